@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+noinst_LTLIBRARIES += pmem/common/libcommon.la
+pmem_common_libcommon_la_SOURCES = \
+	pmem/common/align.h \
+	pmem/common/cleanup.h \
+	pmem/common/crc32c.c pmem/common/crc32c.h \
+	pmem/common/message.c pmem/common/message.h \
+	pmem/common/rng.h \
+	pmem/common/size.c pmem/common/size.h

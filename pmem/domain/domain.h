@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DOMAIN_DOMAIN_H
+#define DOMAIN_DOMAIN_H
+
+/*
+ * The persistence domain: what is durable, and when. Knows bytes and lines; no
+ * files, sockets or mounts.
+ *
+ * A view is what CPUs see of one pool; the media is what a power failure
+ * leaves. Between them stand the WPQs, one a client thread. The model is
+ * Px86 as in Khyzha and Lahav, "Taming x86-TSO persistency" (POPL'21);
+ * docs/semantics has the table.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "region/region.h"
+
+struct domain;
+struct view;
+struct wpq;
+
+/* Where a store is safe; the kernel's words (sysfs-bus-nd, persistence_domain). */
+enum domain_kind {
+	DOMAIN_MEMORY_CONTROLLER, /* ADR: flush and fence */
+	DOMAIN_CPU_CACHE	  /* eADR: the store itself; non-temporal ones need a fence */
+};
+const char *domain_kind_name(enum domain_kind kind);
+/* "memory_controller" or "cpu_cache"; 0 or -EINVAL. */
+int domain_kind_parse(const char *text, enum domain_kind *kind);
+
+/* What becomes of the lines whose fate the model leaves open. */
+enum domain_policy {
+	DOMAIN_LOSE,  /* only what is guaranteed survives */
+	DOMAIN_KEEP,  /* caches were written back */
+	DOMAIN_RANDOM /* each line by a coin of its own, from the seed */
+};
+const char *domain_policy_name(enum domain_policy policy);
+int domain_policy_parse(const char *text, enum domain_policy *policy);
+
+/* A power failure, counted in lines of 64 bytes. undetermined = kept + lost. */
+struct domain_lines {
+	uint64_t guaranteed;   /* written, and all of it was durable already */
+	uint64_t undetermined; /* written, and some of it was not */
+	uint64_t kept;
+	uint64_t lost;
+};
+
+/* ---- The domain --------------------------------------------------------- */
+
+/* One of a region; the region must outlive it. */
+int domain_create(struct region *region, enum domain_kind kind, struct domain **out);
+void domain_destroy(struct domain *domain);
+enum domain_kind domain_kind(const struct domain *domain);
+
+/* ---- Views -------------------------------------------------------------- */
+
+/* Where pages of a view live in the media. */
+struct placement {
+	uint64_t media_offset; /* of the first page; meaningless unless `placed` */
+	uint64_t pages;	       /* how many pages, from the asked one on, this holds for */
+	bool placed;	       /* false: the pages have no media bytes, and read as zero */
+	bool fresh;	       /* place() only: the media bytes are undefined, all of them must be written */
+};
+
+/* The owner of a view (a pool) answers for where it lives. All are called with the owner's lock held. */
+struct view_owner_ops {
+	/* Where `page` lives now; at most `want` pages. Never fails. */
+	struct placement (*find)(void *owner, uint64_t page, uint64_t want);
+	/* As find, but give it media to live on: -ENOSPC. */
+	int (*place)(void *owner, uint64_t page, uint64_t want, struct placement *out);
+};
+
+/*
+ * A view costs nothing until it is written to: then a memfd, sealed against
+ * shrinking, holds the pages that were written (`present`); all others are read
+ * from the media. Not thread safe: the owner locks, shared for the functions
+ * that take a const view and exclusively for the others.
+ */
+int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out);
+/* What is volatile in it is lost. */
+void view_destroy(struct view *view);
+
+/* Are there bytes in it that the media does not have? */
+bool view_is_dirty(const struct view *view);
+/* Does it hold any memory? */
+bool view_is_populated(const struct view *view);
+uint64_t view_dirty_pages(const struct view *view);
+uint64_t view_present_pages(const struct view *view);
+/* Is this page present? Present pages without placement need one when they persist. */
+bool view_page_present(const struct view *view, uint64_t page);
+/* The first present page at or after `page` and below `end`; `end` if there is none. */
+uint64_t view_next_present(const struct view *view, uint64_t page, uint64_t end);
+/* The same for pages with dirty lines. */
+uint64_t view_next_dirty(const struct view *view, uint64_t page, uint64_t end);
+
+enum view_store_kind {
+	VIEW_STORE_FILE,  /* every byte given was stored; the sector size rules how it tears */
+	VIEW_STORE_MAPPED /* a page came back from a mapping: lines that did not change were not stored */
+};
+/* Store bytes in the view. -ENOMEM, -EMFILE: nothing was stored. */
+int view_store(struct view *view, uint64_t offset, const void *bytes, size_t length, enum view_store_kind kind);
+/* Store zeros, without populating pages that have none and are not placed. */
+int view_store_zero(struct view *view, uint64_t offset, uint64_t length);
+/* Forget the pages' volatile content, without persisting it: they read from the media again. */
+void view_discard(struct view *view, uint64_t page, uint64_t pages);
+
+/*
+ * The bytes [offset, offset+length) as at most `max` pieces, in order; returns
+ * how many, and how many bytes they cover in *covered. Readable by the kernel
+ * unless the region is not: then pieces of media may be among them, and
+ * *media_pieces is true.
+ */
+int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max, size_t *covered,
+		bool *media_pieces);
+void view_load(const struct view *view, uint64_t offset, void *buffer, size_t length);
+
+/*
+ * Flush and fence the dirty lines of pages [page, page+pages): durable on
+ * return. -ENOSPC from place(): what was reached is durable, the rest is
+ * dirty still.
+ */
+int view_persist(struct view *view, uint64_t page, uint64_t pages);
+
+/* Drop the memory of a view that is not dirty. */
+void view_drop_clean(struct view *view);
+
+/* ---- A view that CPUs store to -------------------------------------------- */
+
+/*
+ * From here on every page of the view is present and stores to its memory are
+ * seen by nobody: a power failure compares it with the media. `length` bytes
+ * from offset 0, a multiple of 4096; all of them must have a placement.
+ */
+int view_attach(struct view *view, uint64_t length);
+/* The memory of an attached view, in this process; NULL if it is not attached. */
+unsigned char *view_memory(struct view *view);
+/* The memfd, for a client to map; belongs to the view. -1 before the first page is present. */
+int view_fd(const struct view *view);
+
+/* The cache writes one line back of its own accord: legal at any time, for any line. */
+int view_evict(struct view *view, uint64_t offset);
+
+/* ---- Power failure ---------------------------------------------------------- */
+
+/*
+ * Decide the fate of each line of the view that is not durable, write those
+ * that are kept to the media, and drop the view's memory. `sector` is how file
+ * writes tear (LINE_SIZE, 512 or 4096). `coin` seeds this view's coins. Bytes
+ * at or past `size` are never kept. WPQs must have been settled before.
+ */
+int view_power_failure(struct view *view, enum domain_policy policy, uint64_t coin, uint32_t sector, uint64_t size,
+		       struct domain_lines *lines);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "region/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void memfd_close(struct region *region)
+{
+	if (region->media)
+		munmap(region->media, region->size);
+	close(region->fd);
+}
+
+static int memfd_open(struct region *region, const char *where, struct message *message)
+{
+	int error = backend_parse_size(region, where, &region->size, message);
+
+	if (error)
+		return error;
+	region->fd = memfd_create("softpmem-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (region->fd < 0)
+		return message_fail(message, -errno, "region %s: memfd_create: %s", region->spec, strerror(errno));
+	if (ftruncate(region->fd, (off_t)region->size) < 0) {
+		error = message_fail(message, -errno, "region %s: cannot size it: %s", region->spec, strerror(errno));
+		close(region->fd);
+		return error;
+	}
+	error = backend_map(region, 0, message);
+	if (error) {
+		close(region->fd);
+		return error;
+	}
+	region->is_new = true;
+	region->kernel_can_read = true;
+	return 0;
+}
+
+static int memfd_zero(struct region *region, uint64_t offset, uint64_t length)
+{
+	if (fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) < 0)
+		return -errno;
+	return 0;
+}
+
+const struct backend backend_memfd = {
+	.scheme = "memfd",
+	.open = memfd_open,
+	.zero = memfd_zero,
+	.close = memfd_close,
+};

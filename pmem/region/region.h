@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef REGION_REGION_H
+#define REGION_REGION_H
+
+/*
+ * A region: a range of backing memory whose bytes are the media of an emulated
+ * DIMM. What has been written here and fenced is durable; nothing else is.
+ *
+ * Functions return 0 or a negative errno, and where they take a message, a
+ * sentence that names the region and the way out. A region may be used from
+ * several threads at once, as long as they write different bytes.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/message.h"
+
+struct region;
+
+#define REGION_MIN_SIZE (2u << 20)
+
+enum region_flags {
+	/* Media is mapped without write permission; writing is -EROFS. */
+	REGION_READ_ONLY = 1u << 0,
+	/* A file: region that does not exist is made, with the size its spec gives. */
+	REGION_CREATE = 1u << 1,
+};
+
+/*
+ * Open the region that `spec` names:
+ *   memfd:SIZE            anonymous memory, all zero, gone with the process
+ *   file:PATH[,SIZE]      a file; SIZE is needed, and used, only to create it
+ *   devmem:START+SIZE     reserved physical memory through /dev/mem
+ * Sizes as size_parse() takes them, at least REGION_MIN_SIZE, multiples of
+ * 4096. The region is locked against a second opener, in this process or
+ * another (-EBUSY), until region_close(); with REGION_READ_ONLY the lock is
+ * shared with other readers. *out belongs to the caller.
+ */
+int region_open(const char *spec, unsigned flags, struct region **out, struct message *message);
+
+/* NULL is allowed. Does not write anything. */
+void region_close(struct region *region);
+
+/* The spec as given, for messages. Lives as long as the region. */
+const char *region_spec(const struct region *region);
+
+/* Bytes, fixed for the life of the region. */
+uint64_t region_size(const struct region *region);
+
+bool region_is_read_only(const struct region *region);
+
+/* True if the region was made by region_open(): every byte of it is zero. */
+bool region_is_new(const struct region *region);
+
+/*
+ * May the kernel read the media on our behalf (write(2), writev(2) from it)?
+ * False for /dev/mem, where that fails with EFAULT.
+ */
+bool region_kernel_can_read(const struct region *region);
+
+/* The first byte of the media, for reading. Store through media_write() only. */
+const unsigned char *region_media(const struct region *region);
+
+/*
+ * Copy `length` bytes to the media; durable after the next media_fence() of the
+ * same thread (libpmem(7): pmem_memcpy_nodrain). The range must lie inside the
+ * region and the region must be writable: both are asserted, not reported.
+ */
+void media_write(struct region *region, uint64_t offset, const void *bytes, uint64_t length);
+
+/* Make zero, durable after the next media_fence(). Cheap where the backend can drop pages. */
+void media_zero(struct region *region, uint64_t offset, uint64_t length);
+
+/* All earlier media_write() and media_zero() of this thread are durable (pmem_drain). */
+void media_fence(struct region *region);
+
+/*
+ * Someone who watches everything that reaches the media, in order: tests use
+ * it to build each crash state between two fences. Called before the media
+ * changes, under no lock; NULL ends it. Not to be changed while others write.
+ */
+struct media_observer {
+	void (*wrote)(void *context, uint64_t offset, const void *bytes, uint64_t length);
+	void (*zeroed)(void *context, uint64_t offset, uint64_t length);
+	void (*fenced)(void *context);
+	void *context;
+};
+void region_observe(struct region *region, const struct media_observer *observer);
+
+#endif

@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What every shell test starts from: TAP, a private directory, a daemon of its
+# own, and no trace of either when it ends, however it ends.
+#
+#   . "$abs_top_srcdir/tests/lib.sh"
+#   daemon_start --region memfd:64M
+#   check "a file comes back" test -e "$mnt/file"
+#   finish
+
+set -u
+: "${abs_top_srcdir:?run me through make check, or set abs_top_srcdir and abs_top_builddir}"
+: "${abs_top_builddir:?}"
+PATH=$abs_top_builddir:$PATH
+# Debian puts some programs we drive where an unprivileged PATH does not look.
+PATH=$PATH:/usr/sbin:/sbin
+softpmemd=$abs_top_builddir/softpmemd
+softpmem=$abs_top_builddir/softpmem
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/softpmem-test.XXXXXX") || exit 1
+mnt=$work/mnt
+socket=$work/control.sock
+export SOFTPMEM_SOCKET=$socket
+mkdir "$mnt"
+daemon_pid=
+tests_run=0
+tests_failed=0
+at_exit=()
+
+note() { printf '# %s\n' "$@"; }
+
+ok() {
+	tests_run=$((tests_run + 1))
+	printf 'ok %d - %s\n' "$tests_run" "$1"
+}
+
+not_ok() {
+	tests_run=$((tests_run + 1))
+	tests_failed=$((tests_failed + 1))
+	printf 'not ok %d - %s\n' "$tests_run" "$1"
+}
+
+# check WHAT COMMAND...: one test, which is that the command succeeds.
+check() {
+	local what=$1
+	shift
+	if "$@" >"$work/check.out" 2>&1; then
+		ok "$what"
+	else
+		not_ok "$what"
+		note "failed: $*"
+		sed 's/^/#   /' "$work/check.out"
+	fi
+}
+
+# check_fails WHAT PATTERN COMMAND...: it fails with a non-zero status below 128 (no
+# signal) and its output matches the extended regular expression.
+check_fails() {
+	local what=$1 pattern=$2 status
+	shift 2
+	"$@" >"$work/check.out" 2>&1
+	status=$?
+	if [ "$status" -ne 0 ] && [ "$status" -lt 128 ] && grep -Eq -- "$pattern" "$work/check.out"; then
+		ok "$what"
+	else
+		not_ok "$what"
+		note "status $status, wanted a failure that says '$pattern': $*"
+		sed 's/^/#   /' "$work/check.out"
+	fi
+}
+
+skip() {
+	tests_run=$((tests_run + 1))
+	printf 'ok %d - %s # SKIP %s\n' "$tests_run" "$1" "$2"
+}
+
+bail() {
+	printf 'Bail out! %s\n' "$*"
+	exit 1
+}
+
+finish() {
+	printf '1..%d\n' "$tests_run"
+	[ "$tests_failed" -eq 0 ]
+	exit
+}
+
+# daemon_start [OPTION...]: a daemon on $mnt and $socket, ready when this returns.
+daemon_start() {
+	"$softpmemd" --mount "$mnt" --socket "$socket" "$@" >>"$work/daemon.log" 2>&1 &
+	daemon_pid=$!
+	for _ in $(seq 300); do
+		if "$softpmem" status >/dev/null 2>&1 && mountpoint -q "$mnt"; then
+			return 0
+		fi
+		kill -0 "$daemon_pid" 2>/dev/null || break
+		sleep 0.05
+	done
+	sed 's/^/# daemon: /' "$work/daemon.log"
+	return 1
+}
+
+# daemon_stop: the clean way; the exit status is the daemon's.
+daemon_stop() {
+	local status=0
+	[ -n "$daemon_pid" ] || return 0
+	kill -TERM "$daemon_pid" 2>/dev/null
+	wait "$daemon_pid" || status=$?
+	daemon_pid=
+	return $status
+}
+
+# daemon_kill: as it dies in a crash; the stale mount stays.
+daemon_kill() {
+	kill -KILL "$daemon_pid" 2>/dev/null
+	wait "$daemon_pid" 2>/dev/null
+	daemon_pid=
+}
+
+cleanup() {
+	local status=$? i
+	trap - EXIT
+	for ((i = ${#at_exit[@]} - 1; i >= 0; i--)); do
+		eval "${at_exit[$i]}" >/dev/null 2>&1
+	done
+	if [ -n "$daemon_pid" ]; then
+		kill -TERM "$daemon_pid" 2>/dev/null
+		for _ in $(seq 100); do
+			kill -0 "$daemon_pid" 2>/dev/null || break
+			sleep 0.05
+		done
+		kill -KILL "$daemon_pid" 2>/dev/null
+		wait "$daemon_pid" 2>/dev/null
+	fi
+	if grep -q " $mnt fuse" /proc/self/mountinfo; then
+		fusermount3 -u -z "$mnt" 2>/dev/null || umount -l "$mnt" 2>/dev/null
+	fi
+	if [ "$status" -ne 0 ] && [ -s "$work/daemon.log" ]; then
+		tail -n 40 "$work/daemon.log" | sed 's/^/# daemon: /'
+	fi
+	rm -rf --one-file-system "$work"
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM

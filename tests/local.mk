@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Every test speaks TAP; automake's driver counts, `make check` runs them side by side.
+AM_TESTS_ENVIRONMENT = \
+	abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)'; \
+	export abs_top_srcdir abs_top_builddir; \
+	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(BASH)
+TEST_EXTENSIONS = .sh
+
+EXTRA_DIST += tests/lib.sh
+
+# Suites are fragments of their own, so that each room keeps its list.
+include tests/unit/local.mk
+include tests/e2e/local.mk

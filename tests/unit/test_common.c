@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/align.h"
+#include "common/crc32c.h"
+#include "common/message.h"
+#include "common/size.h"
+
+static void crc32c_gives_the_check_value_of_rfc_3720(void **state)
+{
+	unsigned char ones[32];
+
+	memset(ones, 0xff, sizeof(ones));
+	assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283);
+	assert_int_equal(crc32c(0, ones, sizeof(ones)), 0x62a8ab43);
+}
+
+static void crc32c_continues_from_any_split(void **state)
+{
+	const char text[] = "what was stored but not flushed and fenced is lost";
+	uint32_t whole = crc32c(0, text, sizeof(text));
+
+	for (size_t split = 0; split <= sizeof(text); split++)
+		assert_int_equal(crc32c(crc32c(0, text, split), text + split, sizeof(text) - split), whole);
+}
+
+static void sizes_are_read_as_ndctl_writes_them(void **state)
+{
+	uint64_t size = 0;
+
+	assert_int_equal(size_parse("64M", &size), 0);
+	assert_int_equal(size, 64u << 20);
+	assert_int_equal(size_parse("1GiB", &size), 0);
+	assert_int_equal(size, 1u << 30);
+	assert_int_equal(size_parse("0x1000", &size), 0);
+	assert_int_equal(size, 4096);
+	assert_int_equal(size_parse("010", &size), 0);
+	assert_int_equal(size, 10);
+	assert_int_equal(size_parse("9223372036854775808", &size), 0);
+	assert_int_equal(size, (uint64_t)1 << 63);
+}
+
+static void what_is_no_size_is_refused(void **state)
+{
+	const char *const wrong[] = { "", " 1", "-1", "+1", "M", "1X", "1MM", "1M ", "1e9", "1.5G" };
+	uint64_t size = 7;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(size_parse(wrong[i], &size), -EINVAL);
+	assert_int_equal(size_parse("16777216T", &size), -ERANGE);
+	assert_int_equal(size_parse("99999999999999999999", &size), -ERANGE);
+	assert_int_equal(size, 7);
+}
+
+static void sizes_are_written_short(void **state)
+{
+	char text[32];
+
+	assert_string_equal(size_format(1000, text, sizeof(text)), "1000");
+	assert_string_equal(size_format(4095, text, sizeof(text)), "4.0K");
+	assert_string_equal(size_format(64u << 20, text, sizeof(text)), "64M");
+	assert_string_equal(size_format(3u << 29, text, sizeof(text)), "1.5G");
+}
+
+static void message_keeps_the_error_and_the_words(void **state)
+{
+	struct message message;
+
+	assert_int_equal(message_fail(&message, -ENOSPC, "region %s: full", "memfd:1G"), -ENOSPC);
+	assert_string_equal(message.text, "region memfd:1G: full");
+	assert_int_equal(message_fail(NULL, -EIO, "dropped"), -EIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(crc32c_gives_the_check_value_of_rfc_3720),
+		cmocka_unit_test(crc32c_continues_from_any_split),
+		cmocka_unit_test(sizes_are_read_as_ndctl_writes_them),
+		cmocka_unit_test(what_is_no_size_is_refused),
+		cmocka_unit_test(sizes_are_written_short),
+		cmocka_unit_test(message_keeps_the_error_and_the_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
