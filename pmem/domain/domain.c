@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "domain/domain.h"
+#include "domain/private.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const kind_names[] = {
@@ -52,4 +54,40 @@ int domain_policy_parse(const char *text, enum domain_policy *policy)
 		return index;
 	*policy = (enum domain_policy)index;
 	return 0;
+}
+
+int domain_create(struct region *region, enum domain_kind kind, struct domain **out)
+{
+	struct domain *domain = calloc(1, sizeof(*domain));
+
+	if (!domain)
+		return -ENOMEM;
+	domain->region = region;
+	domain->kind = kind;
+	pthread_mutex_init(&domain->lock, NULL);
+	*out = domain;
+	return 0;
+}
+
+void domain_destroy(struct domain *domain)
+{
+	if (!domain)
+		return;
+	assert(!domain->views && !domain->wpqs);
+	pthread_mutex_destroy(&domain->lock);
+	free(domain->recent);
+	free(domain);
+}
+
+enum domain_kind domain_kind(const struct domain *domain)
+{
+	return domain->kind;
+}
+
+struct view *domain_find_view(struct domain *domain, uint32_t id)
+{
+	for (struct view *view = domain->views; view; view = view->next)
+		if (view->id == id)
+			return view;
+	return NULL;
 }

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 noinst_LTLIBRARIES += pmem/domain/libdomain.la
 pmem_domain_libdomain_la_SOURCES = \
-	pmem/domain/domain.c pmem/domain/domain.h
+	pmem/domain/chunk.c pmem/domain/chunk.h \
+	pmem/domain/domain.c pmem/domain/domain.h \
+	pmem/domain/line.h \
+	pmem/domain/persist.c \
+	pmem/domain/private.h \
+	pmem/domain/view.c \
+	pmem/domain/wpq.c pmem/domain/wpq.h
 pmem_domain_libdomain_la_LIBADD = pmem/region/libregion.la

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DOMAIN_CHUNK_H
+#define DOMAIN_CHUNK_H
+
+/* Private to pmem/domain: what is known of each page of a view. */
+
+#include "domain/private.h"
+
+static inline uint64_t page_bit(uint64_t page)
+{
+	return (uint64_t)1 << (page % CHUNK_PAGES);
+}
+
+/* The chunk that holds `page`, or NULL; make: NULL only without memory. */
+struct view_chunk *chunk_at(const struct view *view, uint64_t page);
+struct view_chunk *chunk_make(struct view *view, uint64_t page);
+
+/* The chunk is there (chunk_make) for these two. */
+void chunk_mark_present(struct view *view, uint64_t page);
+void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask, enum view_store_kind kind);
+
+/* Lines stored and not persisted; 0 for a page nothing is known of. */
+uint64_t chunk_dirty(const struct view *view, uint64_t page);
+void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask);
+/* Do some of its dirty lines come from a mapping? */
+bool chunk_from_mapping(const struct view *view, uint64_t page);
+/* Lines made durable through a WPQ count as written. Best effort: without memory they are not counted. */
+void chunk_note_written(struct view *view, uint64_t page, uint64_t mask);
+void chunk_forget_written(struct view *view, uint64_t page, uint64_t mask);
+/* Lines written since power-up, each counted once as long as the view kept its memory. */
+uint64_t view_written_lines(const struct view *view);
+/* Free everything but the struct: afterwards the view reads from the media. */
+void view_drop(struct view *view);
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* From the view to the media: persisting, eviction, and power failure. */
+
+#include "domain/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/rng.h"
+#include "domain/chunk.h"
+#include "domain/line.h"
+
+/* Copy the lines of one page that `mask` has to the media page at `media_offset`, in as few writes as may be. */
+static void write_masked(struct view *view, uint64_t media_offset, const unsigned char *page, uint64_t mask)
+{
+	while (mask) {
+		unsigned first = (unsigned)__builtin_ctzll(mask);
+		uint64_t shifted = ~(mask >> first);
+		unsigned count = shifted ? (unsigned)__builtin_ctzll(shifted) : 64;
+
+		if (count > 64 - first)
+			count = 64 - first;
+		media_write(view->domain->region, media_offset + first * LINE_SIZE, page + first * LINE_SIZE,
+			    (uint64_t)count * LINE_SIZE);
+		if (first + count == 64)
+			break;
+		mask &= ALL_LINES << (first + count);
+	}
+}
+
+/* The page's media, given to it now if it has none. */
+static int page_placement(struct view *view, uint64_t page, uint64_t want, struct placement *at)
+{
+	*at = view->ops->find(view->owner, page, want);
+	at->fresh = false;
+	return at->placed ? 0 : view->ops->place(view->owner, page, want, at);
+}
+
+int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content)
+{
+	unsigned char copy[PAGE_BYTES];
+	struct placement at;
+	int error;
+
+	if (!mask)
+		return 0;
+	if (!content)
+		content = view->memory + page * PAGE_BYTES;
+	error = page_placement(view, page, 1, &at);
+	if (error)
+		return error;
+	memset(copy, 0, sizeof(copy));
+	for (uint64_t rest = mask; rest; rest &= rest - 1) {
+		size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
+
+		line_snapshot(copy + line, content + line);
+	}
+	write_masked(view, at.media_offset, copy, at.fresh ? ALL_LINES : mask);
+	return 0;
+}
+
+/* Lines of a present page whose bytes the media does not have. */
+static uint64_t differing_lines(const struct view *view, uint64_t page)
+{
+	static const unsigned char zeros[PAGE_BYTES];
+	const unsigned char *now = view->memory + page * PAGE_BYTES;
+	struct placement at = view->ops->find(view->owner, page, 1);
+	const unsigned char *media = at.placed ? region_media(view->domain->region) + at.media_offset : zeros;
+	uint64_t mask = 0;
+
+	if (memcmp(now, media, PAGE_BYTES) == 0)
+		return 0;
+	for (unsigned line = 0; line < LINES_PER_PAGE; line++)
+		if (memcmp(now + line * LINE_SIZE, media + line * LINE_SIZE, LINE_SIZE) != 0)
+			mask |= (uint64_t)1 << line;
+	return mask;
+}
+
+/* The lines of a present page that are not durable: known from our own stores, or seen by comparing. */
+static uint64_t volatile_lines(const struct view *view, uint64_t page)
+{
+	return view->attached ? differing_lines(view, page) : chunk_dirty(view, page);
+}
+
+static uint64_t next_volatile(const struct view *view, uint64_t page, uint64_t end)
+{
+	return view->attached ? view_next_present(view, page, end) : view_next_dirty(view, page, end);
+}
+
+/* Nobody else stores to this view: its dirty pages [page, page+at.pages) go out in runs, without a copy. */
+static void persist_run(struct view *view, uint64_t page, const struct placement *at)
+{
+	uint64_t done = 0;
+
+	while (done < at->pages) {
+		uint64_t run = 0;
+
+		while (done + run < at->pages && (at->fresh || chunk_dirty(view, page + done + run) == ALL_LINES))
+			run++;
+		if (run) {
+			media_write(view->domain->region, at->media_offset + done * PAGE_BYTES,
+				    view->memory + (page + done) * PAGE_BYTES, run * PAGE_BYTES);
+			done += run;
+		} else {
+			write_masked(view, at->media_offset + done * PAGE_BYTES,
+				     view->memory + (page + done) * PAGE_BYTES, chunk_dirty(view, page + done));
+			done++;
+		}
+	}
+}
+
+static int persist_dirty(struct view *view, uint64_t page, uint64_t end, uint64_t *reached)
+{
+	while ((page = view_next_dirty(view, page, end)) < end) {
+		uint64_t stop = page + 1;
+		struct placement at;
+		int error;
+
+		while (stop < end && chunk_dirty(view, stop))
+			stop++;
+		error = page_placement(view, page, stop - page, &at);
+		if (error) {
+			*reached = page;
+			return error;
+		}
+		persist_run(view, page, &at);
+		page += at.pages;
+	}
+	*reached = end;
+	return 0;
+}
+
+static int persist_attached(struct view *view, uint64_t page, uint64_t end, uint64_t *reached)
+{
+	for (; (page = view_next_present(view, page, end)) < end; page++) {
+		int error = view_write_lines(view, page, differing_lines(view, page), NULL);
+
+		if (error) {
+			*reached = page;
+			return error;
+		}
+	}
+	*reached = end;
+	return 0;
+}
+
+int view_persist(struct view *view, uint64_t page, uint64_t pages)
+{
+	uint64_t end = page + pages, reached;
+	int error;
+
+	if (!view->present_pages)
+		return 0;
+	error = view->attached ? persist_attached(view, page, end, &reached) : persist_dirty(view, page, end, &reached);
+	media_fence(view->domain->region);
+	for (uint64_t clean = page; (clean = view_next_dirty(view, clean, reached)) < reached; clean++)
+		chunk_clear_dirty(view, clean, ALL_LINES);
+	return error;
+}
+
+int view_evict(struct view *view, uint64_t offset)
+{
+	uint64_t page = offset / PAGE_BYTES;
+	uint64_t mask = (uint64_t)1 << (offset % PAGE_BYTES / LINE_SIZE);
+	int error;
+
+	if (!view_page_present(view, page))
+		return 0;
+	error = view_write_lines(view, page, mask, NULL);
+	if (error)
+		return error;
+	media_fence(view->domain->region);
+	chunk_clear_dirty(view, page, mask);
+	return 0;
+}
+
+/* ---- Power failure ---------------------------------------------------------- */
+
+struct fate {
+	enum domain_policy policy;
+	uint64_t coin;
+	uint32_t sector;
+	uint64_t size;
+};
+
+static uint64_t lines_from(unsigned line)
+{
+	return line >= LINES_PER_PAGE ? 0 : ALL_LINES << line;
+}
+
+/* The lines of a page that lie below the pool's size. */
+static uint64_t lines_inside(uint64_t page, uint64_t size)
+{
+	uint64_t start = page * PAGE_BYTES;
+
+	if (size <= start)
+		return 0;
+	if (size >= start + PAGE_BYTES)
+		return ALL_LINES;
+	return ~lines_from((unsigned)((size - start + LINE_SIZE - 1) / LINE_SIZE));
+}
+
+/*
+ * One coin for each unit that tears apart from the others, drawn from the
+ * unit's place and not from the order of drawing: the same seed leaves the same
+ * bytes, whatever else changed in between.
+ */
+static uint64_t lines_by_coin(const struct fate *fate, uint64_t page, uint64_t mask, bool from_mapping)
+{
+	uint32_t unit = from_mapping ? LINE_SIZE : fate->sector;
+	uint64_t kept = 0;
+
+	for (uint64_t start = 0; start < PAGE_BYTES; start += unit) {
+		uint64_t lines = lines_from((unsigned)(start / LINE_SIZE)) & ~lines_from((unsigned)((start + unit) / LINE_SIZE));
+
+		if (rng_mix(fate->coin ^ rng_mix(page * PAGE_BYTES + start + 1)) & 1)
+			kept |= lines;
+	}
+	return mask & kept;
+}
+
+static uint64_t lines_kept(const struct view *view, const struct fate *fate, uint64_t page, uint64_t mask)
+{
+	mask &= lines_inside(page, fate->size);
+	switch (fate->policy) {
+	case DOMAIN_LOSE:
+		return 0;
+	case DOMAIN_KEEP:
+		return mask;
+	case DOMAIN_RANDOM:
+		return lines_by_coin(fate, page, mask, view->attached || chunk_from_mapping(view, page));
+	}
+	return 0;
+}
+
+int view_power_failure(struct view *view, enum domain_policy policy, uint64_t coin, uint32_t sector, uint64_t size,
+		       struct domain_lines *lines)
+{
+	const uint64_t end = view->node_count * NODE_PAGES;
+	const struct fate fate = { .policy = policy, .coin = coin, .sector = sector, .size = size };
+	uint64_t undetermined = 0, kept = 0;
+	int error = 0;
+
+	for (uint64_t page = 0; (page = next_volatile(view, page, end)) < end; page++) {
+		uint64_t mask = volatile_lines(view, page);
+		uint64_t keep = lines_kept(view, &fate, page, mask);
+		int failed = view_write_lines(view, page, keep, NULL);
+
+		undetermined += (uint64_t)__builtin_popcountll(mask);
+		if (failed)
+			error = failed;
+		else
+			kept += (uint64_t)__builtin_popcountll(keep);
+		/* What is durable by now is guaranteed no more than by this coin: not counted as such. */
+		chunk_forget_written(view, page, mask);
+	}
+	media_fence(view->domain->region);
+	lines->guaranteed = view_written_lines(view);
+	lines->undetermined = undetermined;
+	lines->kept = kept;
+	lines->lost = undetermined - kept;
+	view_drop(view);
+	view->settled_lines = 0;
+	return error;
+}

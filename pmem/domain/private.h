@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DOMAIN_PRIVATE_H
+#define DOMAIN_PRIVATE_H
+
+/* Private to pmem/domain. */
+
+#include <pthread.h>
+
+#include "common/align.h"
+#include "domain/domain.h"
+
+#define ALL_LINES UINT64_MAX
+
+/* 64 pages of a view; a bit a page, and in the masks a bit a line. */
+#define CHUNK_PAGES 64u
+struct view_chunk {
+	uint64_t present;
+	uint64_t from_mapping; /* pages some of whose dirty lines were stored through a mapping */
+	uint64_t dirty[CHUNK_PAGES];
+	uint64_t written[CHUNK_PAGES]; /* since power-up; dirty is a subset */
+};
+
+/* Two levels, so that one byte at 16 TiB costs a megabyte of pointers and not half a gigabyte. */
+#define NODE_CHUNKS 512u
+#define NODE_PAGES (NODE_CHUNKS * CHUNK_PAGES)
+struct view_node {
+	struct view_chunk *chunks[NODE_CHUNKS];
+};
+
+struct view {
+	struct domain *domain;
+	const struct view_owner_ops *ops;
+	void *owner;
+	struct view *next, **link; /* in the domain's list; domain->lock */
+	uint32_t id;		   /* names the view in WPQ records; never reused */
+
+	int fd;
+	uint64_t fd_size;
+	unsigned char *memory;
+	uint64_t memory_size;
+	struct view_node **nodes;
+	uint64_t node_count;
+	uint64_t present_pages, dirty_pages;
+	uint64_t settled_lines; /* written lines whose chunks were dropped */
+	bool attached;
+	uint64_t attached_size;
+};
+
+struct domain {
+	struct region *region;
+	enum domain_kind kind;
+	pthread_mutex_t lock; /* guards the lists and the drain */
+	struct view *views;
+	struct wpq *wpqs;
+	uint32_t next_view_id, next_wpq_id;
+	uint64_t batch; /* of drains; see wpq.c */
+	struct drained_line *recent;
+};
+
+/* The view that WPQ records call `id`, or NULL. domain->lock is held. */
+struct view *domain_find_view(struct domain *domain, uint32_t id);
+
+/*
+ * Copy the masked lines of a page to the media: those of `content` (a page) if
+ * given, else those of the view. Durable after the next media_fence(). Lines of
+ * a page that had no media and that are not masked become zero there.
+ */
+int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content);
+
+#endif

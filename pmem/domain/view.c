@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "domain/private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "domain/chunk.h"
+
+int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out)
+{
+	struct view *view = calloc(1, sizeof(*view));
+
+	if (!view)
+		return -ENOMEM;
+	view->domain = domain;
+	view->ops = ops;
+	view->owner = owner;
+	view->fd = -1;
+	LOCK_SCOPE(&domain->lock);
+	view->id = domain->next_view_id++;
+	view->next = domain->views;
+	view->link = &domain->views;
+	if (view->next)
+		view->next->link = &view->next;
+	domain->views = view;
+	*out = view;
+	return 0;
+}
+
+void view_destroy(struct view *view)
+{
+	if (!view)
+		return;
+	{
+		LOCK_SCOPE(&view->domain->lock);
+		*view->link = view->next;
+		if (view->next)
+			view->next->link = view->link;
+	}
+	view_drop(view);
+	free(view);
+}
+
+bool view_is_dirty(const struct view *view)
+{
+	return view->dirty_pages || view->attached;
+}
+
+bool view_is_populated(const struct view *view)
+{
+	return view->present_pages;
+}
+
+uint64_t view_dirty_pages(const struct view *view)
+{
+	return view->dirty_pages;
+}
+
+uint64_t view_present_pages(const struct view *view)
+{
+	return view->present_pages;
+}
+
+/* ---- Memory --------------------------------------------------------------- */
+
+static int memory_reserve(struct view *view, uint64_t size)
+{
+	uint64_t wanted;
+	void *memory;
+
+	if (size <= view->memory_size)
+		return 0;
+	/* Double, so that a growing file is not remapped at each step; addresses cost nothing. */
+	wanted = max_u64(align_up(size, 2u << 20), 2 * view->memory_size);
+	if (view->memory)
+		memory = mremap(view->memory, view->memory_size, wanted, MREMAP_MAYMOVE);
+	else
+		memory = mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, view->fd, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	view->memory = memory;
+	view->memory_size = wanted;
+	return 0;
+}
+
+/* The memfd, its mapping and their sizes reach to `end` bytes. */
+static int memory_extend(struct view *view, uint64_t end)
+{
+	if (view->fd < 0) {
+		view->fd = memfd_create("softpmem-view", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		if (view->fd < 0)
+			return -errno;
+		/* A client that could shrink it would make us fault. */
+		if (fcntl(view->fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
+			return -errno;
+	}
+	if (end > view->fd_size) {
+		uint64_t size = align_up(end, 2u << 20);
+
+		if (ftruncate(view->fd, (off_t)size) < 0)
+			return -errno;
+		view->fd_size = size;
+	}
+	return memory_reserve(view, end);
+}
+
+static int memory_store(struct view *view, uint64_t offset, const void *bytes, size_t length)
+{
+	const unsigned char *from = bytes;
+
+	/*
+	 * An attached view's pages are mapped and warm, and only a plain copy keeps
+	 * aligned words whole for those who look. Else write(2) allocates pages
+	 * for less than our own page faults would cost.
+	 */
+	if (view->attached && offset + length <= view->attached_size) {
+		memcpy(view->memory + offset, bytes, length);
+		return 0;
+	}
+	while (length) {
+		ssize_t done = pwrite(view->fd, from, length, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -ENOMEM;
+		from += done;
+		offset += (uint64_t)done;
+		length -= (size_t)done;
+	}
+	return 0;
+}
+
+static const unsigned char *media_page(const struct view *view, uint64_t page)
+{
+	struct placement at = view->ops->find(view->owner, page, 1);
+
+	return at.placed ? region_media(view->domain->region) + at.media_offset : NULL;
+}
+
+/* The page is in the view's memory, with the media's content if it was not there. */
+static int make_present(struct view *view, uint64_t page)
+{
+	unsigned char copy[PAGE_BYTES];
+	struct view_chunk *chunk = chunk_make(view, page);
+	const unsigned char *media;
+	int error;
+
+	if (!chunk)
+		return -ENOMEM;
+	if (chunk->present & page_bit(page))
+		return 0;
+	media = media_page(view, page);
+	if (media) {
+		/* Through a copy: the kernel cannot read /dev/mem mappings for us. */
+		memcpy(copy, media, PAGE_BYTES);
+		error = memory_store(view, page * PAGE_BYTES, copy, PAGE_BYTES);
+		if (error)
+			return error;
+	}
+	chunk_mark_present(view, page);
+	return 0;
+}
+
+/* ---- Stores and loads ------------------------------------------------------- */
+
+/* Lines of `page` that [offset, offset+length) touches. */
+static uint64_t line_mask(uint64_t page, uint64_t offset, uint64_t length)
+{
+	uint64_t start = max_u64(offset, page * PAGE_BYTES) - page * PAGE_BYTES;
+	uint64_t end = min_u64(offset + length, (page + 1) * PAGE_BYTES) - page * PAGE_BYTES;
+	unsigned first = (unsigned)(start / LINE_SIZE), last = (unsigned)((end - 1) / LINE_SIZE);
+
+	return (ALL_LINES >> (63 - last)) & (ALL_LINES << first);
+}
+
+static int store_file(struct view *view, uint64_t offset, const void *bytes, size_t length)
+{
+	uint64_t first = offset / PAGE_BYTES, last = (offset + length - 1) / PAGE_BYTES;
+	int error;
+
+	/* Pages that are stored to in part take the rest from the media first. */
+	if (!is_aligned(offset, PAGE_BYTES)) {
+		error = make_present(view, first);
+		if (error)
+			return error;
+	}
+	if (!is_aligned(offset + length, PAGE_BYTES)) {
+		error = make_present(view, last);
+		if (error)
+			return error;
+	}
+	for (uint64_t page = first; page <= last; page++)
+		if (!chunk_make(view, page))
+			return -ENOMEM;
+	error = memory_store(view, offset, bytes, length);
+	if (error)
+		return error;
+	for (uint64_t page = first; page <= last; page++) {
+		chunk_mark_present(view, page);
+		chunk_set_dirty(view, page, line_mask(page, offset, length), VIEW_STORE_FILE);
+	}
+	return 0;
+}
+
+/* Which of the page's lines `bytes` (the part of the page from `start` on) would change. */
+static uint64_t changed_lines(const struct view *view, uint64_t page, uint64_t start, const unsigned char *bytes,
+			      size_t length)
+{
+	static const unsigned char zeros[PAGE_BYTES];
+	const unsigned char *now = view_page_present(view, page) ? view->memory + page * PAGE_BYTES
+								 : media_page(view, page);
+	uint64_t mask = 0;
+
+	if (!now)
+		now = zeros;
+	for (uint64_t at = 0; at < length;) {
+		uint64_t line = (start + at) / LINE_SIZE;
+		uint64_t piece = min_u64(length - at, (line + 1) * LINE_SIZE - (start + at));
+
+		if (memcmp(now + start + at, bytes + at, piece) != 0)
+			mask |= (uint64_t)1 << line;
+		at += piece;
+	}
+	return mask;
+}
+
+static int store_mapped(struct view *view, uint64_t offset, const unsigned char *bytes, size_t length)
+{
+	while (length) {
+		uint64_t page = offset / PAGE_BYTES, start = offset % PAGE_BYTES;
+		size_t piece = (size_t)min_u64(length, PAGE_BYTES - start);
+		uint64_t mask = changed_lines(view, page, start, bytes, piece);
+
+		for (uint64_t rest = mask; rest; rest &= rest - 1) {
+			uint64_t line = (uint64_t)__builtin_ctzll(rest) * LINE_SIZE;
+			uint64_t from = max_u64(line, start), to = min_u64(line + LINE_SIZE, start + piece);
+			int error = make_present(view, page);
+
+			if (!error)
+				error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start), to - from);
+			if (error)
+				return error;
+		}
+		if (mask)
+			chunk_set_dirty(view, page, mask, VIEW_STORE_MAPPED);
+		offset += piece;
+		bytes += piece;
+		length -= piece;
+	}
+	return 0;
+}
+
+int view_store(struct view *view, uint64_t offset, const void *bytes, size_t length, enum view_store_kind kind)
+{
+	int error;
+
+	if (length == 0)
+		return 0;
+	error = memory_extend(view, align_up(offset + length, PAGE_BYTES));
+	if (error)
+		return error;
+	return kind == VIEW_STORE_MAPPED ? store_mapped(view, offset, bytes, length)
+					 : store_file(view, offset, bytes, length);
+}
+
+int view_store_zero(struct view *view, uint64_t offset, uint64_t length)
+{
+	static const unsigned char zeros[PAGE_BYTES];
+
+	while (length) {
+		uint64_t page = offset / PAGE_BYTES;
+		uint64_t piece = min_u64(length, (page + 1) * PAGE_BYTES - offset);
+		int error;
+
+		if (view_page_present(view, page) || media_page(view, page)) {
+			error = view_store(view, offset, zeros, piece, VIEW_STORE_FILE);
+			if (error)
+				return error;
+		}
+		offset += piece;
+		length -= piece;
+	}
+	return 0;
+}
+
+void view_discard(struct view *view, uint64_t page, uint64_t pages)
+{
+	uint64_t end = page + pages;
+	uint64_t first = page;
+
+	for (; (page = view_next_present(view, page, end)) < end; page++) {
+		struct view_chunk *chunk = chunk_at(view, page);
+
+		chunk_clear_dirty(view, page, ALL_LINES);
+		chunk->written[page % CHUNK_PAGES] = 0;
+		chunk->present &= ~page_bit(page);
+		view->present_pages--;
+	}
+	/* What is not present must read as zero when a page of it is made present again. */
+	if (view->fd >= 0 && first * PAGE_BYTES < view->fd_size)
+		fallocate(view->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(first * PAGE_BYTES),
+			  (off_t)(min_u64(end * PAGE_BYTES, view->fd_size) - first * PAGE_BYTES));
+}
+
+static const unsigned char zero_pages[64 * PAGE_BYTES];
+
+int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max, size_t *covered,
+		bool *media_pieces)
+{
+	const unsigned char *media = region_media(view->domain->region);
+	uint64_t end = offset + length;
+	int count = 0;
+
+	*covered = 0;
+	*media_pieces = false;
+	while (offset < end && count < max) {
+		uint64_t page = offset / PAGE_BYTES, last = (end - 1) / PAGE_BYTES + 1;
+		uint64_t present = view->present_pages ? view_next_present(view, page, last) : last;
+		const unsigned char *from;
+		uint64_t stop;
+
+		if (present == page) {
+			for (stop = page + 1; stop < last && view_page_present(view, stop); stop++)
+				;
+			from = view->memory + offset;
+		} else {
+			struct placement at = view->ops->find(view->owner, page, present - page);
+
+			stop = page + at.pages;
+			if (at.placed) {
+				from = media + at.media_offset + offset % PAGE_BYTES;
+				*media_pieces = true;
+			} else {
+				stop = min_u64(stop, page + sizeof(zero_pages) / PAGE_BYTES);
+				from = zero_pages + offset % PAGE_BYTES;
+			}
+		}
+		iov[count].iov_base = (void *)(uintptr_t)from;
+		iov[count].iov_len = min_u64(stop * PAGE_BYTES, end) - offset;
+		*covered += iov[count].iov_len;
+		offset += iov[count].iov_len;
+		count++;
+	}
+	return count;
+}
+
+void view_load(const struct view *view, uint64_t offset, void *buffer, size_t length)
+{
+	unsigned char *to = buffer;
+
+	while (length) {
+		struct iovec iov[16];
+		size_t covered;
+		bool media_pieces;
+		int count = view_pieces(view, offset, length, iov, 16, &covered, &media_pieces);
+
+		for (int i = 0; i < count; i++) {
+			memcpy(to, iov[i].iov_base, iov[i].iov_len);
+			to += iov[i].iov_len;
+		}
+		offset += covered;
+		length -= covered;
+	}
+}
+
+void view_drop_clean(struct view *view)
+{
+	if (!view->present_pages || view_is_dirty(view))
+		return;
+	view->settled_lines = view_written_lines(view);
+	view_drop(view);
+}
+
+int view_attach(struct view *view, uint64_t length)
+{
+	int error = memory_extend(view, length);
+
+	if (error)
+		return error;
+	for (uint64_t page = 0; page < length / PAGE_BYTES;) {
+		struct placement at = view->ops->find(view->owner, page, length / PAGE_BYTES - page);
+
+		for (uint64_t i = 0; i < at.pages; i++) {
+			/* A page without media reads as zero, and so does untouched memory: it costs its bit. */
+			error = make_present(view, page + i);
+			if (error)
+				return error;
+		}
+		page += at.pages;
+	}
+	view->attached = true;
+	view->attached_size = max_u64(view->attached_size, length);
+	return 0;
+}
+
+unsigned char *view_memory(struct view *view)
+{
+	return view->attached ? view->memory : NULL;
+}
+
+int view_fd(const struct view *view)
+{
+	return view->fd;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DOMAIN_WPQ_H
+#define DOMAIN_WPQ_H
+
+/*
+ * The write pending queue: a ring in shared memory, one a client thread. What
+ * is published in it is durable; the daemon drains it to the media.
+ *
+ * This header is all that a client and the daemon share of it: the layout, and
+ * the producer's side, which needs nothing but memory (no system call, no lock,
+ * async-signal-safe). Layout is little-endian, fixed width.
+ *
+ * A WPQ has two lanes. In the FENCED lane records wait until the thread's
+ * fence publishes them (clwb, clflushopt, non-temporal stores). The DIRECT lane
+ * is published record by record: clflush guarantees its line at once, and must
+ * not commit flushes that still wait for a fence.
+ *
+ * Each lane's ring is mapped twice, back to back, so that a record is always
+ * contiguous. Positions count bytes since the start and never wrap (2^64).
+ *
+ *   published  written by the client (release), read by the daemon (acquire):
+ *              records below it are durable
+ *   pending    written by the client: records from published to here are
+ *              flushed and not fenced; read only when power fails
+ *   drained    written by the daemon (release), read by the client (acquire):
+ *              room below it may be used again
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/align.h"
+#include "domain/line.h"
+
+#define WPQ_MAGIC 0x51505753u /* "SWPQ" */
+#define WPQ_VERSION 1u
+
+enum wpq_lane_name { WPQ_FENCED, WPQ_DIRECT, WPQ_LANES };
+
+struct wpq_lane {
+	_Alignas(64) _Atomic uint64_t published;
+	_Atomic uint64_t pending;
+	_Alignas(64) _Atomic uint64_t drained;
+};
+
+struct wpq_header {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t header_size; /* where lane 0's ring starts; lane 1's follows it */
+	uint32_t lane_size;   /* a power of two, a multiple of 4096 */
+	/* The daemon counts its drains here, before it looks at `published`; see wpq.c. */
+	_Alignas(64) _Atomic uint64_t batch;
+	struct wpq_lane lanes[WPQ_LANES];
+};
+_Static_assert(sizeof(struct wpq_lane) == 128, "shared with other processes");
+_Static_assert(offsetof(struct wpq_header, lanes) == 128, "shared with other processes");
+_Static_assert(sizeof(struct wpq_header) == 384, "shared with other processes");
+
+enum wpq_record_kind {
+	WPQ_LINES = 1, /* payload: the lines as they were when flushed */
+	/*
+	 * eADR only. payload: one line as it was before a non-temporal store, and
+	 * after it: unfenced, it may yet be lost.
+	 */
+	WPQ_UNDO = 2
+};
+
+struct wpq_record {
+	uint32_t view;	 /* the view's id */
+	uint32_t kind;	 /* enum wpq_record_kind */
+	uint64_t offset; /* of the first line in the view, a multiple of 64 */
+	uint64_t batch;	 /* the header's, read before the lines were */
+	uint32_t lines;
+	uint32_t reserved;
+	uint32_t padding[8];
+};
+_Static_assert(sizeof(struct wpq_record) == LINE_SIZE, "payload keeps to lines");
+
+/* The client's own end of a WPQ; not shared. One thread uses it. */
+struct wpq_producer {
+	struct wpq_header *header;
+	unsigned char *rings[WPQ_LANES]; /* mapped twice each */
+	uint64_t lane_size;		 /* as it was in the header when it was opened */
+	uint64_t pending[WPQ_LANES];	 /* the truth; the shared copy follows it */
+	/* Called when a ring is full: return when `drained` has moved, or false to give up. */
+	bool (*full)(void *context, struct wpq_header *header);
+	void *full_context;
+};
+
+static inline void wpq_publish(struct wpq_producer *producer, enum wpq_lane_name lane)
+{
+	/* Release: the records' bytes come before the position that makes them durable. */
+	atomic_store_explicit(&producer->header->lanes[lane].published, producer->pending[lane], memory_order_release);
+}
+
+/* Room for a record of `lines`; NULL if the ring stayed full. At most half a ring is asked for. */
+static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)
+{
+	struct wpq_lane *shared = &producer->header->lanes[lane];
+	uint64_t size = producer->lane_size;
+	uint64_t need = (uint64_t)(lines + 1) * LINE_SIZE;
+
+	while (producer->pending[lane] + need - atomic_load_explicit(&shared->drained, memory_order_acquire) > size) {
+		/*
+		 * What waits for a fence must be published before it can be drained.
+		 * Legal: a flush may take effect at any time before its fence.
+		 */
+		wpq_publish(producer, lane);
+		if (!producer->full(producer->full_context, producer->header))
+			return NULL;
+	}
+	return (struct wpq_record *)(producer->rings[lane] + (producer->pending[lane] & (size - 1)));
+}
+
+static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)
+{
+	producer->pending[lane] += (uint64_t)(lines + 1) * LINE_SIZE;
+	atomic_store_explicit(&producer->header->lanes[lane].pending, producer->pending[lane], memory_order_release);
+}
+
+/* Snapshot the lines [offset, offset+lines*64) of `memory`, the view's first byte, into the lane. */
+static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t view,
+				const unsigned char *memory, uint64_t offset, uint64_t lines)
+{
+	const uint64_t most = producer->lane_size / (2 * LINE_SIZE) - 1;
+
+	while (lines) {
+		uint32_t piece = (uint32_t)min_u64(lines, most);
+		struct wpq_record *record = wpq_reserve(producer, lane, piece);
+		unsigned char *to = (unsigned char *)(record + 1);
+
+		if (!record)
+			return false;
+		record->view = view;
+		record->kind = WPQ_LINES;
+		record->offset = offset;
+		record->lines = piece;
+		/* Acquire: the lines are read after the batch; see wpq.c for what follows from it. */
+		record->batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
+		for (uint32_t i = 0; i < piece; i++)
+			line_snapshot(to + i * LINE_SIZE, memory + offset + i * LINE_SIZE);
+		wpq_append(producer, lane, piece);
+		offset += (uint64_t)piece * LINE_SIZE;
+		lines -= piece;
+	}
+	return true;
+}
+
+/*
+ * clwb or clflushopt of the lines that [offset, offset+length) touches: their
+ * content now is durable after this thread's next wpq_fence(). False if the
+ * daemon did not make room: nothing may be assumed durable from here on.
+ */
+static inline bool wpq_flush(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
+			     uint64_t offset, uint64_t length)
+{
+	uint64_t start = align_down(offset, LINE_SIZE);
+
+	return wpq_snapshot(producer, WPQ_FENCED, view, memory, start,
+			    (offset + length - start + LINE_SIZE - 1) / LINE_SIZE);
+}
+
+/* clflush: durable at once, and nothing else is. */
+static inline bool wpq_clflush(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
+			       uint64_t offset)
+{
+	if (!wpq_snapshot(producer, WPQ_DIRECT, view, memory, align_down(offset, LINE_SIZE), 1))
+		return false;
+	wpq_publish(producer, WPQ_DIRECT);
+	return true;
+}
+
+/* sfence, mfence or a locked RMW of this thread: what it flushed is durable. */
+static inline void wpq_fence(struct wpq_producer *producer)
+{
+	wpq_publish(producer, WPQ_FENCED);
+}
+
+/*
+ * Under eADR, around a non-temporal store of this thread to one line: before
+ * (returns where `after` finds it again) and after. Unfenced, it can be lost.
+ */
+static inline struct wpq_record *wpq_undo_before(struct wpq_producer *producer, uint32_t view,
+						 const unsigned char *memory, uint64_t offset)
+{
+	struct wpq_record *record = wpq_reserve(producer, WPQ_FENCED, 2);
+
+	if (!record)
+		return NULL;
+	record->view = view;
+	record->kind = WPQ_UNDO;
+	record->offset = align_down(offset, LINE_SIZE);
+	record->lines = 2;
+	record->batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
+	line_snapshot(record + 1, memory + record->offset);
+	return record;
+}
+
+static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_record *record, const unsigned char *memory)
+{
+	line_snapshot(record + 2, memory + record->offset);
+	wpq_append(producer, WPQ_FENCED, 2);
+}
+
+/* ---- The daemon's side ---------------------------------------------------- */
+
+struct domain;
+struct view;
+struct wpq;
+
+#define WPQ_LANE_SIZE_DEFAULT (1u << 20)
+
+/* A new, empty WPQ. lane_size as in the header; 0 means the default. */
+int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out);
+/* Drain what is published, forget what is not, free. */
+void wpq_destroy(struct wpq *wpq);
+/* The memory to share: a memfd of header_size + 2 * lane_size bytes, sealed against resizing. */
+int wpq_fd(const struct wpq *wpq);
+/* Map a WPQ's memory as its producer, in this process or a client's. */
+int wpq_producer_open(int fd, struct wpq_producer *producer);
+void wpq_producer_close(struct wpq_producer *producer);
+/* What records call the view. */
+uint32_t view_id(const struct view *view);
+
+/*
+ * Write all published records of all WPQs to the media and fence. The owners of
+ * the views must be locked by the caller, or stand still. -EPROTO if a WPQ held
+ * a record that cannot be: the WPQ is dead from there on (wpq_is_dead), its
+ * earlier records are drained, other WPQs are not affected.
+ */
+int domain_drain(struct domain *domain);
+bool wpq_is_dead(const struct wpq *wpq);
+
+/*
+ * When power fails, after the clients are gone and before
+ * view_power_failure(): drain what is published and decide, by the policy, what
+ * becomes of records that were flushed and not fenced.
+ */
+int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed);
+
+#endif
