@@ -371,7 +371,7 @@ void view_load(const struct view *view, uint64_t offset, void *buffer, size_t le
 
 void view_drop_clean(struct view *view)
 {
-	if (!view->present_pages || view_is_dirty(view))
+	if (view->fd < 0 || view_is_dirty(view))
 		return;
 	view->settled_lines = view_written_lines(view);
 	view_drop(view);

@@ -1,6 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 noinst_LTLIBRARIES += pmem/pool/libpool.la
 pmem_pool_libpool_la_SOURCES = \
+	pmem/pool/attributes.c \
+	pmem/pool/bytes.c \
+	pmem/pool/extmap.c \
+	pmem/pool/file.c \
+	pmem/pool/format.h \
+	pmem/pool/gate.c \
+	pmem/pool/load.c \
+	pmem/pool/loadmap.c \
 	pmem/pool/mode.c \
-	pmem/pool/pool.h
+	pmem/pool/namei.c \
+	pmem/pool/names.c \
+	pmem/pool/pool.h \
+	pmem/pool/pools.c \
+	pmem/pool/power.c \
+	pmem/pool/private.h \
+	pmem/pool/resize.c \
+	pmem/pool/space.c \
+	pmem/pool/sync.c \
+	pmem/pool/table.c
 pmem_pool_libpool_la_LIBADD = pmem/domain/libdomain.la

@@ -167,7 +167,7 @@ void pool_ref(struct pool *pool, uint64_t count);
 void pool_unref(struct pool *pool, uint64_t count);
 
 struct pool_attributes {
-	uint64_t ino; /* 1 is the root; an ino is not reused while the daemon runs */
+	uint64_t ino; /* 1 is the root; of no other pool that has a name or a handle */
 	mode_t mode;  /* with the type bits */
 	nlink_t links;
 	uid_t uid;
@@ -279,7 +279,11 @@ int pool_sync(struct pool_handle *handle);
 /* With a handle or, NULL, by the pool itself: truncate(2). Durable on return. */
 int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size);
 
-/* mode: as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; others -EOPNOTSUPP. */
+/*
+ * mode: as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE];
+ * others -EOPNOTSUPP. Durable on return, but for the zeros of pages that a range
+ * covers in part: they are as written.
+ */
 int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64_t length);
 
 /* whence: SEEK_DATA or SEEK_HOLE (lseek(2)); the offset found or -ENXIO. */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pool/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
+{
+	/* No gate: before or after a power failure, either answer is one that was true. */
+	READ_SCOPE(&pool->lock);
+	if (pool->dead)
+		return -ESTALE;
+	*attributes = (struct pool_attributes){
+		.ino = (uint64_t)pool->index + 1,
+		.mode = pool->mode,
+		.links = pool->links,
+		.uid = pool->uid,
+		.gid = pool->gid,
+		.size = pool->size,
+		.allocated = (extmap_pages(&pool->map) + pool->promised) * BLOCK_SIZE,
+		.atime = pool->atime,
+		.mtime = pool->mtime,
+		.ctime = pool->ctime,
+		.btime = pool->btime,
+		.pool_mode = pool->pool_mode,
+	};
+	memcpy(attributes->uuid, pool->uuid, sizeof(attributes->uuid));
+	/* As on every Unix file system: its name, its own ".", and a ".." in each subdirectory. */
+	if (pool->directory)
+		attributes->links = 2 + pool->directory->subdirectories;
+	return 0;
+}
+
+static void assign(struct pool *pool, unsigned which, const struct pool_attributes *attributes)
+{
+	if (which & POOL_SET_MODE)
+		pool->mode = (pool->mode & S_IFMT) | (attributes->mode & 07777);
+	if (which & POOL_SET_UID)
+		pool->uid = attributes->uid;
+	if (which & POOL_SET_GID)
+		pool->gid = attributes->gid;
+	if (which & POOL_SET_ATIME)
+		pool->atime = attributes->atime;
+	if (which & POOL_SET_MTIME)
+		pool->mtime = pool->durable_mtime = attributes->mtime;
+	if (which & POOL_SET_POOL_MODE)
+		pool->pool_mode = attributes->pool_mode;
+	pool->ctime = pool->durable_ctime = now();
+}
+
+int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_attributes *attributes)
+{
+	struct pool_attributes before;
+	int error;
+
+	GATE_SCOPE(pool->pools);
+	if (pool->pools->read_only)
+		return -EROFS;
+	WRITE_SCOPE(&pool->lock);
+	if (pool->dead)
+		return -ESTALE;
+	before = (struct pool_attributes){
+		.mode = pool->mode,
+		.uid = pool->uid,
+		.gid = pool->gid,
+		.atime = pool->atime,
+		.mtime = pool->mtime,
+		.pool_mode = pool->pool_mode,
+	};
+	assign(pool, which, attributes);
+	error = file_commit(pool);
+	if (error)
+		assign(pool, which, &before);
+	return error;
+}

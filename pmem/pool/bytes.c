@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Reading and writing. */
+
+#include "pool/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+int pool_open(struct pool *pool, struct pool_handle **out)
+{
+	struct pool_handle *handle;
+
+	GATE_SCOPE(pool->pools);
+	handle = malloc(sizeof(*handle));
+	if (!handle)
+		return -ENOMEM;
+	{
+		LOCK_SCOPE(&pool->pools->opens_lock);
+		if (pool->dead) {
+			free(handle);
+			return -ESTALE;
+		}
+		atomic_fetch_add(&pool->opens, 1);
+	}
+	pool_ref(pool, 1);
+	handle->pool = pool;
+	handle->generation = atomic_load(&pool->pools->generation);
+	*out = handle;
+	return 0;
+}
+
+/* What nothing holds any more gives its space or its memory back. */
+static void last_close(struct pool *pool)
+{
+	if (pool->links == 0) {
+		READ_SCOPE(&pool->pools->tree);
+		file_destroy_if_unused(pool);
+	} else if (pool->view) {
+		WRITE_SCOPE(&pool->lock);
+		pool_drop_clean_view(pool);
+	}
+}
+
+void pool_close(struct pool_handle *handle)
+{
+	struct pool *pool = handle->pool;
+
+	free(handle);
+	/* Never waits: when power is off, pools_power_apply() frees what has no name, held or not. */
+	if (atomic_fetch_sub(&pool->opens, 1) == 1 && gate_try_enter(pool->pools)) {
+		last_close(pool);
+		gate_leave(pool->pools);
+	}
+	pool_unref(pool, 1);
+}
+
+struct pool *pool_of(struct pool_handle *handle)
+{
+	return handle->pool;
+}
+
+int pool_handle_check(struct pool_handle *handle)
+{
+	return handle->generation == atomic_load(&handle->pool->pools->generation) ? 0 : -EIO;
+}
+
+/* ---- Reading ------------------------------------------------------------------ */
+
+/* Without a view everything is on the media; one made for reading would be one too many. */
+static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iovec *iov, int max, size_t *covered,
+		  bool *media_pieces)
+{
+	static const unsigned char zeros[64 * PAGE_BYTES];
+	const unsigned char *media = region_media(pool->pools->region);
+	int count = 0;
+
+	if (pool->view)
+		return view_pieces(pool->view, offset, length, iov, max, covered, media_pieces);
+	*covered = 0;
+	*media_pieces = false;
+	while (*covered < length && count < max) {
+		uint64_t at = offset + *covered, in_page = at % PAGE_BYTES;
+		struct placement place = pool_view_ops.find(pool, at / PAGE_BYTES, UINT32_MAX);
+		uint64_t piece = min_u64(place.pages * PAGE_BYTES - in_page, length - *covered);
+
+		if (place.placed)
+			iov[count].iov_base = (void *)(uintptr_t)(media + place.media_offset + in_page);
+		else {
+			piece = min_u64(piece, sizeof(zeros));
+			iov[count].iov_base = (void *)(uintptr_t)zeros;
+		}
+		*media_pieces |= place.placed;
+		iov[count].iov_len = piece;
+		*covered += piece;
+		count++;
+	}
+	return count;
+}
+
+static void load(struct pool *pool, uint64_t offset, void *buffer, size_t length)
+{
+	unsigned char *to = buffer;
+
+	while (length) {
+		struct iovec iov[16];
+		size_t covered;
+		bool media_pieces;
+		int count = pieces(pool, offset, length, iov, 16, &covered, &media_pieces);
+
+		for (int i = 0; i < count; i++) {
+			memcpy(to, iov[i].iov_base, iov[i].iov_len);
+			to += iov[i].iov_len;
+		}
+		offset += covered;
+		length -= covered;
+	}
+}
+
+/* The kernel cannot read these pieces for us, or there are too many: give it a copy. */
+static int bounce(struct pool *pool, uint64_t offset, struct pool_read *read)
+{
+	read->bounce = malloc(read->length);
+	if (!read->bounce)
+		return -ENOMEM;
+	load(pool, offset, read->bounce, read->length);
+	read->iov = read->inline_iov;
+	read->iov[0] = (struct iovec){ .iov_base = read->bounce, .iov_len = read->length };
+	read->count = 1;
+	return 0;
+}
+
+int pool_read_begin(struct pool_handle *handle, uint64_t offset, size_t length, struct pool_read *read)
+{
+	struct pool *pool = handle->pool;
+	bool media_pieces = false;
+	size_t covered = 0;
+	int error = gate_enter_handle(handle);
+
+	if (error)
+		return error;
+	pthread_rwlock_rdlock(&pool->lock);
+	*read = (struct pool_read){ .pool = pool };
+	if (S_ISDIR(pool->mode))
+		error = -EISDIR;
+	else if (offset < pool->size)
+		read->length = (size_t)min_u64(length, pool->size - offset);
+	if (!error && read->length) {
+		const int most = sizeof(read->inline_iov) / sizeof(read->inline_iov[0]);
+
+		read->iov = read->inline_iov;
+		read->count = pieces(pool, offset, read->length, read->iov, most, &covered, &media_pieces);
+		if (covered < read->length || (media_pieces && !region_kernel_can_read(pool->pools->region)))
+			error = bounce(pool, offset, read);
+	}
+	if (error)
+		pool_read_end(read);
+	return error;
+}
+
+void pool_read_end(struct pool_read *read)
+{
+	struct pools *pools = read->pool->pools;
+
+	free(read->bounce);
+	pthread_rwlock_unlock(&read->pool->lock);
+	gate_leave(pools);
+}
+
+ssize_t pool_read(struct pool_handle *handle, void *buffer, size_t length, uint64_t offset)
+{
+	struct pool *pool = handle->pool;
+
+	HANDLE_SCOPE(handle);
+	READ_SCOPE(&pool->lock);
+	if (S_ISDIR(pool->mode))
+		return -EISDIR;
+	if (offset >= pool->size)
+		return 0;
+	length = (size_t)min_u64(length, pool->size - offset);
+	load(pool, offset, buffer, length);
+	return (ssize_t)length;
+}
+
+/* ---- Writing -------------------------------------------------------------------- */
+
+void pool_activate(struct pool *pool)
+{
+	if (pool->is_active)
+		return;
+	LOCK_SCOPE(&pool->pools->list_lock);
+	if (pool->is_active || pool->is_husk)
+		return;
+	LIST_INSERT_HEAD(&pool->pools->active, pool, active);
+	pool->is_active = true;
+}
+
+int pool_need_view(struct pool *pool)
+{
+	if (pool->view)
+		return 0;
+	return view_create(pool->pools->domain, &pool_view_ops, pool, &pool->view);
+}
+
+int pool_extend(struct pool *pool, uint64_t size)
+{
+	uint64_t page_end = align_up(pool->size, PAGE_BYTES);
+	int error = 0;
+
+	if (size <= pool->size)
+		return 0;
+	/* What lies behind the end in its page was never the file's: stale bytes of a longer past. */
+	if (pool->size != page_end) {
+		error = pool_need_view(pool);
+		if (!error)
+			error = view_store_zero(pool->view, pool->size, min_u64(page_end, size) - pool->size);
+	}
+	if (!error)
+		pool->size = size;
+	return error;
+}
+
+uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages)
+{
+	uint64_t end = page + pages, absent = 0;
+
+	while (page < end) {
+		uint32_t at = extmap_find(&pool->map, page);
+		uint64_t stop = end;
+
+		if (at < pool->map.count && pool->map.extents[at].page <= page) {
+			page = min_u64(end, extent_end(&pool->map.extents[at]));
+			continue;
+		}
+		if (at < pool->map.count)
+			stop = min_u64(end, pool->map.extents[at].page);
+		for (; page < stop; page++)
+			absent += pool->view && view_page_present(pool->view, page) ? 0 : 1;
+	}
+	return absent;
+}
+
+static int write_locked(struct pool *pool, const void *bytes, size_t length, uint64_t offset,
+			enum pool_write_kind kind)
+{
+	uint64_t end = offset + length, first = offset / PAGE_BYTES;
+	uint64_t pages = (end - 1) / PAGE_BYTES - first + 1, promised, absent;
+	bool populated;
+	int error = pool_need_view(pool);
+
+	if (error)
+		return error;
+	pool_activate(pool);
+	populated = view_fd(pool->view) >= 0;
+	promised = pool_absent_pages(pool, first, pages);
+	error = space_promise(&pool->pools->space, promised);
+	if (error)
+		return error;
+	if (offset > pool->size)
+		error = pool_extend(pool, offset);
+	if (!error)
+		error = view_store(pool->view, offset, bytes, length,
+				   kind == POOL_WRITE_MAPPED ? VIEW_STORE_MAPPED : VIEW_STORE_FILE);
+	if (!populated && view_fd(pool->view) >= 0)
+		atomic_fetch_add(&pool->pools->populated, 1);
+	/* Pages that did not become present after all: zeros over a hole, or a store that failed. */
+	absent = pool_absent_pages(pool, first, pages);
+	space_unpromise(&pool->pools->space, absent);
+	pool->promised += promised - absent;
+	if (error)
+		return error;
+	if (end > pool->size)
+		pool->size = end;
+	pool->mtime = pool->ctime = now();
+	return 0;
+}
+
+ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length, uint64_t offset,
+		   enum pool_write_kind kind)
+{
+	struct pool *pool = handle->pool;
+	int error;
+
+	HANDLE_SCOPE(handle);
+	if (pool->pools->read_only)
+		return -EROFS;
+	if (length > POOL_SIZE_MAX || offset > POOL_SIZE_MAX - length)
+		return -EFBIG;
+	if (length == 0)
+		return 0;
+	pools_relieve(pool->pools);
+	WRITE_SCOPE(&pool->lock);
+	if (!S_ISREG(pool->mode))
+		return S_ISDIR(pool->mode) ? -EISDIR : -EINVAL;
+	error = write_locked(pool, bytes, length, offset, kind);
+	/* Under eADR what was stored is durable; that includes who saw the store return. */
+	if (!error && domain_kind(pool->pools->domain) == DOMAIN_CPU_CACHE)
+		error = pool_sync_locked(pool);
+	return error ? error : (ssize_t)length;
+}

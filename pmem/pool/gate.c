@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Who may run while power fails: nobody who came through a handle, and the others only before and after. */
+
+#include "pool/private.h"
+
+#include <errno.h>
+#include <sched.h>
+
+void gate_enter(struct pools *pools)
+{
+	for (;;) {
+		if (atomic_load(&pools->power_off)) {
+			LOCK_SCOPE(&pools->gate_lock);
+			while (atomic_load(&pools->power_off))
+				pthread_cond_wait(&pools->gate, &pools->gate_lock);
+		}
+		pthread_rwlock_rdlock(&pools->power);
+		/* pools_power_off() sets the flag before it asks for the lock. */
+		if (!atomic_load(&pools->power_off))
+			return;
+		pthread_rwlock_unlock(&pools->power);
+	}
+}
+
+int gate_enter_handle(struct pool_handle *handle)
+{
+	struct pools *pools = handle->pool->pools;
+
+	/*
+	 * Never wait: the caller may hold a page of the kernel's cache, which the
+	 * power failure wants to throw away. The lock is only ever denied once
+	 * the generation has moved on.
+	 */
+	while (handle->generation == atomic_load(&pools->generation)) {
+		if (pthread_rwlock_tryrdlock(&pools->power) == 0) {
+			if (handle->generation == atomic_load(&pools->generation))
+				return 0;
+			pthread_rwlock_unlock(&pools->power);
+			break;
+		}
+		sched_yield();
+	}
+	return -EIO;
+}
+
+bool gate_try_enter(struct pools *pools)
+{
+	if (pthread_rwlock_tryrdlock(&pools->power) != 0)
+		return false;
+	if (!atomic_load(&pools->power_off))
+		return true;
+	pthread_rwlock_unlock(&pools->power);
+	return false;
+}
+
+void gate_leave(struct pools *pools)
+{
+	pthread_rwlock_unlock(&pools->power);
+}
+
+bool pools_power_is_off(struct pools *pools)
+{
+	return atomic_load(&pools->power_off);
+}
+
+uint64_t pools_generation(struct pools *pools)
+{
+	return atomic_load(&pools->generation);
+}

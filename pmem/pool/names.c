@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Names in memory: a hash for finding, and a directory's list in cookie order for reading it. */
+
+#include "pool/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/rng.h"
+
+int name_check(const char *text, size_t length)
+{
+	if (length == 0)
+		return -ENOENT;
+	if (length > POOL_NAME_MAX)
+		return -ENAMETOOLONG;
+	if ((length == 1 && text[0] == '.') || (length == 2 && text[0] == '.' && text[1] == '.'))
+		return -EEXIST;
+	if (memchr(text, '/', length) || memchr(text, '\0', length))
+		return -EINVAL;
+	return 0;
+}
+
+struct name *name_alloc(const char *text, size_t length)
+{
+	struct name *name = calloc(1, sizeof(*name) + length + 1);
+
+	if (!name)
+		return NULL;
+	name->length = (uint8_t)length;
+	memcpy(name->text, text, length);
+	return name;
+}
+
+void name_encode(const struct name *name, union slot *slot)
+{
+	memset(slot, 0, sizeof(*slot));
+	slot->head.kind = SLOT_NAME;
+	slot->name.parent = name->parent->index;
+	slot->name.file = name->file->index;
+	slot->name.length = name->length;
+	memcpy(slot->name.name, name->text, name->length);
+}
+
+static uint64_t hash_of(const struct pool *directory, const char *text, size_t length)
+{
+	uint64_t hash = directory->index;
+
+	while (length) {
+		uint64_t word = 0;
+		size_t piece = length < 8 ? length : 8;
+
+		memcpy(&word, text, piece);
+		hash = rng_mix(hash ^ word ^ ((uint64_t)piece << 56));
+		text += piece;
+		length -= piece;
+	}
+	return hash;
+}
+
+struct name *names_find(struct pools *pools, const struct pool *directory, const char *text, size_t length)
+{
+	struct name *name;
+
+	if (!pools->hash_size)
+		return NULL;
+	name = pools->hash[hash_of(directory, text, length) % pools->hash_size];
+	while (name && (name->parent != directory || name->length != length || memcmp(name->text, text, length) != 0))
+		name = name->hash_next;
+	return name;
+}
+
+static int hash_grow(struct pools *pools)
+{
+	uint64_t size = pools->hash_size ? 2 * pools->hash_size : 1024;
+	struct name **grown = calloc(size, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < pools->hash_size; i++) {
+		while (pools->hash[i]) {
+			struct name *name = pools->hash[i];
+			struct name **slot = &grown[hash_of(name->parent, name->text, name->length) % size];
+
+			pools->hash[i] = name->hash_next;
+			name->hash_next = *slot;
+			*slot = name;
+		}
+	}
+	free(pools->hash);
+	pools->hash = grown;
+	pools->hash_size = size;
+	return 0;
+}
+
+static int directory_append(struct directory *directory, struct name *name)
+{
+	if (directory->count == directory->room) {
+		size_t room = directory->room ? 2 * directory->room : 8;
+		struct directory_item *grown = realloc(directory->items, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		directory->items = grown;
+		directory->room = room;
+	}
+	name->cookie = ++directory->next_cookie;
+	directory->items[directory->count++] = (struct directory_item){ .cookie = name->cookie, .name = name };
+	return 0;
+}
+
+static void directory_remove(struct directory *directory, const struct name *name)
+{
+	size_t low = 0, high = directory->count, kept = 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (directory->items[middle].cookie < name->cookie)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	directory->items[low].name = NULL;
+	if (++directory->holes * 2 <= directory->count)
+		return;
+	for (size_t i = 0; i < directory->count; i++)
+		if (directory->items[i].name)
+			directory->items[kept++] = directory->items[i];
+	directory->count = kept;
+	directory->holes = 0;
+}
+
+int names_link(struct pools *pools, struct name *name, struct pool *directory, struct pool *file)
+{
+	struct name **slot;
+
+	if (pools->name_count >= pools->hash_size && hash_grow(pools) < 0)
+		return -ENOMEM;
+	name->parent = directory;
+	name->file = file;
+	if (directory_append(directory->directory, name) < 0)
+		return -ENOMEM;
+	slot = &pools->hash[hash_of(directory, name->text, name->length) % pools->hash_size];
+	name->hash_next = *slot;
+	*slot = name;
+	name->same_file = file->names;
+	file->names = name;
+	pools->name_count++;
+	if (file->directory)
+		directory->directory->subdirectories++;
+	atomic_fetch_add(&file->links, 1);
+	return 0;
+}
+
+void names_unlink(struct pools *pools, struct name *name)
+{
+	struct name **slot =
+		&pools->hash[hash_of(name->parent, name->text, name->length) % pools->hash_size];
+
+	while (*slot != name)
+		slot = &(*slot)->hash_next;
+	*slot = name->hash_next;
+	for (slot = &name->file->names; *slot != name;)
+		slot = &(*slot)->same_file;
+	*slot = name->same_file;
+	directory_remove(name->parent->directory, name);
+	if (name->file->directory)
+		name->parent->directory->subdirectories--;
+	pools->name_count--;
+	atomic_fetch_sub(&name->file->links, 1);
+}

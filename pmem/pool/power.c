@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pool/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/rng.h"
+#include "domain/wpq.h"
+
+int pools_power_off(struct pools *pools)
+{
+	bool was_on = false;
+
+	if (!atomic_compare_exchange_strong(&pools->power_off, &was_on, true))
+		return -EBUSY;
+	/* From here on handles are dead and nobody else starts; then wait for those who are inside. */
+	atomic_fetch_add(&pools->generation, 1);
+	pthread_rwlock_wrlock(&pools->power);
+	pthread_rwlock_unlock(&pools->power);
+	return 0;
+}
+
+void pools_power_on(struct pools *pools)
+{
+	LOCK_SCOPE(&pools->gate_lock);
+	atomic_store(&pools->power_off, false);
+	pthread_cond_broadcast(&pools->gate);
+}
+
+/* The fate of one pool's volatile state. */
+struct power_cut {
+	enum domain_policy policy;
+	uint64_t coin;
+};
+
+static uint64_t size_after(const struct pool *pool, const struct power_cut *cut)
+{
+	switch (cut->policy) {
+	case DOMAIN_LOSE:
+		return pool->durable_size;
+	case DOMAIN_KEEP:
+		return pool->size;
+	case DOMAIN_RANDOM:
+		return rng_mix(cut->coin) & 1 ? pool->size : pool->durable_size;
+	}
+	return pool->durable_size;
+}
+
+/* Blocks behind the end that were written and not committed with a size must not show when it grows again. */
+static int hide_behind(struct pool *pool, uint64_t size)
+{
+	uint64_t first = align_up(size, PAGE_BYTES) / PAGE_BYTES;
+	uint32_t at = extmap_find(&pool->map, first);
+
+	for (; at < pool->map.count; at++)
+		if (!extent_unwritten(&pool->map.extents[at]))
+			break;
+	if (at == pool->map.count)
+		return 0;
+	if (extmap_reserve(&pool->map, 2))
+		return -ENOMEM;
+	extmap_flag(&pool->map, first, POOL_SIZE_MAX / PAGE_BYTES + 1 - first, true);
+	pool->map_changed = true;
+	return 0;
+}
+
+static uint32_t tearing_unit(const struct pool *pool)
+{
+	return pool->pool_mode == POOL_MODE_FSDAX ? LINE_SIZE : (uint32_t)pool->pool_mode;
+}
+
+static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domain_lines *lines)
+{
+	uint64_t size = size_after(pool, cut);
+	bool keeps_times = cut->policy == DOMAIN_KEEP || size != pool->durable_size;
+	bool changes = size != pool->durable_size || keeps_times;
+	bool populated = pool->view && view_fd(pool->view) >= 0;
+	int error = 0;
+
+	if (pool->view)
+		error = view_power_failure(pool->view, cut->policy, cut->coin, tearing_unit(pool), size, lines);
+	if (populated)
+		atomic_fetch_sub(&pool->pools->populated, 1);
+	space_unpromise(&pool->pools->space, pool->promised);
+	pool->promised = 0;
+	if (!error)
+		error = hide_behind(pool, size);
+	pool->size = pool->durable_size = size;
+	if (keeps_times) {
+		pool->durable_mtime = pool->mtime;
+		pool->durable_ctime = pool->ctime;
+	}
+	pool->mtime = pool->durable_mtime;
+	pool->ctime = pool->durable_ctime;
+	if (!error && (changes || pool->map_changed))
+		error = file_commit(pool);
+	return error;
+}
+
+static void report_pool(struct pool *pool, const struct pools_power_options *options, struct pool_power_report *report)
+{
+	if (!options->report)
+		return;
+	if (pool_path(pool, report->path, sizeof(report->path)) < 0)
+		report->path[0] = '\0';
+	report->mode = pool->pool_mode;
+	options->report(options->context, report);
+}
+
+static void log_failure(struct pools *pools, const struct pool *pool, int error)
+{
+	char line[128];
+
+	if (!pools->options.log)
+		return;
+	snprintf(line, sizeof(line), "power failure: file entry %u: what was to be kept is lost: %s", pool->index,
+		 strerror(-error));
+	pools->options.log(pools->options.log_context, line);
+}
+
+/* Files that only a handle held: the handles are dead. */
+static void destroy_nameless(struct pools *pools)
+{
+	WRITE_SCOPE(&pools->tree);
+	for (uint32_t index = 1; index < pools->entries; index++) {
+		struct pool *pool = pools->files[index];
+
+		if (!pool || pool->links)
+			continue;
+		pool_ref(pool, 1);
+		{
+			WRITE_SCOPE(&pool->lock);
+			file_destroy(pool);
+		}
+		pool_unref(pool, 1);
+	}
+}
+
+int pools_power_apply(struct pools *pools, const struct pools_power_options *options)
+{
+	bool battery = domain_kind(pools->domain) == DOMAIN_CPU_CACHE;
+	struct pool_power_report *report = calloc(1, sizeof(*report));
+	struct pool *pool;
+	int result = 0;
+
+	if (!report)
+		return -ENOMEM;
+	domain_settle(pools->domain, options->policy, options->seed);
+	while ((pool = LIST_FIRST(&pools->active))) {
+		/* The coin hangs on what the pool is in the region, not on when it was touched. */
+		struct power_cut cut = { .policy = battery ? DOMAIN_KEEP : options->policy,
+					 .coin = rng_mix(options->seed ^ rng_mix(pool->index + 1)) };
+
+		pool_ref(pool, 1);
+		*report = (struct pool_power_report){ .size_before = pool->size };
+		{
+			WRITE_SCOPE(&pool->lock);
+			int error = pools->read_only ? 0 : cut_pool(pool, &cut, &report->lines);
+
+			if (error) {
+				log_failure(pools, pool, error);
+				result = error;
+			}
+			report->size_after = pool->size;
+		}
+		if (S_ISREG(pool->mode))
+			report_pool(pool, options, report);
+		{
+			LOCK_SCOPE(&pools->list_lock);
+			LIST_REMOVE(pool, active);
+			pool->is_active = false;
+		}
+		pool_unref(pool, 1);
+	}
+	free(report);
+	if (pools->read_only)
+		return result;
+	destroy_nameless(pools);
+	LOCK_SCOPE(&pools->table_lock);
+	pools->superblock.generation = atomic_load(&pools->generation);
+	pools->superblock.dirty_shutdowns++;
+	superblock_write(pools->region, &pools->superblock);
+	return result;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Free space: a bitmap with a count for each 2 MiB group, so that a search steps over full ones. */
+
+#include "pool/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A file that starts somewhere leaves this much room for itself to grow into. */
+#define START_SPACING 16u
+
+int space_init(struct space *space, uint64_t blocks)
+{
+	uint64_t groups = (blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
+
+	memset(space, 0, sizeof(*space));
+	pthread_mutex_init(&space->lock, NULL);
+	space->used = calloc(groups * GROUP_BLOCKS / 64, sizeof(uint64_t));
+	space->group_free = calloc(groups, sizeof(uint16_t));
+	if (!space->used || !space->group_free) {
+		space_destroy(space);
+		return -ENOMEM;
+	}
+	space->blocks = blocks;
+	space->free = blocks;
+	for (uint64_t group = 0; group < groups; group++)
+		space->group_free[group] = (uint16_t)min_u64(GROUP_BLOCKS, blocks - group * GROUP_BLOCKS);
+	for (uint64_t block = blocks; block < groups * GROUP_BLOCKS; block++)
+		space->used[block / 64] |= (uint64_t)1 << (block % 64);
+	/* Map blocks, so that a full region can still be truncated and synced. */
+	space->metadata_only = min_u64(blocks / 64, 4096);
+	return 0;
+}
+
+void space_destroy(struct space *space)
+{
+	free(space->used);
+	free(space->group_free);
+	pthread_mutex_destroy(&space->lock);
+}
+
+static bool is_used(const struct space *space, uint64_t block)
+{
+	return space->used[block / 64] >> (block % 64) & 1;
+}
+
+static void set_used(struct space *space, uint64_t block, uint64_t count, bool used)
+{
+	for (uint64_t end = block + count; block < end;) {
+		uint64_t piece = min_u64(64 - block % 64, end - block);
+		uint64_t mask = (piece == 64 ? UINT64_MAX : ((uint64_t)1 << piece) - 1) << (block % 64);
+
+		if (used) {
+			space->used[block / 64] |= mask;
+			space->group_free[block / GROUP_BLOCKS] = (uint16_t)(space->group_free[block / GROUP_BLOCKS] - piece);
+		} else {
+			space->used[block / 64] &= ~mask;
+			space->group_free[block / GROUP_BLOCKS] = (uint16_t)(space->group_free[block / GROUP_BLOCKS] + piece);
+		}
+		block += piece;
+	}
+	space->free = used ? space->free - count : space->free + count;
+}
+
+/* How many blocks from `block` on are free, at most `most`. */
+static uint64_t free_run(const struct space *space, uint64_t block, uint64_t most)
+{
+	uint64_t run = 0;
+
+	most = min_u64(most, space->blocks - block);
+	while (run < most) {
+		uint64_t at = block + run;
+		uint64_t word = space->used[at / 64] >> (at % 64);
+		uint64_t clear = word ? (uint64_t)__builtin_ctzll(word) : 64 - at % 64;
+
+		run += clear;
+		if (word)
+			break;
+	}
+	return min_u64(run, most);
+}
+
+bool space_claim(struct space *space, uint64_t block, uint64_t count)
+{
+	LOCK_SCOPE(&space->lock);
+	if (count == 0 || block >= space->blocks || count > space->blocks - block)
+		return false;
+	if (free_run(space, block, count) < count)
+		return false;
+	set_used(space, block, count, true);
+	return true;
+}
+
+void space_release(struct space *space, uint64_t block, uint64_t count)
+{
+	LOCK_SCOPE(&space->lock);
+	set_used(space, block, count, false);
+}
+
+static uint64_t unpromised(const struct space *space)
+{
+	uint64_t kept = space->promised + space->metadata_only;
+
+	return space->free > kept ? space->free - kept : 0;
+}
+
+int space_promise(struct space *space, uint64_t count)
+{
+	LOCK_SCOPE(&space->lock);
+	if (count > unpromised(space))
+		return -ENOSPC;
+	space->promised += count;
+	return 0;
+}
+
+void space_unpromise(struct space *space, uint64_t count)
+{
+	LOCK_SCOPE(&space->lock);
+	space->promised -= count;
+}
+
+void space_promise_exactly(struct space *space, uint64_t before, uint64_t after)
+{
+	LOCK_SCOPE(&space->lock);
+	space->promised += after - before;
+}
+
+uint64_t space_free_for_data(struct space *space)
+{
+	LOCK_SCOPE(&space->lock);
+	return unpromised(space);
+}
+
+/* The first free block at or after `from`; space->blocks if there is none. */
+static uint64_t next_free(const struct space *space, uint64_t from)
+{
+	while (from < space->blocks) {
+		if (space->group_free[from / GROUP_BLOCKS] == 0) {
+			from = align_down(from, GROUP_BLOCKS) + GROUP_BLOCKS;
+			continue;
+		}
+		for (uint64_t end = align_down(from, GROUP_BLOCKS) + GROUP_BLOCKS; from < end && from < space->blocks;) {
+			uint64_t word = ~space->used[from / 64] >> (from % 64);
+
+			if (word)
+				return min_u64(from + (uint64_t)__builtin_ctzll(word), space->blocks);
+			from = align_down(from, 64) + 64;
+		}
+	}
+	return space->blocks;
+}
+
+/* The longest run in [from, to), at most `want`; the first that is long enough ends the search. */
+static uint64_t search(const struct space *space, uint64_t from, uint64_t to, uint64_t want, uint64_t *block)
+{
+	uint64_t best = 0;
+
+	while (best < want && (from = next_free(space, from)) < to) {
+		uint64_t run = free_run(space, from, want);
+
+		if (run > best) {
+			best = run;
+			*block = from;
+		}
+		from += run;
+	}
+	return best;
+}
+
+/* A run that starts on a group and is as long as wanted, or nothing. */
+static uint64_t search_aligned(const struct space *space, uint64_t want, uint64_t *block)
+{
+	for (uint64_t from = 0; from < space->blocks; from += GROUP_BLOCKS) {
+		if (space->group_free[from / GROUP_BLOCKS] == GROUP_BLOCKS || want < GROUP_BLOCKS) {
+			uint64_t run = free_run(space, from, want);
+
+			if (run == want) {
+				*block = from;
+				return run;
+			}
+			from += align_down(run, GROUP_BLOCKS);
+		}
+	}
+	return 0;
+}
+
+static uint64_t find_run(struct space *space, uint64_t goal, uint64_t want, bool align, uint64_t *block)
+{
+	uint64_t run = 0;
+
+	if (goal && goal < space->blocks && !is_used(space, goal)) {
+		*block = goal;
+		return free_run(space, goal, want);
+	}
+	if (align) {
+		run = search_aligned(space, want, block);
+		/* Too fragmented for the whole: group by group, each aligned, serves as well. */
+		if (!run && want > GROUP_BLOCKS)
+			run = search_aligned(space, GROUP_BLOCKS, block);
+	}
+	if (!run)
+		run = search(space, space->rover, space->blocks, want, block);
+	if (run < want && space->rover) {
+		uint64_t other, wrapped = search(space, 0, space->rover, want, &other);
+
+		if (wrapped > run) {
+			run = wrapped;
+			*block = other;
+		}
+	}
+	if (run && !align)
+		space->rover = min_u64(align_up(*block + run, START_SPACING), space->blocks - 1);
+	return run;
+}
+
+uint64_t space_take(struct space *space, enum space_purpose purpose, uint64_t goal, uint64_t want, bool align,
+		    uint64_t *block)
+{
+	uint64_t run;
+
+	LOCK_SCOPE(&space->lock);
+	if (purpose == SPACE_DATA)
+		want = min_u64(want, unpromised(space));
+	if (purpose == SPACE_METADATA)
+		want = min_u64(want, space->free > space->promised ? space->free - space->promised : 0);
+	if (want == 0)
+		return 0;
+	run = find_run(space, goal, want, align, block);
+	if (run) {
+		set_used(space, *block, run, true);
+		if (purpose == SPACE_PROMISED)
+			space->promised -= run;
+	}
+	return run;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Where a view's pages live on the media, and how volatile ones get there. */
+
+#include "pool/private.h"
+
+#include <errno.h>
+
+/* Space that was reserved and never written is zeroed when it is first written to, this much at a time. */
+#define CONVERT_PAGES GROUP_BLOCKS
+
+static struct placement find(void *owner, uint64_t page, uint64_t want)
+{
+	const struct pool *pool = owner;
+	uint32_t at = extmap_find(&pool->map, page);
+	struct placement place = { .pages = want };
+	const struct extent *extent;
+
+	if (at == pool->map.count)
+		return place;
+	extent = &pool->map.extents[at];
+	if (extent->page > page) {
+		place.pages = min_u64(want, extent->page - page);
+		return place;
+	}
+	place.pages = min_u64(want, extent_end(extent) - page);
+	place.placed = !extent_unwritten(extent);
+	place.media_offset = (extent->block + (page - extent->page)) * BLOCK_SIZE;
+	return place;
+}
+
+/* The part of the unwritten extent around `page` that becomes written at once. */
+static int convert(struct pool *pool, const struct extent *extent, uint64_t page, uint64_t want, struct placement *out)
+{
+	struct region *region = pool->pools->region;
+	uint64_t start = max_u64(align_down(page, CONVERT_PAGES), extent->page);
+	uint64_t end = min_u64(align_down(page, CONVERT_PAGES) + CONVERT_PAGES, extent_end(extent));
+	uint64_t stop = min_u64(page + want, end);
+	uint64_t block = extent->block + (start - extent->page);
+
+	if (extmap_reserve(&pool->map, 2))
+		return -ENOMEM;
+	media_zero(region, block * BLOCK_SIZE, (page - start) * PAGE_BYTES);
+	media_zero(region, (block + (stop - start)) * BLOCK_SIZE, (end - stop) * PAGE_BYTES);
+	extmap_flag(&pool->map, start, end - start, false);
+	pool->map_changed = true;
+	*out = (struct placement){
+		.media_offset = (block + (page - start)) * BLOCK_SIZE,
+		.pages = stop - page,
+		.placed = true,
+		.fresh = true,
+	};
+	return 0;
+}
+
+/* The block that would continue what lies before `page`; 0 if nothing does. */
+static uint64_t goal_for(const struct pool *pool, uint64_t page, uint32_t at)
+{
+	const struct extent *before;
+
+	if (at == 0)
+		return 0;
+	before = &pool->map.extents[at - 1];
+	/* A gap in the file is a gap on the media, so that filling it later joins the two. */
+	return before->block + (page - before->page);
+}
+
+/* Pages that are stored to together and that nothing is mapped for, from `page` on. */
+static uint64_t unmapped_run(const struct pool *pool, uint64_t page, uint64_t want, uint32_t at)
+{
+	if (at < pool->map.count)
+		want = min_u64(want, pool->map.extents[at].page - page);
+	return want;
+}
+
+static int place(void *owner, uint64_t page, uint64_t want, struct placement *out)
+{
+	struct pool *pool = owner;
+	uint32_t at = extmap_find(&pool->map, page);
+	uint64_t run, block, got;
+
+	if (at < pool->map.count && pool->map.extents[at].page <= page)
+		return convert(pool, &pool->map.extents[at], page, want, out);
+	if (extmap_reserve(&pool->map, 1))
+		return -ENOMEM;
+	run = unmapped_run(pool, page, want, at);
+	got = space_take(&pool->pools->space, SPACE_PROMISED, goal_for(pool, page, at), run,
+			 pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_SIZE && is_aligned(page, GROUP_BLOCKS), &block);
+	if (got == 0)
+		return -ENOSPC;
+	pool->promised -= got;
+	extmap_insert(&pool->map, page, got, block, false);
+	pool->map_changed = true;
+	*out = (struct placement){ .media_offset = block * BLOCK_SIZE, .pages = got, .placed = true, .fresh = true };
+	return 0;
+}
+
+const struct view_owner_ops pool_view_ops = {
+	.find = find,
+	.place = place,
+};
+
+void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages)
+{
+	uint64_t end = page + pages, freed = 0;
+
+	if (!pool->view)
+		return;
+	for (uint64_t at = page; pool->promised && (at = view_next_present(pool->view, at, end)) < end; at++) {
+		uint32_t extent = extmap_find(&pool->map, at);
+
+		if (extent == pool->map.count || pool->map.extents[extent].page > at)
+			freed++;
+	}
+	view_discard(pool->view, page, pages);
+	space_unpromise(&pool->pools->space, freed);
+	pool->promised -= freed;
+}
+
+void pool_drop_clean_view(struct pool *pool)
+{
+	bool populated = pool->view && view_fd(pool->view) >= 0;
+
+	if (!populated)
+		return;
+	view_drop_clean(pool->view);
+	if (view_fd(pool->view) < 0)
+		atomic_fetch_sub(&pool->pools->populated, 1);
+}
+
+int pool_sync_locked(struct pool *pool)
+{
+	const struct timespec durable_mtime = pool->durable_mtime, durable_ctime = pool->durable_ctime;
+	const uint64_t durable_size = pool->durable_size;
+	int error = 0;
+
+	if (!pool_is_volatile(pool))
+		return 0;
+	if (pool->view)
+		error = view_persist(pool->view, 0, POOL_SIZE_MAX / PAGE_BYTES + 1);
+	if (error)
+		return error;
+	pool->durable_size = pool->size;
+	pool->durable_mtime = pool->mtime;
+	pool->durable_ctime = pool->ctime;
+	error = file_commit(pool);
+	if (error) {
+		pool->durable_size = durable_size;
+		pool->durable_mtime = durable_mtime;
+		pool->durable_ctime = durable_ctime;
+	}
+	return error;
+}
+
+int pool_sync(struct pool_handle *handle)
+{
+	struct pool *pool = handle->pool;
+
+	HANDLE_SCOPE(handle);
+	WRITE_SCOPE(&pool->lock);
+	if (pool->dead || pool->pools->read_only)
+		return 0;
+	return pool_sync_locked(pool);
+}
+
+/* The active pool after `previous` (NULL: the first), with a reference; drops the previous one's. */
+static struct pool *next_active(struct pools *pools, struct pool *previous)
+{
+	struct pool *next;
+
+	{
+		LOCK_SCOPE(&pools->list_lock);
+		next = previous && previous->is_active ? LIST_NEXT(previous, active) : NULL;
+		if (!previous)
+			next = LIST_FIRST(&pools->active);
+		if (next)
+			pool_ref(next, 1);
+	}
+	if (previous)
+		pool_unref(previous, 1);
+	return next;
+}
+
+int pools_sync(struct pools *pools)
+{
+	int result = 0;
+
+	if (pools->read_only)
+		return 0;
+	GATE_SCOPE(pools);
+	for (struct pool *pool = NULL; (pool = next_active(pools, pool));) {
+		WRITE_SCOPE(&pool->lock);
+		int error = pool->dead ? 0 : pool_sync_locked(pool);
+
+		if (error)
+			result = error;
+	}
+	return result;
+}
+
+void pools_relieve(struct pools *pools)
+{
+	struct pool *pool = NULL;
+	unsigned budget = 64;
+
+	if (atomic_load(&pools->populated) < pools->populated_max)
+		return;
+	while (budget && (pool = next_active(pools, pool))) {
+		if (atomic_load(&pool->opens) || pthread_rwlock_trywrlock(&pool->lock) != 0)
+			continue;
+		if (!pool->dead && pool->view && view_fd(pool->view) >= 0 && pool_sync_locked(pool) == 0) {
+			pool_drop_clean_view(pool);
+			budget--;
+		}
+		pthread_rwlock_unlock(&pool->lock);
+	}
+	if (pool)
+		pool_unref(pool, 1);
+}
