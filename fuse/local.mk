@@ -1,1 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# The only room that includes libfuse's headers.
+noinst_LTLIBRARIES += fuse/libfusefs.la
+fuse_libfusefs_la_SOURCES = \
+	fuse/attributes.c \
+	fuse/data.c \
+	fuse/directory.c \
+	fuse/fusefs.c fuse/fusefs.h \
+	fuse/invalidate.c \
+	fuse/loop.c \
+	fuse/mount.c \
+	fuse/names.c \
+	fuse/nodes.c \
+	fuse/power.c \
+	fuse/private.h
+fuse_libfusefs_la_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
+fuse_libfusefs_la_LIBADD = pmem/pool/libpool.la $(FUSE_LIBS)

@@ -3,3 +3,10 @@
 e2e_tests =
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
+
+check_PROGRAMS += tests/e2e/exercise
+tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tests/e2e/exercise_model.h
+
+check_PROGRAMS += tests/e2e/bare_mount
+tests_e2e_bare_mount_SOURCES = tests/e2e/bare_mount.c
+tests_e2e_bare_mount_LDADD = fuse/libfusefs.la

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/cleanup.h"
+#include "private.h"
+
+/* Asynchronous requests (read-ahead, write-back, direct I/O) in flight; the default of 12 starves deep queues. */
+#define BACKGROUND_MAX 256
+
+static void want(struct fuse_conn_info *connection, unsigned capability)
+{
+	connection->want |= connection->capable & capability;
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *connection)
+{
+	/*
+	 * Pages are dropped when we say so, not when an mtime moved. Set-user-ID
+	 * bits are the kernel's to clear: it knows who may keep them.
+	 */
+	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_WRITEBACK_CACHE |
+					FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	want(connection, FUSE_CAP_EXPLICIT_INVAL_DATA);
+	want(connection, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);
+	want(connection, FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_CACHE_SYMLINKS);
+	want(connection, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	connection->max_write = TRANSFER_MAX;
+	connection->max_background = BACKGROUND_MAX;
+	connection->congestion_threshold = BACKGROUND_MAX * 3 / 4;
+}
+
+/*
+ * Not here: flush (nothing waits for a close), locks (the kernel's own do for
+ * one mount), extended attributes, access (the kernel checks permissions),
+ * copy_file_range (the kernel's fallback is as fast in one machine).
+ */
+static const struct fuse_lowlevel_ops operations = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.fsyncdir = op_fsyncdir,
+	.statfs = op_statfs,
+	.create = op_create,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
+};
+
+void fs_log(struct fusefs *fs, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	if (!fs->options.log)
+		return;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	fs->options.log(fs->options.log_context, line);
+}
+
+static struct fuse_session *session_new(struct fusefs *fs)
+{
+	struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *session = NULL;
+
+	if (!fuse_opt_add_arg(&arguments, "softpmemd") &&
+	    !fuse_opt_add_arg(&arguments, "-ofsname=softpmem,subtype=softpmem,default_permissions") &&
+	    (!fs->options.allow_other || !fuse_opt_add_arg(&arguments, "-oallow_other")) &&
+	    (!fs->options.read_only || !fuse_opt_add_arg(&arguments, "-oro")))
+		session = fuse_session_new(&arguments, &operations, sizeof(operations), fs);
+	fuse_opt_free_args(&arguments);
+	return session;
+}
+
+static void locks_init(struct fusefs *fs)
+{
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	/* Requests never end; a power failure must get in between them. */
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&fs->gate, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+	pthread_mutex_init(&fs->files_lock, NULL);
+	pthread_mutex_init(&fs->failure_lock, NULL);
+	pthread_mutex_init(&fs->queue_lock, NULL);
+	sem_init(&fs->wake, 0, 0);
+}
+
+static struct fusefs *fusefs_new(struct pools *pools, const struct fusefs_options *options)
+{
+	struct fusefs *fs = calloc(1, sizeof(*fs));
+
+	if (!fs)
+		return NULL;
+	fs->pools = pools;
+	fs->options = *options;
+	fs->parked_end = &fs->parked;
+	locks_init(fs);
+	fs->root.pool = pool_root(pools);
+	if (!nodes_init(&fs->nodes))
+		fs->session = session_new(fs);
+	return fs;
+}
+
+static void fusefs_free(struct fusefs *fs)
+{
+	while (fs->files)
+		file_close(fs, fs->files);
+	parked_drop(fs);
+	stale_drop(fs);
+	if (fs->session)
+		fuse_session_destroy(fs->session);
+	nodes_fini(&fs->nodes);
+	pool_unref(fs->root.pool, 1);
+	sem_destroy(&fs->wake);
+	pthread_mutex_destroy(&fs->queue_lock);
+	pthread_mutex_destroy(&fs->failure_lock);
+	pthread_mutex_destroy(&fs->files_lock);
+	pthread_rwlock_destroy(&fs->gate);
+	free(fs->mountpoint);
+	free(fs);
+}
+
+int fusefs_mount(struct pools *pools, const struct fusefs_options *options, struct fusefs **out,
+		 struct message *message)
+{
+	struct fusefs *fs = fusefs_new(pools, options);
+	int error;
+
+	if (!fs)
+		return message_fail(message, -ENOMEM, "%s: no memory to mount", options->mountpoint);
+	if (!fs->session)
+		error = message_fail(message, -ENOMEM, "%s: cannot set up a FUSE session", options->mountpoint);
+	else
+		error = mount_attach(fs, message);
+	if (error) {
+		fusefs_free(fs);
+		return error;
+	}
+	mount_tune(fs);
+	*out = fs;
+	return 0;
+}
+
+int fusefs_serve(struct fusefs *fs)
+{
+	int error = workers_start(fs);
+
+	while (!error && !atomic_load(&fs->stop) && atomic_load(&fs->workers_running)) {
+		sem_wait(&fs->wake);
+		stale_now(fs);
+	}
+	if (atomic_load(&fs->workers_running)) {
+		LOCK_SCOPE(&fs->failure_lock);
+		mount_detach(fs);
+	}
+	workers_join(fs);
+	fs->detached = true;
+	return error;
+}
+
+void fusefs_stop(struct fusefs *fs)
+{
+	atomic_store(&fs->stop, true);
+	sem_post(&fs->wake);
+}
+
+void fusefs_unmount(struct fusefs *fs)
+{
+	if (!fs)
+		return;
+	if (fs->detached)
+		mount_sever(fs);
+	fuse_session_unmount(fs->session);
+	fusefs_free(fs);
+}

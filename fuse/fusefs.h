@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FUSE_FUSEFS_H
+#define FUSE_FUSEFS_H
+
+/*
+ * The FUSE 3 face: a region's pools as a tree of files. write(2) goes through
+ * to the pool at once and is volatile until fsync, fdatasync, O_DSYNC or msync;
+ * everything that changes names, owners, modes or times is durable when it
+ * returns. The kernel caches data, attributes and names without a time limit:
+ * whoever changes pools behind the mount's back says so, below.
+ *
+ * Functions return 0 or a negative errno. One struct fusefs a mount; several
+ * mounts of one struct pools are not supported.
+ */
+
+#include <stdbool.h>
+
+#include "common/message.h"
+#include "pool/pool.h"
+
+struct fusefs;
+
+struct fusefs_options {
+	const char *mountpoint;
+	bool allow_other; /* for root, or with user_allow_other in /etc/fuse.conf; the kernel checks permissions either way */
+	bool read_only;
+	unsigned threads; /* 0: a number that suits this machine */
+	/* One line for the log a time. May be NULL. */
+	void (*log)(void *context, const char *line);
+	void *log_context;
+};
+
+/*
+ * Mount. A mount of ours at the same place whose daemon died is cleared first.
+ * -EBUSY: a live one is there; -ENOENT, -ENOTDIR: no such directory; -ENODEV: no
+ * FUSE in this kernel; -EPERM: not allowed, or fusermount3 is missing. Nobody
+ * is served before fusefs_serve() runs, so do not touch the mount in between.
+ */
+int fusefs_mount(struct pools *pools, const struct fusefs_options *options, struct fusefs **out,
+		 struct message *message);
+
+/*
+ * Serve with threads of its own, until the mount is gone from outside or
+ * fusefs_stop() is called: then what the kernel still holds is written back and
+ * the mount is removed, lazily if files are open on it. Call once.
+ */
+int fusefs_serve(struct fusefs *fusefs);
+
+/* Make fusefs_serve() return soon. Any thread, a signal handler too; more than once does no harm. */
+void fusefs_stop(struct fusefs *fusefs);
+
+/* Close what clients left open, unmount if that has not been done yet, free. NULL is allowed. */
+void fusefs_unmount(struct fusefs *fusefs);
+
+/*
+ * The power fails under the mount: pools_power_off(), _apply() and _on(), with
+ * every cache of the kernel emptied in between, so that afterwards all that is
+ * seen comes from the media. Open files and mappings are dead from here on (EIO,
+ * SIGBUS); the next open of the same name works. For any thread that is not in
+ * a call-back of the pools. -EBUSY: one is under way.
+ */
+int fusefs_power_failure(struct fusefs *fusefs, const struct pools_power_options *options);
+
+/*
+ * Somebody changed pools other than through the mount: a name was added,
+ * replaced or removed; bytes, size or attributes are not what they were. Not
+ * from a call-back of the pools, and with no lock held that a file operation needs.
+ */
+void fusefs_entry_changed(struct fusefs *fusefs, struct pool *directory, const char *name);
+void fusefs_pool_changed(struct fusefs *fusefs, struct pool *pool);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "private.h"
+
+/* Failure means the kernel does not know the inode any more, or nobody is there: nothing is cached either way. */
+static void invalidate(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
+{
+	fuse_lowlevel_notify_inval_inode(fs->session, ino, offset, length);
+}
+
+void invalidate_all(struct fusefs *fs)
+{
+	struct node *node;
+
+	/* Requests that change the list are parked. Of what has no pages, the attributes (a negative offset). */
+	for (node = fs->nodes.all; node; node = node->next)
+		invalidate(fs, node_ino(fs, node), node->regular ? 0 : -1, 0);
+	invalidate(fs, FUSE_ROOT_ID, -1, 0);
+}
+
+void stale_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
+{
+	struct stale *stale = malloc(sizeof(*stale));
+
+	if (!stale) {
+		fs_log(fs, "mount %s: no memory to have the kernel drop a page that was not written", fs->mountpoint);
+		return;
+	}
+	*stale = (struct stale){ .ino = ino, .offset = offset, .length = length };
+	pthread_mutex_lock(&fs->queue_lock);
+	stale->next = fs->stale;
+	fs->stale = stale;
+	pthread_mutex_unlock(&fs->queue_lock);
+	sem_post(&fs->wake);
+}
+
+static struct stale *stale_take(struct fusefs *fs)
+{
+	LOCK_SCOPE(&fs->queue_lock);
+
+	return steal_pointer(&fs->stale);
+}
+
+void stale_now(struct fusefs *fs)
+{
+	struct stale *stale = stale_take(fs), *next;
+
+	for (; stale; stale = next) {
+		next = stale->next;
+		invalidate(fs, stale->ino, stale->offset, stale->length);
+		free(stale);
+	}
+}
+
+void stale_drop(struct fusefs *fs)
+{
+	struct stale *stale = stale_take(fs), *next;
+
+	for (; stale; stale = next) {
+		next = stale->next;
+		free(stale);
+	}
+}
+
+void fusefs_pool_changed(struct fusefs *fs, struct pool *pool)
+{
+	fuse_ino_t ino = node_find(fs, pool);
+
+	if (ino)
+		invalidate(fs, ino, 0, 0);
+}
+
+void fusefs_entry_changed(struct fusefs *fs, struct pool *directory, const char *name)
+{
+	fuse_ino_t ino = node_find(fs, directory);
+
+	if (!ino)
+		return;
+	fuse_lowlevel_notify_inval_entry(fs->session, ino, name, strlen(name));
+	invalidate(fs, ino, -1, 0);
+}

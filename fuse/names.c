@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "private.h"
+
+static struct pool *pool_at(fuse_req_t request, fuse_ino_t ino)
+{
+	return node_of(fs_of(request), ino)->pool;
+}
+
+/*
+ * The kernel's negative entry makes "is there a journal?" cost nothing. It
+ * ends when the name is created through the mount, or by fusefs_entry_changed().
+ */
+static void reply_absent(fuse_req_t request)
+{
+	struct fuse_entry_param entry = { .entry_timeout = CACHE_TIMEOUT };
+
+	fuse_reply_entry(request, &entry);
+}
+
+void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	struct pool *pool;
+	int error = pool_lookup(pool_at(request, parent), name, &pool);
+
+	if (error == -ENOENT)
+		reply_absent(request);
+	else if (error)
+		fuse_reply_err(request, -error);
+	else
+		reply_entry(request, pool);
+}
+
+void op_forget(fuse_req_t request, fuse_ino_t ino, uint64_t lookups)
+{
+	node_forget(fs_of(request), ino, lookups);
+	fuse_reply_none(request);
+}
+
+void op_forget_multi(fuse_req_t request, size_t count, struct fuse_forget_data *forgets)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		node_forget(fs_of(request), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(request);
+}
+
+void op_readlink(fuse_req_t request, fuse_ino_t ino)
+{
+	char target[POOL_SYMLINK_MAX + 1];
+	int error = pool_readlink(pool_at(request, ino), target, sizeof(target));
+
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		fuse_reply_readlink(request, target);
+}
+
+/* Whose a new file is: in a set-group-ID directory, its group's, and a directory there is such a one again. */
+static int new_owner(fuse_req_t request, struct pool *directory, struct pool_new *attributes)
+{
+	const struct fuse_ctx *client = fuse_req_ctx(request);
+	struct pool_attributes above;
+	int error = pool_get_attributes(directory, &above);
+
+	if (error)
+		return error;
+	attributes->uid = client->uid;
+	attributes->gid = client->gid;
+	if (above.mode & S_ISGID) {
+		attributes->gid = above.gid;
+		if (S_ISDIR(attributes->mode))
+			attributes->mode |= S_ISGID;
+	}
+	return 0;
+}
+
+static int create(fuse_req_t request, struct pool *directory, const char *name, mode_t mode, struct pool **out)
+{
+	struct pool_new attributes = { .mode = mode };
+	int error = new_owner(request, directory, &attributes);
+
+	return error ? error : pool_create(directory, name, &attributes, out);
+}
+
+static void create_and_reply(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct pool *pool;
+	int error = create(request, pool_at(request, parent), name, mode, &pool);
+
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		reply_entry(request, pool);
+}
+
+void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+	if (!(mode & S_IFMT))
+		mode |= S_IFREG;
+	if (S_ISREG(mode) || S_ISFIFO(mode) || S_ISSOCK(mode))
+		create_and_reply(request, parent, name, mode);
+	else
+		fuse_reply_err(request, EPERM); /* as mknod(2) has it for what a file system has no room for */
+}
+
+void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	create_and_reply(request, parent, name, (mode & 07777) | S_IFDIR);
+}
+
+void op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct pool *directory = pool_at(request, parent);
+	struct pool_new attributes = { .mode = S_IFLNK };
+	struct pool *pool;
+	int error = new_owner(request, directory, &attributes);
+
+	if (!error)
+		error = pool_symlink(directory, name, target, attributes.uid, attributes.gid, &pool);
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		reply_entry(request, pool);
+}
+
+void op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct node *node = node_of(fs_of(request), ino);
+	int error = node->dead ? -ESTALE : pool_link(node->pool, pool_at(request, parent), name);
+
+	if (error) {
+		fuse_reply_err(request, -error);
+		return;
+	}
+	pool_ref(node->pool, 1);
+	reply_entry(request, node->pool);
+}
+
+void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(request, -pool_unlink(pool_at(request, parent), name));
+}
+
+void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(request, -pool_rmdir(pool_at(request, parent), name));
+}
+
+void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned flags)
+{
+	fuse_reply_err(request, -pool_rename(pool_at(request, parent), name, pool_at(request, new_parent),
+					     new_name, flags));
+}
+
+/*
+ * Between the kernel's negative lookup and here somebody may have made the name
+ * through the control socket: then open what there is, as open(2) would have.
+ */
+static int create_or_find(fuse_req_t request, struct pool *directory, const char *name, mode_t mode, int flags,
+			  struct pool **out)
+{
+	struct pool_attributes attributes;
+	int error = create(request, directory, name, (mode & 07777) | S_IFREG, out);
+
+	if (error != -EEXIST || (flags & O_EXCL))
+		return error;
+	error = pool_lookup(directory, name, out);
+	if (error)
+		return error;
+	error = pool_get_attributes(*out, &attributes);
+	if (!error && !S_ISREG(attributes.mode))
+		error = -EEXIST;
+	if (error)
+		pool_unref(*out, 1);
+	return error;
+}
+
+void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fusefs *fs = fs_of(request);
+	struct fuse_entry_param entry;
+	struct pool *pool;
+	int error = create_or_find(request, pool_at(request, parent), name, mode, fi->flags, &pool);
+
+	if (error) {
+		fuse_reply_err(request, -error);
+		return;
+	}
+	error = entry_fill(fs, pool, &entry);
+	if (!error) {
+		error = file_open(request, pool, fi);
+		if (error)
+			node_forget(fs, entry.ino, 1);
+	}
+	if (error) {
+		fuse_reply_err(request, -error);
+	} else if (fuse_reply_create(request, &entry, fi)) {
+		file_close(fs, (struct open_file *)(uintptr_t)fi->fh);
+		node_forget(fs, entry.ino, 1);
+	}
+}
