@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkreport.h"
 #include "common/cleanup.h"
 #include "control.h"
 
@@ -161,32 +162,21 @@ static bool is_among(const struct findings *findings, const struct pools_problem
 	return false;
 }
 
-static const char *const problem_kinds[] = {
-	[POOLS_LEFTOVER] = "leftover",
-	[POOLS_REDUNDANT] = "redundant",
-	[POOLS_DAMAGE] = "damage",
-};
-
-/* Send what both passes found; returns how many of it were damage. */
-static uint64_t send_problems(struct job *job, const struct findings *first, const struct findings *second,
-			      uint64_t counts[3])
+/* Send what both passes found, and count it. */
+static void send_problems(struct job *job, const struct findings *first, const struct findings *second,
+			  struct pools_check_result *result)
 {
-	for (size_t i = 0; i < second->count; i++) {
-		const struct pools_problem *problem = &second->problems[i];
-		struct json_object *item;
+	uint64_t counts[] = { [POOLS_LEFTOVER] = 0, [POOLS_REDUNDANT] = 0, [POOLS_DAMAGE] = 0 };
 
-		if (!is_among(first, problem))
+	for (size_t i = 0; i < second->count; i++) {
+		if (!is_among(first, &second->problems[i]))
 			continue;
-		counts[problem->kind]++;
-		item = json_object_new_object();
-		if (item) {
-			control_put_string(item, "kind", problem_kinds[problem->kind]);
-			control_put_u64(item, "offset", problem->offset);
-			control_put_string(item, "text", problem->text);
-		}
-		reply_item(job->reply, item);
+		counts[second->problems[i].kind]++;
+		reply_item(job->reply, checkreport_problem(&second->problems[i]));
 	}
-	return counts[POOLS_DAMAGE];
+	result->leftovers = counts[POOLS_LEFTOVER];
+	result->redundant = counts[POOLS_REDUNDANT];
+	result->damaged = counts[POOLS_DAMAGE];
 }
 
 /*
@@ -195,30 +185,21 @@ static uint64_t send_problems(struct job *job, const struct findings *first, con
  */
 static int verb_check(struct job *job)
 {
+	const char *region = job->daemon->options.region;
 	struct findings first, second = { 0 };
-	struct pools_check_result counted;
-	uint64_t counts[3] = { 0 };
-	int error = pass(job, &first, &counted);
+	struct pools_check_result result;
+	int error = pass(job, &first, &result);
 
 	if ((error == 0 || error == -EUCLEAN) && first.count)
-		error = pass(job, &second, &counted);
-	if (error == 0 || error == -EUCLEAN)
-		error = send_problems(job, &first, &second, counts) ? -EUCLEAN : 0;
-	if (error == -EUCLEAN)
-		message_fail(&job->message, error, "region %s: %llu places are damaged: stop the daemon, then save what "
-			     "is there with softpmemd --read-only", job->daemon->options.region,
-			     (unsigned long long)counts[POOLS_DAMAGE]);
-	job->result = json_object_new_object();
-	if (job->result) {
-		control_put_string(job->result, "region", job->daemon->options.region);
-		control_put_u64(job->result, "entries", counted.entries);
-		control_put_u64(job->result, "files", counted.files);
-		control_put_u64(job->result, "directories", counted.directories);
-		control_put_u64(job->result, "names", counted.names);
-		control_put_u64(job->result, "used", counted.used);
-		control_put_u64(job->result, "leftovers", counts[POOLS_LEFTOVER]);
-		control_put_u64(job->result, "redundant", counts[POOLS_REDUNDANT]);
-		control_put_u64(job->result, "damaged", counts[POOLS_DAMAGE]);
+		error = pass(job, &second, &result);
+	if (error == 0 || error == -EUCLEAN) {
+		send_problems(job, &first, &second, &result);
+		job->result = checkreport_result(region, &result);
+		error = 0;
+		if (result.damaged)
+			error = message_fail(&job->message, -EUCLEAN, "region %s: damaged in %llu places: stop the daemon, "
+					     "then save what is there with softpmemd --read-only", region,
+					     (unsigned long long)result.damaged);
 	}
 	free(first.problems);
 	free(second.problems);
