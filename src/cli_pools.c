@@ -37,7 +37,8 @@ static void print_status(struct json_object *status)
 	printf("mode:               %s\n", output_mode(status));
 	printf("generation:         %llu\n", (unsigned long long)output_u64(status, "generation"));
 	printf("dirty shutdowns:    %llu\n", (unsigned long long)output_u64(status, "dirty_shutdowns"));
-	printf("pools:              %llu in %llu directories\n", (unsigned long long)output_u64(status, "pools"),
+	printf("pools:              %llu in %llu directories\n",
+	       (unsigned long long)output_u64(status, "pools"),
 	       (unsigned long long)output_u64(status, "directories"));
 	fputs("mount:              ", stdout);
 	output_name(*output_string(status, "mount") ? output_string(status, "mount") : "none", "\n");
@@ -79,7 +80,15 @@ static void owner_text(struct json_object *item, char *text, size_t size)
 
 static char type_letter(const char *type)
 {
-	return strcmp(type, "pool") == 0 ? '-' : strcmp(type, "symlink") == 0 ? 'l' : strcmp(type, "fifo") == 0 ? 'p' : *type;
+	static const struct {
+		const char *type;
+		char letter;
+	} letters[] = { { "directory", 'd' }, { "symlink", 'l' }, { "fifo", 'p' }, { "socket", 's' } };
+
+	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+		if (strcmp(letters[i].type, type) == 0)
+			return letters[i].letter;
+	return '-';
 }
 
 static void print_pool(void *context, struct json_object *item)
@@ -89,9 +98,10 @@ static void print_pool(void *context, struct json_object *item)
 
 	output_progress_end(&cli->progress);
 	owner_text(item, owner, sizeof(owner));
-	printf("%8s %9s %-10s %c%-4s %5llu %-15s %-36s ", output_size(item, "size"), output_size(item, "allocated"),
-	       output_mode(item), type_letter(output_string(item, "type")), output_string(item, "perm"),
-	       (unsigned long long)output_u64(item, "links"), owner, output_string(item, "uuid"));
+	printf("%8s %9s %-10s %c%-4s %5llu %-15s %-36s ", output_size(item, "size"),
+	       output_size(item, "allocated"), output_mode(item), type_letter(output_string(item, "type")),
+	       output_string(item, "perm"), (unsigned long long)output_u64(item, "links"), owner,
+	       output_string(item, "uuid"));
 	output_name(output_string(item, "path"), "\n");
 }
 
@@ -105,11 +115,12 @@ static int print_header(struct cli *cli)
 		return result;
 	printf("region ");
 	output_name(output_string(status, "region"), "");
-	printf(": size %s, available %s, generation %llu, dirty shutdowns %llu\n", output_size(status, "size"),
-	       output_size(status, "available_size"), (unsigned long long)output_u64(status, "generation"),
+	printf(": size %s, available %s, generation %llu, dirty shutdowns %llu\n",
+	       output_size(status, "size"), output_size(status, "available_size"),
+	       (unsigned long long)output_u64(status, "generation"),
 	       (unsigned long long)output_u64(status, "dirty_shutdowns"));
-	printf("%8s %9s %-10s %-5s %5s %-15s %-36s %s\n", "SIZE", "ALLOCATED", "MODE", "PERM", "LINKS", "OWNER", "UUID",
-	       "PATH");
+	printf("%8s %9s %-10s %-5s %5s %-15s %-36s %s\n", "SIZE", "ALLOCATED", "MODE", "PERM", "LINKS",
+	       "OWNER", "UUID", "PATH");
 	return CLI_OK;
 }
 
@@ -179,9 +190,9 @@ int cli_create(struct cli *cli)
 
 int cli_destroy(struct cli *cli)
 {
-	struct request request = {
-		.verb = REQUEST_DESTROY, .path = (char *)cli->argument, .recursive = cli->recursive
-	};
+	struct request request = { .verb = REQUEST_DESTROY,
+				   .path = (char *)cli->argument,
+				   .recursive = cli->recursive };
 
 	return ask_only(cli, &request);
 }

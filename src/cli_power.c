@@ -18,7 +18,8 @@ static void print_lines(struct json_object *object)
 {
 	printf("%10llu %12llu %8llu %8llu ", (unsigned long long)output_u64(object, "lines_guaranteed"),
 	       (unsigned long long)output_u64(object, "lines_undetermined"),
-	       (unsigned long long)output_u64(object, "lines_kept"), (unsigned long long)output_u64(object, "lines_lost"));
+	       (unsigned long long)output_u64(object, "lines_kept"),
+	       (unsigned long long)output_u64(object, "lines_lost"));
 }
 
 static void print_report(struct json_object *report, struct json_object *pools)
@@ -28,11 +29,12 @@ static void print_report(struct json_object *report, struct json_object *pools)
 	printf("power failed: policy %s", output_string(report, "policy"));
 	if (json_object_object_get_ex(report, "seed", &seed))
 		printf(", seed %llu", (unsigned long long)output_u64(report, "seed"));
-	printf("; generation %llu, dirty shutdowns %llu; last mark: ", (unsigned long long)output_u64(report, "generation"),
+	printf("; generation %llu, dirty shutdowns %llu; last mark: ",
+	       (unsigned long long)output_u64(report, "generation"),
 	       (unsigned long long)output_u64(report, "dirty_shutdowns"));
 	output_name(*output_string(report, "mark") ? output_string(report, "mark") : "none", "\n");
-	printf("%10s %12s %8s %8s %-10s %10s %10s %s\n", "GUARANTEED", "UNDETERMINED", "KEPT", "LOST", "MODE", "BEFORE",
-	       "AFTER", "PATH");
+	printf("%10s %12s %8s %8s %-10s %10s %10s %s\n", "GUARANTEED", "UNDETERMINED", "KEPT", "LOST", "MODE",
+	       "BEFORE", "AFTER", "PATH");
 	for (size_t i = 0; i < json_object_array_length(pools); i++) {
 		struct json_object *pool = json_object_array_get_idx(pools, i);
 		const char *path = output_string(pool, "path");

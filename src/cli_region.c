@@ -26,7 +26,8 @@ int cli_format(struct cli *cli)
 	if (cli->label && strlen(cli->label) > POOL_LABEL_MAX)
 		return cli_wrong("label", cli->label, "give at most 63 bytes");
 	if (strncmp(cli->argument, "memfd:", 6) == 0) {
-		fprintf(stderr, "softpmem: %s: it would be gone when this command ends: give it to softpmemd --region\n",
+		fprintf(stderr,
+			"softpmem: %s: it would be gone when this command ends: give it to softpmemd\n",
 			cli->argument);
 		return CLI_WRONG_WORDS;
 	}
@@ -77,9 +78,9 @@ static void offline_progress(void *context, const char *what, uint64_t done, uin
 
 static int check_offline(struct cli *cli, struct findings *findings, struct json_object **result)
 {
-	struct pools_check_options options = {
-		.problem = found_offline, .progress = offline_progress, .context = findings
-	};
+	struct pools_check_options options = { .problem = found_offline,
+					       .progress = offline_progress,
+					       .context = findings };
 	struct pools_check_result counts = { 0 };
 	struct message message = { "" };
 	struct region *region;
@@ -100,11 +101,13 @@ static void print_summary(struct json_object *result)
 {
 	fputs("region ", stdout);
 	output_name(output_string(result, "region"), "");
-	printf(": %llu files, %llu directories, %llu names, %s used\n", (unsigned long long)output_u64(result, "files"),
-	       (unsigned long long)output_u64(result, "directories"), (unsigned long long)output_u64(result, "names"),
-	       output_size(result, "used"));
+	printf(": %llu files, %llu directories, %llu names, %s used\n",
+	       (unsigned long long)output_u64(result, "files"),
+	       (unsigned long long)output_u64(result, "directories"),
+	       (unsigned long long)output_u64(result, "names"), output_size(result, "used"));
 	printf("%llu damaged, %llu damaged in one of two copies, %llu left over from a crash\n",
-	       (unsigned long long)output_u64(result, "damaged"), (unsigned long long)output_u64(result, "redundant"),
+	       (unsigned long long)output_u64(result, "damaged"),
+	       (unsigned long long)output_u64(result, "redundant"),
 	       (unsigned long long)output_u64(result, "leftovers"));
 }
 
@@ -116,8 +119,8 @@ int cli_check(struct cli *cli)
 	struct findings findings = { .cli = cli, .problems = problems };
 	int status;
 
-	status = cli->argument ? check_offline(cli, &findings, &result) :
-				 cli_ask(cli, &request, take_problem, &findings, &result);
+	status = cli->argument ? check_offline(cli, &findings, &result)
+			       : cli_ask(cli, &request, take_problem, &findings, &result);
 	if (!result)
 		return status;
 	if (cli->json) {

@@ -31,9 +31,12 @@ int client_connect(const char *path, struct client **out, struct message *messag
 		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		if (errno == ENOENT || errno == ECONNREFUSED)
-			return message_fail(message, -errno, "%s: no daemon answers there: start softpmemd, or name its "
-							     "socket with --socket", path);
-		return message_fail(message, -errno, "%s: cannot talk to the daemon: %s", path, strerror(errno));
+			return message_fail(message, -errno,
+					    "%s: no daemon answers there: start softpmemd, or name its "
+					    "socket with --socket",
+					    path);
+		return message_fail(message, -errno, "%s: cannot talk to the daemon: %s", path,
+				    strerror(errno));
 	}
 	client = calloc(1, sizeof(*client));
 	if (client)
@@ -72,8 +75,10 @@ static int receive(struct client *client, void *bytes, size_t length, struct mes
 			if (got < 0 && errno == EINTR)
 				continue;
 			if (got <= 0)
-				return message_fail(message, -EPIPE, "%s: the daemon hung up before it had answered: see "
-								     "its log", client->path);
+				return message_fail(message, -EPIPE,
+						    "%s: the daemon hung up before it had answered: see "
+						    "its log",
+						    client->path);
 			client->start = 0;
 			client->end = (size_t)got;
 		}
@@ -101,7 +106,8 @@ static int send_request(struct client *client, const struct request *request, st
 	return 0;
 }
 
-static int read_frame(struct client *client, unsigned *type, struct json_object **body, struct message *message)
+static int read_frame(struct client *client, unsigned *type, struct json_object **body,
+		      struct message *message)
 {
 	unsigned char header[sizeof(struct control_header)];
 	struct control_frame frame;
@@ -112,9 +118,10 @@ static int read_frame(struct client *client, unsigned *type, struct json_object 
 		return error;
 	error = control_header_decode(header, CONTROL_REPLY_MAX, &frame, message);
 	if (error == -EPROTONOSUPPORT)
-		return message_fail(message, error, "%s: the daemon speaks control protocol version %u, this softpmem "
-				    "version %u: use the softpmem of the daemon's release", client->path, frame.version,
-				    CONTROL_VERSION);
+		return message_fail(message, error,
+				    "%s: the daemon speaks control protocol version %u, this softpmem "
+				    "version %u: use the softpmem of the daemon's release",
+				    client->path, frame.version, CONTROL_VERSION);
 	if (error)
 		return message_fail(message, error, "%s: what answers there is not softpmemd", client->path);
 	bytes = malloc(frame.length + 1);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int control_header_decode(const void *bytes, uint32_t max, struct control_frame *frame, struct message *message)
+int control_header_decode(const void *bytes, uint32_t max, struct control_frame *frame,
+			  struct message *message)
 {
 	struct control_header header;
 
@@ -18,14 +19,16 @@ int control_header_decode(const void *bytes, uint32_t max, struct control_frame 
 	if (le32toh(header.magic) != CONTROL_MAGIC)
 		return message_fail(message, -EBADMSG, "these bytes are not softpmem's control protocol");
 	if (frame->version != CONTROL_VERSION)
-		return message_fail(message, -EPROTONOSUPPORT,
-				    "the frame is of control protocol version %u, and version %u is spoken here",
-				    frame->version, CONTROL_VERSION);
+		return message_fail(
+			message, -EPROTONOSUPPORT,
+			"the frame is of control protocol version %u, and version %u is spoken here",
+			frame->version, CONTROL_VERSION);
 	if (header.reserved || frame->type < CONTROL_REQUEST || frame->type > CONTROL_FINAL)
-		return message_fail(message, -EBADMSG, "the frame's header makes no sense (type %u)", frame->type);
+		return message_fail(message, -EBADMSG, "the frame's header makes no sense (type %u)",
+				    frame->type);
 	if (frame->length > max)
-		return message_fail(message, -EMSGSIZE, "a frame of %u bytes is too long: at most %u", frame->length,
-				    max);
+		return message_fail(message, -EMSGSIZE, "a frame of %u bytes is too long: at most %u",
+				    frame->length, max);
 	return 0;
 }
 
@@ -74,7 +77,8 @@ int control_body_decode(const char *bytes, size_t length, struct json_object **o
 	}
 	json_object_put(object);
 	return message_fail(message, -EBADMSG, "the frame's body is not a JSON object: %s",
-			    error == json_tokener_success ? "something else" : json_tokener_error_desc(error));
+			    error == json_tokener_success ? "something else"
+							  : json_tokener_error_desc(error));
 }
 
 static int get(struct json_object *object, const char *key, enum json_type type, struct json_object **value)

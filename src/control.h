@@ -59,7 +59,8 @@ struct control_frame {
  * ours. -EPROTONOSUPPORT: of another version, which *frame tells. -EMSGSIZE: a
  * body over `max`.
  */
-int control_header_decode(const void *bytes, uint32_t max, struct control_frame *frame, struct message *message);
+int control_header_decode(const void *bytes, uint32_t max, struct control_frame *frame,
+			  struct message *message);
 
 /* A whole frame, for the caller to free; NULL without memory or if the body is over CONTROL_REPLY_MAX. */
 void *control_encode(enum control_type type, struct json_object *body, size_t *length);

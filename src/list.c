@@ -50,7 +50,8 @@ static int send_pool(struct job *job, const char *path, const struct pool_attrib
 }
 
 /* One name of the directory on top of the stack. */
-static int list_entry(struct job *job, struct visit **stack, const char *parent, const char *name, struct pool *pool)
+static int list_entry(struct job *job, struct visit **stack, const char *parent, const char *name,
+		      struct pool *pool)
 {
 	CLEANUP_FREE char *path = NULL;
 	struct pool_attributes attributes;
@@ -78,7 +79,8 @@ static int list_directory(struct job *job, struct visit **stack, uint64_t *liste
 
 	while (!error && batch_read(visit->directory, cookie, &batch) > 0) {
 		for (int i = 0; i < batch.count && !error; i++) {
-			error = list_entry(job, stack, visit->path, batch.entries[i].name, batch.entries[i].pool);
+			error = list_entry(job, stack, visit->path, batch.entries[i].name,
+					   batch.entries[i].pool);
 			if (error == -ENAMETOOLONG) {
 				passed_over = error;
 				error = 0;
@@ -128,7 +130,8 @@ int verb_list(struct job *job)
 		return job_fail(job, error, job->request->path);
 	error = pool_get_attributes(pool, &attributes);
 	if (!error)
-		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, path) : send_pool(job, path, &attributes);
+		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, path)
+						 : send_pool(job, path, &attributes);
 	pool_unref(pool, 1);
 	pools_info(job->daemon->pools, &info);
 	job->result = json_object_new_object();
@@ -137,7 +140,8 @@ int verb_list(struct job *job)
 		control_put_u64(job->result, "dirty_shutdowns", info.dirty_shutdowns);
 	}
 	if (error == -ENAMETOOLONG)
-		return message_fail(&job->message, error, "list: some paths are longer than %u bytes, and not listed",
+		return message_fail(&job->message, error,
+				    "list: some paths are longer than %u bytes, and not listed",
 				    PATH_MAX_LISTED);
 	return error ? job_fail(job, error, "list") : 0;
 }

@@ -9,15 +9,15 @@
 #include "common/cleanup.h"
 #include "text.h"
 
-/* JOURNAL_STREAM names the socket systemd connected (systemd.exec(5)); it is inherited by more than its owner. */
+/* JOURNAL_STREAM names the socket systemd connected (systemd.exec(5)); others inherit it. */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long long device, inode;
 	struct stat st;
 
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-	       st.st_dev == device && st.st_ino == inode;
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 void log_open(struct log *log, bool verbose)

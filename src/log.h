@@ -15,7 +15,8 @@ struct log {
 void log_open(struct log *log, bool verbose);
 /* From here on stderr leads nowhere. */
 void log_to_syslog(struct log *log);
-void log_line(const struct log *log, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_line(const struct log *log, int priority, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* For callbacks: `context` is the struct log, the priority LOG_INFO. */
 void log_callback(void *context, const char *line);
 

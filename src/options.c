@@ -171,7 +171,8 @@ int daemon_parse_options(int argc, char **argv, struct daemon_options *options)
 	while (status < 0 && (id = getopt_long(argc, argv, "vVh", long_options, NULL)) != -1)
 		status = set_option(options, id);
 	if (status < 0 && optind < argc) {
-		fprintf(stderr, "softpmemd: %s: no argument is expected here: see softpmemd --help\n", argv[optind]);
+		fprintf(stderr, "softpmemd: %s: no argument is expected here: see softpmemd --help\n",
+			argv[optind]);
 		status = 2;
 	}
 	if (status < 0)

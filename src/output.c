@@ -35,7 +35,8 @@ static void make_utf8(struct json_object *object, const char *key, const char *e
 
 static void print_indented(struct json_object *object, const char *indent)
 {
-	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+									  JSON_C_TO_STRING_NOSLASHESCAPE);
 
 	while (*text) {
 		size_t length = strcspn(text, "\n");
@@ -72,7 +73,7 @@ void output_array_end(struct output_array *array)
 
 void output_object(struct json_object *object)
 {
-	json_object_object_foreach(object, key, value) {
+	json_object_object_foreach (object, key, value) {
 		if (json_object_is_type(value, json_type_array))
 			for (size_t i = 0; i < json_object_array_length(value); i++)
 				clean(json_object_array_get_idx(value, i));

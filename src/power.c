@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -139,6 +140,27 @@ static uint64_t draw_seed(void)
 	return seed;
 }
 
+static void log_outage(struct job *job, const struct pools_power_options *options, const struct outage *outage,
+		       int error)
+{
+	const struct log *log = &job->daemon->log;
+	char seed[32] = "";
+
+	if (options->policy == DOMAIN_RANDOM)
+		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)options->seed);
+	if (error)
+		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text, domain_policy_name(options->policy),
+			 seed);
+	else
+		log_line(log, LOG_NOTICE,
+			 "power failure: policy %s%s; generation %llu; lines: %llu guaranteed, %llu kept, "
+			 "%llu lost",
+			 domain_policy_name(options->policy), seed,
+			 (unsigned long long)pools_generation(job->daemon->pools),
+			 (unsigned long long)outage->total.guaranteed, (unsigned long long)outage->total.kept,
+			 (unsigned long long)outage->total.lost);
+}
+
 int verb_powerfail(struct job *job)
 {
 	struct outage outage = { 0 };
@@ -150,20 +172,15 @@ int verb_powerfail(struct job *job)
 	};
 	int error = fail_power(job->daemon, &options);
 
-	if (error == -EBUSY) {
+	if (error == -EBUSY)
 		message_fail(&job->message, error, "powerfail: a power failure is under way: try again");
-	} else if (error) {
+	else if (error)
 		message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
-	} else {
+	log_outage(job, &options, &outage, error);
+	if (!error) {
 		job->result = summary(job, &options, &outage);
 		send_reports(job, &outage);
 	}
-	log_line(&job->daemon->log, error ? LOG_ERR : LOG_NOTICE,
-		 "power failure (%s, seed %llu): %s; generation %llu; lines: %llu guaranteed, %llu kept, %llu lost",
-		 domain_policy_name(options.policy), (unsigned long long)options.seed,
-		 error ? job->message.text : "power is back", (unsigned long long)pools_generation(job->daemon->pools),
-		 (unsigned long long)outage.total.guaranteed, (unsigned long long)outage.total.kept,
-		 (unsigned long long)outage.total.lost);
 	outage_free(&outage);
 	return error;
 }

@@ -9,9 +9,9 @@
 #include "control.h"
 
 static const char *const verb_names[REQUEST_VERBS] = {
-	[REQUEST_STATUS] = "status", [REQUEST_LIST] = "list",	  [REQUEST_CREATE] = "create",
+	[REQUEST_STATUS] = "status",   [REQUEST_LIST] = "list",	  [REQUEST_CREATE] = "create",
 	[REQUEST_DESTROY] = "destroy", [REQUEST_PATH] = "path",	  [REQUEST_POWERFAIL] = "powerfail",
-	[REQUEST_MARK] = "mark",     [REQUEST_CHECK] = "check",
+	[REQUEST_MARK] = "mark",       [REQUEST_CHECK] = "check",
 };
 
 enum kind { KIND_STRING, KIND_U64, KIND_BOOL, KIND_MODE, KIND_POLICY, KIND_SEED };
@@ -140,7 +140,8 @@ static int decode_fields(struct json_object *json, struct request *request, stru
 		if (error)
 			return message_fail(message, error == -ENOENT ? -EINVAL : error, "%s: %s \"%s\"",
 					    verb_names[request->verb],
-					    error == -ENOENT ? "lacks" : "cannot take the value of", field->key);
+					    error == -ENOENT ? "lacks" : "cannot take the value of",
+					    field->key);
 	}
 	return 0;
 }
@@ -156,12 +157,13 @@ static const struct field *find_field(const char *key)
 /* A member that is not understood might change what is meant: refuse rather than guess. */
 static int refuse_unknown(struct json_object *json, const struct request *request, struct message *message)
 {
-	json_object_object_foreach(json, key, value) {
+	json_object_object_foreach (json, key, value) {
 		const struct field *field = find_field(key);
 
 		(void)value;
 		if (strcmp(key, "verb") != 0 && !(field && field->taken & (1u << request->verb)))
-			return message_fail(message, -EINVAL, "%s: takes no \"%.64s\"", verb_names[request->verb], key);
+			return message_fail(message, -EINVAL, "%s: takes no \"%.64s\"",
+					    verb_names[request->verb], key);
 	}
 	return 0;
 }
@@ -169,7 +171,8 @@ static int refuse_unknown(struct json_object *json, const struct request *reques
 static int check_values(const struct request *request, struct message *message)
 {
 	if (request->verb == REQUEST_MARK && (!*request->text || strlen(request->text) > REQUEST_MARK_MAX))
-		return message_fail(message, -EINVAL, "mark: the text must have 1 to %d bytes", REQUEST_MARK_MAX);
+		return message_fail(message, -EINVAL, "mark: the text must have 1 to %d bytes",
+				    REQUEST_MARK_MAX);
 	if (request->perm > 07777)
 		return message_fail(message, -EINVAL, "create: permissions are octal digits up to 7777");
 	if (request->directory && request->size)

@@ -20,6 +20,8 @@
 
 #define STACK_BYTES (1u << 20)
 #define GROUPS_MAX 65536
+/* How long one who comes waits for one who goes. */
+#define MAKE_ROOM_MS 500
 
 struct client {
 	struct reply reply; /* first: waits() gets from it to the client */
@@ -76,11 +78,15 @@ static int clear_stale(const struct sockaddr_un *address, struct message *messag
 	if (lstat(path, &st) < 0)
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
-		return message_fail(message, -EEXIST, "socket %s: there is a file of another kind: remove it, or give "
-						      "--socket another path", path);
+		return message_fail(message, -EEXIST,
+				    "socket %s: there is a file of another kind: remove it, or give "
+				    "--socket another path",
+				    path);
 	if (someone_listens(address))
-		return message_fail(message, -EADDRINUSE, "socket %s: a daemon answers there already: stop it, or give "
-							  "--socket another path", path);
+		return message_fail(message, -EADDRINUSE,
+				    "socket %s: a daemon answers there already: stop it, or give "
+				    "--socket another path",
+				    path);
 	if (unlink(path) < 0)
 		return message_fail(message, -errno, "socket %s: cannot remove the stale one: %s", path,
 				    strerror(errno));
@@ -110,7 +116,8 @@ static int bind_socket(struct server *server, const struct sockaddr_un *address,
 
 	umask(mask);
 	if (error)
-		return message_fail(message, error, "socket %s: cannot make it: %s", options->path, strerror(-error));
+		return message_fail(message, error, "socket %s: cannot make it: %s", options->path,
+				    strerror(-error));
 	if ((options->has_group && chown(options->path, (uid_t)-1, options->group) < 0) ||
 	    chmod(options->path, mode) < 0 || lstat(options->path, &st) < 0 || listen(server->fd, 128) < 0) {
 		error = message_fail(message, -errno, "socket %s: cannot set it up: %s", options->path,
@@ -130,7 +137,8 @@ static int open_socket(struct server *server, struct message *message)
 	int error;
 
 	if (strlen(path) >= sizeof(address.sun_path))
-		return message_fail(message, -ENAMETOOLONG, "socket %s: the path is too long: at most %zu bytes", path,
+		return message_fail(message, -ENAMETOOLONG,
+				    "socket %s: the path is too long: at most %zu bytes", path,
 				    sizeof(address.sun_path) - 1);
 	strcpy(address.sun_path, path);
 	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -206,7 +214,8 @@ static int answer(struct client *client)
 		return error;
 	error = control_header_decode(header, CONTROL_REQUEST_MAX, &frame, &message);
 	if (!error && frame.type != CONTROL_REQUEST)
-		error = message_fail(&message, -EBADMSG, "a client sends requests, not frames of type %u", frame.type);
+		error = message_fail(&message, -EBADMSG, "a client sends requests, not frames of type %u",
+				     frame.type);
 	if (error) {
 		refuse(client, error, message.text);
 		return error;
@@ -287,7 +296,7 @@ static void deadline(struct timespec *at, unsigned milliseconds)
 	}
 }
 
-/* Called with the lock held. False: everybody is being served, and nobody waits. */
+/* Called with the lock held. False: everybody is being served, and nobody leaves. */
 static bool make_room(struct server *server)
 {
 	struct client *longest = NULL;
@@ -298,10 +307,9 @@ static bool make_room(struct server *server)
 	for (struct client *client = server->clients; client; client = client->next)
 		if (client->waiting && (!longest || client->waiting < longest->waiting))
 			longest = client;
-	if (!longest)
-		return false;
-	shutdown(longest->reply.fd, SHUT_RDWR);
-	deadline(&until, 1000);
+	if (longest)
+		shutdown(longest->reply.fd, SHUT_RDWR);
+	deadline(&until, MAKE_ROOM_MS);
 	while (server->count >= server->options.clients)
 		if (pthread_cond_timedwait(&server->left, &server->lock, &until) != 0)
 			return false;
@@ -352,7 +360,8 @@ static void take(struct server *server, int fd)
 	client->server = server;
 	client->waiting = 0;
 	if (!may_talk(server, fd, &client->peer))
-		refuse(client, -EACCES, "permission denied: only the daemon's user, root and --group may talk to it");
+		refuse(client, -EACCES,
+		       "permission denied: only the daemon's user, root and --group may talk to it");
 	else if (admit(server, client))
 		return;
 	else
@@ -364,7 +373,8 @@ static void take(struct server *server, int fd)
 static void *accept_thread(void *argument)
 {
 	struct server *server = argument;
-	struct pollfd fds[] = { { .fd = server->fd, .events = POLLIN }, { .fd = server->stop_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = server->fd, .events = POLLIN },
+				{ .fd = server->stop_fd, .events = POLLIN } };
 
 	for (;;) {
 		int fd;

@@ -35,7 +35,8 @@ struct server_options {
 	unsigned clients;  /* at most so many at once */
 	unsigned patience; /* milliseconds to wait for a client's bytes, or for it to take ours */
 	/* Answers a request, on a thread of its own: it must end with reply_final(). */
-	void (*handle)(void *context, const struct request *request, const struct peer *peer, struct reply *reply);
+	void (*handle)(void *context, const struct request *request, const struct peer *peer,
+		       struct reply *reply);
 	void *context;
 	void (*log)(void *context, const char *line); /* may be NULL */
 	void *log_context;

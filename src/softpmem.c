@@ -15,10 +15,11 @@
 static const char help_head[] = "Usage: softpmem [--socket PATH] [--verbose] VERB [OPTION]... [ARGUMENT]\n"
 				"Talk to softpmemd, the software NVDIMM.\n"
 				"\n";
-static const char help_foot[] = "\n"
-				"PATH is a pool's, from the root of the tree: /db/wal. MODE: fsdax, sector, sector:512.\n"
-				"POLICY: lose, keep, random. SPEC: file:PATH[,SIZE] or devmem:START+SIZE.\n"
-				"'softpmem VERB --help' says it for one verb; softpmem(1) and softpmem-VERB(1) say more.\n";
+static const char help_foot[] =
+	"\n"
+	"PATH is a pool's, from the root of the tree: /db/wal. MODE: fsdax, sector, sector:512.\n"
+	"POLICY: lose, keep, random. SPEC: file:PATH[,SIZE] or devmem:START+SIZE.\n"
+	"'softpmem VERB --help' says it for one verb; softpmem(1) and softpmem-VERB(1) say more.\n";
 
 /* The usage is also the list of the options that a verb takes. */
 static const struct verb {
@@ -36,8 +37,8 @@ static const struct verb {
 	{ "path", "PATH", "where a pool is on the mount", cli_path, 1, 1 },
 	{ "powerfail", "[--policy POLICY] [--seed N] [--json]", "let the power fail", cli_powerfail, 0, 0 },
 	{ "mark", "TEXT", "name this moment in the daemon's log", cli_mark, 1, 1 },
-	{ "format", "[--label TEXT] [--mode MODE] [--force] SPEC", "lay an empty tree on a region nobody serves",
-	  cli_format, 1, 1 },
+	{ "format", "[--label TEXT] [--mode MODE] [--force] SPEC",
+	  "lay an empty tree on a region nobody serves", cli_format, 1, 1 },
 	{ "check", "[--json] [SPEC]", "find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -119,16 +120,11 @@ static const struct {
 	const char *name;
 	size_t offset;
 } values[] = {
-	{ "json", offsetof(struct cli, json) },
-	{ "directory", offsetof(struct cli, directory) },
-	{ "parents", offsetof(struct cli, parents) },
-	{ "recursive", offsetof(struct cli, recursive) },
-	{ "force", offsetof(struct cli, force) },
-	{ "size", offsetof(struct cli, size) },
-	{ "mode", offsetof(struct cli, mode) },
-	{ "perm", offsetof(struct cli, perm) },
-	{ "policy", offsetof(struct cli, policy) },
-	{ "seed", offsetof(struct cli, seed) },
+	{ "json", offsetof(struct cli, json) },	      { "directory", offsetof(struct cli, directory) },
+	{ "parents", offsetof(struct cli, parents) }, { "recursive", offsetof(struct cli, recursive) },
+	{ "force", offsetof(struct cli, force) },     { "size", offsetof(struct cli, size) },
+	{ "mode", offsetof(struct cli, mode) },	      { "perm", offsetof(struct cli, perm) },
+	{ "policy", offsetof(struct cli, policy) },   { "seed", offsetof(struct cli, seed) },
 	{ "label", offsetof(struct cli, label) },
 };
 #define FIRST_VALUE 256 /* getopt's number of values[0] */
@@ -155,8 +151,8 @@ static const struct option long_options[] = {
 static void print_help(const struct verb *verb)
 {
 	if (verb) {
-		printf("Usage: softpmem %s %s\n%s: %s. See softpmem-%s(1).\n", verb->name, verb->usage, verb->name, verb->what,
-		       verb->name);
+		printf("Usage: softpmem %s %s\n%s: %s. See softpmem-%s(1).\n", verb->name, verb->usage,
+		       verb->name, verb->what, verb->name);
 		return;
 	}
 	fputs(help_head, stdout);
@@ -180,8 +176,8 @@ static int set_value(struct cli *cli, const struct verb *verb, int index)
 	char *at = (char *)cli + values[index].offset;
 
 	if (!verb_takes(verb, values[index].name)) {
-		fprintf(stderr, "softpmem: --%s: %s does not take it: see softpmem --help\n", values[index].name,
-			verb ? verb->name : "what comes before the verb");
+		fprintf(stderr, "softpmem: --%s: %s does not take it: see softpmem --help\n",
+			values[index].name, verb ? verb->name : "what comes before the verb");
 		return CLI_WRONG_WORDS;
 	}
 	if (long_options[index].has_arg == required_argument)
@@ -191,7 +187,10 @@ static int set_value(struct cli *cli, const struct verb *verb, int index)
 	return -1;
 }
 
-/* Options of softpmem itself (verb is NULL, up to the first argument) or of a verb. -1 to go on, else the exit status. */
+/*
+ * Options of softpmem itself (verb is NULL: up to the first argument) or of a
+ * verb. -1 to go on, else the exit status.
+ */
 static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
 	int id;
@@ -241,8 +240,8 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc, char **a
 		return status;
 	if (count < verb->least || count > verb->most) {
 		fprintf(stderr, "softpmem: %s: %s: usage: softpmem %s %s\n", verb->name,
-			count < verb->least ? "an argument is missing" : "there are too many arguments", verb->name,
-			verb->usage);
+			count < verb->least ? "an argument is missing" : "there are too many arguments",
+			verb->name, verb->usage);
 		return CLI_WRONG_WORDS;
 	}
 	cli->argument = count ? argv[optind] : NULL;

@@ -30,8 +30,8 @@ static void report_progress(void *context, const char *what, uint64_t done, uint
 	log_line(&daemon->log, LOG_DEBUG, "%s: %llu of %llu", what, (unsigned long long)done,
 		 (unsigned long long)total);
 	/* systemd stops a service that takes long to start, unless it says that it is alive. */
-	process_notify("STATUS=%s: %llu of %llu\nEXTEND_TIMEOUT_USEC=30000000", what, (unsigned long long)done,
-		       (unsigned long long)total);
+	process_notify("STATUS=%s: %llu of %llu\nEXTEND_TIMEOUT_USEC=30000000", what,
+		       (unsigned long long)done, (unsigned long long)total);
 }
 
 static int format_blank(struct daemon *daemon, struct message *message)
@@ -42,8 +42,10 @@ static int format_blank(struct daemon *daemon, struct message *message)
 	};
 
 	if (options->read_only)
-		return message_fail(message, -EUCLEAN, "region %s: it is blank: format it first (softpmem format), or "
-						       "start without --read-only", options->region);
+		return message_fail(message, -EUCLEAN,
+				    "region %s: it is blank: format it first (softpmem format), or "
+				    "start without --read-only",
+				    options->region);
 	return pools_format(daemon->region, &format, message);
 }
 
@@ -59,7 +61,8 @@ static int set_root_mode(struct daemon *daemon, struct message *message)
 	error = pool_set_attributes(root, POOL_SET_POOL_MODE, &attributes);
 	pool_unref(root, 1);
 	if (error)
-		return message_fail(message, error, "region %s: cannot set the mode of its root directory: %s",
+		return message_fail(message, error,
+				    "region %s: cannot set the mode of its root directory: %s",
 				    daemon->options.region, strerror(-error));
 	return 0;
 }
@@ -83,8 +86,10 @@ static int open_pools(struct daemon *daemon, struct message *message)
 		error = format_blank(daemon, message);
 		break;
 	case POOLS_PROBE_FOREIGN:
-		error = message_fail(message, -EEXIST, "region %s: it holds bytes that are not softpmem's: 'softpmem "
-						       "format --force' overwrites them", options->region);
+		error = message_fail(message, -EEXIST,
+				     "region %s: it holds bytes that are not softpmem's: 'softpmem "
+				     "format --force' overwrites them",
+				     options->region);
 		break;
 	case POOLS_PROBE_FORMATTED:
 		break;
@@ -97,8 +102,9 @@ static int open_pools(struct daemon *daemon, struct message *message)
 		return error;
 	pools_info(daemon->pools, &info);
 	if (options->label && strcmp(options->label, info.label) != 0)
-		log_line(&daemon->log, LOG_WARNING, "region %s: it keeps its label '%s': --label is for formatting",
-			 options->region, info.label);
+		log_line(&daemon->log, LOG_WARNING,
+			 "region %s: it keeps its label '%s': --label is for formatting", options->region,
+			 info.label);
 	return 0;
 }
 
@@ -128,7 +134,8 @@ static int resolve_mountpoint(struct daemon *daemon, struct message *message)
 		return 0;
 	/* A mount whose daemon died answers nothing at all: fusefs_mount() clears it away. */
 	if (errno != ENOTCONN)
-		return message_fail(message, -errno, "mount %s: %s: make the directory, or give --mount another", mount,
+		return message_fail(message, -errno,
+				    "mount %s: %s: make the directory, or give --mount another", mount,
 				    strerror(errno));
 	here = *mount == '/' ? NULL : getcwd(NULL, 0);
 	if (asprintf(&daemon->mountpoint, "%s%s%s", here ? here : "", here ? "/" : "", mount) < 0)
@@ -251,7 +258,8 @@ static void say_ready(struct daemon *daemon)
 
 static void wait_for_end(struct daemon *daemon, int signal_fd)
 {
-	struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN }, { .fd = daemon->ended_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN },
+				{ .fd = daemon->ended_fd, .events = POLLIN } };
 	struct signalfd_siginfo info;
 
 	while (poll(fds, 2, -1) < 0)

@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many bytes the UTF-8 character at `text` has; 0 if it is none (RFC 3629: shortest form, no surrogates). */
+/* How many bytes the UTF-8 character at `text` has; 0 if it is none (RFC 3629). */
 static size_t utf8_length(const unsigned char *text)
 {
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t least;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+	} forms[] = {
+		{ 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 }
+	};
 
 	for (size_t extra = 0; extra < 4; extra++) {
 		uint32_t value = text[0] & (unsigned char)~forms[extra].mask;
@@ -35,7 +37,8 @@ static size_t utf8_length(const unsigned char *text)
 static bool is_control(const unsigned char *text, size_t length)
 {
 	/* C1 controls too: some terminals obey them. */
-	return (length == 1 && (text[0] < 0x20 || text[0] == 0x7f)) || (length == 2 && text[0] == 0xc2 && text[1] < 0xa0);
+	return (length == 1 && (text[0] < 0x20 || text[0] == 0x7f)) ||
+	       (length == 2 && text[0] == 0xc2 && text[1] < 0xa0);
 }
 
 static char *escape(const char *text, bool backslash)

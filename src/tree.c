@@ -42,7 +42,8 @@ int job_path(struct job *job, char **out)
 	int error = normalize(job->request->path ? job->request->path : "/", out);
 
 	if (error == -EINVAL)
-		return message_fail(&job->message, error, "%.512s: a pool's path goes from the root, without . and ..",
+		return message_fail(&job->message, error,
+				    "%.512s: a pool's path goes from the root, without . and ..",
 				    job->request->path);
 	return error ? job_fail(job, error, job->request->path) : 0;
 }
@@ -57,8 +58,10 @@ int verb_path(struct job *job)
 	if (error)
 		return error;
 	if (!job->daemon->mountpoint)
-		return message_fail(&job->message, -ENOENT, "%.512s: the daemon runs without a mount: start it with "
-							    "--mount DIR", job->request->path);
+		return message_fail(&job->message, -ENOENT,
+				    "%.512s: the daemon runs without a mount: start it with "
+				    "--mount DIR",
+				    job->request->path);
 	error = pool_lookup_path(job->daemon->pools, path, &pool);
 	if (error)
 		return job_fail(job, error, job->request->path);
@@ -89,7 +92,7 @@ static int create_in(struct job *job, struct pool *directory, const char *name, 
 		return error;
 	new->uid = job->peer->uid;
 	new->gid = job->peer->gid;
-	/* As on any file system: what is made in a set-group-ID directory belongs to the directory's group. */
+	/* As on any file system: a set-group-ID directory hands on its group. */
 	if (attributes.mode & S_ISGID) {
 		new->gid = attributes.gid;
 		if (S_ISDIR(new->mode))
@@ -178,8 +181,10 @@ int verb_create(struct job *job)
 	if (error) {
 		forget_made(job, made, true);
 		if (error == -ENOENT)
-			return message_fail(&job->message, error, "%.512s: the directory it is to be in does not exist: "
-								  "--parents makes it", request->path);
+			return message_fail(&job->message, error,
+					    "%.512s: the directory it is to be in does not exist: "
+					    "--parents makes it",
+					    request->path);
 		return job_fail(job, error, request->path);
 	}
 	error = create_in(job, parent, name, &new, &pool);
@@ -193,7 +198,8 @@ int verb_create(struct job *job)
 
 /* ---- destroy --------------------------------------------------------------------- */
 
-static int remove_name(struct job *job, struct pool *directory, const char *name, struct pool *pool, bool is_directory)
+static int remove_name(struct job *job, struct pool *directory, const char *name, struct pool *pool,
+		       bool is_directory)
 {
 	int error = is_directory ? pool_rmdir(directory, name) : pool_unlink(directory, name);
 
@@ -284,8 +290,9 @@ int verb_destroy(struct job *job)
 	if (error)
 		return error;
 	if (!*path)
-		return message_fail(&job->message, -EBUSY, "/: the root cannot be destroyed: softpmem format makes a "
-							   "region anew");
+		return message_fail(&job->message, -EBUSY,
+				    "/: the root cannot be destroyed: softpmem format makes a "
+				    "region anew");
 	error = find_parent(job, path, false, &parent, &name, NULL);
 	if (error)
 		return job_fail(job, error, request->path);

@@ -145,7 +145,9 @@ static void check_progress(void *context, const char *what, uint64_t done, uint6
 
 static int pass(struct job *job, struct findings *findings, struct pools_check_result *result)
 {
-	struct pools_check_options options = { .problem = note_problem, .progress = check_progress, .context = findings };
+	struct pools_check_options options = { .problem = note_problem,
+					       .progress = check_progress,
+					       .context = findings };
 	int error;
 
 	*findings = (struct findings){ .job = job };
@@ -156,7 +158,8 @@ static int pass(struct job *job, struct findings *findings, struct pools_check_r
 static bool is_among(const struct findings *findings, const struct pools_problem *problem)
 {
 	for (size_t i = 0; i < findings->count; i++)
-		if (findings->problems[i].kind == problem->kind && findings->problems[i].offset == problem->offset &&
+		if (findings->problems[i].kind == problem->kind &&
+		    findings->problems[i].offset == problem->offset &&
 		    strcmp(findings->problems[i].text, problem->text) == 0)
 			return true;
 	return false;
@@ -197,9 +200,10 @@ static int verb_check(struct job *job)
 		job->result = checkreport_result(region, &result);
 		error = 0;
 		if (result.damaged)
-			error = message_fail(&job->message, -EUCLEAN, "region %s: damaged in %llu places: stop the daemon, "
-					     "then save what is there with softpmemd --read-only", region,
-					     (unsigned long long)result.damaged);
+			error = message_fail(&job->message, -EUCLEAN,
+					     "region %s: damaged in %llu places: stop the daemon, "
+					     "then save what is there with softpmemd --read-only",
+					     region, (unsigned long long)result.damaged);
 	}
 	free(first.problems);
 	free(second.problems);
@@ -211,16 +215,16 @@ static int verb_check(struct job *job)
 void verbs_handle(void *context, const struct request *request, const struct peer *peer, struct reply *reply)
 {
 	static verb_fn *const verbs[REQUEST_VERBS] = {
-		[REQUEST_STATUS] = verb_status,	    [REQUEST_LIST] = verb_list,
-		[REQUEST_CREATE] = verb_create,	    [REQUEST_DESTROY] = verb_destroy,
-		[REQUEST_PATH] = verb_path,	    [REQUEST_POWERFAIL] = verb_powerfail,
-		[REQUEST_MARK] = verb_mark,	    [REQUEST_CHECK] = verb_check,
+		[REQUEST_STATUS] = verb_status, [REQUEST_LIST] = verb_list,
+		[REQUEST_CREATE] = verb_create, [REQUEST_DESTROY] = verb_destroy,
+		[REQUEST_PATH] = verb_path,	[REQUEST_POWERFAIL] = verb_powerfail,
+		[REQUEST_MARK] = verb_mark,	[REQUEST_CHECK] = verb_check,
 	};
 	struct job job = { .daemon = context, .request = request, .peer = peer, .reply = reply };
 	int error = verbs[request->verb](&job);
 
-	log_line(&job.daemon->log, LOG_DEBUG, "control: pid %d, uid %u: %s%s%s: %s", (int)peer->pid, peer->uid,
-		 request_verb_name(request->verb), request->path ? " " : "", request->path ? request->path : "",
-		 error ? job.message.text : "done");
+	log_line(&job.daemon->log, LOG_DEBUG, "control: pid %d, uid %u: %s%s%s: %s", (int)peer->pid,
+		 peer->uid, request_verb_name(request->verb), request->path ? " " : "",
+		 request->path ? request->path : "", error ? job.message.text : "done");
 	reply_final(reply, error, error ? job.message.text : "", job.result);
 }
