@@ -1,1 +1,40 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# What both programs and their tests share, and the daemon's end of the socket.
+noinst_LTLIBRARIES += src/libcontrol.la
+src_libcontrol_la_SOURCES = \
+	src/checkreport.c src/checkreport.h \
+	src/control.c src/control.h \
+	src/reply.c src/reply.h \
+	src/request.c src/request.h \
+	src/server.c src/server.h \
+	src/socketpath.c src/socketpath.h \
+	src/text.c src/text.h
+src_libcontrol_la_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+src_libcontrol_la_LIBADD = pmem/pool/libpool.la $(JSON_LIBS)
+
+sbin_PROGRAMS += softpmemd
+softpmemd_SOURCES = \
+	src/daemon.h \
+	src/list.c \
+	src/log.c src/log.h \
+	src/options.c \
+	src/power.c \
+	src/process.c src/process.h \
+	src/softpmemd.c \
+	src/tree.c \
+	src/verbs.c src/verbs.h \
+	src/walk.c src/walk.h
+softpmemd_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+softpmemd_LDADD = src/libcontrol.la fuse/libfusefs.la pmem/pool/libpool.la $(JSON_LIBS) $(SYSTEMD_LIBS)
+
+bin_PROGRAMS += softpmem
+softpmem_SOURCES = \
+	src/cli.h \
+	src/cli_pools.c \
+	src/cli_power.c \
+	src/cli_region.c \
+	src/client.c src/client.h \
+	src/output.c src/output.h \
+	src/softpmem.c
+softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+softpmem_LDADD = src/libcontrol.la pmem/pool/libpool.la $(JSON_LIBS)

@@ -1,11 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# One cmocka program a subject.
+# One cmocka program a subject; its name, its sources, its libraries.
+unit_tests =
+
+unit_tests += tests/unit/test_common
+tests_unit_test_common_SOURCES = tests/unit/test_common.c
+tests_unit_test_common_LDADD = pmem/common/libcommon.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool
+tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
+tests_unit_test_pool_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_control
+tests_unit_test_control_SOURCES = tests/unit/test_control.c
+tests_unit_test_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+tests_unit_test_control_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_server
+tests_unit_test_server_SOURCES = tests/unit/test_server.c src/client.c src/client.h
+tests_unit_test_server_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+tests_unit_test_server_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
-unit_tests = tests/unit/test_common tests/unit/test_pool
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
-tests_unit_test_common_SOURCES = tests/unit/test_common.c
-tests_unit_test_common_LDADD = pmem/common/libcommon.la $(CMOCKA_LIBS)
-tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
-tests_unit_test_pool_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
+# The house itself.
+house_tests = \
+	tests/unit/headers.sh \
+	tests/unit/walls.sh
+TESTS += $(house_tests)
+EXTRA_DIST += $(house_tests)

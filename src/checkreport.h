@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_CHECKREPORT_H
+#define SRC_CHECKREPORT_H
+
+/* What a check found, as JSON: the same from a daemon and from a region nobody serves. */
+
+#include <json-c/json.h>
+
+#include "pool/pool.h"
+
+/* NULL without memory. */
+struct json_object *checkreport_problem(const struct pools_problem *problem);
+struct json_object *checkreport_result(const char *region, const struct pools_check_result *result);
+
+#endif

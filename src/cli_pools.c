@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/size.h"
+#include "control.h"
+
+/* ---- status ---------------------------------------------------------------------- */
+
+static void print_status(struct json_object *status)
+{
+	time_t created = (time_t)output_u64(status, "created");
+	bool read_only = false;
+	char date[64] = "";
+	struct tm tm;
+
+	control_get_bool(status, "read_only", &read_only);
+	if (localtime_r(&created, &tm))
+		strftime(date, sizeof(date), "%F %T", &tm);
+	fputs("region:             ", stdout);
+	output_name(output_string(status, "region"), read_only ? " (read-only)\n" : "\n");
+	fputs("label:              ", stdout);
+	output_name(output_string(status, "label"), "\n");
+	printf("uuid:               %s\n", output_string(status, "uuid"));
+	printf("created:            %s\n", date);
+	printf("size:               %s, %s available, %s volatile\n", output_size(status, "size"),
+	       output_size(status, "available_size"), output_size(status, "volatile_size"));
+	printf("persistence domain: %s\n", output_string(status, "persistence_domain"));
+	printf("mode:               %s\n", output_mode(status));
+	printf("generation:         %llu\n", (unsigned long long)output_u64(status, "generation"));
+	printf("dirty shutdowns:    %llu\n", (unsigned long long)output_u64(status, "dirty_shutdowns"));
+	printf("pools:              %llu in %llu directories\n",
+	       (unsigned long long)output_u64(status, "pools"),
+	       (unsigned long long)output_u64(status, "directories"));
+	fputs("mount:              ", stdout);
+	output_name(*output_string(status, "mount") ? output_string(status, "mount") : "none", "\n");
+	fputs("last mark:          ", stdout);
+	output_name(*output_string(status, "mark") ? output_string(status, "mark") : "none", "\n");
+	printf("daemon:             pid %llu, version %s\n", (unsigned long long)output_u64(status, "pid"),
+	       output_string(status, "version"));
+}
+
+int cli_status(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_STATUS };
+	CLEANUP_JSON struct json_object *result = NULL;
+	int status = cli_ask(cli, &request, NULL, NULL, &result);
+
+	if (status != CLI_OK)
+		return status;
+	if (cli->json)
+		output_object(result);
+	else
+		print_status(result);
+	return CLI_OK;
+}
+
+/* ---- list -------------------------------------------------------------------------- */
+
+static void owner_text(struct json_object *item, char *text, size_t size)
+{
+	uid_t uid = (uid_t)output_u64(item, "uid");
+	gid_t gid = (gid_t)output_u64(item, "gid");
+	struct passwd *user = getpwuid(uid);
+	struct group *group = getgrgid(gid);
+	char numbers[2][16];
+
+	snprintf(numbers[0], sizeof(numbers[0]), "%u", uid);
+	snprintf(numbers[1], sizeof(numbers[1]), "%u", gid);
+	snprintf(text, size, "%s:%s", user ? user->pw_name : numbers[0], group ? group->gr_name : numbers[1]);
+}
+
+static char type_letter(const char *type)
+{
+	static const struct {
+		const char *type;
+		char letter;
+	} letters[] = { { "directory", 'd' }, { "symlink", 'l' }, { "fifo", 'p' }, { "socket", 's' } };
+
+	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+		if (strcmp(letters[i].type, type) == 0)
+			return letters[i].letter;
+	return '-';
+}
+
+static void print_pool(void *context, struct json_object *item)
+{
+	struct cli *cli = context;
+	char owner[80];
+
+	output_progress_end(&cli->progress);
+	owner_text(item, owner, sizeof(owner));
+	printf("%8s %9s %-10s %c%-4s %5llu %-15s %-36s ", output_size(item, "size"),
+	       output_size(item, "allocated"), output_mode(item), type_letter(output_string(item, "type")),
+	       output_string(item, "perm"), (unsigned long long)output_u64(item, "links"), owner,
+	       output_string(item, "uuid"));
+	output_name(output_string(item, "path"), "\n");
+}
+
+static int print_header(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_STATUS };
+	CLEANUP_JSON struct json_object *status = NULL;
+	int result = cli_ask(cli, &request, NULL, NULL, &status);
+
+	if (result != CLI_OK)
+		return result;
+	printf("region ");
+	output_name(output_string(status, "region"), "");
+	printf(": size %s, available %s, generation %llu, dirty shutdowns %llu\n",
+	       output_size(status, "size"), output_size(status, "available_size"),
+	       (unsigned long long)output_u64(status, "generation"),
+	       (unsigned long long)output_u64(status, "dirty_shutdowns"));
+	printf("%8s %9s %-10s %-5s %5s %-15s %-36s %s\n", "SIZE", "ALLOCATED", "MODE", "PERM", "LINKS",
+	       "OWNER", "UUID", "PATH");
+	return CLI_OK;
+}
+
+static void add_pool(void *context, struct json_object *item)
+{
+	output_array_item(context, item);
+}
+
+int cli_list(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_LIST, .path = (char *)cli->argument };
+	CLEANUP_JSON struct json_object *result = NULL;
+	struct output_array array = { 0 };
+	int status = cli->json ? CLI_OK : print_header(cli);
+
+	if (status != CLI_OK)
+		return status;
+	if (!cli->json)
+		return cli_ask(cli, &request, print_pool, cli, &result);
+	status = cli_ask(cli, &request, add_pool, &array, &result);
+	if (status == CLI_OK || array.begun)
+		output_array_end(&array);
+	return status;
+}
+
+/* ---- create, destroy, path, mark ---------------------------------------------------- */
+
+static int ask_only(struct cli *cli, const struct request *request)
+{
+	CLEANUP_JSON struct json_object *result = NULL;
+
+	return cli_ask(cli, request, NULL, NULL, &result);
+}
+
+static mode_t current_umask(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return mask;
+}
+
+int cli_create(struct cli *cli)
+{
+	struct request request = {
+		.verb = REQUEST_CREATE,
+		.path = (char *)cli->argument,
+		.directory = cli->directory,
+		.parents = cli->parents,
+		.perm = (cli->directory ? 0777 : 0666) & ~current_umask(),
+	};
+	char *end;
+
+	if (cli->directory && cli->size)
+		return cli_wrong("size", cli->size, "a directory has none");
+	if (cli->size && size_parse(cli->size, &request.size) < 0)
+		return cli_wrong("size", cli->size, "write bytes, or 64M, 16G");
+	if (cli->perm) {
+		request.perm = strtoul(cli->perm, &end, 8);
+		if (*cli->perm < '0' || *cli->perm > '7' || *end || request.perm > 07777)
+			return cli_wrong("perm", cli->perm, "write octal digits, such as 0640");
+	}
+	if (cli_parse_mode(cli, &request.mode) < 0)
+		return CLI_WRONG_WORDS;
+	return ask_only(cli, &request);
+}
+
+int cli_destroy(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_DESTROY,
+				   .path = (char *)cli->argument,
+				   .recursive = cli->recursive };
+
+	return ask_only(cli, &request);
+}
+
+int cli_path(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_PATH, .path = (char *)cli->argument };
+	CLEANUP_JSON struct json_object *result = NULL;
+	int status = cli_ask(cli, &request, NULL, NULL, &result);
+
+	/* The bytes as they are: this is for $(...), not for reading. */
+	if (status == CLI_OK)
+		puts(output_string(result, "path"));
+	return status;
+}
+
+int cli_mark(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_MARK, .text = (char *)cli->argument };
+	size_t length = strlen(cli->argument);
+
+	if (length == 0 || length > REQUEST_MARK_MAX) {
+		fprintf(stderr, "softpmem: mark: the text must have 1 to %d bytes\n", REQUEST_MARK_MAX);
+		return CLI_WRONG_WORDS;
+	}
+	return ask_only(cli, &request);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_LOG_H
+#define SRC_LOG_H
+
+#include <stdbool.h>
+#include <syslog.h>
+
+/* The daemon's log: a line an event, on stderr or, once it has none, to syslog. Thread safe. */
+struct log {
+	bool verbose; /* LOG_DEBUG lines too */
+	bool syslog;
+	bool journal; /* stderr is the journal's: give each line its priority */
+};
+
+void log_open(struct log *log, bool verbose);
+/* From here on stderr leads nowhere. */
+void log_to_syslog(struct log *log);
+void log_line(const struct log *log, int priority, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* For callbacks: `context` is the struct log, the priority LOG_INFO. */
+void log_callback(void *context, const char *line);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "socketpath.h"
+
+static const char help_text[] =
+	"Usage: softpmemd [OPTION]...\n"
+	"Serve an emulated NVDIMM: pools in a region of memory, as files on a mount.\n"
+	"\n"
+	"  --region SPEC    memfd:SIZE, file:PATH[,SIZE] or devmem:START+SIZE (default memfd:1G)\n"
+	"  --mount DIR      show the pools as files here (default: no mount)\n"
+	"  --socket PATH    where softpmem finds this daemon\n"
+	"  --domain KIND    memory_controller (default) or cpu_cache: where a store is safe\n"
+	"  --mode MODE      fsdax (default), sector or sector:512: how file writes tear\n"
+	"  --label TEXT     name a region that is formatted now\n"
+	"  --allow-other    let other users into the mount\n"
+	"  --read-only      change nothing in the region\n"
+	"  --threads N      how many threads serve the mount (default: chosen)\n"
+	"  --group GROUP    let this group talk to the daemon too\n"
+	"  --daemon         go to the background when ready\n"
+	"  --verbose        say more\n"
+	"  --version, --help\n"
+	"\n"
+	"A blank region is formatted; one that holds foreign bytes never is (softpmem format).\n"
+	"SIGTERM and SIGINT stop it cleanly. See softpmemd(8).\n";
+
+enum option_id {
+	OPTION_REGION = 256,
+	OPTION_MOUNT,
+	OPTION_SOCKET,
+	OPTION_DOMAIN,
+	OPTION_MODE,
+	OPTION_LABEL,
+	OPTION_ALLOW_OTHER,
+	OPTION_READ_ONLY,
+	OPTION_THREADS,
+	OPTION_GROUP,
+	OPTION_DAEMON
+};
+
+static const struct option long_options[] = {
+	{ "region", required_argument, NULL, OPTION_REGION },
+	{ "mount", required_argument, NULL, OPTION_MOUNT },
+	{ "socket", required_argument, NULL, OPTION_SOCKET },
+	{ "domain", required_argument, NULL, OPTION_DOMAIN },
+	{ "mode", required_argument, NULL, OPTION_MODE },
+	{ "label", required_argument, NULL, OPTION_LABEL },
+	{ "allow-other", no_argument, NULL, OPTION_ALLOW_OTHER },
+	{ "read-only", no_argument, NULL, OPTION_READ_ONLY },
+	{ "threads", required_argument, NULL, OPTION_THREADS },
+	{ "group", required_argument, NULL, OPTION_GROUP },
+	{ "daemon", no_argument, NULL, OPTION_DAEMON },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int wrong(const char *option, const char *value, const char *way_out)
+{
+	fprintf(stderr, "softpmemd: --%s: '%s' will not do: %s\n", option, value, way_out);
+	return 2;
+}
+
+static int set_threads(struct daemon_options *options, const char *text)
+{
+	char *end;
+	unsigned long count = strtoul(text, &end, 10);
+
+	if (*text < '1' || *text > '9' || *end || count > 1024)
+		return wrong("threads", text, "give a number from 1 to 1024");
+	options->threads = (unsigned)count;
+	return -1;
+}
+
+static int set_option(struct daemon_options *options, int id)
+{
+	switch (id) {
+	case OPTION_REGION:
+		options->region = optarg;
+		return -1;
+	case OPTION_MOUNT:
+		options->mount = optarg;
+		return -1;
+	case OPTION_SOCKET:
+		free(options->socket);
+		options->socket = strdup(optarg);
+		return -1;
+	case OPTION_DOMAIN:
+		if (domain_kind_parse(optarg, &options->domain) < 0)
+			return wrong("domain", optarg, "give memory_controller or cpu_cache");
+		return -1;
+	case OPTION_MODE:
+		if (pool_mode_parse(optarg, &options->mode) < 0)
+			return wrong("mode", optarg, "give fsdax, sector or sector:512");
+		return -1;
+	case OPTION_LABEL:
+		if (strlen(optarg) > POOL_LABEL_MAX)
+			return wrong("label", optarg, "give at most 63 bytes");
+		options->label = optarg;
+		return -1;
+	case OPTION_ALLOW_OTHER:
+		options->allow_other = true;
+		return -1;
+	case OPTION_READ_ONLY:
+		options->read_only = true;
+		return -1;
+	case OPTION_THREADS:
+		return set_threads(options, optarg);
+	case OPTION_GROUP:
+		options->group = optarg;
+		return -1;
+	case OPTION_DAEMON:
+		options->background = true;
+		return -1;
+	case 'v':
+		options->verbose = true;
+		return -1;
+	case 'V':
+		puts("softpmemd " PACKAGE_VERSION);
+		return 0;
+	case 'h':
+		fputs(help_text, stdout);
+		return 0;
+	default: /* getopt has said what */
+		fputs("softpmemd: see softpmemd --help\n", stderr);
+		return 2;
+	}
+}
+
+static int check_together(const struct daemon_options *options)
+{
+	if (options->allow_other && !options->mount)
+		return wrong("allow-other", "", "it needs --mount");
+	if (options->read_only && options->mode != POOL_MODE_INHERIT)
+		return wrong("mode", "", "with --read-only no mode can be set");
+	return -1;
+}
+
+/* The background's directory is another: a relative path would be lost there. */
+static int settle_socket(struct daemon_options *options)
+{
+	char *path = options->socket ? options->socket : socketpath_default();
+
+	if (path && *path != '/' && options->background) {
+		char *here = getcwd(NULL, 0), *absolute;
+
+		if (!here || asprintf(&absolute, "%s/%s", here, path) < 0)
+			absolute = NULL;
+		free(here);
+		free(path);
+		path = absolute;
+	}
+	options->socket = path;
+	if (!path)
+		fputs("softpmemd: out of memory\n", stderr);
+	return path ? -1 : 1;
+}
+
+int daemon_parse_options(int argc, char **argv, struct daemon_options *options)
+{
+	int status = -1, id;
+
+	*options = (struct daemon_options){ .region = "memfd:1G" };
+	while (status < 0 && (id = getopt_long(argc, argv, "vVh", long_options, NULL)) != -1)
+		status = set_option(options, id);
+	if (status < 0 && optind < argc) {
+		fprintf(stderr, "softpmemd: %s: no argument is expected here: see softpmemd --help\n",
+			argv[optind]);
+		status = 2;
+	}
+	if (status < 0)
+		status = check_together(options);
+	if (status < 0)
+		status = settle_socket(options);
+	return status;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_OUTPUT_H
+#define SRC_OUTPUT_H
+
+/* What softpmem prints: tables for people, JSON for programs, progress for who waits. */
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* ---- JSON, as ndctl prints it --------------------------------------------- */
+
+/* An array that is printed while it comes in. */
+struct output_array {
+	bool begun;
+};
+void output_array_item(struct output_array *array, struct json_object *item);
+void output_array_end(struct output_array *array);
+/* One object. */
+void output_object(struct json_object *object);
+
+/* ---- Tables ----------------------------------------------------------------- */
+
+/* Members of an object; 0 or "" if they are not there. */
+uint64_t output_u64(struct json_object *object, const char *key);
+const char *output_string(struct json_object *object, const char *key);
+/* "64M"; the result lives until the fourth call after this one. */
+const char *output_size(struct json_object *object, const char *key);
+/* "fsdax", "sector" or "sector:512". */
+const char *output_mode(struct json_object *object);
+/* A name as it is safe to show, followed by `end`. */
+void output_name(const char *name, const char *end);
+
+/* ---- Progress, on stderr ------------------------------------------------------ */
+
+struct output_progress {
+	bool enabled, tty, shown;
+	uint64_t started, last; /* milliseconds */
+};
+/* For a terminal, or whoever is verbose. */
+void output_progress_start(struct output_progress *progress, bool verbose);
+void output_progress(void *progress, const char *what, uint64_t done, uint64_t total);
+/* Before anything else is printed. */
+void output_progress_end(struct output_progress *progress);
+
+#endif

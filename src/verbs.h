@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_VERBS_H
+#define SRC_VERBS_H
+
+/* What the daemon does for each verb; between verbs.c, tree.c and power.c. */
+
+#include "daemon.h"
+
+/* A request being answered. */
+struct job {
+	struct daemon *daemon;
+	const struct request *request;
+	const struct peer *peer;
+	struct reply *reply;
+	struct json_object *result; /* goes into the final frame; NULL: nothing */
+	struct message message;	    /* why it failed */
+};
+
+typedef int verb_fn(struct job *job);
+verb_fn verb_list, verb_create, verb_destroy, verb_path, verb_powerfail;
+
+/* Set the message from an errno: "PATH: what: way out". Returns the error. */
+int job_fail(struct job *job, int error, const char *path);
+
+/* The path asked for as "/a/b", the root as "", for the caller to free. */
+int job_path(struct job *job, char **out);
+/* What the daemon did under the mount's feet: the kernel is to look `name` up anew. */
+void job_entry_changed(struct job *job, struct pool *directory, const char *name);
+
+void job_put_uuid(struct json_object *object, const uint8_t uuid[16]);
+/* The members that tell a pool's mode in ndctl's words. */
+void job_put_mode(struct json_object *object, enum pool_mode mode);
+
+/* The last mark, or "". */
+void daemon_last_mark(struct daemon *daemon, char mark[REQUEST_MARK_MAX + 1]);
+
+#endif

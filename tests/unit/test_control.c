@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control.h"
+#include "request.h"
+#include "text.h"
+
+static struct json_object *json(const char *text)
+{
+	struct json_object *object = json_tokener_parse(text);
+
+	assert_non_null(object);
+	return object;
+}
+
+/* ---- Frames ------------------------------------------------------------------- */
+
+static void a_frame_is_these_bytes(void **state)
+{
+	static const unsigned char golden[] = "SPPM\1\0\4\0\14\0\0\0\0\0\0\0{\"status\":0}";
+	CLEANUP_JSON struct json_object *body = json("{\"status\": 0}");
+	size_t length;
+	unsigned char *frame = control_encode(CONTROL_FINAL, body, &length);
+
+	assert_int_equal(length, sizeof(golden) - 1);
+	assert_memory_equal(frame, golden, length);
+	free(frame);
+}
+
+static void a_frame_comes_back(void **state)
+{
+	CLEANUP_JSON struct json_object *body = json("{\"path\": \"/db/\\u0001wal\"}");
+	CLEANUP_JSON struct json_object *back = NULL;
+	struct control_frame frame;
+	struct message message;
+	const char *path;
+	size_t length;
+	char *bytes = control_encode(CONTROL_ITEM, body, &length);
+
+	assert_int_equal(control_header_decode(bytes, CONTROL_REPLY_MAX, &frame, &message), 0);
+	assert_int_equal(frame.type, CONTROL_ITEM);
+	assert_int_equal(frame.length, length - sizeof(struct control_header));
+	assert_int_equal(
+		control_body_decode(bytes + sizeof(struct control_header), frame.length, &back, &message), 0);
+	assert_int_equal(control_get_string(back, "path", &path), 0);
+	assert_string_equal(path, "/db/\001wal");
+	free(bytes);
+}
+
+static void names_that_are_not_utf8_come_back(void **state)
+{
+	static const char name[] = "/\xff\xfe caf\xe9 \xed\xa0\x80";
+	struct request request = { .verb = REQUEST_PATH, .path = (char *)name };
+	CLEANUP_JSON struct json_object *body = request_encode(&request);
+	CLEANUP_JSON struct json_object *back = NULL;
+	struct request decoded;
+	struct message message;
+	size_t length;
+	char *bytes = control_encode(CONTROL_REQUEST, body, &length);
+
+	assert_int_equal(control_body_decode(bytes + 16, length - 16, &back, &message), 0);
+	assert_int_equal(request_decode(back, &decoded, &message), 0);
+	assert_string_equal(decoded.path, name);
+	request_clear(&decoded);
+	free(bytes);
+}
+
+static void headers_that_lie_are_refused(void **state)
+{
+	static const struct {
+		const char bytes[17];
+		int error;
+		const char *says;
+	} wrong[] = {
+		{ "GET / HTTP/1.1\r\n", -EBADMSG, "not softpmem's" },
+		{ "SPPM\2\0\1\0\2\0\0\0\0\0\0\0", -EPROTONOSUPPORT, "version 2, and version 1" },
+		{ "SPPM\0\0\1\0\2\0\0\0\0\0\0\0", -EPROTONOSUPPORT, "version 0" },
+		{ "SPPM\1\0\0\0\2\0\0\0\0\0\0\0", -EBADMSG, "type 0" },
+		{ "SPPM\1\0\5\0\2\0\0\0\0\0\0\0", -EBADMSG, "type 5" },
+		{ "SPPM\1\0\1\0\2\0\0\0\1\0\0\0", -EBADMSG, "no sense" },
+		{ "SPPM\1\0\1\0\1\0\1\0\0\0\0\0", -EMSGSIZE, "at most 65536" },
+		{ "SPPM\1\0\1\0\377\377\377\377\0\0\0\0", -EMSGSIZE, "4294967295" },
+	};
+	struct control_frame frame;
+	struct message message;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(control_header_decode(wrong[i].bytes, CONTROL_REQUEST_MAX, &frame, &message),
+				 wrong[i].error);
+		assert_non_null(strstr(message.text, wrong[i].says));
+	}
+	/* As many bytes as are allowed are. */
+	assert_int_equal(control_header_decode("SPPM\1\0\1\0\0\0\1\0\0\0\0\0", CONTROL_REQUEST_MAX, &frame,
+					       &message),
+			 0);
+}
+
+static void bodies_that_are_no_object_are_refused(void **state)
+{
+	static const char *const wrong[] = { "",
+					     " ",
+					     "{",
+					     "[]",
+					     "7",
+					     "null",
+					     "\"verb\"",
+					     "{}x",
+					     "{}{}",
+					     "{'verb':'status'}",
+					     "{\"a\":}",
+					     "{\"a\":[[[[[[[[[[]]]]]]]]]]}" };
+	struct json_object *object;
+	struct message message;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(control_body_decode(wrong[i], strlen(wrong[i]), &object, &message), -EBADMSG);
+	assert_int_equal(control_body_decode("{}\0", 3, &object, &message), -EBADMSG);
+}
+
+static void a_body_too_large_to_send_is_not_sent(void **state)
+{
+	CLEANUP_JSON struct json_object *body = json_object_new_object();
+	char *large = malloc(CONTROL_REPLY_MAX + 1);
+	size_t length;
+
+	memset(large, 'x', CONTROL_REPLY_MAX);
+	large[CONTROL_REPLY_MAX] = '\0';
+	control_put_string(body, "path", large);
+	assert_null(control_encode(CONTROL_ITEM, body, &length));
+	free(large);
+}
+
+/* ---- Requests ------------------------------------------------------------------- */
+
+static void requests_come_back(void **state)
+{
+	struct request request = {
+		.verb = REQUEST_CREATE,
+		.path = (char *)"/db/wal",
+		.size = UINT64_MAX,
+		.perm = 0640,
+		.mode = POOL_MODE_SECTOR_512,
+		.parents = true,
+	};
+	CLEANUP_JSON struct json_object *body = request_encode(&request);
+	struct request back;
+	struct message message;
+
+	assert_int_equal(request_decode(body, &back, &message), 0);
+	assert_int_equal(back.verb, REQUEST_CREATE);
+	assert_string_equal(back.path, "/db/wal");
+	assert_true(back.size == UINT64_MAX);
+	assert_int_equal(back.perm, 0640);
+	assert_int_equal(back.mode, POOL_MODE_SECTOR_512);
+	assert_true(back.parents);
+	assert_false(back.directory);
+	request_clear(&back);
+}
+
+static void a_seed_is_there_or_not(void **state)
+{
+	struct request request = { .verb = REQUEST_POWERFAIL, .policy = DOMAIN_RANDOM };
+	struct request back;
+	struct message message;
+
+	for (int with = 0; with < 2; with++) {
+		CLEANUP_JSON struct json_object *body = NULL;
+
+		request.has_seed = with;
+		body = request_encode(&request);
+		assert_int_equal(request_decode(body, &back, &message), 0);
+		assert_int_equal(back.policy, DOMAIN_RANDOM);
+		assert_int_equal(back.has_seed, with);
+	}
+}
+
+static void requests_that_make_no_sense_are_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"{}",
+		"{\"verb\": 1}",
+		"{\"verb\": \"explode\"}",
+		"{\"verb\": \"status\", \"path\": \"/\"}",
+		"{\"verb\": \"status\", \"moon\": \"full\"}",
+		"{\"verb\": \"create\", \"perm\": 420}",
+		"{\"verb\": \"create\", \"path\": \"/a\"}",
+		"{\"verb\": \"create\", \"path\": \"/a\\u0000b\", \"perm\": 420}",
+		"{\"verb\": \"create\", \"path\": 7, \"perm\": 420}",
+		"{\"verb\": \"create\", \"path\": \"/a\", \"perm\": 4096}",
+		"{\"verb\": \"create\", \"path\": \"/a\", \"perm\": 420, \"size\": -1}",
+		"{\"verb\": \"create\", \"path\": \"/a\", \"perm\": 420, \"size\": 1.5}",
+		"{\"verb\": \"create\", \"path\": \"/a\", \"perm\": 420, \"size\": \"64M\"}",
+		"{\"verb\": \"create\", \"path\": \"/a\", \"perm\": 420, \"mode\": \"raw\"}",
+		"{\"verb\": \"create\", \"path\": \"/a\", \"perm\": 420, \"directory\": 1}",
+		"{\"verb\": \"create\", \"path\": \"/a\", \"perm\": 420, \"directory\": true, \"size\": 1}",
+		"{\"verb\": \"powerfail\", \"policy\": \"all\"}",
+		"{\"verb\": \"powerfail\", \"seed\": -1}",
+		"{\"verb\": \"mark\"}",
+		"{\"verb\": \"mark\", \"text\": \"\"}",
+	};
+	struct request request;
+	struct message message;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		CLEANUP_JSON struct json_object *body = json(wrong[i]);
+
+		message.text[0] = '\0';
+		assert_int_equal(request_decode(body, &request, &message), -EINVAL);
+		assert_true(message.text[0] != '\0');
+	}
+}
+
+static void a_mark_has_its_limit(void **state)
+{
+	char text[REQUEST_MARK_MAX + 2];
+	struct request request = { .verb = REQUEST_MARK, .text = text }, back;
+	struct message message;
+
+	memset(text, 'm', sizeof(text));
+	for (int over = 1; over >= 0; over--) {
+		CLEANUP_JSON struct json_object *body = NULL;
+
+		text[REQUEST_MARK_MAX + over] = '\0';
+		body = request_encode(&request);
+		assert_int_equal(request_decode(body, &back, &message), over ? -EINVAL : 0);
+	}
+	request_clear(&back);
+}
+
+/* ---- Text ---------------------------------------------------------------------- */
+
+static void assert_text(char *made, const char *wanted)
+{
+	assert_non_null(made);
+	assert_string_equal(made, wanted);
+	free(made);
+}
+
+static void names_are_safe_to_show(void **state)
+{
+	assert_text(text_escape("plain name"), "plain name");
+	assert_text(text_escape("a\nb\033[2J\177"), "a\\012b\\033[2J\\177");
+	assert_text(text_escape("a\\012"), "a\\\\012");
+	assert_text(text_printable("a\\012\n"), "a\\012\\012");
+	assert_text(text_escape("gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe"), "gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe");
+	/* A C1 control, an overlong slash, a surrogate, beyond Unicode, cut short. */
+	assert_text(text_escape("\xc2\x9b"), "\\302\\233");
+	assert_text(text_escape("\xc0\xaf"), "\\300\\257");
+	assert_text(text_escape("\xed\xa0\x80"), "\\355\\240\\200");
+	assert_text(text_escape("\xf4\x90\x80\x80"), "\\364\\220\\200\\200");
+	assert_text(text_escape("x\xe2\x82"), "x\\342\\202");
+}
+
+static void json_gets_utf8(void **state)
+{
+	bool changed;
+
+	assert_text(text_utf8("gr\xc3\xbcn\n", &changed), "gr\xc3\xbcn\n");
+	assert_false(changed);
+	assert_text(text_utf8("gr\xfcn", &changed), "gr\xef\xbf\xbdn");
+	assert_true(changed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_frame_is_these_bytes),
+		cmocka_unit_test(a_frame_comes_back),
+		cmocka_unit_test(names_that_are_not_utf8_come_back),
+		cmocka_unit_test(headers_that_lie_are_refused),
+		cmocka_unit_test(bodies_that_are_no_object_are_refused),
+		cmocka_unit_test(a_body_too_large_to_send_is_not_sent),
+		cmocka_unit_test(requests_come_back),
+		cmocka_unit_test(a_seed_is_there_or_not),
+		cmocka_unit_test(requests_that_make_no_sense_are_refused),
+		cmocka_unit_test(a_mark_has_its_limit),
+		cmocka_unit_test(names_are_safe_to_show),
+		cmocka_unit_test(json_gets_utf8),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client.h"
+#include "control.h"
+#include "server.h"
+
+#define PLACES 4
+
+/* The server under test, with verbs of its own: see handle(). */
+struct bench {
+	char directory[64];
+	char path[96];
+	struct server *server;
+	sem_t entered; /* a mark's handler is running */
+	sem_t leave;   /* and may end */
+	sem_t cut_off; /* a list's handler was told that its client is gone */
+	unsigned patience;
+};
+
+static void list_without_end(struct bench *bench, struct reply *reply)
+{
+	char text[1024];
+	int error = 0;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	while (error == 0) {
+		struct json_object *item = json_object_new_object();
+
+		control_put_string(item, "path", text);
+		error = reply_item(reply, item);
+	}
+	assert_int_equal(error, -EPIPE);
+	sem_post(&bench->cut_off);
+}
+
+static void handle(void *context, const struct request *request, const struct peer *peer, struct reply *reply)
+{
+	struct bench *bench = context;
+	struct json_object *result = json_object_new_object();
+
+	switch (request->verb) {
+	case REQUEST_MARK:
+		sem_post(&bench->entered);
+		while (sem_wait(&bench->leave) < 0)
+			;
+		break;
+	case REQUEST_LIST:
+		list_without_end(bench, reply);
+		break;
+	case REQUEST_CHECK:
+		for (uint64_t i = 0; i < 1000; i++) {
+			struct json_object *item = json_object_new_object();
+
+			control_put_u64(item, "offset", i);
+			reply_progress(reply, "counting", i, 1000);
+			reply_item(reply, item);
+		}
+		break;
+	default:
+		break;
+	}
+	control_put_u64(result, "uid", peer->uid);
+	reply_final(reply, request->verb == REQUEST_PATH ? -ENOENT : 0, "the text", result);
+}
+
+static void listen_at(struct bench *bench)
+{
+	struct server_options options = {
+		.path = bench->path,
+		.clients = PLACES,
+		.patience = bench->patience,
+		.handle = handle,
+		.context = bench,
+	};
+	struct message message;
+
+	assert_int_equal(server_listen(&options, &bench->server, &message), 0);
+	assert_int_equal(server_start(bench->server), 0);
+}
+
+static int setup_with(void **state, unsigned patience)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+
+	strcpy(bench->directory, "/tmp/softpmem-server.XXXXXX");
+	assert_non_null(mkdtemp(bench->directory));
+	snprintf(bench->path, sizeof(bench->path), "%s/control.sock", bench->directory);
+	sem_init(&bench->entered, 0, 0);
+	sem_init(&bench->leave, 0, 0);
+	sem_init(&bench->cut_off, 0, 0);
+	bench->patience = patience;
+	listen_at(bench);
+	*state = bench;
+	return 0;
+}
+
+/* Nobody is given up on while the test runs. */
+static int setup(void **state)
+{
+	return setup_with(state, 3600 * 1000);
+}
+
+static int setup_impatient(void **state)
+{
+	return setup_with(state, 100);
+}
+
+static int teardown(void **state)
+{
+	struct bench *bench = *state;
+
+	server_stop(bench->server);
+	unlink(bench->path);
+	rmdir(bench->directory);
+	free(bench);
+	return 0;
+}
+
+/* ---- A client in the raw -------------------------------------------------------- */
+
+static int raw_connect(struct bench *bench)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, bench->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void raw_send(int fd, const void *bytes, size_t length)
+{
+	assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), length);
+}
+
+static void raw_ask(int fd, const char *body)
+{
+	struct control_header header = {
+		.magic = htole32(CONTROL_MAGIC),
+		.version = htole16(CONTROL_VERSION),
+		.type = htole16(CONTROL_REQUEST),
+		.length = htole32((uint32_t)strlen(body)),
+	};
+
+	raw_send(fd, &header, sizeof(header));
+	raw_send(fd, body, strlen(body));
+}
+
+/* The final frame's status and text. */
+static uint64_t raw_final(int fd, char text[256])
+{
+	CLEANUP_JSON struct json_object *object = NULL;
+	struct control_frame frame;
+	struct message message;
+	unsigned char header[16];
+	const char *found;
+	uint64_t status;
+	char body[4096];
+
+	assert_int_equal(recv(fd, header, sizeof(header), MSG_WAITALL), sizeof(header));
+	assert_int_equal(control_header_decode(header, sizeof(body), &frame, &message), 0);
+	assert_int_equal(frame.type, CONTROL_FINAL);
+	assert_int_equal(recv(fd, body, frame.length, MSG_WAITALL), frame.length);
+	assert_int_equal(control_body_decode(body, frame.length, &object, &message), 0);
+	assert_int_equal(control_get_u64(object, "status", &status), 0);
+	assert_int_equal(control_get_string(object, "message", &found), 0);
+	snprintf(text, 256, "%s", found);
+	return status;
+}
+
+static void assert_hung_up(int fd)
+{
+	char byte;
+	ssize_t got = recv(fd, &byte, 1, 0);
+
+	assert_true(got == 0 || (got < 0 && errno == ECONNRESET));
+	close(fd);
+}
+
+/* The server answers others: what every misbehaving client must leave as it was. */
+static void assert_serves(struct bench *bench)
+{
+	char text[256];
+	int fd = raw_connect(bench);
+
+	raw_ask(fd, "{\"verb\":\"status\"}");
+	assert_int_equal(raw_final(fd, text), 0);
+	close(fd);
+}
+
+/* ---- What is answered ------------------------------------------------------------ */
+
+static void one_connection_carries_many_requests(void **state)
+{
+	int fd = raw_connect(*state);
+	char text[256];
+
+	for (int i = 0; i < 100; i++) {
+		raw_ask(fd, "{\"verb\":\"status\"}");
+		assert_int_equal(raw_final(fd, text), 0);
+		raw_ask(fd, "{\"verb\":\"path\",\"path\":\"/a\"}");
+		assert_int_equal(raw_final(fd, text), ENOENT);
+		assert_string_equal(text, "the text");
+	}
+	close(fd);
+}
+
+static void count_item(void *context, struct json_object *item)
+{
+	uint64_t *next = context, offset;
+
+	assert_int_equal(control_get_u64(item, "offset", &offset), 0);
+	assert_int_equal(offset, *next);
+	++*next;
+}
+
+static void the_client_hears_every_item_in_order(void **state)
+{
+	struct bench *bench = *state;
+	struct request request = { .verb = REQUEST_CHECK };
+	uint64_t items = 0, uid = 0;
+	struct client_answer answer = { .item = count_item, .context = &items };
+	CLEANUP_JSON struct json_object *result = NULL;
+	struct message message;
+	struct client *client;
+
+	assert_int_equal(client_connect(bench->path, &client, &message), 0);
+	assert_int_equal(client_ask(client, &request, &answer, &result, &message), 0);
+	assert_int_equal(items, 1000);
+	assert_int_equal(control_get_u64(result, "uid", &uid), 0);
+	assert_int_equal(uid, geteuid());
+	client_close(client);
+}
+
+static void the_client_hears_errors(void **state)
+{
+	struct bench *bench = *state;
+	struct request request = { .verb = REQUEST_PATH, .path = (char *)"/a" };
+	struct client_answer answer = { 0 };
+	CLEANUP_JSON struct json_object *result = NULL;
+	struct message message;
+	struct client *client;
+
+	assert_int_equal(client_connect(bench->path, &client, &message), 0);
+	assert_int_equal(client_ask(client, &request, &answer, &result, &message), -ENOENT);
+	assert_string_equal(message.text, "the text");
+	client_close(client);
+}
+
+static void the_client_says_when_nobody_answers(void **state)
+{
+	struct bench *bench = *state;
+	struct message message;
+	struct client *client;
+
+	server_stop(bench->server);
+	bench->server = NULL;
+	assert_int_equal(client_connect(bench->path, &client, &message), -ENOENT);
+	assert_non_null(strstr(message.text, "start softpmemd"));
+}
+
+/* ---- Who misbehaves ---------------------------------------------------------------- */
+
+static void garbage_is_told_so_and_hung_up_on(void **state)
+{
+	int fd = raw_connect(*state);
+	char text[256];
+
+	raw_send(fd, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35);
+	assert_int_equal(raw_final(fd, text), EBADMSG);
+	assert_hung_up(fd);
+	assert_serves(*state);
+}
+
+static void another_version_is_told_ours(void **state)
+{
+	int fd = raw_connect(*state);
+	char text[256];
+
+	raw_send(fd, "SPPM\11\0\1\0\0\0\0\0\0\0\0\0", 16);
+	assert_int_equal(raw_final(fd, text), EPROTONOSUPPORT);
+	assert_non_null(strstr(text, "version 9, and version 1"));
+	assert_hung_up(fd);
+	assert_serves(*state);
+}
+
+static void a_frame_too_long_is_refused_unread(void **state)
+{
+	int fd = raw_connect(*state);
+	char text[256];
+
+	raw_send(fd, "SPPM\1\0\1\0\377\377\377\177\0\0\0\0", 16);
+	assert_int_equal(raw_final(fd, text), EMSGSIZE);
+	assert_hung_up(fd);
+	assert_serves(*state);
+}
+
+static void an_answer_is_no_request(void **state)
+{
+	int fd = raw_connect(*state);
+	char text[256];
+
+	raw_send(fd, "SPPM\1\0\4\0\2\0\0\0\0\0\0\0{}", 18);
+	assert_int_equal(raw_final(fd, text), EBADMSG);
+	assert_hung_up(fd);
+}
+
+static void a_bad_body_costs_only_its_request(void **state)
+{
+	int fd = raw_connect(*state);
+	char text[256];
+
+	raw_ask(fd, "{\"verb\":");
+	assert_int_equal(raw_final(fd, text), EBADMSG);
+	raw_ask(fd, "{\"verb\":\"explode\"}");
+	assert_int_equal(raw_final(fd, text), EINVAL);
+	raw_ask(fd, "{\"verb\":\"status\"}");
+	assert_int_equal(raw_final(fd, text), 0);
+	close(fd);
+}
+
+static void half_a_message_is_given_up_on(void **state)
+{
+	int header = raw_connect(*state), body = raw_connect(*state), nothing = raw_connect(*state);
+
+	raw_send(header, "SPPM\1\0", 6);
+	raw_send(body, "SPPM\1\0\1\0\40\0\0\0\0\0\0\0{\"verb\"", 23);
+	assert_serves(*state);
+	assert_hung_up(header);
+	assert_hung_up(body);
+	assert_hung_up(nothing);
+}
+
+static void half_a_message_keeps_nobody_else_waiting(void **state)
+{
+	int fd = raw_connect(*state);
+	char text[256];
+
+	raw_send(fd, "SPPM\1\0\1\0\21\0\0\0\0\0\0\0{\"verb\"", 23);
+	assert_serves(*state);
+	/* Its other half is as good as ever. */
+	raw_send(fd, ":\"status\"}", 10);
+	assert_int_equal(raw_final(fd, text), 0);
+	close(fd);
+}
+
+static void who_stops_reading_is_given_up_on(void **state)
+{
+	struct bench *bench = *state;
+	int fd = raw_connect(bench);
+
+	raw_ask(fd, "{\"verb\":\"list\"}");
+	assert_serves(bench);
+	/* The handler ends, though nobody has read a byte of what it sends without end. */
+	while (sem_wait(&bench->cut_off) < 0)
+		;
+	assert_serves(bench);
+	close(fd);
+}
+
+static void who_stops_reading_keeps_nobody_else_waiting(void **state)
+{
+	struct bench *bench = *state;
+	int fd = raw_connect(bench);
+
+	raw_ask(fd, "{\"verb\":\"list\"}");
+	for (int i = 0; i < 100; i++)
+		assert_serves(bench);
+	close(fd);
+	while (sem_wait(&bench->cut_off) < 0)
+		;
+}
+
+static void who_waits_longest_makes_room(void **state)
+{
+	int fds[3 * PLACES];
+
+	for (int i = 0; i < 3 * PLACES; i++) {
+		fds[i] = raw_connect(*state);
+		assert_serves(*state);
+	}
+	/* Only as many as there are places can still be there. */
+	for (int i = 0; i < 2 * PLACES; i++)
+		assert_hung_up(fds[i]);
+	for (int i = 2 * PLACES; i < 3 * PLACES; i++)
+		close(fds[i]);
+}
+
+static void when_all_are_served_the_next_is_told_to_wait(void **state)
+{
+	struct bench *bench = *state;
+	int fds[PLACES], fd;
+	char text[256];
+
+	for (int i = 0; i < PLACES; i++) {
+		fds[i] = raw_connect(bench);
+		raw_ask(fds[i], "{\"verb\":\"mark\",\"text\":\"x\"}");
+		while (sem_wait(&bench->entered) < 0)
+			;
+	}
+	fd = raw_connect(bench);
+	assert_int_equal(raw_final(fd, text), EBUSY);
+	assert_hung_up(fd);
+	for (int i = 0; i < PLACES; i++)
+		sem_post(&bench->leave);
+	for (int i = 0; i < PLACES; i++) {
+		assert_int_equal(raw_final(fds[i], text), 0);
+		close(fds[i]);
+	}
+	assert_serves(bench);
+}
+
+static void *ask_fifty_times(void *argument)
+{
+	struct bench *bench = argument;
+	struct request request = { .verb = REQUEST_STATUS };
+	struct client_answer answer = { 0 };
+	intptr_t failed = 0;
+
+	for (int i = 0; i < 50; i++) {
+		CLEANUP_JSON struct json_object *result = NULL;
+		struct message message;
+		struct client *client;
+
+		if (client_connect(bench->path, &client, &message) < 0) {
+			failed++;
+			continue;
+		}
+		failed += client_ask(client, &request, &answer, &result, &message) != 0;
+		client_close(client);
+	}
+	return (void *)failed;
+}
+
+static void all_who_fit_are_served(void **state)
+{
+	pthread_t threads[PLACES / 2];
+
+	for (int i = 0; i < PLACES / 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_fifty_times, *state), 0);
+	for (int i = 0; i < PLACES / 2; i++) {
+		void *failed;
+
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+}
+
+/* ---- Who may talk --------------------------------------------------------------------- */
+
+static uint64_t status_for(struct bench *bench, uid_t uid)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		char text[256];
+		int fd;
+
+		if (setgid(uid) < 0 || setuid(uid) < 0)
+			_exit(255);
+		fd = raw_connect(bench);
+		raw_ask(fd, "{\"verb\":\"status\"}");
+		_exit((int)raw_final(fd, text));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return (uint64_t)WEXITSTATUS(status);
+}
+
+static void strangers_may_not_talk(void **state)
+{
+	struct bench *bench = *state;
+	struct stat st;
+
+	assert_int_equal(stat(bench->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	if (geteuid() != 0)
+		skip();
+	/* With the file's mode out of the way, the credentials still count. */
+	assert_int_equal(chmod(bench->directory, 0755), 0);
+	assert_int_equal(chmod(bench->path, 0666), 0);
+	assert_int_equal(status_for(bench, 65534), EACCES);
+	assert_int_equal(status_for(bench, 0), 0);
+}
+
+static void the_group_may_talk(void **state)
+{
+	struct bench *bench = *state;
+	struct server_options options = {
+		.path = bench->path,
+		.has_group = true,
+		.group = 65533,
+		.clients = PLACES,
+		.patience = 1000,
+		.handle = handle,
+		.context = bench,
+	};
+	struct message message;
+	struct stat st;
+
+	if (geteuid() != 0)
+		skip();
+	server_stop(bench->server);
+	assert_int_equal(server_listen(&options, &bench->server, &message), 0);
+	assert_int_equal(server_start(bench->server), 0);
+	assert_int_equal(chmod(bench->directory, 0755), 0);
+	assert_int_equal(stat(bench->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(st.st_gid, 65533);
+	assert_int_equal(status_for(bench, 65533), 0);
+	assert_int_equal(chmod(bench->path, 0666), 0);
+	assert_int_equal(status_for(bench, 65534), EACCES);
+}
+
+/* ---- The socket's place ------------------------------------------------------------------ */
+
+static int try_to_listen(struct bench *bench, struct message *message)
+{
+	struct server_options options = { .path = bench->path, .clients = 1, .patience = 1000, .handle = handle };
+	struct server *second;
+	int error = server_listen(&options, &second, message);
+
+	if (error == 0)
+		server_stop(second);
+	return error;
+}
+
+static void a_live_socket_is_left_alone(void **state)
+{
+	struct message message;
+
+	assert_int_equal(try_to_listen(*state, &message), -EADDRINUSE);
+	assert_non_null(strstr(message.text, "a daemon answers there already"));
+	assert_serves(*state);
+}
+
+static void a_stale_socket_is_replaced(void **state)
+{
+	struct bench *bench = *state;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct message message;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	server_stop(bench->server);
+	bench->server = NULL;
+	strcpy(address.sun_path, bench->path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	close(fd);
+	assert_int_equal(access(bench->path, F_OK), 0);
+	assert_int_equal(try_to_listen(bench, &message), 0);
+	assert_int_equal(access(bench->path, F_OK), -1);
+}
+
+static void another_file_is_not_replaced(void **state)
+{
+	struct bench *bench = *state;
+	struct message message;
+
+	server_stop(bench->server);
+	bench->server = NULL;
+	close(open(bench->path, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(try_to_listen(bench, &message), -EEXIST);
+	assert_int_equal(access(bench->path, F_OK), 0);
+}
+
+static void a_path_too_long_is_refused(void **state)
+{
+	struct bench *bench = *state;
+	char path[200];
+	struct server_options options = { .path = path, .clients = 1, .patience = 1000, .handle = handle };
+	struct message message;
+	struct server *server;
+
+	memset(path, 'a', sizeof(path));
+	memcpy(path, bench->directory, strlen(bench->directory));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(server_listen(&options, &server, &message), -ENAMETOOLONG);
+}
+
+static void stopping_hangs_up_and_cleans_up(void **state)
+{
+	struct bench *bench = *state;
+	int idle = raw_connect(bench), stuck = raw_connect(bench);
+
+	raw_ask(stuck, "{\"verb\":\"list\"}");
+	server_stop(bench->server);
+	bench->server = NULL;
+	assert_hung_up(idle);
+	close(stuck);
+	assert_int_equal(access(bench->path, F_OK), -1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define IMPATIENT(name) cmocka_unit_test_setup_teardown(name, setup_impatient, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(one_connection_carries_many_requests),
+		TEST(the_client_hears_every_item_in_order),
+		TEST(the_client_hears_errors),
+		TEST(the_client_says_when_nobody_answers),
+		TEST(garbage_is_told_so_and_hung_up_on),
+		TEST(another_version_is_told_ours),
+		TEST(a_frame_too_long_is_refused_unread),
+		TEST(an_answer_is_no_request),
+		TEST(a_bad_body_costs_only_its_request),
+		IMPATIENT(half_a_message_is_given_up_on),
+		TEST(half_a_message_keeps_nobody_else_waiting),
+		IMPATIENT(who_stops_reading_is_given_up_on),
+		TEST(who_stops_reading_keeps_nobody_else_waiting),
+		TEST(who_waits_longest_makes_room),
+		TEST(when_all_are_served_the_next_is_told_to_wait),
+		TEST(all_who_fit_are_served),
+		TEST(strangers_may_not_talk),
+		TEST(the_group_may_talk),
+		TEST(a_live_socket_is_left_alone),
+		TEST(a_stale_socket_is_replaced),
+		TEST(another_file_is_not_replaced),
+		TEST(a_path_too_long_is_refused),
+		TEST(stopping_hangs_up_and_cleans_up),
+	};
+
+	/* A test that waits for ever would keep the others from running. */
+	alarm(120);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The layers are walls: who includes what he must not is found here.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh"
+
+# includes PATTERN ROOM...: the lines in the rooms that include what matches.
+includes() {
+	local pattern=$1
+	shift
+	find "$@" -name '*.[ch]' -exec grep -nHE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($pattern)" {} +
+}
+
+# wall TREE WHAT PATTERN ROOM...: none of the rooms of the tree includes it.
+wall() {
+	local tree=$1 pattern=$2 room rooms=()
+	shift 2
+	for room; do
+		[ -d "$tree/$room" ] && rooms+=("$tree/$room")
+	done
+	[ ${#rooms[@]} -eq 0 ] || ! includes "$pattern" "${rooms[@]}"
+}
+
+# A room's header is the one of its own name; pmem/common is all headers.
+private_stay() {
+	local room others
+	for room in region domain pool; do
+		mapfile -t others < <(rooms_but "$1" "$room")
+		! includes "$room/" "$1/fuse" "$1/src" "${others[@]}" | grep -v "\"$room/$room\\.h\"" | grep . ||
+			return 1
+	done
+}
+
+rooms_but() {
+	local room
+	for room in "$1"/pmem/*/; do
+		[ "$room" = "$1/pmem/$2/" ] || printf '%s\n' "$room"
+	done
+}
+
+# Every wall of the house, in the tree $1.
+walls() {
+	local tree=$1 own
+	check "fuse headers only in fuse/" wall "$tree" 'fuse3?/|fuse(_[a-z]+)?\.h>' pmem src
+	check "libndctl only in pmem/region/" wall "$tree" 'ndctl/|daxctl/' \
+		pmem/common pmem/domain pmem/pool pmem/client pmem/trace pmem/explore fuse src
+	check "Zydis only in pmem/trace/ and pmem/client/" wall "$tree" 'Zydis/' \
+		pmem/common pmem/region pmem/domain pmem/pool pmem/explore fuse src
+	check "JSON only in src/ and pmem/explore/" wall "$tree" 'json-c/' \
+		pmem/common pmem/region pmem/domain pmem/pool pmem/client pmem/trace fuse
+	check "no socket below src/ and fuse/" wall "$tree" 'sys/socket\.h|sys/un\.h|netinet/|netdb\.h' \
+		pmem/common pmem/region pmem/domain pmem/pool pmem/explore
+	check "no mount below src/ and fuse/" wall "$tree" 'sys/mount\.h|mntent\.h|linux/mount\.h' pmem
+	check "common depends on nothing" wall "$tree" '(region|domain|pool|client|trace|explore)/|fusefs\.h' pmem/common
+	check "region depends on no room above" wall "$tree" '(domain|pool|client|trace|explore)/|fusefs\.h' pmem/region
+	check "domain depends on no room above" wall "$tree" '(pool|client|trace|explore)/|fusefs\.h' pmem/domain
+	check "pool depends on no room above" wall "$tree" '(client|trace|explore)/|fusefs\.h' pmem/pool
+	check "explore never depends on the daemon" wall "$tree" '(region|domain|pool|client)/|fusefs\.h' pmem/explore
+	own=$(cd "$abs_top_srcdir/src" && printf '%s\n' *.h | sed 's/\./\\./' | paste -sd '|')
+	check "nobody below depends on src/" wall "$tree" "src/|($own)\"" pmem fuse
+	check "a room's private headers stay there" private_stay "$tree"
+}
+
+walls "$abs_top_srcdir"
+
+# Negative control: a wall that nobody can break through proves nothing.
+plant() {
+	mkdir -p "$work/tree/$1"
+	printf '#include %s\n' "$2" >"$work/tree/$1/planted.c"
+}
+mkdir -p "$work/tree/fuse" "$work/tree/src" "$work/tree/pmem/common"
+while read -r room include; do
+	plant "$room" "$include"
+done <<-'END'
+	pmem/explore <ndctl/libndctl.h>
+	pmem/pool <Zydis/Zydis.h>
+	pmem/domain "pool/pool.h"
+	pmem/region "domain/domain.h"
+	pmem/common "region/region.h"
+	fuse "control.h"
+	src "region/backend.h"
+END
+(
+	tests_run=0
+	for header in '<sys/socket.h>' '<fuse3/fuse_lowlevel.h>' '<sys/mount.h>' '<json-c/json.h>' '"client/client.h"'; do
+		mkdir -p "$work/tree/pmem/pool"
+		printf '#include %s\n' "$header" >>"$work/tree/pmem/pool/planted.c"
+	done
+	printf '#include "pool/pool.h"\n' >>"$work/tree/pmem/explore/planted.c"
+	walls "$work/tree"
+) >"$work/planted.out"
+check_planted() {
+	! grep '^ok' "$work/planted.out" && [ "$(grep -c '^not ok' "$work/planted.out")" -ge 13 ]
+}
+check "negative control: every wall is seen when it is broken" check_planted
+finish
