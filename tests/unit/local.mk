@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # One cmocka program a subject.
 if HAVE_CMOCKA
-unit_tests = tests/unit/test_common tests/unit/test_pool
+unit_tests = tests/unit/test_common \
+	tests/unit/test_pool \
+	tests/unit/test_region_file
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -9,3 +11,5 @@ tests_unit_test_common_SOURCES = tests/unit/test_common.c
 tests_unit_test_common_LDADD = pmem/common/libcommon.la $(CMOCKA_LIBS)
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
 tests_unit_test_pool_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c
+tests_unit_test_region_file_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
