@@ -23,7 +23,8 @@ struct file_spec {
 };
 
 /* A path may have commas in it: only what follows the last one can be a size. */
-static int parse_spec(const struct region *region, const char *where, struct file_spec *spec, struct message *message)
+static int parse_spec(const struct region *region, const char *where, struct file_spec *spec,
+		      struct message *message)
 {
 	char *comma;
 
@@ -70,7 +71,7 @@ static int cannot_open(const struct region *region, int error, struct message *m
 		return message_fail(message, -EEXIST,
 				    "region %s: a symbolic link to nothing, or made by another just now", region->spec);
 	case EBUSY:
-		return message_fail(message, -EBUSY, "region %s: the block device is in use (mounted, or held by another)",
+		return message_fail(message, -EBUSY, "region %s: the block device is in use: unmount it first",
 				    region->spec);
 	default:
 		return message_fail(message, -error, "region %s: cannot open it: %s", region->spec, strerror(error));
@@ -96,7 +97,8 @@ static int open_existing(const struct region *region, const char *path, int *fd,
 	return *fd < 0 ? cannot_open(region, errno, message) : 0;
 }
 
-static int open_or_make(struct region *region, const struct file_spec *spec, bool *made, struct message *message)
+static int open_or_make(struct region *region, const struct file_spec *spec, bool *made,
+			struct message *message)
 {
 	int error = open_existing(region, spec->path, &region->fd, message);
 
@@ -125,7 +127,7 @@ static int lock(const struct region *region, struct message *message)
 	return message_fail(message, -errno, "region %s: cannot lock it: %s", region->spec, strerror(errno));
 }
 
-/* The size goes last: whoever is killed before it leaves an empty file, which the next start takes for none. */
+/* The size goes last: who is killed before it leaves an empty file, which the next start takes for none. */
 static int fill_new(struct region *region, uint64_t size)
 {
 	if (fallocate(region->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0) {
@@ -147,7 +149,8 @@ static int allocate_new(struct region *region, const struct file_spec *spec, str
 	}
 	/* What was given out already goes back, also where the file itself stays because it was there. */
 	(void)!ftruncate(region->fd, 0);
-	return message_fail(message, error, "region %s: cannot allocate %s for it: %s: free space there, or ask for less",
+	return message_fail(message, error,
+			    "region %s: cannot allocate %s for it: %s: free space there, or ask for less",
 			    region->spec, spec->size_text, strerror(-error));
 }
 
@@ -175,7 +178,7 @@ static int check_size(const struct region *region, const struct file_spec *spec,
 				    region->spec, size);
 	if (spec->size_text && spec->size != size)
 		return message_fail(message, -EINVAL,
-				    "region %s: it is there with %llu bytes, not %s: leave the size out to take it as it is",
+				    "region %s: it has %llu bytes, not %s: leave the size out to take it as it is",
 				    region->spec, size, spec->size_text);
 	return 0;
 }
@@ -190,7 +193,8 @@ static int fill_holes(const struct region *region, struct message *message)
 	if (error == EOPNOTSUPP)
 		error = posix_fallocate(region->fd, 0, (off_t)region->size);
 	if (error)
-		return message_fail(message, -error, "region %s: cannot allocate the holes of the file: %s: free space there",
+		return message_fail(message, -error,
+				    "region %s: cannot allocate the holes of the file: %s: free space there",
 				    region->spec, strerror(error));
 	return 0;
 }
@@ -219,7 +223,7 @@ static int take_up(struct region *region, const struct file_spec *spec, struct m
 	return error;
 }
 
-/* On a DAX file system MAP_SYNC keeps the file's own metadata durable, so that flush and fence are all it takes. */
+/* On a DAX file system MAP_SYNC keeps the file's own metadata durable: flush and fence are all it takes. */
 static int map(struct region *region, struct message *message)
 {
 	if (!region_is_read_only(region)) {
