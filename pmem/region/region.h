@@ -45,11 +45,19 @@ enum region_flags {
  * death of the daemon. They survive a power loss of the host itself only after
  * region_close(), which waits until they are on the disk, or on a DAX file
  * system. Whoever cuts the file short while it is open brings the opener SIGBUS.
+ *
+ * A devmem: region is page aligned RAM by the firmware's word that the kernel
+ * has set aside: all else is refused, before anything is mapped. Needs root.
+ * Its media survive a warm reset of the machine. Whoever enables an nvdimm
+ * namespace over it while it is open brings the opener SIGBUS.
  */
 int region_open(const char *spec, unsigned flags, struct region **out, struct message *message);
 
 /* NULL is allowed. Stores nothing; a file: region may take its time to reach the disk. */
 void region_close(struct region *region);
+
+/* A sentence about what region_open() could not make sure of, for the log; NULL if there is none. */
+const char *region_warning(const struct region *region);
 
 /* The spec as given, for messages. Lives as long as the region. */
 const char *region_spec(const struct region *region);
