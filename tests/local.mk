@@ -14,3 +14,4 @@ EXTRA_DIST += tests/lib.sh
 # Suites are fragments of their own, so that each room keeps its list.
 include tests/unit/local.mk
 include tests/e2e/local.mk
+include tests/guest/local.mk

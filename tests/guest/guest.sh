@@ -15,6 +15,7 @@
 # What the script inside writes to /dev/ttyS1 arrives in $guest_log, line by
 # line; the kernel talks on ttyS0, in $guest_console.
 
+# shellcheck disable=SC2154 # tests/lib.sh sets them
 guest_cache=$abs_top_builddir/tests/guest/kernel
 guest_log=$work/guest.log
 guest_console=$work/guest.console
@@ -63,6 +64,7 @@ guest_prepare() {
 	if ! (flock 9 && { [ -e "$guest_cache/vmlinuz" ] || guest_unpack_kernel; }) \
 		9>"$guest_cache.lock" >"$work/kernel.log" 2>&1; then
 		sed 's/^/# kernel: /' "$work/kernel.log"
+		# shellcheck disable=SC2034 # for who includes this
 		guest_reason="linux-image-cloud-amd64 could not be downloaded with apt"
 		return 1
 	fi
@@ -100,6 +102,7 @@ guest_image() {
 	mkdir -p "$work"/guest/{bin,dev,etc,mnt,modules,proc,root,run,sys,tmp}
 	cp "$(command -v busybox)" "$work/guest/bin/busybox"
 	cp "$script" "$work/guest/script"
+	cp "$abs_top_srcdir/tests/guest/inside.sh" "$work/guest/lib.sh"
 	: >"$work/guest/load"
 	for program; do
 		guest_copy_program "$program" || return 1
@@ -140,6 +143,8 @@ guest_start() {
 		>"$work/qemu.log" 2>&1 &
 	guest_pid=$!
 	at_exit+=(guest_stop)
+	# Both ends of both, so that QEMU never waits for us nor we for it.
+	# shellcheck disable=SC2034
 	exec {guest_monitor}<>"$work/monitor.in" {guest_monitor_out}<>"$work/monitor.out"
 }
 
@@ -160,6 +165,23 @@ guest_wait() {
 
 guest_reset() {
 	echo system_reset >&"$guest_monitor"
+}
+
+# guest_said REGEX: what its first group matched, of each line that is such.
+guest_said() {
+	tr -d '\r' <"$guest_log" | sed -nE "s/^$1\$/\\1/p"
+}
+
+# The guest's tests (inside.sh) as our own.
+guest_report() {
+	local line
+	while read -r line; do
+		case $line in
+		@ok\ *) ok "${line#@ok }" ;;
+		@not_ok\ *) not_ok "${line#@not_ok }" ;;
+		@note\ *) note "  ${line#@note }" ;;
+		esac
+	done < <(tr -d '\r' <"$guest_log")
 }
 
 # Kills it if it has not gone by itself.
