@@ -135,7 +135,9 @@ INIT
 guest_start() {
 	mkfifo "$work/monitor.in" "$work/monitor.out"
 	: >"$guest_log"
-	qemu-system-x86_64 -accel tcg -cpu max -m "${guest_memory:-5G}" -display none -nodefaults -no-user-config \
+	# RAM the guest does not touch is never there: a small host will do.
+	qemu-system-x86_64 -accel tcg -cpu max -m 5G -object memory-backend-ram,id=ram,size=5G,reserve=off \
+		-machine pc,memory-backend=ram -display none -nodefaults -no-user-config \
 		-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" \
 		-append "console=ttyS0 quiet panic=-1 $*" \
 		-serial "file:$guest_console" -serial "file:$guest_log" \
