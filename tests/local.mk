@@ -15,3 +15,4 @@ EXTRA_DIST += tests/lib.sh
 include tests/unit/local.mk
 include tests/e2e/local.mk
 include tests/fuzz/local.mk
+include tests/guest/local.mk

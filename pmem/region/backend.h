@@ -29,6 +29,8 @@ struct region {
 	int fd;
 	bool is_new;
 	bool kernel_can_read;
+	/* What open could not make sure of; empty if nothing. */
+	struct message warning;
 	struct media_observer observer;
 };
 

@@ -2,13 +2,305 @@
 #include "region/backend.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/align.h"
+#include "common/cleanup.h"
+#include "common/size.h"
+
+struct file_spec {
+	char *path;
+	/* The text after the last comma, if it is a size; else NULL. */
+	const char *size_text;
+	uint64_t size;
+};
+
+/* A path may have commas in it: only what follows the last one can be a size. */
+static int parse_spec(const struct region *region, const char *where, struct file_spec *spec,
+		      struct message *message)
+{
+	char *comma;
+
+	spec->path = strdup(where);
+	if (!spec->path)
+		return message_fail(message, -ENOMEM, "region %s: out of memory", region->spec);
+	comma = strrchr(spec->path, ',');
+	if (comma && size_parse(comma + 1, &spec->size) != -EINVAL) {
+		*comma = '\0';
+		spec->size_text = comma + 1;
+		int error = backend_parse_size(region, spec->size_text, &spec->size, message);
+
+		if (error)
+			return error;
+	}
+	if (spec->path[0] == '\0')
+		return message_fail(message, -EINVAL, "region %s: no path: write file:PATH or file:PATH,SIZE",
+				    region->spec);
+	return 0;
+}
+
+static int check_kind(const struct region *region, mode_t mode, struct message *message)
+{
+	if (S_ISREG(mode) || S_ISBLK(mode))
+		return 0;
+	if (S_ISDIR(mode))
+		return message_fail(message, -EISDIR, "region %s: a directory: name a file in it", region->spec);
+	return message_fail(message, -EINVAL, "region %s: neither a regular file nor a block device", region->spec);
+}
+
+static int cannot_open(const struct region *region, int error, struct message *message)
+{
+	switch (error) {
+	case ENOENT:
+		return message_fail(message, -ENOENT,
+				    "region %s: there is no such file: give a size to make it, as in file:PATH,1G",
+				    region->spec);
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return message_fail(message, -error, "region %s: not allowed to open it for %s: %s", region->spec,
+				    region_is_read_only(region) ? "reading" : "writing", strerror(error));
+	case EEXIST:
+		return message_fail(message, -EEXIST,
+				    "region %s: a symbolic link to nothing, or made by another just now", region->spec);
+	case EBUSY:
+		return message_fail(message, -EBUSY, "region %s: the block device is in use: unmount it first",
+				    region->spec);
+	default:
+		return message_fail(message, -error, "region %s: cannot open it: %s", region->spec, strerror(error));
+	}
+}
+
+/* Looked at before it is opened: opening some devices alone does something. */
+static int open_existing(const struct region *region, const char *path, int *fd, struct message *message)
+{
+	int access = region_is_read_only(region) ? O_RDONLY : O_RDWR;
+	struct stat st;
+	int error;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	error = check_kind(region, st.st_mode, message);
+	if (error)
+		return error;
+	/* Without O_CREAT, O_EXCL keeps us off a block device that is mounted. Readers may be several. */
+	if (S_ISBLK(st.st_mode) && access == O_RDWR)
+		access |= O_EXCL;
+	*fd = open(path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return *fd < 0 ? cannot_open(region, errno, message) : 0;
+}
+
+static int open_or_make(struct region *region, const struct file_spec *spec, bool *made,
+			struct message *message)
+{
+	int error = open_existing(region, spec->path, &region->fd, message);
+
+	if (error != -ENOENT)
+		return error;
+	if (!(region->flags & REGION_CREATE) || region_is_read_only(region) || !spec->size_text)
+		return cannot_open(region, ENOENT, message);
+	region->fd = open(spec->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (region->fd < 0 && errno == ENOENT)
+		return message_fail(message, -ENOENT, "region %s: the directory it would be in is not there",
+				    region->spec);
+	if (region->fd < 0)
+		return cannot_open(region, errno, message);
+	*made = true;
+	return 0;
+}
+
+/* flock, not a POSIX lock: it belongs to the open file, so a second open in this process is kept out too. */
+static int lock(const struct region *region, struct message *message)
+{
+	if (flock(region->fd, (region_is_read_only(region) ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return message_fail(message, -EBUSY, "region %s: in use by another softpmem process: stop that first",
+				    region->spec);
+	return message_fail(message, -errno, "region %s: cannot lock it: %s", region->spec, strerror(errno));
+}
+
+/* The size goes last: who is killed before it leaves an empty file, which the next start takes for none. */
+static int fill_new(struct region *region, uint64_t size)
+{
+	if (fallocate(region->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0) {
+		if (errno != EOPNOTSUPP)
+			return -errno;
+		return -posix_fallocate(region->fd, 0, (off_t)size);
+	}
+	return ftruncate(region->fd, (off_t)size) < 0 ? -errno : 0;
+}
+
+static int allocate_new(struct region *region, const struct file_spec *spec, struct message *message)
+{
+	int error = fill_new(region, spec->size);
+
+	if (!error) {
+		region->size = spec->size;
+		region->is_new = true;
+		return 0;
+	}
+	/* What was given out already goes back, also where the file itself stays because it was there. */
+	(void)!ftruncate(region->fd, 0);
+	return message_fail(message, error,
+			    "region %s: cannot allocate %s for it: %s: free space there, or ask for less",
+			    region->spec, spec->size_text, strerror(-error));
+}
+
+static int read_size(struct region *region, const struct stat *st, struct message *message)
+{
+	if (S_ISREG(st->st_mode)) {
+		region->size = (uint64_t)st->st_size;
+		return 0;
+	}
+	if (ioctl(region->fd, BLKGETSIZE64, &region->size) < 0)
+		return message_fail(message, -errno, "region %s: cannot read the device's size: %s", region->spec,
+				    strerror(errno));
+	return 0;
+}
+
+static int check_size(const struct region *region, const struct file_spec *spec, struct message *message)
+{
+	unsigned long long size = region->size;
+
+	if (size < REGION_MIN_SIZE)
+		return message_fail(message, -EINVAL, "region %s: it has %llu bytes: a region has at least 2M",
+				    region->spec, size);
+	if (!is_aligned(size, PAGE_BYTES))
+		return message_fail(message, -EINVAL, "region %s: its size, %llu bytes, is not a multiple of 4096",
+				    region->spec, size);
+	if (spec->size_text && spec->size != size)
+		return message_fail(message, -EINVAL,
+				    "region %s: it has %llu bytes, not %s: leave the size out to take it as it is",
+				    region->spec, size, spec->size_text);
+	return 0;
+}
+
+/* A store to a hole on a full disk would be SIGBUS. Data that is there stays as it is, whatever happens. */
+static int fill_holes(const struct region *region, struct message *message)
+{
+	int error = 0;
+
+	if (fallocate(region->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)region->size) < 0)
+		error = errno;
+	if (error == EOPNOTSUPP)
+		error = posix_fallocate(region->fd, 0, (off_t)region->size);
+	if (error)
+		return message_fail(message, -error,
+				    "region %s: cannot allocate the holes of the file: %s: free space there",
+				    region->spec, strerror(error));
+	return 0;
+}
+
+static int take_up(struct region *region, const struct file_spec *spec, struct message *message)
+{
+	struct stat st;
+	int error;
+
+	if (fstat(region->fd, &st) < 0)
+		return message_fail(message, -errno, "region %s: fstat: %s", region->spec, strerror(errno));
+	error = check_kind(region, st.st_mode, message);
+	if (error)
+		return error;
+	/* Another made it and failed between our open and our lock. */
+	if (st.st_nlink == 0)
+		return message_fail(message, -ENOENT, "region %s: it was removed while being opened", region->spec);
+	if (S_ISREG(st.st_mode) && st.st_size == 0 && spec->size_text && (region->flags & REGION_CREATE) &&
+	    !region_is_read_only(region))
+		return allocate_new(region, spec, message);
+	error = read_size(region, &st, message);
+	if (!error)
+		error = check_size(region, spec, message);
+	if (!error && S_ISREG(st.st_mode) && !region_is_read_only(region))
+		error = fill_holes(region, message);
+	return error;
+}
+
+/* On a DAX file system MAP_SYNC keeps the file's own metadata durable: flush and fence are all it takes. */
+static int map(struct region *region, struct message *message)
+{
+	if (!region_is_read_only(region)) {
+		void *media = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC,
+				   region->fd, 0);
+
+		if (media != MAP_FAILED) {
+			region->media = media;
+			return 0;
+		}
+	}
+	return backend_map(region, 0, message);
+}
+
+static int open_spec(struct region *region, const struct file_spec *spec, struct message *message)
+{
+	bool made = false, locked;
+	int error = open_or_make(region, spec, &made, message);
+
+	if (error)
+		return error;
+	error = lock(region, message);
+	locked = !error;
+	if (!error)
+		error = take_up(region, spec, message);
+	if (!error)
+		error = map(region, message);
+	if (!error) {
+		region->kernel_can_read = true;
+		return 0;
+	}
+	/* Without the lock it is another's already, who found it empty and fills it. */
+	if (made && locked)
+		unlink(spec->path);
+	close(steal_fd(&region->fd));
+	return error;
+}
 
 static int file_open(struct region *region, const char *where, struct message *message)
 {
-	return message_fail(message, -ENOSYS, "region %s: not built yet", region->spec);
+	struct file_spec spec = { 0 };
+	int error = parse_spec(region, where, &spec, message);
+
+	if (!error)
+		error = open_spec(region, &spec, message);
+	free(spec.path);
+	return error;
+}
+
+/*
+ * Keeps the blocks, unlike punching: no later store can find the disk full. The
+ * pages have to be faulted in anew after it (measured on ext4: more than storing
+ * zeros to those that are there), so it is for ranges that are mostly not.
+ */
+static int file_zero(struct region *region, uint64_t offset, uint64_t length)
+{
+	const uint64_t worth_the_faults = 4u << 20;
+
+	if (length < worth_the_faults)
+		return -EOPNOTSUPP;
+	if (fallocate(region->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) < 0)
+		return -errno;
+	return 0;
+}
+
+static void file_close(struct region *region)
+{
+	/* A region that was stopped in good order is on the disk, not in the host's page cache only. */
+	if (!region_is_read_only(region))
+		msync(region->media, region->size, MS_SYNC);
+	munmap(region->media, region->size);
+	close(region->fd);
 }
 
 const struct backend backend_file = {
 	.scheme = "file",
 	.open = file_open,
+	.zero = file_zero,
+	.close = file_close,
 };

@@ -104,6 +104,11 @@ void region_close(struct region *region)
 	free(region);
 }
 
+const char *region_warning(const struct region *region)
+{
+	return region->warning.text[0] ? region->warning.text : NULL;
+}
+
 const char *region_spec(const struct region *region)
 {
 	return region->spec;

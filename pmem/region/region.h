@@ -36,11 +36,28 @@ enum region_flags {
  * 4096. The region is locked against a second opener, in this process or
  * another (-EBUSY), until region_close(); with REGION_READ_ONLY the lock is
  * shared with other readers. *out belongs to the caller.
+ *
+ * A file: region is a regular file or a block device (not one that is mounted).
+ * PATH may have commas in it; what follows the last one is SIZE if it reads as
+ * one, and it must be what the file has if that is there already (an empty file
+ * counts as not there). All of the file is allocated on opening, so that a full
+ * disk is an error then and not a SIGBUS at a store. Its media survive the
+ * death of the daemon. They survive a power loss of the host itself only after
+ * region_close(), which waits until they are on the disk, or on a DAX file
+ * system. Whoever cuts the file short while it is open brings the opener SIGBUS.
+ *
+ * A devmem: region is page aligned RAM by the firmware's word that the kernel
+ * has set aside: all else is refused, before anything is mapped. Needs root.
+ * Its media survive a warm reset of the machine. Whoever enables an nvdimm
+ * namespace over it while it is open brings the opener SIGBUS.
  */
 int region_open(const char *spec, unsigned flags, struct region **out, struct message *message);
 
-/* NULL is allowed. Does not write anything. */
+/* NULL is allowed. Stores nothing; a file: region may take its time to reach the disk. */
 void region_close(struct region *region);
+
+/* A sentence about what region_open() could not make sure of, for the log; NULL if there is none. */
+const char *region_warning(const struct region *region);
 
 /* The spec as given, for messages. Lives as long as the region. */
 const char *region_spec(const struct region *region);

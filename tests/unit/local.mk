@@ -20,6 +20,23 @@ tests_unit_test_server_SOURCES = tests/unit/test_server.c src/client.c src/clien
 tests_unit_test_server_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_unit_test_server_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_region_file
+tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c
+tests_unit_test_region_file_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_region_physmap
+tests_unit_test_region_physmap_SOURCES = tests/unit/test_region_physmap.c
+tests_unit_test_region_physmap_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+EXTRA_DIST += \
+	tests/data/region/devdax \
+	tests/data/region/gap \
+	tests/data/region/legacy \
+	tests/data/region/namespace \
+	tests/data/region/ramoops \
+	tests/data/region/reserved \
+	tests/data/region/soft-reserved \
+	tests/data/region/unprivileged
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

@@ -1,0 +1,195 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A machine to pull the plug on: Debian's cloud kernel under QEMU's own
+# processor (no KVM, no root), an initramfs made of busybox and our programs, and
+# a script inside. After tests/lib.sh:
+#
+#   . "$abs_top_srcdir/tests/guest/guest.sh"
+#   guest_prepare || { skip WHAT "$guest_reason"; finish; }
+#   guest_image SCRIPT PROGRAM...
+#   guest_start KERNEL-PARAMETER...
+#   guest_wait REGEX SECONDS && guest_reset
+#   guest_stop
+#
+# What the script inside writes to /dev/ttyS1 arrives in $guest_log, line by
+# line; the kernel talks on ttyS0, in $guest_console.
+
+# shellcheck disable=SC2154 # tests/lib.sh sets them
+guest_cache=$abs_top_builddir/tests/guest/kernel
+guest_log=$work/guest.log
+guest_console=$work/guest.console
+guest_reason=
+guest_pid=
+
+# The newest cloud kernel apt knows, without installing it: an ordinary user can.
+guest_fetch_kernel() {
+	local apt=("$@") package
+	package=$(apt-cache "${apt[@]}" depends linux-image-cloud-amd64 2>/dev/null |
+		awk '/Depends: linux-image-/ { print $2; exit }')
+	[ -n "$package" ] || return 1
+	(cd "$guest_cache.new" && apt-get "${apt[@]}" -qq download "$package") || return 1
+	dpkg-deb -x "$guest_cache.new/$package"_*.deb "$guest_cache.new/tree"
+}
+
+guest_unpack_kernel() {
+	local lists=$guest_cache.new/apt
+	rm -rf "$guest_cache.new"
+	mkdir -p "$guest_cache.new/tree" "$lists/lists/partial" "$lists/archives/partial"
+	if ! guest_fetch_kernel; then
+		# A fresh image has no package lists: fetch them for ourselves, not for the system.
+		local private=(-o "Dir::State::lists=$lists/lists" -o "Dir::Cache=$lists")
+		apt-get "${private[@]}" -qq update && guest_fetch_kernel "${private[@]}" || return 1
+	fi
+	cp "$guest_cache.new"/tree/boot/vmlinuz-* "$guest_cache.new/vmlinuz" || return 1
+	mv "$guest_cache.new"/tree/lib/modules/*/kernel "$guest_cache.new/modules" || return 1
+	rm -rf "$guest_cache.new/tree" "$lists" "$guest_cache.new"/*.deb
+	mv "$guest_cache.new" "$guest_cache"
+}
+
+# Everything a guest needs, or non-zero and the reason in $guest_reason.
+guest_prepare() {
+	local program
+	for program in qemu-system-x86_64 busybox; do
+		if ! command -v "$program" >/dev/null; then
+			guest_reason="$program is not installed"
+			return 1
+		fi
+	done
+	if ldd "$(command -v busybox)" >/dev/null 2>&1; then
+		guest_reason="busybox is not the static one (busybox-static)"
+		return 1
+	fi
+	mkdir -p "${guest_cache%/*}"
+	if ! (flock 9 && { [ -e "$guest_cache/vmlinuz" ] || guest_unpack_kernel; }) \
+		9>"$guest_cache.lock" >"$work/kernel.log" 2>&1; then
+		sed 's/^/# kernel: /' "$work/kernel.log"
+		# shellcheck disable=SC2034 # for who includes this
+		guest_reason="linux-image-cloud-amd64 could not be downloaded with apt"
+		return 1
+	fi
+}
+
+# What a program needs to run, at the place where its loader looks.
+guest_copy_program() {
+	local program=$1 library
+	[ -e "${program%/*}/.libs/${program##*/}" ] && program=${program%/*}/.libs/${program##*/}
+	cp "$program" "$work/guest/bin/" || return 1
+	ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
+		[ -e "$work/guest$library" ] && continue
+		mkdir -p "$work/guest${library%/*}"
+		cp -L "$library" "$work/guest$library" || return 1
+	done
+}
+
+# guest_copy_module NAME: a kernel module, to be loaded before the script runs.
+guest_copy_module() {
+	local file
+	file=$(find "$guest_cache/modules" -name "$1.ko*" -print -quit)
+	[ -n "$file" ] || return 1
+	case $file in
+	*.xz) xz -dc "$file" ;;
+	*.zst) zstd -dqc "$file" ;;
+	*) cat "$file" ;;
+	esac >"$work/guest/modules/$1.ko" || return 1
+	echo "insmod /modules/$1.ko" >>"$work/guest/load"
+}
+
+# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order.
+guest_image() {
+	local script=$1 program module
+	shift
+	mkdir -p "$work"/guest/{bin,dev,etc,mnt,modules,proc,root,run,sys,tmp}
+	cp "$(command -v busybox)" "$work/guest/bin/busybox"
+	cp "$script" "$work/guest/script"
+	cp "$abs_top_srcdir/tests/guest/inside.sh" "$work/guest/lib.sh"
+	: >"$work/guest/load"
+	for program; do
+		guest_copy_program "$program" || return 1
+	done
+	for module in ${guest_modules-fuse}; do
+		guest_copy_module "$module" || return 1
+	done
+	echo 'root:x:0:0::/root:/bin/sh' >"$work/guest/etc/passwd"
+	echo 'nobody:x:65534:65534::/tmp:/bin/sh' >>"$work/guest/etc/passwd"
+	cat >"$work/guest/init" <<'INIT'
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t debugfs debug /sys/kernel/debug
+chmod 1777 /tmp
+ip link set lo up
+. /load
+cd /tmp
+sh /script >/dev/ttyS1 2>&1
+poweroff -f
+INIT
+	chmod +x "$work/guest/init"
+	(cd "$work/guest" && find . | busybox cpio -o -H newc) >"$work/guest.img" 2>/dev/null
+}
+
+# guest_start PARAMETER...: boot. The monitor is a pair of fifos, so that a shell can press the button.
+guest_start() {
+	mkfifo "$work/monitor.in" "$work/monitor.out"
+	: >"$guest_log"
+	# RAM the guest does not touch is never there: a small host will do.
+	qemu-system-x86_64 -accel tcg -cpu max -m 5G -object memory-backend-ram,id=ram,size=5G,reserve=off \
+		-machine pc,memory-backend=ram -display none -nodefaults -no-user-config \
+		-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" \
+		-append "console=ttyS0 quiet panic=-1 $*" \
+		-serial "file:$guest_console" -serial "file:$guest_log" \
+		-chardev "pipe,id=monitor,path=$work/monitor" -mon chardev=monitor,mode=readline \
+		>"$work/qemu.log" 2>&1 &
+	guest_pid=$!
+	at_exit+=(guest_stop)
+	# Both ends of both, so that QEMU never waits for us nor we for it.
+	# shellcheck disable=SC2034
+	exec {guest_monitor}<>"$work/monitor.in" {guest_monitor_out}<>"$work/monitor.out"
+}
+
+# guest_wait REGEX SECONDS [FROM-LINE]: until the script has said it; false if it ends or dawdles.
+guest_wait() {
+	local until=$((SECONDS + $2)) from=${3:-1}
+	while ! tail -n "+$from" "$guest_log" | tr -d '\r' | grep -Eq -- "$1"; do
+		if [ "$SECONDS" -ge "$until" ] || ! kill -0 "$guest_pid" 2>/dev/null; then
+			# It may have said it and ended between the two looks.
+			tail -n "+$from" "$guest_log" | tr -d '\r' | grep -Eq -- "$1" && return 0
+			note "waited for '$1'; the guest's last words:"
+			tail -n 5 "$guest_console" "$guest_log" "$work/qemu.log" | tr -d '\r' | sed 's/^/#   /'
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+guest_reset() {
+	echo system_reset >&"$guest_monitor"
+}
+
+# guest_said REGEX: what its first group matched, of each line that is such.
+guest_said() {
+	tr -d '\r' <"$guest_log" | sed -nE "s/^$1\$/\\1/p"
+}
+
+# The guest's tests (inside.sh) as our own.
+guest_report() {
+	local line
+	while read -r line; do
+		case $line in
+		@ok\ *) ok "${line#@ok }" ;;
+		@not_ok\ *) not_ok "${line#@not_ok }" ;;
+		@note\ *) note "  ${line#@note }" ;;
+		esac
+	done < <(tr -d '\r' <"$guest_log")
+}
+
+# Kills it if it has not gone by itself.
+guest_stop() {
+	[ -n "$guest_pid" ] || return 0
+	kill -KILL "$guest_pid" 2>/dev/null
+	wait "$guest_pid" 2>/dev/null
+	guest_pid=
+}

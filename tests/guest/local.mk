@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# In a guest under QEMU: the real /dev/mem, and a machine that can be reset.
+guest_tests = tests/guest/devmem.sh
+TESTS += $(guest_tests)
+EXTRA_DIST += $(guest_tests) tests/guest/devmem.guest tests/guest/guest.sh tests/guest/inside.sh
+check_PROGRAMS += tests/guest/map_uncached
+tests_guest_map_uncached_SOURCES = tests/guest/map_uncached.c
+
+.PHONY: check-guest
+check-guest: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(guest_tests)'
+
+# The kernel that the tests fetched.
+distclean-local:
+	rm -rf tests/guest/kernel tests/guest/kernel.new tests/guest/kernel.lock

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "region/region.h"
+
+static char directory[] = "/tmp/softpmem-unit.XXXXXX";
+static struct message message;
+
+static int setup(void **state)
+{
+	memset(&message, 0, sizeof(message));
+	strcpy(strrchr(directory, '.'), ".XXXXXX");
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf --one-file-system %s", directory);
+	return system(command);
+}
+
+/* "file:" and a path in the test's directory. */
+static const char *spec(const char *name)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text), "file:%s/%s", directory, name);
+	return text;
+}
+
+static const char *path(const char *name)
+{
+	return spec(name) + strlen("file:");
+}
+
+static void make_file(const char *name, off_t size)
+{
+	int fd = open(path(name), O_RDWR | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	close(fd);
+}
+
+static struct region *open_region(const char *name, unsigned flags)
+{
+	struct region *region = NULL;
+	int error = region_open(spec(name), flags, &region, &message);
+
+	if (error)
+		fail_msg("%s: %d: %s", name, error, message.text);
+	return region;
+}
+
+static void refused(const char *name, unsigned flags, int error, const char *words)
+{
+	struct region *region = NULL;
+
+	message.text[0] = '\0';
+	assert_int_equal(region_open(spec(name), flags, &region, &message), error);
+	assert_null(region);
+	if (!strstr(message.text, words) || !strstr(message.text, spec(name)))
+		fail_msg("'%s' does not name %s and say '%s'", message.text, spec(name), words);
+}
+
+static void a_file_is_made_whole_and_comes_back(void **state)
+{
+	struct region *region = open_region("a,4M", REGION_CREATE);
+	struct stat st;
+
+	assert_int_equal(region_size(region), 4u << 20);
+	assert_true(region_is_new(region));
+	assert_true(region_kernel_can_read(region));
+	assert_int_equal(stat(path("a"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_true(st.st_blocks * 512 >= 4 << 20);
+	media_write(region, (4u << 20) - 8, "durable", 8);
+	media_fence(region);
+	region_close(region);
+
+	region = open_region("a", 0);
+	assert_false(region_is_new(region));
+	assert_string_equal(region_media(region) + (4u << 20) - 8, "durable");
+	region_close(region);
+	region_close(open_region("a,4096K", REGION_CREATE));
+}
+
+static void zeroing_keeps_the_blocks_and_the_neighbours(void **state)
+{
+	struct region *region = open_region("a,16M", REGION_CREATE);
+	static unsigned char ones[12u << 20];
+	struct stat st;
+
+	memset(ones, 1, sizeof(ones));
+	media_write(region, 0, ones, sizeof(ones));
+	media_zero(region, 1u << 20, 8u << 20);
+	media_zero(region, 10u << 20, 64u << 10);
+	media_fence(region);
+	for (uint64_t offset = 0; offset < sizeof(ones); offset++) {
+		bool zero = (offset >= 1u << 20 && offset < 9u << 20) ||
+			    (offset >= 10u << 20 && offset < (10u << 20) + (64u << 10));
+
+		if (region_media(region)[offset] != !zero)
+			fail_msg("byte %llu is %d", (unsigned long long)offset, region_media(region)[offset]);
+	}
+	assert_int_equal(stat(path("a"), &st), 0);
+	assert_true(st.st_blocks * 512 >= 16 << 20);
+	region_close(region);
+}
+
+static void commas_belong_to_the_path_unless_a_size_follows(void **state)
+{
+	region_close(open_region("a,b,2M", REGION_CREATE));
+	assert_int_equal(access(path("a,b"), F_OK), 0);
+	region_close(open_region("a,b", 0));
+	refused("a,", REGION_CREATE, -ENOENT, "no such file");
+}
+
+static void a_file_that_is_not_there_needs_a_size_to_be_made(void **state)
+{
+	refused("a", REGION_CREATE, -ENOENT, "give a size");
+	refused("a,2M", 0, -ENOENT, "no such file");
+	refused("a,2M", REGION_CREATE | REGION_READ_ONLY, -ENOENT, "no such file");
+	refused("not/there,2M", REGION_CREATE, -ENOENT, "directory");
+	assert_int_equal(access(path("a"), F_OK), -1);
+}
+
+static void wrong_sizes_are_refused_and_leave_nothing(void **state)
+{
+	refused("a,1M", REGION_CREATE, -EINVAL, "too small");
+	refused("a,2097153", REGION_CREATE, -EINVAL, "4096");
+	refused("a,0", REGION_CREATE, -EINVAL, "too small");
+	refused("a,16777216T", REGION_CREATE, -ERANGE, "range");
+	assert_int_equal(access(path("a"), F_OK), -1);
+	make_file("small", 4096);
+	refused("small", 0, -EINVAL, "at least 2M");
+	make_file("odd", (2 << 20) + 1);
+	refused("odd", 0, -EINVAL, "not a multiple of 4096");
+	make_file("other", 4 << 20);
+	refused("other,2M", REGION_CREATE, -EINVAL, "leave the size out");
+}
+
+static void an_empty_file_counts_as_none(void **state)
+{
+	struct region *region;
+
+	make_file("a", 0);
+	refused("a", REGION_CREATE, -EINVAL, "at least 2M");
+	region = open_region("a,2M", REGION_CREATE);
+	assert_true(region_is_new(region));
+	region_close(region);
+}
+
+static void a_second_opener_is_kept_out(void **state)
+{
+	struct region *region = open_region("a,2M", REGION_CREATE), *second;
+	int status;
+
+	refused("a", 0, -EBUSY, "in use");
+	refused("a", REGION_READ_ONLY, -EBUSY, "in use");
+	if (fork() == 0)
+		_exit(region_open(spec("a"), 0, &second, NULL) == -EBUSY ? 0 : 1);
+	assert_true(wait(&status) > 0 && WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	region_close(region);
+
+	region = open_region("a", REGION_READ_ONLY);
+	second = open_region("a", REGION_READ_ONLY);
+	refused("a", 0, -EBUSY, "in use");
+	region_close(region);
+	region_close(second);
+	region_close(open_region("a", 0));
+}
+
+static void what_is_no_file_is_refused(void **state)
+{
+	assert_int_equal(mkdir(path("dir"), 0700), 0);
+	refused("dir", REGION_CREATE, -EISDIR, "directory");
+	assert_int_equal(mkfifo(path("fifo"), 0600), 0);
+	refused("fifo", 0, -EINVAL, "regular file");
+	assert_int_equal(symlink("nothing", path("link")), 0);
+	refused("link,2M", REGION_CREATE, -EEXIST, "symbolic link");
+	assert_int_equal(region_open("file:", 0, &(struct region *){ NULL }, &message), -EINVAL);
+	assert_int_equal(region_open("file:,2M", REGION_CREATE, &(struct region *){ NULL }, &message), -EINVAL);
+	assert_int_equal(region_open("file:/dev/null", 0, &(struct region *){ NULL }, &message), -EINVAL);
+	make_file("target", 2 << 20);
+	assert_int_equal(symlink("target", path("to-target")), 0);
+	region_close(open_region("to-target", 0));
+}
+
+static void a_file_one_may_only_read_opens_for_reading(void **state)
+{
+	struct region *region;
+	int status;
+
+	make_file("a", 2 << 20);
+	assert_int_equal(chmod(path("a"), 0444), 0);
+	assert_int_equal(chmod(directory, 0755), 0);
+	if (fork() == 0) {
+		if (geteuid() == 0 && setuid(65534) < 0)
+			_exit(2);
+		_exit(region_open(spec("a"), 0, &region, &message) == -EACCES && strstr(message.text, "writing") ? 0 : 1);
+	}
+	assert_true(wait(&status) > 0 && WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	region = open_region("a", REGION_READ_ONLY);
+	assert_true(region_is_read_only(region));
+	region_close(region);
+}
+
+/* A tmpfs of 8 MiB over the test's directory, seen by this process alone. */
+static void enter_small_disk(void)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", directory, "tmpfs", 0, "size=8M") < 0) {
+		print_message("# needs root and mount namespaces\n");
+		skip();
+	}
+}
+
+static void a_full_disk_is_an_error_at_opening(void **state)
+{
+	struct region *region;
+	struct stat st;
+	int fd;
+
+	enter_small_disk();
+	refused("a,16M", REGION_CREATE, -ENOSPC, "free space");
+	assert_int_equal(access(path("a"), F_OK), -1);
+
+	make_file("empty", 0);
+	refused("empty,16M", REGION_CREATE, -ENOSPC, "free space");
+	assert_int_equal(stat(path("empty"), &st), 0);
+	assert_int_equal(st.st_size, 0);
+
+	make_file("sparse", 16 << 20);
+	fd = open(path("sparse"), O_RDWR);
+	assert_int_equal(pwrite(fd, "data", 4, 5 << 20), 4);
+	refused("sparse", 0, -ENOSPC, "holes");
+	assert_int_equal(pread(fd, message.text, 4, 5 << 20), 4);
+	assert_memory_equal(message.text, "data", 4);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 16 << 20);
+
+	assert_int_equal(ftruncate(fd, 6 << 20), 0);
+	close(fd);
+	region = open_region("sparse", 0);
+	assert_int_equal(stat(path("sparse"), &st), 0);
+	assert_true(st.st_blocks * 512 >= 6 << 20);
+	assert_memory_equal(region_media(region) + (5 << 20), "data", 4);
+	region_close(region);
+	assert_int_equal(umount2(directory, MNT_DETACH), 0);
+}
+
+/* A loop device over the file, gone with its last user. Returns an fd that keeps it, or -1. */
+static int make_loop(const char *name, char *device, size_t size)
+{
+	struct loop_config config = { .block_size = 512, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int control = open("/dev/loop-control", O_RDWR), number, fd;
+
+	if (control < 0)
+		return -1;
+	number = ioctl(control, LOOP_CTL_GET_FREE);
+	close(control);
+	snprintf(device, size, "/dev/loop%d", number);
+	fd = open(device, O_RDWR);
+	config.fd = (uint32_t)open(path(name), O_RDWR);
+	if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	close((int)config.fd);
+	return fd;
+}
+
+static void a_block_device_is_taken_whole(void **state)
+{
+	char device[32], text[64];
+	struct region *region;
+	int loop;
+
+	make_file("disk", 8 << 20);
+	loop = make_loop("disk", device, sizeof(device));
+	if (loop < 0) {
+		print_message("# needs root and loop devices\n");
+		skip();
+	}
+	snprintf(text, sizeof(text), "file:%s", device);
+	assert_int_equal(region_open(text, 0, &region, &message), 0);
+	assert_int_equal(region_size(region), 8 << 20);
+	assert_false(region_is_new(region));
+	media_write(region, 4096, "durable", 8);
+	media_zero(region, 0, 4096);
+	media_zero(region, 4u << 20, 4u << 20);
+	media_fence(region);
+	assert_int_equal(region_open(text, 0, &(struct region *){ NULL }, &message), -EBUSY);
+	region_close(region);
+	assert_int_equal(region_open(text, REGION_READ_ONLY, &region, &message), 0);
+	assert_string_equal(region_media(region) + 4096, "durable");
+	region_close(region);
+	close(loop);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_file_is_made_whole_and_comes_back),
+		TEST(zeroing_keeps_the_blocks_and_the_neighbours),
+		TEST(commas_belong_to_the_path_unless_a_size_follows),
+		TEST(a_file_that_is_not_there_needs_a_size_to_be_made),
+		TEST(wrong_sizes_are_refused_and_leave_nothing),
+		TEST(an_empty_file_counts_as_none),
+		TEST(a_second_opener_is_kept_out),
+		TEST(what_is_no_file_is_refused),
+		TEST(a_file_one_may_only_read_opens_for_reading),
+		TEST(a_full_disk_is_an_error_at_opening),
+		TEST(a_block_device_is_taken_whole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
