@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/rng.h"
 #include "domain/chunk.h"
 #include "domain/line.h"
@@ -131,10 +132,21 @@ static int persist_dirty(struct view *view, uint64_t page, uint64_t end, uint64_
 	return 0;
 }
 
+/*
+ * Write lines of a view that others store to. Records of them that wait in some
+ * WPQ are older than what goes out now, and must not come after it unseen.
+ */
+static int write_around_wpqs(struct view *view, uint64_t page, uint64_t mask)
+{
+	LOCK_SCOPE(&view->domain->lock);
+	wpq_note_direct(view, page, mask);
+	return view_write_lines(view, page, mask, NULL);
+}
+
 static int persist_attached(struct view *view, uint64_t page, uint64_t end, uint64_t *reached)
 {
 	for (; (page = view_next_present(view, page, end)) < end; page++) {
-		int error = view_write_lines(view, page, differing_lines(view, page), NULL);
+		int error = write_around_wpqs(view, page, differing_lines(view, page));
 
 		if (error) {
 			*reached = page;
@@ -167,7 +179,7 @@ int view_evict(struct view *view, uint64_t offset)
 
 	if (!view_page_present(view, page))
 		return 0;
-	error = view_write_lines(view, page, mask, NULL);
+	error = write_around_wpqs(view, page, mask);
 	if (error)
 		return error;
 	media_fence(view->domain->region);

@@ -67,4 +67,7 @@ struct view *domain_find_view(struct domain *domain, uint32_t id);
  */
 int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content);
 
+/* The lines are about to be written from the view itself: records that wait are older. domain->lock is held. */
+void wpq_note_direct(struct view *view, uint64_t page, uint64_t mask);
+
 #endif

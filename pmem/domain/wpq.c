@@ -31,8 +31,9 @@
 
 struct drained_line {
 	uint64_t batch;
-	uint64_t lane; /* who; wpq id * WPQ_LANES + lane */
+	uint64_t lane; /* who: 1 + wpq id * WPQ_LANES + lane; 0: nobody */
 };
+#define WRITTEN_DIRECTLY UINT64_MAX
 
 struct wpq {
 	struct wpq *next, **link; /* domain->lock */
@@ -214,6 +215,20 @@ static bool order_unknown(struct wpq *wpq, unsigned lane, const struct wpq_recor
 
 	*recent = (struct drained_line){ .batch = wpq->domain->batch, .lane = who };
 	return unknown;
+}
+
+void wpq_note_direct(struct view *view, uint64_t page, uint64_t mask)
+{
+	struct domain *domain = view->domain;
+
+	if (!domain->recent)
+		return;
+	for (; mask; mask &= mask - 1) {
+		uint64_t line = page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask);
+
+		*recent_line(domain, view->id, line) =
+			(struct drained_line){ .batch = domain->batch, .lane = WRITTEN_DIRECTLY };
+	}
 }
 
 static int drain_lines(struct wpq *wpq, unsigned lane, struct view *view, const struct wpq_record *record,

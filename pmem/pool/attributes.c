@@ -17,7 +17,7 @@ int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
 		.uid = pool->uid,
 		.gid = pool->gid,
 		.size = pool->size,
-		.allocated = (extmap_pages(&pool->map) + pool->promised) * BLOCK_SIZE,
+		.allocated = (extmap_pages(&pool->map) + pool->promised) * BLOCK_BYTES,
 		.atime = pool->atime,
 		.mtime = pool->mtime,
 		.ctime = pool->ctime,

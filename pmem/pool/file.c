@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 struct timespec now(void)
 {
@@ -13,6 +14,15 @@ struct timespec now(void)
 
 	clock_gettime(CLOCK_REALTIME, &time);
 	return time;
+}
+
+void make_uuid(uint8_t uuid[16])
+{
+	/* Random, version 4 (RFC 4122, 4.4). Cannot fail for 16 bytes once the system is up. */
+	if (getrandom(uuid, 16, 0) != 16)
+		memset(uuid, 0, 16);
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
 struct pool *pool_alloc(struct pools *pools, uint32_t index)
@@ -124,7 +134,7 @@ static void write_chain(struct pool *pool, const uint64_t *chain, uint32_t count
 		memcpy(block.extents, &pool->map.extents[first], block.count * sizeof(struct extent));
 		block.checksum = slot_checksum(pools->uuid_seed, &block, sizeof(block));
 		for (unsigned copy = 0; copy < 2; copy++)
-			media_write(pools->region, chain[2 * i + copy] * BLOCK_SIZE, &block, sizeof(block));
+			media_write(pools->region, chain[2 * i + copy] * BLOCK_BYTES, &block, sizeof(block));
 	}
 	media_fence(pools->region);
 }

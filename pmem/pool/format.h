@@ -20,7 +20,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian, and so is every x86-64 host");
 
-#define BLOCK_SIZE 4096u
+#define BLOCK_BYTES 4096u
 #define GROUP_BLOCKS 512u /* 2 MiB */
 #define FORMAT_VERSION 1u
 #define SUPERBLOCK_MAGIC "SOFTPMEM"
@@ -57,7 +57,7 @@ struct superblock {
 	uint8_t padding[4];
 	uint32_t checksum; /* CRC-32C of all bytes before it */
 };
-_Static_assert(sizeof(struct superblock) == BLOCK_SIZE, "one block");
+_Static_assert(sizeof(struct superblock) == BLOCK_BYTES, "one block");
 _Static_assert(offsetof(struct superblock, uuid) == 40, "on media");
 _Static_assert(offsetof(struct superblock, sequence) == 72, "on media");
 _Static_assert(offsetof(struct superblock, label) == 112, "on media");
@@ -67,7 +67,7 @@ _Static_assert(offsetof(struct superblock, checksum) == 4092, "on media");
 /* ---- The table of entries -------------------------------------------------- */
 
 #define SLOT_SIZE 320u
-#define SLOTS_PER_BLOCK (BLOCK_SIZE / SLOT_SIZE)
+#define SLOTS_PER_BLOCK (BLOCK_BYTES / SLOT_SIZE)
 #define INLINE_EXTENTS 11u
 
 enum slot_kind { SLOT_FREE = 1, SLOT_FILE = 2, SLOT_NAME = 3 };
@@ -158,7 +158,7 @@ struct map_block {
 	struct extent extents[MAP_EXTENTS];
 	uint8_t padding[8];
 };
-_Static_assert(sizeof(struct map_block) == BLOCK_SIZE, "one block");
+_Static_assert(sizeof(struct map_block) == BLOCK_BYTES, "one block");
 _Static_assert(offsetof(struct map_block, extents) == 40, "on media");
 
 #endif

@@ -78,13 +78,13 @@ static bool read_superblock(const struct region *region, uint64_t offset, struct
 static int find_superblock(struct loader *loader, const struct region *region, struct message *message)
 {
 	struct superblock copies[2];
-	uint64_t offsets[2] = { 0, region_size(region) - BLOCK_SIZE };
+	uint64_t offsets[2] = { 0, region_size(region) - BLOCK_BYTES };
 	bool valid[2];
 	unsigned best;
 
 	valid[0] = read_superblock(region, offsets[0], &copies[0]);
 	if (valid[0])
-		offsets[1] = copies[0].region_size - BLOCK_SIZE;
+		offsets[1] = copies[0].region_size - BLOCK_BYTES;
 	valid[1] = read_superblock(region, offsets[1], &copies[1]);
 	if (!valid[0] && !valid[1]) {
 		if (pools_probe(region) == POOLS_PROBE_BLANK)
@@ -117,8 +117,8 @@ static int claim_fixed(struct loader *loader)
 {
 	struct pools *pools = loader->pools;
 	const struct superblock *superblock = &pools->superblock;
-	uint64_t blocks = superblock->region_size / BLOCK_SIZE;
-	bool sound = superblock->region_size % BLOCK_SIZE == 0 && superblock->region_size >= REGION_MIN_SIZE &&
+	uint64_t blocks = superblock->region_size / BLOCK_BYTES;
+	bool sound = superblock->region_size % BLOCK_BYTES == 0 && superblock->region_size >= REGION_MIN_SIZE &&
 		     superblock->table_chunks > 0;
 
 	if (!sound || space_init(&pools->space, blocks) < 0)
@@ -481,7 +481,7 @@ static int load_with(struct loader *loader, const struct region *region, struct 
 	result->entries = pools->entries;
 	result->files = pools->file_count;
 	result->directories = pools->directory_count;
-	result->used = (pools->space.blocks - pools->space.free) * BLOCK_SIZE;
+	result->used = (pools->space.blocks - pools->space.free) * BLOCK_BYTES;
 	return 0;
 }
 

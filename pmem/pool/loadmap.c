@@ -18,7 +18,7 @@ static const struct map_block *valid_copy(struct pool *pool, const uint64_t next
 
 		if (next[copy] == 0 || next[copy] >= pools->space.blocks)
 			continue;
-		block = (const struct map_block *)(region_media(pools->region) + next[copy] * BLOCK_SIZE);
+		block = (const struct map_block *)(region_media(pools->region) + next[copy] * BLOCK_BYTES);
 		if (block->magic == MAP_MAGIC && block->owner == pool->index && block->number == number &&
 		    block->count <= MAP_EXTENTS &&
 		    block->checksum == slot_checksum(pools->uuid_seed, block, sizeof(*block))) {
@@ -29,13 +29,13 @@ static const struct map_block *valid_copy(struct pool *pool, const uint64_t next
 		}
 	}
 	if (!found)
-		load_problem(report, POOLS_DAMAGE, next[0] * BLOCK_SIZE,
+		load_problem(report, POOLS_DAMAGE, next[0] * BLOCK_BYTES,
 			"file entry %u: both copies of its map block %u are damaged: its extents from there on are lost",
 			pool->index, number);
 	else if (bad)
 		pool->map_changed = true;
 	if (found && bad)
-		load_problem(report, POOLS_REDUNDANT, next[bad & 1 ? 0 : 1] * BLOCK_SIZE,
+		load_problem(report, POOLS_REDUNDANT, next[bad & 1 ? 0 : 1] * BLOCK_BYTES,
 			"file entry %u: copy %u of its map block %u is damaged; the other copy holds all of it",
 			pool->index, bad & 1 ? 0 : 1, number);
 	return found;

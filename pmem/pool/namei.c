@@ -5,10 +5,8 @@
 #include "pool/private.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* ---- Finding ---------------------------------------------------------------- */
 
@@ -215,15 +213,6 @@ static int add_name(struct pool *directory, const char *text, struct pool *file)
 	return 0;
 }
 
-static void make_uuid(uint8_t uuid[16])
-{
-	/* Random, version 4 (RFC 4122, 4.4). Cannot fail for 16 bytes once the system is up. */
-	if (getrandom(uuid, 16, 0) != 16)
-		memset(uuid, 0, 16);
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
-}
-
 static int init_file(struct pool *pool, struct pool *directory, const struct pool_new *attributes)
 {
 	pool->mode = attributes->mode;
@@ -251,7 +240,7 @@ static int init_file(struct pool *pool, struct pool *directory, const struct poo
 /* The file's bytes of a new symlink: on the media before the entry that points there. */
 static int write_target(struct pool *pool, const char *target)
 {
-	unsigned char page[BLOCK_SIZE] = { 0 };
+	unsigned char page[BLOCK_BYTES] = { 0 };
 	uint64_t block;
 
 	if (extmap_reserve(&pool->map, 1))
@@ -259,7 +248,7 @@ static int write_target(struct pool *pool, const char *target)
 	if (space_take(&pool->pools->space, SPACE_DATA, 0, 1, false, &block) == 0)
 		return -ENOSPC;
 	memcpy(page, target, strlen(target));
-	media_write(pool->pools->region, block * BLOCK_SIZE, page, sizeof(page));
+	media_write(pool->pools->region, block * BLOCK_BYTES, page, sizeof(page));
 	media_fence(pool->pools->region);
 	extmap_insert(&pool->map, 0, 1, block, false);
 	pool->map_changed = true;

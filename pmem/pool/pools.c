@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 
 #include "common/crc32c.h"
@@ -29,11 +28,11 @@ enum pools_probe pools_probe(const struct region *region)
 	uint64_t size = region_size(region);
 
 	if (region_is_new(region))
-		return all_zero(media, BLOCK_SIZE) ? POOLS_PROBE_BLANK : POOLS_PROBE_FORMATTED;
+		return all_zero(media, BLOCK_BYTES) ? POOLS_PROBE_BLANK : POOLS_PROBE_FORMATTED;
 	for (unsigned copy = 0; copy < 2; copy++) {
 		struct superblock superblock;
 
-		memcpy(&superblock, media + copy * (size - BLOCK_SIZE), sizeof(superblock));
+		memcpy(&superblock, media + copy * (size - BLOCK_BYTES), sizeof(superblock));
 		if (superblock_is_valid(&superblock, size))
 			return POOLS_PROBE_FORMATTED;
 	}
@@ -64,14 +63,14 @@ static void root_slot(const struct superblock *superblock, const struct pools_fo
 static int new_superblock(struct region *region, const struct pools_format_options *options,
 			  struct superblock *superblock, struct message *message)
 {
-	uint64_t blocks = region_size(region) / BLOCK_SIZE;
+	uint64_t blocks = region_size(region) / BLOCK_BYTES;
 
 	memset(superblock, 0, sizeof(*superblock));
 	memcpy(superblock->magic, SUPERBLOCK_MAGIC, sizeof(superblock->magic));
 	superblock->version = FORMAT_VERSION;
 	superblock->size = sizeof(*superblock);
 	superblock->region_size = region_size(region);
-	superblock->block_size = BLOCK_SIZE;
+	superblock->block_size = BLOCK_BYTES;
 	superblock->slot_size = SLOT_SIZE;
 	superblock->created = now().tv_sec;
 	superblock->state = STATE_CLEAN;
@@ -86,14 +85,13 @@ static int new_superblock(struct region *region, const struct pools_format_optio
 					    POOL_LABEL_MAX);
 		memcpy(superblock->label, options->label, strlen(options->label));
 	}
-	if (getrandom(superblock->uuid, sizeof(superblock->uuid), 0) != sizeof(superblock->uuid))
-		return message_fail(message, -EIO, "region %s: no random bytes for its uuid", region_spec(region));
+	make_uuid(superblock->uuid);
 	return 0;
 }
 
 int pools_format(struct region *region, const struct pools_format_options *options, struct message *message)
 {
-	static const unsigned char nothing[BLOCK_SIZE];
+	static const unsigned char nothing[BLOCK_BYTES];
 	struct superblock superblock;
 	union slot slot;
 	int error;
@@ -111,7 +109,7 @@ int pools_format(struct region *region, const struct pools_format_options *optio
 		return error;
 	/* The old superblocks go first: a crash from here on leaves no region, not half of an old one. */
 	media_write(region, 0, nothing, sizeof(nothing));
-	media_write(region, superblock.region_size - BLOCK_SIZE, nothing, sizeof(nothing));
+	media_write(region, superblock.region_size - BLOCK_BYTES, nothing, sizeof(nothing));
 	media_fence(region);
 	table_init_chunk(region, crc32c(0, superblock.uuid, sizeof(superblock.uuid)), &superblock.chunks[0], 0);
 	root_slot(&superblock, options, &slot);
@@ -348,7 +346,7 @@ void pools_info(struct pools *pools, struct pools_info *info)
 {
 	*info = (struct pools_info){
 		.size = pools->superblock.region_size,
-		.free = space_free_for_data(&pools->space) * BLOCK_SIZE,
+		.free = space_free_for_data(&pools->space) * BLOCK_BYTES,
 		.volatile_bytes = volatile_bytes(pools),
 		.generation = atomic_load(&pools->generation),
 		.pools = pools->file_count,

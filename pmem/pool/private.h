@@ -281,6 +281,7 @@ void file_destroy(struct pool *pool);
 /* Free it if nothing names or holds it: true. pools->tree is held, and the caller has a reference. */
 bool file_destroy_if_unused(struct pool *pool);
 struct timespec now(void);
+void make_uuid(uint8_t uuid[16]);
 
 /* ---- Bytes (bytes.c, sync.c) ------------------------------------------------------------ */
 

@@ -25,7 +25,7 @@ static struct placement find(void *owner, uint64_t page, uint64_t want)
 	}
 	place.pages = min_u64(want, extent_end(extent) - page);
 	place.placed = !extent_unwritten(extent);
-	place.media_offset = (extent->block + (page - extent->page)) * BLOCK_SIZE;
+	place.media_offset = (extent->block + (page - extent->page)) * BLOCK_BYTES;
 	return place;
 }
 
@@ -40,12 +40,12 @@ static int convert(struct pool *pool, const struct extent *extent, uint64_t page
 
 	if (extmap_reserve(&pool->map, 2))
 		return -ENOMEM;
-	media_zero(region, block * BLOCK_SIZE, (page - start) * PAGE_BYTES);
-	media_zero(region, (block + (stop - start)) * BLOCK_SIZE, (end - stop) * PAGE_BYTES);
+	media_zero(region, block * BLOCK_BYTES, (page - start) * PAGE_BYTES);
+	media_zero(region, (block + (stop - start)) * BLOCK_BYTES, (end - stop) * PAGE_BYTES);
 	extmap_flag(&pool->map, start, end - start, false);
 	pool->map_changed = true;
 	*out = (struct placement){
-		.media_offset = (block + (page - start)) * BLOCK_SIZE,
+		.media_offset = (block + (page - start)) * BLOCK_BYTES,
 		.pages = stop - page,
 		.placed = true,
 		.fresh = true,
@@ -85,13 +85,13 @@ static int place(void *owner, uint64_t page, uint64_t want, struct placement *ou
 		return -ENOMEM;
 	run = unmapped_run(pool, page, want, at);
 	got = space_take(&pool->pools->space, SPACE_PROMISED, goal_for(pool, page, at), run,
-			 pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_SIZE && is_aligned(page, GROUP_BLOCKS), &block);
+			 pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_BYTES && is_aligned(page, GROUP_BLOCKS), &block);
 	if (got == 0)
 		return -ENOSPC;
 	pool->promised -= got;
 	extmap_insert(&pool->map, page, got, block, false);
 	pool->map_changed = true;
-	*out = (struct placement){ .media_offset = block * BLOCK_SIZE, .pages = got, .placed = true, .fresh = true };
+	*out = (struct placement){ .media_offset = block * BLOCK_BYTES, .pages = got, .placed = true, .fresh = true };
 	return 0;
 }
 

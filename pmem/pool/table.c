@@ -19,7 +19,7 @@ bool superblock_is_valid(const struct superblock *superblock, uint64_t region_si
 	if (memcmp(superblock->magic, SUPERBLOCK_MAGIC, sizeof(superblock->magic)) != 0 ||
 	    superblock->checksum != crc32c(0, superblock, offsetof(struct superblock, checksum)))
 		return false;
-	return superblock->size == sizeof(*superblock) && superblock->block_size == BLOCK_SIZE &&
+	return superblock->size == sizeof(*superblock) && superblock->block_size == BLOCK_BYTES &&
 	       superblock->slot_size == SLOT_SIZE && superblock->region_size <= region_size &&
 	       superblock->table_chunks <= TABLE_CHUNKS_MAX;
 }
@@ -30,7 +30,7 @@ void superblock_write(struct region *region, struct superblock *superblock)
 	superblock->checksum = crc32c(0, superblock, offsetof(struct superblock, checksum));
 	media_write(region, 0, superblock, sizeof(*superblock));
 	media_fence(region);
-	media_write(region, superblock->region_size - BLOCK_SIZE, superblock, sizeof(*superblock));
+	media_write(region, superblock->region_size - BLOCK_BYTES, superblock, sizeof(*superblock));
 	media_fence(region);
 }
 
@@ -49,7 +49,7 @@ static uint64_t chunk_slot_offset(const struct table_chunk *chunk, uint64_t at, 
 {
 	uint64_t block = chunk->block + copy * (chunk->blocks / 2) + at / SLOTS_PER_BLOCK;
 
-	return block * BLOCK_SIZE + at % SLOTS_PER_BLOCK * SLOT_SIZE;
+	return block * BLOCK_BYTES + at % SLOTS_PER_BLOCK * SLOT_SIZE;
 }
 
 uint64_t table_slot_offset(const struct superblock *superblock, uint32_t index, unsigned copy)
@@ -89,13 +89,13 @@ static void free_slot(union slot *slot, uint32_t uuid_seed, uint32_t index, uint
 void table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk, uint32_t first_index)
 {
 	for (uint64_t block = 0; block < chunk->blocks / 2; block++) {
-		unsigned char content[BLOCK_SIZE] = { 0 };
+		unsigned char content[BLOCK_BYTES] = { 0 };
 
 		for (uint32_t i = 0; i < SLOTS_PER_BLOCK; i++)
 			free_slot((union slot *)(content + i * SLOT_SIZE), uuid_seed,
 				  first_index + (uint32_t)(block * SLOTS_PER_BLOCK + i), 1);
-		media_write(region, (chunk->block + block) * BLOCK_SIZE, content, BLOCK_SIZE);
-		media_write(region, (chunk->block + chunk->blocks / 2 + block) * BLOCK_SIZE, content, BLOCK_SIZE);
+		media_write(region, (chunk->block + block) * BLOCK_BYTES, content, BLOCK_BYTES);
+		media_write(region, (chunk->block + chunk->blocks / 2 + block) * BLOCK_BYTES, content, BLOCK_BYTES);
 	}
 }
 

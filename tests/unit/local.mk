@@ -37,6 +37,14 @@ EXTRA_DIST += \
 	tests/data/region/soft-reserved \
 	tests/data/region/unprivileged
 
+unit_tests += tests/unit/test_litmus
+tests_unit_test_litmus_SOURCES = tests/unit/test_litmus.c
+tests_unit_test_litmus_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_atomicity
+tests_unit_test_atomicity_SOURCES = tests/unit/test_atomicity.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_atomicity_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
