@@ -45,6 +45,14 @@ unit_tests += tests/unit/test_atomicity
 tests_unit_test_atomicity_SOURCES = tests/unit/test_atomicity.c tests/unit/pooltest.c tests/unit/pooltest.h
 tests_unit_test_atomicity_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_damage
+tests_unit_test_damage_SOURCES = tests/unit/test_damage.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_damage_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_wpq
+tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c
+tests_unit_test_wpq_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

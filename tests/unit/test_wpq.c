@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The WPQ: full rings, hostile rings, and two threads that flush one line. */
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/align.h"
+#include "domain/domain.h"
+#include "domain/wpq.h"
+
+#define MEDIA_OFFSET (1u << 20)
+#define VIEW_SIZE (256u * 1024)
+
+struct machine {
+	struct region *region;
+	struct domain *domain;
+	struct view *view;
+	struct wpq *wpqs[2];
+	struct wpq_producer producers[2];
+};
+
+static struct placement find(void *owner, uint64_t page, uint64_t want)
+{
+	return (struct placement){ .media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true };
+}
+
+static int place(void *owner, uint64_t page, uint64_t want, struct placement *out)
+{
+	return -ENOSPC;
+}
+
+static const struct view_owner_ops identity = { .find = find, .place = place };
+
+static bool drain_when_full(void *context, struct wpq_header *header)
+{
+	return domain_drain(context) == 0;
+}
+
+static int setup(void **state)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+
+	assert_int_equal(region_open("memfd:2M", 0, &m->region, NULL), 0);
+	assert_int_equal(domain_create(m->region, DOMAIN_MEMORY_CONTROLLER, &m->domain), 0);
+	assert_int_equal(view_create(m->domain, &identity, NULL, &m->view), 0);
+	assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(wpq_create(m->domain, 16384, &m->wpqs[i]), 0);
+		assert_int_equal(wpq_producer_open(wpq_fd(m->wpqs[i]), &m->producers[i]), 0);
+		m->producers[i].full = drain_when_full;
+		m->producers[i].full_context = m->domain;
+	}
+	*state = m;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct machine *m = *state;
+
+	for (int i = 0; i < 2; i++) {
+		wpq_producer_close(&m->producers[i]);
+		wpq_destroy(m->wpqs[i]);
+	}
+	view_destroy(m->view);
+	domain_destroy(m->domain);
+	region_close(m->region);
+	free(m);
+	return 0;
+}
+
+static const unsigned char *media(const struct machine *m)
+{
+	return region_media(m->region) + MEDIA_OFFSET;
+}
+
+static bool flush(struct machine *m, int thread, uint64_t offset, uint64_t length)
+{
+	return wpq_flush(&m->producers[thread], view_id(m->view), view_memory(m->view), offset, length);
+}
+
+static void a_range_larger_than_the_ring_goes_through_it(void **state)
+{
+	struct machine *m = *state;
+
+	for (unsigned i = 0; i < VIEW_SIZE; i++)
+		view_memory(m->view)[i] = (unsigned char)(i * 7 + i / 4096);
+	assert_true(flush(m, 0, 1, VIEW_SIZE - 1));
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_memory_equal(media(m), view_memory(m->view), VIEW_SIZE);
+}
+
+static void without_a_fence_nothing_is_drained(void **state)
+{
+	struct machine *m = *state;
+
+	view_memory(m->view)[100] = 'x';
+	assert_true(flush(m, 0, 100, 1));
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[100], 0);
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[100], 'x');
+}
+
+static void an_older_snapshot_never_covers_a_newer_one(void **state)
+{
+	struct machine *m = *state;
+
+	view_memory(m->view)[0] = 1;
+	assert_true(flush(m, 0, 0, 1));
+	view_memory(m->view)[0] = 2;
+	assert_true(flush(m, 1, 0, 1));
+	wpq_fence(&m->producers[1]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[0], 2);
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[0], 2);
+}
+
+/* ---- Threads ------------------------------------------------------------------- */
+
+#define ROUNDS 100000u
+
+struct racer {
+	struct machine *m;
+	int number;
+	_Atomic uint64_t fenced;
+	_Atomic bool done;
+};
+
+static void *race(void *argument)
+{
+	struct racer *racer = argument;
+	_Atomic uint64_t *word = (_Atomic uint64_t *)view_memory(racer->m->view) + racer->number;
+
+	for (uint64_t i = 1; i <= ROUNDS; i++) {
+		atomic_store_explicit(word, i, memory_order_relaxed);
+		if (!flush(racer->m, racer->number, 0, 8))
+			break;
+		wpq_fence(&racer->m->producers[racer->number]);
+		atomic_store(&racer->fenced, i);
+	}
+	atomic_store(&racer->done, true);
+	return NULL;
+}
+
+static void one_line_and_two_threads_lose_nothing_fenced(void **state)
+{
+	struct machine *m = *state;
+	struct racer racers[2] = { { .m = m, .number = 0 }, { .m = m, .number = 1 } };
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, race, &racers[i]);
+	while (!racers[0].done || !racers[1].done) {
+		uint64_t fenced[2] = { racers[0].fenced, racers[1].fenced };
+
+		assert_int_equal(domain_drain(m->domain), 0);
+		for (int i = 0; i < 2; i++)
+			assert_true(((const uint64_t *)(const void *)media(m))[i] >= fenced[i]);
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(domain_drain(m->domain), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(((const uint64_t *)(const void *)media(m))[i], ROUNDS);
+}
+
+/* ---- Hostile clients ---------------------------------------------------------------- */
+
+static void assert_only_zero_died(struct machine *m)
+{
+	assert_int_equal(domain_drain(m->domain), -EPROTO);
+	assert_true(wpq_is_dead(m->wpqs[0]));
+	assert_false(wpq_is_dead(m->wpqs[1]));
+	/* The other one notices nothing. */
+	view_memory(m->view)[8192] = 'y';
+	assert_true(flush(m, 1, 8192, 1));
+	wpq_fence(&m->producers[1]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[8192], 'y');
+	/* And what was fenced before the bad record is there. */
+	assert_int_equal(media(m)[0], 'v');
+}
+
+static struct wpq_record *good_then(struct machine *m)
+{
+	view_memory(m->view)[0] = 'v';
+	assert_true(flush(m, 0, 0, 1));
+	assert_true(flush(m, 0, 4096, 64));
+	wpq_fence(&m->producers[0]);
+	return (struct wpq_record *)(m->producers[0].rings[WPQ_FENCED] + 128);
+}
+
+static void a_wild_offset(void **state)
+{
+	good_then(*state)->offset = (uint64_t)1 << 60;
+	assert_only_zero_died(*state);
+}
+
+static void an_offset_that_wraps(void **state)
+{
+	good_then(*state)->offset = UINT64_MAX - 63;
+	assert_only_zero_died(*state);
+}
+
+static void an_unaligned_offset(void **state)
+{
+	good_then(*state)->offset = 4097;
+	assert_only_zero_died(*state);
+}
+
+static void a_wild_length(void **state)
+{
+	good_then(*state)->lines = UINT32_MAX;
+	assert_only_zero_died(*state);
+}
+
+static void no_length(void **state)
+{
+	good_then(*state)->lines = 0;
+	assert_only_zero_died(*state);
+}
+
+static void a_view_of_nobody(void **state)
+{
+	good_then(*state)->view = 77;
+	assert_only_zero_died(*state);
+}
+
+static void an_unknown_kind(void **state)
+{
+	good_then(*state)->kind = 9;
+	assert_only_zero_died(*state);
+}
+
+static void an_index_from_nowhere(void **state)
+{
+	struct machine *m = *state;
+
+	view_memory(m->view)[0] = 'v';
+	assert_true(flush(m, 0, 0, 1));
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	atomic_store(&m->producers[0].header->lanes[WPQ_FENCED].published, UINT64_MAX);
+	assert_only_zero_died(m);
+}
+
+static void an_index_that_goes_back(void **state)
+{
+	struct machine *m = *state;
+
+	view_memory(m->view)[0] = 'v';
+	assert_true(flush(m, 0, 0, 1));
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	atomic_store(&m->producers[0].header->lanes[WPQ_FENCED].published, 64);
+	assert_only_zero_died(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_range_larger_than_the_ring_goes_through_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_fence_nothing_is_drained, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_snapshot_never_covers_a_newer_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_line_and_two_threads_lose_nothing_fenced, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_wild_offset, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_offset_that_wraps, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unaligned_offset, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_wild_length, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_length, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_view_of_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unknown_kind, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_index_from_nowhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_index_that_goes_back, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("wpq", tests, NULL, NULL);
+}
