@@ -5,10 +5,12 @@
 #include "pool/private.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+
+/* <linux/fs.h> has a BLOCK_SIZE of its own, and a redefinition in a system header is silent. */
+_Static_assert(BLOCK_SIZE == PAGE_BYTES, "a block is a page");
 
 /* ---- Finding ---------------------------------------------------------------- */
 
