@@ -66,13 +66,16 @@ static void change_undo(struct pool *pool, struct change *change)
 
 /*
  * Before the durable size moves up past the end of its page: what the media
- * holds behind it in that page must be what a reader sees there.
+ * holds behind it in that page must be what a reader sees there. A page that
+ * is not written there reads as zeros, and a zero range relies on its staying so.
  */
 static int settle_tail(struct pool *pool)
 {
-	if (is_aligned(pool->durable_size, PAGE_BYTES) || !pool->view)
+	const uint64_t page = pool->durable_size / PAGE_BYTES;
+
+	if (is_aligned(pool->durable_size, PAGE_BYTES) || !pool->view || !pool_view_ops.find(pool, page, 1).placed)
 		return 0;
-	return view_persist(pool->view, pool->durable_size / PAGE_BYTES, 1);
+	return view_persist(pool->view, page, 1);
 }
 
 static int change_commit(struct pool *pool, struct change *change, uint64_t durable_size)

@@ -29,7 +29,8 @@
 #include "exercise_model.h"
 
 #define FILES_MAX 8
-#define HISTORY 24
+#define HISTORY 1024
+#define TOLD 30
 #define OPERATION_MAX (40u * 1024)
 
 struct file {
@@ -50,6 +51,7 @@ static struct {
 static struct rng rng;
 static struct file *files;
 static unsigned long operation, failures;
+static const struct file *suspect; /* of it the history is told; NULL: of all */
 static char history[HISTORY][160];
 static unsigned char *bounce; /* page aligned */
 static sigjmp_buf fault;
@@ -68,15 +70,29 @@ static void did(const char *format, ...)
 	va_end(arguments);
 }
 
+static bool is_told(unsigned long number)
+{
+	return !suspect || strstr(history[number % HISTORY], suspect->path) || strstr(history[number % HISTORY], "power");
+}
+
+static void tell_history(void)
+{
+	unsigned long first = operation + 1, told = 0;
+
+	while (first > 0 && first + HISTORY > operation + 2 && told < TOLD)
+		told += is_told(--first) ? 1 : 0;
+	for (; first <= operation; first++)
+		if (is_told(first))
+			fprintf(stderr, "# %s\n", history[first % HISTORY]);
+}
+
 static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 static void die(const char *format, ...)
 {
 	va_list arguments;
-	unsigned long i;
 
 	fflush(stdout);
-	for (i = operation >= HISTORY ? operation - HISTORY + 1 : 0; i <= operation; i++)
-		fprintf(stderr, "# %s\n", history[i % HISTORY]);
+	tell_history();
 	fprintf(stderr, "# operation %lu: ", operation);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
@@ -113,6 +129,16 @@ static void file_close(struct file *file)
 	close(file->direct_fd);
 }
 
+/* Past the kernel's cache: is it that, or the pool, that is wrong? */
+static int at_pool(const struct file *file, size_t offset)
+{
+	static unsigned char page[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+	size_t start = align_down(offset, PAGE_BYTES);
+	ssize_t got = pread(file->direct_fd, page, PAGE_BYTES, (off_t)start);
+
+	return got > (ssize_t)(offset - start) ? page[offset - start] : -1;
+}
+
 static void compare(struct file *file, const char *how, const unsigned char *got, size_t offset, size_t length)
 {
 	const unsigned char *want = file->model.now + offset;
@@ -120,8 +146,8 @@ static void compare(struct file *file, const char *how, const unsigned char *got
 
 	for (at = 0; at < length; at++)
 		if (got[at] != want[at])
-			die("%s: %s at %zu (of %zu from %zu): %02x, should be %02x", file->path, how, offset + at,
-			    length, offset, got[at], want[at]);
+			die("%s: %s at %zu (of %zu from %zu): %02x, should be %02x; the pool has %02x", file->path,
+			    how, offset + at, length, offset, got[at], want[at], at_pool(file, offset + at));
 }
 
 static void check_size(struct file *file)
@@ -374,6 +400,7 @@ static void check_survivor(struct file *file, enum model_policy policy)
 	size_t where;
 	ssize_t got;
 
+	suspect = file;
 	check_dead(file);
 	file_close(file);
 	file_open(file);
@@ -419,6 +446,7 @@ static void one_operation(void)
 		do_powerfail();
 		return;
 	}
+	suspect = file;
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		total += kinds[i].weight;
 	pick = (unsigned)rng_below(&rng, total);
