@@ -6,7 +6,7 @@
  *   exercise --dir DIR [--ops N] [--seed N] [--files N] [--powerfail PROGRAM]
  *            [--policy lose|keep|random] [--sector BYTES] [--every N]
  *
- * PROGRAM is run as `PROGRAM powerfail --policy P --seed N`, about once in
+ * PROGRAM is run as `PROGRAM powerfail --policy P [--seed N]`, about once in
  * --every operations; without --policy each of the three has its turn.
  */
 #include <errno.h>
@@ -14,7 +14,6 @@
 #include <getopt.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +21,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/rng.h"
 #include "exercise_model.h"
+#include "powerfail.h"
 
 #define FILES_MAX 8
 #define HISTORY 1024
@@ -361,23 +360,6 @@ static void do_replace(struct file *file)
 	file_open(file);
 }
 
-static void run_powerfail(const char *policy, const char *seed)
-{
-	char *arguments[] = { (char *)options.powerfail, "powerfail", "--policy", (char *)policy,
-			      "--seed", (char *)seed, NULL };
-	posix_spawn_file_actions_t actions;
-	pid_t child;
-	int status;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-	if (posix_spawnp(&child, options.powerfail, &actions, NULL, arguments, environ))
-		die("cannot run %s", options.powerfail);
-	posix_spawn_file_actions_destroy(&actions);
-	if (waitpid(child, &status, 0) < 0 || status)
-		die("%s powerfail --policy %s --seed %s: status %d", options.powerfail, policy, seed, status);
-}
-
 /* What was open or mapped then is dead, whatever it had read before. */
 static void check_dead(struct file *file)
 {
@@ -417,12 +399,15 @@ static void do_powerfail(void)
 {
 	enum model_policy policy = options.policy >= 0 ? (enum model_policy)options.policy :
 							 (enum model_policy)rng_below(&rng, 3);
-	char seed[32];
+	unsigned long seed = rng_below(&rng, 1u << 30);
+	int status;
 	unsigned i;
 
-	snprintf(seed, sizeof(seed), "%lu", (unsigned long)rng_below(&rng, 1u << 30));
-	did("powerfail --policy %s --seed %s", policies[policy], seed);
-	run_powerfail(policies[policy], seed);
+	suspect = NULL;
+	did("powerfail --policy %s --seed %lu", policies[policy], seed);
+	status = powerfail(options.powerfail, policies[policy], seed);
+	if (status)
+		die("%s powerfail --policy %s: status %d", options.powerfail, policies[policy], status);
 	failures++;
 	for (i = 0; i < options.files; i++)
 		check_survivor(&files[i], policy);

@@ -134,15 +134,28 @@ void model_allocate(struct model *model, size_t offset, size_t length)
 	model->other_size = model->size;
 }
 
+/* The parts of pages at the ends of a zeroed range are zeroed as by write(2); nobody says how soon they are durable. */
+static void zero_edge(struct model *model, size_t offset, size_t end)
+{
+	static const unsigned char zeros[PAGE_BYTES];
+
+	end = min_u64(end, model->size);
+	if (offset >= end)
+		return;
+	change(model, offset, zeros, end - offset, false);
+	page_uncertain(model, offset / PAGE_BYTES);
+}
+
 void model_zero(struct model *model, size_t offset, size_t length, bool grow)
 {
 	size_t end = offset + length;
+	size_t first = min_u64(align_up(offset, PAGE_BYTES), end), last = max_u64(align_down(end, PAGE_BYTES), first);
 
 	if (grow)
 		model_allocate(model, offset, length);
-	if (end > model->size)
-		end = model->size;
-	zero_durably(model, offset, end);
+	zero_edge(model, offset, first);
+	zero_durably(model, first, min_u64(last, MODEL_MAX));
+	zero_edge(model, last, end);
 	model->other_size = model->size;
 }
 

@@ -5,20 +5,19 @@
  *   powercut effects DIR PROGRAM    each effect once
  *   powercut storm DIR PROGRAM N    N failures under load; must come to an end
  *
- * PROGRAM is run as `PROGRAM powerfail --policy P --seed N`.
+ * PROGRAM is run as `PROGRAM powerfail --policy P [--seed N]`.
  */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "powerfail.h"
 #include "tap.h"
 
 #define PAGE 4096
@@ -32,24 +31,6 @@ static _Thread_local sigjmp_buf fault;
 static void on_bus_error(int number)
 {
 	siglongjmp(fault, 1);
-}
-
-static int powerfail(const char *policy, unsigned long seed)
-{
-	char number[32];
-	char *arguments[] = { (char *)program, "powerfail", "--policy", (char *)policy, "--seed", number, NULL };
-	posix_spawn_file_actions_t actions;
-	pid_t child;
-	int status;
-
-	snprintf(number, sizeof(number), "%lu", seed);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-	status = posix_spawnp(&child, program, &actions, NULL, arguments, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (status || waitpid(child, &status, 0) < 0)
-		return -1;
-	return status;
 }
 
 struct open_file {
@@ -128,7 +109,7 @@ static void check_lose(void)
 	memcpy(msynced.map, "MSYNCED", 7);
 	OK(!msync(msynced.map, PAGE, MS_SYNC), "msync");
 	OK(!mkdir("directory", 0755) && !rename("synced", "directory/renamed"), "names change");
-	OK(!powerfail("lose", 1), "the power fails, policy lose");
+	OK(!powerfail(program, "lose", 1), "the power fails, policy lose");
 	OK(is_dead(&synced) && is_dead(&written) && is_dead(&stored) && is_dead(&msynced) && is_dead(&never),
 	   "handles are dead (EIO), mappings too (SIGBUS)");
 	OK(holds("directory/renamed", "durable"), "what was synced is there, under its new name");
@@ -151,7 +132,7 @@ static void check_keep(void)
 
 	OK(pwrite(written.fd, "VOLATILE and longer", 19, 0) == 19, "written and not synced");
 	memcpy(stored.map, "VOLATIL", 7);
-	OK(!powerfail("keep", 1), "the power fails, policy keep");
+	OK(!powerfail(program, "keep", 1), "the power fails, policy keep");
 	OK(is_dead(&written) && is_dead(&stored), "handles are dead all the same");
 	OK(holds("written", "VOLATILE and longer"), "what was written is kept");
 	OK(holds("stored", "VOLATIL"), "what was stored through a mapping is kept");
@@ -163,7 +144,7 @@ static void check_unlinked(void)
 {
 	struct open_file file = begin("gone", "durable", true);
 
-	OK(!unlink("gone") && !powerfail("lose", 1) && is_dead(&file), "unlinked while open, and a failure");
+	OK(!unlink("gone") && !powerfail(program, "lose", 1) && is_dead(&file), "unlinked while open, and a failure");
 	end(&file);
 	OK(access("gone", F_OK) < 0 && errno == ENOENT, "is gone for good");
 }
@@ -268,7 +249,7 @@ static int storm(int failures)
 	for (n = 0; n < failures && good; n++) {
 		before = atomic_load(&rounds);
 		usleep((useconds_t)(n * 7919 % 20000));
-		good = !powerfail(policies[n % 3], (unsigned long)n);
+		good = !powerfail(program, policies[n % 3], (unsigned long)n);
 		/* Everybody finds out and begins again; the test's alarm ends it if they do not. */
 		while (good && atomic_load(&rounds) == before)
 			usleep(1000);
