@@ -79,9 +79,12 @@ void op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct node *node = node_of(fs_of(request), ino);
 
-	/* The kernel takes ESTALE as word to look the name up again, and then finds the new generation. */
+	/*
+	 * On behalf of a handle the answer is the handle's. By name, the kernel takes
+	 * ESTALE as word to look it up again, and then finds the new generation.
+	 */
 	if (node->dead)
-		fuse_reply_err(request, ESTALE);
+		fuse_reply_err(request, fi ? EIO : ESTALE);
 	else
 		reply_attributes(request, node);
 }

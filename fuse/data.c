@@ -17,17 +17,18 @@ struct pool_handle *handle_of(const struct fuse_file_info *fi)
 /* What the kernel would do itself if it sent the truncation apart from the open. */
 static int drop_privileges(fuse_req_t request, struct pool *pool)
 {
+	const struct fuse_ctx *client = fuse_req_ctx(request);
 	struct pool_attributes attributes;
 	mode_t mode;
 	int error;
 
-	if (fuse_req_ctx(request)->uid == 0)
+	if (client->uid == 0)
 		return 0;
 	error = pool_get_attributes(pool, &attributes);
 	if (error)
 		return error;
 	mode = attributes.mode & ~(mode_t)S_ISUID;
-	if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+	if ((mode & S_IXGRP) || client->gid != attributes.gid)
 		mode &= ~(mode_t)S_ISGID;
 	if (mode == attributes.mode)
 		return 0;

@@ -202,7 +202,9 @@ void file_destroy(struct pool *pool)
 	struct pools *pools = pool->pools;
 
 	if (pool->view) {
-		pool_discard_pages(pool, 0, POOL_SIZE_MAX / PAGE_BYTES + 1);
+		const uint64_t all = POOL_SIZE_MAX / PAGE_BYTES + 1;
+
+		pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
 		pool_drop_clean_view(pool);
 	}
 	make_husk(pool);

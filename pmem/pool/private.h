@@ -300,8 +300,10 @@ void pools_relieve(struct pools *pools);
 void pool_drop_clean_view(struct pool *pool);
 /* Pages of the range that have no block and are not present: each takes one when it is stored to. */
 uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages);
-/* Discard volatile pages and give back what was promised to them. */
-void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages);
+/* Pages of the range that are present and have no block yet: each was promised one. */
+uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pages);
+/* Discard volatile pages and give back what was promised to them (counted before the map lost any block). */
+void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages, uint64_t promised);
 static inline bool pool_is_volatile(const struct pool *pool)
 {
 	return pool->size != pool->durable_size || pool->map_changed || (pool->view && view_is_dirty(pool->view)) ||

@@ -66,13 +66,16 @@ static void change_undo(struct pool *pool, struct change *change)
 
 /*
  * Before the durable size moves up past the end of its page: what the media
- * holds behind it in that page must be what a reader sees there.
+ * holds behind it in that page must be what a reader sees there. A page that
+ * is not written there reads as zeros, and a zero range relies on its staying so.
  */
 static int settle_tail(struct pool *pool)
 {
-	if (is_aligned(pool->durable_size, PAGE_BYTES) || !pool->view)
+	const uint64_t page = pool->durable_size / PAGE_BYTES;
+
+	if (is_aligned(pool->durable_size, PAGE_BYTES) || !pool->view || !pool_view_ops.find(pool, page, 1).placed)
 		return 0;
-	return view_persist(pool->view, pool->durable_size / PAGE_BYTES, 1);
+	return view_persist(pool->view, page, 1);
 }
 
 static int change_commit(struct pool *pool, struct change *change, uint64_t durable_size)
@@ -104,6 +107,7 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 	const uint64_t end = POOL_SIZE_MAX / PAGE_BYTES + 1;
 	bool shrinks = size < pool->size;
 	struct change change;
+	uint64_t promised;
 	int error;
 
 	if (pool->pools->read_only)
@@ -113,6 +117,7 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 	if (size > POOL_SIZE_MAX)
 		return -EFBIG;
 	pool_activate(pool);
+	promised = pool_promised_pages(pool, pages_up(size), end - pages_up(size));
 	error = change_begin(pool, &change);
 	if (!error && shrinks)
 		error = extmap_remove(&pool->map, pages_up(size), end - pages_up(size), &change.removed);
@@ -122,7 +127,7 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 		error = change_commit(pool, &change, size);
 	if (!error && shrinks) {
 		pool->size = size;
-		pool_discard_pages(pool, pages_up(size), end - pages_up(size));
+		pool_discard_pages(pool, pages_up(size), end - pages_up(size), promised);
 	}
 	change_end(&change);
 	return error;
@@ -258,8 +263,9 @@ static int zero_range(struct pool *pool, int mode, uint64_t offset, uint64_t len
 	uint64_t whole = pages_up(offset), stop = (offset + length) / PAGE_BYTES;
 	int error = fallocate_grow(pool, mode, offset, length);
 
+	/* All of them have a block now: nothing is promised any more. */
 	if (!error && whole < stop)
-		pool_discard_pages(pool, whole, stop - whole);
+		pool_discard_pages(pool, whole, stop - whole, 0);
 	return error ? error : zero_edges(pool, offset, offset + length);
 }
 
@@ -267,9 +273,11 @@ static int punch_hole(struct pool *pool, uint64_t offset, uint64_t length)
 {
 	uint64_t first = pages_up(offset), stop = (offset + length) / PAGE_BYTES;
 	struct change change;
+	uint64_t promised;
 	int error;
 
 	if (first < stop) {
+		promised = pool_promised_pages(pool, first, stop - first);
 		error = change_begin(pool, &change);
 		if (!error)
 			error = extmap_remove(&pool->map, first, stop - first, &change.removed);
@@ -278,7 +286,7 @@ static int punch_hole(struct pool *pool, uint64_t offset, uint64_t length)
 		change_end(&change);
 		if (error)
 			return error;
-		pool_discard_pages(pool, first, stop - first);
+		pool_discard_pages(pool, first, stop - first, promised);
 	}
 	return zero_edges(pool, offset, offset + length);
 }

@@ -100,21 +100,28 @@ const struct view_owner_ops pool_view_ops = {
 	.place = place,
 };
 
-void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages)
+uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pages)
 {
-	uint64_t end = page + pages, freed = 0;
+	uint64_t end = page + pages, promised = 0;
 
 	if (!pool->view)
-		return;
+		return 0;
 	for (uint64_t at = page; pool->promised && (at = view_next_present(pool->view, at, end)) < end; at++) {
 		uint32_t extent = extmap_find(&pool->map, at);
 
 		if (extent == pool->map.count || pool->map.extents[extent].page > at)
-			freed++;
+			promised++;
 	}
+	return promised;
+}
+
+void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages, uint64_t promised)
+{
+	if (!pool->view)
+		return;
 	view_discard(pool->view, page, pages);
-	space_unpromise(&pool->pools->space, freed);
-	pool->promised -= freed;
+	space_unpromise(&pool->pools->space, promised);
+	pool->promised -= promised;
 }
 
 void pool_drop_clean_view(struct pool *pool)

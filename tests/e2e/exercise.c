@@ -6,7 +6,7 @@
  *   exercise --dir DIR [--ops N] [--seed N] [--files N] [--powerfail PROGRAM]
  *            [--policy lose|keep|random] [--sector BYTES] [--every N]
  *
- * PROGRAM is run as `PROGRAM powerfail --policy P --seed N`, about once in
+ * PROGRAM is run as `PROGRAM powerfail --policy P [--seed N]`, about once in
  * --every operations; without --policy each of the three has its turn.
  */
 #include <errno.h>
@@ -14,7 +14,6 @@
 #include <getopt.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,14 +21,15 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/rng.h"
 #include "exercise_model.h"
+#include "powerfail.h"
 
 #define FILES_MAX 8
-#define HISTORY 24
+#define HISTORY 1024
+#define TOLD 30
 #define OPERATION_MAX (40u * 1024)
 
 struct file {
@@ -50,6 +50,7 @@ static struct {
 static struct rng rng;
 static struct file *files;
 static unsigned long operation, failures;
+static const struct file *suspect; /* of it the history is told; NULL: of all */
 static char history[HISTORY][160];
 static unsigned char *bounce; /* page aligned */
 static sigjmp_buf fault;
@@ -68,15 +69,29 @@ static void did(const char *format, ...)
 	va_end(arguments);
 }
 
+static bool is_told(unsigned long number)
+{
+	return !suspect || strstr(history[number % HISTORY], suspect->path) || strstr(history[number % HISTORY], "power");
+}
+
+static void tell_history(void)
+{
+	unsigned long first = operation + 1, told = 0;
+
+	while (first > 0 && first + HISTORY > operation + 2 && told < TOLD)
+		told += is_told(--first) ? 1 : 0;
+	for (; first <= operation; first++)
+		if (is_told(first))
+			fprintf(stderr, "# %s\n", history[first % HISTORY]);
+}
+
 static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 static void die(const char *format, ...)
 {
 	va_list arguments;
-	unsigned long i;
 
 	fflush(stdout);
-	for (i = operation >= HISTORY ? operation - HISTORY + 1 : 0; i <= operation; i++)
-		fprintf(stderr, "# %s\n", history[i % HISTORY]);
+	tell_history();
 	fprintf(stderr, "# operation %lu: ", operation);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
@@ -113,6 +128,16 @@ static void file_close(struct file *file)
 	close(file->direct_fd);
 }
 
+/* Past the kernel's cache: is it that, or the pool, that is wrong? */
+static int at_pool(const struct file *file, size_t offset)
+{
+	static unsigned char page[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+	size_t start = align_down(offset, PAGE_BYTES);
+	ssize_t got = pread(file->direct_fd, page, PAGE_BYTES, (off_t)start);
+
+	return got > (ssize_t)(offset - start) ? page[offset - start] : -1;
+}
+
 static void compare(struct file *file, const char *how, const unsigned char *got, size_t offset, size_t length)
 {
 	const unsigned char *want = file->model.now + offset;
@@ -120,8 +145,8 @@ static void compare(struct file *file, const char *how, const unsigned char *got
 
 	for (at = 0; at < length; at++)
 		if (got[at] != want[at])
-			die("%s: %s at %zu (of %zu from %zu): %02x, should be %02x", file->path, how, offset + at,
-			    length, offset, got[at], want[at]);
+			die("%s: %s at %zu (of %zu from %zu): %02x, should be %02x; the pool has %02x", file->path,
+			    how, offset + at, length, offset, got[at], want[at], at_pool(file, offset + at));
 }
 
 static void check_size(struct file *file)
@@ -335,23 +360,6 @@ static void do_replace(struct file *file)
 	file_open(file);
 }
 
-static void run_powerfail(const char *policy, const char *seed)
-{
-	char *arguments[] = { (char *)options.powerfail, "powerfail", "--policy", (char *)policy,
-			      "--seed", (char *)seed, NULL };
-	posix_spawn_file_actions_t actions;
-	pid_t child;
-	int status;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-	if (posix_spawnp(&child, options.powerfail, &actions, NULL, arguments, environ))
-		die("cannot run %s", options.powerfail);
-	posix_spawn_file_actions_destroy(&actions);
-	if (waitpid(child, &status, 0) < 0 || status)
-		die("%s powerfail --policy %s --seed %s: status %d", options.powerfail, policy, seed, status);
-}
-
 /* What was open or mapped then is dead, whatever it had read before. */
 static void check_dead(struct file *file)
 {
@@ -374,6 +382,7 @@ static void check_survivor(struct file *file, enum model_policy policy)
 	size_t where;
 	ssize_t got;
 
+	suspect = file;
 	check_dead(file);
 	file_close(file);
 	file_open(file);
@@ -390,12 +399,15 @@ static void do_powerfail(void)
 {
 	enum model_policy policy = options.policy >= 0 ? (enum model_policy)options.policy :
 							 (enum model_policy)rng_below(&rng, 3);
-	char seed[32];
+	unsigned long seed = rng_below(&rng, 1u << 30);
+	int status;
 	unsigned i;
 
-	snprintf(seed, sizeof(seed), "%lu", (unsigned long)rng_below(&rng, 1u << 30));
-	did("powerfail --policy %s --seed %s", policies[policy], seed);
-	run_powerfail(policies[policy], seed);
+	suspect = NULL;
+	did("powerfail --policy %s --seed %lu", policies[policy], seed);
+	status = powerfail(options.powerfail, policies[policy], seed);
+	if (status)
+		die("%s powerfail --policy %s: status %d", options.powerfail, policies[policy], status);
 	failures++;
 	for (i = 0; i < options.files; i++)
 		check_survivor(&files[i], policy);
@@ -419,6 +431,7 @@ static void one_operation(void)
 		do_powerfail();
 		return;
 	}
+	suspect = file;
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		total += kinds[i].weight;
 	pick = (unsigned)rng_below(&rng, total);

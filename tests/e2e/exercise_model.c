@@ -104,6 +104,13 @@ static void zero_durably(struct model *model, size_t offset, size_t end)
 	page_uncertain(model, (end - 1) / PAGE_BYTES);
 }
 
+/* A durable change of size settles what lies behind the old one in its page. */
+static void ends_uncertain(struct model *model)
+{
+	page_uncertain(model, min_u64(model->size / PAGE_BYTES, MODEL_PAGES - 1));
+	page_uncertain(model, min_u64(model->durable_size / PAGE_BYTES, MODEL_PAGES - 1));
+}
+
 void model_reset(struct model *model)
 {
 	zero_durably(model, 0, MODEL_MAX);
@@ -115,8 +122,7 @@ void model_truncate(struct model *model, size_t size)
 {
 	size_t page;
 
-	if (model->size)
-		page_uncertain(model, (model->size - 1) / PAGE_BYTES);
+	ends_uncertain(model);
 	zero_durably(model, size, MODEL_MAX);
 	for (page = end_page(size); page < MODEL_PAGES; page++)
 		model->mapped_dirty[page] = false;
@@ -127,22 +133,34 @@ void model_truncate(struct model *model, size_t size)
 
 void model_allocate(struct model *model, size_t offset, size_t length)
 {
-	if (offset + length > model->size) {
-		model->size = offset + length;
-		model->durable_size = model->size;
-	}
+	ends_uncertain(model);
+	model->size = max_u64(model->size, offset + length);
+	model->durable_size = max_u64(model->durable_size, offset + length);
 	model->other_size = model->size;
+}
+
+/* The parts of pages at the ends of a zeroed range are zeroed as by write(2); nobody says how soon they are durable. */
+static void zero_edge(struct model *model, size_t offset, size_t end)
+{
+	static const unsigned char zeros[PAGE_BYTES];
+
+	end = min_u64(end, model->size);
+	if (offset >= end)
+		return;
+	change(model, offset, zeros, end - offset, false);
+	page_uncertain(model, offset / PAGE_BYTES);
 }
 
 void model_zero(struct model *model, size_t offset, size_t length, bool grow)
 {
 	size_t end = offset + length;
+	size_t first = min_u64(align_up(offset, PAGE_BYTES), end), last = max_u64(align_down(end, PAGE_BYTES), first);
 
 	if (grow)
 		model_allocate(model, offset, length);
-	if (end > model->size)
-		end = model->size;
-	zero_durably(model, offset, end);
+	zero_edge(model, offset, first);
+	zero_durably(model, first, min_u64(last, MODEL_MAX));
+	zero_edge(model, last, end);
 	model->other_size = model->size;
 }
 

@@ -41,7 +41,7 @@ void model_reset(struct model *model);
 void model_write(struct model *model, size_t offset, const void *bytes, size_t length);
 void model_store(struct model *model, size_t offset, const void *bytes, size_t length);
 void model_truncate(struct model *model, size_t size);
-/* Punch or zero range: bytes become zero, durably; `grow`: and the size follows. */
+/* Punch or zero range: bytes become zero, whole pages durably; `grow`: and the size follows. */
 void model_zero(struct model *model, size_t offset, size_t length, bool grow);
 /* fallocate: the size alone. */
 void model_allocate(struct model *model, size_t offset, size_t length);

@@ -7,8 +7,19 @@ TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
 
 check_PROGRAMS += tests/e2e/exercise
-tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tests/e2e/exercise_model.h
+tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tests/e2e/exercise_model.h tests/e2e/powerfail.h
 
 check_PROGRAMS += tests/e2e/bare_mount
 tests_e2e_bare_mount_SOURCES = tests/e2e/bare_mount.c
 tests_e2e_bare_mount_LDADD = fuse/libfusefs.la
+
+check_PROGRAMS += tests/e2e/fileops
+tests_e2e_fileops_SOURCES = \
+	tests/e2e/fileops.c tests/e2e/fileops.h \
+	tests/e2e/fileops_attributes.c \
+	tests/e2e/fileops_data.c \
+	tests/e2e/fileops_names.c \
+	tests/e2e/tap.h
+
+check_PROGRAMS += tests/e2e/powercut
+tests_e2e_powercut_SOURCES = tests/e2e/powercut.c tests/e2e/powerfail.h tests/e2e/tap.h

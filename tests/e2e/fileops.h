@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_FILEOPS_H
+#define TESTS_FILEOPS_H
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "tap.h"
+
+/* All of them in the working directory, which is on the mount and empty. */
+void check_names(void);
+void check_links(void);
+void check_renames(void);
+void check_directories(void);
+void check_special(void);
+void check_attributes(void);
+void check_permissions(void);
+void check_data(void);
+void check_sizes(void);
+void check_allocation(void);
+void check_mappings(void);
+void check_locks(void);
+void check_space(void);
+
+/* A file that holds `text`; 0 or -1. */
+int put(const char *name, const char *text);
+/* Does the file hold exactly `text`? */
+bool holds(const char *name, const char *text);
+bool same_file(const char *a, const char *b);
+nlink_t links_of(const char *name);
+/* Runs `what` in a child without privileges; its status. */
+int as_nobody(int (*what)(void));
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fileops.h"
+
+static bool moved(const struct timespec *from, const struct timespec *to)
+{
+	return to->tv_sec > from->tv_sec || (to->tv_sec == from->tv_sec && to->tv_nsec > from->tv_nsec);
+}
+
+static void check_times(void)
+{
+	struct timespec times[2] = { { .tv_sec = 1000000000, .tv_nsec = 123456789 },
+				     { .tv_sec = -5, .tv_nsec = 7 } };
+	struct timespec keep[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+	struct stat before, after;
+	int fd;
+
+	OK(!put("t", "t") && !stat("t", &before) && before.st_ctim.tv_sec > 0, "a new file has a time");
+	OK(!utimensat(AT_FDCWD, "t", times, 0) && !stat("t", &after), "utimensat");
+	OK(after.st_atim.tv_sec == 1000000000 && after.st_atim.tv_nsec == 123456789, "atime to the nanosecond");
+	OK(after.st_mtim.tv_sec == -5 && after.st_mtim.tv_nsec == 7, "mtime before 1970");
+	OK(moved(&before.st_ctim, &after.st_ctim), "ctime moved");
+	OK(!utimensat(AT_FDCWD, "t", keep, 0) && !stat("t", &after) && after.st_atim.tv_sec == 1000000000 &&
+		   moved(&before.st_mtim, &after.st_mtim), "UTIME_OMIT and UTIME_NOW");
+	before = after;
+	fd = open("t", O_RDWR | O_CLOEXEC);
+	OK(write(fd, "x", 1) == 1 && !fstat(fd, &after) && moved(&before.st_mtim, &after.st_mtim) &&
+		   moved(&before.st_ctim, &after.st_ctim), "write(2) moves mtime and ctime");
+	before = after;
+	OK(!ftruncate(fd, 9) && !fstat(fd, &after) && moved(&before.st_mtim, &after.st_mtim), "so does ftruncate");
+	before = after;
+	OK(!fchmod(fd, 0640) && !fstat(fd, &after) && moved(&before.st_ctim, &after.st_ctim) &&
+		   !moved(&before.st_mtim, &after.st_mtim), "chmod moves ctime alone");
+	close(fd);
+	OK(!stat(".", &before) && !put("new", "") && !stat(".", &after) && moved(&before.st_mtim, &after.st_mtim),
+	   "a new name moves its directory's mtime");
+	before = after;
+	OK(!unlink("new") && !stat(".", &after) && moved(&before.st_mtim, &after.st_mtim), "a removed one too");
+}
+
+void check_attributes(void)
+{
+	struct stat st;
+	int fd;
+
+	fd = open("m", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	OK(fd >= 0 && !fstat(fd, &st) && (st.st_mode & 07777) == 0644, "umask applies");
+	OK(st.st_uid == geteuid() && st.st_gid == getegid() && st.st_nlink == 1 && st.st_size == 0, "whose it is");
+	OK(!fchmod(fd, 04751) && !fstat(fd, &st) && (st.st_mode & 07777) == 04751, "chmod");
+	close(fd);
+	OK(!mkdir("d", 0777) && !stat("d", &st) && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0755 &&
+		   st.st_nlink == 2, "a directory");
+	check_times();
+}
+
+static int write_as_other(void)
+{
+	int fd = open("suid", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "y", 1) != 1;
+}
+
+static int truncate_as_other(void)
+{
+	return truncate("suid", 1) != 0;
+}
+
+static int open_trunc_as_other(void)
+{
+	return open("suid", O_WRONLY | O_TRUNC | O_CLOEXEC) < 0;
+}
+
+static int read_private(void)
+{
+	return open("private", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES;
+}
+
+static int make_in_private(void)
+{
+	return open("closed/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EACCES;
+}
+
+static int remove_others(void)
+{
+	return unlink("sticky/f") == 0 || errno != EPERM;
+}
+
+static int make_own(void)
+{
+	return open("sticky/own", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0;
+}
+
+static int chown_others(void)
+{
+	return chown("private", 65534, 65534) == 0 || errno != EPERM;
+}
+
+/* Set-ID bits after another user did something to the file. */
+static mode_t after(int (*what)(void), mode_t mode)
+{
+	struct stat st;
+
+	if (chmod("suid", mode) || as_nobody(what) || stat("suid", &st))
+		return (mode_t)-1;
+	return st.st_mode & 07777;
+}
+
+void check_permissions(void)
+{
+	struct stat st;
+
+	if (geteuid()) {
+		tap_run++;
+		printf("ok %u - permissions # SKIP not root\n", tap_run);
+		return;
+	}
+	OK(!put("private", "p") && !chmod("private", 0600) && !as_nobody(read_private), "a private file stays so");
+	OK(!as_nobody(chown_others), "chown of what is another's");
+	OK(!mkdir("closed", 0755) && !as_nobody(make_in_private), "a directory that is not writable");
+	OK(!mkdir("sticky", 0777) && !chmod("sticky", 01777) && !put("sticky/f", "") && !as_nobody(remove_others),
+	   "a sticky directory");
+	OK(!as_nobody(make_own) && !stat("sticky/own", &st) && st.st_uid == 65534 && st.st_gid == 65534,
+	   "a file is its maker's");
+	OK(!mkdir("group", 0777) && !chown("group", 0, 1234) && !chmod("group", 02777) && !put("group/f", "") &&
+		   !stat("group/f", &st) && st.st_gid == 1234, "a set-group-ID directory gives its group");
+	OK(!mkdir("group/d", 0755) && !stat("group/d", &st) && st.st_gid == 1234 && (st.st_mode & S_ISGID),
+	   "and directories in it do so again");
+	OK(!put("suid", "s") && !chmod("suid", 0666), "a file for all");
+	OK(after(write_as_other, 06777) == 0777, "a write by another clears the set-ID bits");
+	OK(after(truncate_as_other, 06777) == 0777, "so does truncate");
+	OK(after(open_trunc_as_other, 06777) == 0777, "and O_TRUNC");
+	OK(!chmod("suid", 06755) && !chown("suid", 65534, 65534) && !stat("suid", &st) &&
+		   (st.st_mode & 07777) == 0755, "and so does chown");
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_POWERFAIL_H
+#define TESTS_POWERFAIL_H
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Runs `PROGRAM powerfail --policy P [--seed N]`, its words thrown away; the wait status, -1 if it did not run. */
+static inline int powerfail(const char *program, const char *policy, unsigned long seed)
+{
+	bool seeded = !strcmp(policy, "random");
+	char number[32];
+	char *arguments[] = { (char *)program, "powerfail", "--policy", (char *)policy, seeded ? "--seed" : NULL,
+			      number, NULL };
+	posix_spawn_file_actions_t actions;
+	pid_t child;
+	int status;
+
+	snprintf(number, sizeof(number), "%lu", seed);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	status = posix_spawnp(&child, program, &actions, NULL, arguments, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (status || waitpid(child, &status, 0) < 0)
+		return -1;
+	return status;
+}
+
+#endif
