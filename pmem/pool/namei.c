@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* <linux/fs.h> has a BLOCK_SIZE of its own, and a redefinition in a system header is silent. */
-_Static_assert(BLOCK_SIZE == PAGE_BYTES, "a block is a page");
-
 /* ---- Finding ---------------------------------------------------------------- */
 
 struct pool *pool_root(struct pools *pools)
