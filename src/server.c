@@ -305,7 +305,7 @@ static bool make_room(struct server *server)
 	if (server->count < server->options.clients)
 		return true;
 	for (struct client *client = server->clients; client; client = client->next)
-		if (client->waiting && (!longest || client->waiting < longest->waiting))
+		if (client->waiting && (!longest || client->waiting <= longest->waiting))
 			longest = client;
 	if (longest)
 		shutdown(longest->reply.fd, SHUT_RDWR);
