@@ -16,7 +16,7 @@ static const char help_text[] =
 	"  --region SPEC    memfd:SIZE, file:PATH[,SIZE] or devmem:START+SIZE (memfd:1G)\n"
 	"  --mount DIR      show the pools as files here (default: no mount)\n"
 	"  --socket PATH    where softpmem finds this daemon\n"
-	"  --domain KIND    memory_controller (default) or cpu_cache: where stores are safe\n"
+	"  --domain KIND    memory_controller or cpu_cache: where stores are safe\n"
 	"  --mode MODE      fsdax (default), sector or sector:512: how file writes tear\n"
 	"  --label TEXT     name a region that is formatted now\n"
 	"  --allow-other    let other users into the mount\n"

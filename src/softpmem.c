@@ -271,10 +271,7 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc, char **a
 		cli->socket = socketpath_default();
 	if (!cli->socket)
 		return cli_fail(cli, "out of memory");
-	status = verb->run(cli);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return cli_fail(cli, "standard output: cannot write all of it");
-	return status;
+	return verb->run(cli);
 }
 
 int main(int argc, char **argv)
@@ -293,6 +290,8 @@ int main(int argc, char **argv)
 		verb = find_verb(argv[first]);
 		status = verb ? run_verb(&cli, verb, argc - first, argv + first) : CLI_WRONG_WORDS;
 	}
+	if (fflush(stdout) != 0 || ferror(stdout))
+		status = cli_fail(&cli, "standard output: cannot write all of it");
 	free(cli.socket);
 	return status;
 }

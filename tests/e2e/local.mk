@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Through the real daemon and a real mount.
 e2e_tests = \
+	tests/e2e/cli-pools.sh \
+	tests/e2e/cli-powerfail.sh \
+	tests/e2e/cli-region.sh \
+	tests/e2e/cli-words.sh \
+	tests/e2e/control-daemon.sh \
 	tests/e2e/disk-full.sh \
 	tests/e2e/regions.sh
 TESTS += $(e2e_tests)
@@ -12,3 +17,6 @@ tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tes
 check_PROGRAMS += tests/e2e/bare_mount
 tests_e2e_bare_mount_SOURCES = tests/e2e/bare_mount.c
 tests_e2e_bare_mount_LDADD = fuse/libfusefs.la
+
+check_PROGRAMS += tests/e2e/notify_listener
+tests_e2e_notify_listener_SOURCES = tests/e2e/notify_listener.c
