@@ -13,10 +13,10 @@ static const char help_text[] =
 	"Usage: softpmemd [OPTION]...\n"
 	"Serve an emulated NVDIMM: pools in a region of memory, as files on a mount.\n"
 	"\n"
-	"  --region SPEC    memfd:SIZE, file:PATH[,SIZE] or devmem:START+SIZE (default memfd:1G)\n"
+	"  --region SPEC    memfd:SIZE, file:PATH[,SIZE] or devmem:START+SIZE (memfd:1G)\n"
 	"  --mount DIR      show the pools as files here (default: no mount)\n"
 	"  --socket PATH    where softpmem finds this daemon\n"
-	"  --domain KIND    memory_controller (default) or cpu_cache: where a store is safe\n"
+	"  --domain KIND    memory_controller or cpu_cache: where stores are safe\n"
 	"  --mode MODE      fsdax (default), sector or sector:512: how file writes tear\n"
 	"  --label TEXT     name a region that is formatted now\n"
 	"  --allow-other    let other users into the mount\n"
@@ -27,7 +27,7 @@ static const char help_text[] =
 	"  --verbose        say more\n"
 	"  --version, --help\n"
 	"\n"
-	"A blank region is formatted; one that holds foreign bytes never is (softpmem format).\n"
+	"A blank region is formatted, foreign bytes never are: see softpmem-format(1).\n"
 	"SIGTERM and SIGINT stop it cleanly. See softpmemd(8).\n";
 
 enum option_id {

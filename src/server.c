@@ -42,7 +42,7 @@ struct server {
 	bool started;
 	pthread_t acceptor;
 	pthread_mutex_t lock;
-	pthread_cond_t left;	/* a client left */
+	pthread_cond_t changed; /* a client left, or keeps the server waiting */
 	struct client *clients; /* guarded by lock */
 	unsigned count;		/* guarded by lock */
 };
@@ -156,7 +156,7 @@ static void server_free(struct server *server)
 		close(server->fd);
 	if (server->stop_fd >= 0)
 		close(server->stop_fd);
-	pthread_cond_destroy(&server->left);
+	pthread_cond_destroy(&server->changed);
 	pthread_mutex_destroy(&server->lock);
 	free(server);
 }
@@ -171,7 +171,7 @@ int server_listen(const struct server_options *options, struct server **out, str
 	server->options = *options;
 	server->fd = server->stop_fd = -1;
 	pthread_mutex_init(&server->lock, NULL);
-	pthread_cond_init(&server->left, NULL);
+	pthread_cond_init(&server->changed, NULL);
 	error = open_socket(server, message);
 	if (error)
 		server_free(server);
@@ -188,6 +188,8 @@ static void client_waits(struct reply *reply, bool waits)
 	LOCK_SCOPE(&client->server->lock);
 
 	client->waiting = waits ? reply_now() : 0;
+	if (waits)
+		pthread_cond_broadcast(&client->server->changed);
 }
 
 static void refuse(struct client *client, int error, const char *why)
@@ -252,7 +254,7 @@ static void *client_thread(void *argument)
 	server->count--;
 	close(client->reply.fd);
 	free(client);
-	pthread_cond_broadcast(&server->left);
+	pthread_cond_broadcast(&server->changed);
 	return NULL;
 }
 
@@ -296,23 +298,33 @@ static void deadline(struct timespec *at, unsigned milliseconds)
 	}
 }
 
+/* Called with the lock held. */
+static struct client *waiting_longest(struct server *server)
+{
+	struct client *longest = NULL;
+
+	for (struct client *client = server->clients; client; client = client->next)
+		if (client->waiting && (!longest || client->waiting <= longest->waiting))
+			longest = client;
+	return longest;
+}
+
 /* Called with the lock held. False: everybody is being served, and nobody leaves. */
 static bool make_room(struct server *server)
 {
 	struct client *longest = NULL;
 	struct timespec until;
 
-	if (server->count < server->options.clients)
-		return true;
-	for (struct client *client = server->clients; client; client = client->next)
-		if (client->waiting && (!longest || client->waiting < longest->waiting))
-			longest = client;
-	if (longest)
-		shutdown(longest->reply.fd, SHUT_RDWR);
 	deadline(&until, MAKE_ROOM_MS);
-	while (server->count >= server->options.clients)
-		if (pthread_cond_timedwait(&server->left, &server->lock, &until) != 0)
+	while (server->count >= server->options.clients) {
+		if (!longest) {
+			longest = waiting_longest(server);
+			if (longest)
+				shutdown(longest->reply.fd, SHUT_RDWR);
+		}
+		if (pthread_cond_timedwait(&server->changed, &server->lock, &until) != 0)
 			return false;
+	}
 	return true;
 }
 
@@ -406,7 +418,7 @@ static void hang_up(struct server *server)
 	for (struct client *client = server->clients; client; client = client->next)
 		shutdown(client->reply.fd, SHUT_RDWR);
 	while (server->count)
-		pthread_cond_wait(&server->left, &server->lock);
+		pthread_cond_wait(&server->changed, &server->lock);
 }
 
 void server_stop(struct server *server)

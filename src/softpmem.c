@@ -15,11 +15,24 @@
 static const char help_head[] = "Usage: softpmem [--socket PATH] [--verbose] VERB [OPTION]... [ARGUMENT]\n"
 				"Talk to softpmemd, the software NVDIMM.\n"
 				"\n";
-static const char help_foot[] =
-	"\n"
-	"PATH is a pool's, from the root of the tree: /db/wal. MODE: fsdax, sector, sector:512.\n"
-	"POLICY: lose, keep, random. SPEC: file:PATH[,SIZE] or devmem:START+SIZE.\n"
-	"'softpmem VERB --help' says it for one verb; softpmem(1) and softpmem-VERB(1) say more.\n";
+static const char help_foot[] = "\n"
+				"The daemon is found at --socket, else at $SOFTPMEM_SOCKET.\n"
+				"'softpmem VERB --help' tells a verb's options; softpmem-VERB(1) says more.\n";
+
+/* What stands for a value in a verb's usage. */
+static const struct {
+	const char *word;
+	const char *what;
+} placeholders[] = {
+	{ "SIZE", "bytes, or 64M, 16G" },
+	{ "MODE", "fsdax, sector or sector:512: how file writes tear" },
+	{ "OCTAL", "permissions, such as 0640" },
+	{ "PATH", "of a pool, from the root of the tree: /db/wal" },
+	{ "POLICY", "what becomes of lines not yet durable: lose (default), keep or random" },
+	{ " N", "the seed of --policy random: the same state and seed leave the same bytes" },
+	{ "TEXT", "what a person is to read" },
+	{ "SPEC", "a region: file:PATH[,SIZE] or devmem:START+SIZE" },
+};
 
 /* The usage is also the list of the options that a verb takes. */
 static const struct verb {
@@ -29,17 +42,17 @@ static const struct verb {
 	cli_verb_fn *run;
 	int least, most; /* arguments */
 } verbs[] = {
-	{ "status", "[--json]", "what the daemon serves", cli_status, 0, 0 },
-	{ "list", "[--json] [PATH]", "pools and directories", cli_list, 0, 1 },
+	{ "status", "[--json]", "Tell what the daemon serves", cli_status, 0, 0 },
+	{ "list", "[--json] [PATH]", "List pools and directories", cli_list, 0, 1 },
 	{ "create", "[--size SIZE] [--mode MODE] [--directory] [--perm OCTAL] [--parents] PATH",
-	  "make a pool, all of SIZE reserved, or a directory", cli_create, 1, 1 },
-	{ "destroy", "[--recursive] PATH", "remove a pool or directory", cli_destroy, 1, 1 },
-	{ "path", "PATH", "where a pool is on the mount", cli_path, 1, 1 },
-	{ "powerfail", "[--policy POLICY] [--seed N] [--json]", "let the power fail", cli_powerfail, 0, 0 },
-	{ "mark", "TEXT", "name this moment in the daemon's log", cli_mark, 1, 1 },
+	  "Make a pool, all of SIZE reserved, or a directory", cli_create, 1, 1 },
+	{ "destroy", "[--recursive] PATH", "Remove a pool or directory", cli_destroy, 1, 1 },
+	{ "path", "PATH", "Tell where a pool is on the mount", cli_path, 1, 1 },
+	{ "powerfail", "[--policy POLICY] [--seed N] [--json]", "Let the power fail", cli_powerfail, 0, 0 },
+	{ "mark", "TEXT", "Name this moment in the daemon's log", cli_mark, 1, 1 },
 	{ "format", "[--label TEXT] [--mode MODE] [--force] SPEC",
-	  "lay an empty tree on a region nobody serves", cli_format, 1, 1 },
-	{ "check", "[--json] [SPEC]", "find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
+	  "Lay an empty tree on a region nobody serves", cli_format, 1, 1 },
+	{ "check", "[--json] [SPEC]", "Find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -148,16 +161,25 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static void print_verb_help(const struct verb *verb)
+{
+	printf("Usage: softpmem %s %s\n%s.\n\n", verb->name, verb->usage, verb->what);
+	for (size_t i = 0; i < sizeof(placeholders) / sizeof(placeholders[0]); i++)
+		if (strstr(verb->usage, placeholders[i].word))
+			printf("  %-8s %s\n", placeholders[i].word + (placeholders[i].word[0] == ' '),
+			       placeholders[i].what);
+	printf("See softpmem-%s(1).\n", verb->name);
+}
+
 static void print_help(const struct verb *verb)
 {
 	if (verb) {
-		printf("Usage: softpmem %s %s\n%s: %s. See softpmem-%s(1).\n", verb->name, verb->usage,
-		       verb->name, verb->what, verb->name);
+		print_verb_help(verb);
 		return;
 	}
 	fputs(help_head, stdout);
 	for (size_t i = 0; i < VERBS; i++)
-		printf("  %s %s\n      %s\n", verbs[i].name, verbs[i].usage, verbs[i].what);
+		printf("  %-10s %s\n", verbs[i].name, verbs[i].what);
 	fputs(help_foot, stdout);
 }
 
@@ -249,10 +271,7 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc, char **a
 		cli->socket = socketpath_default();
 	if (!cli->socket)
 		return cli_fail(cli, "out of memory");
-	status = verb->run(cli);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return cli_fail(cli, "standard output: cannot write all of it");
-	return status;
+	return verb->run(cli);
 }
 
 int main(int argc, char **argv)
@@ -271,6 +290,8 @@ int main(int argc, char **argv)
 		verb = find_verb(argv[first]);
 		status = verb ? run_verb(&cli, verb, argc - first, argv + first) : CLI_WRONG_WORDS;
 	}
+	if (fflush(stdout) != 0 || ferror(stdout))
+		status = cli_fail(&cli, "standard output: cannot write all of it");
 	free(cli.socket);
 	return status;
 }

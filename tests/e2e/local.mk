@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Through the real daemon and a real mount.
 e2e_tests = \
+	tests/e2e/cli-pools.sh \
+	tests/e2e/cli-powerfail.sh \
+	tests/e2e/cli-region.sh \
+	tests/e2e/cli-words.sh \
+	tests/e2e/control-daemon.sh \
 	tests/e2e/disk-full.sh \
 	tests/e2e/regions.sh
 TESTS += $(e2e_tests)
@@ -23,3 +28,5 @@ tests_e2e_fileops_SOURCES = \
 
 check_PROGRAMS += tests/e2e/powercut
 tests_e2e_powercut_SOURCES = tests/e2e/powercut.c tests/e2e/powerfail.h tests/e2e/tap.h
+check_PROGRAMS += tests/e2e/notify_listener
+tests_e2e_notify_listener_SOURCES = tests/e2e/notify_listener.c

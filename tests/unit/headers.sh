@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Every header stands alone: it compiles by itself, twice in one file, with warnings as errors.
 # shellcheck source=tests/lib.sh
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 compile() {
 	printf '#include "%s"\n#include "%s"\n' "$1" "$1" >"$work/header.c"

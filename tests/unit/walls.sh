@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The layers are walls: who includes what he must not is found here.
 # shellcheck source=tests/lib.sh
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 # includes PATTERN ROOM...: the lines in the rooms that include what matches.
 includes() {

@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The words of both programs: help, versions, and what wrong ones cost (exit status 2, before anything is touched).
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+# wrong PATTERN COMMAND...: exit status 2, and the pattern on stderr.
+wrong() {
+	local pattern=$1 status
+	shift
+	"$@" >"$work/out" 2>"$work/err"
+	status=$?
+	cat "$work/err"
+	[ "$status" -eq 2 ] && [ ! -s "$work/out" ] && grep -Eq -- "$pattern" "$work/err"
+}
+
+fits_a_screen() {
+	"$@" --help >"$work/help" && [ "$(wc -l <"$work/help")" -le 24 ] && ! grep -E '^.{81}' "$work/help"
+}
+
+check "softpmem --help fits a screen" fits_a_screen "$softpmem"
+check "softpmemd --help fits a screen" fits_a_screen "$softpmemd"
+for verb in status list create destroy path powerfail mark format check; do
+	check "softpmem $verb --help names its manual" grep -q "softpmem-$verb(1)" <("$softpmem" $verb --help)
+	check "softpmem --help names $verb" grep -q "^  $verb " <("$softpmem" --help)
+done
+check "softpmem --version" grep -Eq '^softpmem [0-9.]+$' <("$softpmem" --version)
+check "softpmemd --version" grep -Eq '^softpmemd [0-9.]+$' <("$softpmemd" --version)
+
+check "no verb" wrong 'a verb is missing' "$softpmem"
+check "no such verb" wrong 'explode: there is no such verb' "$softpmem" explode
+check "no such option" wrong 'see softpmem --help' "$softpmem" status --loud
+check "an option of another verb" wrong '--size: status does not take it' "$softpmem" status --size 1M
+check "an option before its verb" wrong '--json: what comes before the verb' "$softpmem" --json list
+check "an argument too few" wrong 'an argument is missing: usage: softpmem create' "$softpmem" create
+check "an argument too many" wrong 'too many arguments' "$softpmem" path /a /b
+for size in "" -1 1.5G 64X " 1" 99999999999999999999; do
+	check "create --size '$size'" wrong '--size' "$softpmem" create --size "$size" /a
+done
+check "create --size of a directory" wrong 'a directory has none' "$softpmem" create --directory --size 1M /a
+for perm in "" 8 644x 10000 -1 "+7"; do
+	check "create --perm '$perm'" wrong '--perm' "$softpmem" create --perm "$perm" /a
+done
+check "create --mode raw" wrong 'fsdax, sector or sector:512' "$softpmem" create --mode raw /a
+check "powerfail --policy maybe" wrong 'lose, keep or random' "$softpmem" powerfail --policy maybe
+check "powerfail --seed without random" wrong 'it is for --policy random' "$softpmem" powerfail --seed 1
+for seed in "" -1 x 99999999999999999999 1x; do
+	check "powerfail --seed '$seed'" wrong '--seed' "$softpmem" powerfail --policy random --seed "$seed"
+done
+check "mark with nothing" wrong '1 to 255 bytes' "$softpmem" mark ""
+check "mark with 256 bytes" wrong '1 to 255 bytes' "$softpmem" mark "$(printf '%256s' x)"
+check "format of a memfd" wrong 'gone when this command ends' "$softpmem" format memfd:64M
+check "format --label of 64 bytes" wrong 'at most 63 bytes' "$softpmem" format --label "$(printf '%64s' x)" file:/nowhere
+
+check "softpmemd with an argument" wrong 'no argument is expected' "$softpmemd" /mnt
+check "softpmemd --domain disk" wrong 'memory_controller or cpu_cache' "$softpmemd" --domain disk
+check "softpmemd --mode raw" wrong 'fsdax, sector or sector:512' "$softpmemd" --mode raw
+check "softpmemd --threads 0" wrong 'from 1 to 1024' "$softpmemd" --threads 0
+check "softpmemd --allow-other without a mount" wrong 'needs --mount' "$softpmemd" --allow-other
+check "softpmemd --read-only with a mode" wrong 'no mode can be set' "$softpmemd" --read-only --mode sector
+check "softpmemd --label of 64 bytes" wrong 'at most 63 bytes' "$softpmemd" --label "$(printf '%64s' x)"
+
+# Without a daemon: 1, the socket, the way out.
+for verb in status list "create /a" "destroy /a" "path /a" powerfail "mark x" check; do
+	# shellcheck disable=SC2086 # words
+	check_fails "softpmem $verb without a daemon" "^softpmem: $socket: no daemon answers there: start softpmemd" \
+		"$softpmem" $verb
+done
+not_written() {
+	"$softpmem" --help >/dev/full
+}
+check_fails "a full standard output" 'cannot write' not_written
+finish
