@@ -225,6 +225,8 @@ static int start(struct daemon *daemon, struct message *message)
 				    &daemon->region, message);
 	if (error)
 		return error;
+	if (region_warning(daemon->region))
+		log_line(&daemon->log, LOG_WARNING, "%s", region_warning(daemon->region));
 	process_raise_files();
 	/* Before the first thread: capabilities are a thread's own. */
 	error = process_drop_privileges(daemon->mountpoint != NULL);

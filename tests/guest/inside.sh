@@ -44,7 +44,7 @@ daemon_start() {
 	softpmemd --mount /mnt --socket "$socket" "$@" >>/tmp/daemon.log 2>&1 &
 	daemon_pid=$!
 	for _ in $(seq 200); do
-		softpmem status >/dev/null 2>&1 && mountpoint -q /mnt && return 0
+		softpmem status >/dev/null 2>&1 && grep -q ' /mnt fuse' /proc/mounts && return 0
 		kill -0 "$daemon_pid" 2>/dev/null || break
 		sleep 0.1
 	done
