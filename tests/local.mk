@@ -16,3 +16,4 @@ include tests/unit/local.mk
 include tests/e2e/local.mk
 include tests/fuzz/local.mk
 include tests/guest/local.mk
+include tests/engines/local.mk
