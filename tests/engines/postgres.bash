@@ -22,10 +22,11 @@ pg_pid=
 pg_job=
 pg_clients=4
 
-# as_postgres COMMAND...: PostgreSQL refuses to run as root.
+# as_postgres COMMAND...: PostgreSQL refuses to run as root. No process stays in between to be
+# stopped or killed instead of it.
 as_postgres() {
 	if [ "$(id -u)" -eq 0 ]; then
-		runuser -u postgres -- "$@"
+		setpriv --reuid=postgres --regid=postgres --init-groups "$@"
 	else
 		"$@"
 	fi
@@ -126,7 +127,7 @@ load_and_cut() {
 	"$pg_bin/pgbench" -h "$pg_out" -U postgres -n -c "$pg_clients" -T 60 -D run="$1" -D number=0 -f "$work/script" \
 		--random-seed="$RANDOM" --log --log-prefix="$work/log" postgres >>"$work/pgbench.out" 2>&1 &
 	load=$!
-	until [ "$(query "SELECT count(*) FROM done WHERE run = $1" 2>&1)" -ge "$wanted" ] 2>/dev/null ||
+	until [ "$(query "SELECT count(*) FROM done WHERE run = $1" 2>/dev/null)" -ge "$wanted" ] 2>/dev/null ||
 		! kill -0 "$load" 2>/dev/null; do
 		:
 	done
