@@ -17,3 +17,4 @@ include tests/e2e/local.mk
 include tests/fuzz/local.mk
 include tests/guest/local.mk
 include tests/engines/local.mk
+include tests/bench/local.mk

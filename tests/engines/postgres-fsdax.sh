@@ -10,6 +10,6 @@ for run in 1 2 3; do
 	verdict_of "PostgreSQL, fsdax, policy lose, cut $run: no acknowledged transaction is missing" survives "$run" lose
 done
 verdict_of "PostgreSQL, fsync=off: the cut loses acknowledged transactions" postgres_control
-[ -z "$pg_pid" ] || postgres_kill
+postgres_kill_at_exit
 check "the daemon stops cleanly" daemon_stop
 finish

@@ -20,6 +20,7 @@ pg_data=$mnt/data
 pg_out=$work/postgres
 pg_pid=
 pg_job=
+pg_shared_memory=
 pg_clients=4
 
 # as_postgres COMMAND...: PostgreSQL refuses to run as root. No process stays in between to be
@@ -32,18 +33,15 @@ as_postgres() {
 	fi
 }
 
-# postgres_prepare DAEMON_OPTION...: a daemon that other users can use, and an empty cluster.
-postgres_prepare() {
-	if [ -z "$pg_bin" ] || { [ "$(id -u)" -eq 0 ] && ! id postgres >/dev/null 2>&1; }; then
-		skip "PostgreSQL" "postgresql-15 is not installed"
-		finish
-	fi
-	[ "$(id -u)" -ne 0 ] || set -- --allow-other "$@"
-	chmod 711 "$work"
-	daemon_start --region memfd:768M "$@" || bail "the daemon does not start"
-	mkdir "$pg_data" "$pg_out"
-	[ "$(id -u)" -ne 0 ] || chown postgres "$pg_data" "$pg_out"
-	check "initdb" as_postgres "$pg_bin/initdb" -D "$pg_data" -A trust -U postgres --wal-segsize=1 --no-locale -E UTF8
+postgres_is_installed() {
+	[ -n "$pg_bin" ] && { [ "$(id -u)" -ne 0 ] || id postgres >/dev/null 2>&1; }
+}
+
+# postgres_initdb: an empty cluster in $pg_data, which is on a mount that others may use.
+postgres_initdb() {
+	mkdir -p "$pg_data" "$pg_out" || return 1
+	[ "$(id -u)" -ne 0 ] || chown postgres "$pg_data" "$pg_out" || return 1
+	as_postgres "$pg_bin/initdb" -D "$pg_data" -A trust -U postgres --wal-segsize=1 --no-locale -E UTF8 || return 1
 	cat >>"$pg_data/postgresql.conf" <<-END
 		listen_addresses = ''
 		unix_socket_directories = '$pg_out'
@@ -54,9 +52,23 @@ postgres_prepare() {
 		max_wal_size = 6MB
 		checkpoint_timeout = 30s
 		restart_after_crash = off
+		# Nothing in /dev/shm that a killed cluster leaves there.
+		dynamic_shared_memory_type = mmap
 		log_checkpoints = off
 	END
-	sync -f "$pg_data/postgresql.conf"
+	sync "$pg_data/postgresql.conf"
+}
+
+# postgres_prepare DAEMON_OPTION...: a daemon that other users can use, and an empty cluster.
+postgres_prepare() {
+	if ! postgres_is_installed; then
+		skip "PostgreSQL" "postgresql-15 is not installed"
+		finish
+	fi
+	[ "$(id -u)" -ne 0 ] || set -- --allow-other "$@"
+	chmod 711 "$work"
+	daemon_start --region memfd:768M "$@" || bail "the daemon does not start"
+	check "initdb" postgres_initdb
 }
 
 # postgres_start [OPTION...]: and wait until recovery is over.
@@ -66,6 +78,7 @@ postgres_start() {
 	for _ in $(seq 600); do
 		if query "SELECT 1" >/dev/null 2>&1; then
 			pg_pid=$(head -n 1 "$pg_data/postmaster.pid")
+			pg_shared_memory=$(awk 'NR == 7 { print $2 }' "$pg_data/postmaster.pid")
 			return 0
 		fi
 		kill -0 "$pg_job" 2>/dev/null || break
@@ -88,6 +101,7 @@ postgres_kill() {
 }
 postgres_kill_at_exit() {
 	[ -z "$pg_pid" ] || postgres_kill
+	[ -z "$pg_shared_memory" ] || ipcrm -m "$pg_shared_memory"
 }
 at_exit+=(postgres_kill_at_exit)
 
