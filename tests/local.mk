@@ -9,7 +9,7 @@ SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(BASH)
 TEST_EXTENSIONS = .sh
 
-EXTRA_DIST += tests/lib.sh
+EXTRA_DIST += tests/lib.sh tests/packages.bash
 
 # Suites are fragments of their own, so that each room keeps its list.
 include tests/unit/local.mk

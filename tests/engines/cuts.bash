@@ -8,7 +8,9 @@
 seed=${SOFTPMEM_TEST_SEED:-1}
 RANDOM=$seed
 
-note "seed $seed; to replay: SOFTPMEM_TEST_SEED=$seed make check TESTS=tests/engines/$(basename "$0")"
+replay_note() {
+	note "seed $seed; to replay: SOFTPMEM_TEST_SEED=$seed make check TESTS=tests/engines/$(basename "$0")"
+}
 
 writer_pid=
 writer_acks=

@@ -70,6 +70,7 @@ if [ "$(id -u)" -ne 0 ] || ! losetup --find >/dev/null 2>&1 || ! grep -qw ext4 /
 fi
 
 mkdir "$ext4" "$work/expected"
+replay_note
 daemon_start --region memfd:256M || bail "the daemon does not start"
 check "a directory of mode sector" "$softpmem" create --directory --mode sector /disks
 check "a pool for the image" "$softpmem" create --size 64M "$image"

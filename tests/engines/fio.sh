@@ -25,6 +25,7 @@ options_of() {
 	esac
 }
 
+replay_note
 daemon_start --region memfd:256M || bail "the daemon does not start"
 for engine in psync mmap libaio; do
 	read -r -a options <<<"$(options_of $engine)"

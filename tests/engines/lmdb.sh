@@ -68,6 +68,7 @@ middle() {
 	done
 }
 
+replay_note
 daemon_start --region memfd:256M --mode sector || bail "the daemon does not start"
 dump_format 40000 >"$work/input"
 items_of "$work/input" >"$work/expected"

@@ -7,9 +7,13 @@ engine_tests = \
 	tests/engines/postgres-sector.sh \
 	tests/engines/rocksdb.sh
 engine_programs =
+
+# What ./check runs once more under sanitizers, besides units and fuzzing.
+sanitized_tests = tests/engines/fio.sh
 if HAVE_SQLITE
 engine_programs += tests/engines/sqlite_load
 engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh
+sanitized_tests += tests/engines/sqlite-wal.sh
 endif
 if HAVE_LMDB
 engine_programs += tests/engines/lmdb_load

@@ -1,8 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/engines/cuts.bash
+. "$abs_top_srcdir/tests/engines/cuts.bash"
 # shellcheck source=tests/engines/postgres.bash
 . "$abs_top_srcdir/tests/engines/postgres.bash"
 
+replay_note
 postgres_prepare
 check "the cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill

@@ -3,9 +3,14 @@
 #
 # PostgreSQL trusts a sector of its control file to be written whole: with mode
 # sector it has to survive whatever a failure keeps.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/engines/cuts.bash
+. "$abs_top_srcdir/tests/engines/cuts.bash"
 # shellcheck source=tests/engines/postgres.bash
 . "$abs_top_srcdir/tests/engines/postgres.bash"
 
+replay_note
 postgres_prepare --mode sector
 check "the cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill

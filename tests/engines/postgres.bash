@@ -3,11 +3,7 @@
 #
 # PostgreSQL with its data directory on the mount, under pgbench. Each client of
 # pgbench numbers its transactions; pgbench's log, which no power failure reaches,
-# says how many of them were acknowledged.
-# shellcheck source=tests/lib.sh
-. "$abs_top_srcdir/tests/lib.sh" || exit 1
-# shellcheck source=tests/engines/cuts.bash
-. "$abs_top_srcdir/tests/engines/cuts.bash"
+# says how many of them were acknowledged. After the library and cuts.bash.
 
 pg_bin=
 for directory in /usr/lib/postgresql/15/bin /usr/lib/postgresql/*/bin; do
@@ -102,6 +98,7 @@ postgres_kill() {
 postgres_kill_at_exit() {
 	[ -z "$pg_pid" ] || postgres_kill
 	[ -z "$pg_shared_memory" ] || ipcrm -m "$pg_shared_memory"
+	pg_shared_memory=
 }
 at_exit+=(postgres_kill_at_exit)
 
@@ -130,7 +127,7 @@ postgres_fill() {
 		UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :tid;
 		UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = 1;
 		INSERT INTO done VALUES (:run, :client_id, :number, :delta);
-		END;
+		COMMIT;
 	END
 }
 

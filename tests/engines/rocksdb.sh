@@ -80,6 +80,7 @@ fill_cut_and_verify() {
 	done
 }
 
+replay_note
 daemon_start --region memfd:512M || bail "the daemon does not start"
 for policy in lose keep random; do
 	verdict_of "RocksDB: fillsync cut 3 times with policy $policy, exactly the acknowledged operations are there" \

@@ -10,6 +10,7 @@
 
 load=$abs_top_builddir/tests/engines/sqlite_load
 
+replay_note
 daemon_start --region memfd:128M || bail "the daemon does not start"
 mkdir "$mnt/full" "$mnt/off"
 
