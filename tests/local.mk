@@ -9,10 +9,12 @@ SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(BASH)
 TEST_EXTENSIONS = .sh
 
-EXTRA_DIST += tests/lib.sh
+EXTRA_DIST += tests/lib.sh tests/packages.bash
 
 # Suites are fragments of their own, so that each room keeps its list.
 include tests/unit/local.mk
 include tests/e2e/local.mk
 include tests/fuzz/local.mk
 include tests/guest/local.mk
+include tests/engines/local.mk
+include tests/bench/local.mk

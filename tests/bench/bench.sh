@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make bench: softpmem against libfuse's passthrough_ll over tmpfs, tmpfs itself and
+# memcpy. Both sides of a row run in turn, round by round, on files made the same
+# way; a row is the median of its rounds.
+#
+#   BENCH_ROUNDS=N      rounds (7)
+#   BENCH_SMALL=1       sizes that only show that it runs
+#   BENCH_ONLY=REGEX    rows whose name matches
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/engines/cuts.bash
+. "$abs_top_srcdir/tests/engines/cuts.bash"
+# shellcheck source=tests/engines/postgres.bash
+. "$abs_top_srcdir/tests/engines/postgres.bash"
+# shellcheck source=tests/bench/rows.bash
+. "$abs_top_srcdir/tests/bench/rows.bash"
+
+rounds=${BENCH_ROUNDS:-7}
+only=${BENCH_ONLY:-.}
+if [ -n "${BENCH_SMALL:-}" ]; then
+	file_mib=16 io_mib=4 commits=100 pgbench_seconds=1 pools=500 gib_mib=32 start_region=1G start_pool=512M
+else
+	file_mib=512 io_mib=128 commits=4000 pgbench_seconds=5 pools=100000 gib_mib=1024 start_region=16G start_pool=8G
+fi
+
+shm=$(mktemp -d /dev/shm/softpmem-bench.XXXXXX) || exit 1
+results=$work/results
+example=/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
+declare -A directory=([softpmem]=$mnt [passthrough]=$work/passthrough [tmpfs]=$shm/direct)
+passthrough_pid=
+
+bench_cleanup() {
+	postgres_kill_at_exit
+	fusermount3 -u -z "$work/passthrough"
+	kill "$passthrough_pid"
+	rm -rf "$shm"
+}
+at_exit+=(bench_cleanup)
+
+fail() {
+	echo "bench: $*" >&2
+	exit 1
+}
+
+# Reads and writes go to the daemon, pages are kept, and all users may come if we are root: as with us.
+passthrough_start() {
+	local options=source=$shm/source,cache=always,no_writeback
+	[ "$(id -u)" -ne 0 ] || options+=,allow_other
+	"$work/passthrough_ll" -f -o "$options" "$work/passthrough" >>"$work/passthrough.log" 2>&1 &
+	passthrough_pid=$!
+	for _ in $(seq 100); do
+		mountpoint -q "$work/passthrough" && return 0
+		sleep 0.05
+	done
+	fail "passthrough_ll does not mount: $(tail -n 1 "$work/passthrough.log")"
+}
+
+sides_start() {
+	[ -r "$example" ] || fail "$example is not there: install libfuse3-dev"
+	# shellcheck disable=SC2046 # pkg-config prints words
+	gcc -O2 -o "$work/passthrough_ll" "$example" $(pkg-config --cflags --libs fuse3) 2>"$work/cc.log" ||
+		fail "passthrough_ll does not build: $(head -n 1 "$work/cc.log")"
+	[ "$(stat -f -c %T "$shm")" = tmpfs ] || fail "/dev/shm is no tmpfs"
+	chmod 711 "$work" "$shm"
+	mkdir "$shm/direct" "$shm/source" "$work/passthrough"
+	passthrough_start
+	local options=()
+	[ "$(id -u)" -ne 0 ] || options=(--allow-other)
+	daemon_start --region memfd:6G "${options[@]}" || fail "the daemon does not start"
+}
+
+# row NAME UNIT BETTER TARGET AGAINST MEASURE [ARGUMENT...]: MEASURE SIDE ARGUMENT... prints a number.
+#   BETTER: higher or lower. TARGET: of our figure to theirs. AGAINST: a side, or "-" and TARGET is our limit.
+row() {
+	local name=$1 unit=$2 better=$3 target=$4 against=$5 round side sides=(softpmem)
+	shift 5
+	[[ $name =~ $only ]] || return 0
+	[ "$against" = - ] || sides+=("$against")
+	rm -f "$results".*
+	for ((round = 0; round < rounds; round++)); do
+		for side in "${sides[@]}"; do
+			"$1" "$side" "${@:2}" >>"$results.$side" 2>"$work/measure.err" ||
+				fail "$name, $side: $(tail -n 2 "$work/measure.err")"
+		done
+		# Neither side is always the first.
+		[ "${#sides[@]}" -eq 1 ] || sides=("${sides[1]}" "${sides[0]}")
+	done
+	print_row "$name" "$unit" "$better" "$target" "$against"
+}
+
+median() {
+	sort -g "$1" | awk '{ v[NR] = $1 } END { if (NR % 2) print v[(NR + 1) / 2]; else print (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+print_row() {
+	local ours theirs=-
+	ours=$(median "$results.softpmem")
+	[ "$5" = - ] || theirs=$(median "$results.$5")
+	awk -v name="$1" -v unit="$2" -v better="$3" -v target="$4" -v against="$5" -v ours="$ours" -v theirs="$theirs" '
+	function number(v) { return v == "-" ? v : sprintf(v >= 100 ? "%.0f" : v >= 1 ? "%.1f" : "%.3f", v) }
+	BEGIN {
+		ratio = against == "-" ? ours : ours / theirs
+		met = better == "higher" ? ratio >= target : ratio <= target
+		verdict = target == "-" ? "" : met ? "met" : "missed"
+		limit = target == "-" ? "-" : (better == "higher" ? "at least " : "at most ") target (against == "-" ? " " unit : "")
+		printf "| %s | %s | %s | %s %s | %s | %s | %s |\n", name, unit, number(ours), number(theirs),
+			against == "-" ? "" : against, against == "-" ? "-" : sprintf("%.2f", ratio), limit, verdict
+	}'
+}
+
+sides_start
+printf '%s rounds, %s, %s processors, Linux %s\n\n' "$rounds" "$(date -u +%F)" "$(nproc)" "$(uname -r)"
+echo '| measure | unit | softpmem | against | ratio | target | |'
+echo '| --- | --- | ---: | ---: | ---: | --- | --- |'
+rows

@@ -1,0 +1,187 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What make bench measures.
+
+milliseconds_since() {
+	awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.2f\n", (to - from) * 1000 }'
+}
+
+# fio_job FIELD FILE OPTION...: one figure of fio's terse output (7: KiB/s and 8: IOPS of reads, 48 and 49 of writes).
+fio_job() {
+	local field=$1 file=$2
+	shift 2
+	(cd "$work" && fio --name=bench --filename="$file" --size="${file_mib}M" --output-format=terse --terse-version=3 \
+		--randseed="$seed" "$@") | awk -F ';' -v field="$field" '$1 == 3 { print $field; found = $field > 0 } END { exit !found }'
+}
+
+# lay_out SIDE: its test file, written and synced once.
+lay_out() {
+	local file=${directory[$1]}/data
+	[ -s "$file" ] || dd if=/dev/urandom of="$file" bs=1M count="$file_mib" conv=fsync status=none
+}
+
+# io SIDE READ_OR_WRITE OPTION...: on the file as it is. What it left unsynced is synced outside the measure.
+io() {
+	local side=$1 kind=$2 field=8 status=0
+	shift 2
+	lay_out "$side" || return 1
+	[ "$kind" = read ] || field=49
+	fio_job "$field" "${directory[$side]}/data" "$@" || status=1
+	sync "${directory[$side]}/data"
+	return "$status"
+}
+
+# write_new SIDE OPTION...: a file that is not there yet; MiB/s.
+write_new() {
+	local side=$1 status=0
+	shift
+	rm -f "${directory[$side]}/new"
+	fio_job 48 "${directory[$side]}/new" --rw=write --bs=1M --ioengine=psync --fallocate=none "$@" |
+		awk '{ print $1 / 1024 }' || status=1
+	rm -f "${directory[$side]}/new"
+	return "$status"
+}
+
+read_all() {
+	lay_out "$1" || return 1
+	fio_job 7 "${directory[$1]}/data" --rw=read --bs=1M --ioengine=psync | awk '{ print $1 / 1024 }'
+}
+
+# cached SIDE OPTION...: every page of the file is in the kernel's cache.
+cached() {
+	local side=$1
+	shift
+	lay_out "$side" && cat "${directory[$side]}/data" >/dev/null || return 1
+	io "$side" "$@" --invalidate=0
+}
+
+sqlite_commits() {
+	local db=${directory[$1]}/bench.db
+	rm -f "$db"*
+	"$abs_top_builddir/tests/engines/sqlite_load" bench "$db" WAL FULL "$commits"
+}
+
+lmdb_commits() {
+	rm -rf "${directory[$1]}/lmdb"
+	mkdir "${directory[$1]}/lmdb"
+	"$abs_top_builddir/tests/engines/lmdb_load" bench "${directory[$1]}/lmdb" "$commits"
+}
+
+# passthrough_ll keeps no owners, and checks none: only the directory itself has to be postgres's.
+use_cluster() {
+	pg_data=${directory[$1]}/pg
+	pg_out=$work/pg-$1
+}
+
+clusters_make() {
+	local side
+	for side in softpmem passthrough; do
+		use_cluster "$side"
+		postgres_initdb >"$work/initdb.log" 2>&1 || fail "initdb, $side: $(tail -n 2 "$work/initdb.log")"
+		printf 'shared_buffers = 128MB\nmax_wal_size = 1GB\n' >>"$pg_data/postgresql.conf"
+		if ! postgres_start >&2 || ! postgres_fill || ! postgres_stop; then
+			fail "PostgreSQL does not start, $side"
+		fi
+	done
+}
+
+pgbench_transactions() {
+	use_cluster "$1"
+	postgres_start >&2 || return 1
+	query CHECKPOINT >/dev/null &&
+		"$pg_bin/pgbench" -h "$pg_out" -U postgres -n -c 4 -j 2 -T "$pgbench_seconds" --random-seed=1 postgres |
+		awk '$1 == "tps" { print $3; found = 1 } END { exit !found }' || return 1
+	postgres_stop
+}
+
+# A daemon of its own, on a second socket, which is ready when its log says so.
+second_start() {
+	exec {second_log}< <(exec "$softpmemd" --socket "$work/second.sock" "$@" 2>&1)
+	second_pid=$!
+	while read -r -t 120 -u "$second_log" line; do
+		[[ $line != *ready* ]] || return 0
+	done
+	return 1
+}
+
+second_stop() {
+	kill -TERM "$second_pid"
+	wait "$second_pid"
+	exec {second_log}<&-
+}
+
+fresh_start() {
+	local from=$EPOCHREALTIME what=$2
+	second_start --region "memfd:$start_region" &&
+		"$softpmem" --socket "$work/second.sock" create --size "$start_pool" /pool || return 1
+	case $what in
+	time) milliseconds_since "$from" ;;
+	memory) awk '$1 == "VmRSS:" { print $2 / 1024 }' "/proc/$second_pid/status" ;;
+	esac
+	second_stop
+}
+
+# A region with many pools, made once through a mount of its own.
+many_pools() {
+	[ ! -e "$shm/many" ] || return 0
+	mkdir "$work/many"
+	second_start --region "file:$shm/many,2G" --mount "$work/many" || return 1
+	mkdir "$work/many/d"
+	(cd "$work/many/d" && seq -f '%06g' "$pools" | xargs touch) || return 1
+	second_stop
+}
+
+reload() {
+	local from
+	many_pools || return 1
+	from=$EPOCHREALTIME
+	second_start --region "file:$shm/many" || return 1
+	milliseconds_since "$from"
+	second_stop
+}
+
+# power_failure SIDE POLICY: of one pool with as much written and not synced as memcpy copies.
+power_failure() {
+	local from
+	if [ "$1" = memcpy ]; then
+		"$abs_top_builddir/tests/bench/memcpy_time" "$gib_mib"
+		return
+	fi
+	rm -f "$mnt/written"
+	dd if=/dev/zero of="$mnt/written" bs=1M count="$gib_mib" status=none || return 1
+	from=$EPOCHREALTIME
+	"$softpmem" powerfail --policy "$2" --seed 1 >/dev/null || return 1
+	milliseconds_since "$from"
+	rm -f "$mnt/written"
+}
+
+rows() {
+	local aio=(--ioengine=libaio --direct=1 --iodepth=16 --bs=4k "--io_size=${io_mib}M")
+	local psync=(--ioengine=psync --bs=4k "--io_size=${io_mib}M")
+	local mmap=(--ioengine=mmap --bs=4k "--io_size=${file_mib}M" --norandommap)
+
+	row "1 MiB sequential read" MiB/s higher 1 passthrough read_all
+	row "1 MiB sequential write, new file" MiB/s higher 1 passthrough write_new
+	row "1 MiB sequential write, new file, fsync" MiB/s higher - passthrough write_new --end_fsync=1
+	row "4 KiB random read, psync" IOPS higher 1 passthrough io read --rw=randread "${psync[@]}"
+	row "4 KiB random write, psync" IOPS higher 1 passthrough io write --rw=randwrite "${psync[@]}"
+	row "4 KiB random read, libaio direct q16" IOPS higher 1 passthrough io read --rw=randread "${aio[@]}"
+	row "4 KiB random write, libaio direct q16" IOPS higher 1 passthrough io write --rw=randwrite "${aio[@]}"
+	row "cached re-read, 1 MiB" IOPS higher 0.8 tmpfs cached read --rw=read --ioengine=psync --bs=1M
+	row "cached re-read, 4 KiB random" IOPS higher 0.8 tmpfs cached read --rw=randread "${psync[@]}"
+	row "mmap read, 4 KiB random" IOPS higher 0.8 tmpfs cached read --rw=randread "${mmap[@]}"
+	row "mmap store, 4 KiB random" IOPS higher 0.8 tmpfs cached write --rw=randwrite "${mmap[@]}"
+	row "SQLite WAL FULL updates" commits/s higher 1 passthrough sqlite_commits
+	row "LMDB synchronous commits" commits/s higher 1 passthrough lmdb_commits
+	if postgres_is_installed; then
+		[[ ! "pgbench, 4 clients" =~ $only ]] || clusters_make
+		row "pgbench, 4 clients" tps higher 1 passthrough pgbench_transactions
+	fi
+	row "daemon start, ${start_region}iB region and ${start_pool}iB pool" ms lower 100 - fresh_start time
+	row "the same, memory" MiB lower 64 - fresh_start memory
+	row "reload of $pools pools" ms lower 1000 - reload
+	row "power failure, $gib_mib MiB written, lose" ms lower 3 memcpy power_failure lose
+	row "power failure, $gib_mib MiB written, keep" ms lower 3 memcpy power_failure keep
+	row "power failure, $gib_mib MiB written, random" ms lower 3 memcpy power_failure random
+}

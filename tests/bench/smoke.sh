@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# One round of make bench with tiny sizes: every row has its figures. They mean nothing.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+if ! [ -r /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c ] || ! command -v fio >/dev/null; then
+	skip "make bench" "needs fio and libfuse3-dev's examples"
+	finish
+fi
+check "the benchmark runs" env BENCH_SMALL=1 BENCH_ROUNDS=1 bash "$abs_top_srcdir/tests/bench/bench.sh"
+cp "$work/check.out" "$work/table"
+for name in '1 MiB sequential read' '4 KiB random write, libaio' 'mmap store' 'SQLite' 'LMDB' 'daemon start' 'memory' 'reload' \
+	'power failure'; do
+	check "it measures: $name" grep -Eq "^\\| [^|]*${name}[^|]* \\| [^|]+ \\| [0-9.]+ \\|" "$work/table"
+done
+finish

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The storage engines that people bring, on a mount that loses its power.
+engine_tests = \
+	tests/engines/ext4-loop.sh \
+	tests/engines/fio.sh \
+	tests/engines/postgres-fsdax.sh \
+	tests/engines/postgres-sector.sh \
+	tests/engines/rocksdb.sh
+engine_programs =
+
+# What ./check runs once more under sanitizers, besides units and fuzzing.
+sanitized_tests = tests/engines/fio.sh
+if HAVE_SQLITE
+engine_programs += tests/engines/sqlite_load
+engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh
+sanitized_tests += tests/engines/sqlite-wal.sh
+endif
+if HAVE_LMDB
+engine_programs += tests/engines/lmdb_load
+engine_tests += tests/engines/lmdb.sh
+endif
+check_PROGRAMS += $(engine_programs)
+TESTS += $(engine_tests)
+
+tests_engines_sqlite_load_SOURCES = tests/engines/sqlite_load.c
+tests_engines_sqlite_load_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+tests_engines_sqlite_load_LDADD = $(SQLITE_LIBS)
+tests_engines_lmdb_load_SOURCES = tests/engines/lmdb_load.c
+tests_engines_lmdb_load_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
+tests_engines_lmdb_load_LDADD = $(LMDB_LIBS)
+
+EXTRA_DIST += \
+	tests/engines/cuts.bash \
+	tests/engines/ext4-loop.sh \
+	tests/engines/fio.sh \
+	tests/engines/lmdb.sh \
+	tests/engines/postgres-fsdax.sh \
+	tests/engines/postgres-sector.sh \
+	tests/engines/postgres.bash \
+	tests/engines/rocksdb.sh \
+	tests/engines/sqlite-rollback.sh \
+	tests/engines/sqlite-wal.sh \
+	tests/engines/sqlite.bash

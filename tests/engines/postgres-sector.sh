@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# PostgreSQL trusts a sector of its control file to be written whole: with mode
+# sector it has to survive whatever a failure keeps.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/engines/cuts.bash
+. "$abs_top_srcdir/tests/engines/cuts.bash"
+# shellcheck source=tests/engines/postgres.bash
+. "$abs_top_srcdir/tests/engines/postgres.bash"
+
+replay_note
+postgres_prepare --mode sector
+check "the cluster starts" postgres_start
+check "pgbench fills its tables" postgres_fill
+run=0
+for policy in random lose keep random; do
+	run=$((run + 1))
+	verdict_of "PostgreSQL, sector, policy $policy, cut $run: no acknowledged transaction is missing" \
+		survives "$run" "$policy"
+done
+check "the cluster stops cleanly" postgres_stop
+check "the daemon stops cleanly" daemon_stop
+finish

@@ -1,0 +1,5 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+journal=DELETE
+# shellcheck source=tests/engines/sqlite.bash
+. "$abs_top_srcdir/tests/engines/sqlite.bash"

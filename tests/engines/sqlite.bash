@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# SQLite in one journal mode, which the caller names in $journal: its writer is cut
+# 30 times, and what synchronous=OFF loses is lost.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/engines/cuts.bash
+. "$abs_top_srcdir/tests/engines/cuts.bash"
+
+load=$abs_top_builddir/tests/engines/sqlite_load
+
+replay_note
+daemon_start --region memfd:128M || bail "the daemon does not start"
+mkdir "$mnt/full" "$mnt/off"
+
+for policy in lose keep random; do
+	verdict_of "SQLite, $journal, synchronous=FULL: 10 cuts with policy $policy, every acknowledged commit is there" \
+		cuts "$policy" 10 "$load" write "$mnt/full/db" "$journal" FULL -- "$load" verify "$mnt/full/db"
+done
+
+# The controls: a writer that is killed loses nothing, whatever it synced; a cut does.
+acknowledged=0
+writer_start "$load" write "$mnt/off/db" "$journal" OFF
+read_acks 50 || bail "the writer of the control does not write"
+kill -KILL "$writer_pid"
+writer_end
+verdict_of "SQLite, $journal, synchronous=OFF: killing the writer loses nothing" \
+	verify_cut "killed" "$load" verify "$mnt/off/db"
+writer_start "$load" write "$mnt/off/db" "$journal" OFF
+read_acks 50 || bail "the writer of the control does not write"
+check "the power fails under synchronous=OFF" cut lose
+writer_end
+loses "SQLite, $journal, synchronous=OFF: the cut loses acknowledged commits" "$load" verify "$mnt/off/db"
+
+check "the daemon stops cleanly" daemon_stop
+finish
