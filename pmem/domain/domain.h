@@ -147,6 +147,13 @@ int view_evict(struct view *view, uint64_t offset);
 /* ---- Power failure ---------------------------------------------------------- */
 
 /*
+ * When power fails, after the clients are gone and before
+ * view_power_failure(): drain what is published and decide, by the policy, what
+ * becomes of records that were flushed and not fenced.
+ */
+int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed);
+
+/*
  * Decide the fate of each line of the view that is not durable, write those
  * that are kept to the media, and drop the view's memory. `sector` is how file
  * writes tear (LINE_SIZE, 512 or 4096). `coin` seeds this view's coins. Bytes

@@ -233,11 +233,4 @@ uint32_t view_id(const struct view *view);
 int domain_drain(struct domain *domain);
 bool wpq_is_dead(const struct wpq *wpq);
 
-/*
- * When power fails, after the clients are gone and before
- * view_power_failure(): drain what is published and decide, by the policy, what
- * becomes of records that were flushed and not fenced.
- */
-int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed);
-
 #endif

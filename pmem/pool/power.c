@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/rng.h"
-#include "domain/wpq.h"
 
 int pools_power_off(struct pools *pools)
 {

@@ -8,7 +8,7 @@ compile() {
 	printf '#include "%s"\n#include "%s"\n' "$1" "$1" >"$work/header.c"
 	# shellcheck disable=SC2046 # the words are flags
 	${CC:-cc} -std=gnu17 -Wall -Wextra -Wno-unused-function -Werror -fsyntax-only -D_GNU_SOURCE \
-		-DFUSE_USE_VERSION=314 -I"$abs_top_srcdir/pmem" -I"$abs_top_srcdir/fuse" -I"$abs_top_srcdir/src" \
+		-I"$abs_top_srcdir/pmem" -I"$abs_top_srcdir/fuse" -I"$abs_top_srcdir/src" \
 		$(pkg-config --cflags fuse3 json-c) "$work/header.c"
 }
 
