@@ -64,6 +64,8 @@ int domain_create(struct region *region, enum domain_kind kind, struct domain **
 		return -ENOMEM;
 	domain->region = region;
 	domain->kind = kind;
+	/* 0 is for lines that no batch wrote. */
+	domain->batch = 1;
 	pthread_mutex_init(&domain->lock, NULL);
 	*out = domain;
 	return 0;

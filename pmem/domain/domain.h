@@ -136,6 +136,10 @@ void view_drop_clean(struct view *view);
  * from offset 0, a multiple of 4096; all of them must have a placement.
  */
 int view_attach(struct view *view, uint64_t length);
+/* What CPUs stored since and did not persist is lost; their mappings remain, and are nobody's. */
+void view_detach(struct view *view);
+/* What WPQ records call the view. */
+uint32_t view_id(const struct view *view);
 /* The memory of an attached view, in this process; NULL if it is not attached. */
 unsigned char *view_memory(struct view *view);
 /* The memfd, for a client to map; belongs to the view. -1 before the first page is present. */
@@ -145,6 +149,15 @@ int view_fd(const struct view *view);
 int view_evict(struct view *view, uint64_t offset);
 
 /* ---- Power failure ---------------------------------------------------------- */
+
+/*
+ * Write all published records of all WPQs to the media and fence. The owners of
+ * the views must be locked by the caller, or stand still. -EPROTO if a WPQ held
+ * a record that cannot be: the WPQ is dead from there on (wpq_is_dead), its
+ * earlier records are drained, other WPQs are not affected. Records for what a
+ * view no longer has (it was destroyed or shrunk) are dropped.
+ */
+int domain_drain(struct domain *domain);
 
 /*
  * When power fails, after the clients are gone and before

@@ -53,7 +53,7 @@ struct domain {
 	struct view *views;
 	struct wpq *wpqs;
 	uint32_t next_view_id, next_wpq_id;
-	uint64_t batch; /* of drains; see wpq.c */
+	uint64_t batch; /* counts the beginnings and ends of drains; see wpq.c */
 	struct drained_line *recent;
 };
 

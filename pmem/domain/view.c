@@ -399,6 +399,12 @@ int view_attach(struct view *view, uint64_t length)
 	return 0;
 }
 
+void view_detach(struct view *view)
+{
+	view->attached = false;
+	view->attached_size = 0;
+}
+
 unsigned char *view_memory(struct view *view)
 {
 	return view->attached ? view->memory : NULL;

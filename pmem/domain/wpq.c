@@ -4,8 +4,8 @@
  * Draining. The order of two records of one line in different lanes is not
  * known from the rings: thread A may have flushed first and fenced last, and
  * writing its older snapshot over B's newer one would lose what B was
- * guaranteed. So the daemon numbers its drains (batches), tells the producers,
- * and remembers for each line the last batch that wrote it and from which lane
+ * guaranteed. So the daemon counts when a drain begins and when it ends, tells
+ * the producers, and remembers for each line the last batch that wrote it and from which lane
  * (in a hash table: lines that collide share an entry). A record that read batch
  * number b before its snapshot, when the line was last written by another lane
  * in batch d < b, is newer: the batch d was over before the snapshot was taken.
@@ -30,10 +30,11 @@
 #define RECENT_LINES (1u << 16)
 
 struct drained_line {
-	uint64_t batch;
-	uint64_t lane; /* who: 1 + wpq id * WPQ_LANES + lane; 0: nobody */
+	uint64_t key;	/* the line: view id and number */
+	uint64_t batch; /* of the last write to this or any line that shares the entry */
+	uint64_t lane;	/* who: wpq id * WPQ_LANES + lane, or: */
 };
-#define WRITTEN_DIRECTLY UINT64_MAX
+#define FROM_VIEW UINT64_MAX /* the view's own content: newer than anything that waits */
 
 struct wpq {
 	struct wpq *next, **link; /* domain->lock */
@@ -201,19 +202,34 @@ static struct view *record_view(struct domain *domain, const struct wpq_record *
 	return view;
 }
 
-static struct drained_line *recent_line(struct domain *domain, uint32_t view, uint64_t line)
+/* For a view that was there once, and was destroyed or detached under its mappings. */
+static bool record_is_orphan(struct domain *domain, const struct wpq_record *record)
 {
-	return &domain->recent[rng_mix(((uint64_t)view << 40) ^ line) % RECENT_LINES];
+	const struct view *view = domain_find_view(domain, record->view);
+
+	return view ? !view->attached : record->view < domain->next_view_id;
+}
+
+static uint64_t line_key(uint32_t view, uint64_t line)
+{
+	/* Lines of the largest pool take 38 bits; ids that collide above share entries, which is only slower. */
+	return ((uint64_t)view << 38) ^ line;
+}
+
+static struct drained_line *recent_line(struct domain *domain, uint64_t key)
+{
+	return &domain->recent[rng_mix(key) % RECENT_LINES];
 }
 
 /* May the snapshot be older than what the media has? Notes this write, either way. */
 static bool order_unknown(struct wpq *wpq, unsigned lane, const struct wpq_record *record, uint64_t line)
 {
-	struct drained_line *recent = recent_line(wpq->domain, record->view, line);
-	uint64_t who = wpq->id * WPQ_LANES + lane + 1;
-	bool unknown = recent->lane && recent->lane != who && recent->batch >= record->batch;
+	uint64_t key = line_key(record->view, line), who = wpq->id * WPQ_LANES + lane;
+	struct drained_line *recent = recent_line(wpq->domain, key);
+	bool same = recent->key == key && recent->lane == who;
+	bool unknown = recent->batch >= record->batch && !same;
 
-	*recent = (struct drained_line){ .batch = wpq->domain->batch, .lane = who };
+	*recent = (struct drained_line){ .key = key, .batch = wpq->domain->batch, .lane = unknown ? FROM_VIEW : who };
 	return unknown;
 }
 
@@ -224,10 +240,10 @@ void wpq_note_direct(struct view *view, uint64_t page, uint64_t mask)
 	if (!domain->recent)
 		return;
 	for (; mask; mask &= mask - 1) {
-		uint64_t line = page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask);
+		uint64_t key = line_key(view->id, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));
 
-		*recent_line(domain, view->id, line) =
-			(struct drained_line){ .batch = domain->batch, .lane = WRITTEN_DIRECTLY };
+		*recent_line(domain, key) =
+			(struct drained_line){ .key = key, .batch = domain->batch, .lane = FROM_VIEW };
 	}
 }
 
@@ -251,6 +267,9 @@ static int drain_lines(struct wpq *wpq, unsigned lane, struct view *view, const 
 			mask |= (uint64_t)1 << (line % LINES_PER_PAGE);
 		}
 		error = view_write_lines(view, page, mask, content);
+		/* The view has shrunk under a mapping: these bytes are no longer anybody's. */
+		if (error == -ENOSPC)
+			continue;
 		if (error)
 			return error;
 		chunk_note_written(view, page, mask);
@@ -275,10 +294,10 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 		if (error)
 			break;
 		view = record_view(wpq->domain, &record);
-		if (!view)
+		if (!view && !record_is_orphan(wpq->domain, &record))
 			return -EPROTO;
 		/* A fenced non-temporal store under eADR: the view has it, and keeps it. */
-		if (record.kind == WPQ_LINES)
+		if (view && record.kind == WPQ_LINES)
 			error = drain_lines(wpq, lane, view, &record, payload);
 		if (!error)
 			wpq->drained[lane] += (uint64_t)(record.lines + 1) * LINE_SIZE;
@@ -286,14 +305,19 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 	return error;
 }
 
+/* Before any `published` is read, and after the last record is written: who reads the number in between is unordered. */
+static void count_batch(struct domain *domain)
+{
+	domain->batch++;
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		atomic_store_explicit(&wpq->map.header->batch, domain->batch, memory_order_seq_cst);
+}
+
 static int drain_all(struct domain *domain)
 {
 	int result = 0;
 
-	domain->batch++;
-	/* Release, before any `published` is read: who still reads the old number is taken as unordered. */
-	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
-		atomic_store_explicit(&wpq->map.header->batch, domain->batch, memory_order_seq_cst);
+	count_batch(domain);
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
 		for (unsigned lane = 0; !wpq->dead && lane < WPQ_LANES; lane++) {
 			int error = drain_lane(wpq, lane);
@@ -305,6 +329,7 @@ static int drain_all(struct domain *domain)
 		}
 	}
 	media_fence(domain->region);
+	count_batch(domain);
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
 		for (unsigned lane = 0; lane < WPQ_LANES; lane++)
 			atomic_store_explicit(&wpq->map.header->lanes[lane].drained, wpq->drained[lane],

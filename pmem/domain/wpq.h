@@ -50,7 +50,7 @@ struct wpq_header {
 	uint32_t version;
 	uint32_t header_size; /* where lane 0's ring starts; lane 1's follows it */
 	uint32_t lane_size;   /* a power of two, a multiple of 4096 */
-	/* The daemon counts its drains here, before it looks at `published`; see wpq.c. */
+	/* The daemon counts the beginnings and ends of its drains here; see wpq.c. */
 	_Alignas(64) _Atomic uint64_t batch;
 	struct wpq_lane lanes[WPQ_LANES];
 };
@@ -221,16 +221,7 @@ int wpq_fd(const struct wpq *wpq);
 /* Map a WPQ's memory as its producer, in this process or a client's. */
 int wpq_producer_open(int fd, struct wpq_producer *producer);
 void wpq_producer_close(struct wpq_producer *producer);
-/* What records call the view. */
-uint32_t view_id(const struct view *view);
-
-/*
- * Write all published records of all WPQs to the media and fence. The owners of
- * the views must be locked by the caller, or stand still. -EPROTO if a WPQ held
- * a record that cannot be: the WPQ is dead from there on (wpq_is_dead), its
- * earlier records are drained, other WPQs are not affected.
- */
-int domain_drain(struct domain *domain);
+/* Did it hold a record that cannot be? Then nothing more of it is drained. */
 bool wpq_is_dead(const struct wpq *wpq);
 
 #endif

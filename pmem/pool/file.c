@@ -194,7 +194,9 @@ static void make_husk(struct pool *pool)
 	pool->is_husk = true;
 	if (pool->is_active)
 		LIST_REMOVE(pool, active);
-	pool->is_active = false;
+	if (pool->is_attached)
+		LIST_REMOVE(pool, attached);
+	pool->is_active = pool->is_attached = false;
 }
 
 void file_destroy(struct pool *pool)
@@ -205,6 +207,7 @@ void file_destroy(struct pool *pool)
 		const uint64_t all = POOL_SIZE_MAX / PAGE_BYTES + 1;
 
 		pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
+		view_detach(pool->view);
 		pool_drop_clean_view(pool);
 	}
 	make_husk(pool);

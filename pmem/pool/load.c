@@ -454,6 +454,7 @@ static struct pools *pools_alloc(const struct region *region)
 	pthread_cond_init(&pools->gate, NULL);
 	pthread_mutex_init(&pools->opens_lock, NULL);
 	pthread_mutex_init(&pools->list_lock, NULL);
+	pthread_mutex_init(&pools->drain_lock, NULL);
 	pthread_mutex_init(&pools->table_lock, NULL);
 	return pools;
 }

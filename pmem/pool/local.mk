@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 noinst_LTLIBRARIES += pmem/pool/libpool.la
 pmem_pool_libpool_la_SOURCES = \
+	pmem/pool/attach.c \
 	pmem/pool/attributes.c \
 	pmem/pool/bytes.c \
 	pmem/pool/extmap.c \

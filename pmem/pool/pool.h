@@ -289,6 +289,29 @@ int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64
 /* whence: SEEK_DATA or SEEK_HOLE (lseek(2)); the offset found or -ENXIO. */
 int64_t pool_seek(struct pool_handle *handle, uint64_t offset, int whence);
 
+/* ---- Mappings of the view by other processes ------------------------------ */
+
+struct pool_attachment {
+	int fd;	       /* the view's memory; the pool's, to be passed on, not closed */
+	uint32_t view; /* what WPQ records call it */
+	uint64_t size; /* bytes of the pool */
+};
+/*
+ * From here on CPUs store to the pool's view behind our back. All of its size is
+ * given space first (-ENOSPC). May be called again when the pool has grown. Holds
+ * until the power fails or the pool is destroyed.
+ */
+int pool_attach(struct pool *pool, struct pool_attachment *attachment);
+/* Are there attached pools? */
+bool pools_are_attached(struct pools *pools);
+/*
+ * Write what is published in any WPQ to the media; durable on return. -EPROTO: a
+ * WPQ held what cannot be, and is dead.
+ */
+int pools_drain(struct pools *pools);
+/* For wpq_create(). */
+struct domain *pools_domain(struct pools *pools);
+
 /* ---- Power failure ------------------------------------------------------ */
 
 struct pool_power_report {

@@ -185,7 +185,9 @@ int pools_power_apply(struct pools *pools, const struct pools_power_options *opt
 		{
 			LOCK_SCOPE(&pools->list_lock);
 			LIST_REMOVE(pool, active);
-			pool->is_active = false;
+			if (pool->is_attached)
+				LIST_REMOVE(pool, attached);
+			pool->is_active = pool->is_attached = false;
 		}
 		pool_unref(pool, 1);
 	}

@@ -147,9 +147,12 @@ struct pool {
 	uint64_t *chain;   /* map blocks on the media, copy 0 and 1 alternating */
 	uint32_t chain_count;
 
-	/* pools->list_lock. Active: it has, or may have had since power-up, volatile state. Husk: dead, and still referred to. */
-	LIST_ENTRY(pool) active, husk;
-	bool is_active, is_husk;
+	/*
+	 * pools->list_lock. Active: it has, or may have had since power-up, volatile
+	 * state. Husk: dead, and still referred to. Attached: CPUs store to its view.
+	 */
+	LIST_ENTRY(pool) active, husk, attached;
+	bool is_active, is_husk, is_attached;
 };
 LIST_HEAD(pool_list, pool);
 
@@ -196,8 +199,9 @@ struct pools {
 	struct fixes fixes;
 
 	pthread_mutex_t opens_lock; /* pool->opens; taken after tree */
-	pthread_mutex_t list_lock;  /* the two lists; taken last */
-	struct pool_list active, husks;
+	pthread_mutex_t drain_lock; /* one drain at a time; taken before any pool->lock */
+	pthread_mutex_t list_lock;  /* the lists; taken last */
+	struct pool_list active, husks, attached;
 	_Atomic uint64_t populated; /* views that hold a memfd and a mapping */
 	uint64_t populated_max;	    /* beyond it, closed pools are written back to make room */
 

@@ -81,6 +81,9 @@ static int place(void *owner, uint64_t page, uint64_t want, struct placement *ou
 
 	if (at < pool->map.count && pool->map.extents[at].page <= page)
 		return convert(pool, &pool->map.extents[at], page, want, out);
+	/* Every page that is stored to was promised a block, but for those of a mapping that outlived its pages. */
+	if (pool->promised == 0)
+		return -ENOSPC;
 	if (extmap_reserve(&pool->map, 1))
 		return -ENOMEM;
 	run = unmapped_run(pool, page, want, at);

@@ -127,6 +127,54 @@ static void an_older_snapshot_never_covers_a_newer_one(void **state)
 	assert_int_equal(media(m)[0], 2);
 }
 
+static void nor_do_two_of_one_thread(void **state)
+{
+	struct machine *m = *state;
+
+	for (unsigned char value = 1; value <= 2; value++) {
+		view_memory(m->view)[0] = value;
+		assert_true(flush(m, 1, 0, 1));
+	}
+	view_memory(m->view)[0] = 3;
+	assert_true(flush(m, 0, 0, 1));
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	wpq_fence(&m->producers[1]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[0], 3);
+}
+
+static void a_snapshot_is_what_was_flushed_not_what_came_later(void **state)
+{
+	struct machine *m = *state;
+
+	for (int thread = 0; thread < 2; thread++) {
+		view_memory(m->view)[0] = (unsigned char)(10 * thread + 1);
+		assert_true(flush(m, thread, 0, 1));
+		view_memory(m->view)[0] = (unsigned char)(10 * thread + 2);
+		wpq_fence(&m->producers[thread]);
+		assert_int_equal(domain_drain(m->domain), 0);
+		assert_int_equal(media(m)[0], 10 * thread + 1);
+	}
+}
+
+static void a_destroyed_view_is_no_offence(void **state)
+{
+	struct machine *m = *state;
+	struct view *gone = NULL;
+
+	assert_int_equal(view_create(m->domain, &identity, NULL, &gone), 0);
+	assert_int_equal(view_attach(gone, PAGE_BYTES), 0);
+	assert_true(wpq_flush(&m->producers[0], view_id(gone), view_memory(gone), 0, 1));
+	view_memory(m->view)[64] = 'k';
+	assert_true(flush(m, 0, 64, 1));
+	wpq_fence(&m->producers[0]);
+	view_destroy(gone);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_false(wpq_is_dead(m->wpqs[0]));
+	assert_int_equal(media(m)[64], 'k');
+}
+
 /* ---- Threads ------------------------------------------------------------------- */
 
 #define ROUNDS 100000u
@@ -274,6 +322,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_range_larger_than_the_ring_goes_through_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_fence_nothing_is_drained, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_older_snapshot_never_covers_a_newer_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(nor_do_two_of_one_thread, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_snapshot_is_what_was_flushed_not_what_came_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_destroyed_view_is_no_offence, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_line_and_two_threads_lose_nothing_fenced, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wild_offset, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_offset_that_wraps, setup, teardown),
