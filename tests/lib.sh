@@ -147,7 +147,7 @@ cleanup() {
 		kill -KILL "$daemon_pid" 2>/dev/null
 		wait "$daemon_pid" 2>/dev/null
 	fi
-	if grep -q " $mnt fuse" /proc/self/mountinfo; then
+	if grep -q " $mnt fuse" /proc/mounts; then
 		fusermount3 -u -z "$mnt" 2>/dev/null || umount -l "$mnt" 2>/dev/null
 	fi
 	if [ "$status" -ne 0 ] && [ -s "$work/daemon.log" ]; then
