@@ -7,6 +7,11 @@ e2e_tests = \
 	tests/e2e/cli-words.sh \
 	tests/e2e/control-daemon.sh \
 	tests/e2e/disk-full.sh \
+	tests/e2e/fuse-exercise.sh \
+	tests/e2e/fuse-mount.sh \
+	tests/e2e/fuse-operations.sh \
+	tests/e2e/fuse-power.sh \
+	tests/e2e/fuse-unseen.sh \
 	tests/e2e/regions.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
