@@ -41,7 +41,7 @@ softpmem_LDADD = src/libcontrol.la pmem/pool/libpool.la $(JSON_LIBS)
 
 systemdsystemunit_DATA = src/softpmemd.service
 src/softpmemd.service: src/softpmemd.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) src && $(SED) -e 's|@sbindir@|$(sbindir)|g' $(srcdir)/src/softpmemd.service.in >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(MKDIR_P) src && $(SED) -e 's|[@]sbindir[@]|$(sbindir)|g' $(srcdir)/src/softpmemd.service.in >$@.tmp && mv $@.tmp $@
 CLEANFILES += src/softpmemd.service
 EXTRA_DIST += src/softpmemd.service.in src/softpmem.bash
 

@@ -19,13 +19,11 @@ _softpmem_lines() { # _softpmem_lines WORD: complete WORD from the lines of stan
 	done
 }
 
+# A colon ends a word of readline's: what comes after it is completed by itself.
 _softpmem_region() {
-	local word=$1
-	case $word in
-	file:*)
-		mapfile -t COMPREPLY < <(compgen -f -- "${word#file:}")
-		;;
-	*) mapfile -t COMPREPLY < <(compgen -W 'memfd: file: devmem:' -- "$word") ;;
+	case $1 in
+	:) mapfile -t COMPREPLY < <(compgen -f) ;;
+	*) mapfile -t COMPREPLY < <(compgen -W 'memfd: file: devmem:' -- "$1") ;;
 	esac
 	compopt -o nospace 2>/dev/null
 }
@@ -40,7 +38,7 @@ _softpmem() {
 		esac
 	done
 	case $previous in
-	--socket)
+	--socket | :)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -75,7 +73,7 @@ _softpmem() {
 _softpmemd() {
 	local cur=${COMP_WORDS[COMP_CWORD]} words
 	case ${COMP_WORDS[COMP_CWORD - 1]} in
-	--region)
+	--region | file)
 		_softpmem_region "$cur"
 		return
 		;;
@@ -83,7 +81,7 @@ _softpmemd() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--socket)
+	--socket | :)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
