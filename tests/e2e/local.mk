@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Through the real daemon and a real mount.
 e2e_tests = \
+	tests/e2e/cli-manual.sh \
 	tests/e2e/cli-pools.sh \
 	tests/e2e/cli-powerfail.sh \
 	tests/e2e/cli-region.sh \
