@@ -140,8 +140,8 @@ static uint64_t draw_seed(void)
 	return seed;
 }
 
-static void log_outage(struct job *job, const struct pools_power_options *options, const struct outage *outage,
-		       int error)
+static void log_outage(struct job *job, const struct pools_power_options *options,
+		       const struct outage *outage, int error)
 {
 	const struct log *log = &job->daemon->log;
 	char seed[32] = "";
@@ -149,8 +149,8 @@ static void log_outage(struct job *job, const struct pools_power_options *option
 	if (options->policy == DOMAIN_RANDOM)
 		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)options->seed);
 	if (error)
-		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text, domain_policy_name(options->policy),
-			 seed);
+		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text,
+			 domain_policy_name(options->policy), seed);
 	else
 		log_line(log, LOG_NOTICE,
 			 "power failure: policy %s%s; generation %llu; lines: %llu guaranteed, %llu kept, "

@@ -549,7 +549,9 @@ static void the_group_may_talk(void **state)
 
 static int try_to_listen(struct bench *bench, struct message *message)
 {
-	struct server_options options = { .path = bench->path, .clients = 1, .patience = 1000, .handle = handle };
+	struct server_options options = {
+		.path = bench->path, .clients = 1, .patience = 1000, .handle = handle
+	};
 	struct server *second;
 	int error = server_listen(&options, &second, message);
 
