@@ -95,7 +95,8 @@ else
 fi
 
 touch "$work/journal"
-JOURNAL_STREAM=$(stat -c %d:%i "$work/journal") "$softpmemd" --region memfd:64M --socket "$socket" 2>"$work/journal" &
+stream=$(stat -c %d:%i "$work/journal")
+JOURNAL_STREAM=$stream "$softpmemd" --region memfd:64M --socket "$socket" 2>"$work/journal" &
 daemon_pid=$!
 started
 daemon_stop
