@@ -97,7 +97,7 @@ postgres_kill() {
 }
 postgres_kill_at_exit() {
 	[ -z "$pg_pid" ] || postgres_kill
-	[ -z "$pg_shared_memory" ] || ipcrm -m "$pg_shared_memory"
+	[ -z "$pg_shared_memory" ] || ipcrm -m "$pg_shared_memory" 2>/dev/null
 	pg_shared_memory=
 }
 at_exit+=(postgres_kill_at_exit)
