@@ -12,6 +12,18 @@ replay_note() {
 	note "seed $seed; to replay: SOFTPMEM_TEST_SEED=$seed make check TESTS=tests/engines/$(basename "$0")"
 }
 
+# needs WHAT PROGRAM...: skips the script where one is not installed.
+needs() {
+	local what=$1 program
+	shift
+	for program in "$@"; do
+		if ! command -v "$program" >/dev/null; then
+			skip "$what" "$program is not installed"
+			finish
+		fi
+	done
+}
+
 writer_pid=
 writer_acks=
 acknowledged=0

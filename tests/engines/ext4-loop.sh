@@ -7,6 +7,7 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
+needs "ext4 on a loop device" mkfs.ext4 e2fsck losetup
 
 loop=
 ext4=$work/ext4
