@@ -7,6 +7,7 @@ e2e_tests = \
 	tests/e2e/cli-words.sh \
 	tests/e2e/control-daemon.sh \
 	tests/e2e/disk-full.sh \
+	tests/e2e/format-document.sh \
 	tests/e2e/regions.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)

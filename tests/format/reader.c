@@ -126,8 +126,8 @@ static uint32_t count_entries(const struct reader *reader)
 
 static bool slot_is_valid(const struct reader *reader, const unsigned char *slot, uint32_t index)
 {
-	return u32(slot) == crc32c_of(reader->seed, slot + 4, SLOT - 4) && u32(slot + 16) == index && u16(slot + 4) >= 1 &&
-	       u16(slot + 4) <= 3;
+	return u32(slot) == crc32c_of(reader->seed, slot + 4, SLOT - 4) && u32(slot + 16) == index &&
+	       u16(slot + 4) >= 1 && u16(slot + 4) <= 3;
 }
 
 static const unsigned char *current_slot(struct reader *reader, uint32_t index)
@@ -182,6 +182,7 @@ static void read_table(struct reader *reader)
 		parent = u32(name->slot + 24);
 		if (name->file >= reader->entries || !reader->files[name->file].there || parent >= reader->entries ||
 		    !reader->files[parent].there) {
+			reader->names[index].there = false;
 			reader->damaged++;
 			continue;
 		}
@@ -199,7 +200,8 @@ struct extents {
 	uint32_t owner, number, left, at;
 };
 
-static const unsigned char *map_block(struct reader *reader, const unsigned char *two, uint32_t owner, uint32_t number)
+static const unsigned char *map_block(struct reader *reader, const unsigned char *two, uint32_t owner,
+				      uint32_t number)
 {
 	for (unsigned copy = 0; copy < 2; copy++) {
 		uint64_t block = u64(two + 8 * copy);
@@ -272,12 +274,13 @@ static void print_file(struct reader *reader, const char *path, const struct fil
 	uint64_t pages = 0;
 	unsigned char *bytes = content(reader, slot, &pages);
 
-	fprintf(reader->out, "%s mode %o owner %u:%u links %u size %" PRIu64 " pool-mode %u mtime %" PRId64 " uuid %02x%02x%02x%02x",
-		path, mode, u32(slot + 28), u32(slot + 32), type == 0040000 ? 2 + file->subdirectories : file->links,
-		u64(slot + 56), u32(slot + 36), type == 0040000 ? 0 : (int64_t)u64(slot + 72), uuid[0], uuid[1], uuid[2],
-		uuid[3]);
+	fprintf(reader->out, "%s mode %o owner %u:%u links %u size %" PRIu64, path, mode, u32(slot + 28), u32(slot + 32),
+		type == 0040000 ? 2 + file->subdirectories : file->links, u64(slot + 56));
+	fprintf(reader->out, " pool-mode %u mtime %" PRId64 " uuid %02x%02x%02x%02x", u32(slot + 36),
+		type == 0040000 ? 0 : (int64_t)u64(slot + 72), uuid[0], uuid[1], uuid[2], uuid[3]);
 	if (type == 0100000)
-		fprintf(reader->out, " allocated %" PRIu64 " content %08x", pages * BLOCK, crc32c_of(0, bytes, u64(slot + 56)));
+		fprintf(reader->out, " allocated %" PRIu64 " content %08x", pages * BLOCK,
+			crc32c_of(0, bytes, u64(slot + 56)));
 	if (type == 0120000)
 		fprintf(reader->out, " to %s", (const char *)bytes);
 	fputc('\n', reader->out);
