@@ -178,7 +178,6 @@ int fusefs_serve(struct fusefs *fs)
 		mount_detach(fs);
 	}
 	workers_join(fs);
-	fs->detached = true;
 	return error;
 }
 
@@ -192,7 +191,7 @@ void fusefs_unmount(struct fusefs *fs)
 {
 	if (!fs)
 		return;
-	if (fs->detached)
+	if (atomic_load(&fs->detached))
 		mount_sever(fs);
 	fuse_session_unmount(fs->session);
 	fusefs_free(fs);

@@ -154,7 +154,9 @@ static size_t receive(struct fusefs *fs, void *buffer, size_t size)
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 		/* ENOENT: the request was withdrawn before we had it. */
 	} while (got < 0 && (errno == ENOENT || errno == EINTR || errno == EAGAIN));
-	if (got < 0 && errno != ENODEV)
+	if (got < 0 && errno == ENODEV)
+		atomic_store(&fs->detached, true);
+	else if (got < 0)
 		fs_log(fs, "mount %s: reading a request: %s", fs->mountpoint, strerror(errno));
 	return got < 0 ? 0 : (size_t)got;
 }

@@ -255,6 +255,7 @@ void mount_detach(struct fusefs *fs)
 {
 	if (is_on_top(fs) && !unmount(fs->mountpoint, false) && wait_for_workers(fs))
 		return;
+	atomic_store(&fs->detached, true);
 	/* Somebody uses it. What they stored counts; what they do from here on fails. */
 	power_fade(fs);
 	invalidate_all(fs);

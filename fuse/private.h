@@ -98,8 +98,8 @@ struct fusefs {
 	atomic_uint workers_running;
 	sem_t wake; /* of fusefs_serve(): look at stop, stale and workers_running */
 	atomic_bool stop;
-	dev_t device;  /* of the mount; 0 if unknown */
-	bool detached; /* the mount has been taken away; nothing is to be unmounted any more */
+	dev_t device;	      /* of the mount; 0 if unknown */
+	atomic_bool detached; /* the mount has been taken away; nothing is to be unmounted any more */
 };
 
 /* Nobody but us changes what the kernel caches, so it may keep it. Seconds. */
