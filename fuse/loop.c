@@ -17,7 +17,8 @@
 /* Headers of the largest request come before its data. */
 #define REQUEST_MAX (TRANSFER_MAX + PAGE_BYTES)
 
-static void answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body, size_t size)
+static void answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
+		   size_t size)
 {
 	struct fuse_out_header out = {
 		.len = (uint32_t)(sizeof(out) + size),
@@ -165,7 +166,8 @@ static void serve(struct worker *worker)
 {
 	/* So that the data of a write starts on a page, where copying is fastest. */
 	struct fuse_buf request = {
-		.mem = worker->buffer + PAGE_BYTES - sizeof(struct fuse_in_header) - sizeof(struct fuse_write_in),
+		.mem = worker->buffer + PAGE_BYTES - sizeof(struct fuse_in_header) -
+		       sizeof(struct fuse_write_in),
 	};
 
 	while ((request.size = receive(worker->fs, request.mem, REQUEST_MAX)))
