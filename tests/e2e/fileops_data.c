@@ -264,23 +264,43 @@ static fsblkcnt_t free_blocks(void)
 	return statvfs(".", &st) ? 0 : st.f_bfree;
 }
 
+/* A store into a hole of a full region: it is lost, and whoever looks must see that it is. */
+static void check_store_without_space(int hole)
+{
+	volatile unsigned char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, hole, 0);
+	int patience = 2000;
+
+	*page = 's';
+	OK(msync((void *)page, PAGE, MS_SYNC) < 0 && (errno == EIO || errno == ENOSPC),
+	   "a store that finds no room is an error of msync");
+	while (*page && patience--)
+		usleep(5000);
+	OK(*page == 0 && zeros_at(hole, 0, PAGE), "and is not seen for long");
+	munmap((void *)page, PAGE);
+	OK(fsync(hole) == 0 || errno == EIO || errno == ENOSPC, "fsync may tell of it once more");
+	OK(!fsync(hole), "and then all is well");
+}
+
 void check_space(void)
 {
 	static unsigned char chunk[1 << 20];
+	int hole = fresh("hole");
 	fsblkcnt_t before = free_blocks(), full;
 	struct statvfs st;
 	ssize_t got;
 	int fd = fresh("space");
 
+	OK(!ftruncate(hole, PAGE), "a file that is a hole");
 	OK(!statvfs(".", &st) && st.f_namemax == 255 && st.f_bfree <= st.f_blocks && st.f_bfree > 0,
 	   "statvfs");
 	FAILS(fallocate(fd, 0, 0, (off_t)(st.f_blocks + 1) * PAGE), ENOSPC, "more than there is");
 	OK(size_of(fd) == 0 && blocks_of(fd) == 0 && free_blocks() == before, "and nothing half made");
 	memset(chunk, 's', sizeof(chunk));
-	do {
-		got = write(fd, chunk, sizeof(chunk));
-	} while (got == sizeof(chunk));
-	OK(got >= 0 || errno == ENOSPC, "written until it is full: ENOSPC");
+	while ((got = write(fd, chunk, sizeof(chunk))) > 0)
+		;
+	while (got < 0 && errno == ENOSPC && write(fd, chunk, PAGE) == PAGE)
+		errno = ENOSPC;
+	OK(got < 0 && errno == ENOSPC, "written until it is full: ENOSPC");
 	full = free_blocks();
 	OK(full < 1024, "then nothing much is free");
 	OK(!fsync(fd), "what was written can be synced");
@@ -288,5 +308,7 @@ void check_space(void)
 	FAILS(pwrite(fd, chunk, sizeof(chunk), (off_t)1 << 40), ENOSPC, "and no more");
 	OK(pwrite(fd, "over", 4, 0) == 4 && !fsync(fd), "but written over");
 	close(fd);
+	check_store_without_space(hole);
+	close(hole);
 	OK(!unlink("space") && free_blocks() + 64 >= before, "unlink gives it back");
 }
