@@ -158,7 +158,9 @@ void op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size
 		return;
 	}
 	written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_FILE);
-	/* The kernel sends an FSYNC of its own after a synchronous write, but not after an asynchronous one. */
+	/*
+	 * The kernel sends an FSYNC of its own after a synchronous write, but not after an asynchronous one.
+	 */
 	if (written >= 0 && (fi->flags & O_DSYNC))
 		error = pool_sync(handle);
 	if (written < 0)
@@ -180,8 +182,8 @@ void op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, of
 	if (offset < 0 || length <= 0)
 		fuse_reply_err(request, EINVAL);
 	else
-		fuse_reply_err(request, -pool_fallocate(handle_of(fi), mode, (uint64_t)offset,
-							(uint64_t)length));
+		fuse_reply_err(request,
+			       -pool_fallocate(handle_of(fi), mode, (uint64_t)offset, (uint64_t)length));
 }
 
 void op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
