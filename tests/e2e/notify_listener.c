@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The service manager's end of sd_notify(3): prints what comes to the socket it makes, until it is killed. */
+/* The service manager's end of sd_notify(3): prints what comes to the socket it makes, up to a STOPPING=1. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +24,8 @@ int main(int argc, char **argv)
 		text[length] = '\0';
 		puts(text);
 		fflush(stdout);
+		if (strstr(text, "STOPPING=1"))
+			return 0;
 	}
 	return 1;
 }
