@@ -143,6 +143,7 @@ struct pool {
 	struct view *view; /* NULL until first written */
 	struct extmap map;
 	bool map_changed; /* since it was committed */
+	struct extmap retired; /* blocks that the media's map still has: free after the next commit */
 	uint64_t promised; /* blocks set aside for pages that are present and have none */
 	uint64_t *chain;   /* map blocks on the media, copy 0 and 1 alternating */
 	uint32_t chain_count;
@@ -292,6 +293,11 @@ void make_uuid(uint8_t uuid[16]);
 extern const struct view_owner_ops pool_view_ops;
 /* The view, made if there is none. pool->lock is held exclusively. */
 int pool_need_view(struct pool *pool);
+/*
+ * pool->lock held exclusively: the dirty pages of the range are on the media;
+ * file_commit() makes them the file's, if the map changed.
+ */
+int pool_persist(struct pool *pool, uint64_t page, uint64_t pages);
 /* pool->lock held exclusively: persist and commit everything of it. */
 int pool_sync_locked(struct pool *pool);
 /* Grow the size a reader sees; bytes between read as zero. */

@@ -75,7 +75,7 @@ static int settle_tail(struct pool *pool)
 
 	if (is_aligned(pool->durable_size, PAGE_BYTES) || !pool->view || !pool_view_ops.find(pool, page, 1).placed)
 		return 0;
-	return view_persist(pool->view, page, 1);
+	return pool_persist(pool, page, 1);
 }
 
 static int change_commit(struct pool *pool, struct change *change, uint64_t durable_size)
