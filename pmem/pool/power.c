@@ -89,15 +89,13 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 	uint64_t size = size_after(pool, cut);
 	bool keeps_times = cut->policy == DOMAIN_KEEP || size != pool->durable_size;
 	bool changes = size != pool->durable_size || keeps_times;
-	bool populated = pool->view && view_fd(pool->view) >= 0;
 	int error = 0;
 
 	if (cut->policy == DOMAIN_RANDOM && size > pool->durable_size)
 		blank_tail(pool);
 	if (pool->view)
 		error = view_power_failure(pool->view, cut->policy, cut->coin, tearing_unit(pool), size, lines);
-	if (populated)
-		atomic_fetch_sub(&pool->pools->populated, 1);
+	pool_count_view(pool);
 	space_unpromise(&pool->pools->space, pool->promised);
 	pool->promised = 0;
 	if (!error)

@@ -141,6 +141,7 @@ struct pool {
 	struct timespec mtime, durable_mtime;
 	struct timespec ctime, durable_ctime;
 	struct view *view; /* NULL until first written */
+	bool counted;	   /* in pools->populated */
 	struct extmap map;
 	bool map_changed; /* since it was committed */
 	struct extmap retired; /* blocks that the media's map still has: free after the next commit */
@@ -306,6 +307,8 @@ int pool_extend(struct pool *pool, uint64_t size);
 void pool_activate(struct pool *pool);
 /* Has the number of populated views reached its limit? Then write closed pools back. No pool->lock is held. */
 void pools_relieve(struct pools *pools);
+/* After whatever may have given the view its memory, or taken it. */
+void pool_count_view(struct pool *pool);
 /* pool->lock held exclusively: give the memory of a view without volatile bytes back. */
 void pool_drop_clean_view(struct pool *pool);
 /* Pages of the range that have no block and are not present: each takes one when it is stored to. */

@@ -129,6 +129,7 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 		pool->size = size;
 		pool_discard_pages(pool, pages_up(size), end - pages_up(size), promised);
 	}
+	pool_count_view(pool);
 	change_end(&change);
 	return error;
 }
@@ -322,6 +323,7 @@ int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64
 	default:
 		return -EOPNOTSUPP;
 	}
+	pool_count_view(pool);
 	if (!error && domain_kind(pool->pools->domain) == DOMAIN_CPU_CACHE)
 		error = pool_sync_locked(pool);
 	return error;

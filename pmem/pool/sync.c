@@ -127,15 +127,23 @@ void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages, uint64
 	pool->promised -= promised;
 }
 
-void pool_drop_clean_view(struct pool *pool)
+void pool_count_view(struct pool *pool)
 {
 	bool populated = pool->view && view_fd(pool->view) >= 0;
 
-	if (!populated)
+	if (populated && !pool->counted)
+		atomic_fetch_add(&pool->pools->populated, 1);
+	if (!populated && pool->counted)
+		atomic_fetch_sub(&pool->pools->populated, 1);
+	pool->counted = populated;
+}
+
+void pool_drop_clean_view(struct pool *pool)
+{
+	if (!pool->view)
 		return;
 	view_drop_clean(pool->view);
-	if (view_fd(pool->view) < 0)
-		atomic_fetch_sub(&pool->pools->populated, 1);
+	pool_count_view(pool);
 }
 
 /* ---- Sectors ------------------------------------------------------------------ */
