@@ -313,6 +313,8 @@ void pool_count_view(struct pool *pool);
 void pool_drop_clean_view(struct pool *pool);
 /* Pages of the range that have no block and are not present: each takes one when it is stored to. */
 uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages);
+/* Make zero on the media what lies behind the durable size in its page. */
+void pool_blank_tail(struct pool *pool);
 /* Pages of the range that are present and have no block yet: each was promised one. */
 uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pages);
 /* Discard volatile pages and give back what was promised to them (counted before the map lost any block). */
