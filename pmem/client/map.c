@@ -27,17 +27,18 @@
 static bool words_are_right(size_t length, int flags)
 {
 	if (flags & ~ALL_FILE_FLAGS)
-		message_set(EINVAL, "invalid flag specified %x", (unsigned)flags);
+		message_set(0, "invalid flag specified %x", (unsigned)flags);
 	else if ((flags & PMEM_FILE_CREATE) && (off_t)length < 0)
-		message_set(EINVAL, "invalid file length %zu", length);
+		message_set(0, "invalid file length %zu", length);
 	else if ((flags & PMEM_FILE_CREATE) && length == 0)
-		message_set(EINVAL, "zero 'len' not allowed with PMEM_FILE_CREATE");
+		message_set(0, "zero 'len' not allowed with PMEM_FILE_CREATE");
 	else if (!(flags & PMEM_FILE_CREATE) && length != 0)
-		message_set(EINVAL, "non-zero 'len' not allowed without PMEM_FILE_CREATE");
+		message_set(0, "non-zero 'len' not allowed without PMEM_FILE_CREATE");
 	else if (!(flags & PMEM_FILE_CREATE) && (flags & PMEM_FILE_TMPFILE))
-		message_set(EINVAL, "PMEM_FILE_TMPFILE not allowed without PMEM_FILE_CREATE");
+		message_set(0, "PMEM_FILE_TMPFILE not allowed without PMEM_FILE_CREATE");
 	else
 		return true;
+	errno = EINVAL;
 	return false;
 }
 
@@ -102,7 +103,8 @@ static int take_length(int fd, const char *path, size_t *length)
 		return -1;
 	}
 	if (!S_ISREG(stat.st_mode)) {
-		message_set(EINVAL, "%s is not a regular file", path);
+		message_set(0, "%s is not a regular file", path);
+		errno = EINVAL;
 		return -1;
 	}
 	*length = (size_t)stat.st_size;
