@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += src/libcontrol.la
 src_libcontrol_la_SOURCES = \
 	src/checkreport.c src/checkreport.h \
 	src/control.c src/control.h \
+	src/listener.c src/listener.h \
 	src/reply.c src/reply.h \
 	src/request.c src/request.h \
 	src/server.c src/server.h \
