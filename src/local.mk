@@ -15,6 +15,10 @@ src_libcontrol_la_LIBADD = pmem/pool/libpool.la $(JSON_LIBS)
 
 sbin_PROGRAMS += softpmemd
 softpmemd_SOURCES = \
+	src/attach.c src/attach.h \
+	src/attach_kill.c \
+	src/attach_private.h \
+	src/attach_request.c \
 	src/daemon.h \
 	src/list.c \
 	src/log.c src/log.h \
