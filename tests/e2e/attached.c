@@ -30,13 +30,27 @@ unsigned tap_run, tap_failed;
 
 static const char *program;
 
+static void __attribute__((noreturn)) bail_out(const char *why)
+{
+	printf("Bail out! %s\n", why);
+	exit(1);
+}
+
+/* Never a number that means more than one process: kill(-1) ends everything there is. */
+static void kill_client(pid_t client, int number)
+{
+	if (client <= 1)
+		bail_out("there is no client to send a signal to");
+	kill(client, number);
+}
+
 static void make_pool(const char *name)
 {
 	static const char zeros[SIZE];
 	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	if (fd < 0 || pwrite(fd, zeros, SIZE, 0) != (ssize_t)SIZE || fsync(fd))
-		perror(name);
+		bail_out(name);
 	close(fd);
 }
 
@@ -107,14 +121,16 @@ static pid_t start_client(const char *name)
 	pid_t client;
 
 	if (pipe2(ready, O_CLOEXEC))
-		return -1;
+		bail_out("cannot make a pipe");
 	client = fork();
+	if (client < 0)
+		bail_out("cannot fork");
 	if (client == 0)
 		store_and_wait(name, ready[1]);
 	close(ready[1]);
 	for (int i = 0; i < 2; i++)
 		if (read(ready[0], bytes, 1) != 1)
-			client = -1;
+			bail_out("a client does not come to store what it should");
 	close(ready[0]);
 	return client;
 }
@@ -154,7 +170,7 @@ static void check_killed_client(void)
 
 	make_pool("pool");
 	client = start_client("pool");
-	kill(client, SIGKILL);
+	kill_client(client, SIGKILL);
 	waitpid(client, NULL, 0);
 	OK(holds("pool", 1, 1, 1, 1), "a killed client is no power failure: its stores stay");
 	OK(!powerfail(program, "lose", 0) && reap() == 1, "then the power fails; the child is killed");
@@ -168,7 +184,7 @@ static void check_stopped_client(void)
 
 	make_pool("pool");
 	client = start_client("pool");
-	kill(client, SIGSTOP);
+	kill_client(client, SIGSTOP);
 	waitpid(client, &status, WUNTRACED);
 	OK(!powerfail(program, "lose", 0) && reap() == 2, "a stopped client is killed like any other");
 	OK(holds("pool", 1, 0, 0, 0), "what it had fenced is there, and nothing else");
@@ -242,12 +258,14 @@ static int killed(int rounds)
 		make_pool("pool");
 		shared[0] = shared[1] = 0;
 		client = fork();
+		if (client < 0)
+			bail_out("cannot fork");
 		if (client == 0)
 			count("pool", &shared[0], &shared[1]);
 		while (!shared[0] && !waitpid(client, NULL, WNOHANG))
 			sched_yield();
 		usleep((useconds_t)(random() % 3000));
-		kill(client, SIGKILL);
+		kill_client(client, SIGKILL);
 		waitpid(client, NULL, 0);
 		worked = shared[0] > 0;
 		total += shared[0];
