@@ -182,6 +182,11 @@ int fusefs_serve(struct fusefs *fs)
 	return error;
 }
 
+dev_t fusefs_device(const struct fusefs *fs)
+{
+	return fs->device;
+}
+
 void fusefs_stop(struct fusefs *fs)
 {
 	atomic_store(&fs->stop, true);

@@ -294,6 +294,17 @@ int domain_drain(struct domain *domain)
 	return drain_all(domain);
 }
 
+bool domain_has_published(struct domain *domain)
+{
+	LOCK_SCOPE(&domain->lock);
+	for (const struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		for (unsigned lane = 0; !wpq->dead && lane < WPQ_LANES; lane++)
+			if (atomic_load_explicit(&wpq->map.header->lanes[lane].published, memory_order_relaxed) !=
+			    wpq->drained[lane])
+				return true;
+	return false;
+}
+
 void wpq_destroy(struct wpq *wpq)
 {
 	struct domain *domain;

@@ -5,6 +5,9 @@
 #include "pool/private.h"
 
 #include <errno.h>
+#include <poll.h>
+
+#include "domain/wpq.h"
 
 struct domain *pools_domain(struct pools *pools)
 {
@@ -97,22 +100,27 @@ static struct pool **attached_pools(struct pools *pools, size_t *count)
  * then the domain. One thread at a time does this; everybody else holds one
  * pool's lock at most, so the order among them does not matter.
  */
-int pools_drain(struct pools *pools)
-{
-	CLEANUP_FREE struct pool **attached = NULL;
+struct draining {
+	struct pool **attached;
 	size_t count;
-	int result;
+};
 
-	GATE_SCOPE(pools);
-	LOCK_SCOPE(&pools->drain_lock);
-	attached = attached_pools(pools, &count);
-	if (!attached)
-		return count ? -ENOMEM : 0;
-	for (size_t i = 0; i < count; i++)
-		pthread_rwlock_wrlock(&attached[i]->lock);
-	result = domain_drain(pools->domain);
-	for (size_t i = 0; i < count; i++) {
-		struct pool *pool = attached[i];
+static int draining_begin(struct pools *pools, struct draining *draining)
+{
+	draining->attached = attached_pools(pools, &draining->count);
+	if (!draining->attached && draining->count)
+		return -ENOMEM;
+	for (size_t i = 0; i < draining->count; i++)
+		pthread_rwlock_wrlock(&draining->attached[i]->lock);
+	return 0;
+}
+
+static int draining_end(struct draining *draining)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < draining->count; i++) {
+		struct pool *pool = draining->attached[i];
 		int error = pool->map_changed && !pool->dead ? file_commit(pool) : 0;
 
 		if (error)
@@ -120,5 +128,35 @@ int pools_drain(struct pools *pools)
 		pthread_rwlock_unlock(&pool->lock);
 		pool_unref(pool, 1);
 	}
+	free(draining->attached);
 	return result;
+}
+
+int pools_drain(struct pools *pools)
+{
+	struct draining draining;
+	int result, error;
+
+	GATE_SCOPE(pools);
+	LOCK_SCOPE(&pools->drain_lock);
+	result = draining_begin(pools, &draining);
+	if (result)
+		return result;
+	result = domain_drain(pools->domain);
+	error = draining_end(&draining);
+	return error ? error : result;
+}
+
+void pools_destroy_wpqs(struct pools *pools, struct wpq **wpqs, size_t count)
+{
+	struct draining draining;
+
+	GATE_SCOPE(pools);
+	LOCK_SCOPE(&pools->drain_lock);
+	/* Without memory for the list nothing can be locked: wait for some, what is published is promised. */
+	while (draining_begin(pools, &draining) < 0)
+		poll(NULL, 0, 10);
+	for (size_t i = 0; i < count; i++)
+		wpq_destroy(wpqs[i]);
+	draining_end(&draining);
 }

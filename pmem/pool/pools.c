@@ -219,6 +219,14 @@ static void log_problem(void *context, const struct pools_problem *problem)
 		options->log(options->log_context, problem->text);
 }
 
+static void pass_progress(void *context, const char *what, uint64_t done, uint64_t total)
+{
+	const struct pools_options *options = context;
+
+	if (options->progress)
+		options->progress(options->progress_context, what, done, total);
+}
+
 static void count_power_cycle(struct pools *pools)
 {
 	struct superblock *superblock = &pools->superblock;
@@ -261,7 +269,7 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 	struct pools_options effective = *options;
 	const struct load_report report = {
 		.problem = log_problem,
-		.progress = NULL,
+		.progress = pass_progress,
 		.context = &effective,
 		.result = &result,
 	};

@@ -191,16 +191,47 @@ static struct pool *next_active(struct pools *pools, struct pool *previous)
 	return next;
 }
 
+/* A large pool is persisted in steps, so that progress can be told. */
+static int sync_in_steps(struct pool *pool, uint64_t *done, uint64_t total)
+{
+	const struct pools_options *options = &pool->pools->options;
+	const uint64_t end = POOL_SIZE_MAX / PAGE_BYTES + 1, step = 64u * 1024; /* pages: 256 MiB */
+	int error = 0;
+
+	for (uint64_t page = 0; !error && pool->view && (page = view_next_dirty(pool->view, page, end)) < end;) {
+		uint64_t dirty = view_dirty_pages(pool->view);
+
+		error = view_persist(pool->view, page, step);
+		*done += dirty - view_dirty_pages(pool->view);
+		if (options->progress)
+			options->progress(options->progress_context, "draining", *done * PAGE_BYTES, total * PAGE_BYTES);
+	}
+	return error ? error : pool_sync_locked(pool);
+}
+
+static uint64_t dirty_pages(struct pools *pools)
+{
+	uint64_t pages = 0;
+
+	for (struct pool *pool = NULL; (pool = next_active(pools, pool));) {
+		READ_SCOPE(&pool->lock);
+		pages += pool->view ? view_dirty_pages(pool->view) : 0;
+	}
+	return pages;
+}
+
 int pools_sync(struct pools *pools)
 {
+	uint64_t done = 0, total;
 	int result = 0;
 
 	if (pools->read_only)
 		return 0;
 	GATE_SCOPE(pools);
+	total = dirty_pages(pools);
 	for (struct pool *pool = NULL; (pool = next_active(pools, pool));) {
 		WRITE_SCOPE(&pool->lock);
-		int error = pool->dead ? 0 : pool_sync_locked(pool);
+		int error = pool->dead ? 0 : sync_in_steps(pool, &done, total);
 
 		if (error)
 			result = error;

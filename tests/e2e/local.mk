@@ -7,7 +7,8 @@ e2e_tests = \
 	tests/e2e/cli-words.sh \
 	tests/e2e/control-daemon.sh \
 	tests/e2e/disk-full.sh \
-	tests/e2e/regions.sh
+	tests/e2e/regions.sh \
+	tests/e2e/run-attach.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
 
@@ -30,3 +31,7 @@ check_PROGRAMS += tests/e2e/powercut
 tests_e2e_powercut_SOURCES = tests/e2e/powercut.c tests/e2e/powerfail.h tests/e2e/tap.h
 check_PROGRAMS += tests/e2e/notify_listener
 tests_e2e_notify_listener_SOURCES = tests/e2e/notify_listener.c
+
+check_PROGRAMS += tests/e2e/attached
+tests_e2e_attached_SOURCES = tests/e2e/attached.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
+tests_e2e_attached_LDADD = pmem/domain/libdomain.la

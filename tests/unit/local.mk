@@ -53,6 +53,10 @@ unit_tests += tests/unit/test_wpq
 tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c
 tests_unit_test_wpq_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_race
+tests_unit_test_race_SOURCES = tests/unit/test_race.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_race_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
