@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
+dist_man_MANS += \
+	docs/softpmem-check.1 \
+	docs/softpmem-create.1 \
+	docs/softpmem-destroy.1 \
+	docs/softpmem-format.1 \
+	docs/softpmem-list.1 \
+	docs/softpmem-mark.1 \
+	docs/softpmem-path.1 \
+	docs/softpmem-powerfail.1 \
+	docs/softpmem-status.1 \
+	docs/softpmem.1 \
+	docs/softpmemd.8

@@ -19,6 +19,7 @@
 /* libfuse says why a mount failed through a hook of the process, on the thread that mounts. */
 static _Thread_local char libfuse_words[256];
 
+__attribute__((format(printf, 2, 0)))
 static void hear_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
 	vsnprintf(libfuse_words, sizeof(libfuse_words), format, arguments);

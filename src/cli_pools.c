@@ -65,17 +65,32 @@ int cli_status(struct cli *cli)
 
 /* ---- list -------------------------------------------------------------------------- */
 
-static void owner_text(struct json_object *item, char *text, size_t size)
-{
-	uid_t uid = (uid_t)output_u64(item, "uid");
-	gid_t gid = (gid_t)output_u64(item, "gid");
-	struct passwd *user = getpwuid(uid);
-	struct group *group = getgrgid(gid);
-	char numbers[2][16];
+/* "user:group", asked of the system once as long as the numbers stay the same: most lists have one owner. */
+struct owner {
+	bool known;
+	uint64_t uid, gid;
+	char text[80];
+};
 
-	snprintf(numbers[0], sizeof(numbers[0]), "%u", uid);
-	snprintf(numbers[1], sizeof(numbers[1]), "%u", gid);
-	snprintf(text, size, "%s:%s", user ? user->pw_name : numbers[0], group ? group->gr_name : numbers[1]);
+static const char *owner_text(struct owner *owner, struct json_object *item)
+{
+	uint64_t uid = output_u64(item, "uid"), gid = output_u64(item, "gid");
+	char numbers[2][24];
+	struct passwd *user;
+	struct group *group;
+
+	if (owner->known && owner->uid == uid && owner->gid == gid)
+		return owner->text;
+	user = getpwuid((uid_t)uid);
+	group = getgrgid((gid_t)gid);
+	snprintf(numbers[0], sizeof(numbers[0]), "%llu", (unsigned long long)uid);
+	snprintf(numbers[1], sizeof(numbers[1]), "%llu", (unsigned long long)gid);
+	snprintf(owner->text, sizeof(owner->text), "%s:%s", user ? user->pw_name : numbers[0],
+		 group ? group->gr_name : numbers[1]);
+	owner->known = true;
+	owner->uid = uid;
+	owner->gid = gid;
+	return owner->text;
 }
 
 static char type_letter(const char *type)
@@ -91,17 +106,20 @@ static char type_letter(const char *type)
 	return '-';
 }
 
+struct listing {
+	struct cli *cli;
+	struct owner owner;
+};
+
 static void print_pool(void *context, struct json_object *item)
 {
-	struct cli *cli = context;
-	char owner[80];
+	struct listing *listing = context;
 
-	output_progress_end(&cli->progress);
-	owner_text(item, owner, sizeof(owner));
+	output_progress_end(&listing->cli->progress);
 	printf("%8s %9s %-10s %c%-4s %5llu %-15s %-36s ", output_size(item, "size"),
 	       output_size(item, "allocated"), output_mode(item), type_letter(output_string(item, "type")),
-	       output_string(item, "perm"), (unsigned long long)output_u64(item, "links"), owner,
-	       output_string(item, "uuid"));
+	       output_string(item, "perm"), (unsigned long long)output_u64(item, "links"),
+	       owner_text(&listing->owner, item), output_string(item, "uuid"));
 	output_name(output_string(item, "path"), "\n");
 }
 
@@ -133,13 +151,14 @@ int cli_list(struct cli *cli)
 {
 	struct request request = { .verb = REQUEST_LIST, .path = (char *)cli->argument };
 	CLEANUP_JSON struct json_object *result = NULL;
+	struct listing listing = { .cli = cli };
 	struct output_array array = { 0 };
 	int status = cli->json ? CLI_OK : print_header(cli);
 
 	if (status != CLI_OK)
 		return status;
 	if (!cli->json)
-		return cli_ask(cli, &request, print_pool, cli, &result);
+		return cli_ask(cli, &request, print_pool, &listing, &result);
 	status = cli_ask(cli, &request, add_pool, &array, &result);
 	if (status == CLI_OK || array.begun)
 		output_array_end(&array);

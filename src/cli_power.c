@@ -22,6 +22,13 @@ static void print_lines(struct json_object *object)
 	       (unsigned long long)output_u64(object, "lines_lost"));
 }
 
+/* Nothing of it was at stake: it tells a person nothing. */
+static bool is_unaffected(struct json_object *pool)
+{
+	return output_u64(pool, "lines_guaranteed") == 0 && output_u64(pool, "lines_undetermined") == 0 &&
+	       output_u64(pool, "size_before") == output_u64(pool, "size_after");
+}
+
 static void print_report(struct json_object *report, struct json_object *pools)
 {
 	struct json_object *seed;
@@ -39,6 +46,8 @@ static void print_report(struct json_object *report, struct json_object *pools)
 		struct json_object *pool = json_object_array_get_idx(pools, i);
 		const char *path = output_string(pool, "path");
 
+		if (is_unaffected(pool))
+			continue;
 		print_lines(pool);
 		printf("%-10s %10s %10s ", output_mode(pool), output_size(pool, "size_before"),
 		       output_size(pool, "size_after"));

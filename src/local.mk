@@ -43,3 +43,17 @@ softpmem_SOURCES = \
 	src/softpmem.c
 softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 softpmem_LDADD = src/libcontrol.la pmem/pool/libpool.la $(JSON_LIBS)
+
+systemdsystemunit_DATA = src/softpmemd.service
+src/softpmemd.service: src/softpmemd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) src && $(SED) -e 's|[@]sbindir[@]|$(sbindir)|g' $(srcdir)/src/softpmemd.service.in >$@.tmp && mv $@.tmp $@
+CLEANFILES += src/softpmemd.service
+EXTRA_DIST += src/softpmemd.service.in src/softpmem.bash
+
+# bash-completion looks for a file of the command's own name: one has both, the other points at it.
+install-data-hook:
+	$(MKDIR_P) "$(DESTDIR)$(bashcompletiondir)"
+	$(INSTALL_DATA) $(srcdir)/src/softpmem.bash "$(DESTDIR)$(bashcompletiondir)/softpmem"
+	cd "$(DESTDIR)$(bashcompletiondir)" && rm -f softpmemd && $(LN_S) softpmem softpmemd
+uninstall-hook:
+	rm -f "$(DESTDIR)$(bashcompletiondir)/softpmem" "$(DESTDIR)$(bashcompletiondir)/softpmemd"

@@ -22,6 +22,8 @@ struct line_report {
  * slowly must not keep the power off.
  */
 struct outage {
+	struct job *job;
+	uint64_t pools; /* how many there are */
 	struct line_report *reports;
 	size_t count, room;
 	struct domain_lines total;
@@ -34,6 +36,7 @@ static void note_report(void *context, const struct pool_power_report *report)
 	struct line_report *mine;
 	char *path = strdup(report->path);
 
+	reply_progress(outage->job->reply, "deciding what survives", outage->count, outage->pools);
 	outage->total.guaranteed += report->lines.guaranteed;
 	outage->total.undetermined += report->lines.undetermined;
 	outage->total.kept += report->lines.kept;
@@ -154,8 +157,8 @@ static uint64_t draw_seed(void)
 	return seed;
 }
 
-static void log_outage(struct job *job, const struct pools_power_options *options, const struct outage *outage,
-		       int error)
+static void log_outage(struct job *job, const struct pools_power_options *options,
+		       const struct outage *outage, int error)
 {
 	const struct log *log = &job->daemon->log;
 	char seed[32] = "";
@@ -163,8 +166,8 @@ static void log_outage(struct job *job, const struct pools_power_options *option
 	if (options->policy == DOMAIN_RANDOM)
 		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)options->seed);
 	if (error)
-		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text, domain_policy_name(options->policy),
-			 seed);
+		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text,
+			 domain_policy_name(options->policy), seed);
 	else
 		log_line(log, LOG_NOTICE,
 			 "power failure: policy %s%s; generation %llu; lines: %llu guaranteed, %llu kept, "
@@ -177,15 +180,19 @@ static void log_outage(struct job *job, const struct pools_power_options *option
 
 int verb_powerfail(struct job *job)
 {
-	struct outage outage = { 0 };
+	struct outage outage = { .job = job };
+	struct pools_info info;
 	struct pools_power_options options = {
 		.policy = job->request->policy,
 		.seed = job->request->has_seed ? job->request->seed : draw_seed(),
 		.report = note_report,
 		.context = &outage,
 	};
-	int error = fail_power(job->daemon, &options);
+	int error;
 
+	pools_info(job->daemon->pools, &info);
+	outage.pools = info.pools;
+	error = fail_power(job->daemon, &options);
 	if (error == -EBUSY)
 		message_fail(&job->message, error, "powerfail: a power failure is under way: try again");
 	else if (error)

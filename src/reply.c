@@ -116,12 +116,27 @@ int reply_item(struct reply *reply, struct json_object *item)
 	return put_frame(reply, CONTROL_ITEM, item);
 }
 
+/* Send what the client takes at once; the rest stays in the buffer. */
+static void flush_some(struct reply *reply)
+{
+	ssize_t sent = send(reply->fd, reply->buffer, reply->filled, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (sent > 0) {
+		reply->filled -= (size_t)sent;
+		memmove(reply->buffer, reply->buffer + sent, reply->filled);
+	} else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+		reply->broken = true;
+	}
+}
+
 void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64_t total)
 {
 	uint64_t now = reply_now();
 	struct json_object *body;
 
-	if (reply->broken || now - reply->progress_sent < PROGRESS_INTERVAL)
+	/* A full buffer: the client has enough to read. */
+	if (reply->broken || now - reply->progress_sent < PROGRESS_INTERVAL ||
+	    reply->filled > sizeof(reply->buffer) / 2)
 		return;
 	reply->progress_sent = now;
 	body = json_object_new_object();
@@ -131,7 +146,7 @@ void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64
 		control_put_u64(body, "total", total);
 	}
 	if (put_frame(reply, CONTROL_PROGRESS, body) == 0)
-		flush(reply);
+		flush_some(reply);
 }
 
 void reply_final(struct reply *reply, int error, const char *text, struct json_object *result)

@@ -172,7 +172,7 @@ static void *client_thread(void *argument)
 
 static void deadline(struct timespec *at, unsigned milliseconds)
 {
-	clock_gettime(CLOCK_REALTIME, at);
+	clock_gettime(CLOCK_MONOTONIC, at);
 	at->tv_sec += milliseconds / 1000;
 	at->tv_nsec += (long)(milliseconds % 1000) * 1000000;
 	if (at->tv_nsec >= 1000000000) {
@@ -205,7 +205,7 @@ static bool make_room(struct server *server)
 			if (longest)
 				shutdown(longest->reply.fd, SHUT_RDWR);
 		}
-		if (pthread_cond_timedwait(&server->changed, &server->lock, &until) != 0)
+		if (pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC, &until) != 0)
 			return false;
 	}
 	return true;

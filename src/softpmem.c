@@ -15,9 +15,10 @@
 static const char help_head[] = "Usage: softpmem [--socket PATH] [--verbose] VERB [OPTION]... [ARGUMENT]\n"
 				"Talk to softpmemd, the software NVDIMM.\n"
 				"\n";
-static const char help_foot[] = "\n"
-				"The daemon is found at --socket, else at $SOFTPMEM_SOCKET.\n"
-				"'softpmem VERB --help' tells a verb's options; softpmem-VERB(1) says more.\n";
+static const char help_foot[] =
+	"\n"
+	"The daemon is found at --socket, else at $SOFTPMEM_SOCKET.\n"
+	"'softpmem VERB --help' tells a verb's options; softpmem-VERB(1) says more.\n";
 
 /* What stands for a value in a verb's usage. */
 static const struct {

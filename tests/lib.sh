@@ -70,6 +70,20 @@ check_fails() {
 	fi
 }
 
+# relay COMMAND...: a program that speaks TAP itself; its tests become ours, and its end one more.
+relay() {
+	local line ended=
+	while IFS= read -r line; do
+		case $line in
+		"ok "*) ok "${line#ok * - }" ;;
+		"not ok "*) not_ok "${line#not ok * - }" ;;
+		1..*) ended=yes ;;
+		*) printf '%s\n' "$line" ;;
+		esac
+	done < <("$@" 2>&1)
+	check "${1##*/} came to its end" test -n "$ended"
+}
+
 skip() {
 	tests_run=$((tests_run + 1))
 	printf 'ok %d - %s # SKIP %s\n' "$tests_run" "$1" "$2"
@@ -133,7 +147,7 @@ cleanup() {
 		kill -KILL "$daemon_pid" 2>/dev/null
 		wait "$daemon_pid" 2>/dev/null
 	fi
-	if grep -q " $mnt fuse" /proc/self/mountinfo; then
+	if grep -q " $mnt fuse" /proc/mounts; then
 		fusermount3 -u -z "$mnt" 2>/dev/null || umount -l "$mnt" 2>/dev/null
 	fi
 	if [ "$status" -ne 0 ] && [ -s "$work/daemon.log" ]; then

@@ -13,6 +13,7 @@ EXTRA_DIST += tests/lib.sh tests/packages.bash
 
 # Suites are fragments of their own, so that each room keeps its list.
 include tests/unit/local.mk
+include tests/format/local.mk
 include tests/e2e/local.mk
 include tests/fuzz/local.mk
 include tests/guest/local.mk

@@ -109,16 +109,28 @@ static int memory_extend(struct view *view, uint64_t end)
 	return memory_reserve(view, end);
 }
 
+static bool is_present(const struct view *view, uint64_t offset, size_t length)
+{
+	uint64_t end = (offset + length - 1) / PAGE_BYTES + 1;
+
+	if (view->attached && offset + length <= view->attached_size)
+		return true;
+	for (uint64_t page = offset / PAGE_BYTES; page < end; page++)
+		if (!view_page_present(view, page))
+			return false;
+	return true;
+}
+
 static int memory_store(struct view *view, uint64_t offset, const void *bytes, size_t length)
 {
 	const unsigned char *from = bytes;
 
 	/*
-	 * An attached view's pages are mapped and warm, and only a plain copy keeps
-	 * aligned words whole for those who look. Else write(2) allocates pages
-	 * for less than our own page faults would cost.
+	 * Pages that are there are mapped and warm, and in an attached view only a
+	 * plain copy keeps aligned words whole for those who look. Else write(2)
+	 * allocates pages for less than our own page faults would cost.
 	 */
-	if (view->attached && offset + length <= view->attached_size) {
+	if (is_present(view, offset, length)) {
 		memcpy(view->memory + offset, bytes, length);
 		return 0;
 	}
@@ -237,13 +249,17 @@ static int store_mapped(struct view *view, uint64_t offset, const unsigned char 
 		size_t piece = (size_t)min_u64(length, PAGE_BYTES - start);
 		uint64_t mask = changed_lines(view, page, start, bytes, piece);
 
+		if (mask) {
+			int error = make_present(view, page);
+
+			if (error)
+				return error;
+		}
 		for (uint64_t rest = mask; rest; rest &= rest - 1) {
 			uint64_t line = (uint64_t)__builtin_ctzll(rest) * LINE_SIZE;
 			uint64_t from = max_u64(line, start), to = min_u64(line + LINE_SIZE, start + piece);
-			int error = make_present(view, page);
+			int error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start), to - from);
 
-			if (!error)
-				error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start), to - from);
 			if (error)
 				return error;
 		}

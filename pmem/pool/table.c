@@ -21,6 +21,7 @@ bool superblock_is_valid(const struct superblock *superblock, uint64_t region_si
 		return false;
 	return superblock->size == sizeof(*superblock) && superblock->block_size == BLOCK_BYTES &&
 	       superblock->slot_size == SLOT_SIZE && superblock->region_size <= region_size &&
+	       superblock->region_size >= REGION_MIN_SIZE && superblock->region_size % BLOCK_BYTES == 0 &&
 	       superblock->table_chunks <= TABLE_CHUNKS_MAX;
 }
 

@@ -141,7 +141,7 @@ reload() {
 	second_stop
 }
 
-# power_failure SIDE POLICY: of one pool with as much written and not synced as memcpy copies.
+# power_failure SIDE POLICY...: of one pool with as much written and not synced as memcpy copies.
 power_failure() {
 	local from
 	if [ "$1" = memcpy ]; then
@@ -151,7 +151,7 @@ power_failure() {
 	rm -f "$mnt/written"
 	dd if=/dev/zero of="$mnt/written" bs=1M count="$gib_mib" status=none || return 1
 	from=$EPOCHREALTIME
-	"$softpmem" powerfail --policy "$2" --seed 1 >/dev/null || return 1
+	"$softpmem" powerfail --policy "${@:2}" >/dev/null || return 1
 	milliseconds_since "$from"
 	rm -f "$mnt/written"
 }
@@ -183,5 +183,5 @@ rows() {
 	row "reload of $pools pools" ms lower 1000 - reload
 	row "power failure, $gib_mib MiB written, lose" ms lower 3 memcpy power_failure lose
 	row "power failure, $gib_mib MiB written, keep" ms lower 3 memcpy power_failure keep
-	row "power failure, $gib_mib MiB written, random" ms lower 3 memcpy power_failure random
+	row "power failure, $gib_mib MiB written, random" ms lower 3 memcpy power_failure random --seed 1
 }

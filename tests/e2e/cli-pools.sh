@@ -55,6 +55,16 @@ check "of which nothing stays" is_gone big
 check "one byte" "$softpmem" create --size 1 /one
 check "is one byte" listed /one size 1
 
+# What the kernel remembers of the mount is put right.
+links=$(stat -c %h "$mnt")
+check "a name looked for in vain" test ! -e "$mnt/later" -a ! -e "$mnt/later-directory"
+check "then made" "$softpmem" create /later
+check "is found" test -f "$mnt/later"
+check "and a directory" "$softpmem" create --directory /later-directory
+check "counts in its parent" test "$(stat -c %h "$mnt")" = $((links + 1))
+check "until it goes" "$softpmem" destroy /later-directory
+check "and does not any more" test "$(stat -c %h "$mnt")" = "$links"
+
 # ---- names
 long=$(printf '%255s' '' | tr ' ' n)
 check "a name of 255 bytes" "$softpmem" create "/$long"

@@ -108,4 +108,11 @@ check "and counts" test "$(number generation)" = 2
 check "and the pool is there" "$softpmem" list /pool
 check_fails "path needs a mount" 'runs without a mount: start it with --mount' "$softpmem" path /pool
 check "it stops cleanly" daemon_stop
+
+# ---- eADR: caches are part of the persistence domain
+check "with --domain cpu_cache" daemon_start --region memfd:64M --domain cpu_cache
+pattern new >"$mnt/file"
+check "the power fails" fail_power --policy lose
+check "and what was written is there, synced or not" cmp <(pattern new) "$mnt/file"
+check "it stops cleanly" daemon_stop
 finish

@@ -94,6 +94,15 @@ else
 	skip "readiness" "built without libsystemd"
 fi
 
+touch "$work/journal"
+stream=$(stat -c %d:%i "$work/journal")
+JOURNAL_STREAM=$stream "$softpmemd" --region memfd:64M --socket "$socket" 2>"$work/journal" &
+daemon_pid=$!
+started
+daemon_stop
+check "for the journal each line has its priority" grep -q '^<5>ready: region memfd:64M' "$work/journal"
+check "and only for the journal" sh -c "! grep '^<' '$work/daemon.log'"
+
 # ---- Privileges
 if [ "$(id -u)" = 0 ]; then
 	daemon_start --region memfd:64M || bail "the daemon does not start"

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Through the real daemon and a real mount.
 e2e_tests = \
+	tests/e2e/cli-manual.sh \
 	tests/e2e/cli-pools.sh \
 	tests/e2e/cli-powerfail.sh \
 	tests/e2e/cli-region.sh \
 	tests/e2e/cli-words.sh \
 	tests/e2e/control-daemon.sh \
+	tests/e2e/control-many.sh \
 	tests/e2e/disk-full.sh \
+	tests/e2e/fuse-exercise.sh \
+	tests/e2e/fuse-mount.sh \
+	tests/e2e/fuse-operations.sh \
+	tests/e2e/fuse-power.sh \
+	tests/e2e/fuse-unseen.sh \
+	tests/e2e/format-document.sh \
 	tests/e2e/regions.sh \
 	tests/e2e/run-attach.sh
 TESTS += $(e2e_tests)

@@ -7,6 +7,7 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
+needs fio fio
 
 # job NAME OPTION...: blocks of many sizes in random order, each with its checksum.
 job() {

@@ -7,6 +7,7 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
+needs LMDB mdb_load mdb_dump
 
 load=$abs_top_builddir/tests/engines/lmdb_load
 

@@ -9,7 +9,7 @@ engine_tests = \
 engine_programs =
 
 # What ./check runs once more under sanitizers, besides units and fuzzing.
-sanitized_tests = tests/engines/fio.sh
+sanitized_tests = tests/engines/fio.sh tests/e2e/cli-pools.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
 if HAVE_SQLITE
 engine_programs += tests/engines/sqlite_load
 engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh

@@ -11,7 +11,7 @@ replay_note
 postgres_prepare
 check "the cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill
-for run in 1 2 3; do
+for run in 1 2 3 4 5; do
 	verdict_of "PostgreSQL, fsdax, policy lose, cut $run: no acknowledged transaction is missing" survives "$run" lose
 done
 verdict_of "PostgreSQL, fsync=off: the cut loses acknowledged transactions" postgres_control

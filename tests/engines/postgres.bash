@@ -69,6 +69,7 @@ postgres_prepare() {
 
 # postgres_start [OPTION...]: and wait until recovery is over.
 postgres_start() {
+	local lines
 	as_postgres "$pg_bin/postgres" -D "$pg_data" "$@" >>"$work/postgres.log" 2>&1 &
 	pg_job=$!
 	for _ in $(seq 600); do
@@ -81,7 +82,8 @@ postgres_start() {
 		sleep 0.1
 	done
 	kill "$pg_job" 2>/dev/null
-	tail -n 8 "$work/postgres.log" | sed 's/^/#   /'
+	mapfile -t lines < <(tail -n 8 "$work/postgres.log")
+	note "${lines[@]}"
 	return 1
 }
 
@@ -97,7 +99,7 @@ postgres_kill() {
 }
 postgres_kill_at_exit() {
 	[ -z "$pg_pid" ] || postgres_kill
-	[ -z "$pg_shared_memory" ] || ipcrm -m "$pg_shared_memory"
+	[ -z "$pg_shared_memory" ] || ipcrm -m "$pg_shared_memory" 2>/dev/null
 	pg_shared_memory=
 }
 at_exit+=(postgres_kill_at_exit)

@@ -7,6 +7,7 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
+needs RocksDB db_bench ldb
 
 # bench DATABASE OPERATIONS [OPTION...]: fillsync in an ever new order, one line after each operation.
 bench() {
@@ -67,7 +68,7 @@ fill_and_cut() {
 
 fill_cut_and_verify() {
 	local n
-	for n in 1 2 3; do
+	for n in 1 2 3 4 5; do
 		fill_and_cut "$1" "$mnt/$1-$n" || return 1
 		verify_content "$mnt/$1-$n" >"$work/verdict" 2>&1 || {
 			sed 's/^/#   /' "$work/verdict"
@@ -83,7 +84,7 @@ fill_cut_and_verify() {
 replay_note
 daemon_start --region memfd:512M || bail "the daemon does not start"
 for policy in lose keep random; do
-	verdict_of "RocksDB: fillsync cut 3 times with policy $policy, exactly the acknowledged operations are there" \
+	verdict_of "RocksDB: fillsync cut 5 times with policy $policy, exactly the acknowledged operations are there" \
 		fill_cut_and_verify "$policy"
 done
 

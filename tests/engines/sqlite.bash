@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # SQLite in one journal mode, which the caller names in $journal: its writer is cut
-# 30 times, and what synchronous=OFF loses is lost.
+# 60 times, and what synchronous=OFF loses is lost.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -15,8 +15,8 @@ daemon_start --region memfd:128M || bail "the daemon does not start"
 mkdir "$mnt/full" "$mnt/off"
 
 for policy in lose keep random; do
-	verdict_of "SQLite, $journal, synchronous=FULL: 10 cuts with policy $policy, every acknowledged commit is there" \
-		cuts "$policy" 10 "$load" write "$mnt/full/db" "$journal" FULL -- "$load" verify "$mnt/full/db"
+	verdict_of "SQLite, $journal, synchronous=FULL: 20 cuts with policy $policy, every acknowledged commit is there" \
+		cuts "$policy" 20 "$load" write "$mnt/full/db" "$journal" FULL -- "$load" verify "$mnt/full/db"
 done
 
 # The controls: a writer that is killed loses nothing, whatever it synced; a cut does.

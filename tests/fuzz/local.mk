@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fuzz targets. In `make check` each runs over its committed corpus and mutations of
 # it; `make fuzz` builds them with clang's libFuzzer and lets them run.
-fuzz_targets = control
-fuzz_tests = tests/fuzz/replay_control.sh
+fuzz_targets = control region
+fuzz_tests = \
+	tests/fuzz/replay_control.sh \
+	tests/fuzz/replay_region.sh
 TESTS += $(fuzz_tests)
 EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
 
@@ -11,25 +13,34 @@ tests_fuzz_replay_control_SOURCES = tests/fuzz/control.c tests/fuzz/replay.c tes
 tests_fuzz_replay_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_fuzz_replay_control_LDADD = src/libcontrol.la $(JSON_LIBS)
 
+check_PROGRAMS += tests/fuzz/replay_region
+tests_fuzz_replay_region_SOURCES = tests/fuzz/region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_region_LDADD = pmem/pool/libpool.la
+
 FUZZ_CC = clang
 FUZZ_SECONDS = 600
-fuzz_flags = $(AM_CPPFLAGS) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-fuzz_control_sources = tests/fuzz/control.c src/control.c src/request.c src/text.c pmem/common/message.c \
-	pmem/domain/domain.c pmem/pool/mode.c
+fuzz_flags = $(AM_CPPFLAGS) -I. -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+fuzz_control_sources = src/control.c src/request.c src/text.c pmem/common/message.c pmem/domain/domain.c pmem/pool/mode.c
+# All of the library, instrumented.
+fuzz_region_sources = $(pmem_common_libcommon_la_SOURCES) $(pmem_region_libregion_la_SOURCES) \
+	$(pmem_domain_libdomain_la_SOURCES) $(pmem_pool_libpool_la_SOURCES)
 
-fuzz:
-	@for target in $(fuzz_targets); do \
-		$(MAKE) fuzz-$$target || exit 1; \
-	done
+# Findings are left in tests/fuzz/found.
+fuzz: fuzz-control fuzz-region
 
 fuzz-control:
-	$(MKDIR_P) tests/fuzz/found/control
-	cd $(srcdir) && $(FUZZ_CC) $(fuzz_flags) -I$(abs_top_builddir) $(JSON_CFLAGS) \
-		-o $(abs_top_builddir)/tests/fuzz/fuzz_control $(fuzz_control_sources) $(JSON_LIBS)
-	tests/fuzz/fuzz_control -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
-		tests/fuzz/found/control $(srcdir)/tests/fuzz/corpus/control
+	@target=control; sources='$(fuzz_control_sources)'; libraries='$(JSON_CFLAGS) $(JSON_LIBS)'; $(run_fuzz)
+fuzz-region:
+	@target=region; sources='$(fuzz_region_sources)'; libraries='$(PMEM_CFLAGS) $(PMEM_LIBS)'; $(run_fuzz)
+
+run_fuzz = $(MKDIR_P) tests/fuzz/found/$$target; \
+	files=$(srcdir)/tests/fuzz/$$target.c; \
+	for file in $$sources; do case $$file in *.c) files="$$files $(srcdir)/$$file" ;; esac; done; \
+	$(FUZZ_CC) $(fuzz_flags) -o tests/fuzz/fuzz_$$target $$files $$libraries && \
+	tests/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+		-artifact_prefix=tests/fuzz/found/$$target- tests/fuzz/found/$$target $(srcdir)/tests/fuzz/corpus/$$target
 
 clean-local:
-	rm -rf tests/fuzz/found tests/fuzz/fuzz_control
+	rm -rf tests/fuzz/found tests/fuzz/fuzz_control tests/fuzz/fuzz_region
 
-.PHONY: fuzz fuzz-control
+.PHONY: fuzz fuzz-control fuzz-region

@@ -99,30 +99,25 @@ static void headers_that_lie_are_refused(void **state)
 		assert_non_null(strstr(message.text, wrong[i].says));
 	}
 	/* As many bytes as are allowed are. */
-	assert_int_equal(control_header_decode("SPPM\1\0\1\0\0\0\1\0\0\0\0\0", CONTROL_REQUEST_MAX, &frame,
-					       &message),
-			 0);
+	assert_int_equal(
+		control_header_decode("SPPM\1\0\1\0\0\0\1\0\0\0\0\0", CONTROL_REQUEST_MAX, &frame, &message),
+		0);
 }
 
 static void bodies_that_are_no_object_are_refused(void **state)
 {
-	static const char *const wrong[] = { "",
-					     " ",
-					     "{",
-					     "[]",
-					     "7",
-					     "null",
-					     "\"verb\"",
-					     "{}x",
-					     "{}{}",
-					     "{'verb':'status'}",
-					     "{\"a\":}",
-					     "{\"a\":[[[[[[[[[[]]]]]]]]]]}" };
+	static const char *const wrong[] = { "",	 " ",
+					     "{",	 "[]",
+					     "7",	 "null",
+					     "\"verb\"", "{}x",
+					     "{}{}",	 "{'verb':'status'}",
+					     "{\"a\":}", "{\"a\":[[[[[[[[[[]]]]]]]]]]}" };
 	struct json_object *object;
 	struct message message;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_int_equal(control_body_decode(wrong[i], strlen(wrong[i]), &object, &message), -EBADMSG);
+		assert_int_equal(control_body_decode(wrong[i], strlen(wrong[i]), &object, &message),
+				 -EBADMSG);
 	assert_int_equal(control_body_decode("{}\0", 3, &object, &message), -EBADMSG);
 }
 
@@ -251,7 +246,8 @@ static void names_are_safe_to_show(void **state)
 	assert_text(text_escape("a\nb\033[2J\177"), "a\\012b\\033[2J\\177");
 	assert_text(text_escape("a\\012"), "a\\\\012");
 	assert_text(text_printable("a\\012\n"), "a\\012\\012");
-	assert_text(text_escape("gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe"), "gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe");
+	assert_text(text_escape("gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe"),
+		    "gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe");
 	/* A C1 control, an overlong slash, a surrogate, beyond Unicode, cut short. */
 	assert_text(text_escape("\xc2\x9b"), "\\302\\233");
 	assert_text(text_escape("\xc0\xaf"), "\\300\\257");

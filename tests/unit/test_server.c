@@ -227,28 +227,44 @@ static void one_connection_carries_many_requests(void **state)
 	close(fd);
 }
 
+struct heard {
+	uint64_t items, progress;
+};
+
 static void count_item(void *context, struct json_object *item)
 {
-	uint64_t *next = context, offset;
+	struct heard *heard = context;
+	uint64_t offset;
 
 	assert_int_equal(control_get_u64(item, "offset", &offset), 0);
-	assert_int_equal(offset, *next);
-	++*next;
+	assert_int_equal(offset, heard->items);
+	heard->items++;
+}
+
+static void count_progress(void *context, const char *what, uint64_t done, uint64_t total)
+{
+	struct heard *heard = context;
+
+	assert_string_equal(what, "counting");
+	assert_true(done <= total && total == 1000);
+	heard->progress++;
 }
 
 static void the_client_hears_every_item_in_order(void **state)
 {
 	struct bench *bench = *state;
 	struct request request = { .verb = REQUEST_CHECK };
-	uint64_t items = 0, uid = 0;
-	struct client_answer answer = { .item = count_item, .context = &items };
+	struct heard heard = { 0 };
+	uint64_t uid = 0;
+	struct client_answer answer = { .item = count_item, .progress = count_progress, .context = &heard };
 	CLEANUP_JSON struct json_object *result = NULL;
 	struct message message;
 	struct client *client;
 
 	assert_int_equal(client_connect(bench->path, &client, &message), 0);
 	assert_int_equal(client_ask(client, &request, &answer, &result, &message), 0);
-	assert_int_equal(items, 1000);
+	assert_int_equal(heard.items, 1000);
+	assert_true(heard.progress >= 1);
 	assert_int_equal(control_get_u64(result, "uid", &uid), 0);
 	assert_int_equal(uid, geteuid());
 	client_close(client);
@@ -549,7 +565,9 @@ static void the_group_may_talk(void **state)
 
 static int try_to_listen(struct bench *bench, struct message *message)
 {
-	struct server_options options = { .path = bench->path, .clients = 1, .patience = 1000, .handle = handle };
+	struct server_options options = {
+		.path = bench->path, .clients = 1, .patience = 1000, .handle = handle
+	};
 	struct server *second;
 	int error = server_listen(&options, &second, message);
 

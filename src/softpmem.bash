@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Completion for softpmem and softpmemd.
+
+# _softpmem_pools PREFIX: paths of the daemon's pools, or nothing without a daemon.
+_softpmem_pools() {
+	local path
+	while read -r path; do
+		# What the table had to escape cannot be typed as it stands.
+		[[ $path == *\\* ]] || printf '%s\n' "$path"
+	done < <("$1" ${2:+--socket "$2"} list 2>/dev/null | sed -n 's/^[^/]*[0-9a-f]\{12\} \//\//p')
+}
+
+_softpmem_lines() { # _softpmem_lines WORD: complete WORD from the lines of standard input
+	local line
+	COMPREPLY=()
+	while read -r line; do
+		[[ $line == "$1"* ]] && COMPREPLY+=("$(printf %q "$line")")
+	done
+}
+
+# A colon ends a word of readline's: what comes after it is completed by itself.
+_softpmem_region() {
+	case $1 in
+	:) mapfile -t COMPREPLY < <(compgen -f) ;;
+	*) mapfile -t COMPREPLY < <(compgen -W 'memfd: file: devmem:' -- "$1") ;;
+	esac
+	compopt -o nospace 2>/dev/null
+}
+
+_softpmem() {
+	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' socket='' i words=''
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--socket) socket=${COMP_WORDS[++i]} ;;
+		-*) ;;
+		*) [ -n "$verb" ] || verb=${COMP_WORDS[i]} ;;
+		esac
+	done
+	case $previous in
+	--socket | :)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--mode) words='fsdax sector sector:512' ;;
+	--policy) words='lose keep random' ;;
+	--size | --perm | --seed | --label) return ;;
+	*)
+		case $verb:$cur in
+		:*) words='status list create destroy path powerfail mark format check --socket --verbose --version --help' ;;
+		status:-*) words='--json --help' ;;
+		list:-*) words='--json --help' ;;
+		create:-*) words='--size --mode --directory --perm --parents --help' ;;
+		destroy:-*) words='--recursive --help' ;;
+		path:-* | mark:-*) words='--help' ;;
+		powerfail:*) words='--policy --seed --json --help' ;;
+		format:-*) words='--label --mode --force --help' ;;
+		check:-*) words='--json --help' ;;
+		list:* | create:* | destroy:* | path:*)
+			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket")
+			return
+			;;
+		format:* | check:*)
+			_softpmem_region "$cur"
+			return
+			;;
+		esac
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+_softpmemd() {
+	local cur=${COMP_WORDS[COMP_CWORD]} words
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	--region | file)
+		_softpmem_region "$cur"
+		return
+		;;
+	--mount)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+		;;
+	--socket | :)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--group)
+		mapfile -t COMPREPLY < <(compgen -g -- "$cur")
+		return
+		;;
+	--domain) words='memory_controller cpu_cache' ;;
+	--mode) words='fsdax sector sector:512' ;;
+	--label | --threads) return ;;
+	*)
+		words='--region --mount --socket --domain --mode --label --allow-other --read-only --threads --group
+			--daemon --verbose --version --help'
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _softpmem softpmem
+complete -F _softpmemd softpmemd

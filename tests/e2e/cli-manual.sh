@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The manual: every page is clean, every example works as it is written.
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+docs=$abs_top_srcdir/docs
+
+# Every block of a page's examples, with /tmp moved to a directory of ours.
+example() {
+	awk '/^\.Sh / { on = /EXAMPLES/ } on && /^\.Ed/ { print "" ; block = 0 } block { print } on && /^\.Bd/ { block = 1 }' \
+		"$1" | sed "s|/tmp/|$work/tmp/|g"
+}
+run_example() {
+	mkdir -p "$work/tmp"
+	example "$1" >"$work/example"
+	sed 's/^/# /' "$work/example"
+	[ -s "$work/example" ] && sh -eu "$work/example"
+}
+# Each example starts from an empty tree.
+empty() {
+	local name
+	for name in "$mnt"/*; do
+		[ ! -e "$name" ] || "$softpmem" destroy --recursive "${name##*/}" || return
+	done
+}
+documented() { # documented PAGE OPTION...
+	local page=$1 option
+	shift
+	for option; do
+		grep -Eq "(Fl|[,|]) -$option( |\$)" "$page" || { echo "$option is not in $page"; return 1; }
+	done
+}
+
+if command -v mandoc >/dev/null; then
+	for page in "$docs"/*.[18]; do
+		check "$(basename "$page") is clean" test -z "$(mandoc -T lint -W warning "$page" 2>&1)"
+	done
+else
+	skip "the pages are clean" "mandoc is not installed"
+fi
+
+daemon_start --region memfd:128M || bail "the daemon does not start"
+for verb in status list create destroy path powerfail mark format check; do
+	page=$docs/softpmem-$verb.1
+	empty || bail "what the last example made cannot be destroyed"
+	check "the examples of softpmem-$verb(1) work" run_example "$page"
+	mapfile -t options < <("$softpmem" $verb --help | sed -n 1p | grep -o '\[--[a-z]*' | cut -c4-)
+	check "softpmem-$verb(1) has all its options" documented "$page" "${options[@]}"
+done
+empty || bail "what the last example made cannot be destroyed"
+check "the examples of softpmem(1) work" run_example "$docs/softpmem.1"
+daemon_stop
+at_exit+=("umount -l $work/tmp/pmem")
+check "the examples of softpmemd(8) work" run_example "$docs/softpmemd.8"
+mapfile -t options < <("$softpmemd" --help | grep -o ' --[a-z-]*' | cut -c4-)
+check "softpmemd(8) has all its options" documented "$docs/softpmemd.8" "${options[@]}"
+
+printf '.Dd November 21, 2026\n.Dt X 1\n.Os\n.Sh EXAMPLES\n.Bd -literal\nsoftpmem no-such-verb\n.Ed\n' >"$work/bad.1"
+check_fails "negative control: an example that fails" 'no such verb' run_example "$work/bad.1"
+check_fails "negative control: an option that is missing" 'moon is not in' documented "$docs/softpmem.1" moon
+finish

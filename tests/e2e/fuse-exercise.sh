@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# 100,000 random operations with power failures among them, against a model that
+# knows what is durable. A failure prints the line that replays it.
+. "$abs_top_srcdir/tests/lib.sh"
+
+exercise=$abs_top_builddir/tests/e2e/exercise
+seed=${EXERCISE_SEED:-1}
+
+# run WHAT OPERATIONS [OPTION...]
+run() {
+	local what=$1 operations=$2
+	shift 2
+	check "$what: $operations operations" \
+		"$exercise" --dir "$mnt" --ops "$operations" --seed "$seed" --powerfail "$softpmem" "$@"
+	rm -f "$mnt"/exercise.*
+}
+
+daemon_start --region memfd:64M || bail "no daemon"
+run "fsdax, policies in turn" 60000 --every 300
+run "policy lose" 10000 --policy lose --every 100
+run "policy random, one file" 10000 --policy random --every 100 --files 1
+check_fails "no power failure: the exerciser misses it" "of before the power failure" \
+	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail true
+rm -f "$mnt"/exercise.*
+check_fails "lines do tear: where whole sectors are expected, that is seen" "a torn sector" \
+	"$exercise" --dir "$mnt" --ops 20000 --seed "$seed" --powerfail "$softpmem" --policy random --every 50 \
+	--sector 4096
+rm -f "$mnt"/exercise.*
+check "no space was lost on the way" test "$("$softpmem" list | grep -c exercise)" -eq 0
+check "the region is sound afterwards" "$softpmem" check
+daemon_stop
+
+daemon_start --region memfd:64M --mode sector || bail "no daemon"
+run "sector mode, policy random" 10000 --policy random --every 100 --sector 4096
+daemon_stop
+
+daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
+run "the caches in the persistence domain" 10000 --policy keep --every 100
+check_fails "which is something else than losing them" "not what the last sync left|a size that was not there" \
+	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail "$softpmem" --policy lose --every 50
+daemon_stop
+finish

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Mounting and unmounting: what is in the way, what a dead daemon left, what is still held.
+. "$abs_top_srcdir/tests/lib.sh"
+
+# A daemon that must fail to start, on the directory given.
+refused() {
+	check_fails "$1" "$2" "$softpmemd" --socket "$work/refused.sock" --region memfd:16M --mount "$3"
+}
+
+is_dead() {
+	! stat -f "$mnt" >/dev/null 2>&1
+}
+
+wait_for() {
+	for _ in $(seq 200); do
+		"$@" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+refused "no such directory" "$work/none: .*[Nn]o such" "$work/none"
+echo >"$work/file"
+refused "not a directory" "[Nn]ot a directory" "$work/file"
+
+daemon_start --region "file:$work/region,64M" || bail "no daemon"
+refused "a live daemon is mounted there" "another softpmemd is mounted there" "$mnt"
+check "which does it no harm" touch "$mnt/still"
+printf durable >"$mnt/kept"
+sync "$mnt/kept"
+daemon_kill
+check "killed, it leaves a dead mount" is_dead
+daemon_start --region "file:$work/region" || bail "no daemon after one that was killed"
+check "the next one clears it away" test "$(cat "$mnt/kept")" = durable
+check "and says so" grep -q "cleared what a daemon that died had left" "$work/daemon.log"
+check "there is one mount, not two" test "$(grep -c " $mnt fuse" /proc/mounts)" -eq 1
+
+# Held open and mapped, a dirty page in it, and nobody to unmap it in time.
+mkfifo "$work/hold"
+printf 'before the stop' >"$mnt/held"
+sync "$mnt/held"
+python3 -c '
+import mmap, sys
+with open(sys.argv[1], "r+b") as held:
+    pages = mmap.mmap(held.fileno(), 15)
+    pages[0:6] = b"AFTER!"
+    print("stored", flush=True)
+    sys.stdin.read()
+' "$mnt/held" <"$work/hold" >"$work/holder" &
+holder=$!
+exec {hold}>"$work/hold"
+check "somebody stores through a mapping" wait_for grep -q stored "$work/holder"
+check "a stop while a file is mapped and dirty" daemon_stop
+check "takes the mount away" test ! -e "$mnt/held"
+exec {hold}>&-
+wait "$holder"
+daemon_start --region "file:$work/region" || bail "no daemon after a stop"
+check "and keeps what was stored" test "$(cat "$mnt/held")" = "AFTER! the stop"
+check "that was a clean stop" sh -c "'$softpmem' status | grep -q 'dirty shutdowns: *1\$'"
+
+exec {open}<"$mnt/kept"
+check_fails "an open file keeps umount away" "busy" umount "$mnt"
+exec {open}<&-
+check "and closed it does not" fusermount3 -u "$mnt"
+wait_for sh -c "! kill -0 $daemon_pid 2>/dev/null"
+check "a daemon whose mount is taken away ends well" wait "$daemon_pid"
+daemon_pid=
+
+daemon_start --region "file:$work/region" --read-only || bail "no daemon that only reads"
+check "read-only: reads" test "$(cat "$mnt/kept")" = durable
+check_fails "read-only: does not write" "[Rr]ead-only" touch "$mnt/new"
+check "read-only: stops" daemon_stop
+
+if [ "$(id -u)" -ne 0 ]; then
+	skip "what only root can set up" "not root"
+	finish
+fi
+
+daemon_start --region memfd:16M || bail "no daemon"
+device=$(awk -v at="$mnt" '$5 == at { print $3 }' /proc/self/mountinfo)
+check "as root the mount may fill memory with dirty pages" test "$(cat "/sys/class/bdi/$device/max_ratio")" = 100
+daemon_stop
+
+mkdir "$work/foreign"
+exec {fuse}<>/dev/fuse
+mount -i -t fuse.foreign -o "fd=$fuse,rootmode=40000,user_id=0,group_id=0" foreign "$work/foreign"
+exec {fuse}>&-
+at_exit+=("umount -l '$work/foreign'")
+refused "another file system's dead mount" "another file system's dead mount" "$work/foreign"
+
+check_fails "a system without /dev/fuse" "/dev/fuse: .*modprobe fuse" \
+	unshare -m sh -c "mount -t tmpfs none /dev && exec '$softpmemd' --region memfd:16M --mount '$mnt' \
+		--socket '$work/refused.sock'"
+finish
