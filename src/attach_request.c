@@ -366,6 +366,8 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 	if (exchange->over)
 		attach_say(server, "attach: pid %d, uid %u: %s", (int)client->peer.pid, client->peer.uid,
 			   reply->message);
+	/* Locks of flock(2) last until the last copy of a descriptor is closed: the client's must when it closes its own. */
+	close_received(server, exchange);
 	if (!exchange->over && exchange->request.type == ATTACH_KICK)
 		return true;
 	return send_reply(client->fd, reply, reply->error ? -1 : exchange->reply_fd) && !exchange->over;
@@ -374,11 +376,9 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 bool attach_answer(struct attached *client)
 {
 	struct exchange exchange = { .reply_fd = -1 };
-	bool whole, good;
+	bool whole;
 
 	if (!receive(client->fd, &exchange, &whole))
 		return false;
-	good = answer(client, &exchange, whole);
-	close_received(client->server, &exchange);
-	return good;
+	return answer(client, &exchange, whole);
 }
