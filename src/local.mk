@@ -38,9 +38,11 @@ softpmem_SOURCES = \
 	src/cli_pools.c \
 	src/cli_power.c \
 	src/cli_region.c \
+	src/cli_run.c \
 	src/client.c src/client.h \
 	src/output.c src/output.h \
 	src/softpmem.c
+softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
 softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 softpmem_LDADD = src/libcontrol.la pmem/pool/libpool.la $(JSON_LIBS)
 

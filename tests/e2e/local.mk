@@ -16,7 +16,8 @@ e2e_tests = \
 	tests/e2e/fuse-unseen.sh \
 	tests/e2e/format-document.sh \
 	tests/e2e/regions.sh \
-	tests/e2e/run-attach.sh
+	tests/e2e/run-attach.sh \
+	tests/e2e/run-verb.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
 
