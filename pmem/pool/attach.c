@@ -27,7 +27,8 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 {
 	uint64_t length = align_up(pool->size, PAGE_BYTES);
 	bool populated = pool->view && view_fd(pool->view) >= 0;
-	int error;
+	bool again = pool->is_attached && length <= pool->attached_size;
+	int error = 0;
 
 	if (pool->pools->read_only)
 		return -EROFS;
@@ -35,9 +36,11 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 		return -EINVAL;
 	/*
 	 * What is attached is there: its size and its space are settled, so that
-	 * draining, which has nobody to tell, needs no more of either.
+	 * draining, which has nobody to tell, needs no more of either. But who maps
+	 * a pool once more makes nothing durable that others have only stored.
 	 */
-	error = pool_sync_locked(pool);
+	if (!again)
+		error = pool_sync_locked(pool);
 	if (!error)
 		error = file_reserve(pool, 0, length / PAGE_BYTES);
 	pool->map_changed = true;
@@ -54,6 +57,7 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 	if (error)
 		return error;
 	note_attached(pool);
+	pool->attached_size = max_u64(again ? pool->attached_size : 0, length);
 	*attachment = (struct pool_attachment){
 		.fd = view_fd(pool->view),
 		.view = view_id(pool->view),
