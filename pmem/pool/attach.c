@@ -27,7 +27,7 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 {
 	uint64_t length = align_up(pool->size, PAGE_BYTES);
 	bool populated = pool->view && view_fd(pool->view) >= 0;
-	bool again = pool->is_attached && length <= pool->attached_size;
+	bool again = pool->is_attached && pool->size == pool->durable_size;
 	int error = 0;
 
 	if (pool->pools->read_only)
@@ -57,7 +57,6 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 	if (error)
 		return error;
 	note_attached(pool);
-	pool->attached_size = max_u64(again ? pool->attached_size : 0, length);
 	*attachment = (struct pool_attachment){
 		.fd = view_fd(pool->view),
 		.view = view_id(pool->view),

@@ -153,7 +153,6 @@ struct pool {
 	 */
 	LIST_ENTRY(pool) active, husk, attached;
 	bool is_active, is_husk, is_attached;
-	uint64_t attached_size; /* if it is attached: so much of it; lock */
 };
 LIST_HEAD(pool_list, pool);
 

@@ -19,30 +19,37 @@ cp "$pool" "$work/base"
 touch "$work/journal"
 check "and survives a power failure" run "$objects" check "$pool" "$work/journal"
 
-# cut N POLICY: run until the Nth fence, or to the end, and lose power. 1: the run came to its end.
+# cut N POLICY...: run until the Nth fence, or to the end, and lose power. 1: the run came to its end; 2: it failed.
 cut() {
-	cp "$work/base" "$pool" || bail "no room"
+	local n=$1 status=0
+	shift
+	cp "$work/base" "$pool" || return 2
 	: >"$work/journal"
-	SOFTPMEM_TEST_CUT_AT=$1 run "$objects" run "$pool" "$work/journal" "$steps" 2>"$work/run.err"
-	status=$?
-	"$softpmem" powerfail --policy "$2" --seed "$1" >/dev/null || bail "no power failure"
+	SOFTPMEM_TEST_CUT_AT=$n run "$objects" run "$pool" "$work/journal" "$steps" || status=$?
+	"$softpmem" powerfail --policy "$@" >/dev/null || return 2
 	case $status in
 	137) return 0 ;;
 	0) return 1 ;;
-	*) bail "status $status: $(cat "$work/run.err")" ;;
+	*) return 2 ;;
 	esac
 }
 
 # cut_all FROM POLICY: at every stride'th fence of the run. Fails at the first pool that is not right.
 cut_all() {
-	local n=$1
+	local n=$1 policy=("$2") status
 	cuts=0
-	while cut "$n" "$2"; do
-		run "$objects" check "$pool" "$work/journal" || { echo "cut at fence $n"; return 1; }
+	while :; do
+		[ "$2" != random ] || policy=(random --seed "$n")
+		cut "$n" "${policy[@]}"
+		status=$?
+		if [ "$status" -ge 2 ] || ! run "$objects" check "$pool" "$work/journal"; then
+			echo "cut at fence $n"
+			return 1
+		fi
+		[ "$status" -eq 0 ] || return 0
 		cuts=$((cuts + 1))
 		n=$((n + stride))
 	done
-	run "$objects" check "$pool" "$work/journal"
 }
 
 check "cut at fences, what was not flushed is lost" cut_all 1 lose
