@@ -44,3 +44,7 @@ tests_e2e_notify_listener_SOURCES = tests/e2e/notify_listener.c
 check_PROGRAMS += tests/e2e/attached
 tests_e2e_attached_SOURCES = tests/e2e/attached.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
 tests_e2e_attached_LDADD = pmem/domain/libdomain.la
+
+check_PROGRAMS += tests/e2e/agreement
+tests_e2e_agreement_SOURCES = tests/e2e/agreement.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
+tests_e2e_agreement_LDADD = pmem/domain/libdomain.la
