@@ -163,8 +163,11 @@ static void leave(struct attached *client)
 		count = client->wpq_count;
 		client->wpq_count = 0;
 	}
-	if (count)
+	if (count) {
 		pools_destroy_wpqs(server->served.pools, wpqs, count);
+		/* That drained everybody's, and may have found one that no later drain looks at. */
+		expel_spoilers(server);
+	}
 	LOCK_SCOPE(&server->lock);
 	server->wpq_count -= count;
 	for (link = &server->clients; *link != client; link = &(*link)->next)
@@ -255,9 +258,15 @@ static void take(struct attach_server *server, int fd)
 	why = examine(client);
 	if (!why)
 		why = admit(client);
-	if (!why)
+	if (!why) {
+		server->refusing = false;
 		return;
-	attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid, client->peer.uid, why);
+	}
+	/* A flood is worth one line. */
+	if (!server->refusing)
+		attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid, client->peer.uid,
+			   why);
+	server->refusing = true;
 	attach_refuse(fd, -EACCES, why);
 	if (client->pidfd >= 0)
 		close(client->pidfd);

@@ -36,6 +36,7 @@ struct attach_server {
 	struct attach_served served;
 	int stop_fd; /* an eventfd: readable once the server is to stop */
 	bool started;
+	bool refusing; /* the last who came; the accepting thread's */
 	pthread_t acceptor, drainer;
 
 	/* Shared while a request is answered, exclusive while the power is off. Taken before `lock`. */
