@@ -70,7 +70,9 @@ int file_open(fuse_req_t request, struct pool *pool, struct fuse_file_info *fi)
 	fs->files = file;
 	pthread_mutex_unlock(&fs->files_lock);
 	fi->fh = (uintptr_t)file;
-	fi->keep_cache = 1;
+	/* CPUs store to an attached pool behind the kernel's back: what it cached of it would be old at once. */
+	fi->direct_io = pool_is_attached(pool);
+	fi->keep_cache = !fi->direct_io;
 	fi->noflush = 1;
 	return 0;
 }

@@ -71,6 +71,11 @@ int attach_drain(struct attach_server *server)
 	int error = pools_drain(server->served.pools);
 
 	expel_spoilers(server);
+	{
+		LOCK_SCOPE(&server->lock);
+		server->drained = true;
+		pthread_cond_signal(&server->drain_soon);
+	}
 	/* Somebody's WPQ is dead; all others have been drained. */
 	return error == -EPROTO ? 0 : error;
 }
@@ -90,7 +95,7 @@ static bool wait_to_look(struct attach_server *server, unsigned milliseconds)
 	LOCK_SCOPE(&server->lock);
 
 	deadline(&until, milliseconds);
-	while (!server->stopping && !server->kicked) {
+	while (!server->stopping && !server->kicked && !server->drained) {
 		if (server->wpq_count == 0) {
 			pthread_cond_wait(&server->drain_soon, &server->lock);
 			deadline(&until, milliseconds);
@@ -102,6 +107,21 @@ static bool wait_to_look(struct attach_server *server, unsigned milliseconds)
 	return !server->stopping;
 }
 
+/* Other faces of what has been drained: the kernel's pages of it are old. */
+static void tell_others(struct attach_server *server)
+{
+	const struct attach_served *served = &server->served;
+
+	{
+		LOCK_SCOPE(&server->lock);
+		if (!server->drained)
+			return;
+		server->drained = false;
+	}
+	if (served->changed)
+		pools_for_attached(served->pools, served->changed, served->context);
+}
+
 static void *drain_thread(void *argument)
 {
 	struct attach_server *server = argument;
@@ -111,6 +131,7 @@ static void *drain_thread(void *argument)
 	while (wait_to_look(server, interval)) {
 		int error;
 
+		tell_others(server);
 		if (!domain_has_published(pools_domain(server->served.pools))) {
 			interval = (unsigned)min_u64(2 * interval, LOOK_LATE_MS);
 			continue;
@@ -120,6 +141,7 @@ static void *drain_thread(void *argument)
 		if (error && error != last_error)
 			attach_say(server, "attach: cannot drain: %s", strerror(-error));
 		last_error = error;
+		tell_others(server);
 	}
 	return NULL;
 }
@@ -141,8 +163,11 @@ static void leave(struct attached *client)
 		count = client->wpq_count;
 		client->wpq_count = 0;
 	}
-	if (count)
+	if (count) {
 		pools_destroy_wpqs(server->served.pools, wpqs, count);
+		/* That drained everybody's, and may have found one that no later drain looks at. */
+		expel_spoilers(server);
+	}
 	LOCK_SCOPE(&server->lock);
 	server->wpq_count -= count;
 	for (link = &server->clients; *link != client; link = &(*link)->next)
@@ -233,9 +258,15 @@ static void take(struct attach_server *server, int fd)
 	why = examine(client);
 	if (!why)
 		why = admit(client);
-	if (!why)
+	if (!why) {
+		server->refusing = false;
 		return;
-	attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid, client->peer.uid, why);
+	}
+	/* A flood is worth one line. */
+	if (!server->refusing)
+		attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid, client->peer.uid,
+			   why);
+	server->refusing = true;
 	attach_refuse(fd, -EACCES, why);
 	if (client->pidfd >= 0)
 		close(client->pidfd);

@@ -30,8 +30,8 @@ struct attach_options {
 struct attach_served {
 	struct pools *pools;
 	dev_t device; /* of the mount; 0: there is none, and so no pool can be had */
-	/* The pool is about to be attached, or has been: what others cache of it may be old. */
-	void (*attached)(void *context, struct pool *pool);
+	/* What others cache of the pool is old, or soon will be. May be NULL. */
+	void (*changed)(void *context, struct pool *pool);
 	void *context;
 };
 

@@ -36,6 +36,7 @@ struct attach_server {
 	struct attach_served served;
 	int stop_fd; /* an eventfd: readable once the server is to stop */
 	bool started;
+	bool refusing; /* the last who came; the accepting thread's */
 	pthread_t acceptor, drainer;
 
 	/* Shared while a request is answered, exclusive while the power is off. Taken before `lock`. */
@@ -43,8 +44,9 @@ struct attach_server {
 
 	pthread_mutex_t lock;
 	pthread_cond_t left;	   /* a client left */
-	pthread_cond_t drain_soon; /* `kicked`, `stopping` or the first WPQ */
-	bool kicked, stopping;	   /* guarded by lock */
+	pthread_cond_t drain_soon; /* `kicked`, `drained`, `stopping` or the first WPQ */
+	/* Guarded by lock: somebody asks for a drain; somebody has drained, and what is cached is old; the end. */
+	bool kicked, drained, stopping;
 	struct attached *clients;  /* guarded by lock */
 	size_t client_count, wpq_count; /* guarded by lock */
 	/* Those given to clients since the power came back; guarded by lock. */
@@ -55,7 +57,10 @@ struct attach_server {
 
 void attach_say(struct attach_server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* attach.c: drain, and expel who is found to have spoiled its WPQ. */
+/*
+ * attach.c: drain, expel who is found to have spoiled its WPQ, and have the
+ * draining thread tell who caches pools: a client does not wait for that.
+ */
 int attach_drain(struct attach_server *server);
 
 /* attach_request.c: answer one message. False: the connection is of no more use. */

@@ -160,8 +160,8 @@ static int attach_found(struct attached *client, struct exchange *exchange, stru
 	error = note_view(client, attachment.fd);
 	if (error)
 		return fail(exchange, error, strerror(-error));
-	if (served->attached)
-		served->attached(served->context, pool);
+	if (served->changed)
+		served->changed(served->context, pool);
 	exchange->reply.view = attachment.view;
 	exchange->reply.pool_size = attachment.size;
 	exchange->reply_fd = attachment.fd;

@@ -219,7 +219,7 @@ static int open_sockets(struct daemon *daemon, struct message *message)
 	return error ? error : attach_listen(&attach, &daemon->attach, message);
 }
 
-static void pool_attached(void *context, struct pool *pool)
+static void pool_changed(void *context, struct pool *pool)
 {
 	struct daemon *daemon = context;
 
@@ -232,7 +232,7 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 	const struct attach_served served = {
 		.pools = daemon->pools,
 		.device = daemon->fusefs ? fusefs_device(daemon->fusefs) : 0,
-		.attached = pool_attached,
+		.changed = pool_changed,
 		.context = daemon,
 	};
 	int error = attach_start(daemon->attach, &served);

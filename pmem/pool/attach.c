@@ -72,6 +72,12 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment)
 	return pool->dead ? -ESTALE : attach_locked(pool, attachment);
 }
 
+bool pool_is_attached(struct pool *pool)
+{
+	LOCK_SCOPE(&pool->pools->list_lock);
+	return pool->is_attached;
+}
+
 bool pools_are_attached(struct pools *pools)
 {
 	LOCK_SCOPE(&pools->list_lock);
@@ -96,6 +102,17 @@ static struct pool **attached_pools(struct pools *pools, size_t *count)
 		found[at++] = pool;
 	}
 	return found;
+}
+
+void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context)
+{
+	size_t count;
+	CLEANUP_FREE struct pool **attached = attached_pools(pools, &count);
+
+	for (size_t i = 0; attached && i < count; i++) {
+		call(context, attached[i]);
+		pool_unref(attached[i], 1);
+	}
 }
 
 /*

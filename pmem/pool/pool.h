@@ -304,8 +304,11 @@ struct pool_attachment {
  * until the power fails or the pool is destroyed.
  */
 int pool_attach(struct pool *pool, struct pool_attachment *attachment);
+bool pool_is_attached(struct pool *pool);
 /* Are there attached pools? */
 bool pools_are_attached(struct pools *pools);
+/* Call back for each of them, with no lock held. */
+void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
 /*
  * Write what is published in any WPQ to the media; durable on return. -EPROTO: a
  * WPQ held what cannot be, and is dead.
