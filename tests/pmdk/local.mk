@@ -5,7 +5,8 @@ pmdk_tests = \
 	tests/pmdk/exact.sh \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
-	tests/pmdk/symbols.sh
+	tests/pmdk/symbols.sh \
+	tests/pmdk/tools.sh
 EXTRA_DIST += $(pmdk_tests)
 
 check_PROGRAMS += tests/pmdk/exact tests/pmdk/functions tests/pmdk/survivor
