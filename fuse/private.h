@@ -37,6 +37,7 @@ struct nodes {
 /* What fi->fh points to. */
 struct open_file {
 	struct pool_handle *handle;
+	bool direct; /* the kernel caches nothing that is read and written through it */
 	struct open_file *prev, *next; /* in fusefs.files */
 };
 
@@ -63,6 +64,16 @@ struct stale {
 	off_t length; /* 0: all */
 };
 
+/* What the kernel was given of attached pools (shadow.c). */
+#define SHADOW_BUCKETS 4096u
+struct shadows {
+	pthread_mutex_t lock; /* guards all below; pools' locks are taken inside it */
+	struct shadow *buckets[SHADOW_BUCKETS];
+	size_t count;
+	uint64_t epoch;
+	bool asked; /* the kernel, to drop its pages */
+};
+
 struct worker {
 	struct fusefs *fs;
 	pthread_t thread;
@@ -76,6 +87,7 @@ struct fusefs {
 	struct fuse_session *session;
 	struct node root;
 	struct nodes nodes;
+	struct shadows shadows;
 
 	pthread_mutex_t files_lock;
 	struct open_file *files; /* by files_lock */
@@ -198,6 +210,21 @@ void stale_now(struct fusefs *fs);
 void stale_drop(struct fusefs *fs);
 /* Throw away what the kernel caches of every inode, after writing dirty pages back. Nobody may come or go meanwhile. */
 void invalidate_all(struct fusefs *fs);
+
+/* shadow.c */
+void shadows_init(struct shadows *shadows);
+void shadows_fini(struct shadows *shadows);
+/* The kernel is given these bytes, whole pages but for the file's last, and may keep them. No pool is locked. */
+void shadow_note(struct fusefs *fs, struct node *node, uint64_t offset, const void *bytes, size_t length);
+void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset, const void *bytes, size_t length);
+/* pool_write() of pages that come back: only what was stored in them. */
+ssize_t shadow_write_back(struct fusefs *fs, struct node *node, struct pool_handle *handle, const void *bytes,
+			  size_t size, uint64_t offset);
+/* Around having the kernel drop its pages of a node. */
+uint64_t shadow_begin_drop(struct fusefs *fs);
+void shadow_end_drop(struct fusefs *fs, const struct node *node, uint64_t epoch);
+/* NULL: of all. */
+void shadow_forget_node(struct fusefs *fs, const struct node *node);
 
 /* mount.c */
 int mount_attach(struct fusefs *fs, struct message *message);

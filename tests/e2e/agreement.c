@@ -185,6 +185,40 @@ static void check_older_handle(void)
 	end(&client);
 }
 
+static bool store_and_sync(unsigned char *map, unsigned line, unsigned word, uint64_t value)
+{
+	((_Atomic uint64_t *)(map + (size_t)line * LINE_SIZE))[word] = value;
+	return msync(map, SIZE, MS_SYNC) == 0;
+}
+
+/*
+ * A page that the kernel writes back for one line of it, while its other lines
+ * are older than what the client stored since.
+ */
+static void check_write_back(void)
+{
+	int fd = make_pool("mapped");
+	unsigned char *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct puppet client = begin("mapped");
+
+	OK(load_line(map, 5) == 0 && tell(&client, STORE, 5, 55) == 0 && load_line(map, 5) == 0,
+	   "the kernel's page is older than the pool");
+	OK(store_and_sync(map, 6, 0, 66) && tell(&client, LOAD, 6, 0) == 66, "mmap(2) and msync(2) reach the client");
+	OK(tell(&client, LOAD, 5, 0) == 55, "and put nothing old over what it stored");
+	OK(tell(&client, STORE, 7, 77) == 0 && store_and_sync(map, 7, 1, 1) && tell(&client, LOAD, 7, 0) == 77,
+	   "not within a line either");
+	OK(tell(&client, STORE, 6, 67) == 0 && store_and_sync(map, 8, 0, 88) && tell(&client, LOAD, 6, 0) == 67 &&
+		   tell(&client, LOAD, 8, 0) == 88,
+	   "what was written back once is not written back again");
+	OK(write_line(fd, 9, 99) && tell(&client, STORE, 9, 100) == 0 && store_and_sync(map, 8, 0, 89) &&
+		   tell(&client, LOAD, 9, 0) == 100,
+	   "nor is what was written with write(2)");
+	OK(tell(&client, PERSIST, 9, 0) == 0 && comes_true(fd, map, 9, 100), "in the end both see the same");
+	munmap(map, SIZE);
+	close(fd);
+	end(&client);
+}
+
 /* One that is opened while the client is there. */
 static void check_newer_handle(void)
 {
@@ -261,6 +295,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	alarm(120);
 	check_older_handle();
+	check_write_back();
 	check_newer_handle();
 	check_sync(argv[2]);
 	check_size(argv[2]);
