@@ -20,8 +20,8 @@ tests_pmdk_survivor_SOURCES = tests/pmdk/survivor.c
 tests_pmdk_survivor_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_survivor_LDADD = $(PMEM_LIBS)
 
-pmemobj_tests = tests/pmdk/objects.sh
-EXTRA_DIST += $(pmemobj_tests) tests/pmdk/objects.c
+pmemobj_tests = tests/pmdk/examples.sh tests/pmdk/objects.sh
+EXTRA_DIST += $(pmemobj_tests) tests/pmdk/examples/ex_common.h tests/pmdk/objects.c
 if HAVE_PMEMOBJ
 check_PROGRAMS += tests/pmdk/objects
 tests_pmdk_objects_SOURCES = tests/pmdk/objects.c
