@@ -105,6 +105,10 @@ struct fusefs {
 	struct parked *parked, **parked_end; /* by queue_lock */
 	struct stale *stale;		     /* by queue_lock */
 
+	/* The answer to INIT that has yet to be added to; nothing else is served before it is out. */
+	uint64_t init_request;
+	uint32_t init_flags2;
+
 	struct worker *workers;
 	unsigned worker_count;
 	atomic_uint workers_running;
@@ -210,6 +214,11 @@ void stale_now(struct fusefs *fs);
 void stale_drop(struct fusefs *fs);
 /* Throw away what the kernel caches of every inode, after writing dirty pages back. Nobody may come or go meanwhile. */
 void invalidate_all(struct fusefs *fs);
+
+/* negotiate.c: look at each request before libfuse does; and, once mounted, at what it answers. */
+struct fuse_in_header;
+void negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in);
+int negotiate_begin(struct fusefs *fs);
 
 /* shadow.c */
 void shadows_init(struct shadows *shadows);
