@@ -12,3 +12,4 @@ dist_man_MANS += \
 	docs/softpmem-status.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8
+dist_doc_DATA += docs/format.md docs/hacking.md docs/semantics.md

@@ -212,8 +212,8 @@ void op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, of
 	if (offset < 0 || length <= 0)
 		fuse_reply_err(request, EINVAL);
 	else
-		fuse_reply_err(request, -pool_fallocate(handle_of(fi), mode, (uint64_t)offset,
-							(uint64_t)length));
+		fuse_reply_err(request,
+			       -pool_fallocate(handle_of(fi), mode, (uint64_t)offset, (uint64_t)length));
 }
 
 void op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)

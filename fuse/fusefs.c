@@ -6,7 +6,10 @@
 #include "common/cleanup.h"
 #include "private.h"
 
-/* Asynchronous requests (read-ahead, write-back, direct I/O) in flight; the default of 12 starves deep queues. */
+/*
+ * Asynchronous requests (read-ahead, write-back, direct I/O) in flight; the default of 12 starves deep
+ * queues.
+ */
 #define BACKGROUND_MAX 256
 
 static void want(struct fuse_conn_info *connection, unsigned capability)
@@ -20,8 +23,9 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 	 * Pages are dropped when we say so, not when an mtime moved. Set-user-ID
 	 * bits are the kernel's to clear: it knows who may keep them.
 	 */
-	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_WRITEBACK_CACHE |
-					FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
+					FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
+					FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 	want(connection, FUSE_CAP_EXPLICIT_INVAL_DATA);
 	want(connection, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);
 	want(connection, FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_CACHE_SYMLINKS);
@@ -155,7 +159,8 @@ int fusefs_mount(struct pools *pools, const struct fusefs_options *options, stru
 	if (!fs)
 		return message_fail(message, -ENOMEM, "%s: no memory to mount", options->mountpoint);
 	if (!fs->session)
-		error = message_fail(message, -ENOMEM, "%s: cannot set up a FUSE session", options->mountpoint);
+		error = message_fail(message, -ENOMEM, "%s: cannot set up a FUSE session",
+				     options->mountpoint);
 	else
 		error = mount_attach(fs, message);
 	if (error) {
@@ -180,7 +185,6 @@ int fusefs_serve(struct fusefs *fs)
 		mount_detach(fs);
 	}
 	workers_join(fs);
-	fs->detached = true;
 	return error;
 }
 
@@ -199,7 +203,7 @@ void fusefs_unmount(struct fusefs *fs)
 {
 	if (!fs)
 		return;
-	if (fs->detached)
+	if (atomic_load(&fs->detached))
 		mount_sever(fs);
 	fuse_session_unmount(fs->session);
 	fusefs_free(fs);

@@ -22,7 +22,8 @@ struct fusefs;
 
 struct fusefs_options {
 	const char *mountpoint;
-	bool allow_other; /* for root, or with user_allow_other in /etc/fuse.conf; the kernel checks permissions either way */
+	/* For root, or with user_allow_other in /etc/fuse.conf; the kernel checks permissions either way. */
+	bool allow_other;
 	bool read_only;
 	unsigned threads; /* 0: a number that suits this machine */
 	/* One line for the log a time. May be NULL. */

@@ -5,7 +5,10 @@
 #include "common/cleanup.h"
 #include "private.h"
 
-/* Failure means the kernel does not know the inode any more, or nobody is there: nothing is cached either way. */
+/*
+ * Failure means the kernel does not know the inode any more, or nobody is there: nothing is cached either
+ * way.
+ */
 static void invalidate(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
 {
 	fuse_lowlevel_notify_inval_inode(fs->session, ino, offset, length);
@@ -24,7 +27,9 @@ void invalidate_all(struct fusefs *fs)
 {
 	struct node *node;
 
-	/* Requests that change the list are parked. Of what has no pages, the attributes (a negative offset). */
+	/*
+	 * Requests that change the list are parked. Of what has no pages, the attributes (a negative offset).
+	 */
 	for (node = fs->nodes.all; node; node = node->next)
 		invalidate(fs, node_ino(fs, node), node->regular ? 0 : -1, 0);
 	invalidate(fs, FUSE_ROOT_ID, -1, 0);
@@ -35,7 +40,8 @@ void stale_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
 	struct stale *stale = malloc(sizeof(*stale));
 
 	if (!stale) {
-		fs_log(fs, "mount %s: no memory to have the kernel drop a page that was not written", fs->mountpoint);
+		fs_log(fs, "mount %s: no memory to have the kernel drop a page that was not written",
+		       fs->mountpoint);
 		return;
 	}
 	*stale = (struct stale){ .ino = ino, .offset = offset, .length = length };

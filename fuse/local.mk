@@ -10,6 +10,7 @@ fuse_libfusefs_la_SOURCES = \
 	fuse/loop.c \
 	fuse/mount.c \
 	fuse/names.c \
+	fuse/negotiate.c \
 	fuse/nodes.c \
 	fuse/power.c \
 	fuse/private.h \

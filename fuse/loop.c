@@ -17,7 +17,8 @@
 /* Headers of the largest request come before its data. */
 #define REQUEST_MAX (TRANSFER_MAX + PAGE_BYTES)
 
-static void answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body, size_t size)
+static void answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
+		   size_t size)
 {
 	struct fuse_out_header out = {
 		.len = (uint32_t)(sizeof(out) + size),
@@ -106,10 +107,12 @@ static void handle(struct fusefs *fs, const struct fuse_buf *request)
 {
 	READ_SCOPE(&fs->gate);
 
-	if (fs->power == POWER_IS_ON)
+	if (fs->power == POWER_IS_ON) {
+		negotiate_hear(fs, request->mem);
 		fuse_session_process_buf(fs->session, request);
-	else
+	} else {
 		handle_without_power(fs, request);
+	}
 }
 
 void parked_resume(struct fusefs *fs)
@@ -154,7 +157,9 @@ static size_t receive(struct fusefs *fs, void *buffer, size_t size)
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 		/* ENOENT: the request was withdrawn before we had it. */
 	} while (got < 0 && (errno == ENOENT || errno == EINTR || errno == EAGAIN));
-	if (got < 0 && errno != ENODEV)
+	if (got < 0 && errno == ENODEV)
+		atomic_store(&fs->detached, true);
+	else if (got < 0)
 		fs_log(fs, "mount %s: reading a request: %s", fs->mountpoint, strerror(errno));
 	return got < 0 ? 0 : (size_t)got;
 }
@@ -163,7 +168,8 @@ static void serve(struct worker *worker)
 {
 	/* So that the data of a write starts on a page, where copying is fastest. */
 	struct fuse_buf request = {
-		.mem = worker->buffer + PAGE_BYTES - sizeof(struct fuse_in_header) - sizeof(struct fuse_write_in),
+		.mem = worker->buffer + PAGE_BYTES - sizeof(struct fuse_in_header) -
+		       sizeof(struct fuse_write_in),
 	};
 
 	while ((request.size = receive(worker->fs, request.mem, REQUEST_MAX)))

@@ -68,8 +68,13 @@ static bool is_ours(const char *mountpoint)
 
 static int run_fusermount(const char *mountpoint, bool lazy)
 {
-	char *arguments[] = { "fusermount3", "-u", "-q", lazy ? "-z" : "--", lazy ? "--" : (char *)mountpoint,
-			      lazy ? (char *)mountpoint : NULL, NULL };
+	char *arguments[] = { "fusermount3",
+			      "-u",
+			      "-q",
+			      lazy ? "-z" : "--",
+			      lazy ? "--" : (char *)mountpoint,
+			      lazy ? (char *)mountpoint : NULL,
+			      NULL };
 	pid_t child;
 	int status;
 
@@ -88,7 +93,10 @@ static int unmount(const char *mountpoint, bool lazy)
 	return errno == EPERM ? run_fusermount(mountpoint, lazy) : -errno;
 }
 
-/* A daemon that was killed leaves a mount on which everything is ENOTCONN. statfs(2) is never answered from a cache. */
+/*
+ * A daemon that was killed leaves a mount on which everything is ENOTCONN. statfs(2) is never answered from a
+ * cache.
+ */
 static int clear_stale(struct fusefs *fs, const char *mountpoint, struct message *message)
 {
 	struct statfs st;
@@ -98,18 +106,22 @@ static int clear_stale(struct fusefs *fs, const char *mountpoint, struct message
 		if (!is_ours(mountpoint))
 			return message_fail(message, -EBUSY,
 					    "%s: another file system's dead mount is there; remove it with: "
-					    "fusermount3 -u %s", mountpoint, mountpoint);
+					    "fusermount3 -u %s",
+					    mountpoint, mountpoint);
 		error = unmount(mountpoint, true);
 		if (error)
-			return message_fail(message, error,
-					    "%s: cannot clear the mount a dead daemon left (%s); as its owner or "
-					    "root: fusermount3 -u -z %s", mountpoint, strerror(-error), mountpoint);
+			return message_fail(
+				message, error,
+				"%s: cannot clear the mount a dead daemon left (%s); as its owner or "
+				"root: fusermount3 -u -z %s",
+				mountpoint, strerror(-error), mountpoint);
 		fs_log(fs, "mount %s: cleared what a daemon that died had left there", mountpoint);
 	}
 	if (is_ours(mountpoint))
-		return message_fail(message, -EBUSY,
-				    "%s: another softpmemd is mounted there; stop it, or choose another directory",
-				    mountpoint);
+		return message_fail(
+			message, -EBUSY,
+			"%s: another softpmemd is mounted there; stop it, or choose another directory",
+			mountpoint);
 	return 0;
 }
 
@@ -136,9 +148,10 @@ static int check_place(const char *mountpoint, struct message *message)
 	if (!S_ISDIR(st.st_mode))
 		return message_fail(message, -ENOTDIR, "%s: not a directory; a mount needs one", mountpoint);
 	if (geteuid() && access(mountpoint, W_OK))
-		return message_fail(message, -EPERM,
-				    "%s: you may not write to it, and so not mount on it; use a directory of yours",
-				    mountpoint);
+		return message_fail(
+			message, -EPERM,
+			"%s: you may not write to it, and so not mount on it; use a directory of yours",
+			mountpoint);
 	return 0;
 }
 
@@ -164,15 +177,19 @@ static int check_fuse(struct message *message)
 	CLEANUP_FD int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0 && (errno == EACCES || errno == EPERM))
-		return message_fail(message, -EPERM, "/dev/fuse: no permission to open it; ask for access, or run "
-						     "without --mount");
-	if (fd < 0)
-		return message_fail(message, -ENODEV,
-				    "/dev/fuse: %s; load the kernel's fuse module (modprobe fuse), or run without "
-				    "--mount", strerror(errno));
-	if (geteuid() && !fusermount_exists())
 		return message_fail(message, -EPERM,
-				    "fusermount3: not found; who is not root needs it to mount (Debian package fuse3)");
+				    "/dev/fuse: no permission to open it; ask for access, or run "
+				    "without --mount");
+	if (fd < 0)
+		return message_fail(
+			message, -ENODEV,
+			"/dev/fuse: %s; load the kernel's fuse module (modprobe fuse), or run without "
+			"--mount",
+			strerror(errno));
+	if (geteuid() && !fusermount_exists())
+		return message_fail(
+			message, -EPERM,
+			"fusermount3: not found; who is not root needs it to mount (Debian package fuse3)");
 	return 0;
 }
 
@@ -196,12 +213,13 @@ int mount_attach(struct fusefs *fs, struct message *message)
 	libfuse_words[0] = '\0';
 	errno = 0;
 	if (!fuse_session_mount(fs->session, fs->mountpoint))
-		return 0;
+		return negotiate_begin(fs);
 	error = errno == EACCES || !errno ? -EPERM : -errno;
 	return message_fail(message, error, "%s: cannot mount: %s%s", fs->mountpoint,
 			    libfuse_words[0] ? libfuse_words : strerror(-error),
 			    geteuid() && fs->options.allow_other ?
-				    "; --allow-other needs user_allow_other in /etc/fuse.conf" : "");
+				    "; --allow-other needs user_allow_other in /etc/fuse.conf" :
+				    "");
 }
 
 /* Of what is at the mountpoint; asks nobody but the kernel. 0: cannot tell. */
@@ -255,12 +273,13 @@ void mount_detach(struct fusefs *fs)
 {
 	if (is_on_top(fs) && !unmount(fs->mountpoint, false) && wait_for_workers(fs))
 		return;
+	atomic_store(&fs->detached, true);
 	/* Somebody uses it. What they stored counts; what they do from here on fails. */
 	power_fade(fs);
 	invalidate_all(fs);
 	if (is_on_top(fs) && unmount(fs->mountpoint, true))
-		fs_log(fs, "mount %s: cannot unmount it; as its owner or root: fusermount3 -u -z %s", fs->mountpoint,
-		       fs->mountpoint);
+		fs_log(fs, "mount %s: cannot unmount it; as its owner or root: fusermount3 -u -z %s",
+		       fs->mountpoint, fs->mountpoint);
 }
 
 /* libfuse unmounts what is at the place unless the connection is broken: show it one that is. */

@@ -59,7 +59,9 @@ void op_readlink(fuse_req_t request, fuse_ino_t ino)
 		fuse_reply_readlink(request, target);
 }
 
-/* Whose a new file is: in a set-group-ID directory, its group's, and a directory there is such a one again. */
+/*
+ * Whose a new file is: in a set-group-ID directory, its group's, and a directory there is such a one again.
+ */
 static int new_owner(fuse_req_t request, struct pool *directory, struct pool_new *attributes)
 {
 	const struct fuse_ctx *client = fuse_req_ctx(request);
@@ -78,7 +80,8 @@ static int new_owner(fuse_req_t request, struct pool *directory, struct pool_new
 	return 0;
 }
 
-static int create(fuse_req_t request, struct pool *directory, const char *name, mode_t mode, struct pool **out)
+static int create(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
+		  struct pool **out)
 {
 	struct pool_new attributes = { .mode = mode };
 	int error = new_owner(request, directory, &attributes);
@@ -104,7 +107,8 @@ void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mo
 	if (S_ISREG(mode) || S_ISFIFO(mode) || S_ISSOCK(mode))
 		create_and_reply(request, parent, name, mode);
 	else
-		fuse_reply_err(request, EPERM); /* as mknod(2) has it for what a file system has no room for */
+		fuse_reply_err(request,
+			       EPERM); /* as mknod(2) has it for what a file system has no room for */
 }
 
 void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
@@ -161,8 +165,8 @@ void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino
  * Between the kernel's negative lookup and here somebody may have made the name
  * through the control socket: then open what there is, as open(2) would have.
  */
-static int create_or_find(fuse_req_t request, struct pool *directory, const char *name, mode_t mode, int flags,
-			  struct pool **out)
+static int create_or_find(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
+			  int flags, struct pool **out)
 {
 	struct pool_attributes attributes;
 	int error = create(request, directory, name, (mode & 07777) | S_IFREG, out);
@@ -180,7 +184,8 @@ static int create_or_find(fuse_req_t request, struct pool *directory, const char
 	return error;
 }
 
-void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
 {
 	struct fusefs *fs = fs_of(request);
 	struct fuse_entry_param entry;

@@ -21,16 +21,16 @@ struct node {
 	struct pool *pool; /* `lookups` references */
 	uint64_t lookups;  /* by nodes.lock */
 	bool regular;
-	bool dead; /* of an older generation; written with the gate held exclusively */
-	struct node *chain; /* in nodes.buckets, unless dead */
+	bool dead;		  /* of an older generation; written with the gate held exclusively */
+	struct node *chain;	  /* in nodes.buckets, unless dead */
 	struct node *prev, *next; /* in nodes.all */
 };
 
 struct nodes {
 	pthread_mutex_t lock;
 	struct node **buckets; /* by pool */
-	size_t bucket_count; /* a power of two */
-	size_t count; /* of nodes in buckets */
+	size_t bucket_count;   /* a power of two */
+	size_t count;	       /* of nodes in buckets */
 	struct node *all;
 };
 
@@ -98,20 +98,24 @@ struct fusefs {
 	 * goes, and no reply carries attributes across it.
 	 */
 	pthread_rwlock_t gate;
-	enum power_state power; /* by gate */
+	enum power_state power;	      /* by gate */
 	pthread_mutex_t failure_lock; /* one power failure, or the stop, at a time */
 
 	pthread_mutex_t queue_lock;
 	struct parked *parked, **parked_end; /* by queue_lock */
 	struct stale *stale;		     /* by queue_lock */
 
+	/* The answer to INIT that has yet to be added to; nothing else is served before it is out. */
+	uint64_t init_request;
+	uint32_t init_flags2;
+
 	struct worker *workers;
 	unsigned worker_count;
 	atomic_uint workers_running;
 	sem_t wake; /* of fusefs_serve(): look at stop, stale and workers_running */
 	atomic_bool stop;
-	dev_t device;  /* of the mount; 0 if unknown */
-	bool detached; /* the mount has been taken away; nothing is to be unmounted any more */
+	dev_t device;	      /* of the mount; 0 if unknown */
+	atomic_bool detached; /* the mount has been taken away; nothing is to be unmounted any more */
 };
 
 /* Nobody but us changes what the kernel caches, so it may keep it. Seconds. */
@@ -122,7 +126,10 @@ struct fusefs {
 /* nodes.c */
 int nodes_init(struct nodes *nodes);
 void nodes_fini(struct nodes *nodes);
-/* The node of a pool, with one more lookup, which the caller's reference to the pool becomes. NULL: no memory. */
+/*
+ * The node of a pool, with one more lookup, which the caller's reference to the pool becomes. NULL: no
+ * memory.
+ */
 struct node *node_take(struct fusefs *fs, struct pool *pool, bool regular);
 void node_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups);
 /* The nodeid the kernel may know a pool by now; 0 if none. */
@@ -167,7 +174,8 @@ void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name);
 void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name);
 void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned flags);
-void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
 
 /* directory.c */
 void op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi);
@@ -204,12 +212,23 @@ void parked_drop(struct fusefs *fs);
 void power_fade(struct fusefs *fs);
 
 /* invalidate.c */
-/* Have fusefs_serve()'s thread invalidate pages: a worker must not, for the kernel may need it to write them back. */
+/*
+ * Have fusefs_serve()'s thread invalidate pages: a worker must not, for the kernel may need it to write them
+ * back.
+ */
 void stale_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length);
 void stale_now(struct fusefs *fs);
 void stale_drop(struct fusefs *fs);
-/* Throw away what the kernel caches of every inode, after writing dirty pages back. Nobody may come or go meanwhile. */
+/*
+ * Throw away what the kernel caches of every inode, after writing dirty pages back. Nobody may come or go
+ * meanwhile.
+ */
 void invalidate_all(struct fusefs *fs);
+
+/* negotiate.c: look at each request before libfuse does; and, once mounted, at what it answers. */
+struct fuse_in_header;
+void negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in);
+int negotiate_begin(struct fusefs *fs);
 
 /* shadow.c */
 void shadows_init(struct shadows *shadows);

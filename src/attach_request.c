@@ -376,7 +376,7 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 	if (exchange->over)
 		attach_say(server, "attach: pid %d, uid %u: %s", (int)client->peer.pid, client->peer.uid,
 			   reply->message);
-	/* Locks of flock(2) last until the last copy of a descriptor is closed: the client's must when it closes its own. */
+	/* A lock of flock(2) lasts until the last copy of the descriptor is closed; that is to be the client's. */
 	close_received(server, exchange);
 	if (!exchange->over && exchange->request.type == ATTACH_KICK)
 		return true;

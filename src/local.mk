@@ -20,6 +20,7 @@ softpmemd_SOURCES = \
 	src/attach_private.h \
 	src/attach_request.c \
 	src/daemon.h \
+	src/fault.c src/fault.h \
 	src/list.c \
 	src/log.c src/log.h \
 	src/options.c \

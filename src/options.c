@@ -146,8 +146,11 @@ static int check_together(const struct daemon_options *options)
 /* The background's directory is another: a relative path would be lost there. */
 static int settle_socket(struct daemon_options *options)
 {
-	char *path = options->socket ? options->socket : socketpath_default();
+	struct message message = { "out of memory" };
+	char *path = options->socket;
 
+	if (!path && socketpath_default(&path, &message) < 0)
+		path = NULL;
 	if (path && *path != '/' && options->background) {
 		char *here = getcwd(NULL, 0), *absolute;
 
@@ -159,7 +162,7 @@ static int settle_socket(struct daemon_options *options)
 	}
 	options->socket = path;
 	if (!path)
-		fputs("softpmemd: out of memory\n", stderr);
+		fprintf(stderr, "softpmemd: %s\n", message.text);
 	return path ? -1 : 1;
 }
 

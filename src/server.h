@@ -56,7 +56,7 @@ void server_stop(struct server *server);
  */
 /* Takes the reference. */
 int reply_item(struct reply *reply, struct json_object *item);
-/* Sends a few a second, whatever the rate of the calls, and never waits: it may be called with the power off. */
+/* Sends a few a second, whatever the rate of the calls. Never waits: it may be called with the power off. */
 void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64_t total);
 /* Takes the reference to result, which may be NULL. error: 0 or a negative errno. */
 void reply_final(struct reply *reply, int error, const char *text, struct json_object *result);

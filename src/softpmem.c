@@ -116,9 +116,11 @@ int cli_ask(struct cli *cli, const struct request *request, void (*item)(void *,
 	struct client_answer answer = { .item = hand_item, .progress = hand_progress, .context = &asking };
 	struct message message = { "" };
 	struct client *client;
-	int error = client_connect(cli->socket, &client, &message);
+	int error = cli->socket ? 0 : socketpath_default(&cli->socket, &message);
 
 	*result = NULL;
+	if (!error)
+		error = client_connect(cli->socket, &client, &message);
 	if (error)
 		return cli_fail(cli, message.text);
 	output_progress_start(&cli->progress, cli->verbose);
@@ -276,10 +278,6 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc, char **a
 	}
 	cli->argument = count ? argv[optind] : NULL;
 	cli->arguments = argv + optind;
-	if (!cli->socket)
-		cli->socket = socketpath_default();
-	if (!cli->socket)
-		return cli_fail(cli, "out of memory");
 	return verb->run(cli);
 }
 

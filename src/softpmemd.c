@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/size.h"
 #include "daemon.h"
+#include "fault.h"
 #include "process.h"
 
 #define CLIENTS 128
@@ -260,6 +261,7 @@ static int start(struct daemon *daemon, struct message *message)
 		return error;
 	if (region_warning(daemon->region))
 		log_line(&daemon->log, LOG_WARNING, "%s", region_warning(daemon->region));
+	fault_watch(daemon->region);
 	process_raise_files();
 	/* Before the first thread: capabilities are a thread's own. */
 	error = process_drop_privileges(daemon->mountpoint != NULL);

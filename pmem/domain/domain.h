@@ -43,7 +43,8 @@ int domain_policy_parse(const char *text, enum domain_policy *policy);
 
 /* A power failure, counted in lines of 64 bytes. undetermined = kept + lost. */
 struct domain_lines {
-	uint64_t guaranteed;   /* written, and all of it was durable already */
+	/* Written, and all of it was durable already; once for each time the pool's memory was given back between. */
+	uint64_t guaranteed;
 	uint64_t undetermined; /* written, and some of it was not */
 	uint64_t kept;
 	uint64_t lost;

@@ -26,7 +26,6 @@ static void note_attached(struct pool *pool)
 static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 {
 	uint64_t length = align_up(pool->size, PAGE_BYTES);
-	bool populated = pool->view && view_fd(pool->view) >= 0;
 	bool again = pool->is_attached && pool->size == pool->durable_size;
 	int error = 0;
 
@@ -52,8 +51,7 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 		return error;
 	pool_activate(pool);
 	error = view_attach(pool->view, length);
-	if (!populated && view_fd(pool->view) >= 0)
-		atomic_fetch_add(&pool->pools->populated, 1);
+	pool_count_view(pool);
 	if (error)
 		return error;
 	note_attached(pool);

@@ -245,13 +245,11 @@ static int write_locked(struct pool *pool, const void *bytes, size_t length, uin
 {
 	uint64_t end = offset + length, first = offset / PAGE_BYTES;
 	uint64_t pages = (end - 1) / PAGE_BYTES - first + 1, promised, absent;
-	bool populated;
 	int error = pool_need_view(pool);
 
 	if (error)
 		return error;
 	pool_activate(pool);
-	populated = view_fd(pool->view) >= 0;
 	promised = pool_absent_pages(pool, first, pages);
 	error = space_promise(&pool->pools->space, promised);
 	if (error)
@@ -261,8 +259,7 @@ static int write_locked(struct pool *pool, const void *bytes, size_t length, uin
 	if (!error)
 		error = view_store(pool->view, offset, bytes, length,
 				   kind == POOL_WRITE_MAPPED ? VIEW_STORE_MAPPED : VIEW_STORE_FILE);
-	if (!populated && view_fd(pool->view) >= 0)
-		atomic_fetch_add(&pool->pools->populated, 1);
+	pool_count_view(pool);
 	/* Pages that did not become present after all: zeros over a hole, or a store that failed. */
 	absent = pool_absent_pages(pool, first, pages);
 	space_unpromise(&pool->pools->space, absent);

@@ -65,11 +65,12 @@ static struct extent make_extent(uint64_t page, uint64_t pages, uint64_t block, 
 	};
 }
 
-/* Do the two follow each other in file, media and kind? (Lengths stay below the flag: a file has fewer pages.) */
+/* Do the two follow each other in file, media and kind, and is one extent's length enough for both? */
 static bool can_merge(const struct extent *left, const struct extent *right)
 {
 	return extent_end(left) == right->page && left->block + extent_pages(left) == right->block &&
-	       extent_unwritten(left) == extent_unwritten(right);
+	       extent_unwritten(left) == extent_unwritten(right) &&
+	       (uint64_t)extent_pages(left) + extent_pages(right) < EXTENT_UNWRITTEN;
 }
 
 static void insert_at(struct extmap *map, uint32_t at, struct extent extent)

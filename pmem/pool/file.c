@@ -41,6 +41,7 @@ void pool_free_memory(struct pool *pool)
 {
 	view_destroy(pool->view);
 	extmap_free(&pool->map);
+	extmap_free(&pool->retired);
 	free(pool->chain);
 	if (pool->directory)
 		free(pool->directory->items);
@@ -171,6 +172,8 @@ int file_commit(struct pool *pool)
 		memcpy(slot.file.inline_extents, pool->map.extents, pool->map.count * sizeof(struct extent));
 	table_write(pools, pool->index, &slot);
 	pool->map_changed = false;
+	extents_release(&pools->space, &pool->retired);
+	extmap_free(&pool->retired);
 	/* Only now does nobody point to them any more. */
 	release_chain(&pools->space, old_chain, old_count);
 	free(old_chain);
@@ -213,8 +216,10 @@ void file_destroy(struct pool *pool)
 	make_husk(pool);
 	table_free(pools, pool->index);
 	extents_release(&pools->space, &pool->map);
+	extents_release(&pools->space, &pool->retired);
 	release_chain(&pools->space, pool->chain, pool->chain_count);
 	extmap_free(&pool->map);
+	extmap_free(&pool->retired);
 	pool->chain_count = 0;
 	pool->map_changed = false;
 	pool->size = pool->durable_size = 0;

@@ -398,6 +398,13 @@ static int find_nameless(struct loader *loader)
 		if (!pool || pool->links)
 			continue;
 		nameless += pool->directory ? 1 : 0;
+		/* No crash does that: a directory is made before what is in it, and removed after it. */
+		if (pool->directory && pool->directory->count > pool->directory->holes) {
+			load_problem(loader->report, POOLS_DAMAGE, table_slot_offset(&pools->superblock, index, 0),
+				"entry %u: a directory lost its name, with %zu names in it", index,
+				pool->directory->count - pool->directory->holes);
+			continue;
+		}
 		load_problem(loader->report, POOLS_LEFTOVER, table_slot_offset(&pools->superblock, index, 0),
 			"entry %u: a file without a name (%llu bytes): it was being made, or removed, when power failed", index,
 			(unsigned long long)pool->size);

@@ -277,6 +277,8 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
  * On an error they stay volatile and a later sync tries again.
  */
 int pool_sync(struct pool_handle *handle);
+/* The same by the pool itself: a directory's times, which change with its names, are volatile until then. */
+int pool_sync_pool(struct pool *pool);
 
 /* With a handle or, NULL, by the pool itself: truncate(2). Durable on return. */
 int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size);

@@ -211,6 +211,27 @@ static void finish_crash(struct pools *pools)
 			log_line(pools, "entry %u: no room to write its map anew: it keeps one good copy", index);
 }
 
+/*
+ * What a sync that was cut had brought to the media behind a size that it did
+ * not come to commit. Read before written: most tails are zero.
+ */
+static void blank_tails(struct pools *pools)
+{
+	for (uint32_t index = 1; index < pools->entries; index++) {
+		struct pool *pool = pools->files[index];
+		struct placement place;
+		uint64_t in_page;
+
+		if (!pool || !S_ISREG(pool->mode) || pool->size % PAGE_BYTES == 0)
+			continue;
+		in_page = pool->size % PAGE_BYTES;
+		place = pool_view_ops.find(pool, pool->size / PAGE_BYTES, 1);
+		if (place.placed &&
+		    !all_zero(region_media(pools->region) + place.media_offset + in_page, PAGE_BYTES - in_page))
+			pool_blank_tail(pool);
+	}
+}
+
 static void log_problem(void *context, const struct pools_problem *problem)
 {
 	const struct pools_options *options = context;
@@ -299,6 +320,8 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 	pools->populated_max = views_limit();
 	if (!pools->read_only) {
 		finish_crash(pools);
+		if (pools->superblock.state != STATE_CLEAN)
+			blank_tails(pools);
 		count_power_cycle(pools);
 	}
 	atomic_store(&pools->generation, pools->superblock.generation);

@@ -141,8 +141,10 @@ struct pool {
 	struct timespec mtime, durable_mtime;
 	struct timespec ctime, durable_ctime;
 	struct view *view; /* NULL until first written */
+	bool counted;	   /* in pools->populated */
 	struct extmap map;
 	bool map_changed; /* since it was committed */
+	struct extmap retired; /* blocks that the media's map still has: free after the next commit */
 	uint64_t promised; /* blocks set aside for pages that are present and have none */
 	uint64_t *chain;   /* map blocks on the media, copy 0 and 1 alternating */
 	uint32_t chain_count;
@@ -292,6 +294,11 @@ void make_uuid(uint8_t uuid[16]);
 extern const struct view_owner_ops pool_view_ops;
 /* The view, made if there is none. pool->lock is held exclusively. */
 int pool_need_view(struct pool *pool);
+/*
+ * pool->lock held exclusively: the dirty pages of the range are on the media;
+ * file_commit() makes them the file's, if the map changed.
+ */
+int pool_persist(struct pool *pool, uint64_t page, uint64_t pages);
 /* pool->lock held exclusively: persist and commit everything of it. */
 int pool_sync_locked(struct pool *pool);
 /* Grow the size a reader sees; bytes between read as zero. */
@@ -300,10 +307,14 @@ int pool_extend(struct pool *pool, uint64_t size);
 void pool_activate(struct pool *pool);
 /* Has the number of populated views reached its limit? Then write closed pools back. No pool->lock is held. */
 void pools_relieve(struct pools *pools);
+/* After whatever may have given the view its memory, or taken it. */
+void pool_count_view(struct pool *pool);
 /* pool->lock held exclusively: give the memory of a view without volatile bytes back. */
 void pool_drop_clean_view(struct pool *pool);
 /* Pages of the range that have no block and are not present: each takes one when it is stored to. */
 uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages);
+/* Make zero on the media what lies behind the durable size in its page. */
+void pool_blank_tail(struct pool *pool);
 /* Pages of the range that are present and have no block yet: each was promised one. */
 uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pages);
 /* Discard volatile pages and give back what was promised to them (counted before the map lost any block). */

@@ -224,6 +224,8 @@ uint64_t space_take(struct space *space, enum space_purpose purpose, uint64_t go
 		want = min_u64(want, unpromised(space));
 	if (purpose == SPACE_METADATA)
 		want = min_u64(want, space->free > space->promised ? space->free - space->promised : 0);
+	/* What one extent can say. */
+	want = min_u64(want, EXTENT_UNWRITTEN - 1);
 	if (want == 0)
 		return 0;
 	run = find_run(space, goal, want, align, block);

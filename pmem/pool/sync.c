@@ -127,27 +127,107 @@ void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages, uint64
 	pool->promised -= promised;
 }
 
-void pool_drop_clean_view(struct pool *pool)
+void pool_count_view(struct pool *pool)
 {
 	bool populated = pool->view && view_fd(pool->view) >= 0;
 
-	if (!populated)
+	if (populated && !pool->counted)
+		atomic_fetch_add(&pool->pools->populated, 1);
+	if (!populated && pool->counted)
+		atomic_fetch_sub(&pool->pools->populated, 1);
+	pool->counted = populated;
+}
+
+void pool_drop_clean_view(struct pool *pool)
+{
+	if (!pool->view)
 		return;
 	view_drop_clean(pool->view);
-	if (view_fd(pool->view) < 0)
-		atomic_fetch_sub(&pool->pools->populated, 1);
+	pool_count_view(pool);
 }
+
+/* ---- Sectors ------------------------------------------------------------------ */
+
+/*
+ * A sector is kept or lost whole even if the daemon is killed in the middle of a
+ * copy: dirty pages go to new blocks, and the commit of the map is what moves the
+ * file there. Gives new blocks to dirty pages of [page, end) until space runs
+ * out; *reached is where. -ENOSPC: not even one.
+ */
+static int relocate(struct pool *pool, uint64_t page, uint64_t end, uint64_t *reached)
+{
+	const uint64_t start = page;
+
+	while ((page = view_next_dirty(pool->view, page, end)) < end) {
+		struct placement old;
+		uint64_t run = 1, block, got;
+
+		while (page + run < end && view_next_dirty(pool->view, page + run, page + run + 1) == page + run)
+			run++;
+		old = find(pool, page, run);
+		if (!old.placed) {
+			page += old.pages;
+			continue;
+		}
+		if (extmap_reserve(&pool->map, 3))
+			return -ENOMEM;
+		got = space_take(&pool->pools->space, SPACE_METADATA, goal_for(pool, page, extmap_find(&pool->map, page)),
+				 old.pages, false, &block);
+		if (got == 0) {
+			*reached = page;
+			return page > start ? 0 : -ENOSPC;
+		}
+		if (extmap_remove(&pool->map, page, got, &pool->retired)) {
+			space_release(&pool->pools->space, block, got);
+			return -ENOMEM;
+		}
+		extmap_insert(&pool->map, page, got, block, true);
+		pool->map_changed = true;
+		page += got;
+	}
+	*reached = end;
+	return 0;
+}
+
+static int persist_sectors(struct pool *pool, uint64_t page, uint64_t end)
+{
+	int error = 0;
+
+	while (!error && page < end) {
+		uint64_t reached;
+
+		error = relocate(pool, page, end, &reached);
+		if (!error)
+			error = view_persist(pool->view, page, reached - page);
+		/* The blocks of this part are what the next one needs. */
+		if (!error && reached < end)
+			error = file_commit(pool);
+		page = reached;
+	}
+	return error;
+}
+
+int pool_persist(struct pool *pool, uint64_t page, uint64_t pages)
+{
+	if (!pool->view)
+		return 0;
+	/* Stores through a mapping tear at lines whatever the mode. */
+	if (pool->pool_mode == POOL_MODE_FSDAX || pool->is_attached)
+		return view_persist(pool->view, page, pages);
+	return persist_sectors(pool, page, page + pages);
+}
+
+/* ---- Sync --------------------------------------------------------------------- */
 
 int pool_sync_locked(struct pool *pool)
 {
 	const struct timespec durable_mtime = pool->durable_mtime, durable_ctime = pool->durable_ctime;
 	const uint64_t durable_size = pool->durable_size;
-	int error = 0;
+	int error;
 
 	if (!pool_is_volatile(pool))
 		return 0;
-	if (pool->view)
-		error = view_persist(pool->view, 0, POOL_SIZE_MAX / PAGE_BYTES + 1);
+	error = pool_persist(pool, 0, POOL_SIZE_MAX / PAGE_BYTES + 1);
 	if (error)
 		return error;
 	pool->durable_size = pool->size;
@@ -167,6 +247,15 @@ int pool_sync(struct pool_handle *handle)
 	struct pool *pool = handle->pool;
 
 	HANDLE_SCOPE(handle);
+	WRITE_SCOPE(&pool->lock);
+	if (pool->dead || pool->pools->read_only)
+		return 0;
+	return pool_sync_locked(pool);
+}
+
+int pool_sync_pool(struct pool *pool)
+{
+	GATE_SCOPE(pool->pools);
 	WRITE_SCOPE(&pool->lock);
 	if (pool->dead || pool->pools->read_only)
 		return 0;
@@ -201,7 +290,7 @@ static int sync_in_steps(struct pool *pool, uint64_t *done, uint64_t total)
 	for (uint64_t page = 0; !error && pool->view && (page = view_next_dirty(pool->view, page, end)) < end;) {
 		uint64_t dirty = view_dirty_pages(pool->view);
 
-		error = view_persist(pool->view, page, step);
+		error = pool_persist(pool, page, step);
 		*done += dirty - view_dirty_pages(pool->view);
 		if (options->progress)
 			options->progress(options->progress_context, "draining", *done * PAGE_BYTES, total * PAGE_BYTES);

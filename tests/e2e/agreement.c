@@ -195,12 +195,15 @@ static bool store_and_sync(unsigned char *map, unsigned line, unsigned word, uin
  * A page that the kernel writes back for one line of it, while its other lines
  * are older than what the client stored since.
  */
-static void check_write_back(void)
+static void check_write_back(int fd, const struct puppet *puppet)
 {
-	int fd = make_pool("mapped");
 	unsigned char *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	struct puppet client = begin("mapped");
+	const struct puppet client = *puppet;
 
+	if (map == MAP_FAILED && errno == ENODEV) {
+		puts("# a kernel before 6.6: no shared mappings while a pool is attached");
+		return;
+	}
 	OK(load_line(map, 5) == 0 && tell(&client, STORE, 5, 55) == 0 && load_line(map, 5) == 0,
 	   "the kernel's page is older than the pool");
 	OK(store_and_sync(map, 6, 0, 66) && tell(&client, LOAD, 6, 0) == 66, "mmap(2) and msync(2) reach the client");
@@ -215,7 +218,23 @@ static void check_write_back(void)
 	   "nor is what was written with write(2)");
 	OK(tell(&client, PERSIST, 9, 0) == 0 && comes_true(fd, map, 9, 100), "in the end both see the same");
 	munmap(map, SIZE);
-	close(fd);
+}
+
+static void check_mappings(void)
+{
+	int older = make_pool("mapped"), newer;
+	struct puppet client = begin("mapped");
+
+	puts("# through a handle of before the client came");
+	check_write_back(older, &client);
+	close(older);
+	end(&client);
+	close(make_pool("mapped"));
+	client = begin("mapped");
+	newer = open("mapped", O_RDWR | O_CLOEXEC);
+	puts("# through one of while it is there");
+	check_write_back(newer, &client);
+	close(newer);
 	end(&client);
 }
 
@@ -295,7 +314,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	alarm(120);
 	check_older_handle();
-	check_write_back();
+	check_mappings();
 	check_newer_handle();
 	check_sync(argv[2]);
 	check_size(argv[2]);

@@ -81,6 +81,21 @@ check_fails "not aligned" '4096' "$softpmem" format "file:$work/odd,67108865"
 check_fails "no such backend" 'tape' "$softpmem" format tape:0
 check_fails "no backend at all" "$work" "$softpmem" format "$work/image"
 
+# ---- The media goes away under the daemon
+check "a region" "$softpmem" format "file:$work/cut,64M"
+check "is served" daemon_start --region "file:$work/cut"
+truncate -s 32M "$work/cut"
+check_fails "half of it taken away, the daemon ends" 'hung up' "$softpmem" check
+ended() {
+	wait "$daemon_pid"
+	[ $? -eq 1 ]
+}
+check "with status 1" ended
+daemon_pid=
+check "and says why" grep -q "region file:$work/cut: its memory was taken away" "$work/daemon.log"
+check "another daemon clears its mount away" daemon_start --region memfd:64M
+check "it stops cleanly" daemon_stop
+
 # ---- Damage: both superblocks gone.
 dd if=/dev/urandom of="$work/taken" bs=64k count=1 conv=notrunc status=none
 dd if=/dev/urandom of="$work/taken" bs=64k count=1 seek=1023 conv=notrunc status=none

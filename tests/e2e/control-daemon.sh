@@ -85,9 +85,8 @@ NOTIFY_SOCKET=$work/notify "$softpmemd" --region memfd:64M --socket "$socket" >>
 daemon_pid=$!
 check "under a service manager it starts" started
 check "it stops" daemon_stop
-kill "$listener"
-wait "$listener" 2>/dev/null
 if grep -q '^#define HAVE_SYSTEMD 1' "$abs_top_builddir/config.h"; then
+	wait "$listener"
 	check "it said when it was ready" grep -qx 'READY=1' "$work/notified"
 	check "it said that it was stopping" grep -qx 'STOPPING=1' "$work/notified"
 else
@@ -145,6 +144,15 @@ if [ "$(id -u)" = 0 ]; then
 		check_fails "others may not talk" 'permission denied: only the daemon.s user' \
 			setpriv --reuid 65533 --regid 65533 --clear-groups "$softpmem" status
 		check "it ends, and unmounts, status 0" daemon_stop
+
+		# Without XDG_RUNTIME_DIR the place is in /tmp, where others may have been first.
+		mkdir "/tmp/softpmem-65531"
+		at_exit+=("rmdir /tmp/softpmem-65531")
+		nobody=(setpriv --reuid 65531 --regid 65531 --clear-groups env -u SOFTPMEM_SOCKET -u XDG_RUNTIME_DIR)
+		check_fails "a daemon avoids a place somebody else made" '/tmp/softpmem-65531: it belongs to somebody' \
+			"${nobody[@]}" "$softpmemd" --region memfd:64M
+		check_fails "so does who talks to one" '/tmp/softpmem-65531: it belongs to somebody' \
+			"${nobody[@]}" "$softpmem" status
 	else
 		sed 's/^/# /' "$work/user.log"
 		not_ok "an unprivileged user's daemon"

@@ -71,7 +71,8 @@ static void did(const char *format, ...)
 
 static bool is_told(unsigned long number)
 {
-	return !suspect || strstr(history[number % HISTORY], suspect->path) || strstr(history[number % HISTORY], "power");
+	return !suspect || strstr(history[number % HISTORY], suspect->path) ||
+	       strstr(history[number % HISTORY], "power");
 }
 
 static void tell_history(void)
@@ -96,7 +97,9 @@ static void die(const char *format, ...)
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, "\n# replay: exercise --dir %s --ops %lu --seed %lu --files %u --every %lu --sector %zu%s%s%s%s\n",
+	fprintf(stderr,
+		"\n# replay: exercise --dir %s --ops %lu --seed %lu --files %u --every %lu --sector "
+		"%zu%s%s%s%s\n",
 		options.dir, options.operations, options.seed, options.files, options.every, options.sector,
 		options.policy >= 0 ? " --policy " : "", options.policy >= 0 ? policies[options.policy] : "",
 		options.powerfail ? " --powerfail " : "", options.powerfail ? options.powerfail : "");
@@ -138,15 +141,17 @@ static int at_pool(const struct file *file, size_t offset)
 	return got > (ssize_t)(offset - start) ? page[offset - start] : -1;
 }
 
-static void compare(struct file *file, const char *how, const unsigned char *got, size_t offset, size_t length)
+static void compare(struct file *file, const char *how, const unsigned char *got, size_t offset,
+		    size_t length)
 {
 	const unsigned char *want = file->model.now + offset;
 	size_t at;
 
 	for (at = 0; at < length; at++)
 		if (got[at] != want[at])
-			die("%s: %s at %zu (of %zu from %zu): %02x, should be %02x; the pool has %02x", file->path,
-			    how, offset + at, length, offset, got[at], want[at], at_pool(file, offset + at));
+			die("%s: %s at %zu (of %zu from %zu): %02x, should be %02x; the pool has %02x",
+			    file->path, how, offset + at, length, offset, got[at], want[at],
+			    at_pool(file, offset + at));
 }
 
 static void check_size(struct file *file)
@@ -168,7 +173,8 @@ static void read_back(struct file *file, int fd, const char *how, size_t offset,
 	if (got < 0)
 		die("%s: %s: %s", file->path, how, strerror(errno));
 	if ((size_t)got != want)
-		die("%s: %s of %zu at %zu gave %zd bytes, should be %zu", file->path, how, length, offset, got, want);
+		die("%s: %s of %zu at %zu gave %zd bytes, should be %zu", file->path, how, length, offset,
+		    got, want);
 	compare(file, how, bounce, offset, want);
 }
 
@@ -391,8 +397,9 @@ static void check_survivor(struct file *file, enum model_policy policy)
 		die("%s: after power failure: %zd bytes", file->path, got);
 	wrong = model_power_failure(&file->model, policy, options.sector, whole, (size_t)got, &where);
 	if (wrong)
-		die("%s: after power failure (%s): %s, at %zu of %zd (model: size %zu, durable %zu)", file->path,
-		    policies[policy], wrong, where, got, file->model.size, file->model.durable_size);
+		die("%s: after power failure (%s): %s, at %zu of %zd (model: size %zu, durable %zu)",
+		    file->path, policies[policy], wrong, where, got, file->model.size,
+		    file->model.durable_size);
 }
 
 static void do_powerfail(void)
@@ -417,9 +424,10 @@ static const struct {
 	unsigned weight;
 	void (*run)(struct file *file);
 } kinds[] = {
-	{ 20, do_write },     { 6, do_write_direct }, { 2, do_write_synced }, { 14, do_read }, { 6, do_read_direct },
-	{ 16, do_store },     { 8, do_load },	      { 4, do_msync },	      { 3, do_fsync }, { 4, do_truncate },
-	{ 3, do_punch },      { 3, do_zero_range },   { 2, do_allocate },     { 2, do_reopen }, { 1, do_replace },
+	{ 20, do_write },      { 6, do_write_direct }, { 2, do_write_synced }, { 14, do_read },
+	{ 6, do_read_direct }, { 16, do_store },       { 8, do_load },	       { 4, do_msync },
+	{ 3, do_fsync },       { 4, do_truncate },     { 3, do_punch },	       { 3, do_zero_range },
+	{ 2, do_allocate },    { 2, do_reopen },       { 1, do_replace },
 };
 
 static void one_operation(void)
@@ -444,10 +452,14 @@ static void one_operation(void)
 static int parse(int argc, char **argv)
 {
 	static const struct option words[] = {
-		{ "dir", required_argument, NULL, 'd' },    { "ops", required_argument, NULL, 'o' },
-		{ "seed", required_argument, NULL, 's' },   { "files", required_argument, NULL, 'f' },
-		{ "every", required_argument, NULL, 'e' },  { "powerfail", required_argument, NULL, 'p' },
-		{ "policy", required_argument, NULL, 'P' }, { "sector", required_argument, NULL, 'S' },
+		{ "dir", required_argument, NULL, 'd' },
+		{ "ops", required_argument, NULL, 'o' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "files", required_argument, NULL, 'f' },
+		{ "every", required_argument, NULL, 'e' },
+		{ "powerfail", required_argument, NULL, 'p' },
+		{ "policy", required_argument, NULL, 'P' },
+		{ "sector", required_argument, NULL, 'S' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int word, i;
@@ -478,8 +490,9 @@ int main(int argc, char **argv)
 	unsigned i;
 
 	if (parse(argc, argv)) {
-		fprintf(stderr, "usage: exercise --dir DIR [--ops N] [--seed N] [--files N] [--powerfail PROGRAM]\n"
-				"       [--policy lose|keep|random] [--sector BYTES] [--every N]\n");
+		fprintf(stderr,
+			"usage: exercise --dir DIR [--ops N] [--seed N] [--files N] [--powerfail PROGRAM]\n"
+			"       [--policy lose|keep|random] [--sector BYTES] [--every N]\n");
 		return 2;
 	}
 	sigaction(SIGBUS, &action, NULL);

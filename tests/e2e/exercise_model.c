@@ -139,7 +139,10 @@ void model_allocate(struct model *model, size_t offset, size_t length)
 	model->other_size = model->size;
 }
 
-/* The parts of pages at the ends of a zeroed range are zeroed as by write(2); nobody says how soon they are durable. */
+/*
+ * The parts of pages at the ends of a zeroed range are zeroed as by write(2); nobody says how soon they are
+ * durable.
+ */
 static void zero_edge(struct model *model, size_t offset, size_t end)
 {
 	static const unsigned char zeros[PAGE_BYTES];
@@ -154,7 +157,8 @@ static void zero_edge(struct model *model, size_t offset, size_t end)
 void model_zero(struct model *model, size_t offset, size_t length, bool grow)
 {
 	size_t end = offset + length;
-	size_t first = min_u64(align_up(offset, PAGE_BYTES), end), last = max_u64(align_down(end, PAGE_BYTES), first);
+	size_t first = min_u64(align_up(offset, PAGE_BYTES), end),
+	       last = max_u64(align_down(end, PAGE_BYTES), first);
 
 	if (grow)
 		model_allocate(model, offset, length);
@@ -219,18 +223,20 @@ static const char *check_line(const struct model *model, enum model_policy polic
 	const struct model_line *state = &model->lines[line];
 
 	if (policy == MODEL_KEEP)
-		return memcmp(bytes, model->now + line * LINE_SIZE, length) ? "stored bytes are missing" : NULL;
+		return memcmp(bytes, model->now + line * LINE_SIZE, length) ? "stored bytes are missing" :
+									      NULL;
 	if (policy == MODEL_LOSE && !state->uncertain)
 		return memcmp(bytes, model->durable + line * LINE_SIZE, length) ?
-			       "not what the last sync left" : NULL;
+			       "not what the last sync left" :
+			       NULL;
 	if (state->mixed ? is_blend(model, line, bytes, length) : is_version(model, line, bytes, length))
 		return NULL;
 	return "a line that nobody ever wrote so";
 }
 
 /* Sectors that only write(2) changed are there as they were or as they are, whole. */
-static const char *check_sector(const struct model *model, size_t sector, size_t base, const unsigned char *bytes,
-				size_t length)
+static const char *check_sector(const struct model *model, size_t sector, size_t base,
+				const unsigned char *bytes, size_t length)
 {
 	size_t line;
 

@@ -20,7 +20,9 @@
 struct model_line {
 	unsigned char (*versions)[LINE_SIZE]; /* what it held since, oldest first */
 	unsigned count, room;
-	/* Something else may have made a version durable: the kernel wrote its page back before a sync, say. */
+	/*
+	 * Something else may have made a version durable: the kernel wrote its page back before a sync, say.
+	 */
 	bool uncertain;
 	/* Written both ways, write(2) and a mapping: the pool may have seen those in either order. */
 	bool mixed;

@@ -39,7 +39,8 @@ bool same_file(const char *a, const char *b)
 {
 	struct stat one, other;
 
-	return !lstat(a, &one) && !lstat(b, &other) && one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+	return !lstat(a, &one) && !lstat(b, &other) && one.st_ino == other.st_ino &&
+	       one.st_dev == other.st_dev;
 }
 
 nlink_t links_of(const char *name)
@@ -72,10 +73,18 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*check)(void);
 	} subjects[] = {
-		{ "names", check_names },	{ "links", check_links },	  { "renames", check_renames },
-		{ "directories", check_directories }, { "special", check_special }, { "attributes", check_attributes },
-		{ "permissions", check_permissions }, { "data", check_data },	  { "sizes", check_sizes },
-		{ "allocation", check_allocation }, { "mappings", check_mappings }, { "locks", check_locks },
+		{ "names", check_names },
+		{ "links", check_links },
+		{ "renames", check_renames },
+		{ "directories", check_directories },
+		{ "special", check_special },
+		{ "attributes", check_attributes },
+		{ "permissions", check_permissions },
+		{ "data", check_data },
+		{ "sizes", check_sizes },
+		{ "allocation", check_allocation },
+		{ "mappings", check_mappings },
+		{ "locks", check_locks },
 		{ "space", check_space },
 	};
 	size_t i;

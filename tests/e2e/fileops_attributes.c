@@ -19,25 +19,32 @@ static void check_times(void)
 
 	OK(!put("t", "t") && !stat("t", &before) && before.st_ctim.tv_sec > 0, "a new file has a time");
 	OK(!utimensat(AT_FDCWD, "t", times, 0) && !stat("t", &after), "utimensat");
-	OK(after.st_atim.tv_sec == 1000000000 && after.st_atim.tv_nsec == 123456789, "atime to the nanosecond");
+	OK(after.st_atim.tv_sec == 1000000000 && after.st_atim.tv_nsec == 123456789,
+	   "atime to the nanosecond");
 	OK(after.st_mtim.tv_sec == -5 && after.st_mtim.tv_nsec == 7, "mtime before 1970");
 	OK(moved(&before.st_ctim, &after.st_ctim), "ctime moved");
 	OK(!utimensat(AT_FDCWD, "t", keep, 0) && !stat("t", &after) && after.st_atim.tv_sec == 1000000000 &&
-		   moved(&before.st_mtim, &after.st_mtim), "UTIME_OMIT and UTIME_NOW");
+		   moved(&before.st_mtim, &after.st_mtim),
+	   "UTIME_OMIT and UTIME_NOW");
 	before = after;
 	fd = open("t", O_RDWR | O_CLOEXEC);
 	OK(write(fd, "x", 1) == 1 && !fstat(fd, &after) && moved(&before.st_mtim, &after.st_mtim) &&
-		   moved(&before.st_ctim, &after.st_ctim), "write(2) moves mtime and ctime");
+		   moved(&before.st_ctim, &after.st_ctim),
+	   "write(2) moves mtime and ctime");
 	before = after;
-	OK(!ftruncate(fd, 9) && !fstat(fd, &after) && moved(&before.st_mtim, &after.st_mtim), "so does ftruncate");
+	OK(!ftruncate(fd, 9) && !fstat(fd, &after) && moved(&before.st_mtim, &after.st_mtim),
+	   "so does ftruncate");
 	before = after;
 	OK(!fchmod(fd, 0640) && !fstat(fd, &after) && moved(&before.st_ctim, &after.st_ctim) &&
-		   !moved(&before.st_mtim, &after.st_mtim), "chmod moves ctime alone");
+		   !moved(&before.st_mtim, &after.st_mtim),
+	   "chmod moves ctime alone");
 	close(fd);
-	OK(!stat(".", &before) && !put("new", "") && !stat(".", &after) && moved(&before.st_mtim, &after.st_mtim),
+	OK(!stat(".", &before) && !put("new", "") && !stat(".", &after) &&
+		   moved(&before.st_mtim, &after.st_mtim),
 	   "a new name moves its directory's mtime");
 	before = after;
-	OK(!unlink("new") && !stat(".", &after) && moved(&before.st_mtim, &after.st_mtim), "a removed one too");
+	OK(!unlink("new") && !stat(".", &after) && moved(&before.st_mtim, &after.st_mtim),
+	   "a removed one too");
 }
 
 void check_attributes(void)
@@ -47,11 +54,13 @@ void check_attributes(void)
 
 	fd = open("m", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 	OK(fd >= 0 && !fstat(fd, &st) && (st.st_mode & 07777) == 0644, "umask applies");
-	OK(st.st_uid == geteuid() && st.st_gid == getegid() && st.st_nlink == 1 && st.st_size == 0, "whose it is");
+	OK(st.st_uid == geteuid() && st.st_gid == getegid() && st.st_nlink == 1 && st.st_size == 0,
+	   "whose it is");
 	OK(!fchmod(fd, 04751) && !fstat(fd, &st) && (st.st_mode & 07777) == 04751, "chmod");
 	close(fd);
 	OK(!mkdir("d", 0777) && !stat("d", &st) && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0755 &&
-		   st.st_nlink == 2, "a directory");
+		   st.st_nlink == 2,
+	   "a directory");
 	check_times();
 }
 
@@ -116,15 +125,18 @@ void check_permissions(void)
 		printf("ok %u - permissions # SKIP not root\n", tap_run);
 		return;
 	}
-	OK(!put("private", "p") && !chmod("private", 0600) && !as_nobody(read_private), "a private file stays so");
+	OK(!put("private", "p") && !chmod("private", 0600) && !as_nobody(read_private),
+	   "a private file stays so");
 	OK(!as_nobody(chown_others), "chown of what is another's");
 	OK(!mkdir("closed", 0755) && !as_nobody(make_in_private), "a directory that is not writable");
-	OK(!mkdir("sticky", 0777) && !chmod("sticky", 01777) && !put("sticky/f", "") && !as_nobody(remove_others),
+	OK(!mkdir("sticky", 0777) && !chmod("sticky", 01777) && !put("sticky/f", "") &&
+		   !as_nobody(remove_others),
 	   "a sticky directory");
 	OK(!as_nobody(make_own) && !stat("sticky/own", &st) && st.st_uid == 65534 && st.st_gid == 65534,
 	   "a file is its maker's");
-	OK(!mkdir("group", 0777) && !chown("group", 0, 1234) && !chmod("group", 02777) && !put("group/f", "") &&
-		   !stat("group/f", &st) && st.st_gid == 1234, "a set-group-ID directory gives its group");
+	OK(!mkdir("group", 0777) && !chown("group", 0, 1234) && !chmod("group", 02777) &&
+		   !put("group/f", "") && !stat("group/f", &st) && st.st_gid == 1234,
+	   "a set-group-ID directory gives its group");
 	OK(!mkdir("group/d", 0755) && !stat("group/d", &st) && st.st_gid == 1234 && (st.st_mode & S_ISGID),
 	   "and directories in it do so again");
 	OK(!put("suid", "s") && !chmod("suid", 0666), "a file for all");
@@ -132,5 +144,6 @@ void check_permissions(void)
 	OK(after(truncate_as_other, 06777) == 0777, "so does truncate");
 	OK(after(open_trunc_as_other, 06777) == 0777, "and O_TRUNC");
 	OK(!chmod("suid", 06755) && !chown("suid", 65534, 65534) && !stat("suid", &st) &&
-		   (st.st_mode & 07777) == 0755, "and so does chown");
+		   (st.st_mode & 07777) == 0755,
+	   "and so does chown");
 }

@@ -109,12 +109,14 @@ void check_links(void)
 
 	memset(target, 't', 4095);
 	target[4095] = '\0';
-	OK(!symlink("none", "s") && readlink("s", back, sizeof(back)) == 4 && !memcmp(back, "none", 4), "symlink");
+	OK(!symlink("none", "s") && readlink("s", back, sizeof(back)) == 4 && !memcmp(back, "none", 4),
+	   "symlink");
 	OK(!lstat("s", &after) && S_ISLNK(after.st_mode) && after.st_size == 4, "its size is its target's");
 	FAILS(open("s", O_RDONLY), ENOENT, "open through a dangling one");
 	FAILS(symlink("none", "s"), EEXIST, "symlink over a name");
 	FAILS(symlink("", "e"), ENOENT, "an empty target");
-	OK(!symlink(target, "long") && readlink("long", back, sizeof(back)) == 4095 && !memcmp(back, target, 4095),
+	OK(!symlink(target, "long") && readlink("long", back, sizeof(back)) == 4095 &&
+		   !memcmp(back, target, 4095),
 	   "a target of 4095 bytes");
 	OK(!symlink("loop", "loop"), "a symlink to itself");
 	FAILS(open("loop", O_RDONLY), ELOOP, "cannot be followed");
@@ -133,7 +135,8 @@ static void check_rename_directories(void)
 
 	OK(!mkdir("d", 0755) && !mkdir("e", 0755) && !mkdir("d/sub", 0755), "directories");
 	OK(links_of("d") == 3 && links_of("e") == 2, "nlink counts subdirectories");
-	OK(!rename("d/sub", "e/sub") && links_of("d") == 2 && links_of("e") == 3, "a moved one counts where it is");
+	OK(!rename("d/sub", "e/sub") && links_of("d") == 2 && links_of("e") == 3,
+	   "a moved one counts where it is");
 	OK(!stat("e/sub/..", &st) && same_file("e/sub/..", "e"), "and its .. follows");
 	FAILS(rename("e", "e/sub/e"), EINVAL, "into itself");
 	FAILS(rename("d", "e"), ENOTEMPTY, "over a directory that is not empty");
@@ -222,7 +225,8 @@ void check_directories(void)
 	}
 	OK(good, "1500 files");
 	rewinddir(directory);
-	OK(census(directory, seen, COUNT) == 2 && all_once(seen, 0, COUNT, 1), "each listed once after rewinddir");
+	OK(census(directory, seen, COUNT) == 2 && all_once(seen, 0, COUNT, 1),
+	   "each listed once after rewinddir");
 	rewinddir(directory);
 	for (i = 0; i < 700; i++)
 		entry = readdir(directory);
@@ -249,7 +253,8 @@ void check_directories(void)
 		unlink(name);
 	}
 	directory = opendir(".");
-	OK(!chdir("..") && !rmdir("many") && directory && !readdir(directory), "removed while open: nothing is in it");
+	OK(!chdir("..") && !rmdir("many") && directory && !readdir(directory),
+	   "removed while open: nothing is in it");
 	if (directory)
 		closedir(directory);
 }
@@ -260,7 +265,8 @@ static void check_socket(void)
 	int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
 	struct stat st;
 
-	OK(!bind(server, (struct sockaddr *)&address, sizeof(address)) && !listen(server, 1), "a socket is bound");
+	OK(!bind(server, (struct sockaddr *)&address, sizeof(address)) && !listen(server, 1),
+	   "a socket is bound");
 	OK(!stat("sock", &st) && S_ISSOCK(st.st_mode), "and shown as one");
 	OK(!connect(client, (struct sockaddr *)&address, sizeof(address)), "and connected to");
 	close(server);
@@ -278,7 +284,8 @@ void check_special(void)
 	OK(write(fd, "x", 1) == 1 && read(fd, &byte, 1) == 1 && byte == 'x', "a fifo carries bytes");
 	close(fd);
 	check_socket();
-	OK(!mknod("plain", S_IFREG | 0600, 0) && !stat("plain", &st) && S_ISREG(st.st_mode), "mknod of a file");
+	OK(!mknod("plain", S_IFREG | 0600, 0) && !stat("plain", &st) && S_ISREG(st.st_mode),
+	   "mknod of a file");
 	FAILS(mknod("device", S_IFCHR | 0600, makedev(1, 3)), EPERM, "mknod of a device");
 	FAILS(open(".", O_RDWR | O_TMPFILE, 0600), EOPNOTSUPP, "O_TMPFILE is not there");
 }

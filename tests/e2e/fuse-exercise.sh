@@ -23,7 +23,7 @@ run "policy random, one file" 10000 --policy random --every 100 --files 1
 check_fails "no power failure: the exerciser misses it" "of before the power failure" \
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail true
 rm -f "$mnt"/exercise.*
-check_fails "lines do tear: where whole sectors are expected, that is seen" "a torn sector" \
+check_fails "lines do tear, which is seen where whole sectors are expected" "a torn sector" \
 	"$exercise" --dir "$mnt" --ops 20000 --seed "$seed" --powerfail "$softpmem" --policy random --every 50 \
 	--sector 4096
 rm -f "$mnt"/exercise.*

@@ -74,10 +74,10 @@ static bool is_dead(struct open_file *file)
 {
 	char byte = 0;
 
-	return pread(file->fd, &byte, 1, 0) < 0 && errno == EIO && pwrite(file->fd, "x", 1, 0) < 0 && errno == EIO &&
-	       fsync(file->fd) < 0 && errno == EIO && ftruncate(file->fd, 0) < 0 && errno == EIO &&
-	       fallocate(file->fd, 0, 0, PAGE) < 0 && errno == EIO && load_faults(file->map) &&
-	       store_faults(file->map);
+	return pread(file->fd, &byte, 1, 0) < 0 && errno == EIO && pwrite(file->fd, "x", 1, 0) < 0 &&
+	       errno == EIO && fsync(file->fd) < 0 && errno == EIO && ftruncate(file->fd, 0) < 0 &&
+	       errno == EIO && fallocate(file->fd, 0, 0, PAGE) < 0 && errno == EIO &&
+	       load_faults(file->map) && store_faults(file->map);
 }
 
 static bool holds(const char *name, const char *text)
@@ -117,7 +117,8 @@ static void check_lose(void)
 	OK(holds("stored", "durable"), "so is what was only stored");
 	OK(holds("msynced", "MSYNCED"), "what was msynced is there");
 	OK(holds("never", ""), "a file never synced is empty");
-	OK(is_dead(&stored) && load_faults(stored.map), "a dead mapping stays dead when others read the file");
+	OK(is_dead(&stored) && load_faults(stored.map),
+	   "a dead mapping stays dead when others read the file");
 	end(&synced);
 	end(&written);
 	end(&stored);
@@ -144,7 +145,8 @@ static void check_unlinked(void)
 {
 	struct open_file file = begin("gone", "durable", true);
 
-	OK(!unlink("gone") && !powerfail(program, "lose", 1) && is_dead(&file), "unlinked while open, and a failure");
+	OK(!unlink("gone") && !powerfail(program, "lose", 1) && is_dead(&file),
+	   "unlinked while open, and a failure");
 	end(&file);
 	OK(access("gone", F_OK) < 0 && errno == ENOENT, "is gone for good");
 }
@@ -200,8 +202,8 @@ static void *storm_write(void *context)
 	while (!atomic_load(&enough)) {
 		fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 		for (i = 0; fd >= 0 && !atomic_load(&enough); i++)
-			if (pwrite(fd, bytes, sizeof(bytes), i % 50 * 1000) < 0 || (i % 7 == 0 && fsync(fd)) ||
-			    pread(fd, bytes, sizeof(bytes), i % 30 * 1000) < 0)
+			if (pwrite(fd, bytes, sizeof(bytes), i % 50 * 1000) < 0 ||
+			    (i % 7 == 0 && fsync(fd)) || pread(fd, bytes, sizeof(bytes), i % 30 * 1000) < 0)
 				break;
 		atomic_fetch_add(&rounds, 1);
 		if (fd >= 0)
@@ -235,8 +237,11 @@ static int storm(int failures)
 	static const struct {
 		void *(*run)(void *);
 		const char *name;
-	} loads[] = { { storm_store, "stored.0" }, { storm_store, "stored.1" }, { storm_write, "written.0" },
-		      { storm_write, "stored.1" }, { storm_names, "" } };
+	} loads[] = { { storm_store, "stored.0" },
+		      { storm_store, "stored.1" },
+		      { storm_write, "written.0" },
+		      { storm_write, "stored.1" },
+		      { storm_names, "" } };
 	pthread_t threads[sizeof(loads) / sizeof(loads[0])];
 	unsigned long before;
 	void *complaint;

@@ -10,13 +10,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Runs `PROGRAM powerfail --policy P [--seed N]`, its words thrown away; the wait status, -1 if it did not run. */
+/*
+ * Runs `PROGRAM powerfail --policy P [--seed N]`, its words thrown away; the wait status, -1 if it did not
+ * run.
+ */
 static inline int powerfail(const char *program, const char *policy, unsigned long seed)
 {
 	bool seeded = !strcmp(policy, "random");
 	char number[32];
-	char *arguments[] = { (char *)program, "powerfail", "--policy", (char *)policy, seeded ? "--seed" : NULL,
-			      number, NULL };
+	char *arguments[] = { (char *)program,		"powerfail", "--policy", (char *)policy,
+			      seeded ? "--seed" : NULL, number,	     NULL };
 	posix_spawn_file_actions_t actions;
 	pid_t child;
 	int status;

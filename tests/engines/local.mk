@@ -12,7 +12,8 @@ engine_programs =
 sanitized_tests = tests/engines/fio.sh tests/e2e/cli-pools.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
 if HAVE_SQLITE
 engine_programs += tests/engines/sqlite_load
-engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh
+engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh tests/engines/sqlite-eadr.sh \
+	tests/engines/sqlite-daemon-killed.sh
 sanitized_tests += tests/engines/sqlite-wal.sh
 endif
 if HAVE_LMDB
@@ -38,6 +39,8 @@ EXTRA_DIST += \
 	tests/engines/postgres-sector.sh \
 	tests/engines/postgres.bash \
 	tests/engines/rocksdb.sh \
+	tests/engines/sqlite-daemon-killed.sh \
+	tests/engines/sqlite-eadr.sh \
 	tests/engines/sqlite-rollback.sh \
 	tests/engines/sqlite-wal.sh \
 	tests/engines/sqlite.bash

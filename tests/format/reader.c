@@ -77,7 +77,9 @@ static const unsigned char *valid_super(const unsigned char *at, uint64_t size)
 {
 	if (memcmp(at, "SOFTPMEM", 8) != 0 || u32(at + 4092) != crc32c_of(0, at, 4092))
 		return NULL;
-	if (u32(at + 12) != 4096 || u32(at + 64) != 4096 || u32(at + 68) != 320 || u64(at + 56) > size)
+	if (u32(at + 12) != 4096 || u32(at + 64) != 4096 || u32(at + 68) != 320)
+		return NULL;
+	if (u64(at + 56) < 2u << 20 || u64(at + 56) % BLOCK || u64(at + 56) > size)
 		return NULL;
 	return at;
 }

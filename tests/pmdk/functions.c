@@ -28,8 +28,8 @@ static void map(const char *what, const char *path, size_t length, int flags)
 	address = pmem_map_file(path, length, flags, 0640, &mapped, &is_pmem);
 	error = errno;
 	if (!address) {
-		printf("map %s: errno %d, %s; length %zu, is_pmem %d left alone\n", what, error, pmem_errormsg(), mapped,
-		       is_pmem);
+		printf("map %s: errno %d, %s; length %zu, is_pmem %d left alone\n", what, error, pmem_errormsg(),
+		       mapped, is_pmem);
 		return;
 	}
 	printf("map %s: length %zu, is_pmem %d, %s\n", what, mapped, is_pmem,
@@ -140,7 +140,8 @@ static void copy_in_all_ways(unsigned char *at)
 			    pmem_memset(to + length / 2, 0x1ff & (int)f, length / 3, flags[f]) != to + length / 2)
 				printf("a copy returned another address\n");
 		}
-		if (pmem_memcpy_persist(at, source + 1, length) != at || pmem_memcpy_nodrain(at + 9, source, length) != at + 9 ||
+		if (pmem_memcpy_persist(at, source + 1, length) != at ||
+		    pmem_memcpy_nodrain(at + 9, source, length) != at + 9 ||
 		    pmem_memmove_persist(at + 3, at, length) != at + 3 ||
 		    pmem_memmove_nodrain(at + 1, at + 2, length) != at + 1 ||
 		    pmem_memset_persist(at + 11, 300, length / 2) != at + 11 ||

@@ -139,10 +139,11 @@ static int construct(PMEMobjpool *pool, void *memory, void *argument)
 
 static void renew_scratch(PMEMobjpool *pool, struct root *root, uint64_t step)
 {
+	size_t size = sizeof(struct node) + words_of(step) * sizeof(uint64_t);
+
 	if (!OID_IS_NULL(root->scratch))
 		pmemobj_free(&root->scratch);
-	if (pmemobj_alloc(pool, &root->scratch, sizeof(struct node) + words_of(step) * sizeof(uint64_t), 2, construct,
-			  &step) != 0)
+	if (pmemobj_alloc(pool, &root->scratch, size, 2, construct, &step) != 0)
 		die("alloc");
 }
 

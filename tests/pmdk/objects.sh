@@ -19,7 +19,8 @@ cp "$pool" "$work/base"
 touch "$work/journal"
 check "and survives a power failure" run "$objects" check "$pool" "$work/journal"
 
-# cut N POLICY...: run until the Nth fence, or to the end, and lose power. 1: the run came to its end; 2: it failed.
+# cut N POLICY...: run until the Nth fence, or to the end, and lose power.
+# 1: the run came to its end; 2: it failed.
 cut() {
 	local n=$1 status=0
 	shift

@@ -6,6 +6,7 @@
  *   survivor count POOL COUNT    64-bit numbers, a line each, from 1 to COUNT
  *   survivor store POOL          a store to each line, no flush
  *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, then a plain store; waits to be killed
+ *   survivor where POOL POOL     the addresses that two mappings get
  *   survivor ask                 what pmem_has_auto_flush() says
  */
 
@@ -49,6 +50,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "count") == 0 && argc == 4)
 		return count(at, length, strtoull(argv[3], NULL, 10));
+	if (strcmp(argv[1], "where") == 0 && argc == 4) {
+		printf("%p\n", (void *)at);
+		printf("%p\n", pmem_map_file(argv[3], 0, 0, 0, NULL, NULL));
+		return 0;
+	}
 	if (strcmp(argv[1], "store") == 0) {
 		memset(at, 's', 512);
 		return 0;

@@ -274,6 +274,27 @@ static void do_write_reserved(struct pools *pools)
 	pooltest_put(pools, "/dir/c", "x", 20000, true);
 }
 
+static void prepare_sectors(struct pools *pools)
+{
+	const struct pool_attributes sector = { .pool_mode = POOL_MODE_SECTOR_4096 };
+	struct pool *pool;
+
+	prepare(pools);
+	pool = find(pools, "/pieces");
+	assert_int_equal(pool_set_attributes(pool, POOL_SET_POOL_MODE, &sector), 0);
+	pool_unref(pool, 1);
+}
+
+/* In sector mode not even a copy that a killed daemon leaves half done shows: all of a sync is there or nothing. */
+static void do_overwrite_sectors(struct pools *pools)
+{
+	char text[30000];
+
+	memset(text, 'o', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	pooltest_put(pools, "/pieces", text, 3000, true);
+}
+
 static void do_grow_the_table(struct pools *pools)
 {
 	const struct pool_new attributes = { .mode = S_IFREG | 0600 };
@@ -324,6 +345,7 @@ static const struct operation operations[] = {
 	{ "zero range", prepare, do_zero },
 	{ "append and sync", prepare, do_append_and_sync },
 	{ "first write into reserved space", prepare, do_write_reserved },
+	{ "overwrite in sector mode", prepare_sectors, do_overwrite_sectors },
 	{ "create that grows the table", fill_the_table, do_grow_the_table },
 };
 

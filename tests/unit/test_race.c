@@ -75,7 +75,11 @@ static void use_bytes(struct pool *pool, struct rng *rng)
 
 static void use_names(struct pool *root, const char *name, const char *other, struct rng *rng)
 {
-	const struct pool_new attributes = { .mode = S_IFREG | 0600, .size = rng_below(rng, 2) * 30000 };
+	const struct pool_new attributes = {
+		.mode = S_IFREG | 0600,
+		.size = rng_below(rng, 2) * 30000,
+		.pool_mode = rng_below(rng, 2) ? POOL_MODE_FSDAX : POOL_MODE_SECTOR_512,
+	};
 	struct pool_attributes found;
 	struct pool *pool;
 
