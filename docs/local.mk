@@ -8,6 +8,7 @@ dist_man_MANS += \
 	docs/softpmem-mark.1 \
 	docs/softpmem-path.1 \
 	docs/softpmem-powerfail.1 \
+	docs/softpmem-run.1 \
 	docs/softpmem-status.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8
