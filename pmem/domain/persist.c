@@ -40,7 +40,7 @@ static int page_placement(struct view *view, uint64_t page, uint64_t want, struc
 
 int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content)
 {
-	unsigned char copy[PAGE_BYTES];
+	_Alignas(LINE_SIZE) unsigned char copy[PAGE_BYTES];
 	struct placement at;
 	int error;
 

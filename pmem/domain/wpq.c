@@ -208,7 +208,7 @@ static int drain_lines(struct wpq *wpq, unsigned lane, struct view *view, const 
 
 	while (line < end) {
 		uint64_t page = line / LINES_PER_PAGE, mask = 0;
-		unsigned char content[PAGE_BYTES];
+		_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
 		int error;
 
 		for (; line < end && line / LINES_PER_PAGE == page; line++, payload += LINE_SIZE) {
