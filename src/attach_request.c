@@ -101,10 +101,20 @@ static int find_file(const struct attach_server *server, struct exchange *exchan
 }
 
 /*
- * fsync on the client's descriptor: what the kernel holds of the file in dirty
- * pages comes to the pool, and a descriptor from before a power failure is told
- * apart from one of now.
+ * What the kernel holds of the file in dirty pages comes to the pool, and a
+ * descriptor from before a power failure is told apart from one of now. Not by
+ * fsync(2): who maps a pool once more makes nothing durable that was only stored.
  */
+static int write_pages_back(struct exchange *exchange)
+{
+	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	char byte;
+
+	if (sync_file_range(exchange->fds[0], 0, 0, all) < 0 || pread(exchange->fds[0], &byte, 1, 0) < 0)
+		return fail(exchange, -errno, strerror(errno));
+	return 0;
+}
+
 static int sync_file(struct exchange *exchange)
 {
 	return fsync(exchange->fds[0]) < 0 ? fail(exchange, -errno, strerror(errno)) : 0;
@@ -168,7 +178,7 @@ static int answer_pool(struct attached *client, struct exchange *exchange)
 		return error;
 	if ((fcntl(exchange->fds[0], F_GETFL) & (O_ACCMODE | O_PATH)) != O_RDWR)
 		return fail(exchange, -EACCES, "open the pool for reading and writing");
-	error = sync_file(exchange);
+	error = write_pages_back(exchange);
 	if (!error)
 		error = pool_lookup_ino(client->server->served.pools, ino, &pool);
 	if (error)
@@ -366,7 +376,7 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 	if (exchange->over)
 		attach_say(server, "attach: pid %d, uid %u: %s", (int)client->peer.pid, client->peer.uid,
 			   reply->message);
-	/* Locks of flock(2) last until the last copy of a descriptor is closed: the client's must when it closes its own. */
+	/* A lock of flock(2) lasts until the last copy of the descriptor is closed; that is to be the client's. */
 	close_received(server, exchange);
 	if (!exchange->over && exchange->request.type == ATTACH_KICK)
 		return true;

@@ -50,7 +50,8 @@ static int check_access(int prot, int flags, int fd)
 }
 
 /* A fixed mapping ends what was there, even if it then fails: so does the kernel's. */
-static long map_view(void *address, size_t length, int prot, int flags, const struct attached_view *view, off_t offset)
+static long map_view(void *address, size_t length, int prot, int flags, const struct attached_view *view,
+		     off_t offset)
 {
 	uint64_t signals = ranges_lock();
 	size_t pages = align_up(length, PAGE_BYTES);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What a client process loads, through `softpmem run`. In a directory of its own: the system's libpmem stays the system's.
+# What a client process loads, through `softpmem run`. In a directory of its own: the system's libpmem
+# stays the system's.
 # Not beside the programs either: libtool would take it for the -lpmem that the daemon is linked with.
 pkglib_LTLIBRARIES += pmem/client/libpmem.la
 pmem_client_libpmem_la_SOURCES = \

@@ -156,7 +156,8 @@ static long reserve_above(uintptr_t hint, size_t length, size_t align)
 static void *map_fd(int fd, size_t length, bool *is_sync)
 {
 	size_t pages = align_up(length, PAGE_BYTES), align = alignment(length);
-	long at = settings()->has_hint ? reserve_above(settings()->hint, pages, align) : reserve_aligned(pages, align);
+	long at = settings()->has_hint ? reserve_above(settings()->hint, pages, align) :
+					 reserve_aligned(pages, align);
 	long result = at;
 
 	*is_sync = true;
@@ -232,7 +233,8 @@ static void register_mapping(void *address, size_t length)
 
 /* ---- The pair ------------------------------------------------------------------------ */
 
-PUBLIC void *pmem_map_file(const char *path, size_t len, int flags, mode_t mode, size_t *mapped_lenp, int *is_pmemp)
+PUBLIC void *pmem_map_file(const char *path, size_t len, int flags, mode_t mode, size_t *mapped_lenp,
+			   int *is_pmemp)
 {
 	CLEANUP_FD int fd = -1;
 	void *address = NULL;

@@ -35,11 +35,13 @@ PUBLIC const char *pmem_errormsg(void)
 PUBLIC const char *pmem_check_version(unsigned major_required, unsigned minor_required)
 {
 	if (major_required != PMEM_MAJOR_VERSION) {
-		message_set(0, "libpmem major version mismatch (need %u, found %u)", major_required, PMEM_MAJOR_VERSION);
+		message_set(0, "libpmem major version mismatch (need %u, found %u)", major_required,
+			    PMEM_MAJOR_VERSION);
 		return message;
 	}
 	if (minor_required > PMEM_MINOR_VERSION) {
-		message_set(0, "libpmem minor version mismatch (need %u, found %u)", minor_required, PMEM_MINOR_VERSION);
+		message_set(0, "libpmem minor version mismatch (need %u, found %u)", minor_required,
+			    PMEM_MINOR_VERSION);
 		return message;
 	}
 	return NULL;

@@ -170,7 +170,7 @@ int sync_range(void *address, size_t length, int flags)
 	if (error)
 		return (int)error;
 	if ((flags & MS_SYNC) && touches_pool((uintptr_t)address, length)) {
-		flush_pools_in((uintptr_t)address, length);
+		flush_pools_in((uintptr_t)address, align_up(length, PAGE_BYTES));
 		fence();
 	}
 	return 0;

@@ -13,7 +13,8 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-static inline long raw_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f)
+static inline long raw_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e,
+			    uintptr_t f)
 {
 	register uintptr_t r10 __asm__("r10") = d;
 	register uintptr_t r8 __asm__("r8") = e;

@@ -169,7 +169,10 @@ static uint64_t line_key(uint32_t view, uint64_t line)
 
 static struct drained_line *recent_line(struct domain *domain, uint64_t key)
 {
-	return &domain->recent[rng_mix(key) % RECENT_LINES];
+	/* The lines of a page stand together: drained together, alone each would miss the cache. */
+	uint64_t first = rng_mix(key / LINES_PER_PAGE) * LINES_PER_PAGE;
+
+	return &domain->recent[(first + key % LINES_PER_PAGE) % RECENT_LINES];
 }
 
 /* May the snapshot be older than what the media has? Notes this write, either way. */

@@ -26,7 +26,8 @@ static void note_attached(struct pool *pool)
 static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 {
 	uint64_t length = align_up(pool->size, PAGE_BYTES);
-	int error;
+	bool again = pool->is_attached && pool->size == pool->durable_size;
+	int error = 0;
 
 	if (pool->pools->read_only)
 		return -EROFS;
@@ -34,9 +35,11 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 		return -EINVAL;
 	/*
 	 * What is attached is there: its size and its space are settled, so that
-	 * draining, which has nobody to tell, needs no more of either.
+	 * draining, which has nobody to tell, needs no more of either. But who maps
+	 * a pool once more makes nothing durable that others have only stored.
 	 */
-	error = pool_sync_locked(pool);
+	if (!again)
+		error = pool_sync_locked(pool);
 	if (!error)
 		error = file_reserve(pool, 0, length / PAGE_BYTES);
 	pool->map_changed = true;
