@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/crc32c.h"
 
@@ -273,6 +274,14 @@ static uint64_t views_limit(void)
 	return min_u64(mappings, max_u64(limit.rlim_cur / 2, 64));
 }
 
+/* An eighth of the machine's memory. */
+static uint64_t pages_limit(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+
+	return pages > 0 ? (uint64_t)pages / 8 : 0;
+}
+
 static int refuse_damaged(const struct region *region, const struct pools_options *options,
 			  const struct pools_check_result *result, struct message *message)
 {
@@ -318,6 +327,7 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 	pools->options = effective;
 	pools->read_only = effective.read_only;
 	pools->populated_max = views_limit();
+	pools->present_max = pages_limit();
 	if (!pools->read_only) {
 		finish_crash(pools);
 		if (pools->superblock.state != STATE_CLEAN)
