@@ -415,7 +415,8 @@ static void check_view(void)
 	for (size_t i = 0; i < POOL_BYTES; i++) {
 		if (at[i] == model->view[i])
 			continue;
-		fprintf(stderr, "exact: byte %zu is %02x in the pool and %02x in the model\n", i, at[i], model->view[i]);
+		fprintf(stderr, "exact: byte %zu is %02x in the pool and %02x in the model\n", i, at[i],
+			model->view[i]);
 		_exit(1);
 	}
 }

@@ -46,7 +46,8 @@ check_fails "negative control: another answer is seen" "^[<>] is_pmem" diff "$wo
 # PMEM_MMAP_HINT: there, or above what is there already.
 dd if=/dev/zero of="$mnt/pool" bs=4k count=1 status=none
 hinted() {
-	PMEM_MMAP_HINT=10000000000 "$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" where "$mnt/pool" "$mnt/pool"
+	PMEM_MMAP_HINT=10000000000 "$softpmem" run -- \
+		"$abs_top_builddir/tests/pmdk/survivor" where "$mnt/pool" "$mnt/pool"
 }
 check "PMEM_MMAP_HINT is where it goes, and then above" \
 	diff <(printf '0x10000000000\n0x10000200000\n') <(hinted)
