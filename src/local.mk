@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += src/libcontrol.la
 src_libcontrol_la_SOURCES = \
 	src/checkreport.c src/checkreport.h \
 	src/control.c src/control.h \
+	src/regions.c src/regions.h \
 	src/reply.c src/reply.h \
 	src/request.c src/request.h \
 	src/server.c src/server.h \
@@ -34,6 +35,7 @@ softpmem_SOURCES = \
 	src/cli_pools.c \
 	src/cli_power.c \
 	src/cli_region.c \
+	src/cli_regions.c \
 	src/client.c src/client.h \
 	src/output.c src/output.h \
 	src/softpmem.c
