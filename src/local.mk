@@ -16,7 +16,6 @@ src_libcontrol_la_LIBADD = pmem/pool/libpool.la $(JSON_LIBS)
 sbin_PROGRAMS += softpmemd
 softpmemd_SOURCES = \
 	src/daemon.h \
-	src/fault.c src/fault.h \
 	src/list.c \
 	src/log.c src/log.h \
 	src/options.c \

@@ -15,6 +15,7 @@ e2e_tests = \
 	tests/e2e/fuse-power.sh \
 	tests/e2e/fuse-unseen.sh \
 	tests/e2e/format-document.sh \
+	tests/e2e/region-lost.sh \
 	tests/e2e/regions.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
