@@ -43,7 +43,8 @@ check "who had a file open is told too, and not from a cache" unread
 exec {held}<&-
 not_in_good_order() { ! daemon_stop; }
 check "what is stopped then was not stopped in good order" not_in_good_order
-check "the mount is gone with it" eval '! mountpoint -q "$mnt"'
+unmounted() { ! mountpoint -q "$mnt"; }
+check "the mount is gone with it" unmounted
 
 cp "$work/before" "$region"
 check "with the memory back the region is taken up" daemon_start --region "file:$region"
