@@ -232,7 +232,8 @@ void verbs_handle(void *context, const struct request *request, const struct pee
 
 	if (!error)
 		error = verbs[request->verb](&job);
-	if (!error && !works)
+	/* Also if it failed: for want of its media, then, and not for what it made of them. */
+	if (!works && region_failed(job.daemon->region))
 		error = region_failure(job.daemon->region, &job.message);
 
 	log_line(&job.daemon->log, LOG_DEBUG, "control: pid %d, uid %u: %s%s%s: %s", (int)peer->pid,
