@@ -337,7 +337,8 @@ int discover_tree(const char *root, const struct nd_devices *devices, struct reg
 		region_candidates_free(out);
 		return error;
 	}
-	qsort(out->items, out->count, sizeof(*out->items), better);
+	if (out->count)
+		qsort(out->items, out->count, sizeof(*out->items), better);
 	advise(map, out);
 	return 0;
 }
