@@ -180,12 +180,25 @@ static int check_type(struct region *region, const struct phys_range *range, boo
 	return 0;
 }
 
+static void mind_relaxed(struct region *region)
+{
+	CLEANUP_KERNEL_OPTIONS struct kernel_options options = { 0 };
+
+	if (region->warning.text[0] || kernel_options_read(root, &options, NULL) < 0 || !options.iomem_relaxed)
+		return;
+	message_fail(&region->warning, 0,
+		     "region %s: with iomem=relaxed on the kernel command line the kernel does not take the range back "
+		     "when a driver claims it: boot without it",
+		     region->spec);
+}
+
 int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached, struct message *message)
 {
 	int error = open_device(region, uncached, message);
 
 	region->size = range->last - range->start + 1;
 	region->range = *range;
+	mind_relaxed(region);
 	if (!error)
 		error = lock(region, range, message);
 	if (!error)
@@ -197,6 +210,9 @@ int devmem_open_range(struct region *region, const struct phys_range *range, boo
 	/* For later, when this process may not see addresses any more. */
 	if (!error)
 		region->iomem_fd = open("/proc/iomem", O_RDONLY | O_CLOEXEC);
+	/* It may have been claimed between the first look and the mapping. */
+	if (!error)
+		error = devmem_watch(region, message);
 	if (error)
 		devmem_close(region);
 	return error;

@@ -26,10 +26,11 @@ static struct sigaction before;
 static pthread_mutex_t fail_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Only what a signal handler may do. All of the mapping: the rest of it goes next. */
-static void replace_media(const struct region *region)
+static bool replace_media(const struct region *region)
 {
-	mmap(region->media, region->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-	     -1, 0);
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+	return mmap(region->media, region->size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
 }
 
 static struct region *region_at(const unsigned char *address)
@@ -46,16 +47,17 @@ static struct region *region_at(const unsigned char *address)
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
 	struct region *region = region_at(info->si_addr);
-	int works = REGION_WORKS;
+	int works = REGION_WORKS, error = errno;
 
-	if (!region) {
-		/* Not ours: the instruction faults again and meets what was there before us. */
+	if (region)
+		atomic_compare_exchange_strong(&region->failed, &works,
+					       info->si_code == BUS_ADRERR ? REGION_REVOKED : REGION_POISONED);
+	if (!region || !replace_media(region)) {
+		/* Not ours, or not to be helped: the instruction faults again and meets what was there before us. */
 		sigaction(SIGBUS, &before, NULL);
 		return;
 	}
-	atomic_compare_exchange_strong(&region->failed, &works,
-				       info->si_code == BUS_ADRERR ? REGION_REVOKED : REGION_POISONED);
-	replace_media(region);
+	errno = error;
 }
 
 static void install(void)
@@ -119,7 +121,9 @@ int region_watch(struct region *region, struct message *message)
 		if (!region_failed(region)) {
 			region->why_failed = why;
 			atomic_store(&region->failed, REGION_CLAIMED);
-			replace_media(region);
+			/* Who claimed it must not meet a store of ours, whatever it costs us. */
+			if (!replace_media(region))
+				abort();
 		}
 	}
 	return region_failure(region, message);

@@ -10,7 +10,7 @@ guest_prepare || {
 	skip "reserved memory in guests" "$guest_reason"
 	finish
 }
-for program in ndctl daxctl mkfs.ext4 kexec; do
+for program in ndctl daxctl mkfs.ext4 kexec setpriv; do
 	command -v $program >/dev/null || {
 		skip "reserved memory in guests" "$program is not installed"
 		finish
@@ -21,7 +21,7 @@ guest_modules="fuse libnvdimm nd_btt nd_pmem nfit dax_pmem device_dax dax_hmem n
 # shellcheck disable=SC2034
 guest_modules_later="reed_solomon ramoops"
 guest_programs=("$softpmemd" "$softpmem" "$abs_top_builddir/tests/guest/map_uncached")
-for program in ndctl daxctl mkfs.ext4 kexec; do
+for program in ndctl daxctl mkfs.ext4 kexec setpriv; do
 	guest_programs+=("$(command -v $program)")
 done
 # For kexec.
@@ -56,14 +56,15 @@ host_gap() {
 # shellcheck disable=SC2016 # the dollar is the kernel's
 declare -A parameters=(
 	[reserved]='memmap=512M$5G memmap=256M$5632M'
-	[legacy]='memmap=1G!5G iomem=relaxed'
+	[legacy]='memmap=1G!5G'
+	[relaxed]='memmap=1G!5G iomem=relaxed'
 	[soft]='memmap=1G%0x140000000-1+0xefffffff'
 	[gap]='mem=4G pci=nocrs'
 	[nvdimm]=''
 	[kexec]='memmap=1G$5G'
 	[ramoops]='memmap=1G$5G'
 )
-cases=(kexec legacy nvdimm reserved soft gap ramoops)
+cases=(kexec legacy nvdimm reserved soft gap ramoops relaxed)
 
 # Two at a time: a machine is one busy processor.
 for name in "${cases[@]}"; do
