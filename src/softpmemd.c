@@ -281,7 +281,7 @@ static void say_ready(struct daemon *daemon)
 		       (unsigned long long)info.generation);
 }
 
-/* Where the kernel does not take a mapping back by itself, for so long two may use one memory. A look costs 0.1 ms. */
+/* Where the kernel does not take a mapping back by itself, for so long two may use one memory. A look costs 0.2 ms. */
 #define WATCH_MS 250
 
 /* The daemon goes on, so that who is at its files and its socket hears what happened. */

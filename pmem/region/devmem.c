@@ -126,12 +126,19 @@ static int lock(const struct region *region, const struct phys_range *range, str
 /* Another program's mapping of the range is no lock, but it is a sign. */
 static int check_neighbours(const struct region *region, const struct phys_range *range, struct message *message)
 {
+	CLEANUP_PHYS_RANGES struct phys_ranges mapped = { 0 };
+	const char *type = "";
 	struct message who;
 
 	if (!mappers_find(root, device, range->start, region->size, region_is_read_only(region), &who))
 		return 0;
-	return message_fail(message, -EBUSY, "region %s: %s has some of it mapped through %s: stop that first",
-			    region->spec, who.text, device);
+	physmap_read_pat(root, &mapped, NULL);
+	for (size_t i = 0; i < mapped.count; i++) {
+		if (phys_range_overlaps(&mapped.items[i], range))
+			type = mapped.items[i].name;
+	}
+	return message_fail(message, -EBUSY, "region %s: %s has some of it mapped through %s%s%s: stop that first",
+			    region->spec, who.text, device, *type ? ", " : "", type);
 }
 
 static int map(struct region *region, const struct phys_range *range, struct message *message)
