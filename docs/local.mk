@@ -9,6 +9,7 @@ dist_man_MANS += \
 	docs/softpmem-path.1 \
 	docs/softpmem-powerfail.1 \
 	docs/softpmem-regions.1 \
+	docs/softpmem-run.1 \
 	docs/softpmem-status.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 
+#include "common/align.h"
 #include "common/cleanup.h"
 #include "private.h"
 
@@ -70,7 +71,10 @@ int file_open(fuse_req_t request, struct pool *pool, struct fuse_file_info *fi)
 	fs->files = file;
 	pthread_mutex_unlock(&fs->files_lock);
 	fi->fh = (uintptr_t)file;
-	fi->keep_cache = 1;
+	/* CPUs store to an attached pool behind the kernel's back: what it cached of it would be old at once. */
+	fi->direct_io = pool_is_attached(pool);
+	fi->keep_cache = !fi->direct_io;
+	file->direct = fi->direct_io;
 	fi->noflush = 1;
 	return 0;
 }
@@ -108,11 +112,33 @@ void op_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(request, 0);
 }
 
+/* The kernel may make a page of its cache of what it gets, and send that back one day. */
+static void read_attached(fuse_req_t request, struct node *node, size_t size, uint64_t offset,
+			  struct pool_handle *handle)
+{
+	CLEANUP_FREE char *bytes = malloc(size);
+	ssize_t got = bytes ? pool_read(handle, bytes, size, offset) : -ENOMEM;
+
+	if (got < 0) {
+		fuse_reply_err(request, (int)-got);
+		return;
+	}
+	if (is_aligned(offset, PAGE_BYTES) && is_aligned(size, PAGE_BYTES))
+		shadow_note(fs_of(request), node, offset, bytes, (size_t)got);
+	fuse_reply_buf(request, bytes, (size_t)got);
+}
+
 void op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
+	struct node *node = node_of(fs_of(request), ino);
 	struct pool_read read;
-	int error = pool_read_begin(handle_of(fi), (uint64_t)offset, size, &read);
+	int error;
 
+	if (pool_is_attached(node->pool)) {
+		read_attached(request, node, size, (uint64_t)offset, handle_of(fi));
+		return;
+	}
+	error = pool_read_begin(handle_of(fi), (uint64_t)offset, size, &read);
 	if (error) {
 		fuse_reply_err(request, -error);
 		return;
@@ -130,14 +156,18 @@ static void write_back(fuse_req_t request, fuse_ino_t ino, const char *bytes, si
 		       struct pool_handle *handle)
 {
 	struct fusefs *fs = fs_of(request);
+	struct node *node = node_of(fs, ino);
 	ssize_t written;
 
-	if (node_of(fs, ino)->dead) {
+	if (node->dead) {
 		/* Stores of before the power failure. */
 		fuse_reply_write(request, size);
 		return;
 	}
-	written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_MAPPED);
+	if (pool_is_attached(node->pool))
+		written = shadow_write_back(fs, node, handle, bytes, size, (uint64_t)offset);
+	else
+		written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_MAPPED);
 	if (written >= 0) {
 		fuse_reply_write(request, (size_t)written);
 		return;
@@ -158,9 +188,9 @@ void op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size
 		return;
 	}
 	written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_FILE);
-	/*
-	 * The kernel sends an FSYNC of its own after a synchronous write, but not after an asynchronous one.
-	 */
+	if (written > 0 && !file_of(fi)->direct)
+		shadow_overlay(fs_of(request), node_of(fs_of(request), ino), (uint64_t)offset, bytes, (size_t)written);
+	/* The kernel sends an FSYNC of its own after a synchronous write, but not after an asynchronous one. */
 	if (written >= 0 && (fi->flags & O_DSYNC))
 		error = pool_sync(handle);
 	if (written < 0)

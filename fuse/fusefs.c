@@ -123,6 +123,7 @@ static struct fusefs *fusefs_new(struct pools *pools, const struct fusefs_option
 	fs->options = *options;
 	fs->parked_end = &fs->parked;
 	locks_init(fs);
+	shadows_init(&fs->shadows);
 	fs->root.pool = pool_root(pools);
 	if (!nodes_init(&fs->nodes))
 		fs->session = session_new(fs);
@@ -138,6 +139,7 @@ static void fusefs_free(struct fusefs *fs)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	nodes_fini(&fs->nodes);
+	shadows_fini(&fs->shadows);
 	pool_unref(fs->root.pool, 1);
 	sem_destroy(&fs->wake);
 	pthread_mutex_destroy(&fs->queue_lock);
@@ -184,6 +186,11 @@ int fusefs_serve(struct fusefs *fs)
 	}
 	workers_join(fs);
 	return error;
+}
+
+dev_t fusefs_device(const struct fusefs *fs)
+{
+	return fs->device;
 }
 
 void fusefs_stop(struct fusefs *fs)

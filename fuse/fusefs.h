@@ -47,6 +47,9 @@ int fusefs_mount(struct pools *pools, const struct fusefs_options *options, stru
  */
 int fusefs_serve(struct fusefs *fusefs);
 
+/* st_dev of what is on the mount; 0 if unknown. */
+dev_t fusefs_device(const struct fusefs *fusefs);
+
 /* Make fusefs_serve() return soon. Any thread, a signal handler too; more than once does no harm. */
 void fusefs_stop(struct fusefs *fusefs);
 

@@ -14,6 +14,15 @@ static void invalidate(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t le
 	fuse_lowlevel_notify_inval_inode(fs->session, ino, offset, length);
 }
 
+/* All pages of it, and what we remember of them. */
+static void invalidate_whole(struct fusefs *fs, fuse_ino_t ino)
+{
+	uint64_t epoch = shadow_begin_drop(fs);
+
+	invalidate(fs, ino, 0, 0);
+	shadow_end_drop(fs, node_of(fs, ino), epoch);
+}
+
 void invalidate_all(struct fusefs *fs)
 {
 	struct node *node;
@@ -56,7 +65,10 @@ void stale_now(struct fusefs *fs)
 
 	for (; stale; stale = next) {
 		next = stale->next;
-		invalidate(fs, stale->ino, stale->offset, stale->length);
+		if (stale->length)
+			invalidate(fs, stale->ino, stale->offset, stale->length);
+		else
+			invalidate_whole(fs, stale->ino);
 		free(stale);
 	}
 }
@@ -76,7 +88,7 @@ void fusefs_pool_changed(struct fusefs *fs, struct pool *pool)
 	fuse_ino_t ino = node_find(fs, pool);
 
 	if (ino)
-		invalidate(fs, ino, 0, 0);
+		invalidate_whole(fs, ino);
 }
 
 void fusefs_entry_changed(struct fusefs *fs, struct pool *directory, const char *name)

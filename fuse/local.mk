@@ -10,8 +10,10 @@ fuse_libfusefs_la_SOURCES = \
 	fuse/loop.c \
 	fuse/mount.c \
 	fuse/names.c \
+	fuse/negotiate.c \
 	fuse/nodes.c \
 	fuse/power.c \
-	fuse/private.h
+	fuse/private.h \
+	fuse/shadow.c
 fuse_libfusefs_la_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
 fuse_libfusefs_la_LIBADD = pmem/pool/libpool.la $(FUSE_LIBS)

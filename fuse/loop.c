@@ -126,12 +126,14 @@ static void handle(struct fusefs *fs, const struct fuse_buf *request)
 {
 	READ_SCOPE(&fs->gate);
 
-	if (fs->power == POWER_IS_GONE || pools_media_lost(fs->pools))
+	if (fs->power == POWER_IS_GONE || pools_media_lost(fs->pools)) {
 		handle_without_media(fs, request);
-	else if (fs->power == POWER_IS_ON)
+	} else if (fs->power == POWER_IS_ON) {
+		negotiate_hear(fs, request->mem);
 		fuse_session_process_buf(fs->session, request);
-	else
+	} else {
 		handle_without_power(fs, request);
+	}
 }
 
 void parked_resume(struct fusefs *fs)

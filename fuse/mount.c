@@ -213,7 +213,7 @@ int mount_attach(struct fusefs *fs, struct message *message)
 	libfuse_words[0] = '\0';
 	errno = 0;
 	if (!fuse_session_mount(fs->session, fs->mountpoint))
-		return 0;
+		return negotiate_begin(fs);
 	error = errno == EACCES || !errno ? -EPERM : -errno;
 	return message_fail(message, error, "%s: cannot mount: %s%s", fs->mountpoint,
 			    libfuse_words[0] ? libfuse_words : strerror(-error),

@@ -143,8 +143,10 @@ void node_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups)
 		list_remove(nodes, node);
 	}
 	pthread_mutex_unlock(&nodes->lock);
-	if (last)
+	if (last) {
+		shadow_forget_node(fs, node);
 		free(node);
+	}
 	pool_unref(pool, lookups);
 }
 

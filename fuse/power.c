@@ -41,6 +41,8 @@ static void turn_on(struct fusefs *fs)
 {
 	WRITE_SCOPE(&fs->gate);
 
+	/* What the kernel had was of the nodes that are dead now. */
+	shadow_forget_node(fs, NULL);
 	pools_power_on(fs->pools);
 	fs->power = POWER_IS_ON;
 }

@@ -37,6 +37,7 @@ struct nodes {
 /* What fi->fh points to. */
 struct open_file {
 	struct pool_handle *handle;
+	bool direct; /* the kernel caches nothing that is read and written through it */
 	struct open_file *prev, *next; /* in fusefs.files */
 };
 
@@ -65,6 +66,16 @@ struct stale {
 	off_t length; /* 0: all */
 };
 
+/* What the kernel was given of attached pools (shadow.c). */
+#define SHADOW_BUCKETS 4096u
+struct shadows {
+	pthread_mutex_t lock; /* guards all below; pools' locks are taken inside it */
+	struct shadow *buckets[SHADOW_BUCKETS];
+	size_t count;
+	uint64_t epoch;
+	bool asked; /* the kernel, to drop its pages */
+};
+
 struct worker {
 	struct fusefs *fs;
 	pthread_t thread;
@@ -78,6 +89,7 @@ struct fusefs {
 	struct fuse_session *session;
 	struct node root;
 	struct nodes nodes;
+	struct shadows shadows;
 
 	pthread_mutex_t files_lock;
 	struct open_file *files; /* by files_lock */
@@ -94,6 +106,10 @@ struct fusefs {
 	pthread_mutex_t queue_lock;
 	struct parked *parked, **parked_end; /* by queue_lock */
 	struct stale *stale;		     /* by queue_lock */
+
+	/* The answer to INIT that has yet to be added to; nothing else is served before it is out. */
+	uint64_t init_request;
+	uint32_t init_flags2;
 
 	struct worker *workers;
 	unsigned worker_count;
@@ -210,6 +226,26 @@ void stale_drop(struct fusefs *fs);
  * meanwhile.
  */
 void invalidate_all(struct fusefs *fs);
+
+/* negotiate.c: look at each request before libfuse does; and, once mounted, at what it answers. */
+struct fuse_in_header;
+void negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in);
+int negotiate_begin(struct fusefs *fs);
+
+/* shadow.c */
+void shadows_init(struct shadows *shadows);
+void shadows_fini(struct shadows *shadows);
+/* The kernel is given these bytes, whole pages but for the file's last, and may keep them. No pool is locked. */
+void shadow_note(struct fusefs *fs, struct node *node, uint64_t offset, const void *bytes, size_t length);
+void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset, const void *bytes, size_t length);
+/* pool_write() of pages that come back: only what was stored in them. */
+ssize_t shadow_write_back(struct fusefs *fs, struct node *node, struct pool_handle *handle, const void *bytes,
+			  size_t size, uint64_t offset);
+/* Around having the kernel drop its pages of a node. */
+uint64_t shadow_begin_drop(struct fusefs *fs);
+void shadow_end_drop(struct fusefs *fs, const struct node *node, uint64_t epoch);
+/* NULL: of all. */
+void shadow_forget_node(struct fusefs *fs, const struct node *node);
 
 /* mount.c */
 int mount_attach(struct fusefs *fs, struct message *message);

@@ -16,15 +16,16 @@ enum cli_status { CLI_OK = 0, CLI_FAILED = 1, CLI_WRONG_WORDS = 2 };
 struct cli {
 	char *socket;
 	bool verbose;
-	bool json, directory, parents, recursive, force;
+	bool json, directory, parents, recursive, force, through;
 	const char *size, *mode, *perm, *policy, *seed, *label;
 	const char *argument; /* PATH, TEXT or SPEC */
+	char **arguments;	/* all of them, NULL at the end */
 	struct output_progress progress;
 };
 
 typedef int cli_verb_fn(struct cli *cli);
 cli_verb_fn cli_status, cli_list, cli_create, cli_destroy, cli_path, cli_mark, cli_powerfail, cli_format,
-	cli_check, cli_regions;
+	cli_check, cli_regions, cli_run;
 
 /* "softpmem: MESSAGE" on stderr, safe for a terminal; returns CLI_FAILED. */
 int cli_fail(struct cli *cli, const char *text);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "attach.h"
 #include "fusefs.h"
 #include "log.h"
 #include "pool/pool.h"
@@ -41,6 +42,7 @@ struct daemon {
 	struct pools *pools;
 	struct fusefs *fusefs; /* NULL without a mount */
 	struct server *server;
+	struct attach_server *attach;
 
 	/* The last mark; "" before the first. */
 	pthread_mutex_t mark_lock;

@@ -5,6 +5,7 @@ src_libcontrol_la_SOURCES = \
 	src/checkreport.c src/checkreport.h \
 	src/control.c src/control.h \
 	src/regions.c src/regions.h \
+	src/listener.c src/listener.h \
 	src/reply.c src/reply.h \
 	src/request.c src/request.h \
 	src/server.c src/server.h \
@@ -15,6 +16,10 @@ src_libcontrol_la_LIBADD = pmem/pool/libpool.la $(JSON_LIBS)
 
 sbin_PROGRAMS += softpmemd
 softpmemd_SOURCES = \
+	src/attach.c src/attach.h \
+	src/attach_kill.c \
+	src/attach_private.h \
+	src/attach_request.c \
 	src/daemon.h \
 	src/list.c \
 	src/log.c src/log.h \
@@ -35,9 +40,11 @@ softpmem_SOURCES = \
 	src/cli_power.c \
 	src/cli_region.c \
 	src/cli_regions.c \
+	src/cli_run.c \
 	src/client.c src/client.h \
 	src/output.c src/output.h \
 	src/softpmem.c
+softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
 softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 softpmem_LDADD = src/libcontrol.la pmem/pool/libpool.la $(JSON_LIBS)
 

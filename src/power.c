@@ -64,7 +64,7 @@ static void note_report(void *context, const struct pool_power_report *report)
 	};
 }
 
-static int fail_power(struct daemon *daemon, const struct pools_power_options *options)
+static int cut_power(struct daemon *daemon, const struct pools_power_options *options)
 {
 	int error;
 
@@ -75,6 +75,20 @@ static int fail_power(struct daemon *daemon, const struct pools_power_options *o
 		return error;
 	error = pools_power_apply(daemon->pools, options);
 	pools_power_on(daemon->pools);
+	return error;
+}
+
+/*
+ * Clients are killed first, while the mount still answers: who waits for it in
+ * the kernel does not end before it is answered.
+ */
+static int fail_power(struct daemon *daemon, const struct pools_power_options *options)
+{
+	int error;
+
+	attach_power_fails(daemon->attach);
+	error = cut_power(daemon, options);
+	attach_power_returns(daemon->attach);
 	return error;
 }
 

@@ -20,9 +20,10 @@ void process_ready(int ready_fd);
 void process_raise_files(void);
 
 /*
- * Give up every capability but those for the mount (CAP_SYS_ADMIN, to unmount;
- * CAP_DAC_READ_SEARCH, to reach a mount point in somebody's directory), for
- * this thread and those it starts, and for programs it executes. 0, or a
+ * Give up every capability but those that end the clients when the power fails
+ * (CAP_SYS_PTRACE, to see who maps a pool; CAP_KILL) and those for the mount
+ * (CAP_SYS_ADMIN, to unmount; CAP_DAC_READ_SEARCH, to reach a mount point in
+ * somebody's directory), for this thread and those it starts, and for programs it executes. 0, or a
  * negative errno. Does nothing without capabilities.
  */
 int process_drop_privileges(bool mounts);

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -19,7 +17,6 @@
 #include "reply.h"
 
 #define STACK_BYTES (1u << 20)
-#define GROUPS_MAX 65536
 /* How long one who comes waits for one who goes. */
 #define MAKE_ROOM_MS 500
 
@@ -34,11 +31,8 @@ struct client {
 
 struct server {
 	struct server_options options;
-	int fd;
+	struct listener listener;
 	int stop_fd; /* an eventfd: readable once the server is to stop */
-	/* Of the socket file, so that only our own is removed. */
-	dev_t dev;
-	ino_t ino;
 	bool started;
 	pthread_t acceptor;
 	pthread_mutex_t lock;
@@ -60,100 +54,11 @@ static void __attribute__((format(printf, 2, 3))) say(struct server *server, con
 	server->options.log(server->options.log_context, line);
 }
 
-/* ---- The socket ----------------------------------------------------------- */
-
-static bool someone_listens(const struct sockaddr_un *address)
-{
-	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	/* EAGAIN: the backlog of a daemon that lives is full. */
-	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN;
-}
-
-static int clear_stale(const struct sockaddr_un *address, struct message *message)
-{
-	const char *path = address->sun_path;
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return message_fail(message, -EEXIST,
-				    "socket %s: there is a file of another kind: remove it, or give "
-				    "--socket another path",
-				    path);
-	if (someone_listens(address))
-		return message_fail(message, -EADDRINUSE,
-				    "socket %s: a daemon answers there already: stop it, or give "
-				    "--socket another path",
-				    path);
-	if (unlink(path) < 0)
-		return message_fail(message, -errno, "socket %s: cannot remove the stale one: %s", path,
-				    strerror(errno));
-	return 0;
-}
-
-/* The directory of the default socket is made if it is missing; no more than that. */
-static void make_directory(const char *path)
-{
-	CLEANUP_FREE char *directory = strdup(path);
-	char *slash = directory ? strrchr(directory, '/') : NULL;
-
-	if (slash && slash != directory) {
-		*slash = '\0';
-		(void)!mkdir(directory, geteuid() == 0 ? 0755 : 0700);
-	}
-}
-
-static int bind_socket(struct server *server, const struct sockaddr_un *address, struct message *message)
-{
-	const struct server_options *options = &server->options;
-	mode_t mode = options->has_group ? 0660 : 0600;
-	/* The umask makes it ours alone until its owner and mode are set; no other thread runs yet. */
-	mode_t mask = umask(0177);
-	int error = bind(server->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
-	struct stat st;
-
-	umask(mask);
-	if (error)
-		return message_fail(message, error, "socket %s: cannot make it: %s", options->path,
-				    strerror(-error));
-	if ((options->has_group && chown(options->path, (uid_t)-1, options->group) < 0) ||
-	    chmod(options->path, mode) < 0 || lstat(options->path, &st) < 0 || listen(server->fd, 128) < 0) {
-		error = message_fail(message, -errno, "socket %s: cannot set it up: %s", options->path,
-				     strerror(errno));
-		unlink(options->path);
-		return error;
-	}
-	server->dev = st.st_dev;
-	server->ino = st.st_ino;
-	return 0;
-}
-
-static int open_socket(struct server *server, struct message *message)
-{
-	const char *path = server->options.path;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int error;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return message_fail(message, -ENAMETOOLONG,
-				    "socket %s: the path is too long: at most %zu bytes", path,
-				    sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
-	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (server->fd < 0 || server->stop_fd < 0)
-		return message_fail(message, -errno, "socket %s: %s", path, strerror(errno));
-	make_directory(path);
-	error = clear_stale(&address, message);
-	return error ? error : bind_socket(server, &address, message);
-}
+/* ---- Beginning ------------------------------------------------------------- */
 
 static void server_free(struct server *server)
 {
-	if (server->fd >= 0)
-		close(server->fd);
+	listener_close(&server->listener);
 	if (server->stop_fd >= 0)
 		close(server->stop_fd);
 	pthread_cond_destroy(&server->changed);
@@ -163,16 +68,21 @@ static void server_free(struct server *server)
 
 int server_listen(const struct server_options *options, struct server **out, struct message *message)
 {
+	const struct listener_options listen = {
+		.path = options->path, .type = SOCK_STREAM, .has_group = options->has_group, .group = options->group
+	};
 	struct server *server = calloc(1, sizeof(*server));
 	int error;
 
 	if (!server)
 		return message_fail(message, -ENOMEM, "socket %s: out of memory", options->path);
 	server->options = *options;
-	server->fd = server->stop_fd = -1;
+	server->listener.fd = -1;
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->changed, NULL);
-	error = open_socket(server, message);
+	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = server->stop_fd < 0 ? message_fail(message, -errno, "socket %s: %s", options->path, strerror(errno)) :
+				      listener_open(&server->listener, &listen, message);
 	if (error)
 		server_free(server);
 	else
@@ -260,33 +170,6 @@ static void *client_thread(void *argument)
 
 /* ---- Who comes ------------------------------------------------------------- */
 
-static bool in_group(int fd, gid_t group, gid_t primary)
-{
-	socklen_t size = GROUPS_MAX * sizeof(gid_t);
-	CLEANUP_FREE gid_t *groups = malloc(size);
-
-	if (primary == group)
-		return true;
-	if (!groups || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-		return false;
-	for (size_t i = 0; i < size / sizeof(gid_t); i++)
-		if (groups[i] == group)
-			return true;
-	return false;
-}
-
-static bool may_talk(struct server *server, int fd, struct peer *peer)
-{
-	struct ucred credentials;
-	socklen_t size = sizeof(credentials);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
-		return false;
-	*peer = (struct peer){ .pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid };
-	return peer->uid == 0 || peer->uid == geteuid() ||
-	       (server->options.has_group && in_group(fd, server->options.group, peer->gid));
-}
-
 static void deadline(struct timespec *at, unsigned milliseconds)
 {
 	clock_gettime(CLOCK_MONOTONIC, at);
@@ -371,7 +254,7 @@ static void take(struct server *server, int fd)
 	client->reply.filled = 0;
 	client->server = server;
 	client->waiting = 0;
-	if (!may_talk(server, fd, &client->peer))
+	if (!listener_admits(&server->listener, fd, &client->peer))
 		refuse(client, -EACCES,
 		       "permission denied: only the daemon's user, root and --group may talk to it");
 	else if (admit(server, client))
@@ -385,7 +268,7 @@ static void take(struct server *server, int fd)
 static void *accept_thread(void *argument)
 {
 	struct server *server = argument;
-	struct pollfd fds[] = { { .fd = server->fd, .events = POLLIN },
+	struct pollfd fds[] = { { .fd = server->listener.fd, .events = POLLIN },
 				{ .fd = server->stop_fd, .events = POLLIN } };
 
 	for (;;) {
@@ -395,7 +278,7 @@ static void *accept_thread(void *argument)
 			continue;
 		if (fds[1].revents)
 			return NULL;
-		fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC);
+		fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
 			take(server, fd);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
@@ -423,12 +306,9 @@ static void hang_up(struct server *server)
 
 void server_stop(struct server *server)
 {
-	struct stat st;
-
 	if (!server)
 		return;
-	if (lstat(server->options.path, &st) == 0 && st.st_dev == server->dev && st.st_ino == server->ino)
-		unlink(server->options.path);
+	listener_unlink(&server->listener);
 	if (server->started) {
 		(void)!write(server->stop_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 		pthread_join(server->acceptor, NULL);

@@ -16,16 +16,11 @@
 #include <sys/types.h>
 
 #include "common/message.h"
+#include "listener.h"
 #include "request.h"
 
 struct server;
 struct reply;
-
-struct peer {
-	pid_t pid;
-	uid_t uid;
-	gid_t gid;
-};
 
 struct server_options {
 	const char *path; /* of the socket */

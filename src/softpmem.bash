@@ -47,7 +47,9 @@ _softpmem() {
 	--size | --perm | --seed | --label) return ;;
 	*)
 		case $verb:$cur in
-		:*) words='status list create destroy path powerfail mark format check regions --socket --verbose --version --help' ;;
+		:*) words='run status list create destroy path powerfail mark format check regions --socket --verbose --version
+			--help' ;;
+		run:-*) words='--through --help' ;;
 		status:-*) words='--json --help' ;;
 		list:-*) words='--json --help' ;;
 		create:-*) words='--size --mode --directory --perm --parents --help' ;;

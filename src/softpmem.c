@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ static const struct {
 	{ "PATH", "of a pool, from the root of the tree: /db/wal" },
 	{ "POLICY", "what becomes of lines not yet durable: lose (default), keep or random" },
 	{ " N", "the seed of --policy random: the same state and seed leave the same bytes" },
+	{ "PROGRAM", "found as a shell finds it; its exit status is ours" },
+	{ "--through", "a fence waits until the media has what was flushed" },
 	{ "TEXT", "what a person is to read" },
 	{ "SPEC", "a region: file:PATH[,SIZE], devmem:START+SIZE, dax:, ndctl: or auto" },
 };
@@ -41,8 +44,10 @@ static const struct verb {
 	const char *usage;
 	const char *what;
 	cli_verb_fn *run;
-	int least, most; /* arguments */
+	int least, most; /* arguments; INT_MAX: a program's, which may look like options of ours */
 } verbs[] = {
+	{ "run", "[--through] [--] PROGRAM [ARGUMENT]...", "Run a program that maps pools through libpmem", cli_run, 1,
+	  INT_MAX },
 	{ "status", "[--json]", "Tell what the daemon serves", cli_status, 0, 0 },
 	{ "list", "[--json] [PATH]", "List pools and directories", cli_list, 0, 1 },
 	{ "create", "[--size SIZE] [--mode MODE] [--directory] [--perm OCTAL] [--parents] PATH",
@@ -142,7 +147,7 @@ static const struct {
 	{ "force", offsetof(struct cli, force) },     { "size", offsetof(struct cli, size) },
 	{ "mode", offsetof(struct cli, mode) },	      { "perm", offsetof(struct cli, perm) },
 	{ "policy", offsetof(struct cli, policy) },   { "seed", offsetof(struct cli, seed) },
-	{ "label", offsetof(struct cli, label) },
+	{ "label", offsetof(struct cli, label) },	      { "through", offsetof(struct cli, through) },
 };
 #define FIRST_VALUE 256 /* getopt's number of values[0] */
 
@@ -158,6 +163,7 @@ static const struct option long_options[] = {
 	{ "policy", required_argument, NULL, FIRST_VALUE + 8 },
 	{ "seed", required_argument, NULL, FIRST_VALUE + 9 },
 	{ "label", required_argument, NULL, FIRST_VALUE + 10 },
+	{ "through", no_argument, NULL, FIRST_VALUE + 11 },
 	{ "socket", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
@@ -170,7 +176,7 @@ static void print_verb_help(const struct verb *verb)
 	printf("Usage: softpmem %s %s\n%s.\n\n", verb->name, verb->usage, verb->what);
 	for (size_t i = 0; i < sizeof(placeholders) / sizeof(placeholders[0]); i++)
 		if (strstr(verb->usage, placeholders[i].word))
-			printf("  %-8s %s\n", placeholders[i].word + (placeholders[i].word[0] == ' '),
+			printf("  %-9s %s\n", placeholders[i].word + (placeholders[i].word[0] == ' '),
 			       placeholders[i].what);
 	printf("See softpmem-%s(1).\n", verb->name);
 }
@@ -219,10 +225,11 @@ static int set_value(struct cli *cli, const struct verb *verb, int index)
  */
 static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
+	const bool to_first = !verb || verb->most == INT_MAX;
 	int id;
 
 	optind = 0; /* glibc: begin anew */
-	while ((id = getopt_long(argc, argv, verb ? "vh" : "+vVh", long_options, NULL)) != -1) {
+	while ((id = getopt_long(argc, argv, verb ? to_first ? "+vh" : "vh" : "+vVh", long_options, NULL)) != -1) {
 		int status = -1;
 
 		if (id >= FIRST_VALUE) {
@@ -271,6 +278,7 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc, char **a
 		return CLI_WRONG_WORDS;
 	}
 	cli->argument = count ? argv[optind] : NULL;
+	cli->arguments = argv + optind;
 	return verb->run(cli);
 }
 

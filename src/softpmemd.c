@@ -183,22 +183,25 @@ static void stop_mount(struct daemon *daemon)
 
 /* ---- From start to stop ----------------------------------------------------------- */
 
-static int find_group(const char *name, struct server_options *options, struct message *message)
+static int find_group(const char *name, bool *given, gid_t *id, struct message *message)
 {
 	struct group *group;
 
+	*given = name;
 	if (!name)
 		return 0;
 	group = getgrnam(name);
 	if (!group)
 		return message_fail(message, -ENOENT, "group %s: there is no such group", name);
-	options->has_group = true;
-	options->group = group->gr_gid;
+	*id = group->gr_gid;
 	return 0;
 }
 
-static int open_socket(struct daemon *daemon, struct message *message)
+static int open_sockets(struct daemon *daemon, struct message *message)
 {
+	struct attach_options attach = {
+		.path = daemon->options.socket, .log = log_callback, .log_context = &daemon->log
+	};
 	struct server_options options = {
 		.path = daemon->options.socket,
 		.clients = CLIENTS,
@@ -208,9 +211,39 @@ static int open_socket(struct daemon *daemon, struct message *message)
 		.log = log_callback,
 		.log_context = &daemon->log,
 	};
-	int error = find_group(daemon->options.group, &options, message);
+	int error = find_group(daemon->options.group, &options.has_group, &options.group, message);
 
-	return error ? error : server_listen(&options, &daemon->server, message);
+	attach.has_group = options.has_group;
+	attach.group = options.group;
+	if (!error)
+		error = server_listen(&options, &daemon->server, message);
+	return error ? error : attach_listen(&attach, &daemon->attach, message);
+}
+
+static void pool_changed(void *context, struct pool *pool)
+{
+	struct daemon *daemon = context;
+
+	if (daemon->fusefs)
+		fusefs_pool_changed(daemon->fusefs, pool);
+}
+
+static int start_sockets(struct daemon *daemon, struct message *message)
+{
+	const struct attach_served served = {
+		.pools = daemon->pools,
+		.device = daemon->fusefs ? fusefs_device(daemon->fusefs) : 0,
+		.changed = pool_changed,
+		.context = daemon,
+	};
+	int error = attach_start(daemon->attach, &served);
+
+	if (!error)
+		error = server_start(daemon->server);
+	if (error)
+		return message_fail(message, error, "socket %s: cannot start a thread: %s", daemon->options.socket,
+				    strerror(-error));
+	return 0;
 }
 
 static int open_region(struct daemon *daemon, struct message *message)
@@ -241,11 +274,10 @@ static int open_region(struct daemon *daemon, struct message *message)
 /* Everything that can fail, in the order in which a failure costs least. */
 static int start(struct daemon *daemon, struct message *message)
 {
-	const struct daemon_options *options = &daemon->options;
 	int error = resolve_mountpoint(daemon, message);
 
 	if (!error)
-		error = open_socket(daemon, message);
+		error = open_sockets(daemon, message);
 	if (!error)
 		error = open_region(daemon, message);
 	if (error)
@@ -258,13 +290,7 @@ static int start(struct daemon *daemon, struct message *message)
 	error = open_pools(daemon, message);
 	if (!error)
 		error = start_mount(daemon, message);
-	if (error)
-		return error;
-	error = server_start(daemon->server);
-	if (error)
-		return message_fail(message, error, "socket %s: cannot start a thread: %s", options->socket,
-				    strerror(-error));
-	return 0;
+	return error ? error : start_sockets(daemon, message);
 }
 
 static void say_ready(struct daemon *daemon)
@@ -319,6 +345,7 @@ static int stop(struct daemon *daemon)
 	int error = 0;
 
 	server_stop(daemon->server);
+	attach_stop(daemon->attach);
 	stop_mount(daemon);
 	if (daemon->pools)
 		error = pools_close(daemon->pools, &message);

@@ -19,3 +19,4 @@ include tests/fuzz/local.mk
 include tests/guest/local.mk
 include tests/engines/local.mk
 include tests/bench/local.mk
+include tests/pmdk/local.mk

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
+
 struct view_chunk *chunk_at(const struct view *view, uint64_t page)
 {
 	uint64_t node = page / NODE_PAGES;
@@ -124,24 +126,82 @@ uint64_t view_written_lines(const struct view *view)
 	return lines;
 }
 
-void view_drop(struct view *view)
+/* A view's memory, apart from the view: what is left to be given back. */
+struct remains {
+	struct domain *domain;
+	struct view_node **nodes;
+	uint64_t node_count;
+	unsigned char *memory;
+	uint64_t memory_size;
+	int fd;
+};
+
+static void bury(const struct remains *remains)
 {
-	for (uint64_t node = 0; node < view->node_count; node++) {
-		if (!view->nodes[node])
+	for (uint64_t node = 0; node < remains->node_count; node++) {
+		if (!remains->nodes[node])
 			continue;
 		for (unsigned i = 0; i < NODE_CHUNKS; i++)
-			free(view->nodes[node]->chunks[i]);
-		free(view->nodes[node]);
+			free(remains->nodes[node]->chunks[i]);
+		free(remains->nodes[node]);
 	}
-	free(view->nodes);
+	free(remains->nodes);
+	if (remains->memory)
+		munmap(remains->memory, remains->memory_size);
+	if (remains->fd >= 0)
+		close(remains->fd);
+}
+
+static void *bury_later(void *argument)
+{
+	struct remains *remains = argument;
+	struct domain *domain = remains->domain;
+
+	bury(remains);
+	free(remains);
+	LOCK_SCOPE(&domain->lock);
+	domain->burials--;
+	pthread_cond_broadcast(&domain->buried);
+	return NULL;
+}
+
+/* Giving back gigabytes takes the kernel a while, and nobody needs to wait for it. */
+static bool bury_in_background(const struct remains *remains)
+{
+	struct remains *copy = malloc(sizeof(*copy));
+	pthread_t thread;
+
+	if (!copy)
+		return false;
+	*copy = *remains;
+	LOCK_SCOPE(&remains->domain->lock);
+	if (pthread_create(&thread, NULL, bury_later, copy) != 0) {
+		free(copy);
+		return false;
+	}
+	pthread_detach(thread);
+	remains->domain->burials++;
+	return true;
+}
+
+void view_drop(struct view *view)
+{
+	const uint64_t many_pages = 16384; /* 64 MiB: some ten milliseconds */
+	const struct remains remains = {
+		.domain = view->domain,
+		.nodes = view->nodes,
+		.node_count = view->node_count,
+		.memory = view->memory,
+		.memory_size = view->memory_size,
+		.fd = view->fd,
+	};
+
+	if (view->present_pages < many_pages || !bury_in_background(&remains))
+		bury(&remains);
 	view->nodes = NULL;
 	view->node_count = 0;
-	if (view->memory)
-		munmap(view->memory, view->memory_size);
 	view->memory = NULL;
 	view->memory_size = 0;
-	if (view->fd >= 0)
-		close(view->fd);
 	view->fd = -1;
 	view->fd_size = 0;
 	view->present_pages = view->dirty_pages = 0;

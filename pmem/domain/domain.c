@@ -67,6 +67,7 @@ int domain_create(struct region *region, enum domain_kind kind, struct domain **
 	/* 0 is for lines that no batch wrote. */
 	domain->batch = 1;
 	pthread_mutex_init(&domain->lock, NULL);
+	pthread_cond_init(&domain->buried, NULL);
 	*out = domain;
 	return 0;
 }
@@ -76,6 +77,11 @@ void domain_destroy(struct domain *domain)
 	if (!domain)
 		return;
 	assert(!domain->views && !domain->wpqs);
+	pthread_mutex_lock(&domain->lock);
+	while (domain->burials)
+		pthread_cond_wait(&domain->buried, &domain->lock);
+	pthread_mutex_unlock(&domain->lock);
+	pthread_cond_destroy(&domain->buried);
 	pthread_mutex_destroy(&domain->lock);
 	free(domain->recent);
 	free(domain);

@@ -160,6 +160,9 @@ int view_evict(struct view *view, uint64_t offset);
  */
 int domain_drain(struct domain *domain);
 
+/* Is there anything that domain_drain() would write? A look at the rings' positions, no more. */
+bool domain_has_published(struct domain *domain);
+
 /*
  * When power fails, after the clients are gone and before
  * view_power_failure(): drain what is published and decide, by the policy, what

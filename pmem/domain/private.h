@@ -55,6 +55,8 @@ struct domain {
 	uint32_t next_view_id, next_wpq_id;
 	uint64_t batch; /* counts the beginnings and ends of drains; see wpq.c */
 	struct drained_line *recent;
+	unsigned burials; /* of dropped views, in the background */
+	pthread_cond_t buried;
 };
 
 /* The view that WPQ records call `id`, or NULL. domain->lock is held. */

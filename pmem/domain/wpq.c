@@ -52,55 +52,6 @@ static size_t mapped_size(uint64_t lane_size)
 	return PAGE_BYTES + WPQ_LANES * lane_size;
 }
 
-static int map_ring_twice(int fd, uint32_t lane, uint32_t lane_size, unsigned char **ring)
-{
-	off_t offset = (off_t)(PAGE_BYTES + (uint64_t)lane * lane_size);
-	unsigned char *room = mmap(NULL, 2 * (size_t)lane_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (room == MAP_FAILED)
-		return -errno;
-	for (int half = 0; half < 2; half++) {
-		if (mmap(room + (size_t)half * lane_size, lane_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			 offset) == MAP_FAILED) {
-			int error = -errno;
-
-			munmap(room, 2 * (size_t)lane_size);
-			return error;
-		}
-	}
-	*ring = room;
-	return 0;
-}
-
-int wpq_producer_open(int fd, struct wpq_producer *producer)
-{
-	struct wpq_header *header = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	int error = 0;
-
-	if (header == MAP_FAILED)
-		return -errno;
-	*producer = (struct wpq_producer){ .header = header };
-	if (header->magic != WPQ_MAGIC || header->version != WPQ_VERSION || header->header_size != PAGE_BYTES)
-		error = -EPROTO;
-	producer->lane_size = header->lane_size;
-	for (uint32_t lane = 0; !error && lane < WPQ_LANES; lane++)
-		error = map_ring_twice(fd, lane, (uint32_t)producer->lane_size, &producer->rings[lane]);
-	if (error)
-		wpq_producer_close(producer);
-	return error;
-}
-
-void wpq_producer_close(struct wpq_producer *producer)
-{
-	if (!producer->header)
-		return;
-	for (uint32_t lane = 0; lane < WPQ_LANES; lane++)
-		if (producer->rings[lane])
-			munmap(producer->rings[lane], 2 * producer->lane_size);
-	munmap(producer->header, PAGE_BYTES);
-	*producer = (struct wpq_producer){ 0 };
-}
-
 static int make_memory(struct wpq *wpq)
 {
 	struct wpq_header header = {
@@ -218,7 +169,10 @@ static uint64_t line_key(uint32_t view, uint64_t line)
 
 static struct drained_line *recent_line(struct domain *domain, uint64_t key)
 {
-	return &domain->recent[rng_mix(key) % RECENT_LINES];
+	/* The lines of a page stand together: drained together, alone each would miss the cache. */
+	uint64_t first = rng_mix(key / LINES_PER_PAGE) * LINES_PER_PAGE;
+
+	return &domain->recent[(first + key % LINES_PER_PAGE) % RECENT_LINES];
 }
 
 /* May the snapshot be older than what the media has? Notes this write, either way. */
@@ -341,6 +295,17 @@ int domain_drain(struct domain *domain)
 {
 	LOCK_SCOPE(&domain->lock);
 	return drain_all(domain);
+}
+
+bool domain_has_published(struct domain *domain)
+{
+	LOCK_SCOPE(&domain->lock);
+	for (const struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		for (unsigned lane = 0; !wpq->dead && lane < WPQ_LANES; lane++)
+			if (atomic_load_explicit(&wpq->map.header->lanes[lane].published, memory_order_relaxed) !=
+			    wpq->drained[lane])
+				return true;
+	return false;
 }
 
 void wpq_destroy(struct wpq *wpq)

@@ -214,7 +214,7 @@ struct wpq;
 
 /* A new, empty WPQ. lane_size as in the header; 0 means the default. */
 int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out);
-/* Drain what is published, forget what is not, free. */
+/* Drain what is published in any WPQ (see domain_drain()), forget what is not in this one, free. */
 void wpq_destroy(struct wpq *wpq);
 /* The memory to share: a memfd of header_size + 2 * lane_size bytes, sealed against resizing. */
 int wpq_fd(const struct wpq *wpq);

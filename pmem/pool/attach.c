@@ -5,6 +5,9 @@
 #include "pool/private.h"
 
 #include <errno.h>
+#include <poll.h>
+
+#include "domain/wpq.h"
 
 struct domain *pools_domain(struct pools *pools)
 {
@@ -23,7 +26,8 @@ static void note_attached(struct pool *pool)
 static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 {
 	uint64_t length = align_up(pool->size, PAGE_BYTES);
-	int error;
+	bool again = pool->is_attached && pool->size == pool->durable_size;
+	int error = 0;
 
 	if (pool->pools->read_only)
 		return -EROFS;
@@ -31,9 +35,11 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 		return -EINVAL;
 	/*
 	 * What is attached is there: its size and its space are settled, so that
-	 * draining, which has nobody to tell, needs no more of either.
+	 * draining, which has nobody to tell, needs no more of either. But who maps
+	 * a pool once more makes nothing durable that others have only stored.
 	 */
-	error = pool_sync_locked(pool);
+	if (!again)
+		error = pool_sync_locked(pool);
 	if (!error)
 		error = file_reserve(pool, 0, length / PAGE_BYTES);
 	pool->map_changed = true;
@@ -64,6 +70,12 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment)
 	return pool->dead ? -ESTALE : attach_locked(pool, attachment);
 }
 
+bool pool_is_attached(struct pool *pool)
+{
+	LOCK_SCOPE(&pool->pools->list_lock);
+	return pool->is_attached;
+}
+
 bool pools_are_attached(struct pools *pools)
 {
 	LOCK_SCOPE(&pools->list_lock);
@@ -90,27 +102,43 @@ static struct pool **attached_pools(struct pools *pools, size_t *count)
 	return found;
 }
 
+void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context)
+{
+	size_t count;
+	CLEANUP_FREE struct pool **attached = attached_pools(pools, &count);
+
+	for (size_t i = 0; attached && i < count; i++) {
+		call(context, attached[i]);
+		pool_unref(attached[i], 1);
+	}
+}
+
 /*
  * Draining may write to any attached pool, so all of them are locked, and only
  * then the domain. One thread at a time does this; everybody else holds one
  * pool's lock at most, so the order among them does not matter.
  */
-int pools_drain(struct pools *pools)
-{
-	CLEANUP_FREE struct pool **attached = NULL;
+struct draining {
+	struct pool **attached;
 	size_t count;
-	int result;
+};
 
-	GATE_SCOPE(pools);
-	LOCK_SCOPE(&pools->drain_lock);
-	attached = attached_pools(pools, &count);
-	if (!attached)
-		return count ? -ENOMEM : 0;
-	for (size_t i = 0; i < count; i++)
-		pthread_rwlock_wrlock(&attached[i]->lock);
-	result = domain_drain(pools->domain);
-	for (size_t i = 0; i < count; i++) {
-		struct pool *pool = attached[i];
+static int draining_begin(struct pools *pools, struct draining *draining)
+{
+	draining->attached = attached_pools(pools, &draining->count);
+	if (!draining->attached && draining->count)
+		return -ENOMEM;
+	for (size_t i = 0; i < draining->count; i++)
+		pthread_rwlock_wrlock(&draining->attached[i]->lock);
+	return 0;
+}
+
+static int draining_end(struct draining *draining)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < draining->count; i++) {
+		struct pool *pool = draining->attached[i];
 		int error = pool->map_changed && !pool->dead ? file_commit(pool) : 0;
 
 		if (error)
@@ -118,5 +146,35 @@ int pools_drain(struct pools *pools)
 		pthread_rwlock_unlock(&pool->lock);
 		pool_unref(pool, 1);
 	}
+	free(draining->attached);
 	return result;
+}
+
+int pools_drain(struct pools *pools)
+{
+	struct draining draining;
+	int result, error;
+
+	GATE_SCOPE(pools);
+	LOCK_SCOPE(&pools->drain_lock);
+	result = draining_begin(pools, &draining);
+	if (result)
+		return result;
+	result = domain_drain(pools->domain);
+	error = draining_end(&draining);
+	return error ? error : result;
+}
+
+void pools_destroy_wpqs(struct pools *pools, struct wpq **wpqs, size_t count)
+{
+	struct draining draining;
+
+	GATE_SCOPE(pools);
+	LOCK_SCOPE(&pools->drain_lock);
+	/* Without memory for the list nothing can be locked: wait for some, what is published is promised. */
+	while (draining_begin(pools, &draining) < 0)
+		poll(NULL, 0, 10);
+	for (size_t i = 0; i < count; i++)
+		wpq_destroy(wpqs[i]);
+	draining_end(&draining);
 }

@@ -73,3 +73,17 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 		assign(pool, which, &before);
 	return error;
 }
+
+int pool_lookup_ino(struct pools *pools, uint64_t ino, struct pool **out)
+{
+	struct pool *pool;
+
+	GATE_SCOPE(pools);
+	READ_SCOPE(&pools->tree);
+	pool = ino - 1 < pools->entries ? pools->files[ino - 1] : NULL;
+	if (!pool || pool->dead)
+		return -ENOENT;
+	pool_ref(pool, 1);
+	*out = pool;
+	return 0;
+}

@@ -36,9 +36,9 @@ static void last_close(struct pool *pool)
 	if (pool->links == 0) {
 		READ_SCOPE(&pool->pools->tree);
 		file_destroy_if_unused(pool);
-	} else if (pool->view) {
-		WRITE_SCOPE(&pool->lock);
-		pool_drop_clean_view(pool);
+	} else {
+		/* What is clean stays while there is room: who opens it again finds its pages warm. */
+		pools_trim(pool->pools);
 	}
 }
 

@@ -163,6 +163,8 @@ struct pool *pool_root(struct pools *pools);
 int pool_lookup(struct pool *directory, const char *name, struct pool **out);
 /* By slash-separated path from the root ("" or "/" is the root). Follows no symlink. */
 int pool_lookup_path(struct pools *pools, const char *path, struct pool **out);
+/* By number, for who has it open: numbers of pools that nobody holds come back. */
+int pool_lookup_ino(struct pools *pools, uint64_t ino, struct pool **out);
 void pool_ref(struct pool *pool, uint64_t count);
 void pool_unref(struct pool *pool, uint64_t count);
 
@@ -304,13 +306,18 @@ struct pool_attachment {
  * until the power fails or the pool is destroyed.
  */
 int pool_attach(struct pool *pool, struct pool_attachment *attachment);
+bool pool_is_attached(struct pool *pool);
 /* Are there attached pools? */
 bool pools_are_attached(struct pools *pools);
+/* Call back for each of them, with no lock held. */
+void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
 /*
  * Write what is published in any WPQ to the media; durable on return. -EPROTO: a
  * WPQ held what cannot be, and is dead.
  */
 int pools_drain(struct pools *pools);
+/* Drain, and then wpq_destroy() each of them. Waits until the power is on. */
+void pools_destroy_wpqs(struct pools *pools, struct wpq **wpqs, size_t count);
 /* For wpq_create(). */
 struct domain *pools_domain(struct pools *pools);
 

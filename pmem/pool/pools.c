@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/crc32c.h"
 
@@ -211,6 +212,27 @@ static void finish_crash(struct pools *pools)
 			log_line(pools, "entry %u: no room to write its map anew: it keeps one good copy", index);
 }
 
+/*
+ * What a sync that was cut had brought to the media behind a size that it did
+ * not come to commit. Read before written: most tails are zero.
+ */
+static void blank_tails(struct pools *pools)
+{
+	for (uint32_t index = 1; index < pools->entries; index++) {
+		struct pool *pool = pools->files[index];
+		struct placement place;
+		uint64_t in_page;
+
+		if (!pool || !S_ISREG(pool->mode) || pool->size % PAGE_BYTES == 0)
+			continue;
+		in_page = pool->size % PAGE_BYTES;
+		place = pool_view_ops.find(pool, pool->size / PAGE_BYTES, 1);
+		if (place.placed &&
+		    !all_zero(region_media(pools->region) + place.media_offset + in_page, PAGE_BYTES - in_page))
+			pool_blank_tail(pool);
+	}
+}
+
 static void log_problem(void *context, const struct pools_problem *problem)
 {
 	const struct pools_options *options = context;
@@ -250,6 +272,14 @@ static uint64_t views_limit(void)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return mappings;
 	return min_u64(mappings, max_u64(limit.rlim_cur / 2, 64));
+}
+
+/* An eighth of the machine's memory. */
+static uint64_t pages_limit(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+
+	return pages > 0 ? (uint64_t)pages / 8 : 0;
 }
 
 static int refuse_damaged(const struct region *region, const struct pools_options *options,
@@ -297,8 +327,11 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 	pools->options = effective;
 	pools->read_only = effective.read_only;
 	pools->populated_max = views_limit();
+	pools->present_max = pages_limit();
 	if (!pools->read_only) {
 		finish_crash(pools);
+		if (pools->superblock.state != STATE_CLEAN)
+			blank_tails(pools);
 		count_power_cycle(pools);
 	}
 	atomic_store(&pools->generation, pools->superblock.generation);

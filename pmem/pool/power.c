@@ -64,21 +64,6 @@ static int hide_behind(struct pool *pool, uint64_t size)
 	return 0;
 }
 
-/*
- * The file comes back longer than it was durably, and some lines of its old
- * last page may be lost: what the media holds there is older than a truncation.
- */
-static void blank_tail(struct pool *pool)
-{
-	const uint64_t in_page = pool->durable_size % PAGE_BYTES;
-	struct placement place = pool_view_ops.find(pool, pool->durable_size / PAGE_BYTES, 1);
-
-	if (in_page == 0 || !place.placed)
-		return;
-	media_zero(pool->pools->region, place.media_offset + in_page, PAGE_BYTES - in_page);
-	media_fence(pool->pools->region);
-}
-
 static uint32_t tearing_unit(const struct pool *pool)
 {
 	return pool->pool_mode == POOL_MODE_FSDAX ? LINE_SIZE : (uint32_t)pool->pool_mode;
@@ -91,8 +76,6 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 	bool changes = size != pool->durable_size || keeps_times;
 	int error = 0;
 
-	if (cut->policy == DOMAIN_RANDOM && size > pool->durable_size)
-		blank_tail(pool);
 	if (pool->view)
 		error = view_power_failure(pool->view, cut->policy, cut->coin, tearing_unit(pool), size, lines);
 	pool_count_view(pool);
@@ -109,6 +92,8 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 	pool->ctime = pool->durable_ctime;
 	if (!error && (changes || pool->map_changed))
 		error = file_commit(pool);
+	if (!error)
+		pool_blank_tail(pool);
 	return error;
 }
 

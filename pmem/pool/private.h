@@ -143,6 +143,7 @@ struct pool {
 	struct timespec ctime, durable_ctime;
 	struct view *view; /* NULL until first written */
 	bool counted;	   /* in pools->populated */
+	uint64_t counted_pages; /* in pools->present_pages */
 	struct extmap map;
 	bool map_changed; /* since it was committed */
 	struct extmap retired; /* blocks that the media's map still has: free after the next commit */
@@ -206,6 +207,8 @@ struct pools {
 	pthread_mutex_t list_lock;  /* the lists; taken last */
 	struct pool_list active, husks, attached;
 	_Atomic uint64_t populated; /* views that hold a memfd and a mapping */
+	_Atomic uint64_t present_pages; /* in all views */
+	uint64_t present_max;	    /* beyond it, closed pools that are clean give theirs back */
 	uint64_t populated_max;	    /* beyond it, closed pools are written back to make room */
 
 	pthread_mutex_t table_lock;
@@ -316,10 +319,14 @@ void pool_activate(struct pool *pool);
 void pools_relieve(struct pools *pools);
 /* After whatever may have given the view its memory, or taken it. */
 void pool_count_view(struct pool *pool);
+/* Is more memory in views than there should be? Then those of closed, clean pools are dropped. No pool->lock is held. */
+void pools_trim(struct pools *pools);
 /* pool->lock held exclusively: give the memory of a view without volatile bytes back. */
 void pool_drop_clean_view(struct pool *pool);
 /* Pages of the range that have no block and are not present: each takes one when it is stored to. */
 uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages);
+/* Make zero on the media what lies behind the durable size in its page. */
+void pool_blank_tail(struct pool *pool);
 /* Pages of the range that are present and have no block yet: each was promised one. */
 uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pages);
 /* Discard volatile pages and give back what was promised to them (counted before the map lost any block). */

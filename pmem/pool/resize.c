@@ -78,6 +78,27 @@ static int settle_tail(struct pool *pool)
 	return pool_persist(pool, page, 1);
 }
 
+/*
+ * Behind the end in its page the media may hold what was cut off, or what
+ * became durable before a size that did not. Nobody sees it now; but should the
+ * file grow again and lines of that page be lost, it would come back.
+ */
+void pool_blank_tail(struct pool *pool)
+{
+	const uint64_t page = pool->durable_size / PAGE_BYTES, in_page = pool->durable_size % PAGE_BYTES;
+	struct placement place = pool_view_ops.find(pool, page, 1);
+
+	if (in_page == 0)
+		return;
+	/* Dirty lines there would reach the media with the next sync. A page that is present always takes a store. */
+	if (pool->view && view_page_present(pool->view, page))
+		view_store_zero(pool->view, pool->durable_size, PAGE_BYTES - in_page);
+	if (!place.placed)
+		return;
+	media_zero(pool->pools->region, place.media_offset + in_page, PAGE_BYTES - in_page);
+	media_fence(pool->pools->region);
+}
+
 static int change_commit(struct pool *pool, struct change *change, uint64_t durable_size)
 {
 	const struct timespec mtime = pool->durable_mtime, ctime = pool->durable_ctime;
@@ -127,6 +148,7 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 		error = change_commit(pool, &change, size);
 	if (!error && shrinks) {
 		pool->size = size;
+		pool_blank_tail(pool);
 		pool_discard_pages(pool, pages_up(size), end - pages_up(size), promised);
 	}
 	pool_count_view(pool);

@@ -136,6 +136,12 @@ void pool_count_view(struct pool *pool)
 	if (!populated && pool->counted)
 		atomic_fetch_sub(&pool->pools->populated, 1);
 	pool->counted = populated;
+	if (pool->view && view_present_pages(pool->view) != pool->counted_pages) {
+		uint64_t present = view_present_pages(pool->view);
+
+		atomic_fetch_add(&pool->pools->present_pages, present - pool->counted_pages);
+		pool->counted_pages = present;
+	}
 }
 
 void pool_drop_clean_view(struct pool *pool)
@@ -346,4 +352,16 @@ void pools_relieve(struct pools *pools)
 	}
 	if (pool)
 		pool_unref(pool, 1);
+}
+
+void pools_trim(struct pools *pools)
+{
+	if (atomic_load(&pools->present_pages) <= pools->present_max)
+		return;
+	for (struct pool *pool = NULL; (pool = next_active(pools, pool));) {
+		if (atomic_load(&pool->opens) || pthread_rwlock_trywrlock(&pool->lock) != 0)
+			continue;
+		pool_drop_clean_view(pool);
+		pthread_rwlock_unlock(&pool->lock);
+	}
 }

@@ -105,10 +105,10 @@ check "and only for the journal" sh -c "! grep '^<' '$work/daemon.log'"
 # ---- Privileges
 if [ "$(id -u)" = 0 ]; then
 	daemon_start --region memfd:64M || bail "the daemon does not start"
-	check "with a mount it keeps CAP_DAC_READ_SEARCH and CAP_SYS_ADMIN" \
-		grep -qx "CapPrm:.0*200004" "/proc/$daemon_pid/status"
+	check "with a mount it keeps CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE and CAP_SYS_ADMIN" \
+		grep -qx "CapPrm:.0*280024" "/proc/$daemon_pid/status"
 	check "in all threads" test "$(cat /proc/"$daemon_pid"/task/*/status | grep CapEff | sort -u | wc -l)" = 1
-	check "and can be given no others" grep -qx "CapBnd:.0*200004" "/proc/$daemon_pid/status"
+	check "and can be given no others" grep -qx "CapBnd:.0*280024" "/proc/$daemon_pid/status"
 	daemon_stop
 	"$softpmemd" --region memfd:64M --socket "$socket" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!

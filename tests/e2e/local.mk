@@ -16,7 +16,10 @@ e2e_tests = \
 	tests/e2e/fuse-unseen.sh \
 	tests/e2e/format-document.sh \
 	tests/e2e/region-lost.sh \
-	tests/e2e/regions.sh
+	tests/e2e/regions.sh \
+	tests/e2e/run-attach.sh \
+	tests/e2e/run-hostile.sh \
+	tests/e2e/run-verb.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
 
@@ -39,3 +42,15 @@ check_PROGRAMS += tests/e2e/powercut
 tests_e2e_powercut_SOURCES = tests/e2e/powercut.c tests/e2e/powerfail.h tests/e2e/tap.h
 check_PROGRAMS += tests/e2e/notify_listener
 tests_e2e_notify_listener_SOURCES = tests/e2e/notify_listener.c
+
+check_PROGRAMS += tests/e2e/attached
+tests_e2e_attached_SOURCES = tests/e2e/attached.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
+tests_e2e_attached_LDADD = pmem/domain/libdomain.la
+
+check_PROGRAMS += tests/e2e/agreement
+tests_e2e_agreement_SOURCES = tests/e2e/agreement.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
+tests_e2e_agreement_LDADD = pmem/domain/libdomain.la
+
+check_PROGRAMS += tests/e2e/hostile
+tests_e2e_hostile_SOURCES = tests/e2e/hostile.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
+tests_e2e_hostile_LDADD = pmem/domain/libdomain.la

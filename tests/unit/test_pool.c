@@ -289,6 +289,31 @@ static void stale_bytes_never_come_back(void **state)
 	assert_sound(bench);
 }
 
+/* A sync that a kill cuts before its commit leaves bytes behind the end, which nobody may ever see. */
+static void bytes_behind_the_end_are_blanked_after_a_crash(void **state)
+{
+	struct bench *bench = *state;
+	struct pool_handle *handle;
+	const unsigned char *media;
+	uint64_t at = 0;
+
+	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
+	handle = open_path(bench, "a");
+	put(handle, "the end of this file", 0);
+	assert_int_equal(pool_sync(handle), 0);
+	pool_close(handle);
+	media = region_media(bench->region);
+	while (memcmp(media + at, "the end of this file", 20) != 0)
+		at += 4096;
+	media_write(bench->region, at + 20, "bytes of a cut sync", 19);
+	media_fence(bench->region);
+	restart(bench);
+	assert_int_equal(media[at + 20], 0);
+	handle = open_path(bench, "a");
+	assert_int_equal(size_of(handle), 20);
+	pool_close(handle);
+}
+
 static void a_full_region_refuses_and_stays_whole(void **state)
 {
 	struct bench *bench = *state;
@@ -447,6 +472,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(policies_lose_keep_and_mix, setup, teardown),
 		cmocka_unit_test_setup_teardown(holes_read_as_zero_and_take_no_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(stale_bytes_never_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(bytes_behind_the_end_are_blanked_after_a_crash, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_region_refuses_and_stays_whole, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(names_link_rename_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(punched_and_zeroed_ranges_read_as_zero, setup, teardown),

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Flush, fence, and what is made of the two: libpmem's section 3 pages. */
+
+#include "client/private.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <immintrin.h>
+#include <libpmem.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "client/rawcall.h"
+
+/* ---- Memory that is no pool: the processor's own instructions -------------- */
+
+enum flush_instruction { UNKNOWN, CLFLUSH, CLFLUSHOPT, CLWB };
+
+static enum flush_instruction best_flush(void)
+{
+	static atomic_int best;
+	unsigned a, b = 0, c, d;
+	int found = atomic_load_explicit(&best, memory_order_relaxed);
+
+	if (found != UNKNOWN)
+		return (enum flush_instruction)found;
+	__get_cpuid_count(7, 0, &a, &b, &c, &d);
+	found = b & (1u << 24) ? CLWB : b & (1u << 23) ? CLFLUSHOPT : CLFLUSH;
+	atomic_store_explicit(&best, found, memory_order_relaxed);
+	return (enum flush_instruction)found;
+}
+
+static void flush_foreign(uintptr_t from, uintptr_t to)
+{
+	enum flush_instruction how = best_flush();
+
+	for (uintptr_t line = align_down(from, LINE_SIZE); line < to; line += LINE_SIZE) {
+		if (how == CLWB)
+			__asm__ volatile("clwb %0" : "+m"(*(volatile char *)line));
+		else if (how == CLFLUSHOPT)
+			__asm__ volatile("clflushopt %0" : "+m"(*(volatile char *)line));
+		else
+			__asm__ volatile("clflush %0" : "+m"(*(volatile char *)line));
+	}
+	thread_self.foreign = true;
+}
+
+/* ---- Test hooks --------------------------------------------------------------- */
+
+static bool left_out(void)
+{
+	static _Atomic uint64_t flushes;
+
+	return settings()->skip_flush && ++flushes % settings()->skip_flush == 0;
+}
+
+static void cut(void)
+{
+	static _Atomic uint64_t fences;
+
+	if (settings()->cut_at && ++fences == settings()->cut_at)
+		RAW2(kill, RAW1(getpid, 0), 9);
+}
+
+/* ---- Flush and fence ------------------------------------------------------------ */
+
+void flush_range(uintptr_t address, size_t length)
+{
+	uintptr_t end = address + length;
+
+	if (unlikely(left_out()))
+		return;
+	while (address < end) {
+		struct range at = ranges_find(address);
+		uintptr_t stop = at.end < end ? at.end : end;
+
+		if (likely(at.flags & RANGE_POOL))
+			queue_flush(&at, address, stop - address);
+		else
+			flush_foreign(address, stop);
+		address = stop;
+	}
+}
+
+bool flushes_count(void)
+{
+	const struct settings *set = settings();
+
+	if (unlikely(set->flush_never))
+		return false;
+	return set->flush_always || connection_domain() != DOMAIN_CPU_CACHE;
+}
+
+void fence(void)
+{
+	if (unlikely(settings()->cut_at))
+		cut();
+	queue_fence();
+	if (unlikely(thread_self.foreign)) {
+		thread_self.foreign = false;
+		_mm_sfence();
+	}
+}
+
+PUBLIC void pmem_flush(const void *addr, size_t len)
+{
+	if (likely(flushes_count()))
+		flush_range((uintptr_t)addr, len);
+}
+
+PUBLIC void pmem_drain(void)
+{
+	fence();
+}
+
+PUBLIC void pmem_persist(const void *addr, size_t len)
+{
+	pmem_flush(addr, len);
+	fence();
+}
+
+PUBLIC int pmem_has_hw_drain(void)
+{
+	return 0;
+}
+
+PUBLIC int pmem_has_auto_flush(void)
+{
+	return connection_domain() == DOMAIN_CPU_CACHE;
+}
+
+/* ---- msync ------------------------------------------------------------------------ */
+
+/* [address, address+length) has at least one byte of a pool in it. */
+static bool touches_pool(uintptr_t address, size_t length)
+{
+	uintptr_t end = address + length;
+
+	while (address < end) {
+		struct range at = ranges_find(address);
+
+		if (at.flags & RANGE_POOL)
+			return true;
+		address = at.end;
+	}
+	return false;
+}
+
+/* Only what of it is a pool: the kernel has answered for the rest. */
+static void flush_pools_in(uintptr_t address, size_t length)
+{
+	uintptr_t end = address + length;
+
+	while (address < end) {
+		struct range at = ranges_find(address);
+		uintptr_t stop = at.end < end ? at.end : end;
+
+		if (at.flags & RANGE_POOL)
+			queue_flush(&at, address, stop - address);
+		address = stop;
+	}
+}
+
+int sync_range(void *address, size_t length, int flags)
+{
+	/* The kernel judges the words, and does the rest of what is not ours. */
+	long error = RAW3(msync, address, length, flags);
+
+	if (error)
+		return (int)error;
+	if ((flags & MS_SYNC) && touches_pool((uintptr_t)address, length)) {
+		flush_pools_in((uintptr_t)address, align_up(length, PAGE_BYTES));
+		fence();
+	}
+	return 0;
+}
+
+static int sync_pages(const void *addr, size_t len)
+{
+	uintptr_t page = align_down((uintptr_t)addr, PAGE_BYTES);
+
+	return sync_range((void *)page, len + ((uintptr_t)addr - page), MS_SYNC);
+}
+
+PUBLIC int pmem_msync(const void *addr, size_t len)
+{
+	int error = sync_pages(addr, len);
+
+	if (error) {
+		message_set(-error, "msync");
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- Deep: to the media itself ------------------------------------------------------ */
+
+PUBLIC void pmem_deep_flush(const void *addr, size_t len)
+{
+	flush_range((uintptr_t)addr, len);
+}
+
+PUBLIC int pmem_deep_drain(const void *addr, size_t len)
+{
+	int error = 0;
+
+	fence();
+	if (len == 0)
+		return 0;
+	if (touches_pool((uintptr_t)addr, len)) {
+		if (!settings()->through && thread_self.queues[0])
+			connection_drain();
+	} else {
+		error = sync_pages(addr, len);
+	}
+	if (error) {
+		message_set(-error, "msync");
+		return -1;
+	}
+	return 0;
+}
+
+PUBLIC int pmem_deep_persist(const void *addr, size_t len)
+{
+	pmem_deep_flush(addr, len);
+	return pmem_deep_drain(addr, len);
+}

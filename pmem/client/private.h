@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_PRIVATE_H
+#define CLIENT_PRIVATE_H
+
+/* Private to pmem/client: what its files know of each other. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "domain/domain.h"
+#include "domain/wpq.h"
+
+#define PUBLIC __attribute__((visibility("default")))
+/* Preloaded, we are in the static block: one instruction away. */
+#define THREAD_HOT _Thread_local __attribute__((tls_model("initial-exec")))
+
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+/* ---- settings.c: the environment, read once ------------------------------ */
+
+struct settings {
+	const char *attach_path;  /* SOFTPMEM_ATTACH; NULL: no daemon, then we are an ordinary libpmem */
+	bool through;		  /* SOFTPMEM_THROUGH=1: a fence waits for the media */
+	bool flush_never;	  /* PMEM_NO_FLUSH=1 */
+	bool flush_always;	  /* PMEM_NO_FLUSH=0, whatever the domain */
+	bool has_hint;		  /* PMEM_MMAP_HINT */
+	uintptr_t hint;
+	/* Tests only: die at this fence; leave out each flush whose number this divides. */
+	uint64_t cut_at, skip_flush;
+};
+const struct settings *settings(void);
+
+/* ---- connection.c: the daemon ---------------------------------------------- */
+
+struct attached_view {
+	int fd;
+	uint32_t view;
+	uint64_t size;
+};
+
+/* Is this file on the daemon's mount? Connects when it may well be. */
+bool connection_serves(int fd);
+/* The view of the pool that `fd`, open for reading and writing, is. The caller closes out->fd. */
+int connection_attach(int fd, struct attached_view *out);
+/* A new WPQ's memory, or a negative errno. */
+int connection_wpq(void);
+/* Wait until what was published is on the media; ends the process if there is no daemon left to do it. */
+void connection_drain(void);
+/* Ask for that, and do not wait. */
+void connection_kick(void);
+/* Known after the first connection_serves() or connection_attach(), and asked for by this. */
+enum domain_kind connection_domain(void);
+void connection_fork_prepare(void);
+void connection_fork_parent(void);
+void connection_fork_child(void);
+/* "softpmem: ..." on stderr, in one write. */
+void complain(const char *what, const char *detail);
+
+/* ---- ranges.c: which addresses are pools ---------------------------------- */
+
+enum range_flags {
+	RANGE_POOL = 1u << 0,	   /* a shared mapping of a view */
+	RANGE_REGISTERED = 1u << 1 /* mapped by pmem_map_file(), and persistent: what pmem_is_pmem() knows */
+};
+struct range {
+	uintptr_t start, end; /* end: of what is known to be alike */
+	uint64_t offset;      /* of `start` in the view */
+	uint32_t view;
+	uint32_t flags; /* 0: nothing of ours from start to end */
+};
+/* What is at `address`: from it on, not from where its range starts. No lock, no system call. */
+struct range ranges_find(uintptr_t address);
+/* Between these the table may be changed, by one thread at a time, without signals. */
+uint64_t ranges_lock(void);
+void ranges_unlock(uint64_t signals);
+/* Forget [start, end). */
+void ranges_erase(uintptr_t start, uintptr_t end);
+/* Erases what was there. -ENOMEM: nothing has changed. */
+int ranges_insert(const struct range *range);
+/* Set flags on what of [start, end) is ours. */
+void ranges_mark(uintptr_t start, uintptr_t end, uint32_t flags);
+void ranges_fork_child(void);
+
+/* ---- queues.c: this thread's WPQs ------------------------------------------- */
+
+struct queue;
+enum { QUEUE_DEPTH = 4 };
+struct thread {
+	/* One, and one more for each signal handler that flushes in the midst of a flush. */
+	struct queue *queues[QUEUE_DEPTH];
+	unsigned depth;
+	bool foreign; /* flushed real cache lines: the fence must be a real one too */
+	uint64_t cache_version;
+	struct range cache;
+};
+extern THREAD_HOT struct thread thread_self;
+
+void queue_flush(const struct range *at, uintptr_t address, size_t length);
+/* A non-temporal store under eADR of [to, to+length) within one line. */
+void queue_store_undoable(const struct range *at, void *to, const void *from, size_t length);
+/* All this thread flushed is durable. */
+void queue_fence(void);
+
+/* ---- persist.c ---------------------------------------------------------------- */
+
+/* Whatever the addresses are: clwb of each line of them. */
+void flush_range(uintptr_t address, size_t length);
+/* sfence. */
+void fence(void);
+/* Neither PMEM_NO_FLUSH nor the domain makes flushes needless. */
+bool flushes_count(void);
+/* msync(2), with what it means for pools. */
+int sync_range(void *address, size_t length, int flags);
+
+/* ---- interpose.c --------------------------------------------------------------- */
+
+/* mmap and munmap, views in the place of pools; addresses or negative errno. */
+long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset);
+long client_munmap(void *address, size_t length);
+
+/* ---- message.c ------------------------------------------------------------------- */
+
+/* What pmem_errormsg() says, with ": strerror(errno)" if `error` is not 0; errno becomes it. */
+void message_set(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

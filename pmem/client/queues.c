@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * A WPQ for each thread that flushes, taken at its first flush and given back
+ * when it ends. A signal handler that flushes in the midst of its thread's
+ * flush finds the WPQ busy, and takes another.
+ */
+
+#include "client/private.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "client/rawcall.h"
+
+struct queue {
+	struct wpq_producer producer;
+	uint64_t kicked; /* the position at which we last asked for a drain */
+	struct queue *next;
+};
+_Static_assert(sizeof(struct queue) <= PAGE_BYTES, "a page each");
+
+THREAD_HOT struct thread thread_self;
+
+/* Given back by threads that ended; with all signals blocked. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct queue *idle;
+static pthread_key_t thread_end;
+static bool have_thread_end;
+
+static uint64_t enter(void)
+{
+	uint64_t signals = raw_signals_block();
+
+	pthread_mutex_lock(&lock);
+	return signals;
+}
+
+static void leave(uint64_t signals)
+{
+	pthread_mutex_unlock(&lock);
+	raw_signals_restore(signals);
+}
+
+static bool make_room(void *context, struct wpq_header *header)
+{
+	connection_drain();
+	return true;
+}
+
+static struct queue *new_queue(void)
+{
+	long memory = RAW6(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct queue *queue = (struct queue *)memory;
+	int fd, error;
+
+	if (raw_failed(memory))
+		return NULL;
+	fd = connection_wpq();
+	error = fd < 0 ? fd : wpq_producer_open(fd, &queue->producer);
+	if (fd >= 0)
+		RAW1(close, fd);
+	if (error) {
+		RAW2(munmap, queue, PAGE_BYTES);
+		return NULL;
+	}
+	queue->producer.full = make_room;
+	/* A forked child must never publish here. */
+	RAW3(madvise, queue->producer.header, PAGE_BYTES, MADV_DONTFORK);
+	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
+		RAW3(madvise, queue->producer.rings[lane], 2 * queue->producer.lane_size, MADV_DONTFORK);
+	return queue;
+}
+
+static struct queue *take(void)
+{
+	uint64_t signals = enter();
+	struct queue *queue = idle;
+
+	if (queue)
+		idle = queue->next;
+	leave(signals);
+	if (!queue)
+		queue = new_queue();
+	if (!queue) {
+		complain("no write pending queue to be had from the daemon: nothing can be made durable; ",
+			 "this program ends here");
+		__builtin_trap();
+	}
+	return queue;
+}
+
+static void give_back(void *thread)
+{
+	struct thread *self = thread;
+	uint64_t signals;
+
+	/* A thread's end is full of locked instructions: what it flushed has reached the WPQ for good. */
+	queue_fence();
+	signals = enter();
+	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
+		if (!self->queues[i])
+			continue;
+		self->queues[i]->next = idle;
+		idle = self->queues[i];
+		self->queues[i] = NULL;
+	}
+	self->depth = 0;
+	leave(signals);
+}
+
+/* This thread's WPQ for where it is now: in a flush already, or not. */
+static __attribute__((noinline)) struct queue *first_use(struct thread *self, unsigned depth)
+{
+	struct queue *queue = take();
+
+	self->queues[depth] = queue;
+	if (have_thread_end)
+		pthread_setspecific(thread_end, self);
+	return queue;
+}
+
+/* The depth is what a handler sees; it must be raised before, and lowered after, all else. */
+static struct queue *begin(struct thread *self, unsigned *depth)
+{
+	struct queue *queue;
+
+	*depth = self->depth;
+	/* Handlers that never return (longjmp) leave their depth behind. */
+	if (unlikely(*depth >= QUEUE_DEPTH))
+		*depth = 0;
+	self->depth = *depth + 1;
+	atomic_signal_fence(memory_order_seq_cst);
+	queue = self->queues[*depth];
+	return likely(queue != NULL) ? queue : first_use(self, *depth);
+}
+
+static void end(struct thread *self, struct queue *queue, unsigned depth)
+{
+	uint64_t position = queue->producer.pending[WPQ_FENCED];
+
+	if (unlikely(position - queue->kicked > queue->producer.lane_size / 2)) {
+		queue->kicked = position;
+		connection_kick();
+	}
+	atomic_signal_fence(memory_order_seq_cst);
+	self->depth = depth;
+}
+
+void queue_flush(const struct range *at, uintptr_t address, size_t length)
+{
+	struct thread *self = &thread_self;
+	unsigned depth;
+	struct queue *queue = begin(self, &depth);
+	/* Where the view's first byte would be, if all of it were mapped here. */
+	const unsigned char *view = (const unsigned char *)(address - at->offset);
+
+	/* make_room() never gives up: it waits, or ends the process. */
+	wpq_flush(&queue->producer, at->view, view, at->offset, length);
+	end(self, queue, depth);
+}
+
+void queue_store_undoable(const struct range *at, void *to, const void *from, size_t length)
+{
+	struct thread *self = &thread_self;
+	unsigned depth;
+	struct queue *queue = begin(self, &depth);
+	const unsigned char *view = (const unsigned char *)((uintptr_t)to - at->offset);
+	struct wpq_record *record = wpq_undo_before(&queue->producer, at->view, view, at->offset);
+
+	memcpy(to, from, length);
+	if (record)
+		wpq_undo_after(&queue->producer, record, view);
+	end(self, queue, depth);
+}
+
+void queue_fence(void)
+{
+	struct thread *self = &thread_self;
+
+	for (unsigned i = 0; i < QUEUE_DEPTH && self->queues[i]; i++)
+		wpq_fence(&self->queues[i]->producer);
+	if (unlikely(settings()->through) && self->queues[0])
+		connection_drain();
+}
+
+/* ---- fork --------------------------------------------------------------------- */
+
+static uint64_t fork_table, fork_signals;
+
+static void fork_prepare(void)
+{
+	uint64_t signals = ranges_lock();
+
+	fork_table = signals;
+	signals = enter();
+	fork_signals = signals;
+	connection_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	connection_fork_parent();
+	leave(fork_signals);
+	ranges_unlock(fork_table);
+}
+
+/* The parent's WPQs are not even mapped here; what it flushed and did not fence stays its own. */
+static void fork_child(void)
+{
+	uint64_t signals = fork_table;
+
+	connection_fork_child();
+	pthread_mutex_init(&lock, NULL);
+	idle = NULL;
+	memset(thread_self.queues, 0, sizeof(thread_self.queues));
+	thread_self.depth = 0;
+	ranges_fork_child();
+	raw_signals_restore(signals);
+}
+
+static __attribute__((constructor)) void prepare(void)
+{
+	have_thread_end = pthread_key_create(&thread_end, give_back) == 0;
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
+}

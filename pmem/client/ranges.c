@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The table of what is mapped: sorted, no two ranges overlap, neighbours that
+ * continue each other are one. Readers take no lock: `version` is odd while a
+ * writer moves entries, and a reader whose answer was made under another
+ * version than it began with asks again. The memory never moves, so that a
+ * reader that lost the race reads old entries and nothing else.
+ */
+
+#include "client/private.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "client/rawcall.h"
+
+/* More than vm.max_map_count lets anybody have, unless it was raised sixteenfold. */
+#define MOST_RANGES (1u << 20)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t version = 2;
+static struct range *table; /* written under the lock; entries as `version` says */
+static _Atomic size_t count;
+
+static struct range load(const struct range *entry)
+{
+	return (struct range){
+		.start = __atomic_load_n(&entry->start, __ATOMIC_RELAXED),
+		.end = __atomic_load_n(&entry->end, __ATOMIC_RELAXED),
+		.offset = __atomic_load_n(&entry->offset, __ATOMIC_RELAXED),
+		.view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED),
+		.flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED),
+	};
+}
+
+static void store(struct range *entry, const struct range *range)
+{
+	__atomic_store_n(&entry->start, range->start, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->end, range->end, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->offset, range->offset, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->view, range->view, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->flags, range->flags, __ATOMIC_RELAXED);
+}
+
+/* The first entry that ends after `address`. */
+static size_t search(uintptr_t address)
+{
+	size_t low = 0, high = atomic_load_explicit(&count, memory_order_relaxed);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (__atomic_load_n(&table[middle].end, __ATOMIC_RELAXED) > address)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+static struct range look_up(uintptr_t address)
+{
+	size_t at = search(address);
+	struct range found = { .start = address, .end = UINTPTR_MAX };
+
+	if (at == atomic_load_explicit(&count, memory_order_relaxed))
+		return found;
+	found = load(&table[at]);
+	/* Between two ranges there is nothing of ours. */
+	if (found.start > address)
+		return (struct range){ .start = address, .end = found.start };
+	return found;
+}
+
+static struct range from(struct range range, uintptr_t address)
+{
+	range.offset += address - range.start;
+	range.start = address;
+	return range;
+}
+
+struct range ranges_find(uintptr_t address)
+{
+	struct thread *self = &thread_self;
+
+	for (;;) {
+		/* Acquire: the entries are read after it. */
+		uint64_t now = atomic_load_explicit(&version, memory_order_acquire);
+		struct range found;
+
+		if (likely(now == self->cache_version && address >= self->cache.start && address < self->cache.end))
+			return from(self->cache, address);
+		if (now & 1) {
+			RAW1(sched_yield, 0);
+			continue;
+		}
+		found = look_up(address);
+		/* The entries were read before this. */
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&version, memory_order_relaxed) != now)
+			continue;
+		/* A signal handler may look something up here: it must not find half a cache. */
+		self->cache_version = 0;
+		atomic_signal_fence(memory_order_seq_cst);
+		self->cache = found;
+		atomic_signal_fence(memory_order_seq_cst);
+		self->cache_version = now;
+		return from(found, address);
+	}
+}
+
+uint64_t ranges_lock(void)
+{
+	uint64_t signals = raw_signals_block();
+
+	pthread_mutex_lock(&lock);
+	return signals;
+}
+
+void ranges_unlock(uint64_t signals)
+{
+	pthread_mutex_unlock(&lock);
+	raw_signals_restore(signals);
+}
+
+/* Odd from here on: nobody believes what he reads. */
+static void change_begin(void)
+{
+	atomic_fetch_add_explicit(&version, 1, memory_order_seq_cst);
+	atomic_thread_fence(memory_order_release);
+}
+
+static void change_end(void)
+{
+	atomic_fetch_add_explicit(&version, 1, memory_order_release);
+}
+
+/* Entries [first, first+old) make room for, or close up to, `new` entries. */
+static void replace(size_t first, size_t old, const struct range *with, size_t new)
+{
+	size_t all = atomic_load_explicit(&count, memory_order_relaxed), tail = all - first - old;
+
+	change_begin();
+	if (new > old)
+		for (size_t i = tail; i-- > 0;)
+			store(&table[first + new + i], &table[first + old + i]);
+	else if (new < old)
+		for (size_t i = 0; i < tail; i++)
+			store(&table[first + new + i], &table[first + old + i]);
+	for (size_t i = 0; i < new; i++)
+		store(&table[first + i], &with[i]);
+	atomic_store_explicit(&count, all - old + new, memory_order_relaxed);
+	change_end();
+}
+
+void ranges_erase(uintptr_t start, uintptr_t end)
+{
+	size_t all = atomic_load_explicit(&count, memory_order_relaxed);
+	size_t first = all ? search(start) : 0, last = first, left = 0;
+	struct range rest[2];
+
+	while (last < all && table[last].start < end)
+		last++;
+	if (first == last)
+		return;
+	if (table[first].start < start) {
+		rest[left] = table[first];
+		rest[left++].end = start;
+	}
+	if (table[last - 1].end > end)
+		rest[left++] = from(table[last - 1], end);
+	replace(first, last - first, rest, left);
+}
+
+static bool continues(const struct range *range, const struct range *next)
+{
+	return range->end == next->start && range->view == next->view && range->flags == next->flags &&
+	       range->offset + (range->end - range->start) == next->offset;
+}
+
+static bool have_table(void)
+{
+	long memory;
+
+	if (table)
+		return true;
+	memory = RAW6(mmap, NULL, MOST_RANGES * sizeof(*table), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (raw_failed(memory))
+		return false;
+	table = (struct range *)memory;
+	return true;
+}
+
+int ranges_insert(const struct range *range)
+{
+	struct range whole = *range;
+	size_t at, old = 0;
+
+	/* Erasing may split one range in two, and there is the new one. */
+	if (!have_table() || atomic_load_explicit(&count, memory_order_relaxed) + 2 > MOST_RANGES)
+		return -ENOMEM;
+	ranges_erase(range->start, range->end);
+	at = search(range->start);
+	if (at < atomic_load_explicit(&count, memory_order_relaxed) && continues(&whole, &table[at])) {
+		whole.end = table[at].end;
+		old = 1;
+	}
+	if (at > 0 && continues(&table[at - 1], &whole)) {
+		whole.start = table[at - 1].start;
+		whole.offset = table[at - 1].offset;
+		at--;
+		old++;
+	}
+	replace(at, old, &whole, 1);
+	return 0;
+}
+
+void ranges_mark(uintptr_t start, uintptr_t end, uint32_t flags)
+{
+	while (start < end) {
+		struct range here = from(look_up(start), start);
+
+		here.end = min_u64(here.end, end);
+		start = here.end;
+		if (!here.flags)
+			continue;
+		here.flags |= flags;
+		if (ranges_insert(&here) != 0)
+			return;
+	}
+}
+
+void ranges_fork_child(void)
+{
+	/* Held by the thread that forked, which is the only one there is. */
+	pthread_mutex_init(&lock, NULL);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Read at the first use, which other libraries' constructors make earlier than ours. */
+
+#include "client/private.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_set_to(const char *name, const char *value)
+{
+	const char *text = getenv(name);
+
+	return text && strcmp(text, value) == 0;
+}
+
+static uint64_t number(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+const struct settings *settings(void)
+{
+	static struct settings all;
+	static atomic_bool known;
+	struct settings found = { 0 };
+	const char *hint;
+	char *end;
+
+	if (likely(atomic_load_explicit(&known, memory_order_acquire)))
+		return &all;
+	found.attach_path = getenv("SOFTPMEM_ATTACH");
+	if (found.attach_path && !*found.attach_path)
+		found.attach_path = NULL;
+	found.through = is_set_to("SOFTPMEM_THROUGH", "1");
+	found.flush_never = is_set_to("PMEM_NO_FLUSH", "1");
+	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
+	found.cut_at = number("SOFTPMEM_TEST_CUT_AT");
+	found.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
+	hint = getenv("PMEM_MMAP_HINT");
+	if (hint && *hint) {
+		found.hint = strtoull(hint, &end, 16);
+		found.has_hint = *end == '\0';
+	}
+	/* Two threads that come here first write the same bytes. */
+	all = found;
+	atomic_store_explicit(&known, true, memory_order_release);
+	return &all;
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "attach.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach_private.h"
+#include "common/align.h"
+#include "common/cleanup.h"
+
+#define STACK_BYTES (256u << 10)
+#define CLIENTS_MAX 1024
+/* Who connects and says nothing holds a place no longer than this. */
+#define GREETING_SECONDS 5
+/* Between looks at the rings: while there is something to drain, and when there has been nothing for long. */
+#define LOOK_SOON_MS 10
+#define LOOK_LATE_MS 160
+#define GONE_MS 5000
+
+void attach_say(struct attach_server *server, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	if (!server->options.log)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	server->options.log(server->options.log_context, line);
+}
+
+/* ---- Draining ------------------------------------------------------------------ */
+
+static bool has_dead_wpq(const struct attached *client)
+{
+	for (size_t i = 0; i < client->wpq_count; i++)
+		if (wpq_is_dead(client->wpqs[i]))
+			return true;
+	return false;
+}
+
+/* What it fences from here on would be lost: it must not go on believing in it. */
+static void expel_spoilers(struct attach_server *server)
+{
+	LOCK_SCOPE(&server->lock);
+
+	for (struct attached *client = server->clients; client; client = client->next) {
+		if (client->expelled || !has_dead_wpq(client))
+			continue;
+		client->expelled = true;
+		attach_say(server, "attach: pid %d, uid %u: its WPQ held a record that cannot be: killed",
+			   (int)client->peer.pid, client->peer.uid);
+		process_kill(client->pidfd);
+		shutdown(client->fd, SHUT_RDWR);
+	}
+}
+
+int attach_drain(struct attach_server *server)
+{
+	int error = pools_drain(server->served.pools);
+
+	expel_spoilers(server);
+	{
+		LOCK_SCOPE(&server->lock);
+		server->drained = true;
+		pthread_cond_signal(&server->drain_soon);
+	}
+	/* Somebody's WPQ is dead; all others have been drained. */
+	return error == -EPROTO ? 0 : error;
+}
+
+static void deadline(struct timespec *at, unsigned milliseconds)
+{
+	clock_gettime(CLOCK_MONOTONIC, at);
+	at->tv_nsec += (long)milliseconds * 1000000;
+	at->tv_sec += at->tv_nsec / 1000000000;
+	at->tv_nsec %= 1000000000;
+}
+
+/* False: the end. */
+static bool wait_to_look(struct attach_server *server, unsigned milliseconds)
+{
+	struct timespec until;
+	LOCK_SCOPE(&server->lock);
+
+	deadline(&until, milliseconds);
+	while (!server->stopping && !server->kicked && !server->drained) {
+		if (server->wpq_count == 0) {
+			pthread_cond_wait(&server->drain_soon, &server->lock);
+			deadline(&until, milliseconds);
+		} else if (pthread_cond_timedwait(&server->drain_soon, &server->lock, &until) != 0) {
+			break;
+		}
+	}
+	server->kicked = false;
+	return !server->stopping;
+}
+
+/* Other faces of what has been drained: the kernel's pages of it are old. */
+static void tell_others(struct attach_server *server)
+{
+	const struct attach_served *served = &server->served;
+
+	{
+		LOCK_SCOPE(&server->lock);
+		if (!server->drained)
+			return;
+		server->drained = false;
+	}
+	if (served->changed)
+		pools_for_attached(served->pools, served->changed, served->context);
+}
+
+static void *drain_thread(void *argument)
+{
+	struct attach_server *server = argument;
+	unsigned interval = LOOK_SOON_MS;
+	int last_error = 0;
+
+	while (wait_to_look(server, interval)) {
+		int error;
+
+		tell_others(server);
+		if (!domain_has_published(pools_domain(server->served.pools))) {
+			interval = (unsigned)min_u64(2 * interval, LOOK_LATE_MS);
+			continue;
+		}
+		interval = LOOK_SOON_MS;
+		error = attach_drain(server);
+		if (error && error != last_error)
+			attach_say(server, "attach: cannot drain: %s", strerror(-error));
+		last_error = error;
+		tell_others(server);
+	}
+	return NULL;
+}
+
+/* ---- Clients ----------------------------------------------------------------------- */
+
+static void leave(struct attached *client)
+{
+	struct attach_server *server = client->server;
+	CLEANUP_FREE struct wpq **wpqs = NULL;
+	struct attached **link;
+	size_t count;
+
+	/* When the power fails, what its WPQs hold has a part in it. */
+	READ_SCOPE(&server->power);
+	{
+		LOCK_SCOPE(&server->lock);
+		wpqs = steal_pointer(&client->wpqs);
+		count = client->wpq_count;
+		client->wpq_count = 0;
+	}
+	if (count) {
+		pools_destroy_wpqs(server->served.pools, wpqs, count);
+		/* That drained everybody's, and may have found one that no later drain looks at. */
+		expel_spoilers(server);
+	}
+	LOCK_SCOPE(&server->lock);
+	server->wpq_count -= count;
+	for (link = &server->clients; *link != client; link = &(*link)->next)
+		;
+	*link = client->next;
+}
+
+static void *client_thread(void *argument)
+{
+	struct attached *client = argument;
+	struct attach_server *server = client->server;
+	bool greeted = false;
+
+	while (attach_answer(client)) {
+		static const struct timeval forever;
+
+		if (!greeted)
+			setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+		greeted = true;
+	}
+	leave(client);
+	close(client->fd);
+	close(client->pidfd);
+	free(client);
+	/* Last of all: attach_stop() frees the server when nobody is left. */
+	LOCK_SCOPE(&server->lock);
+	server->client_count--;
+	pthread_cond_broadcast(&server->left);
+	return NULL;
+}
+
+static int start_thread(void *(*run)(void *), void *argument, pthread_t *thread)
+{
+	pthread_attr_t attributes;
+	int error;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	error = pthread_create(thread, &attributes, run, argument);
+	pthread_attr_destroy(&attributes);
+	return -error;
+}
+
+static const char *admit(struct attached *client)
+{
+	struct attach_server *server = client->server;
+	pthread_t thread;
+	LOCK_SCOPE(&server->lock);
+
+	if (server->client_count >= CLIENTS_MAX)
+		return "the daemon has too many clients";
+	if (start_thread(client_thread, client, &thread) < 0)
+		return "the daemon has no more threads";
+	pthread_detach(thread);
+	client->next = server->clients;
+	server->clients = client;
+	server->client_count++;
+	return NULL;
+}
+
+/* Why not, or NULL. */
+static const char *examine(struct attached *client)
+{
+	const struct timeval patience = { .tv_sec = GREETING_SECONDS };
+
+	if (!listener_admits(&client->server->listener, client->fd, &client->peer))
+		return "only the daemon's user, root and --group may";
+	if (client->peer.pid > 0)
+		client->pidfd = (int)syscall(SYS_pidfd_open, client->peer.pid, 0);
+	/* Who maps a pool must end when the power fails. */
+	if (client->pidfd < 0 || syscall(SYS_pidfd_send_signal, client->pidfd, 0, NULL, 0) < 0)
+		return "the daemon could not end this process";
+	if (setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		return strerror(errno);
+	return NULL;
+}
+
+static void take(struct attach_server *server, int fd)
+{
+	struct attached *client = calloc(1, sizeof(*client));
+	const char *why;
+
+	if (!client) {
+		close(fd);
+		return;
+	}
+	*client = (struct attached){ .server = server, .fd = fd, .pidfd = -1 };
+	why = examine(client);
+	if (!why)
+		why = admit(client);
+	if (!why) {
+		server->refusing = false;
+		return;
+	}
+	/* A flood is worth one line. */
+	if (!server->refusing)
+		attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid, client->peer.uid,
+			   why);
+	server->refusing = true;
+	attach_refuse(fd, -EACCES, why);
+	if (client->pidfd >= 0)
+		close(client->pidfd);
+	close(fd);
+	free(client);
+}
+
+static void *accept_thread(void *argument)
+{
+	struct attach_server *server = argument;
+	struct pollfd fds[] = { { .fd = server->listener.fd, .events = POLLIN },
+				{ .fd = server->stop_fd, .events = POLLIN } };
+
+	for (;;) {
+		int fd;
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].revents)
+			return NULL;
+		fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			take(server, fd);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			poll(&fds[1], 1, 100); /* it would come back at once: give others time to end */
+	}
+}
+
+/* ---- When the power fails ------------------------------------------------------------- */
+
+void attach_power_fails(struct attach_server *server)
+{
+	pthread_rwlock_wrlock(&server->power);
+	/* No client can leave now, so what is found in the list stays. */
+	LOCK_SCOPE(&server->lock);
+	for (struct attached *client = server->clients; client; client = client->next)
+		if (client->has_pools || client->wpq_count)
+			process_kill(client->pidfd);
+	for (struct attached *client = server->clients; client; client = client->next)
+		if ((client->has_pools || client->wpq_count) && !process_gone(client->pidfd, GONE_MS))
+			attach_say(server, "power failure: pid %d was killed and does not end",
+				   (int)client->peer.pid);
+	kill_mappers(server, server->views, server->view_count);
+}
+
+void attach_power_returns(struct attach_server *server)
+{
+	{
+		LOCK_SCOPE(&server->lock);
+		/* A connection that was handed on to another process is of the older generation too. */
+		for (struct attached *client = server->clients; client; client = client->next)
+			if (client->has_pools || client->wpq_count)
+				shutdown(client->fd, SHUT_RDWR);
+		server->view_count = 0;
+	}
+	pthread_rwlock_unlock(&server->power);
+}
+
+/* ---- Beginning and end ------------------------------------------------------------------ */
+
+static void locks_init(struct attach_server *server)
+{
+	pthread_rwlockattr_t writers_first;
+	pthread_condattr_t monotonic;
+
+	pthread_rwlockattr_init(&writers_first);
+	pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&server->power, &writers_first);
+	pthread_rwlockattr_destroy(&writers_first);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&server->drain_soon, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	pthread_cond_init(&server->left, NULL);
+	pthread_mutex_init(&server->lock, NULL);
+}
+
+static void server_free(struct attach_server *server)
+{
+	listener_close(&server->listener);
+	if (server->stop_fd >= 0)
+		close(server->stop_fd);
+	pthread_mutex_destroy(&server->lock);
+	pthread_cond_destroy(&server->left);
+	pthread_cond_destroy(&server->drain_soon);
+	pthread_rwlock_destroy(&server->power);
+	free(server->views);
+	free(server->path);
+	free(server);
+}
+
+static int open_listener(struct attach_server *server, struct message *message)
+{
+	const struct attach_options *options = &server->options;
+	struct listener_options listen = {
+		.type = SOCK_SEQPACKET, .has_group = options->has_group, .group = options->group
+	};
+
+	if (asprintf(&server->path, "%s" ATTACH_SUFFIX, options->path) < 0) {
+		server->path = NULL;
+		return message_fail(message, -ENOMEM, "socket %s: out of memory", options->path);
+	}
+	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (server->stop_fd < 0)
+		return message_fail(message, -errno, "socket %s: %s", server->path, strerror(errno));
+	listen.path = server->path;
+	return listener_open(&server->listener, &listen, message);
+}
+
+int attach_listen(const struct attach_options *options, struct attach_server **out, struct message *message)
+{
+	struct attach_server *server = calloc(1, sizeof(*server));
+	int error;
+
+	if (!server)
+		return message_fail(message, -ENOMEM, "socket %s: out of memory", options->path);
+	server->options = *options;
+	server->listener.fd = server->stop_fd = -1;
+	locks_init(server);
+	error = open_listener(server, message);
+	if (error)
+		server_free(server);
+	else
+		*out = server;
+	return error;
+}
+
+int attach_start(struct attach_server *server, const struct attach_served *served)
+{
+	int error;
+
+	server->served = *served;
+	error = start_thread(drain_thread, server, &server->drainer);
+	if (error)
+		return error;
+	error = start_thread(accept_thread, server, &server->acceptor);
+	server->started = error == 0;
+	if (error) {
+		server->stopping = true;
+		pthread_cond_signal(&server->drain_soon);
+		pthread_join(server->drainer, NULL);
+	}
+	return error;
+}
+
+static void hang_up(struct attach_server *server)
+{
+	LOCK_SCOPE(&server->lock);
+
+	for (struct attached *client = server->clients; client; client = client->next)
+		shutdown(client->fd, SHUT_RDWR);
+	while (server->client_count)
+		pthread_cond_wait(&server->left, &server->lock);
+	server->stopping = true;
+	pthread_cond_signal(&server->drain_soon);
+}
+
+void attach_stop(struct attach_server *server)
+{
+	if (!server)
+		return;
+	listener_unlink(&server->listener);
+	if (server->started) {
+		(void)!write(server->stop_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+		pthread_join(server->acceptor, NULL);
+		hang_up(server);
+		pthread_join(server->drainer, NULL);
+	}
+	server_free(server);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_ATTACH_H
+#define SRC_ATTACH_H
+
+/*
+ * The daemon's end of client/attach.h: programs that map pools. One thread
+ * accepts, one thread a client answers, one drains. A client that breaks the
+ * protocol, or puts into its WPQ what cannot be, loses its connection; for the
+ * latter it is killed as well, since what it persists from then on is lost.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/message.h"
+#include "pool/pool.h"
+
+struct attach_server;
+
+struct attach_options {
+	const char *path; /* of the control socket; ours is beside it */
+	bool has_group;
+	gid_t group;
+	void (*log)(void *context, const char *line); /* may be NULL */
+	void *log_context;
+};
+
+/* What is there to be served; must outlive the server. */
+struct attach_served {
+	struct pools *pools;
+	dev_t device; /* of the mount; 0: there is none, and so no pool can be had */
+	/* What others cache of the pool is old, or soon will be. May be NULL. */
+	void (*changed)(void *context, struct pool *pool);
+	void *context;
+};
+
+int attach_listen(const struct attach_options *options, struct attach_server **out, struct message *message);
+int attach_start(struct attach_server *server, const struct attach_served *served);
+/* Hang up on everybody, drain what they published, free. NULL is allowed. Mappings of views become nobody's. */
+void attach_stop(struct attach_server *server);
+
+/*
+ * Around a power failure. From the return of the first to the second nobody
+ * attaches, and every process that had mapped a view has been killed.
+ */
+void attach_power_fails(struct attach_server *server);
+void attach_power_returns(struct attach_server *server);
+
+#endif

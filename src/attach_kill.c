@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* When power fails, nothing runs on: every process that maps a view is killed, whoever its parent was. */
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "attach_private.h"
+#include "common/cleanup.h"
+
+/* A process that forks while it is looked for leaves children for the next round. */
+#define ROUNDS 64
+#define GONE_MS 5000
+
+struct victims {
+	int *pidfds;
+	size_t count, room;
+};
+
+int process_kill(int pidfd)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
+}
+
+bool process_gone(int pidfd, int milliseconds)
+{
+	struct pollfd fd = { .fd = pidfd, .events = POLLIN };
+	int ready;
+
+	do
+		ready = poll(&fd, 1, milliseconds);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
+static bool line_maps(const char *line, const struct view_memory *views, size_t count)
+{
+	unsigned long long inode;
+	unsigned device_major, device_minor;
+
+	if (!strstr(line, "/memfd:softpmem-view") ||
+	    sscanf(line, "%*x-%*x %*s %*x %x:%x %llu", &device_major, &device_minor, &inode) != 3)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (views[i].ino == inode && views[i].dev == makedev(device_major, device_minor))
+			return true;
+	return false;
+}
+
+/* *empty: there was not a line. */
+static bool file_maps(const char *path, const struct view_memory *views, size_t count, bool *empty)
+{
+	FILE *maps = fopen(path, "re");
+	CLEANUP_FREE char *line = NULL;
+	size_t size = 0;
+	bool found = false;
+
+	*empty = true;
+	if (!maps)
+		return false;
+	while (!found && getline(&line, &size, maps) > 0) {
+		*empty = false;
+		found = line_maps(line, views, count);
+	}
+	fclose(maps);
+	return found;
+}
+
+static bool process_maps(const char *pid, const struct view_memory *views, size_t count)
+{
+	struct dirent *entry;
+	char path[512];
+	bool empty, found;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
+	found = file_maps(path, views, count, &empty);
+	if (found || !empty)
+		return found;
+	/* The first thread may have ended, and its maps with it, while others run. */
+	snprintf(path, sizeof(path), "/proc/%s/task", pid);
+	threads = opendir(path);
+	while (!found && threads && (entry = readdir(threads))) {
+		snprintf(path, sizeof(path), "/proc/%s/task/%s/maps", pid, entry->d_name);
+		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, pid) != 0)
+			found = file_maps(path, views, count, &empty);
+	}
+	if (threads)
+		closedir(threads);
+	return found;
+}
+
+static void add_victim(struct victims *victims, int pidfd)
+{
+	if (victims->count == victims->room) {
+		size_t room = victims->room ? 2 * victims->room : 16;
+		void *grown = reallocarray(victims->pidfds, room, sizeof(int));
+
+		if (!grown) { /* it has been killed; only, nobody waits for it */
+			close(pidfd);
+			return;
+		}
+		victims->pidfds = grown;
+		victims->room = room;
+	}
+	victims->pidfds[victims->count++] = pidfd;
+}
+
+static void kill_if_mapping(struct attach_server *server, const char *pid, const struct view_memory *views,
+			    size_t count, struct victims *victims)
+{
+	CLEANUP_FD int pidfd = -1;
+	int error;
+
+	if (!process_maps(pid, views, count))
+		return;
+	/* The number may be another process's by the time the descriptor is open: look again. */
+	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+	if (pidfd < 0 || !process_maps(pid, views, count))
+		return;
+	error = process_kill(pidfd);
+	if (error && error != -ESRCH)
+		attach_say(server, "power failure: pid %s maps a pool and cannot be killed: %s: it runs on", pid,
+			   strerror(-error));
+	else
+		add_victim(victims, steal_fd(&pidfd));
+}
+
+/* How many were killed. */
+static size_t kill_round(struct attach_server *server, const struct view_memory *views, size_t count)
+{
+	struct victims victims = { 0 };
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+	char self[16];
+
+	snprintf(self, sizeof(self), "%d", (int)getpid());
+	while (processes && (entry = readdir(processes)))
+		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, self) != 0)
+			kill_if_mapping(server, entry->d_name, views, count, &victims);
+	if (processes)
+		closedir(processes);
+	for (size_t i = 0; i < victims.count; i++) {
+		if (!process_gone(victims.pidfds[i], GONE_MS))
+			attach_say(server, "power failure: a process that was killed does not end");
+		close(victims.pidfds[i]);
+	}
+	free(victims.pidfds);
+	return victims.count;
+}
+
+void kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count)
+{
+	for (int round = 0; count && round < ROUNDS; round++)
+		if (kill_round(server, views, count) == 0)
+			return;
+	if (count)
+		attach_say(server, "power failure: processes that map pools multiply faster than they can be killed");
+}

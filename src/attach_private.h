@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_ATTACH_PRIVATE_H
+#define SRC_ATTACH_PRIVATE_H
+
+#include <pthread.h>
+
+#include "attach.h"
+#include "client/attach.h"
+#include "domain/wpq.h"
+#include "listener.h"
+
+/* The memory of a view, as /proc names it. */
+struct view_memory {
+	dev_t dev;
+	ino_t ino;
+};
+
+struct attached {
+	struct attach_server *server;
+	int fd;
+	int pidfd;
+	struct peer peer;
+	bool greeted; /* by its own thread */
+	/* Guarded by server->lock. */
+	bool has_pools;
+	bool expelled;
+	struct wpq **wpqs;
+	size_t wpq_count, wpq_room;
+	struct attached *next;
+};
+
+struct attach_server {
+	struct attach_options options;
+	char *path;
+	struct listener listener;
+	struct attach_served served;
+	int stop_fd; /* an eventfd: readable once the server is to stop */
+	bool started;
+	bool refusing; /* the last who came; the accepting thread's */
+	pthread_t acceptor, drainer;
+
+	/* Shared while a request is answered, exclusive while the power is off. Taken before `lock`. */
+	pthread_rwlock_t power;
+
+	pthread_mutex_t lock;
+	pthread_cond_t left;	   /* a client left */
+	pthread_cond_t drain_soon; /* `kicked`, `drained`, `stopping` or the first WPQ */
+	/* Guarded by lock: somebody asks for a drain; somebody has drained, and what is cached is old; the end. */
+	bool kicked, drained, stopping;
+	struct attached *clients;  /* guarded by lock */
+	size_t client_count, wpq_count; /* guarded by lock */
+	/* Those given to clients since the power came back; guarded by lock. */
+	struct view_memory *views;
+	size_t view_count, view_room;
+
+};
+
+void attach_say(struct attach_server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * attach.c: drain, expel who is found to have spoiled its WPQ, and have the
+ * draining thread tell who caches pools: a client does not wait for that.
+ */
+int attach_drain(struct attach_server *server);
+
+/* attach_request.c: answer one message. False: the connection is of no more use. */
+bool attach_answer(struct attached *client);
+/* Send an error in place of an answer, and nothing else after it. */
+void attach_refuse(int fd, int error, const char *why);
+
+/* attach_kill.c: SIGKILL to every process that maps one of the views, again until none does. */
+void kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count);
+/* Wait until the process is gone; false: it is there after so many milliseconds. */
+bool process_gone(int pidfd, int milliseconds);
+int process_kill(int pidfd);
+
+#endif

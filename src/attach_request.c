@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* One client's messages. Whatever it sends is hostile until checked. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "attach_private.h"
+#include "common/cleanup.h"
+
+/* Each takes five mappings of the 65,530 that a process may have. */
+#define WPQS_OF_ALL 8192
+#define WPQS_OF_ONE 4096
+#define VIEWS_MAX 65536
+#define DESCRIPTORS_MAX 16 /* taken, so as to close them; no message needs more than one */
+
+struct exchange {
+	struct attach_request request;
+	int fds[DESCRIPTORS_MAX];
+	size_t fd_count;
+	struct attach_reply reply;
+	int reply_fd; /* lent; -1: none */
+	bool over;    /* nothing comes after this */
+};
+
+static int fail(struct exchange *exchange, int error, const char *why)
+{
+	snprintf(exchange->reply.message, sizeof(exchange->reply.message), "%s", why);
+	return error;
+}
+
+/* Nothing that follows can be trusted to mean what it says. */
+static int break_off(struct exchange *exchange, int error, const char *why)
+{
+	exchange->over = true;
+	return fail(exchange, error, why);
+}
+
+/* ---- Descriptors ------------------------------------------------------------- */
+
+static void *close_thread(void *argument)
+{
+	close((int)(intptr_t)argument);
+	return NULL;
+}
+
+/* Closing a file asks its file system, which may be the client's own and never answer. */
+static void close_foreign(int fd)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, close_thread, (void *)(intptr_t)fd) == 0)
+		pthread_detach(thread);
+	else
+		close(fd);
+}
+
+/* Where a file is, asking nobody but the kernel. */
+static bool identify(int fd, struct statx *stx)
+{
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, stx) == 0;
+}
+
+static bool on_mount(const struct attach_server *server, const struct statx *stx)
+{
+	return server->served.device && makedev(stx->stx_dev_major, stx->stx_dev_minor) == server->served.device;
+}
+
+static void close_received(const struct attach_server *server, struct exchange *exchange)
+{
+	for (size_t i = 0; i < exchange->fd_count; i++) {
+		struct statx stx;
+
+		if (identify(exchange->fds[i], &stx) && on_mount(server, &stx))
+			close(exchange->fds[i]);
+		else
+			close_foreign(exchange->fds[i]);
+	}
+}
+
+/* The pool's file that came with the request, by its number. */
+static int find_file(const struct attach_server *server, struct exchange *exchange, uint64_t *ino)
+{
+	struct statx stx;
+
+	if (exchange->fd_count != 1)
+		return break_off(exchange, -EBADMSG, "one descriptor is wanted");
+	if (!identify(exchange->fds[0], &stx) || !on_mount(server, &stx))
+		return break_off(exchange, -EXDEV, "the descriptor is of no file on the mount");
+	if (!S_ISREG(stx.stx_mode))
+		return fail(exchange, -EINVAL, "not a regular file");
+	*ino = stx.stx_ino;
+	return 0;
+}
+
+/*
+ * What the kernel holds of the file in dirty pages comes to the pool, and a
+ * descriptor from before a power failure is told apart from one of now. Not by
+ * fsync(2): who maps a pool once more makes nothing durable that was only stored.
+ */
+static int write_pages_back(struct exchange *exchange)
+{
+	const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	char byte;
+
+	if (sync_file_range(exchange->fds[0], 0, 0, all) < 0 || pread(exchange->fds[0], &byte, 1, 0) < 0)
+		return fail(exchange, -errno, strerror(errno));
+	return 0;
+}
+
+static int sync_file(struct exchange *exchange)
+{
+	return fsync(exchange->fds[0]) < 0 ? fail(exchange, -errno, strerror(errno)) : 0;
+}
+
+/* ---- Pools ----------------------------------------------------------------------- */
+
+static int note_view(struct attached *client, int fd)
+{
+	struct attach_server *server = client->server;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	LOCK_SCOPE(&server->lock);
+	client->has_pools = true;
+	for (size_t i = 0; i < server->view_count; i++)
+		if (server->views[i].ino == st.st_ino && server->views[i].dev == st.st_dev)
+			return 0;
+	if (server->view_count == server->view_room) {
+		size_t room = server->view_room ? 2 * server->view_room : 64;
+		void *grown = room > VIEWS_MAX ? NULL :
+						 reallocarray(server->views, room, sizeof(struct view_memory));
+
+		if (!grown)
+			return -ENOMEM;
+		server->views = grown;
+		server->view_room = room;
+	}
+	server->views[server->view_count++] = (struct view_memory){ .dev = st.st_dev, .ino = st.st_ino };
+	return 0;
+}
+
+static int attach_found(struct attached *client, struct exchange *exchange, struct pool *pool)
+{
+	const struct attach_served *served = &client->server->served;
+	struct pool_attachment attachment;
+	int error = pool_attach(pool, &attachment);
+
+	if (error)
+		return fail(exchange, error, strerror(-error));
+	/* Before the client has it: from then on it must be found when the power fails. */
+	error = note_view(client, attachment.fd);
+	if (error)
+		return fail(exchange, error, strerror(-error));
+	if (served->changed)
+		served->changed(served->context, pool);
+	exchange->reply.view = attachment.view;
+	exchange->reply.pool_size = attachment.size;
+	exchange->reply_fd = attachment.fd;
+	return 0;
+}
+
+static int answer_pool(struct attached *client, struct exchange *exchange)
+{
+	struct pool *pool;
+	uint64_t ino = 0;
+	int error = find_file(client->server, exchange, &ino);
+
+	if (error)
+		return error;
+	if ((fcntl(exchange->fds[0], F_GETFL) & (O_ACCMODE | O_PATH)) != O_RDWR)
+		return fail(exchange, -EACCES, "open the pool for reading and writing");
+	error = write_pages_back(exchange);
+	if (!error)
+		error = pool_lookup_ino(client->server->served.pools, ino, &pool);
+	if (error)
+		return error;
+	exchange->reply.ino = ino;
+	error = attach_found(client, exchange, pool);
+	pool_unref(pool, 1);
+	return error;
+}
+
+static int answer_sync(struct attached *client, struct exchange *exchange)
+{
+	uint64_t ino;
+	int error = find_file(client->server, exchange, &ino);
+
+	return error ? error : sync_file(exchange);
+}
+
+/* ---- WPQs -------------------------------------------------------------------------- */
+
+static int make_room(struct attached *client)
+{
+	size_t room = client->wpq_room ? 2 * client->wpq_room : 8;
+	void *grown;
+
+	if (client->wpq_count < client->wpq_room)
+		return 0;
+	grown = reallocarray(client->wpqs, room, sizeof(struct wpq *));
+	if (!grown)
+		return -ENOMEM;
+	client->wpqs = grown;
+	client->wpq_room = room;
+	return 0;
+}
+
+static int answer_wpq(struct attached *client, struct exchange *exchange)
+{
+	struct attach_server *server = client->server;
+	struct wpq *wpq;
+	int error;
+
+	LOCK_SCOPE(&server->lock);
+	if (client->wpq_count >= WPQS_OF_ONE || server->wpq_count >= WPQS_OF_ALL)
+		return fail(exchange, -EMFILE, "too many threads with a WPQ");
+	error = make_room(client);
+	if (!error)
+		error = wpq_create(pools_domain(server->served.pools), 0, &wpq);
+	if (error)
+		return fail(exchange, error, strerror(-error));
+	client->wpqs[client->wpq_count++] = wpq;
+	if (server->wpq_count++ == 0)
+		pthread_cond_signal(&server->drain_soon);
+	exchange->reply_fd = wpq_fd(wpq);
+	return 0;
+}
+
+static void kick(struct attach_server *server)
+{
+	LOCK_SCOPE(&server->lock);
+
+	server->kicked = true;
+	pthread_cond_signal(&server->drain_soon);
+}
+
+/* ---- Messages ------------------------------------------------------------------------ */
+
+static void take_descriptors(struct msghdr *header, struct exchange *exchange)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		size_t bytes = part->cmsg_len - CMSG_LEN(0);
+
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(exchange->fds, CMSG_DATA(part), bytes);
+		exchange->fd_count = bytes / sizeof(int);
+	}
+}
+
+/* False: the client is gone. */
+static bool receive(int fd, struct exchange *exchange, bool *whole)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = &exchange->request, .iov_len = sizeof(exchange->request) };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t got;
+
+	do {
+		header.msg_control = &control;
+		header.msg_controllen = sizeof(control);
+		got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	if (got <= 0)
+		return false;
+	take_descriptors(&header, exchange);
+	*whole = got == sizeof(exchange->request) && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+	return true;
+}
+
+static bool send_reply(int fd, const struct attach_reply *reply, int reply_fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply) };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (reply_fd >= 0) {
+		header.msg_control = &control;
+		header.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &reply_fd, sizeof(int));
+	}
+	/* Who asks on and on and takes no answers does not get to keep us. */
+	return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*reply);
+}
+
+static void begin_reply(struct attach_reply *reply)
+{
+	*reply = (struct attach_reply){
+		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .size = sizeof(*reply)
+	};
+}
+
+void attach_refuse(int fd, int error, const char *why)
+{
+	struct attach_reply reply;
+
+	begin_reply(&reply);
+	reply.error = error;
+	snprintf(reply.message, sizeof(reply.message), "%s", why);
+	send_reply(fd, &reply, -1);
+}
+
+static int check_request(const struct attached *client, struct exchange *exchange, bool whole)
+{
+	static const uint64_t zeros[sizeof(exchange->request.reserved) / sizeof(uint64_t)];
+	const struct attach_request *request = &exchange->request;
+	const bool wants_descriptor = request->type == ATTACH_POOL || request->type == ATTACH_SYNC;
+
+	if (!whole || request->magic != ATTACH_MAGIC)
+		return break_off(exchange, -EBADMSG, "not a message of this protocol");
+	if (request->version != ATTACH_VERSION || request->size != sizeof(*request))
+		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
+	if (request->flags || memcmp(request->reserved, zeros, sizeof(zeros)) != 0)
+		return break_off(exchange, -EINVAL, "flags that this daemon does not know");
+	if (!client->greeted && request->type != ATTACH_HELLO)
+		return break_off(exchange, -EPROTO, "a greeting comes first");
+	if (exchange->fd_count && !wants_descriptor)
+		return break_off(exchange, -EBADMSG, "no descriptor is wanted");
+	return 0;
+}
+
+static int serve(struct attached *client, struct exchange *exchange)
+{
+	switch (exchange->request.type) {
+	case ATTACH_HELLO:
+		client->greeted = true;
+		return 0;
+	case ATTACH_POOL:
+		return answer_pool(client, exchange);
+	case ATTACH_WPQ:
+		return answer_wpq(client, exchange);
+	case ATTACH_DRAIN:
+		return attach_drain(client->server);
+	case ATTACH_KICK:
+		kick(client->server);
+		return 0;
+	case ATTACH_SYNC:
+		return answer_sync(client, exchange);
+	}
+	return break_off(exchange, -EBADMSG, "an unknown kind of message");
+}
+
+/* With the power on, from the request to its answer: no view of an older generation leaves. */
+static bool answer(struct attached *client, struct exchange *exchange, bool whole)
+{
+	struct attach_server *server = client->server;
+	struct attach_reply *reply = &exchange->reply;
+
+	READ_SCOPE(&server->power);
+	begin_reply(reply);
+	reply->type = exchange->request.type;
+	reply->generation = pools_generation(server->served.pools);
+	reply->mount_device = server->served.device;
+	reply->domain = (uint32_t)domain_kind(pools_domain(server->served.pools));
+	reply->error = check_request(client, exchange, whole);
+	if (!reply->error)
+		reply->error = serve(client, exchange);
+	if (exchange->over)
+		attach_say(server, "attach: pid %d, uid %u: %s", (int)client->peer.pid, client->peer.uid,
+			   reply->message);
+	/* A lock of flock(2) lasts until the last copy of the descriptor is closed; that is to be the client's. */
+	close_received(server, exchange);
+	if (!exchange->over && exchange->request.type == ATTACH_KICK)
+		return true;
+	return send_reply(client->fd, reply, reply->error ? -1 : exchange->reply_fd) && !exchange->over;
+}
+
+bool attach_answer(struct attached *client)
+{
+	struct exchange exchange = { .reply_fd = -1 };
+	bool whole;
+
+	if (!receive(client->fd, &exchange, &whole))
+		return false;
+	return answer(client, &exchange, whole);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What becomes of the stores of attached clients, without libpmem.
+ *
+ *   attached fates DIR PROGRAM       fenced, flushed, stored; killed or without power
+ *   attached killed DIR PROGRAM N    N clients killed at random moments of a loop of fences
+ *   attached battery DIR PROGRAM     eADR: stores survive
+ *
+ * PROGRAM is run as `PROGRAM powerfail --policy P [--seed N]`.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attaching.h"
+#include "common/align.h"
+#include "powerfail.h"
+#include "tap.h"
+
+#define SIZE (64u << 10)
+#define LINES 64
+
+unsigned tap_run, tap_failed;
+
+static const char *program;
+
+static void __attribute__((noreturn)) bail_out(const char *why)
+{
+	printf("Bail out! %s\n", why);
+	exit(1);
+}
+
+/* Never a number that means more than one process: kill(-1) ends everything there is. */
+static void kill_client(pid_t client, int number)
+{
+	if (client <= 1)
+		bail_out("there is no client to send a signal to");
+	kill(client, number);
+}
+
+static void make_pool(const char *name)
+{
+	static const char zeros[SIZE];
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0 || pwrite(fd, zeros, SIZE, 0) != (ssize_t)SIZE || fsync(fd))
+		bail_out(name);
+	close(fd);
+}
+
+/* What a fresh reader sees at the beginning of a line. */
+static uint64_t read_line(const char *name, unsigned line)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	uint64_t value = UINT64_MAX;
+
+	if (fd < 0 || pread(fd, &value, sizeof(value), (off_t)line * LINE_SIZE) != sizeof(value))
+		perror(name);
+	close(fd);
+	return value;
+}
+
+static _Atomic uint64_t *line_of(const struct mapping *mapping, unsigned line)
+{
+	return (_Atomic uint64_t *)(mapping->bytes + (size_t)line * LINE_SIZE);
+}
+
+static bool full(void *context, struct wpq_header *header)
+{
+	struct mapping *mapping = context;
+	struct attach_reply reply;
+
+	return attach_ask(mapping->connection, ATTACH_DRAIN, -1, &reply, NULL) == 0;
+}
+
+static void begin_client(const char *name, struct mapping *mapping, struct wpq_producer *producer)
+{
+	int error = mapping_open(mapping, name);
+
+	if (!error)
+		error = mapping_wpq(mapping, producer);
+	if (error) {
+		fprintf(stderr, "# client: %s: %s\n", name, strerror(-error));
+		_exit(1);
+	}
+	producer->full = full;
+	producer->full_context = mapping;
+}
+
+/* Line 0 is fenced, line 1 flushed, line 2 stored; then wait, with a child that has the mapping too. */
+static void store_and_wait(const char *name, int ready)
+{
+	struct wpq_producer producer;
+	struct mapping mapping;
+
+	begin_client(name, &mapping, &producer);
+	*line_of(&mapping, 0) = 1;
+	mapping_flush(&mapping, &producer, line_of(&mapping, 0), 8);
+	wpq_fence(&producer);
+	*line_of(&mapping, 1) = 1;
+	mapping_flush(&mapping, &producer, line_of(&mapping, 1), 8);
+	*line_of(&mapping, 2) = 1;
+	if (fork() == 0)
+		*line_of(&mapping, 3) = 1;
+	(void)!write(ready, "r", 1);
+	for (;;)
+		pause();
+}
+
+/* Its process id, once it and its child have stored what they store. */
+static pid_t start_client(const char *name)
+{
+	int ready[2];
+	char bytes[2];
+	pid_t client;
+
+	if (pipe2(ready, O_CLOEXEC))
+		bail_out("cannot make a pipe");
+	client = fork();
+	if (client < 0)
+		bail_out("cannot fork");
+	if (client == 0)
+		store_and_wait(name, ready[1]);
+	close(ready[1]);
+	for (int i = 0; i < 2; i++)
+		if (read(ready[0], bytes, 1) != 1)
+			bail_out("a client does not come to store what it should");
+	close(ready[0]);
+	return client;
+}
+
+/* Every child of ours, and those they left, ended by SIGKILL; how many. */
+static int reap(void)
+{
+	int killed = 0, status;
+
+	while (waitpid(-1, &status, WNOHANG) > 0)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+			killed++;
+	return killed;
+}
+
+static bool holds(const char *name, uint64_t fenced, uint64_t flushed, uint64_t stored, uint64_t by_child)
+{
+	return read_line(name, 0) == fenced && read_line(name, 1) == flushed && read_line(name, 2) == stored &&
+	       read_line(name, 3) == by_child;
+}
+
+static void check_policies(void)
+{
+	make_pool("pool");
+	OK(start_client("pool") > 0, "a client that fenced, one line flushed, one stored; and its child");
+	OK(holds("pool", 1, 1, 1, 1), "the mount shows all of it");
+	OK(!powerfail(program, "lose", 0), "the power fails, policy lose");
+	OK(reap() == 2, "the client was killed, and its child");
+	OK(holds("pool", 1, 0, 0, 0), "what was fenced is there, and nothing else");
+	OK(start_client("pool") > 0 && !powerfail(program, "keep", 0) && reap() == 2, "once more, policy keep");
+	OK(holds("pool", 1, 1, 1, 1), "all of it is there");
+}
+
+static void check_killed_client(void)
+{
+	pid_t client;
+
+	make_pool("pool");
+	client = start_client("pool");
+	kill_client(client, SIGKILL);
+	waitpid(client, NULL, 0);
+	OK(holds("pool", 1, 1, 1, 1), "a killed client is no power failure: its stores stay");
+	OK(!powerfail(program, "lose", 0) && reap() == 1, "then the power fails; the child is killed");
+	OK(holds("pool", 1, 0, 0, 0), "what the client had fenced is there, and nothing else");
+}
+
+static void check_stopped_client(void)
+{
+	pid_t client;
+	int status;
+
+	make_pool("pool");
+	client = start_client("pool");
+	kill_client(client, SIGSTOP);
+	waitpid(client, &status, WUNTRACED);
+	OK(!powerfail(program, "lose", 0) && reap() == 2, "a stopped client is killed like any other");
+	OK(holds("pool", 1, 0, 0, 0), "what it had fenced is there, and nothing else");
+}
+
+/* Others store to a pool that a client has attached. */
+static void check_bystander(void)
+{
+	pid_t client;
+	int fd;
+
+	make_pool("pool");
+	make_pool("other");
+	client = start_client("pool");
+	fd = open("other", O_RDWR | O_CLOEXEC);
+	OK(client > 0 && pwrite(fd, "x", 1, 0) == 1 && !powerfail(program, "lose", 0) && reap() == 2,
+	   "a failure while somebody has a file open and nothing mapped");
+	OK(pwrite(fd, "x", 1, 0) < 0 && errno == EIO, "whose process goes on");
+	close(fd);
+}
+
+static int fates(void)
+{
+	check_policies();
+	check_killed_client();
+	check_stopped_client();
+	check_bystander();
+	return tap_done();
+}
+
+/* Count up: store, flush, fence, say so; then a store that is not flushed. */
+static void count(const char *name, _Atomic uint64_t *fenced, _Atomic uint64_t *stored)
+{
+	struct wpq_producer producer;
+	struct mapping mapping;
+
+	begin_client(name, &mapping, &producer);
+	for (uint64_t n = 1;; n++) {
+		unsigned line = (unsigned)(n % LINES);
+
+		*line_of(&mapping, line) = n;
+		mapping_flush(&mapping, &producer, line_of(&mapping, line), 8);
+		wpq_fence(&producer);
+		*fenced = n;
+		*line_of(&mapping, LINES) = n;
+		*stored = n;
+	}
+}
+
+/* The newest number below which none is missing: each of the last LINES numbers is in its line. */
+static bool all_there(const char *name, uint64_t fenced)
+{
+	for (uint64_t n = fenced; n && n + LINES > fenced; n--) {
+		uint64_t found = read_line(name, (unsigned)(n % LINES));
+
+		if (found < n || found % LINES != n % LINES)
+			return false;
+	}
+	return true;
+}
+
+static int killed(int rounds)
+{
+	_Atomic uint64_t *shared = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool kept = true, durable = true, worked = true;
+	uint64_t total = 0;
+
+	for (int round = 0; round < rounds && kept && durable && worked; round++) {
+		pid_t client;
+
+		make_pool("pool");
+		shared[0] = shared[1] = 0;
+		client = fork();
+		if (client < 0)
+			bail_out("cannot fork");
+		if (client == 0)
+			count("pool", &shared[0], &shared[1]);
+		while (!shared[0] && !waitpid(client, NULL, WNOHANG))
+			sched_yield();
+		usleep((useconds_t)(random() % 3000));
+		kill_client(client, SIGKILL);
+		waitpid(client, NULL, 0);
+		worked = shared[0] > 0;
+		total += shared[0];
+		kept = read_line("pool", LINES) >= shared[1];
+		durable = !powerfail(program, "lose", 0) && all_there("pool", shared[0]);
+	}
+	printf("# %llu fences\n", (unsigned long long)total);
+	OK(worked, "every client came as far as a fence");
+	OK(kept, "what a killed client stored stays in the view");
+	OK(durable, "what it fenced survives the failure that follows");
+	return tap_done();
+}
+
+static int battery(void)
+{
+	make_pool("pool");
+	OK(start_client("pool") > 0 && !powerfail(program, "lose", 0) && reap() == 2, "a client, and the power fails");
+	OK(holds("pool", 1, 1, 1, 1), "every store is there: the caches are in the persistence domain");
+	return tap_done();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 4 || chdir(argv[2])) {
+		fprintf(stderr, "usage: attached fates|killed|battery DIR PROGRAM [N]\n");
+		return 2;
+	}
+	program = argv[3];
+	srandom(1);
+	/* Grandchildren are ours to wait for. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	/* A deadlock is a failure, not a hang. */
+	alarm(240);
+	if (!strcmp(argv[1], "fates"))
+		return fates();
+	if (!strcmp(argv[1], "battery"))
+		return battery();
+	return killed(argc > 4 ? atoi(argv[4]) : 100);
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Clients that mean harm, and one that does not and must notice nothing.
+ *
+ *   hostile DIR
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "attaching.h"
+#include "common/align.h"
+#include "common/rng.h"
+#include "tap.h"
+
+#define SIZE (64u << 10)
+
+unsigned tap_run, tap_failed;
+
+static struct attach_request request_of(unsigned type)
+{
+	return (struct attach_request){
+		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = (uint16_t)type, .size = sizeof(struct attach_request)
+	};
+}
+
+static void bail_out(const char *why)
+{
+	printf("Bail out! %s: %s\n", why, strerror(errno));
+	exit(1);
+}
+
+static int make_pool(const char *name)
+{
+	static const char zeros[SIZE];
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0 || pwrite(fd, zeros, SIZE, 0) != (ssize_t)SIZE || fsync(fd))
+		bail_out(name);
+	return fd;
+}
+
+static int greeted(void)
+{
+	int connection = attach_connect(NULL);
+	struct attach_reply reply;
+
+	if (connection < 0 || attach_ask(connection, ATTACH_HELLO, -1, &reply, NULL))
+		bail_out("greeting");
+	return connection;
+}
+
+/* After a good greeting, the daemon answers this with the error and hangs up. */
+static bool ends_with(const void *bytes, size_t size, const int *fds, size_t fd_count, int error)
+{
+	int connection = greeted();
+	struct attach_reply reply;
+	bool good = !attach_send(connection, bytes, size, fds, fd_count) &&
+		    !attach_receive(connection, &reply, NULL) && reply.error == error && *reply.message &&
+		    attach_receive(connection, &reply, NULL) < 0;
+
+	close(connection);
+	return good;
+}
+
+/* The daemon refuses this descriptor, and the connection lives on. */
+static bool refuses(int fd, int error)
+{
+	int connection = greeted();
+	struct attach_reply reply;
+	bool good = attach_ask(connection, ATTACH_POOL, fd, &reply, NULL) == error &&
+		    attach_ask(connection, ATTACH_HELLO, -1, &reply, NULL) == 0;
+
+	close(connection);
+	close(fd);
+	return good;
+}
+
+static void check_messages(void)
+{
+	struct attach_request request = request_of(ATTACH_WPQ);
+	unsigned char long_one[256] = { 0 };
+	int connection = attach_connect(NULL);
+	struct attach_reply reply;
+
+	OK(!attach_send(connection, &request, sizeof(request), NULL, 0) && !attach_receive(connection, &reply, NULL) &&
+		   reply.error == -EPROTO && attach_receive(connection, &reply, NULL) < 0,
+	   "who does not greet is sent away");
+	close(connection);
+	OK(ends_with(&request, 1, NULL, 0, -EBADMSG), "one byte");
+	OK(ends_with(&request, sizeof(request) - 1, NULL, 0, -EBADMSG), "a byte too few");
+	memcpy(long_one, &request, sizeof(request));
+	OK(ends_with(long_one, sizeof(long_one), NULL, 0, -EBADMSG), "too many bytes");
+	request = request_of(99);
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EBADMSG), "an unknown type");
+	request = request_of(ATTACH_WPQ);
+	request.magic++;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EBADMSG), "another magic");
+	request = request_of(ATTACH_WPQ);
+	request.version++;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EPROTONOSUPPORT), "another version");
+	request = request_of(ATTACH_WPQ);
+	request.flags = 1;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "an unknown flag");
+	request = request_of(ATTACH_WPQ);
+	request.reserved[5] = 1;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "something in what is reserved");
+}
+
+static void check_descriptors(void)
+{
+	struct attach_request pool = request_of(ATTACH_POOL), wpq = request_of(ATTACH_WPQ);
+	int fd = make_pool("pool"), many[64], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; i < 64; i++)
+		many[i] = fd;
+	OK(ends_with(&pool, sizeof(pool), NULL, 0, -EBADMSG), "a pool without a descriptor");
+	OK(ends_with(&pool, sizeof(pool), many, 2, -EBADMSG), "with two");
+	OK(ends_with(&pool, sizeof(pool), many, 64, -EBADMSG), "with 64");
+	OK(ends_with(&wpq, sizeof(wpq), many, 1, -EBADMSG), "a WPQ with a descriptor");
+	OK(ends_with(&pool, sizeof(pool), &null, 1, -EXDEV), "a descriptor of something else");
+	OK(refuses(open(".", O_RDONLY | O_CLOEXEC), -EINVAL), "of a directory");
+	OK(refuses(open("pool", O_RDONLY | O_CLOEXEC), -EACCES), "one that may only read");
+	OK(refuses(open("pool", O_WRONLY | O_CLOEXEC), -EACCES), "one that may only write");
+	OK(refuses(open("pool", O_PATH | O_CLOEXEC), -EACCES), "one that may do neither");
+	OK(refuses(open("empty", O_RDWR | O_CREAT | O_CLOEXEC, 0644), -EINVAL), "an empty pool");
+	close(fd);
+	close(null);
+}
+
+/* The one that everybody else must leave alone. */
+struct bystander {
+	struct mapping mapping;
+	struct wpq_producer producer;
+	uint64_t count;
+};
+
+static bool no_room(void *context, struct wpq_header *header)
+{
+	return false;
+}
+
+static void bystander_begin(struct bystander *by)
+{
+	close(make_pool("bystander"));
+	by->count = 0;
+	if (mapping_open(&by->mapping, "bystander") || mapping_wpq(&by->mapping, &by->producer))
+		bail_out("bystander");
+	by->producer.full = no_room;
+}
+
+static bool bystander_works(struct bystander *by)
+{
+	_Atomic uint64_t *at = (_Atomic uint64_t *)by->mapping.bytes;
+	struct attach_reply reply;
+
+	*at = ++by->count;
+	mapping_flush(&by->mapping, &by->producer, at, 8);
+	wpq_fence(&by->producer);
+	return attach_ask(by->mapping.connection, ATTACH_DRAIN, -1, &reply, NULL) == 0 &&
+	       by->producer.header->lanes[WPQ_FENCED].drained == by->producer.header->lanes[WPQ_FENCED].published;
+}
+
+static void check_floods(struct bystander *by)
+{
+	struct attach_request kick = request_of(ATTACH_KICK), hello = request_of(ATTACH_HELLO);
+	int connections[1200], count = 0, refused = 0, deaf, i;
+
+	for (i = 0; i < 1200; i++) {
+		connections[i] = attach_connect(NULL);
+		count += connections[i] >= 0;
+	}
+	OK(bystander_works(by), "1,200 connections that say nothing: others are served");
+	for (i = 0; i < 1200; i++) {
+		struct pollfd end = { .fd = connections[i], .events = POLLIN };
+
+		refused += poll(&end, 1, 20000) == 1;
+		close(connections[i]);
+	}
+	OK(refused == 1200, "and all of them are sent away in time");
+	deaf = greeted();
+	for (i = 0; i < 100000 && !attach_send(deaf, &hello, sizeof(hello), NULL, 0); i++)
+		;
+	OK(i < 100000, "who asks and never reads is cut off");
+	close(deaf);
+	deaf = greeted();
+	for (i = 0; i < 10000 && !attach_send(deaf, &kick, sizeof(kick), NULL, 0); i++)
+		;
+	OK(i == 10000 && bystander_works(by), "10,000 kicks hurt nobody");
+	close(deaf);
+}
+
+static void check_many_wpqs(struct bystander *by)
+{
+	int connection = greeted(), made = 0, error;
+	struct attach_reply reply;
+
+	for (;; made++) {
+		int fd = -1;
+
+		error = attach_ask(connection, ATTACH_WPQ, -1, &reply, &fd);
+		if (fd >= 0)
+			close(fd);
+		if (error)
+			break;
+	}
+	printf("# %d WPQs\n", made);
+	OK(error == -EMFILE && made >= 1000, "one process may have thousands of WPQs, and no more");
+	OK(bystander_works(by), "others are served");
+	close(connection);
+	connection = greeted();
+	OK(attach_ask(connection, ATTACH_WPQ, -1, &reply, NULL) == 0, "who comes next has a WPQ");
+	close(connection);
+}
+
+/* ---- Rings ----------------------------------------------------------------------- */
+
+typedef void spoil_fn(struct mapping *mapping, struct wpq_producer *producer);
+
+static struct wpq_record *good_record(struct mapping *mapping, struct wpq_producer *producer)
+{
+	struct wpq_record *record = wpq_reserve(producer, WPQ_FENCED, 1);
+
+	mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
+	return record;
+}
+
+static void spoil_offset(struct mapping *mapping, struct wpq_producer *producer)
+{
+	good_record(mapping, producer)->offset = UINT64_MAX - 63;
+}
+
+static void spoil_alignment(struct mapping *mapping, struct wpq_producer *producer)
+{
+	good_record(mapping, producer)->offset = 1;
+}
+
+static void spoil_view(struct mapping *mapping, struct wpq_producer *producer)
+{
+	good_record(mapping, producer)->view = UINT32_MAX;
+}
+
+static void spoil_lines(struct mapping *mapping, struct wpq_producer *producer)
+{
+	good_record(mapping, producer)->lines = UINT32_MAX;
+}
+
+static void spoil_kind(struct mapping *mapping, struct wpq_producer *producer)
+{
+	good_record(mapping, producer)->kind = 7;
+}
+
+static void spoil_position(struct mapping *mapping, struct wpq_producer *producer)
+{
+	producer->pending[WPQ_FENCED] = UINT64_MAX - 4096;
+}
+
+/* Random bytes for records, other ones all the time. */
+static void spoil_all(struct mapping *mapping, struct wpq_producer *producer)
+{
+	uint64_t *words = (uint64_t *)producer->rings[WPQ_FENCED];
+
+	for (uint64_t i = 0; i < producer->lane_size / 8; i++)
+		words[i] = rng_mix(i);
+	producer->pending[WPQ_FENCED] += producer->lane_size;
+	wpq_fence(producer);
+	for (uint64_t seed = 1;; seed++)
+		for (uint64_t i = 0; i < producer->lane_size / 8; i += 8)
+			words[i] = rng_mix(seed ^ i);
+}
+
+/* Line 0 is persisted properly, then the ring is spoiled; the client waits for what comes. */
+static void __attribute__((noreturn)) spoil_and_wait(spoil_fn *spoil)
+{
+	struct wpq_producer producer;
+	struct mapping mapping;
+
+	if (mapping_open(&mapping, "spoiled") || mapping_wpq(&mapping, &producer))
+		_exit(1);
+	*(_Atomic uint64_t *)mapping.bytes = 1;
+	mapping_flush(&mapping, &producer, mapping.bytes, 8);
+	wpq_fence(&producer);
+	spoil(&mapping, &producer);
+	wpq_fence(&producer);
+	for (;;)
+		pause();
+}
+
+static bool spoiler_is_killed(spoil_fn *spoil)
+{
+	int fd = make_pool("spoiled"), status;
+	uint64_t line[16] = { 0 };
+	pid_t client = fork();
+	bool good;
+
+	if (client < 0)
+		bail_out("fork");
+	if (client == 0)
+		spoil_and_wait(spoil);
+	good = waitpid(client, &status, 0) == client && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	close(fd);
+	fd = open("spoiled", O_RDONLY | O_CLOEXEC);
+	good = good && pread(fd, line, sizeof(line), 0) == sizeof(line) && line[0] == 1 && line[8] == 0;
+	close(fd);
+	return good;
+}
+
+static void check_rings(struct bystander *by)
+{
+	static const struct {
+		spoil_fn *spoil;
+		const char *what;
+	} spoils[] = {
+		{ spoil_offset, "a wild offset" },   { spoil_alignment, "an offset inside a line" },
+		{ spoil_view, "no such view" },	     { spoil_lines, "a wild length" },
+		{ spoil_kind, "no such kind" },	     { spoil_position, "a wild position" },
+		{ spoil_all, "records that change" },
+	};
+
+	for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
+		OK(spoiler_is_killed(spoils[i].spoil), spoils[i].what);
+		OK(bystander_works(by), "costs its client only");
+	}
+}
+
+static void check_shrinking(void)
+{
+	struct attach_reply reply;
+	int connection = greeted(), fd = make_pool("pool"), view = -1, wpq = -1;
+
+	OK(attach_ask(connection, ATTACH_POOL, fd, &reply, &view) == 0 && ftruncate(view, 0) < 0 && errno == EPERM,
+	   "a view cannot be shrunk");
+	OK(attach_ask(connection, ATTACH_WPQ, -1, &reply, &wpq) == 0 && ftruncate(wpq, 0) < 0 && errno == EPERM,
+	   "nor can a WPQ");
+	close(view);
+	close(wpq);
+	close(fd);
+	close(connection);
+}
+
+int main(int argc, char **argv)
+{
+	struct bystander bystander;
+
+	if (argc != 2 || chdir(argv[1])) {
+		fprintf(stderr, "usage: hostile DIR\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	alarm(240);
+	check_messages();
+	check_descriptors();
+	check_shrinking();
+	bystander_begin(&bystander);
+	check_floods(&bystander);
+	check_many_wpqs(&bystander);
+	check_rings(&bystander);
+	return tap_done();
+}

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Clients that mean harm: none blocks the daemon, none hurts another.
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+ulimit -n 8192 || skip "descriptors" "the limit cannot be raised"
+daemon_start --region memfd:64M || bail "the daemon does not start"
+check "hostile" "$abs_top_builddir/tests/e2e/hostile" "$mnt"
+check "the daemon names who spoiled its WPQ" grep -Eq 'attach: pid [0-9]+, uid [0-9]+: its WPQ held a record that cannot be: killed' "$work/daemon.log"
+check "it has killed nobody else" test "$(grep -c 'cannot be: killed' "$work/daemon.log")" = 7
+check "the region is sound" "$softpmem" check
+descriptors() {
+	find "/proc/$daemon_pid/fd" -mindepth 1 | wc -l
+}
+# The last clients leave on threads of their own.
+few_descriptors() {
+	for _ in $(seq 200); do
+		[ "$(descriptors)" -gt 40 ] || return 0
+		sleep 0.05
+	done
+	return 1
+}
+check "nothing of them is left in the daemon" few_descriptors
+check "the daemon stops cleanly" daemon_stop
+finish

@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The two persistence domains as a program sees them, and a fence that waits for the media.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+survivor=$abs_top_builddir/tests/pmdk/survivor
+
+run() { "$softpmem" run -- "$@"; }
+fresh_pool() {
+	rm -f "$mnt/pool"
+	"$softpmem" create --size 1M pool
+}
+# count_of LETTER: how many of it the pool holds.
+count_of() { tr -cd "$1" <"$mnt/pool" | wc -c; }
+says() { [ "$("${@:2}")" = "$1" ]; }
+cut_power() { "$softpmem" powerfail --policy lose >/dev/null; }
+
+daemon_start --region memfd:64M || bail "no daemon"
+check "memory_controller: caches are not flushed for us" says 0 run "$survivor" ask
+fresh_pool
+run "$survivor" store "$mnt/pool"
+check "a store is seen" says 512 count_of s
+cut_power
+check "and lost, for it was not flushed" says 0 count_of s
+fresh_pool
+export PMEM_NO_FLUSH=1
+check "with PMEM_NO_FLUSH=1 the program runs" run "$survivor" count "$mnt/pool" 1000
+unset PMEM_NO_FLUSH
+cut_power
+check "and nothing it persisted was flushed" cmp -n 1048576 "$mnt/pool" /dev/zero
+fresh_pool
+check "without it" run "$survivor" count "$mnt/pool" 1000
+cut_power
+check_fails "it was" differ cmp -n 1048576 "$mnt/pool" /dev/zero
+check "a fence that waits for the media" "$softpmem" run --through -- "$survivor" count "$mnt/pool" 300
+daemon_stop
+
+daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
+check "cpu_cache: caches are flushed for us" says 1 run "$survivor" ask
+fresh_pool
+run "$survivor" store "$mnt/pool"
+cut_power
+check "a store survives" says 512 count_of s
+fresh_pool
+run "$survivor" nontemporal "$mnt/pool" >"$work/out" &
+for _ in $(seq 600); do
+	[ -s "$work/out" ] && break
+	sleep 0.05
+done
+check "a non-temporal one is seen" says 512 count_of n
+cut_power
+wait "$!" 2>/dev/null
+check "and lost without a fence" says 0 count_of n
+check "the plain one after it survives" says 512 count_of s
+finish

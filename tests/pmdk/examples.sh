@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The examples that come with libpmemobj, built as they are: each map cut in the midst of insertions.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+examples=/usr/share/doc/libpmemobj-dev/examples
+keys=60
+
+if [ ! -d "$examples/map" ]; then
+	skip "libpmemobj's examples" "not installed"
+	finish
+fi
+daemon_start --region memfd:256M || bail "no daemon"
+run() { "$softpmem" run -- "$@"; }
+cut_power() { "$softpmem" powerfail --policy lose >/dev/null; }
+
+# example PROGRAM SOURCE...: warnings are its authors' affair.
+example() {
+	local program=$work/$1
+	shift
+	(cd "$examples" && ${CC:-cc} -O1 -w -I. -Itree_map -Ihashmap -Ilist_map -Imap \
+		-I"$abs_top_srcdir/tests/pmdk/examples" -o "$program" "$@" -lpmemobj -lpmem -lpthread)
+}
+
+lines() { local key; for key in $(seq "$keys"); do echo "$1 $key"; done; }
+# present TYPE: for each key in its turn 0 or 1, in one line.
+present() {
+	{ lines c; echo q; } | run "$work/mapcli" "$1" "$mnt/map" 1 2>&1 | tr -cd '01\n$' | tr -d '\n$'
+}
+# survives TYPE FENCE: a run of insertions is there up to one of them, and no later one.
+survives() {
+	local found
+	rm -f "$mnt/map"
+	echo q | run "$work/mapcli" "$1" "$mnt/map" 1 >/dev/null || return 1
+	lines i | SOFTPMEM_TEST_CUT_AT=$2 run "$work/mapcli" "$1" "$mnt/map" 1 >/dev/null
+	[ $? -eq 137 ] || { echo "it was not cut"; return 1; }
+	cut_power
+	found=$(present "$1")
+	# Some say numbers of their own when they recover.
+	found=${found: -keys}
+	echo "present: $found"
+	[ "${#found}" -eq "$keys" ] && [[ "$found" =~ ^1+0+$ ]]
+}
+
+cd "$examples" || bail "no $examples"
+check "mapcli builds" example mapcli map/mapcli.c map/map.c map/map_*.c tree_map/*.c hashmap/hashmap_*.c \
+	list_map/*.c
+# Not ctree: built so, it ends in a segmentation fault beside the system's libpmem as well.
+for type in btree rtree rbtree skiplist hashmap_tx hashmap_atomic hashmap_rp; do
+	check "$type, cut in the midst of insertions" survives $type 200
+done
+
+survives_often() {
+	local fence
+	for fence in $(seq 60 13 200); do
+		survives "$1" "$fence" || return 1
+	done
+}
+export SOFTPMEM_TEST_SKIP_FLUSH=2
+check_fails "negative control: every second flush left out" "present|open|cut" survives_often btree
+unset SOFTPMEM_TEST_SKIP_FLUSH
+
+check "string_store builds" example writer string_store/writer.c
+check "and its reader" example reader string_store/reader.c
+write_string() { echo persistent | run "$work/writer" "$mnt/strings"; }
+read_string() { run "$work/reader" "$mnt/strings" | grep -x persisten; }
+check "a string is stored" write_string
+cut_power
+check "and read after a power failure" read_string
+finish

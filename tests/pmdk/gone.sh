@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The daemon stopped, the daemon dead, no daemon, the client killed.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+survivor=$abs_top_builddir/tests/pmdk/survivor
+
+library=$abs_top_builddir/pmem/client/.libs/libpmem.so.1
+export SOFTPMEM_ATTACH=$socket.attach
+# start COUNT: without `softpmem run` between us and the pid that is to be killed.
+start() {
+	: >"$work/out"
+	LD_PRELOAD=$library "$survivor" count "$mnt/pool" "$1" >"$work/out" 2>"$work/err" &
+	client=$!
+}
+await() {
+	for _ in $(seq 600); do
+		"$@" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+last_said() { tail -n 1 "$work/out"; }
+has_said_enough() { [ "$(last_said)" -ge 20000 ] 2>/dev/null; }
+
+# holds N: the pool of 1 MiB holds every number that can be expected after N, in its line, or a later one.
+holds() {
+	od -A n -v -t u8 -w64 "$mnt/pool" | awk -v last="$1" '
+		{ line = NR - 1; expected = last - (last - line) % 16384
+		  if (expected > last) expected -= 16384
+		  if (expected > 0 && $1 < expected) { print "line " line ": " $1 " and not " expected; exit 1 } }'
+}
+
+daemon_start --region memfd:64M || bail "no daemon"
+"$softpmem" create --size 1M pool
+
+for round in 1 2 3; do
+	start 100000000
+	check "a client counts ($round)" await has_said_enough
+	kill -KILL "$client"
+	wait "$client" 2>/dev/null
+	"$softpmem" powerfail --policy lose >/dev/null
+	check "killed: all that it fenced is there ($round)" holds "$(last_said)"
+done
+check_fails "negative control: a number it never said is not" "and not" holds $(($(last_said) + 10000000))
+
+# Far more than a ring holds: it must wait for the daemon, and lose nothing.
+start 3000000
+check "a client counts beside a daemon that will stop" await test -s "$work/out"
+kill -STOP "$daemon_pid"
+said_waiting() { grep -q "does not answer; waiting" "$work/err"; }
+if await said_waiting; then
+	ok "the client says what it waits for"
+	check "and does not end" kill -0 "$client"
+	kill -CONT "$daemon_pid"
+	check "and goes on when it can" wait "$client"
+	check "and comes to the end" test "$(last_said)" -eq 3000000
+else
+	kill -CONT "$daemon_pid"
+	not_ok "the client says what it waits for"
+fi
+"$softpmem" powerfail --policy lose >/dev/null
+check "all of it is there" holds "$(last_said)"
+
+start 100000000
+check "a client counts beside a daemon that will die" await has_said_enough
+daemon_kill
+wait "$client" 2>/dev/null
+status=$?
+check "it does not go on" test "$status" -gt 128
+check "and says why" grep -q "softpmem: the daemon is gone" "$work/err"
+fusermount3 -u -z "$mnt" 2>/dev/null
+
+LD_PRELOAD=$library "$survivor" ask >"$work/out" 2>"$work/err"
+check "a program beside no daemon runs as on any other machine" test "$(cat "$work/out")" = 0
+check "and is told" grep -q "softpmem: the daemon cannot be reached" "$work/err"
+finish

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Programs written for PMDK, unmodified, on the emulated DIMM.
+pmdk_tests = \
+	tests/pmdk/domains.sh \
+	tests/pmdk/exact.sh \
+	tests/pmdk/functions.sh \
+	tests/pmdk/gone.sh \
+	tests/pmdk/symbols.sh \
+	tests/pmdk/tools.sh
+EXTRA_DIST += $(pmdk_tests)
+
+check_PROGRAMS += tests/pmdk/exact tests/pmdk/functions tests/pmdk/survivor
+tests_pmdk_exact_SOURCES = tests/pmdk/exact.c
+tests_pmdk_exact_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_exact_LDADD = $(PMEM_LIBS)
+tests_pmdk_functions_SOURCES = tests/pmdk/functions.c
+tests_pmdk_functions_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_functions_LDADD = $(PMEM_LIBS)
+tests_pmdk_survivor_SOURCES = tests/pmdk/survivor.c
+tests_pmdk_survivor_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_survivor_LDADD = $(PMEM_LIBS)
+
+pmemobj_tests = tests/pmdk/examples.sh tests/pmdk/objects.sh
+EXTRA_DIST += $(pmemobj_tests) tests/pmdk/examples/ex_common.h tests/pmdk/objects.c
+if HAVE_PMEMOBJ
+check_PROGRAMS += tests/pmdk/objects
+tests_pmdk_objects_SOURCES = tests/pmdk/objects.c
+tests_pmdk_objects_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
+tests_pmdk_objects_LDADD = $(PMEMOBJ_LIBS)
+pmdk_tests += $(pmemobj_tests)
+endif
+TESTS += $(pmdk_tests)

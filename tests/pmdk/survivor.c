@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Numbers made durable one after the other, each said aloud on stdout once it is.
+ *
+ *   survivor count POOL COUNT    64-bit numbers, a line each, from 1 to COUNT
+ *   survivor store POOL          a store to each line, no flush
+ *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, then a plain store; waits to be killed
+ *   survivor where POOL POOL     the addresses that two mappings get
+ *   survivor ask                 what pmem_has_auto_flush() says
+ */
+
+#include <libpmem.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int count(unsigned char *at, size_t length, uint64_t last)
+{
+	for (uint64_t i = 1; i <= last; i++) {
+		uint64_t *line = (uint64_t *)(at + i * 64 % length);
+
+		*line = i;
+		pmem_persist(line, sizeof(*line));
+		if (i % 1000 == 0 || i == last) {
+			printf("%ju\n", (uintmax_t)i);
+			fflush(stdout);
+		}
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned char *at, block[512];
+	size_t length;
+
+	if (argc == 2 && strcmp(argv[1], "ask") == 0) {
+		printf("%d\n", pmem_has_auto_flush());
+		return 0;
+	}
+	if (argc < 3)
+		return 2;
+	at = pmem_map_file(argv[2], 0, 0, 0, &length, NULL);
+	if (!at) {
+		fprintf(stderr, "survivor: %s\n", pmem_errormsg());
+		return 1;
+	}
+	if (strcmp(argv[1], "count") == 0 && argc == 4)
+		return count(at, length, strtoull(argv[3], NULL, 10));
+	if (strcmp(argv[1], "where") == 0 && argc == 4) {
+		printf("%p\n", (void *)at);
+		printf("%p\n", pmem_map_file(argv[3], 0, 0, 0, NULL, NULL));
+		return 0;
+	}
+	if (strcmp(argv[1], "store") == 0) {
+		memset(at, 's', 512);
+		return 0;
+	}
+	if (strcmp(argv[1], "nontemporal") == 0) {
+		memset(block, 'n', sizeof(block));
+		pmem_memcpy(at, block, sizeof(block), PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+		memset(at + 512, 's', 512);
+		/* The end of a process is a fence, too. */
+		puts("stored");
+		fflush(stdout);
+		pause();
+	}
+	return 2;
+}

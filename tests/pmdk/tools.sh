@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# What PMDK and fio ship, unmodified: pmempool, poolsets with parts and replicas, fio's libpmem engine.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+objects=$abs_top_builddir/tests/pmdk/objects
+
+daemon_start --region memfd:256M || bail "no daemon"
+run() { "$softpmem" run -- "$@"; }
+cut_power() { "$softpmem" powerfail --policy lose >/dev/null; }
+
+# pool_of KIND [OPTION...]: pmempool's verbs on it, with a power failure among them.
+pool_of() {
+	local kind=$1 pool=$mnt/$1
+	check "pmempool create $kind" run pmempool create --size 20M "$@" "$pool"
+	check "pmempool info $kind" run pmempool info "$pool"
+	check "pmempool check $kind" run pmempool check "$pool"
+	cut_power
+	check "pmempool check $kind after a power failure" run pmempool check "$pool"
+	[ "$kind" = obj ] || check "pmempool dump $kind" run pmempool dump "$pool"
+	dd if=/dev/urandom of="$pool" bs=64 count=64 conv=notrunc status=none
+	check_fails "negative control: pmempool check $kind when it is spoiled" . run pmempool check "$pool"
+	check "pmempool rm $kind" run pmempool rm -f "$pool"
+	check "it is gone" test ! -e "$pool"
+}
+
+# set_of NAME LINE...: a poolset with these lines, cut at some fences.
+set_of() {
+	local name=$1 set=$work/$1.set base=$work/$1 n
+	shift
+	printf '%s\n' PMEMPOOLSET "$@" >"$set"
+	: >"$work/journal"
+	check "$name: created" run "$objects" create "$set"
+	cut_power
+	mkdir "$base"
+	cp "$mnt"/part* "$base"
+	for n in 20 90 160; do
+		: >"$work/journal"
+		SOFTPMEM_TEST_CUT_AT=$n run "$objects" run "$set" "$work/journal" 24 2>"$work/run.err"
+		check "$name: cut at fence $n" test $? -eq 137
+		cut_power
+		check "$name: as good as committed" run "$objects" check "$set" "$work/journal"
+		cp "$base"/part* "$mnt" || bail "no room"
+	done
+	check "$name: runs to its end" run "$objects" run "$set" "$work/journal.end" 100
+	cut_power
+	check "$name: and all of it is there" run "$objects" check "$set" "$work/journal.end"
+	rm -f "$mnt"/part* "$work/journal.end"
+}
+
+if command -v pmempool >/dev/null; then
+	pool_of obj --layout test
+	pool_of blk 512
+	pool_of log
+else
+	skip "pmempool" "not installed"
+fi
+
+if [ -x "$objects" ]; then
+	set_of "three parts" "8M $mnt/part1" "8M $mnt/part2" "8M $mnt/part3"
+	set_of "a replica" "8M $mnt/part1" "8M $mnt/part2" REPLICA "16M $mnt/part3"
+else
+	skip "poolsets" "no libpmemobj"
+fi
+
+# Through the mount: libpmem's engine would write the file anew first.
+verify() {
+	fio --name=verify --filename="$1" --size=8M --bs=4k --rw=read --ioengine=psync --verify=crc32c
+}
+if fio --enghelp 2>/dev/null | grep -q libpmem; then
+	for jobs in 1 2; do
+		check "fio writes at random and verifies, $jobs jobs" run fio --name=job --directory="$mnt" --size=8M \
+			--bs=4k --rw=randwrite --ioengine=libpmem --direct=1 --sync=1 --verify=crc32c --numjobs="$jobs"
+		cut_power
+		for file in "$mnt"/job.*; do
+			check "all of ${file##*/} is there after a power failure" verify "$file"
+		done
+	done
+	dd if=/dev/urandom of="$mnt/job.0.0" bs=4k seek=7 count=1 conv=notrunc status=none
+	check_fails "negative control: fio sees other bytes" "verify|crc" verify "$mnt/job.0.0"
+else
+	skip "fio" "without its libpmem engine"
+fi
+finish
