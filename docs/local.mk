@@ -8,8 +8,9 @@ dist_man_MANS += \
 	docs/softpmem-mark.1 \
 	docs/softpmem-path.1 \
 	docs/softpmem-powerfail.1 \
+	docs/softpmem-regions.1 \
 	docs/softpmem-run.1 \
 	docs/softpmem-status.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8
-dist_doc_DATA += docs/format.md docs/hacking.md docs/semantics.md
+dist_doc_DATA += docs/format.md docs/hacking.md docs/reserving-memory.md docs/semantics.md

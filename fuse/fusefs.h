@@ -66,6 +66,12 @@ void fusefs_unmount(struct fusefs *fusefs);
 int fusefs_power_failure(struct fusefs *fusefs, const struct pools_power_options *options);
 
 /*
+ * The media are gone for good (pools_media_lost()): empty the kernel's caches,
+ * so that who is at the files learns it at once and not when they run dry.
+ */
+void fusefs_media_lost(struct fusefs *fusefs);
+
+/*
  * Somebody changed pools other than through the mount: a name was added,
  * replaced or removed; bytes, size or attributes are not what they were. Not
  * from a call-back of the pools, and with no lock held that a file operation needs.

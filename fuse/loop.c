@@ -103,11 +103,32 @@ static void handle_without_power(struct fusefs *fs, const struct fuse_buf *reque
 	}
 }
 
+/* Nodes and handles stay as they are until the mount goes: what the kernel forgets costs us nothing to keep. */
+static void handle_without_media(struct fusefs *fs, const struct fuse_buf *request)
+{
+	const struct fuse_in_header *in = request->mem;
+
+	switch (in->opcode) {
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+		break;
+	case FUSE_INIT:
+	case FUSE_INTERRUPT:
+	case FUSE_DESTROY:
+		fuse_session_process_buf(fs->session, request);
+		break;
+	default:
+		answer(fs, in, -EIO, NULL, 0);
+	}
+}
+
 static void handle(struct fusefs *fs, const struct fuse_buf *request)
 {
 	READ_SCOPE(&fs->gate);
 
-	if (fs->power == POWER_IS_ON) {
+	if (fs->power == POWER_IS_GONE || pools_media_lost(fs->pools)) {
+		handle_without_media(fs, request);
+	} else if (fs->power == POWER_IS_ON) {
 		negotiate_hear(fs, request->mem);
 		fuse_session_process_buf(fs->session, request);
 	} else {

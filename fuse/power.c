@@ -11,6 +11,18 @@ void power_fade(struct fusefs *fs)
 	fs->power = POWER_FADES;
 }
 
+void fusefs_media_lost(struct fusefs *fs)
+{
+	LOCK_SCOPE(&fs->failure_lock);
+
+	pthread_rwlock_wrlock(&fs->gate);
+	fs->power = POWER_IS_GONE;
+	pthread_rwlock_unlock(&fs->gate);
+	/* Nobody comes or goes any more. Twice: see fusefs_power_failure(). */
+	invalidate_all(fs);
+	invalidate_all(fs);
+}
+
 static int turn_off(struct fusefs *fs)
 {
 	WRITE_SCOPE(&fs->gate);
@@ -53,6 +65,9 @@ int fusefs_power_failure(struct fusefs *fs, const struct pools_power_options *op
 {
 	LOCK_SCOPE(&fs->failure_lock);
 	int error;
+
+	if (pools_media_lost(fs->pools))
+		return -EIO;
 
 	if (stores_may_survive(fs, options)) {
 		power_fade(fs);

@@ -46,7 +46,9 @@ enum power_state {
 	/* Nothing goes on any more; what the kernel writes back are stores that reached the cache. */
 	POWER_FADES,
 	/* What the kernel writes back is discarded. */
-	POWER_IS_OFF
+	POWER_IS_OFF,
+	/* The media are gone, and with them all that was cached of them: EIO to everybody, for good. */
+	POWER_IS_GONE
 };
 
 /* A request that arrived without power and can wait for it: its bytes. */

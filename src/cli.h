@@ -25,7 +25,7 @@ struct cli {
 
 typedef int cli_verb_fn(struct cli *cli);
 cli_verb_fn cli_status, cli_list, cli_create, cli_destroy, cli_path, cli_mark, cli_powerfail, cli_format,
-	cli_check, cli_run;
+	cli_check, cli_regions, cli_run;
 
 /* "softpmem: MESSAGE" on stderr, safe for a terminal; returns CLI_FAILED. */
 int cli_fail(struct cli *cli, const char *text);

@@ -27,12 +27,17 @@ static void print_status(struct json_object *status)
 		strftime(date, sizeof(date), "%F %T", &tm);
 	fputs("region:             ", stdout);
 	output_name(output_string(status, "region"), read_only ? " (read-only)\n" : "\n");
+	if (strcmp(output_string(status, "state"), "failed") == 0) {
+		fputs("state:              failed: ", stdout);
+		output_name(output_string(status, "reason"), "\n");
+	}
 	fputs("label:              ", stdout);
 	output_name(output_string(status, "label"), "\n");
 	printf("uuid:               %s\n", output_string(status, "uuid"));
 	printf("created:            %s\n", date);
 	printf("size:               %s, %s available, %s volatile\n", output_size(status, "size"),
 	       output_size(status, "available_size"), output_size(status, "volatile_size"));
+	printf("memory type:        %s\n", output_string(status, "memory_type"));
 	printf("persistence domain: %s\n", output_string(status, "persistence_domain"));
 	printf("mode:               %s\n", output_mode(status));
 	printf("generation:         %llu\n", (unsigned long long)output_u64(status, "generation"));

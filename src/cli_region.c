@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "checkreport.h"
+#include "common/cleanup.h"
 #include "control.h"
 #include "region/region.h"
+#include "regions.h"
 
 /* ---- format ------------------------------------------------------------------------ */
 
@@ -31,10 +33,17 @@ int cli_format(struct cli *cli)
 			cli->argument);
 		return CLI_WRONG_WORDS;
 	}
+	if (strcmp(cli->argument, "auto") == 0) {
+		fputs("softpmem: auto: it never formats: name the region: 'softpmem regions' shows those there are\n",
+		      stderr);
+		return CLI_WRONG_WORDS;
+	}
 	error = region_open(cli->argument, REGION_CREATE, &region, &message);
 	if (error)
 		return cli_fail(cli, message.text);
 	error = pools_format(region, &options, &message);
+	if (!error)
+		error = region_failure(region, &message);
 	region_close(region);
 	return error ? cli_fail(cli, message.text) : CLI_OK;
 }
@@ -84,8 +93,14 @@ static int check_offline(struct cli *cli, struct findings *findings, struct json
 	struct pools_check_result counts = { 0 };
 	struct message message = { "" };
 	struct region *region;
-	int error = region_open(cli->argument, REGION_READ_ONLY, &region, &message);
+	CLEANUP_FREE char *chosen = NULL;
+	const char *spec = cli->argument;
+	int error = strcmp(spec, "auto") == 0 ? regions_choose(&chosen, &message) : 0;
 
+	if (chosen)
+		spec = chosen;
+	if (!error)
+		error = region_open(spec, REGION_READ_ONLY, &region, &message);
 	if (error)
 		return cli_fail(cli, message.text);
 	output_progress_start(&cli->progress, cli->verbose);
@@ -93,6 +108,8 @@ static int check_offline(struct cli *cli, struct findings *findings, struct json
 	output_progress_end(&cli->progress);
 	if (error == 0 || error == -EUCLEAN)
 		*result = checkreport_result(region_spec(region), &counts);
+	if (region_failure(region, &message))
+		error = -EIO;
 	region_close(region);
 	return error ? cli_fail(cli, message.text) : CLI_OK;
 }

@@ -23,6 +23,7 @@ struct daemon_options {
 	const char *label;
 	const char *group; /* NULL: none */
 	enum domain_kind domain;
+	bool has_domain;     /* else the platform's word, where it has one */
 	enum pool_mode mode; /* INHERIT: none was given */
 	unsigned threads;    /* 0: the mount chooses */
 	bool allow_other;
@@ -34,6 +35,8 @@ struct daemon_options {
 struct daemon {
 	struct daemon_options options;
 	struct log log;
+	char *chosen_region; /* what --region auto came to; NULL if it was named */
+	bool media_lost_told;
 	char *mountpoint; /* absolute; NULL without a mount */
 	struct region *region;
 	struct pools *pools;

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += src/libcontrol.la
 src_libcontrol_la_SOURCES = \
 	src/checkreport.c src/checkreport.h \
 	src/control.c src/control.h \
+	src/regions.c src/regions.h \
 	src/listener.c src/listener.h \
 	src/reply.c src/reply.h \
 	src/request.c src/request.h \
@@ -20,7 +21,6 @@ softpmemd_SOURCES = \
 	src/attach_private.h \
 	src/attach_request.c \
 	src/daemon.h \
-	src/fault.c src/fault.h \
 	src/list.c \
 	src/log.c src/log.h \
 	src/options.c \
@@ -39,6 +39,7 @@ softpmem_SOURCES = \
 	src/cli_pools.c \
 	src/cli_power.c \
 	src/cli_region.c \
+	src/cli_regions.c \
 	src/cli_run.c \
 	src/client.c src/client.h \
 	src/output.c src/output.h \

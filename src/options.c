@@ -13,7 +13,8 @@ static const char help_text[] =
 	"Usage: softpmemd [OPTION]...\n"
 	"Serve an emulated NVDIMM: pools in a region of memory, as files on a mount.\n"
 	"\n"
-	"  --region SPEC    memfd:SIZE, file:PATH[,SIZE] or devmem:START+SIZE (memfd:1G)\n"
+	"  --region SPEC    memfd:SIZE, file:PATH[,SIZE], devmem:START+SIZE[,uncached],\n"
+	"                   dax:/dev/daxX.Y, ndctl:namespaceX.Y or auto (memfd:1G)\n"
 	"  --mount DIR      show the pools as files here (default: no mount)\n"
 	"  --socket PATH    where softpmem finds this daemon\n"
 	"  --domain KIND    memory_controller or cpu_cache: where stores are safe\n"
@@ -27,8 +28,8 @@ static const char help_text[] =
 	"  --verbose        say more\n"
 	"  --version, --help\n"
 	"\n"
-	"A blank region is formatted, foreign bytes never are: see softpmem-format(1).\n"
-	"SIGTERM and SIGINT stop it cleanly. See softpmemd(8).\n";
+	"A blank region is formatted, foreign bytes never are; 'softpmem regions' shows\n"
+	"what memory there is. SIGTERM and SIGINT stop it cleanly. See softpmemd(8).\n";
 
 enum option_id {
 	OPTION_REGION = 256,
@@ -95,6 +96,7 @@ static int set_option(struct daemon_options *options, int id)
 	case OPTION_DOMAIN:
 		if (domain_kind_parse(optarg, &options->domain) < 0)
 			return wrong("domain", optarg, "give memory_controller or cpu_cache");
+		options->has_domain = true;
 		return -1;
 	case OPTION_MODE:
 		if (pool_mode_parse(optarg, &options->mode) < 0)

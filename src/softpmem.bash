@@ -23,7 +23,7 @@ _softpmem_lines() { # _softpmem_lines WORD: complete WORD from the lines of stan
 _softpmem_region() {
 	case $1 in
 	:) mapfile -t COMPREPLY < <(compgen -f) ;;
-	*) mapfile -t COMPREPLY < <(compgen -W 'memfd: file: devmem:' -- "$1") ;;
+	*) mapfile -t COMPREPLY < <(compgen -W 'memfd: file: devmem: dax: ndctl: auto' -- "$1") ;;
 	esac
 	compopt -o nospace 2>/dev/null
 }
@@ -47,7 +47,8 @@ _softpmem() {
 	--size | --perm | --seed | --label) return ;;
 	*)
 		case $verb:$cur in
-		:*) words='run status list create destroy path powerfail mark format check --socket --verbose --version --help' ;;
+		:*) words='run status list create destroy path powerfail mark format check regions --socket --verbose --version
+			--help' ;;
 		run:-*) words='--through --help' ;;
 		status:-*) words='--json --help' ;;
 		list:-*) words='--json --help' ;;
@@ -56,7 +57,7 @@ _softpmem() {
 		path:-* | mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
-		check:-*) words='--json --help' ;;
+		check:-* | regions:-*) words='--json --help' ;;
 		list:* | create:* | destroy:* | path:*)
 			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket")
 			return

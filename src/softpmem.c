@@ -35,7 +35,7 @@ static const struct {
 	{ "PROGRAM", "found as a shell finds it; its exit status is ours" },
 	{ "--through", "a fence waits until the media has what was flushed" },
 	{ "TEXT", "what a person is to read" },
-	{ "SPEC", "a region: file:PATH[,SIZE] or devmem:START+SIZE" },
+	{ "SPEC", "a region: file:PATH[,SIZE], devmem:START+SIZE, dax:, ndctl: or auto" },
 };
 
 /* The usage is also the list of the options that a verb takes. */
@@ -58,6 +58,7 @@ static const struct verb {
 	{ "mark", "TEXT", "Name this moment in the daemon's log", cli_mark, 1, 1 },
 	{ "format", "[--label TEXT] [--mode MODE] [--force] SPEC",
 	  "Lay an empty tree on a region nobody serves", cli_format, 1, 1 },
+	{ "regions", "[--json] [-v]", "Show what memory can be a region, and what cannot and why", cli_regions, 0, 0 },
 	{ "check", "[--json] [SPEC]", "Find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))

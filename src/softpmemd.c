@@ -16,8 +16,8 @@
 #include "common/cleanup.h"
 #include "common/size.h"
 #include "daemon.h"
-#include "fault.h"
 #include "process.h"
+#include "regions.h"
 
 #define CLIENTS 128
 #define PATIENCE_MS 10000
@@ -246,22 +246,42 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 	return 0;
 }
 
+static int open_region(struct daemon *daemon, struct message *message)
+{
+	struct daemon_options *options = &daemon->options;
+	const char *platform;
+	int error = 0;
+
+	if (strcmp(options->region, "auto") == 0) {
+		error = regions_choose(&daemon->chosen_region, message);
+		if (error)
+			return error;
+		options->region = daemon->chosen_region;
+	}
+	error = region_open(options->region, options->read_only ? REGION_READ_ONLY : REGION_CREATE, &daemon->region,
+			    message);
+	if (error)
+		return error;
+	if (region_warning(daemon->region))
+		log_line(&daemon->log, LOG_WARNING, "%s", region_warning(daemon->region));
+	platform = region_persistence_domain(daemon->region);
+	/* What the platform says is one of the words that are parsed. */
+	if (platform && !options->has_domain)
+		domain_kind_parse(platform, &options->domain);
+	return 0;
+}
+
 /* Everything that can fail, in the order in which a failure costs least. */
 static int start(struct daemon *daemon, struct message *message)
 {
-	const struct daemon_options *options = &daemon->options;
 	int error = resolve_mountpoint(daemon, message);
 
 	if (!error)
 		error = open_sockets(daemon, message);
 	if (!error)
-		error = region_open(options->region, options->read_only ? REGION_READ_ONLY : REGION_CREATE,
-				    &daemon->region, message);
+		error = open_region(daemon, message);
 	if (error)
 		return error;
-	if (region_warning(daemon->region))
-		log_line(&daemon->log, LOG_WARNING, "%s", region_warning(daemon->region));
-	fault_watch(daemon->region);
 	process_raise_files();
 	/* Before the first thread: capabilities are a thread's own. */
 	error = process_drop_privileges(daemon->mountpoint != NULL);
@@ -287,14 +307,31 @@ static void say_ready(struct daemon *daemon)
 		       (unsigned long long)info.generation);
 }
 
+/* Where the kernel does not take a mapping back by itself, for so long two may use one memory. A look costs 0.2 ms. */
+#define WATCH_MS 250
+
+/* The daemon goes on, so that who is at its files and its socket hears what happened. */
+static void watch_region(struct daemon *daemon)
+{
+	struct message message;
+
+	if (region_watch(daemon->region, &message) == 0 || daemon->media_lost_told)
+		return;
+	daemon->media_lost_told = true;
+	log_line(&daemon->log, LOG_ERR, "%s", message.text);
+	process_notify("STATUS=Failed: %s", message.text);
+	if (daemon->fusefs)
+		fusefs_media_lost(daemon->fusefs);
+}
+
 static void wait_for_end(struct daemon *daemon, int signal_fd)
 {
 	struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN },
 				{ .fd = daemon->ended_fd, .events = POLLIN } };
 	struct signalfd_siginfo info;
 
-	while (poll(fds, 2, -1) < 0)
-		;
+	while (poll(fds, 2, WATCH_MS) <= 0)
+		watch_region(daemon);
 	if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		log_line(&daemon->log, LOG_NOTICE, "stopping: SIG%s", sigabbrev_np((int)info.ssi_signo));
 	else
@@ -380,6 +417,7 @@ int main(int argc, char **argv)
 	status = run(&daemon, signal_fd, ready_fd);
 	close(signal_fd);
 	close(daemon.ended_fd);
+	free(daemon.chosen_region);
 	free(daemon.mountpoint);
 	free(daemon.options.socket);
 	return status;

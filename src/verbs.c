@@ -70,17 +70,22 @@ static int verb_status(struct job *job)
 	struct json_object *result = json_object_new_object();
 	char mark[REQUEST_MARK_MAX + 1];
 	struct pools_info info;
+	struct message why;
 
 	if (!result)
 		return job_fail(job, -ENOMEM, "status");
 	pools_info(daemon->pools, &info);
 	daemon_last_mark(daemon, mark);
 	control_put_string(result, "region", daemon->options.region);
+	control_put_string(result, "state", region_failure(daemon->region, &why) ? "failed" : "active");
+	if (region_failed(daemon->region))
+		control_put_string(result, "reason", why.text);
 	job_put_uuid(result, info.uuid);
 	control_put_string(result, "label", info.label);
 	control_put_u64(result, "size", info.size);
 	control_put_u64(result, "available_size", info.free);
 	control_put_u64(result, "volatile_size", info.volatile_bytes);
+	control_put_string(result, "memory_type", region_memory_type(daemon->region));
 	control_put_string(result, "persistence_domain", domain_kind_name(info.domain));
 	job_put_mode(result, info.mode);
 	control_put_bool(result, "read_only", info.read_only);
@@ -221,7 +226,15 @@ void verbs_handle(void *context, const struct request *request, const struct pee
 		[REQUEST_MARK] = verb_mark,	[REQUEST_CHECK] = verb_check,
 	};
 	struct job job = { .daemon = context, .request = request, .peer = peer, .reply = reply };
-	int error = verbs[request->verb](&job);
+	bool works = request->verb == REQUEST_STATUS || request->verb == REQUEST_MARK;
+	/* Of media that are gone nothing is to be said but that. */
+	int error = works ? 0 : region_failure(job.daemon->region, &job.message);
+
+	if (!error)
+		error = verbs[request->verb](&job);
+	/* Also if it failed: for want of its media, then, and not for what it made of them. */
+	if (!works && region_failed(job.daemon->region))
+		error = region_failure(job.daemon->region, &job.message);
 
 	log_line(&job.daemon->log, LOG_DEBUG, "control: pid %d, uid %u: %s%s%s: %s", (int)peer->pid,
 		 peer->uid, request_verb_name(request->verb), request->path ? " " : "",

@@ -127,7 +127,7 @@ static int bounce(struct pool *pool, uint64_t offset, struct pool_read *read)
 	read->iov = read->inline_iov;
 	read->iov[0] = (struct iovec){ .iov_base = read->bounce, .iov_len = read->length };
 	read->count = 1;
-	return 0;
+	return media_outcome(pool->pools, 0);
 }
 
 int pool_read_begin(struct pool_handle *handle, uint64_t offset, size_t length, struct pool_read *read)
@@ -179,7 +179,7 @@ ssize_t pool_read(struct pool_handle *handle, void *buffer, size_t length, uint6
 		return 0;
 	length = (size_t)min_u64(length, pool->size - offset);
 	load(pool, offset, buffer, length);
-	return (ssize_t)length;
+	return region_failed(pool->pools->region) ? -EIO : (ssize_t)length;
 }
 
 /* ---- Writing -------------------------------------------------------------------- */

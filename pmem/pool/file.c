@@ -177,7 +177,7 @@ int file_commit(struct pool *pool)
 	/* Only now does nobody point to them any more. */
 	release_chain(&pools->space, old_chain, old_count);
 	free(old_chain);
-	return 0;
+	return media_outcome(pools, 0);
 }
 
 void extents_release(struct space *space, const struct extmap *map)

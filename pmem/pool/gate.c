@@ -32,6 +32,8 @@ int gate_enter_handle(struct pool_handle *handle)
 	 * power failure wants to throw away. The lock is only ever denied once
 	 * the generation has moved on.
 	 */
+	if (region_failed(pools->region))
+		return -EIO;
 	while (handle->generation == atomic_load(&pools->generation)) {
 		if (pthread_rwlock_tryrdlock(&pools->power) == 0) {
 			if (handle->generation == atomic_load(&pools->generation))
@@ -62,6 +64,11 @@ void gate_leave(struct pools *pools)
 bool pools_power_is_off(struct pools *pools)
 {
 	return atomic_load(&pools->power_off);
+}
+
+bool pools_media_lost(const struct pools *pools)
+{
+	return region_failed(pools->region);
 }
 
 uint64_t pools_generation(struct pools *pools)

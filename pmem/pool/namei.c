@@ -315,6 +315,18 @@ static int make_file(struct pool *directory, const char *text, const struct pool
 	return 0;
 }
 
+static int make_on_media(struct pool *directory, const char *name, const struct pool_new *attributes,
+			 const char *target, struct pool **out)
+{
+	int error = make_file(directory, name, attributes, target, out);
+
+	if (!error && region_failed(directory->pools->region)) {
+		pool_unref(*out, 1);
+		error = -EIO;
+	}
+	return error;
+}
+
 int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes, struct pool **out)
 {
 	int error;
@@ -331,7 +343,7 @@ int pool_create(struct pool *directory, const char *name, const struct pool_new 
 	}
 	WRITE_SCOPE(&directory->pools->tree);
 	error = may_add(directory, name);
-	return error ? error : make_file(directory, name, attributes, NULL, out);
+	return error ? error : make_on_media(directory, name, attributes, NULL, out);
 }
 
 int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid, struct pool **out)
@@ -346,7 +358,7 @@ int pool_symlink(struct pool *directory, const char *name, const char *target, u
 		return -ENAMETOOLONG;
 	WRITE_SCOPE(&directory->pools->tree);
 	error = may_add(directory, name);
-	return error ? error : make_file(directory, name, &attributes, target, out);
+	return error ? error : make_on_media(directory, name, &attributes, target, out);
 }
 
 int pool_readlink(struct pool *pool, char *buffer, size_t size)
@@ -386,7 +398,7 @@ int pool_link(struct pool *pool, struct pool *directory, const char *name)
 	error = add_name(directory, name, pool);
 	if (!error)
 		touch_file(pool);
-	return error;
+	return media_outcome(pools, error);
 }
 
 /* ---- Removing -------------------------------------------------------------------- */
@@ -434,7 +446,7 @@ int pool_unlink(struct pool *directory, const char *text)
 	if (name->file->directory)
 		return -EISDIR;
 	remove_name(pools, name, true);
-	return 0;
+	return media_outcome(pools, 0);
 }
 
 static bool directory_is_empty(const struct pool *pool)
@@ -460,7 +472,7 @@ int pool_rmdir(struct pool *directory, const char *text)
 	if (!directory_is_empty(name->file))
 		return -ENOTEMPTY;
 	remove_name(pools, name, true);
-	return 0;
+	return media_outcome(pools, 0);
 }
 
 /* ---- Renaming ----------------------------------------------------------------------- */
@@ -602,5 +614,5 @@ int pool_rename(struct pool *directory, const char *text, struct pool *new_direc
 		return -ENOTDIR;
 	if (strlen(new_text) > POOL_NAME_MAX)
 		return -ENAMETOOLONG;
-	return rename_locked(pools, from, new_directory, new_text, flags);
+	return media_outcome(pools, rename_locked(pools, from, new_directory, new_text, flags));
 }

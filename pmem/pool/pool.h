@@ -359,4 +359,10 @@ bool pools_power_is_off(struct pools *pools);
 
 uint64_t pools_generation(struct pools *pools);
 
+/*
+ * Are the media gone (region_failed())? Then nothing is done any more: calls
+ * through handles fail with -EIO, and so does what would change names.
+ */
+bool pools_media_lost(const struct pools *pools);
+
 #endif

@@ -356,6 +356,9 @@ int pools_close(struct pools *pools, struct message *message)
 			pools->superblock.state = STATE_CLEAN;
 		superblock_write(pools->region, &pools->superblock);
 	}
+	if (region_failed(pools->region))
+		error = message_fail(message, -EIO, "region %s: not stopped in good order: its memory is gone",
+				     region_spec(pools->region));
 	pools_free_memory(pools);
 	return error;
 }

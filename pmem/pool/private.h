@@ -14,6 +14,7 @@
  * pools->opens_lock is taken after tree and before pool->lock; pools->list_lock last of all.
  */
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -222,9 +223,15 @@ struct pools {
 
 /* ---- Calls that power may cut (gate.c) -------------------------------------------- */
 
+/* `result`, or -EIO: what was done to media that were taken away meanwhile was not done. */
+static inline int media_outcome(const struct pools *pools, int result)
+{
+	return result >= 0 && region_failed(pools->region) ? -EIO : result;
+}
+
 /* Wait until the power is on and keep it on until gate_leave(). */
 void gate_enter(struct pools *pools);
-/* The same for a handle, without waiting: -EIO if it is of an older generation. */
+/* The same for a handle, without waiting: -EIO if it is of an older generation, or the media are gone. */
 int gate_enter_handle(struct pool_handle *handle);
 /* The same without waiting: false if the power is off, or going. */
 bool gate_try_enter(struct pools *pools);

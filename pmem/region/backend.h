@@ -4,6 +4,9 @@
 
 /* Private to pmem/region: what a backend fills in, one file a backend. */
 
+#include <stdatomic.h>
+
+#include "region/physmap.h"
 #include "region/region.h"
 
 struct backend {
@@ -18,6 +21,8 @@ struct backend {
 	int (*zero)(struct region *region, uint64_t offset, uint64_t length);
 	/* Undo open. */
 	void (*close)(struct region *region);
+	/* Is the memory still ours alone? 0, or why not. NULL: nobody else can claim it. */
+	int (*watch)(struct region *region, struct message *message);
 };
 
 struct region {
@@ -32,16 +37,50 @@ struct region {
 	/* What open could not make sure of; empty if nothing. */
 	struct message warning;
 	struct media_observer observer;
+	/* How the processor caches it; " (requested)" at its end where nothing tells. */
+	char memory_type[40];
+	/* "memory_controller", "cpu_cache", or empty where the platform does not say. */
+	char persistence_domain[24];
+	/* Of real memory: where it is, and /proc/iomem as it may be seen by who opened it (-1: none). */
+	struct phys_range range;
+	int iomem_fd;
+	/* Set once, also by a signal handler, and the media are replaced by empty memory at once. */
+	atomic_int failed; /* enum region_failure */
+	/* Why, where it was not a signal; written before `failed` and not after. */
+	struct message why_failed;
+};
+
+enum region_failure {
+	REGION_WORKS,
+	REGION_CLAIMED,	 /* why_failed tells */
+	REGION_REVOKED,	 /* SIGBUS, BUS_ADRERR */
+	REGION_POISONED, /* SIGBUS, a machine check */
 };
 
 extern const struct backend backend_memfd;
 extern const struct backend backend_file;
 extern const struct backend backend_devmem;
+extern const struct backend backend_dax;
+extern const struct backend backend_ndctl;
 
 /* Parse a SIZE of a spec and check it against REGION_MIN_SIZE and alignment. */
 int backend_parse_size(const struct region *region, const char *text, uint64_t *size, struct message *message);
 
 /* mmap the whole of fd at `offset` as the region's media (shared, writable unless read-only). */
 int backend_map(struct region *region, uint64_t offset, struct message *message);
+
+/* Map a range that was found to be free through /dev/mem, and what belongs to that. */
+int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached, struct message *message);
+void devmem_close(struct region *region);
+int devmem_watch(struct region *region, struct message *message);
+
+/* A device-dax by its node. */
+int dax_open(struct region *region, const char *node, struct message *message);
+void dax_close(struct region *region);
+int dax_watch(struct region *region, struct message *message);
+
+/* From now on, until failure_forget(), a fault in the region's media makes it fail instead of killing the process. */
+void failure_register(struct region *region);
+void failure_forget(struct region *region);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,26 +12,37 @@
 #include "common/align.h"
 #include "common/cleanup.h"
 #include "common/size.h"
+#include "region/cmdline.h"
+#include "region/mappers.h"
 #include "region/physmap.h"
+#include "region/platform.h"
 
 static const char device[] = "/dev/mem";
 /* This machine's own /proc and /sys. */
 static const char root[] = "";
 
-/* "START+SIZE", both as size_parse() takes them. */
-static int parse_spec(struct region *region, const char *where, struct phys_range *range, struct message *message)
+/* "START+SIZE[,uncached]", both numbers as size_parse() takes them. */
+static int parse_spec(struct region *region, const char *where, struct phys_range *range, bool *uncached,
+		      struct message *message)
 {
 	/* More than any x86-64 has. */
 	const uint64_t physical_end = (uint64_t)1 << 52;
-	const char *plus = strchr(where, '+');
+	const char *plus = strchr(where, '+'), *comma = strchr(where, ',');
 	CLEANUP_FREE char *start = plus ? strndup(where, (size_t)(plus - where)) : NULL;
+	CLEANUP_FREE char *size = plus ? strndup(plus + 1, strcspn(plus + 1, ",")) : NULL;
 	int error;
 
-	if (!start || size_parse(start, &range->start) < 0)
+	if (comma && strcmp(comma, ",uncached") != 0)
+		return message_fail(message, -EINVAL,
+				    "region %s: '%s' is not understood: only ,uncached may follow the size",
+				    region->spec, comma);
+	*uncached = comma != NULL;
+
+	if (!start || !size || size_parse(start, &range->start) < 0)
 		return message_fail(message, -EINVAL,
 				    "region %s: not understood: write devmem:START+SIZE, as in devmem:0x140000000+1G",
 				    region->spec);
-	error = backend_parse_size(region, plus + 1, &region->size, message);
+	error = backend_parse_size(region, size, &region->size, message);
 	if (error)
 		return error;
 	if (!is_aligned(range->start, PAGE_BYTES))
@@ -43,30 +55,52 @@ static int parse_spec(struct region *region, const char *where, struct phys_rang
 	return 0;
 }
 
-static int open_device(struct region *region, struct message *message)
+static int check(struct region *region, const struct phys_range *range, struct message *message)
 {
-	/* O_SYNC would make the mapping uncached. */
-	region->fd = open(device, (region_is_read_only(region) ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (region->fd >= 0)
-		return 0;
-	switch (errno) {
+	CLEANUP_PHYSMAP struct physmap *map = NULL;
+	struct message why;
+	int error = physmap_read(root, &map, &why);
+
+	if (error)
+		return physmap_no_maps(region->spec, error, why.text, message);
+	return physmap_check(map, region->spec, range, &region->warning, message);
+}
+
+static int cannot_open(const struct region *region, int error, struct message *message)
+{
+	char lockdown[32];
+
+	platform_read_lockdown(root, lockdown, sizeof(lockdown));
+	switch (error) {
 	case ENOENT:
 	case ENXIO:
 	case ENODEV:
-		return message_fail(message, -errno,
+		return message_fail(message, -error,
 				    "region %s: there is no %s: this kernel is built without CONFIG_DEVMEM, or this is "
 				    "a container: use another kernel, or file:",
 				    region->spec, device);
 	case EACCES:
 	case EPERM:
-		return message_fail(message, -errno,
+		if (lockdown[0] && strcmp(lockdown, "none") != 0)
+			return message_fail(message, -error,
+					    "region %s: this kernel is locked down (%s), as Secure Boot does, and then "
+					    "%s is closed to all: use a device-dax (dax:), or boot without lockdown",
+					    region->spec, lockdown, device);
+		return message_fail(message, -error,
 				    "region %s: not allowed to open %s: it needs root with CAP_SYS_RAWIO, and a kernel "
 				    "that is not locked down (as Secure Boot does)",
 				    region->spec, device);
 	default:
-		return message_fail(message, -errno, "region %s: cannot open %s: %s", region->spec, device,
-				    strerror(errno));
+		return message_fail(message, -error, "region %s: cannot open %s: %s", region->spec, device,
+				    strerror(error));
 	}
+}
+
+static int open_device(struct region *region, bool uncached, struct message *message)
+{
+	/* It is O_SYNC that makes the mapping uncached. */
+	region->fd = open(device, (region_is_read_only(region) ? O_RDONLY : O_RDWR) | (uncached ? O_SYNC : 0) | O_CLOEXEC);
+	return region->fd < 0 ? cannot_open(region, errno, message) : 0;
 }
 
 /* A lock on the bytes of the device that are mapped keeps out who would share some of them, and no other. */
@@ -89,68 +123,142 @@ static int lock(const struct region *region, const struct phys_range *range, str
 			    strerror(errno));
 }
 
-static int map(struct region *region, const struct phys_range *range, struct message *message)
-{
-	int error = backend_map(region, range->start, message);
-
-	if (error == -EPERM || error == -EACCES)
-		return message_fail(message, error,
-				    "region %s: the kernel does not let %s map it (STRICT_DEVMEM or lockdown): a "
-				    "driver holds some of it, or it is not set aside",
-				    region->spec, device);
-	return error;
-}
-
-/* Who mapped the range first, uncached, rules how all later mappings are cached. */
-static int check_cached(struct region *region, const struct phys_range *range, struct message *message)
+/* Another program's mapping of the range is no lock, but it is a sign. */
+static int check_neighbours(const struct region *region, const struct phys_range *range, struct message *message)
 {
 	CLEANUP_PHYS_RANGES struct phys_ranges mapped = { 0 };
+	const char *type = "";
+	struct message who;
 
-	if (physmap_read_pat(root, &mapped, NULL) < 0)
+	if (!mappers_find(root, device, range->start, region->size, region_is_read_only(region), &who))
 		return 0;
+	physmap_read_pat(root, &mapped, NULL);
+	for (size_t i = 0; i < mapped.count; i++) {
+		if (phys_range_overlaps(&mapped.items[i], range))
+			type = mapped.items[i].name;
+	}
+	return message_fail(message, -EBUSY, "region %s: %s has some of it mapped through %s%s%s: stop that first",
+			    region->spec, who.text, device, *type ? ", " : "", type);
+}
+
+static int map(struct region *region, const struct phys_range *range, struct message *message)
+{
+	CLEANUP_KERNEL_OPTIONS struct kernel_options options = { 0 };
+	int error = backend_map(region, range->start, message);
+
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+		return message_fail(message, error,
+				    "region %s: the kernel does not let %s map it: STRICT_DEVMEM keeps System RAM, "
+				    "IO_STRICT_DEVMEM what a driver holds: choose a range that is set aside and idle",
+				    region->spec, device);
+	case -EINVAL:
+		kernel_options_read(root, &options, NULL);
+		return message_fail(message, error,
+				    "region %s: the kernel does not let %s map it: it ends past the processor's last "
+				    "address, or is mapped with another cache type (PAT) by another%s",
+				    region->spec, device, options.iomem_relaxed ? " (iomem=relaxed is set)" : "");
+	default:
+		return error;
+	}
+}
+
+/* Who mapped the range first, with another cache type, rules how all later mappings are cached. */
+static int check_type(struct region *region, const struct phys_range *range, bool uncached, struct message *message)
+{
+	const char *wanted = uncached ? "uncached-minus" : "write-back";
+	CLEANUP_PHYS_RANGES struct phys_ranges mapped = { 0 };
+
+	if (physmap_read_pat(root, &mapped, NULL) < 0) {
+		snprintf(region->memory_type, sizeof(region->memory_type), "%s (requested)", wanted);
+		return 0;
+	}
 	for (size_t i = 0; i < mapped.count; i++) {
 		const struct phys_range *part = &mapped.items[i];
 
-		if (phys_range_overlaps(part, range) && strcmp(part->name, "write-back") != 0)
+		if (phys_range_overlaps(part, range) && strcmp(part->name, wanted) != 0)
 			return message_fail(message, -EBUSY,
-					    "region %s: the kernel maps %#" PRIx64 "-%#" PRIx64 " as %s, not write-back, "
+					    "region %s: the kernel maps %#" PRIx64 "-%#" PRIx64 " as %s, not %s, "
 					    "because another has it mapped so: stop that first",
-					    region->spec, part->start, part->last, part->name);
+					    region->spec, part->start, part->last, part->name, wanted);
 	}
+	snprintf(region->memory_type, sizeof(region->memory_type), "%s", wanted);
 	return 0;
 }
 
-static void devmem_close(struct region *region)
+static void mind_relaxed(struct region *region)
+{
+	CLEANUP_KERNEL_OPTIONS struct kernel_options options = { 0 };
+
+	if (region->warning.text[0] || kernel_options_read(root, &options, NULL) < 0 || !options.iomem_relaxed)
+		return;
+	message_fail(&region->warning, 0,
+		     "region %s: with iomem=relaxed on the kernel command line the kernel does not take the range back "
+		     "when a driver claims it: boot without it",
+		     region->spec);
+}
+
+int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached, struct message *message)
+{
+	int error = open_device(region, uncached, message);
+
+	region->size = range->last - range->start + 1;
+	region->range = *range;
+	mind_relaxed(region);
+	if (!error)
+		error = lock(region, range, message);
+	if (!error)
+		error = check_neighbours(region, range, message);
+	if (!error)
+		error = map(region, range, message);
+	if (!error)
+		error = check_type(region, range, uncached, message);
+	/* For later, when this process may not see addresses any more. */
+	if (!error)
+		region->iomem_fd = open("/proc/iomem", O_RDONLY | O_CLOEXEC);
+	/* It may have been claimed between the first look and the mapping. */
+	if (!error)
+		error = devmem_watch(region, message);
+	if (error)
+		devmem_close(region);
+	return error;
+}
+
+void devmem_close(struct region *region)
 {
 	/* All of it at once: the kernel loses track of the cache type when a part goes. */
 	if (region->media)
 		munmap(region->media, region->size);
 	if (region->fd >= 0)
 		close(region->fd);
+	if (region->iomem_fd >= 0)
+		close(region->iomem_fd);
+}
+
+int devmem_watch(struct region *region, struct message *message)
+{
+	CLEANUP_PHYS_RANGES struct phys_ranges iomem = { 0 };
+	int error = region->iomem_fd < 0 ? 0 : physmap_reread_iomem(region->iomem_fd, &iomem, NULL);
+
+	/* A map that cannot be read says nothing against the range. */
+	return error || region->iomem_fd < 0 ? 0 : physmap_recheck(&iomem, region->spec, &region->range, message);
 }
 
 static int devmem_open(struct region *region, const char *where, struct message *message)
 {
 	struct phys_range range = { 0 };
-	int error = parse_spec(region, where, &range, message);
+	bool uncached = false;
+	int error = parse_spec(region, where, &range, &uncached, message);
 
 	if (!error)
-		error = physmap_check(root, region->spec, &range, &region->warning, message);
-	if (!error)
-		error = open_device(region, message);
-	if (!error)
-		error = lock(region, &range, message);
-	if (!error)
-		error = map(region, &range, message);
-	if (!error)
-		error = check_cached(region, &range, message);
-	if (error)
-		devmem_close(region);
-	return error;
+		error = check(region, &range, message);
+	return error ? error : devmem_open_range(region, &range, uncached, message);
 }
 
 const struct backend backend_devmem = {
 	.scheme = "devmem",
 	.open = devmem_open,
 	.close = devmem_close,
+	.watch = devmem_watch,
 };

@@ -2,12 +2,23 @@
 noinst_LTLIBRARIES += pmem/region/libregion.la
 pmem_region_libregion_la_SOURCES = \
 	pmem/region/backend.h \
+	pmem/region/cmdline.c pmem/region/cmdline.h \
+	pmem/region/dax.c \
 	pmem/region/devmem.c \
+	pmem/region/discover.c pmem/region/discover.h \
+	pmem/region/failure.c \
 	pmem/region/file.c \
+	pmem/region/finder.h \
+	pmem/region/mappers.c pmem/region/mappers.h \
 	pmem/region/media.c \
 	pmem/region/memfd.c \
+	pmem/region/nd.c pmem/region/nd.h \
+	pmem/region/ndctl.c \
 	pmem/region/physmap.c pmem/region/physmap.h \
 	pmem/region/physmap_check.c \
+	pmem/region/physmap_map.h \
+	pmem/region/physmap_stretch.c \
+	pmem/region/platform.c pmem/region/platform.h \
 	pmem/region/region.c pmem/region/region.h
-pmem_region_libregion_la_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
-pmem_region_libregion_la_LIBADD = pmem/common/libcommon.la $(PMEM_LIBS)
+pmem_region_libregion_la_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) $(NDCTL_CFLAGS) $(DAXCTL_CFLAGS)
+pmem_region_libregion_la_LIBADD = pmem/common/libcommon.la $(PMEM_LIBS) $(NDCTL_LIBS) $(DAXCTL_LIBS)

@@ -31,7 +31,7 @@ void media_zero(struct region *region, uint64_t offset, uint64_t length)
 	if (region->observer.zeroed)
 		region->observer.zeroed(region->observer.context, offset, length);
 	if (length >= worth_a_call && is_aligned(offset | length, PAGE_BYTES) && region->backend->zero &&
-	    region->backend->zero(region, offset, length) == 0)
+	    !region_failed(region) && region->backend->zero(region, offset, length) == 0)
 		return;
 	pmem_memset_nodrain(region->media + offset, 0, length);
 }

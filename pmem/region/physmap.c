@@ -4,11 +4,13 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 
@@ -33,7 +35,7 @@ void phys_ranges_free(struct phys_ranges *ranges)
 	*ranges = (struct phys_ranges){ 0 };
 }
 
-static int append(struct phys_ranges *ranges, const struct phys_range *range)
+int phys_ranges_append(struct phys_ranges *ranges, const struct phys_range *range)
 {
 	/* Doubled at each power of two. */
 	if ((ranges->count & (ranges->count - 1)) == 0) {
@@ -76,11 +78,28 @@ static int open_text(const char *root, const char *path, FILE **file, struct mes
 {
 	char full[PATH_MAX];
 
-	snprintf(full, sizeof(full), "%s%s", root, path);
+	*file = NULL;
+	if (snprintf(full, sizeof(full), "%s%s", root, path) >= (int)sizeof(full))
+		return message_fail(message, -ENAMETOOLONG, "%s%s: the path is too long", root, path);
 	*file = fopen(full, "re");
 	if (*file)
 		return 0;
 	return message_fail(message, -errno, "cannot read %s: %s", full, strerror(errno));
+}
+
+int physmap_read_text(const char *root, const char *path, char *text, size_t size, struct message *message)
+{
+	CLEANUP_FILE FILE *file = NULL;
+	size_t got;
+	int error = open_text(root, path, &file, message);
+
+	if (error)
+		return error;
+	got = fread(text, 1, size - 1, file);
+	if (ferror(file))
+		return message_fail(message, -EIO, "cannot read %s%s", root, path);
+	text[got] = '\0';
+	return got == size - 1 ? message_fail(message, -EFBIG, "%s%s is too long to be true", root, path) : 0;
 }
 
 static void copy_name(struct phys_range *range, const char *name)
@@ -88,24 +107,26 @@ static void copy_name(struct phys_range *range, const char *name)
 	snprintf(range->name, sizeof(range->name), "%.*s", (int)strcspn(name, "\n"), name);
 }
 
-/* Reads lines until `parse` fails; what it makes of a line is appended if it says 1. */
-static int read_lines(const char *root, const char *path, int (*parse)(const char *line, struct phys_range *range),
-		      struct phys_ranges *out, struct message *message)
+/* More than any machine has; a map that goes on and on is none. */
+#define LINES_MAX 8192
+
+/* Reads lines until `parse` fails; what it makes of a line is appended if it says 1. `path` is for messages. */
+static int parse_lines(FILE *file, const char *root, const char *path,
+		       int (*parse)(const char *line, struct phys_range *range), struct phys_ranges *out,
+		       struct message *message)
 {
-	CLEANUP_FILE FILE *file = NULL;
 	CLEANUP_FREE char *line = NULL;
 	size_t room = 0;
-	int error = open_text(root, path, &file, message);
+	int error = 0;
 
-	*out = (struct phys_ranges){ 0 };
 	while (!error && getline(&line, &room, file) >= 0) {
 		struct phys_range range = { 0 };
 		int parsed = parse(line, &range);
 
-		if (parsed < 0 || (parsed > 0 && range.start > range.last))
+		if (parsed < 0 || (parsed > 0 && range.start > range.last) || out->count == LINES_MAX)
 			error = message_fail(message, -EINVAL, "%s%s: the line '%.*s' is not understood", root, path,
 					     (int)strcspn(line, "\n"), line);
-		else if (parsed > 0 && append(out, &range) < 0)
+		else if (parsed > 0 && phys_ranges_append(out, &range) < 0)
 			error = message_fail(message, -ENOMEM, "out of memory");
 	}
 	if (!error && ferror(file))
@@ -113,6 +134,16 @@ static int read_lines(const char *root, const char *path, int (*parse)(const cha
 	if (error)
 		phys_ranges_free(out);
 	return error;
+}
+
+static int read_lines(const char *root, const char *path, int (*parse)(const char *line, struct phys_range *range),
+		      struct phys_ranges *out, struct message *message)
+{
+	CLEANUP_FILE FILE *file = NULL;
+	int error = open_text(root, path, &file, message);
+
+	*out = (struct phys_ranges){ 0 };
+	return error ? error : parse_lines(file, root, path, parse, out, message);
 }
 
 /* "  100000000-13fffffff : System RAM", two spaces a level. */
@@ -128,18 +159,39 @@ static int parse_iomem(const char *line, struct phys_range *range)
 	return 1;
 }
 
-int physmap_read_iomem(const char *root, struct phys_ranges *out, struct message *message)
+static int addresses_are_told(const char *root, struct phys_ranges *out, struct message *message)
 {
-	int error = read_lines(root, "/proc/iomem", parse_iomem, out, message);
-
-	if (error)
-		return error;
 	for (size_t i = 0; i < out->count; i++) {
 		if (out->items[i].last != 0)
 			return 0;
 	}
 	phys_ranges_free(out);
 	return message_fail(message, -EACCES, "%s/proc/iomem hides its addresses from this process", root);
+}
+
+int physmap_read_iomem(const char *root, struct phys_ranges *out, struct message *message)
+{
+	int error = read_lines(root, "/proc/iomem", parse_iomem, out, message);
+
+	return error ? error : addresses_are_told(root, out, message);
+}
+
+int physmap_reread_iomem(int fd, struct phys_ranges *out, struct message *message)
+{
+	CLEANUP_FILE FILE *file = NULL;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0), error;
+
+	*out = (struct phys_ranges){ 0 };
+	if (copy >= 0 && lseek(copy, 0, SEEK_SET) == 0)
+		file = fdopen(copy, "r");
+	if (!file) {
+		error = message_fail(message, -errno, "cannot read /proc/iomem again: %s", strerror(errno));
+		if (copy >= 0)
+			close(copy);
+		return error;
+	}
+	error = parse_lines(file, "", "/proc/iomem", parse_iomem, out, message);
+	return error ? error : addresses_are_told("", out, message);
 }
 
 /* One value of an entry of /sys/firmware/memmap; trailing newline off. */
@@ -178,7 +230,7 @@ static int read_firmware_entry(const char *root, const char *entry, struct phys_
 	if (*start_rest || *end_rest || range.start > range.last)
 		return message_fail(message, -EINVAL, "%s/sys/firmware/memmap/%s: %s to %s is no range", root, entry,
 				    start, end);
-	return append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
+	return phys_ranges_append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
 }
 
 static int by_start(const void *a, const void *b)
@@ -213,74 +265,6 @@ int physmap_read_firmware(const char *root, struct phys_ranges *out, struct mess
 	return error;
 }
 
-/* A number as the kernel's memparse() takes them. */
-static uint64_t parse_number(const char **text)
-{
-	static const char units[] = "KMGTPE";
-	char *rest;
-	uint64_t number = strtoull(*text, &rest, 0);
-	const char *unit = *rest ? strchr(units, toupper((unsigned char)*rest)) : NULL;
-
-	if (unit) {
-		number <<= 10 * (unit - units + 1);
-		rest++;
-	}
-	*text = rest;
-	return number;
-}
-
-/* "1G$5G": false for what takes no RAM away, as "1G@5G" and "exactmap". */
-static bool parse_memmap(const char *text, struct phys_range *range)
-{
-	uint64_t size = parse_number(&text);
-
-	range->name[0] = *text;
-	if (*text == '\0' || !strchr("$!%", *text) || size == 0)
-		return false;
-	text++;
-	range->start = parse_number(&text);
-	range->last = range->start + size - 1;
-	return range->last >= range->start;
-}
-
-static int append_memmaps(char *values, struct phys_ranges *out)
-{
-	char *save = NULL;
-
-	for (char *value = strtok_r(values, ",", &save); value; value = strtok_r(NULL, ",", &save)) {
-		struct phys_range range = { 0 };
-
-		if (parse_memmap(value, &range) && append(out, &range) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-int physmap_read_cmdline(const char *root, struct phys_ranges *out, struct message *message)
-{
-	static const char option[] = "memmap=";
-	CLEANUP_FILE FILE *file = NULL;
-	CLEANUP_FREE char *line = NULL;
-	char *save = NULL;
-	size_t room = 0;
-	int error = open_text(root, "/proc/cmdline", &file, message);
-
-	*out = (struct phys_ranges){ 0 };
-	if (error)
-		return error;
-	if (getline(&line, &room, file) < 0)
-		return 0;
-	for (char *word = strtok_r(line, " \n", &save); word && !error; word = strtok_r(NULL, " \n", &save)) {
-		if (strncmp(word, option, strlen(option)) == 0)
-			error = append_memmaps(word + strlen(option), out);
-	}
-	if (error) {
-		phys_ranges_free(out);
-		return message_fail(message, error, "out of memory");
-	}
-	return 0;
-}
-
 static int parse_parameter(const char *line, struct phys_range *range)
 {
 	range->start = range->last = strtoull(line, NULL, 0);
@@ -301,7 +285,7 @@ int physmap_read_ramoops(const char *root, struct phys_ranges *out, struct messa
 		return 0;
 	range.start = address.items[0].start;
 	range.last = range.start + size.items[0].start - 1;
-	return append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
+	return phys_ranges_append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
 }
 
 /* "PAT: [mem 0x0000000140000000-0x0000000180000000] write-back"; the second number is one past the end. */

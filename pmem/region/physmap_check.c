@@ -4,26 +4,27 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/align.h"
+#include "region/physmap_map.h"
+#include "region/platform.h"
 
-static const char system_ram[] = "System RAM";
+static const char system_ram[] = PHYSMAP_RAM;
 
 static bool starts_with(const char *text, const char *start)
 {
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* What the kernel keeps out of its own and its devices' use; all else in /proc/iomem is in the way. */
-static bool is_set_aside(const struct phys_range *entry)
+bool physmap_is_set_aside(const struct phys_range *entry)
 {
-	return strcmp(entry->name, "Reserved") == 0 || strcmp(entry->name, "Persistent Memory (legacy)") == 0 ||
+	return strcmp(entry->name, "Reserved") == 0 || starts_with(entry->name, "Persistent Memory") ||
 	       strcmp(entry->name, "Soft Reserved") == 0 || starts_with(entry->name, "hmem.");
 }
 
-/* As a kernel parameter takes it: exact, and short where it can be. */
-static void format_number(uint64_t number, char *text, size_t size)
+void physmap_format_number(uint64_t number, char *text, size_t size)
 {
 	static const char units[] = "KMG";
 	int unit = -1;
@@ -38,13 +39,12 @@ static void format_number(uint64_t number, char *text, size_t size)
 		snprintf(text, size, "%" PRIu64 "%c", number, units[unit]);
 }
 
-/* "memmap=1G$5G", the words that would set this range aside. */
-static const char *memmap_words(const struct phys_range *range, char *text, size_t size)
+const char *physmap_memmap_words(const struct phys_range *range, char *text, size_t size)
 {
 	char length[32], start[32];
 
-	format_number(range->last - range->start + 1, length, sizeof(length));
-	format_number(range->start, start, sizeof(start));
+	physmap_format_number(range->last - range->start + 1, length, sizeof(length));
+	physmap_format_number(range->start, start, sizeof(start));
 	snprintf(text, size, "memmap=%s$%s", length, start);
 	return text;
 }
@@ -116,7 +116,7 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 		return message_fail(message, -EBUSY,
 				    "region %s: %#" PRIx64 "-%#" PRIx64 " is System RAM, which the kernel uses: "
 				    "put %s on the kernel command line and boot again",
-				    spec, start, last, memmap_words(range, words, sizeof(words)));
+				    spec, start, last, physmap_memmap_words(range, words, sizeof(words)));
 	return message_fail(message, -EBUSY,
 			    "region %s: %#" PRIx64 "-%#" PRIx64 " is in use by the kernel or a device as '%s': "
 			    "choose a range that memmap=SIZE$START on the kernel command line can set aside",
@@ -129,35 +129,54 @@ static int check_free(const struct phys_ranges *entries, const char *spec, const
 	for (size_t i = 0; i < entries->count; i++) {
 		const struct phys_range *entry = &entries->items[i];
 
-		if (phys_range_overlaps(entry, range) && !is_set_aside(entry))
+		if (phys_range_overlaps(entry, range) && !physmap_is_set_aside(entry))
 			return in_the_way(entry, spec, range, message);
 	}
 	return 0;
 }
 
+int physmap_check_tree(const struct physmap *map, const char *spec, const struct phys_range *range,
+		       struct message *message)
+{
+	const struct phys_ranges *tree = &map->tree;
+
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct phys_range *node = &tree->items[i];
+
+		if (phys_range_overlaps(node, range) && platform_node_is_claimed(node))
+			return message_fail(message, -EBUSY,
+					    "region %s: %#" PRIx64 "-%#" PRIx64 " belongs to the device tree's node %s: "
+					    "choose another range",
+					    spec, max_u64(node->start, range->start), min_u64(node->last, range->last),
+					    node->name);
+	}
+	return 0;
+}
+
 /* Set aside, but by whom? What the command line does not explain, another may rely on. */
-static void look_for_doubts(const struct phys_ranges *iomem, const struct phys_ranges *cmdline, const char *spec,
-			    const struct phys_range *range, struct message *warning)
+static void look_for_doubts(const struct physmap *map, const char *spec, const struct phys_range *range,
+			    struct message *warning)
 {
 	char words[96];
-	uint64_t hole;
+	uint64_t hole, unused;
 
-	memmap_words(range, words, sizeof(words));
-	if (!phys_ranges_cover(iomem, NULL, range, &hole)) {
+	physmap_memmap_words(range, words, sizeof(words));
+	if (!phys_ranges_cover(&map->iomem, NULL, range, &hole)) {
 		message_fail(warning, 0,
 			     "region %s: the kernel knows nothing of %#" PRIx64 ", as after mem=, and may give it to a "
 			     "device: %s on the kernel command line is safer",
 			     spec, hole, words);
 		return;
 	}
-	for (size_t i = 0; i < iomem->count; i++) {
-		struct phys_range part = iomem->items[i];
+	for (size_t i = 0; i < map->iomem.count; i++) {
+		struct phys_range part = map->iomem.items[i];
 
 		if (!phys_range_overlaps(&part, range) || strcmp(part.name, "Reserved") != 0)
 			continue;
 		part.start = max_u64(part.start, range->start);
 		part.last = min_u64(part.last, range->last);
-		if (!phys_ranges_cover(cmdline, NULL, &part, &hole))
+		if (!phys_ranges_cover(&map->options.memmaps, NULL, &part, &hole) &&
+		    !phys_ranges_cover(&map->tree, NULL, &part, &unused))
 			message_fail(warning, 0,
 				     "region %s: %#" PRIx64 " is Reserved, but not by a memmap= on the kernel command "
 				     "line: make sure that nothing else uses it; %s would",
@@ -165,40 +184,103 @@ static void look_for_doubts(const struct phys_ranges *iomem, const struct phys_r
 	}
 }
 
-static int no_privilege(const char *spec, int error, const char *why, struct message *message)
+int physmap_no_maps(const char *spec, int error, const char *why, struct message *message)
 {
 	if (error == -EACCES || error == -EPERM)
 		return message_fail(message, error, "region %s: %s: devmem: needs root", spec, why);
 	return message_fail(message, error, "region %s: cannot make sure that nobody uses it: %s", spec, why);
 }
 
-int physmap_check(const char *root, const char *spec, const struct phys_range *range, struct message *warning,
-		  struct message *message)
+static int read_maps(const char *root, struct physmap *map, struct message *message)
 {
-	CLEANUP_PHYS_RANGES struct phys_ranges firmware = { 0 }, iomem = { 0 }, cmdline = { 0 }, ramoops = { 0 };
-	struct message why;
-	int error = physmap_read_firmware(root, &firmware, &why);
+	int error = physmap_read_firmware(root, &map->firmware, message);
+
+	if (error == -ENOENT) {
+		struct message why = message ? *message : (struct message){ "" };
+
+		return message_fail(message, -ENOENT,
+				    "%s: this kernel does not pass on the firmware's memory map "
+				    "(CONFIG_FIRMWARE_MEMMAP), so nothing says what is RAM: use another kernel, or file:",
+				    why.text);
+	}
+	if (!error)
+		error = physmap_read_iomem(root, &map->iomem, message);
+	if (!error)
+		error = kernel_options_read(root, &map->options, message);
+	if (!error)
+		error = physmap_read_ramoops(root, &map->ramoops, message);
+	if (!error && map->options.ramoops.last >= map->options.ramoops.start)
+		error = phys_ranges_append(&map->ramoops, &map->options.ramoops);
+	if (!error)
+		error = platform_read_device_tree(root, &map->tree, message);
+	return error;
+}
+
+int physmap_read(const char *root, struct physmap **out, struct message *message)
+{
+	int error;
+
+	*out = calloc(1, sizeof(**out));
+	if (!*out)
+		return message_fail(message, -ENOMEM, "out of memory");
+	error = read_maps(root, *out, message);
+	if (error)
+		physmap_free(out);
+	return error;
+}
+
+void physmap_free(struct physmap **map)
+{
+	if (!*map)
+		return;
+	phys_ranges_free(&(*map)->firmware);
+	phys_ranges_free(&(*map)->iomem);
+	phys_ranges_free(&(*map)->ramoops);
+	phys_ranges_free(&(*map)->tree);
+	kernel_options_free(&(*map)->options);
+	free(*map);
+	*map = NULL;
+}
+
+const struct kernel_options *physmap_options(const struct physmap *map)
+{
+	return &map->options;
+}
+
+int physmap_recheck(const struct phys_ranges *iomem, const char *spec, const struct phys_range *range,
+		    struct message *message)
+{
+	return check_free(iomem, spec, range, message);
+}
+
+int physmap_check(const struct physmap *map, const char *spec, const struct phys_range *range,
+		  struct message *warning, struct message *message)
+{
+	int error = check_firmware(&map->firmware, spec, range, message);
 
 	warning->text[0] = '\0';
-	if (error == -ENOENT)
-		return message_fail(message, -ENOENT,
-				    "region %s: %s: this kernel does not pass on the firmware's memory map "
-				    "(CONFIG_FIRMWARE_MEMMAP), so nothing says what is RAM: use another kernel, or file:",
-				    spec, why.text);
 	if (!error)
-		error = physmap_read_iomem(root, &iomem, &why);
+		error = check_free(&map->iomem, spec, range, message);
 	if (!error)
-		error = physmap_read_cmdline(root, &cmdline, &why);
+		error = check_free(&map->ramoops, spec, range, message);
 	if (!error)
-		error = physmap_read_ramoops(root, &ramoops, &why);
-	if (error)
-		return no_privilege(spec, error, why.text, message);
-	error = check_firmware(&firmware, spec, range, message);
+		error = physmap_check_tree(map, spec, range, message);
 	if (!error)
-		error = check_free(&iomem, spec, range, message);
+		look_for_doubts(map, spec, range, warning);
+	return error;
+}
+
+int physmap_check_namespace(const struct physmap *map, const char *spec, const struct phys_range *range,
+			    struct message *message)
+{
+	uint64_t hole;
+	int error = check_free(&map->iomem, spec, range, message);
+
 	if (!error)
-		error = check_free(&ramoops, spec, range, message);
-	if (!error)
-		look_for_doubts(&iomem, &cmdline, spec, range, warning);
+		error = check_free(&map->ramoops, spec, range, message);
+	if (!error && !phys_ranges_cover(&map->iomem, NULL, range, &hole))
+		error = message_fail(message, -EINVAL,
+				     "region %s: the kernel's map does not say what is at %#" PRIx64 ": it is not for us",
+				     spec, hole);
 	return error;
 }

@@ -13,6 +13,8 @@ static const struct backend *const backends[] = {
 	&backend_memfd,
 	&backend_file,
 	&backend_devmem,
+	&backend_dax,
+	&backend_ndctl,
 };
 
 int backend_parse_size(const struct region *region, const char *text, uint64_t *size, struct message *message)
@@ -74,13 +76,16 @@ int region_open(const char *spec, unsigned flags, struct region **out, struct me
 	if (!region)
 		return message_fail(message, -ENOMEM, "region %s: out of memory", spec);
 	region->fd = -1;
+	region->iomem_fd = -1;
 	region->flags = flags;
 	region->spec = strdup(spec);
 	region->backend = find_backend(spec, &where);
 	if (!region->spec || !region->backend) {
 		error = region->spec ? -EINVAL : -ENOMEM;
 		message_fail(message, error,
-			     "region %s: not understood: write memfd:SIZE, file:PATH[,SIZE] or devmem:START+SIZE", spec);
+			     "region %s: not understood: write memfd:SIZE, file:PATH[,SIZE], devmem:START+SIZE[,uncached], "
+			     "dax:/dev/daxX.Y or ndctl:namespaceX.Y",
+			     spec);
 		free(region->spec);
 		free(region);
 		return error;
@@ -91,6 +96,7 @@ int region_open(const char *spec, unsigned flags, struct region **out, struct me
 		free(region);
 		return error;
 	}
+	failure_register(region);
 	*out = region;
 	return 0;
 }
@@ -99,6 +105,7 @@ void region_close(struct region *region)
 {
 	if (!region)
 		return;
+	failure_forget(region);
 	region->backend->close(region);
 	free(region->spec);
 	free(region);
@@ -107,6 +114,16 @@ void region_close(struct region *region)
 const char *region_warning(const struct region *region)
 {
 	return region->warning.text[0] ? region->warning.text : NULL;
+}
+
+const char *region_memory_type(const struct region *region)
+{
+	return region->memory_type[0] ? region->memory_type : "write-back";
+}
+
+const char *region_persistence_domain(const struct region *region)
+{
+	return region->persistence_domain[0] ? region->persistence_domain : NULL;
 }
 
 const char *region_spec(const struct region *region)

@@ -31,7 +31,11 @@ enum region_flags {
  * Open the region that `spec` names:
  *   memfd:SIZE            anonymous memory, all zero, gone with the process
  *   file:PATH[,SIZE]      a file; SIZE is needed, and used, only to create it
- *   devmem:START+SIZE     reserved physical memory through /dev/mem
+ *   devmem:START+SIZE[,uncached]
+ *                         reserved physical memory through /dev/mem
+ *   dax:/dev/daxX.Y       a device-dax
+ *   ndctl:namespaceX.Y    an nvdimm namespace that is not active, through
+ *                         /dev/mem, or an active one of mode devdax
  * Sizes as size_parse() takes them, at least REGION_MIN_SIZE, multiples of
  * 4096. The region is locked against a second opener, in this process or
  * another (-EBUSY), until region_close(); with REGION_READ_ONLY the lock is
@@ -44,12 +48,21 @@ enum region_flags {
  * disk is an error then and not a SIGBUS at a store. Its media survive the
  * death of the daemon. They survive a power loss of the host itself only after
  * region_close(), which waits until they are on the disk, or on a DAX file
- * system. Whoever cuts the file short while it is open brings the opener SIGBUS.
+ * system. Whoever cuts the file short while it is open makes the region fail.
  *
  * A devmem: region is page aligned RAM by the firmware's word that the kernel
  * has set aside: all else is refused, before anything is mapped. Needs root.
- * Its media survive a warm reset of the machine. Whoever enables an nvdimm
- * namespace over it while it is open brings the opener SIGBUS.
+ * Its media survive a warm reset of the machine. With `uncached` the processor
+ * does not cache it (O_SYNC).
+ *
+ * A dax: region is all of the device, which no other process may have mapped. An
+ * ndctl: region that is not active is mapped raw: the bytes of a namespace of
+ * another mode are refused where labels tell, and foreign where they do not.
+ *
+ * Memory that is taken away while the region is open (a namespace or driver
+ * takes the range, a device-dax is disabled, a file cut short) does not kill the
+ * process: see region_failed(). For that region_open() installs a handler of
+ * SIGBUS, which hands on what is not in a region.
  */
 int region_open(const char *spec, unsigned flags, struct region **out, struct message *message);
 
@@ -58,6 +71,27 @@ void region_close(struct region *region);
 
 /* A sentence about what region_open() could not make sure of, for the log; NULL if there is none. */
 const char *region_warning(const struct region *region);
+
+/* How the processor caches the media, in the kernel's words; " (requested)" at its end where nothing tells. */
+const char *region_memory_type(const struct region *region);
+
+/* What the platform says of real memory, "memory_controller" or "cpu_cache"; NULL if it does not. */
+const char *region_persistence_domain(const struct region *region);
+
+/*
+ * Has the memory been taken away? Then the media are empty memory, stores to
+ * them are lost, and nothing done since it last said no may be called done.
+ * Once failed, a region stays so. Cheap.
+ */
+bool region_failed(const struct region *region);
+/* 0, or -EIO and why. */
+int region_failure(const struct region *region, struct message *message);
+
+/*
+ * Look whether anything else has claimed the memory, and stop using it if so.
+ * To be called now and then, from one thread. As region_failure().
+ */
+int region_watch(struct region *region, struct message *message);
 
 /* The spec as given, for messages. Lives as long as the region. */
 const char *region_spec(const struct region *region);

@@ -40,7 +40,14 @@ else
 fi
 
 daemon_start --region memfd:128M || bail "the daemon does not start"
-for verb in status list create destroy path powerfail mark format check; do
+verbs=(status list create destroy path powerfail mark format check)
+# Not everybody is told where memory is.
+if "$softpmem" regions >/dev/null 2>&1; then
+	verbs+=(regions)
+else
+	skip "the examples of softpmem-regions(1) work" "this process may not see the memory map"
+fi
+for verb in "${verbs[@]}"; do
 	page=$docs/softpmem-$verb.1
 	empty || bail "what the last example made cannot be destroyed"
 	check "the examples of softpmem-$verb(1) work" run_example "$page"

@@ -19,7 +19,7 @@ fits_a_screen() {
 
 check "softpmem --help fits a screen" fits_a_screen "$softpmem"
 check "softpmemd --help fits a screen" fits_a_screen "$softpmemd"
-for verb in run status list create destroy path powerfail mark format check; do
+for verb in run status list create destroy path powerfail mark format check regions; do
 	check "softpmem $verb --help names its manual" grep -q "softpmem-$verb(1)" <("$softpmem" $verb --help)
 	check "softpmem --help names $verb" grep -q "^  $verb " <("$softpmem" --help)
 done

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Fuzz targets. In `make check` each runs over its committed corpus and mutations of
 # it; `make fuzz` builds them with clang's libFuzzer and lets them run.
-fuzz_targets = control region
 fuzz_tests = \
 	tests/fuzz/replay_control.sh \
+	tests/fuzz/replay_discovery.sh \
 	tests/fuzz/replay_region.sh
 TESTS += $(fuzz_tests)
 EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
@@ -13,6 +13,10 @@ tests_fuzz_replay_control_SOURCES = tests/fuzz/control.c tests/fuzz/replay.c tes
 tests_fuzz_replay_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_fuzz_replay_control_LDADD = src/libcontrol.la $(JSON_LIBS)
 
+check_PROGRAMS += tests/fuzz/replay_discovery
+tests_fuzz_replay_discovery_SOURCES = tests/fuzz/discovery.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_discovery_LDADD = pmem/region/libregion.la
+
 check_PROGRAMS += tests/fuzz/replay_region
 tests_fuzz_replay_region_SOURCES = tests/fuzz/region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_region_LDADD = pmem/pool/libpool.la
@@ -21,17 +25,22 @@ FUZZ_CC = clang
 FUZZ_SECONDS = 600
 fuzz_flags = $(AM_CPPFLAGS) -I. -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 fuzz_control_sources = src/control.c src/request.c src/text.c pmem/common/message.c pmem/domain/domain.c pmem/pool/mode.c
+fuzz_discovery_sources = $(pmem_common_libcommon_la_SOURCES) $(pmem_region_libregion_la_SOURCES)
 # All of the library, instrumented.
 fuzz_region_sources = $(pmem_common_libcommon_la_SOURCES) $(pmem_region_libregion_la_SOURCES) \
 	$(pmem_domain_libdomain_la_SOURCES) $(pmem_pool_libpool_la_SOURCES)
 
+fuzz_region_libraries = $(PMEM_CFLAGS) $(NDCTL_CFLAGS) $(DAXCTL_CFLAGS) $(PMEM_LIBS) $(NDCTL_LIBS) $(DAXCTL_LIBS)
+
 # Findings are left in tests/fuzz/found.
-fuzz: fuzz-control fuzz-region
+fuzz: fuzz-control fuzz-discovery fuzz-region
 
 fuzz-control:
 	@target=control; sources='$(fuzz_control_sources)'; libraries='$(JSON_CFLAGS) $(JSON_LIBS)'; $(run_fuzz)
+fuzz-discovery:
+	@target=discovery; sources='$(fuzz_discovery_sources)'; libraries='$(fuzz_region_libraries)'; $(run_fuzz)
 fuzz-region:
-	@target=region; sources='$(fuzz_region_sources)'; libraries='$(PMEM_CFLAGS) $(PMEM_LIBS)'; $(run_fuzz)
+	@target=region; sources='$(fuzz_region_sources)'; libraries='$(fuzz_region_libraries)'; $(run_fuzz)
 
 run_fuzz = $(MKDIR_P) tests/fuzz/found/$$target; \
 	files=$(srcdir)/tests/fuzz/$$target.c; \
@@ -41,6 +50,6 @@ run_fuzz = $(MKDIR_P) tests/fuzz/found/$$target; \
 		-artifact_prefix=tests/fuzz/found/$$target- tests/fuzz/found/$$target $(srcdir)/tests/fuzz/corpus/$$target
 
 clean-local:
-	rm -rf tests/fuzz/found tests/fuzz/fuzz_control tests/fuzz/fuzz_region
+	rm -rf tests/fuzz/found tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_region
 
-.PHONY: fuzz fuzz-control fuzz-region
+.PHONY: fuzz fuzz-control fuzz-discovery fuzz-region

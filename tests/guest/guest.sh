@@ -17,10 +17,12 @@
 
 # shellcheck disable=SC2154 # tests/lib.sh sets them
 guest_cache=$abs_top_builddir/tests/guest/kernel
+guest_work=$work
 guest_log=$work/guest.log
 guest_console=$work/guest.console
 guest_reason=
 guest_pid=
+guest_devices=()
 
 # The newest cloud kernel apt knows, without installing it: an ordinary user can.
 guest_fetch_kernel() {
@@ -45,6 +47,14 @@ guest_unpack_kernel() {
 	mv "$guest_cache.new"/tree/lib/modules/*/kernel "$guest_cache.new/modules" || return 1
 	rm -rf "$guest_cache.new/tree" "$lists" "$guest_cache.new"/*.deb
 	mv "$guest_cache.new" "$guest_cache"
+}
+
+# guest_own DIRECTORY: what follows is of another guest, with the same image; for subshells.
+guest_own() {
+	guest_work=$1
+	guest_log=$1/guest.log
+	guest_console=$1/guest.console
+	mkdir "$1"
 }
 
 # Everything a guest needs, or non-zero and the reason in $guest_reason.
@@ -82,7 +92,7 @@ guest_copy_program() {
 	done
 }
 
-# guest_copy_module NAME: a kernel module, to be loaded before the script runs.
+# guest_copy_module NAME: a kernel module, where insmod finds it.
 guest_copy_module() {
 	local file
 	file=$(find "$guest_cache/modules" -name "$1.ko*" -print -quit)
@@ -92,10 +102,9 @@ guest_copy_module() {
 	*.zst) zstd -dqc "$file" ;;
 	*) cat "$file" ;;
 	esac >"$work/guest/modules/$1.ko" || return 1
-	echo "insmod /modules/$1.ko" >>"$work/guest/load"
 }
 
-# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order.
+# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later by the script.
 guest_image() {
 	local script=$1 program module
 	shift
@@ -108,6 +117,10 @@ guest_image() {
 		guest_copy_program "$program" || return 1
 	done
 	for module in ${guest_modules-fuse}; do
+		guest_copy_module "$module" || return 1
+		echo "insmod /modules/$module.ko" >>"$work/guest/load"
+	done
+	for module in ${guest_modules_later-}; do
 		guest_copy_module "$module" || return 1
 	done
 	echo 'root:x:0:0::/root:/bin/sh' >"$work/guest/etc/passwd"
@@ -131,23 +144,23 @@ INIT
 	(cd "$work/guest" && find . | busybox cpio -o -H newc) >"$work/guest.img" 2>/dev/null
 }
 
-# guest_start PARAMETER...: boot. The monitor is a pair of fifos, so that a shell can press the button.
+# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides. The monitor is a pair of fifos, so that a shell can press the button.
 guest_start() {
-	mkfifo "$work/monitor.in" "$work/monitor.out"
+	mkfifo "$guest_work/monitor.in" "$guest_work/monitor.out"
 	: >"$guest_log"
 	# RAM the guest does not touch is never there: a small host will do.
 	qemu-system-x86_64 -accel tcg -cpu max -m 5G -object memory-backend-ram,id=ram,size=5G,reserve=off \
 		-machine pc,memory-backend=ram -display none -nodefaults -no-user-config \
 		-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" \
 		-append "console=ttyS0 quiet panic=-1 $*" \
-		-serial "file:$guest_console" -serial "file:$guest_log" \
-		-chardev "pipe,id=monitor,path=$work/monitor" -mon chardev=monitor,mode=readline \
-		>"$work/qemu.log" 2>&1 &
+		"${guest_devices[@]}" -serial "file:$guest_console" -serial "file:$guest_log" \
+		-chardev "pipe,id=monitor,path=$guest_work/monitor" -mon chardev=monitor,mode=readline \
+		>"$guest_work/qemu.log" 2>&1 &
 	guest_pid=$!
 	at_exit+=(guest_stop)
 	# Both ends of both, so that QEMU never waits for us nor we for it.
 	# shellcheck disable=SC2034
-	exec {guest_monitor}<>"$work/monitor.in" {guest_monitor_out}<>"$work/monitor.out"
+	exec {guest_monitor}<>"$guest_work/monitor.in" {guest_monitor_out}<>"$guest_work/monitor.out"
 }
 
 # guest_wait REGEX SECONDS [FROM-LINE]: until the script has said it; false if it ends or dawdles.
@@ -158,7 +171,7 @@ guest_wait() {
 			# It may have said it and ended between the two looks.
 			tail -n "+$from" "$guest_log" | tr -d '\r' | grep -Eq -- "$1" && return 0
 			note "waited for '$1'; the guest's last words:"
-			tail -n 5 "$guest_console" "$guest_log" "$work/qemu.log" | tr -d '\r' | sed 's/^/#   /'
+			tail -n 5 "$guest_console" "$guest_log" "$guest_work/qemu.log" | tr -d '\r' | sed 's/^/#   /'
 			return 1
 		fi
 		sleep 0.1

@@ -2,9 +2,11 @@
 # In a guest under QEMU: the real /dev/mem, and a machine that can be reset.
 guest_tests = \
 	tests/guest/dax.sh \
-	tests/guest/devmem.sh
+	tests/guest/devmem.sh \
+	tests/guest/regions.sh
 TESTS += $(guest_tests)
-EXTRA_DIST += $(guest_tests) tests/guest/dax.guest tests/guest/devmem.guest tests/guest/guest.sh tests/guest/inside.sh
+EXTRA_DIST += $(guest_tests) tests/guest/dax.guest tests/guest/devmem.guest tests/guest/regions.guest \
+	tests/guest/guest.sh tests/guest/inside.sh
 check_PROGRAMS += tests/guest/map_uncached
 tests_guest_map_uncached_SOURCES = tests/guest/map_uncached.c
 

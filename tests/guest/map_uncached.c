@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Map a range of /dev/mem uncached and hold it, as a careless neighbour would: map_uncached START SIZE. */
+/* Map a range of /dev/mem and hold it, as a careless neighbour would: map_uncached START SIZE [cached]. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@ int main(int argc, char **argv)
 {
 	off_t start = argc > 1 ? (off_t)strtoull(argv[1], NULL, 0) : 0;
 	size_t size = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
-	int fd = open("/dev/mem", O_RDWR | O_SYNC);
+	int fd = open("/dev/mem", O_RDWR | (argc > 3 ? 0 : O_SYNC));
 
 	if (fd < 0 || mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start) == MAP_FAILED) {
 		perror("/dev/mem");

@@ -25,16 +25,30 @@ tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c
 tests_unit_test_region_file_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_physmap
-tests_unit_test_region_physmap_SOURCES = tests/unit/test_region_physmap.c
+tests_unit_test_region_physmap_SOURCES = tests/unit/test_region_physmap.c tests/unit/physmaptest.c \
+	tests/unit/physmaptest.h
 tests_unit_test_region_physmap_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_region_discover
+tests_unit_test_region_discover_SOURCES = tests/unit/test_region_discover.c tests/unit/physmaptest.c \
+	tests/unit/physmaptest.h
+tests_unit_test_region_discover_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
 EXTRA_DIST += \
 	tests/data/region/devdax \
+	tests/data/region/devdax-disabled \
 	tests/data/region/gap \
 	tests/data/region/legacy \
 	tests/data/region/namespace \
+	tests/data/region/namespace-devdax \
+	tests/data/region/namespace-disabled \
+	tests/data/region/namespace-sector \
+	tests/data/region/nvdimm \
+	tests/data/region/nvdimm-labels \
 	tests/data/region/ramoops \
 	tests/data/region/reserved \
 	tests/data/region/soft-reserved \
+	tests/data/region/two \
+	tests/data/region/uefi \
 	tests/data/region/unprivileged
 
 unit_tests += tests/unit/test_litmus

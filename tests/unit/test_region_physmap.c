@@ -9,96 +9,39 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "physmaptest.h"
 #include "region/physmap.h"
 #include "region/region.h"
 
 #define GIB ((uint64_t)1 << 30)
 
-static char root[64];
 static struct message message, warning;
-
-static int setup(void **state)
-{
-	strcpy(root, "/tmp/softpmem-unit.XXXXXX");
-	memset(&message, 0, sizeof(message));
-	memset(&warning, 0, sizeof(warning));
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	return system(command);
-}
-
-static void append_line(const char *path, const char *text)
-{
-	char full[512];
-	FILE *file;
-
-	snprintf(full, sizeof(full), "%s/%s", root, path);
-	for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
-		*slash = '\0';
-		if (mkdir(full, 0700) < 0)
-			assert_int_equal(errno, EEXIST);
-	}
-	file = fopen(full, "a");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
-
-/* Lay out a captured tree, less the lines that contain `without` (NULL: all of it). */
-static void lay_out(const char *capture, const char *without)
-{
-	char path[512], line[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/tests/data/region/%s", getenv("abs_top_srcdir"), capture);
-	file = fopen(path, "r");
-	if (!file)
-		fail_msg("%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), file)) {
-		char *text = strchr(line, ':');
-
-		assert_non_null(text);
-		if (without && strstr(line, without))
-			continue;
-		*text = '\0';
-		append_line(line, text + 1);
-	}
-	fclose(file);
-}
 
 static int check_range(uint64_t start, uint64_t size)
 {
 	struct phys_range range = { .start = start, .last = start + size - 1 };
 
-	message.text[0] = '\0';
-	return physmap_check(root, "devmem:X", &range, &warning, &message);
-}
+	struct message why = { "" };
+	struct physmap *map;
+	int error = physmap_read(tree_root, &map, &why);
 
-static void says(const struct message *said, const char *words)
-{
-	if (!strstr(said->text, words))
-		fail_msg("'%s' does not say '%s'", said->text, words);
+	message.text[0] = warning.text[0] = '\0';
+	if (error)
+		return physmap_no_maps("devmem:X", error, why.text, &message);
+	error = physmap_check(map, "devmem:X", &range, &warning, &message);
+	physmap_free(&map);
+	return error;
 }
 
 static void refused(uint64_t start, uint64_t size, int error, const char *words)
 {
 	assert_int_equal(check_range(start, size), error);
-	says(&message, "region devmem:X: ");
-	says(&message, words);
+	message_says(&message, "region devmem:X: ");
+	message_says(&message, words);
 }
 
 static void allowed_without_a_doubt(uint64_t start, uint64_t size)
@@ -110,36 +53,36 @@ static void allowed_without_a_doubt(uint64_t start, uint64_t size)
 
 static void ram_set_aside_with_memmap_is_media(void **state)
 {
-	lay_out("reserved", NULL);
+	tree_lay_out("reserved", NULL);
 	allowed_without_a_doubt(5 * GIB, GIB);
 	allowed_without_a_doubt(5 * GIB + 4096, 2u << 20);
 }
 
 static void legacy_and_soft_reserved_memory_is_media(void **state)
 {
-	lay_out("legacy", NULL);
+	tree_lay_out("legacy", NULL);
 	allowed_without_a_doubt(5 * GIB, GIB);
-	teardown(state);
-	setup(state);
-	lay_out("soft-reserved", NULL);
+	tree_teardown(state);
+	tree_setup(state);
+	tree_lay_out("soft-reserved", NULL);
 	allowed_without_a_doubt(5 * GIB, GIB);
 }
 
 static void what_the_kernel_uses_is_refused(void **state)
 {
-	lay_out("reserved", NULL);
+	tree_lay_out("reserved", NULL);
 	refused(4 * GIB, GIB, -EBUSY, "0x100000000-0x13fffffff is System RAM");
-	says(&message, "put memmap=1G$4G on the kernel command line");
+	message_says(&message, "put memmap=1G$4G on the kernel command line");
 	refused(5 * GIB - 4096, GIB, -EBUSY, "0x13ffff000-0x13fffffff is System RAM");
-	says(&message, "memmap=1G$5242876K");
+	message_says(&message, "memmap=1G$5242876K");
 	refused(1 << 20, 16u << 20, -EBUSY, "System RAM");
 }
 
 static void what_is_no_ram_is_refused(void **state)
 {
-	lay_out("reserved", NULL);
+	tree_lay_out("reserved", NULL);
 	refused(5 * GIB, GIB + 4096, -EINVAL, "0x180000000 is nothing");
-	says(&message, "choose a range inside 0x100000-0xbffdffff, 0x100000000-0x17fffffff");
+	message_says(&message, "choose a range inside 0x100000-0xbffdffff, 0x100000000-0x17fffffff");
 	refused(0xfd00000000, GIB, -EINVAL, "0xfd00000000 is Reserved");
 	refused(0xc0000000, 2u << 20, -EINVAL, "0xc0000000 is nothing");
 	refused((uint64_t)1 << 50, GIB, -EINVAL, "is nothing");
@@ -147,20 +90,20 @@ static void what_is_no_ram_is_refused(void **state)
 
 static void an_active_namespace_is_refused(void **state)
 {
-	lay_out("namespace", NULL);
+	tree_lay_out("namespace", NULL);
 	refused(5 * GIB, GIB, -EBUSY, "ndctl disable-namespace namespace0.0");
 	refused(5 * GIB + (512u << 20), 2u << 20, -EBUSY, "0x160000000-0x1601fffff is the active namespace");
 }
 
 static void an_active_device_dax_is_refused(void **state)
 {
-	lay_out("devdax", NULL);
+	tree_lay_out("devdax", NULL);
 	refused(5 * GIB, GIB, -EBUSY, "daxctl disable-device dax0.0");
 }
 
 static void the_crash_log_is_refused(void **state)
 {
-	lay_out("ramoops", NULL);
+	tree_lay_out("ramoops", NULL);
 	refused(5 * GIB, GIB, -EBUSY, "crash log");
 	allowed_without_a_doubt(5 * GIB, 256u << 20);
 	allowed_without_a_doubt(0x150100000, 2u << 20);
@@ -169,53 +112,53 @@ static void the_crash_log_is_refused(void **state)
 /* Where the kernel has page structs for the range, ramoops does not show in iomem. */
 static void the_crash_log_is_refused_where_only_its_parameters_tell(void **state)
 {
-	lay_out("ramoops", "ramoops:");
+	tree_lay_out("ramoops", "ramoops:");
 	refused(5 * GIB, GIB, -EBUSY, "0x150000000-0x1500fffff is where ramoops keeps");
 	allowed_without_a_doubt(0x150100000, 2u << 20);
 }
 
 static void other_use_is_named(void **state)
 {
-	lay_out("reserved", NULL);
-	append_line("proc/iomem", "  150000000-1500fffff : Some Device\n");
+	tree_lay_out("reserved", NULL);
+	tree_append("proc/iomem", "  150000000-1500fffff : Some Device\n");
 	refused(5 * GIB, GIB, -EBUSY, "0x150000000-0x1500fffff is in use by the kernel or a device as 'Some Device'");
 }
 
 static void a_gap_and_an_unexplained_reserve_are_doubts(void **state)
 {
-	lay_out("gap", NULL);
+	tree_lay_out("gap", NULL);
 	assert_int_equal(check_range(5 * GIB, GIB), 0);
-	says(&warning, "knows nothing of 0x140000000");
-	says(&warning, "memmap=1G$5G");
-	teardown(state);
-	setup(state);
-	lay_out("reserved", "cmdline");
-	append_line("proc/cmdline", "quiet memmap=exactmap,1G@5G,64M$5G,32M#6G memmap=16M$5376M\n");
+	message_says(&warning, "knows nothing of 0x140000000");
+	message_says(&warning, "memmap=1G$5G");
+	tree_teardown(state);
+	tree_setup(state);
+	tree_lay_out("reserved", "cmdline");
+	tree_append("proc/cmdline", "quiet memmap=exactmap,1G@5G,64M$5G,32M#6G memmap=16M$5376M\n");
 	assert_int_equal(check_range(5 * GIB, GIB), 0);
-	says(&warning, "0x144000000 is Reserved, but not by a memmap=");
+	message_says(&warning, "0x144000000 is Reserved, but not by a memmap=");
 	allowed_without_a_doubt(5 * GIB, 64u << 20);
 	allowed_without_a_doubt(5 * GIB + (256u << 20), 16u << 20);
 }
 
 static void hidden_addresses_are_refused(void **state)
 {
-	lay_out("unprivileged", NULL);
+	tree_lay_out("unprivileged", NULL);
 	refused(5 * GIB, GIB, -EACCES, "hides its addresses");
-	says(&message, "needs root");
+	message_says(&message, "needs root");
 }
 
 static void what_is_not_told_is_refused(void **state)
 {
-	lay_out("reserved", "firmware");
+	tree_lay_out("reserved", "firmware");
 	refused(5 * GIB, GIB, -ENOENT, "CONFIG_FIRMWARE_MEMMAP");
-	lay_out("reserved", NULL);
-	append_line("proc/iomem", "no range at all\n");
+	tree_lay_out("reserved", NULL);
+	tree_append("proc/iomem", "no range at all\n");
 	refused(5 * GIB, GIB, -EINVAL, "'no range at all' is not understood");
-	teardown(state);
-	setup(state);
-	lay_out("reserved", "iomem:");
+	tree_teardown(state);
+	tree_setup(state);
+	tree_lay_out("reserved", "iomem:");
 	refused(5 * GIB, GIB, -ENOENT, "cannot make sure");
-	append_line("proc/iomem", "180000000-17fffffff : System RAM\n");
+	tree_append("proc/iomem", "180000000-17fffffff : System RAM\n");
 	refused(5 * GIB, GIB, -EINVAL, "not understood");
 }
 
@@ -223,25 +166,25 @@ static void cache_types_are_read(void **state)
 {
 	struct phys_ranges mapped;
 
-	lay_out("ramoops", NULL);
-	assert_int_equal(physmap_read_pat(root, &mapped, &message), 0);
+	tree_lay_out("ramoops", NULL);
+	assert_int_equal(physmap_read_pat(tree_root, &mapped, &message), 0);
 	assert_int_equal(mapped.count, 14);
 	assert_string_equal(mapped.items[0].name, "write-back");
 	assert_int_equal(mapped.items[4].start, 0x150000000);
 	assert_int_equal(mapped.items[4].last, 0x150024fff);
 	assert_string_equal(mapped.items[4].name, "write-combining");
 	phys_ranges_free(&mapped);
-	teardown(state);
-	setup(state);
-	assert_int_equal(physmap_read_pat(root, &mapped, &message), -ENOENT);
+	tree_teardown(state);
+	tree_setup(state);
+	assert_int_equal(physmap_read_pat(tree_root, &mapped, &message), -ENOENT);
 }
 
 static void nesting_is_read(void **state)
 {
 	struct phys_ranges iomem;
 
-	lay_out("devdax", NULL);
-	assert_int_equal(physmap_read_iomem(root, &iomem, &message), 0);
+	tree_lay_out("devdax", NULL);
+	assert_int_equal(physmap_read_iomem(tree_root, &iomem, &message), 0);
 	for (size_t i = 0; i < iomem.count; i++) {
 		if (strcmp(iomem.items[i].name, "dax0.0") == 0)
 			assert_int_equal(iomem.items[i].depth, 2);
@@ -274,12 +217,12 @@ static void wrong_specs_are_refused(void **state)
 
 		assert_int_equal(region_open(wrong[i].spec, 0, &region, &message), wrong[i].error);
 		assert_null(region);
-		says(&message, wrong[i].spec);
-		says(&message, wrong[i].words);
+		message_says(&message, wrong[i].spec);
+		message_says(&message, wrong[i].words);
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tree_setup, tree_teardown)
 
 int main(void)
 {

@@ -21,12 +21,13 @@ wall() {
 	[ ${#rooms[@]} -eq 0 ] || ! includes "$pattern" "${rooms[@]}"
 }
 
-# A room's header is the one of its own name, and wpq.h, which clients share; pmem/common is all headers.
+# A room's header is the one of its own name, wpq.h, which clients share, and discover.h; pmem/common is all headers.
 private_stay() {
 	local room others
 	for room in region domain pool; do
 		mapfile -t others < <(rooms_but "$1" "$room")
-		! includes "$room/" "$1/fuse" "$1/src" "${others[@]}" | grep -Ev "\"($room/$room|domain/wpq)\\.h\"" | grep . ||
+		! includes "$room/" "$1/fuse" "$1/src" "${others[@]}" |
+			grep -Ev "\"($room/$room|domain/wpq|region/discover)\.h\"" | grep . ||
 			return 1
 	done
 }
