@@ -38,23 +38,16 @@ static int page_placement(struct view *view, uint64_t page, uint64_t want, struc
 	return at->placed ? 0 : view->ops->place(view->owner, page, want, at);
 }
 
-int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content)
+/* The masked lines of a page to its media; a page whose media is fresh is written whole, zero where not masked. */
+static void write_page(struct view *view, uint64_t media_offset, bool fresh, uint64_t mask,
+		       const unsigned char *content)
 {
 	_Alignas(LINE_SIZE) unsigned char copy[PAGE_BYTES];
-	struct placement at;
-	int error;
 
-	if (!mask)
-		return 0;
-	if (!content)
-		content = view->memory + page * PAGE_BYTES;
-	error = page_placement(view, page, 1, &at);
-	if (error)
-		return error;
 	/* Content that nobody else can be storing to goes out as it is. */
-	if (!view->attached && (mask == ALL_LINES || !at.fresh)) {
-		write_masked(view, at.media_offset, content, mask);
-		return 0;
+	if (!view->attached && (mask == ALL_LINES || !fresh)) {
+		write_masked(view, media_offset, content, mask);
+		return;
 	}
 	memset(copy, 0, sizeof(copy));
 	for (uint64_t rest = mask; rest; rest &= rest - 1) {
@@ -62,7 +55,20 @@ int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsi
 
 		line_snapshot(copy + line, content + line);
 	}
-	write_masked(view, at.media_offset, copy, at.fresh ? ALL_LINES : mask);
+	write_masked(view, media_offset, copy, fresh ? ALL_LINES : mask);
+}
+
+int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content)
+{
+	struct placement at;
+	int error;
+
+	if (!mask)
+		return 0;
+	error = page_placement(view, page, 1, &at);
+	if (error)
+		return error;
+	write_page(view, at.media_offset, at.fresh, mask, content ? content : view->memory + page * PAGE_BYTES);
 	return 0;
 }
 
@@ -251,18 +257,55 @@ static uint64_t lines_kept(const struct view *view, const struct fate *fate, uin
 	return 0;
 }
 
+/* How many pages from `page` on are volatile, up to what is worth placing together. */
+static uint64_t volatile_run(const struct view *view, uint64_t page)
+{
+	const uint64_t most = 4096;
+	uint64_t run = 1;
+
+	while (run < most && next_volatile(view, page + run, page + run + 1) == page + run)
+		run++;
+	return run;
+}
+
+/*
+ * Write the kept lines of volatile page `page`; `at` is the placement of a run of
+ * such pages that begins at `from`, and is found anew where it ends. Pages of a
+ * run that is fresh are written even if nothing of them is kept.
+ */
+static int keep_lines(struct view *view, uint64_t page, uint64_t keep, struct placement *at, uint64_t *from)
+{
+	if (page < *from || page - *from >= at->pages) {
+		int error;
+
+		if (!keep)
+			return 0;
+		error = page_placement(view, page, volatile_run(view, page), at);
+		if (error) {
+			at->pages = 0;
+			return error;
+		}
+		*from = page;
+	}
+	if (keep || at->fresh)
+		write_page(view, at->media_offset + (page - *from) * PAGE_BYTES, at->fresh, keep,
+			   view->memory + page * PAGE_BYTES);
+	return 0;
+}
+
 int view_power_failure(struct view *view, enum domain_policy policy, uint64_t coin, uint32_t sector, uint64_t size,
 		       struct domain_lines *lines)
 {
 	const uint64_t end = view->node_count * NODE_PAGES;
 	const struct fate fate = { .policy = policy, .coin = coin, .sector = sector, .size = size };
-	uint64_t undetermined = 0, kept = 0;
+	uint64_t undetermined = 0, kept = 0, from = 0;
+	struct placement at = { 0 };
 	int error = 0;
 
 	for (uint64_t page = 0; (page = next_volatile(view, page, end)) < end; page++) {
 		uint64_t mask = volatile_lines(view, page);
 		uint64_t keep = lines_kept(view, &fate, page, mask);
-		int failed = view_write_lines(view, page, keep, NULL);
+		int failed = keep_lines(view, page, keep, &at, &from);
 
 		undetermined += (uint64_t)__builtin_popcountll(mask);
 		if (failed)
