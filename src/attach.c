@@ -245,8 +245,9 @@ static const char *examine(struct attached *client)
 	return NULL;
 }
 
-static void take(struct attach_server *server, int fd)
+static void take(void *context, int fd)
 {
+	struct attach_server *server = context;
 	struct attached *client = calloc(1, sizeof(*client));
 	const char *why;
 
@@ -277,22 +278,9 @@ static void take(struct attach_server *server, int fd)
 static void *accept_thread(void *argument)
 {
 	struct attach_server *server = argument;
-	struct pollfd fds[] = { { .fd = server->listener.fd, .events = POLLIN },
-				{ .fd = server->stop_fd, .events = POLLIN } };
 
-	for (;;) {
-		int fd;
-
-		if (poll(fds, 2, -1) < 0)
-			continue;
-		if (fds[1].revents)
-			return NULL;
-		fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0)
-			take(server, fd);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-			poll(&fds[1], 1, 100); /* it would come back at once: give others time to end */
-	}
+	listener_serve(&server->listener, server->stop_fd, take, server);
+	return NULL;
 }
 
 /* ---- When the power fails ------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -152,4 +153,23 @@ bool listener_admits(const struct listener *listener, int fd, struct peer *peer)
 	*peer = (struct peer){ .pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid };
 	return peer->uid == 0 || peer->uid == geteuid() ||
 	       (listener->options.has_group && in_group(fd, listener->options.group, peer->gid));
+}
+
+void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd), void *context)
+{
+	struct pollfd fds[] = { { .fd = listener->fd, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
+
+	for (;;) {
+		int fd;
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].revents)
+			return;
+		fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			take(context, fd);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			poll(&fds[1], 1, 100); /* it would come back at once: give others time to end */
+	}
 }

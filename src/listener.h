@@ -39,6 +39,11 @@ int listener_open(struct listener *listener, const struct listener_options *opti
 /* Remove the file, if it is still ours. */
 void listener_unlink(struct listener *listener);
 void listener_close(struct listener *listener);
+/*
+ * Accept connections and hand each descriptor to take(), which owns it, until
+ * stop_fd is readable.
+ */
+void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd), void *context);
 /* May who is at the other end of a connection talk to us? Fills in *peer, as far as it is known. */
 bool listener_admits(const struct listener *listener, int fd, struct peer *peer);
 

@@ -237,8 +237,9 @@ static bool admit(struct server *server, struct client *client)
 	return true;
 }
 
-static void take(struct server *server, int fd)
+static void take(void *context, int fd)
 {
+	struct server *server = context;
 	struct client *client = malloc(sizeof(*client));
 
 	if (!client) {
@@ -268,22 +269,9 @@ static void take(struct server *server, int fd)
 static void *accept_thread(void *argument)
 {
 	struct server *server = argument;
-	struct pollfd fds[] = { { .fd = server->listener.fd, .events = POLLIN },
-				{ .fd = server->stop_fd, .events = POLLIN } };
 
-	for (;;) {
-		int fd;
-
-		if (poll(fds, 2, -1) < 0)
-			continue;
-		if (fds[1].revents)
-			return NULL;
-		fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0)
-			take(server, fd);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-			poll(&fds[1], 1, 100); /* it would come back at once: give others time to end */
-	}
+	listener_serve(&server->listener, server->stop_fd, take, server);
+	return NULL;
 }
 
 int server_start(struct server *server)

@@ -403,15 +403,14 @@ int pool_link(struct pool *pool, struct pool *directory, const char *name)
 
 /* ---- Removing -------------------------------------------------------------------- */
 
-/* Take the name away, on the media if `on_media`, and the file with it if nothing else holds that. */
-static void remove_name(struct pools *pools, struct name *name, bool on_media)
+/* Take the name away, and the file with it if nothing else holds that. */
+static void remove_name(struct pools *pools, struct name *name)
 {
 	struct pool *parent = name->parent, *file = name->file;
 	uint32_t index = name->index;
 
 	pool_ref(file, 1);
-	if (on_media)
-		table_free(pools, index);
+	table_free(pools, index);
 	names_unlink(pools, name);
 	free(name);
 	touch_directory(parent);
@@ -430,31 +429,24 @@ static int find_existing(struct pool *directory, const char *text, struct name *
 	return *out ? 0 : -ENOENT;
 }
 
-int pool_unlink(struct pool *directory, const char *text)
-{
-	struct pools *pools = directory->pools;
-	struct name *name;
-	int error;
-
-	GATE_SCOPE(pools);
-	if (pools->read_only)
-		return -EROFS;
-	WRITE_SCOPE(&pools->tree);
-	error = find_existing(directory, text, &name);
-	if (error)
-		return error;
-	if (name->file->directory)
-		return -EISDIR;
-	remove_name(pools, name, true);
-	return media_outcome(pools, 0);
-}
-
 static bool directory_is_empty(const struct pool *pool)
 {
 	return pool->directory->count == pool->directory->holes;
 }
 
-int pool_rmdir(struct pool *directory, const char *text)
+static int may_unlink(const struct pool *file)
+{
+	return file->directory ? -EISDIR : 0;
+}
+
+static int may_rmdir(const struct pool *file)
+{
+	if (!file->directory)
+		return -ENOTDIR;
+	return directory_is_empty(file) ? 0 : -ENOTEMPTY;
+}
+
+static int remove_if(struct pool *directory, const char *text, int (*may)(const struct pool *file))
 {
 	struct pools *pools = directory->pools;
 	struct name *name;
@@ -465,14 +457,22 @@ int pool_rmdir(struct pool *directory, const char *text)
 		return -EROFS;
 	WRITE_SCOPE(&pools->tree);
 	error = find_existing(directory, text, &name);
+	if (!error)
+		error = may(name->file);
 	if (error)
 		return error;
-	if (!name->file->directory)
-		return -ENOTDIR;
-	if (!directory_is_empty(name->file))
-		return -ENOTEMPTY;
-	remove_name(pools, name, true);
+	remove_name(pools, name);
 	return media_outcome(pools, 0);
+}
+
+int pool_unlink(struct pool *directory, const char *text)
+{
+	return remove_if(directory, text, may_unlink);
+}
+
+int pool_rmdir(struct pool *directory, const char *text)
+{
+	return remove_if(directory, text, may_rmdir);
 }
 
 /* ---- Renaming ----------------------------------------------------------------------- */
@@ -555,7 +555,7 @@ static int move(struct pools *pools, struct name *name, struct pool *directory, 
 	free(name);
 	write_name(pools, moved, replaced ? NAME_REPLACES : NAME_ALONE, replaced);
 	if (replaced)
-		remove_name(pools, replaced, true);
+		remove_name(pools, replaced);
 	touch_directory(old_directory);
 	touch_directory(directory);
 	touch_file(file);

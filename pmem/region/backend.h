@@ -76,7 +76,6 @@ int devmem_watch(struct region *region, struct message *message);
 
 /* A device-dax by its node. */
 int dax_open(struct region *region, const char *node, struct message *message);
-void dax_close(struct region *region);
 int dax_watch(struct region *region, struct message *message);
 
 /* From now on, until failure_forget(), a fault in the region's media makes it fail instead of killing the process. */

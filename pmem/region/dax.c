@@ -114,18 +114,8 @@ int dax_open(struct region *region, const char *node, struct message *message)
 		strcpy(region->memory_type, "write-back");
 		return 0;
 	}
-	dax_close(region);
+	devmem_close(region);
 	return error;
-}
-
-void dax_close(struct region *region)
-{
-	if (region->media)
-		munmap(region->media, region->size);
-	if (region->fd >= 0)
-		close(region->fd);
-	if (region->iomem_fd >= 0)
-		close(region->iomem_fd);
 }
 
 /* The device's own entry, all of it, and nothing of another's in it. */
@@ -158,6 +148,6 @@ int dax_watch(struct region *region, struct message *message)
 const struct backend backend_dax = {
 	.scheme = "dax",
 	.open = dax_open,
-	.close = dax_close,
+	.close = devmem_close,
 	.watch = dax_watch,
 };
