@@ -31,7 +31,10 @@ softpmemd_SOURCES = \
 	src/verbs.c src/verbs.h \
 	src/walk.c src/walk.h
 softpmemd_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
-softpmemd_LDADD = src/libcontrol.la fuse/libfusefs.la pmem/pool/libpool.la $(JSON_LIBS) $(SYSTEMD_LIBS)
+# Cancelling a thread unwinds it with libgcc_s, which glibc loads only then and without which it aborts: the
+# daemon has it from the start, so that it is there wherever its libraries were copied to.
+softpmemd_LDADD = src/libcontrol.la fuse/libfusefs.la pmem/pool/libpool.la $(JSON_LIBS) $(SYSTEMD_LIBS) -lgcc_s
+softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 
 bin_PROGRAMS += softpmem
 softpmem_SOURCES = \

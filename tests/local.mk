@@ -20,3 +20,16 @@ include tests/guest/local.mk
 include tests/engines/local.mk
 include tests/bench/local.mk
 include tests/pmdk/local.mk
+
+# The same tests, watched more closely: a build of its own for the one, valgrind for the other.
+check-asan:
+	$(MKDIR_P) asan
+	cd asan && $(abs_top_srcdir)/configure --enable-sanitizers && \
+		$(MAKE) && $(MAKE) check TESTS='$$(unit_tests) $$(fuzz_tests) $$(sanitized_tests)'
+
+check-valgrind: $(check_PROGRAMS)
+	@for test in $(unit_tests); do \
+		echo "== $$test"; \
+		$(LIBTOOL) --mode=execute valgrind -q --error-exitcode=9 --leak-check=full ./$$test || exit 1; \
+	done
+.PHONY: check-asan check-valgrind

@@ -51,7 +51,7 @@ for verb in "${verbs[@]}"; do
 	page=$docs/softpmem-$verb.1
 	empty || bail "what the last example made cannot be destroyed"
 	check "the examples of softpmem-$verb(1) work" run_example "$page"
-	mapfile -t options < <("$softpmem" $verb --help | sed -n 1p | grep -o '\[--[a-z]*' | cut -c4-)
+	mapfile -t options < <("$softpmem" "$verb" --help | sed -n 1p | grep -o '\[--[a-z]*' | cut -c4-)
 	check "softpmem-$verb(1) has all its options" documented "$page" "${options[@]}"
 done
 empty || bail "what the last example made cannot be destroyed"
