@@ -87,8 +87,6 @@ void view_destroy(struct view *view);
 
 /* Are there bytes in it that the media does not have? */
 bool view_is_dirty(const struct view *view);
-/* Does it hold any memory? */
-bool view_is_populated(const struct view *view);
 uint64_t view_dirty_pages(const struct view *view);
 uint64_t view_present_pages(const struct view *view);
 /* Is this page present? Present pages without placement need one when they persist. */

@@ -51,11 +51,6 @@ bool view_is_dirty(const struct view *view)
 	return view->dirty_pages || view->attached;
 }
 
-bool view_is_populated(const struct view *view)
-{
-	return view->present_pages;
-}
-
 uint64_t view_dirty_pages(const struct view *view)
 {
 	return view->dirty_pages;

@@ -56,6 +56,14 @@ uint32_t extmap_find(const struct extmap *map, uint64_t page)
 	return low;
 }
 
+uint64_t extmap_goal(const struct extmap *map, uint64_t page)
+{
+	uint32_t at = extmap_find(map, page);
+
+	/* A gap in the file is a gap on the media, so that filling it later joins the two. */
+	return at ? map->extents[at - 1].block + (page - map->extents[at - 1].page) : 0;
+}
+
 static struct extent make_extent(uint64_t page, uint64_t pages, uint64_t block, bool unwritten)
 {
 	return (struct extent){

@@ -86,6 +86,8 @@ void extmap_free(struct extmap *map);
 int extmap_copy(const struct extmap *map, struct extmap *copy);
 /* The index of the first extent that ends after `page`; count if none does. */
 uint32_t extmap_find(const struct extmap *map, uint64_t page);
+/* The block that would continue what lies before `page`; 0 if nothing does. */
+uint64_t extmap_goal(const struct extmap *map, uint64_t page);
 /* Make room for `more` extents, so that as many changes cannot fail. */
 int extmap_reserve(struct extmap *map, uint32_t more);
 /* Add a run where there is none; merges with its neighbours. Needs room for 1. */

@@ -177,8 +177,7 @@ int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size)
 /* Fill the hole at `page` (at most `want` pages) with unwritten blocks, from the promise. */
 static int fill_hole(struct pool *pool, uint64_t page, uint64_t want, uint64_t *filled)
 {
-	uint32_t at = extmap_find(&pool->map, page);
-	uint64_t goal = at ? pool->map.extents[at - 1].block + (page - pool->map.extents[at - 1].page) : 0;
+	uint64_t goal = extmap_goal(&pool->map, page);
 	bool align = is_aligned(page, GROUP_BLOCKS) && want >= GROUP_BLOCKS;
 	uint64_t block;
 

@@ -53,18 +53,6 @@ static int convert(struct pool *pool, const struct extent *extent, uint64_t page
 	return 0;
 }
 
-/* The block that would continue what lies before `page`; 0 if nothing does. */
-static uint64_t goal_for(const struct pool *pool, uint64_t page, uint32_t at)
-{
-	const struct extent *before;
-
-	if (at == 0)
-		return 0;
-	before = &pool->map.extents[at - 1];
-	/* A gap in the file is a gap on the media, so that filling it later joins the two. */
-	return before->block + (page - before->page);
-}
-
 /* Pages that are stored to together and that nothing is mapped for, from `page` on. */
 static uint64_t unmapped_run(const struct pool *pool, uint64_t page, uint64_t want, uint32_t at)
 {
@@ -87,7 +75,7 @@ static int place(void *owner, uint64_t page, uint64_t want, struct placement *ou
 	if (extmap_reserve(&pool->map, 1))
 		return -ENOMEM;
 	run = unmapped_run(pool, page, want, at);
-	got = space_take(&pool->pools->space, SPACE_PROMISED, goal_for(pool, page, at), run,
+	got = space_take(&pool->pools->space, SPACE_PROMISED, extmap_goal(&pool->map, page), run,
 			 pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_BYTES && is_aligned(page, GROUP_BLOCKS), &block);
 	if (got == 0)
 		return -ENOSPC;
@@ -177,7 +165,7 @@ static int relocate(struct pool *pool, uint64_t page, uint64_t end, uint64_t *re
 		}
 		if (extmap_reserve(&pool->map, 3))
 			return -ENOMEM;
-		got = space_take(&pool->pools->space, SPACE_METADATA, goal_for(pool, page, extmap_find(&pool->map, page)),
+		got = space_take(&pool->pools->space, SPACE_METADATA, extmap_goal(&pool->map, page),
 				 old.pages, false, &block);
 		if (got == 0) {
 			*reached = page;
