@@ -25,6 +25,8 @@
 /* Between looks at the rings: while there is something to drain, and when there has been nothing for long. */
 #define LOOK_SOON_MS 10
 #define LOOK_LATE_MS 160
+/* After the last drain of a busy time. */
+#define LINGER_US 200
 #define GONE_MS 5000
 
 void attach_say(struct attach_server *server, const char *format, ...)
@@ -122,6 +124,45 @@ static void tell_others(struct attach_server *server)
 		pools_for_attached(served->pools, served->changed, served->context);
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/*
+ * Drain for as long as there is something: who fills a ring need not ask, and
+ * finds room. Stays a little after the last, for who comes back at once.
+ */
+static int drain_awake(struct attach_server *server)
+{
+	struct domain *domain = pools_domain(server->served.pools);
+	uint64_t start = now_us(), last = start;
+	int error = 0;
+
+	domain_set_awake(domain, true);
+	for (uint64_t now = start; !error && now - last < LINGER_US; now = now_us()) {
+		if (domain_has_published(domain)) {
+			error = attach_drain(server);
+			last = now_us();
+		} else {
+			for (unsigned i = 0; i < 64; i++)
+				__builtin_ia32_pause();
+		}
+		if (now - start > LOOK_SOON_MS * 1000) {
+			tell_others(server);
+			start = now;
+		}
+	}
+	domain_set_awake(domain, false);
+	/* Who saw us awake just before this did not ask. */
+	if (!error && domain_has_published(domain))
+		error = attach_drain(server);
+	return error;
+}
+
 static void *drain_thread(void *argument)
 {
 	struct attach_server *server = argument;
@@ -137,7 +178,7 @@ static void *drain_thread(void *argument)
 			continue;
 		}
 		interval = LOOK_SOON_MS;
-		error = attach_drain(server);
+		error = drain_awake(server);
 		if (error && error != last_error)
 			attach_say(server, "attach: cannot drain: %s", strerror(-error));
 		last_error = error;

@@ -46,16 +46,57 @@ static bool overlap(const unsigned char *to, const unsigned char *from, size_t l
 
 static inline void after_store(const void *to, size_t length, unsigned flags)
 {
+	const bool drain = !(flags & PMEM_F_MEM_NODRAIN);
+
 	if (flags & PMEM_F_MEM_NOFLUSH)
 		return;
 	if (likely(flushes_count()))
-		flush_range((uintptr_t)to, length);
-	if (!(flags & PMEM_F_MEM_NODRAIN))
+		flush_range((uintptr_t)to, length,
+			    !drain ? 0 : WPQ_PERSIST | (length > EARLY_FROM ? QUEUE_EARLY : 0));
+	if (drain)
+		fence();
+}
+
+/* Lines go past the caches and into the WPQ at once; parts of lines, and what is no pool, the ordinary way. */
+static void move_streaming(unsigned char *to, const unsigned char *from, size_t length, unsigned flags)
+{
+	const bool drain = !(flags & PMEM_F_MEM_NODRAIN);
+	uint32_t how = drain ? WPQ_PERSIST : 0;
+
+	if (drain && length > EARLY_FROM)
+		how |= QUEUE_EARLY;
+	while (length) {
+		struct range at = ranges_find((uintptr_t)to);
+		size_t piece = min_u64(length, at.end - (uintptr_t)to);
+		size_t to_line = -(uintptr_t)to % LINE_SIZE;
+		bool stream = at.flags & RANGE_POOL && !to_line && piece >= LINE_SIZE;
+
+		if (stream)
+			piece = align_down(piece, LINE_SIZE);
+		else if (to_line)
+			piece = min_u64(piece, to_line);
+		if (stream && likely(!flush_left_out())) {
+			queue_stream(&at, to, from, piece, how);
+		} else {
+			memcpy(to, from, piece);
+			if (!stream)
+				flush_range((uintptr_t)to, piece, how);
+		}
+		how |= WPQ_CONTINUED;
+		to += piece;
+		from += piece;
+		length -= piece;
+	}
+	if (drain)
 		fence();
 }
 
 static inline void *move(void *to, const void *from, size_t length, unsigned flags)
 {
+	if (is_nontemporal(length, flags) && likely(flushes_count()) && !overlap(to, from, length)) {
+		move_streaming(to, from, length, flags);
+		return to;
+	}
 	/* Overlapping bytes have an order to keep, which line by line would not. */
 	if (unlikely(connection_domain() == DOMAIN_CPU_CACHE) && is_nontemporal(length, flags) &&
 	    (flags & PMEM_F_MEM_NODRAIN) && !overlap(to, from, length))

@@ -16,6 +16,8 @@ pmem_client_libpmem_la_SOURCES = \
 	pmem/client/ranges.c \
 	pmem/client/rawcall.h \
 	pmem/client/settings.c \
+	pmem/client/stream.c \
+	pmem/client/stream.h \
 	pmem/domain/producer.c
 pmem_client_libpmem_la_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
 pmem_client_libpmem_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden -O2

@@ -43,12 +43,12 @@ static void flush_foreign(uintptr_t from, uintptr_t to)
 		else
 			__asm__ volatile("clflush %0" : "+m"(*(volatile char *)line));
 	}
-	thread_self.foreign = true;
+	thread_self.unordered = true;
 }
 
 /* ---- Test hooks --------------------------------------------------------------- */
 
-static bool left_out(void)
+bool flush_left_out(void)
 {
 	static _Atomic uint64_t flushes;
 
@@ -65,20 +65,21 @@ static void cut(void)
 
 /* ---- Flush and fence ------------------------------------------------------------ */
 
-void flush_range(uintptr_t address, size_t length)
+void flush_range(uintptr_t address, size_t length, uint32_t flags)
 {
 	uintptr_t end = address + length;
 
-	if (unlikely(left_out()))
+	if (unlikely(flush_left_out()))
 		return;
 	while (address < end) {
 		struct range at = ranges_find(address);
 		uintptr_t stop = at.end < end ? at.end : end;
 
 		if (likely(at.flags & RANGE_POOL))
-			queue_flush(&at, address, stop - address);
+			queue_flush(&at, address, stop - address, flags);
 		else
 			flush_foreign(address, stop);
+		flags |= WPQ_CONTINUED;
 		address = stop;
 	}
 }
@@ -96,17 +97,18 @@ void fence(void)
 {
 	if (unlikely(settings()->cut_at))
 		cut();
-	queue_fence();
-	if (unlikely(thread_self.foreign)) {
-		thread_self.foreign = false;
+	/* Before the WPQ's records count: what the daemon then finds in the view must be as new as they are. */
+	if (thread_self.unordered) {
+		thread_self.unordered = false;
 		_mm_sfence();
 	}
+	queue_fence();
 }
 
 PUBLIC void pmem_flush(const void *addr, size_t len)
 {
 	if (likely(flushes_count()))
-		flush_range((uintptr_t)addr, len);
+		flush_range((uintptr_t)addr, len, 0);
 }
 
 PUBLIC void pmem_drain(void)
@@ -116,7 +118,8 @@ PUBLIC void pmem_drain(void)
 
 PUBLIC void pmem_persist(const void *addr, size_t len)
 {
-	pmem_flush(addr, len);
+	if (likely(flushes_count()))
+		flush_range((uintptr_t)addr, len, WPQ_PERSIST | (len > EARLY_FROM ? QUEUE_EARLY : 0));
 	fence();
 }
 
@@ -157,7 +160,7 @@ static void flush_pools_in(uintptr_t address, size_t length)
 		uintptr_t stop = at.end < end ? at.end : end;
 
 		if (at.flags & RANGE_POOL)
-			queue_flush(&at, address, stop - address);
+			queue_flush(&at, address, stop - address, WPQ_PERSIST);
 		address = stop;
 	}
 }
@@ -198,7 +201,7 @@ PUBLIC int pmem_msync(const void *addr, size_t len)
 
 PUBLIC void pmem_deep_flush(const void *addr, size_t len)
 {
-	flush_range((uintptr_t)addr, len);
+	flush_range((uintptr_t)addr, len, 0);
 }
 
 PUBLIC int pmem_deep_drain(const void *addr, size_t len)

@@ -92,13 +92,23 @@ struct thread {
 	/* One, and one more for each signal handler that flushes in the midst of a flush. */
 	struct queue *queues[QUEUE_DEPTH];
 	unsigned depth;
-	bool foreign; /* flushed real cache lines: the fence must be a real one too */
+	bool unordered; /* real cache lines flushed, or stores past the caches: the fence must be a real one too */
 	uint64_t cache_version;
 	struct range cache;
 };
 extern THREAD_HOT struct thread thread_self;
 
-void queue_flush(const struct range *at, uintptr_t address, size_t length);
+/* flags: enum wpq_record_flags. With QUEUE_EARLY its lines may become durable before the fence. */
+#define QUEUE_EARLY (1u << 31)
+/* Shorter ones are all or nothing, as long as their ring has room: what was never fenced stays lost. */
+#define EARLY_FROM (32u << 10)
+void queue_flush(const struct range *at, uintptr_t address, size_t length, uint32_t flags);
+/*
+ * Non-temporal stores of whole lines of one range, and their flush, which takes
+ * what was stored: so it is when such a store meets the line (DESIGN's table:
+ * store + clwb of its bytes). `to` is line aligned, `length` a multiple of a line; they do not overlap.
+ */
+void queue_stream(const struct range *at, void *to, const void *from, size_t length, uint32_t flags);
 /* A non-temporal store under eADR of [to, to+length) within one line. */
 void queue_store_undoable(const struct range *at, void *to, const void *from, size_t length);
 /* All this thread flushed is durable. */
@@ -106,10 +116,12 @@ void queue_fence(void);
 
 /* ---- persist.c ---------------------------------------------------------------- */
 
-/* Whatever the addresses are: clwb of each line of them. */
-void flush_range(uintptr_t address, size_t length);
+/* Whatever the addresses are: clwb of each line of them. Flags as for queue_flush(). */
+void flush_range(uintptr_t address, size_t length, uint32_t flags);
 /* sfence. */
 void fence(void);
+/* A test hook says that this flush is to be left out. */
+bool flush_left_out(void);
 /* Neither PMEM_NO_FLUSH nor the domain makes flushes needless. */
 bool flushes_count(void);
 /* msync(2), with what it means for pools. */

@@ -8,12 +8,14 @@
 
 #include "client/private.h"
 
+#include <immintrin.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "client/rawcall.h"
+#include "client/stream.h"
 
 struct queue {
 	struct wpq_producer producer;
@@ -44,8 +46,22 @@ static void leave(uint64_t signals)
 	raw_signals_restore(signals);
 }
 
+/* Looks at a full ring before we ask: the daemon is at it, as a rule, and a question costs more than this. */
+#define SPINS 20000
+
+/* Who waits for room has asked for a drain before, at a quarter of the ring. */
 static bool make_room(void *context, struct wpq_header *header)
 {
+	uint64_t drained[WPQ_LANES];
+
+	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
+		drained[lane] = atomic_load_explicit(&header->lanes[lane].drained, memory_order_relaxed);
+	for (unsigned spin = 0; spin < SPINS; spin++) {
+		for (unsigned lane = 0; lane < WPQ_LANES; lane++)
+			if (atomic_load_explicit(&header->lanes[lane].drained, memory_order_relaxed) != drained[lane])
+				return true;
+		__builtin_ia32_pause();
+	}
 	connection_drain();
 	return true;
 }
@@ -137,19 +153,54 @@ static struct queue *begin(struct thread *self, unsigned *depth)
 	return likely(queue != NULL) ? queue : first_use(self, *depth);
 }
 
+/* The daemon looks by itself, but not so often as a busy thread would have it. */
+static void ask_for_drain(struct queue *queue)
+{
+	uint64_t position = queue->producer.published[WPQ_FENCED];
+
+	if (likely(position - queue->kicked <= queue->producer.lane_size / 4))
+		return;
+	if (atomic_load_explicit(&queue->producer.header->awake, memory_order_relaxed))
+		return;
+	queue->kicked = position;
+	connection_kick();
+}
+
 static void end(struct thread *self, struct queue *queue, unsigned depth)
 {
-	uint64_t position = queue->producer.pending[WPQ_FENCED];
-
-	if (unlikely(position - queue->kicked > queue->producer.lane_size / 2)) {
-		queue->kicked = position;
-		connection_kick();
-	}
+	ask_for_drain(queue);
 	atomic_signal_fence(memory_order_seq_cst);
 	self->depth = depth;
 }
 
-void queue_flush(const struct range *at, uintptr_t address, size_t length)
+/* What a call that ends in a fence has flushed, before it is through: the daemon may begin while we go on. */
+#define EARLY_BYTES (16u << 10)
+
+/* Before a piece and not after it: something is left for the fence, which marks it. */
+static void publish_early(struct wpq_producer *producer)
+{
+	if (producer->pending[WPQ_FENCED] - producer->published[WPQ_FENCED] < EARLY_BYTES)
+		return;
+	_mm_sfence();
+	wpq_publish(producer, WPQ_FENCED);
+}
+
+static void flush_early(struct wpq_producer *producer, const struct range *at, const unsigned char *view, size_t length,
+			uint32_t flags)
+{
+	uint64_t offset = at->offset, end = offset + length;
+
+	while (offset < end) {
+		uint64_t stop = min_u64(align_down(offset, EARLY_BYTES) + EARLY_BYTES, end);
+
+		publish_early(producer);
+		wpq_flush(producer, at->view, view, offset, stop - offset, flags);
+		flags |= WPQ_CONTINUED;
+		offset = stop;
+	}
+}
+
+void queue_flush(const struct range *at, uintptr_t address, size_t length, uint32_t flags)
 {
 	struct thread *self = &thread_self;
 	unsigned depth;
@@ -158,7 +209,40 @@ void queue_flush(const struct range *at, uintptr_t address, size_t length)
 	const unsigned char *view = (const unsigned char *)(address - at->offset);
 
 	/* make_room() never gives up: it waits, or ends the process. */
-	wpq_flush(&queue->producer, at->view, view, at->offset, length);
+	if (unlikely(flags & QUEUE_EARLY))
+		flush_early(&queue->producer, at, view, length, flags & ~QUEUE_EARLY);
+	else
+		wpq_flush(&queue->producer, at->view, view, at->offset, length, flags);
+	end(self, queue, depth);
+}
+
+/* Bytes of a record of queue_stream(). */
+#define STREAM_BYTES PAGE_BYTES
+
+void queue_stream(const struct range *at, void *to, const void *from, size_t length, uint32_t flags)
+{
+	struct thread *self = &thread_self;
+	unsigned depth;
+	struct queue *queue = begin(self, &depth);
+	struct wpq_producer *producer = &queue->producer;
+	const bool early = flags & QUEUE_EARLY;
+
+	flags &= ~QUEUE_EARLY;
+	self->unordered = true;
+	for (size_t done = 0; done < length; flags |= WPQ_CONTINUED) {
+		uint64_t offset = at->offset + done;
+		uint32_t lines = (uint32_t)(min_u64(align_down(offset, STREAM_BYTES) + STREAM_BYTES - offset,
+						    length - done) / LINE_SIZE);
+		struct wpq_record *record;
+
+		if (early)
+			publish_early(producer);
+		/* make_room() never gives up. */
+		record = wpq_begin(producer, WPQ_FENCED, at->view, offset, lines, flags);
+		stream_lines((unsigned char *)to + done, record + 1, (const unsigned char *)from + done, lines);
+		wpq_append(producer, WPQ_FENCED, lines);
+		done += (size_t)lines * LINE_SIZE;
+	}
 	end(self, queue, depth);
 }
 

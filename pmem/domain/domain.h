@@ -50,6 +50,15 @@ struct domain_lines {
 	uint64_t lost;
 };
 
+/* What came out of WPQs, as it was drained: for one of them, or for a view. */
+struct domain_counts {
+	uint64_t flushes;     /* calls, not lines; of a range in two mappings, two */
+	uint64_t persists;    /* those of them that were one call with their fence */
+	uint64_t fences;      /* that made something durable; of a view: whose last flush was of it */
+	uint64_t lines;	      /* of 64 bytes */
+	uint64_t clean_lines; /* those of them that the media had already; see domain_count_clean() */
+};
+
 /* ---- The domain --------------------------------------------------------- */
 
 /* One of a region; the region must outlive it. */
@@ -160,6 +169,19 @@ int domain_drain(struct domain *domain);
 
 /* Is there anything that domain_drain() would write? A look at the rings' positions, no more. */
 bool domain_has_published(struct domain *domain);
+
+/* Tell clients that they need not ask for a drain, or that they must. Look with domain_has_published() after taking it back. */
+void domain_set_awake(struct domain *domain, bool awake);
+
+/* Count lines that are flushed and have not changed: draining then reads the media, and is slower. Off at first. */
+void domain_count_clean(struct domain *domain, bool count);
+/* Thread safe. They start with the view. */
+void view_counts(const struct view *view, struct domain_counts *out);
+/*
+ * Lines of the view that differ from the media: stored, and not durable. What is
+ * published should have been drained before. Compares all of its memory.
+ */
+uint64_t view_volatile_lines(const struct view *view);
 
 /*
  * When power fails, after the clients are gone and before

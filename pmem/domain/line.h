@@ -43,4 +43,10 @@ static inline void line_snapshot(void *to, const void *line)
 		_mm_storeu_si128(&out[i], second[i]);
 }
 
+static inline void lines_snapshot(void *to, const void *lines, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		line_snapshot((unsigned char *)to + i * LINE_SIZE, (const unsigned char *)lines + i * LINE_SIZE);
+}
+
 #endif

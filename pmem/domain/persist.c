@@ -100,6 +100,16 @@ static uint64_t next_volatile(const struct view *view, uint64_t page, uint64_t e
 	return view->attached ? view_next_present(view, page, end) : view_next_dirty(view, page, end);
 }
 
+uint64_t view_volatile_lines(const struct view *view)
+{
+	const uint64_t end = view->node_count * NODE_PAGES;
+	uint64_t lines = 0;
+
+	for (uint64_t page = 0; (page = next_volatile(view, page, end)) < end; page++)
+		lines += (uint64_t)__builtin_popcountll(volatile_lines(view, page));
+	return lines;
+}
+
 /* Nobody else stores to this view: its dirty pages [page, page+at.pages) go out in runs, without a copy. */
 static void persist_run(struct view *view, uint64_t page, const struct placement *at)
 {

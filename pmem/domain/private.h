@@ -44,6 +44,7 @@ struct view {
 	uint64_t settled_lines; /* written lines whose chunks were dropped */
 	bool attached;
 	uint64_t attached_size;
+	struct domain_counts counts; /* domain->lock */
 };
 
 struct domain {
@@ -54,7 +55,8 @@ struct domain {
 	struct wpq *wpqs;
 	uint32_t next_view_id, next_wpq_id;
 	uint64_t batch; /* counts the beginnings and ends of drains; see wpq.c */
-	struct drained_line *recent;
+	struct recent *recent; /* NULL before the first WPQ */
+	bool count_clean;
 	unsigned burials; /* of dropped views, in the background */
 	pthread_cond_t buried;
 };

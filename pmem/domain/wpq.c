@@ -28,13 +28,29 @@
 #include "domain/chunk.h"
 
 #define RECENT_LINES (1u << 16)
+#define RECENT_PAGES (1u << 14)
 
+#define FROM_VIEW UINT64_MAX	 /* a writer: the view's own content, newer than anything that waits */
+#define SEVERAL (UINT64_MAX - 1) /* more than one, or who is not known any more */
+
+/* Who last wrote a line alone, or among others that are not all of its page. */
 struct drained_line {
-	uint64_t key;	/* the line: view id and number */
-	uint64_t batch; /* of the last write to this or any line that shares the entry */
-	uint64_t lane;	/* who: wpq id * WPQ_LANES + lane, or: */
+	uint64_t key;	 /* the line: view id and number */
+	uint64_t batch;	 /* of the last write to this or any line that shares the entry */
+	uint64_t writer; /* wpq id * WPQ_LANES + lane, or one of the above */
 };
-#define FROM_VIEW UINT64_MAX /* the view's own content: newer than anything that waits */
+
+/* The same for pages, so that one that is flushed as a whole is looked up once and not line by line. */
+struct drained_page {
+	uint64_t key;
+	uint64_t batch, writer;		  /* of the last write to all of it */
+	uint64_t lines_batch, lines_writer; /* of the last write to some of its lines */
+};
+
+struct recent {
+	struct drained_line lines[RECENT_LINES];
+	struct drained_page pages[RECENT_PAGES];
+};
 
 struct wpq {
 	struct wpq *next, **link; /* domain->lock */
@@ -45,6 +61,7 @@ struct wpq {
 	/* Our own mapping. The client writes here too: nothing in it is believed without a look. */
 	struct wpq_producer map;
 	uint64_t drained[WPQ_LANES];
+	struct domain_counts counts;
 };
 
 static size_t mapped_size(uint64_t lane_size)
@@ -81,7 +98,7 @@ int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out)
 		return -ENOMEM;
 	LOCK_SCOPE(&domain->lock);
 	if (!domain->recent)
-		domain->recent = calloc(RECENT_LINES, sizeof(struct drained_line));
+		domain->recent = calloc(1, sizeof(struct recent));
 	wpq->domain = domain;
 	wpq->map.lane_size = lane_size ? lane_size : WPQ_LANE_SIZE_DEFAULT;
 	wpq->id = domain->next_wpq_id++;
@@ -140,31 +157,37 @@ static int read_record(const struct wpq *wpq, unsigned lane, uint64_t position, 
 	return 0;
 }
 
-/* The view the record is for, if its lines lie inside it. */
-static struct view *record_view(struct domain *domain, const struct wpq_record *record)
+/* Do the record's lines lie inside the view? */
+static bool record_is_inside(const struct view *view, const struct wpq_record *record)
 {
-	struct view *view = domain_find_view(domain, record->view);
 	uint64_t length = (uint64_t)(record->kind == WPQ_UNDO ? 1 : record->lines) * LINE_SIZE;
 
 	if (!view || !view->attached || !is_aligned(record->offset, LINE_SIZE))
-		return NULL;
-	if (record->offset > view->attached_size || length > view->attached_size - record->offset)
-		return NULL;
-	return view;
+		return false;
+	return record->offset <= view->attached_size && length <= view->attached_size - record->offset;
 }
 
 /* For a view that was there once, and was destroyed or detached under its mappings. */
-static bool record_is_orphan(struct domain *domain, const struct wpq_record *record)
+static bool record_is_orphan(const struct domain *domain, const struct view *view, const struct wpq_record *record)
 {
-	const struct view *view = domain_find_view(domain, record->view);
-
 	return view ? !view->attached : record->view < domain->next_view_id;
 }
 
-static uint64_t line_key(uint32_t view, uint64_t line)
+/* ---- Order ------------------------------------------------------------------- */
+
+/* A record that is being drained. */
+struct draining {
+	struct wpq *wpq;
+	unsigned lane;
+	struct view *view;
+	const struct wpq_record *record;
+	uint64_t writer;
+};
+
+static uint64_t line_key(const struct view *view, uint64_t line)
 {
 	/* Lines of the largest pool take 38 bits; ids that collide above share entries, which is only slower. */
-	return ((uint64_t)view << 38) ^ line;
+	return ((uint64_t)view->id << 38) ^ line;
 }
 
 static struct drained_line *recent_line(struct domain *domain, uint64_t key)
@@ -172,69 +195,247 @@ static struct drained_line *recent_line(struct domain *domain, uint64_t key)
 	/* The lines of a page stand together: drained together, alone each would miss the cache. */
 	uint64_t first = rng_mix(key / LINES_PER_PAGE) * LINES_PER_PAGE;
 
-	return &domain->recent[(first + key % LINES_PER_PAGE) % RECENT_LINES];
+	return &domain->recent->lines[(first + key % LINES_PER_PAGE) % RECENT_LINES];
 }
 
-/* May the snapshot be older than what the media has? Notes this write, either way. */
-static bool order_unknown(struct wpq *wpq, unsigned lane, const struct wpq_record *record, uint64_t line)
+/* The entry of a page, for it from now on: of pages that shared it before it knows when, and not who. */
+static struct drained_page *recent_page(struct view *view, uint64_t page)
 {
-	uint64_t key = line_key(record->view, line), who = wpq->id * WPQ_LANES + lane;
-	struct drained_line *recent = recent_line(wpq->domain, key);
-	bool same = recent->key == key && recent->lane == who;
-	bool unknown = recent->batch >= record->batch && !same;
+	uint64_t key = line_key(view, page * LINES_PER_PAGE);
+	/* Neighbours stand together here too. */
+	uint64_t first = rng_mix(key / LINES_PER_PAGE / CHUNK_PAGES) * CHUNK_PAGES;
+	struct drained_page *recent = &view->domain->recent->pages[(first + page % CHUNK_PAGES) % RECENT_PAGES];
 
-	*recent = (struct drained_line){ .key = key, .batch = wpq->domain->batch, .lane = unknown ? FROM_VIEW : who };
-	return unknown;
+	if (recent->key != key) {
+		recent->key = key;
+		recent->writer = recent->lines_writer = SEVERAL;
+	}
+	return recent;
+}
+
+static bool maybe_newer(uint64_t batch, uint64_t writer, const struct draining *draining)
+{
+	return batch >= draining->record->batch && writer != draining->writer;
+}
+
+/* Note that `writer` writes some lines of a page now. */
+static void note_lines(struct view *view, uint64_t page, uint64_t mask, uint64_t writer)
+{
+	struct domain *domain = view->domain;
+	struct drained_page *recent = recent_page(view, page);
+
+	if (recent->lines_batch && recent->lines_writer != writer)
+		recent->lines_writer = SEVERAL;
+	else
+		recent->lines_writer = writer;
+	recent->lines_batch = domain->batch;
+	for (; mask; mask &= mask - 1) {
+		uint64_t key = line_key(view, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));
+
+		*recent_line(domain, key) =
+			(struct drained_line){ .key = key, .batch = domain->batch, .writer = writer };
+	}
+}
+
+static void note_page(struct view *view, uint64_t page, uint64_t writer)
+{
+	struct drained_page *recent = recent_page(view, page);
+
+	recent->batch = view->domain->batch;
+	recent->writer = writer;
 }
 
 void wpq_note_direct(struct view *view, uint64_t page, uint64_t mask)
 {
-	struct domain *domain = view->domain;
-
-	if (!domain->recent)
+	if (!view->domain->recent || !mask)
 		return;
-	for (; mask; mask &= mask - 1) {
-		uint64_t key = line_key(view->id, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));
+	if (mask == ALL_LINES)
+		note_page(view, page, FROM_VIEW);
+	else
+		note_lines(view, page, mask, FROM_VIEW);
+}
 
-		*recent_line(domain, key) =
-			(struct drained_line){ .key = key, .batch = domain->batch, .lane = FROM_VIEW };
+/* Those of the lines that somebody wrote alone, maybe after they were snapshot. */
+static uint64_t lines_maybe_newer(const struct draining *draining, uint64_t page, uint64_t mask)
+{
+	struct view *view = draining->view;
+	uint64_t found = 0;
+
+	for (uint64_t rest = mask; rest; rest &= rest - 1) {
+		unsigned line = (unsigned)__builtin_ctzll(rest);
+		uint64_t key = line_key(view, page * LINES_PER_PAGE + line);
+		const struct drained_line *recent = recent_line(view->domain, key);
+
+		if (maybe_newer(recent->batch, recent->key == key ? recent->writer : SEVERAL, draining))
+			found |= (uint64_t)1 << line;
+	}
+	return found;
+}
+
+/* Which snapshots of the page's lines may be older than what the media has? Notes that all are written now. */
+static uint64_t order_unknown(const struct draining *draining, uint64_t page, uint64_t mask)
+{
+	struct view *view = draining->view;
+	struct drained_page *recent = recent_page(view, page);
+	uint64_t unknown = 0;
+
+	if (maybe_newer(recent->batch, recent->writer, draining))
+		unknown = mask;
+	else if (mask != ALL_LINES || maybe_newer(recent->lines_batch, recent->lines_writer, draining))
+		unknown = lines_maybe_newer(draining, page, mask);
+	if (mask == ALL_LINES) {
+		note_page(view, page, unknown == mask ? FROM_VIEW : draining->writer);
+		if (unknown && unknown != mask)
+			note_lines(view, page, unknown, FROM_VIEW);
+		return unknown;
+	}
+	if (unknown)
+		note_lines(view, page, unknown, FROM_VIEW);
+	if (mask & ~unknown)
+		note_lines(view, page, mask & ~unknown, draining->writer);
+	return unknown;
+}
+
+/* ---- Writing ----------------------------------------------------------------- */
+
+/* How many lines of the media have these bytes already. */
+static uint64_t clean_lines(const struct domain *domain, uint64_t media_offset, const unsigned char *bytes,
+			    uint64_t length)
+{
+	const unsigned char *media = region_media(domain->region) + media_offset;
+	uint64_t clean = 0;
+
+	for (uint64_t at = 0; at < length; at += LINE_SIZE)
+		clean += memcmp(media + at, bytes + at, LINE_SIZE) == 0;
+	return clean;
+}
+
+/* Lines on their way to the media: those that follow each other in the ring and there go together. */
+struct media_run {
+	struct domain *domain;
+	uint64_t media_offset;
+	const unsigned char *bytes;
+	uint64_t length, clean;
+};
+
+static void run_write(struct media_run *run)
+{
+	if (!run->length)
+		return;
+	if (run->domain->count_clean)
+		run->clean += clean_lines(run->domain, run->media_offset, run->bytes, run->length);
+	media_write(run->domain->region, run->media_offset, run->bytes, run->length);
+	run->length = 0;
+}
+
+static void run_add(struct media_run *run, uint64_t media_offset, const unsigned char *bytes, uint64_t length)
+{
+	if (run->length && run->bytes + run->length == bytes && run->media_offset + run->length == media_offset) {
+		run->length += length;
+		return;
+	}
+	run_write(run);
+	run->media_offset = media_offset;
+	run->bytes = bytes;
+	run->length = length;
+}
+
+/* Lines of one page, some of them as they are in the view by now, or to media that is fresh. */
+static int write_mixed(const struct draining *draining, uint64_t page, uint64_t mask, uint64_t from_view,
+		       const unsigned char *payload)
+{
+	struct view *view = draining->view;
+	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
+	int error;
+
+	for (uint64_t rest = mask; rest; rest &= rest - 1, payload += LINE_SIZE) {
+		unsigned line = (unsigned)__builtin_ctzll(rest);
+		unsigned char *to = content + line * LINE_SIZE;
+
+		if (from_view & ((uint64_t)1 << line))
+			line_snapshot(to, view->memory + page * PAGE_BYTES + line * LINE_SIZE);
+		else
+			memcpy(to, payload, LINE_SIZE);
+	}
+	error = view_write_lines(view, page, mask, content);
+	/* The view has shrunk under a mapping: these bytes are no longer anybody's. */
+	return error == -ENOSPC ? 0 : error;
+}
+
+static void count_record(const struct draining *draining, uint64_t clean)
+{
+	struct domain_counts *counts[] = { &draining->view->counts, &draining->wpq->counts };
+	const struct wpq_record *record = draining->record;
+
+	for (unsigned i = 0; i < 2; i++) {
+		counts[i]->flushes += !(record->flags & WPQ_CONTINUED);
+		counts[i]->persists += (record->flags & (WPQ_CONTINUED | WPQ_PERSIST)) == WPQ_PERSIST;
+		counts[i]->fences += !!(record->flags & WPQ_LAST);
+		counts[i]->lines += record->lines;
+		counts[i]->clean_lines += clean;
 	}
 }
 
-static int drain_lines(struct wpq *wpq, unsigned lane, struct view *view, const struct wpq_record *record,
-		       const unsigned char *payload)
+static int drain_lines(const struct draining *draining, const unsigned char *payload)
 {
+	const struct wpq_record *record = draining->record;
 	uint64_t line = record->offset / LINE_SIZE, end = line + record->lines;
+	struct view *view = draining->view;
+	struct media_run run = { .domain = view->domain };
+	struct placement at = { 0 };
+	uint64_t at_page = 0;
+	int error = 0;
 
-	while (line < end) {
-		uint64_t page = line / LINES_PER_PAGE, mask = 0;
-		_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
-		int error;
+	while (!error && line < end) {
+		uint64_t page = line / LINES_PER_PAGE, first = line % LINES_PER_PAGE;
+		uint64_t count = min_u64(LINES_PER_PAGE - first, end - line);
+		uint64_t mask = (ALL_LINES >> (LINES_PER_PAGE - count)) << first;
+		uint64_t from_view = order_unknown(draining, page, mask);
 
-		for (; line < end && line / LINES_PER_PAGE == page; line++, payload += LINE_SIZE) {
-			size_t in_page = line % LINES_PER_PAGE * LINE_SIZE;
-
-			if (order_unknown(wpq, lane, record, line))
-				line_snapshot(content + in_page, view->memory + line * LINE_SIZE);
-			else
-				memcpy(content + in_page, payload, LINE_SIZE);
-			mask |= (uint64_t)1 << (line % LINES_PER_PAGE);
+		if (page - at_page >= at.pages) {
+			at = view->ops->find(view->owner, page, (end - 1) / LINES_PER_PAGE - page + 1);
+			at_page = page;
 		}
-		error = view_write_lines(view, page, mask, content);
-		/* The view has shrunk under a mapping: these bytes are no longer anybody's. */
-		if (error == -ENOSPC)
-			continue;
-		if (error)
-			return error;
+		if (at.placed && !from_view) {
+			run_add(&run, at.media_offset + (page - at_page) * PAGE_BYTES + first * LINE_SIZE, payload,
+				count * LINE_SIZE);
+		} else {
+			error = write_mixed(draining, page, mask, from_view, payload);
+			/* It may have been given its media with many pages after it. */
+			at.pages = 0;
+		}
 		chunk_note_written(view, page, mask);
+		payload += count * LINE_SIZE;
+		line += count;
 	}
-	return 0;
+	run_write(&run);
+	if (!error)
+		count_record(draining, run.clean);
+	return error;
+}
+
+/* What the ring is given back of, at least, while much waits in it. */
+#define GIVE_BACK (64u << 10)
+
+/* All records below `drained` are on the media: the client may use their room. */
+static void give_back(struct wpq *wpq, unsigned lane)
+{
+	media_fence(wpq->domain->region);
+	atomic_store_explicit(&wpq->map.header->lanes[lane].drained, wpq->drained[lane], memory_order_release);
+}
+
+/* The view of the record before, or another. */
+static struct view *next_view(struct domain *domain, struct view *view, uint32_t id)
+{
+	return view && view->id == id ? view : domain_find_view(domain, id);
 }
 
 static int drain_lane(struct wpq *wpq, unsigned lane)
 {
 	uint64_t published =
 		atomic_load_explicit(&wpq->map.header->lanes[lane].published, memory_order_acquire);
+	uint64_t given_back = wpq->drained[lane];
+	struct view *view = NULL;
 	int error = 0;
 
 	if (published - wpq->drained[lane] > wpq->map.lane_size)
@@ -242,19 +443,27 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 	while (!error && wpq->drained[lane] < published) {
 		const unsigned char *payload;
 		struct wpq_record record;
-		struct view *view;
+		struct draining draining = {
+			.wpq = wpq, .lane = lane, .record = &record, .writer = wpq->id * WPQ_LANES + lane
+		};
 
 		error = read_record(wpq, lane, wpq->drained[lane], published, &record, &payload);
 		if (error)
 			break;
-		view = record_view(wpq->domain, &record);
-		if (!view && !record_is_orphan(wpq->domain, &record))
+		view = next_view(wpq->domain, view, record.view);
+		if (record_is_inside(view, &record))
+			draining.view = view;
+		else if (!record_is_orphan(wpq->domain, view, &record))
 			return -EPROTO;
 		/* A fenced non-temporal store under eADR: the view has it, and keeps it. */
-		if (view && record.kind == WPQ_LINES)
-			error = drain_lines(wpq, lane, view, &record, payload);
+		if (draining.view && record.kind == WPQ_LINES)
+			error = drain_lines(&draining, payload);
 		if (!error)
 			wpq->drained[lane] += (uint64_t)(record.lines + 1) * LINE_SIZE;
+		if (wpq->drained[lane] - given_back >= GIVE_BACK) {
+			give_back(wpq, lane);
+			given_back = wpq->drained[lane];
+		}
 	}
 	return error;
 }
@@ -308,6 +517,39 @@ bool domain_has_published(struct domain *domain)
 	return false;
 }
 
+void domain_set_awake(struct domain *domain, bool awake)
+{
+	LOCK_SCOPE(&domain->lock);
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		atomic_store_explicit(&wpq->map.header->awake, awake, memory_order_seq_cst);
+}
+
+void domain_count_clean(struct domain *domain, bool count)
+{
+	LOCK_SCOPE(&domain->lock);
+	domain->count_clean = count;
+}
+
+void wpq_usage(struct wpq *wpq, struct wpq_usage *out)
+{
+	LOCK_SCOPE(&wpq->domain->lock);
+	*out = (struct wpq_usage){ .counts = wpq->counts, .lane_size = wpq->map.lane_size };
+	for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
+		const struct wpq_lane *shared = &wpq->map.header->lanes[lane];
+		uint64_t waiting = atomic_load_explicit(&shared->pending, memory_order_relaxed) - wpq->drained[lane];
+
+		out->waiting[lane] = min_u64(waiting, wpq->map.lane_size);
+	}
+	out->idle_fences =
+		atomic_load_explicit(&wpq->map.header->lanes[WPQ_FENCED].idle_fences, memory_order_relaxed);
+}
+
+void view_counts(const struct view *view, struct domain_counts *out)
+{
+	LOCK_SCOPE(&view->domain->lock);
+	*out = view->counts;
+}
+
 void wpq_destroy(struct wpq *wpq)
 {
 	struct domain *domain;
@@ -321,6 +563,8 @@ void wpq_destroy(struct wpq *wpq)
 		*wpq->link = wpq->next;
 		if (wpq->next)
 			wpq->next->link = wpq->link;
+		/* Who goes on publishing here does it for nobody, and is to know. */
+		atomic_store_explicit(&wpq->map.header->closed, 1, memory_order_seq_cst);
 	}
 	wpq_producer_close(&wpq->map);
 	close(wpq->fd);
@@ -387,13 +631,22 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 
 		if (read_record(wpq, lane, positions[count], pending, &record, &payload) != 0)
 			return;
-		view = record_view(wpq->domain, &record);
-		if (!view)
+		view = domain_find_view(wpq->domain, record.view);
+		if (!record_is_inside(view, &record))
 			return;
 		if (record.kind == WPQ_UNDO && coin_says(settle, positions[count], false, true))
 			undo_store(view, &record, payload);
-		if (record.kind == WPQ_LINES && coin_says(settle, positions[count], false, false))
-			drain_lines(wpq, lane, view, &record, payload);
+		if (record.kind == WPQ_LINES && coin_says(settle, positions[count], false, false)) {
+			const struct draining draining = {
+				.wpq = wpq,
+				.lane = lane,
+				.view = view,
+				.record = &record,
+				.writer = wpq->id * WPQ_LANES + lane,
+			};
+
+			drain_lines(&draining, payload);
+		}
 	}
 }
 

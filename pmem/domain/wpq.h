@@ -32,16 +32,18 @@
 #include <stdint.h>
 
 #include "common/align.h"
+#include "domain/domain.h"
 #include "domain/line.h"
 
 #define WPQ_MAGIC 0x51505753u /* "SWPQ" */
-#define WPQ_VERSION 1u
+#define WPQ_VERSION 2u
 
 enum wpq_lane_name { WPQ_FENCED, WPQ_DIRECT, WPQ_LANES };
 
 struct wpq_lane {
 	_Alignas(64) _Atomic uint64_t published;
 	_Atomic uint64_t pending;
+	_Atomic uint64_t idle_fences; /* written by the client: fences that had nothing to publish */
 	_Alignas(64) _Atomic uint64_t drained;
 };
 
@@ -52,6 +54,10 @@ struct wpq_header {
 	uint32_t lane_size;   /* a power of two, a multiple of 4096 */
 	/* The daemon counts the beginnings and ends of its drains here; see wpq.c. */
 	_Alignas(64) _Atomic uint64_t batch;
+	/* Written by the daemon: it is at the rings anyway, and need not be asked to drain. */
+	_Atomic uint32_t awake;
+	/* Written by the daemon, last of all: it drains nothing of this WPQ any more. */
+	_Atomic uint32_t closed;
 	struct wpq_lane lanes[WPQ_LANES];
 };
 _Static_assert(sizeof(struct wpq_lane) == 128, "shared with other processes");
@@ -67,13 +73,20 @@ enum wpq_record_kind {
 	WPQ_UNDO = 2
 };
 
+/* For who counts; nothing else hangs on them. */
+enum wpq_record_flags {
+	WPQ_CONTINUED = 1u << 0, /* a further piece of the flush before it */
+	WPQ_PERSIST = 1u << 1,	 /* its flush and its fence were one call */
+	WPQ_LAST = 1u << 2	 /* the last one before its fence */
+};
+
 struct wpq_record {
 	uint32_t view;	 /* the view's id */
 	uint32_t kind;	 /* enum wpq_record_kind */
 	uint64_t offset; /* of the first line in the view, a multiple of 64 */
 	uint64_t batch;	 /* the header's, read before the lines were */
 	uint32_t lines;
-	uint32_t reserved;
+	uint32_t flags; /* enum wpq_record_flags */
 	uint32_t padding[8];
 };
 _Static_assert(sizeof(struct wpq_record) == LINE_SIZE, "payload keeps to lines");
@@ -83,7 +96,9 @@ struct wpq_producer {
 	struct wpq_header *header;
 	unsigned char *rings[WPQ_LANES]; /* mapped twice each */
 	uint64_t lane_size;		 /* as it was in the header when it was opened */
-	uint64_t pending[WPQ_LANES];	 /* the truth; the shared copy follows it */
+	uint64_t pending[WPQ_LANES];	 /* the truth; the shared copies follow these */
+	uint64_t published[WPQ_LANES];
+	struct wpq_record *last; /* of those in the FENCED lane */
 	/* Called when a ring is full: return when `drained` has moved, or false to give up. */
 	bool (*full)(void *context, struct wpq_header *header);
 	void *full_context;
@@ -91,6 +106,7 @@ struct wpq_producer {
 
 static inline void wpq_publish(struct wpq_producer *producer, enum wpq_lane_name lane)
 {
+	producer->published[lane] = producer->pending[lane];
 	/* Release: the records' bytes come before the position that makes them durable. */
 	atomic_store_explicit(&producer->header->lanes[lane].published, producer->pending[lane], memory_order_release);
 }
@@ -105,8 +121,10 @@ static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum
 	while (producer->pending[lane] + need - atomic_load_explicit(&shared->drained, memory_order_acquire) > size) {
 		/*
 		 * What waits for a fence must be published before it can be drained.
-		 * Legal: a flush may take effect at any time before its fence.
+		 * Legal: a flush may take effect at any time before its fence. Stores
+		 * past the caches that records are of come before it.
 		 */
+		_mm_sfence();
 		wpq_publish(producer, lane);
 		if (!producer->full(producer->full_context, producer->header))
 			return NULL;
@@ -120,30 +138,52 @@ static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name 
 	atomic_store_explicit(&producer->header->lanes[lane].pending, producer->pending[lane], memory_order_release);
 }
 
+/* The most lines that one record takes. */
+static inline uint64_t wpq_record_lines(const struct wpq_producer *producer)
+{
+	return producer->lane_size / (2 * LINE_SIZE) - 1;
+}
+
+/*
+ * A record of `lines` (at most wpq_record_lines()) from `offset` of the view on, for the caller to
+ * put its payload in and to wpq_append(). NULL as wpq_reserve().
+ */
+static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t view,
+					   uint64_t offset, uint32_t lines, uint32_t flags)
+{
+	struct wpq_record *record = wpq_reserve(producer, lane, lines);
+
+	if (!record)
+		return NULL;
+	record->view = view;
+	record->kind = WPQ_LINES;
+	record->offset = offset;
+	record->lines = lines;
+	record->flags = flags;
+	/* Acquire: the lines are read, or stored, after the batch; see wpq.c for what follows from it. */
+	record->batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
+	if (lane == WPQ_FENCED)
+		producer->last = record;
+	return record;
+}
+
 /* Snapshot the lines [offset, offset+lines*64) of `memory`, the view's first byte, into the lane. */
 static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t view,
-				const unsigned char *memory, uint64_t offset, uint64_t lines)
+				const unsigned char *memory, uint64_t offset, uint64_t lines, uint32_t flags)
 {
-	const uint64_t most = producer->lane_size / (2 * LINE_SIZE) - 1;
+	const uint64_t most = wpq_record_lines(producer);
 
 	while (lines) {
 		uint32_t piece = (uint32_t)min_u64(lines, most);
-		struct wpq_record *record = wpq_reserve(producer, lane, piece);
-		unsigned char *to = (unsigned char *)(record + 1);
+		struct wpq_record *record = wpq_begin(producer, lane, view, offset, piece, flags);
 
 		if (!record)
 			return false;
-		record->view = view;
-		record->kind = WPQ_LINES;
-		record->offset = offset;
-		record->lines = piece;
-		/* Acquire: the lines are read after the batch; see wpq.c for what follows from it. */
-		record->batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
-		for (uint32_t i = 0; i < piece; i++)
-			line_snapshot(to + i * LINE_SIZE, memory + offset + i * LINE_SIZE);
+		lines_snapshot(record + 1, memory + offset, piece);
 		wpq_append(producer, lane, piece);
 		offset += (uint64_t)piece * LINE_SIZE;
 		lines -= piece;
+		flags |= WPQ_CONTINUED;
 	}
 	return true;
 }
@@ -152,21 +192,23 @@ static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_nam
  * clwb or clflushopt of the lines that [offset, offset+length) touches: their
  * content now is durable after this thread's next wpq_fence(). False if the
  * daemon did not make room: nothing may be assumed durable from here on.
+ * `flags` (enum wpq_record_flags) say what call it is part of.
  */
 static inline bool wpq_flush(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
-			     uint64_t offset, uint64_t length)
+			     uint64_t offset, uint64_t length, uint32_t flags)
 {
 	uint64_t start = align_down(offset, LINE_SIZE);
 
 	return wpq_snapshot(producer, WPQ_FENCED, view, memory, start,
-			    (offset + length - start + LINE_SIZE - 1) / LINE_SIZE);
+			    (offset + length - start + LINE_SIZE - 1) / LINE_SIZE, flags);
 }
 
 /* clflush: durable at once, and nothing else is. */
 static inline bool wpq_clflush(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
 			       uint64_t offset)
 {
-	if (!wpq_snapshot(producer, WPQ_DIRECT, view, memory, align_down(offset, LINE_SIZE), 1))
+	if (!wpq_snapshot(producer, WPQ_DIRECT, view, memory, align_down(offset, LINE_SIZE), 1,
+			  WPQ_PERSIST | WPQ_LAST))
 		return false;
 	wpq_publish(producer, WPQ_DIRECT);
 	return true;
@@ -175,6 +217,13 @@ static inline bool wpq_clflush(struct wpq_producer *producer, uint32_t view, con
 /* sfence, mfence or a locked RMW of this thread: what it flushed is durable. */
 static inline void wpq_fence(struct wpq_producer *producer)
 {
+	_Atomic uint64_t *idle = &producer->header->lanes[WPQ_FENCED].idle_fences;
+
+	if (producer->pending[WPQ_FENCED] == producer->published[WPQ_FENCED]) {
+		atomic_store_explicit(idle, atomic_load_explicit(idle, memory_order_relaxed) + 1, memory_order_relaxed);
+		return;
+	}
+	producer->last->flags |= WPQ_LAST;
 	wpq_publish(producer, WPQ_FENCED);
 }
 
@@ -193,6 +242,7 @@ static inline struct wpq_record *wpq_undo_before(struct wpq_producer *producer, 
 	record->kind = WPQ_UNDO;
 	record->offset = align_down(offset, LINE_SIZE);
 	record->lines = 2;
+	record->flags = 0;
 	record->batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
 	line_snapshot(record + 1, memory + record->offset);
 	return record;
@@ -202,25 +252,30 @@ static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_reco
 {
 	line_snapshot(record + 2, memory + record->offset);
 	wpq_append(producer, WPQ_FENCED, 2);
+	producer->last = record;
 }
 
 /* ---- The daemon's side ---------------------------------------------------- */
-
-struct domain;
-struct view;
-struct wpq;
 
 #define WPQ_LANE_SIZE_DEFAULT (1u << 20)
 
 /* A new, empty WPQ. lane_size as in the header; 0 means the default. */
 int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out);
-/* Drain what is published in any WPQ (see domain_drain()), forget what is not in this one, free. */
+/* Drain what is published in any WPQ (see domain_drain()), forget what is not in this one, mark it closed, free. */
 void wpq_destroy(struct wpq *wpq);
 /* The memory to share: a memfd of header_size + 2 * lane_size bytes, sealed against resizing. */
 int wpq_fd(const struct wpq *wpq);
 /* Map a WPQ's memory as its producer, in this process or a client's. */
 int wpq_producer_open(int fd, struct wpq_producer *producer);
 void wpq_producer_close(struct wpq_producer *producer);
+/* What has gone through it, and what is in it now. Waiting bytes and idle fences are the client's own word. */
+struct wpq_usage {
+	struct domain_counts counts;
+	uint64_t idle_fences; /* those that had nothing to publish */
+	uint64_t lane_size;
+	uint64_t waiting[WPQ_LANES]; /* bytes not drained, published or not; at most lane_size */
+};
+void wpq_usage(struct wpq *wpq, struct wpq_usage *out);
 /* Did it hold a record that cannot be? Then nothing more of it is drained. */
 bool wpq_is_dead(const struct wpq *wpq);
 

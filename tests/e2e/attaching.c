@@ -127,5 +127,5 @@ int mapping_wpq(struct mapping *mapping, struct wpq_producer *producer)
 bool mapping_flush(struct mapping *mapping, struct wpq_producer *producer, const void *at, size_t length)
 {
 	return wpq_flush(producer, mapping->view, mapping->bytes,
-			 (uint64_t)((const unsigned char *)at - mapping->bytes), length);
+			 (uint64_t)((const unsigned char *)at - mapping->bytes), length, 0);
 }

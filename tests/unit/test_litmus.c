@@ -146,7 +146,7 @@ static void store_nt(struct machine *machine, struct wpq_producer *producer, uin
 		wpq_undo_after(producer, undo, memory);
 	} else {
 		store(machine, offset, value);
-		assert_true(wpq_flush(producer, view, memory, offset, 8));
+		assert_true(wpq_flush(producer, view, memory, offset, 8, 0));
 	}
 }
 
@@ -162,7 +162,7 @@ static void execute(struct machine *machine, const struct litmus *litmus, struct
 		break;
 	case FO:
 		if (adr)
-			assert_true(wpq_flush(producer, view_id(machine->view), view_memory(machine->view), offset, 8));
+			assert_true(wpq_flush(producer, view_id(machine->view), view_memory(machine->view), offset, 8, 0));
 		break;
 	case FL:
 		if (adr)

@@ -83,7 +83,7 @@ static const unsigned char *media(const struct machine *m)
 
 static bool flush(struct machine *m, int thread, uint64_t offset, uint64_t length)
 {
-	return wpq_flush(&m->producers[thread], view_id(m->view), view_memory(m->view), offset, length);
+	return wpq_flush(&m->producers[thread], view_id(m->view), view_memory(m->view), offset, length, 0);
 }
 
 static void a_range_larger_than_the_ring_goes_through_it(void **state)
@@ -165,7 +165,7 @@ static void a_destroyed_view_is_no_offence(void **state)
 
 	assert_int_equal(view_create(m->domain, &identity, NULL, &gone), 0);
 	assert_int_equal(view_attach(gone, PAGE_BYTES), 0);
-	assert_true(wpq_flush(&m->producers[0], view_id(gone), view_memory(gone), 0, 1));
+	assert_true(wpq_flush(&m->producers[0], view_id(gone), view_memory(gone), 0, 1, 0));
 	view_memory(m->view)[64] = 'k';
 	assert_true(flush(m, 0, 64, 1));
 	wpq_fence(&m->producers[0]);
