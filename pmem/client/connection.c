@@ -35,6 +35,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int connection = -1;
 static uint64_t connection_inode; /* is it ours still, or did the program close it and open another? */
 static uint64_t mount_device;
+static pid_t daemon_pid; /* whose views we map; 0: nobody's yet */
 static enum domain_kind domain = DOMAIN_MEMORY_CONTROLLER;
 static bool greeted; /* once: mount_device and domain are known */
 
@@ -203,13 +204,28 @@ static long connect_to(const char *path)
 	return 0;
 }
 
+static long getsockopt_pid(pid_t *pid)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	long error = RAW5(getsockopt, connection, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+
+	*pid = peer.pid;
+	return error;
+}
+
+/* Another daemon than the one we knew has nothing of what we mapped. */
 static long greet(void)
 {
 	struct attach_reply reply;
 	long error = converse(ATTACH_HELLO, -1, &reply, NULL);
+	pid_t pid;
 
 	if (error || reply.error)
 		return error ? error : reply.error;
+	if (getsockopt_pid(&pid) < 0 || (daemon_pid && pid != daemon_pid))
+		return -EHOSTDOWN;
+	daemon_pid = pid;
 	mount_device = reply.mount_device;
 	domain = reply.domain == DOMAIN_CPU_CACHE ? DOMAIN_CPU_CACHE : DOMAIN_MEMORY_CONTROLLER;
 	greeted = true;
@@ -331,12 +347,11 @@ void connection_drain(void)
 {
 	struct attach_reply reply = { 0 };
 	uint64_t signals = enter();
-	long error;
+	long error = ensure_connected();
 
-	/* The WPQs belong to the connection: one that is not there any more drains nothing of them. */
-	if (!still_ours())
-		die("the program closed our connection to it");
-	error = converse(ATTACH_DRAIN, -1, &reply, NULL);
+	/* If the program closed our connection, the daemon closes our WPQs, and they say so. */
+	if (!error)
+		error = converse(ATTACH_DRAIN, -1, &reply, NULL);
 	if (error || reply.error)
 		die(strerrordesc_np((int)-(error ? error : reply.error)));
 	leave(signals);
@@ -345,7 +360,10 @@ void connection_drain(void)
 void connection_kick(void)
 {
 	uint64_t signals = enter();
-	long error = still_ours() ? send_request(ATTACH_KICK, -1) : -ENOTCONN;
+	long error = ensure_connected();
+
+	if (!error)
+		error = send_request(ATTACH_KICK, -1);
 
 	/* Too many kicks already wait to be read: one of them will do. */
 	if (error && error != -EAGAIN)

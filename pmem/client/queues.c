@@ -9,6 +9,7 @@
 #include "client/private.h"
 
 #include <immintrin.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -49,11 +50,18 @@ static void leave(uint64_t signals)
 /* Looks at a full ring before we ask: the daemon is at it, as a rule, and a question costs more than this. */
 #define SPINS 20000
 
-/* Who waits for room has asked for a drain before, at a quarter of the ring. */
+static bool is_closed(const struct wpq_header *header)
+{
+	return unlikely(atomic_load_explicit(&header->state, memory_order_acquire) != WPQ_OPEN);
+}
+
+/* Who waits for room has asked for a drain before, at a quarter of the ring. False: reopen() it. */
 static bool make_room(void *context, struct wpq_header *header)
 {
 	uint64_t drained[WPQ_LANES];
 
+	if (is_closed(header))
+		return false;
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
 		drained[lane] = atomic_load_explicit(&header->lanes[lane].drained, memory_order_relaxed);
 	for (unsigned spin = 0; spin < SPINS; spin++) {
@@ -63,31 +71,71 @@ static bool make_room(void *context, struct wpq_header *header)
 		__builtin_ia32_pause();
 	}
 	connection_drain();
-	return true;
+	return !is_closed(header);
+}
+
+static int open_producer(struct wpq_producer *producer)
+{
+	int fd = connection_wpq();
+	int error = fd < 0 ? fd : wpq_producer_open(fd, producer);
+
+	if (fd >= 0)
+		RAW1(close, fd);
+	if (error)
+		return error;
+	producer->full = make_room;
+	/* A forked child must never publish here. */
+	RAW3(madvise, producer->header, PAGE_BYTES, MADV_DONTFORK);
+	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
+		RAW3(madvise, producer->rings[lane], 2 * producer->lane_size, MADV_DONTFORK);
+	return 0;
 }
 
 static struct queue *new_queue(void)
 {
 	long memory = RAW6(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct queue *queue = (struct queue *)memory;
-	int fd, error;
 
 	if (raw_failed(memory))
 		return NULL;
-	fd = connection_wpq();
-	error = fd < 0 ? fd : wpq_producer_open(fd, &queue->producer);
-	if (fd >= 0)
-		RAW1(close, fd);
-	if (error) {
+	/* For what is said of it at enum wpq_state. Where it is not to be had, there is a moment in which a close is missed. */
+	RAW3(membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+	if (open_producer(&queue->producer) != 0) {
 		RAW2(munmap, queue, PAGE_BYTES);
 		return NULL;
 	}
-	queue->producer.full = make_room;
-	/* A forked child must never publish here. */
-	RAW3(madvise, queue->producer.header, PAGE_BYTES, MADV_DONTFORK);
-	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
-		RAW3(madvise, queue->producer.rings[lane], 2 * queue->producer.lane_size, MADV_DONTFORK);
 	return queue;
+}
+
+/* The end of a program that can make nothing durable any more. */
+static _Noreturn void give_up(void)
+{
+	complain("no write pending queue to be had from the daemon: nothing can be made durable; ",
+		 "this program ends here");
+	__builtin_trap();
+}
+
+#define CLOSING_MS 10000
+
+/*
+ * The program has closed our connection (closefrom(3) in one that becomes a
+ * daemon), and so the daemon this WPQ. What it was not drained of goes on in a
+ * new one; no handler of this thread may be in the midst of it.
+ */
+static __attribute__((noinline)) void reopen(struct queue *queue)
+{
+	struct wpq_producer old = queue->producer;
+	const struct wpq_header *header = old.header;
+
+	for (unsigned waited = 0; atomic_load_explicit(&header->state, memory_order_acquire) != WPQ_CLOSED; waited++) {
+		if (waited == CLOSING_MS)
+			give_up();
+		RAW3(poll, NULL, 0, 1);
+	}
+	if (open_producer(&queue->producer) != 0 || wpq_producer_move(&old, &queue->producer) != 0)
+		give_up();
+	queue->kicked = 0;
+	wpq_producer_close(&old);
 }
 
 static struct queue *take(void)
@@ -100,11 +148,8 @@ static struct queue *take(void)
 	leave(signals);
 	if (!queue)
 		queue = new_queue();
-	if (!queue) {
-		complain("no write pending queue to be had from the daemon: nothing can be made durable; ",
-			 "this program ends here");
-		__builtin_trap();
-	}
+	if (!queue)
+		give_up();
 	return queue;
 }
 
@@ -185,7 +230,7 @@ static void publish_early(struct wpq_producer *producer)
 	wpq_publish(producer, WPQ_FENCED);
 }
 
-static void flush_early(struct wpq_producer *producer, const struct range *at, const unsigned char *view, size_t length,
+static bool flush_early(struct wpq_producer *producer, const struct range *at, const unsigned char *view, size_t length,
 			uint32_t flags)
 {
 	uint64_t offset = at->offset, end = offset + length;
@@ -194,10 +239,20 @@ static void flush_early(struct wpq_producer *producer, const struct range *at, c
 		uint64_t stop = min_u64(align_down(offset, EARLY_BYTES) + EARLY_BYTES, end);
 
 		publish_early(producer);
-		wpq_flush(producer, at->view, view, offset, stop - offset, flags);
+		if (!wpq_flush(producer, at->view, view, offset, stop - offset, flags))
+			return false;
 		flags |= WPQ_CONTINUED;
 		offset = stop;
 	}
+	return true;
+}
+
+static bool flush(struct wpq_producer *producer, const struct range *at, const unsigned char *view, size_t length,
+		  uint32_t flags)
+{
+	if (unlikely(flags & QUEUE_EARLY))
+		return flush_early(producer, at, view, length, flags & ~QUEUE_EARLY);
+	return wpq_flush(producer, at->view, view, at->offset, length, flags);
 }
 
 void queue_flush(const struct range *at, uintptr_t address, size_t length, uint32_t flags)
@@ -208,11 +263,9 @@ void queue_flush(const struct range *at, uintptr_t address, size_t length, uint3
 	/* Where the view's first byte would be, if all of it were mapped here. */
 	const unsigned char *view = (const unsigned char *)(address - at->offset);
 
-	/* make_room() never gives up: it waits, or ends the process. */
-	if (unlikely(flags & QUEUE_EARLY))
-		flush_early(&queue->producer, at, view, length, flags & ~QUEUE_EARLY);
-	else
-		wpq_flush(&queue->producer, at->view, view, at->offset, length, flags);
+	/* All of it again: a line's later snapshot does for its earlier one. */
+	while (unlikely(!flush(&queue->producer, at, view, length, flags)))
+		reopen(queue);
 	end(self, queue, depth);
 }
 
@@ -237,8 +290,8 @@ void queue_stream(const struct range *at, void *to, const void *from, size_t len
 
 		if (early)
 			publish_early(producer);
-		/* make_room() never gives up. */
-		record = wpq_begin(producer, WPQ_FENCED, at->view, offset, lines, flags);
+		while (!(record = wpq_begin(producer, WPQ_FENCED, at->view, offset, lines, flags)))
+			reopen(queue);
 		stream_lines((unsigned char *)to + done, record + 1, (const unsigned char *)from + done, lines);
 		wpq_append(producer, WPQ_FENCED, lines);
 		done += (size_t)lines * LINE_SIZE;
@@ -252,11 +305,12 @@ void queue_store_undoable(const struct range *at, void *to, const void *from, si
 	unsigned depth;
 	struct queue *queue = begin(self, &depth);
 	const unsigned char *view = (const unsigned char *)((uintptr_t)to - at->offset);
-	struct wpq_record *record = wpq_undo_before(&queue->producer, at->view, view, at->offset);
+	struct wpq_record *record;
 
+	while (!(record = wpq_undo_before(&queue->producer, at->view, view, at->offset)))
+		reopen(queue);
 	memcpy(to, from, length);
-	if (record)
-		wpq_undo_after(&queue->producer, record, view);
+	wpq_undo_after(&queue->producer, record, view);
 	end(self, queue, depth);
 }
 
@@ -264,8 +318,19 @@ void queue_fence(void)
 {
 	struct thread *self = &thread_self;
 
-	for (unsigned i = 0; i < QUEUE_DEPTH && self->queues[i]; i++)
-		wpq_fence(&self->queues[i]->producer);
+	for (unsigned i = 0; i < QUEUE_DEPTH && self->queues[i]; i++) {
+		struct queue *queue = self->queues[i];
+
+		wpq_fence(&queue->producer);
+		/* The compiler keeps the order; the processor's is the daemon's membarrier(2). */
+		atomic_signal_fence(memory_order_seq_cst);
+		while (is_closed(queue->producer.header)) {
+			/* One that a handler finds in use cannot be moved, and neither can its fence be kept. */
+			if (i < self->depth)
+				give_up();
+			reopen(queue);
+		}
+	}
 	if (unlikely(settings()->through) && self->queues[0])
 		connection_drain();
 }

@@ -4,6 +4,7 @@ pmem_domain_libdomain_la_SOURCES = \
 	pmem/domain/chunk.c pmem/domain/chunk.h \
 	pmem/domain/domain.c pmem/domain/domain.h \
 	pmem/domain/line.h \
+	pmem/domain/order.c pmem/domain/order.h \
 	pmem/domain/persist.c \
 	pmem/domain/private.h \
 	pmem/domain/producer.c \

@@ -11,6 +11,7 @@
 #include "common/rng.h"
 #include "domain/chunk.h"
 #include "domain/line.h"
+#include "domain/order.h"
 
 /* Copy the lines of one page that `mask` has to the media page at `media_offset`, in as few writes as may be. */
 static void write_masked(struct view *view, uint64_t media_offset, const unsigned char *page, uint64_t mask)
@@ -160,7 +161,7 @@ static int persist_dirty(struct view *view, uint64_t page, uint64_t end, uint64_
 static int write_around_wpqs(struct view *view, uint64_t page, uint64_t mask)
 {
 	LOCK_SCOPE(&view->domain->lock);
-	wpq_note_direct(view, page, mask);
+	order_note_direct(view, page, mask);
 	return view_write_lines(view, page, mask, NULL);
 }
 

@@ -54,7 +54,7 @@ struct domain {
 	struct view *views;
 	struct wpq *wpqs;
 	uint32_t next_view_id, next_wpq_id;
-	uint64_t batch; /* counts the beginnings and ends of drains; see wpq.c */
+	uint64_t batch; /* counts the beginnings and ends of drains; see order.c */
 	struct recent *recent; /* NULL before the first WPQ */
 	bool count_clean;
 	unsigned burials; /* of dropped views, in the background */
@@ -70,8 +70,5 @@ struct view *domain_find_view(struct domain *domain, uint32_t id);
  * a page that had no media and that are not masked become zero there.
  */
 int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content);
-
-/* The lines are about to be written from the view itself: records that wait are older. domain->lock is held. */
-void wpq_note_direct(struct view *view, uint64_t page, uint64_t mask);
 
 #endif

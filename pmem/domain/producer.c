@@ -5,6 +5,7 @@
 #include "domain/wpq.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 static int map_ring_twice(int fd, uint32_t lane, uint32_t lane_size, unsigned char **ring)
@@ -54,4 +55,26 @@ void wpq_producer_close(struct wpq_producer *producer)
 			munmap(producer->rings[lane], 2 * producer->lane_size);
 	munmap(producer->header, PAGE_BYTES);
 	*producer = (struct wpq_producer){ 0 };
+}
+
+int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to)
+{
+	if (from->lane_size != to->lane_size)
+		return -EPROTO;
+	for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
+		uint64_t drained = atomic_load_explicit(&from->header->lanes[lane].drained, memory_order_acquire);
+		uint64_t length = from->pending[lane] - drained;
+
+		if (length > from->lane_size || to->pending[lane])
+			return -EPROTO;
+		memcpy(to->rings[lane], from->rings[lane] + (drained & (from->lane_size - 1)), length);
+		/* What was published and not drained; nothing, if the daemon came to the end of it. */
+		to->pending[lane] = from->published[lane] - min_u64(drained, from->published[lane]);
+		wpq_publish(to, lane);
+		to->pending[lane] = length;
+		atomic_store_explicit(&to->header->lanes[lane].pending, length, memory_order_release);
+	}
+	if (from->pending[WPQ_FENCED] > from->published[WPQ_FENCED])
+		to->last = (struct wpq_record *)(to->rings[WPQ_FENCED] + to->pending[WPQ_FENCED]) - 1 - from->last->lines;
+	return 0;
 }

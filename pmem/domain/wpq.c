@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Draining. The order of two records of one line in different lanes is not
- * known from the rings: thread A may have flushed first and fenced last, and
- * writing its older snapshot over B's newer one would lose what B was
- * guaranteed. So the daemon counts when a drain begins and when it ends, tells
- * the producers, and remembers for each line the last batch that wrote it and from which lane
- * (in a hash table: lines that collide share an entry). A record that read batch
- * number b before its snapshot, when the line was last written by another lane
- * in batch d < b, is newer: the batch d was over before the snapshot was taken.
- * With d >= b the order is unknown; then the line's content in the view now is
- * written instead, which is at least as new as every snapshot, and legal at any
- * time, for a cache may write a line back whenever it likes.
+ * Draining: from the rings to the media. Nothing that a client has written is
+ * believed before it is checked. Which of two records of a line is the newer:
+ * order.c.
  */
 
 #include "domain/domain.h"
@@ -19,38 +11,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/rng.h"
 #include "domain/chunk.h"
-
-#define RECENT_LINES (1u << 16)
-#define RECENT_PAGES (1u << 14)
-
-#define FROM_VIEW UINT64_MAX	 /* a writer: the view's own content, newer than anything that waits */
-#define SEVERAL (UINT64_MAX - 1) /* more than one, or who is not known any more */
-
-/* Who last wrote a line alone, or among others that are not all of its page. */
-struct drained_line {
-	uint64_t key;	 /* the line: view id and number */
-	uint64_t batch;	 /* of the last write to this or any line that shares the entry */
-	uint64_t writer; /* wpq id * WPQ_LANES + lane, or one of the above */
-};
-
-/* The same for pages, so that one that is flushed as a whole is looked up once and not line by line. */
-struct drained_page {
-	uint64_t key;
-	uint64_t batch, writer;		  /* of the last write to all of it */
-	uint64_t lines_batch, lines_writer; /* of the last write to some of its lines */
-};
-
-struct recent {
-	struct drained_line lines[RECENT_LINES];
-	struct drained_page pages[RECENT_PAGES];
-};
+#include "domain/order.h"
 
 struct wpq {
 	struct wpq *next, **link; /* domain->lock */
@@ -98,7 +68,7 @@ int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out)
 		return -ENOMEM;
 	LOCK_SCOPE(&domain->lock);
 	if (!domain->recent)
-		domain->recent = calloc(1, sizeof(struct recent));
+		domain->recent = order_create();
 	wpq->domain = domain;
 	wpq->map.lane_size = lane_size ? lane_size : WPQ_LANE_SIZE_DEFAULT;
 	wpq->id = domain->next_wpq_id++;
@@ -157,6 +127,11 @@ static int read_record(const struct wpq *wpq, unsigned lane, uint64_t position, 
 	return 0;
 }
 
+static struct snapshot record_snapshot(const struct wpq *wpq, unsigned lane, const struct wpq_record *record)
+{
+	return (struct snapshot){ .writer = wpq->id * WPQ_LANES + lane, .batch = record->batch };
+}
+
 /* Do the record's lines lie inside the view? */
 static bool record_is_inside(const struct view *view, const struct wpq_record *record)
 {
@@ -173,130 +148,15 @@ static bool record_is_orphan(const struct domain *domain, const struct view *vie
 	return view ? !view->attached : record->view < domain->next_view_id;
 }
 
-/* ---- Order ------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------- */
 
 /* A record that is being drained. */
 struct draining {
 	struct wpq *wpq;
-	unsigned lane;
+	struct snapshot snapshot;
 	struct view *view;
 	const struct wpq_record *record;
-	uint64_t writer;
 };
-
-static uint64_t line_key(const struct view *view, uint64_t line)
-{
-	/* Lines of the largest pool take 38 bits; ids that collide above share entries, which is only slower. */
-	return ((uint64_t)view->id << 38) ^ line;
-}
-
-static struct drained_line *recent_line(struct domain *domain, uint64_t key)
-{
-	/* The lines of a page stand together: drained together, alone each would miss the cache. */
-	uint64_t first = rng_mix(key / LINES_PER_PAGE) * LINES_PER_PAGE;
-
-	return &domain->recent->lines[(first + key % LINES_PER_PAGE) % RECENT_LINES];
-}
-
-/* The entry of a page, for it from now on: of pages that shared it before it knows when, and not who. */
-static struct drained_page *recent_page(struct view *view, uint64_t page)
-{
-	uint64_t key = line_key(view, page * LINES_PER_PAGE);
-	/* Neighbours stand together here too. */
-	uint64_t first = rng_mix(key / LINES_PER_PAGE / CHUNK_PAGES) * CHUNK_PAGES;
-	struct drained_page *recent = &view->domain->recent->pages[(first + page % CHUNK_PAGES) % RECENT_PAGES];
-
-	if (recent->key != key) {
-		recent->key = key;
-		recent->writer = recent->lines_writer = SEVERAL;
-	}
-	return recent;
-}
-
-static bool maybe_newer(uint64_t batch, uint64_t writer, const struct draining *draining)
-{
-	return batch >= draining->record->batch && writer != draining->writer;
-}
-
-/* Note that `writer` writes some lines of a page now. */
-static void note_lines(struct view *view, uint64_t page, uint64_t mask, uint64_t writer)
-{
-	struct domain *domain = view->domain;
-	struct drained_page *recent = recent_page(view, page);
-
-	if (recent->lines_batch && recent->lines_writer != writer)
-		recent->lines_writer = SEVERAL;
-	else
-		recent->lines_writer = writer;
-	recent->lines_batch = domain->batch;
-	for (; mask; mask &= mask - 1) {
-		uint64_t key = line_key(view, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));
-
-		*recent_line(domain, key) =
-			(struct drained_line){ .key = key, .batch = domain->batch, .writer = writer };
-	}
-}
-
-static void note_page(struct view *view, uint64_t page, uint64_t writer)
-{
-	struct drained_page *recent = recent_page(view, page);
-
-	recent->batch = view->domain->batch;
-	recent->writer = writer;
-}
-
-void wpq_note_direct(struct view *view, uint64_t page, uint64_t mask)
-{
-	if (!view->domain->recent || !mask)
-		return;
-	if (mask == ALL_LINES)
-		note_page(view, page, FROM_VIEW);
-	else
-		note_lines(view, page, mask, FROM_VIEW);
-}
-
-/* Those of the lines that somebody wrote alone, maybe after they were snapshot. */
-static uint64_t lines_maybe_newer(const struct draining *draining, uint64_t page, uint64_t mask)
-{
-	struct view *view = draining->view;
-	uint64_t found = 0;
-
-	for (uint64_t rest = mask; rest; rest &= rest - 1) {
-		unsigned line = (unsigned)__builtin_ctzll(rest);
-		uint64_t key = line_key(view, page * LINES_PER_PAGE + line);
-		const struct drained_line *recent = recent_line(view->domain, key);
-
-		if (maybe_newer(recent->batch, recent->key == key ? recent->writer : SEVERAL, draining))
-			found |= (uint64_t)1 << line;
-	}
-	return found;
-}
-
-/* Which snapshots of the page's lines may be older than what the media has? Notes that all are written now. */
-static uint64_t order_unknown(const struct draining *draining, uint64_t page, uint64_t mask)
-{
-	struct view *view = draining->view;
-	struct drained_page *recent = recent_page(view, page);
-	uint64_t unknown = 0;
-
-	if (maybe_newer(recent->batch, recent->writer, draining))
-		unknown = mask;
-	else if (mask != ALL_LINES || maybe_newer(recent->lines_batch, recent->lines_writer, draining))
-		unknown = lines_maybe_newer(draining, page, mask);
-	if (mask == ALL_LINES) {
-		note_page(view, page, unknown == mask ? FROM_VIEW : draining->writer);
-		if (unknown && unknown != mask)
-			note_lines(view, page, unknown, FROM_VIEW);
-		return unknown;
-	}
-	if (unknown)
-		note_lines(view, page, unknown, FROM_VIEW);
-	if (mask & ~unknown)
-		note_lines(view, page, mask & ~unknown, draining->writer);
-	return unknown;
-}
-
-/* ---- Writing ----------------------------------------------------------------- */
 
 /* How many lines of the media have these bytes already. */
 static uint64_t clean_lines(const struct domain *domain, uint64_t media_offset, const unsigned char *bytes,
@@ -342,20 +202,22 @@ static void run_add(struct media_run *run, uint64_t media_offset, const unsigned
 
 /* Lines of one page, some of them as they are in the view by now, or to media that is fresh. */
 static int write_mixed(const struct draining *draining, uint64_t page, uint64_t mask, uint64_t from_view,
-		       const unsigned char *payload)
+		       const unsigned char *payload, uint64_t *clean)
 {
 	struct view *view = draining->view;
+	struct placement at = view->ops->find(view->owner, page, 1);
 	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
 	int error;
 
 	for (uint64_t rest = mask; rest; rest &= rest - 1, payload += LINE_SIZE) {
-		unsigned line = (unsigned)__builtin_ctzll(rest);
-		unsigned char *to = content + line * LINE_SIZE;
+		size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
 
-		if (from_view & ((uint64_t)1 << line))
-			line_snapshot(to, view->memory + page * PAGE_BYTES + line * LINE_SIZE);
+		if (from_view & rest & -rest)
+			line_snapshot(content + line, view->memory + page * PAGE_BYTES + line);
 		else
-			memcpy(to, payload, LINE_SIZE);
+			memcpy(content + line, payload, LINE_SIZE);
+		if (view->domain->count_clean && at.placed)
+			*clean += clean_lines(view->domain, at.media_offset + line, content + line, LINE_SIZE);
 	}
 	error = view_write_lines(view, page, mask, content);
 	/* The view has shrunk under a mapping: these bytes are no longer anybody's. */
@@ -390,7 +252,7 @@ static int drain_lines(const struct draining *draining, const unsigned char *pay
 		uint64_t page = line / LINES_PER_PAGE, first = line % LINES_PER_PAGE;
 		uint64_t count = min_u64(LINES_PER_PAGE - first, end - line);
 		uint64_t mask = (ALL_LINES >> (LINES_PER_PAGE - count)) << first;
-		uint64_t from_view = order_unknown(draining, page, mask);
+		uint64_t from_view = order_unknown(view, page, mask, &draining->snapshot);
 
 		if (page - at_page >= at.pages) {
 			at = view->ops->find(view->owner, page, (end - 1) / LINES_PER_PAGE - page + 1);
@@ -400,7 +262,7 @@ static int drain_lines(const struct draining *draining, const unsigned char *pay
 			run_add(&run, at.media_offset + (page - at_page) * PAGE_BYTES + first * LINE_SIZE, payload,
 				count * LINE_SIZE);
 		} else {
-			error = write_mixed(draining, page, mask, from_view, payload);
+			error = write_mixed(draining, page, mask, from_view, payload, &run.clean);
 			/* It may have been given its media with many pages after it. */
 			at.pages = 0;
 		}
@@ -443,14 +305,13 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 	while (!error && wpq->drained[lane] < published) {
 		const unsigned char *payload;
 		struct wpq_record record;
-		struct draining draining = {
-			.wpq = wpq, .lane = lane, .record = &record, .writer = wpq->id * WPQ_LANES + lane
-		};
+		struct draining draining = { .wpq = wpq, .record = &record };
 
 		error = read_record(wpq, lane, wpq->drained[lane], published, &record, &payload);
 		if (error)
 			break;
 		view = next_view(wpq->domain, view, record.view);
+		draining.snapshot = record_snapshot(wpq, lane, &record);
 		if (record_is_inside(view, &record))
 			draining.view = view;
 		else if (!record_is_orphan(wpq->domain, view, &record))
@@ -559,12 +420,14 @@ void wpq_destroy(struct wpq *wpq)
 	domain = wpq->domain;
 	{
 		LOCK_SCOPE(&domain->lock);
+		/* Whatever a client publishes now, it finds out, or we find it. */
+		atomic_store_explicit(&wpq->map.header->state, WPQ_CLOSING, memory_order_seq_cst);
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
 		drain_all(domain);
 		*wpq->link = wpq->next;
 		if (wpq->next)
 			wpq->next->link = wpq->link;
-		/* Who goes on publishing here does it for nobody, and is to know. */
-		atomic_store_explicit(&wpq->map.header->closed, 1, memory_order_seq_cst);
+		atomic_store_explicit(&wpq->map.header->state, WPQ_CLOSED, memory_order_release);
 	}
 	wpq_producer_close(&wpq->map);
 	close(wpq->fd);
@@ -639,10 +502,9 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 		if (record.kind == WPQ_LINES && coin_says(settle, positions[count], false, false)) {
 			const struct draining draining = {
 				.wpq = wpq,
-				.lane = lane,
 				.view = view,
 				.record = &record,
-				.writer = wpq->id * WPQ_LANES + lane,
+				.snapshot = record_snapshot(wpq, lane, &record),
 			};
 
 			drain_lines(&draining, payload);

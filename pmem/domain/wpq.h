@@ -52,12 +52,11 @@ struct wpq_header {
 	uint32_t version;
 	uint32_t header_size; /* where lane 0's ring starts; lane 1's follows it */
 	uint32_t lane_size;   /* a power of two, a multiple of 4096 */
-	/* The daemon counts the beginnings and ends of its drains here; see wpq.c. */
+	/* The daemon counts the beginnings and ends of its drains here; see order.c. */
 	_Alignas(64) _Atomic uint64_t batch;
 	/* Written by the daemon: it is at the rings anyway, and need not be asked to drain. */
 	_Atomic uint32_t awake;
-	/* Written by the daemon, last of all: it drains nothing of this WPQ any more. */
-	_Atomic uint32_t closed;
+	_Atomic uint32_t state; /* written by the daemon: enum wpq_state */
 	struct wpq_lane lanes[WPQ_LANES];
 };
 _Static_assert(sizeof(struct wpq_lane) == 128, "shared with other processes");
@@ -71,6 +70,17 @@ enum wpq_record_kind {
 	 * after it: unfenced, it may yet be lost.
 	 */
 	WPQ_UNDO = 2
+};
+
+/*
+ * A WPQ ends with the connection it was given on, which a client may lose without
+ * knowing. So it looks here after each publication (what is stored before a
+ * barrier of membarrier(2), the daemon finds; what is read after it, says CLOSING).
+ */
+enum wpq_state {
+	WPQ_OPEN,
+	WPQ_CLOSING, /* is being drained for the last time */
+	WPQ_CLOSED   /* `drained` is where that ended: what lies beyond it is the client's to publish elsewhere */
 };
 
 /* For who counts; nothing else hangs on them. */
@@ -160,7 +170,7 @@ static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum w
 	record->offset = offset;
 	record->lines = lines;
 	record->flags = flags;
-	/* Acquire: the lines are read, or stored, after the batch; see wpq.c for what follows from it. */
+	/* Acquire: the lines are read, or stored, after the batch; see order.c for what follows from it. */
 	record->batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
 	if (lane == WPQ_FENCED)
 		producer->last = record;
@@ -261,13 +271,22 @@ static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_reco
 
 /* A new, empty WPQ. lane_size as in the header; 0 means the default. */
 int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out);
-/* Drain what is published in any WPQ (see domain_drain()), forget what is not in this one, mark it closed, free. */
+/*
+ * Drain what is published in any WPQ (see domain_drain()), mark this one as
+ * closed, free. Exact for clients that have registered with membarrier(2) for
+ * global expedited barriers.
+ */
 void wpq_destroy(struct wpq *wpq);
 /* The memory to share: a memfd of header_size + 2 * lane_size bytes, sealed against resizing. */
 int wpq_fd(const struct wpq *wpq);
 /* Map a WPQ's memory as its producer, in this process or a client's. */
 int wpq_producer_open(int fd, struct wpq_producer *producer);
 void wpq_producer_close(struct wpq_producer *producer);
+/*
+ * Copy what a WPQ that is WPQ_CLOSED was not drained of into a new one of the
+ * same size, and publish there what was published. -EPROTO: it does not fit.
+ */
+int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to);
 /* What has gone through it, and what is in it now. Waiting bytes and idle fences are the client's own word. */
 struct wpq_usage {
 	struct domain_counts counts;

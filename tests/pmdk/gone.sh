@@ -8,9 +8,10 @@ survivor=$abs_top_builddir/tests/pmdk/survivor
 library=$abs_top_builddir/pmem/client/.libs/libpmem.so.1
 export SOFTPMEM_ATTACH=$socket.attach
 # start COUNT: without `softpmem run` between us and the pid that is to be killed.
+mode=count
 start() {
 	: >"$work/out"
-	LD_PRELOAD=$library "$survivor" count "$mnt/pool" "$1" >"$work/out" 2>"$work/err" &
+	LD_PRELOAD=$library "$survivor" "$mode" "$mnt/pool" "$1" >"$work/out" 2>"$work/err" &
 	client=$!
 }
 await() {
@@ -43,6 +44,21 @@ for round in 1 2 3; do
 	check "killed: all that it fenced is there ($round)" holds "$(last_said)"
 done
 check_fails "negative control: a number it never said is not" "and not" holds $(($(last_said) + 10000000))
+
+# As a program does that becomes a daemon: our connection goes too, and with it the WPQ at the daemon's end.
+mode=shut
+for moment in 1 2 3; do
+	start 100000000
+	check "a client closes what is not its own, and counts ($moment)" await has_said_enough
+	kill -KILL "$client"
+	wait "$client" 2>/dev/null
+	"$softpmem" powerfail --policy lose >/dev/null
+	check "all that it fenced is there ($moment)" holds "$(last_said)"
+done
+start 200000
+check "and such a client comes to its end" wait "$client"
+check "with nothing to say" test ! -s "$work/err"
+mode=count
 
 # Far more than a ring holds: it must wait for the daemon, and lose nothing.
 start 3000000

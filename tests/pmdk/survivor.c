@@ -4,6 +4,7 @@
  * Numbers made durable one after the other, each said aloud on stdout once it is.
  *
  *   survivor count POOL COUNT    64-bit numbers, a line each, from 1 to COUNT
+ *   survivor shut POOL COUNT     the same, and closes all descriptors but the first three now and then
  *   survivor store POOL          a store to each line, no flush
  *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, then a plain store; waits to be killed
  *   survivor where POOL POOL     the addresses that two mappings get
@@ -11,19 +12,22 @@
  */
 
 #include <libpmem.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static int count(unsigned char *at, size_t length, uint64_t last)
+static int count(unsigned char *at, size_t length, uint64_t last, bool shut)
 {
 	for (uint64_t i = 1; i <= last; i++) {
 		uint64_t *line = (uint64_t *)(at + i * 64 % length);
 
 		*line = i;
 		pmem_persist(line, sizeof(*line));
+		if (shut && i % 7001 == 0)
+			closefrom(3);
 		if (i % 1000 == 0 || i == last) {
 			printf("%ju\n", (uintmax_t)i);
 			fflush(stdout);
@@ -49,7 +53,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (strcmp(argv[1], "count") == 0 && argc == 4)
-		return count(at, length, strtoull(argv[3], NULL, 10));
+		return count(at, length, strtoull(argv[3], NULL, 10), false);
+	if (strcmp(argv[1], "shut") == 0 && argc == 4)
+		return count(at, length, strtoull(argv[3], NULL, 10), true);
 	if (strcmp(argv[1], "where") == 0 && argc == 4) {
 		printf("%p\n", (void *)at);
 		printf("%p\n", pmem_map_file(argv[3], 0, 0, 0, NULL, NULL));

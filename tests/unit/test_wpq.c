@@ -144,6 +144,130 @@ static void nor_do_two_of_one_thread(void **state)
 	assert_int_equal(media(m)[0], 3);
 }
 
+/* Thread 0 flushes [offset, +length) first and fences last; thread 1 flushes and fences its own in between. */
+static void older_then_newer(struct machine *m, uint64_t older, uint64_t older_length, uint64_t newer,
+			     uint64_t newer_length)
+{
+	memset(view_memory(m->view), 1, VIEW_SIZE);
+	assert_true(flush(m, 0, older, older_length));
+	memset(view_memory(m->view) + newer, 2, newer_length);
+	assert_true(flush(m, 1, newer, newer_length));
+	wpq_fence(&m->producers[1]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_memory_equal(media(m) + newer, view_memory(m->view) + newer, newer_length);
+	assert_memory_equal(media(m) + older, view_memory(m->view) + older, older_length);
+}
+
+static void an_older_page_covers_no_newer_line(void **state)
+{
+	older_then_newer(*state, 0, 2 * PAGE_BYTES, PAGE_BYTES + 640, 128);
+}
+
+static void an_older_line_covers_no_newer_page(void **state)
+{
+	older_then_newer(*state, 640, 64, 0, PAGE_BYTES);
+}
+
+static void an_older_page_covers_no_newer_page(void **state)
+{
+	older_then_newer(*state, 0, 3 * PAGE_BYTES, PAGE_BYTES, PAGE_BYTES);
+}
+
+static void nor_where_pages_share_what_is_remembered(void **state)
+{
+	struct machine *m = *state;
+	struct view *others[300];
+
+	/* So many that entries of the table of pages have had other owners in between. */
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(view_create(m->domain, &identity, NULL, &others[i]), 0);
+		assert_int_equal(view_attach(others[i], VIEW_SIZE), 0);
+	}
+	memset(view_memory(m->view), 1, VIEW_SIZE);
+	assert_true(flush(m, 0, 0, PAGE_BYTES));
+	memset(view_memory(m->view), 2, PAGE_BYTES);
+	assert_true(flush(m, 1, 0, PAGE_BYTES));
+	wpq_fence(&m->producers[1]);
+	for (int i = 0; i < 300; i++) {
+		assert_true(wpq_flush(&m->producers[1], view_id(others[i]), view_memory(others[i]),
+				      (uint64_t)(i % 3) * 64 * 64, VIEW_SIZE / 2, 0));
+		wpq_fence(&m->producers[1]);
+	}
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	for (int i = 0; i < 300; i++)
+		view_destroy(others[i]);
+	/* The others lie on the same media: what counts is who came last to the first page, and that is the view. */
+	assert_int_equal(media(m)[64], 2);
+}
+
+static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state)
+{
+	struct machine *m = *state;
+	struct wpq_producer old, new;
+	struct wpq *wpq;
+
+	assert_int_equal(wpq_create(m->domain, 16384, &wpq), 0);
+	assert_int_equal(wpq_producer_open(wpq_fd(wpq), &old), 0);
+	view_memory(m->view)[0] = 'd';
+	assert_true(wpq_flush(&old, view_id(m->view), view_memory(m->view), 0, 1, 0));
+	wpq_fence(&old);
+	wpq_destroy(wpq);
+	assert_int_equal(atomic_load(&old.header->state), WPQ_CLOSED);
+	assert_int_equal(media(m)[0], 'd');
+	/* The client has not looked yet. */
+	view_memory(m->view)[64] = 'p';
+	assert_true(wpq_flush(&old, view_id(m->view), view_memory(m->view), 64, 1, 0));
+	wpq_fence(&old);
+	view_memory(m->view)[128] = 'f';
+	assert_true(wpq_flush(&old, view_id(m->view), view_memory(m->view), 128, 1, 0));
+
+	assert_int_equal(wpq_create(m->domain, 16384, &wpq), 0);
+	assert_int_equal(wpq_producer_open(wpq_fd(wpq), &new), 0);
+	assert_int_equal(wpq_producer_move(&old, &new), 0);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[64], 'p');
+	assert_int_equal(media(m)[128], 0);
+	wpq_fence(&new);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(media(m)[128], 'f');
+	assert_int_equal(wpq_producer_move(&m->producers[0], &new), -EPROTO);
+	wpq_producer_close(&old);
+	wpq_producer_close(&new);
+	wpq_destroy(wpq);
+}
+
+static void a_drain_counts_what_it_drains(void **state)
+{
+	struct machine *m = *state;
+	struct domain_counts counts;
+	struct wpq_usage usage;
+
+	domain_count_clean(m->domain, true);
+	view_memory(m->view)[0] = 1;
+	assert_true(flush(m, 0, 0, 200));
+	wpq_usage(m->wpqs[0], &usage);
+	assert_int_equal(usage.waiting[WPQ_FENCED], 5 * LINE_SIZE);
+	wpq_fence(&m->producers[0]);
+	wpq_fence(&m->producers[0]);
+	assert_true(wpq_clflush(&m->producers[1], view_id(m->view), view_memory(m->view), 0));
+	view_memory(m->view)[PAGE_BYTES] = 1;
+	assert_int_equal(domain_drain(m->domain), 0);
+	view_counts(m->view, &counts);
+	assert_int_equal(counts.flushes, 2);
+	assert_int_equal(counts.persists, 1);
+	assert_int_equal(counts.fences, 2);
+	assert_int_equal(counts.lines, 5);
+	assert_int_equal(counts.clean_lines, 4);
+	wpq_usage(m->wpqs[0], &usage);
+	assert_int_equal(usage.counts.lines, 4);
+	assert_int_equal(usage.idle_fences, 1);
+	assert_int_equal(usage.waiting[WPQ_FENCED], 0);
+	assert_int_equal(view_volatile_lines(m->view), 1);
+}
+
 static void a_snapshot_is_what_was_flushed_not_what_came_later(void **state)
 {
 	struct machine *m = *state;
@@ -323,6 +447,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_a_fence_nothing_is_drained, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_older_snapshot_never_covers_a_newer_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(nor_do_two_of_one_thread, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_page_covers_no_newer_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_line_covers_no_newer_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_page_covers_no_newer_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(nor_where_pages_share_what_is_remembered, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_closed_wpq_was_not_drained_of_goes_on_in_another, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_drain_counts_what_it_drains, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_snapshot_is_what_was_flushed_not_what_came_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_destroyed_view_is_no_offence, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_line_and_two_threads_lose_nothing_fenced, setup, teardown),
