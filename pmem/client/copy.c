@@ -7,19 +7,16 @@
 #include <libpmem.h>
 #include <string.h>
 
-/* From this many bytes on libpmem goes past the caches, if it is left the choice. */
-#define NONTEMPORAL_THRESHOLD 256u
-
-/* Would the stores be non-temporal? Only under eADR does it matter to what survives. */
+/* Do the stores go past the caches? */
 static bool is_nontemporal(size_t length, unsigned flags)
 {
-	if (flags & PMEM_F_MEM_NOFLUSH)
+	if (flags & PMEM_F_MEM_NOFLUSH || settings()->nontemporal_from == SIZE_MAX)
 		return false;
 	if (flags & (PMEM_F_MEM_NONTEMPORAL | PMEM_F_MEM_WC))
 		return true;
 	if (flags & (PMEM_F_MEM_TEMPORAL | PMEM_F_MEM_WB))
 		return false;
-	return length >= NONTEMPORAL_THRESHOLD;
+	return length >= settings()->nontemporal_from;
 }
 
 /* eADR: what is stored is durable, but for non-temporal stores until their fence. */

@@ -26,6 +26,7 @@ struct settings {
 	bool through;		  /* SOFTPMEM_THROUGH=1: a fence waits for the media */
 	bool flush_never;	  /* PMEM_NO_FLUSH=1 */
 	bool flush_always;	  /* PMEM_NO_FLUSH=0, whatever the domain */
+	size_t nontemporal_from;  /* PMEM_MOVNT_THRESHOLD; SIZE_MAX: PMEM_NO_MOVNT=1 */
 	bool has_hint;		  /* PMEM_MMAP_HINT */
 	uintptr_t hint;
 	/* Tests only: die at this fence; leave out each flush whose number this divides. */

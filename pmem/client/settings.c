@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* From this many bytes on libpmem's copies go past the caches, if it is left the choice. */
+#define NONTEMPORAL_THRESHOLD 256u
+
 static bool is_set_to(const char *name, const char *value)
 {
 	const char *text = getenv(name);
@@ -27,7 +30,7 @@ const struct settings *settings(void)
 	static struct settings all;
 	static atomic_bool known;
 	struct settings found = { 0 };
-	const char *hint;
+	const char *hint, *threshold;
 	char *end;
 
 	if (likely(atomic_load_explicit(&known, memory_order_acquire)))
@@ -40,6 +43,14 @@ const struct settings *settings(void)
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
 	found.cut_at = number("SOFTPMEM_TEST_CUT_AT");
 	found.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
+	found.nontemporal_from = is_set_to("PMEM_NO_MOVNT", "1") ? SIZE_MAX : NONTEMPORAL_THRESHOLD;
+	threshold = getenv("PMEM_MOVNT_THRESHOLD");
+	if (threshold && found.nontemporal_from != SIZE_MAX) {
+		size_t from = strtoull(threshold, &end, 10);
+
+		if (end != threshold && *end == '\0')
+			found.nontemporal_from = from;
+	}
 	hint = getenv("PMEM_MMAP_HINT");
 	if (hint && *hint) {
 		found.hint = strtoull(hint, &end, 16);

@@ -146,16 +146,21 @@ static void *map(size_t offset, size_t length, void *at)
 
 /* ---- One piece of pool at some address ----------------------------------------- */
 
-enum how { STORE_ONLY, PERSIST, MEMCPY, MEMSET, MEMCPY_NOFLUSH, MSYNC, DEEP, HOWS };
+enum how { STORE_ONLY, PERSIST, MEMCPY, MEMCPY_FLAGS, MEMSET, MEMCPY_NOFLUSH, MSYNC, DEEP, HOWS };
 
 static void work_on(unsigned char *address, size_t offset, size_t length, enum how how)
 {
+	static const unsigned ways[] = { 0, PMEM_F_MEM_TEMPORAL, PMEM_F_MEM_NONTEMPORAL, PMEM_F_MEM_WC, PMEM_F_MEM_WB };
 	unsigned char value = (unsigned char)below(256);
 
 	model_store(offset, value, length);
 	switch (how) {
 	case MEMCPY:
 		pmem_memcpy_persist(address, model->view + offset, length);
+		break;
+	case MEMCPY_FLAGS:
+		pmem_memcpy(address, model->view + offset, length, PMEM_F_MEM_NODRAIN | ways[below(5)]);
+		pmem_drain();
 		break;
 	case MEMSET:
 		pmem_memset(address, value, length, PMEM_F_MEM_NODRAIN);
@@ -187,7 +192,7 @@ static void work_on(unsigned char *address, size_t offset, size_t length, enum h
 /* Somewhere in [offset, offset+length), which is at `address`. */
 static void work_within(unsigned char *address, size_t offset, size_t length)
 {
-	size_t size = 1 + below(min_u64(length, below(4) ? 300 : 20000));
+	size_t size = 1 + below(min_u64(length, below(4) ? 300 : below(8) ? 20000 : 200000));
 	size_t at = below(length - size + 1);
 
 	work_on(address + at, offset + at, size, (enum how)below(HOWS));
