@@ -183,17 +183,33 @@ static __attribute__((noinline)) struct queue *first_use(struct thread *self, un
 	return queue;
 }
 
-/* The depth is what a handler sees; it must be raised before, and lowered after, all else. */
+/*
+ * Between these the WPQs below the depth are in use: a handler takes another. The
+ * depth must be raised before, and lowered after, all else.
+ */
+static unsigned enter_depth(struct thread *self)
+{
+	unsigned depth = self->depth;
+
+	/* Handlers that never return (longjmp) leave their depth behind. */
+	if (unlikely(depth >= QUEUE_DEPTH))
+		depth = 0;
+	self->depth = depth + 1;
+	atomic_signal_fence(memory_order_seq_cst);
+	return depth;
+}
+
+static void leave_depth(struct thread *self, unsigned depth)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	self->depth = depth;
+}
+
 static struct queue *begin(struct thread *self, unsigned *depth)
 {
 	struct queue *queue;
 
-	*depth = self->depth;
-	/* Handlers that never return (longjmp) leave their depth behind. */
-	if (unlikely(*depth >= QUEUE_DEPTH))
-		*depth = 0;
-	self->depth = *depth + 1;
-	atomic_signal_fence(memory_order_seq_cst);
+	*depth = enter_depth(self);
 	queue = self->queues[*depth];
 	return likely(queue != NULL) ? queue : first_use(self, *depth);
 }
@@ -214,8 +230,7 @@ static void ask_for_drain(struct queue *queue)
 static void end(struct thread *self, struct queue *queue, unsigned depth)
 {
 	ask_for_drain(queue);
-	atomic_signal_fence(memory_order_seq_cst);
-	self->depth = depth;
+	leave_depth(self, depth);
 }
 
 /* What a call that ends in a fence has flushed, before it is through: the daemon may begin while we go on. */
@@ -314,23 +329,31 @@ void queue_store_undoable(const struct range *at, void *to, const void *from, si
 	end(self, queue, depth);
 }
 
+/* `in_use`: by what this handler interrupted. */
+static void fence_one(struct queue *queue, bool in_use)
+{
+	wpq_fence(&queue->producer);
+	/* The compiler keeps the order; the processor's is the daemon's membarrier(2). */
+	atomic_signal_fence(memory_order_seq_cst);
+	while (is_closed(queue->producer.header)) {
+		/* It cannot be moved now, and so its fence cannot be kept. */
+		if (in_use)
+			give_up();
+		reopen(queue);
+	}
+}
+
 void queue_fence(void)
 {
 	struct thread *self = &thread_self;
+	/* A handler that published more, between our look at the positions and our store, would be undone. */
+	unsigned depth = enter_depth(self);
 
-	for (unsigned i = 0; i < QUEUE_DEPTH && self->queues[i]; i++) {
-		struct queue *queue = self->queues[i];
-
-		wpq_fence(&queue->producer);
-		/* The compiler keeps the order; the processor's is the daemon's membarrier(2). */
-		atomic_signal_fence(memory_order_seq_cst);
-		while (is_closed(queue->producer.header)) {
-			/* One that a handler finds in use cannot be moved, and neither can its fence be kept. */
-			if (i < self->depth)
-				give_up();
-			reopen(queue);
-		}
-	}
+	/* A handler may have been first to need one. */
+	for (unsigned i = 0; i < QUEUE_DEPTH; i++)
+		if (self->queues[i])
+			fence_one(self->queues[i], i < depth);
+	leave_depth(self, depth);
 	if (unlikely(settings()->through) && self->queues[0])
 		connection_drain();
 }
