@@ -25,8 +25,9 @@
 /* Between looks at the rings: while there is something to drain, and when there has been nothing for long. */
 #define LOOK_SOON_MS 10
 #define LOOK_LATE_MS 160
-/* After the last drain of a busy time. */
-#define LINGER_US 200
+/* The drain thread stays at the rings while so much comes in within so long. */
+#define LINGER_BYTES (32u << 10)
+#define LINGER_US 100
 #define GONE_MS 5000
 
 void attach_say(struct attach_server *server, const char *format, ...)
@@ -133,32 +134,32 @@ static uint64_t now_us(void)
 }
 
 /*
- * Drain for as long as there is something: who fills a ring need not ask, and
- * finds room. Stays a little after the last, for who comes back at once.
+ * Drain for as long as much comes in: who fills a ring need not ask, and finds
+ * room. Who flushes little at a time is drained now and then, and asks if he must.
  */
 static int drain_awake(struct attach_server *server)
 {
 	struct domain *domain = pools_domain(server->served.pools);
-	uint64_t start = now_us(), last = start;
-	int error = 0;
+	uint64_t told = now_us(), last = told;
+	int error = attach_drain(server);
 
 	domain_set_awake(domain, true);
-	for (uint64_t now = start; !error && now - last < LINGER_US; now = now_us()) {
-		if (domain_has_published(domain)) {
+	for (uint64_t now = told; !error && now - last < LINGER_US; now = now_us()) {
+		if (domain_published(domain) >= LINGER_BYTES) {
 			error = attach_drain(server);
 			last = now_us();
 		} else {
 			for (unsigned i = 0; i < 64; i++)
 				__builtin_ia32_pause();
 		}
-		if (now - start > LOOK_SOON_MS * 1000) {
+		if (now - told > LOOK_SOON_MS * 1000) {
 			tell_others(server);
-			start = now;
+			told = now;
 		}
 	}
 	domain_set_awake(domain, false);
 	/* Who saw us awake just before this did not ask. */
-	if (!error && domain_has_published(domain))
+	if (!error && domain_published(domain))
 		error = attach_drain(server);
 	return error;
 }
@@ -173,7 +174,7 @@ static void *drain_thread(void *argument)
 		int error;
 
 		tell_others(server);
-		if (!domain_has_published(pools_domain(server->served.pools))) {
+		if (!domain_published(pools_domain(server->served.pools))) {
 			interval = (unsigned)min_u64(2 * interval, LOOK_LATE_MS);
 			continue;
 		}

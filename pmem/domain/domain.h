@@ -167,10 +167,10 @@ int view_evict(struct view *view, uint64_t offset);
  */
 int domain_drain(struct domain *domain);
 
-/* Is there anything that domain_drain() would write? A look at the rings' positions, no more. */
-bool domain_has_published(struct domain *domain);
+/* How many bytes of the rings domain_drain() would find; a look at their positions, which clients write, no more. */
+uint64_t domain_published(struct domain *domain);
 
-/* Tell clients that they need not ask for a drain, or that they must. Look with domain_has_published() after taking it back. */
+/* Tell clients that they need not ask for a drain, or that they must. Look at domain_published() after taking it back. */
 void domain_set_awake(struct domain *domain, bool awake);
 
 /* Count lines that are flushed and have not changed: draining then reads the media, and is slower. Off at first. */

@@ -367,15 +367,20 @@ int domain_drain(struct domain *domain)
 	return drain_all(domain);
 }
 
-bool domain_has_published(struct domain *domain)
+uint64_t domain_published(struct domain *domain)
 {
+	uint64_t bytes = 0;
 	LOCK_SCOPE(&domain->lock);
-	for (const struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
-		for (unsigned lane = 0; !wpq->dead && lane < WPQ_LANES; lane++)
-			if (atomic_load_explicit(&wpq->map.header->lanes[lane].published, memory_order_relaxed) !=
-			    wpq->drained[lane])
-				return true;
-	return false;
+
+	for (const struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
+		for (unsigned lane = 0; !wpq->dead && lane < WPQ_LANES; lane++) {
+			uint64_t published = atomic_load_explicit(&wpq->map.header->lanes[lane].published,
+								  memory_order_relaxed);
+
+			bytes += min_u64(published - wpq->drained[lane], wpq->map.lane_size);
+		}
+	}
+	return bytes;
 }
 
 void domain_set_awake(struct domain *domain, bool awake)
