@@ -12,6 +12,8 @@ pmem_region_libregion_la_SOURCES = \
 	pmem/region/mappers.c pmem/region/mappers.h \
 	pmem/region/media.c \
 	pmem/region/memfd.c \
+	pmem/region/memtest.c pmem/region/memtest.h \
+	pmem/region/memtest_region.c \
 	pmem/region/nd.c pmem/region/nd.h \
 	pmem/region/ndctl.c \
 	pmem/region/physmap.c pmem/region/physmap.h \

@@ -51,6 +51,10 @@ EXTRA_DIST += \
 	tests/data/region/uefi \
 	tests/data/region/unprivileged
 
+unit_tests += tests/unit/test_region_memtest
+tests_unit_test_region_memtest_SOURCES = tests/unit/test_region_memtest.c
+tests_unit_test_region_memtest_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_litmus
 tests_unit_test_litmus_SOURCES = tests/unit/test_litmus.c
 tests_unit_test_litmus_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
