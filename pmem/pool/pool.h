@@ -80,6 +80,13 @@ enum pools_probe {
 };
 enum pools_probe pools_probe(const struct region *region);
 
+/*
+ * The next valid superblock at or after *offset, on any page of the media: one of
+ * its two copies, of a region of *size bytes that begins or ends there. False if
+ * there is none; *offset is where it is if there is.
+ */
+bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size);
+
 struct pools_options {
 	enum domain_kind domain;
 	/* Nothing is written to the region; changing anything is -EROFS. Implied by a read-only region. */

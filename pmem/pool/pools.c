@@ -41,6 +41,26 @@ enum pools_probe pools_probe(const struct region *region)
 												 : POOLS_PROBE_FOREIGN;
 }
 
+bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size)
+{
+	const unsigned char *media = region_media(region);
+
+	for (uint64_t at = align_up(*offset, BLOCK_BYTES); at < region_size(region); at += BLOCK_BYTES) {
+		struct superblock superblock;
+
+		/* Most pages are none, and are not read for long. */
+		if (memcmp(media + at, SUPERBLOCK_MAGIC, sizeof(superblock.magic)) != 0)
+			continue;
+		memcpy(&superblock, media + at, sizeof(superblock));
+		if (!superblock_is_valid(&superblock, UINT64_MAX))
+			continue;
+		*offset = at;
+		*size = superblock.region_size;
+		return true;
+	}
+	return false;
+}
+
 static void root_slot(const struct superblock *superblock, const struct pools_format_options *options, union slot *slot)
 {
 	struct timespec time = now();
