@@ -17,7 +17,7 @@ struct cli {
 	char *socket;
 	bool verbose;
 	bool json, directory, parents, recursive, force, through;
-	const char *size, *mode, *perm, *policy, *seed, *label;
+	const char *size, *mode, *perm, *policy, *seed, *label, *test;
 	const char *argument; /* PATH, TEXT or SPEC */
 	char **arguments;	/* all of them, NULL at the end */
 	struct output_progress progress;
@@ -26,6 +26,8 @@ struct cli {
 typedef int cli_verb_fn(struct cli *cli);
 cli_verb_fn cli_status, cli_list, cli_create, cli_destroy, cli_path, cli_mark, cli_powerfail, cli_format,
 	cli_check, cli_regions, cli_run;
+/* softpmem regions --test RANGE: cli->test. */
+int cli_memtest(struct cli *cli);
 
 /* "softpmem: MESSAGE" on stderr, safe for a terminal; returns CLI_FAILED. */
 int cli_fail(struct cli *cli, const char *text);

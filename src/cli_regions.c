@@ -122,8 +122,15 @@ int cli_regions(struct cli *cli)
 	struct output_array array = { 0 };
 	struct region_candidates found;
 	struct message message = { "" };
-	int error = region_discover(&found, &message);
+	int error;
 
+	if (cli->test)
+		return cli_memtest(cli);
+	if (cli->force) {
+		fputs("softpmem: --force: it belongs to --test\n", stderr);
+		return CLI_WRONG_WORDS;
+	}
+	error = region_discover(&found, &message);
 	if (error) {
 		char text[sizeof(message.text) + 64];
 

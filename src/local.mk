@@ -39,6 +39,7 @@ softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 bin_PROGRAMS += softpmem
 softpmem_SOURCES = \
 	src/cli.h \
+	src/cli_memtest.c \
 	src/cli_pools.c \
 	src/cli_power.c \
 	src/cli_region.c \

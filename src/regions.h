@@ -27,4 +27,11 @@ enum regions_holds regions_look(struct region_candidate *candidate);
 /* "auto": the best region that holds pools and that nobody serves, as a spec for the caller to free. Never formats. */
 int regions_choose(char **spec, struct message *message);
 
+/*
+ * Open what is to be tested and overwritten, alone. Refuses what discovery
+ * refuses, and without `force` what holds softpmem pools, wherever in it they
+ * begin or end.
+ */
+int regions_open_for_test(const char *spec, bool force, struct region **out, struct message *message);
+
 #endif

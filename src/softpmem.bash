@@ -45,6 +45,10 @@ _softpmem() {
 	--mode) words='fsdax sector sector:512' ;;
 	--policy) words='lose keep random' ;;
 	--size | --perm | --seed | --label) return ;;
+	--test)
+		_softpmem_region "$cur"
+		return
+		;;
 	*)
 		case $verb:$cur in
 		:*) words='run status list create destroy path powerfail mark format check regions --socket --verbose --version
@@ -57,7 +61,8 @@ _softpmem() {
 		path:-* | mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
-		check:-* | regions:-*) words='--json --help' ;;
+		check:-*) words='--json --help' ;;
+		regions:-*) words='--json --test --force --help' ;;
 		list:* | create:* | destroy:* | path:*)
 			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket")
 			return

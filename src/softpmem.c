@@ -35,6 +35,7 @@ static const struct {
 	{ "PROGRAM", "found as a shell finds it; its exit status is ours" },
 	{ "--through", "a fence waits until the media has what was flushed" },
 	{ "TEXT", "what a person is to read" },
+	{ "RANGE", "memory to be tested, START+SIZE or a region; what is in it is lost" },
 	{ "SPEC", "a region: file:PATH[,SIZE], devmem:START+SIZE, dax:, ndctl: or auto" },
 };
 
@@ -58,7 +59,8 @@ static const struct verb {
 	{ "mark", "TEXT", "Name this moment in the daemon's log", cli_mark, 1, 1 },
 	{ "format", "[--label TEXT] [--mode MODE] [--force] SPEC",
 	  "Lay an empty tree on a region nobody serves", cli_format, 1, 1 },
-	{ "regions", "[--json] [-v]", "Show what memory can be a region, and what cannot and why", cli_regions, 0, 0 },
+	{ "regions", "[--json] [-v] [--test RANGE [--force]]",
+	  "Show what memory can be a region, and what cannot and why", cli_regions, 0, 0 },
 	{ "check", "[--json] [SPEC]", "Find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -148,6 +150,7 @@ static const struct {
 	{ "mode", offsetof(struct cli, mode) },	      { "perm", offsetof(struct cli, perm) },
 	{ "policy", offsetof(struct cli, policy) },   { "seed", offsetof(struct cli, seed) },
 	{ "label", offsetof(struct cli, label) },	      { "through", offsetof(struct cli, through) },
+	{ "test", offsetof(struct cli, test) },
 };
 #define FIRST_VALUE 256 /* getopt's number of values[0] */
 
@@ -164,6 +167,7 @@ static const struct option long_options[] = {
 	{ "seed", required_argument, NULL, FIRST_VALUE + 9 },
 	{ "label", required_argument, NULL, FIRST_VALUE + 10 },
 	{ "through", no_argument, NULL, FIRST_VALUE + 11 },
+	{ "test", required_argument, NULL, FIRST_VALUE + 12 },
 	{ "socket", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },

@@ -136,6 +136,12 @@ uint64_t region_size(const struct region *region)
 	return region->size;
 }
 
+bool region_is_physical(const struct region *region, uint64_t *start)
+{
+	*start = region->range.start;
+	return region->range.last != 0;
+}
+
 bool region_is_read_only(const struct region *region)
 {
 	return region->flags & REGION_READ_ONLY;

@@ -99,6 +99,9 @@ const char *region_spec(const struct region *region);
 /* Bytes, fixed for the life of the region. */
 uint64_t region_size(const struct region *region);
 
+/* Is it physical memory of this machine, and from which address on? */
+bool region_is_physical(const struct region *region, uint64_t *start);
+
 bool region_is_read_only(const struct region *region);
 
 /* True if the region was made by region_open(): every byte of it is zero. */

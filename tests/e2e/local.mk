@@ -17,6 +17,7 @@ e2e_tests = \
 	tests/e2e/format-document.sh \
 	tests/e2e/region-lost.sh \
 	tests/e2e/regions.sh \
+	tests/e2e/regions-test.sh \
 	tests/e2e/run-attach.sh \
 	tests/e2e/run-hostile.sh \
 	tests/e2e/run-verb.sh
