@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/align.h"
 #include "common/cleanup.h"
 
 #define CLEANUP_FILE __attribute__((cleanup(cleanup_file)))
@@ -267,24 +268,37 @@ int physmap_read_firmware(const char *root, struct phys_ranges *out, struct mess
 
 static int parse_parameter(const char *line, struct phys_range *range)
 {
-	range->start = range->last = strtoull(line, NULL, 0);
-	return 1;
+	char *rest;
+
+	range->start = range->last = strtoull(line, &rest, 0);
+	return rest == line || (*rest && *rest != '\n') ? -EINVAL : 1;
+}
+
+/* 0 in *value: not given, or not loaded, which is the usual case. */
+static int read_parameter(const char *root, const char *path, uint64_t *value, struct message *message)
+{
+	CLEANUP_PHYS_RANGES struct phys_ranges values = { 0 };
+	int error = read_lines(root, path, parse_parameter, &values, message);
+
+	*value = values.count ? values.items[0].start : 0;
+	return error == -ENOENT ? 0 : error;
 }
 
 int physmap_read_ramoops(const char *root, struct phys_ranges *out, struct message *message)
 {
-	CLEANUP_PHYS_RANGES struct phys_ranges address = { 0 }, size = { 0 };
+	static const char start_path[] = "/sys/module/ramoops/parameters/mem_address";
+	static const char size_path[] = "/sys/module/ramoops/parameters/mem_size";
 	struct phys_range range = { .name = "ramoops" };
+	uint64_t size = 0;
+	int error = read_parameter(root, start_path, &range.start, message);
 
 	*out = (struct phys_ranges){ 0 };
-	/* Not loaded is the usual case. Where its numbers are hidden, iomem was too. */
-	if (read_lines(root, "/sys/module/ramoops/parameters/mem_address", parse_parameter, &address, NULL) < 0 ||
-	    read_lines(root, "/sys/module/ramoops/parameters/mem_size", parse_parameter, &size, NULL) < 0)
-		return 0;
-	if (address.count != 1 || size.count != 1 || size.items[0].start == 0)
-		return 0;
-	range.start = address.items[0].start;
-	range.last = range.start + size.items[0].start - 1;
+	if (!error)
+		error = read_parameter(root, size_path, &size, message);
+	if (error || size == 0)
+		return error;
+	/* An end past the last address is as far as there can be. */
+	range.last = range.start + min_u64(size - 1, UINT64_MAX - range.start);
 	return phys_ranges_append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
 }
 

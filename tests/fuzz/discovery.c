@@ -31,7 +31,8 @@ static void remove_tree(void)
 /* Nothing that leads out of the root, and nothing but what discovery reads. */
 static int is_harmless(const char *path)
 {
-	static const char *const starts[] = { "proc/", "sys/firmware/", "sys/kernel/", "sys/module/ramoops/" };
+	static const char *const starts[] = { "proc/", "sys/firmware/", "sys/kernel/", "sys/module/ramoops/",
+					      "sys/devices/system/" };
 	int known = 0;
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
@@ -106,6 +107,33 @@ static void must_be_free(uint64_t start, uint64_t last)
 	fclose(file);
 }
 
+/* The number a file under the root begins with; 0: there is none. */
+static uint64_t number_in(const char *path)
+{
+	char full[128], line[64];
+	uint64_t number = 0;
+	FILE *file;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	file = fopen(full, "r");
+	if (!file)
+		return 0;
+	if (fgets(line, sizeof(line), file))
+		number = strtoull(line, NULL, 0);
+	fclose(file);
+	return number;
+}
+
+/* The crash log is not in iomem everywhere. */
+static void must_not_be_the_crash_log(uint64_t start, uint64_t last)
+{
+	uint64_t from = number_in("sys/module/ramoops/parameters/mem_address");
+	uint64_t size = number_in("sys/module/ramoops/parameters/mem_size");
+
+	if (size && from <= last && (start < from || start - from < size))
+		abort();
+}
+
 static void discover(void)
 {
 	/* What libndctl might say: a namespace that it takes for idle, and one that is. */
@@ -124,10 +152,12 @@ static void discover(void)
 		for (size_t i = 0; i < found.count; i++) {
 			const struct region_candidate *candidate = &found.items[i];
 
-			if (candidate->verdict != REGION_REFUSED)
+			if (candidate->verdict != REGION_REFUSED) {
 				must_be_free(candidate->start, candidate->start + candidate->size - 1);
-			else if (!candidate->why.text[0])
+				must_not_be_the_crash_log(candidate->start, candidate->start + candidate->size - 1);
+			} else if (!candidate->why.text[0]) {
 				abort();
+			}
 		}
 		region_candidates_free(&found);
 	}

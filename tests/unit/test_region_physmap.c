@@ -117,6 +117,18 @@ static void the_crash_log_is_refused_where_only_its_parameters_tell(void **state
 	allowed_without_a_doubt(0x150100000, 2u << 20);
 }
 
+/* What cannot be read as a range keeps us off more, never less. */
+static void odd_parameters_of_the_crash_log_free_nothing(void **state)
+{
+	tree_lay_out("reserved", NULL);
+	tree_append("sys/module/ramoops/parameters/mem_address", "5637144576\n");
+	tree_append("sys/module/ramoops/parameters/mem_size", "18446744073709551615\n");
+	refused(5 * GIB, GIB, -EBUSY, "0x150000000-0x17fffffff is where ramoops keeps");
+	allowed_without_a_doubt(5 * GIB, 256u << 20);
+	tree_append("sys/module/ramoops/parameters/mem_size", "much\n");
+	refused(5 * GIB, GIB, -EINVAL, "mem_size: the line 'much' is not understood");
+}
+
 static void other_use_is_named(void **state)
 {
 	tree_lay_out("reserved", NULL);
@@ -235,6 +247,7 @@ int main(void)
 		TEST(an_active_device_dax_is_refused),
 		TEST(the_crash_log_is_refused),
 		TEST(the_crash_log_is_refused_where_only_its_parameters_tell),
+		TEST(odd_parameters_of_the_crash_log_free_nothing),
 		TEST(other_use_is_named),
 		TEST(a_gap_and_an_unexplained_reserve_are_doubts),
 		TEST(hidden_addresses_are_refused),
