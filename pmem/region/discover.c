@@ -11,11 +11,13 @@
 #include "common/align.h"
 #include "common/cleanup.h"
 #include "region/finder.h"
+#include "region/numa.h"
 #include "region/physmap_map.h"
 #include "region/platform.h"
 #include "region/region.h"
 
 struct finder {
+	const char *root;
 	const struct physmap *map;
 	const struct nd_devices *devices;
 	/* Empty where debugfs does not tell. */
@@ -215,25 +217,60 @@ static void judge_stretch(const struct finder *finder, const struct physmap_stre
 	judge_devmem(finder, candidate);
 }
 
+static struct region_candidate *add_range(struct finder *finder, const struct phys_range *range)
+{
+	struct region_candidate *candidate = add(finder);
+	char start[32], size[32];
+
+	if (!candidate)
+		return NULL;
+	candidate->start = range->start;
+	candidate->size = range->last - range->start + 1;
+	physmap_format_number(candidate->start, start, sizeof(start));
+	physmap_format_number(candidate->size, size, sizeof(size));
+	snprintf(candidate->spec, sizeof(candidate->spec), "devmem:%.24s+%.24s", start, size);
+	candidate->numa_node = numa_node_of(finder->root, range);
+	take_memory_type(finder, candidate);
+	return candidate;
+}
+
 static int take_stretch(struct finder *finder, const struct physmap_stretch *stretch)
 {
 	struct region_candidate *candidate;
-	char start[32], size[32];
 
 	/* What lies beside a namespace in its range holds the namespace's own structures. */
 	if (belongs_to_device(finder, &stretch->range))
 		return 0;
-	candidate = add(finder);
+	candidate = add_range(finder, &stretch->range);
 	if (!candidate)
 		return -ENOMEM;
-	candidate->start = stretch->range.start;
-	candidate->size = stretch->range.last - stretch->range.start + 1;
-	physmap_format_number(candidate->start, start, sizeof(start));
-	physmap_format_number(candidate->size, size, sizeof(size));
-	snprintf(candidate->spec, sizeof(candidate->spec), "devmem:%.24s+%.24s", start, size);
 	memcpy(candidate->set_aside_by, stretch->set_aside_by, sizeof(candidate->set_aside_by));
-	take_memory_type(finder, candidate);
 	judge_stretch(finder, stretch, candidate);
+	return 0;
+}
+
+/* Set aside as well, but not for us: who asks where the rest of the memory is should find it. */
+static int take_crash_kernel(struct finder *finder, struct message *message)
+{
+	const struct kernel_options *options = physmap_options(finder->map);
+
+	for (size_t i = 0; i < finder->map->iomem.count; i++) {
+		const struct phys_range *range = &finder->map->iomem.items[i];
+		struct region_candidate *candidate;
+		struct message why, unused;
+
+		if (strcmp(range->name, PHYSMAP_CRASH_KERNEL) != 0)
+			continue;
+		candidate = add_range(finder, range);
+		if (!candidate)
+			return message_fail(message, -ENOMEM, "out of memory");
+		snprintf(candidate->set_aside_by, sizeof(candidate->set_aside_by), "%s%s",
+			 options->crashkernel[0] ? "crashkernel=" : "the kernel",
+			 options->crashkernel[0] ? options->crashkernel : "");
+		if (physmap_check(finder->map, candidate->spec, range, &unused, &why) == 0)
+			message_fail(&why, 0, "it is kept for the kernel that takes over after a crash");
+		refuse(candidate, "%s", why.text);
+	}
 	return 0;
 }
 
@@ -314,7 +351,7 @@ int discover_tree(const char *root, const struct nd_devices *devices, struct reg
 		  struct message *message)
 {
 	CLEANUP_PHYSMAP struct physmap *map = NULL;
-	struct finder finder = { .devices = devices, .out = out };
+	struct finder finder = { .root = root, .devices = devices, .out = out };
 	int error = physmap_read(root, &map, message);
 
 	*out = (struct region_candidates){ 0 };
@@ -332,6 +369,8 @@ int discover_tree(const char *root, const struct nd_devices *devices, struct reg
 		message_fail(message, error, "out of memory");
 	else
 		error = take_stretches(&finder, message);
+	if (!error)
+		error = take_crash_kernel(&finder, message);
 	phys_ranges_free(&finder.pat);
 	if (error) {
 		region_candidates_free(out);

@@ -16,6 +16,7 @@ pmem_region_libregion_la_SOURCES = \
 	pmem/region/memtest_region.c \
 	pmem/region/nd.c pmem/region/nd.h \
 	pmem/region/ndctl.c \
+	pmem/region/numa.c pmem/region/numa.h \
 	pmem/region/physmap.c pmem/region/physmap.h \
 	pmem/region/physmap_check.c \
 	pmem/region/physmap_map.h \

@@ -112,6 +112,11 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 				    "region %s: %#" PRIx64 "-%#" PRIx64
 				    " is where ramoops keeps the kernel's crash log: choose another range",
 				    spec, start, last);
+	if (strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0)
+		return message_fail(message, -EBUSY,
+				    "region %s: %#" PRIx64 "-%#" PRIx64 " is kept for the kernel that takes over after a "
+				    "crash (kdump, by crashkernel= on the kernel command line): choose another range",
+				    spec, start, last);
 	if (strcmp(entry->name, system_ram) == 0)
 		return message_fail(message, -EBUSY,
 				    "region %s: %#" PRIx64 "-%#" PRIx64 " is System RAM, which the kernel uses: "
@@ -126,13 +131,17 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 static int check_free(const struct phys_ranges *entries, const char *spec, const struct phys_range *range,
 		      struct message *message)
 {
+	const struct phys_range *found = NULL;
+
+	/* It lies in System RAM, which says less. */
 	for (size_t i = 0; i < entries->count; i++) {
 		const struct phys_range *entry = &entries->items[i];
 
-		if (phys_range_overlaps(entry, range) && !physmap_is_set_aside(entry))
-			return in_the_way(entry, spec, range, message);
+		if (phys_range_overlaps(entry, range) && !physmap_is_set_aside(entry) &&
+		    (!found || strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0))
+			found = entry;
 	}
-	return 0;
+	return found ? in_the_way(found, spec, range, message) : 0;
 }
 
 int physmap_check_tree(const struct physmap *map, const char *spec, const struct phys_range *range,

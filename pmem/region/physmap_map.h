@@ -9,6 +9,8 @@
 
 /* What the firmware and the kernel call memory. */
 #define PHYSMAP_RAM "System RAM"
+/* What the kernel calls the part of that in which another waits for it to crash. */
+#define PHYSMAP_CRASH_KERNEL "Crash kernel"
 
 struct physmap {
 	struct phys_ranges firmware, iomem;

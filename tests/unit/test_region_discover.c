@@ -299,7 +299,7 @@ static void append_bytes(const char *path, const unsigned char *bytes, size_t si
 
 	tree_append(path, "");
 	snprintf(full, sizeof(full), "%s/%s", tree_root, path);
-	file = fopen(full, "w");
+	file = fopen(full, "a");
 	assert_int_equal(fwrite(bytes, 1, size, file), size);
 	fclose(file);
 }
@@ -331,6 +331,83 @@ static void the_device_tree_claims_its_nodes(void **state)
 	find(NULL, 0, &found);
 	assert_int_equal(candidate_at(&found, 5 * GIB)->size, 256 * MIB);
 	region_candidates_free(&found);
+}
+
+static void the_crash_kernels_memory_is_refused(void **state)
+{
+	const struct region_candidate *candidate;
+	struct region_candidates found;
+
+	tree_lay_out("reserved", "cmdline");
+	tree_append("proc/cmdline", "memmap=1G$5G crashkernel=256M\n");
+	tree_append("proc/iomem", "  a0000000-afffffff : Crash kernel\n");
+	find(NULL, 0, &found);
+	assert_int_equal(found.count, 2);
+	candidate = candidate_at(&found, 0xa0000000);
+	assert_int_equal(candidate->verdict, REGION_REFUSED);
+	assert_string_equal(candidate->spec, "devmem:2560M+256M");
+	assert_string_equal(candidate->set_aside_by, "crashkernel=256M");
+	message_says(&candidate->why, "0xa0000000-0xafffffff is kept for the kernel that takes over after a crash");
+	assert_int_equal(candidate_at(&found, 5 * GIB)->verdict, REGION_USABLE);
+	region_candidates_free(&found);
+}
+
+static void append_little(const char *path, uint64_t value, size_t size)
+{
+	unsigned char bytes[8];
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (unsigned char)(value >> 8 * i);
+	append_bytes(path, bytes, size);
+}
+
+/* An entry of the affinity table: memory from `start` on is in `domain`. */
+static void append_affinity(unsigned domain, uint64_t start, uint64_t size, unsigned flags)
+{
+	static const char table[] = "sys/firmware/acpi/tables/SRAT";
+
+	append_little(table, 1 | 40 << 8, 2);
+	append_little(table, domain, 4);
+	append_little(table, 0, 2);
+	append_little(table, start, 8);
+	append_little(table, size, 8);
+	append_little(table, 0, 4);
+	append_little(table, flags, 4);
+	append_little(table, 0, 8);
+}
+
+static int node_at(uint64_t start)
+{
+	struct region_candidates found;
+	int node;
+
+	find(NULL, 0, &found);
+	node = candidate_at(&found, start)->numa_node;
+	region_candidates_free(&found);
+	return node;
+}
+
+static void the_node_is_that_of_the_memory_in_the_same_domain(void **state)
+{
+	static const unsigned char header[48] = "SRAT";
+
+	tree_lay_out("two", NULL);
+	assert_int_equal(node_at(5 * GIB), -1);
+	append_bytes("sys/firmware/acpi/tables/SRAT", header, sizeof(header));
+	append_affinity(0, 0, 5 * GIB, 1);
+	append_affinity(7, 5 * GIB, GIB, 1);
+	assert_int_equal(node_at(5 * GIB), -1);
+	tree_append("sys/devices/system/memory/block_size_bytes", "8000000\n");
+	tree_append("sys/devices/system/node/node0/memory8", "");
+	assert_int_equal(node_at(5 * GIB), -1);
+	tree_append("sys/devices/system/node/node1/memory46", "");
+	assert_int_equal(node_at(5 * GIB), 1);
+	assert_int_equal(node_at(5 * GIB + 512 * MIB), 1);
+	/* What is not enabled says nothing; who says two things says nothing. */
+	append_affinity(0, 5 * GIB, 256 * MIB, 0);
+	assert_int_equal(node_at(5 * GIB), 1);
+	append_affinity(0, 5 * GIB, 256 * MIB, 1);
+	assert_int_equal(node_at(5 * GIB), -1);
 }
 
 static void who_maps_a_device_is_found(void **state)
@@ -369,6 +446,8 @@ int main(void)
 		TEST(the_command_line_is_read_as_the_kernel_does),
 		TEST(the_command_line_tells_of_ramoops_before_it_is_loaded),
 		TEST(the_device_tree_claims_its_nodes),
+		TEST(the_crash_kernels_memory_is_refused),
+		TEST(the_node_is_that_of_the_memory_in_the_same_domain),
 		TEST(who_maps_a_device_is_found),
 	};
 
