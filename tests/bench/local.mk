@@ -7,6 +7,12 @@ EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash
 check_PROGRAMS += tests/bench/memcpy_time
 tests_bench_memcpy_time_SOURCES = tests/bench/memcpy_time.c
 
+bench_programs = tests/bench/memcpy_time tests/bench/pmem_time
+check_PROGRAMS += tests/bench/pmem_time
+tests_bench_pmem_time_SOURCES = tests/bench/pmem_time.c
+tests_bench_pmem_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_bench_pmem_time_LDADD = $(PMEM_LIBS)
+
 .PHONY: bench
-bench: all $(engine_programs) tests/bench/memcpy_time
+bench: all $(engine_programs) $(bench_programs)
 	abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' $(BASH) $(srcdir)/tests/bench/bench.sh
