@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# make bench: softpmem against libfuse's passthrough_ll over tmpfs, tmpfs itself and
-# memcpy. Both sides of a row run in turn, round by round, on files made the same
+# make bench: softpmem against libfuse's passthrough_ll over tmpfs, tmpfs itself, the
+# system's libpmem on tmpfs, and memcpy. Both sides of a row run in turn, round by round, on files made the same
 # way; a row is the median of its rounds.
 #
 #   BENCH_ROUNDS=N      rounds (7)
@@ -16,19 +16,23 @@
 . "$abs_top_srcdir/tests/engines/postgres.bash"
 # shellcheck source=tests/bench/rows.bash
 . "$abs_top_srcdir/tests/bench/rows.bash"
+# shellcheck source=tests/bench/pmem_rows.bash
+. "$abs_top_srcdir/tests/bench/pmem_rows.bash"
 
 rounds=${BENCH_ROUNDS:-7}
 only=${BENCH_ONLY:-.}
 if [ -n "${BENCH_SMALL:-}" ]; then
 	file_mib=16 io_mib=4 commits=100 pgbench_seconds=1 pools=500 gib_mib=32 start_region=1G start_pool=512M
+	pmem_seconds=0.02 pmem_mib=16 pmem_fio_ms=100 map_keys=2000
 else
 	file_mib=512 io_mib=128 commits=4000 pgbench_seconds=5 pools=100000 gib_mib=1024 start_region=16G start_pool=8G
+	pmem_seconds=1 pmem_mib=256 pmem_fio_ms=2000 map_keys=200000
 fi
 
 shm=$(mktemp -d /dev/shm/softpmem-bench.XXXXXX) || exit 1
 results=$work/results
 example=/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
-declare -A directory=([softpmem]=$mnt [passthrough]=$work/passthrough [tmpfs]=$shm/direct)
+declare -A directory=([softpmem]=$mnt [passthrough]=$work/passthrough [tmpfs]=$shm/direct [libpmem]=$shm/direct)
 passthrough_pid=
 
 bench_cleanup() {
@@ -115,3 +119,4 @@ printf '%s rounds, %s, %s processors, Linux %s\n\n' "$rounds" "$(date -u +%F)" "
 echo '| measure | unit | softpmem | against | ratio | target | |'
 echo '| --- | --- | ---: | ---: | ---: | --- | --- |'
 rows
+pmem_rows

@@ -2,7 +2,8 @@
 # make bench prints the table of the README. In `make check` it only has to run.
 bench_tests = tests/bench/smoke.sh
 TESTS += $(bench_tests)
-EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash
+EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash tests/bench/pmem_rows.bash \
+	tests/bench/map_time.c tests/bench/objects_time.c
 
 check_PROGRAMS += tests/bench/memcpy_time
 tests_bench_memcpy_time_SOURCES = tests/bench/memcpy_time.c
@@ -12,6 +13,13 @@ check_PROGRAMS += tests/bench/pmem_time
 tests_bench_pmem_time_SOURCES = tests/bench/pmem_time.c
 tests_bench_pmem_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_bench_pmem_time_LDADD = $(PMEM_LIBS)
+if HAVE_PMEMOBJ
+bench_programs += tests/bench/objects_time
+check_PROGRAMS += tests/bench/objects_time
+tests_bench_objects_time_SOURCES = tests/bench/objects_time.c
+tests_bench_objects_time_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
+tests_bench_objects_time_LDADD = $(PMEMOBJ_LIBS) -lpthread
+endif
 
 .PHONY: bench
 bench: all $(engine_programs) $(bench_programs)

@@ -12,7 +12,14 @@ fi
 check "the benchmark runs" env BENCH_SMALL=1 BENCH_ROUNDS=1 bash "$abs_top_srcdir/tests/bench/bench.sh"
 cp "$work/check.out" "$work/table"
 for name in '1 MiB sequential read' '4 KiB random write, libaio' 'mmap store' 'SQLite' 'LMDB' 'daemon start' 'memory' 'reload' \
-	'power failure'; do
+	'power failure' 'pmem_persist, 64 B' 'pmem_memcpy_persist, 1 MiB' 'load from each page' 'after a power failure, store'; do
 	check "it measures: $name" grep -Eq "^\\| [^|]*${name}[^|]* \\| [^|]+ \\| [0-9.]+ \\|" "$work/table"
 done
+if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
+	for name in 'libpmemobj transactions, 2 threads' 'btree, insert' 'fio libpmem, 4 KiB random read'; do
+		check "it measures: $name" grep -Eq "^\\| [^|]*${name}[^|]* \\| [^|]+ \\| [0-9.]+ \\|" "$work/table"
+	done
+fi
+check_fails "negative control: what is no persistent memory is not measured" "is no persistent memory" \
+	"$abs_top_builddir/tests/bench/pmem_time" persist 64 order "$work/plain" 0.01 1
 finish

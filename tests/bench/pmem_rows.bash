@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What make bench measures of programs written for libpmem: the same binary under `softpmem run` on a pool, and
+# beside the system's libpmem on tmpfs, which is told that this is persistent memory.
+
+pmdk_examples=/usr/share/doc/libpmemobj-dev/examples
+
+# beside SIDE COMMAND...: as it is run on that side.
+beside() {
+	local side=$1
+	shift
+	case $side in
+	softpmem) "$softpmem" run -- "$@" ;;
+	*) PMEM_IS_PMEM_FORCE=1 "$@" ;;
+	esac
+}
+
+# micro SIDE persist|memcpy SIZE order|scatter: operations a second.
+micro() {
+	beside "$1" "$abs_top_builddir/tests/bench/pmem_time" "$2" "$3" "$4" "${directory[$1]}/pmem" \
+		"$pmem_seconds" "$pmem_mib"
+}
+
+objects() {
+	rm -f "${directory[$1]}/objects"
+	beside "$1" "$abs_top_builddir/tests/bench/objects_time" "$2" "${directory[$1]}/objects" "$pmem_seconds" &&
+		rm "${directory[$1]}/objects"
+}
+
+# The examples are used as they are shipped: their warnings are not ours.
+map_time_make() (
+	cd "$pmdk_examples" && gcc -O2 -w -I. -Itree_map -Ihashmap -Imap -I"$abs_top_srcdir/tests/pmdk/examples" \
+		-o "$work/map_time" "$abs_top_srcdir/tests/bench/map_time.c" map/map.c map/map_{btree,ctree,hashmap_tx}.c \
+		tree_map/{btree,ctree}_map.c hashmap/hashmap_tx.c -lpmemobj -lpmem -lpthread
+)
+
+map_inserts() {
+	[ -x "$work/map_time" ] || map_time_make || return 1
+	rm -f "${directory[$1]}/map"
+	beside "$1" "$work/map_time" "$2" "${directory[$1]}/map" "$map_keys" && rm "${directory[$1]}/map"
+}
+
+# pmem_fio SIDE FIELD OPTION...: fio's libpmem engine. It fills the file anew first, outside of what it measures.
+pmem_fio() {
+	local side=$1 field=$2
+	shift 2
+	beside "$side" fio --name=bench --filename="${directory[$side]}/fio" --size="${pmem_mib}M" --bs=4k \
+		--ioengine=libpmem --direct=1 --sync=1 --norandommap --time_based --runtime="${pmem_fio_ms}ms" \
+		--output-format=terse --terse-version=3 --randseed="$seed" "$@" |
+		awk -F ';' -v field="$field" '$1 == 3 { print $field; found = $field > 0 } END { exit !found }'
+}
+
+# first_touch SIDE load|store [cut]: of each page, by a process that has just mapped it. With `cut`, our side's
+# view is new after a power failure; without, it is as the writer of the data left it.
+first_touch() {
+	local file=${directory[$1]}/touched
+	[ -s "$file" ] || tr '\0' x </dev/urandom | dd of="$file" bs=1M count="$gib_mib" conv=fsync iflag=fullblock \
+		status=none || return 1
+	if [ "$1" = softpmem ] && [ "${3:-}" = cut ]; then
+		"$softpmem" powerfail --policy lose >/dev/null || return 1
+	fi
+	beside "$1" "$abs_top_builddir/tests/bench/pmem_time" touch "$2" "$file"
+}
+
+pmem_rows() {
+	local where
+
+	# In order, as in a log, and scattered, as in a table.
+	for where in order scatter; do
+		row "store + pmem_persist, 64 B, $where" ops/s higher 1 libpmem micro persist 64 "$where"
+		row "store + pmem_persist, 256 B, $where" ops/s higher 1 libpmem micro persist 256 "$where"
+		row "store + pmem_persist, 4 KiB, $where" ops/s higher 0.6 libpmem micro persist 4096 "$where"
+		row "pmem_memcpy_persist, 64 B, $where" ops/s higher 2 libpmem micro memcpy 64 "$where"
+		row "pmem_memcpy_persist, 4 KiB, $where" ops/s higher 0.6 libpmem micro memcpy 4096 "$where"
+		row "pmem_memcpy_persist, 64 KiB, $where" ops/s higher 0.5 libpmem micro memcpy 65536 "$where"
+		row "pmem_memcpy_persist, 1 MiB, $where" ops/s higher 0.5 libpmem micro memcpy 1048576 "$where"
+	done
+	rm -f "$mnt/pmem" "$shm/direct/pmem"
+	if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
+		row "libpmemobj transactions, 1 thread" tx/s higher 1 libpmem objects 1
+		row "libpmemobj transactions, 2 threads" tx/s higher 1 libpmem objects 2
+	fi
+	if [ -r "$pmdk_examples/map/map.h" ]; then
+		row "PMDK's btree, insert" inserts/s higher 1 libpmem map_inserts btree
+		row "PMDK's hashmap_tx, insert" inserts/s higher 1 libpmem map_inserts hashmap_tx
+	fi
+	if fio --enghelp 2>/dev/null | grep -q libpmem; then
+		row "fio libpmem, 4 KiB random write" IOPS higher 0.5 libpmem pmem_fio 49 --rw=randwrite
+		row "fio libpmem, 4 KiB random read" IOPS higher 1 libpmem pmem_fio 8 --rw=randread
+	fi
+	row "map $gib_mib MiB of data, load from each page" ms lower 1.5 libpmem first_touch load
+	row "map $gib_mib MiB of data, store to each page" ms lower 1.5 libpmem first_touch store
+	row "the same after a power failure, load" ms lower 1.5 libpmem first_touch load cut
+	row "the same after a power failure, store" ms lower 1.5 libpmem first_touch store cut
+	rm -f "$mnt/touched" "$shm/direct/touched"
+}
