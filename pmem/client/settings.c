@@ -4,6 +4,7 @@
 
 #include "client/private.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,11 @@ static uint64_t number(const char *name)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
+static struct settings all;
+static atomic_bool known;
+
 const struct settings *settings(void)
 {
-	static struct settings all;
-	static atomic_bool known;
 	struct settings found = { 0 };
 	const char *hint, *threshold;
 	char *end;
@@ -60,4 +62,16 @@ const struct settings *settings(void)
 	all = found;
 	atomic_store_explicit(&known, true, memory_order_release);
 	return &all;
+}
+
+/* A test's children: each is cut elsewhere, and not all of them leave flushes out. */
+static void fork_child(void)
+{
+	all.cut_at = number("SOFTPMEM_TEST_CUT_AT");
+	all.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
+}
+
+static __attribute__((constructor)) void prepare(void)
+{
+	pthread_atfork(NULL, NULL, fork_child);
 }

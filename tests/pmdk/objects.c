@@ -1,31 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A libpmemobj program to be cut short, and the judge of what is left.
- *
- *   objects create POOL              a pool to begin with
- *   objects run POOL JOURNAL STEPS   do so many steps; a byte in JOURNAL for each that is committed
- *   objects check POOL JOURNAL       0 if the pool is consistent and holds exactly the steps that the
- *                                    journal says are committed, or one more
- *
  * What a step does follows from its number: transactions that allocate, free,
  * change small and large ranges, and some that are aborted; allocations outside
- * of transactions. The judge does the same steps to a model in its own memory.
+ * of transactions, published alone or several things at once. The judge does
+ * the same steps to a model in its own memory.
  */
 
-#include <fcntl.h>
+#include "objects.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <libpmemobj.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LAYOUT "softpmem-objects"
 #define BUCKETS 8
-#define PAGE_WORDS 512
+#define PAGE_WORDS 256
 #define MOST_NODES 4096
 
 struct node {
@@ -35,12 +31,18 @@ struct node {
 	uint64_t value[];
 };
 
-struct root {
+struct work {
 	uint64_t steps; /* committed */
 	PMEMoid list;	/* newest first */
 	PMEMoid buckets[BUCKETS];
 	PMEMoid scratch;
+	PMEMoid made; /* changes with made_by and made_for, or not at all */
+	uint64_t made_by, made_for;
 	uint64_t page[PAGE_WORDS]; /* all alike */
+};
+
+struct root {
+	struct work work[WORKERS];
 };
 
 struct model {
@@ -58,28 +60,38 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 32;
 }
 
-enum action { LIST_INSERT, LIST_REMOVE, MAP_INSERT, MAP_REMOVE, PAGE_CHANGE, SCRATCH, ABORTED, ACTIONS };
+enum action { LIST_INSERT, LIST_REMOVE, MAP_INSERT, MAP_REMOVE, PAGE_CHANGE, SCRATCH, PUBLISH, ABORTED };
 
 static enum action action_of(uint64_t step)
 {
-	return mix(step + 1) % ACTIONS;
+	static const enum action script[] = {
+		LIST_INSERT, MAP_INSERT, SCRATCH, PUBLISH, PAGE_CHANGE, ABORTED, LIST_REMOVE, MAP_REMOVE,
+		SCRATCH, PUBLISH, LIST_INSERT, LIST_REMOVE, MAP_INSERT, MAP_REMOVE
+	};
+
+	return script[step % (sizeof(script) / sizeof(script[0]))];
 }
 
+/* Few sizes: each takes a chunk of a small pool for its own. */
 static uint64_t words_of(uint64_t key)
 {
-	return 1 + mix(key + 77) % 40;
+	return 1 + mix(key + 77) % 3 * 19;
 }
 
-/* An earlier insertion; it may have been removed since. */
-static uint64_t victim_of(uint64_t step)
+/* An earlier insertion of that kind; it may have been removed since. */
+static uint64_t victim_of(uint64_t step, enum action insertion)
 {
-	return step ? mix(step + 99) % step : 0;
+	uint64_t victim = step - 1 - mix(step) % (step < 32 ? 1 : 32);
+
+	while (victim && action_of(victim) != insertion)
+		victim--;
+	return victim;
 }
 
 static void die(const char *what)
 {
 	fprintf(stderr, "objects: %s: %s\n", what, pmemobj_errormsg());
-	exit(2);
+	_exit(2);
 }
 
 /* ---- The program ------------------------------------------------------------- */
@@ -87,6 +99,11 @@ static void die(const char *what)
 static struct node *node_of(PMEMoid oid)
 {
 	return pmemobj_direct(oid);
+}
+
+static size_t bytes_of(uint64_t key)
+{
+	return sizeof(struct node) + words_of(key) * sizeof(uint64_t);
 }
 
 static void fill(struct node *node, uint64_t key, PMEMoid next)
@@ -100,7 +117,7 @@ static void fill(struct node *node, uint64_t key, PMEMoid next)
 
 static void insert(PMEMoid *head, uint64_t key)
 {
-	PMEMoid oid = pmemobj_tx_alloc(sizeof(struct node) + words_of(key) * sizeof(uint64_t), 1);
+	PMEMoid oid = pmemobj_tx_alloc(bytes_of(key), 1);
 
 	fill(node_of(oid), key, *head);
 	pmemobj_tx_add_range_direct(head, sizeof(*head));
@@ -120,11 +137,11 @@ static void delete(PMEMoid *link, uint64_t key)
 	pmemobj_tx_free(oid);
 }
 
-static void change_page(struct root *root, uint64_t value)
+static void change_page(struct work *work, uint64_t value)
 {
-	pmemobj_tx_add_range_direct(root->page, sizeof(root->page));
+	pmemobj_tx_add_range_direct(work->page, sizeof(work->page));
 	for (unsigned i = 0; i < PAGE_WORDS; i++)
-		root->page[i] = value;
+		work->page[i] = value;
 }
 
 static int construct(PMEMobjpool *pool, void *memory, void *argument)
@@ -133,81 +150,132 @@ static int construct(PMEMobjpool *pool, void *memory, void *argument)
 	uint64_t key = *(uint64_t *)argument;
 
 	fill(node, key, OID_NULL);
-	pmemobj_persist(pool, node, sizeof(*node) + node->words * sizeof(uint64_t));
+	pmemobj_persist(pool, node, bytes_of(key));
 	return 0;
 }
 
-static void renew_scratch(PMEMobjpool *pool, struct root *root, uint64_t step)
+static void renew_scratch(PMEMobjpool *pool, struct work *work, uint64_t step)
 {
-	size_t size = sizeof(struct node) + words_of(step) * sizeof(uint64_t);
-
-	if (!OID_IS_NULL(root->scratch))
-		pmemobj_free(&root->scratch);
-	if (pmemobj_alloc(pool, &root->scratch, size, 2, construct, &step) != 0)
+	if (!OID_IS_NULL(work->scratch))
+		pmemobj_free(&work->scratch);
+	if (pmemobj_alloc(pool, &work->scratch, bytes_of(step), 2, construct, &step) != 0)
 		die("alloc");
 }
 
-static void change(struct root *root, uint64_t step)
+/* The new object, three words and the old object's end: one redo log. */
+static void publish(PMEMobjpool *pool, struct work *work, uint64_t step)
 {
+	struct pobj_action actions[6];
+	PMEMoid made = pmemobj_reserve(pool, &actions[0], bytes_of(step), 3);
+	size_t count = 5;
+
+	if (OID_IS_NULL(made))
+		die("reserve");
+	construct(pool, node_of(made), &step);
+	pmemobj_set_value(pool, &actions[1], &work->made.pool_uuid_lo, made.pool_uuid_lo);
+	pmemobj_set_value(pool, &actions[2], &work->made.off, made.off);
+	pmemobj_set_value(pool, &actions[3], &work->made_by, step);
+	pmemobj_set_value(pool, &actions[4], &work->made_for, ~step);
+	if (!OID_IS_NULL(work->made))
+		pmemobj_defer_free(pool, work->made, &actions[count++]);
+	if (pmemobj_publish(pool, actions, count) != 0)
+		die("publish");
+}
+
+static void change(struct work *work, uint64_t step)
+{
+	uint64_t victim;
+
 	switch (action_of(step)) {
 	case LIST_INSERT:
-		insert(&root->list, step);
+		insert(&work->list, step);
 		break;
 	case LIST_REMOVE:
-		delete(&root->list, victim_of(step));
+		delete(&work->list, victim_of(step, LIST_INSERT));
 		break;
 	case MAP_INSERT:
-		insert(&root->buckets[step % BUCKETS], step);
+		insert(&work->buckets[step % BUCKETS], step);
 		break;
 	case MAP_REMOVE:
-		delete(&root->buckets[victim_of(step) % BUCKETS], victim_of(step));
+		victim = victim_of(step, MAP_INSERT);
+		delete(&work->buckets[victim % BUCKETS], victim);
 		break;
 	case PAGE_CHANGE:
-		change_page(root, step);
+		change_page(work, step);
 		break;
 	default:
 		break;
 	}
 }
 
-static void do_and_abort(PMEMobjpool *pool, struct root *root, uint64_t step)
+static void do_and_abort(PMEMobjpool *pool, struct work *work, uint64_t step)
 {
+	uint64_t victim = victim_of(step, MAP_INSERT);
+
 	TX_BEGIN(pool) {
-		insert(&root->list, step);
-		change_page(root, step);
-		delete(&root->buckets[step % BUCKETS], victim_of(step));
+		insert(&work->list, step);
+		change_page(work, step);
+		delete(&work->buckets[victim % BUCKETS], victim);
 		pmemobj_tx_abort(ECANCELED);
 	} TX_END
 }
 
-static void do_step(PMEMobjpool *pool, struct root *root, uint64_t step)
+static void do_step(PMEMobjpool *pool, struct work *work, uint64_t step)
 {
 	if (action_of(step) == SCRATCH)
-		renew_scratch(pool, root, step);
+		renew_scratch(pool, work, step);
+	if (action_of(step) == PUBLISH)
+		publish(pool, work, step);
 	if (action_of(step) == ABORTED)
-		do_and_abort(pool, root, step);
+		do_and_abort(pool, work, step);
 	TX_BEGIN(pool) {
-		change(root, step);
-		pmemobj_tx_add_range_direct(&root->steps, sizeof(root->steps));
-		root->steps = step + 1;
+		change(work, step);
+		pmemobj_tx_add_range_direct(&work->steps, sizeof(work->steps));
+		work->steps = step + 1;
 	} TX_ONABORT {
 		die("transaction");
 	} TX_END
 }
 
-static int run(const char *path, const char *journal_path, uint64_t steps)
+struct worker {
+	pthread_t thread;
+	PMEMobjpool *pool;
+	struct work *work;
+	_Atomic uint64_t *committed;
+	uint64_t steps;
+};
+
+static void *work_on(void *argument)
 {
-	int journal = open(journal_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	struct worker *worker = argument;
+
+	while (worker->work->steps < worker->steps) {
+		do_step(worker->pool, worker->work, worker->work->steps);
+		atomic_store(worker->committed, worker->work->steps);
+	}
+	return NULL;
+}
+
+int objects_run(const char *path, struct journal *journal, unsigned workers, uint64_t steps)
+{
 	PMEMobjpool *pool = pmemobj_open(path, LAYOUT);
+	struct worker all[WORKERS];
 	struct root *root;
 
-	if (!pool || journal < 0)
+	if (!pool || steps > MOST_NODES)
 		die("open");
 	root = pmemobj_direct(pmemobj_root(pool, sizeof(struct root)));
-	for (uint64_t i = 0; i < steps; i++) {
-		do_step(pool, root, root->steps);
-		if (write(journal, ".", 1) != 1)
-			die("journal");
+	for (unsigned i = 0; i < workers; i++) {
+		all[i] = (struct worker){ .pool = pool, .work = &root->work[i],
+					  .committed = &journal->committed[i], .steps = steps };
+		if (workers > 1 && pthread_create(&all[i].thread, NULL, work_on, &all[i]) != 0)
+			die("pthread_create");
+	}
+	for (unsigned i = 0; i < workers; i++) {
+		if (workers == 1)
+			work_on(&all[i]);
+		else
+			pthread_join(all[i].thread, NULL);
 	}
 	pmemobj_close(pool);
 	return 0;
@@ -233,13 +301,13 @@ static void model_step(struct model *model, uint64_t step)
 		model->list[model->list_length++] = step;
 		break;
 	case LIST_REMOVE:
-		model_remove(model, victim_of(step));
+		model_remove(model, victim_of(step, LIST_INSERT));
 		break;
 	case MAP_INSERT:
 		model->map[step] = true;
 		break;
 	case MAP_REMOVE:
-		model->map[victim_of(step)] = false;
+		model->map[victim_of(step, MAP_INSERT)] = false;
 		break;
 	case PAGE_CHANGE:
 		model->page = step;
@@ -261,58 +329,70 @@ static bool node_is_whole(PMEMoid oid)
 	return true;
 }
 
-static const char *judge_list(const struct root *root, const struct model *model)
+static const char *judge_list(const struct work *work, const struct model *model)
 {
 	uint64_t left = model->list_length;
 
-	for (PMEMoid at = root->list; !OID_IS_NULL(at); at = node_of(at)->next)
+	for (PMEMoid at = work->list; !OID_IS_NULL(at); at = node_of(at)->next)
 		if (!node_is_whole(at) || left == 0 || node_of(at)->key != model->list[--left])
 			return "the list is not what was committed";
 	return left ? "the list lacks what was committed" : NULL;
 }
 
-static const char *judge_map(const struct root *root, const struct model *model, uint64_t steps)
+static const char *judge_map(const struct work *work, const struct model *model)
 {
-	static bool seen[MOST_NODES];
+	bool seen[MOST_NODES] = { false };
 
 	for (unsigned i = 0; i < BUCKETS; i++) {
-		for (PMEMoid at = root->buckets[i]; !OID_IS_NULL(at); at = node_of(at)->next) {
-			if (!node_is_whole(at) || node_of(at)->key >= steps || seen[node_of(at)->key])
+		for (PMEMoid at = work->buckets[i]; !OID_IS_NULL(at); at = node_of(at)->next) {
+			if (!node_is_whole(at) || node_of(at)->key >= work->steps || seen[node_of(at)->key])
 				return "the map is damaged";
 			seen[node_of(at)->key] = true;
 		}
 	}
-	for (uint64_t i = 0; i < steps; i++)
+	for (uint64_t i = 0; i < work->steps; i++)
 		if (seen[i] != model->map[i])
 			return "the map is not what was committed";
 	return NULL;
 }
 
-static const char *judge(const struct root *root, uint64_t committed)
+static const char *judge_objects(const struct work *work)
 {
-	static struct model model;
-	const char *verdict;
-
-	if (root->steps < committed)
-		return "a committed transaction is not there";
-	if (root->steps > committed + 1)
-		return "there is more than was ever done";
-	for (uint64_t i = 0; i < root->steps; i++)
-		model_step(&model, i);
-	for (unsigned i = 0; i < PAGE_WORDS; i++)
-		if (root->page[i] != model.page)
-			return "a page is torn or not what was committed";
-	if (!OID_IS_NULL(root->scratch) && !node_is_whole(root->scratch))
+	if (!OID_IS_NULL(work->scratch) && !node_is_whole(work->scratch))
 		return "an allocation was published before it was constructed";
-	verdict = judge_list(root, &model);
-	return verdict ? verdict : judge_map(root, &model, root->steps);
+	if (OID_IS_NULL(work->made))
+		return work->made_by || work->made_for ? "half of a publication is there" : NULL;
+	if (!node_is_whole(work->made) || node_of(work->made)->key != work->made_by ||
+	    work->made_for != ~work->made_by)
+		return "half of a publication is there";
+	return NULL;
 }
 
-static int check(const char *path, const char *journal)
+static const char *judge(const struct work *work, uint64_t committed)
 {
-	struct stat stat_journal = { 0 };
-	PMEMobjpool *pool;
+	struct model model = { 0 };
 	const char *verdict;
+
+	if (work->steps < committed)
+		return "a committed transaction is not there";
+	if (work->steps > committed + 1 || work->steps > MOST_NODES)
+		return "there is more than was ever done";
+	for (uint64_t i = 0; i < work->steps; i++)
+		model_step(&model, i);
+	for (unsigned i = 0; i < PAGE_WORDS; i++)
+		if (work->page[i] != model.page)
+			return "a page is torn or not what was committed";
+	verdict = judge_objects(work);
+	if (!verdict)
+		verdict = judge_list(work, &model);
+	return verdict ? verdict : judge_map(work, &model);
+}
+
+int objects_check(const char *path, struct journal *journal)
+{
+	const char *verdict = NULL;
+	const struct root *root;
+	PMEMobjpool *pool;
 	int consistent = pmemobj_check(path, LAYOUT);
 
 	if (consistent != 1) {
@@ -324,32 +404,25 @@ static int check(const char *path, const char *journal)
 		printf("open: %s\n", pmemobj_errormsg());
 		return 1;
 	}
-	stat(journal, &stat_journal);
-	verdict = judge(pmemobj_direct(pmemobj_root(pool, sizeof(struct root))), (uint64_t)stat_journal.st_size);
+	root = pmemobj_direct(pmemobj_root(pool, sizeof(*root)));
+	for (unsigned i = 0; i < WORKERS && !verdict; i++) {
+		uint64_t committed = journal->committed[i];
+
+		verdict = judge(&root->work[i], committed);
+		if (verdict)
+			printf("worker %u, after %" PRIu64 " committed steps: %s\n", i, committed, verdict);
+		journal->committed[i] = root->work[i].steps;
+	}
 	pmemobj_close(pool);
-	if (verdict)
-		printf("after %jd committed steps: %s\n", (intmax_t)stat_journal.st_size, verdict);
 	return verdict != NULL;
 }
 
-static int create(const char *path)
+int objects_create(const char *path, size_t size)
 {
-	PMEMobjpool *pool = pmemobj_create(path, LAYOUT, access(path, F_OK) == 0 ? 0 : PMEMOBJ_MIN_POOL, 0600);
+	PMEMobjpool *pool = pmemobj_create(path, LAYOUT, access(path, F_OK) == 0 ? 0 : size, 0600);
 
 	if (!pool || OID_IS_NULL(pmemobj_root(pool, sizeof(struct root))))
 		die("create");
 	pmemobj_close(pool);
 	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	if (argc == 3 && strcmp(argv[1], "create") == 0)
-		return create(argv[2]);
-	if (argc == 5 && strcmp(argv[1], "run") == 0)
-		return run(argv[2], argv[3], strtoull(argv[4], NULL, 10));
-	if (argc == 4 && strcmp(argv[1], "check") == 0)
-		return check(argv[2], argv[3]);
-	fprintf(stderr, "usage: objects create POOL | run POOL JOURNAL STEPS | check POOL JOURNAL\n");
-	return 2;
 }

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# What PMDK and fio ship, unmodified: pmempool, poolsets with parts and replicas, fio's libpmem engine.
+# What PMDK and fio ship, unmodified: pmempool, fio's libpmem engine.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
-objects=$abs_top_builddir/tests/pmdk/objects
 
 daemon_start --region memfd:256M || bail "no daemon"
 run() { "$softpmem" run -- "$@"; }
@@ -24,43 +23,12 @@ pool_of() {
 	check "it is gone" test ! -e "$pool"
 }
 
-# set_of NAME LINE...: a poolset with these lines, cut at some fences.
-set_of() {
-	local name=$1 set=$work/$1.set base=$work/$1 n
-	shift
-	printf '%s\n' PMEMPOOLSET "$@" >"$set"
-	: >"$work/journal"
-	check "$name: created" run "$objects" create "$set"
-	cut_power
-	mkdir "$base"
-	cp "$mnt"/part* "$base"
-	for n in 20 90 160; do
-		: >"$work/journal"
-		SOFTPMEM_TEST_CUT_AT=$n run "$objects" run "$set" "$work/journal" 24 2>"$work/run.err"
-		check "$name: cut at fence $n" test $? -eq 137
-		cut_power
-		check "$name: as good as committed" run "$objects" check "$set" "$work/journal"
-		cp "$base"/part* "$mnt" || bail "no room"
-	done
-	check "$name: runs to its end" run "$objects" run "$set" "$work/journal.end" 100
-	cut_power
-	check "$name: and all of it is there" run "$objects" check "$set" "$work/journal.end"
-	rm -f "$mnt"/part* "$work/journal.end"
-}
-
 if command -v pmempool >/dev/null; then
 	pool_of obj --layout test
 	pool_of blk 512
 	pool_of log
 else
 	skip "pmempool" "not installed"
-fi
-
-if [ -x "$objects" ]; then
-	set_of "three parts" "8M $mnt/part1" "8M $mnt/part2" "8M $mnt/part3"
-	set_of "a replica" "8M $mnt/part1" "8M $mnt/part2" REPLICA "16M $mnt/part3"
-else
-	skip "poolsets" "no libpmemobj"
 fi
 
 # Through the mount: libpmem's engine would write the file anew first.

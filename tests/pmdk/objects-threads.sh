@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The same with 4 threads, cut at 200 moments of their work, with each policy in turn.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/pmdk/objects.bash
+. "$abs_top_srcdir/tests/pmdk/objects.bash"
+pool=$mnt/pool
+
+daemon_start --region memfd:32M || bail "no daemon"
+check "4 threads, cut at 200 moments" cut_at_moments 200 "$pool" "$pool"
+note_cuts
+export SOFTPMEM_TEST_SKIP_FLUSH=7
+check_fails "negative control: with one flush in seven left out the judge sees it" "$judge_says" \
+	cut_at_moments 200 "$pool" "$pool"
+finish
