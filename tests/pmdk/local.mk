@@ -5,17 +5,21 @@ pmdk_tests = \
 	tests/pmdk/exact.sh \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
+	tests/pmdk/oneline.sh \
 	tests/pmdk/symbols.sh \
 	tests/pmdk/tools.sh
 EXTRA_DIST += $(pmdk_tests)
 
-check_PROGRAMS += tests/pmdk/exact tests/pmdk/functions tests/pmdk/survivor
+check_PROGRAMS += tests/pmdk/exact tests/pmdk/functions tests/pmdk/oneline tests/pmdk/survivor
 tests_pmdk_exact_SOURCES = tests/pmdk/exact.c
 tests_pmdk_exact_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_exact_LDADD = $(PMEM_LIBS)
 tests_pmdk_functions_SOURCES = tests/pmdk/functions.c
 tests_pmdk_functions_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_functions_LDADD = $(PMEM_LIBS)
+tests_pmdk_oneline_SOURCES = tests/pmdk/oneline.c tests/e2e/powerfail.h
+tests_pmdk_oneline_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_oneline_LDADD = $(PMEM_LIBS) -lpthread
 tests_pmdk_survivor_SOURCES = tests/pmdk/survivor.c
 tests_pmdk_survivor_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_survivor_LDADD = $(PMEM_LIBS)

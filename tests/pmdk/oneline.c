@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Two threads that flush one line at once: what each has fenced is never older after a power failure,
+ * though the other's flush may have looked at the line before it.
+ *
+ *   oneline PROGRAM POOL FENCES CUTS    so many fences of each thread, and so many cuts among them
+ *
+ * PROGRAM is softpmem. The threads are in a child, which the power failure kills; what they had fenced
+ * is in memory that outlives it. Exits with 1 if something is older.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libpmem.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "../e2e/powerfail.h"
+
+#define LINE 64
+#define LINES 64
+
+enum { THREADS = 2 };
+
+struct fenced {
+	_Alignas(LINE) _Atomic uint64_t number;
+};
+
+static struct fenced *fenced; /* of each thread */
+static const char *path;
+static _Atomic uint64_t *line; /* a word of it for each thread */
+
+static void die(const char *what)
+{
+	fprintf(stderr, "oneline: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+static void *hammer(void *argument)
+{
+	size_t me = (size_t)argument;
+
+	for (uint64_t n = fenced[me].number + 1;; n++) {
+		atomic_store_explicit(&line[me], n, memory_order_relaxed);
+		pmem_persist((void *)line, LINE);
+		atomic_store_explicit(&fenced[me].number, n, memory_order_release);
+	}
+	return NULL;
+}
+
+static void hammer_until_killed(unsigned which)
+{
+	int is_pmem = 0;
+	size_t length;
+	char *memory = pmem_map_file(path, 0, 0, 0, &length, &is_pmem);
+	pthread_t threads[THREADS];
+
+	if (!memory || length < (size_t)LINES * LINE)
+		die(pmem_errormsg());
+	if (!is_pmem)
+		die("the pool is no persistent memory");
+	line = (_Atomic uint64_t *)(memory + (size_t)which * LINE);
+	for (size_t i = 0; i < THREADS; i++)
+		if (pthread_create(&threads[i], NULL, hammer, (void *)i) != 0)
+			die("pthread_create");
+	for (;;)
+		pause();
+}
+
+static pid_t start(unsigned which)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		die("fork");
+	if (child > 0)
+		return child;
+	alarm(240);
+	hammer_until_killed(which);
+	exit(2);
+}
+
+static uint64_t least(void)
+{
+	uint64_t a = fenced[0].number, b = fenced[1].number;
+
+	return a < b ? a : b;
+}
+
+static int await(pid_t child)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) != child)
+		die("waitpid");
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? 0 : -1;
+}
+
+static int judge(unsigned which)
+{
+	uint64_t found[THREADS];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int result = 0;
+
+	if (fd < 0 || pread(fd, found, sizeof(found), (off_t)which * LINE) != sizeof(found))
+		die(path);
+	close(fd);
+	for (unsigned i = 0; i < THREADS; i++) {
+		if (found[i] >= fenced[i].number)
+			continue;
+		printf("thread %u had fenced %ju, and line %u has %ju: it is older\n", i,
+		       (uintmax_t)fenced[i].number, which, (uintmax_t)found[i]);
+		result = 1;
+	}
+	return result;
+}
+
+/* After so many more fences of each thread. */
+static int cut_once(const char *program, unsigned which, uint64_t fences)
+{
+	uint64_t until = least() + fences;
+	pid_t child = start(which);
+
+	while (least() < until) {
+		if (waitpid(child, NULL, WNOHANG) != 0) {
+			printf("the threads end by themselves\n");
+			return 1;
+		}
+		usleep(100);
+	}
+	if (powerfail(program, "lose", 0) != 0)
+		die("powerfail");
+	if (await(child) != 0) {
+		printf("the threads were not killed\n");
+		return 1;
+	}
+	return judge(which);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long fences, cuts;
+
+	if (argc != 5) {
+		fprintf(stderr, "usage: oneline PROGRAM POOL FENCES CUTS\n");
+		return 2;
+	}
+	path = argv[2];
+	fences = strtoul(argv[3], NULL, 10);
+	cuts = strtoul(argv[4], NULL, 10);
+	fenced = mmap(NULL, THREADS * sizeof(*fenced), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (fenced == MAP_FAILED)
+		die("mmap");
+	for (unsigned long i = 0; i < cuts; i++)
+		if (cut_once(argv[1], (unsigned)(i % LINES), fences / cuts) != 0)
+			return 1;
+	printf("%ju and %ju fences, %lu cuts\n", (uintmax_t)fenced[0].number, (uintmax_t)fenced[1].number, cuts);
+	return least() >= fences / cuts * cuts ? 0 : 1;
+}
