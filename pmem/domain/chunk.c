@@ -204,6 +204,7 @@ void view_drop(struct view *view)
 	view->memory_size = 0;
 	view->fd = -1;
 	view->fd_size = 0;
+	view->sealed = false;
 	view->present_pages = view->dirty_pages = 0;
 	view->attached = false;
 	view->attached_size = 0;

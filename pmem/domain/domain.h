@@ -85,10 +85,10 @@ struct view_owner_ops {
 };
 
 /*
- * A view costs nothing until it is written to: then a memfd, sealed against
- * shrinking, holds the pages that were written (`present`); all others are read
- * from the media. Not thread safe: the owner locks, shared for the functions
- * that take a const view and exclusively for the others.
+ * A view costs nothing until it is written to: then a memfd holds the pages
+ * that were written (`present`); all others are read from the media. Not thread
+ * safe: the owner locks, shared for the functions that take a const view and
+ * exclusively for the others.
  */
 int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out);
 /* What is volatile in it is lost. */
@@ -144,13 +144,19 @@ void view_drop_clean(struct view *view);
  * from offset 0, a multiple of 4096; all of them must have a placement.
  */
 int view_attach(struct view *view, uint64_t length);
+/*
+ * The same for all of a view that never changes its size: its memory is `size`
+ * bytes, to the byte, and cannot be made larger, so that it is like a file of
+ * that size to who has its descriptor.
+ */
+int view_attach_exact(struct view *view, uint64_t size);
 /* What CPUs stored since and did not persist is lost; their mappings remain, and are nobody's. */
 void view_detach(struct view *view);
 /* What WPQ records call the view. */
 uint32_t view_id(const struct view *view);
 /* The memory of an attached view, in this process; NULL if it is not attached. */
 unsigned char *view_memory(struct view *view);
-/* The memfd, for a client to map; belongs to the view. -1 before the first page is present. */
+/* The memfd, for a client to map, sealed once the view is attached; belongs to the view. -1 before the first page is present. */
 int view_fd(const struct view *view);
 
 /* The cache writes one line back of its own accord: legal at any time, for any line. */

@@ -36,6 +36,7 @@ struct view {
 
 	int fd;
 	uint64_t fd_size;
+	bool sealed; /* others may have the descriptor */
 	unsigned char *memory;
 	uint64_t memory_size;
 	struct view_node **nodes;

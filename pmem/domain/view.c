@@ -90,9 +90,6 @@ static int memory_extend(struct view *view, uint64_t end)
 		view->fd = memfd_create("softpmem-view", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		if (view->fd < 0)
 			return -errno;
-		/* A client that could shrink it would make us fault. */
-		if (fcntl(view->fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
-			return -errno;
 	}
 	if (end > view->fd_size) {
 		uint64_t size = align_up(end, 2u << 20);
@@ -388,26 +385,70 @@ void view_drop_clean(struct view *view)
 	view_drop(view);
 }
 
-int view_attach(struct view *view, uint64_t length)
+/*
+ * Before others have the memory: who could shrink it would make us fault, and
+ * who could seal it further would keep us from growing it.
+ */
+static int memory_seal(struct view *view, int more)
+{
+	if (view->sealed)
+		return 0;
+	if (fcntl(view->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL | more) < 0)
+		return -errno;
+	view->sealed = true;
+	return 0;
+}
+
+static int populate(struct view *view, uint64_t length)
 {
 	int error = memory_extend(view, length);
 
-	if (error)
-		return error;
-	for (uint64_t page = 0; page < length / PAGE_BYTES;) {
+	for (uint64_t page = 0; !error && page < length / PAGE_BYTES;) {
 		struct placement at = view->ops->find(view->owner, page, length / PAGE_BYTES - page);
 
-		for (uint64_t i = 0; i < at.pages; i++) {
-			/* A page without media reads as zero, and so does untouched memory: it costs its bit. */
+		/* A page without media reads as zero, and so does untouched memory: it costs its bit. */
+		for (uint64_t i = 0; !error && i < at.pages; i++)
 			error = make_present(view, page + i);
-			if (error)
-				return error;
-		}
 		page += at.pages;
 	}
+	return error;
+}
+
+static void note_attached(struct view *view, uint64_t length)
+{
 	view->attached = true;
 	view->attached_size = max_u64(view->attached_size, length);
-	return 0;
+}
+
+int view_attach(struct view *view, uint64_t length)
+{
+	int error = populate(view, length);
+
+	if (!error)
+		error = memory_seal(view, 0);
+	if (!error)
+		note_attached(view, length);
+	return error;
+}
+
+int view_attach_exact(struct view *view, uint64_t size)
+{
+	const uint64_t length = align_up(size, PAGE_BYTES);
+	int error;
+
+	if (view->sealed && view->fd_size != length)
+		return -EBUSY;
+	error = populate(view, length);
+	if (!error && !view->sealed) {
+		if (ftruncate(view->fd, (off_t)size) < 0)
+			return -errno;
+		/* What may be touched: the last page is there as a whole. */
+		view->fd_size = length;
+		error = memory_seal(view, F_SEAL_GROW);
+	}
+	if (!error)
+		note_attached(view, length);
+	return error;
 }
 
 void view_detach(struct view *view)

@@ -23,9 +23,18 @@ static void note_attached(struct pool *pool)
 	pool->is_attached = true;
 }
 
-static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
+static int attach_view(struct pool *pool)
 {
-	uint64_t length = align_up(pool->size, PAGE_BYTES);
+	return view_attach(pool->view, align_up(pool->size, PAGE_BYTES));
+}
+
+static int attach_view_exact(struct pool *pool)
+{
+	return view_attach_exact(pool->view, pool->size);
+}
+
+static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool), struct pool_attachment *attachment)
+{
 	bool again = pool->is_attached && pool->size == pool->durable_size;
 	int error = 0;
 
@@ -41,7 +50,7 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 	if (!again)
 		error = pool_sync_locked(pool);
 	if (!error)
-		error = file_reserve(pool, 0, length / PAGE_BYTES);
+		error = file_reserve(pool, 0, align_up(pool->size, PAGE_BYTES) / PAGE_BYTES);
 	pool->map_changed = true;
 	if (!error)
 		error = file_commit(pool);
@@ -50,7 +59,7 @@ static int attach_locked(struct pool *pool, struct pool_attachment *attachment)
 	if (error)
 		return error;
 	pool_activate(pool);
-	error = view_attach(pool->view, length);
+	error = attach(pool);
 	pool_count_view(pool);
 	if (error)
 		return error;
@@ -67,7 +76,14 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment)
 {
 	GATE_SCOPE(pool->pools);
 	WRITE_SCOPE(&pool->lock);
-	return pool->dead ? -ESTALE : attach_locked(pool, attachment);
+	return pool->dead ? -ESTALE : attach_locked(pool, attach_view, attachment);
+}
+
+int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment)
+{
+	GATE_SCOPE(pool->pools);
+	WRITE_SCOPE(&pool->lock);
+	return pool->dead ? -ESTALE : attach_locked(pool, attach_view_exact, attachment);
 }
 
 bool pool_is_attached(struct pool *pool)

@@ -313,6 +313,11 @@ struct pool_attachment {
  * until the power fails or the pool is destroyed.
  */
 int pool_attach(struct pool *pool, struct pool_attachment *attachment);
+/*
+ * The same where nothing but this can change the pool's size, as without a
+ * mount: the descriptor is to who opens it like a file of the pool's size.
+ */
+int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment);
 bool pool_is_attached(struct pool *pool);
 /* Are there attached pools? */
 bool pools_are_attached(struct pools *pools);
