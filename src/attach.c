@@ -330,6 +330,7 @@ static void *accept_thread(void *argument)
 void attach_power_fails(struct attach_server *server)
 {
 	pthread_rwlock_wrlock(&server->power);
+	paths_go_dark(server);
 	/* No client can leave now, so what is found in the list stays. */
 	LOCK_SCOPE(&server->lock);
 	for (struct attached *client = server->clients; client; client = client->next)
@@ -352,6 +353,7 @@ void attach_power_returns(struct attach_server *server)
 				shutdown(client->fd, SHUT_RDWR);
 		server->view_count = 0;
 	}
+	paths_come_back(server);
 	pthread_rwlock_unlock(&server->power);
 }
 
@@ -372,13 +374,16 @@ static void locks_init(struct attach_server *server)
 	pthread_condattr_destroy(&monotonic);
 	pthread_cond_init(&server->left, NULL);
 	pthread_mutex_init(&server->lock, NULL);
+	pthread_mutex_init(&server->paths_lock, NULL);
 }
 
 static void server_free(struct attach_server *server)
 {
 	listener_close(&server->listener);
+	paths_close(server);
 	if (server->stop_fd >= 0)
 		close(server->stop_fd);
+	pthread_mutex_destroy(&server->paths_lock);
 	pthread_mutex_destroy(&server->lock);
 	pthread_cond_destroy(&server->left);
 	pthread_cond_destroy(&server->drain_soon);
@@ -414,7 +419,7 @@ int attach_listen(const struct attach_options *options, struct attach_server **o
 	if (!server)
 		return message_fail(message, -ENOMEM, "socket %s: out of memory", options->path);
 	server->options = *options;
-	server->listener.fd = server->stop_fd = -1;
+	server->listener.fd = server->stop_fd = server->dark_fd = -1;
 	locks_init(server);
 	error = open_listener(server, message);
 	if (error)
@@ -429,7 +434,9 @@ int attach_start(struct attach_server *server, const struct attach_served *serve
 	int error;
 
 	server->served = *served;
-	error = start_thread(drain_thread, server, &server->drainer);
+	error = paths_open(server);
+	if (!error)
+		error = start_thread(drain_thread, server, &server->drainer);
 	if (error)
 		return error;
 	error = start_thread(accept_thread, server, &server->acceptor);

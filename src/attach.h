@@ -29,7 +29,7 @@ struct attach_options {
 /* What is there to be served; must outlive the server. */
 struct attach_served {
 	struct pools *pools;
-	dev_t device; /* of the mount; 0: there is none, and so no pool can be had */
+	dev_t device; /* of the mount; 0: there is none, and pools are had by attach_path() */
 	/* What others cache of the pool is old, or soon will be. May be NULL. */
 	void (*changed)(void *context, struct pool *pool);
 	void *context;
@@ -39,6 +39,15 @@ int attach_listen(const struct attach_options *options, struct attach_server **o
 int attach_start(struct attach_server *server, const struct attach_served *served);
 /* Hang up on everybody, drain what they published, free. NULL is allowed. Mappings of views become nobody's. */
 void attach_stop(struct attach_server *server);
+
+/*
+ * Without a mount: a path, for the caller to free, that opens the pool's view as
+ * a file. It is the same until the pool is destroyed; while the power is off
+ * nothing can be opened by it.
+ */
+int attach_path(struct attach_server *server, struct pool *pool, char **path);
+/* Pools may have been destroyed: what was the path of one leads nowhere from here on. */
+void attach_paths_prune(struct attach_server *server);
 
 /*
  * Around a power failure. From the return of the first to the second nobody

@@ -15,6 +15,14 @@ struct view_memory {
 	ino_t ino;
 };
 
+/* A descriptor number of this process that is a pool's for good (attach_paths.c). */
+struct path {
+	int fd;		   /* the view's memory; what cannot be opened while there is none */
+	struct pool *pool; /* a reference; NULL once it was destroyed */
+	ino_t ino;	   /* of the view's memory; 0: there is none */
+	uint64_t ended;	   /* the how manieth that was destroyed, if it was */
+};
+
 struct attached {
 	struct attach_server *server;
 	int fd;
@@ -53,6 +61,13 @@ struct attach_server {
 	struct view_memory *views;
 	size_t view_count, view_room;
 
+	dev_t memory_device; /* of views' memory, as fstat(2) has it; 0: there is a mount */
+	int dark_fd;	     /* what /proc cannot open */
+	pthread_mutex_t paths_lock; /* taken before `lock` and what pools lock */
+	/* Guarded by paths_lock. */
+	struct path *paths;
+	size_t path_count, path_room;
+	uint64_t paths_ended;
 };
 
 void attach_say(struct attach_server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -65,8 +80,19 @@ int attach_drain(struct attach_server *server);
 
 /* attach_request.c: answer one message. False: the connection is of no more use. */
 bool attach_answer(struct attached *client);
+/* Who maps this memory must end when the power fails. Before anybody has the descriptor. */
+int attach_note_view(struct attach_server *server, int fd);
 /* Send an error in place of an answer, and nothing else after it. */
 void attach_refuse(int fd, int error, const char *why);
+
+/* attach_paths.c */
+int paths_open(struct attach_server *server);
+void paths_close(struct attach_server *server);
+/* The pool, with a reference, whose view's memory this is now. -EIO: it is none, or of before a power failure. */
+int paths_find(struct attach_server *server, ino_t ino, struct pool **pool);
+/* The power is exclusively ours in both. */
+void paths_go_dark(struct attach_server *server);
+void paths_come_back(struct attach_server *server);
 
 /* attach_kill.c: SIGKILL to every process that maps one of the views, again until none does. */
 void kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count);

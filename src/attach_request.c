@@ -73,31 +73,22 @@ static bool on_mount(const struct attach_server *server, const struct statx *stx
 	return server->served.device && makedev(stx->stx_dev_major, stx->stx_dev_minor) == server->served.device;
 }
 
+/* The memory of a view, or what passes for it. */
+static bool is_memory(const struct attach_server *server, const struct statx *stx)
+{
+	return server->memory_device && makedev(stx->stx_dev_major, stx->stx_dev_minor) == server->memory_device;
+}
+
 static void close_received(const struct attach_server *server, struct exchange *exchange)
 {
 	for (size_t i = 0; i < exchange->fd_count; i++) {
 		struct statx stx;
 
-		if (identify(exchange->fds[i], &stx) && on_mount(server, &stx))
+		if (identify(exchange->fds[i], &stx) && (on_mount(server, &stx) || is_memory(server, &stx)))
 			close(exchange->fds[i]);
 		else
 			close_foreign(exchange->fds[i]);
 	}
-}
-
-/* The pool's file that came with the request, by its number. */
-static int find_file(const struct attach_server *server, struct exchange *exchange, uint64_t *ino)
-{
-	struct statx stx;
-
-	if (exchange->fd_count != 1)
-		return break_off(exchange, -EBADMSG, "one descriptor is wanted");
-	if (!identify(exchange->fds[0], &stx) || !on_mount(server, &stx))
-		return break_off(exchange, -EXDEV, "the descriptor is of no file on the mount");
-	if (!S_ISREG(stx.stx_mode))
-		return fail(exchange, -EINVAL, "not a regular file");
-	*ino = stx.stx_ino;
-	return 0;
 }
 
 /*
@@ -115,22 +106,41 @@ static int write_pages_back(struct exchange *exchange)
 	return 0;
 }
 
-static int sync_file(struct exchange *exchange)
+/* What came with the request: a pool's file on the mount, or the memory of its view. */
+static int look_at_file(const struct attach_server *server, struct exchange *exchange, struct statx *stx)
 {
-	return fsync(exchange->fds[0]) < 0 ? fail(exchange, -errno, strerror(errno)) : 0;
+	if (exchange->fd_count != 1)
+		return break_off(exchange, -EBADMSG, "one descriptor is wanted");
+	if (!identify(exchange->fds[0], stx) || (!on_mount(server, stx) && !is_memory(server, stx)))
+		return break_off(exchange, -EXDEV, "the descriptor is of no pool");
+	if (!S_ISREG(stx->stx_mode))
+		return fail(exchange, -EINVAL, "not a regular file");
+	return 0;
+}
+
+/* The pool of it, with a reference. */
+static int find_pool(struct attach_server *server, struct exchange *exchange, const struct statx *stx,
+		     struct pool **pool)
+{
+	int error;
+
+	if (on_mount(server, stx)) {
+		error = write_pages_back(exchange);
+		return error ? error : pool_lookup_ino(server->served.pools, stx->stx_ino, pool);
+	}
+	error = paths_find(server, stx->stx_ino, pool);
+	return error ? fail(exchange, error, "opened before a power failure, or elsewhere") : 0;
 }
 
 /* ---- Pools ----------------------------------------------------------------------- */
 
-static int note_view(struct attached *client, int fd)
+int attach_note_view(struct attach_server *server, int fd)
 {
-	struct attach_server *server = client->server;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	LOCK_SCOPE(&server->lock);
-	client->has_pools = true;
 	for (size_t i = 0; i < server->view_count; i++)
 		if (server->views[i].ino == st.st_ino && server->views[i].dev == st.st_dev)
 			return 0;
@@ -150,18 +160,26 @@ static int note_view(struct attached *client, int fd)
 
 static int attach_found(struct attached *client, struct exchange *exchange, struct pool *pool)
 {
-	const struct attach_served *served = &client->server->served;
+	struct attach_server *server = client->server;
+	const struct attach_served *served = &server->served;
 	struct pool_attachment attachment;
-	int error = pool_attach(pool, &attachment);
+	struct pool_attributes attributes;
+	int error = served->device ? pool_attach(pool, &attachment) : pool_attach_exact(pool, &attachment);
 
-	if (error)
-		return fail(exchange, error, strerror(-error));
+	if (!error)
+		error = pool_get_attributes(pool, &attributes);
 	/* Before the client has it: from then on it must be found when the power fails. */
-	error = note_view(client, attachment.fd);
+	if (!error)
+		error = attach_note_view(server, attachment.fd);
 	if (error)
 		return fail(exchange, error, strerror(-error));
+	{
+		LOCK_SCOPE(&server->lock);
+		client->has_pools = true;
+	}
 	if (served->changed)
 		served->changed(served->context, pool);
+	exchange->reply.ino = attributes.ino;
 	exchange->reply.view = attachment.view;
 	exchange->reply.pool_size = attachment.size;
 	exchange->reply_fd = attachment.fd;
@@ -171,30 +189,42 @@ static int attach_found(struct attached *client, struct exchange *exchange, stru
 static int answer_pool(struct attached *client, struct exchange *exchange)
 {
 	struct pool *pool;
-	uint64_t ino = 0;
-	int error = find_file(client->server, exchange, &ino);
+	struct statx stx;
+	int error = look_at_file(client->server, exchange, &stx);
 
-	if (error)
-		return error;
-	if ((fcntl(exchange->fds[0], F_GETFL) & (O_ACCMODE | O_PATH)) != O_RDWR)
-		return fail(exchange, -EACCES, "open the pool for reading and writing");
-	error = write_pages_back(exchange);
+	if (!error && (fcntl(exchange->fds[0], F_GETFL) & (O_ACCMODE | O_PATH)) != O_RDWR)
+		error = fail(exchange, -EACCES, "open the pool for reading and writing");
 	if (!error)
-		error = pool_lookup_ino(client->server->served.pools, ino, &pool);
+		error = find_pool(client->server, exchange, &stx, &pool);
 	if (error)
 		return error;
-	exchange->reply.ino = ino;
 	error = attach_found(client, exchange, pool);
 	pool_unref(pool, 1);
 	return error;
 }
 
+static int sync_view(struct attached *client, struct exchange *exchange, const struct statx *stx)
+{
+	struct pool *pool;
+	int error = find_pool(client->server, exchange, stx, &pool);
+
+	if (error)
+		return error;
+	error = pool_sync_pool(pool);
+	pool_unref(pool, 1);
+	return error ? fail(exchange, error, strerror(-error)) : 0;
+}
+
 static int answer_sync(struct attached *client, struct exchange *exchange)
 {
-	uint64_t ino;
-	int error = find_file(client->server, exchange, &ino);
+	struct statx stx;
+	int error = look_at_file(client->server, exchange, &stx);
 
-	return error ? error : sync_file(exchange);
+	if (error)
+		return error;
+	if (is_memory(client->server, &stx))
+		return sync_view(client, exchange, &stx);
+	return fsync(exchange->fds[0]) < 0 ? fail(exchange, -errno, strerror(errno)) : 0;
 }
 
 /* ---- WPQs -------------------------------------------------------------------------- */
@@ -369,6 +399,7 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 	reply->type = exchange->request.type;
 	reply->generation = pools_generation(server->served.pools);
 	reply->mount_device = server->served.device;
+	reply->view_device = server->memory_device;
 	reply->domain = (uint32_t)domain_kind(pools_domain(server->served.pools));
 	reply->error = check_request(client, exchange, whole);
 	if (!reply->error)

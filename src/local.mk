@@ -18,6 +18,7 @@ sbin_PROGRAMS += softpmemd
 softpmemd_SOURCES = \
 	src/attach.c src/attach.h \
 	src/attach_kill.c \
+	src/attach_paths.c \
 	src/attach_private.h \
 	src/attach_request.c \
 	src/daemon.h \

@@ -90,8 +90,7 @@ int process_drop_privileges(bool mounts)
 	struct __user_cap_data_struct data[2];
 	const uint64_t for_mount = 1u << CAP_SYS_ADMIN | 1u << CAP_DAC_READ_SEARCH;
 	const uint64_t for_clients = 1u << CAP_KILL | 1u << CAP_SYS_PTRACE;
-	/* Without a mount nobody can map a pool. */
-	const uint64_t keep = mounts ? for_mount | for_clients : 0;
+	const uint64_t keep = mounts ? for_mount | for_clients : for_clients;
 
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -errno;

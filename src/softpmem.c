@@ -54,7 +54,7 @@ static const struct verb {
 	{ "create", "[--size SIZE] [--mode MODE] [--directory] [--perm OCTAL] [--parents] PATH",
 	  "Make a pool, all of SIZE reserved, or a directory", cli_create, 1, 1 },
 	{ "destroy", "[--recursive] PATH", "Remove a pool or directory", cli_destroy, 1, 1 },
-	{ "path", "PATH", "Tell where a pool is on the mount", cli_path, 1, 1 },
+	{ "path", "PATH", "Tell where a pool is to be opened", cli_path, 1, 1 },
 	{ "powerfail", "[--policy POLICY] [--seed N] [--json]", "Let the power fail", cli_powerfail, 0, 0 },
 	{ "mark", "TEXT", "Name this moment in the daemon's log", cli_mark, 1, 1 },
 	{ "format", "[--label TEXT] [--mode MODE] [--force] SPEC",

@@ -48,6 +48,32 @@ int job_path(struct job *job, char **out)
 	return error ? job_fail(job, error, job->request->path) : 0;
 }
 
+static int path_on_mount(struct job *job, const char *path, char **full)
+{
+	if (asprintf(full, "%s%s", job->daemon->mountpoint, path) >= 0)
+		return 0;
+	*full = NULL;
+	return job_fail(job, -ENOMEM, path);
+}
+
+static int path_of_view(struct job *job, struct pool *pool, const char *path, char **full)
+{
+	struct pool_attributes attributes;
+	int error = pool_get_attributes(pool, &attributes);
+
+	if (!error && !S_ISREG(attributes.mode))
+		return message_fail(&job->message, -EINVAL,
+				    "%.512s: it is no pool: without a mount only pools have a path", path);
+	if (!error && attributes.size == 0)
+		return message_fail(&job->message, -EINVAL,
+				    "%.512s: it is empty, and without a mount nothing can make it larger: destroy "
+				    "it and create it with --size",
+				    path);
+	if (!error)
+		error = attach_path(job->daemon->attach, pool, full);
+	return error ? job_fail(job, error, path) : 0;
+}
+
 int verb_path(struct job *job)
 {
 	CLEANUP_FREE char *path = NULL;
@@ -57,17 +83,15 @@ int verb_path(struct job *job)
 
 	if (error)
 		return error;
-	if (!job->daemon->mountpoint)
-		return message_fail(&job->message, -ENOENT,
-				    "%.512s: the daemon runs without a mount: start it with "
-				    "--mount DIR",
-				    job->request->path);
 	error = pool_lookup_path(job->daemon->pools, path, &pool);
 	if (error)
 		return job_fail(job, error, job->request->path);
+	error = job->daemon->mountpoint ? path_on_mount(job, path, &full) : path_of_view(job, pool, path, &full);
 	pool_unref(pool, 1);
+	if (error)
+		return error;
 	job->result = json_object_new_object();
-	if (!job->result || asprintf(&full, "%s%s", job->daemon->mountpoint, path) < 0)
+	if (!job->result)
 		return job_fail(job, -ENOMEM, job->request->path);
 	control_put_string(job->result, "path", full);
 	return 0;
@@ -306,5 +330,6 @@ int verb_destroy(struct job *job)
 		pool_unref(pool, 1);
 	}
 	pool_unref(parent, 1);
+	attach_paths_prune(job->daemon->attach);
 	return error ? job_fail(job, error, request->path) : 0;
 }

@@ -10,7 +10,9 @@
  * WPQs: what is published in them is drained first.
  *
  * A client proves that it may map a pool by sending a descriptor of the pool's
- * file on the mount, open for what it wants to do with the mapping.
+ * file on the mount, open for what it wants to do with the mapping; without a
+ * mount, one of the view's own memory, opened by the path that the daemon gave
+ * the pool in its own /proc.
  */
 
 #include <stdint.h>
@@ -20,7 +22,7 @@
 #define ATTACH_VERSION 1u
 
 enum attach_type {
-	/* First on a connection. Reply: mount_device, domain, generation. */
+	/* First on a connection. Reply: mount_device, view_device, domain, generation. */
 	ATTACH_HELLO = 1,
 	/*
 	 * With one descriptor, of a pool's file, open for reading and writing.
@@ -34,7 +36,7 @@ enum attach_type {
 	ATTACH_DRAIN = 4,
 	/* The same, some time soon; no reply. */
 	ATTACH_KICK = 5,
-	/* Make the pool's file, sent as for ATTACH_POOL, durable: what fsync(2) does. Reply when it is. */
+	/* Make the pool, whose file is sent, durable: what fsync(2) does. Reply when it is. */
 	ATTACH_SYNC = 6
 };
 
@@ -60,7 +62,8 @@ struct attach_reply {
 	uint64_t ino;
 	uint32_t view;	 /* what WPQ records call it */
 	uint32_t domain; /* enum domain_kind */
-	uint64_t reserved[2];
+	uint64_t view_device; /* without a mount: st_dev of views' memory; else 0 */
+	uint64_t reserved[1];
 	char message[56]; /* a few words for an error, NUL terminated */
 };
 _Static_assert(sizeof(struct attach_reply) == 128, "shared with other processes");

@@ -34,10 +34,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* All guarded by the lock. */
 static int connection = -1;
 static uint64_t connection_inode; /* is it ours still, or did the program close it and open another? */
-static uint64_t mount_device;
+static uint64_t mount_device, view_device;
 static pid_t daemon_pid; /* whose views we map; 0: nobody's yet */
 static enum domain_kind domain = DOMAIN_MEMORY_CONTROLLER;
-static bool greeted; /* once: mount_device and domain are known */
+static bool greeted; /* once: the devices and the domain are known */
 
 static uint64_t enter(void)
 {
@@ -227,6 +227,7 @@ static long greet(void)
 		return -EHOSTDOWN;
 	daemon_pid = pid;
 	mount_device = reply.mount_device;
+	view_device = reply.view_device;
 	domain = reply.domain == DOMAIN_CPU_CACHE ? DOMAIN_CPU_CACHE : DOMAIN_MEMORY_CONTROLLER;
 	greeted = true;
 	return 0;
@@ -268,36 +269,73 @@ static bool is_on_fuse(int fd)
 	return RAW2(fstatfs, fd, &statfs) == 0 && statfs.f_type == FUSE_SUPER_MAGIC;
 }
 
-bool connection_serves(int fd)
+/* "/proc/self/fd/N" */
+static void name_descriptor(int fd, char path[40])
 {
-	struct stat stat;
-	uint64_t signals;
+	char digits[12];
+	size_t count = 0, at;
+
+	strcpy(path, "/proc/self/fd/");
+	at = strlen(path);
+	for (int rest = fd; rest || !count; rest /= 10)
+		digits[count++] = (char)('0' + rest % 10);
+	while (count)
+		path[at++] = digits[--count];
+	path[at] = '\0';
+}
+
+/* By its name, which others may have given to theirs. */
+static bool may_be_view(int fd)
+{
+	static const char name[] = "/memfd:softpmem-view";
+	char path[40], target[sizeof(name)];
+
+	name_descriptor(fd, path);
+	return RAW3(readlink, path, target, sizeof(target)) >= (long)sizeof(name) - 1 &&
+	       memcmp(target, name, sizeof(name) - 1) == 0;
+}
+
+/* Is its device the one that the daemon has named? */
+static bool is_of(dev_t device, const uint64_t *named)
+{
+	uint64_t signals = enter();
 	bool ours;
 
-	if (!settings()->attach_path || RAW2(fstat, fd, &stat) != 0 || !S_ISREG(stat.st_mode) || !is_on_fuse(fd))
-		return false;
-	signals = enter();
 	if (!greeted)
 		ensure_connected();
-	ours = greeted && mount_device && stat.st_dev == mount_device;
+	ours = greeted && *named && device == *named;
 	leave(signals);
 	return ours;
 }
 
+bool connection_serves(int fd)
+{
+	struct stat stat;
+
+	if (!settings()->attach_path || RAW2(fstat, fd, &stat) != 0 || !S_ISREG(stat.st_mode))
+		return false;
+	if (is_on_fuse(fd))
+		return is_of(stat.st_dev, &mount_device);
+	return may_be_view(fd) && is_of(stat.st_dev, &view_device);
+}
+
+bool connection_is_view(int fd)
+{
+	struct stat stat;
+
+	return settings()->attach_path && RAW2(fstat, fd, &stat) == 0 && S_ISREG(stat.st_mode) && may_be_view(fd) &&
+	       is_of(stat.st_dev, &view_device);
+}
+
 static int open_for_writing(int fd, bool *opened)
 {
-	char path[40] = "/proc/self/fd/";
-	char digits[12];
-	size_t count = 0, at = strlen(path);
+	char path[40];
 	long flags = RAW3(fcntl, fd, F_GETFL, 0);
 
 	*opened = false;
 	if (flags < 0 || (flags & O_ACCMODE) == O_RDWR)
 		return flags < 0 ? (int)flags : fd;
-	for (int rest = fd; rest || !count; rest /= 10)
-		digits[count++] = (char)('0' + rest % 10);
-	while (count)
-		path[at++] = digits[--count];
+	name_descriptor(fd, path);
 	*opened = true;
 	return (int)RAW4(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
 }
@@ -326,6 +364,18 @@ int connection_attach(int fd, struct attached_view *out)
 	out->view = reply.view;
 	out->size = reply.pool_size;
 	return 0;
+}
+
+int connection_sync(int fd)
+{
+	struct attach_reply reply = { 0 };
+	uint64_t signals = enter();
+	long error = ensure_connected();
+
+	if (!error)
+		error = converse(ATTACH_SYNC, fd, &reply, NULL);
+	leave(signals);
+	return error ? (int)error : reply.error;
 }
 
 int connection_wpq(void)

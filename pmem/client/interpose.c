@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * mmap and its family, in libc's place: a mapping of a pool's file becomes a
- * mapping of the pool's view. An address leaves the table before the kernel may
+ * mmap and its family, in libc's place, and fsync: a mapping of a pool's file
+ * becomes a mapping of the pool's view. An address leaves the table before the kernel may
  * give it to somebody else, and enters it after the kernel gave it to us.
  */
 
@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "client/rawcall.h"
 
@@ -218,6 +220,31 @@ PUBLIC void *mremap(void *address, size_t old_size, size_t new_size, int flags, 
 		new_address = va_arg(arguments, void *);
 	va_end(arguments);
 	return pointer_or_errno(client_mremap(address, old_size, new_size, flags, new_address));
+}
+
+/*
+ * A view has no file system below it that would tell the daemon; here alone it
+ * is known. Cancellation points, as libc's are.
+ */
+static int sync_descriptor(int fd, long number)
+{
+	int error;
+
+	pthread_testcancel();
+	error = connection_is_view(fd) ? connection_sync(fd) : (int)raw_call(number, (uintptr_t)fd, 0, 0, 0, 0, 0);
+	if (error)
+		errno = -error;
+	return error ? -1 : 0;
+}
+
+PUBLIC int fsync(int fd)
+{
+	return sync_descriptor(fd, SYS_fsync);
+}
+
+PUBLIC int fdatasync(int fd)
+{
+	return sync_descriptor(fd, SYS_fdatasync);
 }
 
 PUBLIC int msync(void *address, size_t length, int flags)

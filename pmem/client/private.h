@@ -42,8 +42,11 @@ struct attached_view {
 	uint64_t size;
 };
 
-/* Is this file on the daemon's mount? Connects when it may well be. */
+/* Is this file on the daemon's mount, or a view of a daemon without one? Connects when it may well be. */
 bool connection_serves(int fd);
+bool connection_is_view(int fd);
+/* fsync(2) for a view. */
+int connection_sync(int fd);
 /* The view of the pool that `fd`, open for reading and writing, is. The caller closes out->fd. */
 int connection_attach(int fd, struct attached_view *out);
 /* A new WPQ's memory, or a negative errno. */

@@ -113,7 +113,7 @@ if [ "$(id -u)" = 0 ]; then
 	"$softpmemd" --region memfd:64M --socket "$socket" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
 	check "without one it starts" started
-	check "and keeps nothing" grep -qx "CapPrm:.0*" "/proc/$daemon_pid/status"
+	check "and keeps CAP_KILL and CAP_SYS_PTRACE" grep -qx "CapPrm:.0*80020" "/proc/$daemon_pid/status"
 	daemon_stop
 
 	# An unprivileged user: no root, no configuration. Not every machine opens /dev/fuse to

@@ -62,11 +62,4 @@ else
 fi
 check "a daemon that stops" daemon_stop
 
-"$softpmemd" --region memfd:64M --socket "$socket" >>"$work/daemon.log" 2>&1 &
-daemon_pid=$!
-for _ in $(seq 200); do
-	"$softpmem" status >/dev/null 2>&1 && break
-	sleep 0.05
-done
-check_fails "without a mount nothing can be mapped" 'start it with --mount' "$softpmem" run true
 finish

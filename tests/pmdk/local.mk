@@ -7,7 +7,8 @@ pmdk_tests = \
 	tests/pmdk/gone.sh \
 	tests/pmdk/oneline.sh \
 	tests/pmdk/symbols.sh \
-	tests/pmdk/tools.sh
+	tests/pmdk/tools.sh \
+	tests/pmdk/unmounted.sh
 EXTRA_DIST += $(pmdk_tests)
 
 check_PROGRAMS += tests/pmdk/exact tests/pmdk/functions tests/pmdk/oneline tests/pmdk/survivor

@@ -20,7 +20,7 @@ needed() {
 check "LIBPMEM_1.0 is all of the system's, and no more" diff <(versioned "${system:-/nowhere}") <(versioned "$library")
 check "23 functions" test "$(versioned "$library" | wc -l)" -eq 23
 check "libc's calls without a version" \
-	diff <(printf 'mmap\nmmap64\nmremap\nmsync\nmunmap\n') <(unversioned)
+	diff <(printf 'fdatasync\nfsync\nmmap\nmmap64\nmremap\nmsync\nmunmap\n') <(unversioned)
 check "its soname" grep -q libpmem.so.1 <(objdump -p "$library" | grep SONAME)
 check "it needs libc only" test -z "$(needed)"
 # The daemon is linked with the system's: libtool finds ours if it lies in the wrong place.
