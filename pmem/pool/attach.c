@@ -20,7 +20,7 @@ static void note_attached(struct pool *pool)
 	if (pool->is_attached || pool->is_husk)
 		return;
 	LIST_INSERT_HEAD(&pool->pools->attached, pool, attached);
-	pool->is_attached = true;
+	pool->is_attached = pool->was_attached = true;
 }
 
 static int attach_view(struct pool *pool)
@@ -118,16 +118,77 @@ static struct pool **attached_pools(struct pools *pools, size_t *count)
 	return found;
 }
 
+static bool was_attached(struct pool *pool)
+{
+	LOCK_SCOPE(&pool->pools->list_lock);
+	return pool->was_attached;
+}
+
+/* The same of those that were attached once. */
+static struct pool **once_attached_pools(struct pools *pools, size_t *count)
+{
+	struct pool **found;
+
+	READ_SCOPE(&pools->tree);
+	*count = 0;
+	found = calloc(pools->entries, sizeof(*found));
+	for (uint32_t i = 0; found && i < pools->entries; i++) {
+		struct pool *pool = pools->files[i];
+
+		if (!pool || !was_attached(pool))
+			continue;
+		pool_ref(pool, 1);
+		found[(*count)++] = pool;
+	}
+	return found;
+}
+
+static void call_each(struct pool **found, size_t count, void (*call)(void *context, struct pool *pool), void *context)
+{
+	for (size_t i = 0; found && i < count; i++) {
+		call(context, found[i]);
+		pool_unref(found[i], 1);
+	}
+	free(found);
+}
+
 void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context)
 {
 	size_t count;
-	CLEANUP_FREE struct pool **attached = attached_pools(pools, &count);
+	struct pool **found = attached_pools(pools, &count);
 
-	for (size_t i = 0; attached && i < count; i++) {
-		call(context, attached[i]);
-		pool_unref(attached[i], 1);
-	}
+	call_each(found, count, call, context);
 }
+
+void pools_for_once_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context)
+{
+	size_t count;
+	struct pool **found = once_attached_pools(pools, &count);
+
+	call_each(found, count, call, context);
+}
+
+/* ---- What is told of them ----------------------------------------------------- */
+
+int pool_counts(struct pool *pool, struct domain_counts *counts)
+{
+	GATE_SCOPE(pool->pools);
+	READ_SCOPE(&pool->lock);
+	*counts = (struct domain_counts){ 0 };
+	if (pool->view)
+		view_counts(pool->view, counts);
+	return pool->dead ? -ESTALE : 0;
+}
+
+int pool_volatile_lines(struct pool *pool, uint64_t *lines)
+{
+	GATE_SCOPE(pool->pools);
+	READ_SCOPE(&pool->lock);
+	*lines = pool->view ? view_volatile_lines(pool->view) : 0;
+	return pool->dead ? -ESTALE : media_outcome(pool->pools, 0);
+}
+
+/* ---- Draining ------------------------------------------------------------------- */
 
 /*
  * Draining may write to any attached pool, so all of them are locked, and only

@@ -319,10 +319,16 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment);
  */
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment);
 bool pool_is_attached(struct pool *pool);
+/* What was drained for the pool since the region was opened, over power failures. */
+int pool_counts(struct pool *pool, struct domain_counts *counts);
+/* How many lines differ from what the media has: stored, and not durable. Compares all of it; drain before. */
+int pool_volatile_lines(struct pool *pool, uint64_t *lines);
 /* Are there attached pools? */
 bool pools_are_attached(struct pools *pools);
 /* Call back for each of them, with no lock held. */
 void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
+/* The same for each that was attached since the region was opened. */
+void pools_for_once_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
 /*
  * Write what is published in any WPQ to the media; durable on return. -EPROTO: a
  * WPQ held what cannot be, and is dead.

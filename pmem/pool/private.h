@@ -158,7 +158,7 @@ struct pool {
 	 * state. Husk: dead, and still referred to. Attached: CPUs store to its view.
 	 */
 	LIST_ENTRY(pool) active, husk, attached;
-	bool is_active, is_husk, is_attached;
+	bool is_active, is_husk, is_attached, was_attached;
 };
 LIST_HEAD(pool_list, pool);
 
