@@ -10,6 +10,7 @@ dist_man_MANS += \
 	docs/softpmem-powerfail.1 \
 	docs/softpmem-regions.1 \
 	docs/softpmem-run.1 \
+	docs/softpmem-stat.1 \
 	docs/softpmem-status.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8

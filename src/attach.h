@@ -49,6 +49,22 @@ int attach_path(struct attach_server *server, struct pool *pool, char **path);
 /* Pools may have been destroyed: what was the path of one leads nowhere from here on. */
 void attach_paths_prune(struct attach_server *server);
 
+/* One process that is connected, with all its WPQs taken together. */
+struct attach_client {
+	pid_t pid;
+	uid_t uid;
+	char comm[17]; /* its name; "" if it is ending */
+	unsigned queues;
+	struct domain_counts counts;
+	/* Its own words: fences that had nothing to publish, bytes in its rings, how full the fullest of them is. */
+	uint64_t idle_fences, waiting;
+	unsigned ring_percent;
+};
+/* All of them, for the caller to free, as they were before what they have published was drained. */
+int attach_clients(struct attach_server *server, struct attach_client **clients, size_t *count);
+/* Drain, so that the pools' counts are of all that was fenced before. */
+int attach_settle(struct attach_server *server);
+
 /*
  * Around a power failure. From the return of the first to the second nobody
  * attaches, and every process that had mapped a view has been killed.

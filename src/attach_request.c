@@ -222,6 +222,8 @@ static int answer_sync(struct attached *client, struct exchange *exchange)
 
 	if (error)
 		return error;
+	if (fcntl(exchange->fds[0], F_GETFL) & O_PATH)
+		return fail(exchange, -EBADF, strerror(EBADF));
 	if (is_memory(client->server, &stx))
 		return sync_view(client, exchange, &stx);
 	return fsync(exchange->fds[0]) < 0 ? fail(exchange, -errno, strerror(errno)) : 0;

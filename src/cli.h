@@ -16,16 +16,20 @@ enum cli_status { CLI_OK = 0, CLI_FAILED = 1, CLI_WRONG_WORDS = 2 };
 struct cli {
 	char *socket;
 	bool verbose;
-	bool json, directory, parents, recursive, force, through;
-	const char *size, *mode, *perm, *policy, *seed, *label, *test;
+	bool json, directory, parents, recursive, force, through, follow, dirty;
+	const char *size, *mode, *perm, *policy, *seed, *label, *test, *interval, *clean;
 	const char *argument; /* PATH, TEXT or SPEC */
 	char **arguments;	/* all of them, NULL at the end */
 	struct output_progress progress;
+	bool clean_said; /* to the daemon */
+	/* While something else has the terminal: what failed waits in `held`, and progress is not shown. */
+	bool holds;
+	char *held;
 };
 
 typedef int cli_verb_fn(struct cli *cli);
 cli_verb_fn cli_status, cli_list, cli_create, cli_destroy, cli_path, cli_mark, cli_powerfail, cli_format,
-	cli_check, cli_regions, cli_run;
+	cli_check, cli_regions, cli_run, cli_stat;
 /* softpmem regions --test RANGE: cli->test. */
 int cli_memtest(struct cli *cli);
 

@@ -44,6 +44,8 @@ struct daemon {
 	struct server *server;
 	struct attach_server *attach;
 
+	_Atomic bool counts_clean; /* see domain_count_clean() */
+
 	/* The last mark; "" before the first. */
 	pthread_mutex_t mark_lock;
 	char mark[REQUEST_MARK_MAX + 1]; /* guarded by mark_lock */

@@ -21,6 +21,7 @@ softpmemd_SOURCES = \
 	src/attach_paths.c \
 	src/attach_private.h \
 	src/attach_request.c \
+	src/attach_stat.c \
 	src/daemon.h \
 	src/list.c \
 	src/log.c src/log.h \
@@ -28,6 +29,7 @@ softpmemd_SOURCES = \
 	src/power.c \
 	src/process.c src/process.h \
 	src/softpmemd.c \
+	src/stat.c \
 	src/tree.c \
 	src/verbs.c src/verbs.h \
 	src/walk.c src/walk.h
@@ -40,18 +42,20 @@ softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 bin_PROGRAMS += softpmem
 softpmem_SOURCES = \
 	src/cli.h \
+	src/cli_live.c \
 	src/cli_memtest.c \
 	src/cli_pools.c \
 	src/cli_power.c \
 	src/cli_region.c \
 	src/cli_regions.c \
 	src/cli_run.c \
+	src/cli_stat.c src/cli_stat.h \
 	src/client.c src/client.h \
 	src/output.c src/output.h \
 	src/softpmem.c
 softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
-softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-softpmem_LDADD = src/libcontrol.la pmem/pool/libpool.la $(JSON_LIBS)
+softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
+softpmem_LDADD = src/libcontrol.la pmem/pool/libpool.la $(JSON_LIBS) $(NCURSES_LIBS)
 
 systemdsystemunit_DATA = src/softpmemd.service
 src/softpmemd.service: src/softpmemd.service.in Makefile

@@ -56,6 +56,7 @@ static void clean(struct json_object *object)
 	make_utf8(object, "mount", "mount_escaped");
 	make_utf8(object, "region", "region_escaped");
 	make_utf8(object, "label", "label_escaped");
+	make_utf8(object, "comm", "comm_escaped");
 }
 
 void output_array_item(struct output_array *array, struct json_object *item)
@@ -71,7 +72,7 @@ void output_array_end(struct output_array *array)
 	fputs(array->begun ? "\n]\n" : "[]\n", stdout);
 }
 
-void output_object(struct json_object *object)
+static void clean_all(struct json_object *object)
 {
 	json_object_object_foreach (object, key, value) {
 		if (json_object_is_type(value, json_type_array))
@@ -80,8 +81,19 @@ void output_object(struct json_object *object)
 		(void)key;
 	}
 	clean(object);
+}
+
+void output_object(struct json_object *object)
+{
+	clean_all(object);
 	print_indented(object, "");
 	putchar('\n');
+}
+
+void output_line(struct json_object *object)
+{
+	clean_all(object);
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 /* ---- Tables --------------------------------------------------------------------- */

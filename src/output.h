@@ -18,6 +18,8 @@ void output_array_item(struct output_array *array, struct json_object *item);
 void output_array_end(struct output_array *array);
 /* One object. */
 void output_object(struct json_object *object);
+/* One object on one line. */
+void output_line(struct json_object *object);
 
 /* ---- Tables ----------------------------------------------------------------- */
 

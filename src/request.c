@@ -12,9 +12,10 @@ static const char *const verb_names[REQUEST_VERBS] = {
 	[REQUEST_STATUS] = "status",   [REQUEST_LIST] = "list",	  [REQUEST_CREATE] = "create",
 	[REQUEST_DESTROY] = "destroy", [REQUEST_PATH] = "path",	  [REQUEST_POWERFAIL] = "powerfail",
 	[REQUEST_MARK] = "mark",       [REQUEST_CHECK] = "check",
+	[REQUEST_STAT] = "stat",
 };
 
-enum kind { KIND_STRING, KIND_U64, KIND_BOOL, KIND_MODE, KIND_POLICY, KIND_SEED };
+enum kind { KIND_STRING, KIND_U64, KIND_BOOL, KIND_MODE, KIND_POLICY, KIND_SEED, KIND_SWITCH };
 
 #define IN(verb) (1u << REQUEST_##verb)
 
@@ -26,7 +27,7 @@ static const struct field {
 	unsigned taken;
 	unsigned needed;
 } fields[] = {
-	{ "path", KIND_STRING, offsetof(struct request, path), IN(LIST) | IN(CREATE) | IN(DESTROY) | IN(PATH),
+	{ "path", KIND_STRING, offsetof(struct request, path), IN(LIST) | IN(CREATE) | IN(DESTROY) | IN(PATH) | IN(STAT),
 	  IN(CREATE) | IN(DESTROY) | IN(PATH) },
 	{ "text", KIND_STRING, offsetof(struct request, text), IN(MARK), IN(MARK) },
 	{ "size", KIND_U64, offsetof(struct request, size), IN(CREATE), 0 },
@@ -37,12 +38,25 @@ static const struct field {
 	{ "recursive", KIND_BOOL, offsetof(struct request, recursive), IN(DESTROY), 0 },
 	{ "policy", KIND_POLICY, offsetof(struct request, policy), IN(POWERFAIL), 0 },
 	{ "seed", KIND_SEED, offsetof(struct request, seed), IN(POWERFAIL), 0 },
+	{ "dirty", KIND_BOOL, offsetof(struct request, dirty), IN(STAT), 0 },
+	{ "clean", KIND_SWITCH, offsetof(struct request, clean), IN(STAT), 0 },
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 
 const char *request_verb_name(enum request_verb verb)
 {
 	return verb_names[verb];
+}
+
+int request_switch_parse(const char *text, enum request_switch *value)
+{
+	if (strcmp(text, "on") == 0)
+		*value = SWITCH_ON;
+	else if (strcmp(text, "off") == 0)
+		*value = SWITCH_OFF;
+	else
+		return -EINVAL;
+	return 0;
 }
 
 static const char *mode_text(enum pool_mode mode)
@@ -75,6 +89,10 @@ static void encode_field(const struct request *request, const struct field *fiel
 	case KIND_SEED:
 		if (request->has_seed)
 			control_put_u64(json, field->key, request->seed);
+		break;
+	case KIND_SWITCH:
+		if (request->clean != SWITCH_LEAVE)
+			control_put_string(json, field->key, request->clean == SWITCH_ON ? "on" : "off");
 		break;
 	}
 }
@@ -111,6 +129,7 @@ static int decode_field(struct json_object *json, const struct field *field, str
 	case KIND_STRING:
 	case KIND_MODE:
 	case KIND_POLICY:
+	case KIND_SWITCH:
 		break;
 	}
 	error = control_get_string(json, field->key, &text);
@@ -120,6 +139,8 @@ static int decode_field(struct json_object *json, const struct field *field, str
 		return pool_mode_parse(text, (enum pool_mode *)at);
 	if (field->kind == KIND_POLICY)
 		return domain_policy_parse(text, (enum domain_policy *)at);
+	if (field->kind == KIND_SWITCH)
+		return request_switch_parse(text, (enum request_switch *)at);
 	*(char **)at = strdup(text);
 	return *(char **)at ? 0 : -ENOMEM;
 }

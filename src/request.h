@@ -22,6 +22,7 @@ enum request_verb {
 	REQUEST_POWERFAIL,
 	REQUEST_MARK,
 	REQUEST_CHECK,
+	REQUEST_STAT,
 	REQUEST_VERBS
 };
 const char *request_verb_name(enum request_verb verb);
@@ -29,10 +30,14 @@ const char *request_verb_name(enum request_verb verb);
 /* Bytes; a mark is for a person to read. */
 #define REQUEST_MARK_MAX 255
 
+enum request_switch { SWITCH_LEAVE, SWITCH_ON, SWITCH_OFF };
+/* "on" or "off"; 0 or -EINVAL. */
+int request_switch_parse(const char *text, enum request_switch *value);
+
 /* Members that a verb does not take are zero. */
 struct request {
 	enum request_verb verb;
-	char *path; /* list, create, destroy, path */
+	char *path; /* list, create, destroy, path, stat */
 	char *text; /* mark */
 	uint64_t size;
 	uint64_t perm;
@@ -43,6 +48,8 @@ struct request {
 	bool has_seed;
 	uint64_t seed;
 	enum domain_policy policy;
+	bool dirty;
+	enum request_switch clean;
 };
 
 /* NULL without memory. */

@@ -44,16 +44,18 @@ _softpmem() {
 		;;
 	--mode) words='fsdax sector sector:512' ;;
 	--policy) words='lose keep random' ;;
-	--size | --perm | --seed | --label) return ;;
+	--clean) words='on off' ;;
+	--size | --perm | --seed | --label | --interval) return ;;
 	--test)
 		_softpmem_region "$cur"
 		return
 		;;
 	*)
 		case $verb:$cur in
-		:*) words='run status list create destroy path powerfail mark format check regions --socket --verbose --version
+		:*) words='run stat status list create destroy path powerfail mark format check regions --socket --verbose --version
 			--help' ;;
 		run:-*) words='--through --help' ;;
+		stat:-*) words='--follow --interval --json --dirty --clean --help' ;;
 		status:-*) words='--json --help' ;;
 		list:-*) words='--json --help' ;;
 		create:-*) words='--size --mode --directory --perm --parents --help' ;;
@@ -63,7 +65,7 @@ _softpmem() {
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --help' ;;
 		regions:-*) words='--json --test --force --help' ;;
-		list:* | create:* | destroy:* | path:*)
+		list:* | stat:* | create:* | destroy:* | path:*)
 			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket")
 			return
 			;;

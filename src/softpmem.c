@@ -34,10 +34,16 @@ static const struct {
 	{ " N", "the seed of --policy random: the same state and seed leave the same bytes" },
 	{ "PROGRAM", "found as a shell finds it; its exit status is ours" },
 	{ "--through", "a fence waits until the media has what was flushed" },
+	{ "--follow", "again and again: a view of it in a terminal, else a line each time" },
+	{ "SECONDS", "between two looks, 1 if it is not said" },
+	{ "--dirty", "also compare pools with their media: lines that are not durable now" },
+	{ "SWITCH", "on or off: count flushed lines that the media had already, which slows drains" },
 	{ "TEXT", "what a person is to read" },
 	{ "RANGE", "memory to be tested, START+SIZE or a region; what is in it is lost" },
 	{ "SPEC", "a region: file:PATH[,SIZE], devmem:START+SIZE, dax:, ndctl: or auto" },
 };
+
+#define PATHS_MAX 1024
 
 /* The usage is also the list of the options that a verb takes. */
 static const struct verb {
@@ -49,6 +55,8 @@ static const struct verb {
 } verbs[] = {
 	{ "run", "[--through] [--] PROGRAM [ARGUMENT]...", "Run a program that maps pools through libpmem", cli_run, 1,
 	  INT_MAX },
+	{ "stat", "[--follow] [--interval SECONDS] [--json] [--dirty] [--clean SWITCH] [PATH]...",
+	  "Count what programs persist, by pool and by process", cli_stat, 0, PATHS_MAX },
 	{ "status", "[--json]", "Tell what the daemon serves", cli_status, 0, 0 },
 	{ "list", "[--json] [PATH]", "List pools and directories", cli_list, 0, 1 },
 	{ "create", "[--size SIZE] [--mode MODE] [--directory] [--perm OCTAL] [--parents] PATH",
@@ -71,6 +79,11 @@ int cli_fail(struct cli *cli, const char *text)
 {
 	CLEANUP_FREE char *printable = text_printable(text);
 
+	if (cli->holds) {
+		free(cli->held);
+		cli->held = strdup(text);
+		return CLI_FAILED;
+	}
 	output_progress_end(&cli->progress);
 	fflush(stdout);
 	fprintf(stderr, "softpmem: %s\n", printable ? printable : "out of memory");
@@ -126,7 +139,8 @@ int cli_ask(struct cli *cli, const struct request *request, void (*item)(void *,
 		error = client_connect(cli->socket, &client, &message);
 	if (error)
 		return cli_fail(cli, message.text);
-	output_progress_start(&cli->progress, cli->verbose);
+	if (!cli->holds)
+		output_progress_start(&cli->progress, cli->verbose);
 	error = client_ask(client, request, &answer, result, &message);
 	output_progress_end(&cli->progress);
 	client_close(client);
@@ -151,6 +165,8 @@ static const struct {
 	{ "policy", offsetof(struct cli, policy) },   { "seed", offsetof(struct cli, seed) },
 	{ "label", offsetof(struct cli, label) },	      { "through", offsetof(struct cli, through) },
 	{ "test", offsetof(struct cli, test) },
+	{ "follow", offsetof(struct cli, follow) },	      { "dirty", offsetof(struct cli, dirty) },
+	{ "interval", offsetof(struct cli, interval) },     { "clean", offsetof(struct cli, clean) },
 };
 #define FIRST_VALUE 256 /* getopt's number of values[0] */
 
@@ -168,6 +184,10 @@ static const struct option long_options[] = {
 	{ "label", required_argument, NULL, FIRST_VALUE + 10 },
 	{ "through", no_argument, NULL, FIRST_VALUE + 11 },
 	{ "test", required_argument, NULL, FIRST_VALUE + 12 },
+	{ "follow", no_argument, NULL, FIRST_VALUE + 13 },
+	{ "dirty", no_argument, NULL, FIRST_VALUE + 14 },
+	{ "interval", required_argument, NULL, FIRST_VALUE + 15 },
+	{ "clean", required_argument, NULL, FIRST_VALUE + 16 },
 	{ "socket", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },

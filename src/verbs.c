@@ -224,6 +224,7 @@ void verbs_handle(void *context, const struct request *request, const struct pee
 		[REQUEST_CREATE] = verb_create, [REQUEST_DESTROY] = verb_destroy,
 		[REQUEST_PATH] = verb_path,	[REQUEST_POWERFAIL] = verb_powerfail,
 		[REQUEST_MARK] = verb_mark,	[REQUEST_CHECK] = verb_check,
+		[REQUEST_STAT] = verb_stat,
 	};
 	struct job job = { .daemon = context, .request = request, .peer = peer, .reply = reply };
 	bool works = request->verb == REQUEST_STATUS || request->verb == REQUEST_MARK;

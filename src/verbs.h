@@ -17,7 +17,7 @@ struct job {
 };
 
 typedef int verb_fn(struct job *job);
-verb_fn verb_list, verb_create, verb_destroy, verb_path, verb_powerfail;
+verb_fn verb_list, verb_create, verb_destroy, verb_path, verb_powerfail, verb_stat;
 
 /* Set the message from an errno: "PATH: what: way out". Returns the error. */
 int job_fail(struct job *job, int error, const char *path);

@@ -19,7 +19,7 @@ fits_a_screen() {
 
 check "softpmem --help fits a screen" fits_a_screen "$softpmem"
 check "softpmemd --help fits a screen" fits_a_screen "$softpmemd"
-for verb in run status list create destroy path powerfail mark format check regions; do
+for verb in run stat status list create destroy path powerfail mark format check regions; do
 	check "softpmem $verb --help names its manual" grep -q "softpmem-$verb(1)" <("$softpmem" $verb --help)
 	check "softpmem --help names $verb" grep -q "^  $verb " <("$softpmem" --help)
 done
@@ -46,6 +46,11 @@ check "powerfail --seed without random" wrong 'it is for --policy random' "$soft
 for seed in "" -1 x 99999999999999999999 1x; do
 	check "powerfail --seed '$seed'" wrong '--seed' "$softpmem" powerfail --policy random --seed "$seed"
 done
+for interval in "" 0 -1 x 1s 0.001 nan inf 1e9; do
+	check "stat --interval '$interval'" wrong '--interval' "$softpmem" stat --follow --interval "$interval"
+done
+check "stat --interval without --follow" wrong 'it is for --follow' "$softpmem" stat --interval 1
+check "stat --clean maybe" wrong 'give on or off' "$softpmem" stat --clean maybe
 check "mark with nothing" wrong '1 to 255 bytes' "$softpmem" mark ""
 check "mark with 256 bytes" wrong '1 to 255 bytes' "$softpmem" mark "$(printf '%256s' x)"
 check "format of a memfd" wrong 'gone when this command ends' "$softpmem" format memfd:64M
@@ -60,7 +65,7 @@ check "softpmemd --read-only with a mode" wrong 'no mode can be set' "$softpmemd
 check "softpmemd --label of 64 bytes" wrong 'at most 63 bytes' "$softpmemd" --label "$(printf '%64s' x)"
 
 # Without a daemon: 1, the socket, the way out.
-for verb in status list "create /a" "destroy /a" "path /a" powerfail "mark x" check; do
+for verb in stat status list "create /a" "destroy /a" "path /a" powerfail "mark x" check; do
 	# shellcheck disable=SC2086 # words
 	check_fails "softpmem $verb without a daemon" "^softpmem: $socket: no daemon answers there: start softpmemd" \
 		"$softpmem" $verb

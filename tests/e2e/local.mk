@@ -52,6 +52,10 @@ check_PROGRAMS += tests/e2e/agreement
 tests_e2e_agreement_SOURCES = tests/e2e/agreement.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
 tests_e2e_agreement_LDADD = pmem/domain/libdomain.la
 
+check_PROGRAMS += tests/e2e/unmounted
+tests_e2e_unmounted_SOURCES = tests/e2e/unmounted.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
+tests_e2e_unmounted_LDADD = pmem/domain/libdomain.la
+
 check_PROGRAMS += tests/e2e/hostile
 tests_e2e_hostile_SOURCES = tests/e2e/hostile.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
 tests_e2e_hostile_LDADD = pmem/domain/libdomain.la

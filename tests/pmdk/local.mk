@@ -6,6 +6,7 @@ pmdk_tests = \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
 	tests/pmdk/oneline.sh \
+	tests/pmdk/stat.sh \
 	tests/pmdk/symbols.sh \
 	tests/pmdk/tools.sh \
 	tests/pmdk/unmounted.sh

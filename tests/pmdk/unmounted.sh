@@ -132,6 +132,27 @@ else
 	skip "libpmemobj" "it is not installed"
 fi
 
+# ---- Who means harm ---------------------------------------------------------------------
+
+mkfifo "$work/answers" && chmod 666 "$work/answers"
+exec 7<>"$work/answers"
+SOFTPMEM_SOCKET=$work/home/softpmem/control.sock
+export SOFTPMEM_SOCKET
+numbers() { "$softpmem" stat --json "$1" | sed -n '/"clients"/q; s/^ *"\([a-z]*\)":\([0-9]*\),$/\1=\2/p' | sed 1,2d; }
+numbers /small >"$work/numbers"
+ours "$abs_top_builddir/tests/e2e/unmounted" "$odd" <&7 >"$work/harm" &
+harm=$!
+for _ in $(seq 600); do
+	grep -q "^# lies told" "$work/harm" && break
+	sleep 0.05
+done
+check "a client's lies about its ring are not believed" grep -Eq ' 100% +1 .*unmounted$' <("$softpmem" stat)
+check "what it said of its records counts in its own pool" grep -Eqx 'bytes=[1-9][0-9]*' <(numbers /odd)
+check "and in no other" diff "$work/numbers" <(numbers /small)
+echo >&7
+check "it comes to its end" wait "$harm"
+relay cat "$work/harm"
+
 # ---- Its end ----------------------------------------------------------------------------
 
 # What was opened before a failure is dead, as on a mount.
