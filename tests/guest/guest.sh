@@ -23,6 +23,11 @@ guest_console=$work/guest.console
 guest_reason=
 guest_pid=
 guest_devices=()
+guest_boot=()
+guest_machine=pc,memory-backend=ram
+guest_memory=memory-backend-ram,id=ram,size=5G,reserve=off
+# What a boot loader has to say to the kernel besides a test's own words.
+guest_words='console=ttyS0 quiet panic=-1'
 
 # The newest cloud kernel apt knows, without installing it: an ordinary user can.
 guest_fetch_kernel() {
@@ -80,16 +85,27 @@ guest_prepare() {
 	fi
 }
 
-# What a program needs to run, at the place where its loader looks.
-guest_copy_program() {
-	local program=$1 library
-	[ -e "${program%/*}/.libs/${program##*/}" ] && program=${program%/*}/.libs/${program##*/}
-	cp "$program" "$work/guest/bin/" || return 1
-	ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
+# What a program or library needs to run, at the place where its loader looks.
+guest_copy_libraries() {
+	local library
+	ldd "$1" | grep -o '/[^ ]*' | while read -r library; do
 		[ -e "$work/guest$library" ] && continue
 		mkdir -p "$work/guest${library%/*}"
 		cp -L "$library" "$work/guest$library" || return 1
 	done
+}
+
+guest_copy_program() {
+	local program=$1
+	[ -e "${program%/*}/.libs/${program##*/}" ] && program=${program%/*}/.libs/${program##*/}
+	cp "$program" "$work/guest/bin/" && guest_copy_libraries "$program"
+}
+
+# For softpmem run: beside the program, as in the tree that it was built in.
+guest_copy_client() {
+	local client=pmem/client/.libs/libpmem.so.1
+	mkdir -p "$work/guest/bin/${client%/*}"
+	cp -L "$abs_top_builddir/$client" "$work/guest/bin/$client" && guest_copy_libraries "$abs_top_builddir/$client"
 }
 
 # guest_copy_module NAME: a kernel module, where insmod finds it.
@@ -104,7 +120,8 @@ guest_copy_module() {
 	esac >"$work/guest/modules/$1.ko" || return 1
 }
 
-# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later by the script.
+# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later by the
+# script; with $guest_client there is what softpmem run needs.
 guest_image() {
 	local script=$1 program module
 	shift
@@ -116,6 +133,7 @@ guest_image() {
 	for program; do
 		guest_copy_program "$program" || return 1
 	done
+	[ -z "${guest_client-}" ] || guest_copy_client || return 1
 	for module in ${guest_modules-fuse}; do
 		guest_copy_module "$module" || return 1
 		echo "insmod /modules/$module.ko" >>"$work/guest/load"
@@ -125,6 +143,7 @@ guest_image() {
 	done
 	echo 'root:x:0:0::/root:/bin/sh' >"$work/guest/etc/passwd"
 	echo 'nobody:x:65534:65534::/tmp:/bin/sh' >>"$work/guest/etc/passwd"
+	printf '%s:x:%s:\n' root 0 nogroup 65534 >"$work/guest/etc/group"
 	cat >"$work/guest/init" <<'INIT'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -144,16 +163,17 @@ INIT
 	(cd "$work/guest" && find . | busybox cpio -o -H newc) >"$work/guest.img" 2>/dev/null
 }
 
-# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides. The monitor is a pair of fifos, so that a shell can press the button.
+# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides, $guest_memory, and $guest_boot in place of our own
+# loading of the kernel. The monitor is a pair of fifos, so that a shell can press the button.
 guest_start() {
-	mkfifo "$guest_work/monitor.in" "$guest_work/monitor.out"
+	local boot=(-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" -append "$guest_words $*")
+	[ "${#guest_boot[@]}" -eq 0 ] || boot=("${guest_boot[@]}")
+	[ -p "$guest_work/monitor.in" ] || mkfifo "$guest_work/monitor.in" "$guest_work/monitor.out"
 	: >"$guest_log"
 	# RAM the guest does not touch is never there: a small host will do.
-	qemu-system-x86_64 -accel tcg -cpu max -m 5G -object memory-backend-ram,id=ram,size=5G,reserve=off \
-		-machine pc,memory-backend=ram -display none -nodefaults -no-user-config \
-		-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" \
-		-append "console=ttyS0 quiet panic=-1 $*" \
-		"${guest_devices[@]}" -serial "file:$guest_console" -serial "file:$guest_log" \
+	qemu-system-x86_64 -accel tcg -cpu max -m 5G -object "$guest_memory" \
+		-machine "$guest_machine" -display none -nodefaults -no-user-config \
+		"${boot[@]}" -serial "file:$guest_console" -serial "file:$guest_log" "${guest_devices[@]}" \
 		-chardev "pipe,id=monitor,path=$guest_work/monitor" -mon chardev=monitor,mode=readline \
 		>"$guest_work/qemu.log" 2>&1 &
 	guest_pid=$!

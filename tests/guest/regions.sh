@@ -19,7 +19,7 @@ done
 # shellcheck disable=SC2034 # for guest_image
 guest_modules="fuse libnvdimm nd_btt nd_pmem nfit dax_pmem device_dax dax_hmem nd_e820"
 # shellcheck disable=SC2034
-guest_modules_later="reed_solomon ramoops"
+guest_modules_later="reed_solomon ramoops kmem"
 guest_programs=("$softpmemd" "$softpmem" "$abs_top_builddir/tests/guest/map_uncached")
 for program in ndctl daxctl mkfs.ext4 kexec setpriv; do
 	guest_programs+=("$(command -v $program)")
@@ -34,16 +34,78 @@ machine() (
 	name=$1
 	shift
 	guest_own "$work/$name"
-	[ "$(type -t "devices_$name")" != function ] || "devices_$name"
+	[ "$(type -t "devices_$name")" != function ] || "devices_$name" "$@"
 	guest_start "softpmem.case=$name" "$@"
 	trap guest_stop EXIT
 	[ "$(type -t "host_$name")" != function ] || "host_$name"
-	guest_wait '^@done$' 120 >"$guest_work/waited" || echo "@not_ok the guest ends its checks" >>"$guest_log"
+	guest_wait '^@done$' 120 >"$guest_work/waited" ||
+		printf "\n@not_ok the guest ends its checks\n" >>"$guest_log"
 )
+
+# A disk to boot from by UEFI, with a boot loader, the kernel and the initramfs.
+boot_from_disk() {
+	guest_boot=(-drive "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd"
+		-drive "if=virtio,format=raw,file=fat:rw:$guest_work/esp")
+	mkdir -p "$guest_work/esp/EFI/BOOT"
+	cp "$guest_cache/vmlinuz" "$work/guest.img" "$guest_work/esp/"
+}
+
+# As systemd-boot's own description has it: one line a word, and the words as they are.
+devices_systemd() {
+	boot_from_disk
+	cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi "$guest_work/esp/EFI/BOOT/BOOTX64.EFI"
+	mkdir -p "$guest_work/esp/loader/entries"
+	echo "timeout 0" >"$guest_work/esp/loader/loader.conf"
+	printf '%s\n' "title softpmem" "linux /vmlinuz" "initrd /guest.img" "options $guest_words softpmem.case=systemd $1" \
+		>"$guest_work/esp/loader/entries/softpmem.conf"
+}
+
+# What /etc/default/grub has to say: a shell reads it (grub-mkconfig), and GRUB reads what came of that.
+devices_grub() {
+	local words=${1//\$/'\\\$'}
+	boot_from_disk
+	# Two words are not escaped, or not enough: what becomes of them?
+	# shellcheck disable=SC2016 # that is for who reads it
+	printf 'GRUB_CMDLINE_LINUX="%s softpmem.case=grub %s softpmem.bare=1G$5G softpmem.single=1G\\$5G"\n' \
+		"$guest_words" "$words" >"$guest_work/default"
+	(
+		set +u
+		# shellcheck disable=SC1091
+		. "$guest_work/default"
+		printf '%s\n' 'set root=(hd0,msdos1)' "linux /vmlinuz $GRUB_CMDLINE_LINUX" "initrd /guest.img" boot
+	) >"$guest_work/grub.cfg"
+	grub-mkstandalone -O x86_64-efi --install-modules= --modules="normal fat part_msdos linux boot" \
+		--locales= --fonts= --themes= -o "$guest_work/esp/EFI/BOOT/BOOTX64.EFI" "boot/grub/grub.cfg=$guest_work/grub.cfg"
+}
 
 devices_nvdimm() {
 	guest_devices=(-machine "nvdimm=on" -m "5G,slots=4,maxmem=16G"
 		-object "memory-backend-ram,id=nv,size=768M,reserve=off" -device "nvdimm,memdev=nv,id=nv0,label-size=256K")
+}
+
+# The upper of two NUMA nodes is where memory is set aside.
+devices_reserved() {
+	guest_machine=pc
+	guest_memory=memory-backend-ram,id=ram,size=4G,reserve=off
+	guest_devices=(-object "memory-backend-ram,id=upper,size=1G,reserve=off" -numa "node,memdev=ram"
+		-numa "node,memdev=upper")
+}
+
+# The kernel takes memory for its own only where it knows its node.
+devices_soft() {
+	guest_machine=pc
+	guest_devices=(-numa "node,memdev=ram")
+}
+
+# Memory that outlives the machine: another one, with another kernel line, finds it.
+devices_memory() {
+	guest_memory=memory-backend-file,id=ram,size=5G,share=on,mem-path=$guest_work/memory
+}
+host_memory() {
+	guest_wait '^@done$' 100 >/dev/null || return
+	guest_stop
+	mv "$guest_log" "$guest_work/guest.first.log"
+	guest_start softpmem.case=another 'memmap=64M!5G'
 }
 
 # A device is plugged in whose window only fits where mem= has left a gap.
@@ -55,16 +117,36 @@ host_gap() {
 
 # shellcheck disable=SC2016 # the dollar is the kernel's
 declare -A parameters=(
-	[reserved]='memmap=512M$5G memmap=256M$5632M'
+	[reserved]='memmap=512M$5G memmap=256M$5632M crashkernel=64M'
+	[variants]='memmap=256M%0x140000000-1+2,256M%0x150000000-1+12,256M%0x160000000-1'
+	[memory]='memmap=64M$5G'
 	[legacy]='memmap=1G!5G'
 	[relaxed]='memmap=1G!5G iomem=relaxed'
 	[soft]='memmap=1G%0x140000000-1+0xefffffff'
 	[gap]='mem=4G pci=nocrs'
 	[nvdimm]=''
 	[kexec]='memmap=1G$5G'
+	[plain]='memmap=64M$6080M'
 	[ramoops]='memmap=1G$5G'
+	[systemd]='memmap=1G$5G'
+	[grub]='memmap=1G$5G'
 )
-cases=(kexec legacy nvdimm reserved soft gap ramoops relaxed)
+cases=(kexec legacy plain nvdimm reserved memory soft variants systemd grub gap ramoops relaxed)
+# By hand: just some of them.
+[ -z "${SOFTPMEM_TEST_GUESTS-}" ] || read -ra cases <<<"$SOFTPMEM_TEST_GUESTS"
+
+declare -A needs=(
+	[systemd]='/usr/share/OVMF/OVMF_CODE.fd /usr/lib/systemd/boot/efi/systemd-bootx64.efi'
+	[grub]='/usr/share/OVMF/OVMF_CODE.fd /usr/lib/grub/x86_64-efi/linux.mod /usr/bin/grub-mkstandalone'
+)
+for i in "${!cases[@]}"; do
+	for file in ${needs[${cases[i]}]-}; do
+		[ -e "$file" ] && continue
+		skip "the machine ${cases[i]}" "there is no $file"
+		unset "cases[i]"
+		break
+	done
+done
 
 # Two at a time: a machine is one busy processor.
 for name in "${cases[@]}"; do
@@ -76,7 +158,9 @@ done
 wait
 for name in "${cases[@]}"; do
 	note "machine: $name"
-	guest_log=$work/$name/guest.log guest_report
+	for guest_log in "$work/$name"/guest*.log; do
+		guest_report
+	done
 	sed 's/^/# /' "$work/$name/waited"
 done
 finish

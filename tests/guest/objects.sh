@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A libpmemobj program on the real /dev/mem, run by an ordinary user with its
+# fences through to the media, on a machine that is reset without warning.
+. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/guest/guest.sh"
+
+objects=$abs_top_builddir/tests/pmdk/objects
+guest_prepare || {
+	skip "persistent objects in a guest" "$guest_reason"
+	finish
+}
+[ -x "$objects" ] || {
+	skip "persistent objects in a guest" "built without libpmemobj"
+	finish
+}
+# shellcheck disable=SC2034 # for guest_image
+guest_client=yes
+guest_image "$abs_top_srcdir/tests/guest/objects.guest" "$softpmemd" "$softpmem" "$objects" ||
+	bail "cannot build the initramfs"
+journal=$work/journal
+# shellcheck disable=SC2034 # for guest_start
+guest_devices=(-serial "file:$journal")
+
+acknowledged() { wc -c <"$journal"; }
+# run_and_reset WHAT STEPS FROM-LINE: a moment after so many steps more are acknowledged.
+run_and_reset() {
+	local before
+	check "$1" guest_wait '^@running$' 60 "$3"
+	before=$(acknowledged)
+	until [ "$(acknowledged)" -ge "$((before + $2))" ]; do
+		kill -0 "$guest_pid" 2>/dev/null || break
+		[ "$SECONDS" -lt 120 ] || break
+		sleep 0.01
+	done
+	guest_reset
+}
+
+# shellcheck disable=SC2016 # the dollar is the kernel's
+guest_start 'memmap=64M$5G'
+run_and_reset "the program runs" 40 1
+acked=$(acknowledged)
+check "the guest comes back, and judges" guest_wait '^@boot 2$' 60
+from=$(wc -l <"$guest_log")
+run_and_reset "the program runs again, without some of its flushes" 40 "$from"
+check "the guest comes back once more, and judges" guest_wait '^@done$' 60
+steps=$(guest_said '@steps ([0-9]+)')
+guest_report
+note "acknowledged: $acked, found: ${steps:-none}"
+check "many were acknowledged, and each is there" test "${acked:-0}" -ge 40 -a "${steps:-0}" -ge "${acked:-0}"
+finish
