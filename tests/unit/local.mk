@@ -34,6 +34,7 @@ tests_unit_test_region_discover_SOURCES = tests/unit/test_region_discover.c test
 	tests/unit/physmaptest.h
 tests_unit_test_region_discover_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
 EXTRA_DIST += \
+	tests/data/region/crashkernel \
 	tests/data/region/devdax \
 	tests/data/region/devdax-disabled \
 	tests/data/region/gap \
@@ -49,7 +50,8 @@ EXTRA_DIST += \
 	tests/data/region/soft-reserved \
 	tests/data/region/two \
 	tests/data/region/uefi \
-	tests/data/region/unprivileged
+	tests/data/region/unprivileged \
+	tests/data/region/variants
 
 unit_tests += tests/unit/test_region_memtest
 tests_unit_test_region_memtest_SOURCES = tests/unit/test_region_memtest.c

@@ -338,17 +338,30 @@ static void the_crash_kernels_memory_is_refused(void **state)
 	const struct region_candidate *candidate;
 	struct region_candidates found;
 
-	tree_lay_out("reserved", "cmdline");
-	tree_append("proc/cmdline", "memmap=1G$5G crashkernel=256M\n");
-	tree_append("proc/iomem", "  a0000000-afffffff : Crash kernel\n");
+	tree_lay_out("crashkernel", NULL);
 	find(NULL, 0, &found);
 	assert_int_equal(found.count, 2);
-	candidate = candidate_at(&found, 0xa0000000);
+	candidate = candidate_at(&found, 0xbb000000);
 	assert_int_equal(candidate->verdict, REGION_REFUSED);
-	assert_string_equal(candidate->spec, "devmem:2560M+256M");
-	assert_string_equal(candidate->set_aside_by, "crashkernel=256M");
-	message_says(&candidate->why, "0xa0000000-0xafffffff is kept for the kernel that takes over after a crash");
+	assert_string_equal(candidate->spec, "devmem:2992M+64M");
+	assert_string_equal(candidate->set_aside_by, "crashkernel=64M");
+	message_says(&candidate->why, "0xbb000000-0xbeffffff is kept for the kernel that takes over after a crash");
 	assert_int_equal(candidate_at(&found, 5 * GIB)->verdict, REGION_USABLE);
+	region_candidates_free(&found);
+}
+
+/* memmap=% makes memory Reserved, persistent, or takes it out of all maps. */
+static void memory_of_another_type_is_what_it_was_made(void **state)
+{
+	struct region_candidates found;
+
+	tree_lay_out("variants", NULL);
+	find(NULL, 0, &found);
+	assert_int_equal(found.count, 2);
+	assert_string_equal(candidate_at(&found, 5 * GIB)->spec, "devmem:5G+256M");
+	assert_int_equal(candidate_at(&found, 5 * GIB)->verdict, REGION_USABLE);
+	assert_string_equal(candidate_at(&found, 5 * GIB)->set_aside_by, "memmap=256M%5G on the kernel command line");
+	assert_int_equal(candidate_at(&found, 5 * GIB + 512 * MIB)->verdict, REGION_REFUSED);
 	region_candidates_free(&found);
 }
 
@@ -447,6 +460,7 @@ int main(void)
 		TEST(the_command_line_tells_of_ramoops_before_it_is_loaded),
 		TEST(the_device_tree_claims_its_nodes),
 		TEST(the_crash_kernels_memory_is_refused),
+		TEST(memory_of_another_type_is_what_it_was_made),
 		TEST(the_node_is_that_of_the_memory_in_the_same_domain),
 		TEST(who_maps_a_device_is_found),
 	};
