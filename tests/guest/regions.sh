@@ -64,18 +64,24 @@ devices_systemd() {
 devices_grub() {
 	local words=${1//\$/'\\\$'}
 	boot_from_disk
-	# Two words are not escaped, or not enough: what becomes of them?
-	# shellcheck disable=SC2016 # that is for who reads it
-	printf 'GRUB_CMDLINE_LINUX="%s softpmem.case=grub %s softpmem.bare=1G$5G softpmem.single=1G\\$5G"\n' \
-		"$guest_words" "$words" >"$guest_work/default"
+	{
+		printf 'GRUB_CMDLINE_LINUX="%s softpmem.case=grub %s"\n' "$guest_words" "$words"
+		# Not escaped, not escaped enough, and in single quotes: what becomes of them?
+		cat <<-'END'
+			GRUB_CMDLINE_LINUX_DEFAULT="softpmem.bare=1G$5G softpmem.single=1G\$5G"
+			GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT "'softpmem.quoted=1G\$5G'
+		END
+	} >"$guest_work/default"
 	(
 		set +u
 		# shellcheck disable=SC1091
 		. "$guest_work/default"
-		printf '%s\n' 'set root=(hd0,msdos1)' "linux /vmlinuz $GRUB_CMDLINE_LINUX" "initrd /guest.img" boot
+		printf '%s\n' 'set root=(hd0,msdos1)' \
+			"linux /vmlinuz $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT" "initrd /guest.img" boot
 	) >"$guest_work/grub.cfg"
 	grub-mkstandalone -O x86_64-efi --install-modules= --modules="normal fat part_msdos linux boot" \
-		--locales= --fonts= --themes= -o "$guest_work/esp/EFI/BOOT/BOOTX64.EFI" "boot/grub/grub.cfg=$guest_work/grub.cfg"
+		--locales= --fonts= --themes= -o "$guest_work/esp/EFI/BOOT/BOOTX64.EFI" \
+		"boot/grub/grub.cfg=$guest_work/grub.cfg"
 }
 
 devices_nvdimm() {
