@@ -84,8 +84,8 @@ static void put_bits(char *text, size_t size, uint64_t mask, const char *how)
 			continue;
 		while (last < 63 && mask >> (last + 1) & 1)
 			last++;
-		used += (size_t)snprintf(text + used, size - used, "%sbit%s %u", used ? ", " : "", last > bit ? "s" : "",
-					 bit);
+		used += (size_t)snprintf(text + used, size - used, "%sbit%s %u", used ? ", " : "",
+					 last > bit ? "s" : "", bit);
 		if (last > bit)
 			used += (size_t)snprintf(text + used, size - used, "-%u", last);
 		used += (size_t)snprintf(text + used, size - used, " %s", how);
@@ -238,8 +238,8 @@ static int run(struct test *test, struct memtest_report *report)
 		print_report(test, report, seconds);
 	if (error == -EINTR) {
 		message_fail(&test->message, error,
-			     "region %s: the test was stopped: the region holds its patterns now: softpmem format --force "
-			     "makes it usable",
+			     "region %s: the test was stopped: the region holds its patterns now: softpmem "
+			     "format --force makes it usable",
 			     region_spec(test->region));
 		return cli_fail(test->cli, test->message.text);
 	}
@@ -258,7 +258,8 @@ int cli_memtest(struct cli *cli)
 	if (!report || !spec)
 		return cli_fail(cli, "out of memory");
 	if (strncmp(spec, "memfd:", 6) == 0)
-		return cli_wrong("test", cli->test, "name memory that is there: START+SIZE, or a region of 'softpmem regions'");
+		return cli_wrong("test", cli->test,
+				 "name memory that is there: START+SIZE, or a region of 'softpmem regions'");
 	if (regions_open_for_test(spec, cli->force, &test.region, &test.message) < 0)
 		return cli_fail(cli, test.message.text);
 	test.is_physical = region_is_physical(test.region, &test.start);

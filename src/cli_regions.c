@@ -71,12 +71,14 @@ static void print_details(const struct region_candidate *candidate)
 						       candidate->persistence_domain :
 						       "memory_controller (the platform does not say)");
 	if (candidate->dirty_shutdowns >= 0)
-		printf("    dirty shutdowns:    %lld (of the DIMMs)\n", (long long)candidate->dirty_shutdowns);
+		printf("    dirty shutdowns:    %lld (of the DIMMs)\n",
+		       (long long)candidate->dirty_shutdowns);
 	if (candidate->badblocks)
 		printf("    bad blocks:         %u\n", candidate->badblocks);
 }
 
-static void print_candidate(const struct cli *cli, const struct region_candidate *candidate, enum regions_holds holds)
+static void print_candidate(const struct cli *cli, const struct region_candidate *candidate,
+			    enum regions_holds holds)
 {
 	char size[32];
 
@@ -113,7 +115,8 @@ static void print_advice(const struct region_candidates *found)
 	puts("No memory of this machine may be used as it is.");
 	if (found->advice[0])
 		printf("To set some aside, put %s on the kernel command line and boot again\n"
-		       "(in GRUB's configuration write \\\\\\$ for the dollar sign); or use memfd: or file:.\n",
+		       "(in GRUB's configuration write \\\\\\$ for the dollar sign); or use memfd: or "
+		       "file:.\n",
 		       found->advice);
 }
 

@@ -57,21 +57,24 @@ static int nothing_to_choose(const struct region_candidate *blank, const struct 
 {
 	if (blank)
 		return message_fail(message, -ENODEV,
-				    "region auto: no region of this machine holds pools, and auto formats nothing: name one "
-				    "that is blank: --region %s",
+				    "region auto: no region of this machine holds pools, and auto formats "
+				    "nothing: name one that is blank: --region %s",
 				    blank->spec);
 	if (foreign)
-		return message_fail(message, -ENODEV,
-				    "region auto: no region of this machine holds pools; %s holds other bytes: "
-				    "'softpmem format --force %s' overwrites them",
-				    foreign->spec, foreign->spec);
+		return message_fail(
+			message, -ENODEV,
+			"region auto: no region of this machine holds pools; %s holds other bytes: "
+			"'softpmem format --force %s' overwrites them",
+			foreign->spec, foreign->spec);
 	if (found->advice[0])
-		return message_fail(message, -ENODEV,
-				    "region auto: this machine has no memory that may be used ('softpmem regions' tells "
-				    "why): put %s on the kernel command line and boot again, or use memfd: or file:",
-				    found->advice);
-	return message_fail(message, -ENODEV,
-			    "region auto: this machine has no memory that may be used: 'softpmem regions' tells why");
+		return message_fail(
+			message, -ENODEV,
+			"region auto: this machine has no memory that may be used ('softpmem regions' tells "
+			"why): put %s on the kernel command line and boot again, or use memfd: or file:",
+			found->advice);
+	return message_fail(
+		message, -ENODEV,
+		"region auto: this machine has no memory that may be used: 'softpmem regions' tells why");
 }
 
 int regions_choose(char **spec, struct message *message)
@@ -158,8 +161,8 @@ static int refuse_pools(const struct region *region, uint64_t media_start, const
 						   !overlaps(range, at + PAGE_BYTES - size, size)))
 			continue;
 		return message_fail(message, -EEXIST,
-				    "region %s: it holds softpmem pools (a superblock of a region of %llu bytes is at %#llx), "
-				    "and a test destroys them: --force does so",
+				    "region %s: it holds softpmem pools (a superblock of a region of %llu "
+				    "bytes is at %#llx), and a test destroys them: --force does so",
 				    spec, (unsigned long long)size, (unsigned long long)at);
 	}
 	return 0;
@@ -189,13 +192,14 @@ static int judge_range(const char *spec, const struct range *range, bool force, 
 		const struct region_candidate *candidate = candidate_at(&found, at);
 
 		if (!candidate)
-			error = message_fail(message, -EBUSY,
-					     "region %s: nothing says that %#llx is free to be used: 'softpmem regions' "
-					     "shows what is",
-					     spec, (unsigned long long)at);
+			error = message_fail(
+				message, -EBUSY,
+				"region %s: nothing says that %#llx is free to be used: 'softpmem regions' "
+				"shows what is",
+				spec, (unsigned long long)at);
 		else if (candidate->verdict == REGION_REFUSED)
-			error = message_fail(message, -EBUSY, "region %s: refused, as %s is: %s", spec, candidate->spec,
-					     candidate->why.text);
+			error = message_fail(message, -EBUSY, "region %s: refused, as %s is: %s", spec,
+					     candidate->spec, candidate->why.text);
 		else if (!force)
 			error = look_around(candidate, spec, range, message);
 		at = candidate ? candidate->start + candidate->size : range->end;
@@ -227,7 +231,8 @@ int regions_open_for_test(const char *spec, bool force, struct region **out, str
 	/* What a machine's reserved memory holds is chance; a file's bytes are somebody's. */
 	if (!error && !force && !is_physical && pools_probe(region) != POOLS_PROBE_BLANK)
 		error = message_fail(message, -EEXIST,
-				     "region %s: it holds something, and a test destroys it: --force does so", spec);
+				     "region %s: it holds something, and a test destroys it: --force does so",
+				     spec);
 	if (error) {
 		region_close(region);
 		return error;

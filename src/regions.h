@@ -24,7 +24,10 @@ const char *regions_holds_name(enum regions_holds holds);
  */
 enum regions_holds regions_look(struct region_candidate *candidate);
 
-/* "auto": the best region that holds pools and that nobody serves, as a spec for the caller to free. Never formats. */
+/*
+ * "auto": the best region that holds pools and that nobody serves, as a spec for the caller to free.
+ * Never formats.
+ */
 int regions_choose(char **spec, struct message *message);
 
 /*

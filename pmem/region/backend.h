@@ -64,13 +64,15 @@ extern const struct backend backend_dax;
 extern const struct backend backend_ndctl;
 
 /* Parse a SIZE of a spec and check it against REGION_MIN_SIZE and alignment. */
-int backend_parse_size(const struct region *region, const char *text, uint64_t *size, struct message *message);
+int backend_parse_size(const struct region *region, const char *text, uint64_t *size,
+		       struct message *message);
 
 /* mmap the whole of fd at `offset` as the region's media (shared, writable unless read-only). */
 int backend_map(struct region *region, uint64_t offset, struct message *message);
 
 /* Map a range that was found to be free through /dev/mem, and what belongs to that. */
-int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached, struct message *message);
+int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached,
+		      struct message *message);
 void devmem_close(struct region *region);
 int devmem_watch(struct region *region, struct message *message);
 
@@ -78,7 +80,10 @@ int devmem_watch(struct region *region, struct message *message);
 int dax_open(struct region *region, const char *node, struct message *message);
 int dax_watch(struct region *region, struct message *message);
 
-/* From now on, until failure_forget(), a fault in the region's media makes it fail instead of killing the process. */
+/*
+ * From now on, until failure_forget(), a fault in the region's media makes it fail instead of killing
+ * the process.
+ */
 void failure_register(struct region *region);
 void failure_forget(struct region *region);
 

@@ -98,7 +98,8 @@ static int take(char *name, char *value, struct kernel_options *out, uint64_t *r
 	else if (strcmp(name, "iomem") == 0)
 		out->iomem_relaxed = lists(value, "relaxed");
 	else if (strcmp(name, "crashkernel") == 0)
-		snprintf(out->crashkernel, sizeof(out->crashkernel), "%.*s", (int)sizeof(out->crashkernel) - 1, value);
+		snprintf(out->crashkernel, sizeof(out->crashkernel), "%.*s",
+			 (int)sizeof(out->crashkernel) - 1, value);
 	else if (strcmp(name, "ramoops.mem_address") == 0)
 		out->ramoops.start = parse_number(&number);
 	else if (strcmp(name, "ramoops.mem_size") == 0)
@@ -142,7 +143,8 @@ int kernel_options_read(const char *root, struct kernel_options *out, struct mes
 	uint64_t ramoops_size = 0;
 	int error = physmap_read_text(root, "/proc/cmdline", line, sizeof(line), message);
 
-	*out = (struct kernel_options){ .mem_limit = UINT64_MAX, .ramoops = { .start = 1, .name = "ramoops" } };
+	*out = (struct kernel_options){ .mem_limit = UINT64_MAX,
+					.ramoops = { .start = 1, .name = "ramoops" } };
 	while (!error && (word = next_word(&at))) {
 		char *equals = strchr(word, '=');
 
@@ -153,7 +155,8 @@ int kernel_options_read(const char *root, struct kernel_options *out, struct mes
 	}
 	/* An end past the last address is as far as there can be. */
 	if (ramoops_size)
-		out->ramoops.last = out->ramoops.start + min_u64(ramoops_size - 1, UINT64_MAX - out->ramoops.start);
+		out->ramoops.last =
+			out->ramoops.start + min_u64(ramoops_size - 1, UINT64_MAX - out->ramoops.start);
 	if (!error)
 		return 0;
 	kernel_options_free(out);

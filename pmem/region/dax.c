@@ -30,19 +30,19 @@ static int name_of(const struct region *region, const char *node, char name[32],
 
 	if (stat(node, &st) < 0)
 		return message_fail(message, -errno,
-				    "region %s: %s: %s: 'daxctl list' shows the devices there are, 'daxctl enable-device' "
-				    "makes an idle one usable",
+				    "region %s: %s: %s: 'daxctl list' shows the devices there are, 'daxctl "
+				    "enable-device' makes an idle one usable",
 				    region->spec, node, strerror(errno));
 	if (!S_ISCHR(st.st_mode))
-		return message_fail(message, -EINVAL, "region %s: %s is no device-dax: give dax:/dev/daxX.Y", region->spec,
-				    node);
+		return message_fail(message, -EINVAL, "region %s: %s is no device-dax: give dax:/dev/daxX.Y",
+				    region->spec, node);
 	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major(st.st_rdev), minor(st.st_rdev));
 	length = readlink(link, target, sizeof(target) - 1);
 	target[length < 0 ? 0 : length] = '\0';
 	base = strrchr(target, '/');
 	if (!base || strncmp(base, "/dax", 4) != 0 || strlen(base) > 31)
-		return message_fail(message, -EINVAL, "region %s: %s is no device-dax: give dax:/dev/daxX.Y", region->spec,
-				    node);
+		return message_fail(message, -EINVAL, "region %s: %s is no device-dax: give dax:/dev/daxX.Y",
+				    region->spec, node);
 	strcpy(name, base + 1);
 	return 0;
 }
@@ -58,19 +58,22 @@ static int check_device(struct region *region, const struct nd_device *device, c
 				    "daxctl reconfigure-device --mode=devdax --force %s",
 				    region->spec, name, name);
 	if (!device->active)
-		return message_fail(message, -ENODEV, "region %s: %s is disabled: daxctl enable-device %s", region->spec,
-				    name, name);
+		return message_fail(message, -ENODEV, "region %s: %s is disabled: daxctl enable-device %s",
+				    region->spec, name, name);
 	if (device->size < REGION_MIN_SIZE || !is_aligned(device->size, PAGE_BYTES))
 		return message_fail(message, -EINVAL,
-				    "region %s: it has %" PRIu64 " bytes: a region has at least 2M, in pages of 4096",
+				    "region %s: it has %" PRIu64
+				    " bytes: a region has at least 2M, in pages of 4096",
 				    region->spec, device->size);
 	region->size = device->size;
-	region->range = (struct phys_range){ .start = device->start, .last = device->start + device->size - 1 };
+	region->range =
+		(struct phys_range){ .start = device->start, .last = device->start + device->size - 1 };
 	snprintf(region->range.name, sizeof(region->range.name), "%s", name);
 	memcpy(region->persistence_domain, device->persistence_domain, sizeof(region->persistence_domain));
 	if (device->badblocks)
 		message_fail(&region->warning, 0,
-			     "region %s: %u of its 512-byte blocks are known to be bad: 'ndctl list -M' shows where",
+			     "region %s: %u of its 512-byte blocks are known to be bad: 'ndctl list -M' "
+			     "shows where",
 			     region->spec, device->badblocks);
 	return 0;
 }
@@ -82,14 +85,16 @@ static int open_node(struct region *region, const char *node, struct message *me
 
 	region->fd = open(node, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (region->fd < 0)
-		return message_fail(message, -errno, "region %s: cannot open %s: %s%s", region->spec, node, strerror(errno),
+		return message_fail(message, -errno, "region %s: cannot open %s: %s%s", region->spec, node,
+				    strerror(errno),
 				    errno == EACCES ? ": it needs root, or an owner of the node" : "");
 	if (flock(region->fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
-		return message_fail(message, -EBUSY, "region %s: in use by another softpmem process: stop that first",
+		return message_fail(message, -EBUSY,
+				    "region %s: in use by another softpmem process: stop that first",
 				    region->spec);
 	if (mappers_find(root, node, 0, region->size, read_only, &who))
-		return message_fail(message, -EBUSY, "region %s: %s has it mapped: stop that first", region->spec,
-				    who.text);
+		return message_fail(message, -EBUSY, "region %s: %s has it mapped: stop that first",
+				    region->spec, who.text);
 	return 0;
 }
 
@@ -109,7 +114,10 @@ int dax_open(struct region *region, const char *node, struct message *message)
 		error = backend_map(region, 0, message);
 	if (!error) {
 		region->iomem_fd = open("/proc/iomem", O_RDONLY | O_CLOEXEC);
-		/* The kernel can, but where the device is taken away a reply would be lost, not a signal sent. */
+		/*
+		 * The kernel can, but where the device is taken away a reply would be lost, not a
+		 * signal sent.
+		 */
 		region->kernel_can_read = false;
 		strcpy(region->memory_type, "write-back");
 		return 0;
@@ -131,17 +139,21 @@ int dax_watch(struct region *region, struct message *message)
 	for (size_t i = 0; i < iomem.count; i++) {
 		const struct phys_range *entry = &iomem.items[i];
 
-		if (strcmp(entry->name, range->name) == 0 && entry->start <= range->start && entry->last >= range->last)
+		if (strcmp(entry->name, range->name) == 0 && entry->start <= range->start &&
+		    entry->last >= range->last)
 			there = true;
 		if (strncmp(entry->name, "System RAM", 10) == 0 && phys_range_overlaps(entry, range))
-			return message_fail(message, -EBUSY, "region %s: the kernel has made %s its own RAM: it is not used any more",
-					    region->spec, range->name);
+			return message_fail(
+				message, -EBUSY,
+				"region %s: the kernel has made %s its own RAM: it is not used any more",
+				region->spec, range->name);
 	}
 	if (!there)
-		return message_fail(message, -EBUSY,
-				    "region %s: %s was disabled: it is not used any more: daxctl enable-device %s, "
-				    "and start again",
-				    region->spec, range->name, range->name);
+		return message_fail(
+			message, -EBUSY,
+			"region %s: %s was disabled: it is not used any more: daxctl enable-device %s, and "
+			"start again",
+			region->spec, range->name, range->name);
 	return 0;
 }
 

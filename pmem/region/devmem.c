@@ -39,9 +39,10 @@ static int parse_spec(struct region *region, const char *where, struct phys_rang
 	*uncached = comma != NULL;
 
 	if (!start || !size || size_parse(start, &range->start) < 0)
-		return message_fail(message, -EINVAL,
-				    "region %s: not understood: write devmem:START+SIZE, as in devmem:0x140000000+1G",
-				    region->spec);
+		return message_fail(
+			message, -EINVAL,
+			"region %s: not understood: write devmem:START+SIZE, as in devmem:0x140000000+1G",
+			region->spec);
 	error = backend_parse_size(region, size, &region->size, message);
 	if (error)
 		return error;
@@ -75,21 +76,24 @@ static int cannot_open(const struct region *region, int error, struct message *m
 	case ENOENT:
 	case ENXIO:
 	case ENODEV:
-		return message_fail(message, -error,
-				    "region %s: there is no %s: this kernel is built without CONFIG_DEVMEM, or this is "
-				    "a container: use another kernel, or file:",
-				    region->spec, device);
+		return message_fail(
+			message, -error,
+			"region %s: there is no %s: this kernel is built without CONFIG_DEVMEM, or this is "
+			"a container: use another kernel, or file:",
+			region->spec, device);
 	case EACCES:
 	case EPERM:
 		if (lockdown[0] && strcmp(lockdown, "none") != 0)
-			return message_fail(message, -error,
-					    "region %s: this kernel is locked down (%s), as Secure Boot does, and then "
-					    "%s is closed to all: use a device-dax (dax:), or boot without lockdown",
-					    region->spec, lockdown, device);
-		return message_fail(message, -error,
-				    "region %s: not allowed to open %s: it needs root with CAP_SYS_RAWIO, and a kernel "
-				    "that is not locked down (as Secure Boot does)",
-				    region->spec, device);
+			return message_fail(
+				message, -error,
+				"region %s: this kernel is locked down (%s), as Secure Boot does, and then "
+				"%s is closed to all: use a device-dax (dax:), or boot without lockdown",
+				region->spec, lockdown, device);
+		return message_fail(
+			message, -error,
+			"region %s: not allowed to open %s: it needs root with CAP_SYS_RAWIO, and a kernel "
+			"that is not locked down (as Secure Boot does)",
+			region->spec, device);
 	default:
 		return message_fail(message, -error, "region %s: cannot open %s: %s", region->spec, device,
 				    strerror(error));
@@ -99,7 +103,8 @@ static int cannot_open(const struct region *region, int error, struct message *m
 static int open_device(struct region *region, bool uncached, struct message *message)
 {
 	/* It is O_SYNC that makes the mapping uncached. */
-	region->fd = open(device, (region_is_read_only(region) ? O_RDONLY : O_RDWR) | (uncached ? O_SYNC : 0) | O_CLOEXEC);
+	region->fd = open(device, (region_is_read_only(region) ? O_RDONLY : O_RDWR) |
+					  (uncached ? O_SYNC : 0) | O_CLOEXEC);
 	return region->fd < 0 ? cannot_open(region, errno, message) : 0;
 }
 
@@ -116,15 +121,17 @@ static int lock(const struct region *region, const struct phys_range *range, str
 	if (fcntl(region->fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return message_fail(message, -EBUSY,
-				    "region %s: in use, all or in part, by another softpmem process: stop that first",
-				    region->spec);
-	return message_fail(message, -errno, "region %s: cannot lock its range of %s: %s", region->spec, device,
-			    strerror(errno));
+		return message_fail(
+			message, -EBUSY,
+			"region %s: in use, all or in part, by another softpmem process: stop that first",
+			region->spec);
+	return message_fail(message, -errno, "region %s: cannot lock its range of %s: %s", region->spec,
+			    device, strerror(errno));
 }
 
 /* Another program's mapping of the range is no lock, but it is a sign. */
-static int check_neighbours(const struct region *region, const struct phys_range *range, struct message *message)
+static int check_neighbours(const struct region *region, const struct phys_range *range,
+			    struct message *message)
 {
 	CLEANUP_PHYS_RANGES struct phys_ranges mapped = { 0 };
 	const char *type = "";
@@ -137,7 +144,8 @@ static int check_neighbours(const struct region *region, const struct phys_range
 		if (phys_range_overlaps(&mapped.items[i], range))
 			type = mapped.items[i].name;
 	}
-	return message_fail(message, -EBUSY, "region %s: %s has some of it mapped through %s%s%s: stop that first",
+	return message_fail(message, -EBUSY,
+			    "region %s: %s has some of it mapped through %s%s%s: stop that first",
 			    region->spec, who.text, device, *type ? ", " : "", type);
 }
 
@@ -149,23 +157,26 @@ static int map(struct region *region, const struct phys_range *range, struct mes
 	switch (error) {
 	case -EPERM:
 	case -EACCES:
-		return message_fail(message, error,
-				    "region %s: the kernel does not let %s map it: STRICT_DEVMEM keeps System RAM, "
-				    "IO_STRICT_DEVMEM what a driver holds: choose a range that is set aside and idle",
-				    region->spec, device);
+		return message_fail(
+			message, error,
+			"region %s: the kernel does not let %s map it: STRICT_DEVMEM keeps System RAM, "
+			"IO_STRICT_DEVMEM what a driver holds: choose a range that is set aside and idle",
+			region->spec, device);
 	case -EINVAL:
 		kernel_options_read(root, &options, NULL);
-		return message_fail(message, error,
-				    "region %s: the kernel does not let %s map it: it ends past the processor's last "
-				    "address, or is mapped with another cache type (PAT) by another%s",
-				    region->spec, device, options.iomem_relaxed ? " (iomem=relaxed is set)" : "");
+		return message_fail(
+			message, error,
+			"region %s: the kernel does not let %s map it: it ends past the processor's last "
+			"address, or is mapped with another cache type (PAT) by another%s",
+			region->spec, device, options.iomem_relaxed ? " (iomem=relaxed is set)" : "");
 	default:
 		return error;
 	}
 }
 
 /* Who mapped the range first, with another cache type, rules how all later mappings are cached. */
-static int check_type(struct region *region, const struct phys_range *range, bool uncached, struct message *message)
+static int check_type(struct region *region, const struct phys_range *range, bool uncached,
+		      struct message *message)
 {
 	const char *wanted = uncached ? "uncached-minus" : "write-back";
 	CLEANUP_PHYS_RANGES struct phys_ranges mapped = { 0 };
@@ -179,8 +190,9 @@ static int check_type(struct region *region, const struct phys_range *range, boo
 
 		if (phys_range_overlaps(part, range) && strcmp(part->name, wanted) != 0)
 			return message_fail(message, -EBUSY,
-					    "region %s: the kernel maps %#" PRIx64 "-%#" PRIx64 " as %s, not %s, "
-					    "because another has it mapped so: stop that first",
+					    "region %s: the kernel maps %#" PRIx64 "-%#" PRIx64
+					    " as %s, not %s, because another has it mapped so: stop that "
+					    "first",
 					    region->spec, part->start, part->last, part->name, wanted);
 	}
 	snprintf(region->memory_type, sizeof(region->memory_type), "%s", wanted);
@@ -191,15 +203,17 @@ static void mind_relaxed(struct region *region)
 {
 	CLEANUP_KERNEL_OPTIONS struct kernel_options options = { 0 };
 
-	if (region->warning.text[0] || kernel_options_read(root, &options, NULL) < 0 || !options.iomem_relaxed)
+	if (region->warning.text[0] || kernel_options_read(root, &options, NULL) < 0 ||
+	    !options.iomem_relaxed)
 		return;
 	message_fail(&region->warning, 0,
-		     "region %s: with iomem=relaxed on the kernel command line the kernel does not take the range back "
-		     "when a driver claims it: boot without it",
+		     "region %s: with iomem=relaxed on the kernel command line the kernel does not take the "
+		     "range back when a driver claims it: boot without it",
 		     region->spec);
 }
 
-int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached, struct message *message)
+int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached,
+		      struct message *message)
 {
 	int error = open_device(region, uncached, message);
 
@@ -242,7 +256,8 @@ int devmem_watch(struct region *region, struct message *message)
 	int error = region->iomem_fd < 0 ? 0 : physmap_reread_iomem(region->iomem_fd, &iomem, NULL);
 
 	/* A map that cannot be read says nothing against the range. */
-	return error || region->iomem_fd < 0 ? 0 : physmap_recheck(&iomem, region->spec, &region->range, message);
+	return error || region->iomem_fd < 0 ? 0
+					     : physmap_recheck(&iomem, region->spec, &region->range, message);
 }
 
 static int devmem_open(struct region *region, const char *where, struct message *message)

@@ -53,7 +53,8 @@ static struct region_candidate *add(struct finder *finder)
 	return items;
 }
 
-static void refuse(struct region_candidate *candidate, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void refuse(struct region_candidate *candidate, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void refuse(struct region_candidate *candidate, const char *format, ...)
 {
@@ -73,7 +74,8 @@ static void doubt(struct region_candidate *candidate, const char *text)
 
 static void take_memory_type(const struct finder *finder, struct region_candidate *candidate)
 {
-	struct phys_range range = { .start = candidate->start, .last = candidate->start + candidate->size - 1 };
+	struct phys_range range = { .start = candidate->start,
+				    .last = candidate->start + candidate->size - 1 };
 
 	for (size_t i = 0; i < finder->pat.count && candidate->size; i++) {
 		const struct phys_range *part = &finder->pat.items[i];
@@ -93,11 +95,14 @@ static void judge_devmem(const struct finder *finder, struct region_candidate *c
 		return;
 	if (finder->locked_down[0])
 		refuse(candidate,
-		       "the kernel is locked down (%s), as Secure Boot does, and then /dev/mem is closed to all: use a "
-		       "device-dax (memmap=SIZE%%START-1+0xefffffff, or a namespace of mode devdax), or boot without lockdown",
+		       "the kernel is locked down (%s), as Secure Boot does, and then /dev/mem is closed to "
+		       "all: use a device-dax (memmap=SIZE%%START-1+0xefffffff, or a namespace of mode "
+		       "devdax), or boot without lockdown",
 		       finder->locked_down);
 	else if (candidate->memory_type[0] && strcmp(candidate->memory_type, "write-back") != 0)
-		refuse(candidate, "somebody has some of it mapped %s, and whoever maps it now gets that too: stop that first",
+		refuse(candidate,
+		       "somebody has some of it mapped %s, and whoever maps it now gets that too: stop that "
+		       "first",
 		       candidate->memory_type);
 }
 
@@ -108,7 +113,8 @@ static void judge_dax(const struct nd_device *device, struct region_candidate *c
 	snprintf(candidate->spec, sizeof(candidate->spec), "dax:/dev/%s", device->name);
 	if (strcmp(device->mode, "devdax") != 0)
 		refuse(candidate,
-		       "the kernel uses it as its own RAM: daxctl reconfigure-device --mode=devdax --force %s takes it back",
+		       "the kernel uses it as its own RAM: daxctl reconfigure-device --mode=devdax --force "
+		       "%s takes it back",
 		       device->name);
 	else if (!device->active)
 		refuse(candidate, "it is disabled: daxctl enable-device %s", device->name);
@@ -128,7 +134,8 @@ static void judge_namespace(const struct finder *finder, const struct nd_device 
 		       device->shown_as[0] ? " as /dev/" : "", device->shown_as, device->name);
 	else if (strcmp(device->mode, "raw") != 0)
 		refuse(candidate,
-		       "it is made for mode %s, and raw use would overwrite that: ndctl create-namespace -f -e %s --mode=devdax",
+		       "it is made for mode %s, and raw use would overwrite that: ndctl create-namespace -f "
+		       "-e %s --mode=devdax",
 		       device->mode, device->name);
 	else if (device->size == 0)
 		refuse(candidate, "its address is told to root only");
@@ -144,14 +151,16 @@ static int take_device(struct finder *finder, const struct nd_device *device)
 	char bad[128];
 
 	/* It is found once more, as its device. */
-	if (!is_dax && device->active && strcmp(device->mode, "devdax") == 0 && nd_find(finder->devices, device->shown_as))
+	if (!is_dax && device->active && strcmp(device->mode, "devdax") == 0 &&
+	    nd_find(finder->devices, device->shown_as))
 		return 0;
 	candidate = add(finder);
 	if (!candidate)
 		return -ENOMEM;
 	memcpy(candidate->device, device->name, sizeof(candidate->device));
 	memcpy(candidate->mode, device->mode, sizeof(candidate->mode));
-	memcpy(candidate->persistence_domain, device->persistence_domain, sizeof(candidate->persistence_domain));
+	memcpy(candidate->persistence_domain, device->persistence_domain,
+	       sizeof(candidate->persistence_domain));
 	candidate->start = device->start;
 	candidate->size = device->size;
 	candidate->numa_node = device->numa_node;
@@ -165,7 +174,8 @@ static int take_device(struct finder *finder, const struct nd_device *device)
 	else
 		judge_namespace(finder, device, candidate);
 	if (candidate->verdict == REGION_USABLE && device->badblocks) {
-		snprintf(bad, sizeof(bad), "%u of its 512-byte blocks are known to be bad: 'ndctl list -M' shows where",
+		snprintf(bad, sizeof(bad),
+			 "%u of its 512-byte blocks are known to be bad: 'ndctl list -M' shows where",
 			 device->badblocks);
 		doubt(candidate, bad);
 	}
@@ -198,18 +208,18 @@ static void judge_stretch(const struct finder *finder, const struct physmap_stre
 		refuse(candidate, "%s", why.text);
 	else if (stretch->kind == PHYSMAP_UNEXPLAINED && options->pci_nocrs)
 		refuse(candidate,
-		       "the kernel knows nothing of it, and with pci=nocrs may give it to a device at any time: "
-		       "put %s on the kernel command line",
+		       "the kernel knows nothing of it, and with pci=nocrs may give it to a device at any "
+		       "time: put %s on the kernel command line",
 		       words);
 	else if (stretch->kind == PHYSMAP_UNEXPLAINED)
 		refuse(candidate,
-		       "nothing says why the kernel keeps off it, so the firmware or a driver may use it: put %s on the "
-		       "kernel command line; if you know that it is free, name it",
+		       "nothing says why the kernel keeps off it, so the firmware or a driver may use it: "
+		       "put %s on the kernel command line; if you know that it is free, name it",
 		       words);
 	else if (stretch->kind == PHYSMAP_GAP) {
 		message_fail(&why, 0,
-			     "the kernel knows nothing of it, and may give it to a device that is plugged in: %s instead of "
-			     "mem= on the kernel command line is safer",
+			     "the kernel knows nothing of it, and may give it to a device that is plugged "
+			     "in: %s instead of mem= on the kernel command line is safer",
 			     words);
 		doubt(candidate, why.text);
 	} else if (warning.text[0])
@@ -297,7 +307,9 @@ static int take_stretches(struct finder *finder, struct message *message)
 /* Device-dax before namespaces before /dev/mem: the fewer ways the kernel has to take it back, the better. */
 static int rank(const struct region_candidate *candidate)
 {
-	return strncmp(candidate->spec, "dax:", 4) == 0 ? 0 : strncmp(candidate->spec, "ndctl:", 6) == 0 ? 1 : 2;
+	if (strncmp(candidate->spec, "dax:", 4) == 0)
+		return 0;
+	return strncmp(candidate->spec, "ndctl:", 6) == 0 ? 1 : 2;
 }
 
 static int better(const void *a, const void *b)
@@ -334,7 +346,8 @@ static void advise(const struct physmap *map, struct region_candidates *out)
 	for (size_t i = 0; i < map->iomem.count; i++) {
 		const struct phys_range *ram = &map->iomem.items[i];
 
-		if (strcmp(ram->name, PHYSMAP_RAM) == 0 && ram->last < (uint64_t)1 << 52 && is_better_ram(ram, largest))
+		if (strcmp(ram->name, PHYSMAP_RAM) == 0 && ram->last < (uint64_t)1 << 52 &&
+		    is_better_ram(ram, largest))
 			largest = ram;
 	}
 	room = largest ? largest->last + 1 - largest->start : 0;

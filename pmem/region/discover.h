@@ -2,7 +2,10 @@
 #ifndef REGION_DISCOVER_H
 #define REGION_DISCOVER_H
 
-/* What real memory of this machine could be a region, and what cannot and why. Nothing is mapped to find out. */
+/*
+ * What real memory of this machine could be a region, and what cannot and why. Nothing is mapped to
+ * find out.
+ */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,7 +45,10 @@ struct region_candidate {
 struct region_candidates {
 	struct region_candidate *items;
 	size_t count;
-	/* Of use to who found nothing: a memmap= that would set some RAM aside; empty if there is no more to give. */
+	/*
+	 * Of use to who found nothing: a memmap= that would set some RAM aside; empty if there is no
+	 * more to give.
+	 */
 	char advice[64];
 };
 

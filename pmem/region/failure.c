@@ -51,9 +51,13 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 
 	if (region)
 		atomic_compare_exchange_strong(&region->failed, &works,
-					       info->si_code == BUS_ADRERR ? REGION_REVOKED : REGION_POISONED);
+					       info->si_code == BUS_ADRERR ? REGION_REVOKED
+									   : REGION_POISONED);
 	if (!region || !replace_media(region)) {
-		/* Not ours, or not to be helped: the instruction faults again and meets what was there before us. */
+		/*
+		 * Not ours, or not to be helped: the instruction faults again and meets what was there
+		 * before us.
+		 */
 		sigaction(SIGBUS, &before, NULL);
 		return;
 	}
@@ -62,7 +66,8 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 
 static void install(void)
 {
-	struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+	struct sigaction action = { .sa_sigaction = on_sigbus,
+				    .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
 
 	sigaction(SIGBUS, &action, &before);
 }
@@ -100,15 +105,18 @@ int region_failure(const struct region *region, struct message *message)
 	case REGION_CLAIMED:
 		return message_fail(message, -EIO, "%s", region->why_failed.text);
 	case REGION_REVOKED:
-		return message_fail(message, -EIO,
-				    "region %s: its memory was taken away while it was in use (SIGBUS): a driver claimed "
-				    "the range, or its file was cut short: look at /proc/iomem, give it back and start again",
-				    region->spec);
+		return message_fail(
+			message, -EIO,
+			"region %s: its memory was taken away while it was in use (SIGBUS): a driver "
+			"claimed the range, or its file was cut short: look at /proc/iomem, give it back "
+			"and start again",
+			region->spec);
 	default:
-		return message_fail(message, -EIO,
-				    "region %s: the machine reports a memory error in it (SIGBUS): its bytes cannot be "
-				    "trusted: test the memory before using it again",
-				    region->spec);
+		return message_fail(
+			message, -EIO,
+			"region %s: the machine reports a memory error in it (SIGBUS): its bytes cannot be "
+			"trusted: test the memory before using it again",
+			region->spec);
 	}
 }
 

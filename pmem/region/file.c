@@ -51,30 +51,36 @@ static int check_kind(const struct region *region, mode_t mode, struct message *
 	if (S_ISREG(mode) || S_ISBLK(mode))
 		return 0;
 	if (S_ISDIR(mode))
-		return message_fail(message, -EISDIR, "region %s: a directory: name a file in it", region->spec);
-	return message_fail(message, -EINVAL, "region %s: neither a regular file nor a block device", region->spec);
+		return message_fail(message, -EISDIR, "region %s: a directory: name a file in it",
+				    region->spec);
+	return message_fail(message, -EINVAL, "region %s: neither a regular file nor a block device",
+			    region->spec);
 }
 
 static int cannot_open(const struct region *region, int error, struct message *message)
 {
 	switch (error) {
 	case ENOENT:
-		return message_fail(message, -ENOENT,
-				    "region %s: there is no such file: give a size to make it, as in file:PATH,1G",
-				    region->spec);
+		return message_fail(
+			message, -ENOENT,
+			"region %s: there is no such file: give a size to make it, as in file:PATH,1G",
+			region->spec);
 	case EACCES:
 	case EPERM:
 	case EROFS:
-		return message_fail(message, -error, "region %s: not allowed to open it for %s: %s", region->spec,
-				    region_is_read_only(region) ? "reading" : "writing", strerror(error));
+		return message_fail(message, -error, "region %s: not allowed to open it for %s: %s",
+				    region->spec, region_is_read_only(region) ? "reading" : "writing",
+				    strerror(error));
 	case EEXIST:
 		return message_fail(message, -EEXIST,
-				    "region %s: a symbolic link to nothing, or made by another just now", region->spec);
-	case EBUSY:
-		return message_fail(message, -EBUSY, "region %s: the block device is in use: unmount it first",
+				    "region %s: a symbolic link to nothing, or made by another just now",
 				    region->spec);
+	case EBUSY:
+		return message_fail(message, -EBUSY,
+				    "region %s: the block device is in use: unmount it first", region->spec);
 	default:
-		return message_fail(message, -error, "region %s: cannot open it: %s", region->spec, strerror(error));
+		return message_fail(message, -error, "region %s: cannot open it: %s", region->spec,
+				    strerror(error));
 	}
 }
 
@@ -122,7 +128,8 @@ static int lock(const struct region *region, struct message *message)
 	if (flock(region->fd, (region_is_read_only(region) ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)
-		return message_fail(message, -EBUSY, "region %s: in use by another softpmem process: stop that first",
+		return message_fail(message, -EBUSY,
+				    "region %s: in use by another softpmem process: stop that first",
 				    region->spec);
 	return message_fail(message, -errno, "region %s: cannot lock it: %s", region->spec, strerror(errno));
 }
@@ -161,8 +168,8 @@ static int read_size(struct region *region, const struct stat *st, struct messag
 		return 0;
 	}
 	if (ioctl(region->fd, BLKGETSIZE64, &region->size) < 0)
-		return message_fail(message, -errno, "region %s: cannot read the device's size: %s", region->spec,
-				    strerror(errno));
+		return message_fail(message, -errno, "region %s: cannot read the device's size: %s",
+				    region->spec, strerror(errno));
 	return 0;
 }
 
@@ -171,15 +178,18 @@ static int check_size(const struct region *region, const struct file_spec *spec,
 	unsigned long long size = region->size;
 
 	if (size < REGION_MIN_SIZE)
-		return message_fail(message, -EINVAL, "region %s: it has %llu bytes: a region has at least 2M",
-				    region->spec, size);
+		return message_fail(message, -EINVAL,
+				    "region %s: it has %llu bytes: a region has at least 2M", region->spec,
+				    size);
 	if (!is_aligned(size, PAGE_BYTES))
-		return message_fail(message, -EINVAL, "region %s: its size, %llu bytes, is not a multiple of 4096",
+		return message_fail(message, -EINVAL,
+				    "region %s: its size, %llu bytes, is not a multiple of 4096",
 				    region->spec, size);
 	if (spec->size_text && spec->size != size)
-		return message_fail(message, -EINVAL,
-				    "region %s: it has %llu bytes, not %s: leave the size out to take it as it is",
-				    region->spec, size, spec->size_text);
+		return message_fail(
+			message, -EINVAL,
+			"region %s: it has %llu bytes, not %s: leave the size out to take it as it is",
+			region->spec, size, spec->size_text);
 	return 0;
 }
 
@@ -211,7 +221,8 @@ static int take_up(struct region *region, const struct file_spec *spec, struct m
 		return error;
 	/* Another made it and failed between our open and our lock. */
 	if (st.st_nlink == 0)
-		return message_fail(message, -ENOENT, "region %s: it was removed while being opened", region->spec);
+		return message_fail(message, -ENOENT, "region %s: it was removed while being opened",
+				    region->spec);
 	if (S_ISREG(st.st_mode) && st.st_size == 0 && spec->size_text && (region->flags & REGION_CREATE) &&
 	    !region_is_read_only(region))
 		return allocate_new(region, spec, message);
@@ -284,7 +295,8 @@ static int file_zero(struct region *region, uint64_t offset, uint64_t length)
 
 	if (length < worth_the_faults)
 		return -EOPNOTSUPP;
-	if (fallocate(region->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) < 0)
+	if (fallocate(region->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) <
+	    0)
 		return -errno;
 	return 0;
 }

@@ -28,11 +28,12 @@ static bool line_maps(const char *line, const struct wanted *wanted)
 	char permissions[5];
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n", &from, &to, permissions, &mapped.start,
-		   &at) < 4 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n", &from, &to, permissions,
+		   &mapped.start, &at) < 4 ||
 	    at == 0 || from >= to || mapped.start > UINT64_MAX - (to - from))
 		return false;
-	if (strncmp(line + at, wanted->device, length) != 0 || (line[at + length] != '\n' && line[at + length] != ' '))
+	if (strncmp(line + at, wanted->device, length) != 0 ||
+	    (line[at + length] != '\n' && line[at + length] != ' '))
 		return false;
 	if (wanted->only_writers && permissions[1] != 'w')
 		return false;

@@ -22,9 +22,11 @@ static int memfd_open(struct region *region, const char *where, struct message *
 		return error;
 	region->fd = memfd_create("softpmem-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (region->fd < 0)
-		return message_fail(message, -errno, "region %s: memfd_create: %s", region->spec, strerror(errno));
+		return message_fail(message, -errno, "region %s: memfd_create: %s", region->spec,
+				    strerror(errno));
 	if (ftruncate(region->fd, (off_t)region->size) < 0) {
-		error = message_fail(message, -errno, "region %s: cannot size it: %s", region->spec, strerror(errno));
+		error = message_fail(message, -errno, "region %s: cannot size it: %s", region->spec,
+				     strerror(errno));
 		close(region->fd);
 		return error;
 	}
@@ -40,7 +42,8 @@ static int memfd_open(struct region *region, const char *where, struct message *
 
 static int memfd_zero(struct region *region, uint64_t offset, uint64_t length)
 {
-	if (fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) < 0)
+	if (fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) <
+	    0)
 		return -errno;
 	return 0;
 }

@@ -85,7 +85,10 @@ static void write_word(const struct tester *tester, uint64_t offset, uint64_t wo
 	tester->memory->settle(tester->memory->context);
 }
 
-/* Does what is written to one show in the other? Both are then left as the test of places has them, the other last. */
+/*
+ * Does what is written to one show in the other? Both are then left as the test of places has them,
+ * the other last.
+ */
 static bool is_same_memory(const struct tester *tester, uint64_t offset, uint64_t other)
 {
 	const struct pattern place = { .kind = PLACE };
@@ -117,7 +120,10 @@ static struct memtest_finding *new_finding(struct tester *tester, const struct m
 	return tester->last;
 }
 
-/* A word that holds the place of another: the two are the same memory, unless bits are wrong that make it seem so. */
+/*
+ * A word that holds the place of another: the two are the same memory, unless bits are wrong that make
+ * it seem so.
+ */
 static bool take_alias(struct tester *tester, uint64_t offset, uint64_t expected, uint64_t read)
 {
 	uint64_t number = read * PLACE_INVERSE, alias = (number - 1) * 8;
@@ -132,8 +138,12 @@ static bool take_alias(struct tester *tester, uint64_t offset, uint64_t expected
 	}
 	if (!is_same_memory(tester, offset, alias))
 		return false;
-	new_finding(tester, &(struct memtest_finding){ .kind = MEMTEST_ALIAS, .offset = offset, .size = 8, .alias = alias,
-						       .expected = expected, .read = read });
+	new_finding(tester, &(struct memtest_finding){ .kind = MEMTEST_ALIAS,
+						       .offset = offset,
+						       .size = 8,
+						       .alias = alias,
+						       .expected = expected,
+						       .read = read });
 	return true;
 }
 
@@ -184,7 +194,8 @@ static void take_bits(struct tester *tester, uint64_t offset, uint64_t expected,
 		for (size_t i = report->count; i-- > 0;) {
 			struct memtest_finding *finding = &report->findings[i];
 
-			if ((adjacent || covers(finding, offset)) && belongs(finding, offset, reads_0, reads_1)) {
+			if ((adjacent || covers(finding, offset)) &&
+			    belongs(finding, offset, reads_0, reads_1)) {
 				tester->last = finding;
 				return;
 			}
@@ -238,7 +249,8 @@ static int walk(struct tester *tester, size_t number)
 		int stop = 0;
 
 		if (is_aligned(done, often) && options->progress)
-			stop = options->progress(options->context, step->test, number * size + done, STEPS * size);
+			stop = options->progress(options->context, step->test, number * size + done,
+						 STEPS * size);
 		if (stop)
 			return stop;
 		walk_block(tester, step, step->down ? size - block - done : done);

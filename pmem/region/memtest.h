@@ -65,13 +65,19 @@ struct memtest_report {
 	uint64_t reads_0, reads_1;
 	/* Bytes written and bytes read. */
 	uint64_t written, read;
-	/* All three tests were done. Memory that has aliases is tested no further: its words depend on each other. */
+	/*
+	 * All three tests were done. Memory that has aliases is tested no further: its words depend on
+	 * each other.
+	 */
 	bool complete;
 };
 
 struct memtest_options {
 	uint64_t seed;
-	/* Called now and then with how many of all steps are done; anything but 0 ends the test, which returns it. */
+	/*
+	 * Called now and then with how many of all steps are done; anything but 0 ends the test, which
+	 * returns it.
+	 */
 	int (*progress)(void *context, const char *test, uint64_t done, uint64_t total);
 	void *context;
 };

@@ -37,7 +37,9 @@ static void settle(void *context)
 void memtest_region(struct region *region, struct memtest_memory *out)
 {
 	assert(!region_is_read_only(region));
-	*out = (struct memtest_memory){
-		.size = region->size, .context = region, .write = write_words, .read = read_words, .settle = settle
-	};
+	*out = (struct memtest_memory){ .size = region->size,
+					.context = region,
+					.write = write_words,
+					.read = read_words,
+					.settle = settle };
 }

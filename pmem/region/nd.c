@@ -93,7 +93,8 @@ static void take_activity(struct nd_device *device, struct ndctl_namespace *ndns
 		struct daxctl_region *region = ndctl_dax_get_daxctl_region(dax);
 		struct daxctl_dev *dev = region ? daxctl_dev_get_first(region) : NULL;
 
-		set_text(device->shown_as, sizeof(device->shown_as), dev ? daxctl_dev_get_devname(dev) : NULL);
+		set_text(device->shown_as, sizeof(device->shown_as),
+			 dev ? daxctl_dev_get_devname(dev) : NULL);
 	} else {
 		set_text(device->shown_as, sizeof(device->shown_as), ndctl_namespace_get_block_device(ndns));
 	}
@@ -102,7 +103,8 @@ static void take_activity(struct nd_device *device, struct ndctl_namespace *ndns
 /* Of an inactive one without labels nothing says what it was for but the bytes in it: raw. */
 static const char *mode_name(struct ndctl_namespace *ndns, bool active)
 {
-	enum ndctl_namespace_mode mode = active ? ndctl_namespace_get_mode(ndns) : ndctl_namespace_get_enforce_mode(ndns);
+	enum ndctl_namespace_mode mode =
+		active ? ndctl_namespace_get_mode(ndns) : ndctl_namespace_get_enforce_mode(ndns);
 
 	switch (mode) {
 	case NDCTL_NS_MODE_FSDAX:
@@ -173,7 +175,8 @@ static void take_from_namespace(struct nd_device *device, const struct nd_device
 
 		if (owner->kind != ND_NAMESPACE || strcmp(owner->shown_as, device->name) != 0)
 			continue;
-		memcpy(device->persistence_domain, owner->persistence_domain, sizeof(device->persistence_domain));
+		memcpy(device->persistence_domain, owner->persistence_domain,
+		       sizeof(device->persistence_domain));
 		device->dirty_shutdowns = owner->dirty_shutdowns;
 		device->badblocks = owner->badblocks;
 		device->numa_node = owner->numa_node;
@@ -225,5 +228,6 @@ int nd_read(struct nd_devices *out, struct message *message)
 	if (!error)
 		return 0;
 	nd_devices_free(out);
-	return message_fail(message, error, "cannot ask libndctl and libdaxctl for namespaces: %s", strerror(-error));
+	return message_fail(message, error, "cannot ask libndctl and libdaxctl for namespaces: %s",
+			    strerror(-error));
 }

@@ -16,10 +16,12 @@ static int open_active(struct region *region, const struct nd_device *device, st
 
 	if (strcmp(device->mode, "devdax") != 0 || device->shown_as[0] == '\0')
 		return message_fail(message, -EBUSY,
-				    "region %s: %s is active, in mode %s%s%s: unmount it, then ndctl disable-namespace %s, or "
-				    "make it a device-dax: ndctl create-namespace -f -e %s --mode=devdax",
-				    region->spec, device->name, device->mode, device->shown_as[0] ? " as /dev/" : "",
-				    device->shown_as, device->name, device->name);
+				    "region %s: %s is active, in mode %s%s%s: unmount it, then ndctl "
+				    "disable-namespace %s, or make it a device-dax: ndctl create-namespace "
+				    "-f -e %s --mode=devdax",
+				    region->spec, device->name, device->mode,
+				    device->shown_as[0] ? " as /dev/" : "", device->shown_as, device->name,
+				    device->name);
 	snprintf(node, sizeof(node), "/dev/%s", device->shown_as);
 	error = dax_open(region, node, message);
 	/* From here on it is closed and watched as what it is. */
@@ -36,12 +38,14 @@ static int open_idle(struct region *region, const struct nd_device *device, stru
 	int error;
 
 	if (strcmp(device->mode, "raw") != 0)
-		return message_fail(message, -EBUSY,
-				    "region %s: %s is made for mode %s, and mapping it raw would overwrite that: "
-				    "ndctl create-namespace -f -e %s --mode=devdax",
-				    region->spec, device->name, device->mode, device->name);
+		return message_fail(
+			message, -EBUSY,
+			"region %s: %s is made for mode %s, and mapping it raw would overwrite that: ndctl "
+			"create-namespace -f -e %s --mode=devdax",
+			region->spec, device->name, device->mode, device->name);
 	if (device->size == 0)
-		return message_fail(message, -EACCES, "region %s: its address is told to root only", region->spec);
+		return message_fail(message, -EACCES, "region %s: its address is told to root only",
+				    region->spec);
 	if (device->size < REGION_MIN_SIZE || !is_aligned(device->start | device->size, PAGE_BYTES))
 		return message_fail(message, -EINVAL, "region %s: a region has at least 2M, in pages of 4096",
 				    region->spec);
@@ -52,7 +56,8 @@ static int open_idle(struct region *region, const struct nd_device *device, stru
 	memcpy(region->persistence_domain, device->persistence_domain, sizeof(region->persistence_domain));
 	if (!error && device->badblocks)
 		message_fail(&region->warning, 0,
-			     "region %s: %u of its 512-byte blocks are known to be bad: 'ndctl list -M' shows where",
+			     "region %s: %u of its 512-byte blocks are known to be bad: 'ndctl list -M' "
+			     "shows where",
 			     region->spec, device->badblocks);
 	return error ? error : devmem_open_range(region, &range, false, message);
 }
@@ -67,9 +72,10 @@ static int ndctl_open(struct region *region, const char *where, struct message *
 		return error;
 	device = nd_find(&devices, where);
 	if (!device || device->kind != ND_NAMESPACE)
-		return message_fail(message, -ENODEV,
-				    "region %s: there is no such namespace: 'ndctl list -Ni' shows those there are",
-				    region->spec);
+		return message_fail(
+			message, -ENODEV,
+			"region %s: there is no such namespace: 'ndctl list -Ni' shows those there are",
+			region->spec);
 	return device->active ? open_active(region, device, message) : open_idle(region, device, message);
 }
 

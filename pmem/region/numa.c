@@ -10,7 +10,10 @@
 
 #include "common/cleanup.h"
 
-/* ---- The table (ACPI 6.5, 5.2.16): a header of 48 bytes, then structures that begin with their type and length ---- */
+/*
+ * ---- The table (ACPI 6.5, 5.2.16): a header of 48 bytes, then structures that begin with their type
+ * and length ----
+ */
 
 #define TABLE_MAX (1u << 20)
 #define TABLE_HEADER 48u
@@ -33,7 +36,8 @@ static unsigned char *read_table(const char *root, size_t *length)
 	char path[PATH_MAX];
 	FILE *file;
 
-	if (!table || snprintf(path, sizeof(path), "%s/sys/firmware/acpi/tables/SRAT", root) >= (int)sizeof(path))
+	if (!table ||
+	    snprintf(path, sizeof(path), "%s/sys/firmware/acpi/tables/SRAT", root) >= (int)sizeof(path))
 		return NULL;
 	file = fopen(path, "re");
 	if (!file)
@@ -99,8 +103,8 @@ static const struct phys_range *domain_of(const struct phys_ranges *domains, con
 
 /* ---- What the kernel uses, in blocks of one size ----------------------------------------- */
 
-static bool node_has_domain(const char *root, unsigned node, uint64_t block, const struct phys_ranges *domains,
-			    unsigned wanted)
+static bool node_has_domain(const char *root, unsigned node, uint64_t block,
+			    const struct phys_ranges *domains, unsigned wanted)
 {
 	char path[PATH_MAX];
 	struct dirent *entry;
@@ -129,7 +133,8 @@ static bool node_has_domain(const char *root, unsigned node, uint64_t block, con
 static uint64_t block_size(const char *root)
 {
 	char text[32];
-	int error = physmap_read_text(root, "/sys/devices/system/memory/block_size_bytes", text, sizeof(text), NULL);
+	int error = physmap_read_text(root, "/sys/devices/system/memory/block_size_bytes", text, sizeof(text),
+				      NULL);
 
 	return error ? 0 : strtoull(text, NULL, 16);
 }

@@ -111,7 +111,10 @@ static void copy_name(struct phys_range *range, const char *name)
 /* More than any machine has; a map that goes on and on is none. */
 #define LINES_MAX 8192
 
-/* Reads lines until `parse` fails; what it makes of a line is appended if it says 1. `path` is for messages. */
+/*
+ * Reads lines until `parse` fails; what it makes of a line is appended if it says 1. `path` is for
+ * messages.
+ */
 static int parse_lines(FILE *file, const char *root, const char *path,
 		       int (*parse)(const char *line, struct phys_range *range), struct phys_ranges *out,
 		       struct message *message)
@@ -125,8 +128,8 @@ static int parse_lines(FILE *file, const char *root, const char *path,
 		int parsed = parse(line, &range);
 
 		if (parsed < 0 || (parsed > 0 && range.start > range.last) || out->count == LINES_MAX)
-			error = message_fail(message, -EINVAL, "%s%s: the line '%.*s' is not understood", root, path,
-					     (int)strcspn(line, "\n"), line);
+			error = message_fail(message, -EINVAL, "%s%s: the line '%.*s' is not understood",
+					     root, path, (int)strcspn(line, "\n"), line);
 		else if (parsed > 0 && phys_ranges_append(out, &range) < 0)
 			error = message_fail(message, -ENOMEM, "out of memory");
 	}
@@ -137,8 +140,9 @@ static int parse_lines(FILE *file, const char *root, const char *path,
 	return error;
 }
 
-static int read_lines(const char *root, const char *path, int (*parse)(const char *line, struct phys_range *range),
-		      struct phys_ranges *out, struct message *message)
+static int read_lines(const char *root, const char *path,
+		      int (*parse)(const char *line, struct phys_range *range), struct phys_ranges *out,
+		      struct message *message)
 {
 	CLEANUP_FILE FILE *file = NULL;
 	int error = open_text(root, path, &file, message);
@@ -153,7 +157,8 @@ static int parse_iomem(const char *line, struct phys_range *range)
 	size_t spaces = strspn(line, " ");
 	int name = 0;
 
-	if (sscanf(line + spaces, "%" SCNx64 "-%" SCNx64 " : %n", &range->start, &range->last, &name) < 2 || !name)
+	if (sscanf(line + spaces, "%" SCNx64 "-%" SCNx64 " : %n", &range->start, &range->last, &name) < 2 ||
+	    !name)
 		return -EINVAL;
 	range->depth = (unsigned)(spaces / 2);
 	copy_name(range, line + spaces + name);
@@ -229,8 +234,8 @@ static int read_firmware_entry(const char *root, const char *entry, struct phys_
 	range.start = strtoull(start, &start_rest, 16);
 	range.last = strtoull(end, &end_rest, 16);
 	if (*start_rest || *end_rest || range.start > range.last)
-		return message_fail(message, -EINVAL, "%s/sys/firmware/memmap/%s: %s to %s is no range", root, entry,
-				    start, end);
+		return message_fail(message, -EINVAL, "%s/sys/firmware/memmap/%s: %s to %s is no range", root,
+				    entry, start, end);
 	return phys_ranges_append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
 }
 
@@ -310,7 +315,8 @@ static int parse_pat(const char *line, struct phys_range *range)
 
 	if (strncmp(line, "PAT: [mem ", 10) != 0)
 		return 0;
-	if (sscanf(line, "PAT: [mem %" SCNx64 "-%" SCNx64 "] %n", &range->start, &end, &name) < 2 || !name || end == 0)
+	if (sscanf(line, "PAT: [mem %" SCNx64 "-%" SCNx64 "] %n", &range->start, &end, &name) < 2 || !name ||
+	    end == 0)
 		return -EINVAL;
 	range->last = end - 1;
 	copy_name(range, line + name);

@@ -82,7 +82,10 @@ void physmap_free(struct physmap **map);
 int physmap_check(const struct physmap *map, const char *spec, const struct phys_range *range,
 		  struct message *warning, struct message *message);
 
-/* The same for a namespace that is not active: it is memory by the word of libndctl, and nothing lies in it. */
+/*
+ * The same for a namespace that is not active: it is memory by the word of libndctl, and nothing lies
+ * in it.
+ */
 int physmap_check_namespace(const struct physmap *map, const char *spec, const struct phys_range *range,
 			    struct message *message);
 
@@ -113,7 +116,10 @@ int physmap_stretches(const struct physmap *map, uint64_t least, struct physmap_
 
 const struct kernel_options *physmap_options(const struct physmap *map);
 
-/* Who has claimed some of this range by now, of those who had not when it was opened? 0, or -EBUSY with the reason. */
+/*
+ * Who has claimed some of this range by now, of those who had not when it was opened? 0, or -EBUSY
+ * with the reason.
+ */
 int physmap_recheck(const struct phys_ranges *iomem, const char *spec, const struct phys_range *range,
 		    struct message *message);
 

@@ -66,14 +66,14 @@ static const char *list_ram(const struct phys_ranges *firmware, char *text, size
 			ram.last = firmware->items[++i].last;
 		if (ram.last - ram.start < worth_naming || used + 64 > size)
 			continue;
-		used += (size_t)snprintf(text + used, size - used, "%s%#" PRIx64 "-%#" PRIx64, used ? ", " : "",
-					 ram.start, ram.last);
+		used += (size_t)snprintf(text + used, size - used, "%s%#" PRIx64 "-%#" PRIx64,
+					 used ? ", " : "", ram.start, ram.last);
 	}
 	return used ? text : "none of use";
 }
 
-static int check_firmware(const struct phys_ranges *firmware, const char *spec, const struct phys_range *range,
-			  struct message *message)
+static int check_firmware(const struct phys_ranges *firmware, const char *spec,
+			  const struct phys_range *range, struct message *message)
 {
 	const char *what = "nothing";
 	uint64_t hole;
@@ -86,9 +86,11 @@ static int check_firmware(const struct phys_ranges *firmware, const char *spec, 
 			what = firmware->items[i].name;
 	}
 	return message_fail(message, -EINVAL,
-			    "region %s: %#" PRIx64 "-%#" PRIx64 " is not all RAM: by the firmware's map %#" PRIx64
+			    "region %s: %#" PRIx64 "-%#" PRIx64
+			    " is not all RAM: by the firmware's map %#" PRIx64
 			    " is %s: choose a range inside %s",
-			    spec, range->start, range->last, hole, what, list_ram(firmware, ram, sizeof(ram)));
+			    spec, range->start, range->last, hole, what,
+			    list_ram(firmware, ram, sizeof(ram)));
 }
 
 static int in_the_way(const struct phys_range *entry, const char *spec, const struct phys_range *range,
@@ -97,15 +99,18 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 	uint64_t start = max_u64(entry->start, range->start), last = min_u64(entry->last, range->last);
 	char words[96];
 
-	if (starts_with(entry->name, "namespace") || starts_with(entry->name, "btt") || starts_with(entry->name, "pfn"))
+	if (starts_with(entry->name, "namespace") || starts_with(entry->name, "btt") ||
+	    starts_with(entry->name, "pfn"))
 		return message_fail(message, -EBUSY,
-				    "region %s: %#" PRIx64 "-%#" PRIx64 " is the active namespace %s: disable it first: "
-				    "ndctl disable-namespace %s",
+				    "region %s: %#" PRIx64 "-%#" PRIx64
+				    " is the active namespace %s: disable it first: ndctl disable-namespace "
+				    "%s",
 				    spec, start, last, entry->name, entry->name);
 	if (starts_with(entry->name, "dax"))
 		return message_fail(message, -EBUSY,
-				    "region %s: %#" PRIx64 "-%#" PRIx64 " is the active device-dax %s: disable it first: "
-				    "daxctl disable-device %s",
+				    "region %s: %#" PRIx64 "-%#" PRIx64
+				    " is the active device-dax %s: disable it first: daxctl disable-device "
+				    "%s",
 				    spec, start, last, entry->name, entry->name);
 	if (starts_with(entry->name, "ramoops"))
 		return message_fail(message, -EBUSY,
@@ -113,18 +118,21 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 				    " is where ramoops keeps the kernel's crash log: choose another range",
 				    spec, start, last);
 	if (strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0)
-		return message_fail(message, -EBUSY,
-				    "region %s: %#" PRIx64 "-%#" PRIx64 " is kept for the kernel that takes over after a "
-				    "crash (kdump, by crashkernel= on the kernel command line): choose another range",
-				    spec, start, last);
+		return message_fail(
+			message, -EBUSY,
+			"region %s: %#" PRIx64 "-%#" PRIx64 " is kept for the kernel that takes over after a "
+			"crash (kdump, by crashkernel= on the kernel command line): choose another range",
+			spec, start, last);
 	if (strcmp(entry->name, system_ram) == 0)
 		return message_fail(message, -EBUSY,
-				    "region %s: %#" PRIx64 "-%#" PRIx64 " is System RAM, which the kernel uses: "
-				    "put %s on the kernel command line and boot again",
+				    "region %s: %#" PRIx64 "-%#" PRIx64
+				    " is System RAM, which the kernel uses: put %s on the kernel command "
+				    "line and boot again",
 				    spec, start, last, physmap_memmap_words(range, words, sizeof(words)));
 	return message_fail(message, -EBUSY,
-			    "region %s: %#" PRIx64 "-%#" PRIx64 " is in use by the kernel or a device as '%s': "
-			    "choose a range that memmap=SIZE$START on the kernel command line can set aside",
+			    "region %s: %#" PRIx64 "-%#" PRIx64
+			    " is in use by the kernel or a device as '%s': choose a range that "
+			    "memmap=SIZE$START on the kernel command line can set aside",
 			    spec, start, last, entry->name);
 }
 
@@ -154,10 +162,10 @@ int physmap_check_tree(const struct physmap *map, const char *spec, const struct
 
 		if (phys_range_overlaps(node, range) && platform_node_is_claimed(node))
 			return message_fail(message, -EBUSY,
-					    "region %s: %#" PRIx64 "-%#" PRIx64 " belongs to the device tree's node %s: "
-					    "choose another range",
-					    spec, max_u64(node->start, range->start), min_u64(node->last, range->last),
-					    node->name);
+					    "region %s: %#" PRIx64 "-%#" PRIx64
+					    " belongs to the device tree's node %s: choose another range",
+					    spec, max_u64(node->start, range->start),
+					    min_u64(node->last, range->last), node->name);
 	}
 	return 0;
 }
@@ -172,8 +180,9 @@ static void look_for_doubts(const struct physmap *map, const char *spec, const s
 	physmap_memmap_words(range, words, sizeof(words));
 	if (!phys_ranges_cover(&map->iomem, NULL, range, &hole)) {
 		message_fail(warning, 0,
-			     "region %s: the kernel knows nothing of %#" PRIx64 ", as after mem=, and may give it to a "
-			     "device: %s on the kernel command line is safer",
+			     "region %s: the kernel knows nothing of %#" PRIx64
+			     ", as after mem=, and may give it to a device: %s on the kernel command line "
+			     "is safer",
 			     spec, hole, words);
 		return;
 	}
@@ -187,8 +196,9 @@ static void look_for_doubts(const struct physmap *map, const char *spec, const s
 		if (!phys_ranges_cover(&map->options.memmaps, NULL, &part, &hole) &&
 		    !phys_ranges_cover(&map->tree, NULL, &part, &unused))
 			message_fail(warning, 0,
-				     "region %s: %#" PRIx64 " is Reserved, but not by a memmap= on the kernel command "
-				     "line: make sure that nothing else uses it; %s would",
+				     "region %s: %#" PRIx64
+				     " is Reserved, but not by a memmap= on the kernel command line: make "
+				     "sure that nothing else uses it; %s would",
 				     spec, hole, words);
 	}
 }
@@ -207,10 +217,12 @@ static int read_maps(const char *root, struct physmap *map, struct message *mess
 	if (error == -ENOENT) {
 		struct message why = message ? *message : (struct message){ "" };
 
-		return message_fail(message, -ENOENT,
-				    "%s: this kernel does not pass on the firmware's memory map "
-				    "(CONFIG_FIRMWARE_MEMMAP), so nothing says what is RAM: use another kernel, or file:",
-				    why.text);
+		return message_fail(
+			message, -ENOENT,
+			"%s: this kernel does not pass on the firmware's memory map "
+			"(CONFIG_FIRMWARE_MEMMAP), so nothing says what is RAM: use another kernel, or "
+			"file:",
+			why.text);
 	}
 	if (!error)
 		error = physmap_read_iomem(root, &map->iomem, message);
@@ -289,7 +301,8 @@ int physmap_check_namespace(const struct physmap *map, const char *spec, const s
 		error = check_free(&map->ramoops, spec, range, message);
 	if (!error && !phys_ranges_cover(&map->iomem, NULL, range, &hole))
 		error = message_fail(message, -EINVAL,
-				     "region %s: the kernel's map does not say what is at %#" PRIx64 ": it is not for us",
+				     "region %s: the kernel's map does not say what is at %#" PRIx64
+				     ": it is not for us",
 				     spec, hole);
 	return error;
 }

@@ -124,8 +124,9 @@ static enum physmap_kind kind_at(const struct physmap *map, uint64_t address, co
 		return *why ? PHYSMAP_MEMMAP : PHYSMAP_UNEXPLAINED;
 	*why = NULL;
 	/* Given to devices as they come: not ours to count on. */
-	return (address >= options->mem_limit || options->exact_map) && !options->pci_nocrs ? PHYSMAP_GAP :
-												PHYSMAP_UNEXPLAINED;
+	return (address >= options->mem_limit || options->exact_map) && !options->pci_nocrs
+		       ? PHYSMAP_GAP
+		       : PHYSMAP_UNEXPLAINED;
 }
 
 static void explain(const struct physmap *map, struct physmap_stretch *stretch, const struct phys_range *why)
@@ -138,7 +139,8 @@ static void explain(const struct physmap *map, struct physmap_stretch *stretch, 
 	}
 	switch (stretch->kind) {
 	case PHYSMAP_GAP:
-		snprintf(stretch->set_aside_by, sizeof(stretch->set_aside_by), "%s on the kernel command line",
+		snprintf(stretch->set_aside_by, sizeof(stretch->set_aside_by),
+			 "%s on the kernel command line",
 			 map->options.exact_map ? "memmap=exactmap" : "mem=");
 		break;
 	case PHYSMAP_UNEXPLAINED:
@@ -147,10 +149,11 @@ static void explain(const struct physmap *map, struct physmap_stretch *stretch, 
 		if (!why)
 			snprintf(stretch->set_aside_by, sizeof(stretch->set_aside_by), "the firmware");
 		else if (strchr("$!%", why->name[0]) && why->name[0])
-			snprintf(stretch->set_aside_by, sizeof(stretch->set_aside_by), "memmap=%s%c%s on the kernel command line",
-				 size, why->name[0], start);
+			snprintf(stretch->set_aside_by, sizeof(stretch->set_aside_by),
+				 "memmap=%s%c%s on the kernel command line", size, why->name[0], start);
 		else
-			snprintf(stretch->set_aside_by, sizeof(stretch->set_aside_by), "the device tree's node %.60s", why->name);
+			snprintf(stretch->set_aside_by, sizeof(stretch->set_aside_by),
+				 "the device tree's node %.60s", why->name);
 	}
 }
 
@@ -186,7 +189,8 @@ static void trim(struct sweep *sweep)
 	for (size_t i = 0; i < sweep->count; i++) {
 		struct physmap_stretch stretch = sweep->stretches[i];
 		struct phys_range *range = &stretch.range;
-		uint64_t start = align_up(range->start, PAGE_BYTES), end = align_down(range->last + 1, PAGE_BYTES);
+		uint64_t start = align_up(range->start, PAGE_BYTES),
+			 end = align_down(range->last + 1, PAGE_BYTES);
 
 		if (end <= start || end - start < sweep->least)
 			continue;

@@ -23,15 +23,20 @@ void platform_read_lockdown(const char *root, char *state, size_t size)
 		snprintf(state, size, "%.*s", (int)strcspn(open + 1, "]\n"), open + 1);
 }
 
-/* ---- The device tree: numbers are big endian, in cells of 32 bits (Devicetree Specification 0.4, 2.3.5) ---- */
+/*
+ * ---- The device tree: numbers are big endian, in cells of 32 bits (Devicetree Specification 0.4,
+ * 2.3.5) ----
+ */
 
-static size_t read_bytes(const char *root, const char *node, const char *property, unsigned char *bytes, size_t size)
+static size_t read_bytes(const char *root, const char *node, const char *property, unsigned char *bytes,
+			 size_t size)
 {
 	char path[PATH_MAX];
 	size_t got;
 	FILE *file;
 
-	if (snprintf(path, sizeof(path), "%s%s/%s/%s", root, reserved_memory, node, property) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s%s/%s/%s", root, reserved_memory, node, property) >=
+	    (int)sizeof(path))
 		return 0;
 	file = fopen(path, "re");
 	if (!file)
@@ -54,13 +59,15 @@ static unsigned cell_count(const char *root, const char *property, unsigned othe
 {
 	unsigned char bytes[4];
 
-	return read_bytes(root, ".", property, bytes, sizeof(bytes)) == sizeof(bytes) ? (unsigned)read_cells(bytes, 1)
-											: otherwise;
+	return read_bytes(root, ".", property, bytes, sizeof(bytes)) == sizeof(bytes)
+		       ? (unsigned)read_cells(bytes, 1)
+		       : otherwise;
 }
 
 static int read_node(const char *root, const char *node, struct phys_ranges *out, struct message *message)
 {
-	unsigned address_cells = cell_count(root, "#address-cells", 2), size_cells = cell_count(root, "#size-cells", 1);
+	unsigned address_cells = cell_count(root, "#address-cells", 2),
+		 size_cells = cell_count(root, "#size-cells", 1);
 	unsigned char reg[1024], compatible[32] = "";
 	size_t length = read_bytes(root, node, "reg", reg, sizeof(reg)), pair;
 
@@ -69,7 +76,8 @@ static int read_node(const char *root, const char *node, struct phys_ranges *out
 		return 0;
 	if (address_cells < 1 || address_cells > 2 || size_cells < 1 || size_cells > 2 ||
 	    length % (pair = 4 * (address_cells + size_cells)) || length == sizeof(reg))
-		return message_fail(message, -EINVAL, "%s%s/%s: its reg is not understood", root, reserved_memory, node);
+		return message_fail(message, -EINVAL, "%s%s/%s: its reg is not understood", root,
+				    reserved_memory, node);
 	read_bytes(root, node, "compatible", compatible, sizeof(compatible) - 1);
 	for (size_t at = 0; at < length; at += pair) {
 		struct phys_range range = { .start = read_cells(reg + at, address_cells) };
@@ -79,9 +87,10 @@ static int read_node(const char *root, const char *node, struct phys_ranges *out
 			continue;
 		range.last = range.start + size - 1;
 		if (range.last < range.start)
-			return message_fail(message, -EINVAL, "%s%s/%s: its reg is no range", root, reserved_memory,
-					    node);
-		snprintf(range.name, sizeof(range.name), "%.30s%s%s", node, compatible[0] ? "," : "", compatible);
+			return message_fail(message, -EINVAL, "%s%s/%s: its reg is no range", root,
+					    reserved_memory, node);
+		snprintf(range.name, sizeof(range.name), "%.30s%s%s", node, compatible[0] ? "," : "",
+			 compatible);
 		if (phys_ranges_append(out, &range) < 0)
 			return message_fail(message, -ENOMEM, "out of memory");
 	}

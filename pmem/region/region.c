@@ -23,7 +23,8 @@ int backend_parse_size(const struct region *region, const char *text, uint64_t *
 	case 0:
 		break;
 	case -ERANGE:
-		return message_fail(message, -ERANGE, "region %s: the size %s is out of range", region->spec, text);
+		return message_fail(message, -ERANGE, "region %s: the size %s is out of range", region->spec,
+				    text);
 	default:
 		return message_fail(message, -EINVAL, "region %s: '%s' is no size: write bytes, or 64M, 16G",
 				    region->spec, text);
@@ -35,17 +36,20 @@ int backend_parse_size(const struct region *region, const char *text, uint64_t *
 		return message_fail(message, -EINVAL, "region %s: the size %s is not a multiple of 4096",
 				    region->spec, text);
 	if (*size > (uint64_t)INT64_MAX)
-		return message_fail(message, -ERANGE, "region %s: the size %s is out of range", region->spec, text);
+		return message_fail(message, -ERANGE, "region %s: the size %s is out of range", region->spec,
+				    text);
 	return 0;
 }
 
 int backend_map(struct region *region, uint64_t offset, struct message *message)
 {
 	int protection = PROT_READ | (region_is_read_only(region) ? 0 : PROT_WRITE);
-	void *media = mmap(NULL, region->size, protection, MAP_SHARED | MAP_NORESERVE, region->fd, (off_t)offset);
+	void *media =
+		mmap(NULL, region->size, protection, MAP_SHARED | MAP_NORESERVE, region->fd, (off_t)offset);
 
 	if (media == MAP_FAILED)
-		return message_fail(message, -errno, "region %s: cannot map it: %s", region->spec, strerror(errno));
+		return message_fail(message, -errno, "region %s: cannot map it: %s", region->spec,
+				    strerror(errno));
 	region->media = media;
 	return 0;
 }
@@ -83,8 +87,8 @@ int region_open(const char *spec, unsigned flags, struct region **out, struct me
 	if (!region->spec || !region->backend) {
 		error = region->spec ? -EINVAL : -ENOMEM;
 		message_fail(message, error,
-			     "region %s: not understood: write memfd:SIZE, file:PATH[,SIZE], devmem:START+SIZE[,uncached], "
-			     "dax:/dev/daxX.Y or ndctl:namespaceX.Y",
+			     "region %s: not understood: write memfd:SIZE, file:PATH[,SIZE], "
+			     "devmem:START+SIZE[,uncached], dax:/dev/daxX.Y or ndctl:namespaceX.Y",
 			     spec);
 		free(region->spec);
 		free(region);

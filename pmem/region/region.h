@@ -72,7 +72,10 @@ void region_close(struct region *region);
 /* A sentence about what region_open() could not make sure of, for the log; NULL if there is none. */
 const char *region_warning(const struct region *region);
 
-/* How the processor caches the media, in the kernel's words; " (requested)" at its end where nothing tells. */
+/*
+ * How the processor caches the media, in the kernel's words; " (requested)" at its end where nothing
+ * tells.
+ */
 const char *region_memory_type(const struct region *region);
 
 /* What the platform says of real memory, "memory_controller" or "cpu_cache"; NULL if it does not. */

@@ -80,8 +80,8 @@ static void lay_out(const char *data, size_t size)
 /* By the kernel's map, read here and not by what is tested. */
 static void must_be_free(uint64_t start, uint64_t last)
 {
-	static const char *const free_names[] = { "Reserved", "Persistent Memory", "Persistent Memory (legacy)",
-						  "Soft Reserved" };
+	static const char *const free_names[] = { "Reserved", "Persistent Memory",
+						  "Persistent Memory (legacy)", "Soft Reserved" };
 	char path[128], line[4096];
 	FILE *file;
 
@@ -94,13 +94,15 @@ static void must_be_free(uint64_t start, uint64_t last)
 		char *name = strstr(line, " : ");
 		int is_free = 0;
 
-		if (!name || sscanf(line, "%" SCNx64 "-%" SCNx64, &from, &to) != 2 || from > last || to < start)
+		if (!name || sscanf(line, "%" SCNx64 "-%" SCNx64, &from, &to) != 2 || from > last ||
+		    to < start)
 			continue;
 		name[strcspn(name, "\n")] = '\0';
 		for (size_t i = 0; i < sizeof(free_names) / sizeof(free_names[0]); i++)
 			is_free |= strcmp(name + 3, free_names[i]) == 0;
 		/* "Persistent Memory" is told by its beginning. */
-		is_free |= strncmp(name + 3, "hmem.", 5) == 0 || strncmp(name + 3, "Persistent Memory", 17) == 0;
+		is_free |=
+			strncmp(name + 3, "hmem.", 5) == 0 || strncmp(name + 3, "Persistent Memory", 17) == 0;
 		if (!is_free)
 			abort();
 	}
@@ -138,8 +140,16 @@ static void discover(void)
 {
 	/* What libndctl might say: a namespace that it takes for idle, and one that is. */
 	struct nd_device devices[] = {
-		{ .kind = ND_NAMESPACE, .name = "namespace0.0", .mode = "raw", .start = 0x140000000, .size = 1 << 30 },
-		{ .kind = ND_NAMESPACE, .name = "namespace1.0", .mode = "raw", .start = 0x180000000, .size = 1 << 28 },
+		{ .kind = ND_NAMESPACE,
+		  .name = "namespace0.0",
+		  .mode = "raw",
+		  .start = 0x140000000,
+		  .size = 1 << 30 },
+		{ .kind = ND_NAMESPACE,
+		  .name = "namespace1.0",
+		  .mode = "raw",
+		  .start = 0x180000000,
+		  .size = 1 << 28 },
 	};
 
 	for (size_t count = 0; count <= 2; count += 2) {
@@ -154,7 +164,8 @@ static void discover(void)
 
 			if (candidate->verdict != REGION_REFUSED) {
 				must_be_free(candidate->start, candidate->start + candidate->size - 1);
-				must_not_be_the_crash_log(candidate->start, candidate->start + candidate->size - 1);
+				must_not_be_the_crash_log(candidate->start,
+							  candidate->start + candidate->size - 1);
 			} else if (!candidate->why.text[0]) {
 				abort();
 			}

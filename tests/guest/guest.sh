@@ -105,7 +105,8 @@ guest_copy_program() {
 guest_copy_client() {
 	local client=pmem/client/.libs/libpmem.so.1
 	mkdir -p "$work/guest/bin/${client%/*}"
-	cp -L "$abs_top_builddir/$client" "$work/guest/bin/$client" && guest_copy_libraries "$abs_top_builddir/$client"
+	cp -L "$abs_top_builddir/$client" "$work/guest/bin/$client" &&
+		guest_copy_libraries "$abs_top_builddir/$client"
 }
 
 # guest_copy_module NAME: a kernel module, where insmod finds it.
@@ -120,8 +121,8 @@ guest_copy_module() {
 	esac >"$work/guest/modules/$1.ko" || return 1
 }
 
-# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later by the
-# script; with $guest_client there is what softpmem run needs.
+# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later by
+# the script; with $guest_client there is what softpmem run needs.
 guest_image() {
 	local script=$1 program module
 	shift
@@ -163,8 +164,8 @@ INIT
 	(cd "$work/guest" && find . | busybox cpio -o -H newc) >"$work/guest.img" 2>/dev/null
 }
 
-# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides, $guest_memory, and $guest_boot in place of our own
-# loading of the kernel. The monitor is a pair of fifos, so that a shell can press the button.
+# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides, $guest_memory, and $guest_boot in place of
+# our own loading of the kernel. The monitor is a pair of fifos, so that a shell can press the button.
 guest_start() {
 	local boot=(-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" -append "$guest_words $*")
 	[ "${#guest_boot[@]}" -eq 0 ] || boot=("${guest_boot[@]}")
@@ -191,7 +192,8 @@ guest_wait() {
 			# It may have said it and ended between the two looks.
 			tail -n "+$from" "$guest_log" | tr -d '\r' | grep -Eq -- "$1" && return 0
 			note "waited for '$1'; the guest's last words:"
-			tail -n 5 "$guest_console" "$guest_log" "$guest_work/qemu.log" | tr -d '\r' | sed 's/^/#   /'
+			tail -n 5 "$guest_console" "$guest_log" "$guest_work/qemu.log" | tr -d '\r' |
+				cut -c 1-200 | sed 's/^/#   /'
 			return 1
 		fi
 		sleep 0.1

@@ -26,7 +26,8 @@ for program in ndctl daxctl mkfs.ext4 kexec setpriv; do
 done
 # For kexec.
 mkdir "$work/guest" && cp "$guest_cache/vmlinuz" "$work/guest/vmlinuz"
-guest_image "$abs_top_srcdir/tests/guest/regions.guest" "${guest_programs[@]}" || bail "cannot build the initramfs"
+guest_image "$abs_top_srcdir/tests/guest/regions.guest" "${guest_programs[@]}" ||
+	bail "cannot build the initramfs"
 
 # machine CASE PARAMETER...: boots, and writes down how it ended.
 machine() (
@@ -56,7 +57,8 @@ devices_systemd() {
 	cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi "$guest_work/esp/EFI/BOOT/BOOTX64.EFI"
 	mkdir -p "$guest_work/esp/loader/entries"
 	echo "timeout 0" >"$guest_work/esp/loader/loader.conf"
-	printf '%s\n' "title softpmem" "linux /vmlinuz" "initrd /guest.img" "options $guest_words softpmem.case=systemd $1" \
+	printf '%s\n' "title softpmem" "linux /vmlinuz" "initrd /guest.img" \
+		"options $guest_words softpmem.case=systemd $1" \
 		>"$guest_work/esp/loader/entries/softpmem.conf"
 }
 
@@ -77,7 +79,8 @@ devices_grub() {
 		# shellcheck disable=SC1091
 		. "$guest_work/default"
 		printf '%s\n' 'set root=(hd0,msdos1)' \
-			"linux /vmlinuz $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT" "initrd /guest.img" boot
+			"linux /vmlinuz $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT" \
+			"initrd /guest.img" boot
 	) >"$guest_work/grub.cfg"
 	grub-mkstandalone -O x86_64-efi --install-modules= --modules="normal fat part_msdos linux boot" \
 		--locales= --fonts= --themes= -o "$guest_work/esp/EFI/BOOT/BOOTX64.EFI" \
@@ -86,7 +89,8 @@ devices_grub() {
 
 devices_nvdimm() {
 	guest_devices=(-machine "nvdimm=on" -m "5G,slots=4,maxmem=16G"
-		-object "memory-backend-ram,id=nv,size=768M,reserve=off" -device "nvdimm,memdev=nv,id=nv0,label-size=256K")
+		-object "memory-backend-ram,id=nv,size=768M,reserve=off"
+		-device "nvdimm,memdev=nv,id=nv0,label-size=256K")
 }
 
 # The upper of two NUMA nodes is where memory is set aside.

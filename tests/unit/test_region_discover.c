@@ -43,7 +43,8 @@ static const struct region_candidate *candidate_at(const struct region_candidate
 }
 
 /* The capture has one candidate, with this spec and verdict. */
-static void one(const char *capture, const char *spec, enum region_verdict verdict, const char *by, const char *why)
+static void one(const char *capture, const char *spec, enum region_verdict verdict, const char *by,
+		const char *why)
 {
 	struct region_candidates found;
 
@@ -66,7 +67,8 @@ static void each_way_to_reserve_is_found(void **state)
 	one("legacy", "devmem:5G+1G", REGION_USABLE, "memmap=1G!5G on the kernel command line", "");
 	one("soft-reserved", "devmem:5G+1G", REGION_USABLE, "memmap=1G%5G on the kernel command line", "");
 	one("uefi", "devmem:5G+1G", REGION_USABLE, "memmap=1G$5G on the kernel command line", "");
-	one("gap", "devmem:4G+2G", REGION_DOUBTFUL, "mem= on the kernel command line", "memmap=2G$4G instead of mem=");
+	one("gap", "devmem:4G+2G", REGION_DOUBTFUL, "mem= on the kernel command line",
+	    "memmap=2G$4G instead of mem=");
 }
 
 static void two_reservations_are_two(void **state)
@@ -129,8 +131,14 @@ static void a_gap_that_devices_may_be_given_is_refused(void **state)
 
 static void lockdown_closes_dev_mem_only(void **state)
 {
-	struct nd_device dax = { .kind = ND_DAX, .name = "dax0.0", .mode = "devdax", .start = 5 * GIB, .size = GIB,
-				 .active = true, .numa_node = -1, .dirty_shutdowns = -1 };
+	struct nd_device dax = { .kind = ND_DAX,
+				 .name = "dax0.0",
+				 .mode = "devdax",
+				 .start = 5 * GIB,
+				 .size = GIB,
+				 .active = true,
+				 .numa_node = -1,
+				 .dirty_shutdowns = -1 };
 	struct region_candidates found;
 
 	tree_lay_out("reserved", "lockdown");
@@ -164,10 +172,24 @@ static void another_cache_type_is_refused(void **state)
 static void a_device_dax_is_best(void **state)
 {
 	struct nd_device devices[] = {
-		{ .kind = ND_NAMESPACE, .name = "namespace0.0", .mode = "devdax", .shown_as = "dax0.0", .start = 5 * GIB,
-		  .size = GIB, .active = true, .numa_node = -1, .dirty_shutdowns = -1 },
-		{ .kind = ND_DAX, .name = "dax0.0", .mode = "devdax", .start = 0x141200000, .size = 1006 * MIB,
-		  .active = true, .numa_node = 0, .dirty_shutdowns = 3, .persistence_domain = "cpu_cache" },
+		{ .kind = ND_NAMESPACE,
+		  .name = "namespace0.0",
+		  .mode = "devdax",
+		  .shown_as = "dax0.0",
+		  .start = 5 * GIB,
+		  .size = GIB,
+		  .active = true,
+		  .numa_node = -1,
+		  .dirty_shutdowns = -1 },
+		{ .kind = ND_DAX,
+		  .name = "dax0.0",
+		  .mode = "devdax",
+		  .start = 0x141200000,
+		  .size = 1006 * MIB,
+		  .active = true,
+		  .numa_node = 0,
+		  .dirty_shutdowns = 3,
+		  .persistence_domain = "cpu_cache" },
 	};
 	struct region_candidates found;
 
@@ -212,8 +234,9 @@ static void namespaces_are_judged_by_what_they_do(void **state)
 	strcpy(it.shown_as, "pmem0s");
 	device(it, "namespace-sector", REGION_REFUSED, "active as /dev/pmem0s");
 	/* What libndctl gets wrong, the kernel's map knows. */
-	it = (struct nd_device){ .kind = ND_NAMESPACE, .name = "namespace0.0", .mode = "raw", .start = 5 * GIB,
-				 .size = GIB };
+	it = (struct nd_device){
+		.kind = ND_NAMESPACE, .name = "namespace0.0", .mode = "raw", .start = 5 * GIB, .size = GIB
+	};
 	device(it, "namespace-sector", REGION_REFUSED, "ndctl disable-namespace namespace0.0");
 	it.start = 6 * GIB;
 	it.size = 768 * MIB;
@@ -222,7 +245,9 @@ static void namespaces_are_judged_by_what_they_do(void **state)
 
 static void device_daxes_are_judged_by_their_driver(void **state)
 {
-	struct nd_device it = { .kind = ND_DAX, .name = "dax0.0", .mode = "devdax", .start = 5 * GIB, .size = GIB };
+	struct nd_device it = {
+		.kind = ND_DAX, .name = "dax0.0", .mode = "devdax", .start = 5 * GIB, .size = GIB
+	};
 
 	device(it, "devdax-disabled", REGION_REFUSED, "daxctl enable-device dax0.0");
 	strcpy(it.mode, "system-ram");
@@ -233,7 +258,8 @@ static void device_daxes_are_judged_by_their_driver(void **state)
 /* Where libndctl says nothing at all, the kernel's map still keeps us off what is active. */
 static void the_map_alone_refuses(void **state)
 {
-	static const char *const captures[] = { "namespace", "namespace-sector", "nvdimm", "nvdimm-labels", "devdax" };
+	static const char *const captures[] = { "namespace", "namespace-sector", "nvdimm", "nvdimm-labels",
+						"devdax" };
 
 	for (size_t i = 0; i < sizeof(captures) / sizeof(captures[0]); i++) {
 		struct region_candidates found;
@@ -261,10 +287,11 @@ static void the_command_line_is_read_as_the_kernel_does(void **state)
 {
 	struct kernel_options options;
 
-	tree_append("proc/cmdline",
-		    "BOOT_IMAGE=/vmlinuz mem=48G mem=nopentium memmap=16G$48G,1G!70G foo=\"a memmap=1G$9G\" "
-		    "memmap=0x1000%0x140000000-1+0xefffffff iomem=relaxed crashkernel=512M-2G:64M,2G-:128M@16M "
-		    "pci=nocrs ramoops.mem-address=0x150000000 ramoops.mem_size=0x100000 -- memmap=1G$8G\n");
+	tree_append(
+		"proc/cmdline",
+		"BOOT_IMAGE=/vmlinuz mem=48G mem=nopentium memmap=16G$48G,1G!70G foo=\"a memmap=1G$9G\" "
+		"memmap=0x1000%0x140000000-1+0xefffffff iomem=relaxed crashkernel=512M-2G:64M,2G-:128M@16M "
+		"pci=nocrs ramoops.mem-address=0x150000000 ramoops.mem_size=0x100000 -- memmap=1G$8G\n");
 	assert_int_equal(kernel_options_read(tree_root, &options, &message), 0);
 	assert_int_equal(options.mem_limit, 48 * GIB);
 	assert_int_equal(options.memmaps.count, 3);
@@ -285,7 +312,8 @@ static void the_command_line_tells_of_ramoops_before_it_is_loaded(void **state)
 	struct region_candidates found;
 
 	tree_lay_out("reserved", "cmdline");
-	tree_append("proc/cmdline", "memmap=1G$5G ramoops.mem_address=0x150000000 ramoops.mem_size=0x100000\n");
+	tree_append("proc/cmdline",
+		    "memmap=1G$5G ramoops.mem_address=0x150000000 ramoops.mem_size=0x100000\n");
 	find(NULL, 0, &found);
 	assert_int_equal(candidate_at(&found, 5 * GIB)->size, 256 * MIB);
 	assert_int_equal(candidate_at(&found, 0x150100000)->size, 767 * MIB);
@@ -345,7 +373,8 @@ static void the_crash_kernels_memory_is_refused(void **state)
 	assert_int_equal(candidate->verdict, REGION_REFUSED);
 	assert_string_equal(candidate->spec, "devmem:2992M+64M");
 	assert_string_equal(candidate->set_aside_by, "crashkernel=64M");
-	message_says(&candidate->why, "0xbb000000-0xbeffffff is kept for the kernel that takes over after a crash");
+	message_says(&candidate->why,
+		     "0xbb000000-0xbeffffff is kept for the kernel that takes over after a crash");
 	assert_int_equal(candidate_at(&found, 5 * GIB)->verdict, REGION_USABLE);
 	region_candidates_free(&found);
 }
@@ -360,7 +389,8 @@ static void memory_of_another_type_is_what_it_was_made(void **state)
 	assert_int_equal(found.count, 2);
 	assert_string_equal(candidate_at(&found, 5 * GIB)->spec, "devmem:5G+256M");
 	assert_int_equal(candidate_at(&found, 5 * GIB)->verdict, REGION_USABLE);
-	assert_string_equal(candidate_at(&found, 5 * GIB)->set_aside_by, "memmap=256M%5G on the kernel command line");
+	assert_string_equal(candidate_at(&found, 5 * GIB)->set_aside_by,
+			    "memmap=256M%5G on the kernel command line");
 	assert_int_equal(candidate_at(&found, 5 * GIB + 512 * MIB)->verdict, REGION_REFUSED);
 	region_candidates_free(&found);
 }

@@ -200,7 +200,8 @@ static void what_is_no_file_is_refused(void **state)
 	assert_int_equal(symlink("nothing", path("link")), 0);
 	refused("link,2M", REGION_CREATE, -EEXIST, "symbolic link");
 	assert_int_equal(region_open("file:", 0, &(struct region *){ NULL }, &message), -EINVAL);
-	assert_int_equal(region_open("file:,2M", REGION_CREATE, &(struct region *){ NULL }, &message), -EINVAL);
+	assert_int_equal(region_open("file:,2M", REGION_CREATE, &(struct region *){ NULL }, &message),
+			 -EINVAL);
 	assert_int_equal(region_open("file:/dev/null", 0, &(struct region *){ NULL }, &message), -EINVAL);
 	make_file("target", 2 << 20);
 	assert_int_equal(symlink("target", path("to-target")), 0);
@@ -218,7 +219,10 @@ static void a_file_one_may_only_read_opens_for_reading(void **state)
 	if (fork() == 0) {
 		if (geteuid() == 0 && setuid(65534) < 0)
 			_exit(2);
-		_exit(region_open(spec("a"), 0, &region, &message) == -EACCES && strstr(message.text, "writing") ? 0 : 1);
+		_exit(region_open(spec("a"), 0, &region, &message) == -EACCES &&
+				      strstr(message.text, "writing")
+			      ? 0
+			      : 1);
 	}
 	assert_true(wait(&status) > 0 && WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -230,7 +234,8 @@ static void a_file_one_may_only_read_opens_for_reading(void **state)
 /* A tmpfs of 8 MiB over the test's directory, seen by this process alone. */
 static void enter_small_disk(void)
 {
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", directory, "tmpfs", 0, "size=8M") < 0) {
 		print_message("# needs root and mount namespaces\n");
 		skip();

@@ -133,7 +133,8 @@ static void other_use_is_named(void **state)
 {
 	tree_lay_out("reserved", NULL);
 	tree_append("proc/iomem", "  150000000-1500fffff : Some Device\n");
-	refused(5 * GIB, GIB, -EBUSY, "0x150000000-0x1500fffff is in use by the kernel or a device as 'Some Device'");
+	refused(5 * GIB, GIB, -EBUSY,
+		"0x150000000-0x1500fffff is in use by the kernel or a device as 'Some Device'");
 }
 
 static void a_gap_and_an_unexplained_reserve_are_doubts(void **state)
