@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Through the real daemon and a real mount.
 e2e_tests = \
+	tests/e2e/agreement.sh \
 	tests/e2e/cli-manual.sh \
 	tests/e2e/cli-pools.sh \
 	tests/e2e/cli-powerfail.sh \
@@ -59,3 +60,8 @@ tests_e2e_unmounted_LDADD = pmem/domain/libdomain.la
 check_PROGRAMS += tests/e2e/hostile
 tests_e2e_hostile_SOURCES = tests/e2e/hostile.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
 tests_e2e_hostile_LDADD = pmem/domain/libdomain.la
+
+check_PROGRAMS += tests/e2e/pairings
+tests_e2e_pairings_SOURCES = tests/e2e/pairings.c tests/e2e/powerfail.h tests/e2e/tap.h
+tests_e2e_pairings_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_e2e_pairings_LDADD = $(PMEM_LIBS)

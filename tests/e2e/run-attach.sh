@@ -8,7 +8,6 @@ attached=$abs_top_builddir/tests/e2e/attached
 daemon_start --region memfd:64M || bail "the daemon does not start"
 check "fates" "$attached" fates "$mnt" "$softpmem"
 check "1,000 clients, killed at any moment" "$attached" killed "$mnt" "$softpmem" 100
-check "mount and mapping agree" "$abs_top_builddir/tests/e2e/agreement" "$mnt" "$softpmem"
 check "the region is sound" "$softpmem" check
 check "the daemon stops cleanly" daemon_stop
 
