@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs written for PMDK, unmodified, on the emulated DIMM.
 pmdk_tests = \
+	tests/pmdk/blocks.sh \
 	tests/pmdk/domains.sh \
 	tests/pmdk/exact.sh \
 	tests/pmdk/functions.sh \
@@ -10,7 +11,7 @@ pmdk_tests = \
 	tests/pmdk/symbols.sh \
 	tests/pmdk/tools.sh \
 	tests/pmdk/unmounted.sh
-EXTRA_DIST += $(pmdk_tests)
+EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c
 
 check_PROGRAMS += tests/pmdk/exact tests/pmdk/functions tests/pmdk/oneline tests/pmdk/survivor
 tests_pmdk_exact_SOURCES = tests/pmdk/exact.c
