@@ -327,20 +327,23 @@ static void *accept_thread(void *argument)
 
 /* ---- When the power fails ------------------------------------------------------------- */
 
-void attach_power_fails(struct attach_server *server)
+bool attach_power_fails(struct attach_server *server)
 {
 	pthread_rwlock_wrlock(&server->power);
 	paths_go_dark(server);
 	/* No client can leave now, so what is found in the list stays. */
 	LOCK_SCOPE(&server->lock);
+	bool gone = true;
 	for (struct attached *client = server->clients; client; client = client->next)
 		if (client->has_pools || client->wpq_count)
 			process_kill(client->pidfd);
 	for (struct attached *client = server->clients; client; client = client->next)
-		if ((client->has_pools || client->wpq_count) && !process_gone(client->pidfd, GONE_MS))
+		if ((client->has_pools || client->wpq_count) && !process_gone(client->pidfd, GONE_MS)) {
 			attach_say(server, "power failure: pid %d was killed and does not end",
 				   (int)client->peer.pid);
-	kill_mappers(server, server->views, server->view_count);
+			gone = false;
+		}
+	return kill_mappers(server, server->views, server->view_count) && gone;
 }
 
 void attach_power_returns(struct attach_server *server)

@@ -67,9 +67,10 @@ int attach_settle(struct attach_server *server);
 
 /*
  * Around a power failure. From the return of the first to the second nobody
- * attaches, and every process that had mapped a view has been killed.
+ * attaches, and every process that had mapped a view has been killed. False: some
+ * could not be, or have not ended.
  */
-void attach_power_fails(struct attach_server *server);
+bool attach_power_fails(struct attach_server *server);
 void attach_power_returns(struct attach_server *server);
 
 #endif

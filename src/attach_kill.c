@@ -25,6 +25,7 @@
 struct victims {
 	int *pidfds;
 	size_t count, room;
+	bool some_stay; /* could not be killed, or not waited for */
 };
 
 int process_kill(int pidfd)
@@ -107,6 +108,7 @@ static void add_victim(struct victims *victims, int pidfd)
 		void *grown = reallocarray(victims->pidfds, room, sizeof(int));
 
 		if (!grown) { /* it has been killed; only, nobody waits for it */
+			victims->some_stay = true;
 			close(pidfd);
 			return;
 		}
@@ -129,15 +131,18 @@ static void kill_if_mapping(struct attach_server *server, const char *pid, const
 	if (pidfd < 0 || !process_maps(pid, views, count))
 		return;
 	error = process_kill(pidfd);
-	if (error && error != -ESRCH)
+	if (error && error != -ESRCH) {
 		attach_say(server, "power failure: pid %s maps a pool and cannot be killed: %s: it runs on", pid,
 			   strerror(-error));
-	else
+		victims->some_stay = true;
+	} else {
 		add_victim(victims, steal_fd(&pidfd));
+	}
 }
 
-/* How many were killed. */
-static size_t kill_round(struct attach_server *server, const struct view_memory *views, size_t count)
+/* How many were killed. *gone: all of them, and they have ended. */
+static size_t kill_round(struct attach_server *server, const struct view_memory *views, size_t count,
+			 bool *gone)
 {
 	struct victims victims = { 0 };
 	DIR *processes = opendir("/proc");
@@ -148,22 +153,28 @@ static size_t kill_round(struct attach_server *server, const struct view_memory 
 	while (processes && (entry = readdir(processes)))
 		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, self) != 0)
 			kill_if_mapping(server, entry->d_name, views, count, &victims);
+	*gone = processes && !victims.some_stay;
 	if (processes)
 		closedir(processes);
 	for (size_t i = 0; i < victims.count; i++) {
-		if (!process_gone(victims.pidfds[i], GONE_MS))
+		if (!process_gone(victims.pidfds[i], GONE_MS)) {
 			attach_say(server, "power failure: a process that was killed does not end");
+			*gone = false;
+		}
 		close(victims.pidfds[i]);
 	}
 	free(victims.pidfds);
 	return victims.count;
 }
 
-void kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count)
+bool kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count)
 {
+	bool gone = true;
+
 	for (int round = 0; count && round < ROUNDS; round++)
-		if (kill_round(server, views, count) == 0)
-			return;
+		if (kill_round(server, views, count, &gone) == 0)
+			return gone;
 	if (count)
 		attach_say(server, "power failure: processes that map pools multiply faster than they can be killed");
+	return count == 0;
 }

@@ -94,8 +94,8 @@ int paths_find(struct attach_server *server, ino_t ino, struct pool **pool);
 void paths_go_dark(struct attach_server *server);
 void paths_come_back(struct attach_server *server);
 
-/* attach_kill.c: SIGKILL to every process that maps one of the views, again until none does. */
-void kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count);
+/* attach_kill.c: SIGKILL to every process that maps one of the views, again until none does. False: some may. */
+bool kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count);
 /* Wait until the process is gone; false: it is there after so many milliseconds. */
 bool process_gone(int pidfd, int milliseconds);
 int process_kill(int pidfd);

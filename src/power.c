@@ -84,10 +84,11 @@ static int cut_power(struct daemon *daemon, const struct pools_power_options *op
  */
 static int fail_power(struct daemon *daemon, const struct pools_power_options *options)
 {
+	struct pools_power_options known = *options;
 	int error;
 
-	attach_power_fails(daemon->attach);
-	error = cut_power(daemon, options);
+	known.mappers_are_gone = attach_power_fails(daemon->attach);
+	error = cut_power(daemon, &known);
 	attach_power_returns(daemon->attach);
 	return error;
 }

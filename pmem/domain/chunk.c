@@ -126,6 +126,24 @@ uint64_t view_written_lines(const struct view *view)
 	return lines;
 }
 
+void view_settle(struct view *view)
+{
+	for (uint64_t node = 0; node < view->node_count; node++) {
+		for (unsigned i = 0; view->nodes[node] && i < NODE_CHUNKS; i++) {
+			struct view_chunk *chunk = view->nodes[node]->chunks[i];
+
+			if (!chunk)
+				continue;
+			chunk->from_mapping = 0;
+			memset(chunk->dirty, 0, sizeof(chunk->dirty));
+			memset(chunk->written, 0, sizeof(chunk->written));
+		}
+	}
+	view->dirty_pages = 0;
+	view->attached = false;
+	view->attached_size = 0;
+}
+
 /* A view's memory, apart from the view: what is left to be given back. */
 struct remains {
 	struct domain *domain;
@@ -204,7 +222,7 @@ void view_drop(struct view *view)
 	view->memory_size = 0;
 	view->fd = -1;
 	view->fd_size = 0;
-	view->sealed = false;
+	view->sealed = view->exact = false;
 	view->present_pages = view->dirty_pages = 0;
 	view->attached = false;
 	view->attached_size = 0;

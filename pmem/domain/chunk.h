@@ -29,6 +29,8 @@ void chunk_note_written(struct view *view, uint64_t page, uint64_t mask);
 void chunk_forget_written(struct view *view, uint64_t page, uint64_t mask);
 /* Lines written since power-up, each counted once as long as the view kept its memory. */
 uint64_t view_written_lines(const struct view *view);
+/* What is present is as the media has it, nothing was written since power-up, and nobody is attached. */
+void view_settle(struct view *view);
 /* Free everything but the struct: afterwards the view reads from the media. */
 void view_drop(struct view *view);
 

@@ -196,13 +196,23 @@ uint64_t view_volatile_lines(const struct view *view);
  */
 int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed);
 
+struct power_failure {
+	enum domain_policy policy;
+	uint64_t coin;	 /* seeds this view's coins */
+	uint32_t sector; /* how file writes tear: LINE_SIZE, 512 or 4096 */
+	uint64_t size;	 /* bytes at or past it are never kept */
+	/*
+	 * Nobody is left who has the memory of a view that was attached: it may be
+	 * made what the media is and go on, instead of being copied anew by who attaches next.
+	 */
+	bool keep_memory;
+};
+
 /*
  * Decide the fate of each line of the view that is not durable, write those
- * that are kept to the media, and drop the view's memory. `sector` is how file
- * writes tear (LINE_SIZE, 512 or 4096). `coin` seeds this view's coins. Bytes
- * at or past `size` are never kept. WPQs must have been settled before.
+ * that are kept to the media, and drop the view's memory, or make it clean; the view is
+ * detached. WPQs must have been settled before.
  */
-int view_power_failure(struct view *view, enum domain_policy policy, uint64_t coin, uint32_t sector, uint64_t size,
-		       struct domain_lines *lines);
+int view_power_failure(struct view *view, const struct power_failure *failure, struct domain_lines *lines);
 
 #endif

@@ -211,13 +211,6 @@ int view_evict(struct view *view, uint64_t offset)
 
 /* ---- Power failure ---------------------------------------------------------- */
 
-struct fate {
-	enum domain_policy policy;
-	uint64_t coin;
-	uint32_t sector;
-	uint64_t size;
-};
-
 static uint64_t lines_from(unsigned line)
 {
 	return line >= LINES_PER_PAGE ? 0 : ALL_LINES << line;
@@ -240,30 +233,30 @@ static uint64_t lines_inside(uint64_t page, uint64_t size)
  * unit's place and not from the order of drawing: the same seed leaves the same
  * bytes, whatever else changed in between.
  */
-static uint64_t lines_by_coin(const struct fate *fate, uint64_t page, uint64_t mask, bool from_mapping)
+static uint64_t lines_by_coin(const struct power_failure *failure, uint64_t page, uint64_t mask, bool from_mapping)
 {
-	uint32_t unit = from_mapping ? LINE_SIZE : fate->sector;
+	uint32_t unit = from_mapping ? LINE_SIZE : failure->sector;
 	uint64_t kept = 0;
 
 	for (uint64_t start = 0; start < PAGE_BYTES; start += unit) {
 		uint64_t lines = lines_from((unsigned)(start / LINE_SIZE)) & ~lines_from((unsigned)((start + unit) / LINE_SIZE));
 
-		if (rng_mix(fate->coin ^ rng_mix(page * PAGE_BYTES + start + 1)) & 1)
+		if (rng_mix(failure->coin ^ rng_mix(page * PAGE_BYTES + start + 1)) & 1)
 			kept |= lines;
 	}
 	return mask & kept;
 }
 
-static uint64_t lines_kept(const struct view *view, const struct fate *fate, uint64_t page, uint64_t mask)
+static uint64_t lines_kept(const struct view *view, const struct power_failure *failure, uint64_t page, uint64_t mask)
 {
-	mask &= lines_inside(page, fate->size);
-	switch (fate->policy) {
+	mask &= lines_inside(page, failure->size);
+	switch (failure->policy) {
 	case DOMAIN_LOSE:
 		return 0;
 	case DOMAIN_KEEP:
 		return mask;
 	case DOMAIN_RANDOM:
-		return lines_by_coin(fate, page, mask, view->attached || chunk_from_mapping(view, page));
+		return lines_by_coin(failure, page, mask, view->attached || chunk_from_mapping(view, page));
 	}
 	return 0;
 }
@@ -304,18 +297,31 @@ static int keep_lines(struct view *view, uint64_t page, uint64_t keep, struct pl
 	return 0;
 }
 
-int view_power_failure(struct view *view, enum domain_policy policy, uint64_t coin, uint32_t sector, uint64_t size,
-		       struct domain_lines *lines)
+/* The lost lines of a present page are again what the media has. */
+static void restore_lines(struct view *view, uint64_t page, uint64_t lost)
+{
+	static const unsigned char zeros[PAGE_BYTES];
+	struct placement at = view->ops->find(view->owner, page, 1);
+	const unsigned char *media = at.placed ? region_media(view->domain->region) + at.media_offset : zeros;
+
+	for (; lost; lost &= lost - 1) {
+		size_t line = (size_t)__builtin_ctzll(lost) * LINE_SIZE;
+
+		memcpy(view->memory + page * PAGE_BYTES + line, media + line, LINE_SIZE);
+	}
+}
+
+int view_power_failure(struct view *view, const struct power_failure *failure, struct domain_lines *lines)
 {
 	const uint64_t end = view->node_count * NODE_PAGES;
-	const struct fate fate = { .policy = policy, .coin = coin, .sector = sector, .size = size };
+	const bool keep_memory = failure->keep_memory && view->attached && !view->exact;
 	uint64_t undetermined = 0, kept = 0, from = 0;
 	struct placement at = { 0 };
 	int error = 0;
 
 	for (uint64_t page = 0; (page = next_volatile(view, page, end)) < end; page++) {
 		uint64_t mask = volatile_lines(view, page);
-		uint64_t keep = lines_kept(view, &fate, page, mask);
+		uint64_t keep = lines_kept(view, failure, page, mask);
 		int failed = keep_lines(view, page, keep, &at, &from);
 
 		undetermined += (uint64_t)__builtin_popcountll(mask);
@@ -325,13 +331,18 @@ int view_power_failure(struct view *view, enum domain_policy policy, uint64_t co
 			kept += (uint64_t)__builtin_popcountll(keep);
 		/* What is durable by now is guaranteed no more than by this coin: not counted as such. */
 		chunk_forget_written(view, page, mask);
+		if (keep_memory)
+			restore_lines(view, page, mask & ~keep);
 	}
 	media_fence(view->domain->region);
 	lines->guaranteed = view_written_lines(view);
 	lines->undetermined = undetermined;
 	lines->kept = kept;
 	lines->lost = undetermined - kept;
-	view_drop(view);
+	if (keep_memory && !error)
+		view_settle(view);
+	else
+		view_drop(view);
 	view->settled_lines = 0;
 	return error;
 }

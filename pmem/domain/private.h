@@ -37,6 +37,7 @@ struct view {
 	int fd;
 	uint64_t fd_size;
 	bool sealed; /* others may have the descriptor */
+	bool exact;  /* view_attach_exact(): others have it by a name, and may have it still */
 	unsigned char *memory;
 	uint64_t memory_size;
 	struct view_node **nodes;

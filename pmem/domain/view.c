@@ -113,10 +113,24 @@ static bool is_present(const struct view *view, uint64_t offset, size_t length)
 	return true;
 }
 
+static int write_all(int fd, const unsigned char *bytes, size_t length, uint64_t offset)
+{
+	while (length) {
+		ssize_t done = pwrite(fd, bytes, length, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -ENOMEM;
+		bytes += done;
+		offset += (uint64_t)done;
+		length -= (size_t)done;
+	}
+	return 0;
+}
+
 static int memory_store(struct view *view, uint64_t offset, const void *bytes, size_t length)
 {
-	const unsigned char *from = bytes;
-
 	/*
 	 * Pages that are there are mapped and warm, and in an attached view only a
 	 * plain copy keeps aligned words whole for those who look. Else write(2)
@@ -126,18 +140,7 @@ static int memory_store(struct view *view, uint64_t offset, const void *bytes, s
 		memcpy(view->memory + offset, bytes, length);
 		return 0;
 	}
-	while (length) {
-		ssize_t done = pwrite(view->fd, from, length, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? -errno : -ENOMEM;
-		from += done;
-		offset += (uint64_t)done;
-		length -= (size_t)done;
-	}
-	return 0;
+	return write_all(view->fd, bytes, length, offset);
 }
 
 static const unsigned char *media_page(const struct view *view, uint64_t page)
@@ -399,6 +402,52 @@ static int memory_seal(struct view *view, int more)
 	return 0;
 }
 
+/* As many pages of a placement as are copied in one go. */
+#define FILL_PAGES 64u
+
+/* Pages that are not present take their bytes from the media: through write(2), which allocates what a fault would. */
+static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media_offset)
+{
+	const unsigned char *media = region_media(view->domain->region) + media_offset;
+	const bool direct = region_kernel_can_read(view->domain->region);
+	CLEANUP_FREE unsigned char *copy = direct ? NULL : malloc(FILL_PAGES * PAGE_BYTES);
+	int error = direct || copy ? 0 : -ENOMEM;
+
+	for (uint64_t done = 0; !error && done < pages; done += FILL_PAGES) {
+		size_t length = (size_t)min_u64(pages - done, FILL_PAGES) * PAGE_BYTES;
+		const unsigned char *from = media + done * PAGE_BYTES;
+
+		if (copy)
+			from = memcpy(copy, from, length);
+		error = write_all(view->fd, from, length, (page + done) * PAGE_BYTES);
+	}
+	return error;
+}
+
+/* All pages of a placement become present. */
+static int populate_placed(struct view *view, uint64_t page, const struct placement *at)
+{
+	const uint64_t end = page + at->pages, start = page;
+	int error = 0;
+
+	while (!error && page < end) {
+		uint64_t stop = view_next_present(view, page, end);
+
+		/* A page without media reads as zero, and so does untouched memory: it costs its bit. */
+		if (at->placed && stop > page)
+			error = fill(view, page, stop - page, at->media_offset + (page - start) * PAGE_BYTES);
+		for (; !error && page < stop; page++) {
+			if (!chunk_make(view, page))
+				error = -ENOMEM;
+			else
+				chunk_mark_present(view, page);
+		}
+		while (page < end && view_page_present(view, page))
+			page++;
+	}
+	return error;
+}
+
 static int populate(struct view *view, uint64_t length)
 {
 	int error = memory_extend(view, length);
@@ -406,9 +455,7 @@ static int populate(struct view *view, uint64_t length)
 	for (uint64_t page = 0; !error && page < length / PAGE_BYTES;) {
 		struct placement at = view->ops->find(view->owner, page, length / PAGE_BYTES - page);
 
-		/* A page without media reads as zero, and so does untouched memory: it costs its bit. */
-		for (uint64_t i = 0; !error && i < at.pages; i++)
-			error = make_present(view, page + i);
+		error = populate_placed(view, page, &at);
 		page += at.pages;
 	}
 	return error;
@@ -446,6 +493,7 @@ int view_attach_exact(struct view *view, uint64_t size)
 		view->fd_size = length;
 		error = memory_seal(view, F_SEAL_GROW);
 	}
+	view->exact = true;
 	if (!error)
 		note_attached(view, length);
 	return error;

@@ -352,6 +352,8 @@ struct pool_power_report {
 struct pools_power_options {
 	enum domain_policy policy;
 	uint64_t seed; /* for DOMAIN_RANDOM; the same state and seed leave the same bytes */
+	/* No process has a mapping or a descriptor of a view any more: those of mapped pools stay warm. */
+	bool mappers_are_gone;
 	/* Once for each pool with volatile state; may be NULL. */
 	void (*report)(void *context, const struct pool_power_report *report);
 	void *context;

@@ -31,6 +31,7 @@ void pools_power_on(struct pools *pools)
 struct power_cut {
 	enum domain_policy policy;
 	uint64_t coin;
+	bool mappers_are_gone;
 };
 
 static uint64_t size_after(const struct pool *pool, const struct power_cut *cut)
@@ -76,8 +77,18 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 	bool changes = size != pool->durable_size || keeps_times;
 	int error = 0;
 
-	if (pool->view)
-		error = view_power_failure(pool->view, cut->policy, cut->coin, tearing_unit(pool), size, lines);
+	if (pool->view) {
+		const struct power_failure failure = {
+			.policy = cut->policy,
+			.coin = cut->coin,
+			.sector = tearing_unit(pool),
+			.size = size,
+			/* What lies behind a size that is not a page's, or that changes, is about to change on the media. */
+			.keep_memory = cut->mappers_are_gone && size == pool->size && is_aligned(size, PAGE_BYTES),
+		};
+
+		error = view_power_failure(pool->view, &failure, lines);
+	}
 	pool_count_view(pool);
 	space_unpromise(&pool->pools->space, pool->promised);
 	pool->promised = 0;
@@ -136,9 +147,21 @@ static void destroy_nameless(struct pools *pools)
 	}
 }
 
+static void activate_again(struct pools *pools, struct pool_list *warm)
+{
+	struct pool *pool;
+
+	LOCK_SCOPE(&pools->list_lock);
+	while ((pool = LIST_FIRST(warm))) {
+		LIST_REMOVE(pool, active);
+		LIST_INSERT_HEAD(&pools->active, pool, active);
+	}
+}
+
 int pools_power_apply(struct pools *pools, const struct pools_power_options *options)
 {
 	bool battery = domain_kind(pools->domain) == DOMAIN_CPU_CACHE;
+	struct pool_list warm = LIST_HEAD_INITIALIZER(warm);
 	struct pool_power_report *report = calloc(1, sizeof(*report));
 	struct pool *pool;
 	int result = 0;
@@ -149,7 +172,8 @@ int pools_power_apply(struct pools *pools, const struct pools_power_options *opt
 	while ((pool = LIST_FIRST(&pools->active))) {
 		/* The coin hangs on what the pool is in the region, not on when it was touched. */
 		struct power_cut cut = { .policy = battery ? DOMAIN_KEEP : options->policy,
-					 .coin = rng_mix(options->seed ^ rng_mix(pool->index + 1)) };
+					 .coin = rng_mix(options->seed ^ rng_mix(pool->index + 1)),
+					 .mappers_are_gone = options->mappers_are_gone };
 
 		pool_ref(pool, 1);
 		*report = (struct pool_power_report){ .size_before = pool->size };
@@ -170,11 +194,16 @@ int pools_power_apply(struct pools *pools, const struct pools_power_options *opt
 			LIST_REMOVE(pool, active);
 			if (pool->is_attached)
 				LIST_REMOVE(pool, attached);
-			pool->is_active = pool->is_attached = false;
+			pool->is_attached = false;
+			/* A view that kept its memory may have to give it back one day. */
+			pool->is_active = pool->counted;
+			if (pool->is_active)
+				LIST_INSERT_HEAD(&warm, pool, active);
 		}
 		pool_unref(pool, 1);
 	}
 	free(report);
+	activate_again(pools, &warm);
 	if (pools->read_only)
 		return result;
 	destroy_nameless(pools);

@@ -112,7 +112,10 @@ static void power_fail(struct machine *machine, enum domain_policy policy, uint6
 	enum domain_policy caches = domain_kind(machine->domain) == DOMAIN_CPU_CACHE ? DOMAIN_KEEP : policy;
 
 	assert_int_equal(domain_settle(machine->domain, policy, seed), 0);
-	assert_int_equal(view_power_failure(machine->view, caches, seed, LINE_SIZE, PAGE_BYTES, &lines), 0);
+	const struct power_failure failure = {
+		.policy = caches, .coin = seed, .sector = LINE_SIZE, .size = PAGE_BYTES, .keep_memory = seed & 1
+	};
+	assert_int_equal(view_power_failure(machine->view, &failure, &lines), 0);
 	assert_int_equal(lines.undetermined, lines.kept + lines.lost);
 }
 

@@ -257,6 +257,46 @@ static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state
 	wpq_destroy(wpq);
 }
 
+/* Stores to a view of which some are persisted, then a power failure; returns what was lost. */
+static uint64_t store_and_fail(struct machine *m, enum domain_policy policy, bool keep_memory)
+{
+	const struct power_failure failure = {
+		.policy = policy, .coin = 7, .sector = LINE_SIZE, .size = VIEW_SIZE, .keep_memory = keep_memory
+	};
+	struct domain_lines lines;
+
+	for (unsigned i = 0; i < VIEW_SIZE; i += 96)
+		view_memory(m->view)[i] ^= (unsigned char)(i + 1);
+	assert_true(flush(m, 0, VIEW_SIZE / 4, VIEW_SIZE / 4));
+	wpq_fence(&m->producers[0]);
+	assert_int_equal(domain_settle(m->domain, policy, 7), 0);
+	assert_int_equal(view_power_failure(m->view, &failure, &lines), 0);
+	assert_true(lines.guaranteed > 0 && lines.undetermined > 0);
+	assert_int_equal(lines.undetermined, lines.kept + lines.lost);
+	return lines.lost;
+}
+
+static void memory_that_is_kept_is_what_the_media_has(void **state)
+{
+	static const enum domain_policy policies[] = { DOMAIN_LOSE, DOMAIN_RANDOM, DOMAIN_KEEP, DOMAIN_LOSE };
+	struct machine *m = *state;
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t lost = store_and_fail(m, policies[i], true);
+
+		assert_true(policies[i] == DOMAIN_KEEP ? lost == 0 : lost > 0);
+		assert_int_equal(view_present_pages(m->view), VIEW_SIZE / PAGE_BYTES);
+		assert_false(view_is_dirty(m->view));
+		assert_null(view_memory(m->view));
+		assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
+		assert_memory_equal(view_memory(m->view), media(m), VIEW_SIZE);
+	}
+	store_and_fail(m, DOMAIN_LOSE, false);
+	assert_int_equal(view_present_pages(m->view), 0);
+	assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
+	assert_memory_equal(view_memory(m->view), media(m), VIEW_SIZE);
+}
+
 static void a_drain_counts_what_it_drains(void **state)
 {
 	struct machine *m = *state;
@@ -471,6 +511,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nor_where_pages_share_what_is_remembered, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_closed_wpq_was_not_drained_of_goes_on_in_another, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(memory_that_is_kept_is_what_the_media_has, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_drain_counts_what_it_drains, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_snapshot_is_what_was_flushed_not_what_came_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_destroyed_view_is_no_offence, setup, teardown),
