@@ -27,7 +27,7 @@ struct wpq {
 	struct domain *domain;
 	uint64_t id;
 	int fd;
-	bool dead;
+	_Atomic bool dead; /* written under domain->lock */
 	/* Our own mapping. The client writes here too: nothing in it is believed without a look. */
 	struct wpq_producer map;
 	uint64_t drained[WPQ_LANES];
