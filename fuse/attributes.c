@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "common/align.h"
 #include "private.h"
 
-void attributes_to_stat(const struct pool_attributes *attributes, struct stat *st)
+void attributes_to_stat(const struct tree *tree, const struct pool_attributes *attributes, struct stat *st)
 {
 	*st = (struct stat){
-		.st_ino = attributes->ino,
+		.st_ino = tree->ino_base | attributes->ino,
 		.st_mode = attributes->mode,
 		.st_nlink = attributes->links,
 		.st_uid = attributes->uid,
@@ -23,14 +22,14 @@ void attributes_to_stat(const struct pool_attributes *attributes, struct stat *s
 	};
 }
 
-int entry_fill(struct fusefs *fs, struct pool *pool, struct fuse_entry_param *entry)
+int entry_fill(struct fusefs *fs, struct tree *tree, struct pool *pool, struct fuse_entry_param *entry)
 {
 	struct pool_attributes attributes;
 	struct node *node = NULL;
 	int error = pool_get_attributes(pool, &attributes);
 
 	if (!error) {
-		node = node_take(fs, pool, S_ISREG(attributes.mode));
+		node = node_take(tree, pool, S_ISREG(attributes.mode));
 		if (!node)
 			error = -ENOMEM;
 	}
@@ -45,15 +44,15 @@ int entry_fill(struct fusefs *fs, struct pool *pool, struct fuse_entry_param *en
 		.attr_timeout = CACHE_TIMEOUT,
 		.entry_timeout = CACHE_TIMEOUT,
 	};
-	attributes_to_stat(&attributes, &entry->attr);
+	attributes_to_stat(tree, &attributes, &entry->attr);
 	return 0;
 }
 
-void reply_entry(fuse_req_t request, struct pool *pool)
+void reply_entry(fuse_req_t request, struct tree *tree, struct pool *pool)
 {
 	struct fusefs *fs = fs_of(request);
 	struct fuse_entry_param entry;
-	int error = entry_fill(fs, pool, &entry);
+	int error = entry_fill(fs, tree, pool, &entry);
 
 	if (error)
 		fuse_reply_err(request, -error);
@@ -71,14 +70,20 @@ static void reply_attributes(fuse_req_t request, struct node *node)
 		fuse_reply_err(request, -error);
 		return;
 	}
-	attributes_to_stat(&attributes, &st);
+	attributes_to_stat(node->tree, &attributes, &st);
 	fuse_reply_attr(request, &st, CACHE_TIMEOUT);
 }
 
 void op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct node *node = node_of(fs_of(request), ino);
+	struct stat st;
 
+	if (is_top(fs_of(request), ino)) {
+		top_attributes(fs_of(request), &st);
+		fuse_reply_attr(request, &st, CACHE_TIMEOUT);
+		return;
+	}
 	/*
 	 * On behalf of a handle the answer is the handle's. By name, the kernel takes
 	 * ESTALE as word to look it up again, and then finds the new generation.
@@ -141,23 +146,28 @@ void op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which, 
 		reply_attributes(request, node);
 }
 
-void op_statfs(fuse_req_t request, fuse_ino_t ino)
+void statfs_add(struct statvfs *st, struct pools *pools)
 {
 	struct pools_info info;
-	struct statvfs st;
 
-	pools_info(fs_of(request)->pools, &info);
-	st = (struct statvfs){
-		.f_bsize = PAGE_BYTES,
-		.f_frsize = PAGE_BYTES,
-		.f_blocks = info.size / PAGE_BYTES,
-		.f_bfree = info.free / PAGE_BYTES,
-		.f_bavail = info.free / PAGE_BYTES,
-		/* The table of entries grows into free space: at most one page a file. */
-		.f_files = info.pools + info.directories + info.free / PAGE_BYTES,
-		.f_ffree = info.free / PAGE_BYTES,
-		.f_favail = info.free / PAGE_BYTES,
-		.f_namemax = POOL_NAME_MAX,
-	};
+	pools_info(pools, &info);
+	st->f_blocks += info.size / PAGE_BYTES;
+	st->f_bfree += info.free / PAGE_BYTES;
+	st->f_bavail += info.free / PAGE_BYTES;
+	/* The table of entries grows into free space: at most one page a file. */
+	st->f_files += info.pools + info.directories + info.free / PAGE_BYTES;
+	st->f_ffree += info.free / PAGE_BYTES;
+	st->f_favail += info.free / PAGE_BYTES;
+}
+
+void op_statfs(fuse_req_t request, fuse_ino_t ino)
+{
+	struct fusefs *fs = fs_of(request);
+	struct statvfs st = { .f_bsize = PAGE_BYTES, .f_frsize = PAGE_BYTES, .f_namemax = POOL_NAME_MAX };
+
+	if (is_top(fs, ino))
+		top_statfs(fs, &st);
+	else
+		statfs_add(&st, node_of(fs, ino)->tree->pools);
 	fuse_reply_statfs(request, &st);
 }

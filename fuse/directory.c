@@ -21,6 +21,7 @@ struct taken {
 
 struct listing {
 	fuse_req_t request;
+	const struct node *node; /* the directory's */
 	char *buffer;
 	size_t size, used;
 	struct taken *taken;
@@ -49,7 +50,8 @@ static int add(void *context, const char *name, struct pool *pool, uint64_t next
 		return 1;
 	listing->taken[listing->taken_count++].unused = pool;
 	if (!pool_get_attributes(pool, &attributes))
-		append(listing, name, attributes.ino, attributes.mode, (off_t)next + OFFSET_DOTDOT);
+		append(listing, name, listing->node->tree->ino_base | attributes.ino, attributes.mode,
+		       (off_t)next + OFFSET_DOTDOT);
 	return 0;
 }
 
@@ -58,6 +60,7 @@ static int add_plus(void *context, const char *name, struct pool *pool, uint64_t
 	struct listing *listing = context;
 	struct fuse_entry_param entry = { .attr_timeout = CACHE_TIMEOUT, .entry_timeout = CACHE_TIMEOUT };
 	struct fusefs *fs = fs_of(listing->request);
+	struct tree *tree = listing->node->tree;
 	struct pool_attributes attributes;
 	struct node *node;
 
@@ -67,36 +70,46 @@ static int add_plus(void *context, const char *name, struct pool *pool, uint64_t
 		listing->taken[listing->taken_count++].unused = pool;
 		return 0;
 	}
-	node = node_take(fs, pool, S_ISREG(attributes.mode));
+	node = node_take(tree, pool, S_ISREG(attributes.mode));
 	if (node)
 		listing->taken[listing->taken_count++].counted = entry.ino = node_ino(fs, node);
 	else /* Nodeid 0: the name alone. */
 		listing->taken[listing->taken_count++].unused = pool;
 	entry.generation = attributes.ino;
-	attributes_to_stat(&attributes, &entry.attr);
+	attributes_to_stat(tree, &attributes, &entry.attr);
 	listing->used += fuse_add_direntry_plus(listing->request, listing->buffer + listing->used,
 						listing->size - listing->used, name, &entry,
 						(off_t)next + OFFSET_DOTDOT);
 	return 0;
 }
 
-static int dot_ino(struct pool *pool, ino_t *ino)
+static int ino_of(const struct tree *tree, struct pool *pool, ino_t *ino)
 {
 	struct pool_attributes attributes;
 	int error = pool_get_attributes(pool, &attributes);
 
-	*ino = attributes.ino;
+	*ino = tree->ino_base | attributes.ino;
 	return error;
 }
 
-static int dotdot_ino(struct pool *pool, ino_t *ino)
+static int dot_ino(const struct node *node, ino_t *ino)
 {
-	struct pool *parent = pool_parent(pool);
+	*ino = FUSE_ROOT_ID;
+	return node->tree ? ino_of(node->tree, node->pool, ino) : 0;
+}
+
+static int dotdot_ino(const struct fusefs *fs, const struct node *node, ino_t *ino)
+{
+	struct pool *parent;
 	int error;
 
+	*ino = FUSE_ROOT_ID;
+	if (node == fs->root || node == &node->tree->root)
+		return 0;
+	parent = pool_parent(node->pool);
 	if (!parent)
 		return -ENOENT;
-	error = dot_ino(parent, ino);
+	error = ino_of(node->tree, parent, ino);
 	pool_unref(parent, 1);
 	return error;
 }
@@ -114,23 +127,38 @@ static void append_dot_plus(struct listing *listing, const char *name, ino_t ino
 						listing->size - listing->used, name, &entry, next);
 }
 
-static int dots(struct listing *listing, struct pool *pool, off_t offset,
-		void (*one)(struct listing *, const char *, ino_t, off_t))
+typedef void one_fn(struct listing *listing, const char *name, ino_t ino, off_t next);
+
+static int dots(struct listing *listing, off_t offset, one_fn *one)
 {
 	ino_t ino;
 	int error = 0;
 
 	if (offset < OFFSET_DOT) {
-		error = dot_ino(pool, &ino);
+		error = dot_ino(listing->node, &ino);
 		if (!error)
 			one(listing, ".", ino, OFFSET_DOT);
 	}
 	if (!error && offset < OFFSET_DOTDOT) {
-		error = dotdot_ino(pool, &ino);
+		error = dotdot_ino(fs_of(listing->request), listing->node, &ino);
 		if (!error)
 			one(listing, "..", ino, OFFSET_DOTDOT);
 	}
 	return error;
+}
+
+/* The regions' directories; of them the name alone, also for READDIRPLUS. */
+static void add_regions(struct listing *listing, off_t offset, one_fn *one)
+{
+	const struct fusefs *fs = fs_of(listing->request);
+
+	for (off_t i = offset > OFFSET_DOTDOT ? offset - OFFSET_DOTDOT : 0; i < (off_t)fs->tree_count; i++) {
+		const struct tree *tree = &fs->trees[i];
+
+		if (!fits(listing, fuse_add_direntry_plus(listing->request, NULL, 0, tree->name, NULL, 0)))
+			return;
+		one(listing, tree->name, tree->ino_base | FUSE_ROOT_ID, OFFSET_DOTDOT + i + 1);
+	}
 }
 
 static void take_back(struct fusefs *fs, const struct listing *listing)
@@ -159,13 +187,11 @@ static void reply(struct fusefs *fs, struct listing *listing, int error)
 			pool_unref(listing->taken[i].unused, 1);
 }
 
-static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
-		 void (*one_dot)(struct listing *, const char *, ino_t, off_t),
+static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, one_fn *one_dot,
 		 int (*one)(void *, const char *, struct pool *, uint64_t))
 {
 	struct fusefs *fs = fs_of(request);
-	struct pool *pool = node_of(fs, ino)->pool;
-	struct listing listing = { .request = request, .size = size };
+	struct listing listing = { .request = request, .node = node_of(fs, ino), .size = size };
 	CLEANUP_FREE char *buffer = malloc(size);
 	CLEANUP_FREE struct taken *taken = calloc(size / ENTRY_MIN + 1, sizeof(*taken));
 	int error;
@@ -176,9 +202,11 @@ static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 	}
 	listing.buffer = buffer;
 	listing.taken = taken;
-	error = dots(&listing, pool, offset, one_dot);
-	if (!error)
-		error = pool_readdir(pool, offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, one,
+	error = dots(&listing, offset, one_dot);
+	if (!error && is_top(fs, ino))
+		add_regions(&listing, offset, one_dot);
+	else if (!error)
+		error = pool_readdir(listing.node->pool, offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, one,
 				     &listing);
 	reply(fs, &listing, error);
 }
@@ -203,9 +231,8 @@ void op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi
 	fuse_reply_err(request, 0);
 }
 
-/* Names are durable before the call that made them returns. */
 void op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	/* Names are durable already; the directory's times need this. */
-	fuse_reply_err(request, -pool_sync_pool(node_of(fs_of(request), ino)->pool));
+	fuse_reply_err(request, is_top(fs_of(request), ino) ? 0 : -pool_sync_pool(node_of(fs_of(request), ino)->pool));
 }

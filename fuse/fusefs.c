@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "private.h"
@@ -113,19 +114,51 @@ static void locks_init(struct fusefs *fs)
 	sem_init(&fs->wake, 0, 0);
 }
 
-static struct fusefs *fusefs_new(struct pools *pools, const struct fusefs_options *options)
+static int trees_init(struct fusefs *fs, const struct fusefs_region *regions, unsigned count)
+{
+	fs->trees = calloc(count, sizeof(*fs->trees));
+	if (!fs->trees)
+		return -ENOMEM;
+	fs->root = count == 1 ? &fs->trees[0].root : &fs->top;
+	for (; fs->tree_count < count; fs->tree_count++) {
+		const struct fusefs_region *region = &regions[fs->tree_count];
+		struct tree *tree = &fs->trees[fs->tree_count];
+
+		tree->pools = region->pools;
+		tree->name = strdup(region->name);
+		if (!tree->name || nodes_init(&tree->nodes)) {
+			free(tree->name);
+			return -ENOMEM;
+		}
+		tree->root = (struct node){ .tree = tree, .pool = pool_root(region->pools) };
+		tree->ino_base = count == 1 ? 0 : (uint64_t)(fs->tree_count + 1) << FUSEFS_REGION_SHIFT;
+	}
+	return 0;
+}
+
+static void trees_fini(struct fusefs *fs)
+{
+	for (unsigned i = 0; i < fs->tree_count; i++) {
+		nodes_fini(&fs->trees[i].nodes);
+		pool_unref(fs->trees[i].root.pool, 1);
+		free(fs->trees[i].name);
+	}
+	free(fs->trees);
+}
+
+static struct fusefs *fusefs_new(const struct fusefs_region *regions, unsigned count,
+				 const struct fusefs_options *options)
 {
 	struct fusefs *fs = calloc(1, sizeof(*fs));
 
 	if (!fs)
 		return NULL;
-	fs->pools = pools;
 	fs->options = *options;
 	fs->parked_end = &fs->parked;
 	locks_init(fs);
 	shadows_init(&fs->shadows);
-	fs->root.pool = pool_root(pools);
-	if (!nodes_init(&fs->nodes))
+	clock_gettime(CLOCK_REALTIME, &fs->mounted);
+	if (!trees_init(fs, regions, count))
 		fs->session = session_new(fs);
 	return fs;
 }
@@ -138,9 +171,8 @@ static void fusefs_free(struct fusefs *fs)
 	stale_drop(fs);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
-	nodes_fini(&fs->nodes);
+	trees_fini(fs);
 	shadows_fini(&fs->shadows);
-	pool_unref(fs->root.pool, 1);
 	sem_destroy(&fs->wake);
 	pthread_mutex_destroy(&fs->queue_lock);
 	pthread_mutex_destroy(&fs->failure_lock);
@@ -150,10 +182,10 @@ static void fusefs_free(struct fusefs *fs)
 	free(fs);
 }
 
-int fusefs_mount(struct pools *pools, const struct fusefs_options *options, struct fusefs **out,
-		 struct message *message)
+int fusefs_mount(const struct fusefs_region *regions, unsigned count, const struct fusefs_options *options,
+		 struct fusefs **out, struct message *message)
 {
-	struct fusefs *fs = fusefs_new(pools, options);
+	struct fusefs *fs = fusefs_new(regions, count, options);
 	int error;
 
 	if (!fs)

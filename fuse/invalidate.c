@@ -23,16 +23,23 @@ static void invalidate_whole(struct fusefs *fs, fuse_ino_t ino)
 	shadow_end_drop(fs, node_of(fs, ino), epoch);
 }
 
-void invalidate_all(struct fusefs *fs)
+void invalidate_tree(struct fusefs *fs, struct tree *tree)
 {
 	struct node *node;
 
 	/*
-	 * Requests that change the list are parked. Of what has no pages, the attributes (a negative offset).
+	 * Requests that change the list are parked, or refused. Of what has no pages, the attributes (a negative
+	 * offset).
 	 */
-	for (node = fs->nodes.all; node; node = node->next)
+	for (node = tree->nodes.all; node; node = node->next)
 		invalidate(fs, node_ino(fs, node), node->regular ? 0 : -1, 0);
-	invalidate(fs, FUSE_ROOT_ID, -1, 0);
+	invalidate(fs, node_ino(fs, &tree->root), -1, 0);
+}
+
+void invalidate_all(struct fusefs *fs)
+{
+	for (unsigned i = 0; i < fs->tree_count; i++)
+		invalidate_tree(fs, &fs->trees[i]);
 }
 
 void stale_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)

@@ -14,6 +14,7 @@ fuse_libfusefs_la_SOURCES = \
 	fuse/nodes.c \
 	fuse/power.c \
 	fuse/private.h \
-	fuse/shadow.c
+	fuse/shadow.c \
+	fuse/top.c
 fuse_libfusefs_la_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
 fuse_libfusefs_la_LIBADD = pmem/pool/libpool.la $(FUSE_LIBS)

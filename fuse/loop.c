@@ -103,33 +103,41 @@ static void handle_without_power(struct fusefs *fs, const struct fuse_buf *reque
 	}
 }
 
-/* Nodes and handles stay as they are until the mount goes: what the kernel forgets costs us nothing to keep. */
+/* Handles stay as they are until the mount goes, as nodes do: node_forget(). */
 static void handle_without_media(struct fusefs *fs, const struct fuse_buf *request)
 {
 	const struct fuse_in_header *in = request->mem;
 
 	switch (in->opcode) {
 	case FUSE_FORGET:
-	case FUSE_BATCH_FORGET:
-		break;
-	case FUSE_INIT:
-	case FUSE_INTERRUPT:
-	case FUSE_DESTROY:
-		fuse_session_process_buf(fs->session, request);
 		break;
 	default:
 		answer(fs, in, -EIO, NULL, 0);
 	}
 }
 
+/* Requests that are about no file (INIT, DESTROY, INTERRUPT, BATCH_FORGET) have 0 in its place. */
+static bool media_are_lost(struct fusefs *fs, const struct fuse_in_header *in)
+{
+	const struct node *node = in->nodeid ? node_of(fs, in->nodeid) : NULL;
+
+	if (!node || !node->tree || !tree_is_lost(node->tree))
+		return false;
+	/* The directory that a region has among others remains, and is seen. */
+	return node == fs->root || node != &node->tree->root || in->opcode != FUSE_GETATTR;
+}
+
 static void handle(struct fusefs *fs, const struct fuse_buf *request)
 {
+	const struct fuse_in_header *in = request->mem;
 	READ_SCOPE(&fs->gate);
 
-	if (fs->power == POWER_IS_GONE || pools_media_lost(fs->pools)) {
+	if (is_top(fs, in->nodeid) && top_refuses(in->opcode)) {
+		answer(fs, in, -EPERM, NULL, 0);
+	} else if (media_are_lost(fs, in)) {
 		handle_without_media(fs, request);
 	} else if (fs->power == POWER_IS_ON) {
-		negotiate_hear(fs, request->mem);
+		negotiate_hear(fs, in);
 		fuse_session_process_buf(fs->session, request);
 	} else {
 		handle_without_power(fs, request);

@@ -9,11 +9,16 @@ static struct pool *pool_at(fuse_req_t request, fuse_ino_t ino)
 	return node_of(fs_of(request), ino)->pool;
 }
 
+static struct tree *tree_at(fuse_req_t request, fuse_ino_t ino)
+{
+	return node_of(fs_of(request), ino)->tree;
+}
+
 /*
  * The kernel's negative entry makes "is there a journal?" cost nothing. It
  * ends when the name is created through the mount, or by fusefs_entry_changed().
  */
-static void reply_absent(fuse_req_t request)
+void reply_absent(fuse_req_t request)
 {
 	struct fuse_entry_param entry = { .entry_timeout = CACHE_TIMEOUT };
 
@@ -23,14 +28,19 @@ static void reply_absent(fuse_req_t request)
 void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct pool *pool;
-	int error = pool_lookup(pool_at(request, parent), name, &pool);
+	int error;
 
+	if (is_top(fs_of(request), parent)) {
+		top_lookup(request, name);
+		return;
+	}
+	error = pool_lookup(pool_at(request, parent), name, &pool);
 	if (error == -ENOENT)
 		reply_absent(request);
 	else if (error)
 		fuse_reply_err(request, -error);
 	else
-		reply_entry(request, pool);
+		reply_entry(request, tree_at(request, parent), pool);
 }
 
 void op_forget(fuse_req_t request, fuse_ino_t ino, uint64_t lookups)
@@ -97,7 +107,7 @@ static void create_and_reply(fuse_req_t request, fuse_ino_t parent, const char *
 	if (error)
 		fuse_reply_err(request, -error);
 	else
-		reply_entry(request, pool);
+		reply_entry(request, tree_at(request, parent), pool);
 }
 
 void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
@@ -128,20 +138,24 @@ void op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const
 	if (error)
 		fuse_reply_err(request, -error);
 	else
-		reply_entry(request, pool);
+		reply_entry(request, tree_at(request, parent), pool);
 }
 
 void op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct node *node = node_of(fs_of(request), ino);
-	int error = node->dead ? -ESTALE : pool_link(node->pool, pool_at(request, parent), name);
+	int error = node->dead ? -ESTALE : 0;
 
+	if (!error && node->tree != tree_at(request, parent))
+		error = -EXDEV;
+	if (!error)
+		error = pool_link(node->pool, pool_at(request, parent), name);
 	if (error) {
 		fuse_reply_err(request, -error);
 		return;
 	}
 	pool_ref(node->pool, 1);
-	reply_entry(request, node->pool);
+	reply_entry(request, node->tree, node->pool);
 }
 
 void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
@@ -157,8 +171,16 @@ void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned flags)
 {
-	fuse_reply_err(request, -pool_rename(pool_at(request, parent), name, pool_at(request, new_parent),
-					     new_name, flags));
+	struct tree *tree = tree_at(request, parent), *new_tree = tree_at(request, new_parent);
+	int error;
+
+	if (!new_tree)
+		error = -EPERM;
+	else if (tree != new_tree)
+		error = -EXDEV;
+	else
+		error = pool_rename(pool_at(request, parent), name, pool_at(request, new_parent), new_name, flags);
+	fuse_reply_err(request, -error);
 }
 
 /*
@@ -196,7 +218,7 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t m
 		fuse_reply_err(request, -error);
 		return;
 	}
-	error = entry_fill(fs, pool, &entry);
+	error = entry_fill(fs, tree_at(request, parent), pool, &entry);
 	if (!error) {
 		error = file_open(request, pool, fi);
 		if (error)

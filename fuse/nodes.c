@@ -14,6 +14,11 @@ int nodes_init(struct nodes *nodes)
 	return 0;
 }
 
+static bool is_root(const struct node *node)
+{
+	return !node->tree || node == &node->tree->root;
+}
+
 static void node_free(struct node *node)
 {
 	pool_unref(node->pool, node->lookups);
@@ -106,16 +111,22 @@ static void list_remove(struct nodes *nodes, struct node *node)
 		node->next->prev = node->prev;
 }
 
-struct node *node_take(struct fusefs *fs, struct pool *pool, bool regular)
+struct node *node_take(struct tree *tree, struct pool *pool, bool regular)
 {
-	struct nodes *nodes = &fs->nodes;
-	LOCK_SCOPE(&nodes->lock);
-	struct node *node = find(nodes, pool);
+	struct nodes *nodes = &tree->nodes;
+	struct node *node;
 
+	if (pool == tree->root.pool) {
+		pool_unref(pool, 1);
+		return &tree->root;
+	}
+	LOCK_SCOPE(&nodes->lock);
+	node = find(nodes, pool);
 	if (!node) {
 		node = calloc(1, sizeof(*node));
 		if (!node)
 			return NULL;
+		node->tree = tree;
 		node->pool = pool;
 		node->regular = regular;
 		insert(nodes, node);
@@ -126,13 +137,14 @@ struct node *node_take(struct fusefs *fs, struct pool *pool, bool regular)
 
 void node_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups)
 {
-	struct nodes *nodes = &fs->nodes;
 	struct node *node = node_of(fs, ino);
+	struct nodes *nodes;
 	struct pool *pool;
 	bool last;
 
-	if (node == &fs->root)
+	if (is_root(node) || tree_is_lost(node->tree))
 		return;
+	nodes = &node->tree->nodes;
 	pool = node->pool;
 	pthread_mutex_lock(&nodes->lock);
 	node->lookups -= lookups;
@@ -152,13 +164,15 @@ void node_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups)
 
 fuse_ino_t node_find(struct fusefs *fs, struct pool *pool)
 {
-	LOCK_SCOPE(&fs->nodes.lock);
-	struct node *node;
+	for (unsigned i = 0; i < fs->tree_count; i++) {
+		struct tree *tree = &fs->trees[i];
+		LOCK_SCOPE(&tree->nodes.lock);
+		struct node *node = pool == tree->root.pool ? &tree->root : find(&tree->nodes, pool);
 
-	if (pool == fs->root.pool)
-		return FUSE_ROOT_ID;
-	node = find(&fs->nodes, pool);
-	return node ? node_ino(fs, node) : 0;
+		if (node)
+			return node_ino(fs, node);
+	}
+	return 0;
 }
 
 void nodes_bury(struct nodes *nodes)

@@ -11,30 +11,53 @@ void power_fade(struct fusefs *fs)
 	fs->power = POWER_FADES;
 }
 
-void fusefs_media_lost(struct fusefs *fs)
+void fusefs_media_lost(struct fusefs *fs, unsigned region)
 {
+	struct tree *tree = &fs->trees[region];
 	LOCK_SCOPE(&fs->failure_lock);
 
 	pthread_rwlock_wrlock(&fs->gate);
-	fs->power = POWER_IS_GONE;
+	tree->gone = true;
 	pthread_rwlock_unlock(&fs->gate);
-	/* Nobody comes or goes any more. Twice: see fusefs_power_failure(). */
-	invalidate_all(fs);
-	invalidate_all(fs);
+	/* Nobody comes or goes there any more. Twice: see fusefs_power_failure(). */
+	invalidate_tree(fs, tree);
+	invalidate_tree(fs, tree);
 }
 
 static int turn_off(struct fusefs *fs)
 {
 	WRITE_SCOPE(&fs->gate);
-	int error = pools_power_off(fs->pools);
+	unsigned i;
 
-	if (error) {
+	for (i = 0; i < fs->tree_count; i++) {
+		int error = pools_power_off(fs->trees[i].pools);
+
+		if (!error)
+			continue;
+		while (i--)
+			pools_power_on(fs->trees[i].pools);
 		fs->power = POWER_IS_ON;
 		return error;
 	}
 	fs->power = POWER_IS_OFF;
-	nodes_bury(&fs->nodes);
+	for (i = 0; i < fs->tree_count; i++)
+		nodes_bury(&fs->trees[i].nodes);
 	return 0;
+}
+
+/* The first error is returned; the rest is done. */
+static int apply(struct fusefs *fs, const struct pools_power_options *options)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < fs->tree_count; i++) {
+		struct tree *tree = &fs->trees[i];
+		int error = tree_is_lost(tree) ? 0 : pools_power_apply(tree->pools, &options[i]);
+
+		if (!result && !tree_is_lost(tree))
+			result = error;
+	}
+	return result;
 }
 
 static void turn_on(struct fusefs *fs)
@@ -43,17 +66,27 @@ static void turn_on(struct fusefs *fs)
 
 	/* What the kernel had was of the nodes that are dead now. */
 	shadow_forget_node(fs, NULL);
-	pools_power_on(fs->pools);
+	for (unsigned i = 0; i < fs->tree_count; i++)
+		pools_power_on(fs->trees[i].pools);
 	fs->power = POWER_IS_ON;
 }
 
 /* Can stores that the kernel still holds in dirty pages of a mapping outlive this failure? */
 static bool stores_may_survive(struct fusefs *fs, const struct pools_power_options *options)
 {
-	struct pools_info info;
+	bool survive = options->policy != DOMAIN_LOSE;
 
-	pools_info(fs->pools, &info);
-	return options->policy != DOMAIN_LOSE || info.domain == DOMAIN_CPU_CACHE;
+	for (unsigned i = 0; i < fs->tree_count && !survive; i++)
+		survive = domain_kind(pools_domain(fs->trees[i].pools)) == DOMAIN_CPU_CACHE;
+	return survive;
+}
+
+static bool all_are_lost(const struct fusefs *fs)
+{
+	for (unsigned i = 0; i < fs->tree_count; i++)
+		if (!tree_is_lost(&fs->trees[i]))
+			return false;
+	return true;
 }
 
 /*
@@ -66,9 +99,8 @@ int fusefs_power_failure(struct fusefs *fs, const struct pools_power_options *op
 	LOCK_SCOPE(&fs->failure_lock);
 	int error;
 
-	if (pools_media_lost(fs->pools))
+	if (all_are_lost(fs))
 		return -EIO;
-
 	if (stores_may_survive(fs, options)) {
 		power_fade(fs);
 		invalidate_all(fs);
@@ -77,7 +109,7 @@ int fusefs_power_failure(struct fusefs *fs, const struct pools_power_options *op
 	if (!error) {
 		/* Twice: a page that could not be written back stays the first time, clean. */
 		invalidate_all(fs);
-		error = pools_power_apply(fs->pools, options);
+		error = apply(fs, options);
 		invalidate_all(fs);
 		turn_on(fs);
 	}

@@ -9,8 +9,11 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "fusefs.h"
+
+struct tree;
 
 /*
  * One inode the kernel knows; its address is the nodeid. Of a regular file
@@ -18,7 +21,8 @@
  * mappings that are still there, never meet the bytes of the new one.
  */
 struct node {
-	struct pool *pool; /* `lookups` references */
+	struct tree *tree; /* NULL: the root of a mount of several regions, and it has no pool */
+	struct pool *pool; /* `lookups` references; a tree's root has one */
 	uint64_t lookups;  /* by nodes.lock */
 	bool regular;
 	bool dead;		  /* of an older generation; written with the gate held exclusively */
@@ -34,6 +38,17 @@ struct nodes {
 	struct node *all;
 };
 
+/* A region's pools. */
+struct tree {
+	struct pools *pools;
+	char *name;	   /* of its directory, where there are several */
+	uint64_t ino_base; /* of its files' numbers */
+	struct node root;
+	struct nodes nodes;
+	/* The media are gone, and with them all that was cached of them: EIO to everybody, for good. By gate. */
+	bool gone;
+};
+
 /* What fi->fh points to. */
 struct open_file {
 	struct pool_handle *handle;
@@ -46,9 +61,7 @@ enum power_state {
 	/* Nothing goes on any more; what the kernel writes back are stores that reached the cache. */
 	POWER_FADES,
 	/* What the kernel writes back is discarded. */
-	POWER_IS_OFF,
-	/* The media are gone, and with them all that was cached of them: EIO to everybody, for good. */
-	POWER_IS_GONE
+	POWER_IS_OFF
 };
 
 /* A request that arrived without power and can wait for it: its bytes. */
@@ -83,12 +96,14 @@ struct worker {
 };
 
 struct fusefs {
-	struct pools *pools;
+	struct tree *trees;
+	unsigned tree_count;
 	struct fusefs_options options;
 	char *mountpoint; /* absolute */
 	struct fuse_session *session;
-	struct node root;
-	struct nodes nodes;
+	struct node *root; /* the one tree's, or `top` */
+	struct node top;
+	struct timespec mounted;
 	struct shadows shadows;
 
 	pthread_mutex_t files_lock;
@@ -132,7 +147,8 @@ void nodes_fini(struct nodes *nodes);
  * The node of a pool, with one more lookup, which the caller's reference to the pool becomes. NULL: no
  * memory.
  */
-struct node *node_take(struct fusefs *fs, struct pool *pool, bool regular);
+struct node *node_take(struct tree *tree, struct pool *pool, bool regular);
+/* Of a tree whose media are lost nothing is forgotten: its nodes stay as they are until the mount goes. */
 void node_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups);
 /* The nodeid the kernel may know a pool by now; 0 if none. */
 fuse_ino_t node_find(struct fusefs *fs, struct pool *pool);
@@ -141,12 +157,17 @@ void nodes_bury(struct nodes *nodes);
 
 static inline struct node *node_of(struct fusefs *fs, fuse_ino_t ino)
 {
-	return ino == FUSE_ROOT_ID ? &fs->root : (struct node *)(uintptr_t)ino;
+	return ino == FUSE_ROOT_ID ? fs->root : (struct node *)(uintptr_t)ino;
 }
 
 static inline fuse_ino_t node_ino(struct fusefs *fs, struct node *node)
 {
-	return node == &fs->root ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)node;
+	return node == fs->root ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)node;
+}
+
+static inline bool tree_is_lost(const struct tree *tree)
+{
+	return tree->gone || pools_media_lost(tree->pools);
 }
 
 static inline struct fusefs *fs_of(fuse_req_t request)
@@ -155,15 +176,30 @@ static inline struct fusefs *fs_of(fuse_req_t request)
 }
 
 /* attributes.c */
-void attributes_to_stat(const struct pool_attributes *attributes, struct stat *st);
+void attributes_to_stat(const struct tree *tree, const struct pool_attributes *attributes, struct stat *st);
 /* Fills a reply and counts the lookup; the reference to the pool is used up, on an error too. */
-int entry_fill(struct fusefs *fs, struct pool *pool, struct fuse_entry_param *entry);
-void reply_entry(fuse_req_t request, struct pool *pool);
+int entry_fill(struct fusefs *fs, struct tree *tree, struct pool *pool, struct fuse_entry_param *entry);
+void reply_entry(fuse_req_t request, struct tree *tree, struct pool *pool);
+/* What statfs(2) says of so much. */
+void statfs_add(struct statvfs *st, struct pools *pools);
 void op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which, struct fuse_file_info *fi);
 void op_statfs(fuse_req_t request, fuse_ino_t ino);
 
+/* top.c: the root of a mount of several regions. It holds their directories, and nobody changes that. */
+static inline bool is_top(const struct fusefs *fs, fuse_ino_t ino)
+{
+	return ino == FUSE_ROOT_ID && !fs->root->tree;
+}
+/* Would a request of this kind change it? */
+bool top_refuses(uint32_t opcode);
+void top_attributes(const struct fusefs *fs, struct stat *st);
+void top_lookup(fuse_req_t request, const char *name);
+void top_statfs(const struct fusefs *fs, struct statvfs *st);
+
 /* names.c */
+/* There is no such name, and the kernel may remember that. */
+void reply_absent(fuse_req_t request);
 void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t request, fuse_ino_t ino, uint64_t lookups);
 void op_forget_multi(fuse_req_t request, size_t count, struct fuse_forget_data *forgets);
@@ -222,9 +258,10 @@ void stale_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length);
 void stale_now(struct fusefs *fs);
 void stale_drop(struct fusefs *fs);
 /*
- * Throw away what the kernel caches of every inode, after writing dirty pages back. Nobody may come or go
- * meanwhile.
+ * Throw away what the kernel caches of every inode of a tree, or of all, after writing dirty pages back.
+ * Nobody may come or go meanwhile.
  */
+void invalidate_tree(struct fusefs *fs, struct tree *tree);
 void invalidate_all(struct fusefs *fs);
 
 /* negotiate.c: look at each request before libfuse does; and, once mounted, at what it answers. */

@@ -158,7 +158,8 @@ static int start_mount(struct daemon *daemon, struct message *message)
 
 	if (!daemon->mountpoint)
 		return 0;
-	error = fusefs_mount(daemon->pools, &options, &daemon->fusefs, message);
+	error = fusefs_mount(&(struct fusefs_region){ .pools = daemon->pools, .name = "" }, 1, &options,
+			     &daemon->fusefs, message);
 	if (error)
 		return error;
 	error = -pthread_create(&daemon->serving, NULL, serve_mount, daemon);
@@ -321,7 +322,7 @@ static void watch_region(struct daemon *daemon)
 	log_line(&daemon->log, LOG_ERR, "%s", message.text);
 	process_notify("STATUS=Failed: %s", message.text);
 	if (daemon->fusefs)
-		fusefs_media_lost(daemon->fusefs);
+		fusefs_media_lost(daemon->fusefs, 0);
 }
 
 static void wait_for_end(struct daemon *daemon, int signal_fd)
