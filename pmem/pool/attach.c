@@ -76,14 +76,14 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment)
 {
 	GATE_SCOPE(pool->pools);
 	WRITE_SCOPE(&pool->lock);
-	return pool->dead ? -ESTALE : attach_locked(pool, attach_view, attachment);
+	return media_outcome(pool->pools, pool->dead ? -ESTALE : attach_locked(pool, attach_view, attachment));
 }
 
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment)
 {
 	GATE_SCOPE(pool->pools);
 	WRITE_SCOPE(&pool->lock);
-	return pool->dead ? -ESTALE : attach_locked(pool, attach_view_exact, attachment);
+	return media_outcome(pool->pools, pool->dead ? -ESTALE : attach_locked(pool, attach_view_exact, attachment));
 }
 
 bool pool_is_attached(struct pool *pool)
@@ -239,6 +239,9 @@ int pools_drain(struct pools *pools)
 		return result;
 	result = domain_drain(pools->domain);
 	error = draining_end(&draining);
+	/* Also over a WPQ that is dead: nobody's records have reached anything. */
+	if (region_failed(pools->region))
+		return -EIO;
 	return error ? error : result;
 }
 

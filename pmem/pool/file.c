@@ -246,6 +246,11 @@ bool file_destroy_if_unused(struct pool *pool)
 	return true;
 }
 
+struct pools *pool_pools(const struct pool *pool)
+{
+	return pool->pools;
+}
+
 void pool_ref(struct pool *pool, uint64_t count)
 {
 	atomic_fetch_add(&pool->references, count);

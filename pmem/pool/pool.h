@@ -172,6 +172,8 @@ int pool_lookup(struct pool *directory, const char *name, struct pool **out);
 int pool_lookup_path(struct pools *pools, const char *path, struct pool **out);
 /* By number, for who has it open: numbers of pools that nobody holds come back. */
 int pool_lookup_ino(struct pools *pools, uint64_t ino, struct pool **out);
+/* What it is one of. */
+struct pools *pool_pools(const struct pool *pool);
 void pool_ref(struct pool *pool, uint64_t count);
 void pool_unref(struct pool *pool, uint64_t count);
 
@@ -331,7 +333,7 @@ void pools_for_attached(struct pools *pools, void (*call)(void *context, struct 
 void pools_for_once_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
 /*
  * Write what is published in any WPQ to the media; durable on return. -EPROTO: a
- * WPQ held what cannot be, and is dead.
+ * WPQ held what cannot be, and is dead. -EIO: the media are lost.
  */
 int pools_drain(struct pools *pools);
 /* Drain, and then wpq_destroy() each of them. Waits until the power is on. */
