@@ -47,9 +47,10 @@ void attach_say(struct attach_server *server, const char *format, ...)
 
 static bool has_dead_wpq(const struct attached *client)
 {
-	for (size_t i = 0; i < client->wpq_count; i++)
-		if (wpq_is_dead(client->wpqs[i]))
-			return true;
+	for (unsigned r = 0; r < client->server->served.regions; r++)
+		for (size_t i = 0; i < client->regions[r].wpq_count; i++)
+			if (wpq_is_dead(client->regions[r].wpqs[i]))
+				return true;
 	return false;
 }
 
@@ -69,18 +70,45 @@ static void expel_spoilers(struct attach_server *server)
 	}
 }
 
-int attach_drain(struct attach_server *server)
+/* Media that are lost have nobody left to promise anything to; only a client of theirs hears of it. */
+static bool is_to_drain(struct pools *pools, const struct attached *client, unsigned region)
 {
-	int error = pools_drain(server->served.pools);
+	if (client)
+		return client->regions[region].wpq_count;
+	return !pools_media_lost(pools) && domain_published(pools_domain(pools));
+}
 
+/* Bytes. */
+static uint64_t published(const struct attach_server *server)
+{
+	const struct attach_served *served = &server->served;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < served->regions; i++)
+		if (is_to_drain(served->pools[i], NULL, i))
+			sum += domain_published(pools_domain(served->pools[i]));
+	return sum;
+}
+
+int attach_drain(struct attach_server *server, const struct attached *client)
+{
+	const struct attach_served *served = &server->served;
+	int result = 0;
+
+	for (unsigned i = 0; i < served->regions; i++) {
+		int error = is_to_drain(served->pools[i], client, i) ? pools_drain(served->pools[i]) : 0;
+
+		/* -EPROTO: somebody's WPQ is dead; all others have been drained. */
+		if (error && error != -EPROTO)
+			result = error;
+	}
 	expel_spoilers(server);
 	{
 		LOCK_SCOPE(&server->lock);
 		server->drained = true;
 		pthread_cond_signal(&server->drain_soon);
 	}
-	/* Somebody's WPQ is dead; all others have been drained. */
-	return error == -EPROTO ? 0 : error;
+	return result;
 }
 
 static void deadline(struct timespec *at, unsigned milliseconds)
@@ -121,8 +149,8 @@ static void tell_others(struct attach_server *server)
 			return;
 		server->drained = false;
 	}
-	if (served->changed)
-		pools_for_attached(served->pools, served->changed, served->context);
+	for (unsigned i = 0; served->changed && i < served->regions; i++)
+		pools_for_attached(served->pools[i], served->changed, served->context);
 }
 
 static uint64_t now_us(void)
@@ -133,20 +161,25 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+static void set_awake(const struct attach_server *server, bool awake)
+{
+	for (unsigned i = 0; i < server->served.regions; i++)
+		domain_set_awake(pools_domain(server->served.pools[i]), awake);
+}
+
 /*
  * Drain for as long as much comes in: who fills a ring need not ask, and finds
  * room. Who flushes little at a time is drained now and then, and asks if he must.
  */
 static int drain_awake(struct attach_server *server)
 {
-	struct domain *domain = pools_domain(server->served.pools);
 	uint64_t told = now_us(), last = told;
-	int error = attach_drain(server);
+	int error = attach_drain(server, NULL);
 
-	domain_set_awake(domain, true);
+	set_awake(server, true);
 	for (uint64_t now = told; !error && now - last < LINGER_US; now = now_us()) {
-		if (domain_published(domain) >= LINGER_BYTES) {
-			error = attach_drain(server);
+		if (published(server) >= LINGER_BYTES) {
+			error = attach_drain(server, NULL);
 			last = now_us();
 		} else {
 			for (unsigned i = 0; i < 64; i++)
@@ -157,10 +190,10 @@ static int drain_awake(struct attach_server *server)
 			told = now;
 		}
 	}
-	domain_set_awake(domain, false);
+	set_awake(server, false);
 	/* Who saw us awake just before this did not ask. */
-	if (!error && domain_published(domain))
-		error = attach_drain(server);
+	if (!error && published(server))
+		error = attach_drain(server, NULL);
 	return error;
 }
 
@@ -174,7 +207,7 @@ static void *drain_thread(void *argument)
 		int error;
 
 		tell_others(server);
-		if (!domain_published(pools_domain(server->served.pools))) {
+		if (!published(server)) {
 			interval = (unsigned)min_u64(2 * interval, LOOK_LATE_MS);
 			continue;
 		}
@@ -190,31 +223,46 @@ static void *drain_thread(void *argument)
 
 /* ---- Clients ----------------------------------------------------------------------- */
 
-static void leave(struct attached *client)
+static void give_wpqs_back(struct attached *client, unsigned region)
 {
 	struct attach_server *server = client->server;
 	CLEANUP_FREE struct wpq **wpqs = NULL;
-	struct attached **link;
 	size_t count;
+
+	{
+		LOCK_SCOPE(&server->lock);
+		wpqs = steal_pointer(&client->regions[region].wpqs);
+		count = client->regions[region].wpq_count;
+		client->regions[region].wpq_count = 0;
+	}
+	if (!count)
+		return;
+	pools_destroy_wpqs(server->served.pools[region], wpqs, count);
+	/* That drained everybody's, and may have found one that no later drain looks at. */
+	expel_spoilers(server);
+	LOCK_SCOPE(&server->lock);
+	server->wpq_count -= count;
+}
+
+static void leave(struct attached *client)
+{
+	struct attach_server *server = client->server;
+	struct attached **link;
 
 	/* When the power fails, what its WPQs hold has a part in it. */
 	READ_SCOPE(&server->power);
-	{
-		LOCK_SCOPE(&server->lock);
-		wpqs = steal_pointer(&client->wpqs);
-		count = client->wpq_count;
-		client->wpq_count = 0;
-	}
-	if (count) {
-		pools_destroy_wpqs(server->served.pools, wpqs, count);
-		/* That drained everybody's, and may have found one that no later drain looks at. */
-		expel_spoilers(server);
-	}
+	for (unsigned i = 0; i < server->served.regions; i++)
+		give_wpqs_back(client, i);
 	LOCK_SCOPE(&server->lock);
-	server->wpq_count -= count;
 	for (link = &server->clients; *link != client; link = &(*link)->next)
 		;
 	*link = client->next;
+}
+
+static void client_free(struct attached *client)
+{
+	free(client->regions);
+	free(client);
 }
 
 static void *client_thread(void *argument)
@@ -233,7 +281,7 @@ static void *client_thread(void *argument)
 	leave(client);
 	close(client->fd);
 	close(client->pidfd);
-	free(client);
+	client_free(client);
 	/* Last of all: attach_stop() frees the server when nobody is left. */
 	LOCK_SCOPE(&server->lock);
 	server->client_count--;
@@ -298,7 +346,8 @@ static void take(void *context, int fd)
 		return;
 	}
 	*client = (struct attached){ .server = server, .fd = fd, .pidfd = -1 };
-	why = examine(client);
+	client->regions = calloc(server->served.regions, sizeof(*client->regions));
+	why = client->regions ? examine(client) : "the daemon has no memory";
 	if (!why)
 		why = admit(client);
 	if (!why) {
@@ -314,7 +363,7 @@ static void take(void *context, int fd)
 	if (client->pidfd >= 0)
 		close(client->pidfd);
 	close(fd);
-	free(client);
+	client_free(client);
 }
 
 static void *accept_thread(void *argument)
@@ -327,22 +376,42 @@ static void *accept_thread(void *argument)
 
 /* ---- When the power fails ------------------------------------------------------------- */
 
+static bool uses(const struct attached *client, unsigned region)
+{
+	return client->regions[region].has_pools || client->regions[region].wpq_count;
+}
+
+static bool uses_any(const struct attached *client)
+{
+	for (unsigned i = 0; i < client->server->served.regions; i++)
+		if (uses(client, i))
+			return true;
+	return false;
+}
+
+static bool wait_until_gone(const struct attached *client)
+{
+	bool gone = process_gone(client->pidfd, GONE_MS);
+
+	if (!gone)
+		attach_say(client->server, "attach: pid %d was killed and does not end",
+			   (int)client->peer.pid);
+	return gone;
+}
+
 bool attach_power_fails(struct attach_server *server)
 {
 	pthread_rwlock_wrlock(&server->power);
-	paths_go_dark(server);
+	paths_go_dark(server, NULL);
 	/* No client can leave now, so what is found in the list stays. */
 	LOCK_SCOPE(&server->lock);
 	bool gone = true;
 	for (struct attached *client = server->clients; client; client = client->next)
-		if (client->has_pools || client->wpq_count)
+		if (uses_any(client))
 			process_kill(client->pidfd);
 	for (struct attached *client = server->clients; client; client = client->next)
-		if ((client->has_pools || client->wpq_count) && !process_gone(client->pidfd, GONE_MS)) {
-			attach_say(server, "power failure: pid %d was killed and does not end",
-				   (int)client->peer.pid);
+		if (uses_any(client) && !wait_until_gone(client))
 			gone = false;
-		}
 	return kill_mappers(server, server->views, server->view_count) && gone;
 }
 
@@ -352,12 +421,55 @@ void attach_power_returns(struct attach_server *server)
 		LOCK_SCOPE(&server->lock);
 		/* A connection that was handed on to another process is of the older generation too. */
 		for (struct attached *client = server->clients; client; client = client->next)
-			if (client->has_pools || client->wpq_count)
+			if (uses_any(client))
 				shutdown(client->fd, SHUT_RDWR);
 		server->view_count = 0;
 	}
 	paths_come_back(server);
 	pthread_rwlock_unlock(&server->power);
+}
+
+/* Put the region's views behind all others, and return where they begin. */
+static size_t part_views(struct attach_server *server, unsigned region)
+{
+	size_t first = server->view_count;
+
+	for (size_t i = 0; i < first;) {
+		struct view_memory view = server->views[i];
+
+		if (view.region != region) {
+			i++;
+			continue;
+		}
+		server->views[i] = server->views[--first];
+		server->views[first] = view;
+	}
+	return first;
+}
+
+void attach_region_lost(struct attach_server *server, unsigned region, const char *name)
+{
+	size_t first;
+
+	WRITE_SCOPE(&server->power);
+	paths_go_dark(server, server->served.pools[region]);
+	LOCK_SCOPE(&server->lock);
+	for (struct attached *client = server->clients; client; client = client->next) {
+		if (!uses(client, region))
+			continue;
+		attach_say(server, "attach: pid %d, uid %u: killed: it uses the region %s, whose memory is gone",
+			   (int)client->peer.pid, client->peer.uid, name);
+		process_kill(client->pidfd);
+	}
+	for (struct attached *client = server->clients; client; client = client->next) {
+		if (!uses(client, region))
+			continue;
+		wait_until_gone(client);
+		shutdown(client->fd, SHUT_RDWR);
+	}
+	first = part_views(server, region);
+	kill_mappers(server, server->views + first, server->view_count - first);
+	server->view_count = first;
 }
 
 /* ---- Beginning and end ------------------------------------------------------------------ */

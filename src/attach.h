@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "client/attach.h"
 #include "common/message.h"
 #include "pool/pool.h"
 
@@ -28,7 +29,8 @@ struct attach_options {
 
 /* What is there to be served; must outlive the server. */
 struct attach_served {
-	struct pools *pools;
+	struct pools *pools[ATTACH_REGIONS_MAX]; /* a region each */
+	unsigned regions;
 	dev_t device; /* of the mount; 0: there is none, and pools are had by attach_path() */
 	/* What others cache of the pool is old, or soon will be. May be NULL. */
 	void (*changed)(void *context, struct pool *pool);
@@ -64,6 +66,13 @@ struct attach_client {
 int attach_clients(struct attach_server *server, struct attach_client **clients, size_t *count);
 /* Drain, so that the pools' counts are of all that was fenced before. */
 int attach_settle(struct attach_server *server);
+
+/*
+ * A region's media are gone for good (pools_media_lost()): kill every process
+ * that has a pool of it mapped, whose fences would promise what nobody keeps.
+ * `name` is for the log. The other regions go on.
+ */
+void attach_region_lost(struct attach_server *server, unsigned region, const char *name);
 
 /*
  * Around a power failure. From the return of the first to the second nobody

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* When power fails, nothing runs on: every process that maps a view is killed, whoever its parent was. */
+/* When power or a region fails, nothing runs on: every process that maps a view is killed, whoever its parent was. */
 
 #include <ctype.h>
 #include <dirent.h>
@@ -132,7 +132,7 @@ static void kill_if_mapping(struct attach_server *server, const char *pid, const
 		return;
 	error = process_kill(pidfd);
 	if (error && error != -ESRCH) {
-		attach_say(server, "power failure: pid %s maps a pool and cannot be killed: %s: it runs on", pid,
+		attach_say(server, "attach: pid %s maps a pool and cannot be killed: %s: it runs on", pid,
 			   strerror(-error));
 		victims->some_stay = true;
 	} else {
@@ -158,7 +158,7 @@ static size_t kill_round(struct attach_server *server, const struct view_memory 
 		closedir(processes);
 	for (size_t i = 0; i < victims.count; i++) {
 		if (!process_gone(victims.pidfds[i], GONE_MS)) {
-			attach_say(server, "power failure: a process that was killed does not end");
+			attach_say(server, "attach: a process that was killed does not end");
 			*gone = false;
 		}
 		close(victims.pidfds[i]);
@@ -175,6 +175,6 @@ bool kill_mappers(struct attach_server *server, const struct view_memory *views,
 		if (kill_round(server, views, count, &gone) == 0)
 			return gone;
 	if (count)
-		attach_say(server, "power failure: processes that map pools multiply faster than they can be killed");
+		attach_say(server, "attach: processes that map pools multiply faster than they can be killed");
 	return count == 0;
 }

@@ -89,7 +89,7 @@ static int lighten(struct attach_server *server, struct path *path)
 	if (!error)
 		error = set_access(path->pool, attachment.fd);
 	if (!error)
-		error = attach_note_view(server, attachment.fd);
+		error = attach_note_view(server, path->pool, attachment.fd);
 	if (!error && fstat(attachment.fd, &st) < 0)
 		error = -errno;
 	if (!error)
@@ -216,11 +216,15 @@ int paths_find(struct attach_server *server, ino_t ino, struct pool **pool)
 	return -EIO;
 }
 
-void paths_go_dark(struct attach_server *server)
+void paths_go_dark(struct attach_server *server, const struct pools *pools)
 {
 	LOCK_SCOPE(&server->paths_lock);
-	for (size_t i = 0; i < server->path_count; i++)
-		darken(server, &server->paths[i]);
+	for (size_t i = 0; i < server->path_count; i++) {
+		struct path *path = &server->paths[i];
+
+		if (!pools || (path->pool && pool_pools(path->pool) == pools))
+			darken(server, path);
+	}
 }
 
 /* What cannot be had now is tried again when its path is asked for. */

@@ -5,7 +5,6 @@
 #include <pthread.h>
 
 #include "attach.h"
-#include "client/attach.h"
 #include "domain/wpq.h"
 #include "listener.h"
 
@@ -13,6 +12,14 @@
 struct view_memory {
 	dev_t dev;
 	ino_t ino;
+	unsigned region;
+};
+
+/* What a client has of one region. */
+struct attached_region {
+	bool has_pools;
+	struct wpq **wpqs;
+	size_t wpq_count, wpq_room;
 };
 
 /* A descriptor number of this process that is a pool's for good (attach_paths.c). */
@@ -30,10 +37,8 @@ struct attached {
 	struct peer peer;
 	bool greeted; /* by its own thread */
 	/* Guarded by server->lock. */
-	bool has_pools;
 	bool expelled;
-	struct wpq **wpqs;
-	size_t wpq_count, wpq_room;
+	struct attached_region *regions; /* as many as are served */
 	struct attached *next;
 };
 
@@ -73,15 +78,16 @@ struct attach_server {
 void attach_say(struct attach_server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * attach.c: drain, expel who is found to have spoiled its WPQ, and have the
- * draining thread tell who caches pools: a client does not wait for that.
+ * attach.c: drain the regions in which the client has WPQs, or with NULL all that
+ * have something to drain; expel who is found to have spoiled its WPQ, and have
+ * the draining thread tell who caches pools: a client does not wait for that.
  */
-int attach_drain(struct attach_server *server);
+int attach_drain(struct attach_server *server, const struct attached *client);
 
 /* attach_request.c: answer one message. False: the connection is of no more use. */
 bool attach_answer(struct attached *client);
 /* Who maps this memory must end when the power fails. Before anybody has the descriptor. */
-int attach_note_view(struct attach_server *server, int fd);
+int attach_note_view(struct attach_server *server, const struct pool *pool, int fd);
 /* Send an error in place of an answer, and nothing else after it. */
 void attach_refuse(int fd, int error, const char *why);
 
@@ -90,8 +96,8 @@ int paths_open(struct attach_server *server);
 void paths_close(struct attach_server *server);
 /* The pool, with a reference, whose view's memory this is now. -EIO: it is none, or of before a power failure. */
 int paths_find(struct attach_server *server, ino_t ino, struct pool **pool);
-/* The power is exclusively ours in both. */
-void paths_go_dark(struct attach_server *server);
+/* The power is exclusively ours in all of them. NULL: of all regions. */
+void paths_go_dark(struct attach_server *server, const struct pools *pools);
 void paths_come_back(struct attach_server *server);
 
 /* attach_kill.c: SIGKILL to every process that maps one of the views, again until none does. False: some may. */

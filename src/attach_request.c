@@ -14,6 +14,7 @@
 
 #include "attach_private.h"
 #include "common/cleanup.h"
+#include "fusefs.h"
 
 /* Each takes five mappings of the 65,530 that a process may have. */
 #define WPQS_OF_ALL 8192
@@ -118,6 +119,14 @@ static int look_at_file(const struct attach_server *server, struct exchange *exc
 	return 0;
 }
 
+/* By its number on the mount. */
+static int find_by_number(const struct attach_served *served, uint64_t ino, struct pool **pool)
+{
+	unsigned region = fusefs_ino_region(ino);
+
+	return region < served->regions ? pool_lookup_ino(served->pools[region], fusefs_ino_pool(ino), pool) : -ESTALE;
+}
+
 /* The pool of it, with a reference. */
 static int find_pool(struct attach_server *server, struct exchange *exchange, const struct statx *stx,
 		     struct pool **pool)
@@ -126,7 +135,7 @@ static int find_pool(struct attach_server *server, struct exchange *exchange, co
 
 	if (on_mount(server, stx)) {
 		error = write_pages_back(exchange);
-		return error ? error : pool_lookup_ino(server->served.pools, stx->stx_ino, pool);
+		return error ? error : find_by_number(&server->served, stx->stx_ino, pool);
 	}
 	error = paths_find(server, stx->stx_ino, pool);
 	return error ? fail(exchange, error, "opened before a power failure, or elsewhere") : 0;
@@ -134,7 +143,16 @@ static int find_pool(struct attach_server *server, struct exchange *exchange, co
 
 /* ---- Pools ----------------------------------------------------------------------- */
 
-int attach_note_view(struct attach_server *server, int fd)
+static unsigned region_of(const struct attach_served *served, const struct pool *pool)
+{
+	unsigned region = 0;
+
+	while (served->pools[region] != pool_pools(pool))
+		region++;
+	return region;
+}
+
+int attach_note_view(struct attach_server *server, const struct pool *pool, int fd)
 {
 	struct stat st;
 
@@ -154,14 +172,26 @@ int attach_note_view(struct attach_server *server, int fd)
 		server->views = grown;
 		server->view_room = room;
 	}
-	server->views[server->view_count++] = (struct view_memory){ .dev = st.st_dev, .ino = st.st_ino };
+	server->views[server->view_count++] =
+		(struct view_memory){ .dev = st.st_dev, .ino = st.st_ino, .region = region_of(&server->served, pool) };
 	return 0;
+}
+
+/* What a reply says of a region. */
+static void tell_region(const struct attach_server *server, struct exchange *exchange, unsigned region)
+{
+	struct pools *pools = server->served.pools[region];
+
+	exchange->reply.region = region;
+	exchange->reply.generation = pools_generation(pools);
+	exchange->reply.domain = (uint32_t)domain_kind(pools_domain(pools));
 }
 
 static int attach_found(struct attached *client, struct exchange *exchange, struct pool *pool)
 {
 	struct attach_server *server = client->server;
 	const struct attach_served *served = &server->served;
+	const unsigned region = region_of(served, pool);
 	struct pool_attachment attachment;
 	struct pool_attributes attributes;
 	int error = served->device ? pool_attach(pool, &attachment) : pool_attach_exact(pool, &attachment);
@@ -170,15 +200,16 @@ static int attach_found(struct attached *client, struct exchange *exchange, stru
 		error = pool_get_attributes(pool, &attributes);
 	/* Before the client has it: from then on it must be found when the power fails. */
 	if (!error)
-		error = attach_note_view(server, attachment.fd);
+		error = attach_note_view(server, pool, attachment.fd);
 	if (error)
 		return fail(exchange, error, strerror(-error));
 	{
 		LOCK_SCOPE(&server->lock);
-		client->has_pools = true;
+		client->regions[region].has_pools = true;
 	}
 	if (served->changed)
 		served->changed(served->context, pool);
+	tell_region(server, exchange, region);
 	exchange->reply.ino = attributes.ino;
 	exchange->reply.view = attachment.view;
 	exchange->reply.pool_size = attachment.size;
@@ -231,38 +262,55 @@ static int answer_sync(struct attached *client, struct exchange *exchange)
 
 /* ---- WPQs -------------------------------------------------------------------------- */
 
-static int make_room(struct attached *client)
+static int make_room(struct attached_region *mine)
 {
-	size_t room = client->wpq_room ? 2 * client->wpq_room : 8;
+	size_t room = mine->wpq_room ? 2 * mine->wpq_room : 8;
 	void *grown;
 
-	if (client->wpq_count < client->wpq_room)
+	if (mine->wpq_count < mine->wpq_room)
 		return 0;
-	grown = reallocarray(client->wpqs, room, sizeof(struct wpq *));
+	grown = reallocarray(mine->wpqs, room, sizeof(struct wpq *));
 	if (!grown)
 		return -ENOMEM;
-	client->wpqs = grown;
-	client->wpq_room = room;
+	mine->wpqs = grown;
+	mine->wpq_room = room;
 	return 0;
+}
+
+static size_t wpqs_of(const struct attached *client)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < client->server->served.regions; i++)
+		count += client->regions[i].wpq_count;
+	return count;
 }
 
 static int answer_wpq(struct attached *client, struct exchange *exchange)
 {
 	struct attach_server *server = client->server;
+	const unsigned region = exchange->request.region;
+	struct attached_region *mine;
 	struct wpq *wpq;
 	int error;
 
+	if (region >= server->served.regions)
+		return break_off(exchange, -EINVAL, "there is no region of that number");
+	if (pools_media_lost(server->served.pools[region]))
+		return fail(exchange, -EIO, "the region's memory is gone");
+	mine = &client->regions[region];
 	LOCK_SCOPE(&server->lock);
-	if (client->wpq_count >= WPQS_OF_ONE || server->wpq_count >= WPQS_OF_ALL)
+	if (wpqs_of(client) >= WPQS_OF_ONE || server->wpq_count >= WPQS_OF_ALL)
 		return fail(exchange, -EMFILE, "too many threads with a WPQ");
-	error = make_room(client);
+	error = make_room(mine);
 	if (!error)
-		error = wpq_create(pools_domain(server->served.pools), 0, &wpq);
+		error = wpq_create(pools_domain(server->served.pools[region]), 0, &wpq);
 	if (error)
 		return fail(exchange, error, strerror(-error));
-	client->wpqs[client->wpq_count++] = wpq;
+	mine->wpqs[mine->wpq_count++] = wpq;
 	if (server->wpq_count++ == 0)
 		pthread_cond_signal(&server->drain_soon);
+	tell_region(server, exchange, region);
 	exchange->reply_fd = wpq_fd(wpq);
 	return 0;
 }
@@ -360,7 +408,8 @@ static int check_request(const struct attached *client, struct exchange *exchang
 		return break_off(exchange, -EBADMSG, "not a message of this protocol");
 	if (request->version != ATTACH_VERSION || request->size != sizeof(*request))
 		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
-	if (request->flags || memcmp(request->reserved, zeros, sizeof(zeros)) != 0)
+	if (request->flags || request->reserved_here || memcmp(request->reserved, zeros, sizeof(zeros)) != 0 ||
+	    (request->region && request->type != ATTACH_WPQ))
 		return break_off(exchange, -EINVAL, "flags that this daemon does not know");
 	if (!client->greeted && request->type != ATTACH_HELLO)
 		return break_off(exchange, -EPROTO, "a greeting comes first");
@@ -380,7 +429,7 @@ static int serve(struct attached *client, struct exchange *exchange)
 	case ATTACH_WPQ:
 		return answer_wpq(client, exchange);
 	case ATTACH_DRAIN:
-		return attach_drain(client->server);
+		return attach_drain(client->server, client);
 	case ATTACH_KICK:
 		kick(client->server);
 		return 0;
@@ -388,6 +437,15 @@ static int serve(struct attached *client, struct exchange *exchange)
 		return answer_sync(client, exchange);
 	}
 	return break_off(exchange, -EBADMSG, "an unknown kind of message");
+}
+
+/* cpu_cache lets a client leave out its flushes: only where no region needs them. */
+static enum domain_kind common_domain(const struct attach_served *served)
+{
+	for (unsigned i = 0; i < served->regions; i++)
+		if (domain_kind(pools_domain(served->pools[i])) != DOMAIN_CPU_CACHE)
+			return DOMAIN_MEMORY_CONTROLLER;
+	return DOMAIN_CPU_CACHE;
 }
 
 /* With the power on, from the request to its answer: no view of an older generation leaves. */
@@ -399,10 +457,9 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 	READ_SCOPE(&server->power);
 	begin_reply(reply);
 	reply->type = exchange->request.type;
-	reply->generation = pools_generation(server->served.pools);
 	reply->mount_device = server->served.device;
 	reply->view_device = server->memory_device;
-	reply->domain = (uint32_t)domain_kind(pools_domain(server->served.pools));
+	reply->domain = (uint32_t)common_domain(&server->served);
 	reply->error = check_request(client, exchange, whole);
 	if (!reply->error)
 		reply->error = serve(client, exchange);

@@ -52,8 +52,9 @@ static void look_at(const struct attached *client, struct attach_client *out)
 {
 	*out = (struct attach_client){ .pid = client->peer.pid, .uid = client->peer.uid };
 	read_comm(client, out->comm);
-	for (size_t i = 0; i < client->wpq_count; i++)
-		add_queue(out, client->wpqs[i]);
+	for (unsigned r = 0; r < client->server->served.regions; r++)
+		for (size_t i = 0; i < client->regions[r].wpq_count; i++)
+			add_queue(out, client->regions[r].wpqs[i]);
 }
 
 int attach_clients(struct attach_server *server, struct attach_client **clients, size_t *count)
@@ -74,5 +75,5 @@ int attach_clients(struct attach_server *server, struct attach_client **clients,
 int attach_settle(struct attach_server *server)
 {
 	READ_SCOPE(&server->power);
-	return attach_drain(server);
+	return attach_drain(server, NULL);
 }

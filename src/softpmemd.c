@@ -232,7 +232,8 @@ static void pool_changed(void *context, struct pool *pool)
 static int start_sockets(struct daemon *daemon, struct message *message)
 {
 	const struct attach_served served = {
-		.pools = daemon->pools,
+		.pools = { daemon->pools },
+		.regions = 1,
 		.device = daemon->fusefs ? fusefs_device(daemon->fusefs) : 0,
 		.changed = pool_changed,
 		.context = daemon,
@@ -321,6 +322,7 @@ static void watch_region(struct daemon *daemon)
 	daemon->media_lost_told = true;
 	log_line(&daemon->log, LOG_ERR, "%s", message.text);
 	process_notify("STATUS=Failed: %s", message.text);
+	attach_region_lost(daemon->attach, 0, daemon->options.region);
 	if (daemon->fusefs)
 		fusefs_media_lost(daemon->fusefs, 0);
 }

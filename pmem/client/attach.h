@@ -19,18 +19,21 @@
 
 #define ATTACH_SUFFIX ".attach"
 #define ATTACH_MAGIC 0x48435441u /* "ATCH" */
-#define ATTACH_VERSION 1u
+#define ATTACH_VERSION 2u
+/* A daemon serves at most so many regions. They are numbered from 0, each with WPQs and views of its own. */
+#define ATTACH_REGIONS_MAX 64u
 
 enum attach_type {
-	/* First on a connection. Reply: mount_device, view_device, domain, generation. */
+	/* First on a connection. Reply: mount_device, view_device, domain: cpu_cache only if it is every region's. */
 	ATTACH_HELLO = 1,
 	/*
 	 * With one descriptor, of a pool's file, open for reading and writing.
 	 * All of the pool's size is given space. Reply: one descriptor, the
-	 * view's; view, pool_size, ino.
+	 * view's; region, view, pool_size, ino, and the region's domain and
+	 * generation.
 	 */
 	ATTACH_POOL = 2,
-	/* Reply: one descriptor, of a new WPQ (domain/wpq.h). */
+	/* For `region`, whose views its records may name. Reply: one descriptor, of a new WPQ (domain/wpq.h). */
 	ATTACH_WPQ = 3,
 	/* Drain this process's WPQs. Reply when the media has what was published. */
 	ATTACH_DRAIN = 4,
@@ -46,7 +49,9 @@ struct attach_request {
 	uint16_t type;
 	uint32_t size; /* of this struct */
 	uint32_t flags; /* 0 */
-	uint64_t reserved[6];
+	uint32_t region;
+	uint32_t reserved_here;
+	uint64_t reserved[5];
 };
 _Static_assert(sizeof(struct attach_request) == 64, "shared with other processes");
 
@@ -63,7 +68,8 @@ struct attach_reply {
 	uint32_t view;	 /* what WPQ records call it */
 	uint32_t domain; /* enum domain_kind */
 	uint64_t view_device; /* without a mount: st_dev of views' memory; else 0 */
-	uint64_t reserved[1];
+	uint32_t region;
+	uint32_t reserved;
 	char message[56]; /* a few words for an error, NUL terminated */
 };
 _Static_assert(sizeof(struct attach_reply) == 128, "shared with other processes");

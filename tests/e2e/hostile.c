@@ -110,7 +110,7 @@ static void check_messages(void)
 	request.flags = 1;
 	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "an unknown flag");
 	request = request_of(ATTACH_WPQ);
-	request.reserved[5] = 1;
+	request.reserved[4] = 1;
 	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "something in what is reserved");
 }
 
