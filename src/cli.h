@@ -16,8 +16,8 @@ enum cli_status { CLI_OK = 0, CLI_FAILED = 1, CLI_WRONG_WORDS = 2 };
 struct cli {
 	char *socket;
 	bool verbose;
-	bool json, directory, parents, recursive, force, through, follow, dirty;
-	const char *size, *mode, *perm, *policy, *seed, *label, *test, *interval, *clean;
+	bool json, directory, parents, recursive, force, through, follow, dirty, regions;
+	const char *size, *mode, *perm, *policy, *seed, *label, *test, *interval, *clean, *region;
 	const char *argument; /* PATH, TEXT or SPEC */
 	char **arguments;	/* all of them, NULL at the end */
 	struct output_progress progress;
@@ -32,6 +32,9 @@ cli_verb_fn cli_status, cli_list, cli_create, cli_destroy, cli_path, cli_mark, c
 	cli_check, cli_regions, cli_run, cli_stat;
 /* softpmem regions --test RANGE: cli->test. */
 int cli_memtest(struct cli *cli);
+
+/* cli_status.c: list -R; and what a list begins with, a line for each region that it may be of. */
+cli_verb_fn cli_list_regions, cli_list_head;
 
 /* "softpmem: MESSAGE" on stderr, safe for a terminal; returns CLI_FAILED. */
 int cli_fail(struct cli *cli, const char *text);

@@ -55,13 +55,17 @@ static void draw(const struct cli *cli, const struct sample *sample, unsigned in
 	size_t clients = json_object_array_length(sample->clients);
 	/* With their head; they get at least a third, if there are so many. */
 	int for_clients = (int)(clients + 1 < (size_t)LINES / 3 ? clients + 1 : (size_t)LINES / 3);
-	char text[ROW_BYTES];
+	char text[ROW_BYTES], generation[40] = "";
 	int line = 0;
 
 	if (total)
 		control_put_string(total, "path", "all of them");
-	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients, generation %llu, every %.2f s; q quits", pools, clients,
-		 (unsigned long long)output_u64(sample->result, "generation"), interval_ms / 1000.0);
+	/* Of several regions there are several. */
+	if (json_object_object_get_ex(sample->result, "generation", NULL))
+		snprintf(generation, sizeof(generation), ", generation %llu",
+			 (unsigned long long)output_u64(sample->result, "generation"));
+	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients%s, every %.2f s; q quits", pools, clients, generation,
+		 interval_ms / 1000.0);
 	draw_row(&line, text, A_BOLD);
 	draw_table(cli, sample, sample->pools, LINES - for_clients - 2, &line, row_of_pool);
 	if (total)

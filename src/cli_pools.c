@@ -8,65 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "common/size.h"
 #include "control.h"
-
-/* ---- status ---------------------------------------------------------------------- */
-
-static void print_status(struct json_object *status)
-{
-	time_t created = (time_t)output_u64(status, "created");
-	bool read_only = false;
-	char date[64] = "";
-	struct tm tm;
-
-	control_get_bool(status, "read_only", &read_only);
-	if (localtime_r(&created, &tm))
-		strftime(date, sizeof(date), "%F %T", &tm);
-	fputs("region:             ", stdout);
-	output_name(output_string(status, "region"), read_only ? " (read-only)\n" : "\n");
-	if (strcmp(output_string(status, "state"), "failed") == 0) {
-		fputs("state:              failed: ", stdout);
-		output_name(output_string(status, "reason"), "\n");
-	}
-	fputs("label:              ", stdout);
-	output_name(output_string(status, "label"), "\n");
-	printf("uuid:               %s\n", output_string(status, "uuid"));
-	printf("created:            %s\n", date);
-	printf("size:               %s, %s available, %s volatile\n", output_size(status, "size"),
-	       output_size(status, "available_size"), output_size(status, "volatile_size"));
-	printf("memory type:        %s\n", output_string(status, "memory_type"));
-	printf("persistence domain: %s\n", output_string(status, "persistence_domain"));
-	printf("mode:               %s\n", output_mode(status));
-	printf("generation:         %llu\n", (unsigned long long)output_u64(status, "generation"));
-	printf("dirty shutdowns:    %llu\n", (unsigned long long)output_u64(status, "dirty_shutdowns"));
-	printf("pools:              %llu in %llu directories\n",
-	       (unsigned long long)output_u64(status, "pools"),
-	       (unsigned long long)output_u64(status, "directories"));
-	fputs("mount:              ", stdout);
-	output_name(*output_string(status, "mount") ? output_string(status, "mount") : "none", "\n");
-	fputs("last mark:          ", stdout);
-	output_name(*output_string(status, "mark") ? output_string(status, "mark") : "none", "\n");
-	printf("daemon:             pid %llu, version %s\n", (unsigned long long)output_u64(status, "pid"),
-	       output_string(status, "version"));
-}
-
-int cli_status(struct cli *cli)
-{
-	struct request request = { .verb = REQUEST_STATUS };
-	CLEANUP_JSON struct json_object *result = NULL;
-	int status = cli_ask(cli, &request, NULL, NULL, &result);
-
-	if (status != CLI_OK)
-		return status;
-	if (cli->json)
-		output_object(result);
-	else
-		print_status(result);
-	return CLI_OK;
-}
 
 /* ---- list -------------------------------------------------------------------------- */
 
@@ -130,21 +74,12 @@ static void print_pool(void *context, struct json_object *item)
 
 static int print_header(struct cli *cli)
 {
-	struct request request = { .verb = REQUEST_STATUS };
-	CLEANUP_JSON struct json_object *status = NULL;
-	int result = cli_ask(cli, &request, NULL, NULL, &status);
+	int status = cli_list_head(cli);
 
-	if (result != CLI_OK)
-		return result;
-	printf("region ");
-	output_name(output_string(status, "region"), "");
-	printf(": size %s, available %s, generation %llu, dirty shutdowns %llu\n",
-	       output_size(status, "size"), output_size(status, "available_size"),
-	       (unsigned long long)output_u64(status, "generation"),
-	       (unsigned long long)output_u64(status, "dirty_shutdowns"));
-	printf("%8s %9s %-10s %-5s %5s %-15s %-36s %s\n", "SIZE", "ALLOCATED", "MODE", "PERM", "LINKS",
-	       "OWNER", "UUID", "PATH");
-	return CLI_OK;
+	if (status == CLI_OK)
+		printf("%8s %9s %-10s %-5s %5s %-15s %-36s %s\n", "SIZE", "ALLOCATED", "MODE", "PERM", "LINKS",
+		       "OWNER", "UUID", "PATH");
+	return status;
 }
 
 static void add_pool(void *context, struct json_object *item)
@@ -154,12 +89,19 @@ static void add_pool(void *context, struct json_object *item)
 
 int cli_list(struct cli *cli)
 {
-	struct request request = { .verb = REQUEST_LIST, .path = (char *)cli->argument };
+	struct request request = { .verb = REQUEST_LIST,
+				   .path = (char *)cli->argument,
+				   .region = (char *)cli->region };
 	CLEANUP_JSON struct json_object *result = NULL;
 	struct listing listing = { .cli = cli };
 	struct output_array array = { 0 };
-	int status = cli->json ? CLI_OK : print_header(cli);
+	int status;
 
+	if (cli->regions && (cli->argument || cli->region))
+		return cli_wrong("regions", cli->argument ? cli->argument : cli->region, "it lists all of them");
+	if (cli->regions)
+		return cli_list_regions(cli);
+	status = cli->json ? CLI_OK : print_header(cli);
 	if (status != CLI_OK)
 		return status;
 	if (!cli->json)
@@ -192,6 +134,7 @@ int cli_create(struct cli *cli)
 	struct request request = {
 		.verb = REQUEST_CREATE,
 		.path = (char *)cli->argument,
+		.region = (char *)cli->region,
 		.directory = cli->directory,
 		.parents = cli->parents,
 		.perm = (cli->directory ? 0777 : 0666) & ~current_umask(),
@@ -216,6 +159,7 @@ int cli_destroy(struct cli *cli)
 {
 	struct request request = { .verb = REQUEST_DESTROY,
 				   .path = (char *)cli->argument,
+				   .region = (char *)cli->region,
 				   .recursive = cli->recursive };
 
 	return ask_only(cli, &request);
@@ -223,7 +167,9 @@ int cli_destroy(struct cli *cli)
 
 int cli_path(struct cli *cli)
 {
-	struct request request = { .verb = REQUEST_PATH, .path = (char *)cli->argument };
+	struct request request = { .verb = REQUEST_PATH,
+				   .path = (char *)cli->argument,
+				   .region = (char *)cli->region };
 	CLEANUP_JSON struct json_object *result = NULL;
 	int status = cli_ask(cli, &request, NULL, NULL, &result);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control.h"
 
@@ -29,17 +30,36 @@ static bool is_unaffected(struct json_object *pool)
 	       output_u64(pool, "size_before") == output_u64(pool, "size_after");
 }
 
+static void print_generation(struct json_object *object, const char *end)
+{
+	printf("generation %llu, dirty shutdowns %llu%s", (unsigned long long)output_u64(object, "generation"),
+	       (unsigned long long)output_u64(object, "dirty_shutdowns"), end);
+}
+
+static void print_region(struct json_object *region)
+{
+	fputs("region ", stdout);
+	output_name(output_string(region, "name"), ": ");
+	if (strcmp(output_string(region, "state"), "failed") == 0)
+		puts("it has failed, and had no part in it");
+	else
+		print_generation(region, "\n");
+}
+
 static void print_report(struct json_object *report, struct json_object *pools)
 {
-	struct json_object *seed;
+	struct json_object *seed, *regions = NULL;
 
 	printf("power failed: policy %s", output_string(report, "policy"));
 	if (json_object_object_get_ex(report, "seed", &seed))
 		printf(", seed %llu", (unsigned long long)output_u64(report, "seed"));
-	printf("; generation %llu, dirty shutdowns %llu; last mark: ",
-	       (unsigned long long)output_u64(report, "generation"),
-	       (unsigned long long)output_u64(report, "dirty_shutdowns"));
+	fputs("; ", stdout);
+	if (!json_object_object_get_ex(report, "regions", &regions))
+		print_generation(report, "; ");
+	fputs("last mark: ", stdout);
 	output_name(*output_string(report, "mark") ? output_string(report, "mark") : "none", "\n");
+	for (size_t i = 0; regions && i < json_object_array_length(regions); i++)
+		print_region(json_object_array_get_idx(regions, i));
 	printf("%10s %12s %8s %8s %-10s %10s %10s %s\n", "GUARANTEED", "UNDETERMINED", "KEPT", "LOST", "MODE",
 	       "BEFORE", "AFTER", "PATH");
 	for (size_t i = 0; i < json_object_array_length(pools); i++) {

@@ -66,6 +66,10 @@ static void take_problem(void *context, struct json_object *item)
 		return;
 	}
 	output_progress_end(&findings->cli->progress);
+	if (*output_string(item, "region")) {
+		fputs("region ", stdout);
+		output_name(output_string(item, "region"), ": ");
+	}
 	printf("%s at 0x%llx: ", output_string(item, "kind"), (unsigned long long)output_u64(item, "offset"));
 	output_name(output_string(item, "text"), "\n");
 }
@@ -117,6 +121,8 @@ static int check_offline(struct cli *cli, struct findings *findings, struct json
 static void print_summary(struct json_object *result)
 {
 	fputs("region ", stdout);
+	if (*output_string(result, "name"))
+		output_name(output_string(result, "name"), ", ");
 	output_name(output_string(result, "region"), "");
 	printf(": %llu files, %llu directories, %llu names, %s used\n",
 	       (unsigned long long)output_u64(result, "files"),
@@ -128,14 +134,29 @@ static void print_summary(struct json_object *result)
 	       (unsigned long long)output_u64(result, "leftovers"));
 }
 
+/* Of one region, or of each of several. */
+static void print_summaries(struct json_object *result)
+{
+	struct json_object *regions;
+
+	if (!json_object_object_get_ex(result, "regions", &regions)) {
+		print_summary(result);
+		return;
+	}
+	for (size_t i = 0; i < json_object_array_length(regions); i++)
+		print_summary(json_object_array_get_idx(regions, i));
+}
+
 int cli_check(struct cli *cli)
 {
-	struct request request = { .verb = REQUEST_CHECK };
+	struct request request = { .verb = REQUEST_CHECK, .region = (char *)cli->region };
 	CLEANUP_JSON struct json_object *problems = cli->json ? json_object_new_array() : NULL;
 	CLEANUP_JSON struct json_object *result = NULL;
 	struct findings findings = { .cli = cli, .problems = problems };
 	int status;
 
+	if (cli->region && cli->argument)
+		return cli_wrong("region", cli->region, "it is for what the daemon serves: leave SPEC out");
 	status = cli->argument ? check_offline(cli, &findings, &result)
 			       : cli_ask(cli, &request, take_problem, &findings, &result);
 	if (!result)
@@ -144,7 +165,7 @@ int cli_check(struct cli *cli)
 		json_object_object_add(result, "problems", json_object_get(problems));
 		output_object(result);
 	} else {
-		print_summary(result);
+		print_summaries(result);
 	}
 	return status;
 }

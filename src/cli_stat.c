@@ -55,7 +55,9 @@ void sample_clear(struct sample *sample)
 
 int sample_take(struct cli *cli, struct sample *sample)
 {
-	struct request request = { .verb = REQUEST_STAT, .path = cli->arguments[0], .dirty = cli->dirty };
+	struct request request = { .verb = REQUEST_STAT, .path = cli->arguments[0],
+				   .region = (char *)cli->region,
+				   .dirty = cli->dirty };
 	int status;
 
 	if (cli->clean && !cli->clean_said)

@@ -16,11 +16,20 @@
 #include "request.h"
 #include "server.h"
 
+#define REGIONS_MAX ATTACH_REGIONS_MAX
+/* The spec of the region that is found, not named. */
+#define REGION_AUTO "auto"
+
+struct region_option {
+	const char *spec;
+	const char *label; /* if it is formatted now; NULL: none */
+};
+
 struct daemon_options {
-	const char *region;
+	struct region_option regions[REGIONS_MAX];
+	unsigned region_count;
 	const char *mount; /* NULL: none */
 	char *socket;
-	const char *label;
 	const char *group; /* NULL: none */
 	enum domain_kind domain;
 	bool has_domain;     /* else the platform's word, where it has one */
@@ -32,14 +41,26 @@ struct daemon_options {
 	bool verbose;
 };
 
+/* A region, and what is on it. Nobody changes any of it once the daemon is ready. */
+struct served_region {
+	unsigned number; /* among those of the daemon */
+	const char *spec; /* as it was given, or what auto came to */
+	char *chosen;	  /* the latter; NULL if it was named */
+	char label[POOL_LABEL_MAX + 1];
+	/* Of its directory, where there are several, and for --region: the label, or regionN. */
+	char name[POOL_LABEL_MAX + 1];
+	enum domain_kind domain;
+	struct region *region;
+	struct pools *pools;
+	bool lost_told; /* the watching thread's */
+};
+
 struct daemon {
 	struct daemon_options options;
 	struct log log;
-	char *chosen_region; /* what --region auto came to; NULL if it was named */
-	bool media_lost_told;
 	char *mountpoint; /* absolute; NULL without a mount */
-	struct region *region;
-	struct pools *pools;
+	struct served_region regions[REGIONS_MAX];
+	unsigned region_count;
 	struct fusefs *fusefs; /* NULL without a mount */
 	struct server *server;
 	struct attach_server *attach;

@@ -37,6 +37,7 @@ static int send_pool(struct job *job, const char *path, const struct pool_attrib
 		return -ENOMEM;
 	snprintf(perm, sizeof(perm), "%04o", attributes->mode & 07777u);
 	control_put_string(item, "path", path);
+	job_put_region(job, job->region, item);
 	control_put_string(item, "type", type_name(attributes->mode));
 	control_put_u64(item, "size", attributes->size);
 	control_put_u64(item, "allocated", attributes->allocated);
@@ -103,7 +104,7 @@ static int list_tree(struct job *job, struct pool *root, const char *path)
 
 	if (worst)
 		return worst;
-	pools_info(job->daemon->pools, &info);
+	pools_info(job->region->pools, &info);
 	while (stack && (worst == 0 || worst == -ENAMETOOLONG)) {
 		int error = list_directory(job, &stack, &listed);
 
@@ -115,33 +116,87 @@ static int list_tree(struct job *job, struct pool *root, const char *path)
 	return worst;
 }
 
-int verb_list(struct job *job)
+/* As it was asked for: with the region's name, or without it. */
+static int list_place(struct job *job)
 {
-	CLEANUP_FREE char *path = NULL;
 	struct pool_attributes attributes;
-	struct pools_info info;
 	struct pool *pool;
-	int error = job_path(job, &path);
+	int error = pool_lookup_path(job->region->pools, job->path, &pool);
 
 	if (error)
 		return error;
-	error = pool_lookup_path(job->daemon->pools, path, &pool);
-	if (error)
-		return job_fail(job, error, job->request->path);
 	error = pool_get_attributes(pool, &attributes);
 	if (!error)
-		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, path)
-						 : send_pool(job, path, &attributes);
+		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, job->prefixed ? job->shown : job->path)
+						 : send_pool(job, job->prefixed ? job->shown : job->path, &attributes);
 	pool_unref(pool, 1);
-	pools_info(job->daemon->pools, &info);
-	job->result = json_object_new_object();
-	if (job->result) {
-		control_put_u64(job->result, "generation", info.generation);
-		control_put_u64(job->result, "dirty_shutdowns", info.dirty_shutdowns);
-	}
+	return error;
+}
+
+static int fail_list(struct job *job, int error)
+{
 	if (error == -ENAMETOOLONG)
 		return message_fail(&job->message, error,
 				    "list: some paths are longer than %u bytes, and not listed",
 				    PATH_MAX_LISTED);
 	return error ? job_fail(job, error, "list") : 0;
+}
+
+/* One of several regions: its directory, and what is in it. */
+static int list_region(struct job *job, struct served_region *region)
+{
+	CLEANUP_FREE char *shown = job_show(job->daemon, region, "");
+	struct pool *root = pool_root(region->pools);
+	struct pool_attributes attributes;
+	int error = shown ? pool_get_attributes(root, &attributes) : -ENOMEM;
+
+	job->region = region;
+	if (!error)
+		error = send_pool(job, shown, &attributes);
+	if (!error)
+		error = list_tree(job, root, shown);
+	pool_unref(root, 1);
+	job->region = NULL;
+	return error;
+}
+
+/* Those that have failed are passed over, and make the whole fail. */
+static int list_regions(struct job *job)
+{
+	struct message failed = { "" };
+	int worst = 0, lost = 0;
+
+	for (unsigned i = 0; i < job->daemon->region_count && (worst == 0 || worst == -ENAMETOOLONG); i++) {
+		struct served_region *region = &job->daemon->regions[i];
+		int error = region_failed(region->region) ? 0 : list_region(job, region);
+
+		if (region_failure(region->region, &failed))
+			lost = -EIO;
+		else
+			worst = error ? error : worst;
+	}
+	if (lost && !worst)
+		return message_fail(&job->message, lost, "%s", failed.text);
+	return fail_list(job, worst);
+}
+
+int verb_list(struct job *job)
+{
+	struct pools_info info;
+	int error = job_place(job);
+
+	if (error)
+		return error;
+	if (!job->region)
+		return list_regions(job);
+	error = list_place(job);
+	if (error == -ENOENT || error == -ENOTDIR)
+		return job_fail(job, error, job->shown);
+	pools_info(job->region->pools, &info);
+	job->result = json_object_new_object();
+	if (job->result) {
+		control_put_u64(job->result, "generation", info.generation);
+		control_put_u64(job->result, "dirty_shutdowns", info.dirty_shutdowns);
+	}
+	return fail_list(job, error);
 }

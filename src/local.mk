@@ -26,8 +26,10 @@ softpmemd_SOURCES = \
 	src/list.c \
 	src/log.c src/log.h \
 	src/options.c \
+	src/place.c \
 	src/power.c \
 	src/process.c src/process.h \
+	src/served.c src/served.h \
 	src/softpmemd.c \
 	src/stat.c \
 	src/tree.c \
@@ -50,6 +52,7 @@ softpmem_SOURCES = \
 	src/cli_regions.c \
 	src/cli_run.c \
 	src/cli_stat.c src/cli_stat.h \
+	src/cli_status.c \
 	src/client.c src/client.h \
 	src/output.c src/output.h \
 	src/softpmem.c

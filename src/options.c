@@ -14,12 +14,13 @@ static const char help_text[] =
 	"Serve an emulated NVDIMM: pools in a region of memory, as files on a mount.\n"
 	"\n"
 	"  --region SPEC    memfd:SIZE, file:PATH[,SIZE], devmem:START+SIZE[,uncached],\n"
-	"                   dax:/dev/daxX.Y, ndctl:namespaceX.Y or auto (memfd:1G)\n"
+	"                   dax:/dev/daxX.Y, ndctl:namespaceX.Y or auto (memfd:1G);\n"
+	"                   may be given several times\n"
 	"  --mount DIR      show the pools as files here (default: no mount)\n"
 	"  --socket PATH    where softpmem finds this daemon\n"
 	"  --domain KIND    memory_controller or cpu_cache: where stores are safe\n"
 	"  --mode MODE      fsdax (default), sector or sector:512: how file writes tear\n"
-	"  --label TEXT     name a region that is formatted now\n"
+	"  --label TEXT     name the region before it, if it is formatted now\n"
 	"  --allow-other    let other users into the mount\n"
 	"  --read-only      change nothing in the region\n"
 	"  --threads N      how many threads serve the mount (default: chosen)\n"
@@ -80,12 +81,33 @@ static int set_threads(struct daemon_options *options, const char *text)
 	return -1;
 }
 
+static int add_region(struct daemon_options *options, const char *spec)
+{
+	if (options->region_count == REGIONS_MAX)
+		return wrong("region", spec, "a daemon serves at most 64");
+	options->regions[options->region_count++].spec = spec;
+	return -1;
+}
+
+/* Of the region that it follows; before any, of the first. */
+static int set_label(struct daemon_options *options, const char *label)
+{
+	const unsigned last = options->region_count ? options->region_count - 1 : 0;
+
+	if (strlen(label) > POOL_LABEL_MAX)
+		return wrong("label", label, "give at most 63 bytes");
+	for (unsigned i = 0; i < options->region_count; i++)
+		if (i != last && options->regions[i].label && strcmp(options->regions[i].label, label) == 0)
+			return wrong("label", label, "it is another region's: give each its own");
+	options->regions[last].label = label;
+	return -1;
+}
+
 static int set_option(struct daemon_options *options, int id)
 {
 	switch (id) {
 	case OPTION_REGION:
-		options->region = optarg;
-		return -1;
+		return add_region(options, optarg);
 	case OPTION_MOUNT:
 		options->mount = optarg;
 		return -1;
@@ -103,10 +125,7 @@ static int set_option(struct daemon_options *options, int id)
 			return wrong("mode", optarg, "give fsdax, sector or sector:512");
 		return -1;
 	case OPTION_LABEL:
-		if (strlen(optarg) > POOL_LABEL_MAX)
-			return wrong("label", optarg, "give at most 63 bytes");
-		options->label = optarg;
-		return -1;
+		return set_label(options, optarg);
 	case OPTION_ALLOW_OTHER:
 		options->allow_other = true;
 		return -1;
@@ -134,6 +153,20 @@ static int set_option(struct daemon_options *options, int id)
 		fputs("softpmemd: see softpmemd --help\n", stderr);
 		return 2;
 	}
+}
+
+static int check_regions(const struct daemon_options *options)
+{
+	bool automatic = false;
+
+	for (unsigned i = 0; i < options->region_count; i++) {
+		if (strcmp(options->regions[i].spec, REGION_AUTO) != 0)
+			continue;
+		if (automatic)
+			return wrong("region", REGION_AUTO, "give it once, and name the others");
+		automatic = true;
+	}
+	return -1;
 }
 
 static int check_together(const struct daemon_options *options)
@@ -172,7 +205,7 @@ int daemon_parse_options(int argc, char **argv, struct daemon_options *options)
 {
 	int status = -1, id;
 
-	*options = (struct daemon_options){ .region = "memfd:1G" };
+	*options = (struct daemon_options){ .mount = NULL };
 	while (status < 0 && (id = getopt_long(argc, argv, "vVh", long_options, NULL)) != -1)
 		status = set_option(options, id);
 	if (status < 0 && optind < argc) {
@@ -180,6 +213,10 @@ int daemon_parse_options(int argc, char **argv, struct daemon_options *options)
 			argv[optind]);
 		status = 2;
 	}
+	if (status < 0 && options->region_count == 0)
+		status = add_region(options, "memfd:1G");
+	if (status < 0)
+		status = check_regions(options);
 	if (status < 0)
 		status = check_together(options);
 	if (status < 0)

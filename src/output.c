@@ -57,6 +57,7 @@ static void clean(struct json_object *object)
 	make_utf8(object, "region", "region_escaped");
 	make_utf8(object, "label", "label_escaped");
 	make_utf8(object, "comm", "comm_escaped");
+	make_utf8(object, "name", "name_escaped");
 }
 
 void output_array_item(struct output_array *array, struct json_object *item)

@@ -6,12 +6,14 @@
 #include <sys/random.h>
 
 #include "common/cleanup.h"
+#include "common/rng.h"
 #include "control.h"
 #include "verbs.h"
 
 /* What became of one pool. */
 struct line_report {
-	char *path;
+	const struct served_region *region;
+	char *path; /* "" for a pool without a name */
 	enum pool_mode mode;
 	struct domain_lines lines;
 	uint64_t size_before, size_after;
@@ -30,11 +32,18 @@ struct outage {
 	uint64_t unreported; /* for want of memory */
 };
 
+/* The outage as one region has it. */
+struct region_outage {
+	struct outage *outage;
+	const struct served_region *region;
+};
+
 static void note_report(void *context, const struct pool_power_report *report)
 {
-	struct outage *outage = context;
+	const struct region_outage *part = context;
+	struct outage *outage = part->outage;
 	struct line_report *mine;
-	char *path = strdup(report->path);
+	char *path = *report->path ? job_show(outage->job->daemon, part->region, report->path) : strdup("");
 
 	reply_progress(outage->job->reply, "deciding what survives", outage->count, outage->pools);
 	outage->total.guaranteed += report->lines.guaranteed;
@@ -56,6 +65,7 @@ static void note_report(void *context, const struct pool_power_report *report)
 		return;
 	}
 	outage->reports[outage->count++] = (struct line_report){
+		.region = part->region,
 		.path = path,
 		.mode = report->mode,
 		.lines = report->lines,
@@ -64,31 +74,45 @@ static void note_report(void *context, const struct pool_power_report *report)
 	};
 }
 
+/* As fusefs_power_failure(). */
+static int cut_pools(struct daemon *daemon, const struct pools_power_options *options)
+{
+	int result = 0;
+	unsigned off;
+
+	for (off = 0; off < daemon->region_count && !result; off++)
+		result = pools_power_off(daemon->regions[off].pools);
+	if (result)
+		off--;
+	for (unsigned i = 0; i < daemon->region_count && off == daemon->region_count; i++) {
+		struct served_region *region = &daemon->regions[i];
+		int error = region_failed(region->region) ? 0 : pools_power_apply(region->pools, &options[i]);
+
+		if (!result && !region_failed(region->region))
+			result = error;
+	}
+	while (off--)
+		pools_power_on(daemon->regions[off].pools);
+	return result;
+}
+
 static int cut_power(struct daemon *daemon, const struct pools_power_options *options)
 {
-	int error;
-
-	if (daemon->fusefs)
-		return fusefs_power_failure(daemon->fusefs, options);
-	error = pools_power_off(daemon->pools);
-	if (error)
-		return error;
-	error = pools_power_apply(daemon->pools, options);
-	pools_power_on(daemon->pools);
-	return error;
+	return daemon->fusefs ? fusefs_power_failure(daemon->fusefs, options) : cut_pools(daemon, options);
 }
 
 /*
  * Clients are killed first, while the mount still answers: who waits for it in
  * the kernel does not end before it is answered.
  */
-static int fail_power(struct daemon *daemon, const struct pools_power_options *options)
+static int fail_power(struct daemon *daemon, struct pools_power_options *options)
 {
-	struct pools_power_options known = *options;
+	bool gone = attach_power_fails(daemon->attach);
 	int error;
 
-	known.mappers_are_gone = attach_power_fails(daemon->attach);
-	error = cut_power(daemon, &known);
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		options[i].mappers_are_gone = gone;
+	error = cut_power(daemon, options);
 	attach_power_returns(daemon->attach);
 	return error;
 }
@@ -109,6 +133,7 @@ static void send_reports(struct job *job, struct outage *outage)
 
 		if (item) {
 			control_put_string(item, "path", report->path);
+			job_put_region(job, report->region, item);
 			job_put_mode(item, report->mode);
 			put_lines(item, &report->lines);
 			control_put_u64(item, "size_before", report->size_before);
@@ -125,22 +150,50 @@ static void outage_free(struct outage *outage)
 	free(outage->reports);
 }
 
+static void put_region(struct json_object *object, const struct served_region *region)
+{
+	struct pools_info info;
+
+	pools_info(region->pools, &info);
+	control_put_u64(object, "generation", info.generation);
+	control_put_u64(object, "dirty_shutdowns", info.dirty_shutdowns);
+}
+
+/* What the failure made of each of several regions. */
+static struct json_object *summarize_regions(const struct daemon *daemon)
+{
+	struct json_object *regions = json_object_new_array();
+
+	for (unsigned i = 0; regions && i < daemon->region_count; i++) {
+		const struct served_region *region = &daemon->regions[i];
+		struct json_object *object = json_object_new_object();
+
+		if (!object || json_object_array_add(regions, object) != 0)
+			break;
+		control_put_string(object, "name", region->name);
+		control_put_string(object, "state", region_failed(region->region) ? "failed" : "active");
+		put_region(object, region);
+	}
+	return regions;
+}
+
 static struct json_object *summary(struct job *job, const struct pools_power_options *options,
 				   const struct outage *outage)
 {
 	struct json_object *result = json_object_new_object();
+	struct daemon *daemon = job->daemon;
 	char mark[REQUEST_MARK_MAX + 1];
-	struct pools_info info;
 
 	if (!result)
 		return NULL;
-	pools_info(job->daemon->pools, &info);
-	daemon_last_mark(job->daemon, mark);
+	daemon_last_mark(daemon, mark);
 	control_put_string(result, "policy", domain_policy_name(options->policy));
 	if (options->policy == DOMAIN_RANDOM)
-		control_put_u64(result, "seed", options->seed);
-	control_put_u64(result, "generation", info.generation);
-	control_put_u64(result, "dirty_shutdowns", info.dirty_shutdowns);
+		control_put_u64(result, "seed", job->seed);
+	if (daemon->region_count == 1)
+		put_region(result, &daemon->regions[0]);
+	else
+		json_object_object_add(result, "regions", summarize_regions(daemon));
 	control_put_string(result, "mark", mark);
 	put_lines(result, &outage->total);
 	if (outage->unreported)
@@ -158,51 +211,121 @@ static uint64_t draw_seed(void)
 	return seed;
 }
 
+/*
+ * One seed for all, and coins that differ: pools of two regions have the same
+ * numbers. By the name, so that the order in which regions were given, and what
+ * is drawn anew when one is formatted, changes nothing.
+ */
+static uint64_t seed_of(const struct daemon *daemon, const struct served_region *region, uint64_t seed)
+{
+	const uint64_t fnv_prime = 0x100000001b3u;
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	if (daemon->region_count == 1)
+		return seed;
+	for (const char *at = region->name; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * fnv_prime;
+	return seed ^ rng_mix(hash);
+}
+
+/* "generation 3", or of several "generations: a 3, b 7". */
+static void name_generations(const struct daemon *daemon, char *text, size_t size)
+{
+	size_t at = (size_t)snprintf(text, size, daemon->region_count == 1 ? "generation" : "generations:");
+
+	for (unsigned i = 0; i < daemon->region_count && at < size; i++) {
+		const struct served_region *region = &daemon->regions[i];
+		unsigned long long generation = pools_generation(region->pools);
+
+		if (daemon->region_count == 1)
+			at += (size_t)snprintf(text + at, size - at, " %llu", generation);
+		else if (region_failed(region->region))
+			at += (size_t)snprintf(text + at, size - at, "%s %s has failed", i ? "," : "", region->name);
+		else
+			at += (size_t)snprintf(text + at, size - at, "%s %s %llu", i ? "," : "", region->name, generation);
+	}
+	/* Of very many some are left out: status has them all. */
+	if (at >= size)
+		strcpy(text + size - sizeof("..."), "...");
+}
+
 static void log_outage(struct job *job, const struct pools_power_options *options,
 		       const struct outage *outage, int error)
 {
 	const struct log *log = &job->daemon->log;
-	char seed[32] = "";
+	char seed[32] = "", generations[1024];
 
 	if (options->policy == DOMAIN_RANDOM)
-		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)options->seed);
+		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)job->seed);
+	name_generations(job->daemon, generations, sizeof(generations));
 	if (error)
 		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text,
 			 domain_policy_name(options->policy), seed);
 	else
 		log_line(log, LOG_NOTICE,
-			 "power failure: policy %s%s; generation %llu; lines: %llu guaranteed, %llu kept, "
+			 "power failure: policy %s%s; %s; lines: %llu guaranteed, %llu kept, "
 			 "%llu lost",
-			 domain_policy_name(options->policy), seed,
-			 (unsigned long long)pools_generation(job->daemon->pools),
+			 domain_policy_name(options->policy), seed, generations,
 			 (unsigned long long)outage->total.guaranteed, (unsigned long long)outage->total.kept,
 			 (unsigned long long)outage->total.lost);
+}
+
+/* Power fails in a machine, not in a region. Of one whose media are lost nothing can be said but that. */
+static int check_regions(struct job *job)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < job->daemon->region_count; i++) {
+		error = region_failure(job->daemon->regions[i].region, &job->message);
+		if (!error)
+			break;
+	}
+	return error;
+}
+
+static int fail_regions(struct job *job, struct outage *outage)
+{
+	struct daemon *daemon = job->daemon;
+	struct pools_power_options options[REGIONS_MAX];
+	struct region_outage parts[REGIONS_MAX];
+	int error;
+
+	for (unsigned i = 0; i < daemon->region_count; i++) {
+		struct served_region *region = &daemon->regions[i];
+		struct pools_info info;
+
+		pools_info(region->pools, &info);
+		outage->pools += info.pools;
+		parts[i] = (struct region_outage){ .outage = outage, .region = region };
+		options[i] = (struct pools_power_options){ .policy = job->request->policy,
+							   .seed = seed_of(daemon, region, job->seed),
+							   .report = note_report,
+							   .context = &parts[i] };
+	}
+	error = fail_power(daemon, options);
+	if (error == -EBUSY)
+		message_fail(&job->message, error, "powerfail: a power failure is under way: try again");
+	else if (error)
+		message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
+	log_outage(job, options, outage, error);
+	if (!error)
+		job->result = summary(job, options, outage);
+	return error;
 }
 
 int verb_powerfail(struct job *job)
 {
 	struct outage outage = { .job = job };
-	struct pools_info info;
-	struct pools_power_options options = {
-		.policy = job->request->policy,
-		.seed = job->request->has_seed ? job->request->seed : draw_seed(),
-		.report = note_report,
-		.context = &outage,
-	};
-	int error;
+	int error = check_regions(job), lost;
 
-	pools_info(job->daemon->pools, &info);
-	outage.pools = info.pools;
-	error = fail_power(job->daemon, &options);
-	if (error == -EBUSY)
-		message_fail(&job->message, error, "powerfail: a power failure is under way: try again");
-	else if (error)
-		message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
-	log_outage(job, &options, &outage, error);
-	if (!error) {
-		job->result = summary(job, &options, &outage);
+	if (error)
+		return error;
+	job->seed = job->request->has_seed ? job->request->seed : draw_seed();
+	error = fail_regions(job, &outage);
+	if (!error)
 		send_reports(job, &outage);
-	}
 	outage_free(&outage);
-	return error;
+	/* The last of them was taken away meanwhile. */
+	lost = check_regions(job);
+	return lost ? lost : error;
 }

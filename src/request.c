@@ -29,6 +29,8 @@ static const struct field {
 } fields[] = {
 	{ "path", KIND_STRING, offsetof(struct request, path), IN(LIST) | IN(CREATE) | IN(DESTROY) | IN(PATH) | IN(STAT),
 	  IN(CREATE) | IN(DESTROY) | IN(PATH) },
+	{ "region", KIND_STRING, offsetof(struct request, region),
+	  IN(LIST) | IN(CREATE) | IN(DESTROY) | IN(PATH) | IN(STAT) | IN(CHECK), 0 },
 	{ "text", KIND_STRING, offsetof(struct request, text), IN(MARK), IN(MARK) },
 	{ "size", KIND_U64, offsetof(struct request, size), IN(CREATE), 0 },
 	{ "perm", KIND_U64, offsetof(struct request, perm), IN(CREATE), IN(CREATE) },
@@ -236,6 +238,7 @@ int request_decode(struct json_object *json, struct request *request, struct mes
 void request_clear(struct request *request)
 {
 	free(request->path);
+	free(request->region);
 	free(request->text);
 	*request = (struct request){ 0 };
 }

@@ -37,7 +37,8 @@ int request_switch_parse(const char *text, enum request_switch *value);
 /* Members that a verb does not take are zero. */
 struct request {
 	enum request_verb verb;
-	char *path; /* list, create, destroy, path, stat */
+	char *path;   /* list, create, destroy, path, stat */
+	char *region; /* the same, and check */
 	char *text; /* mark */
 	uint64_t size;
 	uint64_t perm;

@@ -2,13 +2,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Completion for softpmem and softpmemd.
 
-# _softpmem_pools PREFIX: paths of the daemon's pools, or nothing without a daemon.
+# _softpmem_pools PROGRAM SOCKET REGION: paths of the daemon's pools, or nothing without a daemon.
 _softpmem_pools() {
 	local path
 	while read -r path; do
 		# What the table had to escape cannot be typed as it stands.
 		[[ $path == *\\* ]] || printf '%s\n' "$path"
-	done < <("$1" ${2:+--socket "$2"} list 2>/dev/null | sed -n 's/^[^/]*[0-9a-f]\{12\} \//\//p')
+	done < <("$1" ${2:+--socket "$2"} list ${3:+--region "$3"} 2>/dev/null | sed -n 's/^[^/]*[0-9a-f]\{12\} \//\//p')
+}
+
+# _softpmem_regions PROGRAM SOCKET: what the regions that the daemon serves are called.
+_softpmem_regions() {
+	"$1" ${2:+--socket "$2"} list -R --json 2>/dev/null | sed -n 's/^ *"name":"\([^"\\]*\)",*$/\1/p'
 }
 
 _softpmem_lines() { # _softpmem_lines WORD: complete WORD from the lines of standard input
@@ -29,10 +34,11 @@ _softpmem_region() {
 }
 
 _softpmem() {
-	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' socket='' i words=''
+	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' socket='' region='' i words=''
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--socket) socket=${COMP_WORDS[++i]} ;;
+		--region) region=${COMP_WORDS[++i]} ;;
 		-*) ;;
 		*) [ -n "$verb" ] || verb=${COMP_WORDS[i]} ;;
 		esac
@@ -40,6 +46,10 @@ _softpmem() {
 	case $previous in
 	--socket | :)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--region)
+		_softpmem_lines "$cur" < <(_softpmem_regions "${COMP_WORDS[0]}" "$socket")
 		return
 		;;
 	--mode) words='fsdax sector sector:512' ;;
@@ -55,18 +65,19 @@ _softpmem() {
 		:*) words='run stat status list create destroy path powerfail mark format check regions --socket --verbose --version
 			--help' ;;
 		run:-*) words='--through --help' ;;
-		stat:-*) words='--follow --interval --json --dirty --clean --help' ;;
+		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
 		status:-*) words='--json --help' ;;
-		list:-*) words='--json --help' ;;
-		create:-*) words='--size --mode --directory --perm --parents --help' ;;
-		destroy:-*) words='--recursive --help' ;;
-		path:-* | mark:-*) words='--help' ;;
+		list:-*) words='--json --region --regions -R --help' ;;
+		create:-*) words='--size --mode --directory --perm --parents --region --help' ;;
+		destroy:-*) words='--recursive --region --help' ;;
+		path:-*) words='--region --help' ;;
+		mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
-		check:-*) words='--json --help' ;;
+		check:-*) words='--json --region --help' ;;
 		regions:-*) words='--json --test --force --help' ;;
 		list:* | stat:* | create:* | destroy:* | path:*)
-			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket")
+			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket" "$region")
 			return
 			;;
 		format:* | check:*)

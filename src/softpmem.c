@@ -40,6 +40,8 @@ static const struct {
 	{ "SWITCH", "on or off: count flushed lines that the media had already, which slows drains" },
 	{ "TEXT", "what a person is to read" },
 	{ "RANGE", "memory to be tested, START+SIZE or a region; what is in it is lost" },
+	{ "REGION", "its name, as list -R shows it; PATH is then one of its own" },
+	{ "--regions", "(-R) the regions themselves" },
 	{ "SPEC", "a region: file:PATH[,SIZE], devmem:START+SIZE, dax:, ndctl: or auto" },
 };
 
@@ -55,21 +57,21 @@ static const struct verb {
 } verbs[] = {
 	{ "run", "[--through] [--] PROGRAM [ARGUMENT]...", "Run a program that maps pools through libpmem", cli_run, 1,
 	  INT_MAX },
-	{ "stat", "[--follow] [--interval SECONDS] [--json] [--dirty] [--clean SWITCH] [PATH]...",
+	{ "stat", "[--follow] [--interval SECONDS] [--json] [--dirty] [--clean SWITCH] [--region REGION] [PATH]...",
 	  "Count what programs persist, by pool and by process", cli_stat, 0, PATHS_MAX },
 	{ "status", "[--json]", "Tell what the daemon serves", cli_status, 0, 0 },
-	{ "list", "[--json] [PATH]", "List pools and directories", cli_list, 0, 1 },
-	{ "create", "[--size SIZE] [--mode MODE] [--directory] [--perm OCTAL] [--parents] PATH",
+	{ "list", "[--json] [--region REGION] [--regions] [PATH]", "List pools and directories, or regions", cli_list, 0, 1 },
+	{ "create", "[--size SIZE] [--mode MODE] [--directory] [--perm OCTAL] [--parents] [--region REGION] PATH",
 	  "Make a pool, all of SIZE reserved, or a directory", cli_create, 1, 1 },
-	{ "destroy", "[--recursive] PATH", "Remove a pool or directory", cli_destroy, 1, 1 },
-	{ "path", "PATH", "Tell where a pool is to be opened", cli_path, 1, 1 },
+	{ "destroy", "[--recursive] [--region REGION] PATH", "Remove a pool or directory", cli_destroy, 1, 1 },
+	{ "path", "[--region REGION] PATH", "Tell where a pool is to be opened", cli_path, 1, 1 },
 	{ "powerfail", "[--policy POLICY] [--seed N] [--json]", "Let the power fail", cli_powerfail, 0, 0 },
 	{ "mark", "TEXT", "Name this moment in the daemon's log", cli_mark, 1, 1 },
 	{ "format", "[--label TEXT] [--mode MODE] [--force] SPEC",
 	  "Lay an empty tree on a region nobody serves", cli_format, 1, 1 },
 	{ "regions", "[--json] [-v] [--test RANGE [--force]]",
 	  "Show what memory can be a region, and what cannot and why", cli_regions, 0, 0 },
-	{ "check", "[--json] [SPEC]", "Find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
+	{ "check", "[--json] [--region REGION] [SPEC]", "Find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -167,8 +169,10 @@ static const struct {
 	{ "test", offsetof(struct cli, test) },
 	{ "follow", offsetof(struct cli, follow) },	      { "dirty", offsetof(struct cli, dirty) },
 	{ "interval", offsetof(struct cli, interval) },     { "clean", offsetof(struct cli, clean) },
+	{ "region", offsetof(struct cli, region) },   { "regions", offsetof(struct cli, regions) },
 };
 #define FIRST_VALUE 256 /* getopt's number of values[0] */
+#define REGIONS_VALUE (FIRST_VALUE + 18) /* -R */
 
 static const struct option long_options[] = {
 	{ "json", no_argument, NULL, FIRST_VALUE },
@@ -188,6 +192,8 @@ static const struct option long_options[] = {
 	{ "dirty", no_argument, NULL, FIRST_VALUE + 14 },
 	{ "interval", required_argument, NULL, FIRST_VALUE + 15 },
 	{ "clean", required_argument, NULL, FIRST_VALUE + 16 },
+	{ "region", required_argument, NULL, FIRST_VALUE + 17 },
+	{ "regions", no_argument, NULL, FIRST_VALUE + 18 },
 	{ "socket", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
@@ -253,9 +259,11 @@ static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv
 	int id;
 
 	optind = 0; /* glibc: begin anew */
-	while ((id = getopt_long(argc, argv, verb ? to_first ? "+vh" : "vh" : "+vVh", long_options, NULL)) != -1) {
+	while ((id = getopt_long(argc, argv, verb ? to_first ? "+vh" : "vhR" : "+vVh", long_options, NULL)) != -1) {
 		int status = -1;
 
+		if (id == 'R')
+			id = REGIONS_VALUE;
 		if (id >= FIRST_VALUE) {
 			status = set_value(cli, verb, id - FIRST_VALUE);
 		} else if (id == 's') {

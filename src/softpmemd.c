@@ -17,97 +17,10 @@
 #include "common/size.h"
 #include "daemon.h"
 #include "process.h"
-#include "regions.h"
+#include "served.h"
 
 #define CLIENTS 128
 #define PATIENCE_MS 10000
-
-/* ---- Region and pools -------------------------------------------------------- */
-
-static void report_progress(void *context, const char *what, uint64_t done, uint64_t total)
-{
-	struct daemon *daemon = context;
-
-	log_line(&daemon->log, LOG_DEBUG, "%s: %llu of %llu", what, (unsigned long long)done,
-		 (unsigned long long)total);
-	/* systemd stops a service that takes long to start, unless it says that it is alive. */
-	process_notify("STATUS=%s: %llu of %llu\nEXTEND_TIMEOUT_USEC=30000000", what,
-		       (unsigned long long)done, (unsigned long long)total);
-}
-
-static int format_blank(struct daemon *daemon, struct message *message)
-{
-	const struct daemon_options *options = &daemon->options;
-	struct pools_format_options format = {
-		.label = options->label, .mode = options->mode, .uid = geteuid(), .gid = getegid()
-	};
-
-	if (options->read_only)
-		return message_fail(message, -EUCLEAN,
-				    "region %s: it is blank: format it first (softpmem format), or "
-				    "start without --read-only",
-				    options->region);
-	return pools_format(daemon->region, &format, message);
-}
-
-static int set_root_mode(struct daemon *daemon, struct message *message)
-{
-	struct pool_attributes attributes = { .pool_mode = daemon->options.mode };
-	struct pool *root;
-	int error;
-
-	if (daemon->options.mode == POOL_MODE_INHERIT)
-		return 0;
-	root = pool_root(daemon->pools);
-	error = pool_set_attributes(root, POOL_SET_POOL_MODE, &attributes);
-	pool_unref(root, 1);
-	if (error)
-		return message_fail(message, error,
-				    "region %s: cannot set the mode of its root directory: %s",
-				    daemon->options.region, strerror(-error));
-	return 0;
-}
-
-static int open_pools(struct daemon *daemon, struct message *message)
-{
-	const struct daemon_options *options = &daemon->options;
-	struct pools_options pools_options = {
-		.domain = options->domain,
-		.read_only = options->read_only,
-		.progress = report_progress,
-		.progress_context = daemon,
-		.log = log_callback,
-		.log_context = &daemon->log,
-	};
-	struct pools_info info;
-	int error = 0;
-
-	switch (pools_probe(daemon->region)) {
-	case POOLS_PROBE_BLANK:
-		error = format_blank(daemon, message);
-		break;
-	case POOLS_PROBE_FOREIGN:
-		error = message_fail(message, -EEXIST,
-				     "region %s: it holds bytes that are not softpmem's: 'softpmem "
-				     "format --force' overwrites them",
-				     options->region);
-		break;
-	case POOLS_PROBE_FORMATTED:
-		break;
-	}
-	if (!error)
-		error = pools_open(daemon->region, &pools_options, &daemon->pools, message);
-	if (!error)
-		error = set_root_mode(daemon, message);
-	if (error)
-		return error;
-	pools_info(daemon->pools, &info);
-	if (options->label && strcmp(options->label, info.label) != 0)
-		log_line(&daemon->log, LOG_WARNING,
-			 "region %s: it keeps its label '%s': --label is for formatting", options->region,
-			 info.label);
-	return 0;
-}
 
 /* ---- The mount ------------------------------------------------------------------ */
 
@@ -154,12 +67,14 @@ static int start_mount(struct daemon *daemon, struct message *message)
 		.log = log_callback,
 		.log_context = &daemon->log,
 	};
+	struct fusefs_region regions[REGIONS_MAX];
 	int error;
 
 	if (!daemon->mountpoint)
 		return 0;
-	error = fusefs_mount(&(struct fusefs_region){ .pools = daemon->pools, .name = "" }, 1, &options,
-			     &daemon->fusefs, message);
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		regions[i] = (struct fusefs_region){ .pools = daemon->regions[i].pools, .name = daemon->regions[i].name };
+	error = fusefs_mount(regions, daemon->region_count, &options, &daemon->fusefs, message);
 	if (error)
 		return error;
 	error = -pthread_create(&daemon->serving, NULL, serve_mount, daemon);
@@ -231,45 +146,22 @@ static void pool_changed(void *context, struct pool *pool)
 
 static int start_sockets(struct daemon *daemon, struct message *message)
 {
-	const struct attach_served served = {
-		.pools = { daemon->pools },
-		.regions = 1,
+	struct attach_served served = {
+		.regions = daemon->region_count,
 		.device = daemon->fusefs ? fusefs_device(daemon->fusefs) : 0,
 		.changed = pool_changed,
 		.context = daemon,
 	};
-	int error = attach_start(daemon->attach, &served);
+	int error;
 
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		served.pools[i] = daemon->regions[i].pools;
+	error = attach_start(daemon->attach, &served);
 	if (!error)
 		error = server_start(daemon->server);
 	if (error)
 		return message_fail(message, error, "socket %s: cannot start a thread: %s", daemon->options.socket,
 				    strerror(-error));
-	return 0;
-}
-
-static int open_region(struct daemon *daemon, struct message *message)
-{
-	struct daemon_options *options = &daemon->options;
-	const char *platform;
-	int error = 0;
-
-	if (strcmp(options->region, "auto") == 0) {
-		error = regions_choose(&daemon->chosen_region, message);
-		if (error)
-			return error;
-		options->region = daemon->chosen_region;
-	}
-	error = region_open(options->region, options->read_only ? REGION_READ_ONLY : REGION_CREATE, &daemon->region,
-			    message);
-	if (error)
-		return error;
-	if (region_warning(daemon->region))
-		log_line(&daemon->log, LOG_WARNING, "%s", region_warning(daemon->region));
-	platform = region_persistence_domain(daemon->region);
-	/* What the platform says is one of the words that are parsed. */
-	if (platform && !options->has_domain)
-		domain_kind_parse(platform, &options->domain);
 	return 0;
 }
 
@@ -281,7 +173,7 @@ static int start(struct daemon *daemon, struct message *message)
 	if (!error)
 		error = open_sockets(daemon, message);
 	if (!error)
-		error = open_region(daemon, message);
+		error = served_open_regions(daemon, message);
 	if (error)
 		return error;
 	process_raise_files();
@@ -289,7 +181,7 @@ static int start(struct daemon *daemon, struct message *message)
 	error = process_drop_privileges(daemon->mountpoint != NULL);
 	if (error)
 		return message_fail(message, error, "cannot drop privileges: %s", strerror(-error));
-	error = open_pools(daemon, message);
+	error = served_open_pools(daemon, message);
 	if (!error)
 		error = start_mount(daemon, message);
 	return error ? error : start_sockets(daemon, message);
@@ -297,35 +189,35 @@ static int start(struct daemon *daemon, struct message *message)
 
 static void say_ready(struct daemon *daemon)
 {
+	const struct served_region *first = &daemon->regions[0];
+	const char *mount = daemon->mountpoint ? "mount " : "no mount";
+	const char *mountpoint = daemon->mountpoint ? daemon->mountpoint : "";
 	struct pools_info info;
 	char size[32];
 
-	pools_info(daemon->pools, &info);
+	for (unsigned i = 0; i < daemon->region_count && daemon->region_count > 1; i++) {
+		const struct served_region *served = &daemon->regions[i];
+
+		pools_info(served->pools, &info);
+		size_format(info.size, size, sizeof(size));
+		log_line(&daemon->log, LOG_NOTICE, "region %s: %s (%s), generation %llu", served->name, served->spec, size,
+			 (unsigned long long)info.generation);
+	}
+	if (daemon->region_count > 1) {
+		log_line(&daemon->log, LOG_NOTICE, "ready: %u regions, socket %s, %s%s", daemon->region_count,
+			 daemon->options.socket, mount, mountpoint);
+		process_notify("READY=1\nSTATUS=Serving %u regions", daemon->region_count);
+		return;
+	}
+	pools_info(first->pools, &info);
 	size_format(info.size, size, sizeof(size));
-	log_line(&daemon->log, LOG_NOTICE, "ready: region %s (%s), generation %llu, socket %s, %s%s",
-		 daemon->options.region, size, (unsigned long long)info.generation, daemon->options.socket,
-		 daemon->mountpoint ? "mount " : "no mount", daemon->mountpoint ? daemon->mountpoint : "");
-	process_notify("READY=1\nSTATUS=Serving %s, generation %llu", daemon->options.region,
-		       (unsigned long long)info.generation);
+	log_line(&daemon->log, LOG_NOTICE, "ready: region %s (%s), generation %llu, socket %s, %s%s", first->spec, size,
+		 (unsigned long long)info.generation, daemon->options.socket, mount, mountpoint);
+	process_notify("READY=1\nSTATUS=Serving %s, generation %llu", first->spec, (unsigned long long)info.generation);
 }
 
 /* Where the kernel does not take a mapping back by itself, for so long two may use one memory. A look costs 0.2 ms. */
 #define WATCH_MS 250
-
-/* The daemon goes on, so that who is at its files and its socket hears what happened. */
-static void watch_region(struct daemon *daemon)
-{
-	struct message message;
-
-	if (region_watch(daemon->region, &message) == 0 || daemon->media_lost_told)
-		return;
-	daemon->media_lost_told = true;
-	log_line(&daemon->log, LOG_ERR, "%s", message.text);
-	process_notify("STATUS=Failed: %s", message.text);
-	attach_region_lost(daemon->attach, 0, daemon->options.region);
-	if (daemon->fusefs)
-		fusefs_media_lost(daemon->fusefs, 0);
-}
 
 static void wait_for_end(struct daemon *daemon, int signal_fd)
 {
@@ -334,7 +226,7 @@ static void wait_for_end(struct daemon *daemon, int signal_fd)
 	struct signalfd_siginfo info;
 
 	while (poll(fds, 2, WATCH_MS) <= 0)
-		watch_region(daemon);
+		served_watch(daemon);
 	if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		log_line(&daemon->log, LOG_NOTICE, "stopping: SIG%s", sigabbrev_np((int)info.ssi_signo));
 	else
@@ -344,18 +236,10 @@ static void wait_for_end(struct daemon *daemon, int signal_fd)
 
 static int stop(struct daemon *daemon)
 {
-	struct message message;
-	int error = 0;
-
 	server_stop(daemon->server);
 	attach_stop(daemon->attach);
 	stop_mount(daemon);
-	if (daemon->pools)
-		error = pools_close(daemon->pools, &message);
-	if (error)
-		log_line(&daemon->log, LOG_ERR, "%s", message.text);
-	region_close(daemon->region);
-	return error;
+	return served_close(daemon);
 }
 
 static int run(struct daemon *daemon, int signal_fd, int ready_fd)
@@ -420,7 +304,6 @@ int main(int argc, char **argv)
 	status = run(&daemon, signal_fd, ready_fd);
 	close(signal_fd);
 	close(daemon.ended_fd);
-	free(daemon.chosen_region);
 	free(daemon.mountpoint);
 	free(daemon.options.socket);
 	return status;

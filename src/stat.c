@@ -23,7 +23,8 @@ static void put_counts(struct json_object *item, const struct domain_counts *cou
 
 struct telling {
 	struct job *job;
-	const char *below; /* "/db": it, or what is in it; "": all */
+	const struct served_region *region; /* whose pools these are */
+	const char *below; /* "/db" in it: that, or what is in it; "": all */
 	int error;
 };
 
@@ -34,8 +35,19 @@ static bool is_below(const char *path, const char *below)
 	return strncmp(path, below, length) == 0 && (path[length] == '\0' || path[length] == '/');
 }
 
+/* As the path was asked for: with the region's name before it, or without. */
+static char *show(const struct telling *telling, const char *path)
+{
+	const struct job *job = telling->job;
+
+	if (!*path || (job->region && !job->prefixed))
+		return strdup(path);
+	return job_show(job->daemon, telling->region, path);
+}
+
 static int tell_pool(struct telling *telling, struct pool *pool, const char *path)
 {
+	CLEANUP_FREE char *shown = show(telling, path);
 	struct json_object *item;
 	struct pool_attributes attributes;
 	struct domain_counts counts;
@@ -48,11 +60,12 @@ static int tell_pool(struct telling *telling, struct pool *pool, const char *pat
 		error = pool_volatile_lines(pool, &lines);
 	if (error)
 		return error;
-	item = json_object_new_object();
+	item = shown ? json_object_new_object() : NULL;
 	if (!item)
 		return -ENOMEM;
 	control_put_string(item, "kind", "pool");
-	control_put_string(item, "path", path);
+	control_put_string(item, "path", shown);
+	job_put_region(telling->job, telling->region, item);
 	control_put_u64(item, "size", attributes.size);
 	control_put_bool(item, "attached", pool_is_attached(pool));
 	put_counts(item, &counts);
@@ -82,7 +95,7 @@ static int tell_named(struct telling *telling)
 {
 	struct pool_attributes attributes;
 	struct pool *pool;
-	int error = pool_lookup_path(telling->job->daemon->pools, telling->below, &pool);
+	int error = pool_lookup_path(telling->region->pools, telling->below, &pool);
 
 	if (error)
 		return error;
@@ -90,9 +103,26 @@ static int tell_named(struct telling *telling)
 	if (!error && !S_ISDIR(attributes.mode))
 		error = tell_pool(telling, pool, telling->below);
 	else if (!error)
-		pools_for_once_attached(telling->job->daemon->pools, tell_if_below, telling);
+		pools_for_once_attached(telling->region->pools, tell_if_below, telling);
 	pool_unref(pool, 1);
 	return error ? error : telling->error;
+}
+
+/* Those that have failed have nothing to tell. */
+static int tell_pools(struct job *job)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < job->daemon->region_count && !error; i++) {
+		const struct served_region *region = &job->daemon->regions[i];
+		struct telling telling = { .job = job, .region = region, .below = "" };
+
+		if (job->region == region)
+			telling.below = job->path;
+		if (job->region ? job->region == region : !region_failed(region->region))
+			error = tell_named(&telling);
+	}
+	return error;
 }
 
 /* ---- Clients ------------------------------------------------------------------- */
@@ -133,31 +163,30 @@ static void set_clean(struct daemon *daemon, enum request_switch clean)
 	if (clean == SWITCH_LEAVE)
 		return;
 	atomic_store(&daemon->counts_clean, clean == SWITCH_ON);
-	domain_count_clean(pools_domain(daemon->pools), clean == SWITCH_ON);
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		domain_count_clean(pools_domain(daemon->regions[i].pools), clean == SWITCH_ON);
 }
 
 int verb_stat(struct job *job)
 {
-	CLEANUP_FREE char *path = NULL;
-	struct telling telling = { .job = job };
-	int error = job_path(job, &path);
+	int error = job_place(job);
 
 	if (error)
 		return error;
-	telling.below = path;
 	set_clean(job->daemon, job->request->clean);
 	error = tell_clients(job);
 	if (!error)
 		error = attach_settle(job->daemon->attach);
 	if (!error)
-		error = tell_named(&telling);
+		error = tell_pools(job);
 	if (error)
-		return job_fail(job, error, job->request->path ? job->request->path : "stat");
+		return job_fail(job, error, job->request->path && job->region ? job->shown : "stat");
 	job->result = json_object_new_object();
 	if (!job->result)
 		return job_fail(job, -ENOMEM, "stat");
 	control_put_u64(job->result, "time_ms", reply_now());
-	control_put_u64(job->result, "generation", pools_generation(job->daemon->pools));
+	if (job->region)
+		control_put_u64(job->result, "generation", pools_generation(job->region->pools));
 	control_put_bool(job->result, "counts_clean", atomic_load(&job->daemon->counts_clean));
 	return 0;
 }

@@ -9,94 +9,6 @@
 #include "verbs.h"
 #include "walk.h"
 
-/* ---- Paths --------------------------------------------------------------------- */
-
-/* "a//b/" as "/a/b", the root as ""; -EINVAL for "." and "..": pools are named from the root only. */
-static int normalize(const char *path, char **out)
-{
-	char *result = malloc(strlen(path) + 2), *to = result;
-
-	if (!result)
-		return -ENOMEM;
-	while (*path) {
-		size_t length = strcspn(path, "/");
-
-		if ((length == 1 && path[0] == '.') || (length == 2 && path[0] == '.' && path[1] == '.')) {
-			free(result);
-			return -EINVAL;
-		}
-		if (length) {
-			*to++ = '/';
-			memcpy(to, path, length);
-			to += length;
-		}
-		path += length + (path[length] == '/');
-	}
-	*to = '\0';
-	*out = result;
-	return 0;
-}
-
-int job_path(struct job *job, char **out)
-{
-	int error = normalize(job->request->path ? job->request->path : "/", out);
-
-	if (error == -EINVAL)
-		return message_fail(&job->message, error,
-				    "%.512s: a pool's path goes from the root, without . and ..",
-				    job->request->path);
-	return error ? job_fail(job, error, job->request->path) : 0;
-}
-
-static int path_on_mount(struct job *job, const char *path, char **full)
-{
-	if (asprintf(full, "%s%s", job->daemon->mountpoint, path) >= 0)
-		return 0;
-	*full = NULL;
-	return job_fail(job, -ENOMEM, path);
-}
-
-static int path_of_view(struct job *job, struct pool *pool, const char *path, char **full)
-{
-	struct pool_attributes attributes;
-	int error = pool_get_attributes(pool, &attributes);
-
-	if (!error && !S_ISREG(attributes.mode))
-		return message_fail(&job->message, -EINVAL,
-				    "%.512s: it is no pool: without a mount only pools have a path", path);
-	if (!error && attributes.size == 0)
-		return message_fail(&job->message, -EINVAL,
-				    "%.512s: it is empty, and without a mount nothing can make it larger: destroy "
-				    "it and create it with --size",
-				    path);
-	if (!error)
-		error = attach_path(job->daemon->attach, pool, full);
-	return error ? job_fail(job, error, path) : 0;
-}
-
-int verb_path(struct job *job)
-{
-	CLEANUP_FREE char *path = NULL;
-	CLEANUP_FREE char *full = NULL;
-	struct pool *pool;
-	int error = job_path(job, &path);
-
-	if (error)
-		return error;
-	error = pool_lookup_path(job->daemon->pools, path, &pool);
-	if (error)
-		return job_fail(job, error, job->request->path);
-	error = job->daemon->mountpoint ? path_on_mount(job, path, &full) : path_of_view(job, pool, path, &full);
-	pool_unref(pool, 1);
-	if (error)
-		return error;
-	job->result = json_object_new_object();
-	if (!job->result)
-		return job_fail(job, -ENOMEM, job->request->path);
-	control_put_string(job->result, "path", full);
-	return 0;
-}
-
 /* ---- create --------------------------------------------------------------------- */
 
 /* Directories made on the way, to be taken away again if the way leads nowhere. */
@@ -162,7 +74,7 @@ static void forget_made(struct job *job, struct made *made, bool undo)
 static int find_parent(struct job *job, char *path, bool make, struct pool **out, const char **name,
 		       struct made **made)
 {
-	struct pool *directory = pool_root(job->daemon->pools), *next;
+	struct pool *directory = pool_root(job->region->pools), *next;
 	char *at = path + 1, *slash;
 
 	while ((slash = strchr(at, '/'))) {
@@ -183,10 +95,16 @@ static int find_parent(struct job *job, char *path, bool make, struct pool **out
 	return 0;
 }
 
+static int refuse_top(struct job *job)
+{
+	return message_fail(&job->message, -EPERM,
+			    "%.512s: here are the regions' directories, and nothing else: write /REGION/PATH, or give --region",
+			    job->request->path);
+}
+
 int verb_create(struct job *job)
 {
 	const struct request *request = job->request;
-	CLEANUP_FREE char *path = NULL;
 	struct pool_new new = {
 		.mode = (request->directory ? S_IFDIR : S_IFREG) | (mode_t)request->perm,
 		.pool_mode = request->mode,
@@ -195,12 +113,18 @@ int verb_create(struct job *job)
 	struct made *made = NULL;
 	struct pool *parent, *pool;
 	const char *name;
-	int error = job_path(job, &path);
+	CLEANUP_FREE char *path = NULL;
+	int error = job_place(job);
 
 	if (error)
 		return error;
-	if (!*path)
-		return job_fail(job, -EEXIST, "/");
+	if (!job->region)
+		return refuse_top(job);
+	if (!*job->path)
+		return job_fail(job, -EEXIST, job->shown);
+	path = strdup(job->path);
+	if (!path)
+		return job_fail(job, -ENOMEM, job->shown);
 	error = find_parent(job, path, request->parents, &parent, &name, &made);
 	if (error) {
 		forget_made(job, made, true);
@@ -208,14 +132,14 @@ int verb_create(struct job *job)
 			return message_fail(&job->message, error,
 					    "%.512s: the directory it is to be in does not exist: "
 					    "--parents makes it",
-					    request->path);
-		return job_fail(job, error, request->path);
+					    job->shown);
+		return job_fail(job, error, job->shown);
 	}
 	error = create_in(job, parent, name, &new, &pool);
 	pool_unref(parent, 1);
 	forget_made(job, made, error != 0);
 	if (error)
-		return job_fail(job, error, request->path);
+		return job_fail(job, error, job->shown);
 	pool_unref(pool, 1);
 	return 0;
 }
@@ -309,17 +233,23 @@ int verb_destroy(struct job *job)
 	struct pool *parent, *pool;
 	struct pool_attributes attributes;
 	const char *name;
-	int error = job_path(job, &path);
+	int error = job_place(job);
 
 	if (error)
 		return error;
-	if (!*path)
+	if (!job->region)
+		return refuse_top(job);
+	if (!*job->path)
 		return message_fail(&job->message, -EBUSY,
-				    "/: the root cannot be destroyed: softpmem format makes a "
-				    "region anew");
+				    "%s: the root cannot be destroyed: softpmem format makes a "
+				    "region anew",
+				    job->shown);
+	path = strdup(job->path);
+	if (!path)
+		return job_fail(job, -ENOMEM, job->shown);
 	error = find_parent(job, path, false, &parent, &name, NULL);
 	if (error)
-		return job_fail(job, error, request->path);
+		return job_fail(job, error, job->shown);
 	error = pool_lookup(parent, name, &pool);
 	if (!error) {
 		error = pool_get_attributes(pool, &attributes);
@@ -331,5 +261,5 @@ int verb_destroy(struct job *job)
 	}
 	pool_unref(parent, 1);
 	attach_paths_prune(job->daemon->attach);
-	return error ? job_fail(job, error, request->path) : 0;
+	return error ? job_fail(job, error, job->shown) : 0;
 }

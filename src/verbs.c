@@ -64,42 +64,76 @@ void job_put_uuid(struct json_object *object, const uint8_t uuid[16])
 	control_put_string(object, "uuid", text);
 }
 
+/* The members that tell of a region. */
+static void put_region(struct json_object *object, const struct served_region *served)
+{
+	struct pools_info info;
+	struct message why;
+	bool failed = region_failure(served->region, &why);
+
+	pools_info(served->pools, &info);
+	control_put_string(object, "name", served->name);
+	control_put_string(object, "region", served->spec);
+	control_put_string(object, "state", failed ? "failed" : "active");
+	if (failed)
+		control_put_string(object, "reason", why.text);
+	job_put_uuid(object, info.uuid);
+	control_put_string(object, "label", info.label);
+	control_put_u64(object, "size", info.size);
+	control_put_u64(object, "available_size", info.free);
+	control_put_u64(object, "volatile_size", info.volatile_bytes);
+	control_put_string(object, "memory_type", region_memory_type(served->region));
+	control_put_string(object, "persistence_domain", domain_kind_name(info.domain));
+	job_put_mode(object, info.mode);
+	control_put_bool(object, "read_only", info.read_only);
+	control_put_u64(object, "generation", info.generation);
+	control_put_u64(object, "dirty_shutdowns", info.dirty_shutdowns);
+	control_put_u64(object, "pools", info.pools);
+	control_put_u64(object, "directories", info.directories);
+	control_put_u64(object, "created", (uint64_t)info.created);
+}
+
+/* "active", "degraded" (some have failed) or "failed" */
+static const char *state_of_all(const struct daemon *daemon)
+{
+	unsigned failed = 0;
+
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		failed += region_failed(daemon->regions[i].region);
+	if (!failed)
+		return "active";
+	return failed == daemon->region_count ? "failed" : "degraded";
+}
+
+/* All of them are in "regions"; of one alone the members are also at the top. */
 static int verb_status(struct job *job)
 {
 	struct daemon *daemon = job->daemon;
+	CLEANUP_JSON struct json_object *regions = json_object_new_array();
 	struct json_object *result = json_object_new_object();
 	char mark[REQUEST_MARK_MAX + 1];
-	struct pools_info info;
-	struct message why;
 
-	if (!result)
+	job->result = result;
+	if (!result || !regions)
 		return job_fail(job, -ENOMEM, "status");
-	pools_info(daemon->pools, &info);
+	for (unsigned i = 0; i < daemon->region_count; i++) {
+		struct json_object *object = json_object_new_object();
+
+		if (!object || json_object_array_add(regions, object) != 0)
+			return job_fail(job, -ENOMEM, "status");
+		put_region(object, &daemon->regions[i]);
+	}
+	if (daemon->region_count == 1)
+		put_region(result, &daemon->regions[0]);
+	else
+		control_put_string(result, "state", state_of_all(daemon));
 	daemon_last_mark(daemon, mark);
-	control_put_string(result, "region", daemon->options.region);
-	control_put_string(result, "state", region_failure(daemon->region, &why) ? "failed" : "active");
-	if (region_failed(daemon->region))
-		control_put_string(result, "reason", why.text);
-	job_put_uuid(result, info.uuid);
-	control_put_string(result, "label", info.label);
-	control_put_u64(result, "size", info.size);
-	control_put_u64(result, "available_size", info.free);
-	control_put_u64(result, "volatile_size", info.volatile_bytes);
-	control_put_string(result, "memory_type", region_memory_type(daemon->region));
-	control_put_string(result, "persistence_domain", domain_kind_name(info.domain));
-	job_put_mode(result, info.mode);
-	control_put_bool(result, "read_only", info.read_only);
-	control_put_u64(result, "generation", info.generation);
-	control_put_u64(result, "dirty_shutdowns", info.dirty_shutdowns);
-	control_put_u64(result, "pools", info.pools);
-	control_put_u64(result, "directories", info.directories);
-	control_put_u64(result, "created", (uint64_t)info.created);
+	json_object_object_add(result, "regions", steal_pointer(&regions));
 	if (daemon->mountpoint)
 		control_put_string(result, "mount", daemon->mountpoint);
 	control_put_string(result, "mark", mark);
 	control_put_u64(result, "pid", (uint64_t)getpid());
 	control_put_string(result, "version", PACKAGE_VERSION);
-	job->result = result;
 	return 0;
 }
 
@@ -148,7 +182,8 @@ static void check_progress(void *context, const char *what, uint64_t done, uint6
 	reply_progress(findings->job->reply, what, done, total);
 }
 
-static int pass(struct job *job, struct findings *findings, struct pools_check_result *result)
+static int pass(struct job *job, const struct served_region *region, struct findings *findings,
+		struct pools_check_result *result)
 {
 	struct pools_check_options options = { .problem = note_problem,
 					       .progress = check_progress,
@@ -156,7 +191,7 @@ static int pass(struct job *job, struct findings *findings, struct pools_check_r
 	int error;
 
 	*findings = (struct findings){ .job = job };
-	error = pools_check(job->daemon->region, &options, result, &job->message);
+	error = pools_check(region->region, &options, result, &job->message);
 	return findings->overflow ? job_fail(job, -ENOMEM, "check") : error;
 }
 
@@ -171,16 +206,21 @@ static bool is_among(const struct findings *findings, const struct pools_problem
 }
 
 /* Send what both passes found, and count it. */
-static void send_problems(struct job *job, const struct findings *first, const struct findings *second,
-			  struct pools_check_result *result)
+static void send_problems(struct job *job, const struct served_region *region, const struct findings *first,
+			  const struct findings *second, struct pools_check_result *result)
 {
 	uint64_t counts[] = { [POOLS_LEFTOVER] = 0, [POOLS_REDUNDANT] = 0, [POOLS_DAMAGE] = 0 };
 
 	for (size_t i = 0; i < second->count; i++) {
+		struct json_object *item;
+
 		if (!is_among(first, &second->problems[i]))
 			continue;
 		counts[second->problems[i].kind]++;
-		reply_item(job->reply, checkreport_problem(&second->problems[i]));
+		item = checkreport_problem(&second->problems[i]);
+		if (item)
+			job_put_region(job, region, item);
+		reply_item(job->reply, item);
 	}
 	result->leftovers = counts[POOLS_LEFTOVER];
 	result->redundant = counts[POOLS_REDUNDANT];
@@ -191,28 +231,61 @@ static void send_problems(struct job *job, const struct findings *first, const s
  * Others change the metadata while it is read, and a half-written entry looks
  * like a damaged one. What two passes find in the same place is there.
  */
-static int verb_check(struct job *job)
+static int check_region(struct job *job, const struct served_region *region, struct json_object **report)
 {
-	const char *region = job->daemon->options.region;
 	struct findings first, second = { 0 };
 	struct pools_check_result result;
-	int error = pass(job, &first, &result);
+	int error = pass(job, region, &first, &result);
 
 	if ((error == 0 || error == -EUCLEAN) && first.count)
-		error = pass(job, &second, &result);
+		error = pass(job, region, &second, &result);
+	if (region_failed(region->region))
+		error = region_failure(region->region, &job->message);
 	if (error == 0 || error == -EUCLEAN) {
-		send_problems(job, &first, &second, &result);
-		job->result = checkreport_result(region, &result);
+		send_problems(job, region, &first, &second, &result);
+		*report = checkreport_result(region->spec, &result);
 		error = 0;
 		if (result.damaged)
 			error = message_fail(&job->message, -EUCLEAN,
 					     "region %s: damaged in %llu places: stop the daemon, "
 					     "then save what is there with softpmemd --read-only",
-					     region, (unsigned long long)result.damaged);
+					     region->spec, (unsigned long long)result.damaged);
 	}
 	free(first.problems);
 	free(second.problems);
 	return error;
+}
+
+/* Of those that fail the last is told; the rest is checked and reported. */
+static int check_all(struct job *job)
+{
+	struct json_object *reports = json_object_new_array();
+	int result = 0;
+
+	job->result = json_object_new_object();
+	if (!reports || !job->result || json_object_object_add(job->result, "regions", reports) != 0)
+		return job_fail(job, -ENOMEM, "check");
+	for (unsigned i = 0; i < job->daemon->region_count; i++) {
+		const struct served_region *region = &job->daemon->regions[i];
+		struct json_object *report = NULL;
+		int error = check_region(job, region, &report);
+
+		if (report) {
+			control_put_string(report, "name", region->name);
+			json_object_array_add(reports, report);
+		}
+		result = error ? error : result;
+	}
+	return result;
+}
+
+static int verb_check(struct job *job)
+{
+	int error = job_region(job);
+
+	if (error)
+		return error;
+	return job->region ? check_region(job, job->region, &job->result) : check_all(job);
 }
 
 /* ---- All of them --------------------------------------------------------------- */
@@ -227,18 +300,15 @@ void verbs_handle(void *context, const struct request *request, const struct pee
 		[REQUEST_STAT] = verb_stat,
 	};
 	struct job job = { .daemon = context, .request = request, .peer = peer, .reply = reply };
-	bool works = request->verb == REQUEST_STATUS || request->verb == REQUEST_MARK;
-	/* Of media that are gone nothing is to be said but that. */
-	int error = works ? 0 : region_failure(job.daemon->region, &job.message);
+	int error = verbs[request->verb](&job);
 
-	if (!error)
-		error = verbs[request->verb](&job);
 	/* Also if it failed: for want of its media, then, and not for what it made of them. */
-	if (!works && region_failed(job.daemon->region))
-		error = region_failure(job.daemon->region, &job.message);
-
+	if (job.region && region_failed(job.region->region))
+		error = region_failure(job.region->region, &job.message);
 	log_line(&job.daemon->log, LOG_DEBUG, "control: pid %d, uid %u: %s%s%s: %s", (int)peer->pid,
 		 peer->uid, request_verb_name(request->verb), request->path ? " " : "",
 		 request->path ? request->path : "", error ? job.message.text : "done");
 	reply_final(reply, error, error ? job.message.text : "", job.result);
+	free(job.path);
+	free(job.shown);
 }

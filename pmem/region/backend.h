@@ -70,6 +70,9 @@ int backend_parse_size(const struct region *region, const char *text, uint64_t *
 /* mmap the whole of fd at `offset` as the region's media (shared, writable unless read-only). */
 int backend_map(struct region *region, uint64_t offset, struct message *message);
 
+/* -EBUSY: the lock is another's, perhaps this process's own. */
+int backend_in_use(const struct region *region, struct message *message);
+
 /* Map a range that was found to be free through /dev/mem, and what belongs to that. */
 int devmem_open_range(struct region *region, const struct phys_range *range, bool uncached,
 		      struct message *message);
@@ -86,5 +89,7 @@ int dax_watch(struct region *region, struct message *message);
  */
 void failure_register(struct region *region);
 void failure_forget(struct region *region);
+/* A region of this process's that has some of the same memory; NULL: none. */
+const struct region *failure_find_same(const struct region *region);
 
 #endif

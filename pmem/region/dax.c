@@ -89,9 +89,7 @@ static int open_node(struct region *region, const char *node, struct message *me
 				    strerror(errno),
 				    errno == EACCES ? ": it needs root, or an owner of the node" : "");
 	if (flock(region->fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
-		return message_fail(message, -EBUSY,
-				    "region %s: in use by another softpmem process: stop that first",
-				    region->spec);
+		return backend_in_use(region, message);
 	if (mappers_find(root, node, 0, region->size, read_only, &who))
 		return message_fail(message, -EBUSY, "region %s: %s has it mapped: stop that first",
 				    region->spec, who.text);

@@ -121,10 +121,7 @@ static int lock(const struct region *region, const struct phys_range *range, str
 	if (fcntl(region->fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return message_fail(
-			message, -EBUSY,
-			"region %s: in use, all or in part, by another softpmem process: stop that first",
-			region->spec);
+		return backend_in_use(region, message);
 	return message_fail(message, -errno, "region %s: cannot lock its range of %s: %s", region->spec,
 			    device, strerror(errno));
 }

@@ -92,6 +92,17 @@ void failure_forget(struct region *region)
 	}
 }
 
+const struct region *failure_find_same(const struct region *region)
+{
+	for (int i = 0; i < REGIONS_MAX; i++) {
+		const struct region *other = atomic_load(&registered[i]);
+
+		if (other && other != region && region_overlaps(other, region))
+			return other;
+	}
+	return NULL;
+}
+
 bool region_failed(const struct region *region)
 {
 	return atomic_load(&region->failed) != REGION_WORKS;

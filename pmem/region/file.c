@@ -128,9 +128,7 @@ static int lock(const struct region *region, struct message *message)
 	if (flock(region->fd, (region_is_read_only(region) ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)
-		return message_fail(message, -EBUSY,
-				    "region %s: in use by another softpmem process: stop that first",
-				    region->spec);
+		return backend_in_use(region, message);
 	return message_fail(message, -errno, "region %s: cannot lock it: %s", region->spec, strerror(errno));
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "common/align.h"
 #include "common/cleanup.h"
@@ -52,6 +53,17 @@ int backend_map(struct region *region, uint64_t offset, struct message *message)
 				    strerror(errno));
 	region->media = media;
 	return 0;
+}
+
+int backend_in_use(const struct region *region, struct message *message)
+{
+	const struct region *same = failure_find_same(region);
+
+	if (same)
+		return message_fail(message, -EBUSY, "region %s: its memory is in use already, as region %s: name it once",
+				    region->spec, same->spec);
+	return message_fail(message, -EBUSY,
+			    "region %s: in use by another softpmem process, all or in part: stop that first", region->spec);
 }
 
 static const struct backend *find_backend(const char *spec, const char **where)
@@ -128,6 +140,20 @@ const char *region_memory_type(const struct region *region)
 const char *region_persistence_domain(const struct region *region)
 {
 	return region->persistence_domain[0] ? region->persistence_domain : NULL;
+}
+
+/* Physical memory has a range, and its files (/dev/mem is one) say nothing; a device may have several nodes. */
+bool region_overlaps(const struct region *a, const struct region *b)
+{
+	struct stat first, second;
+
+	if (a->range.last && b->range.last)
+		return phys_range_overlaps(&a->range, &b->range);
+	if (fstat(a->fd, &first) < 0 || fstat(b->fd, &second) < 0)
+		return false;
+	if (S_ISBLK(first.st_mode) && S_ISBLK(second.st_mode))
+		return first.st_rdev == second.st_rdev;
+	return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 const char *region_spec(const struct region *region)

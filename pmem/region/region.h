@@ -96,6 +96,12 @@ int region_failure(const struct region *region, struct message *message);
  */
 int region_watch(struct region *region, struct message *message);
 
+/*
+ * Is some of their memory the same? The locks keep out who would write to it;
+ * regions that are only read share them.
+ */
+bool region_overlaps(const struct region *a, const struct region *b);
+
 /* The spec as given, for messages. Lives as long as the region. */
 const char *region_spec(const struct region *region);
 

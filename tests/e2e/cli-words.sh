@@ -63,6 +63,18 @@ check "softpmemd --threads 0" wrong 'from 1 to 1024' "$softpmemd" --threads 0
 check "softpmemd --allow-other without a mount" wrong 'needs --mount' "$softpmemd" --allow-other
 check "softpmemd --read-only with a mode" wrong 'no mode can be set' "$softpmemd" --read-only --mode sector
 check "softpmemd --label of 64 bytes" wrong 'at most 63 bytes' "$softpmemd" --label "$(printf '%64s' x)"
+check "softpmemd with auto twice" wrong 'give it once' "$softpmemd" --region auto --region auto
+check "softpmemd with a label twice" wrong "another region's" \
+	"$softpmemd" --region memfd:2M --label a --region memfd:2M --label a
+many=()
+for ((i = 0; i < 65; i++)); do
+	many+=(--region memfd:2M)
+done
+check "softpmemd with 65 regions" wrong 'at most 64' "$softpmemd" "${many[@]}"
+check "list -R with a path" wrong 'it lists all of them' "$softpmem" list -R /a
+check "list -R of one" wrong 'it lists all of them' "$softpmem" list -R --region a
+check "check of a served region and another" wrong 'leave SPEC out' "$softpmem" check --region a file:/nowhere
+check "-R with a verb that does not take it" wrong 'status does not take it' "$softpmem" status -R
 
 # Without a daemon: 1, the socket, the way out.
 for verb in stat status list "create /a" "destroy /a" "path /a" powerfail "mark x" check; do

@@ -21,7 +21,8 @@ e2e_tests = \
 	tests/e2e/regions-test.sh \
 	tests/e2e/run-attach.sh \
 	tests/e2e/run-hostile.sh \
-	tests/e2e/run-verb.sh
+	tests/e2e/run-verb.sh \
+	tests/e2e/several.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
 
