@@ -116,6 +116,14 @@ static void handle_without_media(struct fusefs *fs, const struct fuse_buf *reque
 	}
 }
 
+/* STATX comes first from Linux 6.6 on, until libfuse has said once that it knows nothing of it. */
+static bool asks_attributes(uint32_t opcode)
+{
+	const uint32_t statx = 52;
+
+	return opcode == FUSE_GETATTR || opcode == statx;
+}
+
 /* Requests that are about no file (INIT, DESTROY, INTERRUPT, BATCH_FORGET) have 0 in its place. */
 static bool media_are_lost(struct fusefs *fs, const struct fuse_in_header *in)
 {
@@ -124,7 +132,7 @@ static bool media_are_lost(struct fusefs *fs, const struct fuse_in_header *in)
 	if (!node || !node->tree || !tree_is_lost(node->tree))
 		return false;
 	/* The directory that a region has among others remains, and is seen. */
-	return node == fs->root || node != &node->tree->root || in->opcode != FUSE_GETATTR;
+	return node == fs->root || node != &node->tree->root || !asks_attributes(in->opcode);
 }
 
 static void handle(struct fusefs *fs, const struct fuse_buf *request)

@@ -70,6 +70,19 @@ static void expel_spoilers(struct attach_server *server)
 	}
 }
 
+void attach_expel(struct attached *client, unsigned region)
+{
+	struct attach_server *server = client->server;
+
+	if (client->expelled)
+		return;
+	client->expelled = true;
+	attach_say(server, "attach: pid %d, uid %u: killed: it uses the region %s, whose memory is gone",
+		   (int)client->peer.pid, client->peer.uid, server->served.names[region]);
+	process_kill(client->pidfd);
+	shutdown(client->fd, SHUT_RDWR);
+}
+
 /* Media that are lost have nobody left to promise anything to; only a client of theirs hears of it. */
 static bool is_to_drain(struct pools *pools, const struct attached *client, unsigned region)
 {
@@ -90,7 +103,7 @@ static uint64_t published(const struct attach_server *server)
 	return sum;
 }
 
-int attach_drain(struct attach_server *server, const struct attached *client)
+int attach_drain(struct attach_server *server, struct attached *client)
 {
 	const struct attach_served *served = &server->served;
 	int result = 0;
@@ -101,6 +114,10 @@ int attach_drain(struct attach_server *server, const struct attached *client)
 		/* -EPROTO: somebody's WPQ is dead; all others have been drained. */
 		if (error && error != -EPROTO)
 			result = error;
+		if (error && client && pools_media_lost(served->pools[i])) {
+			LOCK_SCOPE(&server->lock);
+			attach_expel(client, i);
+		}
 	}
 	expel_spoilers(server);
 	{
@@ -447,26 +464,19 @@ static size_t part_views(struct attach_server *server, unsigned region)
 	return first;
 }
 
-void attach_region_lost(struct attach_server *server, unsigned region, const char *name)
+void attach_region_lost(struct attach_server *server, unsigned region)
 {
 	size_t first;
 
 	WRITE_SCOPE(&server->power);
 	paths_go_dark(server, server->served.pools[region]);
 	LOCK_SCOPE(&server->lock);
-	for (struct attached *client = server->clients; client; client = client->next) {
-		if (!uses(client, region))
-			continue;
-		attach_say(server, "attach: pid %d, uid %u: killed: it uses the region %s, whose memory is gone",
-			   (int)client->peer.pid, client->peer.uid, name);
-		process_kill(client->pidfd);
-	}
-	for (struct attached *client = server->clients; client; client = client->next) {
-		if (!uses(client, region))
-			continue;
-		wait_until_gone(client);
-		shutdown(client->fd, SHUT_RDWR);
-	}
+	for (struct attached *client = server->clients; client; client = client->next)
+		if (uses(client, region))
+			attach_expel(client, region);
+	for (struct attached *client = server->clients; client; client = client->next)
+		if (uses(client, region))
+			wait_until_gone(client);
 	first = part_views(server, region);
 	kill_mappers(server, server->views + first, server->view_count - first);
 	server->view_count = first;

@@ -30,6 +30,7 @@ struct attach_options {
 /* What is there to be served; must outlive the server. */
 struct attach_served {
 	struct pools *pools[ATTACH_REGIONS_MAX]; /* a region each */
+	const char *names[ATTACH_REGIONS_MAX];	 /* of the regions, for the log */
 	unsigned regions;
 	dev_t device; /* of the mount; 0: there is none, and pools are had by attach_path() */
 	/* What others cache of the pool is old, or soon will be. May be NULL. */
@@ -70,9 +71,9 @@ int attach_settle(struct attach_server *server);
 /*
  * A region's media are gone for good (pools_media_lost()): kill every process
  * that has a pool of it mapped, whose fences would promise what nobody keeps.
- * `name` is for the log. The other regions go on.
+ * The other regions go on.
  */
-void attach_region_lost(struct attach_server *server, unsigned region, const char *name);
+void attach_region_lost(struct attach_server *server, unsigned region);
 
 /*
  * Around a power failure. From the return of the first to the second nobody

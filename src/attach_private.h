@@ -37,7 +37,7 @@ struct attached {
 	struct peer peer;
 	bool greeted; /* by its own thread */
 	/* Guarded by server->lock. */
-	bool expelled;
+	bool expelled; /* killed, and the log has it */
 	struct attached_region *regions; /* as many as are served */
 	struct attached *next;
 };
@@ -82,7 +82,10 @@ void attach_say(struct attach_server *server, const char *format, ...) __attribu
  * have something to drain; expel who is found to have spoiled its WPQ, and have
  * the draining thread tell who caches pools: a client does not wait for that.
  */
-int attach_drain(struct attach_server *server, const struct attached *client);
+int attach_drain(struct attach_server *server, struct attached *client);
+
+/* What it fences to a region whose media are lost would be lost: killed. Called with the lock held. */
+void attach_expel(struct attached *client, unsigned region);
 
 /* attach_request.c: answer one message. False: the connection is of no more use. */
 bool attach_answer(struct attached *client);

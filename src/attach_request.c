@@ -296,10 +296,13 @@ static int answer_wpq(struct attached *client, struct exchange *exchange)
 
 	if (region >= server->served.regions)
 		return break_off(exchange, -EINVAL, "there is no region of that number");
-	if (pools_media_lost(server->served.pools[region]))
-		return fail(exchange, -EIO, "the region's memory is gone");
 	mine = &client->regions[region];
 	LOCK_SCOPE(&server->lock);
+	if (pools_media_lost(server->served.pools[region])) {
+		if (mine->has_pools)
+			attach_expel(client, region);
+		return fail(exchange, -EIO, "the region's memory is gone");
+	}
 	if (wpqs_of(client) >= WPQS_OF_ONE || server->wpq_count >= WPQS_OF_ALL)
 		return fail(exchange, -EMFILE, "too many threads with a WPQ");
 	error = make_room(mine);

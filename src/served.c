@@ -232,7 +232,7 @@ static void tell_lost(struct daemon *daemon, struct served_region *served, const
 	log_line(&daemon->log, LOG_ERR, "%s", why);
 	process_notify("STATUS=Failed: %s", why);
 	/* While the mount still answers: who waits for it in the kernel does not end before it is answered. */
-	attach_region_lost(daemon->attach, served->number, served->name);
+	attach_region_lost(daemon->attach, served->number);
 	if (daemon->fusefs)
 		fusefs_media_lost(daemon->fusefs, served->number);
 }

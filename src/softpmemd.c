@@ -154,8 +154,10 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 	};
 	int error;
 
-	for (unsigned i = 0; i < daemon->region_count; i++)
+	for (unsigned i = 0; i < daemon->region_count; i++) {
 		served.pools[i] = daemon->regions[i].pools;
+		served.names[i] = daemon->regions[i].name;
+	}
 	error = attach_start(daemon->attach, &served);
 	if (!error)
 		error = server_start(daemon->server);

@@ -75,10 +75,14 @@ static void die(const char *why)
 
 /* ---- Messages -------------------------------------------------------------- */
 
-static long send_request(enum attach_type type, int fd)
+static long send_request(enum attach_type type, unsigned region, int fd)
 {
 	struct attach_request request = {
-		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = (uint16_t)type, .size = sizeof(request)
+		.magic = ATTACH_MAGIC,
+		.version = ATTACH_VERSION,
+		.type = (uint16_t)type,
+		.size = sizeof(request),
+		.region = region,
 	};
 	struct iovec bytes = { &request, sizeof(request) };
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -149,10 +153,10 @@ static long receive_reply(enum attach_type type, struct attach_reply *reply, int
 }
 
 /* One request and its reply. 0 if there was one, whatever it says. */
-static long converse(enum attach_type type, int send, struct attach_reply *reply, int *got)
+static long converse_of(unsigned region, enum attach_type type, int send, struct attach_reply *reply, int *got)
 {
 	int fd = -1;
-	long error = send_request(type, send);
+	long error = send_request(type, region, send);
 
 	if (!error)
 		error = receive_reply(type, reply, &fd);
@@ -163,6 +167,12 @@ static long converse(enum attach_type type, int send, struct attach_reply *reply
 	if (got)
 		*got = fd;
 	return error;
+}
+
+/* Of no region, or of one that is not for us to say. */
+static long converse(enum attach_type type, int send, struct attach_reply *reply, int *got)
+{
+	return converse_of(0, type, send, reply, got);
 }
 
 /* ---- Connecting ------------------------------------------------------------- */
@@ -361,6 +371,11 @@ int connection_attach(int fd, struct attached_view *out)
 		return error ? (int)error : reply.error;
 	if (out->fd < 0)
 		return -EPROTO;
+	if (reply.region >= ATTACH_REGIONS_MAX) {
+		RAW1(close, out->fd);
+		return -EPROTO;
+	}
+	out->region = reply.region;
 	out->view = reply.view;
 	out->size = reply.pool_size;
 	return 0;
@@ -378,7 +393,7 @@ int connection_sync(int fd)
 	return error ? (int)error : reply.error;
 }
 
-int connection_wpq(void)
+int connection_wpq(unsigned region)
 {
 	struct attach_reply reply = { 0 };
 	uint64_t signals = enter();
@@ -386,7 +401,7 @@ int connection_wpq(void)
 	long error = ensure_connected();
 
 	if (!error)
-		error = converse(ATTACH_WPQ, -1, &reply, &fd);
+		error = converse_of(region, ATTACH_WPQ, -1, &reply, &fd);
 	leave(signals);
 	if (error || reply.error)
 		return error ? (int)error : reply.error;
@@ -413,7 +428,7 @@ void connection_kick(void)
 	long error = ensure_connected();
 
 	if (!error)
-		error = send_request(ATTACH_KICK, -1);
+		error = send_request(ATTACH_KICK, 0, -1);
 
 	/* Too many kicks already wait to be read: one of them will do. */
 	if (error && error != -EAGAIN)

@@ -69,6 +69,7 @@ static long map_view(void *address, size_t length, int prot, int flags, const st
 					.end = (uintptr_t)result + pages,
 					.offset = (uint64_t)offset,
 					.view = view->view,
+					.region = (uint16_t)view->region,
 					.flags = RANGE_POOL };
 		if (ranges_insert(&range) != 0) {
 			RAW2(munmap, result, length);

@@ -38,6 +38,7 @@ const struct settings *settings(void);
 
 struct attached_view {
 	int fd;
+	unsigned region;
 	uint32_t view;
 	uint64_t size;
 };
@@ -49,8 +50,8 @@ bool connection_is_view(int fd);
 int connection_sync(int fd);
 /* The view of the pool that `fd`, open for reading and writing, is. The caller closes out->fd. */
 int connection_attach(int fd, struct attached_view *out);
-/* A new WPQ's memory, or a negative errno. */
-int connection_wpq(void);
+/* A new WPQ's memory, for this region, or a negative errno. */
+int connection_wpq(unsigned region);
 /* Wait until what was published is on the media; ends the process if there is no daemon left to do it. */
 void connection_drain(void);
 /* Ask for that, and do not wait. */
@@ -72,9 +73,11 @@ enum range_flags {
 struct range {
 	uintptr_t start, end; /* end: of what is known to be alike */
 	uint64_t offset;      /* of `start` in the view */
-	uint32_t view;
-	uint32_t flags; /* 0: nothing of ours from start to end */
+	uint32_t view;	 /* of the region's */
+	uint16_t region;
+	uint16_t flags; /* 0: nothing of ours from start to end */
 };
+_Static_assert(sizeof(struct range) == 32, "two of them are a line");
 /* What is at `address`: from it on, not from where its range starts. No lock, no system call. */
 struct range ranges_find(uintptr_t address);
 /* Between these the table may be changed, by one thread at a time, without signals. */
@@ -85,7 +88,7 @@ void ranges_erase(uintptr_t start, uintptr_t end);
 /* Erases what was there. -ENOMEM: nothing has changed. */
 int ranges_insert(const struct range *range);
 /* Set flags on what of [start, end) is ours. */
-void ranges_mark(uintptr_t start, uintptr_t end, uint32_t flags);
+void ranges_mark(uintptr_t start, uintptr_t end, uint16_t flags);
 void ranges_fork_child(void);
 
 /* ---- queues.c: this thread's WPQs ------------------------------------------- */
@@ -93,7 +96,10 @@ void ranges_fork_child(void);
 struct queue;
 enum { QUEUE_DEPTH = 4 };
 struct thread {
-	/* One, and one more for each signal handler that flushes in the midst of a flush. */
+	/*
+	 * One, and one more for each signal handler that flushes in the midst of a
+	 * flush; what hangs on each are those of further regions.
+	 */
 	struct queue *queues[QUEUE_DEPTH];
 	unsigned depth;
 	bool unordered; /* real cache lines flushed, or stores past the caches: the fence must be a real one too */

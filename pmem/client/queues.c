@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A WPQ for each thread that flushes, taken at its first flush and given back
- * when it ends. A signal handler that flushes in the midst of its thread's
+ * A WPQ for each thread that flushes and each region it flushes to, taken at its
+ * first flush there and given back when it ends. A fence is of all of them. A signal handler that flushes in the midst of its thread's
  * flush finds the WPQ busy, and takes another.
  */
 
@@ -15,13 +15,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "client/attach.h"
 #include "client/rawcall.h"
 #include "client/stream.h"
 
 struct queue {
 	struct wpq_producer producer;
 	uint64_t kicked; /* the position at which we last asked for a drain */
-	struct queue *next;
+	unsigned region;
+	struct queue *next; /* of this thread at one depth, none of the same region; or idle of this region */
 };
 _Static_assert(sizeof(struct queue) <= PAGE_BYTES, "a page each");
 
@@ -29,7 +31,7 @@ THREAD_HOT struct thread thread_self;
 
 /* Given back by threads that ended; with all signals blocked. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct queue *idle;
+static struct queue *idle[ATTACH_REGIONS_MAX];
 static pthread_key_t thread_end;
 static bool have_thread_end;
 
@@ -74,9 +76,9 @@ static bool make_room(void *context, struct wpq_header *header)
 	return !is_closed(header);
 }
 
-static int open_producer(struct wpq_producer *producer)
+static int open_producer(struct wpq_producer *producer, unsigned region)
 {
-	int fd = connection_wpq();
+	int fd = connection_wpq(region);
 	int error = fd < 0 ? fd : wpq_producer_open(fd, producer);
 
 	if (fd >= 0)
@@ -91,7 +93,7 @@ static int open_producer(struct wpq_producer *producer)
 	return 0;
 }
 
-static struct queue *new_queue(void)
+static struct queue *new_queue(unsigned region)
 {
 	long memory = RAW6(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct queue *queue = (struct queue *)memory;
@@ -100,7 +102,8 @@ static struct queue *new_queue(void)
 		return NULL;
 	/* For what is said of it at enum wpq_state. Where it is not to be had, there is a moment in which a close is missed. */
 	RAW3(membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
-	if (open_producer(&queue->producer) != 0) {
+	queue->region = region;
+	if (open_producer(&queue->producer, region) != 0) {
 		RAW2(munmap, queue, PAGE_BYTES);
 		return NULL;
 	}
@@ -132,22 +135,24 @@ static __attribute__((noinline)) void reopen(struct queue *queue)
 			give_up();
 		RAW3(poll, NULL, 0, 1);
 	}
-	if (open_producer(&queue->producer) != 0 || wpq_producer_move(&old, &queue->producer) != 0)
+	if (open_producer(&queue->producer, queue->region) != 0 || wpq_producer_move(&old, &queue->producer) != 0)
 		give_up();
 	queue->kicked = 0;
 	wpq_producer_close(&old);
 }
 
-static struct queue *take(void)
+static struct queue *take(unsigned region)
 {
 	uint64_t signals = enter();
-	struct queue *queue = idle;
+	struct queue *queue = idle[region];
 
-	if (queue)
-		idle = queue->next;
+	if (queue) {
+		idle[region] = queue->next;
+		queue->next = NULL;
+	}
 	leave(signals);
 	if (!queue)
-		queue = new_queue();
+		queue = new_queue(region);
 	if (!queue)
 		give_up();
 	return queue;
@@ -162,22 +167,33 @@ static void give_back(void *thread)
 	queue_fence();
 	signals = enter();
 	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
-		if (!self->queues[i])
-			continue;
-		self->queues[i]->next = idle;
-		idle = self->queues[i];
-		self->queues[i] = NULL;
+		struct queue *queue;
+
+		while ((queue = self->queues[i])) {
+			self->queues[i] = queue->next;
+			queue->next = idle[queue->region];
+			idle[queue->region] = queue;
+		}
 	}
 	self->depth = 0;
 	leave(signals);
 }
 
-/* This thread's WPQ for where it is now: in a flush already, or not. */
-static __attribute__((noinline)) struct queue *first_use(struct thread *self, unsigned depth)
+/*
+ * This thread's WPQ for where it is now, in a flush already or not, and not that
+ * of the first region it flushed to. A handler may fence at any moment: what it
+ * walks is whole before it is there.
+ */
+static __attribute__((noinline)) struct queue *find_or_take(struct thread *self, unsigned depth, unsigned region)
 {
-	struct queue *queue = take();
+	struct queue **end = &self->queues[depth], *queue;
 
-	self->queues[depth] = queue;
+	for (; *end; end = &(*end)->next)
+		if ((*end)->region == region)
+			return *end;
+	queue = take(region);
+	atomic_signal_fence(memory_order_seq_cst);
+	*end = queue;
 	if (have_thread_end)
 		pthread_setspecific(thread_end, self);
 	return queue;
@@ -205,13 +221,13 @@ static void leave_depth(struct thread *self, unsigned depth)
 	self->depth = depth;
 }
 
-static struct queue *begin(struct thread *self, unsigned *depth)
+static struct queue *begin(struct thread *self, unsigned region, unsigned *depth)
 {
 	struct queue *queue;
 
 	*depth = enter_depth(self);
 	queue = self->queues[*depth];
-	return likely(queue != NULL) ? queue : first_use(self, *depth);
+	return likely(queue && queue->region == region) ? queue : find_or_take(self, *depth, region);
 }
 
 /* The daemon looks by itself, but not so often as a busy thread would have it. */
@@ -274,7 +290,7 @@ void queue_flush(const struct range *at, uintptr_t address, size_t length, uint3
 {
 	struct thread *self = &thread_self;
 	unsigned depth;
-	struct queue *queue = begin(self, &depth);
+	struct queue *queue = begin(self, at->region, &depth);
 	/* Where the view's first byte would be, if all of it were mapped here. */
 	const unsigned char *view = (const unsigned char *)(address - at->offset);
 
@@ -291,7 +307,7 @@ void queue_stream(const struct range *at, void *to, const void *from, size_t len
 {
 	struct thread *self = &thread_self;
 	unsigned depth;
-	struct queue *queue = begin(self, &depth);
+	struct queue *queue = begin(self, at->region, &depth);
 	struct wpq_producer *producer = &queue->producer;
 	const bool early = flags & QUEUE_EARLY;
 
@@ -318,7 +334,7 @@ void queue_store_undoable(const struct range *at, void *to, const void *from, si
 {
 	struct thread *self = &thread_self;
 	unsigned depth;
-	struct queue *queue = begin(self, &depth);
+	struct queue *queue = begin(self, at->region, &depth);
 	const unsigned char *view = (const unsigned char *)((uintptr_t)to - at->offset);
 	struct wpq_record *record;
 
@@ -343,6 +359,23 @@ static void fence_one(struct queue *queue, bool in_use)
 	}
 }
 
+/* Those of several regions. It counts as one that had nothing to do only where no region had. */
+static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use)
+{
+	bool any = false;
+
+	for (struct queue *queue = first; queue; queue = queue->next) {
+		const struct wpq_producer *producer = &queue->producer;
+
+		if (producer->pending[WPQ_FENCED] == producer->published[WPQ_FENCED] && !is_closed(producer->header))
+			continue;
+		fence_one(queue, in_use);
+		any = true;
+	}
+	if (!any)
+		fence_one(first, in_use);
+}
+
 void queue_fence(void)
 {
 	struct thread *self = &thread_self;
@@ -350,9 +383,14 @@ void queue_fence(void)
 	unsigned depth = enter_depth(self);
 
 	/* A handler may have been first to need one. */
-	for (unsigned i = 0; i < QUEUE_DEPTH; i++)
-		if (self->queues[i])
-			fence_one(self->queues[i], i < depth);
+	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
+		struct queue *queue = self->queues[i];
+
+		if (queue && unlikely(queue->next))
+			fence_all(queue, i < depth);
+		else if (queue)
+			fence_one(queue, i < depth);
+	}
 	leave_depth(self, depth);
 	if (unlikely(settings()->through) && self->queues[0])
 		connection_drain();
@@ -386,7 +424,7 @@ static void fork_child(void)
 
 	connection_fork_child();
 	pthread_mutex_init(&lock, NULL);
-	idle = NULL;
+	memset(idle, 0, sizeof(idle));
 	memset(thread_self.queues, 0, sizeof(thread_self.queues));
 	thread_self.depth = 0;
 	ranges_fork_child();

@@ -32,6 +32,7 @@ static struct range load(const struct range *entry)
 		.end = __atomic_load_n(&entry->end, __ATOMIC_RELAXED),
 		.offset = __atomic_load_n(&entry->offset, __ATOMIC_RELAXED),
 		.view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED),
+		.region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED),
 		.flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED),
 	};
 }
@@ -42,6 +43,7 @@ static void store(struct range *entry, const struct range *range)
 	__atomic_store_n(&entry->end, range->end, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->offset, range->offset, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->view, range->view, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->region, range->region, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->flags, range->flags, __ATOMIC_RELAXED);
 }
 
@@ -177,7 +179,7 @@ void ranges_erase(uintptr_t start, uintptr_t end)
 
 static bool continues(const struct range *range, const struct range *next)
 {
-	return range->end == next->start && range->view == next->view && range->flags == next->flags &&
+	return range->end == next->start && range->view == next->view && range->region == next->region && range->flags == next->flags &&
 	       range->offset + (range->end - range->start) == next->offset;
 }
 
@@ -219,7 +221,7 @@ int ranges_insert(const struct range *range)
 	return 0;
 }
 
-void ranges_mark(uintptr_t start, uintptr_t end, uint32_t flags)
+void ranges_mark(uintptr_t start, uintptr_t end, uint16_t flags)
 {
 	while (start < end) {
 		struct range here = from(look_up(start), start);
