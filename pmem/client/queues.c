@@ -346,7 +346,7 @@ void queue_store_undoable(const struct range *at, void *to, const void *from, si
 }
 
 /* `in_use`: by what this handler interrupted. */
-static void fence_one(struct queue *queue, bool in_use)
+static inline __attribute__((always_inline)) void fence_one(struct queue *queue, bool in_use)
 {
 	wpq_fence(&queue->producer);
 	/* The compiler keeps the order; the processor's is the daemon's membarrier(2). */

@@ -22,7 +22,9 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t version = 2;
-static struct range *table; /* written under the lock; entries as `version` says */
+static struct range nothing;
+/* Written under the lock; entries as `version` says. Those from `count` on are zero: no address is in them. */
+static struct range *table = &nothing;
 static _Atomic size_t count;
 
 static struct range load(const struct range *entry)
@@ -63,18 +65,26 @@ static size_t search(uintptr_t address)
 	return low;
 }
 
-static struct range look_up(uintptr_t address)
+/* *at: the entry that it is in, or the next one. */
+static struct range look_up(uintptr_t address, size_t *at)
 {
-	size_t at = search(address);
 	struct range found = { .start = address, .end = UINTPTR_MAX };
 
-	if (at == atomic_load_explicit(&count, memory_order_relaxed))
+	*at = search(address);
+	if (*at == atomic_load_explicit(&count, memory_order_relaxed))
 		return found;
-	found = load(&table[at]);
+	found = load(&table[*at]);
 	/* Between two ranges there is nothing of ours. */
 	if (found.start > address)
 		return (struct range){ .start = address, .end = found.start };
 	return found;
+}
+
+/* Of the entry that was found last, which may be another's by now, or none. */
+static inline bool is_at(size_t hint, uintptr_t address, struct range *found)
+{
+	*found = load(&table[hint]);
+	return address >= found->start && address < found->end;
 }
 
 static struct range from(struct range range, uintptr_t address)
@@ -91,26 +101,21 @@ struct range ranges_find(uintptr_t address)
 	for (;;) {
 		/* Acquire: the entries are read after it. */
 		uint64_t now = atomic_load_explicit(&version, memory_order_acquire);
+		size_t at = self->hint;
 		struct range found;
 
-		if (likely(now == self->cache_version && address >= self->cache.start && address < self->cache.end))
-			return from(self->cache, address);
-		if (now & 1) {
+		if (unlikely(now & 1)) {
 			RAW1(sched_yield, 0);
 			continue;
 		}
-		found = look_up(address);
+		if (unlikely(!is_at(at, address, &found))) {
+			found = look_up(address, &at);
+			self->hint = at;
+		}
 		/* The entries were read before this. */
 		atomic_thread_fence(memory_order_acquire);
-		if (atomic_load_explicit(&version, memory_order_relaxed) != now)
-			continue;
-		/* A signal handler may look something up here: it must not find half a cache. */
-		self->cache_version = 0;
-		atomic_signal_fence(memory_order_seq_cst);
-		self->cache = found;
-		atomic_signal_fence(memory_order_seq_cst);
-		self->cache_version = now;
-		return from(found, address);
+		if (likely(atomic_load_explicit(&version, memory_order_relaxed) == now))
+			return from(found, address);
 	}
 }
 
@@ -154,6 +159,8 @@ static void replace(size_t first, size_t old, const struct range *with, size_t n
 			store(&table[first + new + i], &table[first + old + i]);
 	for (size_t i = 0; i < new; i++)
 		store(&table[first + i], &with[i]);
+	for (size_t i = all - old + new; i < all; i++)
+		store(&table[i], &nothing);
 	atomic_store_explicit(&count, all - old + new, memory_order_relaxed);
 	change_end();
 }
@@ -179,7 +186,8 @@ void ranges_erase(uintptr_t start, uintptr_t end)
 
 static bool continues(const struct range *range, const struct range *next)
 {
-	return range->end == next->start && range->view == next->view && range->region == next->region && range->flags == next->flags &&
+	return range->end == next->start && range->view == next->view && range->region == next->region &&
+	       range->flags == next->flags &&
 	       range->offset + (range->end - range->start) == next->offset;
 }
 
@@ -187,7 +195,7 @@ static bool have_table(void)
 {
 	long memory;
 
-	if (table)
+	if (table != &nothing)
 		return true;
 	memory = RAW6(mmap, NULL, MOST_RANGES * sizeof(*table), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -203,7 +211,7 @@ int ranges_insert(const struct range *range)
 	size_t at, old = 0;
 
 	/* Erasing may split one range in two, and there is the new one. */
-	if (!have_table() || atomic_load_explicit(&count, memory_order_relaxed) + 2 > MOST_RANGES)
+	if (!have_table() || atomic_load_explicit(&count, memory_order_relaxed) + 2 >= MOST_RANGES)
 		return -ENOMEM;
 	ranges_erase(range->start, range->end);
 	at = search(range->start);
@@ -224,7 +232,8 @@ int ranges_insert(const struct range *range)
 void ranges_mark(uintptr_t start, uintptr_t end, uint16_t flags)
 {
 	while (start < end) {
-		struct range here = from(look_up(start), start);
+		size_t at;
+		struct range here = from(look_up(start, &at), start);
 
 		here.end = min_u64(here.end, end);
 		start = here.end;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs written for PMDK, unmodified, on the emulated DIMM.
 pmdk_tests = \
+	tests/pmdk/across.sh \
 	tests/pmdk/blocks.sh \
 	tests/pmdk/domains.sh \
 	tests/pmdk/exact.sh \
@@ -13,7 +14,10 @@ pmdk_tests = \
 	tests/pmdk/unmounted.sh
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c
 
-check_PROGRAMS += tests/pmdk/exact tests/pmdk/functions tests/pmdk/oneline tests/pmdk/survivor
+check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/oneline tests/pmdk/survivor
+tests_pmdk_across_SOURCES = tests/pmdk/across.c
+tests_pmdk_across_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_across_LDADD = $(PMEM_LIBS)
 tests_pmdk_exact_SOURCES = tests/pmdk/exact.c
 tests_pmdk_exact_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_exact_LDADD = $(PMEM_LIBS)
