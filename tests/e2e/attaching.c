@@ -79,16 +79,22 @@ int attach_receive(int connection, struct attach_reply *reply, int *fd)
 	return 0;
 }
 
-int attach_ask(int connection, unsigned type, int with_fd, struct attach_reply *reply, int *fd)
+static int ask(int connection, const struct attach_request *request, int with_fd, struct attach_reply *reply,
+	       int *fd)
 {
-	struct attach_request request = {
-		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = (uint16_t)type, .size = sizeof(request)
-	};
-
-	if (attach_send(connection, &request, sizeof(request), &with_fd, with_fd >= 0) < 0 ||
+	if (attach_send(connection, request, sizeof(*request), &with_fd, with_fd >= 0) < 0 ||
 	    attach_receive(connection, reply, fd) < 0)
 		return -EPIPE;
 	return reply->error;
+}
+
+int attach_ask(int connection, unsigned type, int with_fd, struct attach_reply *reply, int *fd)
+{
+	const struct attach_request request = {
+		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = (uint16_t)type, .size = sizeof(request)
+	};
+
+	return ask(connection, &request, with_fd, reply, fd);
 }
 
 int mapping_open(struct mapping *mapping, const char *path)
@@ -105,6 +111,7 @@ int mapping_open(struct mapping *mapping, const char *path)
 	if (error)
 		return error;
 	mapping->size = reply.pool_size;
+	mapping->region = reply.region;
 	mapping->view = reply.view;
 	mapping->bytes = mmap(NULL, align_up(reply.pool_size, PAGE_BYTES), PROT_READ | PROT_WRITE, MAP_SHARED,
 			      view_fd, 0);
@@ -114,8 +121,13 @@ int mapping_open(struct mapping *mapping, const char *path)
 
 int mapping_wpq(struct mapping *mapping, struct wpq_producer *producer)
 {
+	const struct attach_request request = { .magic = ATTACH_MAGIC,
+						.version = ATTACH_VERSION,
+						.type = ATTACH_WPQ,
+						.size = sizeof(request),
+						.region = mapping->region };
 	struct attach_reply reply;
-	int fd = -1, error = attach_ask(mapping->connection, ATTACH_WPQ, -1, &reply, &fd);
+	int fd = -1, error = ask(mapping->connection, &request, -1, &reply, &fd);
 
 	if (!error)
 		error = wpq_producer_open(fd, producer);

@@ -15,6 +15,7 @@ struct mapping {
 	int fd; /* of the pool's file on the mount */
 	unsigned char *bytes;
 	uint64_t size;
+	uint32_t region;
 	uint32_t view;
 };
 

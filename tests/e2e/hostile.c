@@ -2,7 +2,7 @@
 /*
  * Clients that mean harm, and one that does not and must notice nothing.
  *
- *   hostile DIR
+ *   hostile DIR    in the second of two regions
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -112,6 +112,14 @@ static void check_messages(void)
 	request = request_of(ATTACH_WPQ);
 	request.reserved[4] = 1;
 	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "something in what is reserved");
+	request = request_of(ATTACH_WPQ);
+	request.region = 2;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "a region behind the last");
+	request.region = UINT32_MAX;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "a wild region");
+	request = request_of(ATTACH_DRAIN);
+	request.region = 1;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL), "a region where none is asked for");
 }
 
 static void check_descriptors(void)

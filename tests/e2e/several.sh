@@ -87,6 +87,20 @@ check "status has all" test "$("$softpmem" status | grep -c '^region: ')" = 3
 check "check checks all" test "$("$softpmem" check | grep -c '^0 damaged')" = 3
 check "or one" grep -q "^region file:$work/b,48M: 1 files" <("$softpmem" check --region beta)
 
+# ---- What programs persist ------------------------------------------------------------
+persist() { "$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" count "$mnt/$1" "$2"; }
+"$softpmem" create --region beta --size 1M /counted
+"$softpmem" create --region alpha --size 1M /counted
+check "a program persists in one" persist alpha/counted 30
+check "another in the other" persist beta/counted 500
+counted() { "$softpmem" stat "$@" | awk '$NF ~ /counted$/ { print $1, $NF }' | sort -k 2; }
+check "stat counts both" test "$(counted)" = $'30 /alpha/counted\n500 /beta/counted'
+check "or those of a region" test "$(counted --region beta)" = "500 /counted"
+check "or of a path" test "$(counted /alpha)" = "30 /alpha/counted"
+check "an item tells its region" grep -q '"region":"beta"' <("$softpmem" stat --json /beta/counted)
+"$softpmem" destroy /alpha/counted
+"$softpmem" destroy /beta/counted
+
 # ---- Power: one failure for all ------------------------------------------------------
 write_both() { # $1 synced, then $2 not
 	local region
@@ -166,6 +180,48 @@ daemon_start --region "file:$work/same1" --region "file:$work/same2" --region "f
 check "labels that cannot be names are not" test "$(ls "$mnt")" = $'region0\nregion1\nregion2\nregion3'
 check "and the log says why" test "$(grep -c "it is called region., and not by its label '" "$work/daemon.log")" = 4
 check "the daemon stops cleanly" daemon_stop
+
+# ---- Without a mount ---------------------------------------------------------------------
+"$softpmemd" --socket "$socket" --region memfd:16M --label one --region "file:$work/two,16M" --label two \
+	>>"$work/daemon.log" 2>&1 &
+daemon_pid=$!
+for _ in $(seq 300); do
+	"$softpmem" status >/dev/null 2>&1 && break
+	sleep 0.05
+done
+check "without a mount a pool is made in each" "$softpmem" create --size 1M /one/pool
+check "by its region too" "$softpmem" create --region two --size 1M /pool
+one=$("$softpmem" path /one/pool)
+two=$("$softpmem" path --region two /pool)
+check "each has a path" test -f "$one" -a -f "$two" -a "$one" != "$two"
+check_fails "the root has none" 'only pools have a path' "$softpmem" path /
+for path in "$one" "$two"; do
+	check "a program persists there" "$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" count "$path" 77
+	printf lost | dd of="$path" bs=64 seek=200 conv=notrunc status=none
+done
+check "power fails" "$softpmem" powerfail
+holds() { [ "$(od -A n -t u8 -j $((77 * 64)) -N 8 "$1" | tr -d ' ')" = 77 ] && ! grep -q lost "$1"; }
+check "what was fenced is in one, and no more" holds "$one"
+check "and in the other" holds "$two"
+truncate -s 0 "$work/two"
+lost() { "$softpmem" list -R | grep -q ' failed two '; }
+goes() {
+	for _ in $(seq 200); do
+		"$@" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+check_fails "one is taken away: who comes to it finds out" 'taken away' "$softpmem" create --region two /more
+check "list -R tells" goes lost
+dark() { ! head -c 1 "$two" >/dev/null 2>&1; }
+check "its path leads nowhere" goes dark
+check_fails "and is not given any more" 'taken away' "$softpmem" path /two/pool
+check "the other's does" holds "$one"
+check "power fails for the other" "$softpmem" powerfail
+check "and it is there again" holds "$one"
+not_in_good_order() { ! daemon_stop; }
+check "the daemon stops, and says that it was not in good order" not_in_good_order
 
 many=()
 for ((i = 0; i < 64; i++)); do

@@ -185,6 +185,8 @@ static void requests_that_make_no_sense_are_refused(void **state)
 		"{\"verb\": 1}",
 		"{\"verb\": \"explode\"}",
 		"{\"verb\": \"status\", \"path\": \"/\"}",
+		"{\"verb\": \"powerfail\", \"region\": \"a\"}",
+		"{\"verb\": \"list\", \"region\": 1}",
 		"{\"verb\": \"status\", \"moon\": \"full\"}",
 		"{\"verb\": \"create\", \"perm\": 420}",
 		"{\"verb\": \"create\", \"path\": \"/a\"}",
