@@ -206,8 +206,8 @@ static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, 
 	if (!error && is_top(fs, ino))
 		add_regions(&listing, offset, one_dot);
 	else if (!error)
-		error = pool_readdir(listing.node->pool, offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, one,
-				     &listing);
+		error = pool_readdir(listing.node->pool,
+				     offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, one, &listing);
 	reply(fs, &listing, error);
 }
 
@@ -233,6 +233,8 @@ void op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi
 
 void op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
+	struct fusefs *fs = fs_of(request);
+
 	/* Names are durable already; the directory's times need this. */
-	fuse_reply_err(request, is_top(fs_of(request), ino) ? 0 : -pool_sync_pool(node_of(fs_of(request), ino)->pool));
+	fuse_reply_err(request, is_top(fs, ino) ? 0 : -pool_sync_pool(node_of(fs, ino)->pool));
 }

@@ -28,8 +28,8 @@ void invalidate_tree(struct fusefs *fs, struct tree *tree)
 	struct node *node;
 
 	/*
-	 * Requests that change the list are parked, or refused. Of what has no pages, the attributes (a negative
-	 * offset).
+	 * Requests that change the list are parked, or refused. Of what has no pages, the attributes (a
+	 * negative offset).
 	 */
 	for (node = tree->nodes.all; node; node = node->next)
 		invalidate(fs, node_ino(fs, node), node->regular ? 0 : -1, 0);

@@ -179,7 +179,8 @@ void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino
 	else if (tree != new_tree)
 		error = -EXDEV;
 	else
-		error = pool_rename(pool_at(request, parent), name, pool_at(request, new_parent), new_name, flags);
+		error = pool_rename(pool_at(request, parent), name, pool_at(request, new_parent), new_name,
+				    flags);
 	fuse_reply_err(request, -error);
 }
 

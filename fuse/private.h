@@ -45,7 +45,7 @@ struct tree {
 	uint64_t ino_base; /* of its files' numbers */
 	struct node root;
 	struct nodes nodes;
-	/* The media are gone, and with them all that was cached of them: EIO to everybody, for good. By gate. */
+	/* The media are gone, and with them all that was cached of them: EIO for good. By gate. */
 	bool gone;
 };
 

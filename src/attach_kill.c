@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* When power or a region fails, nothing runs on: every process that maps a view is killed, whoever its parent was. */
+/* When power or a region fails, nothing runs on: who maps a view is killed, whoever the parent was. */
 
 #include <ctype.h>
 #include <dirent.h>

@@ -124,7 +124,9 @@ static int find_by_number(const struct attach_served *served, uint64_t ino, stru
 {
 	unsigned region = fusefs_ino_region(ino);
 
-	return region < served->regions ? pool_lookup_ino(served->pools[region], fusefs_ino_pool(ino), pool) : -ESTALE;
+	if (region >= served->regions)
+		return -ESTALE;
+	return pool_lookup_ino(served->pools[region], fusefs_ino_pool(ino), pool);
 }
 
 /* The pool of it, with a reference. */
@@ -173,7 +175,9 @@ int attach_note_view(struct attach_server *server, const struct pool *pool, int 
 		server->view_room = room;
 	}
 	server->views[server->view_count++] =
-		(struct view_memory){ .dev = st.st_dev, .ino = st.st_ino, .region = region_of(&server->served, pool) };
+		(struct view_memory){ .dev = st.st_dev,
+				      .ino = st.st_ino,
+				      .region = region_of(&server->served, pool) };
 	return 0;
 }
 
@@ -411,8 +415,8 @@ static int check_request(const struct attached *client, struct exchange *exchang
 		return break_off(exchange, -EBADMSG, "not a message of this protocol");
 	if (request->version != ATTACH_VERSION || request->size != sizeof(*request))
 		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
-	if (request->flags || request->reserved_here || memcmp(request->reserved, zeros, sizeof(zeros)) != 0 ||
-	    (request->region && request->type != ATTACH_WPQ))
+	if (request->flags || request->reserved_here || (request->region && request->type != ATTACH_WPQ) ||
+	    memcmp(request->reserved, zeros, sizeof(zeros)) != 0)
 		return break_off(exchange, -EINVAL, "flags that this daemon does not know");
 	if (!client->greeted && request->type != ATTACH_HELLO)
 		return break_off(exchange, -EPROTO, "a greeting comes first");

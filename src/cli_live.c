@@ -64,8 +64,8 @@ static void draw(const struct cli *cli, const struct sample *sample, unsigned in
 	if (json_object_object_get_ex(sample->result, "generation", NULL))
 		snprintf(generation, sizeof(generation), ", generation %llu",
 			 (unsigned long long)output_u64(sample->result, "generation"));
-	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients%s, every %.2f s; q quits", pools, clients, generation,
-		 interval_ms / 1000.0);
+	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients%s, every %.2f s; q quits", pools, clients,
+		 generation, interval_ms / 1000.0);
 	draw_row(&line, text, A_BOLD);
 	draw_table(cli, sample, sample->pools, LINES - for_clients - 2, &line, row_of_pool);
 	if (total)

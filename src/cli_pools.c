@@ -98,7 +98,8 @@ int cli_list(struct cli *cli)
 	int status;
 
 	if (cli->regions && (cli->argument || cli->region))
-		return cli_wrong("regions", cli->argument ? cli->argument : cli->region, "it lists all of them");
+		return cli_wrong("regions", cli->argument ? cli->argument : cli->region,
+				 "it lists all of them");
 	if (cli->regions)
 		return cli_list_regions(cli);
 	status = cli->json ? CLI_OK : print_header(cli);

@@ -11,7 +11,8 @@
 
 static size_t regions_of(struct json_object *status, struct json_object **regions)
 {
-	if (!json_object_object_get_ex(status, "regions", regions) || !json_object_is_type(*regions, json_type_array))
+	if (!json_object_object_get_ex(status, "regions", regions) ||
+	    !json_object_is_type(*regions, json_type_array))
 		return 0;
 	return json_object_array_length(*regions);
 }
@@ -114,8 +115,8 @@ int cli_list_regions(struct cli *cli)
 		return status;
 	count = regions_of(result, &regions);
 	if (!cli->json)
-		printf("%8s %9s %-10s %-24s %-17s %10s %5s %-6s %s %s\n", "SIZE", "AVAILABLE", "MODE", "TYPE", "DOMAIN",
-		       "GENERATION", "DIRTY", "STATE", "NAME", "SPEC");
+		printf("%8s %9s %-10s %-24s %-17s %10s %5s %-6s %s %s\n", "SIZE", "AVAILABLE", "MODE", "TYPE",
+		       "DOMAIN", "GENERATION", "DIRTY", "STATE", "NAME", "SPEC");
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *region = json_object_array_get_idx(regions, i);
 

@@ -119,6 +119,7 @@ static int list_tree(struct job *job, struct pool *root, const char *path)
 /* As it was asked for: with the region's name, or without it. */
 static int list_place(struct job *job)
 {
+	const char *path = job->prefixed ? job->shown : job->path;
 	struct pool_attributes attributes;
 	struct pool *pool;
 	int error = pool_lookup_path(job->region->pools, job->path, &pool);
@@ -127,8 +128,7 @@ static int list_place(struct job *job)
 		return error;
 	error = pool_get_attributes(pool, &attributes);
 	if (!error)
-		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, job->prefixed ? job->shown : job->path)
-						 : send_pool(job, job->prefixed ? job->shown : job->path, &attributes);
+		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, path) : send_pool(job, path, &attributes);
 	pool_unref(pool, 1);
 	return error;
 }

@@ -50,7 +50,8 @@ int job_region(struct job *job)
 	if (job->region)
 		return 0;
 	return message_fail(&job->message, -ENOENT,
-			    "region %.64s: the daemon serves none of that name: 'softpmem list -R' shows those it does", name);
+			    "region %.64s: the daemon serves none of that name: 'softpmem list -R' shows those it does",
+			    name);
 }
 
 /* "/NAME/path": the region of that name, and "/path". */
@@ -65,8 +66,8 @@ static int split(struct job *job)
 	job->region = served_find(job->daemon, first);
 	if (!job->region)
 		return message_fail(&job->message, -ENOENT,
-				    "/%.512s: the daemon serves several regions, and none of that name: write /REGION/PATH, or "
-				    "give --region: 'softpmem list -R' shows them",
+				    "/%.512s: the daemon serves several regions, and none of that name: write "
+				    "/REGION/PATH, or give --region: 'softpmem list -R' shows them",
 				    first);
 	job->prefixed = true;
 	memmove(job->path, name + length, strlen(name + length) + 1);
@@ -152,7 +153,8 @@ int verb_path(struct job *job)
 		error = pool_lookup_path(job->region->pools, job->path, &pool);
 		if (error)
 			return job_fail(job, error, job->shown);
-		error = job->daemon->mountpoint ? path_on_mount(job, path, &full) : path_of_view(job, pool, &full);
+		error = job->daemon->mountpoint ? path_on_mount(job, path, &full)
+						: path_of_view(job, pool, &full);
 		pool_unref(pool, 1);
 	} else if (job->daemon->mountpoint) {
 		error = path_on_mount(job, "", &full);

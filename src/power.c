@@ -236,13 +236,14 @@ static void name_generations(const struct daemon *daemon, char *text, size_t siz
 	for (unsigned i = 0; i < daemon->region_count && at < size; i++) {
 		const struct served_region *region = &daemon->regions[i];
 		unsigned long long generation = pools_generation(region->pools);
+		const char *comma = i ? "," : "";
 
 		if (daemon->region_count == 1)
 			at += (size_t)snprintf(text + at, size - at, " %llu", generation);
 		else if (region_failed(region->region))
-			at += (size_t)snprintf(text + at, size - at, "%s %s has failed", i ? "," : "", region->name);
+			at += (size_t)snprintf(text + at, size - at, "%s %s has failed", comma, region->name);
 		else
-			at += (size_t)snprintf(text + at, size - at, "%s %s %llu", i ? "," : "", region->name, generation);
+			at += (size_t)snprintf(text + at, size - at, "%s %s %llu", comma, region->name, generation);
 	}
 	/* Of very many some are left out: status has them all. */
 	if (at >= size)

@@ -14,13 +14,15 @@
 /* ---- Their memory ------------------------------------------------------------ */
 
 /* What others that are open keep out is refused there; two that only read the same get here. */
-static int check_same(const struct daemon *daemon, const struct served_region *served, struct message *message)
+static int check_same(const struct daemon *daemon, const struct served_region *served,
+		      struct message *message)
 {
 	for (unsigned i = 0; i < daemon->region_count; i++) {
 		const struct served_region *other = &daemon->regions[i];
 
 		if (other != served && other->region && region_overlaps(other->region, served->region))
-			return message_fail(message, -EBUSY, "region %s: its memory is in use already, as region %s: name it once",
+			return message_fail(message, -EBUSY,
+					    "region %s: its memory is in use already, as region %s: name it once",
 					    served->spec, other->spec);
 	}
 	return 0;
@@ -29,9 +31,9 @@ static int check_same(const struct daemon *daemon, const struct served_region *s
 static int open_region(struct daemon *daemon, struct served_region *served, struct message *message)
 {
 	const struct daemon_options *options = &daemon->options;
+	const unsigned flags = options->read_only ? REGION_READ_ONLY : REGION_CREATE;
 	const char *platform;
-	int error = region_open(served->spec, options->read_only ? REGION_READ_ONLY : REGION_CREATE, &served->region,
-				message);
+	int error = region_open(served->spec, flags, &served->region, message);
 
 	if (!error)
 		error = check_same(daemon, served, message);
@@ -162,7 +164,8 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 	strcpy(served->label, info.label);
 	if (label && strcmp(label, info.label) != 0)
 		log_line(&daemon->log, LOG_WARNING,
-			 "region %s: it keeps its label '%s': --label is for formatting", served->spec, info.label);
+			 "region %s: it keeps its label '%s': --label is for formatting", served->spec,
+			 info.label);
 	return 0;
 }
 
@@ -171,7 +174,10 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 /* Those that the daemon gives are not for labels: one would be another region's. */
 static bool reads_as_given(const char *label)
 {
-	return strncmp(label, "region", 6) == 0 && label[6] && label[6 + strspn(label + 6, "0123456789")] == '\0';
+	const char *number = label + strlen("region");
+
+	return strncmp(label, "region", strlen("region")) == 0 && *number &&
+	       number[strspn(number, "0123456789")] == '\0';
 }
 
 /* Why the label cannot be the name; NULL: it can. */
@@ -201,8 +207,8 @@ static void name_region(struct daemon *daemon, struct served_region *served)
 	else
 		snprintf(served->name, sizeof(served->name), "region%u", served->number);
 	if (served->label[0] && why && daemon->region_count > 1)
-		log_line(&daemon->log, LOG_WARNING, "region %s: it is called %s, and not by its label '%s': %s", served->spec,
-			 served->name, served->label, why);
+		log_line(&daemon->log, LOG_WARNING, "region %s: it is called %s, and not by its label '%s': %s",
+			 served->spec, served->name, served->label, why);
 }
 
 int served_open_pools(struct daemon *daemon, struct message *message)
@@ -231,7 +237,7 @@ static void tell_lost(struct daemon *daemon, struct served_region *served, const
 {
 	log_line(&daemon->log, LOG_ERR, "%s", why);
 	process_notify("STATUS=Failed: %s", why);
-	/* While the mount still answers: who waits for it in the kernel does not end before it is answered. */
+	/* While the mount still answers: who waits for it in the kernel ends only when it is answered. */
 	attach_region_lost(daemon->attach, served->number);
 	if (daemon->fusefs)
 		fusefs_media_lost(daemon->fusefs, served->number);

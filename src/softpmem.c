@@ -60,7 +60,8 @@ static const struct verb {
 	{ "stat", "[--follow] [--interval SECONDS] [--json] [--dirty] [--clean SWITCH] [--region REGION] [PATH]...",
 	  "Count what programs persist, by pool and by process", cli_stat, 0, PATHS_MAX },
 	{ "status", "[--json]", "Tell what the daemon serves", cli_status, 0, 0 },
-	{ "list", "[--json] [--region REGION] [--regions] [PATH]", "List pools and directories, or regions", cli_list, 0, 1 },
+	{ "list", "[--json] [--region REGION] [--regions] [PATH]", "List pools and directories, or regions",
+	  cli_list, 0, 1 },
 	{ "create", "[--size SIZE] [--mode MODE] [--directory] [--perm OCTAL] [--parents] [--region REGION] PATH",
 	  "Make a pool, all of SIZE reserved, or a directory", cli_create, 1, 1 },
 	{ "destroy", "[--recursive] [--region REGION] PATH", "Remove a pool or directory", cli_destroy, 1, 1 },
@@ -71,7 +72,8 @@ static const struct verb {
 	  "Lay an empty tree on a region nobody serves", cli_format, 1, 1 },
 	{ "regions", "[--json] [-v] [--test RANGE [--force]]",
 	  "Show what memory can be a region, and what cannot and why", cli_regions, 0, 0 },
-	{ "check", "[--json] [--region REGION] [SPEC]", "Find damage: in SPEC, or in what the daemon serves", cli_check, 0, 1 },
+	{ "check", "[--json] [--region REGION] [SPEC]", "Find damage: in SPEC, or in what the daemon serves",
+	  cli_check, 0, 1 },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -256,10 +258,11 @@ static int set_value(struct cli *cli, const struct verb *verb, int index)
 static int parse(struct cli *cli, const struct verb *verb, int argc, char **argv)
 {
 	const bool to_first = !verb || verb->most == INT_MAX;
+	const char *letters = !verb ? "+vVh" : to_first ? "+vh" : "vhR";
 	int id;
 
 	optind = 0; /* glibc: begin anew */
-	while ((id = getopt_long(argc, argv, verb ? to_first ? "+vh" : "vhR" : "+vVh", long_options, NULL)) != -1) {
+	while ((id = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
 		int status = -1;
 
 		if (id == 'R')

@@ -73,7 +73,8 @@ static int start_mount(struct daemon *daemon, struct message *message)
 	if (!daemon->mountpoint)
 		return 0;
 	for (unsigned i = 0; i < daemon->region_count; i++)
-		regions[i] = (struct fusefs_region){ .pools = daemon->regions[i].pools, .name = daemon->regions[i].name };
+		regions[i] = (struct fusefs_region){ .pools = daemon->regions[i].pools,
+						     .name = daemon->regions[i].name };
 	error = fusefs_mount(regions, daemon->region_count, &options, &daemon->fusefs, message);
 	if (error)
 		return error;
@@ -202,8 +203,8 @@ static void say_ready(struct daemon *daemon)
 
 		pools_info(served->pools, &info);
 		size_format(info.size, size, sizeof(size));
-		log_line(&daemon->log, LOG_NOTICE, "region %s: %s (%s), generation %llu", served->name, served->spec, size,
-			 (unsigned long long)info.generation);
+		log_line(&daemon->log, LOG_NOTICE, "region %s: %s (%s), generation %llu", served->name,
+			 served->spec, size, (unsigned long long)info.generation);
 	}
 	if (daemon->region_count > 1) {
 		log_line(&daemon->log, LOG_NOTICE, "ready: %u regions, socket %s, %s%s", daemon->region_count,
@@ -213,9 +214,10 @@ static void say_ready(struct daemon *daemon)
 	}
 	pools_info(first->pools, &info);
 	size_format(info.size, size, sizeof(size));
-	log_line(&daemon->log, LOG_NOTICE, "ready: region %s (%s), generation %llu, socket %s, %s%s", first->spec, size,
-		 (unsigned long long)info.generation, daemon->options.socket, mount, mountpoint);
-	process_notify("READY=1\nSTATUS=Serving %s, generation %llu", first->spec, (unsigned long long)info.generation);
+	log_line(&daemon->log, LOG_NOTICE, "ready: region %s (%s), generation %llu, socket %s, %s%s", first->spec,
+		 size, (unsigned long long)info.generation, daemon->options.socket, mount, mountpoint);
+	process_notify("READY=1\nSTATUS=Serving %s, generation %llu", first->spec,
+		       (unsigned long long)info.generation);
 }
 
 /* Where the kernel does not take a mapping back by itself, for so long two may use one memory. A look costs 0.2 ms. */

@@ -24,7 +24,10 @@
 #define ATTACH_REGIONS_MAX 64u
 
 enum attach_type {
-	/* First on a connection. Reply: mount_device, view_device, domain: cpu_cache only if it is every region's. */
+	/*
+	 * First on a connection. Reply: mount_device, view_device, domain: cpu_cache
+	 * only if it is every region's.
+	 */
 	ATTACH_HELLO = 1,
 	/*
 	 * With one descriptor, of a pool's file, open for reading and writing.
@@ -33,7 +36,10 @@ enum attach_type {
 	 * generation.
 	 */
 	ATTACH_POOL = 2,
-	/* For `region`, whose views its records may name. Reply: one descriptor, of a new WPQ (domain/wpq.h). */
+	/*
+	 * For `region`, whose views its records may name. Reply: one descriptor, of a
+	 * new WPQ (domain/wpq.h).
+	 */
 	ATTACH_WPQ = 3,
 	/* Drain this process's WPQs. Reply when the media has what was published. */
 	ATTACH_DRAIN = 4,

@@ -153,7 +153,8 @@ static long receive_reply(enum attach_type type, struct attach_reply *reply, int
 }
 
 /* One request and its reply. 0 if there was one, whatever it says. */
-static long converse_of(unsigned region, enum attach_type type, int send, struct attach_reply *reply, int *got)
+static long converse_of(unsigned region, enum attach_type type, int send, struct attach_reply *reply,
+			int *got)
 {
 	int fd = -1;
 	long error = send_request(type, region, send);

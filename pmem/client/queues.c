@@ -2,8 +2,9 @@
 
 /*
  * A WPQ for each thread that flushes and each region it flushes to, taken at its
- * first flush there and given back when it ends. A fence is of all of them. A signal handler that flushes in the midst of its thread's
- * flush finds the WPQ busy, and takes another.
+ * first flush there and given back when it ends. A fence is of all of them. A
+ * signal handler that flushes in the midst of its thread's flush finds the WPQ
+ * busy, and takes another.
  */
 
 #include "client/private.h"
@@ -135,7 +136,8 @@ static __attribute__((noinline)) void reopen(struct queue *queue)
 			give_up();
 		RAW3(poll, NULL, 0, 1);
 	}
-	if (open_producer(&queue->producer, queue->region) != 0 || wpq_producer_move(&old, &queue->producer) != 0)
+	if (open_producer(&queue->producer, queue->region) != 0 ||
+	    wpq_producer_move(&old, &queue->producer) != 0)
 		give_up();
 	queue->kicked = 0;
 	wpq_producer_close(&old);
@@ -184,7 +186,8 @@ static void give_back(void *thread)
  * of the first region it flushed to. A handler may fence at any moment: what it
  * walks is whole before it is there.
  */
-static __attribute__((noinline)) struct queue *find_or_take(struct thread *self, unsigned depth, unsigned region)
+static __attribute__((noinline)) struct queue *find_or_take(struct thread *self, unsigned depth,
+							    unsigned region)
 {
 	struct queue **end = &self->queues[depth], *queue;
 
@@ -366,8 +369,9 @@ static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use
 
 	for (struct queue *queue = first; queue; queue = queue->next) {
 		const struct wpq_producer *producer = &queue->producer;
+		bool waits = producer->pending[WPQ_FENCED] != producer->published[WPQ_FENCED];
 
-		if (producer->pending[WPQ_FENCED] == producer->published[WPQ_FENCED] && !is_closed(producer->header))
+		if (!waits && !is_closed(producer->header))
 			continue;
 		fence_one(queue, in_use);
 		any = true;

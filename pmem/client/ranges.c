@@ -23,7 +23,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t version = 2;
 static struct range nothing;
-/* Written under the lock; entries as `version` says. Those from `count` on are zero: no address is in them. */
+/* Written under the lock; entries as `version` says. Those from `count` on are zero: nothing is in them. */
 static struct range *table = &nothing;
 static _Atomic size_t count;
 

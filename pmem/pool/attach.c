@@ -76,14 +76,16 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment)
 {
 	GATE_SCOPE(pool->pools);
 	WRITE_SCOPE(&pool->lock);
-	return media_outcome(pool->pools, pool->dead ? -ESTALE : attach_locked(pool, attach_view, attachment));
+	return media_outcome(pool->pools,
+			     pool->dead ? -ESTALE : attach_locked(pool, attach_view, attachment));
 }
 
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment)
 {
 	GATE_SCOPE(pool->pools);
 	WRITE_SCOPE(&pool->lock);
-	return media_outcome(pool->pools, pool->dead ? -ESTALE : attach_locked(pool, attach_view_exact, attachment));
+	return media_outcome(pool->pools,
+			     pool->dead ? -ESTALE : attach_locked(pool, attach_view_exact, attachment));
 }
 
 bool pool_is_attached(struct pool *pool)

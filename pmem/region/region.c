@@ -60,10 +60,12 @@ int backend_in_use(const struct region *region, struct message *message)
 	const struct region *same = failure_find_same(region);
 
 	if (same)
-		return message_fail(message, -EBUSY, "region %s: its memory is in use already, as region %s: name it once",
-				    region->spec, same->spec);
+		return message_fail(message, -EBUSY,
+				    "region %s: its memory is in use already, as region %s: name it once", region->spec,
+				    same->spec);
 	return message_fail(message, -EBUSY,
-			    "region %s: in use by another softpmem process, all or in part: stop that first", region->spec);
+			    "region %s: in use by another softpmem process, all or in part: stop that first",
+			    region->spec);
 }
 
 static const struct backend *find_backend(const char *spec, const char **where)
@@ -142,7 +144,7 @@ const char *region_persistence_domain(const struct region *region)
 	return region->persistence_domain[0] ? region->persistence_domain : NULL;
 }
 
-/* Physical memory has a range, and its files (/dev/mem is one) say nothing; a device may have several nodes. */
+/* Physical memory has a range, and its file (as /dev/mem) says nothing; a device may have several nodes. */
 bool region_overlaps(const struct region *a, const struct region *b)
 {
 	struct stat first, second;

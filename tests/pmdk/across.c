@@ -3,12 +3,14 @@
 /*
  * Pools of several regions in one program.
  *
- *   across once POOL...      stores to each, flushes each, one fence; then flushes without one, and waits to be killed
- *   across count POOL...     numbers from 1, a line each, in all pools with one fence; by threads that come and go, with
- *                            handlers that do the same to the last line; says what is done: "NUMBER HANDLED"
- *   across fill POOL...      the same until each line but the last has its number, and then waits to be killed
- *   across beside POOL POOL  the second half of one mapped right behind the first half of the other, and one persist
- *                            over both
+ *   across once POOL...      stores to each, flushes each, one fence; then flushes without one, and waits to
+ *                            be killed
+ *   across count POOL...     numbers from 1, a line each, in all pools with one fence; by threads that come
+ *                            and go, with handlers that do the same to the last line; says what is done:
+ *                            "NUMBER HANDLED"
+ *   across fill POOL...      the same until each line but the last has its number; then waits to be killed
+ *   across beside POOL POOL  the second half of one mapped right behind the first half of the other, and
+ *                            one persist over both
  */
 
 #include <fcntl.h>
@@ -115,8 +117,10 @@ static int beside(char **names)
 	for (int i = 0; i < 2; i++) {
 		int fd = open(names[i], O_RDWR);
 
-		if (fd < 0 || mmap(at + (size_t)i * half, half, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-				   (off_t)((size_t)i * half)) == MAP_FAILED)
+		size_t offset = (size_t)i * half;
+
+		if (fd < 0 || mmap(at + offset, half, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+				   (off_t)offset) == MAP_FAILED)
 			die(names[i]);
 		close(fd);
 	}
