@@ -117,6 +117,13 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 				    "region %s: %#" PRIx64 "-%#" PRIx64
 				    " is where ramoops keeps the kernel's crash log: choose another range",
 				    spec, start, last);
+	/* As in "System RAM (kmem)". */
+	if (starts_with(entry->name, PHYSMAP_RAM " ("))
+		return message_fail(message, -EBUSY,
+				    "region %s: %#" PRIx64 "-%#" PRIx64
+				    " is a device-dax that the kernel uses as its own RAM: 'daxctl list' names "
+				    "it, daxctl reconfigure-device --mode=devdax --force DEVICE takes it back",
+				    spec, start, last);
 	if (strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0)
 		return message_fail(
 			message, -EBUSY,
@@ -136,17 +143,22 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 			    spec, start, last, entry->name);
 }
 
+/* Of what lies in something else that is in the way: is it that which a person can do something about? */
+static bool says_more(const struct phys_range *entry)
+{
+	return strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0 || starts_with(entry->name, PHYSMAP_RAM " (");
+}
+
 static int check_free(const struct phys_ranges *entries, const char *spec, const struct phys_range *range,
 		      struct message *message)
 {
 	const struct phys_range *found = NULL;
 
-	/* It lies in System RAM, which says less. */
 	for (size_t i = 0; i < entries->count; i++) {
 		const struct phys_range *entry = &entries->items[i];
 
 		if (phys_range_overlaps(entry, range) && !physmap_is_set_aside(entry) &&
-		    (!found || strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0))
+		    (!found || says_more(entry)))
 			found = entry;
 	}
 	return found ? in_the_way(found, spec, range, message) : 0;

@@ -137,6 +137,15 @@ static void other_use_is_named(void **state)
 		"0x150000000-0x1500fffff is in use by the kernel or a device as 'Some Device'");
 }
 
+static void the_kernels_own_use_of_a_device_dax_is_named(void **state)
+{
+	tree_lay_out("devdax", NULL);
+	tree_append("proc/iomem", "      140000000-17fffffff : System RAM (kmem)\n");
+	refused(5 * GIB, GIB, -EBUSY,
+		"0x140000000-0x17fffffff is a device-dax that the kernel uses as its own RAM");
+	message_says(&message, "daxctl reconfigure-device --mode=devdax");
+}
+
 static void a_gap_and_an_unexplained_reserve_are_doubts(void **state)
 {
 	tree_lay_out("gap", NULL);
@@ -249,6 +258,7 @@ int main(void)
 		TEST(the_crash_log_is_refused),
 		TEST(the_crash_log_is_refused_where_only_its_parameters_tell),
 		TEST(odd_parameters_of_the_crash_log_free_nothing),
+		TEST(the_kernels_own_use_of_a_device_dax_is_named),
 		TEST(other_use_is_named),
 		TEST(a_gap_and_an_unexplained_reserve_are_doubts),
 		TEST(hidden_addresses_are_refused),
