@@ -11,6 +11,14 @@ EXTRA_DIST += $(guest_tests) tests/guest/dax.guest tests/guest/devmem.guest test
 	tests/guest/guest.sh tests/guest/inside.sh
 check_PROGRAMS += tests/guest/map_uncached
 tests_guest_map_uncached_SOURCES = tests/guest/map_uncached.c
+persistent_sources = tests/guest/persistent.c tests/pmdk/objects.c tests/pmdk/objects.h
+EXTRA_DIST += $(persistent_sources)
+if HAVE_PMEMOBJ
+check_PROGRAMS += tests/guest/persistent
+tests_guest_persistent_SOURCES = $(persistent_sources)
+tests_guest_persistent_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
+tests_guest_persistent_LDADD = $(PMEMOBJ_LIBS) -lpthread
+endif
 
 .PHONY: check-guest
 check-guest: all

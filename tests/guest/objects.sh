@@ -6,18 +6,18 @@
 . "$abs_top_srcdir/tests/lib.sh"
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
-objects=$abs_top_builddir/tests/pmdk/objects
+persistent=$abs_top_builddir/tests/guest/persistent
 guest_prepare || {
 	skip "persistent objects in a guest" "$guest_reason"
 	finish
 }
-[ -x "$objects" ] || {
+[ -x "$persistent" ] || {
 	skip "persistent objects in a guest" "built without libpmemobj"
 	finish
 }
 # shellcheck disable=SC2034 # for guest_image
 guest_client=yes
-guest_image "$abs_top_srcdir/tests/guest/objects.guest" "$softpmemd" "$softpmem" "$objects" ||
+guest_image "$abs_top_srcdir/tests/guest/objects.guest" "$softpmemd" "$softpmem" "$persistent" ||
 	bail "cannot build the initramfs"
 journal=$work/journal
 # shellcheck disable=SC2034 # for guest_start
