@@ -59,7 +59,7 @@ static int on_progress(void *context, const char *name, uint64_t done, uint64_t 
 	double seconds = seconds_since(&test->started);
 	char what[64];
 
-	snprintf(what, sizeof(what), "%s, %llu MiB/s, MiB", name, mib_per_second(done, seconds));
+	snprintf(what, sizeof(what), "%s at %llu MiB/s, MiB", name, mib_per_second(done, seconds));
 	output_progress(&test->cli->progress, what, done >> 20, total >> 20);
 	if (seconds - test->looked > 0.25) {
 		test->looked = seconds;

@@ -239,18 +239,28 @@ static void walk_block(struct tester *tester, const struct step *step, uint64_t 
 	}
 }
 
-static int walk(struct tester *tester, size_t number)
+/* How often all of the memory is written or read. */
+static uint64_t all_passes(void)
 {
-	const struct memtest_options *options = tester->options;
+	uint64_t passes = 0;
+
+	for (size_t i = 0; i < STEPS; i++)
+		passes += (steps[i].expect.kind != NOTHING) + (steps[i].write.kind != NOTHING);
+	return passes;
+}
+
+static int walk(struct tester *tester, const struct step *step)
+{
 	const uint64_t size = tester->memory->size, block = BLOCK_WORDS * 8, often = 1u << 20;
-	const struct step *step = &steps[number];
+	const struct memtest_options *options = tester->options;
+	const struct memtest_report *report = tester->report;
 
 	for (uint64_t done = 0; done < size; done += block) {
 		int stop = 0;
 
 		if (is_aligned(done, often) && options->progress)
-			stop = options->progress(options->context, step->test, number * size + done,
-						 STEPS * size);
+			stop = options->progress(options->context, step->test, report->written + report->read,
+						 all_passes() * size);
 		if (stop)
 			return stop;
 		walk_block(tester, step, step->down ? size - block - done : done);
@@ -278,7 +288,7 @@ int memtest_run(const struct memtest_memory *memory, const struct memtest_option
 	for (size_t i = 0; i < STEPS && !stop; i++) {
 		if (i == PLACE_STEPS && has_aliases(report))
 			return 0;
-		stop = walk(&tester, i);
+		stop = walk(&tester, &steps[i]);
 	}
 	report->complete = !stop;
 	return stop;

@@ -74,10 +74,7 @@ struct memtest_report {
 
 struct memtest_options {
 	uint64_t seed;
-	/*
-	 * Called now and then with how many of all steps are done; anything but 0 ends the test, which
-	 * returns it.
-	 */
+	/* Told now and then how many bytes, of all, were written or read. Not 0: the test ends with that. */
 	int (*progress)(void *context, const char *test, uint64_t done, uint64_t total);
 	void *context;
 };

@@ -71,7 +71,7 @@ interrupted() {
 }
 check "SIGINT ends it, status 1" interrupted
 check "it had said how far it was, and how fast" \
-	grep -Eq 'softpmem: [a-z -]*, [0-9]+ MiB/s, MiB: [0-9]+ of 6144 [(][0-9]+%[)]' "$work/err"
+	grep -Eq 'softpmem: [a-z -]* at [0-9]+ MiB/s, MiB: [0-9]+ of 10240 [(][0-9]+%[)]' "$work/err"
 check "it says what it leaves" grep -q 'the test was stopped: .*format --force' "$work/err"
 check "and what it knows so far" grep -q 'tested in part' "$work/out"
 check "the region is free again" "$softpmem" format --force "file:$memory"
