@@ -24,6 +24,7 @@ guest_reason=
 guest_pid=
 guest_devices=()
 guest_boot=()
+guest_runner=() # words before QEMU's
 guest_machine=pc,memory-backend=ram
 guest_memory=memory-backend-ram,id=ram,size=5G,reserve=off
 # What a boot loader has to say to the kernel besides a test's own words.
@@ -172,7 +173,7 @@ guest_start() {
 	[ -p "$guest_work/monitor.in" ] || mkfifo "$guest_work/monitor.in" "$guest_work/monitor.out"
 	: >"$guest_log"
 	# RAM the guest does not touch is never there: a small host will do.
-	qemu-system-x86_64 -accel tcg -cpu max -m 5G -object "$guest_memory" \
+	"${guest_runner[@]}" qemu-system-x86_64 -accel tcg -cpu max -m 5G -object "$guest_memory" \
 		-machine "$guest_machine" -display none -nodefaults -no-user-config \
 		"${boot[@]}" -serial "file:$guest_console" -serial "file:$guest_log" "${guest_devices[@]}" \
 		-chardev "pipe,id=monitor,path=$guest_work/monitor" -mon chardev=monitor,mode=readline \

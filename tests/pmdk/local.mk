@@ -8,11 +8,12 @@ pmdk_tests = \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
 	tests/pmdk/oneline.sh \
+	tests/pmdk/qemu.sh \
 	tests/pmdk/stat.sh \
 	tests/pmdk/symbols.sh \
 	tests/pmdk/tools.sh \
 	tests/pmdk/unmounted.sh
-EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c
+EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
 check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/oneline tests/pmdk/survivor
 tests_pmdk_across_SOURCES = tests/pmdk/across.c
