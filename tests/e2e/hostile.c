@@ -270,6 +270,55 @@ static void spoil_position(struct mapping *mapping, struct wpq_producer *produce
 	producer->pending[WPQ_FENCED] = UINT64_MAX - 4096;
 }
 
+static void spoil_backwards(struct mapping *mapping, struct wpq_producer *producer)
+{
+	struct attach_reply reply;
+
+	good_record(mapping, producer);
+	wpq_fence(producer);
+	attach_ask(mapping->connection, ATTACH_DRAIN, -1, &reply, NULL);
+	producer->pending[WPQ_FENCED] -= 2 * LINE_SIZE;
+}
+
+/* One of the last 500 records. */
+static volatile struct wpq_record *some_record(struct wpq_producer *producer, uint64_t number)
+{
+	uint64_t position = producer->pending[WPQ_FENCED] - 2 * LINE_SIZE * (1 + number % 500);
+
+	return (volatile struct wpq_record *)(producer->rings[WPQ_FENCED] + (position & (producer->lane_size - 1)));
+}
+
+/* Right at one look, and wrong at the next: until it is caught, and if it never is, wrong for good. */
+static void spoil_in_time(struct mapping *mapping, struct wpq_producer *producer)
+{
+	const struct wpq_record good = *good_record(mapping, producer);
+	volatile struct wpq_record *record;
+
+	for (uint64_t n = 0; n < 20000000; n++) {
+		if (n % 1000 == 0) {
+			for (int i = 0; i < 500; i++)
+				good_record(mapping, producer);
+			wpq_fence(producer);
+		}
+		record = some_record(producer, rng_mix(n));
+		switch (n % 3) {
+		case 0:
+			record->lines = UINT32_MAX / 2;
+			record->lines = good.lines;
+			break;
+		case 1:
+			record->offset = UINT64_MAX - 63;
+			record->offset = good.offset;
+			break;
+		case 2:
+			record->view = UINT32_MAX;
+			record->view = good.view;
+			break;
+		}
+	}
+	good_record(mapping, producer)->lines = UINT32_MAX;
+}
+
 /* Random bytes for records, other ones all the time. */
 static void spoil_all(struct mapping *mapping, struct wpq_producer *producer)
 {
@@ -284,6 +333,12 @@ static void spoil_all(struct mapping *mapping, struct wpq_producer *producer)
 			words[i] = rng_mix(seed ^ i);
 }
 
+static bool patient(void *context, struct wpq_header *header)
+{
+	usleep(1000);
+	return true;
+}
+
 /* Line 0 is persisted properly, then the ring is spoiled; the client waits for what comes. */
 static void __attribute__((noreturn)) spoil_and_wait(spoil_fn *spoil)
 {
@@ -292,6 +347,7 @@ static void __attribute__((noreturn)) spoil_and_wait(spoil_fn *spoil)
 
 	if (mapping_open(&mapping, "spoiled") || mapping_wpq(&mapping, &producer))
 		_exit(1);
+	producer.full = patient;
 	*(_Atomic uint64_t *)mapping.bytes = 1;
 	mapping_flush(&mapping, &producer, mapping.bytes, 8);
 	wpq_fence(&producer);
@@ -329,7 +385,9 @@ static void check_rings(struct bystander *by)
 		{ spoil_offset, "a wild offset" },   { spoil_alignment, "an offset inside a line" },
 		{ spoil_view, "no such view" },	     { spoil_lines, "a wild length" },
 		{ spoil_kind, "no such kind" },	     { spoil_position, "a wild position" },
+		{ spoil_backwards, "a position that goes back" },
 		{ spoil_all, "records that change" },
+		{ spoil_in_time, "records that change between two looks" },
 	};
 
 	for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {

@@ -10,6 +10,7 @@
  *   exact judge POOL MODEL        after the failure
  *
  * WHAT: mappings  random pieces mapped, cut, covered, moved, stored to at odd offsets
+ *       odd       mappings of every length at every page; flushes at every offset of every length
  *       many      10,000 mappings at a time
  *       threads   thousands that come and go
  *       fork      a child beside its parent, in the midst of a flush
@@ -260,6 +261,45 @@ static void mappings(void)
 		map_and_work();
 }
 
+static void map_odd_lengths(void)
+{
+	static const size_t lengths[] = { 1, 63, 64, 65, 4095, 4096, 4097, 8191, 8193, 12288, 65537, 2097151, 2097153 };
+
+	for (size_t page = 0; page < PAGES; page++) {
+		size_t offset = page * PAGE_BYTES, length = lengths[page % (sizeof(lengths) / sizeof(lengths[0]))];
+		unsigned char *at;
+
+		if (length > POOL_BYTES - offset)
+			length = POOL_BYTES - offset;
+		at = map(offset, length, NULL);
+		/* To the end of the last page, and from its last byte on. */
+		work_on(at + length - 1, offset + length - 1, align_up(length, PAGE_BYTES) - (length - 1), PERSIST);
+		work_on(at, offset, length < 200 ? length : 200, PERSIST);
+		munmap(at, length);
+	}
+}
+
+static void odd(void)
+{
+	enum { MOST = 2 * LINE_SIZE + 2 };
+	unsigned char *at;
+
+	errno = 0;
+	if (mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, pool_fd, 1) != MAP_FAILED || errno != EINVAL)
+		die("an offset inside a page");
+	if (mmap(NULL, 0, PROT_READ, MAP_SHARED, pool_fd, 0) != MAP_FAILED || errno != EINVAL)
+		die("no length");
+	map_odd_lengths();
+	at = map(0, POOL_BYTES, NULL);
+	for (size_t start = 0; start < MOST; start++) {
+		for (size_t length = 0; length < MOST; length++) {
+			size_t offset = (start * MOST + length) % (PAGES - 1) * PAGE_BYTES + PAGE_BYTES - LINE_SIZE + start;
+
+			work_on(at + offset, offset, length, PERSIST);
+		}
+	}
+}
+
 static void many(void)
 {
 	enum { MANY = 10000 };
@@ -431,7 +471,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} all[] = { { "mappings", mappings }, { "many", many }, { "threads", threads }, { "fork", fork_often },
+	} all[] = { { "mappings", mappings }, { "odd", odd }, { "many", many }, { "threads", threads }, { "fork", fork_often },
 		    { "signals", signals } };
 
 	bool judging = argc == 4 && strcmp(argv[1], "judge") == 0;

@@ -19,6 +19,7 @@ leaves() {
 for seed in 1 2 3; do
 	check "mappings cut, covered and moved, seed $seed" leaves mappings $seed
 done
+check "every length, at every offset" leaves odd 1
 check "10,000 mappings" leaves many 1
 check "2,000 threads" leaves threads 1
 check "a child beside its parent, in the midst of a flush" leaves fork 1
