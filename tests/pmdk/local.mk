@@ -3,6 +3,7 @@
 pmdk_tests = \
 	tests/pmdk/across.sh \
 	tests/pmdk/blocks.sh \
+	tests/pmdk/disturbed.sh \
 	tests/pmdk/domains.sh \
 	tests/pmdk/exact.sh \
 	tests/pmdk/functions.sh \
