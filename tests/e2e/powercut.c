@@ -165,7 +165,8 @@ static atomic_ulong rounds;
 static void *storm_store(void *context)
 {
 	const char *name = context;
-	int fd, i;
+	unsigned i;
+	int fd;
 	char *map;
 
 	while (!atomic_load(&enough)) {
