@@ -136,7 +136,7 @@ declare -A parameters=(
 	[gap]='mem=4G pci=nocrs'
 	[nvdimm]=''
 	[kexec]='memmap=1G$5G'
-	[plain]='memmap=64M$6080M'
+	[plain]='memmap=32M$6112M'
 	[ramoops]='memmap=1G$5G'
 	[systemd]='memmap=1G$5G'
 	[grub]='memmap=1G$5G'
