@@ -9,12 +9,18 @@
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 needs RocksDB db_bench ldb
 
+# Small: tables and the MANIFEST are written all the time. But a MANIFEST whose last record was kept in part, and its
+# length in whole, RocksDB does not open: it trusts that a file system lengthens a file only after its bytes are there.
+small_memtable=65536
+large_memtable=67108864
+memtable=$small_memtable
+
 # bench DATABASE OPERATIONS [OPTION...]: fillsync in an ever new order, one line after each operation.
 bench() {
 	local database=$1 operations=$2
 	shift 2
 	exec db_bench --benchmarks=fillsync --db="$database" --num=400000 --writes="$operations" --seed="$bench_seed" \
-		--stats_interval=1 --value_size=400 --write_buffer_size=65536 --compression_type=none "$@"
+		--stats_interval=1 --value_size=400 --write_buffer_size="$memtable" --compression_type=none "$@"
 }
 
 # acknowledged_by_bench: fillsync counts what it has done in "(1,N) ops".
@@ -85,6 +91,7 @@ fill_cut_and_verify() {
 replay_note
 daemon_start --region memfd:512M || bail "the daemon does not start"
 for policy in lose keep random; do
+	[ "$policy" != random ] || memtable=$large_memtable
 	verdict_of "RocksDB: fillsync cut 5 times with policy $policy, exactly the acknowledged operations are there" \
 		fill_cut_and_verify "$policy"
 done
