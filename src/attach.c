@@ -278,6 +278,8 @@ static void leave(struct attached *client)
 
 static void client_free(struct attached *client)
 {
+	for (unsigned i = 0; client->regions && i < client->server->served.regions; i++)
+		wpq_rights_destroy(client->regions[i].rights);
 	free(client->regions);
 	free(client);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* When power or a region fails, nothing runs on: who maps a view is killed, whoever the parent was. */
+/*
+ * Who maps a view, as /proc tells. When power or a region fails, nothing of that
+ * runs on, whoever the parent was.
+ */
 
 #include <ctype.h>
 #include <dirent.h>
@@ -44,61 +47,95 @@ bool process_gone(int pidfd, int milliseconds)
 	return ready > 0;
 }
 
-static bool line_maps(const char *line, const struct view_memory *views, size_t count)
+/* The view that a line of maps is of, or NULL. */
+static const struct view_memory *line_view(const char *line, const struct view_memory *views, size_t count)
 {
 	unsigned long long inode;
 	unsigned device_major, device_minor;
 
 	if (!strstr(line, "/memfd:softpmem-view") ||
 	    sscanf(line, "%*x-%*x %*s %*x %x:%x %llu", &device_major, &device_minor, &inode) != 3)
-		return false;
+		return NULL;
 	for (size_t i = 0; i < count; i++)
 		if (views[i].ino == inode && views[i].dev == makedev(device_major, device_minor))
-			return true;
-	return false;
+			return &views[i];
+	return NULL;
 }
 
-/* *empty: there was not a line. */
-static bool file_maps(const char *path, const struct view_memory *views, size_t count, bool *empty)
+/* Views that are looked for, and what is to be done about each mapping of one. */
+struct search {
+	const struct view_memory *views;
+	size_t count;
+	/* True: go on. */
+	bool (*found)(void *context, const struct view_memory *view);
+	void *context;
+};
+
+/* False: it was told not to go on. *empty: there was not a line. */
+static bool search_file(const char *path, const struct search *search, bool *empty)
 {
 	FILE *maps = fopen(path, "re");
 	CLEANUP_FREE char *line = NULL;
 	size_t size = 0;
-	bool found = false;
+	bool more = true;
 
 	*empty = true;
 	if (!maps)
-		return false;
-	while (!found && getline(&line, &size, maps) > 0) {
+		return true;
+	while (more && getline(&line, &size, maps) > 0) {
+		const struct view_memory *view = line_view(line, search->views, search->count);
+
 		*empty = false;
-		found = line_maps(line, views, count);
+		more = !view || search->found(search->context, view);
 	}
 	fclose(maps);
-	return found;
+	return more;
+}
+
+static bool search_process(const char *pid, const struct search *search)
+{
+	struct dirent *entry;
+	char path[512];
+	bool empty, more;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
+	more = search_file(path, search, &empty);
+	if (!more || !empty)
+		return more;
+	/* The first thread may have ended, and its maps with it, while others run. */
+	snprintf(path, sizeof(path), "/proc/%s/task", pid);
+	threads = opendir(path);
+	while (more && threads && (entry = readdir(threads))) {
+		snprintf(path, sizeof(path), "/proc/%s/task/%s/maps", pid, entry->d_name);
+		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, pid) != 0)
+			more = search_file(path, search, &empty);
+	}
+	if (threads)
+		closedir(threads);
+	return more;
+}
+
+static bool one_is_enough(void *context, const struct view_memory *view)
+{
+	return false;
 }
 
 static bool process_maps(const char *pid, const struct view_memory *views, size_t count)
 {
-	struct dirent *entry;
-	char path[512];
-	bool empty, found;
-	DIR *threads;
+	const struct search search = { .views = views, .count = count, .found = one_is_enough };
 
-	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
-	found = file_maps(path, views, count, &empty);
-	if (found || !empty)
-		return found;
-	/* The first thread may have ended, and its maps with it, while others run. */
-	snprintf(path, sizeof(path), "/proc/%s/task", pid);
-	threads = opendir(path);
-	while (!found && threads && (entry = readdir(threads))) {
-		snprintf(path, sizeof(path), "/proc/%s/task/%s/maps", pid, entry->d_name);
-		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, pid) != 0)
-			found = file_maps(path, views, count, &empty);
-	}
-	if (threads)
-		closedir(threads);
-	return found;
+	return !search_process(pid, &search);
+}
+
+void mapped_views(pid_t pid, const struct view_memory *views, size_t count,
+		  bool (*found)(void *context, const struct view_memory *view), void *context)
+{
+	const struct search search = { .views = views, .count = count, .found = found, .context = context };
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", (int)pid);
+	search_process(name, &search);
 }
 
 static void add_victim(struct victims *victims, int pidfd)

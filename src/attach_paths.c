@@ -89,7 +89,7 @@ static int lighten(struct attach_server *server, struct path *path)
 	if (!error)
 		error = set_access(path->pool, attachment.fd);
 	if (!error)
-		error = attach_note_view(server, path->pool, attachment.fd);
+		error = attach_note_view(server, path->pool, &attachment);
 	if (!error && fstat(attachment.fd, &st) < 0)
 		error = -errno;
 	if (!error)

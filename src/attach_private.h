@@ -13,6 +13,7 @@ struct view_memory {
 	dev_t dev;
 	ino_t ino;
 	unsigned region;
+	uint32_t id; /* what WPQ records call it */
 };
 
 /* What a client has of one region. */
@@ -20,6 +21,7 @@ struct attached_region {
 	bool has_pools;
 	struct wpq **wpqs;
 	size_t wpq_count, wpq_room;
+	struct wpq_rights *rights; /* NULL before the first pool or WPQ; for the WPQs' life */
 };
 
 /* A descriptor number of this process that is a pool's for good (attach_paths.c). */
@@ -89,8 +91,9 @@ void attach_expel(struct attached *client, unsigned region);
 
 /* attach_request.c: answer one message. False: the connection is of no more use. */
 bool attach_answer(struct attached *client);
-/* Who maps this memory must end when the power fails. Before anybody has the descriptor. */
-int attach_note_view(struct attach_server *server, const struct pool *pool, int fd);
+/* Who maps this view must end when the power fails. Before anybody has the descriptor. */
+int attach_note_view(struct attach_server *server, const struct pool *pool,
+		     const struct pool_attachment *attachment);
 /* Send an error in place of an answer, and nothing else after it. */
 void attach_refuse(int fd, int error, const char *why);
 
@@ -105,6 +108,9 @@ void paths_come_back(struct attach_server *server);
 
 /* attach_kill.c: SIGKILL to every process that maps one of the views, again until none does. False: some may. */
 bool kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count);
+/* Call back for each mapping that the process has of one of the views, until told false. */
+void mapped_views(pid_t pid, const struct view_memory *views, size_t count,
+		  bool (*found)(void *context, const struct view_memory *view), void *context);
 /* Wait until the process is gone; false: it is there after so many milliseconds. */
 bool process_gone(int pidfd, int milliseconds);
 int process_kill(int pidfd);

@@ -154,11 +154,12 @@ static unsigned region_of(const struct attach_served *served, const struct pool 
 	return region;
 }
 
-int attach_note_view(struct attach_server *server, const struct pool *pool, int fd)
+int attach_note_view(struct attach_server *server, const struct pool *pool,
+		     const struct pool_attachment *attachment)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (fstat(attachment->fd, &st) < 0)
 		return -errno;
 	LOCK_SCOPE(&server->lock);
 	for (size_t i = 0; i < server->view_count; i++)
@@ -177,7 +178,8 @@ int attach_note_view(struct attach_server *server, const struct pool *pool, int 
 	server->views[server->view_count++] =
 		(struct view_memory){ .dev = st.st_dev,
 				      .ino = st.st_ino,
-				      .region = region_of(&server->served, pool) };
+				      .region = region_of(&server->served, pool),
+				      .id = attachment->view };
 	return 0;
 }
 
@@ -190,6 +192,69 @@ static void tell_region(const struct attach_server *server, struct exchange *exc
 	exchange->reply.generation = pools_generation(pools);
 	exchange->reply.domain = (uint32_t)domain_kind(pools_domain(pools));
 }
+
+/* ---- What its records may name -------------------------------------------------- */
+
+static int need_rights(struct attached *client, unsigned region)
+{
+	struct attached_region *mine = &client->regions[region];
+
+	return mine->rights ? 0 : wpq_rights_create(pools_domain(client->server->served.pools[region]), &mine->rights);
+}
+
+static int allow_view(struct attached *client, unsigned region, uint32_t view)
+{
+	int error = need_rights(client, region);
+
+	return error ? error : wpq_rights_add(client->regions[region].rights, view);
+}
+
+struct inheritance {
+	struct attached *client;
+	unsigned region;
+	int error;
+};
+
+static bool inherit(void *context, const struct view_memory *view)
+{
+	struct inheritance *inheritance = context;
+
+	if (view->region == inheritance->region)
+		inheritance->error = allow_view(inheritance->client, view->region, view->id);
+	return !inheritance->error;
+}
+
+/*
+ * A forked child, or who has lost his connection, has mappings of views that he
+ * has not shown us the files of. That he has them is proof enough: they are the
+ * memory itself. Asked once, when the first flush to the region comes.
+ */
+static int allow_what_is_mapped(struct attached *client, unsigned region)
+{
+	struct attach_server *server = client->server;
+	struct inheritance inheritance = { .client = client, .region = region };
+	CLEANUP_FREE struct view_memory *views = NULL;
+	size_t count;
+
+	if (client->regions[region].wpq_count)
+		return 0;
+	{
+		LOCK_SCOPE(&server->lock);
+		count = server->view_count;
+		views = calloc(count + 1, sizeof(*views));
+		if (views && count)
+			memcpy(views, server->views, count * sizeof(*views));
+	}
+	if (!views)
+		return -ENOMEM;
+	/* There is something to limit it to, if only nothing. */
+	inheritance.error = need_rights(client, region);
+	if (!inheritance.error)
+		mapped_views(client->peer.pid, views, count, inherit, &inheritance);
+	return inheritance.error;
+}
+
+/* ---- Pools and mappings ------------------------------------------------------------ */
 
 static int attach_found(struct attached *client, struct exchange *exchange, struct pool *pool)
 {
@@ -204,7 +269,9 @@ static int attach_found(struct attached *client, struct exchange *exchange, stru
 		error = pool_get_attributes(pool, &attributes);
 	/* Before the client has it: from then on it must be found when the power fails. */
 	if (!error)
-		error = attach_note_view(server, pool, attachment.fd);
+		error = attach_note_view(server, pool, &attachment);
+	if (!error)
+		error = allow_view(client, region, attachment.view);
 	if (error)
 		return fail(exchange, error, strerror(-error));
 	{
@@ -301,6 +368,9 @@ static int answer_wpq(struct attached *client, struct exchange *exchange)
 	if (region >= server->served.regions)
 		return break_off(exchange, -EINVAL, "there is no region of that number");
 	mine = &client->regions[region];
+	error = allow_what_is_mapped(client, region);
+	if (error)
+		return fail(exchange, error, strerror(-error));
 	LOCK_SCOPE(&server->lock);
 	if (pools_media_lost(server->served.pools[region])) {
 		if (mine->has_pools)
@@ -314,6 +384,7 @@ static int answer_wpq(struct attached *client, struct exchange *exchange)
 		error = wpq_create(pools_domain(server->served.pools[region]), 0, &wpq);
 	if (error)
 		return fail(exchange, error, strerror(-error));
+	wpq_limit(wpq, mine->rights);
 	mine->wpqs[mine->wpq_count++] = wpq;
 	if (server->wpq_count++ == 0)
 		pthread_cond_signal(&server->drain_soon);

@@ -8,6 +8,7 @@ pmem_domain_libdomain_la_SOURCES = \
 	pmem/domain/persist.c \
 	pmem/domain/private.h \
 	pmem/domain/producer.c \
+	pmem/domain/rights.c pmem/domain/rights.h \
 	pmem/domain/view.c \
 	pmem/domain/wpq.c pmem/domain/wpq.h
 pmem_domain_libdomain_la_LIBADD = pmem/region/libregion.la

@@ -21,6 +21,7 @@
 #include "common/rng.h"
 #include "domain/chunk.h"
 #include "domain/order.h"
+#include "domain/rights.h"
 
 struct wpq {
 	struct wpq *next, **link; /* domain->lock */
@@ -31,6 +32,7 @@ struct wpq {
 	/* Our own mapping. The client writes here too: nothing in it is believed without a look. */
 	struct wpq_producer map;
 	uint64_t drained[WPQ_LANES];
+	const struct wpq_rights *rights; /* NULL: none are asked for */
 	struct domain_counts counts;
 };
 
@@ -286,10 +288,16 @@ static void give_back(struct wpq *wpq, unsigned lane)
 	atomic_store_explicit(&wpq->map.header->lanes[lane].drained, wpq->drained[lane], memory_order_release);
 }
 
-/* The view of the record before, or another. */
-static struct view *next_view(struct domain *domain, struct view *view, uint32_t id)
+/* The view of the record before, or another; NULL if there is none of that id. */
+static int next_view(const struct wpq *wpq, uint32_t id, struct view **view)
 {
-	return view && view->id == id ? view : domain_find_view(domain, id);
+	if (*view && (*view)->id == id)
+		return 0;
+	*view = NULL;
+	if (!rights_allow(wpq->rights, id))
+		return -EPROTO;
+	*view = domain_find_view(wpq->domain, id);
+	return 0;
 }
 
 static int drain_lane(struct wpq *wpq, unsigned lane)
@@ -308,9 +316,10 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 		struct draining draining = { .wpq = wpq, .record = &record };
 
 		error = read_record(wpq, lane, wpq->drained[lane], published, &record, &payload);
+		if (!error)
+			error = next_view(wpq, record.view, &view);
 		if (error)
 			break;
-		view = next_view(wpq->domain, view, record.view);
 		draining.snapshot = record_snapshot(wpq, lane, &record);
 		if (record_is_inside(view, &record))
 			draining.view = view;
@@ -410,6 +419,12 @@ void wpq_usage(struct wpq *wpq, struct wpq_usage *out)
 		atomic_load_explicit(&wpq->map.header->lanes[WPQ_FENCED].idle_fences, memory_order_relaxed);
 }
 
+void wpq_limit(struct wpq *wpq, const struct wpq_rights *rights)
+{
+	LOCK_SCOPE(&wpq->domain->lock);
+	wpq->rights = rights;
+}
+
 void view_counts(const struct view *view, struct domain_counts *out)
 {
 	LOCK_SCOPE(&view->domain->lock);
@@ -498,6 +513,8 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 		struct view *view;
 
 		if (read_record(wpq, lane, positions[count], pending, &record, &payload) != 0)
+			return;
+		if (!rights_allow(wpq->rights, record.view))
 			return;
 		view = domain_find_view(wpq->domain, record.view);
 		if (!record_is_inside(view, &record))

@@ -272,6 +272,18 @@ static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_reco
 /* A new, empty WPQ. lane_size as in the header; 0 means the default. */
 int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out);
 /*
+ * Which views a client's records may name, for all its WPQs of one domain: those
+ * of pools that it has shown to be allowed to write. Views that are added are
+ * never taken away. Thread safe; must outlive the WPQs.
+ */
+struct wpq_rights;
+int wpq_rights_create(struct domain *domain, struct wpq_rights **out);
+void wpq_rights_destroy(struct wpq_rights *rights);
+int wpq_rights_add(struct wpq_rights *rights, uint32_t view);
+/* From here on a record for another view is one that cannot be. Before that, records are for any view. */
+void wpq_limit(struct wpq *wpq, const struct wpq_rights *rights);
+
+/*
  * Drain what is published in any WPQ (see domain_drain()), mark this one as
  * closed, free. Exact for clients that have registered with membarrier(2) for
  * global expedited barriers.

@@ -256,6 +256,14 @@ static void spoil_view(struct mapping *mapping, struct wpq_producer *producer)
 	good_record(mapping, producer)->view = UINT32_MAX;
 }
 
+static const struct mapping *neighbour; /* of another client, whose view this process has as it was forked */
+
+/* A pool that others may write to, and this client has not shown to be allowed to. */
+static void spoil_neighbour(struct mapping *mapping, struct wpq_producer *producer)
+{
+	good_record(mapping, producer)->view = neighbour->view;
+}
+
 static void spoil_lines(struct mapping *mapping, struct wpq_producer *producer)
 {
 	good_record(mapping, producer)->lines = UINT32_MAX;
@@ -370,6 +378,8 @@ static bool spoiler_is_killed(spoil_fn *spoil)
 	if (client == 0) {
 		/* Who ends this test, or its daemon, in the middle is not left with one that spoils for ever. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* Who maps a view may name it. */
+		munmap(neighbour->bytes, neighbour->size);
 		spoil_and_wait(spoil);
 	}
 	good = waitpid(client, &status, 0) == client && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
@@ -387,13 +397,14 @@ static void check_rings(struct bystander *by)
 		const char *what;
 	} spoils[] = {
 		{ spoil_offset, "a wild offset" },   { spoil_alignment, "an offset inside a line" },
-		{ spoil_view, "no such view" },	     { spoil_lines, "a wild length" },
-		{ spoil_kind, "no such kind" },	     { spoil_position, "a wild position" },
-		{ spoil_backwards, "a position that goes back" },
+		{ spoil_view, "no such view" },	     { spoil_neighbour, "another's view" },
+		{ spoil_lines, "a wild length" },    { spoil_kind, "no such kind" },
+		{ spoil_position, "a wild position" }, { spoil_backwards, "a position that goes back" },
 		{ spoil_all, "records that change" },
 		{ spoil_in_time, "records that change between two looks" },
 	};
 
+	neighbour = &by->mapping;
 	for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
 		OK(spoiler_is_killed(spoils[i].spoil), spoils[i].what);
 		OK(bystander_works(by), "costs its client only");
