@@ -39,7 +39,7 @@ machine() (
 	guest_start "softpmem.case=$name" "$@"
 	trap guest_stop EXIT
 	[ "$(type -t "host_$name")" != function ] || "host_$name"
-	guest_wait '^@done$' 120 >"$guest_work/waited" ||
+	guest_wait '^@done$' 400 >"$guest_work/waited" ||
 		printf "\n@not_ok the guest ends its checks\n" >>"$guest_log"
 )
 
