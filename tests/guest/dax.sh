@@ -19,8 +19,8 @@ guest_modules="fuse libnvdimm nd_btt nd_pmem nd_e820"
 guest_image "$abs_top_srcdir/tests/guest/dax.guest" "$softpmemd" "$softpmem" "$mkfs" ||
 	bail "cannot build the initramfs"
 guest_start 'memmap=1G!5G'
-check "the guest writes" guest_wait '^@written$' 100
+check "the guest writes" guest_wait '^@written$' 300
 guest_reset
-check "the guest comes back and ends its checks" guest_wait '^@done$' 100
+check "the guest comes back and ends its checks" guest_wait '^@done$' 300
 guest_report
 finish

@@ -15,15 +15,15 @@ guest_image "$abs_top_srcdir/tests/guest/devmem.guest" "$softpmemd" "$softpmem" 
 # shellcheck disable=SC2016 # the dollar is the kernel's
 guest_start 'memmap=1G$5G'
 
-check "the guest writes until it is reset" guest_wait '^@acked 25$' 100
+check "the guest writes until it is reset" guest_wait '^@acked 25$' 300
 if [ "$tests_failed" -gt 0 ]; then
 	guest_report
 	finish
 fi
 guest_reset
-check "the guest comes back with its region" guest_wait '^@boot 2$' 60
+check "the guest comes back with its region" guest_wait '^@boot 2$' 300
 acked=$(guest_said '@acked ([0-9]+)' | tail -n 1)
-check "the guest ends its checks" guest_wait '^@done$' 100
+check "the guest ends its checks" guest_wait '^@done$' 300
 records=$(guest_said '@records ([0-9]+)')
 guest_report
 note "records acknowledged: ${acked:-none}, found: ${records:-none}"

@@ -27,11 +27,11 @@ acknowledged() { wc -c <"$journal"; }
 # run_and_reset WHAT STEPS FROM-LINE: a moment after so many steps more are acknowledged.
 run_and_reset() {
 	local before
-	check "$1" guest_wait '^@running$' 60 "$3"
+	check "$1" guest_wait '^@running$' 200 "$3"
 	before=$(acknowledged)
 	until [ "$(acknowledged)" -ge "$((before + $2))" ]; do
 		kill -0 "$guest_pid" 2>/dev/null || break
-		[ "$SECONDS" -lt 120 ] || break
+		[ "$SECONDS" -lt 300 ] || break
 		sleep 0.01
 	done
 	guest_reset
@@ -41,10 +41,10 @@ run_and_reset() {
 guest_start 'memmap=64M$5G'
 run_and_reset "the program runs" 40 1
 acked=$(acknowledged)
-check "the guest comes back, and judges" guest_wait '^@boot 2$' 60
+check "the guest comes back, and judges" guest_wait '^@boot 2$' 200
 from=$(wc -l <"$guest_log")
 run_and_reset "the program runs again, without some of its flushes" 40 "$from"
-check "the guest comes back once more, and judges" guest_wait '^@done$' 60
+check "the guest comes back once more, and judges" guest_wait '^@done$' 200
 steps=$(guest_said '@steps ([0-9]+)')
 guest_report
 note "acknowledged: $acked, found: ${steps:-none}"

@@ -112,7 +112,7 @@ devices_memory() {
 	guest_memory=memory-backend-file,id=ram,size=5G,share=on,mem-path=$guest_work/memory
 }
 host_memory() {
-	guest_wait '^@done$' 100 >/dev/null || return
+	guest_wait '^@done$' 300 >/dev/null || return
 	guest_stop
 	mv "$guest_log" "$guest_work/guest.first.log"
 	guest_start softpmem.case=another 'memmap=64M!5G'
@@ -120,7 +120,7 @@ host_memory() {
 
 # A device is plugged in whose window only fits where mem= has left a gap.
 host_gap() {
-	guest_wait '^@plug$' 100 >/dev/null || return
+	guest_wait '^@plug$' 300 >/dev/null || return
 	echo 'object_add memory-backend-ram,id=window,size=1G,reserve=off' >&"$guest_monitor"
 	echo 'device_add ivshmem-plain,memdev=window,id=plugged' >&"$guest_monitor"
 }
