@@ -2,7 +2,8 @@
 
 /*
  * map_time KIND POOL [COUNT]: insertions a second into a map of PMDK's examples, of keys at random, each
- * with a value of 64 bytes, in one transaction. A new pool of 256 MiB. To be built with those examples (bench.sh does).
+ * with a value of 64 bytes, in one transaction. A new pool of 256 MiB. To be built with those examples, as
+ * bench.sh does.
  */
 
 #include <ex_common.h>
@@ -72,6 +73,7 @@ int main(int argc, char **argv)
 	struct map_ctx *context;
 	PMEMobjpool *pool;
 	struct root *root;
+	double taken;
 
 	if (!ops) {
 		fprintf(stderr, "usage: map_time btree|ctree|hashmap_tx POOL [COUNT]\n");
@@ -92,8 +94,8 @@ int main(int argc, char **argv)
 	for (uint64_t i = 0; i < count; i++)
 		if (!map_lookup(context, root->map, key_of(i)))
 			die("a key is not there");
-	printf("%.0f\n", (double)(count - count / 8) /
-				 ((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9));
+	taken = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+	printf("%.0f\n", (double)(count - count / 8) / taken);
 	map_ctx_free(context);
 	pmemobj_close(pool);
 	return 0;

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define POOL_BYTES ((size_t)256 << 20)
 #define ACCOUNTS ((64u << 20) / sizeof(struct account))
@@ -113,7 +114,7 @@ int main(int argc, char **argv)
 	unsigned threads = argc >= 3 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
 	double seconds = argc > 3 ? strtod(argv[3], NULL) : 1, taken, done = 0;
 	static struct worker workers[THREADS_MAX];
-	struct timespec from, to, wait = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
+	struct timespec from, to;
 	PMEMobjpool *pool;
 	struct root *root;
 
@@ -127,7 +128,8 @@ int main(int argc, char **argv)
 	root = pmemobj_direct(pmemobj_root(pool, sizeof(*root)));
 	pthread_barrier_init(&start, NULL, threads + 1);
 	for (unsigned i = 0; i < threads; i++) {
-		if (pmemobj_alloc(pool, &root->tables[i], ACCOUNTS * sizeof(struct account), 0, construct, NULL) != 0)
+		if (pmemobj_alloc(pool, &root->tables[i], ACCOUNTS * sizeof(struct account), 0, construct,
+				  NULL) != 0)
 			die("no room for the accounts");
 		workers[i] = (struct worker){ .pool = pool, .accounts = pmemobj_direct(root->tables[i]),
 					      .random = 88172645463325252u + i };
@@ -136,7 +138,7 @@ int main(int argc, char **argv)
 	}
 	pthread_barrier_wait(&start);
 	clock_gettime(CLOCK_MONOTONIC, &from);
-	nanosleep(&wait, NULL);
+	usleep((useconds_t)(seconds * 1e6));
 	atomic_store(&stop, true);
 	for (unsigned i = 0; i < threads; i++) {
 		pthread_join(workers[i].thread, NULL);

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What make bench measures of programs written for libpmem: the same binary under `softpmem run` on a pool, and
-# beside the system's libpmem on tmpfs, which is told that this is persistent memory.
+# What make bench measures of programs written for libpmem: the same binary under `softpmem run` on a pool,
+# and beside the system's libpmem on tmpfs, which is told that this is persistent memory.
 
 pmdk_examples=/usr/share/doc/libpmemobj-dev/examples
 
@@ -23,16 +23,17 @@ micro() {
 }
 
 objects() {
-	rm -f "${directory[$1]}/objects"
-	beside "$1" "$abs_top_builddir/tests/bench/objects_time" "$2" "${directory[$1]}/objects" "$pmem_seconds" &&
-		rm "${directory[$1]}/objects"
+	local pool=${directory[$1]}/objects
+	rm -f "$pool"
+	beside "$1" "$abs_top_builddir/tests/bench/objects_time" "$2" "$pool" "$pmem_seconds" && rm "$pool"
 }
 
 # The examples are used as they are shipped: their warnings are not ours.
 map_time_make() (
-	cd "$pmdk_examples" && gcc -O2 -w -I. -Itree_map -Ihashmap -Imap -I"$abs_top_srcdir/tests/pmdk/examples" \
-		-o "$work/map_time" "$abs_top_srcdir/tests/bench/map_time.c" map/map.c map/map_{btree,ctree,hashmap_tx}.c \
-		tree_map/{btree,ctree}_map.c hashmap/hashmap_tx.c -lpmemobj -lpmem -lpthread
+	cd "$pmdk_examples" && gcc -O2 -w -o "$work/map_time" -I. -Itree_map -Ihashmap -Imap \
+		-I"$abs_top_srcdir/tests/pmdk/examples" "$abs_top_srcdir/tests/bench/map_time.c" \
+		map/map.c map/map_{btree,ctree,hashmap_tx}.c tree_map/{btree,ctree}_map.c hashmap/hashmap_tx.c \
+		-lpmemobj -lpmem -lpthread
 )
 
 map_inserts() {
@@ -41,22 +42,23 @@ map_inserts() {
 	beside "$1" "$work/map_time" "$2" "${directory[$1]}/map" "$map_keys" && rm "${directory[$1]}/map"
 }
 
-# pmem_fio SIDE FIELD OPTION...: fio's libpmem engine. It fills the file anew first, outside of what it measures.
+# pmem_fio SIDE FIELD OPTION...: fio's libpmem engine.
 pmem_fio() {
 	local side=$1 field=$2
 	shift 2
 	beside "$side" fio --name=bench --filename="${directory[$side]}/fio" --size="${pmem_mib}M" --bs=4k \
-		--ioengine=libpmem --direct=1 --sync=1 --norandommap --time_based --runtime="${pmem_fio_ms}ms" \
+		--ioengine=libpmem --direct=1 --sync=1 --norandommap --time_based \
+		--runtime="${pmem_fio_ms}ms" \
 		--output-format=terse --terse-version=3 --randseed="$seed" "$@" |
-		awk -F ';' -v field="$field" '$1 == 3 { print $field; found = $field > 0 } END { exit !found }'
+		awk -F ';' -v f="$field" '$1 == 3 { print $f; found = $f > 0 } END { exit !found }'
 }
 
-# first_touch SIDE load|store [cut]: of each page, by a process that has just mapped it. With `cut`, our side's
-# view is new after a power failure; without, it is as the writer of the data left it.
+# first_touch SIDE load|store [cut]: of each page, by a process that has just mapped it. With `cut`, our
+# side has lost its power since; without, it is as the writer of the data left it.
 first_touch() {
 	local file=${directory[$1]}/touched
-	[ -s "$file" ] || tr '\0' x </dev/urandom | dd of="$file" bs=1M count="$gib_mib" conv=fsync iflag=fullblock \
-		status=none || return 1
+	[ -s "$file" ] || tr '\0' x </dev/urandom |
+		dd of="$file" bs=1M count="$gib_mib" conv=fsync iflag=fullblock status=none || return 1
 	if [ "$1" = softpmem ] && [ "${3:-}" = cut ]; then
 		"$softpmem" powerfail --policy lose >/dev/null || return 1
 	fi
@@ -74,7 +76,8 @@ pmem_rows() {
 		row "pmem_memcpy_persist, 64 B, $where" ops/s higher 2 libpmem micro memcpy 64 "$where"
 		row "pmem_memcpy_persist, 4 KiB, $where" ops/s higher 0.6 libpmem micro memcpy 4096 "$where"
 		row "pmem_memcpy_persist, 64 KiB, $where" ops/s higher 0.5 libpmem micro memcpy 65536 "$where"
-		row "pmem_memcpy_persist, 1 MiB, $where" ops/s higher 0.5 libpmem micro memcpy 1048576 "$where"
+		row "pmem_memcpy_persist, 1 MiB, $where" ops/s higher 0.5 libpmem \
+			micro memcpy 1048576 "$where"
 	done
 	rm -f "$mnt/pmem" "$shm/direct/pmem"
 	if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then

@@ -137,7 +137,8 @@ static double rate(struct place *place, double seconds, void (*operation)(struct
 
 static int micro(int argc, char **argv)
 {
-	struct place place = { .size = strtoull(argv[2], NULL, 10), .scatter = strcmp(argv[3], "scatter") == 0,
+	struct place place = { .size = strtoull(argv[2], NULL, 10),
+			       .scatter = strcmp(argv[3], "scatter") == 0,
 			       .random = 88172645463325252u };
 	double seconds = argc > 5 ? strtod(argv[5], NULL) : 1;
 	size_t length, wanted = (argc > 6 ? strtoull(argv[6], NULL, 10) : 256) * MIB;

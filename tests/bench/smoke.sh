@@ -11,13 +11,15 @@ if ! [ -r /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c ] || ! command -
 fi
 check "the benchmark runs" env BENCH_SMALL=1 BENCH_ROUNDS=1 bash "$abs_top_srcdir/tests/bench/bench.sh"
 cp "$work/check.out" "$work/table"
-for name in '1 MiB sequential read' '4 KiB random write, libaio' 'mmap store' 'SQLite' 'LMDB' 'daemon start' 'memory' 'reload' \
-	'power failure' 'pmem_persist, 64 B' 'pmem_memcpy_persist, 1 MiB' 'load from each page' 'after a power failure, store'; do
-	check "it measures: $name" grep -Eq "^\\| [^|]*${name}[^|]* \\| [^|]+ \\| [0-9.]+ \\|" "$work/table"
+measures() { grep -Eq "^\\| [^|]*$1[^|]* \\| [^|]+ \\| [0-9.]+ \\|" "$work/table"; }
+for name in '1 MiB sequential read' '4 KiB random write, libaio' 'mmap store' 'SQLite' 'LMDB' 'daemon start' \
+	'memory' 'reload' 'power failure' 'pmem_persist, 64 B' 'pmem_memcpy_persist, 1 MiB' 'load from each page' \
+	'after a power failure, store'; do
+	check "it measures: $name" measures "$name"
 done
 if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
 	for name in 'libpmemobj transactions, 2 threads' 'btree, insert' 'fio libpmem, 4 KiB random read'; do
-		check "it measures: $name" grep -Eq "^\\| [^|]*${name}[^|]* \\| [^|]+ \\| [0-9.]+ \\|" "$work/table"
+		check "it measures: $name" measures "$name"
 	done
 fi
 check_fails "negative control: what is no persistent memory is not measured" "is no persistent memory" \

@@ -275,7 +275,8 @@ static bool kill_at_some_moment(const char *name, struct victim *victim)
 
 static int killed(int rounds)
 {
-	struct victim *victims = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct victim *victims =
+		mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	bool kept = true, durable = true;
 	uint64_t total = 0, last = 0;
 

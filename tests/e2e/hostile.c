@@ -294,7 +294,8 @@ static volatile struct wpq_record *some_record(struct wpq_producer *producer, ui
 {
 	uint64_t position = producer->pending[WPQ_FENCED] - 2 * LINE_SIZE * (1 + number % 500);
 
-	return (volatile struct wpq_record *)(producer->rings[WPQ_FENCED] + (position & (producer->lane_size - 1)));
+	position &= producer->lane_size - 1;
+	return (volatile struct wpq_record *)(producer->rings[WPQ_FENCED] + position);
 }
 
 /* Right at one look, and wrong at the next: until it is caught, and if it never is, wrong for good. */

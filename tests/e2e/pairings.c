@@ -220,7 +220,7 @@ static bool read_and_store(void)
 {
 	if (mount_does(READ, A, 0, 0) != 1 || mapping_does(STORE, A, 0, 2) != 0)
 		return false;
-	/* The kernel has the page of a file that was read before the mapping was there, until a line of it is drained. */
+	/* The kernel has the page of a file that was read before the mapping came, until a line of it is drained. */
 	if (!opened_before)
 		return mount_does(READ, A, 0, 0) == 2;
 	return mapping_does(PERSIST, A, 0, 0) == 0 && comes_true(READ, A, 0, 2);
@@ -256,8 +256,8 @@ static bool write_and_persist(void)
 /* The flush of a line takes what was written to it; what was written after it, or elsewhere, is volatile. */
 static bool write_and_persist_survive(void)
 {
-	return mount_does(READ, A, 0, 0) == 2 && mount_does(READ, A, 1, 0) == 3 && mount_does(READ, B, 0, 0) == 4 &&
-	       mount_does(READ, B, 1, 0) == 1 && mount_does(READ, C, 0, 0) == 1;
+	return mount_does(READ, A, 0, 0) == 2 && mount_does(READ, A, 1, 0) == 3 &&
+	       mount_does(READ, B, 0, 0) == 4 && mount_does(READ, B, 1, 0) == 1 && mount_does(READ, C, 0, 0) == 1;
 }
 
 static bool load_and_load(void)
@@ -289,13 +289,15 @@ static bool sync_and_store(void)
 	       mapping_does(STORE, A, 1, 3) == 0 && mount_stores_and_syncs(A, 0, 4) &&
 	       mapping_does(LOAD, B, 0, 0) == 2 && mapping_does(LOAD, A, 1, 0) == 3 &&
 	       mapping_does(LOAD, A, 0, 0) == 4 && mapping_does(STORE, A, 0, 5) == 0 &&
-	       mount_stores_and_syncs(C, 0, 6) && mapping_does(LOAD, A, 0, 0) == 5 && mapping_does(LOAD, C, 0, 0) == 6;
+	       mount_stores_and_syncs(C, 0, 6) && mapping_does(LOAD, A, 0, 0) == 5 &&
+	       mapping_does(LOAD, C, 0, 0) == 6;
 }
 
 static bool sync_and_persist(void)
 {
-	return mount_does(LOAD, A, 0, 0) == 1 && mapping_persists(A, 1, 2) && mount_stores_and_syncs(A, 0, 3) &&
-	       mapping_does(LOAD, A, 1, 0) == 2 && mount_stores_and_syncs(B, 0, 4) && mapping_persists(B, 1, 5) &&
+	return mount_does(LOAD, A, 0, 0) == 1 && mapping_persists(A, 1, 2) &&
+	       mount_stores_and_syncs(A, 0, 3) && mapping_does(LOAD, A, 1, 0) == 2 &&
+	       mount_stores_and_syncs(B, 0, 4) && mapping_persists(B, 1, 5) &&
 	       mapping_does(LOAD, B, 0, 0) == 4 && mapping_does(STORE, D, 0, 6) == 0 &&
 	       mapping_does(LOAD, D, 0, 0) == 6;
 }

@@ -180,10 +180,12 @@ int main(int argc, char **argv)
 		int journal = open(argv[4], O_WRONLY | O_APPEND | O_CREAT, 0600);
 		uint64_t done = steps_done(argv[4]), steps = strtoull(argv[5], NULL, 10);
 
-		return is_log ? run_log(argv[3], journal, done, steps) : run_blocks(argv[3], journal, done, steps);
+		return is_log ? run_log(argv[3], journal, done, steps) :
+				run_blocks(argv[3], journal, done, steps);
 	}
 	if (argc == 5 && strcmp(argv[1], "check") == 0)
-		return is_log ? check_log(argv[3], steps_done(argv[4])) : check_blocks(argv[3], steps_done(argv[4]));
+		return is_log ? check_log(argv[3], steps_done(argv[4])) :
+				check_blocks(argv[3], steps_done(argv[4]));
 	fprintf(stderr, "usage: blocks run blk|log POOL JOURNAL STEPS | blocks check blk|log POOL JOURNAL\n");
 	return 2;
 }

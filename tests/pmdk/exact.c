@@ -263,17 +263,19 @@ static void mappings(void)
 
 static void map_odd_lengths(void)
 {
-	static const size_t lengths[] = { 1, 63, 64, 65, 4095, 4096, 4097, 8191, 8193, 12288, 65537, 2097151, 2097153 };
+	static const size_t lengths[] = { 1,	63,   64,    65,    4095,    4096,   4097,
+					  8191, 8193, 12288, 65537, 2097151, 2097153 };
 
 	for (size_t page = 0; page < PAGES; page++) {
-		size_t offset = page * PAGE_BYTES, length = lengths[page % (sizeof(lengths) / sizeof(lengths[0]))];
+		size_t length = lengths[page % (sizeof(lengths) / sizeof(lengths[0]))], last;
+		size_t offset = page * PAGE_BYTES;
 		unsigned char *at;
 
-		if (length > POOL_BYTES - offset)
-			length = POOL_BYTES - offset;
+		length = min_u64(length, POOL_BYTES - offset);
+		last = length - 1;
 		at = map(offset, length, NULL);
-		/* To the end of the last page, and from its last byte on. */
-		work_on(at + length - 1, offset + length - 1, align_up(length, PAGE_BYTES) - (length - 1), PERSIST);
+		/* From its last byte to the end of that page. */
+		work_on(at + last, offset + last, align_up(length, PAGE_BYTES) - last, PERSIST);
 		work_on(at, offset, length < 200 ? length : 200, PERSIST);
 		munmap(at, length);
 	}
@@ -291,9 +293,11 @@ static void odd(void)
 		die("no length");
 	map_odd_lengths();
 	at = map(0, POOL_BYTES, NULL);
+	/* Around the ends of pages. */
 	for (size_t start = 0; start < MOST; start++) {
 		for (size_t length = 0; length < MOST; length++) {
-			size_t offset = (start * MOST + length) % (PAGES - 1) * PAGE_BYTES + PAGE_BYTES - LINE_SIZE + start;
+			size_t page = 1 + (start * MOST + length) % (PAGES - 1);
+			size_t offset = page * PAGE_BYTES - LINE_SIZE + start;
 
 			work_on(at + offset, offset, length, PERSIST);
 		}
@@ -471,8 +475,8 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} all[] = { { "mappings", mappings }, { "odd", odd }, { "many", many }, { "threads", threads }, { "fork", fork_often },
-		    { "signals", signals } };
+	} all[] = { { "mappings", mappings }, { "odd", odd },	      { "many", many },
+		    { "threads", threads },   { "fork", fork_often }, { "signals", signals } };
 
 	bool judging = argc == 4 && strcmp(argv[1], "judge") == 0;
 	int fd;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# What else comes with libpmemobj and needs no terminal: each program does something, loses power, and is asked
-# what it knows. Left out are those that want a screen, a FUSE of their own or a pool at a path of their choice.
+# What else comes with libpmemobj and needs no terminal: each program does something, loses power, and is
+# asked what it knows. Left out are those that want a screen, FUSE 2 or a pool at a path of their own.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 examples=/usr/share/doc/libpmemobj-dev/examples
@@ -73,7 +73,8 @@ if command -v pmempool >/dev/null; then
 	SOFTPMEM_TEST_CUT_AT=12 run "$work/queue" "$mnt/queue" enqueue c >/dev/null 2>&1
 	check "queue: cut in the midst of an entry" test $? -eq 137
 	cut_power
-	check "queue: it has two entries or one" grep -Eq '^Entries [12]/4' <(run "$work/queue" "$mnt/queue" show)
+	check "queue: it has two entries or one" \
+		grep -Eq '^Entries [12]/4' <(run "$work/queue" "$mnt/queue" show)
 else
 	skip "queue" "no pmempool to make its pool"
 fi
@@ -90,13 +91,15 @@ check "slab_allocator: once more" run "$work/slab" "$mnt/slab"
 
 check "data_store builds" example data_store map/data_store.c "${maps[@]}"
 for type in ctree btree rbtree skiplist; do
-	check "data_store with $type: 200 insertions, 200 removals" run "$work/data_store" "$type" "$mnt/$type.map" 200
+	check "data_store with $type: 200 insertions and removals" \
+		run "$work/data_store" "$type" "$mnt/$type.map" 200
 	cut_power
 	check "data_store with $type after a power failure" run "$work/data_store" "$type" "$mnt/$type.map" 50
 done
 # These cannot destroy a map.
 for type in hashmap_atomic hashmap_tx hashmap_rp; do
-	check "data_store with $type: 200 insertions, 200 removals" run "$work/data_store" "$type" "$mnt/$type.map" 200
+	check "data_store with $type: 200 insertions and removals" \
+		run "$work/data_store" "$type" "$mnt/$type.map" 200
 done
 # It destroys the map that it finds, and looks at each item of the one it makes.
 for fence in 100 350 700; do

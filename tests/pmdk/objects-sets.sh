@@ -22,7 +22,8 @@ if command -v pmempool >/dev/null; then
 	set_of replica "8M $mnt/part" REPLICA "8M $mnt/copy"
 	set_of alone "8M $mnt/part"
 	export OBJECTS_ALONE=$work/alone.set
-	check "one with a replica, cut at every fence" cut_at_fences 100 lose 1 "$work/replica.set" "$mnt/part" "$mnt/copy"
+	check "one with a replica, cut at every fence" \
+		cut_at_fences 100 lose 1 "$work/replica.set" "$mnt/part" "$mnt/copy"
 	note_cuts
 	unset OBJECTS_ALONE
 	rm -f "$mnt/part" "$mnt/copy"

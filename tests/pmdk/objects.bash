@@ -4,7 +4,7 @@
 # What the tests that cut libpmemobj programs share.
 
 objects=$abs_top_builddir/tests/pmdk/objects
-# The judge's words, or its death of a damaged pool, and not those of a program that fails for some other reason.
+# The judge's words, or its death of a damaged pool; not those of a program that fails for another reason.
 # shellcheck disable=SC2034 # for those who source this
 judge_says="committed|damaged|torn|published|publication|ever done|pmemobj_check says|^open:|the judge dies"
 
@@ -17,7 +17,9 @@ cut_at_fences() {
 		cat "$work/cuts"
 		return 1
 	}
-	[ "$(awk '{ print $1 }' "$work/cuts")" -ge "$least" ] || { echo "there are fewer fences than that"; return 1; }
+	[ "$(awk '{ print $1 }' "$work/cuts")" -ge "$least" ] && return
+	echo "there are fewer fences than $least"
+	return 1
 }
 
 # cut_at_moments CUTS POOL FILE...: while its threads work.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# A libpmemobj program, cut at each of its fences: what is left is consistent and complete. See objects_cuts.c.
+# A libpmemobj program, cut at each of its fences: what is left is consistent and complete. See
+# objects_cuts.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/pmdk/objects.bash

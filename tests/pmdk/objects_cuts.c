@@ -12,9 +12,9 @@
  * PROGRAM is softpmem. FILEs are what the pool, or the poolset, is made of. To be started by
  * `PROGRAM run`. Exits with 0, and a number of cuts in words; with 1, and what the judge says of which cut.
  *
- * OBJECTS_ALONE names a poolset like POOL, without its replica. libpmemobj 1.12.1 dies of SIGSEGV when it opens
- * a pool with a replica in which a redo log is unfinished, on whatever file system and after a mere SIGKILL.
- * Then pmempool takes the replica away, as the user would have to, and what is left must be right.
+ * OBJECTS_ALONE names a poolset like POOL, without its replica. libpmemobj 1.12.1 dies of SIGSEGV when it
+ * opens a pool with a replica in which a redo log is unfinished, on whatever file system and after a mere
+ * SIGKILL. Then pmempool takes the replica away, as the user would have to, and what is left must be right.
  */
 
 #include <errno.h>

@@ -153,12 +153,14 @@ int main(int argc, char **argv)
 	path = argv[2];
 	fences = strtoul(argv[3], NULL, 10);
 	cuts = strtoul(argv[4], NULL, 10);
-	fenced = mmap(NULL, THREADS * sizeof(*fenced), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	fenced = mmap(NULL, THREADS * sizeof(*fenced), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
 	if (fenced == MAP_FAILED)
 		die("mmap");
 	for (unsigned long i = 0; i < cuts; i++)
 		if (cut_once(argv[1], (unsigned)(i % LINES), fences / cuts) != 0)
 			return 1;
-	printf("%ju and %ju fences, %lu cuts\n", (uintmax_t)fenced[0].number, (uintmax_t)fenced[1].number, cuts);
+	printf("%ju and %ju fences, %lu cuts\n", (uintmax_t)fenced[0].number, (uintmax_t)fenced[1].number,
+	       cuts);
 	return least() >= fences / cuts * cuts ? 0 : 1;
 }

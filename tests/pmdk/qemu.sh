@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# QEMU, which uses libpmem: a guest's NVDIMM (pmem=on) and its virtio-pmem disk are pools. Its processor's flushes
-# reach nobody outside, so the NVDIMM's stores are safe where caches are (eADR), and no more than QEMU itself makes
-# of them where they are not; virtio-pmem asks QEMU, which calls fsync(2).
+# QEMU, which uses libpmem: a guest's NVDIMM (pmem=on) and its virtio-pmem disk are pools. Its processor's
+# flushes reach nobody outside, so the NVDIMM's stores are safe only where caches are (eADR); virtio-pmem asks
+# QEMU, which calls fsync(2).
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/guest/guest.sh
@@ -13,13 +13,14 @@ guest_prepare || {
 	finish
 }
 # shellcheck disable=SC2034 # for guest_image and guest_start
-guest_modules="libnvdimm nd_btt nd_pmem nfit virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
-	nd_virtio virtio_pmem"
+guest_modules="libnvdimm nd_btt nd_pmem nfit virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev
+	virtio_pci nd_virtio virtio_pmem"
 guest_runner=("$softpmem" run --)
 # shellcheck disable=SC2054 # the commas are QEMU's
 guest_devices=(-machine nvdimm=on -m size=5G,slots=2,maxmem=8G
-	-object "memory-backend-file,id=one,mem-path=$mnt/nvdimm,size=128M,share=on,pmem=on" -device nvdimm,memdev=one
-	-object "memory-backend-file,id=two,mem-path=$mnt/virtio,size=64M,share=on" -device virtio-pmem-pci,memdev=two)
+	-object "memory-backend-file,id=one,mem-path=$mnt/nvdimm,size=128M,share=on,pmem=on"
+	-object "memory-backend-file,id=two,mem-path=$mnt/virtio,size=64M,share=on"
+	-device nvdimm,memdev=one -device virtio-pmem-pci,memdev=two)
 guest_image "$abs_top_srcdir/tests/pmdk/qemu.guest" || bail "cannot build the initramfs"
 
 pools() { "$softpmem" create --size 128M nvdimm && "$softpmem" create --size 64M virtio; }
@@ -51,7 +52,8 @@ check "two pools" pools
 write_and_cut
 look
 check "virtio-pmem: what the guest flushed is there, and what it only stored is not" finds virtio flushed ""
-check "negative control: the guest's processor flushed its NVDIMM, and nobody outside heard it" finds nvdimm "" ""
+check "negative control: the guest's processor flushed its NVDIMM, and nobody outside heard it" \
+	finds nvdimm "" ""
 daemon_stop
 
 daemon_start --region memfd:256M --domain cpu_cache || bail "no daemon"
