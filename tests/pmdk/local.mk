@@ -8,6 +8,7 @@ pmdk_tests = \
 	tests/pmdk/exact.sh \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
+	tests/pmdk/litmus.sh \
 	tests/pmdk/oneline.sh \
 	tests/pmdk/qemu.sh \
 	tests/pmdk/stat.sh \
@@ -16,7 +17,8 @@ pmdk_tests = \
 	tests/pmdk/unmounted.sh
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
-check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/oneline tests/pmdk/survivor
+check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/litmus tests/pmdk/oneline \
+	tests/pmdk/survivor
 tests_pmdk_across_SOURCES = tests/pmdk/across.c
 tests_pmdk_across_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_across_LDADD = $(PMEM_LIBS)
@@ -26,6 +28,9 @@ tests_pmdk_exact_LDADD = $(PMEM_LIBS)
 tests_pmdk_functions_SOURCES = tests/pmdk/functions.c
 tests_pmdk_functions_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_functions_LDADD = $(PMEM_LIBS)
+tests_pmdk_litmus_SOURCES = tests/pmdk/litmus.c
+tests_pmdk_litmus_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_litmus_LDADD = $(PMEM_LIBS) -lpthread
 tests_pmdk_oneline_SOURCES = tests/pmdk/oneline.c tests/e2e/powerfail.h
 tests_pmdk_oneline_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_oneline_LDADD = $(PMEM_LIBS) -lpthread

@@ -28,7 +28,7 @@ pools() { "$softpmem" create --size 128M nvdimm && "$softpmem" create --size 64M
 # write_and_cut: the guest writes, and QEMU ends with the power.
 write_and_cut() {
 	guest_start act=write
-	check "the guest writes" guest_wait '^@written' 120
+	check "the guest writes" guest_wait '^@written' 240
 	guest_report
 	"$softpmem" powerfail --policy lose >/dev/null
 	{ wait "$guest_pid"; } 2>/dev/null
@@ -39,7 +39,7 @@ write_and_cut() {
 # look: the guest boots again, and $found is what it finds.
 look() {
 	guest_start act=look
-	check "the guest boots again" guest_wait '^@done' 120
+	check "the guest boots again" guest_wait '^@done' 240
 	found=$(guest_said '@found (.*)' | tr '\n' ',')
 	guest_stop
 	note "found: $found"
