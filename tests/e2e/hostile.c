@@ -180,12 +180,10 @@ static bool bystander_works(struct bystander *by)
 static void check_floods(struct bystander *by)
 {
 	struct attach_request kick = request_of(ATTACH_KICK), hello = request_of(ATTACH_HELLO);
-	int connections[1200], count = 0, refused = 0, deaf, i;
+	int connections[1200], refused = 0, deaf, i;
 
-	for (i = 0; i < 1200; i++) {
+	for (i = 0; i < 1200; i++)
 		connections[i] = attach_connect(NULL);
-		count += connections[i] >= 0;
-	}
 	OK(bystander_works(by), "1,200 connections that say nothing: others are served");
 	for (i = 0; i < 1200; i++) {
 		struct pollfd end = { .fd = connections[i], .events = POLLIN };
