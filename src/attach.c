@@ -26,8 +26,9 @@
 #define LOOK_SOON_MS 10
 #define LOOK_LATE_MS 160
 /* The drain thread stays at the rings while so much comes in within so long. */
-#define LINGER_BYTES (32u << 10)
-#define LINGER_US 100
+#define LINGER_BYTES (64u << 10)
+#define LINGER_US 50
+#define LOOK_PAUSES 200
 #define GONE_MS 5000
 
 void attach_say(struct attach_server *server, const char *format, ...)
@@ -199,7 +200,8 @@ static int drain_awake(struct attach_server *server)
 			error = attach_drain(server, NULL);
 			last = now_us();
 		} else {
-			for (unsigned i = 0; i < 64; i++)
+			/* Each look takes the positions' lines from their writers. */
+			for (unsigned i = 0; i < LOOK_PAUSES; i++)
 				__builtin_ia32_pause();
 		}
 		if (now - told > LOOK_SOON_MS * 1000) {

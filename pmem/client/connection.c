@@ -437,26 +437,25 @@ void connection_kick(void)
 	leave(signals);
 }
 
-enum domain_kind connection_domain(void)
-{
-	static _Atomic int known = -1;
-	uint64_t signals;
-	int result = known;
+_Atomic int connection_domain_known = -1;
 
-	if (likely(result >= 0))
-		return (enum domain_kind)result;
+enum domain_kind connection_learn_domain(void)
+{
+	enum domain_kind result;
+	uint64_t signals;
+
 	if (!settings()->attach_path) {
-		known = DOMAIN_MEMORY_CONTROLLER;
+		connection_domain_known = DOMAIN_MEMORY_CONTROLLER;
 		return DOMAIN_MEMORY_CONTROLLER;
 	}
 	signals = enter();
 	if (!greeted)
 		ensure_connected();
-	result = (int)domain;
+	result = domain;
 	if (greeted)
-		known = result;
+		connection_domain_known = (int)result;
 	leave(signals);
-	return (enum domain_kind)result;
+	return result;
 }
 
 /* ---- fork ------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 
 /* Private to pmem/client: what its files know of each other. */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +33,16 @@ struct settings {
 	/* Tests only: die at this fence; leave out each flush whose number this divides. */
 	uint64_t cut_at, skip_flush;
 };
-const struct settings *settings(void);
+/* Asked at every flush and fence, so without a call once they are known. */
+extern struct settings settings_read;
+extern atomic_bool settings_known;
+const struct settings *settings_learn(void);
+static inline const struct settings *settings(void)
+{
+	if (likely(atomic_load_explicit(&settings_known, memory_order_acquire)))
+		return &settings_read;
+	return settings_learn();
+}
 
 /* ---- connection.c: the daemon ---------------------------------------------- */
 
@@ -57,7 +67,14 @@ void connection_drain(void);
 /* Ask for that, and do not wait. */
 void connection_kick(void);
 /* Known after the first connection_serves() or connection_attach(), and asked for by this. */
-enum domain_kind connection_domain(void);
+extern _Atomic int connection_domain_known; /* -1: not yet */
+enum domain_kind connection_learn_domain(void);
+static inline enum domain_kind connection_domain(void)
+{
+	int known = atomic_load_explicit(&connection_domain_known, memory_order_relaxed);
+
+	return likely(known >= 0) ? (enum domain_kind)known : connection_learn_domain();
+}
 void connection_fork_prepare(void);
 void connection_fork_parent(void);
 void connection_fork_child(void);

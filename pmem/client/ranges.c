@@ -80,13 +80,6 @@ static struct range look_up(uintptr_t address, size_t *at)
 	return found;
 }
 
-/* Of the entry that was found last, which may be another's by now, or none. */
-static inline bool is_at(size_t hint, uintptr_t address, struct range *found)
-{
-	*found = load(&table[hint]);
-	return address >= found->start && address < found->end;
-}
-
 static struct range from(struct range range, uintptr_t address)
 {
 	range.offset += address - range.start;
@@ -94,29 +87,48 @@ static struct range from(struct range range, uintptr_t address)
 	return range;
 }
 
-struct range ranges_find(uintptr_t address)
+static __attribute__((noinline)) struct range find_anew(uintptr_t address)
 {
-	struct thread *self = &thread_self;
-
 	for (;;) {
 		/* Acquire: the entries are read after it. */
 		uint64_t now = atomic_load_explicit(&version, memory_order_acquire);
-		size_t at = self->hint;
 		struct range found;
+		size_t at;
 
-		if (unlikely(now & 1)) {
+		if (now & 1) {
 			RAW1(sched_yield, 0);
 			continue;
 		}
-		if (unlikely(!is_at(at, address, &found))) {
-			found = look_up(address, &at);
-			self->hint = at;
-		}
+		found = look_up(address, &at);
 		/* The entries were read before this. */
 		atomic_thread_fence(memory_order_acquire);
-		if (likely(atomic_load_explicit(&version, memory_order_relaxed) == now))
-			return from(found, address);
+		if (atomic_load_explicit(&version, memory_order_relaxed) != now)
+			continue;
+		thread_self.hint = at;
+		return from(found, address);
 	}
+}
+
+/*
+ * The entry that was found last, which may be another's by now, or none. Field by
+ * field: a struct that is put together and then copied waits for its own stores.
+ */
+struct range ranges_find(uintptr_t address)
+{
+	uint64_t now = atomic_load_explicit(&version, memory_order_acquire);
+	const struct range *entry = &table[thread_self.hint];
+	uintptr_t start = __atomic_load_n(&entry->start, __ATOMIC_RELAXED);
+	uintptr_t end = __atomic_load_n(&entry->end, __ATOMIC_RELAXED);
+	uint64_t offset = __atomic_load_n(&entry->offset, __ATOMIC_RELAXED) + (address - start);
+	uint32_t view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED);
+	uint16_t region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED);
+	uint16_t flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED);
+
+	atomic_thread_fence(memory_order_acquire);
+	if (unlikely(now & 1 || atomic_load_explicit(&version, memory_order_relaxed) != now || address < start ||
+		     address >= end))
+		return find_anew(address);
+	return (struct range){ address, end, offset, view, region, flags };
 }
 
 uint64_t ranges_lock(void)

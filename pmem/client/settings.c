@@ -26,17 +26,15 @@ static uint64_t number(const char *name)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
-static struct settings all;
-static atomic_bool known;
+struct settings settings_read;
+atomic_bool settings_known;
 
-const struct settings *settings(void)
+const struct settings *settings_learn(void)
 {
 	struct settings found = { 0 };
 	const char *hint, *threshold;
 	char *end;
 
-	if (likely(atomic_load_explicit(&known, memory_order_acquire)))
-		return &all;
 	found.attach_path = getenv("SOFTPMEM_ATTACH");
 	if (found.attach_path && !*found.attach_path)
 		found.attach_path = NULL;
@@ -59,16 +57,16 @@ const struct settings *settings(void)
 		found.has_hint = *end == '\0';
 	}
 	/* Two threads that come here first write the same bytes. */
-	all = found;
-	atomic_store_explicit(&known, true, memory_order_release);
-	return &all;
+	settings_read = found;
+	atomic_store_explicit(&settings_known, true, memory_order_release);
+	return &settings_read;
 }
 
 /* A test's children: each is cut elsewhere, and not all of them leave flushes out. */
 static void fork_child(void)
 {
-	all.cut_at = number("SOFTPMEM_TEST_CUT_AT");
-	all.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
+	settings_read.cut_at = number("SOFTPMEM_TEST_CUT_AT");
+	settings_read.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
 }
 
 static __attribute__((constructor)) void prepare(void)

@@ -34,4 +34,13 @@ void view_settle(struct view *view);
 /* Free everything but the struct: afterwards the view reads from the media. */
 void view_drop(struct view *view);
 
+/* chunk_note_written() of the page will come soon. */
+static inline void chunk_prefetch(const struct view *view, uint64_t page)
+{
+	const struct view_chunk *chunk = chunk_at(view, page);
+
+	if (chunk)
+		__builtin_prefetch(&chunk->written[page % CHUNK_PAGES], 1);
+}
+
 #endif

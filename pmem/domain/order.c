@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The order of two records of one line in different lanes is not
- * known from the rings: thread A may have flushed first and fenced last, and
- * writing its older snapshot over B's newer one would lose what B was
- * guaranteed. So the daemon counts when a drain begins and when it ends, tells
- * the producers, and remembers for each line the last batch that wrote it and from which lane
- * (in a hash table: lines that collide share an entry). A record that read batch
+ * The order of two records of one line in different lanes is not known from the
+ * rings: thread A may have flushed first and fenced last, and writing its older
+ * snapshot over B's newer one would lose what B was guaranteed. So the daemon
+ * counts when a drain begins and when it ends, tells the producers, and remembers
+ * for each line the last batch that wrote it and from which lane. A record that read batch
  * number b before its snapshot, when the line was last written by another lane
  * in batch d < b, is newer: the batch d was over before the snapshot was taken.
  * With d >= b the order is unknown; then the line's content in the view now is
@@ -17,6 +16,7 @@
 #include "domain/order.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/rng.h"
 
@@ -24,19 +24,21 @@
 #define RECENT_PAGES (1u << 14)
 
 #define FROM_VIEW UINT64_MAX	 /* a writer: the view's own content, newer than anything that waits */
-#define SEVERAL (UINT64_MAX - 1) /* more than one, or who is not known any more */
+#define SEVERAL (UINT64_MAX - 1) /* more than one */
 
-/* Who last wrote a line alone, or among others that are not all of its page. */
+/*
+ * Who last wrote a line alone, or among others that are not all of its page. Lines
+ * that hash to one entry share it, as if they were one line: the order that is
+ * kept is then of all of them.
+ */
 struct drained_line {
-	uint64_t key;	 /* the line: view id and number */
-	uint64_t batch;	 /* of the last write to this or any line that shares the entry */
+	uint64_t batch;
 	uint64_t writer; /* wpq id * WPQ_LANES + lane, or one of the above */
 };
 
 /* The same for pages, so that one that is flushed as a whole is looked up once and not line by line. */
 struct drained_page {
-	uint64_t key;
-	uint64_t batch, writer;		  /* of the last write to all of it */
+	uint64_t batch, writer;		    /* of the last write to all of it */
 	uint64_t lines_batch, lines_writer; /* of the last write to some of its lines */
 };
 
@@ -47,36 +49,41 @@ struct recent {
 
 struct recent *order_create(void)
 {
-	return calloc(1, sizeof(struct recent));
+	struct recent *recent = aligned_alloc(LINE_SIZE, sizeof(*recent));
+
+	if (recent)
+		memset(recent, 0, sizeof(*recent));
+	return recent;
 }
 
+/* Lines of the largest pool take 38 bits; what the ids above collide with shares entries. */
 static uint64_t line_key(const struct view *view, uint64_t line)
 {
-	/* Lines of the largest pool take 38 bits; ids that collide above share entries, which is only slower. */
 	return ((uint64_t)view->id << 38) ^ line;
 }
 
-static struct drained_line *recent_line(struct domain *domain, uint64_t key)
+static struct drained_line *recent_line(const struct view *view, uint64_t line)
 {
+	uint64_t key = line_key(view, line);
 	/* The lines of a page stand together: drained together, alone each would miss the cache. */
 	uint64_t first = rng_mix(key / LINES_PER_PAGE) * LINES_PER_PAGE;
 
-	return &domain->recent->lines[(first + key % LINES_PER_PAGE) % RECENT_LINES];
+	return &view->domain->recent->lines[(first + key % LINES_PER_PAGE) % RECENT_LINES];
 }
 
-/* The entry of a page, for it from now on: of pages that shared it before it knows when, and not who. */
-static struct drained_page *recent_page(struct view *view, uint64_t page)
+static struct drained_page *recent_page(const struct view *view, uint64_t page)
 {
-	uint64_t key = line_key(view, page * LINES_PER_PAGE);
+	uint64_t key = line_key(view, page * LINES_PER_PAGE) / LINES_PER_PAGE;
 	/* Neighbours stand together here too. */
-	uint64_t first = rng_mix(key / LINES_PER_PAGE / CHUNK_PAGES) * CHUNK_PAGES;
-	struct drained_page *recent = &view->domain->recent->pages[(first + page % CHUNK_PAGES) % RECENT_PAGES];
+	uint64_t first = rng_mix(key / CHUNK_PAGES) * CHUNK_PAGES;
 
-	if (recent->key != key) {
-		recent->key = key;
-		recent->writer = recent->lines_writer = SEVERAL;
-	}
-	return recent;
+	return &view->domain->recent->pages[(first + key % CHUNK_PAGES) % RECENT_PAGES];
+}
+
+void order_prefetch(const struct view *view, uint64_t line)
+{
+	__builtin_prefetch(recent_line(view, line), 1);
+	__builtin_prefetch(recent_page(view, line / LINES_PER_PAGE), 1);
 }
 
 /* May what `writer` wrote in `batch` be newer than the snapshot? */
@@ -88,19 +95,18 @@ static bool maybe_newer(uint64_t batch, uint64_t writer, const struct snapshot *
 /* Note that `writer` writes some lines of a page now. */
 static void note_lines(struct view *view, uint64_t page, uint64_t mask, uint64_t writer)
 {
-	struct domain *domain = view->domain;
+	const uint64_t batch = view->domain->batch;
 	struct drained_page *recent = recent_page(view, page);
 
 	if (recent->lines_batch && recent->lines_writer != writer)
 		recent->lines_writer = SEVERAL;
 	else
 		recent->lines_writer = writer;
-	recent->lines_batch = domain->batch;
+	recent->lines_batch = batch;
 	for (; mask; mask &= mask - 1) {
-		uint64_t key = line_key(view, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));
+		uint64_t line = page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask);
 
-		*recent_line(domain, key) =
-			(struct drained_line){ .key = key, .batch = domain->batch, .writer = writer };
+		*recent_line(view, line) = (struct drained_line){ .batch = batch, .writer = writer };
 	}
 }
 
@@ -129,10 +135,9 @@ static uint64_t lines_maybe_newer(struct view *view, uint64_t page, uint64_t mas
 
 	for (uint64_t rest = mask; rest; rest &= rest - 1) {
 		unsigned line = (unsigned)__builtin_ctzll(rest);
-		uint64_t key = line_key(view, page * LINES_PER_PAGE + line);
-		const struct drained_line *recent = recent_line(view->domain, key);
+		const struct drained_line *recent = recent_line(view, page * LINES_PER_PAGE + line);
 
-		if (maybe_newer(recent->batch, recent->key == key ? recent->writer : SEVERAL, snapshot))
+		if (maybe_newer(recent->batch, recent->writer, snapshot))
 			found |= (uint64_t)1 << line;
 	}
 	return found;

@@ -24,4 +24,7 @@ uint64_t order_unknown(struct view *view, uint64_t page, uint64_t mask, const st
 /* The lines are about to be written from the view itself: records that wait are older. */
 void order_note_direct(struct view *view, uint64_t page, uint64_t mask);
 
+/* The line will be asked about soon. */
+void order_prefetch(const struct view *view, uint64_t line);
+
 #endif
