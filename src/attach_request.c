@@ -357,6 +357,14 @@ static size_t wpqs_of(const struct attached *client)
 	return count;
 }
 
+/* A ring's pages are taken as it comes round to them: where there are very many WPQs, each is smaller. */
+static uint32_t lane_size(size_t wpqs)
+{
+	if (wpqs < 64)
+		return WPQ_LANE_SIZE_DEFAULT;
+	return wpqs < 1024 ? WPQ_LANE_SIZE_DEFAULT / 4 : WPQ_LANE_SIZE_DEFAULT / 16;
+}
+
 static int answer_wpq(struct attached *client, struct exchange *exchange)
 {
 	struct attach_server *server = client->server;
@@ -381,7 +389,7 @@ static int answer_wpq(struct attached *client, struct exchange *exchange)
 		return fail(exchange, -EMFILE, "too many threads with a WPQ");
 	error = make_room(mine);
 	if (!error)
-		error = wpq_create(pools_domain(server->served.pools[region]), 0, &wpq);
+		error = wpq_create(pools_domain(server->served.pools[region]), lane_size(server->wpq_count), &wpq);
 	if (error)
 		return fail(exchange, error, strerror(-error));
 	wpq_limit(wpq, mine->rights);

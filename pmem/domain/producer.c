@@ -59,13 +59,11 @@ void wpq_producer_close(struct wpq_producer *producer)
 
 int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to)
 {
-	if (from->lane_size != to->lane_size)
-		return -EPROTO;
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
 		uint64_t drained = atomic_load_explicit(&from->header->lanes[lane].drained, memory_order_acquire);
 		uint64_t length = from->pending[lane] - drained;
 
-		if (length > from->lane_size || to->pending[lane])
+		if (length > from->lane_size || length > to->lane_size || to->pending[lane])
 			return -EPROTO;
 		memcpy(to->rings[lane], from->rings[lane] + (drained & (from->lane_size - 1)), length);
 		/* What was published and not drained; nothing, if the daemon came to the end of it. */

@@ -278,7 +278,8 @@ static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_reco
 
 /* ---- The daemon's side ---------------------------------------------------- */
 
-#define WPQ_LANE_SIZE_DEFAULT (1u << 20)
+/* More than a processor's own cache: what one processor writes there and another reads meets in the cache they share. */
+#define WPQ_LANE_SIZE_DEFAULT (1u << 22)
 
 /* A new, empty WPQ. lane_size as in the header; 0 means the default. */
 int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out);
@@ -306,8 +307,8 @@ int wpq_fd(const struct wpq *wpq);
 int wpq_producer_open(int fd, struct wpq_producer *producer);
 void wpq_producer_close(struct wpq_producer *producer);
 /*
- * Copy what a WPQ that is WPQ_CLOSED was not drained of into a new one of the
- * same size, and publish there what was published. -EPROTO: it does not fit.
+ * Copy what a WPQ that is WPQ_CLOSED was not drained of into a new one, and
+ * publish there what was published. -EPROTO: it does not fit.
  */
 int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to);
 /* What has gone through it, and what is in it now. Waiting bytes and idle fences are the client's own word. */
