@@ -310,18 +310,6 @@ static void *client_thread(void *argument)
 	return NULL;
 }
 
-static int start_thread(void *(*run)(void *), void *argument, pthread_t *thread)
-{
-	pthread_attr_t attributes;
-	int error;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	error = pthread_create(thread, &attributes, run, argument);
-	pthread_attr_destroy(&attributes);
-	return -error;
-}
-
 static const char *admit(struct attached *client)
 {
 	struct attach_server *server = client->server;
@@ -330,7 +318,7 @@ static const char *admit(struct attached *client)
 
 	if (server->client_count >= CLIENTS_MAX)
 		return "the daemon has too many clients";
-	if (start_thread(client_thread, client, &thread) < 0)
+	if (listener_thread(STACK_BYTES, client_thread, client, &thread) < 0)
 		return "the daemon has no more threads";
 	pthread_detach(thread);
 	client->next = server->clients;
@@ -565,10 +553,10 @@ int attach_start(struct attach_server *server, const struct attach_served *serve
 	server->served = *served;
 	error = paths_open(server);
 	if (!error)
-		error = start_thread(drain_thread, server, &server->drainer);
+		error = listener_thread(STACK_BYTES, drain_thread, server, &server->drainer);
 	if (error)
 		return error;
-	error = start_thread(accept_thread, server, &server->acceptor);
+	error = listener_thread(STACK_BYTES, accept_thread, server, &server->acceptor);
 	server->started = error == 0;
 	if (error) {
 		server->stopping = true;

@@ -173,3 +173,15 @@ void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *c
 			poll(&fds[1], 1, 100); /* it would come back at once: give others time to end */
 	}
 }
+
+int listener_thread(size_t stack_bytes, void *(*run)(void *), void *argument, pthread_t *thread)
+{
+	pthread_attr_t attributes;
+	int error;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, stack_bytes);
+	error = pthread_create(thread, &attributes, run, argument);
+	pthread_attr_destroy(&attributes);
+	return -error;
+}

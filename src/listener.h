@@ -4,6 +4,7 @@
 
 /* A Unix socket that listens, and who may talk to it. */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -46,5 +47,7 @@ void listener_close(struct listener *listener);
 void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd), void *context);
 /* May who is at the other end of a connection talk to us? Fills in *peer, as far as it is known. */
 bool listener_admits(const struct listener *listener, int fd, struct peer *peer);
+/* A thread for who serves, with a stack of its own size. 0 or a negative errno. */
+int listener_thread(size_t stack_bytes, void *(*run)(void *), void *argument, pthread_t *thread);
 
 #endif

@@ -211,24 +211,12 @@ static bool make_room(struct server *server)
 	return true;
 }
 
-static int start_thread(void *(*run)(void *), void *argument, pthread_t *thread)
-{
-	pthread_attr_t attributes;
-	int error;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	error = pthread_create(thread, &attributes, run, argument);
-	pthread_attr_destroy(&attributes);
-	return -error;
-}
-
 static bool admit(struct server *server, struct client *client)
 {
 	pthread_t thread;
 	LOCK_SCOPE(&server->lock);
 
-	if (!make_room(server) || start_thread(client_thread, client, &thread) < 0)
+	if (!make_room(server) || listener_thread(STACK_BYTES, client_thread, client, &thread) < 0)
 		return false;
 	pthread_detach(thread);
 	client->next = server->clients;
@@ -276,7 +264,7 @@ static void *accept_thread(void *argument)
 
 int server_start(struct server *server)
 {
-	int error = start_thread(accept_thread, server, &server->acceptor);
+	int error = listener_thread(STACK_BYTES, accept_thread, server, &server->acceptor);
 
 	server->started = error == 0;
 	return error;

@@ -70,6 +70,15 @@ check_fails() {
 	fi
 }
 
+# await COMMAND...: until it succeeds, for half a minute at the most.
+await() {
+	for _ in $(seq 600); do
+		"$@" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+
 # relay COMMAND...: a program that speaks TAP itself; its tests become ours, and its end one more.
 relay() {
 	local line ended=

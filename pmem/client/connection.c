@@ -41,16 +41,12 @@ static bool greeted; /* once: the devices and the domain are known */
 
 static uint64_t enter(void)
 {
-	uint64_t signals = raw_signals_block();
-
-	pthread_mutex_lock(&lock);
-	return signals;
+	return quiet_lock(&lock);
 }
 
 static void leave(uint64_t signals)
 {
-	pthread_mutex_unlock(&lock);
-	raw_signals_restore(signals);
+	quiet_unlock(&lock, signals);
 }
 
 void complain(const char *what, const char *detail)

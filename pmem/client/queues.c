@@ -38,16 +38,12 @@ static bool have_thread_end;
 
 static uint64_t enter(void)
 {
-	uint64_t signals = raw_signals_block();
-
-	pthread_mutex_lock(&lock);
-	return signals;
+	return quiet_lock(&lock);
 }
 
 static void leave(uint64_t signals)
 {
-	pthread_mutex_unlock(&lock);
-	raw_signals_restore(signals);
+	quiet_unlock(&lock, signals);
 }
 
 /* Looks at a full ring before we ask: the daemon is at it, as a rule, and a question costs more than this. */

@@ -133,16 +133,12 @@ struct range ranges_find(uintptr_t address)
 
 uint64_t ranges_lock(void)
 {
-	uint64_t signals = raw_signals_block();
-
-	pthread_mutex_lock(&lock);
-	return signals;
+	return quiet_lock(&lock);
 }
 
 void ranges_unlock(uint64_t signals)
 {
-	pthread_mutex_unlock(&lock);
-	raw_signals_restore(signals);
+	quiet_unlock(&lock, signals);
 }
 
 /* Odd from here on: nobody believes what he reads. */

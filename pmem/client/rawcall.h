@@ -8,6 +8,7 @@
  * errno alone, so that flushing does, even from a signal handler.
  */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,21 @@ static inline uint64_t raw_signals_block(void)
 static inline void raw_signals_restore(uint64_t old)
 {
 	RAW4(rt_sigprocmask, 2 /* SIG_SETMASK */, &old, NULL, sizeof(old));
+}
+
+/* A lock that handlers of this thread may want too. Returns what the other takes. */
+static inline uint64_t quiet_lock(pthread_mutex_t *lock)
+{
+	uint64_t signals = raw_signals_block();
+
+	pthread_mutex_lock(lock);
+	return signals;
+}
+
+static inline void quiet_unlock(pthread_mutex_t *lock, uint64_t signals)
+{
+	pthread_mutex_unlock(lock);
+	raw_signals_restore(signals);
 }
 
 #endif

@@ -7,13 +7,6 @@ across=$abs_top_builddir/tests/pmdk/across
 library=$abs_top_builddir/pmem/client/.libs/libpmem.so.1
 export SOFTPMEM_ATTACH=$socket.attach
 
-await() {
-	for _ in $(seq 600); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
-}
 # start NAME WHAT POOL...: in the background, its words in NAME.out and its pid in $client.
 start() {
 	local name=$1

@@ -12,13 +12,6 @@ count_on() {
 	"$softpmem" run -- "$survivor" count "$mnt/$1" "$2" >"$work/$1.out" 2>"$work/$1.err" &
 	client=$!
 }
-await() {
-	for _ in $(seq 600); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
-}
 last_said() { tail -n 1 "$work/$1.out"; }
 has_said_more() { [ "$(last_said "$1")" -gt "${2:-0}" ] 2>/dev/null; }
 ended_well() { wait "$client"; }

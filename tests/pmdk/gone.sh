@@ -14,13 +14,6 @@ start() {
 	LD_PRELOAD=$library "$survivor" "$mode" "$mnt/pool" "$1" >"$work/out" 2>"$work/err" &
 	client=$!
 }
-await() {
-	for _ in $(seq 600); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
-}
 last_said() { tail -n 1 "$work/out"; }
 has_said_enough() { [ "$(last_said)" -ge 20000 ] 2>/dev/null; }
 
