@@ -311,7 +311,6 @@ void queue_stream(const struct range *at, void *to, const void *from, size_t len
 	const bool early = flags & QUEUE_EARLY;
 
 	flags &= ~QUEUE_EARLY;
-	self->unordered = true;
 	for (size_t done = 0; done < length; flags |= WPQ_CONTINUED) {
 		uint64_t offset = at->offset + done;
 		uint32_t lines = (uint32_t)(min_u64(align_down(offset, STREAM_BYTES) + STREAM_BYTES - offset,
@@ -323,6 +322,9 @@ void queue_stream(const struct range *at, void *to, const void *from, size_t len
 		while (!(record = wpq_begin(producer, WPQ_FENCED, at->view, offset, lines, flags)))
 			reopen(queue);
 		stream_lines((unsigned char *)to + done, record + 1, (const unsigned char *)from + done, lines);
+		/* Piece by piece: a handler's fence in between took it back for those before. */
+		self->unordered = true;
+		atomic_signal_fence(memory_order_seq_cst);
 		wpq_append(producer, WPQ_FENCED, lines);
 		done += (size_t)lines * LINE_SIZE;
 	}
