@@ -4,23 +4,10 @@
 # asked what it knows. Left out are those that want a screen, FUSE 2 or a pool at a path of their own.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
-examples=/usr/share/doc/libpmemobj-dev/examples
-
-if [ ! -d "$examples/map" ]; then
-	skip "libpmemobj's examples" "not installed"
-	finish
-fi
-daemon_start --region memfd:1G || bail "no daemon"
-run() { "$softpmem" run -- "$@"; }
-cut_power() { "$softpmem" powerfail --policy lose >/dev/null; }
-
-# example PROGRAM SOURCE...: as it is shipped; warnings are its authors' affair.
-example() {
-	local program=$work/$1
-	shift
-	(cd "$examples" && ${CC:-cc} -O1 -w -I. -Itree_map -Ihashmap -Ilist_map -Imap \
-		-I"$abs_top_srcdir/tests/pmdk/examples" -o "$program" "$@" -lpmemobj -lpmem -lpthread -lm)
-}
+# shellcheck disable=SC2034 # for examples.bash
+region=memfd:1G
+# shellcheck source=tests/pmdk/examples.bash
+. "$abs_top_srcdir/tests/pmdk/examples.bash"
 
 # knows WHAT WORDS COMMAND...: what the program says after a power failure, white space aside.
 knows() {

@@ -3,24 +3,11 @@
 # The examples that come with libpmemobj, built as they are: each map cut in the midst of insertions.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
-examples=/usr/share/doc/libpmemobj-dev/examples
 keys=60
-
-if [ ! -d "$examples/map" ]; then
-	skip "libpmemobj's examples" "not installed"
-	finish
-fi
-daemon_start --region memfd:256M || bail "no daemon"
-run() { "$softpmem" run -- "$@"; }
-cut_power() { "$softpmem" powerfail --policy lose >/dev/null; }
-
-# example PROGRAM SOURCE...: warnings are its authors' affair.
-example() {
-	local program=$work/$1
-	shift
-	(cd "$examples" && ${CC:-cc} -O1 -w -I. -Itree_map -Ihashmap -Ilist_map -Imap \
-		-I"$abs_top_srcdir/tests/pmdk/examples" -o "$program" "$@" -lpmemobj -lpmem -lpthread)
-}
+# shellcheck disable=SC2034 # for examples.bash
+region=memfd:256M
+# shellcheck source=tests/pmdk/examples.bash
+. "$abs_top_srcdir/tests/pmdk/examples.bash"
 
 lines() { local key; for key in $(seq "$keys"); do echo "$1 $key"; done; }
 # present TYPE: for each key in its turn 0 or 1, in one line.

@@ -41,7 +41,7 @@ tests_pmdk_survivor_LDADD = $(PMEM_LIBS)
 pmemobj_tests = tests/pmdk/examples.sh tests/pmdk/examples-all.sh \
 	tests/pmdk/objects.sh tests/pmdk/objects-sets.sh tests/pmdk/objects-threads.sh
 objects_sources = tests/pmdk/objects.c tests/pmdk/objects.h tests/pmdk/objects_cuts.c tests/e2e/powerfail.h
-EXTRA_DIST += $(pmemobj_tests) tests/pmdk/objects.bash tests/pmdk/examples/ex_common.h $(objects_sources)
+EXTRA_DIST += $(pmemobj_tests) tests/pmdk/examples.bash tests/pmdk/objects.bash tests/pmdk/examples/ex_common.h $(objects_sources)
 if HAVE_PMEMOBJ
 check_PROGRAMS += tests/pmdk/objects
 tests_pmdk_objects_SOURCES = $(objects_sources)
