@@ -19,6 +19,17 @@ static bool is_nontemporal(size_t length, unsigned flags)
 	return length >= settings()->nontemporal_from;
 }
 
+/*
+ * Some lines that somebody asks to be stored past the caches, and that are better not: libpmemobj does it
+ * with its logs, which it stores to over and over. Each would go to memory, and the fence wait for it.
+ */
+static bool is_warm(size_t length, unsigned flags)
+{
+	const size_t most = 1024;
+
+	return flags & (PMEM_F_MEM_NONTEMPORAL | PMEM_F_MEM_WC) && length <= most;
+}
+
 /* eADR: what is stored is durable, but for non-temporal stores until their fence. */
 static void store_undoable(unsigned char *to, const unsigned char *from, size_t length)
 {
@@ -90,7 +101,8 @@ static void move_streaming(unsigned char *to, const unsigned char *from, size_t 
 
 static inline void *move(void *to, const void *from, size_t length, unsigned flags)
 {
-	if (is_nontemporal(length, flags) && likely(flushes_count()) && !overlap(to, from, length)) {
+	if (is_nontemporal(length, flags) && !is_warm(length, flags) && likely(flushes_count()) &&
+	    !overlap(to, from, length)) {
 		move_streaming(to, from, length, flags);
 		return to;
 	}

@@ -84,6 +84,7 @@ void domain_destroy(struct domain *domain)
 	pthread_cond_destroy(&domain->buried);
 	pthread_mutex_destroy(&domain->lock);
 	free(domain->recent);
+	free(domain->gather);
 	free(domain);
 }
 

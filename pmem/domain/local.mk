@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += pmem/domain/libdomain.la
 pmem_domain_libdomain_la_SOURCES = \
 	pmem/domain/chunk.c pmem/domain/chunk.h \
 	pmem/domain/domain.c pmem/domain/domain.h \
+	pmem/domain/drain.c pmem/domain/drain.h \
+	pmem/domain/gather.c pmem/domain/gather.h \
 	pmem/domain/line.h \
 	pmem/domain/order.c pmem/domain/order.h \
 	pmem/domain/persist.c \

@@ -13,8 +13,8 @@
 #include "domain/line.h"
 #include "domain/order.h"
 
-/* Copy the lines of one page that `mask` has to the media page at `media_offset`, in as few writes as may be. */
-static void write_masked(struct view *view, uint64_t media_offset, const unsigned char *page, uint64_t mask)
+/* In as few writes as may be. */
+void view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *page, uint64_t mask)
 {
 	while (mask) {
 		unsigned first = (unsigned)__builtin_ctzll(mask);
@@ -47,7 +47,7 @@ static void write_page(struct view *view, uint64_t media_offset, bool fresh, uin
 
 	/* Content that nobody else can be storing to goes out as it is. */
 	if (!view->attached && (mask == ALL_LINES || !fresh)) {
-		write_masked(view, media_offset, content, mask);
+		view_write_masked(view, media_offset, content, mask);
 		return;
 	}
 	memset(copy, 0, sizeof(copy));
@@ -56,7 +56,7 @@ static void write_page(struct view *view, uint64_t media_offset, bool fresh, uin
 
 		line_snapshot(copy + line, content + line);
 	}
-	write_masked(view, media_offset, copy, fresh ? ALL_LINES : mask);
+	view_write_masked(view, media_offset, copy, fresh ? ALL_LINES : mask);
 }
 
 int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content)
@@ -126,7 +126,7 @@ static void persist_run(struct view *view, uint64_t page, const struct placement
 				    view->memory + (page + done) * PAGE_BYTES, run * PAGE_BYTES);
 			done += run;
 		} else {
-			write_masked(view, at->media_offset + done * PAGE_BYTES,
+			view_write_masked(view, at->media_offset + done * PAGE_BYTES,
 				     view->memory + (page + done) * PAGE_BYTES, chunk_dirty(view, page + done));
 			done++;
 		}

@@ -58,6 +58,7 @@ struct domain {
 	uint32_t next_view_id, next_wpq_id;
 	uint64_t batch; /* counts the beginnings and ends of drains; see order.c */
 	struct recent *recent; /* NULL before the first WPQ */
+	struct gather *gather; /* the same */
 	bool count_clean;
 	unsigned burials; /* of dropped views, in the background */
 	pthread_cond_t buried;
@@ -72,5 +73,7 @@ struct view *domain_find_view(struct domain *domain, uint32_t id);
  * a page that had no media and that are not masked become zero there.
  */
 int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content);
+/* The same where the page's media is known, and `content` is nobody else's to change. */
+void view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *content, uint64_t mask);
 
 #endif

@@ -184,6 +184,11 @@ bool region_is_new(const struct region *region)
 	return region->is_new;
 }
 
+bool region_outlives_process(const struct region *region)
+{
+	return region->backend != &backend_memfd;
+}
+
 bool region_kernel_can_read(const struct region *region)
 {
 	return region->kernel_can_read;

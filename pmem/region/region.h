@@ -116,6 +116,9 @@ bool region_is_read_only(const struct region *region);
 /* True if the region was made by region_open(): every byte of it is zero. */
 bool region_is_new(const struct region *region);
 
+/* Is what is on the media there for another process once this one has ended, however it ends? */
+bool region_outlives_process(const struct region *region);
+
 /*
  * May the kernel read the media on our behalf (write(2), writev(2) from it)?
  * False for /dev/mem, where that fails with EFAULT.

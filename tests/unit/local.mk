@@ -70,8 +70,12 @@ tests_unit_test_damage_SOURCES = tests/unit/test_damage.c tests/unit/pooltest.c 
 tests_unit_test_damage_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_wpq
-tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c
+tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c tests/unit/wpqtest.c tests/unit/wpqtest.h
 tests_unit_test_wpq_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_gather
+tests_unit_test_gather_SOURCES = tests/unit/test_gather.c tests/unit/wpqtest.c tests/unit/wpqtest.h
+tests_unit_test_gather_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_race
 tests_unit_test_race_SOURCES = tests/unit/test_race.c tests/unit/pooltest.c tests/unit/pooltest.h

@@ -12,89 +12,7 @@
 #include <cmocka.h>
 
 #include "common/align.h"
-#include "domain/domain.h"
-#include "domain/wpq.h"
-
-#define MEDIA_OFFSET (1u << 20)
-#define VIEW_SIZE (256u * 1024)
-
-struct machine {
-	struct region *region;
-	struct domain *domain;
-	struct view *view;
-	struct wpq *wpqs[2];
-	struct wpq_producer producers[2];
-};
-
-static struct placement find(void *owner, uint64_t page, uint64_t want)
-{
-	return (struct placement){ .media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true };
-}
-
-static int place(void *owner, uint64_t page, uint64_t want, struct placement *out)
-{
-	return -ENOSPC;
-}
-
-static const struct view_owner_ops identity = { .find = find, .place = place };
-
-static bool drain_when_full(void *context, struct wpq_header *header)
-{
-	return domain_drain(context) == 0;
-}
-
-static void setup_wpqs(struct machine *m)
-{
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(wpq_create(m->domain, 16384, &m->wpqs[i]), 0);
-		assert_int_equal(wpq_producer_open(wpq_fd(m->wpqs[i]), &m->producers[i]), 0);
-		m->producers[i].full = drain_when_full;
-		m->producers[i].full_context = m->domain;
-	}
-}
-
-static void teardown_wpqs(struct machine *m)
-{
-	for (int i = 0; i < 2; i++) {
-		wpq_producer_close(&m->producers[i]);
-		wpq_destroy(m->wpqs[i]);
-	}
-}
-
-static int setup(void **state)
-{
-	struct machine *m = calloc(1, sizeof(*m));
-
-	assert_int_equal(region_open("memfd:2M", 0, &m->region, NULL), 0);
-	assert_int_equal(domain_create(m->region, DOMAIN_MEMORY_CONTROLLER, &m->domain), 0);
-	assert_int_equal(view_create(m->domain, &identity, NULL, &m->view), 0);
-	assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
-	setup_wpqs(m);
-	*state = m;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct machine *m = *state;
-
-	teardown_wpqs(m);
-	view_destroy(m->view);
-	domain_destroy(m->domain);
-	region_close(m->region);
-	free(m);
-	return 0;
-}
-
-static const unsigned char *media(const struct machine *m)
-{
-	return region_media(m->region) + MEDIA_OFFSET;
-}
-
-static bool flush(struct machine *m, int thread, uint64_t offset, uint64_t length)
-{
-	return wpq_flush(&m->producers[thread], view_id(m->view), view_memory(m->view), offset, length, 0);
-}
+#include "wpqtest.h"
 
 static void a_range_larger_than_the_ring_goes_through_it(void **state)
 {
@@ -102,10 +20,10 @@ static void a_range_larger_than_the_ring_goes_through_it(void **state)
 
 	for (unsigned i = 0; i < VIEW_SIZE; i++)
 		view_memory(m->view)[i] = (unsigned char)(i * 7 + i / 4096);
-	assert_true(flush(m, 0, 1, VIEW_SIZE - 1));
+	assert_true(machine_flush(m, 0, 1, VIEW_SIZE - 1));
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_memory_equal(media(m), view_memory(m->view), VIEW_SIZE);
+	assert_memory_equal(machine_media(m), view_memory(m->view), VIEW_SIZE);
 }
 
 static void without_a_fence_nothing_is_drained(void **state)
@@ -113,12 +31,12 @@ static void without_a_fence_nothing_is_drained(void **state)
 	struct machine *m = *state;
 
 	view_memory(m->view)[100] = 'x';
-	assert_true(flush(m, 0, 100, 1));
+	assert_true(machine_flush(m, 0, 100, 1));
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[100], 0);
+	assert_int_equal(machine_media(m)[100], 0);
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[100], 'x');
+	assert_int_equal(machine_media(m)[100], 'x');
 }
 
 static void an_older_snapshot_never_covers_a_newer_one(void **state)
@@ -126,15 +44,15 @@ static void an_older_snapshot_never_covers_a_newer_one(void **state)
 	struct machine *m = *state;
 
 	view_memory(m->view)[0] = 1;
-	assert_true(flush(m, 0, 0, 1));
+	assert_true(machine_flush(m, 0, 0, 1));
 	view_memory(m->view)[0] = 2;
-	assert_true(flush(m, 1, 0, 1));
+	assert_true(machine_flush(m, 1, 0, 1));
 	wpq_fence(&m->producers[1]);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[0], 2);
+	assert_int_equal(machine_media(m)[0], 2);
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[0], 2);
+	assert_int_equal(machine_media(m)[0], 2);
 }
 
 static void nor_do_two_of_one_thread(void **state)
@@ -143,15 +61,15 @@ static void nor_do_two_of_one_thread(void **state)
 
 	for (unsigned char value = 1; value <= 2; value++) {
 		view_memory(m->view)[0] = value;
-		assert_true(flush(m, 1, 0, 1));
+		assert_true(machine_flush(m, 1, 0, 1));
 	}
 	view_memory(m->view)[0] = 3;
-	assert_true(flush(m, 0, 0, 1));
+	assert_true(machine_flush(m, 0, 0, 1));
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_drain(m->domain), 0);
 	wpq_fence(&m->producers[1]);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[0], 3);
+	assert_int_equal(machine_media(m)[0], 3);
 }
 
 /* Thread 0 flushes [offset, +length) first and fences last; thread 1 flushes and fences its own in between. */
@@ -159,15 +77,15 @@ static void older_then_newer(struct machine *m, uint64_t older, uint64_t older_l
 			     uint64_t newer_length)
 {
 	memset(view_memory(m->view), 1, VIEW_SIZE);
-	assert_true(flush(m, 0, older, older_length));
+	assert_true(machine_flush(m, 0, older, older_length));
 	memset(view_memory(m->view) + newer, 2, newer_length);
-	assert_true(flush(m, 1, newer, newer_length));
+	assert_true(machine_flush(m, 1, newer, newer_length));
 	wpq_fence(&m->producers[1]);
 	assert_int_equal(domain_drain(m->domain), 0);
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_memory_equal(media(m) + newer, view_memory(m->view) + newer, newer_length);
-	assert_memory_equal(media(m) + older, view_memory(m->view) + older, older_length);
+	assert_memory_equal(machine_media(m) + newer, view_memory(m->view) + newer, newer_length);
+	assert_memory_equal(machine_media(m) + older, view_memory(m->view) + older, older_length);
 }
 
 static void an_older_page_covers_no_newer_line(void **state)
@@ -196,12 +114,12 @@ static void nor_where_pages_share_what_is_remembered(void **state)
 	struct wpq *wpq;
 
 	/* The last to be made is drained first: what is flushed here must be drained after thread 1's. */
-	teardown_wpqs(m);
+	machine_end_wpqs(m);
 	assert_int_equal(wpq_create(m->domain, 8u << 20, &wpq), 0);
 	assert_int_equal(wpq_producer_open(wpq_fd(wpq), &producer), 0);
-	setup_wpqs(m);
+	machine_make_wpqs(m, WPQ_BYTES);
 	for (int i = 0; i < OTHERS; i++) {
-		assert_int_equal(view_create(m->domain, &identity, NULL, &others[i]), 0);
+		assert_int_equal(view_create(m->domain, &machine_identity, NULL, &others[i]), 0);
 		assert_int_equal(view_attach(others[i], PAGE_BYTES), 0);
 		assert_true(wpq_flush(&producer, view_id(others[i]), view_memory(others[i]), 0, PAGE_BYTES, 0));
 	}
@@ -209,12 +127,12 @@ static void nor_where_pages_share_what_is_remembered(void **state)
 	memset(view_memory(m->view), 1, PAGE_BYTES);
 	assert_true(wpq_flush(&producer, view_id(m->view), view_memory(m->view), 0, PAGE_BYTES, 0));
 	memset(view_memory(m->view), 2, PAGE_BYTES);
-	assert_true(flush(m, 1, 0, PAGE_BYTES));
+	assert_true(machine_flush(m, 1, 0, PAGE_BYTES));
 	wpq_fence(&m->producers[1]);
 	assert_int_equal(domain_drain(m->domain), 0);
 	wpq_fence(&producer);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[64], 2);
+	assert_int_equal(machine_media(m)[64], 2);
 	for (int i = 0; i < OTHERS; i++)
 		view_destroy(others[i]);
 	wpq_producer_close(&producer);
@@ -234,7 +152,7 @@ static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state
 	wpq_fence(&old);
 	wpq_destroy(wpq);
 	assert_int_equal(atomic_load(&old.header->state), WPQ_CLOSED);
-	assert_int_equal(media(m)[0], 'd');
+	assert_int_equal(machine_media(m)[0], 'd');
 	/* The client has not looked yet. */
 	view_memory(m->view)[64] = 'p';
 	assert_true(wpq_flush(&old, view_id(m->view), view_memory(m->view), 64, 1, 0));
@@ -246,11 +164,11 @@ static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state
 	assert_int_equal(wpq_producer_open(wpq_fd(wpq), &new), 0);
 	assert_int_equal(wpq_producer_move(&old, &new), 0);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[64], 'p');
-	assert_int_equal(media(m)[128], 0);
+	assert_int_equal(machine_media(m)[64], 'p');
+	assert_int_equal(machine_media(m)[128], 0);
 	wpq_fence(&new);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[128], 'f');
+	assert_int_equal(machine_media(m)[128], 'f');
 	assert_int_equal(wpq_producer_move(&m->producers[0], &new), -EPROTO);
 	wpq_producer_close(&old);
 	wpq_producer_close(&new);
@@ -267,7 +185,7 @@ static uint64_t store_and_fail(struct machine *m, enum domain_policy policy, boo
 
 	for (unsigned i = 0; i < VIEW_SIZE; i += 96)
 		view_memory(m->view)[i] ^= (unsigned char)(i + 1);
-	assert_true(flush(m, 0, VIEW_SIZE / 4, VIEW_SIZE / 4));
+	assert_true(machine_flush(m, 0, VIEW_SIZE / 4, VIEW_SIZE / 4));
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_settle(m->domain, policy, 7), 0);
 	assert_int_equal(view_power_failure(m->view, &failure, &lines), 0);
@@ -289,12 +207,12 @@ static void memory_that_is_kept_is_what_the_media_has(void **state)
 		assert_false(view_is_dirty(m->view));
 		assert_null(view_memory(m->view));
 		assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
-		assert_memory_equal(view_memory(m->view), media(m), VIEW_SIZE);
+		assert_memory_equal(view_memory(m->view), machine_media(m), VIEW_SIZE);
 	}
 	store_and_fail(m, DOMAIN_LOSE, false);
 	assert_int_equal(view_present_pages(m->view), 0);
 	assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
-	assert_memory_equal(view_memory(m->view), media(m), VIEW_SIZE);
+	assert_memory_equal(view_memory(m->view), machine_media(m), VIEW_SIZE);
 }
 
 static void a_drain_counts_what_it_drains(void **state)
@@ -305,7 +223,7 @@ static void a_drain_counts_what_it_drains(void **state)
 
 	domain_count_clean(m->domain, true);
 	view_memory(m->view)[0] = 1;
-	assert_true(flush(m, 0, 0, 200));
+	assert_true(machine_flush(m, 0, 0, 200));
 	wpq_usage(m->wpqs[0], &usage);
 	assert_int_equal(usage.waiting[WPQ_FENCED], 5 * LINE_SIZE);
 	wpq_fence(&m->producers[0]);
@@ -332,11 +250,11 @@ static void a_snapshot_is_what_was_flushed_not_what_came_later(void **state)
 
 	for (int thread = 0; thread < 2; thread++) {
 		view_memory(m->view)[0] = (unsigned char)(10 * thread + 1);
-		assert_true(flush(m, thread, 0, 1));
+		assert_true(machine_flush(m, thread, 0, 1));
 		view_memory(m->view)[0] = (unsigned char)(10 * thread + 2);
 		wpq_fence(&m->producers[thread]);
 		assert_int_equal(domain_drain(m->domain), 0);
-		assert_int_equal(media(m)[0], 10 * thread + 1);
+		assert_int_equal(machine_media(m)[0], 10 * thread + 1);
 	}
 }
 
@@ -345,16 +263,16 @@ static void a_destroyed_view_is_no_offence(void **state)
 	struct machine *m = *state;
 	struct view *gone = NULL;
 
-	assert_int_equal(view_create(m->domain, &identity, NULL, &gone), 0);
+	assert_int_equal(view_create(m->domain, &machine_identity, NULL, &gone), 0);
 	assert_int_equal(view_attach(gone, PAGE_BYTES), 0);
 	assert_true(wpq_flush(&m->producers[0], view_id(gone), view_memory(gone), 0, 1, 0));
 	view_memory(m->view)[64] = 'k';
-	assert_true(flush(m, 0, 64, 1));
+	assert_true(machine_flush(m, 0, 64, 1));
 	wpq_fence(&m->producers[0]);
 	view_destroy(gone);
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_false(wpq_is_dead(m->wpqs[0]));
-	assert_int_equal(media(m)[64], 'k');
+	assert_int_equal(machine_media(m)[64], 'k');
 }
 
 /* ---- Threads ------------------------------------------------------------------- */
@@ -375,7 +293,7 @@ static void *race(void *argument)
 
 	for (uint64_t i = 1; i <= ROUNDS; i++) {
 		atomic_store_explicit(word, i, memory_order_relaxed);
-		if (!flush(racer->m, racer->number, 0, 8))
+		if (!machine_flush(racer->m, racer->number, 0, 8))
 			break;
 		wpq_fence(&racer->m->producers[racer->number]);
 		atomic_store(&racer->fenced, i);
@@ -397,13 +315,13 @@ static void one_line_and_two_threads_lose_nothing_fenced(void **state)
 
 		assert_int_equal(domain_drain(m->domain), 0);
 		for (int i = 0; i < 2; i++)
-			assert_true(((const uint64_t *)(const void *)media(m))[i] >= fenced[i]);
+			assert_true(((const uint64_t *)(const void *)machine_media(m))[i] >= fenced[i]);
 	}
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(domain_drain(m->domain), 0);
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(((const uint64_t *)(const void *)media(m))[i], ROUNDS);
+		assert_int_equal(((const uint64_t *)(const void *)machine_media(m))[i], ROUNDS);
 }
 
 /* ---- Hostile clients ---------------------------------------------------------------- */
@@ -415,19 +333,19 @@ static void assert_only_zero_died(struct machine *m)
 	assert_false(wpq_is_dead(m->wpqs[1]));
 	/* The other one notices nothing. */
 	view_memory(m->view)[8192] = 'y';
-	assert_true(flush(m, 1, 8192, 1));
+	assert_true(machine_flush(m, 1, 8192, 1));
 	wpq_fence(&m->producers[1]);
 	assert_int_equal(domain_drain(m->domain), 0);
-	assert_int_equal(media(m)[8192], 'y');
+	assert_int_equal(machine_media(m)[8192], 'y');
 	/* And what was fenced before the bad record is there. */
-	assert_int_equal(media(m)[0], 'v');
+	assert_int_equal(machine_media(m)[0], 'v');
 }
 
 static struct wpq_record *good_then(struct machine *m)
 {
 	view_memory(m->view)[0] = 'v';
-	assert_true(flush(m, 0, 0, 1));
-	assert_true(flush(m, 0, 4096, 64));
+	assert_true(machine_flush(m, 0, 0, 1));
+	assert_true(machine_flush(m, 0, 4096, 64));
 	wpq_fence(&m->producers[0]);
 	return (struct wpq_record *)(m->producers[0].rings[WPQ_FENCED] + 128);
 }
@@ -479,7 +397,7 @@ static void an_index_from_nowhere(void **state)
 	struct machine *m = *state;
 
 	view_memory(m->view)[0] = 'v';
-	assert_true(flush(m, 0, 0, 1));
+	assert_true(machine_flush(m, 0, 0, 1));
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_drain(m->domain), 0);
 	atomic_store(&m->producers[0].header->lanes[WPQ_FENCED].published, UINT64_MAX);
@@ -491,7 +409,7 @@ static void an_index_that_goes_back(void **state)
 	struct machine *m = *state;
 
 	view_memory(m->view)[0] = 'v';
-	assert_true(flush(m, 0, 0, 1));
+	assert_true(machine_flush(m, 0, 0, 1));
 	wpq_fence(&m->producers[0]);
 	assert_int_equal(domain_drain(m->domain), 0);
 	atomic_store(&m->producers[0].header->lanes[WPQ_FENCED].published, 64);
@@ -501,30 +419,29 @@ static void an_index_that_goes_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_range_larger_than_the_ring_goes_through_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_a_fence_nothing_is_drained, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_older_snapshot_never_covers_a_newer_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(nor_do_two_of_one_thread, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_older_page_covers_no_newer_line, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_older_line_covers_no_newer_page, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_older_page_covers_no_newer_page, setup, teardown),
-		cmocka_unit_test_setup_teardown(nor_where_pages_share_what_is_remembered, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_a_closed_wpq_was_not_drained_of_goes_on_in_another, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(memory_that_is_kept_is_what_the_media_has, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_drain_counts_what_it_drains, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_snapshot_is_what_was_flushed_not_what_came_later, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_destroyed_view_is_no_offence, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_line_and_two_threads_lose_nothing_fenced, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_wild_offset, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_offset_that_wraps, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_unaligned_offset, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_wild_length, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_length, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_view_of_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_unknown_kind, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_index_from_nowhere, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_index_that_goes_back, setup, teardown),
+		machine_test(a_range_larger_than_the_ring_goes_through_it),
+		machine_test(without_a_fence_nothing_is_drained),
+		machine_test(an_older_snapshot_never_covers_a_newer_one),
+		machine_test(nor_do_two_of_one_thread),
+		machine_test(an_older_page_covers_no_newer_line),
+		machine_test(an_older_line_covers_no_newer_page),
+		machine_test(an_older_page_covers_no_newer_page),
+		machine_test(nor_where_pages_share_what_is_remembered),
+		machine_test(what_a_closed_wpq_was_not_drained_of_goes_on_in_another),
+		machine_test(memory_that_is_kept_is_what_the_media_has),
+		machine_test(a_drain_counts_what_it_drains),
+		machine_test(a_snapshot_is_what_was_flushed_not_what_came_later),
+		machine_test(a_destroyed_view_is_no_offence),
+		machine_test(one_line_and_two_threads_lose_nothing_fenced),
+		machine_test(a_wild_offset),
+		machine_test(an_offset_that_wraps),
+		machine_test(an_unaligned_offset),
+		machine_test(a_wild_length),
+		machine_test(no_length),
+		machine_test(a_view_of_nobody),
+		machine_test(an_unknown_kind),
+		machine_test(an_index_from_nowhere),
+		machine_test(an_index_that_goes_back),
 	};
 
 	return cmocka_run_group_tests_name("wpq", tests, NULL, NULL);

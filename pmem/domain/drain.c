@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Draining: from the rings to the media. Nothing that a client has written is
+ * believed before it is checked. Which of two records of a line is the newer:
+ * order.c. How lines get to the media: gather.c.
+ */
+
+#include "domain/drain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/rng.h"
+#include "domain/gather.h"
+#include "domain/rights.h"
+
+/* ---- Records --------------------------------------------------------------- */
+
+/* Records of few lines, whose headers the processor does not see coming. */
+#define FETCH_AHEAD 1024u
+
+/*
+ * Copy the header of the record at `position` and check all of it: what may
+ * change under us is read once. `limit` is where the lane's records end.
+ */
+static int read_record(const struct wpq *wpq, unsigned lane, uint64_t position, uint64_t limit,
+		       struct wpq_record *record, const unsigned char **payload)
+{
+	const unsigned char *at = wpq->map.rings[lane] + (position & (wpq->map.lane_size - 1));
+	uint64_t room = limit - position;
+
+	if (room < sizeof(*record))
+		return -EPROTO;
+	__builtin_prefetch(at + FETCH_AHEAD);
+	memcpy(record, at, sizeof(*record));
+	*payload = at + sizeof(*record);
+	if (record->kind != WPQ_LINES && record->kind != WPQ_UNDO)
+		return -EPROTO;
+	if (record->kind == WPQ_UNDO && record->lines != 2)
+		return -EPROTO;
+	if (record->lines == 0 || record->lines > room / LINE_SIZE - 1)
+		return -EPROTO;
+	return 0;
+}
+
+/* Do the record's lines lie inside the view? */
+static bool record_is_inside(const struct view *view, const struct wpq_record *record)
+{
+	uint64_t length = (uint64_t)(record->kind == WPQ_UNDO ? 1 : record->lines) * LINE_SIZE;
+
+	if (!view || !view->attached || !is_aligned(record->offset, LINE_SIZE))
+		return false;
+	return record->offset <= view->attached_size && length <= view->attached_size - record->offset;
+}
+
+/* For a view that was there once, and was destroyed or detached under its mappings. */
+static bool record_is_orphan(const struct domain *domain, const struct view *view, const struct wpq_record *record)
+{
+	return view ? !view->attached : record->view < domain->next_view_id;
+}
+
+/* ---- Lanes -------------------------------------------------------------------- */
+
+static void begin_lane(struct wpq *wpq, unsigned lane)
+{
+	gather_begin(wpq->domain->gather, wpq->domain, wpq->id * WPQ_LANES + lane, wpq->map.rings[lane],
+		     &wpq->counts);
+}
+
+static void count_record(const struct wpq_record *record, struct view *view, struct wpq *wpq)
+{
+	struct domain_counts *counts[] = { &view->counts, &wpq->counts };
+
+	for (unsigned i = 0; i < 2; i++) {
+		counts[i]->flushes += !(record->flags & WPQ_CONTINUED);
+		counts[i]->persists += (record->flags & (WPQ_CONTINUED | WPQ_PERSIST)) == WPQ_PERSIST;
+		counts[i]->fences += !!(record->flags & WPQ_LAST);
+		counts[i]->lines += record->lines;
+	}
+}
+
+static int drain_record(struct wpq *wpq, struct view *view, const struct wpq_record *record,
+			const unsigned char *payload)
+{
+	int error = gather_lines(wpq->domain->gather, view, record, payload);
+
+	if (!error)
+		count_record(record, view, wpq);
+	return error;
+}
+
+/* What the ring is given back of, at least, while much waits in it. */
+#define GIVE_BACK (64u << 10)
+
+/* All records below `position` are on the media, once this has returned 0: the client may use their room. */
+static int give_back(struct wpq *wpq, unsigned lane, uint64_t position)
+{
+	int error = gather_write(wpq->domain->gather);
+
+	if (error)
+		return error;
+	media_fence(wpq->domain->region);
+	wpq->drained[lane] = position;
+	atomic_store_explicit(&wpq->map.header->lanes[lane].drained, position, memory_order_release);
+	return 0;
+}
+
+/* The view of the record before, or another; NULL if there is none of that id. */
+static int next_view(const struct wpq *wpq, uint32_t id, struct view **view)
+{
+	if (*view && (*view)->id == id)
+		return 0;
+	*view = NULL;
+	if (!rights_allow(wpq->rights, id))
+		return -EPROTO;
+	*view = domain_find_view(wpq->domain, id);
+	return 0;
+}
+
+/* One record at *position, which it moves on. */
+static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64_t published, struct view **view)
+{
+	const unsigned char *payload;
+	struct wpq_record record;
+	int error = read_record(wpq, lane, *position, published, &record, &payload);
+
+	if (!error)
+		error = next_view(wpq, record.view, view);
+	if (error)
+		return error;
+	if (!record_is_inside(*view, &record)) {
+		if (!record_is_orphan(wpq->domain, *view, &record))
+			return -EPROTO;
+	} else if (record.kind == WPQ_LINES) {
+		error = drain_record(wpq, *view, &record, payload);
+	}
+	/* Else a fenced non-temporal store under eADR: the view has it, and keeps it. */
+	if (!error)
+		*position += (uint64_t)(record.lines + 1) * LINE_SIZE;
+	return error;
+}
+
+static int drain_lane(struct wpq *wpq, unsigned lane)
+{
+	uint64_t published =
+		atomic_load_explicit(&wpq->map.header->lanes[lane].published, memory_order_acquire);
+	uint64_t position = wpq->drained[lane];
+	struct view *view = NULL;
+	int error = 0, written;
+
+	if (published - position > wpq->map.lane_size)
+		return -EPROTO;
+	begin_lane(wpq, lane);
+	while (!error && position < published) {
+		error = drain_next(wpq, lane, &position, published, &view);
+		if (!error && position - wpq->drained[lane] >= GIVE_BACK)
+			error = give_back(wpq, lane, position);
+	}
+	if (error && error != -EPROTO)
+		return error;
+	/* Also what came before a record that cannot be. */
+	written = gather_write(wpq->domain->gather);
+	if (!written)
+		wpq->drained[lane] = position;
+	return error ? error : written;
+}
+
+/* Before any `published` is read, and after the last record is written: who reads the number in between is unordered. */
+static void count_batch(struct domain *domain)
+{
+	domain->batch++;
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		atomic_store_explicit(&wpq->map.header->batch, domain->batch, memory_order_seq_cst);
+}
+
+int drain_all(struct domain *domain)
+{
+	int result = 0;
+
+	count_batch(domain);
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
+		for (unsigned lane = 0; !wpq->dead && lane < WPQ_LANES; lane++) {
+			int error = drain_lane(wpq, lane);
+
+			if (error == -EPROTO)
+				wpq->dead = true;
+			if (error)
+				result = error;
+		}
+	}
+	media_fence(domain->region);
+	count_batch(domain);
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		for (unsigned lane = 0; lane < WPQ_LANES; lane++)
+			atomic_store_explicit(&wpq->map.header->lanes[lane].drained, wpq->drained[lane],
+					      memory_order_release);
+	return result;
+}
+
+int domain_drain(struct domain *domain)
+{
+	LOCK_SCOPE(&domain->lock);
+	return drain_all(domain);
+}
+
+/* ---- Power failure ----------------------------------------------------------- */
+
+struct settle {
+	enum domain_policy policy;
+	uint64_t coin;
+};
+
+static bool coin_says(const struct settle *settle, uint64_t position, bool if_kept, bool if_lost)
+{
+	switch (settle->policy) {
+	case DOMAIN_LOSE:
+		return if_lost;
+	case DOMAIN_KEEP:
+		return if_kept;
+	case DOMAIN_RANDOM:
+		return rng_mix(settle->coin ^ rng_mix(position + 1)) & 1;
+	}
+	return if_lost;
+}
+
+/* Take back an unfenced non-temporal store, if nothing was stored to its line since. */
+static void undo_store(struct view *view, const struct wpq_record *record, const unsigned char *payload)
+{
+	unsigned char *line = view->memory + record->offset;
+
+	if (memcmp(line, payload + LINE_SIZE, LINE_SIZE) == 0)
+		memcpy(line, payload, LINE_SIZE);
+}
+
+/*
+ * Records that were flushed and not fenced, the newest first: an undo gives back
+ * what was there before it. A flush may have taken effect or not; under `keep`
+ * the view's own content is newer, and under `lose` it has not.
+ */
+static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *settle)
+{
+	uint64_t pending = atomic_load_explicit(&wpq->map.header->lanes[lane].pending, memory_order_acquire);
+	uint64_t position = wpq->drained[lane];
+	CLEANUP_FREE uint64_t *positions = NULL;
+	size_t count = 0;
+
+	if (wpq->dead || pending - position > wpq->map.lane_size)
+		return;
+	positions = calloc(wpq->map.lane_size / LINE_SIZE, sizeof(uint64_t));
+	while (positions && position < pending) {
+		const unsigned char *payload;
+		struct wpq_record record;
+
+		if (read_record(wpq, lane, position, pending, &record, &payload) != 0)
+			break;
+		positions[count++] = position;
+		position += (uint64_t)(record.lines + 1) * LINE_SIZE;
+	}
+	begin_lane(wpq, lane);
+	while (count--) {
+		const unsigned char *payload;
+		struct wpq_record record;
+		struct view *view;
+
+		if (read_record(wpq, lane, positions[count], pending, &record, &payload) != 0)
+			return;
+		if (!rights_allow(wpq->rights, record.view))
+			return;
+		view = domain_find_view(wpq->domain, record.view);
+		if (!record_is_inside(view, &record))
+			return;
+		if (record.kind == WPQ_UNDO && coin_says(settle, positions[count], false, true))
+			undo_store(view, &record, payload);
+		if (record.kind == WPQ_LINES && coin_says(settle, positions[count], false, false)) {
+			drain_record(wpq, view, &record, payload);
+		}
+	}
+}
+
+int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed)
+{
+	LOCK_SCOPE(&domain->lock);
+	int error = drain_all(domain);
+
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
+		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
+			struct settle settle = { .policy = policy, .coin = rng_mix(seed ^ rng_mix(wpq->id * WPQ_LANES + lane + 1)) };
+
+			settle_lane(wpq, lane, &settle);
+			gather_write(domain->gather);
+		}
+	}
+	media_fence(domain->region);
+	return error;
+}

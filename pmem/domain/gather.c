@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Programs flush some lines over and over (the head of a log, a counter) and
+ * others one after the other. So a few pages are kept open while a lane is being
+ * drained: lines come together there, a line that is flushed again is written
+ * once, and what there is to be found out about a page is found out for all of them.
+ *
+ * That the media gets records in another order than they were published in can
+ * be seen by who looks at it in the midst of a drain, after the daemon was
+ * killed: there must have been a moment when the power might have failed and left
+ * this. So it is done only where the media dies with the daemon. Elsewhere each
+ * record is written before the next one is looked at.
+ */
+
+#include "domain/gather.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "domain/chunk.h"
+
+#define OPEN_PAGES 64u
+
+/* So many lines of a page that come as one go to the media at once. */
+#define MANY_LINES 8u
+
+struct open_page {
+	struct view *view;
+	uint64_t page, mask;
+	uint64_t batch; /* as the records of all of its lines have it */
+	uint32_t at[LINES_PER_PAGE]; /* where the masked lines are, in lines from the ring's beginning */
+};
+
+struct gather {
+	struct domain *domain;
+	uint64_t writer;
+	const unsigned char *ring;
+	struct domain_counts *counts;
+	uint64_t used; /* which of the pages are open */
+	bool one_by_one;
+	struct open_page pages[OPEN_PAGES];
+};
+_Static_assert(OPEN_PAGES <= 64, "`used` has a bit for each");
+
+struct gather *gather_create(void)
+{
+	return calloc(1, sizeof(struct gather));
+}
+
+void gather_begin(struct gather *gather, struct domain *domain, uint64_t writer, const unsigned char *ring,
+		  struct domain_counts *counts)
+{
+	gather->domain = domain;
+	gather->writer = writer;
+	gather->ring = ring;
+	gather->counts = counts;
+	gather->used = 0;
+	gather->one_by_one = region_outlives_process(domain->region) || domain->count_clean;
+}
+
+/* Those of the lines, about to be written, that the media has already; counted only if somebody asked for it. */
+static void count_clean(const struct gather *gather, struct view *view, uint64_t media_offset,
+			const unsigned char *bytes, uint64_t length)
+{
+	const unsigned char *media = region_media(gather->domain->region) + media_offset;
+	uint64_t clean = 0;
+
+	if (!gather->domain->count_clean)
+		return;
+	for (uint64_t at = 0; at < length; at += LINE_SIZE)
+		clean += memcmp(media + at, bytes + at, LINE_SIZE) == 0;
+	view->counts.clean_lines += clean;
+	gather->counts->clean_lines += clean;
+}
+
+/* Lines of one page, those `from_view` as they are there by now. */
+static int write_lines(const struct gather *gather, struct view *view, uint64_t page, uint64_t mask,
+		       uint64_t from_view, unsigned char *content)
+{
+	struct placement at = view->ops->find(view->owner, page, 1);
+	int error = 0;
+
+	for (uint64_t rest = from_view; rest; rest &= rest - 1) {
+		size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
+
+		line_snapshot(content + line, view->memory + page * PAGE_BYTES + line);
+	}
+	for (uint64_t rest = mask; at.placed && gather->domain->count_clean && rest; rest &= rest - 1) {
+		size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
+
+		count_clean(gather, view, at.media_offset + line, content + line, LINE_SIZE);
+	}
+	if (at.placed)
+		view_write_masked(view, at.media_offset, content, mask);
+	else
+		error = view_write_lines(view, page, mask, content);
+	chunk_note_written(view, page, mask);
+	/* The view has shrunk under a mapping: these bytes are no longer anybody's. */
+	return error == -ENOSPC ? 0 : error;
+}
+
+static int write_page(struct gather *gather, struct open_page *open)
+{
+	const struct snapshot snapshot = { .writer = gather->writer, .batch = open->batch };
+	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
+	uint64_t mask = open->mask, from_view;
+
+	gather->used &= ~((uint64_t)1 << (open - gather->pages));
+	if (!mask)
+		return 0;
+	from_view = order_unknown(open->view, open->page, mask, &snapshot);
+	for (uint64_t rest = mask & ~from_view; rest; rest &= rest - 1) {
+		unsigned line = (unsigned)__builtin_ctzll(rest);
+
+		memcpy(content + line * LINE_SIZE, gather->ring + (uint64_t)open->at[line] * LINE_SIZE, LINE_SIZE);
+	}
+	return write_lines(gather, open->view, open->page, mask, from_view, content);
+}
+
+int gather_write(struct gather *gather)
+{
+	int error = 0;
+
+	while (!error && gather->used)
+		error = write_page(gather, &gather->pages[__builtin_ctzll(gather->used)]);
+	return error;
+}
+
+static struct open_page *slot(struct gather *gather, const struct view *view, uint64_t page)
+{
+	/* Neighbours have each a slot; views do not begin at the same one. */
+	return &gather->pages[(page + view->id * 7) % OPEN_PAGES];
+}
+
+static bool is_open(const struct gather *gather, const struct open_page *open, const struct view *view,
+		    uint64_t page)
+{
+	return gather->used >> (open - gather->pages) & 1 && open->page == page && open->view == view;
+}
+
+static int add_few(struct gather *gather, struct view *view, uint64_t page, uint64_t mask, uint64_t batch,
+		   const unsigned char *payload)
+{
+	struct open_page *open = slot(gather, view, page);
+	uint32_t at = (uint32_t)((uint64_t)(payload - gather->ring) / LINE_SIZE);
+
+	if (!is_open(gather, open, view, page) || open->batch != batch) {
+		int error = gather->used >> (open - gather->pages) & 1 ? write_page(gather, open) : 0;
+
+		if (error)
+			return error;
+		open->view = view;
+		open->page = page;
+		open->batch = batch;
+		open->mask = 0;
+		gather->used |= (uint64_t)1 << (open - gather->pages);
+		/* It will be written when its slot is needed, or all are: not at once. */
+		__builtin_prefetch(payload);
+		order_prefetch(view, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));
+		chunk_prefetch(view, page);
+	}
+	open->mask |= mask;
+	for (uint64_t rest = mask; rest; rest &= rest - 1)
+		open->at[__builtin_ctzll(rest)] = at++;
+	return 0;
+}
+
+/* Lines on their way to the media: those that follow each other in the ring and there go together. */
+struct media_run {
+	const struct gather *gather;
+	struct view *view;
+	uint64_t media_offset;
+	const unsigned char *bytes;
+	uint64_t length;
+};
+
+static void run_write(struct media_run *run)
+{
+	if (!run->length)
+		return;
+	count_clean(run->gather, run->view, run->media_offset, run->bytes, run->length);
+	media_write(run->gather->domain->region, run->media_offset, run->bytes, run->length);
+	run->length = 0;
+}
+
+static void run_add(struct media_run *run, uint64_t media_offset, const unsigned char *bytes, uint64_t length)
+{
+	if (run->length && run->bytes + run->length == bytes && run->media_offset + run->length == media_offset) {
+		run->length += length;
+		return;
+	}
+	run_write(run);
+	run->media_offset = media_offset;
+	run->bytes = bytes;
+	run->length = length;
+}
+
+/* Where pages of a view live, as it was asked last. */
+struct known_place {
+	struct placement at;
+	uint64_t page;
+};
+
+static int add_many(struct media_run *run, struct known_place *known, uint64_t page, uint64_t mask,
+		    const struct snapshot *snapshot, const unsigned char *payload, uint64_t last_page)
+{
+	struct gather *gather = run->view->domain->gather;
+	struct open_page *open = slot(gather, run->view, page);
+	const size_t first = (size_t)__builtin_ctzll(mask) * LINE_SIZE;
+	const uint64_t length = (uint64_t)__builtin_popcountll(mask) * LINE_SIZE;
+	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
+	uint64_t from_view;
+
+	if (is_open(gather, open, run->view, page))
+		open->mask &= ~mask;
+	from_view = order_unknown(run->view, page, mask, snapshot);
+	if (page - known->page >= known->at.pages) {
+		known->at = run->view->ops->find(run->view->owner, page, last_page - page + 1);
+		known->page = page;
+	}
+	if (known->at.placed && !from_view) {
+		run_add(run, known->at.media_offset + (page - known->page) * PAGE_BYTES + first, payload, length);
+		chunk_note_written(run->view, page, mask);
+		return 0;
+	}
+	/* It may be given its media now, with many pages after it. */
+	known->at.pages = 0;
+	memcpy(content + first, payload, length);
+	return write_lines(gather, run->view, page, mask, from_view, content);
+}
+
+int gather_lines(struct gather *gather, struct view *view, const struct wpq_record *record,
+		 const unsigned char *payload)
+{
+	const struct snapshot snapshot = { .writer = gather->writer, .batch = record->batch };
+	uint64_t line = record->offset / LINE_SIZE, end = line + record->lines;
+	struct media_run run = { .gather = gather, .view = view };
+	struct known_place known = { 0 };
+	int error = 0;
+
+	while (!error && line < end) {
+		uint64_t page = line / LINES_PER_PAGE, first = line % LINES_PER_PAGE;
+		uint64_t count = min_u64(LINES_PER_PAGE - first, end - line);
+		uint64_t mask = (ALL_LINES >> (LINES_PER_PAGE - count)) << first;
+
+		if (count < MANY_LINES)
+			error = add_few(gather, view, page, mask, record->batch, payload);
+		else
+			error = add_many(&run, &known, page, mask, &snapshot, payload, (end - 1) / LINES_PER_PAGE);
+		payload += count * LINE_SIZE;
+		line += count;
+	}
+	run_write(&run);
+	return !error && gather->one_by_one ? gather_write(gather) : error;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wpqtest.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/align.h"
+
+#define MEDIA_OFFSET (1u << 20)
+
+static struct placement find(void *owner, uint64_t page, uint64_t want)
+{
+	return (struct placement){ .media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true };
+}
+
+static int place(void *owner, uint64_t page, uint64_t want, struct placement *out)
+{
+	return -ENOSPC;
+}
+
+const struct view_owner_ops machine_identity = { .find = find, .place = place };
+
+const unsigned char *machine_media(const struct machine *m)
+{
+	return region_media(m->region) + MEDIA_OFFSET;
+}
+
+static bool drain_when_full(void *context, struct wpq_header *header)
+{
+	return domain_drain(context) == 0;
+}
+
+void machine_make_wpqs(struct machine *m, uint32_t lane_size)
+{
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(wpq_create(m->domain, lane_size, &m->wpqs[i]), 0);
+		assert_int_equal(wpq_producer_open(wpq_fd(m->wpqs[i]), &m->producers[i]), 0);
+		m->producers[i].full = drain_when_full;
+		m->producers[i].full_context = m->domain;
+	}
+}
+
+void machine_end_wpqs(struct machine *m)
+{
+	for (int i = 0; i < 2; i++) {
+		wpq_producer_close(&m->producers[i]);
+		wpq_destroy(m->wpqs[i]);
+	}
+}
+
+struct machine *machine_open(const char *spec, unsigned flags, uint32_t lane_size)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+
+	assert_int_equal(region_open(spec, flags, &m->region, NULL), 0);
+	assert_int_equal(domain_create(m->region, DOMAIN_MEMORY_CONTROLLER, &m->domain), 0);
+	assert_int_equal(view_create(m->domain, &machine_identity, NULL, &m->view), 0);
+	assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
+	machine_make_wpqs(m, lane_size);
+	return m;
+}
+
+void machine_close(struct machine *m)
+{
+	machine_end_wpqs(m);
+	view_destroy(m->view);
+	domain_destroy(m->domain);
+	region_close(m->region);
+	free(m);
+}
+
+int machine_setup(void **state)
+{
+	*state = machine_open("memfd:2M", 0, WPQ_BYTES);
+	return 0;
+}
+
+int machine_teardown(void **state)
+{
+	machine_close(*state);
+	return 0;
+}
+
+bool machine_flush(struct machine *m, int thread, uint64_t offset, uint64_t length)
+{
+	return wpq_flush(&m->producers[thread], view_id(m->view), view_memory(m->view), offset, length, 0);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_WPQTEST_H
+#define TESTS_WPQTEST_H
+
+/* What the tests of WPQs share: one view of a small region, and two producers. Failures go through cmocka. */
+
+#include "domain/domain.h"
+#include "domain/wpq.h"
+
+#define VIEW_SIZE (256u * 1024)
+#define WPQ_BYTES 16384u
+
+struct machine {
+	struct region *region;
+	struct domain *domain;
+	struct view *view;
+	struct wpq *wpqs[2];
+	struct wpq_producer producers[2];
+};
+
+/* Views whose pages follow each other in the media: machine_media() is where. */
+extern const struct view_owner_ops machine_identity;
+const unsigned char *machine_media(const struct machine *m);
+
+/* Of a region by this spec, with lanes of so many bytes. machine_close() frees it. */
+struct machine *machine_open(const char *spec, unsigned flags, uint32_t lane_size);
+void machine_close(struct machine *m);
+/* The same as setup and teardown: in a memfd, lanes of WPQ_BYTES. */
+int machine_setup(void **state);
+int machine_teardown(void **state);
+#define machine_test(test) cmocka_unit_test_setup_teardown(test, machine_setup, machine_teardown)
+
+void machine_make_wpqs(struct machine *m, uint32_t lane_size);
+void machine_end_wpqs(struct machine *m);
+
+bool machine_flush(struct machine *m, int thread, uint64_t offset, uint64_t length);
+
+#endif
