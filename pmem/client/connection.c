@@ -96,7 +96,8 @@ static long send_request(enum attach_type type, unsigned region, int fd)
 		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
 	}
 	do
-		result = RAW3(sendmsg, connection, &message, MSG_NOSIGNAL | (type == ATTACH_KICK ? MSG_DONTWAIT : 0));
+		result = RAW3(sendmsg, connection, &message,
+			      MSG_NOSIGNAL | (type == ATTACH_KICK ? MSG_DONTWAIT : 0));
 	while (result == -EINTR);
 	return result < 0 ? result : 0;
 }
@@ -330,8 +331,8 @@ bool connection_is_view(int fd)
 {
 	struct stat stat;
 
-	return settings()->attach_path && RAW2(fstat, fd, &stat) == 0 && S_ISREG(stat.st_mode) && may_be_view(fd) &&
-	       is_of(stat.st_dev, &view_device);
+	return settings()->attach_path && RAW2(fstat, fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
+	       may_be_view(fd) && is_of(stat.st_dev, &view_device);
 }
 
 static int open_for_writing(int fd, bool *opened)

@@ -65,7 +65,7 @@ static inline void after_store(const void *to, size_t length, unsigned flags)
 		fence();
 }
 
-/* Lines go past the caches and into the WPQ at once; parts of lines, and what is no pool, the ordinary way. */
+/* Lines go past the caches and into the WPQ at once; parts of lines, and what is no pool, as ever. */
 static void move_streaming(unsigned char *to, const unsigned char *from, size_t length, unsigned flags)
 {
 	const bool drain = !(flags & PMEM_F_MEM_NODRAIN);

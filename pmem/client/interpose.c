@@ -232,7 +232,8 @@ static int sync_descriptor(int fd, long number)
 	int error;
 
 	pthread_testcancel();
-	error = connection_is_view(fd) ? connection_sync(fd) : (int)raw_call(number, (uintptr_t)fd, 0, 0, 0, 0, 0);
+	error = connection_is_view(fd) ? connection_sync(fd) :
+					 (int)raw_call(number, (uintptr_t)fd, 0, 0, 0, 0, 0);
 	if (error)
 		errno = -error;
 	return error ? -1 : 0;

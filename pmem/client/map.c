@@ -120,7 +120,8 @@ static size_t alignment(size_t length)
 
 static long reserve(uintptr_t address, size_t length, int flags)
 {
-	return RAW6(mmap, address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	return RAW6(mmap, address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1,
+		    0);
 }
 
 /* Anywhere, so aligned. */
@@ -166,7 +167,8 @@ static void *map_fd(int fd, size_t length, bool *is_sync)
 				     MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, fd, 0);
 		if (result == -EOPNOTSUPP || result == -EINVAL) {
 			*is_sync = false;
-			result = client_mmap((void *)at, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+			result = client_mmap((void *)at, length, PROT_READ | PROT_WRITE,
+					     MAP_SHARED | MAP_FIXED, fd, 0);
 		}
 	}
 	if (!length)

@@ -97,7 +97,7 @@ void fence(void)
 {
 	if (unlikely(settings()->cut_at))
 		cut();
-	/* Before the WPQ's records count: what the daemon then finds in the view must be as new as they are. */
+	/* Before the WPQ's records count: what the daemon finds in the view must be as new as they are. */
 	if (thread_self.unordered) {
 		thread_self.unordered = false;
 		_mm_sfence();

@@ -119,7 +119,7 @@ struct thread {
 	 */
 	struct queue *queues[QUEUE_DEPTH];
 	unsigned depth;
-	bool unordered; /* real cache lines flushed, or stores past the caches: the fence must be a real one too */
+	bool unordered; /* real lines flushed, or stores past the caches: the fence must be a real one too */
 	size_t hint; /* the entry that was found last; a word, which a handler may change at any moment */
 };
 extern THREAD_HOT struct thread thread_self;

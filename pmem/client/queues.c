@@ -65,7 +65,8 @@ static bool make_room(void *context, struct wpq_header *header)
 		drained[lane] = atomic_load_explicit(&header->lanes[lane].drained, memory_order_relaxed);
 	for (unsigned spin = 0; spin < SPINS; spin++) {
 		for (unsigned lane = 0; lane < WPQ_LANES; lane++)
-			if (atomic_load_explicit(&header->lanes[lane].drained, memory_order_relaxed) != drained[lane])
+			if (atomic_load_explicit(&header->lanes[lane].drained, memory_order_relaxed) !=
+			    drained[lane])
 				return true;
 		__builtin_ia32_pause();
 	}
@@ -92,12 +93,13 @@ static int open_producer(struct wpq_producer *producer, unsigned region)
 
 static struct queue *new_queue(unsigned region)
 {
-	long memory = RAW6(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long memory = RAW6(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
 	struct queue *queue = (struct queue *)memory;
 
 	if (raw_failed(memory))
 		return NULL;
-	/* For what is said of it at enum wpq_state. Where it is not to be had, there is a moment in which a close is missed. */
+	/* See enum wpq_state. Where it is not to be had, there is a moment in which a close is missed. */
 	RAW3(membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
 	queue->region = region;
 	if (open_producer(&queue->producer, region) != 0) {
@@ -127,7 +129,8 @@ static __attribute__((noinline)) void reopen(struct queue *queue)
 	struct wpq_producer old = queue->producer;
 	const struct wpq_header *header = old.header;
 
-	for (unsigned waited = 0; atomic_load_explicit(&header->state, memory_order_acquire) != WPQ_CLOSED; waited++) {
+	for (unsigned waited = 0; atomic_load_explicit(&header->state, memory_order_acquire) != WPQ_CLOSED;
+	     waited++) {
 		if (waited == CLOSING_MS)
 			give_up();
 		RAW3(poll, NULL, 0, 1);
@@ -260,8 +263,8 @@ static void publish_early(struct wpq_producer *producer)
 	wpq_publish(producer, WPQ_FENCED);
 }
 
-static bool flush_early(struct wpq_producer *producer, const struct range *at, const unsigned char *view, size_t length,
-			uint32_t flags)
+static bool flush_early(struct wpq_producer *producer, const struct range *at, const unsigned char *view,
+			size_t length, uint32_t flags)
 {
 	uint64_t offset = at->offset, end = offset + length;
 
@@ -277,8 +280,8 @@ static bool flush_early(struct wpq_producer *producer, const struct range *at, c
 	return true;
 }
 
-static bool flush(struct wpq_producer *producer, const struct range *at, const unsigned char *view, size_t length,
-		  uint32_t flags)
+static bool flush(struct wpq_producer *producer, const struct range *at, const unsigned char *view,
+		  size_t length, uint32_t flags)
 {
 	if (unlikely(flags & QUEUE_EARLY))
 		return flush_early(producer, at, view, length, flags & ~QUEUE_EARLY);
@@ -321,7 +324,8 @@ void queue_stream(const struct range *at, void *to, const void *from, size_t len
 			publish_early(producer);
 		while (!(record = wpq_begin(producer, WPQ_FENCED, at->view, offset, lines, flags)))
 			reopen(queue);
-		stream_lines((unsigned char *)to + done, record + 1, (const unsigned char *)from + done, lines);
+		stream_lines((unsigned char *)to + done, record + 1, (const unsigned char *)from + done,
+			     lines);
 		/* Piece by piece: a handler's fence in between took it back for those before. */
 		self->unordered = true;
 		atomic_signal_fence(memory_order_seq_cst);

@@ -125,8 +125,8 @@ struct range ranges_find(uintptr_t address)
 	uint16_t flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED);
 
 	atomic_thread_fence(memory_order_acquire);
-	if (unlikely(now & 1 || atomic_load_explicit(&version, memory_order_relaxed) != now || address < start ||
-		     address >= end))
+	if (unlikely(now & 1 || atomic_load_explicit(&version, memory_order_relaxed) != now ||
+		     address < start || address >= end))
 		return find_anew(address);
 	return (struct range){ address, end, offset, view, region, flags };
 }

@@ -6,7 +6,7 @@
 
 #include "common/align.h"
 
-/* The processor that read the copies before had their lines last: have them on their way before we come there. */
+/* The processor that read the copies before had their lines last: ask for them before we come there. */
 static inline void fetch(const unsigned char *copy)
 {
 	__asm__ volatile("prefetchw %0" : : "m"(*(copy + 2048)));

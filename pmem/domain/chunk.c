@@ -27,7 +27,8 @@ struct view_chunk *chunk_make(struct view *view, uint64_t page)
 
 		if (!grown)
 			return NULL;
-		memset(grown + view->node_count, 0, (node + 1 - view->node_count) * sizeof(struct view_node *));
+		memset(grown + view->node_count, 0,
+		       (node + 1 - view->node_count) * sizeof(struct view_node *));
 		view->nodes = grown;
 		view->node_count = node + 1;
 	}

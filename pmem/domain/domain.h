@@ -43,7 +43,7 @@ int domain_policy_parse(const char *text, enum domain_policy *policy);
 
 /* A power failure, counted in lines of 64 bytes. undetermined = kept + lost. */
 struct domain_lines {
-	/* Written, and all of it was durable already; once for each time the pool's memory was given back between. */
+	/* Written, and all of it was durable already; anew each time the pool's memory was given back. */
 	uint64_t guaranteed;
 	uint64_t undetermined; /* written, and some of it was not */
 	uint64_t kept;
@@ -110,7 +110,8 @@ enum view_store_kind {
 	VIEW_STORE_MAPPED /* a page came back from a mapping: lines that did not change were not stored */
 };
 /* Store bytes in the view. -ENOMEM, -EMFILE: nothing was stored. */
-int view_store(struct view *view, uint64_t offset, const void *bytes, size_t length, enum view_store_kind kind);
+int view_store(struct view *view, uint64_t offset, const void *bytes, size_t length,
+	       enum view_store_kind kind);
 /* Store zeros, without populating pages that have none and are not placed. */
 int view_store_zero(struct view *view, uint64_t offset, uint64_t length);
 /* Forget the pages' volatile content, without persisting it: they read from the media again. */
@@ -122,8 +123,8 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages);
  * unless the region is not: then pieces of media may be among them, and
  * *media_pieces is true.
  */
-int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max, size_t *covered,
-		bool *media_pieces);
+int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max,
+		size_t *covered, bool *media_pieces);
 void view_load(const struct view *view, uint64_t offset, void *buffer, size_t length);
 
 /*
@@ -156,7 +157,10 @@ void view_detach(struct view *view);
 uint32_t view_id(const struct view *view);
 /* The memory of an attached view, in this process; NULL if it is not attached. */
 unsigned char *view_memory(struct view *view);
-/* The memfd, for a client to map, sealed once the view is attached; belongs to the view. -1 before the first page is present. */
+/*
+ * The memfd, for a client to map, sealed once the view is attached; belongs to the view. -1 before the first
+ * page is present.
+ */
 int view_fd(const struct view *view);
 
 /* The cache writes one line back of its own accord: legal at any time, for any line. */
@@ -173,13 +177,16 @@ int view_evict(struct view *view, uint64_t offset);
  */
 int domain_drain(struct domain *domain);
 
-/* How many bytes of the rings domain_drain() would find; a look at their positions, which clients write, no more. */
+/* How many bytes of the rings domain_drain() would find: a look at their positions, which clients write. */
 uint64_t domain_published(struct domain *domain);
 
-/* Tell clients that they need not ask for a drain, or that they must. Look at domain_published() after taking it back. */
+/*
+ * Tell clients that they need not ask for a drain, or that they must. Look at domain_published() after taking
+ * it back.
+ */
 void domain_set_awake(struct domain *domain, bool awake);
 
-/* Count lines that are flushed and have not changed: draining then reads the media, and is slower. Off at first. */
+/* Count lines flushed without a change: draining reads the media then, and is slower. Off at first. */
 void domain_count_clean(struct domain *domain, bool count);
 /* Thread safe. They start with the view. */
 void view_counts(const struct view *view, struct domain_counts *out);

@@ -57,7 +57,8 @@ static bool record_is_inside(const struct view *view, const struct wpq_record *r
 }
 
 /* For a view that was there once, and was destroyed or detached under its mappings. */
-static bool record_is_orphan(const struct domain *domain, const struct view *view, const struct wpq_record *record)
+static bool record_is_orphan(const struct domain *domain, const struct view *view,
+			     const struct wpq_record *record)
 {
 	return view ? !view->attached : record->view < domain->next_view_id;
 }
@@ -121,7 +122,8 @@ static int next_view(const struct wpq *wpq, uint32_t id, struct view **view)
 }
 
 /* One record at *position, which it moves on. */
-static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64_t published, struct view **view)
+static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64_t published,
+		      struct view **view)
 {
 	const unsigned char *payload;
 	struct wpq_record record;
@@ -168,7 +170,10 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 	return error ? error : written;
 }
 
-/* Before any `published` is read, and after the last record is written: who reads the number in between is unordered. */
+/*
+ * Before any `published` is read, and after the last record is written: who reads the number in between is
+ * unordered.
+ */
 static void count_batch(struct domain *domain)
 {
 	domain->batch++;
@@ -287,7 +292,10 @@ int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t see
 
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
 		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
-			struct settle settle = { .policy = policy, .coin = rng_mix(seed ^ rng_mix(wpq->id * WPQ_LANES + lane + 1)) };
+			const struct settle settle = {
+				.policy = policy,
+				.coin = rng_mix(seed ^ rng_mix(wpq->id * WPQ_LANES + lane + 1)),
+			};
 
 			settle_lane(wpq, lane, &settle);
 			gather_write(domain->gather);

@@ -60,7 +60,7 @@ void gather_begin(struct gather *gather, struct domain *domain, uint64_t writer,
 	gather->one_by_one = region_outlives_process(domain->region) || domain->count_clean;
 }
 
-/* Those of the lines, about to be written, that the media has already; counted only if somebody asked for it. */
+/* Those of the lines, about to be written, that the media has already; only if somebody asked for it. */
 static void count_clean(const struct gather *gather, struct view *view, uint64_t media_offset,
 			const unsigned char *bytes, uint64_t length)
 {
@@ -114,7 +114,8 @@ static int write_page(struct gather *gather, struct open_page *open)
 	for (uint64_t rest = mask & ~from_view; rest; rest &= rest - 1) {
 		unsigned line = (unsigned)__builtin_ctzll(rest);
 
-		memcpy(content + line * LINE_SIZE, gather->ring + (uint64_t)open->at[line] * LINE_SIZE, LINE_SIZE);
+		memcpy(content + line * LINE_SIZE, gather->ring + (uint64_t)open->at[line] * LINE_SIZE,
+		       LINE_SIZE);
 	}
 	return write_lines(gather, open->view, open->page, mask, from_view, content);
 }
@@ -187,7 +188,8 @@ static void run_write(struct media_run *run)
 
 static void run_add(struct media_run *run, uint64_t media_offset, const unsigned char *bytes, uint64_t length)
 {
-	if (run->length && run->bytes + run->length == bytes && run->media_offset + run->length == media_offset) {
+	if (run->length && run->bytes + run->length == bytes &&
+	    run->media_offset + run->length == media_offset) {
 		run->length += length;
 		return;
 	}
@@ -221,7 +223,8 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 		known->page = page;
 	}
 	if (known->at.placed && !from_view) {
-		run_add(run, known->at.media_offset + (page - known->page) * PAGE_BYTES + first, payload, length);
+		run_add(run, known->at.media_offset + (page - known->page) * PAGE_BYTES + first, payload,
+			length);
 		chunk_note_written(run->view, page, mask);
 		return 0;
 	}
@@ -248,7 +251,8 @@ int gather_lines(struct gather *gather, struct view *view, const struct wpq_reco
 		if (count < MANY_LINES)
 			error = add_few(gather, view, page, mask, record->batch, payload);
 		else
-			error = add_many(&run, &known, page, mask, &snapshot, payload, (end - 1) / LINES_PER_PAGE);
+			error = add_many(&run, &known, page, mask, &snapshot, payload,
+					 (end - 1) / LINES_PER_PAGE);
 		payload += count * LINE_SIZE;
 		line += count;
 	}

@@ -33,9 +33,9 @@ static inline void line_snapshot(void *to, const void *line)
 			first[i] = from[i];
 		for (unsigned i = 0; i < LINE_SIZE / 16; i++)
 			second[i] = from[i];
-		same = _mm_and_si128(
-			_mm_and_si128(_mm_cmpeq_epi8(first[0], second[0]), _mm_cmpeq_epi8(first[1], second[1])),
-			_mm_and_si128(_mm_cmpeq_epi8(first[2], second[2]), _mm_cmpeq_epi8(first[3], second[3])));
+		same = _mm_cmpeq_epi8(first[0], second[0]);
+		for (unsigned i = 1; i < LINE_SIZE / 16; i++)
+			same = _mm_and_si128(same, _mm_cmpeq_epi8(first[i], second[i]));
 		if (__builtin_expect(_mm_movemask_epi8(same) == 0xffff, 1))
 			break;
 	}

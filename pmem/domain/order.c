@@ -129,7 +129,8 @@ void order_note_direct(struct view *view, uint64_t page, uint64_t mask)
 }
 
 /* Those of the lines that somebody wrote alone, maybe after they were snapshot. */
-static uint64_t lines_maybe_newer(struct view *view, uint64_t page, uint64_t mask, const struct snapshot *snapshot)
+static uint64_t lines_maybe_newer(struct view *view, uint64_t page, uint64_t mask,
+				  const struct snapshot *snapshot)
 {
 	uint64_t found = 0;
 

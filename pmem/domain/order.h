@@ -2,7 +2,7 @@
 #ifndef DOMAIN_ORDER_H
 #define DOMAIN_ORDER_H
 
-/* Private to pmem/domain: which of two records of one line is the newer. domain->lock is held in all of it. */
+/* Private to pmem/domain: which of two records of one line is the newer. domain->lock is held throughout. */
 
 #include "domain/private.h"
 

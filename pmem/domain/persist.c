@@ -39,7 +39,7 @@ static int page_placement(struct view *view, uint64_t page, uint64_t want, struc
 	return at->placed ? 0 : view->ops->place(view->owner, page, want, at);
 }
 
-/* The masked lines of a page to its media; a page whose media is fresh is written whole, zero where not masked. */
+/* The masked lines of a page to its media; if that is fresh all of it is written, zero where not masked. */
 static void write_page(struct view *view, uint64_t media_offset, bool fresh, uint64_t mask,
 		       const unsigned char *content)
 {
@@ -69,7 +69,8 @@ int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsi
 	error = page_placement(view, page, 1, &at);
 	if (error)
 		return error;
-	write_page(view, at.media_offset, at.fresh, mask, content ? content : view->memory + page * PAGE_BYTES);
+	write_page(view, at.media_offset, at.fresh, mask,
+		   content ? content : view->memory + page * PAGE_BYTES);
 	return 0;
 }
 
@@ -119,7 +120,8 @@ static void persist_run(struct view *view, uint64_t page, const struct placement
 	while (done < at->pages) {
 		uint64_t run = 0;
 
-		while (done + run < at->pages && (at->fresh || chunk_dirty(view, page + done + run) == ALL_LINES))
+		while (done + run < at->pages &&
+		       (at->fresh || chunk_dirty(view, page + done + run) == ALL_LINES))
 			run++;
 		if (run) {
 			media_write(view->domain->region, at->media_offset + done * PAGE_BYTES,
@@ -127,7 +129,8 @@ static void persist_run(struct view *view, uint64_t page, const struct placement
 			done += run;
 		} else {
 			view_write_masked(view, at->media_offset + done * PAGE_BYTES,
-				     view->memory + (page + done) * PAGE_BYTES, chunk_dirty(view, page + done));
+				     view->memory + (page + done) * PAGE_BYTES,
+				     chunk_dirty(view, page + done));
 			done++;
 		}
 	}
@@ -186,7 +189,8 @@ int view_persist(struct view *view, uint64_t page, uint64_t pages)
 
 	if (!view->present_pages)
 		return 0;
-	error = view->attached ? persist_attached(view, page, end, &reached) : persist_dirty(view, page, end, &reached);
+	error = view->attached ? persist_attached(view, page, end, &reached) :
+				 persist_dirty(view, page, end, &reached);
 	media_fence(view->domain->region);
 	for (uint64_t clean = page; (clean = view_next_dirty(view, clean, reached)) < reached; clean++)
 		chunk_clear_dirty(view, clean, ALL_LINES);
@@ -233,13 +237,15 @@ static uint64_t lines_inside(uint64_t page, uint64_t size)
  * unit's place and not from the order of drawing: the same seed leaves the same
  * bytes, whatever else changed in between.
  */
-static uint64_t lines_by_coin(const struct power_failure *failure, uint64_t page, uint64_t mask, bool from_mapping)
+static uint64_t lines_by_coin(const struct power_failure *failure, uint64_t page, uint64_t mask,
+			      bool from_mapping)
 {
 	uint32_t unit = from_mapping ? LINE_SIZE : failure->sector;
 	uint64_t kept = 0;
 
 	for (uint64_t start = 0; start < PAGE_BYTES; start += unit) {
-		uint64_t lines = lines_from((unsigned)(start / LINE_SIZE)) & ~lines_from((unsigned)((start + unit) / LINE_SIZE));
+		uint64_t lines = lines_from((unsigned)(start / LINE_SIZE)) &
+				 ~lines_from((unsigned)((start + unit) / LINE_SIZE));
 
 		if (rng_mix(failure->coin ^ rng_mix(page * PAGE_BYTES + start + 1)) & 1)
 			kept |= lines;
@@ -247,7 +253,8 @@ static uint64_t lines_by_coin(const struct power_failure *failure, uint64_t page
 	return mask & kept;
 }
 
-static uint64_t lines_kept(const struct view *view, const struct power_failure *failure, uint64_t page, uint64_t mask)
+static uint64_t lines_kept(const struct view *view, const struct power_failure *failure, uint64_t page,
+			   uint64_t mask)
 {
 	mask &= lines_inside(page, failure->size);
 	switch (failure->policy) {

@@ -11,13 +11,14 @@
 static int map_ring_twice(int fd, uint32_t lane, uint32_t lane_size, unsigned char **ring)
 {
 	off_t offset = (off_t)(PAGE_BYTES + (uint64_t)lane * lane_size);
-	unsigned char *room = mmap(NULL, 2 * (size_t)lane_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *room =
+		mmap(NULL, 2 * (size_t)lane_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (room == MAP_FAILED)
 		return -errno;
 	for (int half = 0; half < 2; half++) {
-		if (mmap(room + (size_t)half * lane_size, lane_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			 offset) == MAP_FAILED) {
+		if (mmap(room + (size_t)half * lane_size, lane_size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
 			int error = -errno;
 
 			munmap(room, 2 * (size_t)lane_size);
@@ -60,7 +61,8 @@ void wpq_producer_close(struct wpq_producer *producer)
 int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to)
 {
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
-		uint64_t drained = atomic_load_explicit(&from->header->lanes[lane].drained, memory_order_acquire);
+		uint64_t drained =
+			atomic_load_explicit(&from->header->lanes[lane].drained, memory_order_acquire);
 		uint64_t length = from->pending[lane] - drained;
 
 		if (length > from->lane_size || length > to->lane_size || to->pending[lane])
@@ -73,6 +75,7 @@ int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to)
 		atomic_store_explicit(&to->header->lanes[lane].pending, length, memory_order_release);
 	}
 	if (from->pending[WPQ_FENCED] > from->published[WPQ_FENCED])
-		to->last = (struct wpq_record *)(to->rings[WPQ_FENCED] + to->pending[WPQ_FENCED]) - 1 - from->last->lines;
+		to->last = (struct wpq_record *)(to->rings[WPQ_FENCED] + to->pending[WPQ_FENCED]) - 1 -
+			   from->last->lines;
 	return 0;
 }

@@ -216,8 +216,8 @@ static int store_file(struct view *view, uint64_t offset, const void *bytes, siz
 }
 
 /* Which of the page's lines `bytes` (the part of the page from `start` on) would change. */
-static uint64_t changed_lines(const struct view *view, uint64_t page, uint64_t start, const unsigned char *bytes,
-			      size_t length)
+static uint64_t changed_lines(const struct view *view, uint64_t page, uint64_t start,
+			      const unsigned char *bytes, size_t length)
 {
 	static const unsigned char zeros[PAGE_BYTES];
 	const unsigned char *now = view_page_present(view, page) ? view->memory + page * PAGE_BYTES
@@ -253,7 +253,8 @@ static int store_mapped(struct view *view, uint64_t offset, const unsigned char 
 		for (uint64_t rest = mask; rest; rest &= rest - 1) {
 			uint64_t line = (uint64_t)__builtin_ctzll(rest) * LINE_SIZE;
 			uint64_t from = max_u64(line, start), to = min_u64(line + LINE_SIZE, start + piece);
-			int error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start), to - from);
+			int error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start),
+						 to - from);
 
 			if (error)
 				return error;
@@ -267,7 +268,8 @@ static int store_mapped(struct view *view, uint64_t offset, const unsigned char 
 	return 0;
 }
 
-int view_store(struct view *view, uint64_t offset, const void *bytes, size_t length, enum view_store_kind kind)
+int view_store(struct view *view, uint64_t offset, const void *bytes, size_t length,
+	       enum view_store_kind kind)
 {
 	int error;
 
@@ -321,8 +323,8 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages)
 
 static const unsigned char zero_pages[64 * PAGE_BYTES];
 
-int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max, size_t *covered,
-		bool *media_pieces)
+int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max,
+		size_t *covered, bool *media_pieces)
 {
 	const unsigned char *media = region_media(view->domain->region);
 	uint64_t end = offset + length;
@@ -405,7 +407,7 @@ static int memory_seal(struct view *view, int more)
 /* As many pages of a placement as are copied in one go. */
 #define FILL_PAGES 64u
 
-/* Pages that are not present take their bytes from the media: through write(2), which allocates what a fault would. */
+/* Absent pages take their bytes from the media: through write(2), which allocates what a fault would. */
 static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media_offset)
 {
 	const unsigned char *media = region_media(view->domain->region) + media_offset;

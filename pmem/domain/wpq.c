@@ -123,7 +123,8 @@ void wpq_usage(struct wpq *wpq, struct wpq_usage *out)
 	*out = (struct wpq_usage){ .counts = wpq->counts, .lane_size = wpq->map.lane_size };
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
 		const struct wpq_lane *shared = &wpq->map.header->lanes[lane];
-		uint64_t waiting = atomic_load_explicit(&shared->pending, memory_order_relaxed) - wpq->drained[lane];
+		uint64_t waiting =
+			atomic_load_explicit(&shared->pending, memory_order_relaxed) - wpq->drained[lane];
 
 		out->waiting[lane] = min_u64(waiting, wpq->map.lane_size);
 	}

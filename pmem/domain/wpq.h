@@ -80,7 +80,7 @@ enum wpq_record_kind {
 enum wpq_state {
 	WPQ_OPEN,
 	WPQ_CLOSING, /* is being drained for the last time */
-	WPQ_CLOSED   /* `drained` is where that ended: what lies beyond it is the client's to publish elsewhere */
+	WPQ_CLOSED   /* `drained` is where that ended: what lies beyond, the client may publish elsewhere */
 };
 
 /* For who counts; nothing else hangs on them. */
@@ -118,17 +118,20 @@ static inline void wpq_publish(struct wpq_producer *producer, enum wpq_lane_name
 {
 	producer->published[lane] = producer->pending[lane];
 	/* Release: the records' bytes come before the position that makes them durable. */
-	atomic_store_explicit(&producer->header->lanes[lane].published, producer->pending[lane], memory_order_release);
+	atomic_store_explicit(&producer->header->lanes[lane].published, producer->pending[lane],
+			      memory_order_release);
 }
 
 /* Room for a record of `lines`; NULL if the ring stayed full. At most half a ring is asked for. */
-static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)
+static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane,
+					     uint32_t lines)
 {
 	struct wpq_lane *shared = &producer->header->lanes[lane];
 	uint64_t size = producer->lane_size;
 	uint64_t need = (uint64_t)(lines + 1) * LINE_SIZE;
 
-	while (producer->pending[lane] + need - atomic_load_explicit(&shared->drained, memory_order_acquire) > size) {
+	while (producer->pending[lane] + need -
+		       atomic_load_explicit(&shared->drained, memory_order_acquire) > size) {
 		/*
 		 * What waits for a fence must be published before it can be drained.
 		 * Legal: a flush may take effect at any time before its fence. Stores
@@ -154,9 +157,11 @@ static inline void wpq_fetch(const unsigned char *at)
 static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)
 {
 	producer->pending[lane] += (uint64_t)(lines + 1) * LINE_SIZE;
-	atomic_store_explicit(&producer->header->lanes[lane].pending, producer->pending[lane], memory_order_release);
+	atomic_store_explicit(&producer->header->lanes[lane].pending, producer->pending[lane],
+			      memory_order_release);
 	/* The daemon's processor had the lines last; ask for those of a few records from now, to write to. */
-	wpq_fetch(producer->rings[lane] + ((producer->pending[lane] + WPQ_FETCH_AHEAD) & (producer->lane_size - 1)));
+	wpq_fetch(producer->rings[lane] +
+		  ((producer->pending[lane] + WPQ_FETCH_AHEAD) & (producer->lane_size - 1)));
 }
 
 /* The most lines that one record takes. */
@@ -169,8 +174,9 @@ static inline uint64_t wpq_record_lines(const struct wpq_producer *producer)
  * A record of `lines` (at most wpq_record_lines()) from `offset` of the view on, for the caller to
  * put its payload in and to wpq_append(). NULL as wpq_reserve().
  */
-static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t view,
-					   uint64_t offset, uint32_t lines, uint32_t flags)
+static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum wpq_lane_name lane,
+					   uint32_t view, uint64_t offset, uint32_t lines,
+					   uint32_t flags)
 {
 	struct wpq_record *record = wpq_reserve(producer, lane, lines);
 
@@ -241,7 +247,8 @@ static inline void wpq_fence(struct wpq_producer *producer)
 	_Atomic uint64_t *idle = &producer->header->lanes[WPQ_FENCED].idle_fences;
 
 	if (producer->pending[WPQ_FENCED] == producer->published[WPQ_FENCED]) {
-		atomic_store_explicit(idle, atomic_load_explicit(idle, memory_order_relaxed) + 1, memory_order_relaxed);
+		atomic_store_explicit(idle, atomic_load_explicit(idle, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
 		return;
 	}
 	producer->last->flags |= WPQ_LAST;
@@ -269,7 +276,8 @@ static inline struct wpq_record *wpq_undo_before(struct wpq_producer *producer, 
 	return record;
 }
 
-static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_record *record, const unsigned char *memory)
+static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_record *record,
+				  const unsigned char *memory)
 {
 	line_snapshot(record + 2, memory + record->offset);
 	wpq_append(producer, WPQ_FENCED, 2);
@@ -278,7 +286,7 @@ static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_reco
 
 /* ---- The daemon's side ---------------------------------------------------- */
 
-/* More than a processor's own cache: what one processor writes there and another reads meets in the cache they share. */
+/* More than a processor's own cache: its writer and its reader meet in the one that they share. */
 #define WPQ_LANE_SIZE_DEFAULT (1u << 22)
 
 /* A new, empty WPQ. lane_size as in the header; 0 means the default. */
@@ -311,7 +319,7 @@ void wpq_producer_close(struct wpq_producer *producer);
  * publish there what was published. -EPROTO: it does not fit.
  */
 int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to);
-/* What has gone through it, and what is in it now. Waiting bytes and idle fences are the client's own word. */
+/* What has gone through it, and is in it now. Waiting bytes and idle fences are the client's own word. */
 struct wpq_usage {
 	struct domain_counts counts;
 	uint64_t idle_fences; /* those that had nothing to publish */

@@ -169,7 +169,8 @@ static void store_any(struct machine *m, struct rng *rng, uint64_t line, uint64_
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t value = rng_next(rng);
 
-		memcpy(view_memory(m->view) + (line + i) * LINE_SIZE + 8 * rng_below(rng, 8), &value, sizeof(value));
+		memcpy(view_memory(m->view) + (line + i) * LINE_SIZE + 8 * rng_below(rng, 8), &value,
+		       sizeof(value));
 	}
 }
 
@@ -182,7 +183,8 @@ static void flush_any(struct machine *m, struct rng *rng, struct expected *expec
 
 	store_any(m, rng, line, count);
 	assert_true(machine_flush(m, 0, line * LINE_SIZE, count * LINE_SIZE));
-	memcpy(expected->flushed + line * LINE_SIZE, view_memory(m->view) + line * LINE_SIZE, count * LINE_SIZE);
+	memcpy(expected->flushed + line * LINE_SIZE, view_memory(m->view) + line * LINE_SIZE,
+	       count * LINE_SIZE);
 	memset(expected->waits + line, true, count);
 	/* Not flushed: not to be seen. */
 	store_any(m, rng, line, 1);
@@ -193,7 +195,8 @@ static void fence(struct machine *m, struct expected *expected)
 	wpq_fence(&m->producers[0]);
 	for (uint64_t line = 0; line < LINES; line++)
 		if (expected->waits[line])
-			memcpy(expected->durable + line * LINE_SIZE, expected->flushed + line * LINE_SIZE, LINE_SIZE);
+			memcpy(expected->durable + line * LINE_SIZE, expected->flushed + line * LINE_SIZE,
+			       LINE_SIZE);
 	memset(expected->waits, false, sizeof(expected->waits));
 }
 

@@ -72,7 +72,7 @@ static void nor_do_two_of_one_thread(void **state)
 	assert_int_equal(machine_media(m)[0], 3);
 }
 
-/* Thread 0 flushes [offset, +length) first and fences last; thread 1 flushes and fences its own in between. */
+/* Thread 0 flushes first and fences last; thread 1 flushes and fences its own in between. */
 static void older_then_newer(struct machine *m, uint64_t older, uint64_t older_length, uint64_t newer,
 			     uint64_t newer_length)
 {
@@ -121,7 +121,8 @@ static void nor_where_pages_share_what_is_remembered(void **state)
 	for (int i = 0; i < OTHERS; i++) {
 		assert_int_equal(view_create(m->domain, &machine_identity, NULL, &others[i]), 0);
 		assert_int_equal(view_attach(others[i], PAGE_BYTES), 0);
-		assert_true(wpq_flush(&producer, view_id(others[i]), view_memory(others[i]), 0, PAGE_BYTES, 0));
+		assert_true(
+			wpq_flush(&producer, view_id(others[i]), view_memory(others[i]), 0, PAGE_BYTES, 0));
 	}
 	wpq_fence(&producer);
 	memset(view_memory(m->view), 1, PAGE_BYTES);
@@ -179,7 +180,11 @@ static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state
 static uint64_t store_and_fail(struct machine *m, enum domain_policy policy, bool keep_memory)
 {
 	const struct power_failure failure = {
-		.policy = policy, .coin = 7, .sector = LINE_SIZE, .size = VIEW_SIZE, .keep_memory = keep_memory
+		.policy = policy,
+		.coin = 7,
+		.sector = LINE_SIZE,
+		.size = VIEW_SIZE,
+		.keep_memory = keep_memory,
 	};
 	struct domain_lines lines;
 

@@ -14,7 +14,9 @@
 
 static struct placement find(void *owner, uint64_t page, uint64_t want)
 {
-	return (struct placement){ .media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true };
+	return (struct placement){
+		.media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true
+	};
 }
 
 static int place(void *owner, uint64_t page, uint64_t want, struct placement *out)
