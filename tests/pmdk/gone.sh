@@ -80,6 +80,36 @@ check "it does not go on" test "$status" -gt 128
 check "and says why" grep -q "softpmem: the daemon is gone" "$work/err"
 fusermount3 -u -z "$mnt" 2>/dev/null
 
+# Of a region that outlives the daemon: what was not drained is lost, from the end. ordered FILE: all entries up to
+# what the head says, at most one after it, and no older ones.
+ordered() {
+	od -A n -v -t u8 -w64 "$1" | awk '
+		NR == 1 { head = $1 }
+		NR > 64 && $1 > most { most = $1 }
+		NR > 64 { seen[NR - 65] = $1 }
+		END { lines = NR - 64
+		      if (head == 0 || most < head || most > head + 1) { print "head " head ", newest entry " most; exit 1 }
+		      for (i = head > lines ? head - lines + 2 : 1; i <= head; i++)
+			      if (seen[i % lines] < i) { print "entry " i ": " seen[i % lines]; exit 1 } }'
+}
+mode=journal
+for round in 1 2 3 4 5; do
+	daemon_start --region "file:$work/region,64M" || bail "no daemon"
+	[ -e "$mnt/pool" ] || "$softpmem" create --size 1M pool
+	start 100000000
+	check "a client writes its journal beside a daemon that will die ($round)" await has_said_enough
+	daemon_kill
+	wait "$client" 2>/dev/null
+	fusermount3 -u -z "$mnt" 2>/dev/null
+	daemon_start --region "file:$work/region" || bail "no daemon"
+	cp "$mnt/pool" "$work/found"
+	check "the journal is as it was at some moment ($round)" ordered "$work/found"
+	daemon_stop
+done
+mode=count
+printf '\1' | dd of="$work/found" bs=1 seek=7 conv=notrunc status=none
+check_fails "negative control: a head before its entries" "newest entry" ordered "$work/found"
+
 LD_PRELOAD=$library "$survivor" ask >"$work/out" 2>"$work/err"
 check "a program beside no daemon runs as on any other machine" test "$(cat "$work/out")" = 0
 check "and is told" grep -q "softpmem: the daemon cannot be reached" "$work/err"

@@ -5,6 +5,7 @@
  *
  *   survivor count POOL COUNT    64-bit numbers, a line each, from 1 to COUNT
  *   survivor shut POOL COUNT     the same, and closes all descriptors but the first three now and then
+ *   survivor journal POOL COUNT  the same, but each number is then also made durable in the first line, its head
  *   survivor store POOL          a store to each line, no flush
  *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, then a plain store; waits to be killed
  *   survivor where POOL POOL     the addresses that two mappings get
@@ -36,6 +37,25 @@ static int count(unsigned char *at, size_t length, uint64_t last, bool shut)
 	return 0;
 }
 
+static int journal(unsigned char *at, size_t length, uint64_t last)
+{
+	uint64_t *head = (uint64_t *)at;
+
+	for (uint64_t i = 1; i <= last; i++) {
+		uint64_t *line = (uint64_t *)(at + 4096 + i * 64 % (length - 4096));
+
+		*line = i;
+		pmem_persist(line, sizeof(*line));
+		*head = i;
+		pmem_persist(head, sizeof(*head));
+		if (i % 1000 == 0) {
+			printf("%ju\n", (uintmax_t)i);
+			fflush(stdout);
+		}
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned char *at, block[512];
@@ -56,6 +76,8 @@ int main(int argc, char **argv)
 		return count(at, length, strtoull(argv[3], NULL, 10), false);
 	if (strcmp(argv[1], "shut") == 0 && argc == 4)
 		return count(at, length, strtoull(argv[3], NULL, 10), true);
+	if (strcmp(argv[1], "journal") == 0 && argc == 4)
+		return journal(at, length, strtoull(argv[3], NULL, 10));
 	if (strcmp(argv[1], "where") == 0 && argc == 4) {
 		printf("%p\n", (void *)at);
 		printf("%p\n", pmem_map_file(argv[3], 0, 0, 0, NULL, NULL));
