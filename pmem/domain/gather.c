@@ -170,7 +170,7 @@ static int add_few(struct gather *gather, struct view *view, uint64_t page, uint
 
 /* Lines on their way to the media: those that follow each other in the ring and there go together. */
 struct media_run {
-	const struct gather *gather;
+	struct gather *gather;
 	struct view *view;
 	uint64_t media_offset;
 	const unsigned char *bytes;
@@ -208,7 +208,7 @@ struct known_place {
 static int add_many(struct media_run *run, struct known_place *known, uint64_t page, uint64_t mask,
 		    const struct snapshot *snapshot, const unsigned char *payload, uint64_t last_page)
 {
-	struct gather *gather = run->view->domain->gather;
+	struct gather *gather = run->gather;
 	struct open_page *open = slot(gather, run->view, page);
 	const size_t first = (size_t)__builtin_ctzll(mask) * LINE_SIZE;
 	const uint64_t length = (uint64_t)__builtin_popcountll(mask) * LINE_SIZE;
