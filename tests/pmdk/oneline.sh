@@ -12,5 +12,5 @@ check "10,000,000 flushes of one line by two threads each, cut 50 times: never o
 	oneline 10000000 50
 note "$(cat "$work/check.out")"
 export SOFTPMEM_TEST_SKIP_FLUSH=7
-check_fails "negative control: one flush in seven left out, and it is" "it is older" oneline 1000000 50
+check_fails "negative control: one flush in seven left out, and it is" "it is older" oneline 1000000 100 1
 finish
