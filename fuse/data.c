@@ -71,7 +71,7 @@ int file_open(fuse_req_t request, struct pool *pool, struct fuse_file_info *fi)
 	fs->files = file;
 	pthread_mutex_unlock(&fs->files_lock);
 	fi->fh = (uintptr_t)file;
-	/* CPUs store to an attached pool behind the kernel's back: what it cached of it would be old at once. */
+	/* CPUs store to an attached pool behind the kernel's back: what it cached would be old at once. */
 	fi->direct_io = pool_is_attached(pool);
 	fi->keep_cache = !fi->direct_io;
 	file->direct = fi->direct_io;
@@ -189,8 +189,9 @@ void op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size
 	}
 	written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_FILE);
 	if (written > 0 && !file_of(fi)->direct)
-		shadow_overlay(fs_of(request), node_of(fs_of(request), ino), (uint64_t)offset, bytes, (size_t)written);
-	/* The kernel sends an FSYNC of its own after a synchronous write, but not after an asynchronous one. */
+		shadow_overlay(fs_of(request), node_of(fs_of(request), ino), (uint64_t)offset, bytes,
+			       (size_t)written);
+	/* The kernel sends an FSYNC of its own after a synchronous write, but not after an asynchronous. */
 	if (written >= 0 && (fi->flags & O_DSYNC))
 		error = pool_sync(handle);
 	if (written < 0)

@@ -207,7 +207,8 @@ static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, 
 		add_regions(&listing, offset, one_dot);
 	else if (!error)
 		error = pool_readdir(listing.node->pool,
-				     offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, one, &listing);
+				     offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, one,
+				     &listing);
 	reply(fs, &listing, error);
 }
 

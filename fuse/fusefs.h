@@ -6,8 +6,9 @@
  * The FUSE 3 face: a region's pools as a tree of files, or several regions', in
  * a directory each. write(2) goes through to the pool at once and is volatile
  * until fsync, fdatasync, O_DSYNC or msync; everything that changes names,
- * owners, modes or times is durable when it returns. The kernel caches data, attributes and names without a time limit:
- * whoever changes pools behind the mount's back says so, below.
+ * owners, modes or times is durable when it returns. The kernel caches data,
+ * attributes and names without a time limit: whoever changes pools behind the
+ * mount's back says so, below.
  *
  * Functions return 0 or a negative errno. One struct fusefs a mount; several
  * mounts of one struct pools are not supported. Regions are called by their
@@ -82,9 +83,10 @@ void fusefs_unmount(struct fusefs *fusefs);
  * _apply() and _on(), with every cache of the kernel emptied in between, so that
  * afterwards all that is seen comes from the media. There are options for each
  * region, in their order; the policy is that of the first. Open files and
- * mappings are dead from here on (EIO, SIGBUS); the next open of the same name works. For any thread that is not in
- * a call-back of the pools. -EBUSY: one is under way. A region whose media are
- * lost has no part in it; -EIO: all of them are.
+ * mappings are dead from here on (EIO, SIGBUS); the next open of the same name
+ * works. For any thread that is not in a call-back of the pools. -EBUSY: one is
+ * under way. A region whose media are lost has no part in it; -EIO: all of them
+ * are.
  */
 int fusefs_power_failure(struct fusefs *fusefs, const struct pools_power_options *options);
 

@@ -19,7 +19,8 @@ void negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in)
 {
 	const struct fuse_init_in *init = (const void *)(in + 1);
 
-	if (in->opcode != FUSE_INIT || in->len < sizeof(*in) + sizeof(*init) || !(init->flags & FUSE_INIT_EXT))
+	if (in->opcode != FUSE_INIT || in->len < sizeof(*in) + sizeof(*init) ||
+	    !(init->flags & FUSE_INIT_EXT))
 		return;
 	fs->init_request = in->unique;
 	fs->init_flags2 = init->flags2 & DIRECT_IO_ALLOW_MMAP;

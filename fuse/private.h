@@ -272,9 +272,13 @@ int negotiate_begin(struct fusefs *fs);
 /* shadow.c */
 void shadows_init(struct shadows *shadows);
 void shadows_fini(struct shadows *shadows);
-/* The kernel is given these bytes, whole pages but for the file's last, and may keep them. No pool is locked. */
+/*
+ * The kernel is given these bytes, whole pages but for the file's last, and may
+ * keep them. No pool is locked.
+ */
 void shadow_note(struct fusefs *fs, struct node *node, uint64_t offset, const void *bytes, size_t length);
-void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset, const void *bytes, size_t length);
+void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset, const void *bytes,
+		    size_t length);
 /* pool_write() of pages that come back: only what was stored in them. */
 ssize_t shadow_write_back(struct fusefs *fs, struct node *node, struct pool_handle *handle, const void *bytes,
 			  size_t size, uint64_t offset);

@@ -70,8 +70,8 @@ static struct shadow *newest(struct shadows *shadows, const struct node *node, u
 }
 
 /* Called with the lock held. False: no memory. */
-static bool note_page(struct shadows *shadows, const struct node *node, uint64_t page, const unsigned char *bytes,
-		      size_t length)
+static bool note_page(struct shadows *shadows, const struct node *node, uint64_t page,
+		      const unsigned char *bytes, size_t length)
 {
 	struct shadow *shadow = newest(shadows, node, page), **bucket;
 
@@ -114,7 +114,8 @@ void shadow_note(struct fusefs *fs, struct node *node, uint64_t offset, const vo
 }
 
 /* write(2) through the kernel's cache changes its pages as it changes the pool. */
-void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset, const void *bytes, size_t length)
+void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset, const void *bytes,
+		    size_t length)
 {
 	struct shadows *shadows = &fs->shadows;
 	const unsigned char *from = bytes;
@@ -145,8 +146,8 @@ static unsigned differing_words(const unsigned char *a, const unsigned char *b, 
 }
 
 /* The line as the kernel got it, as far as we can tell; NULL if we know nothing of it. */
-static const unsigned char *likeliest(struct shadows *shadows, const struct node *node, uint64_t page, size_t in_page,
-				      const unsigned char *line, size_t length)
+static const unsigned char *likeliest(struct shadows *shadows, const struct node *node, uint64_t page,
+				      size_t in_page, const unsigned char *line, size_t length)
 {
 	const unsigned char *best = NULL;
 	unsigned least = UINT32_MAX;
@@ -169,7 +170,8 @@ static const unsigned char *likeliest(struct shadows *shadows, const struct node
 static ssize_t write_line(struct shadows *shadows, const struct node *node, struct pool_handle *handle,
 			  const unsigned char *line, size_t length, uint64_t offset)
 {
-	const unsigned char *was = likeliest(shadows, node, offset / PAGE_BYTES, offset % PAGE_BYTES, line, length);
+	const unsigned char *was = likeliest(shadows, node, offset / PAGE_BYTES, offset % PAGE_BYTES, line,
+					     length);
 
 	if (!was)
 		return pool_write(handle, line, length, offset, POOL_WRITE_MAPPED);
