@@ -33,7 +33,8 @@ static int attach_view_exact(struct pool *pool)
 	return view_attach_exact(pool->view, pool->size);
 }
 
-static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool), struct pool_attachment *attachment)
+static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
+			 struct pool_attachment *attachment)
 {
 	bool again = pool->is_attached && pool->size == pool->durable_size;
 	int error = 0;
@@ -145,7 +146,8 @@ static struct pool **once_attached_pools(struct pools *pools, size_t *count)
 	return found;
 }
 
-static void call_each(struct pool **found, size_t count, void (*call)(void *context, struct pool *pool), void *context)
+static void call_each(struct pool **found, size_t count, void (*call)(void *context, struct pool *pool),
+		      void *context)
 {
 	for (size_t i = 0; found && i < count; i++) {
 		call(context, found[i]);
@@ -162,7 +164,8 @@ void pools_for_attached(struct pools *pools, void (*call)(void *context, struct 
 	call_each(found, count, call, context);
 }
 
-void pools_for_once_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context)
+void pools_for_once_attached(struct pools *pools, void (*call)(void *context, struct pool *pool),
+			     void *context)
 {
 	size_t count;
 	struct pool **found = once_attached_pools(pools, &count);

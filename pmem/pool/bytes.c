@@ -68,8 +68,8 @@ int pool_handle_check(struct pool_handle *handle)
 /* ---- Reading ------------------------------------------------------------------ */
 
 /* Without a view everything is on the media; one made for reading would be one too many. */
-static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iovec *iov, int max, size_t *covered,
-		  bool *media_pieces)
+static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iovec *iov, int max,
+		  size_t *covered, bool *media_pieces)
 {
 	static const unsigned char zeros[64 * PAGE_BYTES];
 	const unsigned char *media = region_media(pool->pools->region);

@@ -127,7 +127,8 @@ static void split_at(struct extmap *map, uint64_t page)
 	left = page - whole.page;
 	map->extents[at] = make_extent(whole.page, left, whole.block, extent_unwritten(&whole));
 	insert_at(map, at + 1,
-		  make_extent(page, extent_pages(&whole) - left, whole.block + left, extent_unwritten(&whole)));
+		  make_extent(page, extent_pages(&whole) - left, whole.block + left,
+			      extent_unwritten(&whole)));
 }
 
 int extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct extmap *removed)
@@ -145,7 +146,8 @@ int extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct extm
 	while (last < map->count && map->extents[last].page < end)
 		last++;
 	if (removed) {
-		memcpy(&removed->extents[removed->count], &map->extents[first], (last - first) * sizeof(struct extent));
+		memcpy(&removed->extents[removed->count], &map->extents[first],
+		       (last - first) * sizeof(struct extent));
 		removed->count += last - first;
 	}
 	memmove(&map->extents[first], &map->extents[last], (map->count - last) * sizeof(struct extent));

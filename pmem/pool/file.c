@@ -148,7 +148,8 @@ int file_commit(struct pool *pool)
 	union slot slot;
 
 	if (pool->map_changed) {
-		uint32_t blocks = pool->map.count > INLINE_EXTENTS ? (pool->map.count + MAP_EXTENTS - 1) / MAP_EXTENTS : 0;
+		uint32_t blocks = pool->map.count > INLINE_EXTENTS ?
+					  (pool->map.count + MAP_EXTENTS - 1) / MAP_EXTENTS : 0;
 		uint64_t *chain = NULL;
 
 		if (blocks) {

@@ -18,7 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian, and so is every x86-64 host");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "the format is little-endian, and so is every x86-64 host");
 
 #define BLOCK_BYTES 4096u
 #define GROUP_BLOCKS 512u /* 2 MiB */

@@ -24,8 +24,8 @@ struct loader {
 	uint32_t *name_at; /* by entry: 1 + its place in names; 0: no name */
 };
 
-void load_problem(const struct load_report *report, enum pools_problem_kind kind, uint64_t offset, const char *format,
-		  ...)
+void load_problem(const struct load_report *report, enum pools_problem_kind kind, uint64_t offset,
+		  const char *format, ...)
 {
 	struct pools_problem found = { .kind = kind, .offset = offset };
 	va_list args;
@@ -88,12 +88,15 @@ static int find_superblock(struct loader *loader, const struct region *region, s
 	valid[1] = read_superblock(region, offsets[1], &copies[1]);
 	if (!valid[0] && !valid[1]) {
 		if (pools_probe(region) == POOLS_PROBE_BLANK)
-			return message_fail(message, -ENODATA, "region %s: not formatted: run softpmem format %s",
+			return message_fail(message, -ENODATA,
+					    "region %s: not formatted: run softpmem format %s",
 					    region_spec(region), region_spec(region));
-		load_problem(loader->report, POOLS_DAMAGE, 0, "neither copy of the superblock is valid: no softpmem region, or a lost one");
+		load_problem(loader->report, POOLS_DAMAGE, 0,
+			     "neither copy of the superblock is valid: no softpmem region, or a lost one");
 		return message_fail(message, -EUCLEAN,
-				    "region %s: neither copy of the superblock is valid: it is no softpmem region, or lost; "
-				    "softpmem format --force %s makes a new one and loses what is there",
+				    "region %s: neither copy of the superblock is valid: it is no softpmem "
+				    "region, or lost; softpmem format --force %s makes a new one and loses "
+				    "what is there",
 				    region_spec(region), region_spec(region));
 	}
 	best = !valid[0] || (valid[1] && copies[1].sequence > copies[0].sequence) ? 1 : 0;
@@ -101,12 +104,12 @@ static int find_superblock(struct loader *loader, const struct region *region, s
 		load_problem(loader->report, POOLS_REDUNDANT, offsets[!best],
 			"superblock copy %u is damaged; copy %u holds all of it", !best, best);
 	else if (copies[0].sequence != copies[1].sequence)
-		load_problem(loader->report, POOLS_LEFTOVER, offsets[!best], "superblock copy %u is older: a crash came between the two",
-			!best);
+		load_problem(loader->report, POOLS_LEFTOVER, offsets[!best],
+			     "superblock copy %u is older: a crash came between the two", !best);
 	if (copies[best].version != FORMAT_VERSION || copies[best].features_incompat)
 		return message_fail(message, -EPROTONOSUPPORT,
-				    "region %s: its format (version %u, features %#llx) is newer than this program: use a newer "
-				    "softpmem",
+				    "region %s: its format (version %u, features %#llx) is newer than this "
+				    "program: use a newer softpmem",
 				    region_spec(region), copies[best].version,
 				    (unsigned long long)copies[best].features_incompat);
 	loader->pools->superblock = copies[best];
@@ -118,8 +121,8 @@ static int claim_fixed(struct loader *loader)
 	struct pools *pools = loader->pools;
 	const struct superblock *superblock = &pools->superblock;
 	uint64_t blocks = superblock->region_size / BLOCK_BYTES;
-	bool sound = superblock->region_size % BLOCK_BYTES == 0 && superblock->region_size >= REGION_MIN_SIZE &&
-		     superblock->table_chunks > 0;
+	bool sound = superblock->region_size % BLOCK_BYTES == 0 &&
+		     superblock->region_size >= REGION_MIN_SIZE && superblock->table_chunks > 0;
 
 	if (!sound || space_init(&pools->space, blocks) < 0)
 		return -EUCLEAN;
@@ -128,7 +131,8 @@ static int claim_fixed(struct loader *loader)
 	for (uint32_t i = 0; i < superblock->table_chunks; i++) {
 		const struct table_chunk *chunk = &superblock->chunks[i];
 
-		if (chunk->blocks == 0 || chunk->blocks & 1 || !space_claim(&pools->space, chunk->block, chunk->blocks))
+		if (chunk->blocks == 0 || chunk->blocks & 1 ||
+		    !space_claim(&pools->space, chunk->block, chunk->blocks))
 			return -EUCLEAN;
 	}
 	return table_entries(superblock) <= UINT32_MAX ? 0 : -EUCLEAN;
@@ -151,21 +155,25 @@ static bool choose_slot(struct loader *loader, uint32_t index, union slot *slot)
 		valid[copy] = slot_is_valid(pools->uuid_seed, &copies[copy], index);
 	}
 	if (!valid[0] && !valid[1]) {
-		load_problem(loader->report, POOLS_DAMAGE, offsets[0], "entry %u: both slots are damaged (at %#llx and %#llx): a file or a name is lost",
-			index, (unsigned long long)offsets[0], (unsigned long long)offsets[1]);
+		load_problem(loader->report, POOLS_DAMAGE, offsets[0],
+			     "entry %u: both slots are damaged (at %#llx and %#llx): a file or a name is "
+			     "lost",
+			     index, (unsigned long long)offsets[0], (unsigned long long)offsets[1]);
 		return false;
 	}
 	best = !valid[0] || (valid[1] && copies[1].head.sequence > copies[0].head.sequence) ? 1 : 0;
 	*slot = copies[best];
 	if (!valid[!best])
 		load_problem(loader->report, POOLS_REDUNDANT, offsets[!best],
-			"entry %u: slot %u is damaged, or was being written when power failed; slot %u holds all of it",
-			index, !best, best);
+			     "entry %u: slot %u is damaged, or was being written when power failed; slot %u "
+			     "holds all of it",
+			     index, !best, best);
 	else if (copies[0].head.sequence != copies[1].head.sequence)
-		load_problem(loader->report, POOLS_LEFTOVER, offsets[!best], "entry %u: slot %u is older: a crash came between the two", index,
-			!best);
+		load_problem(loader->report, POOLS_LEFTOVER, offsets[!best],
+			     "entry %u: slot %u is older: a crash came between the two", index, !best);
 	else if (memcmp(&copies[0], &copies[1], SLOT_SIZE) != 0)
-		load_problem(loader->report, POOLS_DAMAGE, offsets[0], "entry %u: its two slots contradict each other", index);
+		load_problem(loader->report, POOLS_DAMAGE, offsets[0],
+			     "entry %u: its two slots contradict each other", index);
 	else
 		return true;
 	return note_fix(pools, FIX_COPIES, index) == 0;
@@ -225,7 +233,9 @@ static int load_file(struct loader *loader, uint32_t index, const struct file_sl
 	}
 	if (!file_load_map(pool, slot, true, loader->report))
 		load_problem(loader->report, POOLS_DAMAGE, table_slot_offset(&pools->superblock, index, 0),
-			"entry %u: the file's extents are out of order, outside the region, or claimed by another too", index);
+			     "entry %u: the file's extents are out of order, outside the region, or claimed "
+			     "by another too",
+			     index);
 	if (S_ISLNK(pool->mode) && extmap_find(&pool->map, 0) == pool->map.count)
 		load_problem(loader->report, POOLS_DAMAGE, table_slot_offset(&pools->superblock, index, 0),
 			"entry %u: a symlink without its target", index);
@@ -235,8 +245,9 @@ static int load_file(struct loader *loader, uint32_t index, const struct file_sl
 static int note_name(struct loader *loader, uint32_t index, const struct name_slot *slot)
 {
 	if (name_check(slot->name, slot->length) != 0) {
-		load_problem(loader->report, POOLS_DAMAGE, table_slot_offset(&loader->pools->superblock, index, 0),
-			"entry %u: a name that cannot be", index);
+		load_problem(loader->report, POOLS_DAMAGE,
+			     table_slot_offset(&loader->pools->superblock, index, 0),
+			     "entry %u: a name that cannot be", index);
 		return 0;
 	}
 	if (loader->names_count == loader->names_room) {
@@ -300,18 +311,20 @@ static int apply_peer(struct loader *loader, const struct name_slot *slot)
 	struct name_slot *peer;
 	uint64_t offset;
 
-	if (slot->action == NAME_ALONE || slot->peer >= pools->entries || pools->kinds[slot->peer] != SLOT_NAME ||
-	    pools->sequences[slot->peer] != slot->peer_sequence || !loader->name_at[slot->peer])
+	if (slot->action == NAME_ALONE || slot->peer >= pools->entries ||
+	    pools->kinds[slot->peer] != SLOT_NAME || pools->sequences[slot->peer] != slot->peer_sequence ||
+	    !loader->name_at[slot->peer])
 		return 0;
 	offset = table_slot_offset(&pools->superblock, slot->peer, 0);
 	peer = &loader->names[loader->name_at[slot->peer] - 1];
 	if (slot->action == NAME_EXCHANGES) {
-		load_problem(loader->report, POOLS_LEFTOVER, offset, "entry %u: an exchange of names was cut before its second half",
-			slot->peer);
+		load_problem(loader->report, POOLS_LEFTOVER, offset,
+			     "entry %u: an exchange of names was cut before its second half", slot->peer);
 		peer->file = slot->peer_file;
 		return note_fix(pools, FIX_RENAMED, slot->peer);
 	}
-	load_problem(loader->report, POOLS_LEFTOVER, offset, "entry %u: a name that a rename replaced was not freed yet", slot->peer);
+	load_problem(loader->report, POOLS_LEFTOVER, offset,
+		     "entry %u: a name that a rename replaced was not freed yet", slot->peer);
 	loader->name_at[slot->peer] = 0;
 	return note_fix(pools, FIX_FREE, slot->peer);
 }
@@ -327,13 +340,13 @@ static int link_name(struct loader *loader, const struct name_slot *slot)
 	parent = slot->parent < pools->entries ? loader->files[slot->parent] : NULL;
 	file = slot->file < pools->entries ? loader->files[slot->file] : NULL;
 	if (!parent || !parent->directory || !file || file->index == 0) {
-		load_problem(loader->report, POOLS_DAMAGE, offset, "entry %u: the name '%.*s' has no %s", index, slot->length, slot->name,
-			file && file->index ? "directory" : "file");
+		load_problem(loader->report, POOLS_DAMAGE, offset, "entry %u: the name '%.*s' has no %s",
+			     index, slot->length, slot->name, file && file->index ? "directory" : "file");
 		return 0;
 	}
 	if (names_find(pools, parent, slot->name, slot->length) || (file->directory && file->names)) {
-		load_problem(loader->report, POOLS_DAMAGE, offset, "entry %u: the name '%.*s' is there twice", index, slot->length,
-			slot->name);
+		load_problem(loader->report, POOLS_DAMAGE, offset, "entry %u: the name '%.*s' is there twice",
+			     index, slot->length, slot->name);
 		return 0;
 	}
 	name = name_alloc(slot->name, slot->length);
@@ -389,7 +402,8 @@ static int find_nameless(struct loader *loader)
 
 	pools->root = loader->files[0];
 	if (!pools->root || !pools->root->directory) {
-		load_problem(loader->report, POOLS_DAMAGE, table_slot_offset(&pools->superblock, 0, 0), "entry 0: the root directory is lost");
+		load_problem(loader->report, POOLS_DAMAGE, table_slot_offset(&pools->superblock, 0, 0),
+			     "entry 0: the root directory is lost");
 		pools->root = NULL;
 	}
 	for (uint32_t index = 1; !error && index < pools->entries; index++) {
@@ -400,18 +414,21 @@ static int find_nameless(struct loader *loader)
 		nameless += pool->directory ? 1 : 0;
 		/* No crash does that: a directory is made before what is in it, and removed after it. */
 		if (pool->directory && pool->directory->count > pool->directory->holes) {
-			load_problem(loader->report, POOLS_DAMAGE, table_slot_offset(&pools->superblock, index, 0),
-				"entry %u: a directory lost its name, with %zu names in it", index,
-				pool->directory->count - pool->directory->holes);
+			load_problem(loader->report, POOLS_DAMAGE,
+				     table_slot_offset(&pools->superblock, index, 0),
+				     "entry %u: a directory lost its name, with %zu names in it", index,
+				     pool->directory->count - pool->directory->holes);
 			continue;
 		}
 		load_problem(loader->report, POOLS_LEFTOVER, table_slot_offset(&pools->superblock, index, 0),
-			"entry %u: a file without a name (%llu bytes): it was being made, or removed, when power failed", index,
-			(unsigned long long)pool->size);
+			     "entry %u: a file without a name (%llu bytes): it was being made, or removed, "
+			     "when power failed",
+			     index, (unsigned long long)pool->size);
 		error = note_fix(pools, FIX_FREE_FILE, index);
 	}
 	if (pools->root && reachable_directories(pools) + nameless != pools->directory_count)
-		load_problem(loader->report, POOLS_DAMAGE, 0, "some directories cannot be reached from the root");
+		load_problem(loader->report, POOLS_DAMAGE, 0,
+			     "some directories cannot be reached from the root");
 	return error;
 }
 
@@ -476,8 +493,10 @@ static int load_with(struct loader *loader, const struct region *region, struct 
 		return error;
 	pools->uuid_seed = crc32c(0, pools->superblock.uuid, sizeof(pools->superblock.uuid));
 	if (claim_fixed(loader) < 0) {
-		load_problem(loader->report, POOLS_DAMAGE, 0, "the superblock's table lies outside the region or over itself");
-		return message_fail(message, -EUCLEAN, "region %s: its superblock contradicts itself", region_spec(region));
+		load_problem(loader->report, POOLS_DAMAGE, 0,
+			     "the superblock's table lies outside the region or over itself");
+		return message_fail(message, -EUCLEAN, "region %s: its superblock contradicts itself",
+				    region_spec(region));
 	}
 	error = load_entries(loader);
 	if (!error)
@@ -485,7 +504,8 @@ static int load_with(struct loader *loader, const struct region *region, struct 
 	if (!error)
 		error = find_nameless(loader);
 	if (error)
-		return message_fail(message, error, "region %s: cannot load it: %s", region_spec(region), strerror(-error));
+		return message_fail(message, error, "region %s: cannot load it: %s", region_spec(region),
+				    strerror(-error));
 	result->entries = pools->entries;
 	result->files = pools->file_count;
 	result->directories = pools->directory_count;

@@ -30,14 +30,16 @@ static const struct map_block *valid_copy(struct pool *pool, const uint64_t next
 	}
 	if (!found)
 		load_problem(report, POOLS_DAMAGE, next[0] * BLOCK_BYTES,
-			"file entry %u: both copies of its map block %u are damaged: its extents from there on are lost",
-			pool->index, number);
+			     "file entry %u: both copies of its map block %u are damaged: its extents from "
+			     "there on are lost",
+			     pool->index, number);
 	else if (bad)
 		pool->map_changed = true;
 	if (found && bad)
 		load_problem(report, POOLS_REDUNDANT, next[bad & 1 ? 0 : 1] * BLOCK_BYTES,
-			"file entry %u: copy %u of its map block %u is damaged; the other copy holds all of it",
-			pool->index, bad & 1 ? 0 : 1, number);
+			     "file entry %u: copy %u of its map block %u is damaged; the other copy holds "
+			     "all of it",
+			     pool->index, bad & 1 ? 0 : 1, number);
 	return found;
 }
 
@@ -70,11 +72,12 @@ static bool take_chain_block(struct pool *pool, const uint64_t next[2], bool cla
 	return true;
 }
 
-static bool load_chain(struct pool *pool, const struct file_slot *slot, bool claim, const struct load_report *report)
+static bool load_chain(struct pool *pool, const struct file_slot *slot, bool claim,
+		       const struct load_report *report)
 {
 	uint64_t next[2] = { slot->map[0], slot->map[1] };
 
-	/* Each extent has a page of its own, so a count beyond the region's is a lie, not a size to allocate. */
+	/* Each extent has a page of its own: a count beyond the region's is a lie, not a size to allocate. */
 	if (slot->map_blocks > pool->pools->space.blocks / 2)
 		return false;
 	pool->chain = calloc(2 * (size_t)slot->map_blocks, sizeof(uint64_t));
@@ -94,7 +97,8 @@ static bool load_chain(struct pool *pool, const struct file_slot *slot, bool cla
 	return pool->map.count == slot->extents;
 }
 
-bool file_load_map(struct pool *pool, const struct file_slot *slot, bool claim, const struct load_report *report)
+bool file_load_map(struct pool *pool, const struct file_slot *slot, bool claim,
+		   const struct load_report *report)
 {
 	bool sound;
 
@@ -106,6 +110,7 @@ bool file_load_map(struct pool *pool, const struct file_slot *slot, bool claim, 
 	if (slot->map_blocks)
 		sound = load_chain(pool, slot, claim, report);
 	else
-		sound = slot->extents <= INLINE_EXTENTS && take_extents(pool, slot->inline_extents, slot->extents, claim);
+		sound = slot->extents <= INLINE_EXTENTS &&
+			take_extents(pool, slot->inline_extents, slot->extents, claim);
 	return sound;
 }

@@ -103,7 +103,8 @@ int pool_path(struct pool *pool, char *buffer, size_t size)
 }
 
 int pool_readdir(struct pool *pool, uint64_t cookie,
-		 int (*entry)(void *context, const char *name, struct pool *pool, uint64_t next), void *context)
+		 int (*entry)(void *context, const char *name, struct pool *pool, uint64_t next),
+		 void *context)
 {
 	const struct directory *directory;
 	size_t low = 0, high;
@@ -172,7 +173,8 @@ static void touch_file(struct pool *pool)
 }
 
 /* Write the name's entry; `peer` and what follows as name_slot has them. */
-static void write_name(struct pools *pools, const struct name *name, enum name_action action, const struct name *peer)
+static void write_name(struct pools *pools, const struct name *name, enum name_action action,
+		       const struct name *peer)
 {
 	union slot slot;
 
@@ -218,7 +220,8 @@ static int init_file(struct pool *pool, struct pool *directory, const struct poo
 	pool->mode = attributes->mode;
 	pool->uid = attributes->uid;
 	pool->gid = attributes->gid;
-	pool->pool_mode = attributes->pool_mode == POOL_MODE_INHERIT ? directory->pool_mode : attributes->pool_mode;
+	pool->pool_mode = attributes->pool_mode == POOL_MODE_INHERIT ? directory->pool_mode :
+								       attributes->pool_mode;
 	/* As System V and ext4 have it: a setgid directory hands its group down. */
 	if (directory->mode & S_ISGID) {
 		pool->gid = directory->gid;
@@ -271,8 +274,8 @@ static int reserve_size(struct pool *pool, uint64_t size)
 }
 
 /* The file first, then the name: what is cut in between is a file without a name. */
-static int make_file(struct pool *directory, const char *text, const struct pool_new *attributes, const char *target,
-		     struct pool **out)
+static int make_file(struct pool *directory, const char *text, const struct pool_new *attributes,
+		     const char *target, struct pool **out)
 {
 	struct pools *pools = directory->pools;
 	struct pool *pool;
@@ -327,7 +330,8 @@ static int make_on_media(struct pool *directory, const char *name, const struct 
 	return error;
 }
 
-int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes, struct pool **out)
+int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes,
+		struct pool **out)
 {
 	int error;
 
@@ -346,7 +350,8 @@ int pool_create(struct pool *directory, const char *name, const struct pool_new 
 	return error ? error : make_on_media(directory, name, attributes, NULL, out);
 }
 
-int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid, struct pool **out)
+int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid,
+		 struct pool **out)
 {
 	const struct pool_new attributes = { .mode = S_IFLNK | 0777, .uid = uid, .gid = gid };
 	int error;

@@ -66,7 +66,8 @@ struct name *names_find(struct pools *pools, const struct pool *directory, const
 	if (!pools->hash_size)
 		return NULL;
 	name = pools->hash[hash_of(directory, text, length) % pools->hash_size];
-	while (name && (name->parent != directory || name->length != length || memcmp(name->text, text, length) != 0))
+	while (name &&
+	       (name->parent != directory || name->length != length || memcmp(name->text, text, length) != 0))
 		name = name->hash_next;
 	return name;
 }
@@ -106,7 +107,9 @@ static int directory_append(struct directory *directory, struct name *name)
 		directory->room = room;
 	}
 	name->cookie = ++directory->next_cookie;
-	directory->items[directory->count++] = (struct directory_item){ .cookie = name->cookie, .name = name };
+	directory->items[directory->count++] = (struct directory_item){
+		.cookie = name->cookie, .name = name
+	};
 	return 0;
 }
 

@@ -105,7 +105,8 @@ struct pools_options {
  * region, which must outlive *out. -EUCLEAN with a message when metadata is
  * damaged beyond its redundancy: open with read_only to save what is there.
  */
-int pools_open(struct region *region, const struct pools_options *options, struct pools **out, struct message *message);
+int pools_open(struct region *region, const struct pools_options *options, struct pools **out,
+	       struct message *message);
 
 /* Commit and drain everything volatile, mark the region cleanly stopped, free. */
 int pools_close(struct pools *pools, struct message *message);
@@ -214,8 +215,10 @@ struct pool_new {
 	/* A regular file only: its size, all of it reserved on the region (-ENOSPC: nothing is made). */
 	uint64_t size;
 };
-int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes, struct pool **out);
-int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid, struct pool **out);
+int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes,
+		struct pool **out);
+int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid,
+		 struct pool **out);
 /* Copies the target, NUL terminated; -ERANGE if size is too small (POOL_SYMLINK_MAX + 1 always does). */
 int pool_readlink(struct pool *pool, char *buffer, size_t size);
 int pool_link(struct pool *pool, struct pool *directory, const char *name);
@@ -234,7 +237,8 @@ int pool_rename(struct pool *directory, const char *name, struct pool *new_direc
  * names lock: it must not call back into pools, pool_get_attributes() excepted.
  */
 int pool_readdir(struct pool *directory, uint64_t cookie,
-		 int (*entry)(void *context, const char *name, struct pool *pool, uint64_t next), void *context);
+		 int (*entry)(void *context, const char *name, struct pool *pool, uint64_t next),
+		 void *context);
 
 /* The parent of a directory (of the root: itself), with a reference. */
 struct pool *pool_parent(struct pool *directory);
@@ -323,14 +327,15 @@ int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment);
 bool pool_is_attached(struct pool *pool);
 /* What was drained for the pool since the region was opened, over power failures. */
 int pool_counts(struct pool *pool, struct domain_counts *counts);
-/* How many lines differ from what the media has: stored, and not durable. Compares all of it; drain before. */
+/* How many lines differ from the media's: stored, and not durable. Compares all of it; drain before. */
 int pool_volatile_lines(struct pool *pool, uint64_t *lines);
 /* Are there attached pools? */
 bool pools_are_attached(struct pools *pools);
 /* Call back for each of them, with no lock held. */
 void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
 /* The same for each that was attached since the region was opened. */
-void pools_for_once_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
+void pools_for_once_attached(struct pools *pools, void (*call)(void *context, struct pool *pool),
+			     void *context);
 /*
  * Write what is published in any WPQ to the media; durable on return. -EPROTO: a
  * WPQ held what cannot be, and is dead. -EIO: the media are lost.

@@ -37,8 +37,9 @@ enum pools_probe pools_probe(const struct region *region)
 		if (superblock_is_valid(&superblock, size))
 			return POOLS_PROBE_FORMATTED;
 	}
-	return all_zero(media, PROBE_BYTES) && all_zero(media + size - PROBE_BYTES, PROBE_BYTES) ? POOLS_PROBE_BLANK
-												 : POOLS_PROBE_FOREIGN;
+	return all_zero(media, PROBE_BYTES) && all_zero(media + size - PROBE_BYTES, PROBE_BYTES) ?
+		       POOLS_PROBE_BLANK :
+		       POOLS_PROBE_FOREIGN;
 }
 
 bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size)
@@ -61,7 +62,8 @@ bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size)
 	return false;
 }
 
-static void root_slot(const struct superblock *superblock, const struct pools_format_options *options, union slot *slot)
+static void root_slot(const struct superblock *superblock, const struct pools_format_options *options,
+		      union slot *slot)
 {
 	struct timespec time = now();
 	struct file_slot *root = &slot->file;
@@ -78,7 +80,8 @@ static void root_slot(const struct superblock *superblock, const struct pools_fo
 		root->seconds[i] = time.tv_sec;
 		root->nanoseconds[i] = (uint32_t)time.tv_nsec;
 	}
-	root->head.checksum = slot_checksum(crc32c(0, superblock->uuid, sizeof(superblock->uuid)), slot, SLOT_SIZE);
+	root->head.checksum = slot_checksum(crc32c(0, superblock->uuid, sizeof(superblock->uuid)), slot,
+					    SLOT_SIZE);
 }
 
 static int new_superblock(struct region *region, const struct pools_format_options *options,
@@ -102,8 +105,8 @@ static int new_superblock(struct region *region, const struct pools_format_optio
 	};
 	if (options->label) {
 		if (strlen(options->label) > POOL_LABEL_MAX)
-			return message_fail(message, -EINVAL, "label '%s': longer than %d bytes", options->label,
-					    POOL_LABEL_MAX);
+			return message_fail(message, -EINVAL, "label '%s': longer than %d bytes",
+					    options->label, POOL_LABEL_MAX);
 		memcpy(superblock->label, options->label, strlen(options->label));
 	}
 	make_uuid(superblock->uuid);
@@ -121,10 +124,12 @@ int pools_format(struct region *region, const struct pools_format_options *optio
 		return message_fail(message, -EROFS, "region %s: opened read-only", region_spec(region));
 	if (!options->force && pools_probe(region) != POOLS_PROBE_BLANK)
 		return message_fail(message, -EEXIST,
-				    "region %s: holds %s: to lose that and format it, use softpmem format --force",
+				    "region %s: holds %s: to lose that and format it, use softpmem format "
+				    "--force",
 				    region_spec(region),
-				    pools_probe(region) == POOLS_PROBE_FORMATTED ? "softpmem pools already"
-										 : "bytes that are not softpmem's");
+				    pools_probe(region) == POOLS_PROBE_FORMATTED ?
+					    "softpmem pools already" :
+					    "bytes that are not softpmem's");
 	error = new_superblock(region, options, &superblock, message);
 	if (error)
 		return error;
@@ -132,7 +137,8 @@ int pools_format(struct region *region, const struct pools_format_options *optio
 	media_write(region, 0, nothing, sizeof(nothing));
 	media_write(region, superblock.region_size - BLOCK_BYTES, nothing, sizeof(nothing));
 	media_fence(region);
-	table_init_chunk(region, crc32c(0, superblock.uuid, sizeof(superblock.uuid)), &superblock.chunks[0], 0);
+	table_init_chunk(region, crc32c(0, superblock.uuid, sizeof(superblock.uuid)),
+			 &superblock.chunks[0], 0);
 	root_slot(&superblock, options, &slot);
 	for (unsigned copy = 0; copy < 2; copy++)
 		media_write(region, table_slot_offset(&superblock, 0, copy), &slot, sizeof(slot));
@@ -228,8 +234,10 @@ static void finish_crash(struct pools *pools)
 	}
 	/* Maps of which one copy was damaged. */
 	for (uint32_t index = 0; index < pools->entries; index++)
-		if (pools->files[index] && pools->files[index]->map_changed && file_commit(pools->files[index]) < 0)
-			log_line(pools, "entry %u: no room to write its map anew: it keeps one good copy", index);
+		if (pools->files[index] && pools->files[index]->map_changed &&
+		    file_commit(pools->files[index]) < 0)
+			log_line(pools, "entry %u: no room to write its map anew: it keeps one good copy",
+				 index);
 }
 
 /*
@@ -247,8 +255,8 @@ static void blank_tails(struct pools *pools)
 			continue;
 		in_page = pool->size % PAGE_BYTES;
 		place = pool_view_ops.find(pool, pool->size / PAGE_BYTES, 1);
-		if (place.placed &&
-		    !all_zero(region_media(pools->region) + place.media_offset + in_page, PAGE_BYTES - in_page))
+		if (place.placed && !all_zero(region_media(pools->region) + place.media_offset + in_page,
+					      PAGE_BYTES - in_page))
 			pool_blank_tail(pool);
 	}
 }
@@ -283,7 +291,10 @@ static void count_power_cycle(struct pools *pools)
 	superblock_write(pools->region, superblock);
 }
 
-/* Views take a descriptor and two mappings each; half of what the process may have, so that nothing else starves. */
+/*
+ * Views take a descriptor and two mappings each; half of what the process may
+ * have, so that nothing else starves.
+ */
 static uint64_t views_limit(void)
 {
 	const uint64_t mappings = 30000; /* vm.max_map_count is 65530 by default */
@@ -308,12 +319,13 @@ static int refuse_damaged(const struct region *region, const struct pools_option
 	if (!result->damaged || options->read_only)
 		return 0;
 	return message_fail(message, -EUCLEAN,
-			    "region %s: %llu places of its metadata are damaged beyond repair (softpmem check %s names them); open it "
-			    "read-only to save what is there",
+			    "region %s: %llu places of its metadata are damaged beyond repair (softpmem "
+			    "check %s names them); open it read-only to save what is there",
 			    region_spec(region), (unsigned long long)result->damaged, region_spec(region));
 }
 
-int pools_open(struct region *region, const struct pools_options *options, struct pools **out, struct message *message)
+int pools_open(struct region *region, const struct pools_options *options, struct pools **out,
+	       struct message *message)
 {
 	struct pools_check_result result = { 0 };
 	struct pools_options effective = *options;
@@ -332,10 +344,12 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 		return error;
 	error = refuse_damaged(region, &effective, &result, message);
 	if (!error && !pools->root)
-		error = message_fail(message, -EUCLEAN, "region %s: its root directory is lost", region_spec(region));
+		error = message_fail(message, -EUCLEAN, "region %s: its root directory is lost",
+				     region_spec(region));
 	if (!error && pools->superblock.features_ro_compat && !effective.read_only)
 		error = message_fail(message, -EROFS,
-				     "region %s: its format has features this program can only read: open it read-only",
+				     "region %s: its format has features this program can only read: open it "
+				     "read-only",
 				     region_spec(region));
 	if (!error)
 		error = domain_create(region, options->domain, &pools->domain);
@@ -377,7 +391,8 @@ int pools_close(struct pools *pools, struct message *message)
 		superblock_write(pools->region, &pools->superblock);
 	}
 	if (region_failed(pools->region))
-		error = message_fail(message, -EIO, "region %s: not stopped in good order: its memory is gone",
+		error = message_fail(message, -EIO,
+				     "region %s: not stopped in good order: its memory is gone",
 				     region_spec(pools->region));
 	pools_free_memory(pools);
 	return error;

@@ -83,8 +83,12 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 			.coin = cut->coin,
 			.sector = tearing_unit(pool),
 			.size = size,
-			/* What lies behind a size that is not a page's, or that changes, is about to change on the media. */
-			.keep_memory = cut->mappers_are_gone && size == pool->size && is_aligned(size, PAGE_BYTES),
+			/*
+			 * What lies behind a size that is not a page's, or that changes, is about to
+			 * change on the media.
+			 */
+			.keep_memory = cut->mappers_are_gone && size == pool->size &&
+				       is_aligned(size, PAGE_BYTES),
 		};
 
 		error = view_power_failure(pool->view, &failure, lines);
@@ -108,7 +112,8 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 	return error;
 }
 
-static void report_pool(struct pool *pool, const struct pools_power_options *options, struct pool_power_report *report)
+static void report_pool(struct pool *pool, const struct pools_power_options *options,
+			struct pool_power_report *report)
 {
 	if (!options->report)
 		return;
@@ -124,8 +129,8 @@ static void log_failure(struct pools *pools, const struct pool *pool, int error)
 
 	if (!pools->options.log)
 		return;
-	snprintf(line, sizeof(line), "power failure: file entry %u: what was to be kept is lost: %s", pool->index,
-		 strerror(-error));
+	snprintf(line, sizeof(line), "power failure: file entry %u: what was to be kept is lost: %s",
+		 pool->index, strerror(-error));
 	pools->options.log(pools->options.log_context, line);
 }
 

@@ -268,7 +268,7 @@ bool slot_is_valid(uint32_t uuid_seed, const union slot *slot, uint32_t index);
 int table_take(struct pools *pools, uint32_t *index);
 /* Put back an entry that was taken and not written. */
 void table_put_back(struct pools *pools, uint32_t index);
-/* Write both copies, one after the other: the entry is the old or the new at any moment. Durable on return. */
+/* Write both copies, one after the other: at any moment the entry is the old or the new. Then durable. */
 void table_write(struct pools *pools, uint32_t index, union slot *slot);
 /* Make the entry free, on the media and here. */
 void table_free(struct pools *pools, uint32_t index);
@@ -278,7 +278,8 @@ void table_read(struct pools *pools, uint32_t index, union slot *slot);
 void superblock_write(struct region *region, struct superblock *superblock);
 bool superblock_is_valid(const struct superblock *superblock, uint64_t region_size);
 /* Lay out a chunk of free entries: slots with sequence 1. Durable after the next fence. */
-void table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk, uint32_t first_index);
+void table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
+		      uint32_t first_index);
 
 /* ---- Files (file.c) ----------------------------------------------------------------- */
 
@@ -292,7 +293,7 @@ void file_decode(struct pool *pool, const struct file_slot *slot);
  * media). pool->lock is held exclusively.
  */
 int file_commit(struct pool *pool);
-/* Reserve, unwritten, what the pages lack: -ENOSPC: the map is as it was. For file_commit() to make durable. */
+/* Reserve, unwritten, what the pages lack. -ENOSPC: the map is as it was. file_commit() makes it durable. */
 int file_reserve(struct pool *pool, uint64_t page, uint64_t pages);
 /* Give the blocks and the entry back; the pool is dead. Nobody uses it any more. */
 void file_destroy(struct pool *pool);
@@ -317,11 +318,14 @@ int pool_sync_locked(struct pool *pool);
 int pool_extend(struct pool *pool, uint64_t size);
 /* The pool goes to the list of those a power failure must look at. */
 void pool_activate(struct pool *pool);
-/* Has the number of populated views reached its limit? Then write closed pools back. No pool->lock is held. */
+/* Have populated views reached their limit? Then write closed pools back. No pool->lock is held. */
 void pools_relieve(struct pools *pools);
 /* After whatever may have given the view its memory, or taken it. */
 void pool_count_view(struct pool *pool);
-/* Is more memory in views than there should be? Then those of closed, clean pools are dropped. No pool->lock is held. */
+/*
+ * Is more memory in views than there should be? Then those of closed, clean
+ * pools are dropped. No pool->lock is held.
+ */
 void pools_trim(struct pools *pools);
 /* pool->lock held exclusively: give the memory of a view without volatile bytes back. */
 void pool_drop_clean_view(struct pool *pool);
@@ -335,10 +339,12 @@ uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pa
 void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages, uint64_t promised);
 static inline bool pool_is_volatile(const struct pool *pool)
 {
-	return pool->size != pool->durable_size || pool->map_changed || (pool->view && view_is_dirty(pool->view)) ||
+	return pool->size != pool->durable_size || pool->map_changed ||
+	       (pool->view && view_is_dirty(pool->view)) ||
 	       pool->mtime.tv_sec != pool->durable_mtime.tv_sec ||
 	       pool->mtime.tv_nsec != pool->durable_mtime.tv_nsec ||
-	       pool->ctime.tv_sec != pool->durable_ctime.tv_sec || pool->ctime.tv_nsec != pool->durable_ctime.tv_nsec;
+	       pool->ctime.tv_sec != pool->durable_ctime.tv_sec ||
+	       pool->ctime.tv_nsec != pool->durable_ctime.tv_nsec;
 }
 void extents_release(struct space *space, const struct extmap *map);
 
@@ -362,13 +368,14 @@ struct load_report {
 	struct pools_check_result *result;
 };
 /* Report and count. A NULL report drops it. */
-void load_problem(const struct load_report *report, enum pools_problem_kind kind, uint64_t offset, const char *format,
-		  ...) __attribute__((format(printf, 4, 5)));
+void load_problem(const struct load_report *report, enum pools_problem_kind kind, uint64_t offset,
+		  const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Build everything in memory from the media, reporting what is wrong; writes nothing. */
 int load_all(const struct region *region, const struct load_report *report, struct pools **out,
 	     struct message *message);
 void pools_free_memory(struct pools *pools);
 /* The chain and extents of a file from the media into the pool; claims blocks if `claim`. False: damaged. */
-bool file_load_map(struct pool *pool, const struct file_slot *slot, bool claim, const struct load_report *report);
+bool file_load_map(struct pool *pool, const struct file_slot *slot, bool claim,
+		   const struct load_report *report);
 
 #endif

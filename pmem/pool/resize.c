@@ -48,7 +48,8 @@ static void release_new(struct pool *pool, const struct extmap *before)
 			}
 			if (at < before->count)
 				stop = min_u64(stop, before->extents[at].page);
-			space_release(&pool->pools->space, extent->block + (page - extent->page), stop - page);
+			space_release(&pool->pools->space, extent->block + (page - extent->page),
+				      stop - page);
 			page = stop;
 		}
 	}
@@ -73,7 +74,8 @@ static int settle_tail(struct pool *pool)
 {
 	const uint64_t page = pool->durable_size / PAGE_BYTES;
 
-	if (is_aligned(pool->durable_size, PAGE_BYTES) || !pool->view || !pool_view_ops.find(pool, page, 1).placed)
+	if (is_aligned(pool->durable_size, PAGE_BYTES) || !pool->view ||
+	    !pool_view_ops.find(pool, page, 1).placed)
 		return 0;
 	return pool_persist(pool, page, 1);
 }
@@ -90,7 +92,10 @@ void pool_blank_tail(struct pool *pool)
 
 	if (in_page == 0)
 		return;
-	/* Dirty lines there would reach the media with the next sync. A page that is present always takes a store. */
+	/*
+	 * Dirty lines there would reach the media with the next sync. A page that is
+	 * present always takes a store.
+	 */
 	if (pool->view && view_page_present(pool->view, page))
 		view_store_zero(pool->view, pool->durable_size, PAGE_BYTES - in_page);
 	if (!place.placed)
@@ -223,7 +228,8 @@ static void promise_again(struct pool *pool)
 	const uint64_t end = POOL_SIZE_MAX / PAGE_BYTES + 1;
 	uint64_t unplaced = 0;
 
-	for (uint64_t page = 0; pool->view && (page = view_next_present(pool->view, page, end)) < end; page++) {
+	for (uint64_t page = 0; pool->view && (page = view_next_present(pool->view, page, end)) < end;
+	     page++) {
 		uint32_t at = extmap_find(&pool->map, page);
 
 		unplaced += at == pool->map.count || pool->map.extents[at].page > page ? 1 : 0;
@@ -266,7 +272,8 @@ static int fallocate_grow(struct pool *pool, int mode, uint64_t offset, uint64_t
 /* Store zeros where the range covers a page in part. */
 static int zero_edges(struct pool *pool, uint64_t offset, uint64_t end)
 {
-	uint64_t head = min_u64(align_up(offset, PAGE_BYTES), end), tail = max_u64(align_down(end, PAGE_BYTES), head);
+	uint64_t head = min_u64(align_up(offset, PAGE_BYTES), end),
+		 tail = max_u64(align_down(end, PAGE_BYTES), head);
 	int error;
 
 	end = min_u64(end, pool->size);

@@ -53,10 +53,12 @@ static void set_used(struct space *space, uint64_t block, uint64_t count, bool u
 
 		if (used) {
 			space->used[block / 64] |= mask;
-			space->group_free[block / GROUP_BLOCKS] = (uint16_t)(space->group_free[block / GROUP_BLOCKS] - piece);
+			space->group_free[block / GROUP_BLOCKS] =
+				(uint16_t)(space->group_free[block / GROUP_BLOCKS] - piece);
 		} else {
 			space->used[block / 64] &= ~mask;
-			space->group_free[block / GROUP_BLOCKS] = (uint16_t)(space->group_free[block / GROUP_BLOCKS] + piece);
+			space->group_free[block / GROUP_BLOCKS] =
+				(uint16_t)(space->group_free[block / GROUP_BLOCKS] + piece);
 		}
 		block += piece;
 	}
@@ -140,7 +142,8 @@ static uint64_t next_free(const struct space *space, uint64_t from)
 			from = align_down(from, GROUP_BLOCKS) + GROUP_BLOCKS;
 			continue;
 		}
-		for (uint64_t end = align_down(from, GROUP_BLOCKS) + GROUP_BLOCKS; from < end && from < space->blocks;) {
+		for (uint64_t end = align_down(from, GROUP_BLOCKS) + GROUP_BLOCKS;
+		     from < end && from < space->blocks;) {
 			uint64_t word = ~space->used[from / 64] >> (from % 64);
 
 			if (word)

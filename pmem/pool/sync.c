@@ -30,7 +30,8 @@ static struct placement find(void *owner, uint64_t page, uint64_t want)
 }
 
 /* The part of the unwritten extent around `page` that becomes written at once. */
-static int convert(struct pool *pool, const struct extent *extent, uint64_t page, uint64_t want, struct placement *out)
+static int convert(struct pool *pool, const struct extent *extent, uint64_t page, uint64_t want,
+		   struct placement *out)
 {
 	struct region *region = pool->pools->region;
 	uint64_t start = max_u64(align_down(page, CONVERT_PAGES), extent->page);
@@ -69,20 +70,23 @@ static int place(void *owner, uint64_t page, uint64_t want, struct placement *ou
 
 	if (at < pool->map.count && pool->map.extents[at].page <= page)
 		return convert(pool, &pool->map.extents[at], page, want, out);
-	/* Every page that is stored to was promised a block, but for those of a mapping that outlived its pages. */
+	/* Every page that is stored to was promised a block, but for a mapping's that outlived its pages. */
 	if (pool->promised == 0)
 		return -ENOSPC;
 	if (extmap_reserve(&pool->map, 1))
 		return -ENOMEM;
 	run = unmapped_run(pool, page, want, at);
 	got = space_take(&pool->pools->space, SPACE_PROMISED, extmap_goal(&pool->map, page), run,
-			 pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_BYTES && is_aligned(page, GROUP_BLOCKS), &block);
+			 pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_BYTES && is_aligned(page, GROUP_BLOCKS),
+			 &block);
 	if (got == 0)
 		return -ENOSPC;
 	pool->promised -= got;
 	extmap_insert(&pool->map, page, got, block, false);
 	pool->map_changed = true;
-	*out = (struct placement){ .media_offset = block * BLOCK_BYTES, .pages = got, .placed = true, .fresh = true };
+	*out = (struct placement){
+		.media_offset = block * BLOCK_BYTES, .pages = got, .placed = true, .fresh = true
+	};
 	return 0;
 }
 
@@ -97,7 +101,8 @@ uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pa
 
 	if (!pool->view)
 		return 0;
-	for (uint64_t at = page; pool->promised && (at = view_next_present(pool->view, at, end)) < end; at++) {
+	for (uint64_t at = page; pool->promised && (at = view_next_present(pool->view, at, end)) < end;
+	     at++) {
 		uint32_t extent = extmap_find(&pool->map, at);
 
 		if (extent == pool->map.count || pool->map.extents[extent].page > at)
@@ -156,7 +161,8 @@ static int relocate(struct pool *pool, uint64_t page, uint64_t end, uint64_t *re
 		struct placement old;
 		uint64_t run = 1, block, got;
 
-		while (page + run < end && view_next_dirty(pool->view, page + run, page + run + 1) == page + run)
+		while (page + run < end &&
+		       view_next_dirty(pool->view, page + run, page + run + 1) == page + run)
 			run++;
 		old = find(pool, page, run);
 		if (!old.placed) {
@@ -281,13 +287,15 @@ static int sync_in_steps(struct pool *pool, uint64_t *done, uint64_t total)
 	const uint64_t end = POOL_SIZE_MAX / PAGE_BYTES + 1, step = 64u * 1024; /* pages: 256 MiB */
 	int error = 0;
 
-	for (uint64_t page = 0; !error && pool->view && (page = view_next_dirty(pool->view, page, end)) < end;) {
+	for (uint64_t page = 0;
+	     !error && pool->view && (page = view_next_dirty(pool->view, page, end)) < end;) {
 		uint64_t dirty = view_dirty_pages(pool->view);
 
 		error = pool_persist(pool, page, step);
 		*done += dirty - view_dirty_pages(pool->view);
 		if (options->progress)
-			options->progress(options->progress_context, "draining", *done * PAGE_BYTES, total * PAGE_BYTES);
+			options->progress(options->progress_context, "draining", *done * PAGE_BYTES,
+					  total * PAGE_BYTES);
 	}
 	return error ? error : pool_sync_locked(pool);
 }

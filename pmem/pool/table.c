@@ -74,8 +74,8 @@ uint32_t slot_checksum(uint32_t uuid_seed, const void *slot, size_t size)
 
 bool slot_is_valid(uint32_t uuid_seed, const union slot *slot, uint32_t index)
 {
-	return slot->head.checksum == slot_checksum(uuid_seed, slot, SLOT_SIZE) && slot->head.index == index &&
-	       slot->head.kind >= SLOT_FREE && slot->head.kind <= SLOT_NAME;
+	return slot->head.checksum == slot_checksum(uuid_seed, slot, SLOT_SIZE) &&
+	       slot->head.index == index && slot->head.kind >= SLOT_FREE && slot->head.kind <= SLOT_NAME;
 }
 
 static void free_slot(union slot *slot, uint32_t uuid_seed, uint32_t index, uint64_t sequence)
@@ -87,7 +87,8 @@ static void free_slot(union slot *slot, uint32_t uuid_seed, uint32_t index, uint
 	slot->head.checksum = slot_checksum(uuid_seed, slot, SLOT_SIZE);
 }
 
-void table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk, uint32_t first_index)
+void table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
+		      uint32_t first_index)
 {
 	for (uint64_t block = 0; block < chunk->blocks / 2; block++) {
 		unsigned char content[BLOCK_BYTES] = { 0 };
@@ -96,7 +97,8 @@ void table_init_chunk(struct region *region, uint32_t uuid_seed, const struct ta
 			free_slot((union slot *)(content + i * SLOT_SIZE), uuid_seed,
 				  first_index + (uint32_t)(block * SLOTS_PER_BLOCK + i), 1);
 		media_write(region, (chunk->block + block) * BLOCK_BYTES, content, BLOCK_BYTES);
-		media_write(region, (chunk->block + chunk->blocks / 2 + block) * BLOCK_BYTES, content, BLOCK_BYTES);
+		media_write(region, (chunk->block + chunk->blocks / 2 + block) * BLOCK_BYTES, content,
+			    BLOCK_BYTES);
 	}
 }
 

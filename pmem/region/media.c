@@ -17,9 +17,10 @@ void media_write(struct region *region, uint64_t offset, const void *bytes, uint
 	assert_inside(region, offset, length);
 	if (region->observer.wrote)
 		region->observer.wrote(region->observer.context, offset, bytes, length);
-	/* Whole lines go past the caches, however few: there is nothing to be read for them, or to be flushed. */
+	/* Whole lines go past the caches, however few: nothing is to be read for them, or to be flushed. */
 	if (is_aligned(offset | length, LINE_SIZE))
-		pmem_memcpy(region->media + offset, bytes, length, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+		pmem_memcpy(region->media + offset, bytes, length,
+			    PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
 	else
 		pmem_memcpy_nodrain(region->media + offset, bytes, length);
 }

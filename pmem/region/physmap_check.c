@@ -121,8 +121,9 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 	if (starts_with(entry->name, PHYSMAP_RAM " ("))
 		return message_fail(message, -EBUSY,
 				    "region %s: %#" PRIx64 "-%#" PRIx64
-				    " is a device-dax that the kernel uses as its own RAM: 'daxctl list' names "
-				    "it, daxctl reconfigure-device --mode=devdax --force DEVICE takes it back",
+				    " is a device-dax that the kernel uses as its own RAM: 'daxctl list' "
+				    "names it, daxctl reconfigure-device --mode=devdax --force DEVICE takes "
+				    "it back",
 				    spec, start, last);
 	if (strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0)
 		return message_fail(

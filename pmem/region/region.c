@@ -61,8 +61,8 @@ int backend_in_use(const struct region *region, struct message *message)
 
 	if (same)
 		return message_fail(message, -EBUSY,
-				    "region %s: its memory is in use already, as region %s: name it once", region->spec,
-				    same->spec);
+				    "region %s: its memory is in use already, as region %s: name it once",
+				    region->spec, same->spec);
 	return message_fail(message, -EBUSY,
 			    "region %s: in use by another softpmem process, all or in part: stop that first",
 			    region->spec);
