@@ -365,8 +365,8 @@ static void take(void *context, int fd)
 	}
 	/* A flood is worth one line. */
 	if (!server->refusing)
-		attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid, client->peer.uid,
-			   why);
+		attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid,
+			   client->peer.uid, why);
 	server->refusing = true;
 	attach_refuse(fd, -EACCES, why);
 	if (client->pidfd >= 0)

@@ -40,7 +40,7 @@ struct attach_served {
 
 int attach_listen(const struct attach_options *options, struct attach_server **out, struct message *message);
 int attach_start(struct attach_server *server, const struct attach_served *served);
-/* Hang up on everybody, drain what they published, free. NULL is allowed. Mappings of views become nobody's. */
+/* Hang up on all, drain what they published, free. NULL is allowed. Mappings of views become nobody's. */
 void attach_stop(struct attach_server *server);
 
 /*
@@ -59,7 +59,7 @@ struct attach_client {
 	char comm[17]; /* its name; "" if it is ending */
 	unsigned queues;
 	struct domain_counts counts;
-	/* Its own words: fences that had nothing to publish, bytes in its rings, how full the fullest of them is. */
+	/* Its own words: fences that had nothing to publish, bytes in its rings, how full the fullest is. */
 	uint64_t idle_fences, waiting;
 	unsigned ring_percent;
 };

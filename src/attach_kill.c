@@ -212,6 +212,7 @@ bool kill_mappers(struct attach_server *server, const struct view_memory *views,
 		if (kill_round(server, views, count, &gone) == 0)
 			return gone;
 	if (count)
-		attach_say(server, "attach: processes that map pools multiply faster than they can be killed");
+		attach_say(server,
+			   "attach: processes that map pools multiply faster than they can be killed");
 	return count == 0;
 }

@@ -20,7 +20,7 @@
 #include "attach_private.h"
 #include "common/cleanup.h"
 
-/* Numbers of destroyed pools rest before another pool gets one: who still has the path must not find that pool. */
+/* Numbers of destroyed pools rest before another gets one: who still has the path must not find that. */
 #define RESTING_MAX 256
 
 int paths_open(struct attach_server *server)
@@ -63,7 +63,7 @@ static void darken(struct attach_server *server, struct path *path)
 	path->ino = 0;
 }
 
-/* As the pool's own, as far as this process may say so: to who cannot reach it the rest makes no difference. */
+/* As the pool's own, as far as this process may say so: to who cannot reach it the rest is all the same. */
 static int set_access(struct pool *pool, int fd)
 {
 	struct pool_attributes attributes;
@@ -199,7 +199,8 @@ void attach_paths_prune(struct attach_server *server)
 	READ_SCOPE(&server->power);
 	LOCK_SCOPE(&server->paths_lock);
 	for (size_t i = 0; i < server->path_count; i++)
-		if (server->paths[i].pool && pool_get_attributes(server->paths[i].pool, &attributes) == -ESTALE)
+		if (server->paths[i].pool &&
+		    pool_get_attributes(server->paths[i].pool, &attributes) == -ESTALE)
 			end_path(server, &server->paths[i]);
 }
 
@@ -237,7 +238,8 @@ void paths_come_back(struct attach_server *server)
 		if (error == -ESTALE)
 			end_path(server, &server->paths[i]);
 		else if (error && !pools_media_lost(pool_pools(server->paths[i].pool)))
-			attach_say(server, "/proc/%d/fd/%d: it leads nowhere until its path is asked for anew: %s",
+			attach_say(server,
+				   "/proc/%d/fd/%d: it leads nowhere until its path is asked for anew: %s",
 				   (int)getpid(), server->paths[i].fd, strerror(-error));
 	}
 }

@@ -60,7 +60,7 @@ struct attach_server {
 	pthread_mutex_t lock;
 	pthread_cond_t left;	   /* a client left */
 	pthread_cond_t drain_soon; /* `kicked`, `drained`, `stopping` or the first WPQ */
-	/* Guarded by lock: somebody asks for a drain; somebody has drained, and what is cached is old; the end. */
+	/* Guarded by lock: a drain is asked for; there was one, and what is cached is old; the end. */
 	bool kicked, drained, stopping;
 	struct attached *clients;  /* guarded by lock */
 	size_t client_count, wpq_count; /* guarded by lock */
@@ -100,13 +100,13 @@ void attach_refuse(int fd, int error, const char *why);
 /* attach_paths.c */
 int paths_open(struct attach_server *server);
 void paths_close(struct attach_server *server);
-/* The pool, with a reference, whose view's memory this is now. -EIO: it is none, or of before a power failure. */
+/* The pool, with a reference, whose view's memory this is now. -EIO: none, or of before a power failure. */
 int paths_find(struct attach_server *server, ino_t ino, struct pool **pool);
 /* The power is exclusively ours in all of them. NULL: of all regions. */
 void paths_go_dark(struct attach_server *server, const struct pools *pools);
 void paths_come_back(struct attach_server *server);
 
-/* attach_kill.c: SIGKILL to every process that maps one of the views, again until none does. False: some may. */
+/* attach_kill.c: SIGKILL to all that map one of the views, again until none does. False: some may. */
 bool kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count);
 /* Call back for each mapping that the process has of one of the views, until told false. */
 void mapped_views(pid_t pid, const struct view_memory *views, size_t count,

@@ -71,13 +71,15 @@ static bool identify(int fd, struct statx *stx)
 
 static bool on_mount(const struct attach_server *server, const struct statx *stx)
 {
-	return server->served.device && makedev(stx->stx_dev_major, stx->stx_dev_minor) == server->served.device;
+	return server->served.device &&
+	       makedev(stx->stx_dev_major, stx->stx_dev_minor) == server->served.device;
 }
 
 /* The memory of a view, or what passes for it. */
 static bool is_memory(const struct attach_server *server, const struct statx *stx)
 {
-	return server->memory_device && makedev(stx->stx_dev_major, stx->stx_dev_minor) == server->memory_device;
+	return server->memory_device &&
+	       makedev(stx->stx_dev_major, stx->stx_dev_minor) == server->memory_device;
 }
 
 static void close_received(const struct attach_server *server, struct exchange *exchange)
@@ -168,7 +170,7 @@ int attach_note_view(struct attach_server *server, const struct pool *pool,
 	if (server->view_count == server->view_room) {
 		size_t room = server->view_room ? 2 * server->view_room : 64;
 		void *grown = room > VIEWS_MAX ? NULL :
-						 reallocarray(server->views, room, sizeof(struct view_memory));
+			      reallocarray(server->views, room, sizeof(struct view_memory));
 
 		if (!grown)
 			return -ENOMEM;
@@ -199,7 +201,8 @@ static int need_rights(struct attached *client, unsigned region)
 {
 	struct attached_region *mine = &client->regions[region];
 
-	return mine->rights ? 0 : wpq_rights_create(pools_domain(client->server->served.pools[region]), &mine->rights);
+	return mine->rights ? 0 :
+	       wpq_rights_create(pools_domain(client->server->served.pools[region]), &mine->rights);
 }
 
 static int allow_view(struct attached *client, unsigned region, uint32_t view)
@@ -389,7 +392,8 @@ static int answer_wpq(struct attached *client, struct exchange *exchange)
 		return fail(exchange, -EMFILE, "too many threads with a WPQ");
 	error = make_room(mine);
 	if (!error)
-		error = wpq_create(pools_domain(server->served.pools[region]), lane_size(server->wpq_count), &wpq);
+		error = wpq_create(pools_domain(server->served.pools[region]), lane_size(server->wpq_count),
+				   &wpq);
 	if (error)
 		return fail(exchange, error, strerror(-error));
 	wpq_limit(wpq, mine->rights);
@@ -552,7 +556,7 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 	if (exchange->over)
 		attach_say(server, "attach: pid %d, uid %u: %s", (int)client->peer.pid, client->peer.uid,
 			   reply->message);
-	/* A lock of flock(2) lasts until the last copy of the descriptor is closed; that is to be the client's. */
+	/* A lock of flock(2) lasts until the descriptor's last copy is closed: that is to be the client's. */
 	close_received(server, exchange);
 	if (!exchange->over && exchange->request.type == ATTACH_KICK)
 		return true;

@@ -41,7 +41,8 @@ static void add_queue(struct attach_client *client, struct wpq *wpq)
 	client->counts.clean_lines += usage.counts.clean_lines;
 	client->idle_fences += usage.idle_fences;
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
-		unsigned percent = (unsigned)((100 * usage.waiting[lane] + usage.lane_size / 2) / usage.lane_size);
+		unsigned percent =
+			(unsigned)((100 * usage.waiting[lane] + usage.lane_size / 2) / usage.lane_size);
 
 		client->waiting += usage.waiting[lane];
 		client->ring_percent = percent > client->ring_percent ? percent : client->ring_percent;

@@ -35,8 +35,10 @@ static void draw_row(int *line, const char *text, attr_t how)
 	++*line;
 }
 
-static void draw_table(const struct cli *cli, const struct sample *sample, struct json_object *array, int last, int *line,
-		       void (*row_of)(char *row, const struct cli *, const struct sample *, struct json_object *))
+static void draw_table(const struct cli *cli, const struct sample *sample, struct json_object *array,
+		       int last, int *line,
+		       void (*row_of)(char *row, const struct cli *, const struct sample *,
+				      struct json_object *))
 {
 	char row[ROW_BYTES];
 
@@ -64,8 +66,8 @@ static void draw(const struct cli *cli, const struct sample *sample, unsigned in
 	if (json_object_object_get_ex(sample->result, "generation", NULL))
 		snprintf(generation, sizeof(generation), ", generation %llu",
 			 (unsigned long long)output_u64(sample->result, "generation"));
-	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients%s, every %.2f s; q quits", pools, clients,
-		 generation, interval_ms / 1000.0);
+	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients%s, every %.2f s; q quits", pools,
+		 clients, generation, interval_ms / 1000.0);
 	draw_row(&line, text, A_BOLD);
 	draw_table(cli, sample, sample->pools, LINES - for_clients - 2, &line, row_of_pool);
 	if (total)
@@ -77,7 +79,8 @@ static void draw(const struct cli *cli, const struct sample *sample, unsigned in
 }
 
 /* Until `deadline`, or false once somebody wants to leave. */
-static bool wait_for_keys(const struct cli *cli, const struct sample *sample, unsigned interval_ms, uint64_t deadline)
+static bool wait_for_keys(const struct cli *cli, const struct sample *sample, unsigned interval_ms,
+			  uint64_t deadline)
 {
 	for (uint64_t now; (now = now_ms()) < deadline;) {
 		int key;

@@ -77,8 +77,8 @@ static int print_header(struct cli *cli)
 	int status = cli_list_head(cli);
 
 	if (status == CLI_OK)
-		printf("%8s %9s %-10s %-5s %5s %-15s %-36s %s\n", "SIZE", "ALLOCATED", "MODE", "PERM", "LINKS",
-		       "OWNER", "UUID", "PATH");
+		printf("%8s %9s %-10s %-5s %5s %-15s %-36s %s\n", "SIZE", "ALLOCATED", "MODE", "PERM",
+		       "LINKS", "OWNER", "UUID", "PATH");
 	return status;
 }
 

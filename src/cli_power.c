@@ -32,7 +32,8 @@ static bool is_unaffected(struct json_object *pool)
 
 static void print_generation(struct json_object *object, const char *end)
 {
-	printf("generation %llu, dirty shutdowns %llu%s", (unsigned long long)output_u64(object, "generation"),
+	printf("generation %llu, dirty shutdowns %llu%s",
+	       (unsigned long long)output_u64(object, "generation"),
 	       (unsigned long long)output_u64(object, "dirty_shutdowns"), end);
 }
 

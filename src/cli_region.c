@@ -34,7 +34,8 @@ int cli_format(struct cli *cli)
 		return CLI_WRONG_WORDS;
 	}
 	if (strcmp(cli->argument, "auto") == 0) {
-		fputs("softpmem: auto: it never formats: name the region: 'softpmem regions' shows those there are\n",
+		fputs("softpmem: auto: it never formats: name the region: 'softpmem regions' shows those "
+		      "there are\n",
 		      stderr);
 		return CLI_WRONG_WORDS;
 	}

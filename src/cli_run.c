@@ -48,8 +48,8 @@ static char *find_program(const char *name)
 
 static void warn(const char *program, const char *what)
 {
-	fprintf(stderr, "softpmem: warning: %s: %s: it runs, and its mappings of pools are the mount's\n", program,
-		what);
+	fprintf(stderr, "softpmem: warning: %s: %s: it runs, and its mappings of pools are the mount's\n",
+		program, what);
 }
 
 static bool has_interpreter(int fd, const Elf64_Ehdr *header)

@@ -81,7 +81,8 @@ int sample_take(struct cli *cli, struct sample *sample)
 
 static bool is_same(struct json_object *a, struct json_object *b)
 {
-	return output_u64(a, "pid") == output_u64(b, "pid") && strcmp(output_string(a, "path"), output_string(b, "path")) == 0;
+	return output_u64(a, "pid") == output_u64(b, "pid") &&
+	       strcmp(output_string(a, "path"), output_string(b, "path")) == 0;
 }
 
 /* The same pool or client, which is as a rule near where it was. */
@@ -101,7 +102,8 @@ static struct json_object *find_same(struct json_object *array, struct json_obje
 static void put_rates(struct json_object *now, struct json_object *before, uint64_t milliseconds)
 {
 	for (size_t i = 0; i < COUNTERS; i++) {
-		uint64_t value = output_u64(now, counters[i]), old = before ? output_u64(before, counters[i]) : 0;
+		uint64_t value = output_u64(now, counters[i]),
+			 old = before ? output_u64(before, counters[i]) : 0;
 		char key[40];
 
 		/* Less than it was: another process with that number, or a pool made anew. */
@@ -177,7 +179,8 @@ static uint64_t value_of(const struct cli *cli, struct json_object *object, cons
 }
 
 /* Persists, flushes, fences, bytes, clean lines; a head without an object. */
-static int put_columns(char *row, const struct cli *cli, const struct sample *sample, struct json_object *object)
+static int put_columns(char *row, const struct cli *cli, const struct sample *sample,
+		       struct json_object *object)
 {
 	bool counts_clean = false;
 	char clean[24] = "-", bytes[24];
@@ -205,7 +208,8 @@ static void put_name(char *row, int at, const char *name)
 	snprintf(row + at, ROW_BYTES - (size_t)at, "%s", escaped ? escaped : "?");
 }
 
-void row_of_pool(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample, struct json_object *pool)
+void row_of_pool(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+		 struct json_object *pool)
 {
 	int at = put_columns(row, cli, sample, pool);
 	const char *path = pool ? output_string(pool, "path") : "POOL";
@@ -218,26 +222,29 @@ void row_of_pool(char row[ROW_BYTES], const struct cli *cli, const struct sample
 	put_name(row, at, *path ? path : "(no name)");
 }
 
-void row_of_client(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample, struct json_object *client)
+void row_of_client(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+		   struct json_object *client)
 {
 	int at = put_columns(row, cli, sample, client);
 
 	if (!client) {
-		snprintf(row + at, ROW_BYTES - (size_t)at, "%4s %6s %6s %7s %s", "RING", "QUEUES", "UID", "PID",
-			 "COMMAND");
+		snprintf(row + at, ROW_BYTES - (size_t)at, "%4s %6s %6s %7s %s", "RING", "QUEUES", "UID",
+			 "PID", "COMMAND");
 		return;
 	}
 	at += snprintf(row + at, ROW_BYTES - (size_t)at, "%3llu%% %6llu %6llu %7llu ",
 		       (unsigned long long)output_u64(client, "ring_percent"),
 		       (unsigned long long)output_u64(client, "queues"),
-		       (unsigned long long)output_u64(client, "uid"), (unsigned long long)output_u64(client, "pid"));
+		       (unsigned long long)output_u64(client, "uid"),
+		       (unsigned long long)output_u64(client, "pid"));
 	put_name(row, at, output_string(client, "comm"));
 }
 
 /* ---- Once ------------------------------------------------------------------------------- */
 
 static void print_table(const struct cli *cli, const struct sample *sample, struct json_object *array,
-			void (*row_of)(char *row, const struct cli *, const struct sample *, struct json_object *))
+			void (*row_of)(char *row, const struct cli *, const struct sample *,
+				       struct json_object *))
 {
 	char row[ROW_BYTES];
 
@@ -305,7 +312,8 @@ static void print_line(const struct cli *cli, const struct sample *sample, bool 
 	printf("%-8s %s", clock, row);
 	if (cli->dirty)
 		printf("%8llu ", (unsigned long long)output_u64(total, "volatile_lines"));
-	printf("%3llu%% %zu\n", (unsigned long long)fullest_ring(sample), json_object_array_length(sample->clients));
+	printf("%3llu%% %zu\n", (unsigned long long)fullest_ring(sample),
+	       json_object_array_length(sample->clients));
 }
 
 static int print_lines(struct cli *cli, unsigned interval_ms)

@@ -18,12 +18,14 @@ void sample_compare(struct sample *now, const struct sample *before);
 
 #define ROW_BYTES 512
 /* One line of a table, without its newline: its head (NULL for the object), or an object. */
-void row_of_pool(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample, struct json_object *pool);
-void row_of_client(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample, struct json_object *client);
+void row_of_pool(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+		 struct json_object *pool);
+void row_of_client(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+		   struct json_object *client);
 /* All pools together. */
 struct json_object *sample_total(const struct sample *sample);
 
-/* A view that is drawn anew each interval, until somebody presses q. -1: this terminal cannot; else an exit status. */
+/* A view, drawn anew each interval until somebody presses q. -1: this terminal cannot; else exit status. */
 int live_view(struct cli *cli, unsigned interval_ms);
 
 #endif

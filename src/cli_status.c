@@ -95,8 +95,9 @@ int cli_status(struct cli *cli)
 static void print_row(struct json_object *region)
 {
 	printf("%8s %9s %-10s %-24s %-17s %10llu %5llu %-6s ", output_size(region, "size"),
-	       output_size(region, "available_size"), output_mode(region), output_string(region, "memory_type"),
-	       output_string(region, "persistence_domain"), (unsigned long long)output_u64(region, "generation"),
+	       output_size(region, "available_size"), output_mode(region),
+	       output_string(region, "memory_type"), output_string(region, "persistence_domain"),
+	       (unsigned long long)output_u64(region, "generation"),
 	       (unsigned long long)output_u64(region, "dirty_shutdowns"), output_string(region, "state"));
 	output_name(output_string(region, "name"), " ");
 	output_name(output_string(region, "region"), "\n");

@@ -128,7 +128,8 @@ static int list_place(struct job *job)
 		return error;
 	error = pool_get_attributes(pool, &attributes);
 	if (!error)
-		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, path) : send_pool(job, path, &attributes);
+		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, path) :
+						   send_pool(job, path, &attributes);
 	pool_unref(pool, 1);
 	return error;
 }

@@ -71,7 +71,8 @@ static int bind_socket(struct listener *listener, const struct sockaddr_un *addr
 		return message_fail(message, error, "socket %s: cannot make it: %s", options->path,
 				    strerror(-error));
 	if ((options->has_group && chown(options->path, (uid_t)-1, options->group) < 0) ||
-	    chmod(options->path, mode) < 0 || lstat(options->path, &st) < 0 || listen(listener->fd, 128) < 0) {
+	    chmod(options->path, mode) < 0 || lstat(options->path, &st) < 0 ||
+	    listen(listener->fd, 128) < 0) {
 		error = message_fail(message, -errno, "socket %s: cannot set it up: %s", options->path,
 				     strerror(errno));
 		unlink(options->path);
@@ -116,7 +117,8 @@ void listener_unlink(struct listener *listener)
 {
 	struct stat st;
 
-	if (lstat(listener->options.path, &st) == 0 && st.st_dev == listener->dev && st.st_ino == listener->ino)
+	if (lstat(listener->options.path, &st) == 0 && st.st_dev == listener->dev &&
+	    st.st_ino == listener->ino)
 		unlink(listener->options.path);
 }
 
@@ -155,9 +157,11 @@ bool listener_admits(const struct listener *listener, int fd, struct peer *peer)
 	       (listener->options.has_group && in_group(fd, listener->options.group, peer->gid));
 }
 
-void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd), void *context)
+void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd),
+		    void *context)
 {
-	struct pollfd fds[] = { { .fd = listener->fd, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = listener->fd, .events = POLLIN },
+				{ .fd = stop_fd, .events = POLLIN } };
 
 	for (;;) {
 		int fd;

@@ -44,7 +44,8 @@ void listener_close(struct listener *listener);
  * Accept connections and hand each descriptor to take(), which owns it, until
  * stop_fd is readable.
  */
-void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd), void *context);
+void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd),
+		    void *context);
 /* May who is at the other end of a connection talk to us? Fills in *peer, as far as it is known. */
 bool listener_admits(const struct listener *listener, int fd, struct peer *peer);
 /* A thread for who serves, with a stack of its own size. 0 or a negative errno. */

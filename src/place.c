@@ -50,7 +50,8 @@ int job_region(struct job *job)
 	if (job->region)
 		return 0;
 	return message_fail(&job->message, -ENOENT,
-			    "region %.64s: the daemon serves none of that name: 'softpmem list -R' shows those it does",
+			    "region %.64s: the daemon serves none of that name: 'softpmem list -R' shows "
+			    "those it does",
 			    name);
 }
 
@@ -66,8 +67,8 @@ static int split(struct job *job)
 	job->region = served_find(job->daemon, first);
 	if (!job->region)
 		return message_fail(&job->message, -ENOENT,
-				    "/%.512s: the daemon serves several regions, and none of that name: write "
-				    "/REGION/PATH, or give --region: 'softpmem list -R' shows them",
+				    "/%.512s: the daemon serves several regions, and none of that name: "
+				    "write /REGION/PATH, or give --region: 'softpmem list -R' shows them",
 				    first);
 	job->prefixed = true;
 	memmove(job->path, name + length, strlen(name + length) + 1);
@@ -131,8 +132,8 @@ static int path_of_view(struct job *job, struct pool *pool, char **full)
 				    "%.512s: it is no pool: without a mount only pools have a path", path);
 	if (!error && attributes.size == 0)
 		return message_fail(&job->message, -EINVAL,
-				    "%.512s: it is empty, and without a mount nothing can make it larger: destroy "
-				    "it and create it with --size",
+				    "%.512s: it is empty, and without a mount nothing can make it larger: "
+				    "destroy it and create it with --size",
 				    path);
 	if (!error)
 		error = attach_path(job->daemon->attach, pool, full);

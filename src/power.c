@@ -243,7 +243,8 @@ static void name_generations(const struct daemon *daemon, char *text, size_t siz
 		else if (region_failed(region->region))
 			at += (size_t)snprintf(text + at, size - at, "%s %s has failed", comma, region->name);
 		else
-			at += (size_t)snprintf(text + at, size - at, "%s %s %llu", comma, region->name, generation);
+			at += (size_t)snprintf(text + at, size - at, "%s %s %llu", comma, region->name,
+					       generation);
 	}
 	/* Of very many some are left out: status has them all. */
 	if (at >= size)

@@ -27,8 +27,8 @@ static const struct field {
 	unsigned taken;
 	unsigned needed;
 } fields[] = {
-	{ "path", KIND_STRING, offsetof(struct request, path), IN(LIST) | IN(CREATE) | IN(DESTROY) | IN(PATH) | IN(STAT),
-	  IN(CREATE) | IN(DESTROY) | IN(PATH) },
+	{ "path", KIND_STRING, offsetof(struct request, path),
+	  IN(LIST) | IN(CREATE) | IN(DESTROY) | IN(PATH) | IN(STAT), IN(CREATE) | IN(DESTROY) | IN(PATH) },
 	{ "region", KIND_STRING, offsetof(struct request, region),
 	  IN(LIST) | IN(CREATE) | IN(DESTROY) | IN(PATH) | IN(STAT) | IN(CHECK), 0 },
 	{ "text", KIND_STRING, offsetof(struct request, text), IN(MARK), IN(MARK) },

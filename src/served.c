@@ -22,7 +22,8 @@ static int check_same(const struct daemon *daemon, const struct served_region *s
 
 		if (other != served && other->region && region_overlaps(other->region, served->region))
 			return message_fail(message, -EBUSY,
-					    "region %s: its memory is in use already, as region %s: name it once",
+					    "region %s: its memory is in use already, as region %s: name it "
+					    "once",
 					    served->spec, other->spec);
 	}
 	return 0;
@@ -207,8 +208,9 @@ static void name_region(struct daemon *daemon, struct served_region *served)
 	else
 		snprintf(served->name, sizeof(served->name), "region%u", served->number);
 	if (served->label[0] && why && daemon->region_count > 1)
-		log_line(&daemon->log, LOG_WARNING, "region %s: it is called %s, and not by its label '%s': %s",
-			 served->spec, served->name, served->label, why);
+		log_line(&daemon->log, LOG_WARNING,
+			 "region %s: it is called %s, and not by its label '%s': %s", served->spec,
+			 served->name, served->label, why);
 }
 
 int served_open_pools(struct daemon *daemon, struct message *message)

@@ -68,9 +68,8 @@ static void server_free(struct server *server)
 
 int server_listen(const struct server_options *options, struct server **out, struct message *message)
 {
-	const struct listener_options listen = {
-		.path = options->path, .type = SOCK_STREAM, .has_group = options->has_group, .group = options->group
-	};
+	const struct listener_options listen = { .path = options->path, .type = SOCK_STREAM,
+						 .has_group = options->has_group, .group = options->group };
 	struct server *server = calloc(1, sizeof(*server));
 	int error;
 
@@ -81,8 +80,9 @@ int server_listen(const struct server_options *options, struct server **out, str
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->changed, NULL);
 	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	error = server->stop_fd < 0 ? message_fail(message, -errno, "socket %s: %s", options->path, strerror(errno)) :
-				      listener_open(&server->listener, &listen, message);
+	error = server->stop_fd < 0 ?
+			message_fail(message, -errno, "socket %s: %s", options->path, strerror(errno)) :
+			listener_open(&server->listener, &listen, message);
 	if (error)
 		server_free(server);
 	else

@@ -163,8 +163,8 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 	if (!error)
 		error = server_start(daemon->server);
 	if (error)
-		return message_fail(message, error, "socket %s: cannot start a thread: %s", daemon->options.socket,
-				    strerror(-error));
+		return message_fail(message, error, "socket %s: cannot start a thread: %s",
+				    daemon->options.socket, strerror(-error));
 	return 0;
 }
 
@@ -214,13 +214,17 @@ static void say_ready(struct daemon *daemon)
 	}
 	pools_info(first->pools, &info);
 	size_format(info.size, size, sizeof(size));
-	log_line(&daemon->log, LOG_NOTICE, "ready: region %s (%s), generation %llu, socket %s, %s%s", first->spec,
-		 size, (unsigned long long)info.generation, daemon->options.socket, mount, mountpoint);
+	log_line(&daemon->log, LOG_NOTICE, "ready: region %s (%s), generation %llu, socket %s, %s%s",
+		 first->spec, size, (unsigned long long)info.generation, daemon->options.socket, mount,
+		 mountpoint);
 	process_notify("READY=1\nSTATUS=Serving %s, generation %llu", first->spec,
 		       (unsigned long long)info.generation);
 }
 
-/* Where the kernel does not take a mapping back by itself, for so long two may use one memory. A look costs 0.2 ms. */
+/*
+ * Where the kernel does not take a mapping back by itself, for so long two may
+ * use one memory. A look costs 0.2 ms.
+ */
 #define WATCH_MS 250
 
 static void wait_for_end(struct daemon *daemon, int signal_fd)

@@ -98,8 +98,8 @@ static int find_parent(struct job *job, char *path, bool make, struct pool **out
 static int refuse_top(struct job *job)
 {
 	return message_fail(&job->message, -EPERM,
-			    "%.512s: here are the regions' directories, and nothing else: write /REGION/PATH, or give "
-			    "--region",
+			    "%.512s: here are the regions' directories, and nothing else: write "
+			    "/REGION/PATH, or give --region",
 			    job->request->path);
 }
 
