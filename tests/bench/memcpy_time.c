@@ -28,6 +28,7 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	memcpy(to, from, size);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	printf("%.2f\n", (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) / 1e6);
+	printf("%.2f\n",
+	       (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) / 1e6);
 	return to[size - 1] == 1 ? 0 : 1;
 }

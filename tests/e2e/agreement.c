@@ -178,7 +178,8 @@ static void check_older_handle(void)
 	   "negative control: a store that was not drained is not in what the kernel caches");
 	OK(tell(&client, PERSIST, 1, 0) == 0 && comes_true(fd, map, 1, 11),
 	   "once it was, read(2) and mmap(2) of before the client came show it");
-	OK(write_line(fd, 2, 22) && tell(&client, LOAD, 2, 0) == 22, "what is written there the client loads");
+	OK(write_line(fd, 2, 22) && tell(&client, LOAD, 2, 0) == 22,
+	   "what is written there the client loads");
 	OK(tell(&client, LOAD, 1, 0) == 11, "and its own store is as it was");
 	munmap(map, SIZE);
 	close(fd);
@@ -206,12 +207,14 @@ static void check_write_back(int fd, const struct puppet *puppet)
 	}
 	OK(load_line(map, 5) == 0 && tell(&client, STORE, 5, 55) == 0 && load_line(map, 5) == 0,
 	   "the kernel's page is older than the pool");
-	OK(store_and_sync(map, 6, 0, 66) && tell(&client, LOAD, 6, 0) == 66, "mmap(2) and msync(2) reach the client");
+	OK(store_and_sync(map, 6, 0, 66) && tell(&client, LOAD, 6, 0) == 66,
+	   "mmap(2) and msync(2) reach the client");
 	OK(tell(&client, LOAD, 5, 0) == 55, "and put nothing old over what it stored");
-	OK(tell(&client, STORE, 7, 77) == 0 && store_and_sync(map, 7, 1, 1) && tell(&client, LOAD, 7, 0) == 77,
+	OK(tell(&client, STORE, 7, 77) == 0 && store_and_sync(map, 7, 1, 1) &&
+		   tell(&client, LOAD, 7, 0) == 77,
 	   "not within a line either");
-	OK(tell(&client, STORE, 6, 67) == 0 && store_and_sync(map, 8, 0, 88) && tell(&client, LOAD, 6, 0) == 67 &&
-		   tell(&client, LOAD, 8, 0) == 88,
+	OK(tell(&client, STORE, 6, 67) == 0 && store_and_sync(map, 8, 0, 88) &&
+		   tell(&client, LOAD, 6, 0) == 67 && tell(&client, LOAD, 8, 0) == 88,
 	   "what was written back once is not written back again");
 	OK(write_line(fd, 9, 99) && tell(&client, STORE, 9, 100) == 0 && store_and_sync(map, 8, 0, 89) &&
 		   tell(&client, LOAD, 9, 0) == 100,
@@ -252,9 +255,11 @@ static void check_newer_handle(void)
 	   "read(2) shows a store at once, flushed or not");
 	map = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, fd, 0);
 	OK(map != MAP_FAILED && load_line(map, 1) == 11, "so does a mapping made now");
-	OK(tell(&client, STORE, 1, 12) == 0 && tell(&client, PERSIST, 1, 0) == 0 && comes_true(fd, map, 1, 12),
+	OK(tell(&client, STORE, 1, 12) == 0 && tell(&client, PERSIST, 1, 0) == 0 &&
+		   comes_true(fd, map, 1, 12),
 	   "and later stores, once they are drained");
-	OK(write_line(fd, 2, 22) && tell(&client, LOAD, 2, 0) == 22, "what is written the client loads at once");
+	OK(write_line(fd, 2, 22) && tell(&client, LOAD, 2, 0) == 22,
+	   "what is written the client loads at once");
 	OK(write_line(fd, 1, 23) && tell(&client, LOAD, 1, 0) == 23, "over its own stores too");
 	munmap(map, SIZE);
 	close(fd);
@@ -277,7 +282,8 @@ static void check_sync(const char *program)
 	OK(!powerfail(program, "lose", 0), "the power fails");
 	end(&client);
 	fd = open("synced", O_RDONLY | O_CLOEXEC);
-	OK(read_line(fd, 1) == 11 && read_line(fd, 2) == 22, "what was stored and written before the fsync is there");
+	OK(read_line(fd, 1) == 11 && read_line(fd, 2) == 22,
+	   "what was stored and written before the fsync is there");
 	OK(read_line(fd, 3) == 0, "negative control: what came after it is not");
 	close(fd);
 }
@@ -295,7 +301,8 @@ static void check_size(const char *program)
 	OK(ftruncate(fd, PAGE_BYTES) == 0 && tell(&client, STORE, 4 * LINES_PER_PAGE, 44) == 0 &&
 		   tell(&client, PERSIST, 4 * LINES_PER_PAGE, 0) == 0,
 	   "one that shrinks does not hurt who stores and persists behind its end");
-	OK(tell(&client, STORE, 1, 12) == 0 && tell(&client, PERSIST, 1, 0) == 0, "what is inside can be persisted");
+	OK(tell(&client, STORE, 1, 12) == 0 && tell(&client, PERSIST, 1, 0) == 0,
+	   "what is inside can be persisted");
 	OK(unlink("sized") == 0 && tell(&client, STORE, 2, 22) == 0 && tell(&client, PERSIST, 2, 0) == 0,
 	   "so it is with one that is destroyed");
 	close(fd);

@@ -148,8 +148,8 @@ static int reap(void)
 
 static bool holds(const char *name, uint64_t fenced, uint64_t flushed, uint64_t stored, uint64_t by_child)
 {
-	return read_line(name, 0) == fenced && read_line(name, 1) == flushed && read_line(name, 2) == stored &&
-	       read_line(name, 3) == by_child;
+	return read_line(name, 0) == fenced && read_line(name, 1) == flushed &&
+	       read_line(name, 2) == stored && read_line(name, 3) == by_child;
 }
 
 static void check_policies(void)
@@ -160,7 +160,8 @@ static void check_policies(void)
 	OK(!powerfail(program, "lose", 0), "the power fails, policy lose");
 	OK(reap() == 2, "the client was killed, and its child");
 	OK(holds("pool", 1, 0, 0, 0), "what was fenced is there, and nothing else");
-	OK(start_client("pool") > 0 && !powerfail(program, "keep", 0) && reap() == 2, "once more, policy keep");
+	OK(start_client("pool") > 0 && !powerfail(program, "keep", 0) && reap() == 2,
+	   "once more, policy keep");
 	OK(holds("pool", 1, 1, 1, 1), "all of it is there");
 }
 
@@ -305,7 +306,8 @@ static int killed(int rounds)
 static int battery(void)
 {
 	make_pool("pool");
-	OK(start_client("pool") > 0 && !powerfail(program, "lose", 0) && reap() == 2, "a client, and the power fails");
+	OK(start_client("pool") > 0 && !powerfail(program, "lose", 0) && reap() == 2,
+	   "a client, and the power fails");
 	OK(holds("pool", 1, 1, 1, 1), "every store is there: the caches are in the persistence domain");
 	return tap_done();
 }

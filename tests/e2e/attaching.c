@@ -90,9 +90,8 @@ static int ask(int connection, const struct attach_request *request, int with_fd
 
 int attach_ask(int connection, unsigned type, int with_fd, struct attach_reply *reply, int *fd)
 {
-	const struct attach_request request = {
-		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = (uint16_t)type, .size = sizeof(request)
-	};
+	const struct attach_request request = { .magic = ATTACH_MAGIC, .version = ATTACH_VERSION,
+						.type = (uint16_t)type, .size = sizeof(request) };
 
 	return ask(connection, &request, with_fd, reply, fd);
 }
@@ -102,7 +101,8 @@ int mapping_open(struct mapping *mapping, const char *path)
 	struct attach_reply reply;
 	int view_fd = -1, error;
 
-	*mapping = (struct mapping){ .connection = attach_connect(NULL), .fd = open(path, O_RDWR | O_CLOEXEC) };
+	*mapping = (struct mapping){ .connection = attach_connect(NULL),
+				     .fd = open(path, O_RDWR | O_CLOEXEC) };
 	if (mapping->connection < 0 || mapping->fd < 0)
 		return -errno;
 	error = attach_ask(mapping->connection, ATTACH_HELLO, -1, &reply, NULL);

@@ -147,8 +147,8 @@ static int run(struct region *region, const char *mountpoint, enum domain_kind k
 	if (!error)
 		error = pools_open(region, &options, &pools, &message);
 	if (!error)
-		error = fusefs_mount(&(struct fusefs_region){ .pools = pools, .name = "" }, 1, &mount, &fusefs,
-				     &message);
+		error = fusefs_mount(&(struct fusefs_region){ .pools = pools, .name = "" }, 1, &mount,
+				     &fusefs, &message);
 	if (error) {
 		fprintf(stderr, "bare_mount: %s\n", message.text);
 		return error;

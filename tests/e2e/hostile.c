@@ -27,9 +27,8 @@ unsigned tap_run, tap_failed;
 
 static struct attach_request request_of(unsigned type)
 {
-	return (struct attach_request){
-		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = (uint16_t)type, .size = sizeof(struct attach_request)
-	};
+	return (struct attach_request){ .magic = ATTACH_MAGIC, .version = ATTACH_VERSION,
+					.type = (uint16_t)type, .size = sizeof(struct attach_request) };
 }
 
 static void bail_out(const char *why)
@@ -91,8 +90,9 @@ static void check_messages(void)
 	int connection = attach_connect(NULL);
 	struct attach_reply reply;
 
-	OK(!attach_send(connection, &request, sizeof(request), NULL, 0) && !attach_receive(connection, &reply, NULL) &&
-		   reply.error == -EPROTO && attach_receive(connection, &reply, NULL) < 0,
+	OK(!attach_send(connection, &request, sizeof(request), NULL, 0) &&
+		   !attach_receive(connection, &reply, NULL) && reply.error == -EPROTO &&
+		   attach_receive(connection, &reply, NULL) < 0,
 	   "who does not greet is sent away");
 	close(connection);
 	OK(ends_with(&request, 1, NULL, 0, -EBADMSG), "one byte");
@@ -174,7 +174,8 @@ static bool bystander_works(struct bystander *by)
 	mapping_flush(&by->mapping, &by->producer, at, 8);
 	wpq_fence(&by->producer);
 	return attach_ask(by->mapping.connection, ATTACH_DRAIN, -1, &reply, NULL) == 0 &&
-	       by->producer.header->lanes[WPQ_FENCED].drained == by->producer.header->lanes[WPQ_FENCED].published;
+	       by->producer.header->lanes[WPQ_FENCED].drained ==
+		       by->producer.header->lanes[WPQ_FENCED].published;
 }
 
 static void check_floods(struct bystander *by)
@@ -375,7 +376,7 @@ static bool spoiler_is_killed(spoil_fn *spoil)
 	if (client < 0)
 		bail_out("fork");
 	if (client == 0) {
-		/* Who ends this test, or its daemon, in the middle is not left with one that spoils for ever. */
+		/* Who ends this test, or its daemon, midway is not left with one that spoils for ever. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* Who maps a view may name it. */
 		munmap(neighbour->bytes, neighbour->size);
@@ -415,9 +416,11 @@ static void check_shrinking(void)
 	struct attach_reply reply;
 	int connection = greeted(), fd = make_pool("pool"), view = -1, wpq = -1;
 
-	OK(attach_ask(connection, ATTACH_POOL, fd, &reply, &view) == 0 && ftruncate(view, 0) < 0 && errno == EPERM,
+	OK(attach_ask(connection, ATTACH_POOL, fd, &reply, &view) == 0 && ftruncate(view, 0) < 0 &&
+		   errno == EPERM,
 	   "a view cannot be shrunk");
-	OK(attach_ask(connection, ATTACH_WPQ, -1, &reply, &wpq) == 0 && ftruncate(wpq, 0) < 0 && errno == EPERM,
+	OK(attach_ask(connection, ATTACH_WPQ, -1, &reply, &wpq) == 0 && ftruncate(wpq, 0) < 0 &&
+		   errno == EPERM,
 	   "nor can a WPQ");
 	close(view);
 	close(wpq);

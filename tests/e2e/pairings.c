@@ -220,7 +220,7 @@ static bool read_and_store(void)
 {
 	if (mount_does(READ, A, 0, 0) != 1 || mapping_does(STORE, A, 0, 2) != 0)
 		return false;
-	/* The kernel has the page of a file that was read before the mapping came, until a line of it is drained. */
+	/* The kernel has a page that was read before the mapping came, until a line of it is drained. */
 	if (!opened_before)
 		return mount_does(READ, A, 0, 0) == 2;
 	return mapping_does(PERSIST, A, 0, 0) == 0 && comes_true(READ, A, 0, 2);
@@ -257,7 +257,8 @@ static bool write_and_persist(void)
 static bool write_and_persist_survive(void)
 {
 	return mount_does(READ, A, 0, 0) == 2 && mount_does(READ, A, 1, 0) == 3 &&
-	       mount_does(READ, B, 0, 0) == 4 && mount_does(READ, B, 1, 0) == 1 && mount_does(READ, C, 0, 0) == 1;
+	       mount_does(READ, B, 0, 0) == 4 && mount_does(READ, B, 1, 0) == 1 &&
+	       mount_does(READ, C, 0, 0) == 1;
 }
 
 static bool load_and_load(void)

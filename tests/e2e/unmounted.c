@@ -64,13 +64,15 @@ static void check_descriptors(const char *pool)
 	OK(answers(ATTACH_POOL, memory("softpmem-view"), -EIO), "whatever it is called");
 	OK(answers(ATTACH_SYNC, memory("softpmem-view"), -EIO), "and cannot be synced");
 	OK(answers(ATTACH_POOL, queue(connection), -EIO), "a WPQ's memory is no pool");
-	OK(attach_ask(connection, ATTACH_POOL, elsewhere, &reply, NULL) == -EXDEV, "nor is a file of elsewhere");
+	OK(attach_ask(connection, ATTACH_POOL, elsewhere, &reply, NULL) == -EXDEV,
+	   "nor is a file of elsewhere");
 	OK(answers(ATTACH_POOL, open(pool, O_RDONLY | O_CLOEXEC), -EACCES), "one that may only read");
 	OK(answers(ATTACH_POOL, open(pool, O_WRONLY | O_CLOEXEC), -EACCES), "one that may only write");
 	OK(answers(ATTACH_POOL, open(pool, O_PATH | O_CLOEXEC), -EACCES), "one that may do neither");
 	OK(answers(ATTACH_SYNC, open(pool, O_PATH | O_CLOEXEC), -EBADF), "which cannot be synced either");
 	OK(answers(ATTACH_SYNC, open(pool, O_RDONLY | O_CLOEXEC), 0), "as those that are open can");
-	OK(answers(ATTACH_POOL, open(pool, O_RDWR | O_CLOEXEC), 0), "and mapped, those that may read and write");
+	OK(answers(ATTACH_POOL, open(pool, O_RDWR | O_CLOEXEC), 0),
+	   "and mapped, those that may read and write");
 	close(elsewhere);
 	close(connection);
 }
@@ -105,7 +107,8 @@ static void check_counters(const char *pool)
 	fflush(stdout);
 	/* Until whoever looks at them has seen enough. */
 	getchar();
-	OK(attach_ask(mapping.connection, ATTACH_DRAIN, -1, &(struct attach_reply){ 0 }, NULL) == 0, "is served");
+	OK(attach_ask(mapping.connection, ATTACH_DRAIN, -1, &(struct attach_reply){ 0 }, NULL) == 0,
+	   "is served");
 }
 
 int main(int argc, char **argv)

@@ -101,7 +101,8 @@ static int64_t last_transaction(MDB_txn *txn)
 	MDB_dbi dbi;
 	int result;
 
-	if (!good(mdb_dbi_open(txn, NULL, 0, &dbi), "open") || !good(mdb_cursor_open(txn, dbi, &cursor), "cursor"))
+	if (!good(mdb_dbi_open(txn, NULL, 0, &dbi), "open") ||
+	    !good(mdb_cursor_open(txn, dbi, &cursor), "cursor"))
 		return -1;
 	result = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
 	if (result == MDB_NOTFOUND)
@@ -148,7 +149,8 @@ static bool verify_content(MDB_txn *txn, uint64_t last)
 			want = value_of(number, part, bytes);
 			if (mdb_get(txn, dbi, &key, &value) != MDB_SUCCESS || value.mv_size != want.mv_size ||
 			    memcmp(value.mv_data, want.mv_data, want.mv_size) != 0) {
-				printf("part %u of transaction %" PRIu64 " is missing or wrong\n", part, number);
+				printf("part %u of transaction %" PRIu64 " is missing or wrong\n", part,
+				       number);
 				return false;
 			}
 		}
@@ -172,7 +174,8 @@ static int command_verify(const char *path, uint64_t acknowledged)
 	}
 	last = last_transaction(txn);
 	if (last < (int64_t)acknowledged || last > (int64_t)acknowledged + 1) {
-		printf("%" PRIu64 " commits were acknowledged, the environment has %" PRId64 "\n", acknowledged, last);
+		printf("%" PRIu64 " commits were acknowledged, the environment has %" PRId64 "\n",
+		       acknowledged, last);
 		return 1;
 	}
 	if (!verify_content(txn, (uint64_t)last))

@@ -143,9 +143,11 @@ static bool open_for_writing(const char *path, const char *journal, const char *
 	if (!run(*db, pragma) || !run(*db, "PRAGMA wal_autocheckpoint=24") || !run(*db, "BEGIN IMMEDIATE"))
 		return false;
 	if (ask(*db, "SELECT count(*) FROM sqlite_schema WHERE name = 'head'") == 0) {
-		if (!run(*db, "CREATE TABLE entry(number INTEGER, part INTEGER, body BLOB, PRIMARY KEY(number, part))") ||
+		if (!run(*db, "CREATE TABLE entry(number INTEGER, part INTEGER, body BLOB, "
+			      "PRIMARY KEY(number, part))") ||
 		    !run(*db, "CREATE TABLE account(id INTEGER PRIMARY KEY, balance INTEGER)") ||
-		    !run(*db, "CREATE TABLE head(number INTEGER)") || !run(*db, "INSERT INTO head VALUES (0)"))
+		    !run(*db, "CREATE TABLE head(number INTEGER)") ||
+		    !run(*db, "INSERT INTO head VALUES (0)"))
 			return false;
 		for (int id = 0; id < ACCOUNTS; id++)
 			if (!run_bound(*db, "INSERT INTO account VALUES (?1, ?2)", id, 0))
@@ -182,10 +184,12 @@ static bool verify_accounts(sqlite3 *db, uint64_t last)
 		balance[transaction.to] += transaction.amount;
 	}
 	for (int id = 0; id < ACCOUNTS; id++) {
-		snprintf(sql, sizeof(sql), "SELECT count(*) FROM account WHERE id = %d AND balance = %" PRId64, id,
+		snprintf(sql, sizeof(sql),
+			 "SELECT count(*) FROM account WHERE id = %d AND balance = %" PRId64, id,
 			 balance[id]);
 		if (ask(db, sql) != 1) {
-			printf("account %d is not what transactions 1 to %" PRIu64 " leave in it\n", id, last);
+			printf("account %d is not what transactions 1 to %" PRIu64 " leave in it\n", id,
+			       last);
 			return false;
 		}
 	}
@@ -198,7 +202,8 @@ static bool next_entry(sqlite3_stmt *statement, uint64_t number, unsigned part)
 	size_t length = body_of(number, part, body);
 
 	return sqlite3_step(statement) == SQLITE_ROW &&
-	       sqlite3_column_int64(statement, 0) == (int64_t)number && sqlite3_column_int(statement, 1) == (int)part &&
+	       sqlite3_column_int64(statement, 0) == (int64_t)number &&
+	       sqlite3_column_int(statement, 1) == (int)part &&
 	       sqlite3_column_bytes(statement, 2) == (int)length &&
 	       memcmp(sqlite3_column_blob(statement, 2), body, length) == 0;
 }
@@ -209,13 +214,15 @@ static bool verify_entries(sqlite3 *db, uint64_t last)
 	sqlite3_stmt *statement;
 	bool good = true;
 
-	if (sqlite3_prepare_v2(db, "SELECT * FROM entry ORDER BY number, part", -1, &statement, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(db, "SELECT * FROM entry ORDER BY number, part", -1, &statement, NULL) !=
+	    SQLITE_OK)
 		return false;
 	for (uint64_t number = first; good && number <= last; number++)
 		for (unsigned part = 0; good && part < transaction_of(number).parts; part++) {
 			good = next_entry(statement, number, part);
 			if (!good)
-				printf("part %u of transaction %" PRIu64 " is missing or wrong\n", part, number);
+				printf("part %u of transaction %" PRIu64 " is missing or wrong\n", part,
+				       number);
 		}
 	if (good && sqlite3_step(statement) != SQLITE_DONE) {
 		printf("there are entries beyond transaction %" PRIu64 "\n", last);
@@ -261,12 +268,13 @@ static int command_verify(const char *path, uint64_t acknowledged)
 		return 0;
 	}
 	if (last < (int64_t)acknowledged) {
-		printf("%" PRIu64 " commits were acknowledged, the database has %" PRId64 "\n", acknowledged, last);
+		printf("%" PRIu64 " commits were acknowledged, the database has %" PRId64 "\n", acknowledged,
+		       last);
 		return 1;
 	}
 	if (last > (int64_t)acknowledged + 1) {
-		printf("the database has %" PRId64 " commits, %" PRIu64 " and one in flight were made\n", last,
-		       acknowledged);
+		printf("the database has %" PRId64 " commits, %" PRIu64 " and one in flight were made\n",
+		       last, acknowledged);
 		return 1;
 	}
 	if (!verify_accounts(db, (uint64_t)last) || !verify_entries(db, (uint64_t)last))

@@ -84,7 +84,8 @@ static unsigned char *slot_of(unsigned char *image, uint32_t index, unsigned cop
 			uint32_t own;
 
 			memcpy(&own, image + at + 16, 4);
-			if (image[at + 4] >= 1 && image[at + 4] <= 3 && image[at + 5] == 0 && own == index && copy-- == 0)
+			if (image[at + 4] >= 1 && image[at + 4] <= 3 && image[at + 5] == 0 && own == index &&
+			    copy-- == 0)
 				return image + at;
 		}
 	fail_msg("no entry %u", index);

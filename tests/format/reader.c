@@ -182,8 +182,8 @@ static void read_table(struct reader *reader)
 		if (!name->there)
 			continue;
 		parent = u32(name->slot + 24);
-		if (name->file >= reader->entries || !reader->files[name->file].there || parent >= reader->entries ||
-		    !reader->files[parent].there) {
+		if (name->file >= reader->entries || !reader->files[name->file].there ||
+		    parent >= reader->entries || !reader->files[parent].there) {
 			reader->names[index].there = false;
 			reader->damaged++;
 			continue;
@@ -209,8 +209,8 @@ static const unsigned char *map_block(struct reader *reader, const unsigned char
 		uint64_t block = u64(two + 8 * copy);
 		const unsigned char *map = reader->image + block * BLOCK;
 
-		if (block && block < reader->size / BLOCK && u32(map + 4) == 0x50414d53 && u32(map + 8) == owner &&
-		    u32(map + 12) == number && u32(map + 16) <= 253 &&
+		if (block && block < reader->size / BLOCK && u32(map + 4) == 0x50414d53 &&
+		    u32(map + 8) == owner && u32(map + 12) == number && u32(map + 16) <= 253 &&
 		    u32(map) == crc32c_of(reader->seed, map + 4, BLOCK - 4))
 			return map;
 	}
@@ -241,7 +241,8 @@ static const unsigned char *next_extent(struct reader *reader, struct extents *e
 	if (!extents->inline_list && !extents->map)
 		return NULL;
 	extents->left--;
-	return (extents->inline_list ? extents->inline_list : extents->map + 40) + 16 * (uint64_t)extents->at++;
+	return (extents->inline_list ? extents->inline_list : extents->map + 40) +
+	       16 * (uint64_t)extents->at++;
 }
 
 /* The content, `size` bytes long; *pages counts all that is allocated. For the caller to free. */
@@ -276,8 +277,8 @@ static void print_file(struct reader *reader, const char *path, const struct fil
 	uint64_t pages = 0;
 	unsigned char *bytes = content(reader, slot, &pages);
 
-	fprintf(reader->out, "%s mode %o owner %u:%u links %u size %" PRIu64, path, mode, u32(slot + 28), u32(slot + 32),
-		type == 0040000 ? 2 + file->subdirectories : file->links, u64(slot + 56));
+	fprintf(reader->out, "%s mode %o owner %u:%u links %u size %" PRIu64, path, mode, u32(slot + 28),
+		u32(slot + 32), type == 0040000 ? 2 + file->subdirectories : file->links, u64(slot + 56));
 	fprintf(reader->out, " pool-mode %u mtime %" PRId64 " uuid %02x%02x%02x%02x", u32(slot + 36),
 		type == 0040000 ? 0 : (int64_t)u64(slot + 72), uuid[0], uuid[1], uuid[2], uuid[3]);
 	if (type == 0100000)
@@ -313,7 +314,8 @@ static void print_directory(struct reader *reader, const char *path, uint32_t di
 		const struct file *file = &reader->files[name->file];
 		char child[4096];
 
-		snprintf(child, sizeof(child), "%s/%.*s", path, name->slot[49], (const char *)name->slot + 52);
+		snprintf(child, sizeof(child), "%s/%.*s", path, name->slot[49],
+			 (const char *)name->slot + 52);
 		print_file(reader, child, file);
 		if ((u32(file->slot + 24) & 0170000) == 0040000)
 			print_directory(reader, child, name->file);

@@ -52,10 +52,13 @@ static void rename_to(struct pools *pools, const char *from, const char *to, uns
 
 static void set_mode(struct pools *pools, const char *path, mode_t mode, enum pool_mode pool_mode)
 {
-	const struct pool_attributes attributes = { .mode = mode, .pool_mode = pool_mode, .mtime = { .tv_sec = -5 } };
+	const struct pool_attributes attributes = { .mode = mode, .pool_mode = pool_mode,
+						    .mtime = { .tv_sec = -5 } };
 	struct pool *pool = find(pools, path);
 
-	assert_int_equal(pool_set_attributes(pool, POOL_SET_MODE | POOL_SET_MTIME | POOL_SET_POOL_MODE, &attributes), 0);
+	assert_int_equal(pool_set_attributes(pool, POOL_SET_MODE | POOL_SET_MTIME | POOL_SET_POOL_MODE,
+					     &attributes),
+			 0);
 	pool_unref(pool, 1);
 }
 
@@ -83,8 +86,8 @@ void scene_prepare(struct pools *pools)
 	/* More extents than an entry holds, and more than one map block does. */
 	pooltest_make(pools, "/dir/pieces", S_IFREG | 0600, 2200000);
 	for (int i = 0; i < 262; i++)
-		allocate(pools, "/dir/pieces", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (uint64_t)(2 * i + 1) * 4096,
-			 4096);
+		allocate(pools, "/dir/pieces", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (uint64_t)(2 * i + 1) * 4096, 4096);
 	pooltest_put(pools, "/dir/pieces", "in a piece", 8192, true);
 	link_to(pools, "/link", "dir/pieces");
 	hard_link(pools, "/a", "/dir/sub/a-too");

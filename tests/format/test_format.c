@@ -103,7 +103,8 @@ static void document_and_loader_agree(void **state)
 {
 	struct region *region = pooltest_region(SCENE_SPEC);
 	struct pools *pools = pooltest_open(region);
-	struct watch watch = { .region = region, .scratch = pooltest_region(SCENE_SPEC), .image = malloc(SCENE_SIZE) };
+	struct watch watch = { .region = region, .scratch = pooltest_region(SCENE_SPEC),
+			       .image = malloc(SCENE_SIZE) };
 	const struct media_observer observer = { saw_write, saw_zero, saw_fence, &watch };
 
 	scene_prepare(pools);
@@ -156,7 +157,8 @@ static void golden(const char *image_name, const char *tree_name, bool whole)
 	assert_same_text("the tree, but by the document", tree, read);
 	seen = read_by_loader(scratch, image, SCENE_SIZE, true, &result);
 	assert_same_text("the tree, but by the loader", tree, seen);
-	assert_true(whole ? result.leftovers + result.redundant == 0 : result.leftovers >= 4 && result.redundant >= 3);
+	assert_true(whole ? result.leftovers + result.redundant == 0 :
+			    result.leftovers >= 4 && result.redundant >= 3);
 	mended = read_by_loader(scratch, image, SCENE_SIZE, false, &after);
 	assert_same_text("the tree, but once mended", tree, mended);
 	assert_int_equal(after.leftovers + after.redundant, 0);

@@ -54,7 +54,7 @@ static int run(const char *pool, const char *path, uint64_t steps)
 
 static int check(const char *pool)
 {
-	/* What it says of a journal that knows of nothing is not what is asked; but then the journal is up to it. */
+	/* What it says of a journal that knows nothing is not asked; but then the journal is up to it. */
 	int status = objects_check(pool, &journal);
 
 	if (status == 0 || journal.committed[0] > 0)

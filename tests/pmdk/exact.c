@@ -151,7 +151,8 @@ enum how { STORE_ONLY, PERSIST, MEMCPY, MEMCPY_FLAGS, MEMSET, MEMCPY_NOFLUSH, MS
 
 static void work_on(unsigned char *address, size_t offset, size_t length, enum how how)
 {
-	static const unsigned ways[] = { 0, PMEM_F_MEM_TEMPORAL, PMEM_F_MEM_NONTEMPORAL, PMEM_F_MEM_WC, PMEM_F_MEM_WB };
+	static const unsigned ways[] = { 0, PMEM_F_MEM_TEMPORAL, PMEM_F_MEM_NONTEMPORAL, PMEM_F_MEM_WC,
+					 PMEM_F_MEM_WB };
 	unsigned char value = (unsigned char)below(256);
 
 	model_store(offset, value, length);
@@ -201,7 +202,8 @@ static void work_within(unsigned char *address, size_t offset, size_t length)
 
 static void map_and_work(void)
 {
-	size_t pages = 4 + below(60), first = below(PAGES - pages), half = pages / 2, other = below(PAGES - half);
+	size_t pages = 4 + below(60), first = below(PAGES - pages), half = pages / 2,
+	       other = below(PAGES - half);
 	unsigned char *at = map(first * PAGE_BYTES, pages * PAGE_BYTES, NULL);
 
 	work_within(at, first * PAGE_BYTES, pages * PAGE_BYTES);
@@ -212,8 +214,8 @@ static void map_and_work(void)
 		work_within(at, first * PAGE_BYTES, (pages - half) * PAGE_BYTES);
 		break;
 	case 1: /* a hole in the middle, with ordinary memory in it */
-		if (mmap(at + PAGE_BYTES, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-			 -1, 0) == MAP_FAILED)
+		if (mmap(at + PAGE_BYTES, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 			die("mmap");
 		memset(at + PAGE_BYTES, 0xee, PAGE_BYTES);
 		pmem_persist(at + PAGE_BYTES - 100, PAGE_BYTES + 200);
@@ -239,8 +241,8 @@ static void map_and_work(void)
 		break;
 	}
 	case 4: { /* copy-on-write stays out of it */
-		unsigned char *own = mmap(at, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, pool_fd,
-					  (off_t)(first * PAGE_BYTES));
+		unsigned char *own = mmap(at, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+					  pool_fd, (off_t)(first * PAGE_BYTES));
 
 		if (own == MAP_FAILED)
 			die("mmap");
@@ -368,7 +370,8 @@ static void threads(void)
 		die("no WPQ is to be seen in /proc/self/maps");
 	for (size_t round = 0; round < ROUNDS; round++) {
 		for (size_t i = 0; i < AT_A_TIME; i++)
-			if (pthread_create(&running[i], NULL, thread_works, (void *)(round * AT_A_TIME + i)) != 0)
+			if (pthread_create(&running[i], NULL, thread_works,
+					   (void *)(round * AT_A_TIME + i)) != 0)
 				die("pthread_create");
 		for (size_t i = 0; i < AT_A_TIME; i++)
 			pthread_join(running[i], NULL);

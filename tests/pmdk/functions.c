@@ -28,8 +28,8 @@ static void map(const char *what, const char *path, size_t length, int flags)
 	address = pmem_map_file(path, length, flags, 0640, &mapped, &is_pmem);
 	error = errno;
 	if (!address) {
-		printf("map %s: errno %d, %s; length %zu, is_pmem %d left alone\n", what, error, pmem_errormsg(),
-		       mapped, is_pmem);
+		printf("map %s: errno %d, %s; length %zu, is_pmem %d left alone\n", what, error,
+		       pmem_errormsg(), mapped, is_pmem);
 		return;
 	}
 	printf("map %s: length %zu, is_pmem %d, %s\n", what, mapped, is_pmem,
@@ -124,7 +124,8 @@ static void copy_in_all_ways(unsigned char *at)
 	static unsigned char source[70000];
 	static const size_t lengths[] = { 0, 1, 7, 8, 63, 64, 65, 255, 256, 1000, 4096, 65536, 69999 };
 	static const unsigned flags[] = { 0, PMEM_F_MEM_NODRAIN, PMEM_F_MEM_NONTEMPORAL, PMEM_F_MEM_TEMPORAL,
-					  PMEM_F_MEM_WC, PMEM_F_MEM_WB, PMEM_F_MEM_NOFLUSH, PMEM_F_MEM_VALID_FLAGS };
+					  PMEM_F_MEM_WC, PMEM_F_MEM_WB, PMEM_F_MEM_NOFLUSH,
+					  PMEM_F_MEM_VALID_FLAGS };
 
 	for (size_t i = 0; i < sizeof(source); i++)
 		source[i] = (unsigned char)(i * 7);
@@ -137,7 +138,8 @@ static void copy_in_all_ways(unsigned char *at)
 			if (pmem_memcpy(to, source, length, flags[f]) != to ||
 			    pmem_memmove(to + 5, to, length, flags[f]) != to + 5 ||
 			    pmem_memmove(to + 2, to + 5, length, flags[f]) != to + 2 ||
-			    pmem_memset(to + length / 2, 0x1ff & (int)f, length / 3, flags[f]) != to + length / 2)
+			    pmem_memset(to + length / 2, 0x1ff & (int)f, length / 3, flags[f]) !=
+				    to + length / 2)
 				printf("a copy returned another address\n");
 		}
 		if (pmem_memcpy_persist(at, source + 1, length) != at ||

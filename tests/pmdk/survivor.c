@@ -7,7 +7,7 @@
  *   survivor shut POOL COUNT     the same, and closes all descriptors but the first three now and then
  *   survivor journal POOL COUNT  the same, but each number is then also made durable in the first line, its head
  *   survivor store POOL          a store to each line, no flush
- *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, then a plain store; waits to be killed
+ *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, a plain store; waits to be killed
  *   survivor where POOL POOL     the addresses that two mappings get
  *   survivor ask                 what pmem_has_auto_flush() says
  */

@@ -145,11 +145,13 @@ static void describe(struct text *text, const char *path, struct pool *pool)
 	struct pool_attributes a;
 
 	assert_int_equal(pool_get_attributes(pool, &a), 0);
-	append(text, "%s mode %o owner %u:%u links %u size %llu pool-mode %d mtime %lld uuid %02x%02x%02x%02x", path, a.mode,
-	       a.uid, a.gid, (unsigned)a.links, (unsigned long long)a.size, a.pool_mode,
+	append(text,
+	       "%s mode %o owner %u:%u links %u size %llu pool-mode %d mtime %lld uuid %02x%02x%02x%02x",
+	       path, a.mode, a.uid, a.gid, (unsigned)a.links, (unsigned long long)a.size, a.pool_mode,
 	       S_ISDIR(a.mode) ? 0 : (long long)a.mtime.tv_sec, a.uuid[0], a.uuid[1], a.uuid[2], a.uuid[3]);
 	if (S_ISREG(a.mode))
-		append(text, " allocated %llu content %08x", (unsigned long long)a.allocated, content_checksum(pool, a.size));
+		append(text, " allocated %llu content %08x", (unsigned long long)a.allocated,
+		       content_checksum(pool, a.size));
 	if (S_ISLNK(a.mode)) {
 		char target[POOL_SYMLINK_MAX + 1];
 

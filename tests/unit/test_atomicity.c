@@ -174,7 +174,8 @@ static void do_rmdir(struct pools *pools)
 	pool_unref(dir, 1);
 }
 
-static void rename_from_root(struct pools *pools, const char *from, const char *directory, const char *to, unsigned flags)
+static void rename_from_root(struct pools *pools, const char *from, const char *directory, const char *to,
+			     unsigned flags)
 {
 	struct pool *root = find(pools, "/"), *dir = find(pools, directory);
 
@@ -205,10 +206,14 @@ static void do_exchange(struct pools *pools)
 
 static void do_chmod(struct pools *pools)
 {
-	const struct pool_attributes attributes = { .mode = 0711, .uid = 99, .gid = 98, .mtime = { .tv_sec = 12345 } };
+	const struct pool_attributes attributes = {
+		.mode = 0711, .uid = 99, .gid = 98, .mtime = { .tv_sec = 12345 }
+	};
 	struct pool *pool = find(pools, "/pieces");
 
-	assert_int_equal(pool_set_attributes(pool, POOL_SET_MODE | POOL_SET_UID | POOL_SET_GID | POOL_SET_MTIME, &attributes),
+	assert_int_equal(pool_set_attributes(pool,
+					     POOL_SET_MODE | POOL_SET_UID | POOL_SET_GID | POOL_SET_MTIME,
+					     &attributes),
 			 0);
 	pool_unref(pool, 1);
 }
@@ -285,7 +290,7 @@ static void prepare_sectors(struct pools *pools)
 	pool_unref(pool, 1);
 }
 
-/* In sector mode not even a copy that a killed daemon leaves half done shows: all of a sync is there or nothing. */
+/* In sector mode not even a copy that a killed daemon left half done shows: all of a sync, or nothing. */
 static void do_overwrite_sectors(struct pools *pools)
 {
 	char text[30000];
@@ -390,8 +395,8 @@ static void try_state(struct trial *trial, const unsigned char *image)
 	else if (trial->wrong_allowed)
 		trial->wrong++;
 	else
-		fail_msg("%s: a third state:\n%s\nbefore:\n%s\nafter:\n%s", trial->operation->name, found, trial->before,
-			 trial->after);
+		fail_msg("%s: a third state:\n%s\nbefore:\n%s\nafter:\n%s", trial->operation->name, found,
+			 trial->before, trial->after);
 	assert_int_equal(pools_check(trial->scratch, &quiet, &result, NULL), 0);
 	assert_int_equal(result.leftovers + result.redundant, 0);
 	free(found);
@@ -437,7 +442,8 @@ static void cut_everywhere(struct trial *trial, const struct record *record)
 	try_state(trial, trial->image);
 }
 
-static void run_trial(struct trial *trial, const struct operation *operation, void (*spoil)(struct record *record))
+static void run_trial(struct trial *trial, const struct operation *operation,
+		      void (*spoil)(struct record *record))
 {
 	struct record record = { 0 };
 	const struct media_observer observer = { saw_write, saw_zero, saw_fence, &record };

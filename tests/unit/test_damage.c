@@ -115,9 +115,9 @@ static void assert_byte_is_redundant(struct subject *subject, uint64_t offset, b
 	flipped = region_media(subject->region)[offset];
 	result = check(subject, 0);
 	if (result.redundant != 1 || result.leftovers || result.damaged)
-		fail_msg("byte %llu: %llu redundant, %llu leftovers, %llu damaged", (unsigned long long)offset,
-			 (unsigned long long)result.redundant, (unsigned long long)result.leftovers,
-			 (unsigned long long)result.damaged);
+		fail_msg("byte %llu: %llu redundant, %llu leftovers, %llu damaged",
+			 (unsigned long long)offset, (unsigned long long)result.redundant,
+			 (unsigned long long)result.leftovers, (unsigned long long)result.damaged);
 	assert_int_equal(region_media(subject->region)[offset], flipped);
 	if (load) {
 		assert_loads_whole(subject);
@@ -366,7 +366,8 @@ static void random_damage_is_survived(void **state)
 		struct pools *pools;
 
 		for (uint64_t count = rng_below(&rng, 200) + 1; count; count--)
-			flip(subject, rng_below(&rng, 2) ? rng_below(&rng, SIZE) : BLOCK_BYTES + rng_below(&rng, 40000));
+			flip(subject, rng_below(&rng, 2) ? rng_below(&rng, SIZE) :
+							   BLOCK_BYTES + rng_below(&rng, 40000));
 		pools_check(subject->region, &options, &result, NULL);
 		if (pools_open(subject->region, &read_only, &pools, NULL) == 0)
 			assert_int_equal(pools_close(pools, NULL), 0);

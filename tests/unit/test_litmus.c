@@ -55,7 +55,8 @@ struct machine {
 
 static struct placement find(void *owner, uint64_t page, uint64_t want)
 {
-	return (struct placement){ .media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true };
+	return (struct placement){ .media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want,
+				   .placed = true };
 }
 
 static int place(void *owner, uint64_t page, uint64_t want, struct placement *out)
@@ -112,9 +113,8 @@ static void power_fail(struct machine *machine, enum domain_policy policy, uint6
 	enum domain_policy caches = domain_kind(machine->domain) == DOMAIN_CPU_CACHE ? DOMAIN_KEEP : policy;
 
 	assert_int_equal(domain_settle(machine->domain, policy, seed), 0);
-	const struct power_failure failure = {
-		.policy = caches, .coin = seed, .sector = LINE_SIZE, .size = PAGE_BYTES, .keep_memory = seed & 1
-	};
+	const struct power_failure failure = { .policy = caches, .coin = seed, .sector = LINE_SIZE,
+					       .size = PAGE_BYTES, .keep_memory = seed & 1 };
 	assert_int_equal(view_power_failure(machine->view, &failure, &lines), 0);
 	assert_int_equal(lines.undetermined, lines.kept + lines.lost);
 }
@@ -165,11 +165,13 @@ static void execute(struct machine *machine, const struct litmus *litmus, struct
 		break;
 	case FO:
 		if (adr)
-			assert_true(wpq_flush(producer, view_id(machine->view), view_memory(machine->view), offset, 8, 0));
+			assert_true(wpq_flush(producer, view_id(machine->view), view_memory(machine->view),
+					      offset, 8, 0));
 		break;
 	case FL:
 		if (adr)
-			assert_true(wpq_clflush(producer, view_id(machine->view), view_memory(machine->view), offset));
+			assert_true(wpq_clflush(producer, view_id(machine->view), view_memory(machine->view),
+						offset));
 		break;
 	case SF:
 	case MF:
@@ -196,7 +198,7 @@ struct choices {
 	unsigned count, at;
 };
 
-/* The next number below `of`; a run goes through the same ones as the run before up to the last that can move on. */
+/* The next number below `of`; a run takes the same as the run before, up to the last that can move on. */
 static unsigned choose(struct choices *choices, unsigned of)
 {
 	assert_true(choices->at < MAX_CHOICES);
@@ -224,7 +226,8 @@ static bool can_step(struct machine *machine, const struct litmus *litmus, int t
 
 	if (at == MAX_OPS || op->kind == END)
 		return false;
-	return op->kind != IF || load(view_memory(machine->view) + offset_of(litmus, op->variable)) == op->value;
+	return op->kind != IF ||
+	       load(view_memory(machine->view) + offset_of(litmus, op->variable)) == op->value;
 }
 
 static void maybe_evict(struct machine *machine, const struct litmus *litmus, struct choices *choices)
@@ -302,8 +305,8 @@ static void check_reached(const struct litmus *litmus, const bool *reached)
 		int i = 0;
 
 		if (!(litmus->forbidden && litmus->forbidden(v)) && !reached[state_number(litmus, v)])
-			fail_msg("%s: never left x=%d y=%d z=%d, which is legal", litmus->name, (int)v[0], (int)v[1],
-				 (int)v[2]);
+			fail_msg("%s: never left x=%d y=%d z=%d, which is legal", litmus->name, (int)v[0],
+				 (int)v[1], (int)v[2]);
 		while (i < litmus->variables && v[i] == litmus->most[i])
 			v[i++] = 0;
 		if (i == litmus->variables)
@@ -344,8 +347,10 @@ static bool z_without_y(const uint64_t *v)
 	return v[2] && !v[1];
 }
 
-#define ADR(vars, ...) .kind = DOMAIN_MEMORY_CONTROLLER, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
-#define EADR(vars, ...) .kind = DOMAIN_CPU_CACHE, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
+#define ADR(vars, ...)                                                                                       \
+	.kind = DOMAIN_MEMORY_CONTROLLER, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
+#define EADR(vars, ...)                                                                                      \
+	.kind = DOMAIN_CPU_CACHE, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
 #define LINES_APART { 0, 1, 2 }
 #define ONE_LINE { 0, 0, 0 }
 #define X 0
@@ -355,40 +360,51 @@ static bool z_without_y(const uint64_t *v)
 static const struct litmus tests[] = {
 	{ "no order", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { W, Y, 1 } } } },
 	{ "same line", ADR(2, ONE_LINE), .threads = { { { W, X, 1 }, { W, Y, 1 } } }, .forbidden = x0_y1 },
-	{ "same line, three", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 }, .line = ONE_LINE,
-	  .threads = { { { W, X, 1 }, { W, Y, 1 }, { W, X, 2 } } }, .forbidden = same_line_three },
-	{ "clflush", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { FL, X, 0 }, { W, Y, 1 } } }, .forbidden = x0_y1 },
+	{ "same line, three", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 },
+	  .line = ONE_LINE, .threads = { { { W, X, 1 }, { W, Y, 1 }, { W, X, 2 } } },
+	  .forbidden = same_line_three },
+	{ "clflush", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { FL, X, 0 }, { W, Y, 1 } } },
+	  .forbidden = x0_y1 },
 	{ "clwb alone", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, Y, 1 } } } },
 	{ "clwb, sfence", ADR(2, LINES_APART),
 	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { SF, 0, 0 }, { W, Y, 1 } } }, .forbidden = x0_y1 },
 	{ "clwb, mfence", ADR(2, LINES_APART),
 	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { MF, 0, 0 }, { W, Y, 1 } } }, .forbidden = x0_y1 },
-	{ "clwb, RMW", ADR(2, LINES_APART),
-	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { RMW, Y, 1 } } }, .forbidden = x0_y1 },
+	{ "clwb, RMW", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { FO, X, 0 }, { RMW, Y, 1 } } },
+	  .forbidden = x0_y1 },
 	{ "clwb, RMW elsewhere", ADR(3, LINES_APART),
-	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { RMW, Z, 1 }, { W, Y, 1 } } }, .forbidden = yz_without_x },
-	{ "fence without flush", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { SF, 0, 0 }, { W, Y, 1 } } } },
+	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { RMW, Z, 1 }, { W, Y, 1 } } },
+	  .forbidden = yz_without_x },
+	{ "fence without flush", ADR(2, LINES_APART),
+	  .threads = { { { W, X, 1 }, { SF, 0, 0 }, { W, Y, 1 } } } },
 	{ "wrong line", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { FL, Y, 0 }, { W, Y, 1 } } } },
 	{ "flush too early", ADR(2, LINES_APART),
 	  .threads = { { { FO, X, 0 }, { W, X, 1 }, { SF, 0, 0 }, { W, Y, 1 } } } },
 	/* Here x and the flushed sibling share line 0, as variables 0 and 1; variable 2 is the table's y. */
-	{ "flush of a sibling", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 }, .line = { 0, 0, 1 },
-	  .threads = { { { W, X, 1 }, { FO, Y, 0 }, { SF, 0, 0 }, { W, Z, 1 } } }, .forbidden = x0_z1 },
-	{ "dirty again", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 }, .line = LINES_APART,
-	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, X, 2 }, { SF, 0, 0 }, { W, Y, 1 } } }, .forbidden = x0_y1 },
+	{ "flush of a sibling", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 },
+	  .line = { 0, 0, 1 }, .threads = { { { W, X, 1 }, { FO, Y, 0 }, { SF, 0, 0 }, { W, Z, 1 } } },
+	  .forbidden = x0_z1 },
+	{ "dirty again", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 },
+	  .line = LINES_APART,
+	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, X, 2 }, { SF, 0, 0 }, { W, Y, 1 } } },
+	  .forbidden = x0_y1 },
 	{ "two stages", ADR(3, LINES_APART),
-	  .threads = { { { W, X, 1 }, { FL, X, 0 }, { W, Y, 1 }, { FL, Y, 0 }, { W, Z, 1 } } }, .forbidden = two_stages },
+	  .threads = { { { W, X, 1 }, { FL, X, 0 }, { W, Y, 1 }, { FL, Y, 0 }, { W, Z, 1 } } },
+	  .forbidden = two_stages },
 	{ "non-temporal, store", ADR(2, LINES_APART), .threads = { { { NT, X, 1 }, { W, Y, 1 } } } },
 	{ "non-temporal, non-temporal", ADR(2, LINES_APART), .threads = { { { NT, X, 1 }, { NT, Y, 1 } } } },
 	{ "non-temporal, sfence", ADR(2, LINES_APART),
 	  .threads = { { { NT, X, 1 }, { SF, 0, 0 }, { W, Y, 1 } } }, .forbidden = x0_y1 },
 	{ "fence of another thread", ADR(3, LINES_APART),
-	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, Y, 1 } }, { { IF, Y, 1 }, { SF, 0, 0 }, { W, Z, 1 } } } },
+	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, Y, 1 } },
+		       { { IF, Y, 1 }, { SF, 0, 0 }, { W, Z, 1 } } } },
 	{ "fence of the writer", ADR(3, LINES_APART),
-	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { SF, 0, 0 }, { W, Y, 1 } }, { { IF, Y, 1 }, { W, Z, 1 } } },
+	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { SF, 0, 0 }, { W, Y, 1 } },
+		       { { IF, Y, 1 }, { W, Z, 1 } } },
 	  .forbidden = yz_without_x },
-	{ "reader flushes", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 }, .line = LINES_APART,
-	  .threads = { { { W, X, 1 } }, { { IF, X, 1 }, { FL, X, 0 }, { W, Z, 1 } } }, .forbidden = x0_z1 },
+	{ "reader flushes", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 },
+	  .line = LINES_APART, .threads = { { { W, X, 1 } }, { { IF, X, 1 }, { FL, X, 0 }, { W, Z, 1 } } },
+	  .forbidden = x0_z1 },
 	{ "clflush does not commit an earlier clwb", ADR(3, LINES_APART),
 	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, Y, 1 }, { FL, Y, 0 }, { W, Z, 1 } } },
 	  .forbidden = z_without_y },
@@ -412,8 +428,10 @@ static void run_litmus(void **state)
 /* One 16-byte store to a line is two aligned words, in whichever order. */
 static void a_torn_record_may_show_either_half(void **state)
 {
-	struct litmus low_first = { "torn record", ADR(2, ONE_LINE), .threads = { { { W, X, 1 }, { W, Y, 1 } } } };
-	struct litmus high_first = { "torn record", ADR(2, ONE_LINE), .threads = { { { W, Y, 1 }, { W, X, 1 } } } };
+	struct litmus low_first = { "torn record", ADR(2, ONE_LINE),
+				    .threads = { { { W, X, 1 }, { W, Y, 1 } } } };
+	struct litmus high_first = { "torn record", ADR(2, ONE_LINE),
+				     .threads = { { { W, Y, 1 }, { W, X, 1 } } } };
 	bool reached[27] = { false };
 	uint64_t runs = 0;
 
@@ -425,7 +443,8 @@ static void a_torn_record_may_show_either_half(void **state)
 /* The negative control: a test that forbids what the model allows must fail, or the others prove nothing. */
 static void what_is_legal_is_not_taken_for_forbidden(void **state)
 {
-	struct litmus litmus = { "control", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, Y, 1 } } } };
+	struct litmus litmus = { "control", ADR(2, LINES_APART),
+				 .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, Y, 1 } } } };
 	bool reached[27] = { false };
 	const uint64_t v[MAX_VARIABLES] = { 0, 1, 0 };
 	uint64_t runs = 0;

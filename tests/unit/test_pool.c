@@ -213,16 +213,22 @@ static void policies_lose_keep_and_mix(void **state)
 			uint64_t new_lines = 0;
 
 			memset(block, 0x11, sizeof(block));
-			assert_int_equal(pool_write(handle, block, sizeof(block), 0, POOL_WRITE_FILE), sizeof(block));
+			assert_int_equal(pool_write(handle, block, sizeof(block), 0, POOL_WRITE_FILE),
+					 sizeof(block));
 			assert_int_equal(pool_sync(handle), 0);
 			memset(block, 0x22, sizeof(block));
-			assert_int_equal(pool_write(handle, block, sizeof(block), 0, POOL_WRITE_FILE), sizeof(block));
+			assert_int_equal(pool_write(handle, block, sizeof(block), 0, POOL_WRITE_FILE),
+					 sizeof(block));
 			power_failure(bench, policy, 42);
 			pool_close(handle);
 			handle = open_path(bench, "a");
 			assert_int_equal(pool_read(handle, back, sizeof(back), 0), sizeof(back));
 			for (unsigned line = 0; line < 64; line++) {
-				assert_memory_equal(back + line * 64, back[line * 64] == 0x22 ? block : (memset(block, 0x11, 64), block), 64);
+				assert_memory_equal(back + line * 64,
+						    back[line * 64] == 0x22 ?
+							    block :
+							    (memset(block, 0x11, 64), block),
+						    64);
 				memset(block, 0x22, 64);
 				new_lines += back[line * 64] == 0x22;
 			}
@@ -472,7 +478,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(policies_lose_keep_and_mix, setup, teardown),
 		cmocka_unit_test_setup_teardown(holes_read_as_zero_and_take_no_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(stale_bytes_never_come_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(bytes_behind_the_end_are_blanked_after_a_crash, setup, teardown),
+		cmocka_unit_test_setup_teardown(bytes_behind_the_end_are_blanked_after_a_crash, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_full_region_refuses_and_stays_whole, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(names_link_rename_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(punched_and_zeroed_ranges_read_as_zero, setup, teardown),
