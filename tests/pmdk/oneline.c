@@ -4,7 +4,7 @@
  * Two threads that flush one line at once: what each has fenced is never older after a power failure,
  * though the other's flush may have looked at the line before it.
  *
- *   oneline PROGRAM POOL FENCES CUTS [1]    so many fences of each thread, or of one, and so many cuts among them
+ *   oneline PROGRAM POOL FENCES CUTS [1]   so many fences of each thread, or of one, and so many cuts
  *
  * What one of two leaves out, the other's flush may do for it: a test of the test takes one.
  *

@@ -5,7 +5,7 @@
  *
  *   survivor count POOL COUNT    64-bit numbers, a line each, from 1 to COUNT
  *   survivor shut POOL COUNT     the same, and closes all descriptors but the first three now and then
- *   survivor journal POOL COUNT  the same, but each number is then also made durable in the first line, its head
+ *   survivor journal POOL COUNT  the same, and after each number its count in the first line, the head
  *   survivor store POOL          a store to each line, no flush
  *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, a plain store; waits to be killed
  *   survivor where POOL POOL     the addresses that two mappings get
