@@ -8,7 +8,8 @@ _softpmem_pools() {
 	while read -r path; do
 		# What the table had to escape cannot be typed as it stands.
 		[[ $path == *\\* ]] || printf '%s\n' "$path"
-	done < <("$1" ${2:+--socket "$2"} list ${3:+--region "$3"} 2>/dev/null | sed -n 's/^[^/]*[0-9a-f]\{12\} \//\//p')
+	done < <("$1" ${2:+--socket "$2"} list ${3:+--region "$3"} 2>/dev/null |
+		sed -n 's/^[^/]*[0-9a-f]\{12\} \//\//p')
 }
 
 # _softpmem_regions PROGRAM SOCKET: what the regions that the daemon serves are called.
@@ -34,7 +35,8 @@ _softpmem_region() {
 }
 
 _softpmem() {
-	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' socket='' region='' i words=''
+	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' socket='' \
+		region='' i words=''
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--socket) socket=${COMP_WORDS[++i]} ;;
@@ -62,8 +64,8 @@ _softpmem() {
 		;;
 	*)
 		case $verb:$cur in
-		:*) words='run stat status list create destroy path powerfail mark format check regions --socket --verbose --version
-			--help' ;;
+		:*) words='run stat status list create destroy path powerfail mark format check regions
+			--socket --verbose --version --help' ;;
 		run:-*) words='--through --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
 		status:-*) words='--json --help' ;;
@@ -113,8 +115,8 @@ _softpmemd() {
 	--mode) words='fsdax sector sector:512' ;;
 	--label | --threads) return ;;
 	*)
-		words='--region --mount --socket --domain --mode --label --allow-other --read-only --threads --group
-			--daemon --verbose --version --help'
+		words='--region --mount --socket --domain --mode --label --allow-other --read-only --threads
+			--group --daemon --verbose --version --help'
 		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
