@@ -4,17 +4,19 @@
 # The Debian packages that check and demo need, and how they get them.
 # shellcheck disable=SC2034 # the lists are theirs
 
-packages_to_build=(autoconf automake libtool pkg-config gcc make libc6-dev libpmem-dev libndctl-dev libdaxctl-dev
-	libfuse3-dev fuse3 libjson-c-dev libncurses-dev libsystemd-dev libsqlite3-dev)
-packages_to_test=(clang libcmocka-dev libpmemobj-dev libpmemblk-dev libpmemlog-dev pmdk-tools libuv1-dev liblmdb-dev
-	xz-utils mandoc shellcheck sqlite3 lmdb-utils rocksdb-tools fio postgresql-15 e2fsprogs procps qemu-system-x86 seabios
+packages_to_build=(autoconf automake libtool pkg-config gcc make libc6-dev libpmem-dev libndctl-dev
+	libdaxctl-dev libfuse3-dev fuse3 libjson-c-dev libncurses-dev libsystemd-dev libsqlite3-dev)
+packages_to_test=(clang libcmocka-dev libpmemobj-dev libpmemblk-dev libpmemlog-dev pmdk-tools libuv1-dev
+	liblmdb-dev xz-utils mandoc shellcheck sqlite3 lmdb-utils rocksdb-tools fio postgresql-15
+	e2fsprogs procps qemu-system-x86 seabios
 	busybox-static cpio ndctl daxctl kexec-tools ovmf systemd-boot-efi grub-efi-amd64-bin grub-common)
 
 # packages_missing PACKAGE...: those of them that are not installed.
 packages_missing() {
 	local package
 	for package in "$@"; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			echo "$package"
 	done
 }
 

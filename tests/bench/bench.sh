@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make bench: softpmem against libfuse's passthrough_ll over tmpfs, tmpfs itself, the
-# system's libpmem on tmpfs, and memcpy. Both sides of a row run in turn, round by round, on files made the same
-# way; a row is the median of its rounds.
+# system's libpmem on tmpfs, and memcpy. Both sides of a row run in turn, round by round, on files made the
+# same way; a row is the median of its rounds.
 #
 #   BENCH_ROUNDS=N      rounds (7)
 #   BENCH_SMALL=1       sizes that only show that it runs
@@ -22,17 +22,20 @@
 rounds=${BENCH_ROUNDS:-7}
 only=${BENCH_ONLY:-.}
 if [ -n "${BENCH_SMALL:-}" ]; then
-	file_mib=16 io_mib=4 commits=100 pgbench_seconds=1 pools=500 gib_mib=32 start_region=1G start_pool=512M
+	file_mib=16 io_mib=4 commits=100 pgbench_seconds=1 pools=500
+	gib_mib=32 start_region=1G start_pool=512M
 	pmem_seconds=0.02 pmem_mib=16 pmem_fio_ms=100 map_keys=2000
 else
-	file_mib=512 io_mib=128 commits=4000 pgbench_seconds=5 pools=100000 gib_mib=1024 start_region=16G start_pool=8G
+	file_mib=512 io_mib=128 commits=4000 pgbench_seconds=5 pools=100000
+	gib_mib=1024 start_region=16G start_pool=8G
 	pmem_seconds=1 pmem_mib=256 pmem_fio_ms=2000 map_keys=200000
 fi
 
 shm=$(mktemp -d /dev/shm/softpmem-bench.XXXXXX) || exit 1
 results=$work/results
 example=/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
-declare -A directory=([softpmem]=$mnt [passthrough]=$work/passthrough [tmpfs]=$shm/direct [libpmem]=$shm/direct)
+declare -A directory=([softpmem]=$mnt [passthrough]=$work/passthrough
+	[tmpfs]=$shm/direct [libpmem]=$shm/direct)
 passthrough_pid=
 
 bench_cleanup() {
@@ -95,22 +98,27 @@ row() {
 }
 
 median() {
-	sort -g "$1" | awk '{ v[NR] = $1 } END { if (NR % 2) print v[(NR + 1) / 2]; else print (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+	sort -g "$1" | awk '
+		{ v[NR] = $1 }
+		END { if (NR % 2) print v[(NR + 1) / 2]; else print (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
 print_row() {
 	local ours theirs=-
 	ours=$(median "$results.softpmem")
 	[ "$5" = - ] || theirs=$(median "$results.$5")
-	awk -v name="$1" -v unit="$2" -v better="$3" -v target="$4" -v against="$5" -v ours="$ours" -v theirs="$theirs" '
+	awk -v name="$1" -v unit="$2" -v better="$3" -v target="$4" -v against="$5" \
+		-v ours="$ours" -v theirs="$theirs" '
 	function number(v) { return v == "-" ? v : sprintf(v >= 100 ? "%.0f" : v >= 1 ? "%.1f" : "%.3f", v) }
 	BEGIN {
 		ratio = against == "-" ? ours : ours / theirs
 		met = better == "higher" ? ratio >= target : ratio <= target
 		verdict = target == "-" ? "" : met ? "met" : "missed"
-		limit = target == "-" ? "-" : (better == "higher" ? "at least " : "at most ") target (against == "-" ? " " unit : "")
+		limit = (better == "higher" ? "at least " : "at most ") target
+		limit = target == "-" ? "-" : limit (against == "-" ? " " unit : "")
 		printf "| %s | %s | %s | %s %s | %s | %s | %s |\n", name, unit, number(ours), number(theirs),
-			against == "-" ? "" : against, against == "-" ? "-" : sprintf("%.2f", ratio), limit, verdict
+			against == "-" ? "" : against, against == "-" ? "-" : sprintf("%.2f", ratio),
+			limit, verdict
 	}'
 }
 

@@ -32,8 +32,8 @@ objects() {
 map_time_make() (
 	cd "$pmdk_examples" && gcc -O2 -w -o "$work/map_time" -I. -Itree_map -Ihashmap -Imap \
 		-I"$abs_top_srcdir/tests/pmdk/examples" "$abs_top_srcdir/tests/bench/map_time.c" \
-		map/map.c map/map_{btree,ctree,hashmap_tx}.c tree_map/{btree,ctree}_map.c hashmap/hashmap_tx.c \
-		-lpmemobj -lpmem -lpthread
+		map/map.c map/map_{btree,ctree,hashmap_tx}.c tree_map/{btree,ctree}_map.c \
+		hashmap/hashmap_tx.c -lpmemobj -lpmem -lpthread
 )
 
 map_inserts() {

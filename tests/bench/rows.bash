@@ -7,12 +7,15 @@ milliseconds_since() {
 	awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.2f\n", (to - from) * 1000 }'
 }
 
-# fio_job FIELD FILE OPTION...: one figure of fio's terse output (7: KiB/s and 8: IOPS of reads, 48 and 49 of writes).
+# fio_job FIELD FILE OPTION...: one figure of fio's terse output (7: KiB/s and 8: IOPS of reads, 48 and 49 of
+# writes).
 fio_job() {
 	local field=$1 file=$2
 	shift 2
-	(cd "$work" && fio --name=bench --filename="$file" --size="${file_mib}M" --output-format=terse --terse-version=3 \
-		--randseed="$seed" "$@") | awk -F ';' -v field="$field" '$1 == 3 { print $field; found = $field > 0 } END { exit !found }'
+	(cd "$work" && fio --name=bench --filename="$file" --size="${file_mib}M" --output-format=terse \
+		--terse-version=3 --randseed="$seed" "$@") |
+		awk -F ';' -v field="$field" \
+			'$1 == 3 { print $field; found = $field > 0 } END { exit !found }'
 }
 
 # lay_out SIDE: its test file, written and synced once.
@@ -78,7 +81,8 @@ clusters_make() {
 	local side
 	for side in softpmem passthrough; do
 		use_cluster "$side"
-		postgres_initdb >"$work/initdb.log" 2>&1 || fail "initdb, $side: $(tail -n 2 "$work/initdb.log")"
+		postgres_initdb >"$work/initdb.log" 2>&1 ||
+			fail "initdb, $side: $(tail -n 2 "$work/initdb.log")"
 		printf 'shared_buffers = 128MB\nmax_wal_size = 1GB\n' >>"$pg_data/postgresql.conf"
 		if ! postgres_start >&2 || ! postgres_fill || ! postgres_stop; then
 			fail "PostgreSQL does not start, $side"
@@ -90,7 +94,8 @@ pgbench_transactions() {
 	use_cluster "$1"
 	postgres_start >&2 || return 1
 	query CHECKPOINT >/dev/null &&
-		"$pg_bin/pgbench" -h "$pg_out" -U postgres -n -c 4 -j 2 -T "$pgbench_seconds" --random-seed=1 postgres |
+		"$pg_bin/pgbench" -h "$pg_out" -U postgres -n -c 4 -j 2 -T "$pgbench_seconds" \
+			--random-seed=1 postgres |
 		awk '$1 == "tps" { print $3; found = 1 } END { exit !found }' || return 1
 	postgres_stop
 }
@@ -167,7 +172,8 @@ rows() {
 	row "4 KiB random read, psync" IOPS higher 1 passthrough io read --rw=randread "${psync[@]}"
 	row "4 KiB random write, psync" IOPS higher 1 passthrough io write --rw=randwrite "${psync[@]}"
 	row "4 KiB random read, libaio direct q16" IOPS higher 1 passthrough io read --rw=randread "${aio[@]}"
-	row "4 KiB random write, libaio direct q16" IOPS higher 1 passthrough io write --rw=randwrite "${aio[@]}"
+	row "4 KiB random write, libaio direct q16" IOPS higher 1 passthrough io write --rw=randwrite \
+		"${aio[@]}"
 	row "cached re-read, 1 MiB" IOPS higher 0.8 tmpfs cached read --rw=read --ioengine=psync --bs=1M
 	row "cached re-read, 4 KiB random" IOPS higher 0.8 tmpfs cached read --rw=randread "${psync[@]}"
 	row "mmap read, 4 KiB random" IOPS higher 0.8 tmpfs cached read --rw=randread "${mmap[@]}"

@@ -7,14 +7,18 @@ docs=$abs_top_srcdir/docs
 
 # Every block of a page's examples, with /tmp moved to a directory of ours.
 example() {
-	awk '/^\.Sh / { on = /EXAMPLES/ } on && /^\.Ed/ { print "" ; block = 0 } block { print } on && /^\.Bd/ { block = 1 }' \
-		"$1" | sed "s|/tmp/|$work/tmp/|g"
+	awk '
+		/^\.Sh / { on = /EXAMPLES/ }
+		on && /^\.Ed/ { print "" ; block = 0 }
+		block { print }
+		on && /^\.Bd/ { block = 1 }' "$1" | sed "s|/tmp/|$work/tmp/|g"
 }
 run_example() {
 	mkdir -p "$work/tmp"
 	# A person takes longer to go on than a daemon to end.
 	# shellcheck disable=SC2016 # for the shell that runs it
-	example "$1" | sed '/^fusermount3 -u/a while [ -e "$SOFTPMEM_SOCKET" ]; do sleep 0.05; done' >"$work/example"
+	example "$1" |
+		sed '/^fusermount3 -u/a while [ -e "$SOFTPMEM_SOCKET" ]; do sleep 0.05; done' >"$work/example"
 	sed 's/^/# /' "$work/example"
 	[ -s "$work/example" ] && sh -eu "$work/example"
 }
@@ -64,7 +68,8 @@ check "the examples of softpmemd(8) work" run_example "$docs/softpmemd.8"
 mapfile -t options < <("$softpmemd" --help | grep -o ' --[a-z-]*' | cut -c4-)
 check "softpmemd(8) has all its options" documented "$docs/softpmemd.8" "${options[@]}"
 
-printf '.Dd November 21, 2026\n.Dt X 1\n.Os\n.Sh EXAMPLES\n.Bd -literal\nsoftpmem no-such-verb\n.Ed\n' >"$work/bad.1"
+printf '.Dd November 21, 2026\n.Dt X 1\n.Os\n.Sh EXAMPLES\n.Bd -literal\nsoftpmem no-such-verb\n.Ed\n' \
+	>"$work/bad.1"
 check_fails "negative control: an example that fails" 'no such verb' run_example "$work/bad.1"
 check_fails "negative control: an option that is missing" 'moon is not in' documented "$docs/softpmem.1" moon
 finish

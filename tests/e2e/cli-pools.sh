@@ -69,7 +69,8 @@ check "and does not any more" test "$(stat -c %h "$mnt")" = "$links"
 long=$(printf '%255s' '' | tr ' ' n)
 check "a name of 255 bytes" "$softpmem" create "/$long"
 check "is on the mount" test -e "$mnt/$long"
-check_fails "a name of 256 bytes" 'File name too long: a name has at most 255 bytes' "$softpmem" create "/${long}n"
+check_fails "a name of 256 bytes" 'File name too long: a name has at most 255 bytes' \
+	"$softpmem" create "/${long}n"
 check "is not" test ! -e "$mnt/${long}n"
 check "a name of any bytes" "$softpmem" create $'/odd \\ \n \xff\xc3\xbc'
 check "is on the mount as it is" test -e "$mnt"/$'odd \\ \n \xff\xc3\xbc'
@@ -83,7 +84,8 @@ check "do no harm" test -f "$mnt/x/slashes"
 # ---- path
 check "path" test "$("$softpmem" path x/y/z)" = "$mnt/x/y/z"
 check "of the root" test "$("$softpmem" path /)" = "$mnt"
-check_fails "of nothing" '^softpmem: /nothing: No such file or directory: see softpmem list' "$softpmem" path /nothing
+check_fails "of nothing" '^softpmem: /nothing: No such file or directory: see softpmem list' \
+	"$softpmem" path /nothing
 
 # ---- list
 check "the header has the counts" grep -Eq 'generation 1, dirty shutdowns 0$' <("$softpmem" list)
@@ -91,10 +93,14 @@ ln -s a "$mnt/link"
 ln "$mnt/a" "$mnt/hard"
 check "a symlink" listed /link type '"symlink"'
 check "links are counted" listed /hard links 2
-check "of a directory, what is in it" test "$("$softpmem" list /x | tail -n +3 | awk '{ print $NF }' | sort | paste -sd ' ')" = "/x/slashes /x/y /x/y/w /x/y/z"
+check "of a directory, what is in it" \
+	test "$("$softpmem" list /x | tail -n +3 | awk '{ print $NF }' | sort | paste -sd ' ')" = \
+	"/x/slashes /x/y /x/y/w /x/y/z"
 check "JSON is an array" grep -Fqx '[' <("$softpmem" list --json /x | head -n 1)
 check "of nothing too" test "$("$softpmem" create --directory /void && "$softpmem" list --json /void)" = '[]'
-check "all there is" test "$("$softpmem" list --json | grep -ac '"path":')" = "$(($(find "$mnt" | tr -dc '\n' | wc -c) - 2))"
+check "all there is" \
+	test "$("$softpmem" list --json | grep -ac '"path":')" = \
+	"$(($(find "$mnt" | tr -dc '\n' | wc -c) - 2))"
 
 # ---- destroy
 check "destroy" "$softpmem" destroy /one
@@ -102,7 +108,8 @@ check "takes it off the mount" is_gone one
 check_fails "twice" '^softpmem: /one: No such file or directory' "$softpmem" destroy /one
 check "one of two names" "$softpmem" destroy /hard
 check "leaves the other" test "$(stat -c %h "$mnt/a")" = 1
-check_fails "a directory with something in it" '^softpmem: /x: Directory not empty: --recursive' "$softpmem" destroy /x
+check_fails "a directory with something in it" '^softpmem: /x: Directory not empty: --recursive' \
+	"$softpmem" destroy /x
 check "stays as it is" test -f "$mnt/x/y/z"
 check "--recursive" "$softpmem" destroy --recursive /x
 check "takes all of it" is_gone x

@@ -14,7 +14,8 @@ fail_power() {
 }
 # A pool of synced old bytes, with new ones over it that are not.
 prepare() {
-	pattern old >"$mnt/$1" && sync "$mnt/$1" && pattern new | dd of="$mnt/$1" conv=notrunc bs=64k status=none
+	pattern old >"$mnt/$1" && sync "$mnt/$1" &&
+		pattern new | dd of="$mnt/$1" conv=notrunc bs=64k status=none
 }
 
 daemon_start --region memfd:128M || bail "the daemon does not start"
@@ -68,14 +69,16 @@ check "and after" grep -Fq '"size_after":0' "$work/report"
 prepare text
 check "the table" "$softpmem" powerfail
 "$softpmem" powerfail --policy random >"$work/text"
-check "says the seed" grep -Eq '^power failed: policy random, seed [0-9]+; generation [0-9]+, dirty shutdowns [0-9]+; last mark: none$' "$work/text"
+check "says the seed" grep -Eq "^power failed: policy random, seed [0-9]+; generation [0-9]+, \
+dirty shutdowns [0-9]+; last mark: none$" "$work/text"
 check "mark" "$softpmem" mark $'moved the\nmoney'
 check "is in the log, on one line" grep -Fq 'mark: moved the\012money' "$work/daemon.log"
 check "in status" grep -Fq 'last mark:          moved the\012money' <("$softpmem" status)
 "$softpmem" powerfail >"$work/text"
 check "and in the report" grep -Eq 'last mark: moved the.012money$' "$work/text"
 check "a mark of 255 bytes" "$softpmem" mark "$(printf '%255s' x)"
-check "the log has the failures" grep -Eq 'power failure: policy random, seed 7; generation [0-9]+; lines: ' "$work/daemon.log"
+check "the log has the failures" grep -Eq 'power failure: policy random, seed 7; generation [0-9]+; lines: ' \
+	"$work/daemon.log"
 
 # Others ask while the power fails.
 storm() {

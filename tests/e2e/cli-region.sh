@@ -85,7 +85,8 @@ check_fails "no backend at all" "$work" "$softpmem" format "$work/image"
 check "a region" "$softpmem" format "file:$work/cut,64M"
 check "is served" daemon_start --region "file:$work/cut"
 truncate -s 32M "$work/cut"
-check_fails "half of it taken away, a check says so" "region file:$work/cut: its memory was taken away" "$softpmem" check
+check_fails "half of it taken away, a check says so" "region file:$work/cut: its memory was taken away" \
+	"$softpmem" check
 ended() {
 	daemon_stop
 	[ $? -eq 1 ]

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The words of both programs: help, versions, and what wrong ones cost (exit status 2, before anything is touched).
+# The words of both programs: help, versions, and what wrong ones cost (exit status 2, before anything is
+# touched).
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 # wrong PATTERN COMMAND...: exit status 2, and the pattern on stderr.
@@ -47,14 +48,16 @@ for seed in "" -1 x 99999999999999999999 1x; do
 	check "powerfail --seed '$seed'" wrong '--seed' "$softpmem" powerfail --policy random --seed "$seed"
 done
 for interval in "" 0 -1 x 1s 0.001 nan inf 1e9; do
-	check "stat --interval '$interval'" wrong '--interval' "$softpmem" stat --follow --interval "$interval"
+	check "stat --interval '$interval'" wrong '--interval' \
+		"$softpmem" stat --follow --interval "$interval"
 done
 check "stat --interval without --follow" wrong 'it is for --follow' "$softpmem" stat --interval 1
 check "stat --clean maybe" wrong 'give on or off' "$softpmem" stat --clean maybe
 check "mark with nothing" wrong '1 to 255 bytes' "$softpmem" mark ""
 check "mark with 256 bytes" wrong '1 to 255 bytes' "$softpmem" mark "$(printf '%256s' x)"
 check "format of a memfd" wrong 'gone when this command ends' "$softpmem" format memfd:64M
-check "format --label of 64 bytes" wrong 'at most 63 bytes' "$softpmem" format --label "$(printf '%64s' x)" file:/nowhere
+check "format --label of 64 bytes" wrong 'at most 63 bytes' \
+	"$softpmem" format --label "$(printf '%64s' x)" file:/nowhere
 
 check "softpmemd with an argument" wrong 'no argument is expected' "$softpmemd" /mnt
 check "softpmemd --domain disk" wrong 'memory_controller or cpu_cache' "$softpmemd" --domain disk
@@ -79,8 +82,8 @@ check "-R with a verb that does not take it" wrong 'status does not take it' "$s
 # Without a daemon: 1, the socket, the way out.
 for verb in stat status list "create /a" "destroy /a" "path /a" powerfail "mark x" check; do
 	# shellcheck disable=SC2086 # words
-	check_fails "softpmem $verb without a daemon" "^softpmem: $socket: no daemon answers there: start softpmemd" \
-		"$softpmem" $verb
+	check_fails "softpmem $verb without a daemon" \
+		"^softpmem: $socket: no daemon answers there: start softpmemd" "$softpmem" $verb
 done
 not_written() {
 	"$softpmem" --help >/dev/full

@@ -59,7 +59,8 @@ check "and no socket stays" test ! -e "$socket"
 
 # ---- --daemon
 cd "$work" || bail "no working directory"
-check "--daemon with relative paths" "$softpmemd" --daemon --region file:region,64M --mount mnt --socket control.sock
+check "--daemon with relative paths" "$softpmemd" --daemon --region file:region,64M --mount mnt \
+	--socket control.sock
 check "is ready when the parent ends" "$softpmem" status
 check "and mounted" mountpoint -q "$mnt"
 pid=$("$softpmem" status --json | sed -n 's/^  "pid":\([0-9]*\).*/\1/p')
@@ -107,7 +108,8 @@ if [ "$(id -u)" = 0 ]; then
 	daemon_start --region memfd:64M || bail "the daemon does not start"
 	check "with a mount it keeps CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE and CAP_SYS_ADMIN" \
 		grep -qx "CapPrm:.0*280024" "/proc/$daemon_pid/status"
-	check "in all threads" test "$(cat /proc/"$daemon_pid"/task/*/status | grep CapEff | sort -u | wc -l)" = 1
+	check "in all threads" \
+		test "$(cat /proc/"$daemon_pid"/task/*/status | grep CapEff | sort -u | wc -l)" = 1
 	check "and can be given no others" grep -qx "CapBnd:.0*280024" "/proc/$daemon_pid/status"
 	daemon_stop
 	"$softpmemd" --region memfd:64M --socket "$socket" >>"$work/daemon.log" 2>&1 &
@@ -123,7 +125,8 @@ if [ "$(id -u)" = 0 ]; then
 	chown -R 65534:65534 "$user"
 	chmod 755 "$work"
 	mknod -m 666 "$work/fuse" c 10 229
-	as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups env -u SOFTPMEM_SOCKET XDG_RUNTIME_DIR="$user")
+	as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups
+		env -u SOFTPMEM_SOCKET XDG_RUNTIME_DIR="$user")
 	# shellcheck disable=SC2016 # the inner shell's
 	unshare -m sh -c 'mount --bind "$1" /dev/fuse && shift && exec "$@"' sh "$work/fuse" \
 		"${as_user[@]}" "$softpmemd" --region memfd:64M --mount "$user/mnt" >"$work/user.log" 2>&1 &
@@ -138,7 +141,8 @@ if [ "$(id -u)" = 0 ]; then
 		check_fails "not even root looks into his mount" 'denied' "${inside[@]}" cat "$user/mnt/file"
 		check "root may talk to it" "$softpmem" status
 		check "power fails without root" "${as_user[@]}" "$softpmem" powerfail
-		check "and takes what was not synced" "${inside[@]}" "${as_user[@]}" sh -c "! grep hello '$user/mnt/file'"
+		check "and takes what was not synced" "${inside[@]}" "${as_user[@]}" \
+			sh -c "! grep hello '$user/mnt/file'"
 		chmod 711 "$user/softpmem"
 		chmod 666 "$SOFTPMEM_SOCKET"
 		check_fails "others may not talk" 'permission denied: only the daemon.s user' \
@@ -148,8 +152,10 @@ if [ "$(id -u)" = 0 ]; then
 		# Without XDG_RUNTIME_DIR the place is in /tmp, where others may have been first.
 		mkdir "/tmp/softpmem-65531"
 		at_exit+=("rmdir /tmp/softpmem-65531")
-		nobody=(setpriv --reuid 65531 --regid 65531 --clear-groups env -u SOFTPMEM_SOCKET -u XDG_RUNTIME_DIR)
-		check_fails "a daemon avoids a place somebody else made" '/tmp/softpmem-65531: it belongs to somebody' \
+		nobody=(setpriv --reuid 65531 --regid 65531 --clear-groups
+			env -u SOFTPMEM_SOCKET -u XDG_RUNTIME_DIR)
+		check_fails "a daemon avoids a place somebody else made" \
+			'/tmp/softpmem-65531: it belongs to somebody' \
 			"${nobody[@]}" "$softpmemd" --region memfd:64M
 		check_fails "so does who talks to one" '/tmp/softpmem-65531: it belongs to somebody' \
 			"${nobody[@]}" "$softpmem" status

@@ -31,7 +31,8 @@ read -r -u 8 first
 check "a list has begun" test "$first" = '['
 check "others are answered" "$softpmem" status
 check "others list" test "$(listed)" = "$many"
-check "others make and destroy" sh -c "'$softpmem' create --size 1M /many/new && '$softpmem' destroy /many/new"
+check "others make and destroy" \
+	sh -c "'$softpmem' create --size 1M /many/new && '$softpmem' destroy /many/new"
 check "the mount works" sh -c "echo x >'$mnt/many/file' && rm '$mnt/many/file'"
 check "the power fails" "$softpmem" powerfail
 check "it is still stuck" kill -0 "$stuck"

@@ -31,7 +31,8 @@ rm "$disk/sparse"
 check "a region that fits is made" daemon_start --region "file:$disk/region,16M"
 dd if=/dev/zero of="$disk/rest" bs=1M status=none 2>/dev/null
 check "the disk is full now" test "$(stat -f -c %a "$disk")" -eq 0
-check "the region takes writes all the same" dd if=/dev/urandom of="$mnt/file" bs=1M count=8 conv=fsync status=none
+check "the region takes writes all the same" dd if=/dev/urandom of="$mnt/file" bs=1M count=8 \
+	conv=fsync status=none
 cp "$mnt/file" "$work/copy"
 check "the daemon stops in good order" daemon_stop
 check "and starts on the full disk" daemon_start --region "file:$disk/region"

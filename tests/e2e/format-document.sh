@@ -14,7 +14,8 @@ bytes() {
 
 # shown OFFSET: what the document has there, 16 bytes.
 shown() {
-	sed -n "s/^    $1 \(\([0-9a-f][0-9a-f] \)\{16\}\).*/\1/p" "$abs_top_srcdir/docs/format.md" | sed 's/ $//'
+	sed -n "s/^    $1 \(\([0-9a-f][0-9a-f] \)\{16\}\).*/\1/p" "$abs_top_srcdir/docs/format.md" |
+		sed 's/ $//'
 }
 
 # same OFFSET FROM COUNT: of the row at OFFSET (hex), bytes from FROM on are as shown.

@@ -24,8 +24,8 @@ check_fails "no power failure: the exerciser misses it" "of before the power fai
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail true
 rm -f "$mnt"/exercise.*
 check_fails "lines do tear, which is seen where whole sectors are expected" "a torn sector" \
-	"$exercise" --dir "$mnt" --ops 20000 --seed "$seed" --powerfail "$softpmem" --policy random --every 50 \
-	--sector 4096
+	"$exercise" --dir "$mnt" --ops 20000 --seed "$seed" --powerfail "$softpmem" --policy random \
+	--every 50 --sector 4096
 rm -f "$mnt"/exercise.*
 check "no space was lost on the way" test "$("$softpmem" list | grep -c exercise)" -eq 0
 check "the region is sound afterwards" "$softpmem" check
@@ -37,7 +37,8 @@ daemon_stop
 
 daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
 run "the caches in the persistence domain" 10000 --policy keep --every 100
-check_fails "which is something else than losing them" "not what the last sync left|a size that was not there" \
+check_fails "which is something else than losing them" \
+	"not what the last sync left|a size that was not there" \
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail "$softpmem" --policy lose --every 50
 daemon_stop
 finish

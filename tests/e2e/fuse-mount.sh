@@ -79,7 +79,8 @@ fi
 
 daemon_start --region memfd:16M || bail "no daemon"
 device=$(awk -v at="$mnt" '$5 == at { print $3 }' /proc/self/mountinfo)
-check "as root the mount may fill memory with dirty pages" test "$(cat "/sys/class/bdi/$device/max_ratio")" = 100
+check "as root the mount may fill memory with dirty pages" \
+	test "$(cat "/sys/class/bdi/$device/max_ratio")" = 100
 daemon_stop
 
 mkdir "$work/foreign"

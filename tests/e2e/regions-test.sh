@@ -10,16 +10,20 @@ memory=$work/memory
 truncate -s 32M "$memory"
 
 check "blank memory passes" sh -c "'$softpmem' regions --test 'file:$memory' >'$work/passed'"
-check "it is said what was done" grep -Eq 'memory: 32M tested in [0-9.]+ s [(][0-9]+ MiB/s[)]: no fault' "$work/passed"
+check "it is said what was done" grep -Eq 'memory: 32M tested in [0-9.]+ s [(][0-9]+ MiB/s[)]: no fault' \
+	"$work/passed"
 check "and it is blank afterwards" cmp -n 33554432 "$memory" /dev/zero
 check "so that it can be a region" "$softpmem" format "file:$memory"
 cp "$memory" "$work/before"
-check_fails "a region is not overwritten" 'holds softpmem pools .*--force' "$softpmem" regions --test "file:$memory"
+check_fails "a region is not overwritten" 'holds softpmem pools .*--force' \
+	"$softpmem" regions --test "file:$memory"
 truncate -s 64M "$work/larger"
 dd if="$memory" of="$work/larger" bs=1M seek=16 conv=notrunc status=none
-check_fails "nor one that begins inside" '33554432 bytes is at 0x1000000' "$softpmem" regions --test "file:$work/larger"
+check_fails "nor one that begins inside" '33554432 bytes is at 0x1000000' \
+	"$softpmem" regions --test "file:$work/larger"
 dd if=/dev/zero of="$work/larger" bs=4096 count=1 seek=4096 conv=notrunc status=none
-check_fails "nor one that ends inside" '33554432 bytes is at 0x2fff000' "$softpmem" regions --test "file:$work/larger"
+check_fails "nor one that ends inside" '33554432 bytes is at 0x2fff000' \
+	"$softpmem" regions --test "file:$work/larger"
 check "nothing in it has changed" cmp "$memory" "$work/before"
 seq 20000000 | head -c 4M >"$work/text"
 cp "$work/text" "$work/text.before"
@@ -27,10 +31,12 @@ check_fails "nor is a file with other bytes" 'holds something' "$softpmem" regio
 check "of which none has changed" cmp "$work/text" "$work/text.before"
 check "unless one insists" "$softpmem" regions --force --test "file:$work/text"
 check "daemon" daemon_start --region "file:$memory"
-check_fails "what a daemon has is refused" 'in use by another' "$softpmem" regions --force --test "file:$memory"
+check_fails "what a daemon has is refused" 'in use by another' \
+	"$softpmem" regions --force --test "file:$memory"
 daemon_stop
 
-check "with --json it is an object" sh -c "'$softpmem' regions --json --force --test 'file:$memory' >'$work/json'"
+check "with --json it is an object" \
+	sh -c "'$softpmem' regions --json --force --test 'file:$memory' >'$work/json'"
 check "that tells how much" grep -Eq '"bytes_read": *335544320' "$work/json"
 check "that it came to its end" grep -Eq '"complete": *true' "$work/json"
 
@@ -76,7 +82,8 @@ check "it says what it leaves" grep -q 'the test was stopped: .*format --force' 
 check "and what it knows so far" grep -q 'tested in part' "$work/out"
 check "the region is free again" "$softpmem" format --force "file:$memory"
 
-check_fails "memory that would be gone with the command" 'name memory that is there' "$softpmem" regions --test memfd:64M
+check_fails "memory that would be gone with the command" 'name memory that is there' \
+	"$softpmem" regions --test memfd:64M
 check "is the wrong word" test "$("$softpmem" regions --test memfd:64M >"$work/out" 2>&1; echo $?)" -eq 2
 check "--force without --test too" test "$("$softpmem" regions --force >"$work/out" 2>&1; echo $?)" -eq 2
 check_fails "what is in use is refused" 'is System RAM|needs root|no /dev/mem|not all RAM' \

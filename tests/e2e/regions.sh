@@ -37,8 +37,10 @@ no_daemon "a file that is not there needs a size" 'no such file: give a size' "f
 no_daemon "its directory has to be there" 'directory' "file:$work/none/none,16M"
 no_daemon "a directory is refused" 'a directory' "file:$work"
 no_daemon "a fifo is refused" 'neither a regular file' "file:$(mkfifo "$work/fifo" && echo "$work/fifo")"
-no_daemon "a file too small is refused" 'at least 2M' "file:$(truncate -s 1M "$work/small" && echo "$work/small")"
-no_daemon "an odd size is refused" 'multiple of 4096' "file:$(truncate -s 16777217 "$work/odd" && echo "$work/odd")"
+no_daemon "a file too small is refused" 'at least 2M' \
+	"file:$(truncate -s 1M "$work/small" && echo "$work/small")"
+no_daemon "an odd size is refused" 'multiple of 4096' \
+	"file:$(truncate -s 16777217 "$work/odd" && echo "$work/odd")"
 no_daemon "a size too small is refused" 'too small' "file:$work/none,1M"
 no_daemon "an odd size to make is refused" 'multiple of 4096' "file:$work/none,16777217"
 no_daemon "a memfd too small is refused" 'too small' memfd:1M

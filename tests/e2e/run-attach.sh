@@ -23,7 +23,8 @@ else
 	check "clients of another user's are killed, and what they fenced is there" \
 		"${stranger[@]}" "$attached" fates "$mnt/open" "$softpmem"
 	check_fails "who is not of the group is sent away" 'Permission denied' \
-		setpriv --reuid 65533 --regid 65533 --clear-groups "$attached" fates "$mnt/strange" "$softpmem"
+		setpriv --reuid 65533 --regid 65533 --clear-groups "$attached" \
+		fates "$mnt/strange" "$softpmem"
 	check "the daemon stops cleanly" daemon_stop
 fi
 

@@ -6,7 +6,9 @@
 ulimit -n 8192 || skip "descriptors" "the limit cannot be raised"
 daemon_start --region memfd:64M --region memfd:64M || bail "the daemon does not start"
 check "hostile" "$abs_top_builddir/tests/e2e/hostile" "$mnt/region1"
-check "the daemon names who spoiled its WPQ" grep -Eq 'attach: pid [0-9]+, uid [0-9]+: its WPQ held a record that cannot be: killed' "$work/daemon.log"
+check "the daemon names who spoiled its WPQ" \
+	grep -Eq 'attach: pid [0-9]+, uid [0-9]+: its WPQ held a record that cannot be: killed' \
+	"$work/daemon.log"
 check "it has killed nobody else" test "$(grep -c 'cannot be: killed' "$work/daemon.log")" = 10
 check "the region is sound" "$softpmem" check
 descriptors() {

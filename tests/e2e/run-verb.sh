@@ -44,14 +44,17 @@ check "cannot be run" status 126 "$softpmem" run "$work"
 check "the socket is told" test "$("$softpmem" run sh -c 'echo "$SOFTPMEM_ATTACH"')" = "$socket.attach"
 check "--through" test "$("$softpmem" run --through sh -c 'echo "$SOFTPMEM_THROUGH"')" = 1
 check "not without" test -z "$("$softpmem" run --through -- "$softpmem" run sh -c 'echo "$SOFTPMEM_THROUGH"')"
-check "LD_PRELOAD keeps what it had" test "$(LD_PRELOAD=libm.so.6 "$softpmem" run sh -c 'echo "${LD_PRELOAD#*:}"')" = libm.so.6
+check "LD_PRELOAD keeps what it had" \
+	test "$(LD_PRELOAD=libm.so.6 "$softpmem" run sh -c 'echo "${LD_PRELOAD#*:}"')" = libm.so.6
 elsewhere() {
-	cd "$work" && SOFTPMEM_SOCKET='' "$softpmem" --socket control.sock run sh -c 'cd / && test -S "$SOFTPMEM_ATTACH"'
+	cd "$work" && SOFTPMEM_SOCKET='' "$softpmem" --socket control.sock run \
+		sh -c 'cd / && test -S "$SOFTPMEM_ATTACH"'
 }
 check "the socket is found from everywhere" elsewhere
 
 check "a static program" warns 'linked statically' 0 ldconfig --version
-printf '#!/sbin/ldconfig --version\n# a script to nobody but the kernel, and long enough to have been a program\n' >"$work/script"
+printf '#!/sbin/ldconfig --version\n# a script to nobody but the kernel, %s\n' \
+	'and long enough to have been a program' >"$work/script"
 chmod +x "$work/script"
 check "a script of a static interpreter" warns 'ldconfig: it is linked statically' 0 "$work/script"
 if [ "$(id -u)" = 0 ]; then

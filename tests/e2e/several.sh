@@ -17,7 +17,8 @@ check "'..' of a region is the root" test "$(stat -c %i "$mnt/alpha/..")" = "$(s
 numbers() {
 	local name
 	for name in . alpha beta region2; do
-		[ "$(ls -aiU "$mnt" | awk -v name="$name" '$2 == name { print $1 }')" = "$(stat -c %i "$mnt/$name")" ] || return
+		[ "$(ls -aiU "$mnt" | awk -v name="$name" '$2 == name { print $1 }')" = \
+			"$(stat -c %i "$mnt/$name")" ] || return
 	done
 	[ "$(ls -aiU "$mnt/beta" | awk '$2 == ".." { print $1 }')" = "$(stat -c %i "$mnt")" ]
 }
@@ -52,7 +53,8 @@ check "mv(1) copies, as between file systems" mv alpha/dir/file beta/file
 check "and it is there" grep -q one beta/file
 sync beta/file
 touch alpha/first region2/first
-check "files of two regions have two numbers" test "$(stat -c %i alpha/first)" != "$(stat -c %i region2/first)"
+check "files of two regions have two numbers" \
+	test "$(stat -c %i alpha/first)" != "$(stat -c %i region2/first)"
 blocks() { stat -f -c %b "$1"; }
 check "statfs(2) tells of a file's region" test "$(blocks beta/file)" = 12288
 check "and at the root of all" test "$(blocks .)" = "$(((32 + 48 + 16) * 256))"
@@ -63,17 +65,19 @@ check "a pool is made by its whole path" "$softpmem" create --parents --size 1M 
 check "or by the region" "$softpmem" create --region beta --size 1M /pool
 check "both are files" test -f "$mnt/alpha/db/pool" -a -f "$mnt/beta/pool"
 paths() { "$softpmem" list "$@" --json | sed -n 's/^ *"path":"\(.*\)",$/\1/p' | sort | tr '\n' ' '; }
-check "a list has all of them" test "$(paths)" = "/alpha /alpha/db /alpha/db/pool /alpha/dir /alpha/first /beta /beta/file \
-/beta/pool /region2 /region2/first "
+check "a list has all of them" test "$(paths)" = "/alpha /alpha/db /alpha/db/pool /alpha/dir /alpha/first \
+/beta /beta/file /beta/pool /region2 /region2/first "
 check "or a region's, by its own paths" test "$(paths --region beta)" = "/file /pool "
 check "or by whole ones" test "$(paths /alpha/db)" = "/alpha/db/pool "
 check "an item tells its region" grep -q '"region":"beta"' <("$softpmem" list --json --region beta /pool)
 check "path goes by the region" test "$("$softpmem" path --region beta /pool)" = "$mnt/beta/pool"
 check "or whole" test "$("$softpmem" path /beta/pool)" = "$mnt/beta/pool"
-check_fails "what is not there is told with its region" '/beta/none: No such file' "$softpmem" path --region beta none
+check_fails "what is not there is told with its region" '/beta/none: No such file' \
+	"$softpmem" path --region beta none
 check_fails "no region of that name" 'gamma: the daemon serves none of that name.*list -R' \
 	"$softpmem" create --region gamma /pool
-check_fails "a path without a region" '/pool: the daemon serves several regions.*--region' "$softpmem" create /pool
+check_fails "a path without a region" '/pool: the daemon serves several regions.*--region' \
+	"$softpmem" create /pool
 check_fails "nothing is made in the root" "regions' directories, and nothing else" "$softpmem" create /
 check_fails "a region is not destroyed" 'the root cannot be destroyed' "$softpmem" destroy /beta
 check "a pool is" "$softpmem" destroy --region beta pool
@@ -82,7 +86,8 @@ regions() { "$softpmem" list -R | awk 'NR > 1 { print $9, $10, $8, $1 }'; }
 check "list -R has them in order" test "$(regions)" = "alpha file:$work/a,32M active 32M
 beta file:$work/b,48M active 48M
 region2 memfd:16M active 16M"
-check "and in JSON" test "$("$softpmem" list -R --json | grep -c '"persistence_domain":"memory_controller"')" = 3
+check "and in JSON" \
+	test "$("$softpmem" list -R --json | grep -c '"persistence_domain":"memory_controller"')" = 3
 check "status has all" test "$("$softpmem" status | grep -c '^region: ')" = 3
 check "check checks all" test "$("$softpmem" check | grep -c '^0 damaged')" = 3
 check "or one" grep -q "^region file:$work/b,48M: 1 files" <("$softpmem" check --region beta)
@@ -127,7 +132,8 @@ coins() {
 	for region in alpha beta region2; do
 		head -c 65536 /dev/zero >"$mnt/$region/coins"
 		sync "$mnt/$region/coins"
-		head -c 65536 /dev/zero | tr '\0' x | dd of="$mnt/$region/coins" conv=notrunc bs=64k status=none
+		head -c 65536 /dev/zero | tr '\0' x |
+			dd of="$mnt/$region/coins" conv=notrunc bs=64k status=none
 	done
 	"$softpmem" powerfail --policy random --seed 5 >"$work/report" || return
 	sha256sum <"$mnt/alpha/coins" >"$work/coins.$1"
@@ -164,10 +170,11 @@ refused() {
 	check_fails "$what" "$pattern" timeout 20 "$softpmemd" --mount "$mnt" --socket "$socket" "$@"
 }
 ln -s "$work/a" "$work/link"
-refused "the same file twice" "a: its memory is in use already, as region file:$work/a" --region "file:$work/a" \
-	--region "file:$work/a"
+refused "the same file twice" "a: its memory is in use already, as region file:$work/a" \
+	--region "file:$work/a" --region "file:$work/a"
 refused "by another name" 'in use already' --region "file:$work/a" --region "file:$work/link"
-refused "also where both only read" 'in use already' --read-only --region "file:$work/a" --region "file:$work/link"
+refused "also where both only read" 'in use already' --read-only --region "file:$work/a" \
+	--region "file:$work/link"
 refused "one that is not there" 'nowhere: there is no such file' "${a[@]}" --region "file:$work/nowhere"
 check "that has freed the others" "$softpmem" check "file:$work/a"
 
@@ -178,7 +185,8 @@ check "that has freed the others" "$softpmem" check "file:$work/a"
 daemon_start --region "file:$work/same1" --region "file:$work/same2" --region "file:$work/slash" \
 	--region "file:$work/given" || bail "no daemon"
 check "labels that cannot be names are not" test "$(ls "$mnt")" = $'region0\nregion1\nregion2\nregion3'
-check "and the log says why" test "$(grep -c "it is called region., and not by its label '" "$work/daemon.log")" = 4
+check "and the log says why" \
+	test "$(grep -c "it is called region., and not by its label '" "$work/daemon.log")" = 4
 check "the daemon stops cleanly" daemon_stop
 
 # ---- Without a mount ---------------------------------------------------------------------
@@ -196,7 +204,8 @@ two=$("$softpmem" path --region two /pool)
 check "each has a path" test -f "$one" -a -f "$two" -a "$one" != "$two"
 check_fails "the root has none" 'only pools have a path' "$softpmem" path /
 for path in "$one" "$two"; do
-	check "a program persists there" "$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" count "$path" 77
+	check "a program persists there" "$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" \
+		count "$path" 77
 	printf lost | dd of="$path" bs=64 seek=200 conv=notrunc status=none
 done
 check "power fails" "$softpmem" powerfail

@@ -80,7 +80,8 @@ cut() {
 	}
 }
 
-# cut_under_writer POLICY COMMAND...: run the writer, cut after a seeded number of acknowledgements and a short spin.
+# cut_under_writer POLICY COMMAND...: run the writer, cut after a seeded number of acknowledgements and a
+# short spin.
 cut_under_writer() {
 	local policy=$1 acks=$((RANDOM % 40)) turns=$((RANDOM % 3000))
 	shift

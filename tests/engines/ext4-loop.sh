@@ -80,7 +80,9 @@ unsynced_is_back() {
 
 # cut_and_come_back POLICY: once.
 cut_and_come_back() {
-	{ attach_and_mount barrier=1 && write_and_cut "$1" && replay && synced_are_back; } >"$work/verdict" 2>&1 || {
+	{
+		attach_and_mount barrier=1 && write_and_cut "$1" && replay && synced_are_back
+	} >"$work/verdict" 2>&1 || {
 		sed 's/^/#   /' "$work/verdict"
 		return 1
 	}
@@ -119,7 +121,9 @@ check "losetup --direct-io=on takes the pool" attach
 check "mkfs.ext4" mkfs.ext4 -q "$loop"
 detach
 for policy in lose keep random; do
-	verdict_of "ext4: 3 cuts with policy $policy, e2fsck -fn is clean, exactly the synced files are back" cut_often "$policy"
+	what="ext4: 3 cuts with policy $policy"
+	verdict_of "$what, e2fsck -fn is clean, exactly the synced files are back" \
+		cut_often "$policy"
 done
 
 # The control: without barriers, fsync does not reach the pool.

@@ -76,8 +76,10 @@ items_of "$work/input" >"$work/expected"
 mkdir "$mnt/sync" "$mnt/nosync"
 
 for policy in lose keep random; do
-	verdict_of "LMDB: mdb_load, a cut with policy $policy, mdb_dump gives all of it" load_then_cut "$policy"
-	verdict_of "LMDB: mdb_load cut in the middle with policy $policy leaves whole transactions" middle "$policy"
+	verdict_of "LMDB: mdb_load, a cut with policy $policy, mdb_dump gives all of it" \
+		load_then_cut "$policy"
+	verdict_of "LMDB: mdb_load cut in the middle with policy $policy leaves whole transactions" \
+		middle "$policy"
 	verdict_of "LMDB: 8 cuts with policy $policy, every acknowledged commit is there" \
 		cuts "$policy" 8 "$load" write "$mnt/sync" sync -- "$load" verify "$mnt/sync"
 done
@@ -87,7 +89,8 @@ writer_start "$load" write "$mnt/nosync" nosync
 read_acks 50 || bail "the writer of the control does not write"
 kill -KILL "$writer_pid"
 writer_end
-verdict_of "LMDB, MDB_NOSYNC: killing the writer loses nothing" verify_cut "killed" "$load" verify "$mnt/nosync"
+verdict_of "LMDB, MDB_NOSYNC: killing the writer loses nothing" \
+	verify_cut "killed" "$load" verify "$mnt/nosync"
 writer_start "$load" write "$mnt/nosync" nosync
 read_acks 50 || bail "the writer of the control does not write"
 check "the power fails under MDB_NOSYNC" cut lose

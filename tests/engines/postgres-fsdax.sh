@@ -12,7 +12,8 @@ postgres_prepare
 check "the cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill
 for run in 1 2 3 4 5; do
-	verdict_of "PostgreSQL, fsdax, policy lose, cut $run: no acknowledged transaction is missing" survives "$run" lose
+	verdict_of "PostgreSQL, fsdax, policy lose, cut $run: no acknowledged transaction is missing" \
+		survives "$run" lose
 done
 verdict_of "PostgreSQL, fsync=off: the cut loses acknowledged transactions" postgres_control
 postgres_kill_at_exit

@@ -37,7 +37,8 @@ postgres_is_installed() {
 postgres_initdb() {
 	mkdir -p "$pg_data" "$pg_out" || return 1
 	[ "$(id -u)" -ne 0 ] || chown postgres "$pg_data" "$pg_out" || return 1
-	as_postgres "$pg_bin/initdb" -D "$pg_data" -A trust -U postgres --wal-segsize=1 --no-locale -E UTF8 || return 1
+	as_postgres "$pg_bin/initdb" -D "$pg_data" -A trust -U postgres --wal-segsize=1 --no-locale -E UTF8 ||
+		return 1
 	cat >>"$pg_data/postgresql.conf" <<-END
 		listen_addresses = ''
 		unix_socket_directories = '$pg_out'
@@ -117,8 +118,8 @@ query() {
 # The tables of pgbench's TPC-B, and one row more for each transaction.
 postgres_fill() {
 	"$pg_bin/pgbench" -h "$pg_out" -U postgres -i -q -s 1 postgres >>"$work/pgbench.out" 2>&1 &&
-		query "CREATE TABLE done(run int, client int, number int, delta int, PRIMARY KEY (run, client, number))" \
-			>/dev/null
+		query "CREATE TABLE done(run int, client int, number int, delta int,
+			PRIMARY KEY (run, client, number))" >/dev/null
 	cat >"$work/script" <<-'END'
 		\set number :number + 1
 		\set aid random(1, 100000)
@@ -137,10 +138,12 @@ postgres_fill() {
 load_and_cut() {
 	local load wanted=$((50 + RANDOM % 400)) turns=$((RANDOM % 3000)) status=0
 	rm -f "$work"/log.*
-	"$pg_bin/pgbench" -h "$pg_out" -U postgres -n -c "$pg_clients" -T 60 -D run="$1" -D number=0 -f "$work/script" \
+	"$pg_bin/pgbench" -h "$pg_out" -U postgres -n -c "$pg_clients" -T 60 -D run="$1" -D number=0 \
+		-f "$work/script" \
 		--random-seed="$RANDOM" --log --log-prefix="$work/log" postgres >>"$work/pgbench.out" 2>&1 &
 	load=$!
-	until [ "$(query "SELECT count(*) FROM done WHERE run = $1" 2>/dev/null)" -ge "$wanted" ] 2>/dev/null ||
+	until [ "$(query "SELECT count(*) FROM done WHERE run = $1" \
+		2>/dev/null)" -ge "$wanted" ] 2>/dev/null ||
 		! kill -0 "$load" 2>/dev/null; do
 		:
 	done
@@ -155,9 +158,10 @@ load_and_cut() {
 none_missing() {
 	local client acked there
 	for ((client = 0; client < pg_clients; client++)); do
-		acked=$(cat "$work"/log.* | awk -v client="$client" '$1 == client { n++ } END { print n + 0 }')
-		there=$(query "SELECT count(*), coalesce(max(number), 0) FROM done WHERE run = $1 AND client = $client") ||
-			return 1
+		acked=$(cat "$work"/log.* |
+			awk -v client="$client" '$1 == client { n++ } END { print n + 0 }')
+		there=$(query "SELECT count(*), coalesce(max(number), 0) FROM done
+			WHERE run = $1 AND client = $client") || return 1
 		note "client $client: $acked acknowledged, there are $there"
 		[ "${there#*|}" -eq "${there%|*}" ] && [ "${there%|*}" -ge "$acked" ] &&
 			[ "${there%|*}" -le $((acked + 1)) ] || return 1
@@ -167,14 +171,17 @@ none_missing() {
 # balanced: what was moved is the same in all four tables, and every page and index can be read.
 balanced() {
 	local sums
-	sums=$(query "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT coalesce(sum(delta), 0) FROM done)
+	sums=$(query "SELECT
+		(SELECT sum(abalance) FROM pgbench_accounts) = (SELECT coalesce(sum(delta), 0) FROM done)
 		AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT coalesce(sum(delta), 0) FROM done)
-		AND (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT coalesce(sum(delta), 0) FROM done)") || return 1
+		AND (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT coalesce(sum(delta), 0) FROM done)
+		") || return 1
 	[ "$sums" = t ] || {
 		note "the sums differ"
 		return 1
 	}
-	"$pg_bin/pg_amcheck" -h "$pg_out" -U postgres --install-missing --heapallindexed -d postgres >"$work/amcheck" 2>&1 || {
+	"$pg_bin/pg_amcheck" -h "$pg_out" -U postgres --install-missing --heapallindexed \
+		-d postgres >"$work/amcheck" 2>&1 || {
 		sed 's/^/#   /' "$work/amcheck" | head -n 10
 		return 1
 	}

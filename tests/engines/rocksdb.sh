@@ -9,8 +9,9 @@
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 needs RocksDB db_bench ldb
 
-# Small: tables and the MANIFEST are written all the time. But a MANIFEST whose last record was kept in part, and its
-# length in whole, RocksDB does not open: it trusts that a file system lengthens a file only after its bytes are there.
+# Small: tables and the MANIFEST are written all the time. But a MANIFEST whose last record was kept in part,
+# and its length in whole, RocksDB does not open: it trusts that a file system lengthens a file only after its
+# bytes are there.
 small_memtable=65536
 large_memtable=67108864
 memtable=$small_memtable
@@ -19,8 +20,9 @@ memtable=$small_memtable
 bench() {
 	local database=$1 operations=$2
 	shift 2
-	exec db_bench --benchmarks=fillsync --db="$database" --num=400000 --writes="$operations" --seed="$bench_seed" \
-		--stats_interval=1 --value_size=400 --write_buffer_size="$memtable" --compression_type=none "$@"
+	exec db_bench --benchmarks=fillsync --db="$database" --num=400000 --writes="$operations" \
+		--seed="$bench_seed" --stats_interval=1 --value_size=400 --write_buffer_size="$memtable" \
+		--compression_type=none "$@"
 }
 
 # acknowledged_by_bench: fillsync counts what it has done in "(1,N) ops".
@@ -37,7 +39,8 @@ reference() {
 	rm -rf "$work/reference.db"
 	: >"$work/reference"
 	[ "$1" -eq 0 ] || {
-		(bench "$work/reference.db" "$1") >/dev/null 2>&1 && content "$work/reference.db" "$work/reference"
+		(bench "$work/reference.db" "$1") >/dev/null 2>&1 &&
+			content "$work/reference.db" "$work/reference"
 	}
 }
 
@@ -49,7 +52,8 @@ verify_content() {
 	}
 	reference "$acknowledged" && cmp -s "$work/reference" "$work/found" && return 0
 	reference $((acknowledged + 1)) && cmp -s "$work/reference" "$work/found" && return 0
-	echo "$acknowledged operations were acknowledged, the database has $(wc -l <"$work/found") keys, not theirs"
+	echo "$acknowledged operations were acknowledged," \
+		"the database has $(wc -l <"$work/found") keys, not theirs"
 	return 1
 }
 
@@ -92,7 +96,8 @@ replay_note
 daemon_start --region memfd:512M || bail "the daemon does not start"
 for policy in lose keep random; do
 	[ "$policy" != random ] || memtable=$large_memtable
-	verdict_of "RocksDB: fillsync cut 5 times with policy $policy, exactly the acknowledged operations are there" \
+	what="RocksDB: fillsync cut 5 times with policy $policy"
+	verdict_of "$what, exactly the acknowledged operations are there" \
 		fill_cut_and_verify "$policy"
 done
 
@@ -100,7 +105,8 @@ done
 bench_seed=$RANDOM
 acknowledged=300
 (bench "$mnt/nosync" 300 --benchmarks=fillrandom --num=400) >/dev/null 2>&1
-check "RocksDB without sync: db_bench ends, and its operations can be read" content "$mnt/nosync" "$work/before"
+check "RocksDB without sync: db_bench ends, and its operations can be read" \
+	content "$mnt/nosync" "$work/before"
 check "the power fails" cut lose
 content "$mnt/nosync" "$work/found"
 if [ -s "$work/before" ] && ! cmp -s "$work/before" "$work/found"; then

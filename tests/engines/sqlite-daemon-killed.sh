@@ -32,7 +32,8 @@ kills() {
 
 replay_note
 daemon_start --region "file:$work/region,128M" || bail "the daemon does not start"
-verdict_of "SQLite, WAL, synchronous=FULL: the daemon is killed 8 times, every acknowledged commit is there" kills
+verdict_of "SQLite, WAL, synchronous=FULL: the daemon is killed 8 times, every acknowledged commit is there" \
+	kills
 check "the region is sound" "$softpmem" check
 acknowledged=0
 check "the daemon is killed under synchronous=OFF" kill_under_writer "$mnt/off" OFF

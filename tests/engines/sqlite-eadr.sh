@@ -15,8 +15,10 @@ daemon_start --region memfd:128M --domain cpu_cache || bail "the daemon does not
 for journal in WAL DELETE; do
 	acknowledged=0
 	mkdir "$mnt/$journal"
-	verdict_of "SQLite, $journal, synchronous=OFF, eADR: 10 cuts with policy lose, every acknowledged commit is there" \
-		cuts lose 10 "$load" write "$mnt/$journal/db" "$journal" OFF -- "$load" verify "$mnt/$journal/db"
+	what="SQLite, $journal, synchronous=OFF, eADR: 10 cuts with policy lose"
+	verdict_of "$what, every acknowledged commit is there" \
+		cuts lose 10 "$load" write "$mnt/$journal/db" "$journal" OFF -- \
+			"$load" verify "$mnt/$journal/db"
 done
 check "the daemon stops cleanly" daemon_stop
 

@@ -15,8 +15,10 @@ daemon_start --region memfd:128M || bail "the daemon does not start"
 mkdir "$mnt/full" "$mnt/off"
 
 for policy in lose keep random; do
-	verdict_of "SQLite, $journal, synchronous=FULL: 20 cuts with policy $policy, every acknowledged commit is there" \
-		cuts "$policy" 20 "$load" write "$mnt/full/db" "$journal" FULL -- "$load" verify "$mnt/full/db"
+	what="SQLite, $journal, synchronous=FULL: 20 cuts with policy $policy"
+	verdict_of "$what, every acknowledged commit is there" \
+		cuts "$policy" 20 "$load" write "$mnt/full/db" "$journal" FULL -- \
+			"$load" verify "$mnt/full/db"
 done
 
 # The controls: a writer that is killed loses nothing, whatever it synced; a cut does.

@@ -27,8 +27,8 @@ guest_boot=()
 guest_runner=() # words before QEMU's
 guest_machine=pc,memory-backend=ram
 guest_memory=memory-backend-ram,id=ram,size=5G,reserve=off
-# What a boot loader has to say to the kernel besides a test's own words. On a busy host the timer is late, which
-# is no fault of it.
+# What a boot loader has to say to the kernel besides a test's own words. On a busy host the timer is late,
+# which is no fault of it.
 guest_words='console=ttyS0 quiet panic=-1 no_timer_check'
 
 # The newest cloud kernel apt knows, without installing it: an ordinary user can.
@@ -123,8 +123,8 @@ guest_copy_module() {
 	esac >"$work/guest/modules/$1.ko" || return 1
 }
 
-# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later by
-# the script; with $guest_client there is what softpmem run needs.
+# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later
+# by the script; with $guest_client there is what softpmem run needs.
 guest_image() {
 	local script=$1 program module
 	shift
@@ -166,8 +166,9 @@ INIT
 	(cd "$work/guest" && find . | busybox cpio -o -H newc) >"$work/guest.img" 2>/dev/null
 }
 
-# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides, $guest_memory, and $guest_boot in place of
-# our own loading of the kernel. The monitor is a pair of fifos, so that a shell can press the button.
+# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides, $guest_memory, and $guest_boot in
+# place of our own loading of the kernel. The monitor is a pair of fifos, so that a shell can press the
+# button.
 guest_start() {
 	local boot=(-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" -append "$guest_words $*")
 	[ "${#guest_boot[@]}" -eq 0 ] || boot=("${guest_boot[@]}")

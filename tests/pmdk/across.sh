@@ -29,7 +29,8 @@ fresh() { # fresh POOL...
 three=("$mnt/alpha/pool" "$mnt/beta/pool" "$mnt/gamma/pool")
 
 kept=$work/kept
-daemon_start --region memfd:32M --label alpha --region "file:$kept,32M" --label beta --region memfd:32M --label gamma ||
+daemon_start --region memfd:32M --label alpha --region "file:$kept,32M" --label beta \
+	--region memfd:32M --label gamma ||
 	bail "no daemon"
 
 # ---- One fence ------------------------------------------------------------------
@@ -54,13 +55,15 @@ unset SOFTPMEM_TEST_SKIP_FLUSH
 
 # Two regions count their views alike: the same view goes on at the same offset, and is another region's.
 fresh alpha/pool beta/pool
-check "one persist over mappings of two regions, end to end" "$softpmem" run -- "$across" beside "${three[0]}" "${three[1]}"
+check "one persist over mappings of two regions, end to end" \
+	"$softpmem" run -- "$across" beside "${three[0]}" "${three[1]}"
 "$softpmem" powerfail --policy lose >/dev/null
 check "each has its own half" test "$(letters b "${three[0]}") $(letters B "${three[1]}")" = "524288 524288"
 check "and nothing of the other's" test "$(letters B "${three[0]}") $(letters b "${three[1]}")" = "0 0"
 
 # ---- Threads and handlers ---------------------------------------------------------
-# holds POOL NUMBER HANDLED: the pool has every number that can be expected after NUMBER, in its line, or a later one.
+# holds POOL NUMBER HANDLED: the pool has every number that can be expected after NUMBER, in its line, or a
+# later one.
 holds() {
 	local lines
 	lines=$(($(stat -c %s "$mnt/$1") / 64))
@@ -68,7 +71,10 @@ holds() {
 		NR > lines { if ($1 < handled) { print "the handler: " $1 " and not " handled; exit 1 } next }
 		{ line = NR - 1; expected = last - (last - line) % lines
 		  if (expected > last) expected -= lines
-		  if (expected > 0 && $1 < expected) { print "line " line ": " $1 " and not " expected; exit 1 } }'
+		  if (expected > 0 && $1 < expected) {
+			print "line " line ": " $1 " and not " expected
+			exit 1
+		  } }'
 }
 # said NAME: what it said last, whole.
 said() { sed -n '/^[0-9]* [0-9]*$/p' "$work/$1.out" | tail -n 1; }
@@ -85,10 +91,11 @@ for end in killed cut; do
 		check "$end: $pool has what was fenced" holds $pool "$number" "$handled"
 	done
 done
-check_fails "negative control: a number it never said is not there" 'and not' holds beta/pool $((number + 10000000)) 0
+check_fails "negative control: a number it never said is not there" 'and not' \
+	holds beta/pool $((number + 10000000)) 0
 
-# Each line once, and so one flush that went elsewhere is seen. Two pools are of one region: a handler that flushes to
-# one in the midst of a flush to another must mix up neither pools nor regions.
+# Each line once, and so one flush that went elsewhere is seen. Two pools are of one region: a handler that
+# flushes to one in the midst of a flush to another must mix up neither pools nor regions.
 size=8M
 fresh alpha/pool alpha/other beta/pool gamma/pool
 start fill fill "${three[@]}" "$mnt/alpha/other"
@@ -120,7 +127,10 @@ check "the third is taken away: who counted there ends" await has_ended "$all"
 wait "$all" 2>/dev/null
 status=$?
 check "killed" test $status = 137
-logged() { grep -q "attach: pid $all, uid $(id -u): killed: it uses the region beta, whose memory is gone" "$work/daemon.log"; }
+logged() {
+	grep -q "attach: pid $all, uid $(id -u): killed: it uses the region beta, whose memory is gone" \
+		"$work/daemon.log"
+}
 check "the log says whom and why" await logged
 already=$(wc -l <"$work/others.out")
 check "who does not use it goes on" await has_said others $((already + 20))
@@ -131,7 +141,8 @@ check "and is seen as one" stat "$mnt/beta"
 check "the others' are as they were" cmp "$mnt/alpha/numbers" <(seq 100000)
 check "and take more" sh -c "echo more >'$mnt/gamma/more' && sync '$mnt/gamma/more'"
 check_fails "a move out of it fails" 'Input/output error' mv "$mnt/beta/numbers" "$mnt/alpha/stolen"
-check_fails "the control socket says so of it" 'taken away while it was in use' "$softpmem" create --region beta /new
+check_fails "the control socket says so of it" 'taken away while it was in use' \
+	"$softpmem" create --region beta /new
 check "and serves the others" "$softpmem" create --region gamma /new
 states() { "$softpmem" list -R | awk 'NR > 1 { print $9, $8 }'; }
 check "list -R tells" test "$(states)" = $'alpha active\nbeta failed\ngamma active'

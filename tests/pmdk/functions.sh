@@ -31,7 +31,7 @@ mkdir "$mnt/directory"
 check "ours on a pool" say pool "$mnt/directory" "$softpmem" run --
 check "says the same, but for is_pmem" diff <(without_is_pmem real) <(without_is_pmem pool)
 check "the pool is persistent memory, past its end nothing is, and nothing is not" \
-	diff <(printf 'is_pmem of it all: 1\nis_pmem of a part: 1\nis_pmem of nothing: 0\nis_pmem past its end: 0\n') \
+	diff <(printf 'is_pmem %s\n' 'of it all: 1' 'of a part: 1' 'of nothing: 0' 'past its end: 0') \
 	<(grep -E '^is_pmem (of|past)' "$work/pool")
 
 for force in 0 1; do

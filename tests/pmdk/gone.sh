@@ -22,7 +22,10 @@ holds() {
 	od -A n -v -t u8 -w64 "$mnt/pool" | awk -v last="$1" '
 		{ line = NR - 1; expected = last - (last - line) % 16384
 		  if (expected > last) expected -= 16384
-		  if (expected > 0 && $1 < expected) { print "line " line ": " $1 " and not " expected; exit 1 } }'
+		  if (expected > 0 && $1 < expected) {
+			print "line " line ": " $1 " and not " expected
+			exit 1
+		  } }'
 }
 
 daemon_start --region memfd:64M || bail "no daemon"

@@ -14,10 +14,12 @@ unversioned() {
 	objdump -T "$library" | awk '/\.text/ && / Base / { print $NF }' | sort
 }
 needed() {
-	objdump -p "$library" | awk '/NEEDED/ { print $2 }' | grep -v -e '^libc\.so\.6$' -e '^ld-linux-x86-64\.so\.2$'
+	objdump -p "$library" | awk '/NEEDED/ { print $2 }' |
+		grep -v -e '^libc\.so\.6$' -e '^ld-linux-x86-64\.so\.2$'
 }
 
-check "LIBPMEM_1.0 is all of the system's, and no more" diff <(versioned "${system:-/nowhere}") <(versioned "$library")
+check "LIBPMEM_1.0 is all of the system's, and no more" \
+	diff <(versioned "${system:-/nowhere}") <(versioned "$library")
 check "23 functions" test "$(versioned "$library" | wc -l)" -eq 23
 check "libc's calls without a version" \
 	diff <(printf 'fdatasync\nfsync\nmmap\nmmap64\nmremap\nmsync\nmunmap\n') <(unversioned)

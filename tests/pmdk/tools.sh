@@ -38,9 +38,9 @@ verify() {
 }
 if fio --enghelp 2>/dev/null | grep -q libpmem; then
 	for jobs in 1 2 4; do
-		check "fio writes at random and verifies, $jobs jobs" run fio --name=job --directory="$mnt" --size=8M \
-			--bs=4k --rw=randwrite --ioengine=libpmem --direct=1 --sync=1 --verify=crc32c --verify_state_save=0 \
-			--numjobs="$jobs"
+		check "fio writes at random and verifies, $jobs jobs" run fio --name=job \
+			--directory="$mnt" --size=8M --bs=4k --rw=randwrite --ioengine=libpmem --direct=1 \
+			--sync=1 --verify=crc32c --verify_state_save=0 --numjobs="$jobs"
 		cut_power
 		for file in "$mnt"/job.*; do
 			check "all of ${file##*/} is there after a power failure" verify "$file"

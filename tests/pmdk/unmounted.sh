@@ -89,7 +89,10 @@ there() {
 	ours od -A n -v -t u8 -w64 "$small" | awk -v last="$1" '
 		{ line = NR - 1; expected = last - (last - line) % 16384
 		  if (expected > last) expected -= 16384
-		  if (expected > 0 && $1 < expected) { print "line " line ": " $1 " and not " expected; exit 1 } }'
+		  if (expected > 0 && $1 < expected) {
+			print "line " line ": " $1 " and not " expected
+			exit 1
+		  } }'
 }
 check "a program persists" run "$survivor" count "$small" 20000
 cut_power
@@ -116,7 +119,8 @@ check "who maps it is killed when the power fails, under run or not" test $? -eq
 
 # cut_ours: cut_at_fences, as this user.
 cut_ours() {
-	run "$objects" fences "$softpmem" lose 9 "$pool" "$pool" >"$work/cuts" || { cat "$work/cuts"; return 1; }
+	run "$objects" fences "$softpmem" lose 9 "$pool" "$pool" >"$work/cuts" ||
+		{ cat "$work/cuts"; return 1; }
 	[ "$(awk '{ print $1 }' "$work/cuts")" -ge 10 ]
 }
 if [ -x "$objects" ]; then
@@ -138,7 +142,10 @@ mkfifo "$work/answers" && chmod 666 "$work/answers"
 exec 7<>"$work/answers"
 SOFTPMEM_SOCKET=$work/home/softpmem/control.sock
 export SOFTPMEM_SOCKET
-numbers() { "$softpmem" stat --json "$1" | sed -n '/"clients"/q; s/^ *"\([a-z]*\)":\([0-9]*\),$/\1=\2/p' | sed 1,2d; }
+numbers() {
+	"$softpmem" stat --json "$1" |
+		sed -n '/"clients"/q; s/^ *"\([a-z]*\)":\([0-9]*\),$/\1=\2/p' | sed 1,2d
+}
 numbers /small >"$work/numbers"
 ours "$abs_top_builddir/tests/e2e/unmounted" "$odd" <&7 >"$work/harm" &
 harm=$!
@@ -157,7 +164,8 @@ relay cat "$work/harm"
 
 # What was opened before a failure is dead, as on a mount.
 check_fails "a descriptor of before a power failure cannot be mapped" 'Input/output error' ours sh -c '
-	exec 5<>"$2" && "$1" powerfail >/dev/null && "$1" run -- "$3" count /proc/self/fd/5 10' sh "$softpmem" "$small" "$survivor"
+	exec 5<>"$2" && "$1" powerfail >/dev/null && "$1" run -- "$3" count /proc/self/fd/5 10' \
+	sh "$softpmem" "$small" "$survivor"
 check "a new one can" run "$survivor" count "$small" 10
 softpmem destroy /small
 check_fails "a pool that was destroyed has no path" 'No such device' ours cat "$small"

@@ -8,7 +8,8 @@
 includes() {
 	local pattern=$1
 	shift
-	find "$@" -name '*.[ch]' -exec grep -nHE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($pattern)" {} +
+	find "$@" -name '*.[ch]' -exec \
+		grep -nHE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($pattern)" {} +
 }
 
 # wall TREE WHAT PATTERN ROOM...: none of the rooms of the tree includes it.
@@ -53,11 +54,15 @@ walls() {
 	check "no socket below src/ and fuse/" wall "$tree" 'sys/socket\.h|sys/un\.h|netinet/|netdb\.h' \
 		pmem/common pmem/region pmem/domain pmem/pool pmem/explore
 	check "no mount below src/ and fuse/" wall "$tree" 'sys/mount\.h|mntent\.h|linux/mount\.h' pmem
-	check "common depends on nothing" wall "$tree" '(region|domain|pool|client|trace|explore)/|fusefs\.h' pmem/common
-	check "region depends on no room above" wall "$tree" '(domain|pool|client|trace|explore)/|fusefs\.h' pmem/region
-	check "domain depends on no room above" wall "$tree" '(pool|client|trace|explore)/|fusefs\.h' pmem/domain
+	check "common depends on nothing" wall "$tree" \
+		'(region|domain|pool|client|trace|explore)/|fusefs\.h' pmem/common
+	check "region depends on no room above" wall "$tree" \
+		'(domain|pool|client|trace|explore)/|fusefs\.h' pmem/region
+	check "domain depends on no room above" wall "$tree" \
+		'(pool|client|trace|explore)/|fusefs\.h' pmem/domain
 	check "pool depends on no room above" wall "$tree" '(client|trace|explore)/|fusefs\.h' pmem/pool
-	check "explore never depends on the daemon" wall "$tree" '(region|domain|pool|client)/|fusefs\.h' pmem/explore
+	check "explore never depends on the daemon" wall "$tree" \
+		'(region|domain|pool|client)/|fusefs\.h' pmem/explore
 	own=$(cd "$abs_top_srcdir/src" && printf '%s\n' *.h | sed 's/\./\\./' | paste -sd '|')
 	check "nobody below depends on src/" wall "$tree" "src/|($own)\"" pmem fuse
 	check "a room's private headers stay there" private_stay "$tree"
@@ -84,7 +89,8 @@ done <<-'END'
 END
 (
 	tests_run=0
-	for header in '<sys/socket.h>' '<fuse3/fuse_lowlevel.h>' '<sys/mount.h>' '<json-c/json.h>' '"client/client.h"'; do
+	for header in '<sys/socket.h>' '<fuse3/fuse_lowlevel.h>' '<sys/mount.h>' '<json-c/json.h>' \
+		'"client/client.h"'; do
 		mkdir -p "$work/tree/pmem/pool"
 		printf '#include %s\n' "$header" >>"$work/tree/pmem/pool/planted.c"
 	done
