@@ -17,6 +17,7 @@ pmem_pool_libpool_la_SOURCES = \
 	pmem/pool/pools.c \
 	pmem/pool/power.c \
 	pmem/pool/private.h \
+	pmem/pool/rename.c \
 	pmem/pool/resize.c \
 	pmem/pool/space.c \
 	pmem/pool/sync.c \

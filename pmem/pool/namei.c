@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Lookup, and making, linking, renaming and removing names. */
+/* Lookup, and making, linking and removing names; rename.c renames. */
 
 #include "pool/private.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- Finding ---------------------------------------------------------------- */
@@ -139,8 +138,7 @@ int pool_readdir(struct pool *pool, uint64_t cookie,
 
 /* ---- Making ------------------------------------------------------------------- */
 
-/* The directory takes a new name of this text? pools->tree is held. */
-static int may_add(struct pool *directory, const char *text)
+int name_may_add(struct pool *directory, const char *text)
 {
 	int error;
 
@@ -158,23 +156,22 @@ static int may_add(struct pool *directory, const char *text)
 }
 
 /* The directory's times are volatile until it is synced: a crash may leave them behind its names. */
-static void touch_directory(struct pool *directory)
+void directory_touch(struct pool *directory)
 {
 	WRITE_SCOPE(&directory->lock);
 	directory->mtime = directory->ctime = now();
 	pool_activate(directory);
 }
 
-static void touch_file(struct pool *pool)
+void file_touch(struct pool *pool)
 {
 	WRITE_SCOPE(&pool->lock);
 	pool->ctime = now();
 	pool_activate(pool);
 }
 
-/* Write the name's entry; `peer` and what follows as name_slot has them. */
-static void write_name(struct pools *pools, const struct name *name, enum name_action action,
-		       const struct name *peer)
+void name_write(struct pools *pools, const struct name *name, enum name_action action,
+		const struct name *peer)
 {
 	union slot slot;
 
@@ -210,8 +207,8 @@ static int add_name(struct pool *directory, const char *text, struct pool *file)
 		free(name);
 		return error;
 	}
-	write_name(pools, name, NAME_ALONE, NULL);
-	touch_directory(directory);
+	name_write(pools, name, NAME_ALONE, NULL);
+	directory_touch(directory);
 	return 0;
 }
 
@@ -346,7 +343,7 @@ int pool_create(struct pool *directory, const char *name, const struct pool_new 
 		return -EPERM;
 	}
 	WRITE_SCOPE(&directory->pools->tree);
-	error = may_add(directory, name);
+	error = name_may_add(directory, name);
 	return error ? error : make_on_media(directory, name, attributes, NULL, out);
 }
 
@@ -362,7 +359,7 @@ int pool_symlink(struct pool *directory, const char *name, const char *target, u
 	if (strlen(target) > POOL_SYMLINK_MAX)
 		return -ENAMETOOLONG;
 	WRITE_SCOPE(&directory->pools->tree);
-	error = may_add(directory, name);
+	error = name_may_add(directory, name);
 	return error ? error : make_on_media(directory, name, &attributes, target, out);
 }
 
@@ -391,7 +388,7 @@ int pool_link(struct pool *pool, struct pool *directory, const char *name)
 
 	GATE_SCOPE(pools);
 	WRITE_SCOPE(&pools->tree);
-	error = may_add(directory, name);
+	error = name_may_add(directory, name);
 	if (error)
 		return error;
 	if (pool->directory)
@@ -402,14 +399,13 @@ int pool_link(struct pool *pool, struct pool *directory, const char *name)
 		return -EMLINK;
 	error = add_name(directory, name, pool);
 	if (!error)
-		touch_file(pool);
+		file_touch(pool);
 	return media_outcome(pools, error);
 }
 
 /* ---- Removing -------------------------------------------------------------------- */
 
-/* Take the name away, and the file with it if nothing else holds that. */
-static void remove_name(struct pools *pools, struct name *name)
+void name_remove(struct pools *pools, struct name *name)
 {
 	struct pool *parent = name->parent, *file = name->file;
 	uint32_t index = name->index;
@@ -418,13 +414,13 @@ static void remove_name(struct pools *pools, struct name *name)
 	table_free(pools, index);
 	names_unlink(pools, name);
 	free(name);
-	touch_directory(parent);
+	directory_touch(parent);
 	if (!file_destroy_if_unused(file))
-		touch_file(file);
+		file_touch(file);
 	pool_unref(file, 1);
 }
 
-static int find_existing(struct pool *directory, const char *text, struct name **out)
+int name_find_existing(struct pool *directory, const char *text, struct name **out)
 {
 	if (!directory->directory)
 		return -ENOTDIR;
@@ -434,7 +430,7 @@ static int find_existing(struct pool *directory, const char *text, struct name *
 	return *out ? 0 : -ENOENT;
 }
 
-static bool directory_is_empty(const struct pool *pool)
+bool directory_is_empty(const struct pool *pool)
 {
 	return pool->directory->count == pool->directory->holes;
 }
@@ -461,12 +457,12 @@ static int remove_if(struct pool *directory, const char *text, int (*may)(const 
 	if (pools->read_only)
 		return -EROFS;
 	WRITE_SCOPE(&pools->tree);
-	error = find_existing(directory, text, &name);
+	error = name_find_existing(directory, text, &name);
 	if (!error)
 		error = may(name->file);
 	if (error)
 		return error;
-	remove_name(pools, name);
+	name_remove(pools, name);
 	return media_outcome(pools, 0);
 }
 
@@ -478,146 +474,4 @@ int pool_unlink(struct pool *directory, const char *text)
 int pool_rmdir(struct pool *directory, const char *text)
 {
 	return remove_if(directory, text, may_rmdir);
-}
-
-/* ---- Renaming ----------------------------------------------------------------------- */
-
-static bool is_inside(const struct pool *directory, const struct pool *ancestor)
-{
-	for (; directory != ancestor; directory = directory->names->parent)
-		if (!directory->names)
-			return false;
-	return true;
-}
-
-/* May what is called `from` take the place of `to`? */
-static int may_replace(const struct name *from, const struct name *to)
-{
-	if (from->file->directory && !to->file->directory)
-		return -ENOTDIR;
-	if (!from->file->directory && to->file->directory)
-		return -EISDIR;
-	if (to->file->directory && !directory_is_empty(to->file))
-		return -ENOTEMPTY;
-	return 0;
-}
-
-/* One write says both: this name's new file, and which other name has the old one now. */
-static int exchange(struct pools *pools, struct name *a, struct name *b)
-{
-	struct pool *file_a = a->file, *file_b = b->file;
-	struct name *copy_a = name_alloc(a->text, a->length), *copy_b = name_alloc(b->text, b->length);
-	int error;
-
-	if (!copy_a || !copy_b) {
-		free(copy_a);
-		free(copy_b);
-		return -ENOMEM;
-	}
-	copy_a->index = a->index;
-	copy_b->index = b->index;
-	error = names_link(pools, copy_a, a->parent, file_b);
-	if (!error) {
-		error = names_link(pools, copy_b, b->parent, file_a);
-		if (error)
-			names_unlink(pools, copy_a);
-	}
-	if (error) {
-		free(copy_a);
-		free(copy_b);
-		return error;
-	}
-	names_unlink(pools, a);
-	names_unlink(pools, b);
-	/* The peer's file, in the record of a, is what b will name: a's old one. */
-	write_name(pools, copy_a, NAME_EXCHANGES, copy_b);
-	write_name(pools, copy_b, NAME_ALONE, NULL);
-	touch_directory(a->parent);
-	touch_directory(b->parent);
-	touch_file(file_a);
-	touch_file(file_b);
-	free(a);
-	free(b);
-	return 0;
-}
-
-static int move(struct pools *pools, struct name *name, struct pool *directory, const char *text,
-		struct name *replaced)
-{
-	struct name *moved = name_alloc(text, strlen(text));
-	struct pool *file = name->file, *old_directory = name->parent;
-	int error;
-
-	if (!moved)
-		return -ENOMEM;
-	moved->index = name->index;
-	error = names_link(pools, moved, directory, file);
-	if (error) {
-		free(moved);
-		return error;
-	}
-	names_unlink(pools, name);
-	free(name);
-	write_name(pools, moved, replaced ? NAME_REPLACES : NAME_ALONE, replaced);
-	if (replaced)
-		remove_name(pools, replaced);
-	touch_directory(old_directory);
-	touch_directory(directory);
-	touch_file(file);
-	return 0;
-}
-
-static int rename_locked(struct pools *pools, struct name *from, struct pool *directory, const char *text,
-			 unsigned flags)
-{
-	struct name *to = names_find(pools, directory, text, strlen(text));
-	int error;
-
-	if (!to) {
-		if (flags & RENAME_EXCHANGE)
-			return -ENOENT;
-		error = may_add(directory, text);
-	} else {
-		if (flags & RENAME_NOREPLACE)
-			return -EEXIST;
-		error = 0;
-	}
-	if (error)
-		return error;
-	if (from->file->directory && is_inside(directory, from->file))
-		return -EINVAL;
-	if (flags & RENAME_EXCHANGE) {
-		if (to->file->directory && is_inside(from->parent, to->file))
-			return -EINVAL;
-		return from->file == to->file ? 0 : exchange(pools, from, to);
-	}
-	if (to && to->file == from->file)
-		return 0;
-	if (to)
-		error = may_replace(from, to);
-	return error ? error : move(pools, from, directory, text, to);
-}
-
-int pool_rename(struct pool *directory, const char *text, struct pool *new_directory, const char *new_text,
-		unsigned flags)
-{
-	struct pools *pools = directory->pools;
-	struct name *from;
-	int error;
-
-	GATE_SCOPE(pools);
-	if (pools->read_only)
-		return -EROFS;
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
-	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
-		return -EINVAL;
-	WRITE_SCOPE(&pools->tree);
-	error = find_existing(directory, text, &from);
-	if (error)
-		return error;
-	if (!new_directory->directory)
-		return -ENOTDIR;
-	if (strlen(new_text) > POOL_NAME_MAX)
-		return -ENAMETOOLONG;
-	return media_outcome(pools, rename_locked(pools, from, new_directory, new_text, flags));
 }

@@ -359,6 +359,24 @@ void names_unlink(struct pools *pools, struct name *name);
 int name_check(const char *text, size_t length);
 void name_encode(const struct name *name, union slot *slot);
 
+/* ---- Names on the media (namei.c, rename.c) -------------------------------------------------- */
+
+/* pools->tree is held by whoever calls these, exclusively if they change anything. */
+
+/* The directory takes a new name of this text? */
+int name_may_add(struct pool *directory, const char *text);
+/* 0, or -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
+int name_find_existing(struct pool *directory, const char *text, struct name **out);
+/* Write the name's entry; `peer` and what follows as name_slot has them. */
+void name_write(struct pools *pools, const struct name *name, enum name_action action,
+		const struct name *peer);
+/* Take the name away, and the file with it if nothing else holds that. */
+void name_remove(struct pools *pools, struct name *name);
+bool directory_is_empty(const struct pool *pool);
+/* What names it, or what it names, has changed. */
+void directory_touch(struct pool *directory);
+void file_touch(struct pool *pool);
+
 /* ---- Loading (load.c) ------------------------------------------------------------------------ */
 
 struct load_report {

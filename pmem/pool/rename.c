@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Renaming: to a free name, over another, or two names exchanged. */
+
+#include "pool/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_inside(const struct pool *directory, const struct pool *ancestor)
+{
+	for (; directory != ancestor; directory = directory->names->parent)
+		if (!directory->names)
+			return false;
+	return true;
+}
+
+/* May what is called `from` take the place of `to`? */
+static int may_replace(const struct name *from, const struct name *to)
+{
+	if (from->file->directory && !to->file->directory)
+		return -ENOTDIR;
+	if (!from->file->directory && to->file->directory)
+		return -EISDIR;
+	if (to->file->directory && !directory_is_empty(to->file))
+		return -ENOTEMPTY;
+	return 0;
+}
+
+/* One write says both: this name's new file, and which other name has the old one now. */
+static int exchange(struct pools *pools, struct name *a, struct name *b)
+{
+	struct pool *file_a = a->file, *file_b = b->file;
+	struct name *copy_a = name_alloc(a->text, a->length), *copy_b = name_alloc(b->text, b->length);
+	int error;
+
+	if (!copy_a || !copy_b) {
+		free(copy_a);
+		free(copy_b);
+		return -ENOMEM;
+	}
+	copy_a->index = a->index;
+	copy_b->index = b->index;
+	error = names_link(pools, copy_a, a->parent, file_b);
+	if (!error) {
+		error = names_link(pools, copy_b, b->parent, file_a);
+		if (error)
+			names_unlink(pools, copy_a);
+	}
+	if (error) {
+		free(copy_a);
+		free(copy_b);
+		return error;
+	}
+	names_unlink(pools, a);
+	names_unlink(pools, b);
+	/* The peer's file, in the record of a, is what b will name: a's old one. */
+	name_write(pools, copy_a, NAME_EXCHANGES, copy_b);
+	name_write(pools, copy_b, NAME_ALONE, NULL);
+	directory_touch(a->parent);
+	directory_touch(b->parent);
+	file_touch(file_a);
+	file_touch(file_b);
+	free(a);
+	free(b);
+	return 0;
+}
+
+static int move(struct pools *pools, struct name *name, struct pool *directory, const char *text,
+		struct name *replaced)
+{
+	struct name *moved = name_alloc(text, strlen(text));
+	struct pool *file = name->file, *old_directory = name->parent;
+	int error;
+
+	if (!moved)
+		return -ENOMEM;
+	moved->index = name->index;
+	error = names_link(pools, moved, directory, file);
+	if (error) {
+		free(moved);
+		return error;
+	}
+	names_unlink(pools, name);
+	free(name);
+	name_write(pools, moved, replaced ? NAME_REPLACES : NAME_ALONE, replaced);
+	if (replaced)
+		name_remove(pools, replaced);
+	directory_touch(old_directory);
+	directory_touch(directory);
+	file_touch(file);
+	return 0;
+}
+
+static int rename_locked(struct pools *pools, struct name *from, struct pool *directory, const char *text,
+			 unsigned flags)
+{
+	struct name *to = names_find(pools, directory, text, strlen(text));
+	int error;
+
+	if (!to) {
+		if (flags & RENAME_EXCHANGE)
+			return -ENOENT;
+		error = name_may_add(directory, text);
+	} else {
+		if (flags & RENAME_NOREPLACE)
+			return -EEXIST;
+		error = 0;
+	}
+	if (error)
+		return error;
+	if (from->file->directory && is_inside(directory, from->file))
+		return -EINVAL;
+	if (flags & RENAME_EXCHANGE) {
+		if (to->file->directory && is_inside(from->parent, to->file))
+			return -EINVAL;
+		return from->file == to->file ? 0 : exchange(pools, from, to);
+	}
+	if (to && to->file == from->file)
+		return 0;
+	if (to)
+		error = may_replace(from, to);
+	return error ? error : move(pools, from, directory, text, to);
+}
+
+int pool_rename(struct pool *directory, const char *text, struct pool *new_directory, const char *new_text,
+		unsigned flags)
+{
+	struct pools *pools = directory->pools;
+	struct name *from;
+	int error;
+
+	GATE_SCOPE(pools);
+	if (pools->read_only)
+		return -EROFS;
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	WRITE_SCOPE(&pools->tree);
+	error = name_find_existing(directory, text, &from);
+	if (error)
+		return error;
+	if (!new_directory->directory)
+		return -ENOTDIR;
+	if (strlen(new_text) > POOL_NAME_MAX)
+		return -ENAMETOOLONG;
+	return media_outcome(pools, rename_locked(pools, from, new_directory, new_text, flags));
+}
