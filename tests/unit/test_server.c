@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,195 +19,7 @@
 #include <cmocka.h>
 
 #include "client.h"
-#include "control.h"
-#include "server.h"
-
-#define PLACES 4
-
-/* The server under test, with verbs of its own: see handle(). */
-struct bench {
-	char directory[64];
-	char path[96];
-	struct server *server;
-	sem_t entered; /* a mark's handler is running */
-	sem_t leave;   /* and may end */
-	sem_t cut_off; /* a list's handler was told that its client is gone */
-	unsigned patience;
-};
-
-static void list_without_end(struct bench *bench, struct reply *reply)
-{
-	char text[1024];
-	int error = 0;
-
-	memset(text, 'x', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	while (error == 0) {
-		struct json_object *item = json_object_new_object();
-
-		control_put_string(item, "path", text);
-		error = reply_item(reply, item);
-	}
-	assert_int_equal(error, -EPIPE);
-	sem_post(&bench->cut_off);
-}
-
-static void handle(void *context, const struct request *request, const struct peer *peer, struct reply *reply)
-{
-	struct bench *bench = context;
-	struct json_object *result = json_object_new_object();
-
-	switch (request->verb) {
-	case REQUEST_MARK:
-		sem_post(&bench->entered);
-		while (sem_wait(&bench->leave) < 0)
-			;
-		break;
-	case REQUEST_LIST:
-		list_without_end(bench, reply);
-		break;
-	case REQUEST_CHECK:
-		for (uint64_t i = 0; i < 1000; i++) {
-			struct json_object *item = json_object_new_object();
-
-			control_put_u64(item, "offset", i);
-			reply_progress(reply, "counting", i, 1000);
-			reply_item(reply, item);
-		}
-		break;
-	default:
-		break;
-	}
-	control_put_u64(result, "uid", peer->uid);
-	reply_final(reply, request->verb == REQUEST_PATH ? -ENOENT : 0, "the text", result);
-}
-
-static void listen_at(struct bench *bench)
-{
-	struct server_options options = {
-		.path = bench->path,
-		.clients = PLACES,
-		.patience = bench->patience,
-		.handle = handle,
-		.context = bench,
-	};
-	struct message message;
-
-	assert_int_equal(server_listen(&options, &bench->server, &message), 0);
-	assert_int_equal(server_start(bench->server), 0);
-}
-
-static int setup_with(void **state, unsigned patience)
-{
-	struct bench *bench = calloc(1, sizeof(*bench));
-
-	strcpy(bench->directory, "/tmp/softpmem-server.XXXXXX");
-	assert_non_null(mkdtemp(bench->directory));
-	snprintf(bench->path, sizeof(bench->path), "%s/control.sock", bench->directory);
-	sem_init(&bench->entered, 0, 0);
-	sem_init(&bench->leave, 0, 0);
-	sem_init(&bench->cut_off, 0, 0);
-	bench->patience = patience;
-	listen_at(bench);
-	*state = bench;
-	return 0;
-}
-
-/* Nobody is given up on while the test runs. */
-static int setup(void **state)
-{
-	return setup_with(state, 3600 * 1000);
-}
-
-static int setup_impatient(void **state)
-{
-	return setup_with(state, 100);
-}
-
-static int teardown(void **state)
-{
-	struct bench *bench = *state;
-
-	server_stop(bench->server);
-	unlink(bench->path);
-	rmdir(bench->directory);
-	free(bench);
-	return 0;
-}
-
-/* ---- A client in the raw -------------------------------------------------------- */
-
-static int raw_connect(struct bench *bench)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	strcpy(address.sun_path, bench->path);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
-}
-
-static void raw_send(int fd, const void *bytes, size_t length)
-{
-	/* Who is refused at once may be hung up on before he has said all. */
-	if (send(fd, bytes, length, MSG_NOSIGNAL) < 0)
-		assert_true(errno == EPIPE || errno == ECONNRESET);
-}
-
-static void raw_ask(int fd, const char *body)
-{
-	struct control_header header = {
-		.magic = htole32(CONTROL_MAGIC),
-		.version = htole16(CONTROL_VERSION),
-		.type = htole16(CONTROL_REQUEST),
-		.length = htole32((uint32_t)strlen(body)),
-	};
-
-	raw_send(fd, &header, sizeof(header));
-	raw_send(fd, body, strlen(body));
-}
-
-/* The final frame's status and text. */
-static uint64_t raw_final(int fd, char text[256])
-{
-	CLEANUP_JSON struct json_object *object = NULL;
-	struct control_frame frame;
-	struct message message;
-	unsigned char header[16];
-	const char *found;
-	uint64_t status;
-	char body[4096];
-
-	assert_int_equal(recv(fd, header, sizeof(header), MSG_WAITALL), sizeof(header));
-	assert_int_equal(control_header_decode(header, sizeof(body), &frame, &message), 0);
-	assert_int_equal(frame.type, CONTROL_FINAL);
-	assert_int_equal(recv(fd, body, frame.length, MSG_WAITALL), frame.length);
-	assert_int_equal(control_body_decode(body, frame.length, &object, &message), 0);
-	assert_int_equal(control_get_u64(object, "status", &status), 0);
-	assert_int_equal(control_get_string(object, "message", &found), 0);
-	snprintf(text, 256, "%s", found);
-	return status;
-}
-
-static void assert_hung_up(int fd)
-{
-	char byte;
-	ssize_t got = recv(fd, &byte, 1, 0);
-
-	assert_true(got == 0 || (got < 0 && errno == ECONNRESET));
-	close(fd);
-}
-
-/* The server answers others: what every misbehaving client must leave as it was. */
-static void assert_serves(struct bench *bench)
-{
-	char text[256];
-	int fd = raw_connect(bench);
-
-	raw_ask(fd, "{\"verb\":\"status\"}");
-	assert_int_equal(raw_final(fd, text), 0);
-	close(fd);
-}
+#include "servertest.h"
 
 /* ---- What is answered ------------------------------------------------------------ */
 
@@ -541,7 +352,7 @@ static void the_group_may_talk(void **state)
 		.group = 65533,
 		.clients = PLACES,
 		.patience = 1000,
-		.handle = handle,
+		.handle = servertest_handle,
 		.context = bench,
 	};
 	struct message message;
@@ -566,7 +377,7 @@ static void the_group_may_talk(void **state)
 static int try_to_listen(struct bench *bench, struct message *message)
 {
 	struct server_options options = {
-		.path = bench->path, .clients = 1, .patience = 1000, .handle = handle
+		.path = bench->path, .clients = 1, .patience = 1000, .handle = servertest_handle
 	};
 	struct server *second;
 	int error = server_listen(&options, &second, message);
@@ -619,7 +430,9 @@ static void a_path_too_long_is_refused(void **state)
 {
 	struct bench *bench = *state;
 	char path[200];
-	struct server_options options = { .path = path, .clients = 1, .patience = 1000, .handle = handle };
+	struct server_options options = {
+		.path = path, .clients = 1, .patience = 1000, .handle = servertest_handle
+	};
 	struct message message;
 	struct server *server;
 
@@ -644,8 +457,9 @@ static void stopping_hangs_up_and_cleans_up(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define IMPATIENT(name) cmocka_unit_test_setup_teardown(name, setup_impatient, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, servertest_setup, servertest_teardown)
+#define IMPATIENT(name)                                                                                      \
+	cmocka_unit_test_setup_teardown(name, servertest_setup_impatient, servertest_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(one_connection_carries_many_requests),
 		TEST(the_client_hears_every_item_in_order),

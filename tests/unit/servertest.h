@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_SERVERTEST_H
+#define TESTS_SERVERTEST_H
+
+/* A server of the control socket with verbs of its own, and a raw client. Failures go through cmocka. */
+
+#include <semaphore.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control.h"
+#include "server.h"
+
+#define PLACES 4
+
+/* The server under test, with verbs of its own: see servertest_handle(). */
+struct bench {
+	char directory[64];
+	char path[96];
+	struct server *server;
+	sem_t entered; /* a mark's handler is running */
+	sem_t leave;   /* and may end */
+	sem_t cut_off; /* a list's handler was told that its client is gone */
+	unsigned patience;
+};
+
+/* A mark waits for `leave`, a list sends without end, a check sends 1000 items, a path is an error. */
+void servertest_handle(void *context, const struct request *request, const struct peer *peer,
+		       struct reply *reply);
+
+/* Nobody is given up on while the test runs. */
+int servertest_setup(void **state);
+int servertest_setup_impatient(void **state);
+int servertest_teardown(void **state);
+
+int raw_connect(struct bench *bench);
+void raw_send(int fd, const void *bytes, size_t length);
+void raw_ask(int fd, const char *body);
+/* The final frame's status and text. */
+uint64_t raw_final(int fd, char text[256]);
+/* Closes it, too. */
+void assert_hung_up(int fd);
+/* The server answers others: what every misbehaving client must leave as it was. */
+void assert_serves(struct bench *bench);
+
+#endif
