@@ -83,15 +83,18 @@ check "it does not go on" test "$status" -gt 128
 check "and says why" grep -q "softpmem: the daemon is gone" "$work/err"
 fusermount3 -u -z "$mnt" 2>/dev/null
 
-# Of a region that outlives the daemon: what was not drained is lost, from the end. ordered FILE: all entries up to
-# what the head says, at most one after it, and no older ones.
+# Of a region that outlives the daemon: what was not drained is lost, from the end. ordered FILE: all entries
+# up to what the head says, at most one after it, and no older ones.
 ordered() {
 	od -A n -v -t u8 -w64 "$1" | awk '
 		NR == 1 { head = $1 }
 		NR > 64 && $1 > most { most = $1 }
 		NR > 64 { seen[NR - 65] = $1 }
 		END { lines = NR - 64
-		      if (head == 0 || most < head || most > head + 1) { print "head " head ", newest entry " most; exit 1 }
+		      if (head == 0 || most < head || most > head + 1) {
+			      print "head " head ", newest entry " most
+			      exit 1
+		      }
 		      for (i = head > lines ? head - lines + 2 : 1; i <= head; i++)
 			      if (seen[i % lines] < i) { print "entry " i ": " seen[i % lines]; exit 1 } }'
 }
