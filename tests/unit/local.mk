@@ -90,6 +90,7 @@ endif
 # The house itself.
 house_tests = \
 	tests/unit/headers.sh \
+	tests/unit/style.sh \
 	tests/unit/walls.sh
 TESTS += $(house_tests)
 EXTRA_DIST += $(house_tests)
