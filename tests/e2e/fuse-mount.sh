@@ -12,14 +12,6 @@ is_dead() {
 	! stat -f "$mnt" >/dev/null 2>&1
 }
 
-wait_for() {
-	for _ in $(seq 200); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
-}
-
 refused "no such directory" "$work/none: .*[Nn]o such" "$work/none"
 echo >"$work/file"
 refused "not a directory" "[Nn]ot a directory" "$work/file"
@@ -50,7 +42,7 @@ with open(sys.argv[1], "r+b") as held:
 ' "$mnt/held" <"$work/hold" >"$work/holder" &
 holder=$!
 exec {hold}>"$work/hold"
-check "somebody stores through a mapping" wait_for grep -q stored "$work/holder"
+check "somebody stores through a mapping" await grep -q stored "$work/holder"
 check "a stop while a file is mapped and dirty" daemon_stop
 check "takes the mount away" test ! -e "$mnt/held"
 exec {hold}>&-
@@ -63,7 +55,7 @@ exec {open}<"$mnt/kept"
 check_fails "an open file keeps umount away" "busy" umount "$mnt"
 exec {open}<&-
 check "and closed it does not" fusermount3 -u "$mnt"
-wait_for sh -c "! kill -0 $daemon_pid 2>/dev/null"
+await sh -c "! kill -0 $daemon_pid 2>/dev/null"
 check "a daemon whose mount is taken away ends well" wait "$daemon_pid"
 daemon_pid=
 

@@ -214,17 +214,10 @@ check "what was fenced is in one, and no more" holds "$one"
 check "and in the other" holds "$two"
 truncate -s 0 "$work/two"
 lost() { "$softpmem" list -R | grep -q ' failed two '; }
-goes() {
-	for _ in $(seq 200); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
-}
 check_fails "one is taken away: who comes to it finds out" 'taken away' "$softpmem" create --region two /more
-check "list -R tells" goes lost
+check "list -R tells" await lost
 dark() { ! head -c 1 "$two" >/dev/null 2>&1; }
-check "its path leads nowhere" goes dark
+check "its path leads nowhere" await dark
 check_fails "and is not given any more" 'taken away' "$softpmem" path /two/pool
 check "the other's does" holds "$one"
 check "power fails for the other" "$softpmem" powerfail
