@@ -240,6 +240,28 @@ static void undo_store(struct view *view, const struct wpq_record *record, const
 		memcpy(line, payload, LINE_SIZE);
 }
 
+/* False: it cannot be, or not any more. */
+static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uint64_t pending,
+			  const struct settle *settle)
+{
+	const unsigned char *payload;
+	struct wpq_record record;
+	struct view *view;
+
+	if (read_record(wpq, lane, position, pending, &record, &payload) != 0)
+		return false;
+	if (!rights_allow(wpq->rights, record.view))
+		return false;
+	view = domain_find_view(wpq->domain, record.view);
+	if (!record_is_inside(view, &record))
+		return false;
+	if (record.kind == WPQ_UNDO && coin_says(settle, position, false, true))
+		undo_store(view, &record, payload);
+	if (record.kind == WPQ_LINES && coin_says(settle, position, false, false))
+		drain_record(wpq, view, &record, payload);
+	return true;
+}
+
 /*
  * Records that were flushed and not fenced, the newest first: an undo gives back
  * what was there before it. A flush may have taken effect or not; under `keep`
@@ -265,24 +287,10 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 		position += (uint64_t)(record.lines + 1) * LINE_SIZE;
 	}
 	begin_lane(wpq, lane);
-	while (count--) {
-		const unsigned char *payload;
-		struct wpq_record record;
-		struct view *view;
-
-		if (read_record(wpq, lane, positions[count], pending, &record, &payload) != 0)
-			return;
-		if (!rights_allow(wpq->rights, record.view))
-			return;
-		view = domain_find_view(wpq->domain, record.view);
-		if (!record_is_inside(view, &record))
-			return;
-		if (record.kind == WPQ_UNDO && coin_says(settle, positions[count], false, true))
-			undo_store(view, &record, payload);
-		if (record.kind == WPQ_LINES && coin_says(settle, positions[count], false, false)) {
-			drain_record(wpq, view, &record, payload);
-		}
-	}
+	while (count && settle_record(wpq, lane, positions[count - 1], pending, settle))
+		count--;
+	/* Nobody was promised any of it: what cannot be written is lost. */
+	gather_write(wpq->domain->gather);
 }
 
 int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed)
@@ -298,7 +306,6 @@ int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t see
 			};
 
 			settle_lane(wpq, lane, &settle);
-			gather_write(domain->gather);
 		}
 	}
 	media_fence(domain->region);

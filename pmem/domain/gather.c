@@ -87,18 +87,24 @@ static int write_lines(const struct gather *gather, struct view *view, uint64_t 
 
 		line_snapshot(content + line, view->memory + page * PAGE_BYTES + line);
 	}
-	for (uint64_t rest = mask; at.placed && gather->domain->count_clean && rest; rest &= rest - 1) {
-		size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
+	if (at.placed) {
+		for (uint64_t rest = mask; rest && gather->domain->count_clean; rest &= rest - 1) {
+			size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
 
-		count_clean(gather, view, at.media_offset + line, content + line, LINE_SIZE);
-	}
-	if (at.placed)
+			count_clean(gather, view, at.media_offset + line, content + line, LINE_SIZE);
+		}
 		view_write_masked(view, at.media_offset, content, mask);
-	else
+	} else {
 		error = view_write_lines(view, page, mask, content);
+	}
 	chunk_note_written(view, page, mask);
 	/* The view has shrunk under a mapping: these bytes are no longer anybody's. */
 	return error == -ENOSPC ? 0 : error;
+}
+
+static uint64_t slot_bit(const struct gather *gather, const struct open_page *open)
+{
+	return (uint64_t)1 << (open - gather->pages);
 }
 
 static int write_page(struct gather *gather, struct open_page *open)
@@ -107,7 +113,7 @@ static int write_page(struct gather *gather, struct open_page *open)
 	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
 	uint64_t mask = open->mask, from_view;
 
-	gather->used &= ~((uint64_t)1 << (open - gather->pages));
+	gather->used &= ~slot_bit(gather, open);
 	if (!mask)
 		return 0;
 	from_view = order_unknown(open->view, open->page, mask, &snapshot);
@@ -138,7 +144,7 @@ static struct open_page *slot(struct gather *gather, const struct view *view, ui
 static bool is_open(const struct gather *gather, const struct open_page *open, const struct view *view,
 		    uint64_t page)
 {
-	return gather->used >> (open - gather->pages) & 1 && open->page == page && open->view == view;
+	return gather->used & slot_bit(gather, open) && open->page == page && open->view == view;
 }
 
 static int add_few(struct gather *gather, struct view *view, uint64_t page, uint64_t mask, uint64_t batch,
@@ -148,7 +154,7 @@ static int add_few(struct gather *gather, struct view *view, uint64_t page, uint
 	uint32_t at = (uint32_t)((uint64_t)(payload - gather->ring) / LINE_SIZE);
 
 	if (!is_open(gather, open, view, page) || open->batch != batch) {
-		int error = gather->used >> (open - gather->pages) & 1 ? write_page(gather, open) : 0;
+		int error = gather->used & slot_bit(gather, open) ? write_page(gather, open) : 0;
 
 		if (error)
 			return error;
@@ -156,7 +162,7 @@ static int add_few(struct gather *gather, struct view *view, uint64_t page, uint
 		open->page = page;
 		open->batch = batch;
 		open->mask = 0;
-		gather->used |= (uint64_t)1 << (open - gather->pages);
+		gather->used |= slot_bit(gather, open);
 		/* It will be written when its slot is needed, or all are: not at once. */
 		__builtin_prefetch(payload);
 		order_prefetch(view, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));

@@ -16,8 +16,8 @@ struct gather;
 struct gather *gather_create(void);
 
 /*
- * Begin with a lane: `ring` is its memory, mapped twice, and `counts` the WPQ's. What was gathered before has
- * been written.
+ * Begin with a lane: `ring` is its memory, mapped twice, and `counts` the WPQ's. What was gathered before and
+ * could not be written is forgotten.
  */
 void gather_begin(struct gather *gather, struct domain *domain, uint64_t writer, const unsigned char *ring,
 		  struct domain_counts *counts);
