@@ -101,14 +101,14 @@ static void move_streaming(unsigned char *to, const unsigned char *from, size_t 
 
 static inline void *move(void *to, const void *from, size_t length, unsigned flags)
 {
-	if (is_nontemporal(length, flags) && !is_warm(length, flags) && likely(flushes_count()) &&
-	    !overlap(to, from, length)) {
+	/* Overlapping bytes have an order to keep, which line by line would not. */
+	const bool nontemporal = is_nontemporal(length, flags) && !overlap(to, from, length);
+
+	if (nontemporal && !is_warm(length, flags) && likely(flushes_count())) {
 		move_streaming(to, from, length, flags);
 		return to;
 	}
-	/* Overlapping bytes have an order to keep, which line by line would not. */
-	if (unlikely(connection_domain() == DOMAIN_CPU_CACHE) && is_nontemporal(length, flags) &&
-	    (flags & PMEM_F_MEM_NODRAIN) && !overlap(to, from, length))
+	if (nontemporal && (flags & PMEM_F_MEM_NODRAIN) && connection_domain() == DOMAIN_CPU_CACHE)
 		store_undoable(to, from, length);
 	else
 		memmove(to, from, length);
