@@ -50,18 +50,23 @@ static inline void line_snapshot(void *to, const void *line)
  */
 static inline void line_snapshot_warm(void *to, const void *line)
 {
+	/* All of it in registers: words on the stack that are loaded as vectors would be waited for, too. */
 	const volatile uint64_t *from = line;
-	uint64_t first[LINE_SIZE / 8], changed, *out = to;
+	volatile uint64_t *out = to;
+	uint64_t first[LINE_SIZE / 8], changed;
 
 	for (int attempt = 0; attempt < 1000; attempt++) {
 		changed = 0;
+#pragma GCC unroll 8
 		for (unsigned i = 0; i < LINE_SIZE / 8; i++)
 			first[i] = from[i];
+#pragma GCC unroll 8
 		for (unsigned i = 0; i < LINE_SIZE / 8; i++)
 			changed |= from[i] ^ first[i];
 		if (__builtin_expect(!changed, 1))
 			break;
 	}
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < LINE_SIZE / 8; i++)
 		out[i] = first[i];
 }
