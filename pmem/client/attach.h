@@ -38,7 +38,7 @@ enum attach_type {
 	ATTACH_POOL = 2,
 	/*
 	 * For `region`, whose views its records may name. Reply: one descriptor, of a
-	 * new WPQ (domain/wpq.h).
+	 * new WPQ (domain/shared.h).
 	 */
 	ATTACH_WPQ = 3,
 	/* Drain this process's WPQs. Reply when the media has what was published. */

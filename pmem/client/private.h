@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "domain/domain.h"
-#include "domain/wpq.h"
+#include "domain/producer.h"
 
 #define PUBLIC __attribute__((visibility("default")))
 /* Preloaded, we are in the static block: one instruction away. */

@@ -85,7 +85,7 @@ static int open_producer(struct wpq_producer *producer, unsigned region)
 		return error;
 	producer->full = make_room;
 	/* A forked child must never publish here. */
-	RAW3(madvise, producer->header, PAGE_BYTES, MADV_DONTFORK);
+	RAW3(madvise, producer->header, WPQ_HEADER_BYTES, MADV_DONTFORK);
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
 		RAW3(madvise, producer->rings[lane], 2 * producer->lane_size, MADV_DONTFORK);
 	return 0;
@@ -371,9 +371,8 @@ static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use
 
 	for (struct queue *queue = first; queue; queue = queue->next) {
 		const struct wpq_producer *producer = &queue->producer;
-		bool waits = producer->pending[WPQ_FENCED] != producer->published[WPQ_FENCED];
 
-		if (!waits && !is_closed(producer->header))
+		if (!wpq_waits(producer) && !is_closed(producer->header))
 			continue;
 		fence_one(queue, in_use);
 		any = true;

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/rng.h"
 #include "domain/gather.h"
+#include "domain/hold.h"
 #include "domain/rights.h"
 
 /* ---- Records --------------------------------------------------------------- */
@@ -51,16 +52,28 @@ static bool record_is_inside(const struct view *view, const struct wpq_record *r
 {
 	uint64_t length = (uint64_t)(record->kind == WPQ_UNDO ? 1 : record->lines) * LINE_SIZE;
 
-	if (!view || !view->attached || !is_aligned(record->offset, LINE_SIZE))
+	if (!view->attached || !is_aligned(record->offset, LINE_SIZE))
 		return false;
 	return record->offset <= view->attached_size && length <= view->attached_size - record->offset;
 }
 
-/* For a view that was there once, and was destroyed or detached under its mappings. */
-static bool record_is_orphan(const struct domain *domain, const struct view *view,
-			     const struct wpq_record *record)
+int drain_find_view(const struct wpq *wpq, const struct wpq_record *record, struct view **view)
 {
-	return view ? !view->attached : record->view < domain->next_view_id;
+	if (!*view || (*view)->id != record->view) {
+		*view = NULL;
+		if (!rights_allow(wpq->rights, record->view))
+			return -EPROTO;
+		*view = domain_find_view(wpq->domain, record->view);
+	}
+	if (!*view)
+		return record->view < wpq->domain->next_view_id ? 0 : -EPROTO;
+	if (record_is_inside(*view, record))
+		return 0;
+	/* Detached under its mappings, it is as good as gone. */
+	if ((*view)->attached)
+		return -EPROTO;
+	*view = NULL;
+	return 0;
 }
 
 /* ---- Lanes -------------------------------------------------------------------- */
@@ -75,6 +88,8 @@ static void count_record(const struct wpq_record *record, struct view *view, str
 {
 	struct domain_counts *counts[] = { &view->counts, &wpq->counts };
 
+	if (record->flags & WPQ_COUNTED)
+		return;
 	for (unsigned i = 0; i < 2; i++) {
 		counts[i]->flushes += !(record->flags & WPQ_CONTINUED);
 		counts[i]->persists += (record->flags & (WPQ_CONTINUED | WPQ_PERSIST)) == WPQ_PERSIST;
@@ -109,18 +124,6 @@ static int give_back(struct wpq *wpq, unsigned lane, uint64_t position)
 	return 0;
 }
 
-/* The view of the record before, or another; NULL if there is none of that id. */
-static int next_view(const struct wpq *wpq, uint32_t id, struct view **view)
-{
-	if (*view && (*view)->id == id)
-		return 0;
-	*view = NULL;
-	if (!rights_allow(wpq->rights, id))
-		return -EPROTO;
-	*view = domain_find_view(wpq->domain, id);
-	return 0;
-}
-
 /* One record at *position, which it moves on. */
 static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64_t published,
 		      struct view **view)
@@ -130,16 +133,10 @@ static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64
 	int error = read_record(wpq, lane, *position, published, &record, &payload);
 
 	if (!error)
-		error = next_view(wpq, record.view, view);
-	if (error)
-		return error;
-	if (!record_is_inside(*view, &record)) {
-		if (!record_is_orphan(wpq->domain, *view, &record))
-			return -EPROTO;
-	} else if (record.kind == WPQ_LINES) {
-		error = drain_record(wpq, *view, &record, payload);
-	}
+		error = drain_find_view(wpq, &record, view);
 	/* Else a fenced non-temporal store under eADR: the view has it, and keeps it. */
+	if (!error && *view && record.kind == WPQ_LINES)
+		error = drain_record(wpq, *view, &record, payload);
 	if (!error)
 		*position += (uint64_t)(record.lines + 1) * LINE_SIZE;
 	return error;
@@ -181,27 +178,49 @@ static void count_batch(struct domain *domain)
 		atomic_store_explicit(&wpq->map.header->batch, domain->batch, memory_order_seq_cst);
 }
 
+static int drain_wpq(struct wpq *wpq)
+{
+	/* Before `published`: what these flushes have to come after is drained then. */
+	const uint64_t fenced = hold_fenced(wpq);
+	int error = 0, result = 0;
+
+	for (unsigned lane = 0; error != -EPROTO && lane < WPQ_LANES; lane++) {
+		error = drain_lane(wpq, lane);
+		if (error)
+			result = error;
+	}
+	if (!result)
+		result = hold_sweep(wpq, fenced);
+	if (result == -EPROTO)
+		wpq->dead = true;
+	return result;
+}
+
+/* Tell its client how far we are. */
+static void tell_drained(const struct wpq *wpq)
+{
+	struct wpq_header *header = wpq->map.header;
+
+	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
+		atomic_store_explicit(&header->lanes[lane].drained, wpq->drained[lane], memory_order_release);
+	atomic_store_explicit(&header->hold.swept, wpq->hold.swept, memory_order_release);
+}
+
 int drain_all(struct domain *domain)
 {
 	int result = 0;
 
 	count_batch(domain);
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
-		for (unsigned lane = 0; !wpq->dead && lane < WPQ_LANES; lane++) {
-			int error = drain_lane(wpq, lane);
+		int error = wpq->dead ? 0 : drain_wpq(wpq);
 
-			if (error == -EPROTO)
-				wpq->dead = true;
-			if (error)
-				result = error;
-		}
+		if (error)
+			result = error;
 	}
 	media_fence(domain->region);
 	count_batch(domain);
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
-		for (unsigned lane = 0; lane < WPQ_LANES; lane++)
-			atomic_store_explicit(&wpq->map.header->lanes[lane].drained, wpq->drained[lane],
-					      memory_order_release);
+		tell_drained(wpq);
 	return result;
 }
 
@@ -240,21 +259,20 @@ static void undo_store(struct view *view, const struct wpq_record *record, const
 		memcpy(line, payload, LINE_SIZE);
 }
 
-/* False: it cannot be, or not any more. */
+/* False: it cannot be. */
 static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uint64_t pending,
 			  const struct settle *settle)
 {
 	const unsigned char *payload;
+	struct view *view = NULL;
 	struct wpq_record record;
-	struct view *view;
 
 	if (read_record(wpq, lane, position, pending, &record, &payload) != 0)
 		return false;
-	if (!rights_allow(wpq->rights, record.view))
+	if (drain_find_view(wpq, &record, &view) != 0)
 		return false;
-	view = domain_find_view(wpq->domain, record.view);
-	if (!record_is_inside(view, &record))
-		return false;
+	if (!view)
+		return true;
 	if (record.kind == WPQ_UNDO && coin_says(settle, position, false, true))
 		undo_store(view, &record, payload);
 	if (record.kind == WPQ_LINES && coin_says(settle, position, false, false))
@@ -299,6 +317,8 @@ int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t see
 	int error = drain_all(domain);
 
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
+		if (policy == DOMAIN_RANDOM)
+			hold_settle(wpq, rng_mix(seed ^ rng_mix(~wpq->id)));
 		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
 			const struct settle settle = {
 				.policy = policy,

@@ -7,6 +7,15 @@
 #include "domain/private.h"
 #include "domain/wpq.h"
 
+/* What a daemon knows of the lines that a WPQ holds. */
+struct hold {
+	uint64_t swept;		   /* all flushes up to this one */
+	uint64_t number[WPQ_HELD]; /* of each line, the flush that was swept last */
+	struct {
+		uint64_t flushes, persists, fences;
+	} counted[WPQ_HELD_VIEWS];
+};
+
 struct wpq {
 	struct wpq *next, **link; /* domain->lock */
 	struct domain *domain;
@@ -16,11 +25,18 @@ struct wpq {
 	/* Our own mapping. The client writes here too: nothing in it is believed without a look. */
 	struct wpq_producer map;
 	uint64_t drained[WPQ_LANES];
+	struct hold hold;
 	const struct wpq_rights *rights; /* NULL: none are asked for */
 	struct domain_counts counts;
 };
 
 /* domain_drain(), with domain->lock held. */
 int drain_all(struct domain *domain);
+
+/*
+ * Check what a record says of its lines, and find their view: NULL if that is
+ * gone. *view may be that of another record of the WPQ, or NULL. -EPROTO: it cannot be.
+ */
+int drain_find_view(const struct wpq *wpq, const struct wpq_record *record, struct view **view);
 
 #endif

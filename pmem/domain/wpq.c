@@ -16,11 +16,12 @@
 #include "common/cleanup.h"
 #include "domain/drain.h"
 #include "domain/gather.h"
+#include "domain/hold.h"
 #include "domain/order.h"
 
 static size_t mapped_size(uint64_t lane_size)
 {
-	return PAGE_BYTES + WPQ_LANES * lane_size;
+	return WPQ_HEADER_BYTES + WPQ_LANES * lane_size;
 }
 
 static int make_memory(struct wpq *wpq)
@@ -28,7 +29,7 @@ static int make_memory(struct wpq *wpq)
 	struct wpq_header header = {
 		.magic = WPQ_MAGIC,
 		.version = WPQ_VERSION,
-		.header_size = PAGE_BYTES,
+		.header_size = WPQ_HEADER_BYTES,
 		.lane_size = (uint32_t)wpq->map.lane_size,
 	};
 
@@ -36,6 +37,7 @@ static int make_memory(struct wpq *wpq)
 	if (wpq->fd < 0)
 		return -errno;
 	atomic_init(&header.batch, wpq->domain->batch);
+	atomic_init(&header.may_hold, hold_is_allowed(wpq->domain));
 	if (ftruncate(wpq->fd, (off_t)mapped_size(wpq->map.lane_size)) < 0 ||
 	    fcntl(wpq->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ||
 	    pwrite(wpq->fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
@@ -100,6 +102,7 @@ uint64_t domain_published(struct domain *domain)
 
 			bytes += min_u64(published - wpq->drained[lane], wpq->map.lane_size);
 		}
+		bytes += wpq->dead ? 0 : hold_waiting(wpq);
 	}
 	return bytes;
 }
@@ -114,7 +117,12 @@ void domain_set_awake(struct domain *domain, bool awake)
 void domain_count_clean(struct domain *domain, bool count)
 {
 	LOCK_SCOPE(&domain->lock);
+	/* What is held now was flushed before anybody counted. */
+	drain_all(domain);
 	domain->count_clean = count;
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		atomic_store_explicit(&wpq->map.header->may_hold, hold_is_allowed(domain),
+				      memory_order_relaxed);
 }
 
 void wpq_usage(struct wpq *wpq, struct wpq_usage *out)

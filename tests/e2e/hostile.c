@@ -236,7 +236,8 @@ static struct wpq_record *good_record(struct mapping *mapping, struct wpq_produc
 {
 	struct wpq_record *record = wpq_reserve(producer, WPQ_FENCED, 1);
 
-	mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
+	/* Not held, as a flush of a line would be that comes again. */
+	wpq_snapshot(producer, WPQ_FENCED, mapping->view, mapping->bytes, LINE_SIZE, 1, 0);
 	return record;
 }
 
@@ -342,6 +343,45 @@ static void spoil_all(struct mapping *mapping, struct wpq_producer *producer)
 			words[i] = rng_mix(seed ^ i);
 }
 
+/* Line 1 is held. */
+static struct wpq_held *good_hold(struct mapping *mapping, struct wpq_producer *producer)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
+		wpq_fence(producer);
+	}
+	return &producer->header->hold.held[wpq_held_index(mapping->view, LINE_SIZE)];
+}
+
+static void spoil_held_offset(struct mapping *mapping, struct wpq_producer *producer)
+{
+	struct wpq_held *held = good_hold(mapping, producer);
+
+	mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
+	held->offset = UINT64_MAX - 63;
+}
+
+static void spoil_held_view(struct mapping *mapping, struct wpq_producer *producer)
+{
+	struct wpq_held *held = good_hold(mapping, producer);
+
+	mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
+	held->view = neighbour->view;
+}
+
+/* Numbers that never rest, so that no copy is ever whole; and a wild offset now and then. */
+static void spoil_held_in_time(struct mapping *mapping, struct wpq_producer *producer)
+{
+	volatile struct wpq_held *held = good_hold(mapping, producer);
+
+	for (uint64_t n = 100; n < 200000000; n++) {
+		atomic_store_explicit(&held->number[n % WPQ_COPIES], n, memory_order_relaxed);
+		held->offset = n % 7 ? LINE_SIZE : UINT64_MAX - 63;
+		atomic_store_explicit(&producer->header->hold.fenced, n - n % 5, memory_order_relaxed);
+	}
+	held->offset = UINT64_MAX - 63;
+}
+
 static bool patient(void *context, struct wpq_header *header)
 {
 	usleep(1000);
@@ -402,6 +442,9 @@ static void check_rings(struct bystander *by)
 		{ spoil_position, "a wild position" }, { spoil_backwards, "a position that goes back" },
 		{ spoil_all, "records that change" },
 		{ spoil_in_time, "records that change between two looks" },
+		{ spoil_held_offset, "a held line at a wild offset" },
+		{ spoil_held_view, "a held line of another's view" },
+		{ spoil_held_in_time, "a held line that changes between two looks" },
 	};
 
 	neighbour = &by->mapping;

@@ -58,6 +58,14 @@ unit_tests += tests/unit/test_region_memtest
 tests_unit_test_region_memtest_SOURCES = tests/unit/test_region_memtest.c
 tests_unit_test_region_memtest_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_hold
+tests_unit_test_hold_SOURCES = tests/unit/test_hold.c tests/unit/wpqtest.c tests/unit/wpqtest.h
+tests_unit_test_hold_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_hold_wild
+tests_unit_test_hold_wild_SOURCES = tests/unit/test_hold_wild.c tests/unit/wpqtest.c tests/unit/wpqtest.h
+tests_unit_test_hold_wild_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_litmus
 tests_unit_test_litmus_SOURCES = tests/unit/test_litmus.c
 tests_unit_test_litmus_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)

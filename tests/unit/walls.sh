@@ -22,14 +22,14 @@ wall() {
 	[ ${#rooms[@]} -eq 0 ] || ! includes "$pattern" "${rooms[@]}"
 }
 
-# A room's header is the one of its own name, wpq.h, which clients share, discover.h and memtest.h;
-# pmem/common is all headers.
+# A room's header is the one of its own name, those of WPQs and their clients, discover.h and
+# memtest.h; pmem/common is all headers.
 private_stay() {
-	local room others
+	local room others also='domain/producer|domain/wpq|region/discover|region/memtest'
 	for room in region domain pool; do
 		mapfile -t others < <(rooms_but "$1" "$room")
 		! includes "$room/" "$1/fuse" "$1/src" "${others[@]}" |
-			grep -Ev "\"($room/$room|domain/wpq|region/discover|region/memtest)\.h\"" | grep . ||
+			grep -Ev "\"($room/$room|$also)\.h\"" | grep . ||
 			return 1
 	done
 }

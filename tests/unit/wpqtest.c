@@ -91,3 +91,39 @@ bool machine_flush(struct machine *m, int thread, uint64_t offset, uint64_t leng
 {
 	return wpq_flush(&m->producers[thread], view_id(m->view), view_memory(m->view), offset, length, 0);
 }
+
+void machine_store(struct machine *m, int thread, uint64_t line, unsigned char byte)
+{
+	view_memory(m->view)[line * LINE_SIZE] = byte;
+	assert_true(machine_flush(m, thread, line * LINE_SIZE, 1));
+}
+
+void machine_persist(struct machine *m, int thread, uint64_t line, unsigned char byte)
+{
+	machine_store(m, thread, line, byte);
+	wpq_fence(&m->producers[thread]);
+}
+
+unsigned char machine_has(const struct machine *m, uint64_t line)
+{
+	return machine_media(m)[line * LINE_SIZE];
+}
+
+bool machine_holds(const struct machine *m, int thread, uint64_t line)
+{
+	return m->producers[thread].held & wpq_bit(wpq_held_index(view_id(m->view), line * LINE_SIZE)) &&
+	       machine_held(m, thread, line)->offset == line * LINE_SIZE;
+}
+
+struct wpq_held *machine_held(const struct machine *m, int thread, uint64_t line)
+{
+	return &m->producers[thread]
+			.header->hold.held[wpq_held_index(view_id(m->view), line * LINE_SIZE)];
+}
+
+void machine_hold(struct machine *m, int thread, uint64_t line)
+{
+	machine_persist(m, thread, line, '1');
+	machine_persist(m, thread, line, '2');
+	assert_true(machine_holds(m, thread, line));
+}

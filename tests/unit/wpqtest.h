@@ -34,5 +34,15 @@ void machine_make_wpqs(struct machine *m, uint32_t lane_size);
 void machine_end_wpqs(struct machine *m);
 
 bool machine_flush(struct machine *m, int thread, uint64_t offset, uint64_t length);
+/* Store to a line's first byte, and flush it; and fence. */
+void machine_store(struct machine *m, int thread, uint64_t line, unsigned char byte);
+void machine_persist(struct machine *m, int thread, uint64_t line, unsigned char byte);
+/* A line's first byte on the media. */
+unsigned char machine_has(const struct machine *m, uint64_t line);
+
+/* Persist a line twice, as '1' and '2': from then on the thread's WPQ holds it, in this place. */
+void machine_hold(struct machine *m, int thread, uint64_t line);
+bool machine_holds(const struct machine *m, int thread, uint64_t line);
+struct wpq_held *machine_held(const struct machine *m, int thread, uint64_t line);
 
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Held lines of clients that mean harm. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/rng.h"
+#include "wpqtest.h"
+
+static void assert_only_zero_died(struct machine *m)
+{
+	assert_int_equal(domain_drain(m->domain), -EPROTO);
+	assert_true(wpq_is_dead(m->wpqs[0]));
+	assert_false(wpq_is_dead(m->wpqs[1]));
+	view_memory(m->view)[8192] = 'y';
+	assert_true(machine_flush(m, 1, 8192, 1));
+	wpq_fence(&m->producers[1]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(machine_media(m)[8192], 'y');
+	assert_int_equal(domain_settle(m->domain, DOMAIN_RANDOM, 1), 0);
+}
+
+static struct wpq_held *wild(struct machine *m)
+{
+	machine_hold(m, 0, 5);
+	machine_persist(m, 0, 5, 'v');
+	return machine_held(m, 0, 5);
+}
+
+static void a_wild_offset(void **state)
+{
+	wild(*state)->offset = (uint64_t)1 << 60;
+	assert_only_zero_died(*state);
+}
+
+static void an_offset_that_wraps(void **state)
+{
+	wild(*state)->offset = UINT64_MAX - 63;
+	assert_only_zero_died(*state);
+}
+
+static void an_unaligned_offset(void **state)
+{
+	wild(*state)->offset = 321;
+	assert_only_zero_died(*state);
+}
+
+static void a_view_of_nobody(void **state)
+{
+	wild(*state)->view = 77;
+	assert_only_zero_died(*state);
+}
+
+static void more_counts_than_there_are(void **state)
+{
+	wild(*state);
+	atomic_store(&((struct machine *)*state)->producers[0].header->hold.counted, UINT32_MAX);
+	assert_only_zero_died(*state);
+}
+
+/* Its own lines are what it harms: these are numbers that could be. */
+static void wild_numbers(void **state)
+{
+	struct machine *m = *state;
+	struct wpq_hold *shared = &m->producers[0].header->hold;
+	struct rng rng = { 9 };
+
+	for (unsigned i = 0; i < 3000; i++) {
+		struct wpq_held *line = wild(m);
+		uint64_t wildest[] = { 0, 1, UINT64_MAX, rng_next(&rng), shared->fenced };
+
+		atomic_store(&line->number[rng_below(&rng, WPQ_COPIES)], wildest[rng_below(&rng, 5)]);
+		line->batch[rng_below(&rng, WPQ_COPIES)] = wildest[rng_below(&rng, 5)];
+		atomic_store(&shared->until[rng_below(&rng, WPQ_HELD)], wildest[rng_below(&rng, 5)]);
+		shared->from[rng_below(&rng, WPQ_HELD)] = wildest[rng_below(&rng, 5)];
+		shared->counts[0].view = (uint32_t)wildest[rng_below(&rng, 5)];
+		atomic_store(&shared->fenced, wildest[rng_below(&rng, 5)]);
+		assert_int_equal(domain_drain(m->domain), 0);
+		assert_int_equal(domain_settle(m->domain, DOMAIN_RANDOM, i), 0);
+		machine_end_wpqs(m);
+		machine_make_wpqs(m, WPQ_BYTES);
+	}
+	view_memory(m->view)[8192] = 'y';
+	assert_true(machine_flush(m, 1, 8192, 1));
+	wpq_fence(&m->producers[1]);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(machine_media(m)[8192], 'y');
+}
+
+static void a_destroyed_view_is_no_offence(void **state)
+{
+	struct machine *m = *state;
+	struct view *gone;
+
+	assert_int_equal(view_create(m->domain, &machine_identity, NULL, &gone), 0);
+	assert_int_equal(view_attach(gone, VIEW_SIZE), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(wpq_flush(&m->producers[0], view_id(gone), view_memory(gone), 64, 1, 0));
+		wpq_fence(&m->producers[0]);
+	}
+	view_destroy(gone);
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_false(wpq_is_dead(m->wpqs[0]));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		machine_test(a_wild_offset),
+		machine_test(an_offset_that_wraps),
+		machine_test(an_unaligned_offset),
+		machine_test(a_view_of_nobody),
+		machine_test(more_counts_than_there_are),
+		machine_test(wild_numbers),
+		machine_test(a_destroyed_view_is_no_offence),
+	};
+
+	return cmocka_run_group_tests_name("wild hold", tests, NULL, NULL);
+}
