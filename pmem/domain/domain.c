@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain/order.h"
+
 static const char *const kind_names[] = {
 	[DOMAIN_MEMORY_CONTROLLER] = "memory_controller",
 	[DOMAIN_CPU_CACHE] = "cpu_cache",
@@ -83,7 +85,7 @@ void domain_destroy(struct domain *domain)
 	pthread_mutex_unlock(&domain->lock);
 	pthread_cond_destroy(&domain->buried);
 	pthread_mutex_destroy(&domain->lock);
-	free(domain->recent);
+	order_destroy(domain->recent);
 	free(domain->gather);
 	free(domain);
 }

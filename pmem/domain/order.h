@@ -12,8 +12,9 @@ struct snapshot {
 	uint64_t batch;	 /* the domain's, before the lines were read */
 };
 
-/* What a domain remembers; NULL without memory. free() ends it. */
+/* What a domain remembers; NULL without memory. */
 struct recent *order_create(void);
+void order_destroy(struct recent *recent);
 
 /*
  * Which snapshots of the page's masked lines may be older than what the media
