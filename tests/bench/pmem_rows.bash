@@ -22,10 +22,12 @@ micro() {
 		"$pmem_seconds" "$pmem_mib"
 }
 
+# objects SIDE THREADS [ACCOUNTS]: transactions a second.
 objects() {
 	local pool=${directory[$1]}/objects
 	rm -f "$pool"
-	beside "$1" "$abs_top_builddir/tests/bench/objects_time" "$2" "$pool" "$pmem_seconds" && rm "$pool"
+	beside "$1" "$abs_top_builddir/tests/bench/objects_time" "$2" "$pool" "$pmem_seconds" ${3:+"$3"} &&
+		rm "$pool"
 }
 
 # The examples are used as they are shipped: their warnings are not ours.
@@ -83,6 +85,8 @@ pmem_rows() {
 	if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
 		row "libpmemobj transactions, 1 thread" tx/s higher 1 libpmem objects 1
 		row "libpmemobj transactions, 2 threads" tx/s higher 1 libpmem objects 2
+		row "the same of 10000 accounts, 1 thread" tx/s higher 1 libpmem objects 1 10000
+		row "the same of 10000 accounts, 2 threads" tx/s higher 1 libpmem objects 2 10000
 	fi
 	if [ -r "$pmdk_examples/map/map.h" ]; then
 		row "PMDK's btree, insert" inserts/s higher 1 libpmem map_inserts btree
