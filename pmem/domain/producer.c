@@ -36,7 +36,7 @@ int wpq_producer_open(int fd, struct wpq_producer *producer)
 
 	if (header == MAP_FAILED)
 		return -errno;
-	*producer = (struct wpq_producer){ .header = header };
+	*producer = (struct wpq_producer){ .header = header, .passed_at = UINT64_MAX };
 	if (header->magic != WPQ_MAGIC || header->version != WPQ_VERSION ||
 	    header->header_size != WPQ_HEADER_BYTES)
 		error = -EPROTO;
@@ -191,6 +191,8 @@ static void move_held(const struct wpq_producer *from, struct wpq_producer *to, 
 		}
 	}
 	to->held = from->held;
+	if (from->passed_at != UINT64_MAX)
+		to->passed_at = from->passed_at - drained;
 	to->flushed = from->flushed;
 	to->fenced = from->fenced;
 	if (from->last_counts)

@@ -32,6 +32,7 @@ struct wpq_producer {
 	uint64_t flushed, fenced; /* flushes of held lines */
 	uint64_t held;		  /* which of header->hold.held are, and are the newest of their lines */
 	uint64_t passed;	  /* which were until a record of their line came */
+	uint64_t passed_at;	  /* the last such record's position; UINT64_MAX: there was none */
 	uint8_t newest[WPQ_HELD]; /* of each held line's copies */
 	uint8_t worth[WPQ_HELD];  /* how often another line has to ask for the place, and is sent away */
 	uint32_t seen[WPQ_SEEN];
@@ -49,6 +50,32 @@ static inline void wpq_publish(struct wpq_producer *producer, enum wpq_lane_name
 	producer->published[lane] = producer->pending[lane];
 }
 
+static inline uint64_t wpq_bit(unsigned index)
+{
+	return (uint64_t)1 << index;
+}
+
+/*
+ * A handler left the thread's flush for good (longjmp) before its record was appended: another
+ * one takes its position, and what it passed it did not pass.
+ */
+static inline void wpq_take_back(struct wpq_producer *producer, uint64_t position)
+{
+	for (uint64_t rest = producer->passed; rest; rest &= rest - 1) {
+		unsigned index = (unsigned)__builtin_ctzll(rest);
+		_Atomic uint64_t *shared = &producer->header->hold.until[index];
+		uint64_t until = atomic_load_explicit(shared, memory_order_relaxed);
+
+		/* UINT64_MAX: it was left just before it said so. */
+		if (until != position && until != UINT64_MAX)
+			continue;
+		atomic_store_explicit(shared, UINT64_MAX, memory_order_relaxed);
+		producer->passed &= ~wpq_bit(index);
+		producer->held |= wpq_bit(index);
+	}
+	producer->passed_at = UINT64_MAX;
+}
+
 /* Room for a record of `lines`; NULL if the ring stayed full. At most half a ring is asked for. */
 static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane,
 					     uint32_t lines)
@@ -57,6 +84,8 @@ static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum
 	uint64_t size = producer->lane_size;
 	uint64_t need = (uint64_t)(lines + 1) * LINE_SIZE;
 
+	if (__builtin_expect(lane == WPQ_FENCED && producer->passed_at == producer->pending[lane], 0))
+		wpq_take_back(producer, producer->pending[lane]);
 	while (producer->pending[lane] + need -
 		       atomic_load_explicit(&shared->drained, memory_order_acquire) > size) {
 		/*
@@ -97,11 +126,6 @@ static inline uint64_t wpq_record_lines(const struct wpq_producer *producer)
 	return producer->lane_size / (2 * LINE_SIZE) - 1;
 }
 
-static inline uint64_t wpq_bit(unsigned index)
-{
-	return (uint64_t)1 << index;
-}
-
 /* Where the line would be held. */
 static inline unsigned wpq_held_index(uint32_t view, uint64_t offset)
 {
@@ -123,9 +147,12 @@ static inline void wpq_pass_held(struct wpq_producer *producer, uint32_t view, u
 
 		if (held->view != view || held->offset - offset >= lines * LINE_SIZE)
 			continue;
+		producer->passed_at = position;
+		producer->passed |= wpq_bit(index);
+		/* Who leaves us here for good leaves what can be taken back. */
+		atomic_signal_fence(memory_order_seq_cst);
 		atomic_store_explicit(&hold->until[index], position, memory_order_relaxed);
 		producer->held &= ~wpq_bit(index);
-		producer->passed |= wpq_bit(index);
 	}
 }
 

@@ -83,10 +83,10 @@ pmem_rows() {
 	done
 	rm -f "$mnt/pmem" "$shm/direct/pmem"
 	if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
-		row "libpmemobj transactions, 1 thread" tx/s higher 1 libpmem objects 1
-		row "libpmemobj transactions, 2 threads" tx/s higher 1 libpmem objects 2
-		row "the same of 10000 accounts, 1 thread" tx/s higher 1 libpmem objects 1 10000
-		row "the same of 10000 accounts, 2 threads" tx/s higher 1 libpmem objects 2 10000
+		row "libpmemobj transactions, 1 thread" tx/s higher 1 libpmem objects 1 10000
+		row "libpmemobj transactions, 2 threads" tx/s higher 1 libpmem objects 2 10000
+		row "libpmemobj transactions, 1 thread, scatter" tx/s higher 1 libpmem objects 1
+		row "libpmemobj transactions, 2 threads, scatter" tx/s higher 1 libpmem objects 2
 	fi
 	if [ -r "$pmdk_examples/map/map.h" ]; then
 		row "PMDK's btree, insert" inserts/s higher 1 libpmem map_inserts btree

@@ -205,6 +205,23 @@ static void a_larger_flush_that_waits_leaves_what_is_held(void **state)
 	assert_int_equal(machine_has(m, 5), 'b');
 }
 
+/* As after a handler that jumped out of it. */
+static void a_flush_that_comes_to_no_end_passes_nothing(void **state)
+{
+	struct machine *m = *state;
+
+	machine_hold(m, 0, 5);
+	machine_persist(m, 0, 5, 'b');
+	assert_non_null(wpq_begin(&m->producers[0], WPQ_FENCED, view_id(m->view), 0, 64, 0));
+	assert_false(machine_holds(m, 0, 5));
+	/* Where that record was to be. */
+	machine_persist(m, 0, 200, 'x');
+	assert_true(machine_holds(m, 0, 5));
+	assert_int_equal(domain_settle(m->domain, DOMAIN_LOSE, 0), 0);
+	assert_int_equal(machine_has(m, 5), 'b');
+	assert_int_equal(machine_has(m, 200), 'x');
+}
+
 /* What has to go for another line, the ring gets as it was flushed. */
 static void a_line_that_has_to_go_is_as_it_was_flushed(void **state)
 {
@@ -506,6 +523,7 @@ int main(void)
 		machine_test(a_copy_that_was_being_written_is_none),
 		machine_test(a_larger_flush_comes_after_what_is_held),
 		machine_test(a_larger_flush_that_waits_leaves_what_is_held),
+		machine_test(a_flush_that_comes_to_no_end_passes_nothing),
 		machine_test(a_line_that_has_to_go_is_as_it_was_flushed),
 		cmocka_unit_test(one_thread_has_what_it_fenced_and_nothing_else),
 		machine_test(a_sweep_does_not_get_ahead_of_the_ring),
