@@ -127,3 +127,15 @@ void machine_hold(struct machine *m, int thread, uint64_t line)
 	machine_persist(m, thread, line, '2');
 	assert_true(machine_holds(m, thread, line));
 }
+
+void machine_only_zero_dies(struct machine *m)
+{
+	const uint64_t line = 8192 / LINE_SIZE;
+
+	assert_int_equal(domain_drain(m->domain), -EPROTO);
+	assert_true(wpq_is_dead(m->wpqs[0]));
+	assert_false(wpq_is_dead(m->wpqs[1]));
+	machine_persist(m, 1, line, 'y');
+	assert_int_equal(domain_drain(m->domain), 0);
+	assert_int_equal(machine_has(m, line), 'y');
+}

@@ -45,4 +45,7 @@ void machine_hold(struct machine *m, int thread, uint64_t line);
 bool machine_holds(const struct machine *m, int thread, uint64_t line);
 struct wpq_held *machine_held(const struct machine *m, int thread, uint64_t line);
 
+/* A drain finds that thread 0's WPQ has what cannot be, and the other thread notices nothing. */
+void machine_only_zero_dies(struct machine *m);
+
 #endif
