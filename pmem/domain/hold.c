@@ -2,9 +2,9 @@
 
 /*
  * Sweeping: from the lines that a WPQ holds to the media, once for all the flushes
- * that a line had meanwhile. The client goes on while we read: a copy is whole if
- * its number is the same before and after. Nothing that is read is believed before it
- * is checked.
+ * that a line had meanwhile. The client goes on while we read: a copy is whole, and
+ * the newest one, if all numbers of its line are the same before and after. Nothing
+ * that is read is believed before it is checked.
  *
  * A sweep must not get ahead of the ring, whose older records would then be
  * written over it; nor may it come after newer ones. So each held line says
@@ -51,22 +51,6 @@ uint64_t hold_waiting(const struct wpq *wpq)
 
 enum outcome { NOTHING, FOUND, TAKEN_AWAY };
 
-static void read_numbers(const struct wpq_held *held, uint64_t *numbers)
-{
-	for (unsigned i = 0; i < WPQ_COPIES; i++)
-		numbers[i] = atomic_load_explicit(&held->number[i], memory_order_acquire);
-}
-
-static unsigned newest_of(const uint64_t *numbers, uint64_t up_to)
-{
-	unsigned newest = 0;
-
-	for (unsigned i = 1; i < WPQ_COPIES; i++)
-		if (numbers[i] <= up_to && (numbers[i] > numbers[newest] || numbers[newest] > up_to))
-			newest = i;
-	return newest;
-}
-
 /*
  * The newest copy, or the newest durable one, if that is above a flush, and neither ahead of nor behind the
  * ring. All three numbers must have stayed as they were: else one that was newer may be gone.
@@ -81,11 +65,11 @@ static enum outcome try_to_read(struct copies *copies, unsigned index, uint64_t 
 	unsigned newest;
 	bool is_new;
 
-	read_numbers(held, before);
+	wpq_read_numbers(held, before);
 	/* While these are there, not before: so one of them is what this fence was of. */
 	up_to = durable ? hold_fenced(copies->wpq) : UINT64_MAX;
-	newest = newest_of(before, up_to);
-	is_new = above < before[newest] && before[newest] <= up_to;
+	newest = wpq_newest_of(before, up_to);
+	is_new = newest != WPQ_COPIES && before[newest] > above;
 	if (is_new) {
 		from = hold->from[index];
 		until = atomic_load_explicit(&hold->until[index], memory_order_relaxed);
@@ -99,10 +83,10 @@ static enum outcome try_to_read(struct copies *copies, unsigned index, uint64_t 
 		memcpy(copies->lines[index], held->copies[newest], LINE_SIZE);
 	}
 	atomic_thread_fence(memory_order_acquire);
-	read_numbers(held, after);
+	wpq_read_numbers(held, after);
 	if (memcmp(before, after, sizeof(before)) != 0)
 		return TAKEN_AWAY;
-	copies->number[index] = before[newest];
+	copies->number[index] = is_new ? before[newest] : 0;
 	return is_new && from <= drained && drained <= until ? FOUND : NOTHING;
 }
 

@@ -61,6 +61,25 @@ void wpq_producer_close(struct wpq_producer *producer)
 
 /* ---- Held lines -------------------------------------------------------------- */
 
+void wpq_take_back(struct wpq_producer *producer)
+{
+	const uint64_t position = producer->pending[WPQ_FENCED];
+
+	for (uint64_t rest = producer->passed; rest; rest &= rest - 1) {
+		unsigned index = (unsigned)__builtin_ctzll(rest);
+		_Atomic uint64_t *shared = &producer->header->hold.until[index];
+		uint64_t until = atomic_load_explicit(shared, memory_order_relaxed);
+
+		/* UINT64_MAX: it was left just before it said so. */
+		if (until != position && until != UINT64_MAX)
+			continue;
+		atomic_store_explicit(shared, UINT64_MAX, memory_order_relaxed);
+		producer->passed &= ~wpq_bit(index);
+		producer->held |= wpq_bit(index);
+	}
+	producer->passed_at = UINT64_MAX;
+}
+
 /* Of which of the WPQ's counts a view is; WPQ_HELD_VIEWS: there are no more. */
 static uint32_t counts_of(struct wpq_hold *hold, uint32_t view)
 {

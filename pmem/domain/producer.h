@@ -59,22 +59,7 @@ static inline uint64_t wpq_bit(unsigned index)
  * A handler left the thread's flush for good (longjmp) before its record was appended: another
  * one takes its position, and what it passed it did not pass.
  */
-static inline void wpq_take_back(struct wpq_producer *producer, uint64_t position)
-{
-	for (uint64_t rest = producer->passed; rest; rest &= rest - 1) {
-		unsigned index = (unsigned)__builtin_ctzll(rest);
-		_Atomic uint64_t *shared = &producer->header->hold.until[index];
-		uint64_t until = atomic_load_explicit(shared, memory_order_relaxed);
-
-		/* UINT64_MAX: it was left just before it said so. */
-		if (until != position && until != UINT64_MAX)
-			continue;
-		atomic_store_explicit(shared, UINT64_MAX, memory_order_relaxed);
-		producer->passed &= ~wpq_bit(index);
-		producer->held |= wpq_bit(index);
-	}
-	producer->passed_at = UINT64_MAX;
-}
+void wpq_take_back(struct wpq_producer *producer);
 
 /* Room for a record of `lines`; NULL if the ring stayed full. At most half a ring is asked for. */
 static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane,
@@ -85,7 +70,7 @@ static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum
 	uint64_t need = (uint64_t)(lines + 1) * LINE_SIZE;
 
 	if (__builtin_expect(lane == WPQ_FENCED && producer->passed_at == producer->pending[lane], 0))
-		wpq_take_back(producer, producer->pending[lane]);
+		wpq_take_back(producer);
 	while (producer->pending[lane] + need -
 		       atomic_load_explicit(&shared->drained, memory_order_acquire) > size) {
 		/*
@@ -206,21 +191,33 @@ static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_nam
 
 /* ---- Held lines ---------------------------------------------------------------- */
 
-/* The newest copy of a flush up to this one; WPQ_COPIES: there is none. */
-static inline unsigned wpq_newest_copy(const struct wpq_held *held, uint64_t up_to)
+static inline void wpq_read_numbers(const struct wpq_held *held, uint64_t *numbers)
+{
+	for (unsigned i = 0; i < WPQ_COPIES; i++)
+		numbers[i] = atomic_load_explicit(&held->number[i], memory_order_acquire);
+}
+
+/* Of copies of these numbers, the newest one of a flush up to this one; WPQ_COPIES: there is none. */
+static inline unsigned wpq_newest_of(const uint64_t *numbers, uint64_t up_to)
 {
 	unsigned newest = WPQ_COPIES;
 	uint64_t highest = 0;
 
 	for (unsigned i = 0; i < WPQ_COPIES; i++) {
-		uint64_t number = atomic_load_explicit(&held->number[i], memory_order_acquire);
-
-		if (number > highest && number <= up_to) {
-			highest = number;
+		if (numbers[i] > highest && numbers[i] <= up_to) {
+			highest = numbers[i];
 			newest = i;
 		}
 	}
 	return newest;
+}
+
+static inline unsigned wpq_newest_copy(const struct wpq_held *held, uint64_t up_to)
+{
+	uint64_t numbers[WPQ_COPIES];
+
+	wpq_read_numbers(held, numbers);
+	return wpq_newest_of(numbers, up_to);
 }
 
 /* Not the newest copy, nor the newest durable one. A handler's fence may make them the same at any moment. */
@@ -237,9 +234,10 @@ static inline unsigned wpq_spare_copy(const struct wpq_producer *producer, unsig
 	return spare;
 }
 
-static inline void wpq_count(_Atomic uint64_t *count, uint64_t more)
+/* One more; nobody else writes there. */
+static inline void wpq_count(_Atomic uint64_t *count)
 {
-	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + more,
+	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 }
 
@@ -262,9 +260,9 @@ static inline void wpq_hold_again(struct wpq_producer *producer, unsigned index,
 	producer->flushed++;
 	producer->newest[index] = (uint8_t)spare;
 	producer->last_counts = &header->hold.counts[held->counts];
-	wpq_count(&producer->last_counts->flushes, 1);
+	wpq_count(&producer->last_counts->flushes);
 	if (flags & WPQ_PERSIST)
-		wpq_count(&producer->last_counts->persists, 1);
+		wpq_count(&producer->last_counts->persists);
 }
 
 /* Has this line been flushed of late? From now on it has. */
@@ -346,11 +344,11 @@ static inline bool wpq_waits(const struct wpq_producer *producer)
 static inline void wpq_fence(struct wpq_producer *producer)
 {
 	if (!wpq_waits(producer)) {
-		wpq_count(&producer->header->lanes[WPQ_FENCED].idle_fences, 1);
+		wpq_count(&producer->header->lanes[WPQ_FENCED].idle_fences);
 		return;
 	}
 	if (producer->last_counts)
-		wpq_count(&producer->last_counts->fences, 1);
+		wpq_count(&producer->last_counts->fences);
 	else
 		producer->last->flags |= WPQ_LAST;
 	if (producer->pending[WPQ_FENCED] != producer->published[WPQ_FENCED])
