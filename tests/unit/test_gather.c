@@ -154,11 +154,6 @@ static void lines_of_a_page_have_an_order_each(void **state)
 /* ---- Any records, and what must come of them ---------------------------------------- */
 
 /* What one thread has flushed, and what it has fenced. */
-struct expected {
-	unsigned char flushed[VIEW_SIZE], durable[VIEW_SIZE];
-	bool waits[LINES];
-};
-
 static void store_any(struct machine *m, struct rng *rng, uint64_t line, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++) {
@@ -177,22 +172,9 @@ static void flush_any(struct machine *m, struct rng *rng, struct expected *expec
 	uint64_t line = rng_below(rng, rng_below(rng, 2) ? 16 : LINES - count);
 
 	store_any(m, rng, line, count);
-	assert_true(machine_flush(m, 0, line * LINE_SIZE, count * LINE_SIZE));
-	memcpy(expected->flushed + line * LINE_SIZE, view_memory(m->view) + line * LINE_SIZE,
-	       count * LINE_SIZE);
-	memset(expected->waits + line, true, count);
+	expected_flush(m, expected, line, count);
 	/* Not flushed: not to be seen. */
 	store_any(m, rng, line, 1);
-}
-
-static void fence(struct machine *m, struct expected *expected)
-{
-	wpq_fence(&m->producers[0]);
-	for (uint64_t line = 0; line < LINES; line++)
-		if (expected->waits[line])
-			memcpy(expected->durable + line * LINE_SIZE, expected->flushed + line * LINE_SIZE,
-			       LINE_SIZE);
-	memset(expected->waits, false, sizeof(expected->waits));
 }
 
 static void any_records(struct machine *m, uint64_t seed)
@@ -205,7 +187,7 @@ static void any_records(struct machine *m, uint64_t seed)
 		for (unsigned i = rng_below(&rng, 60); i > 0; i--) {
 			flush_any(m, &rng, expected);
 			if (rng_below(&rng, 3))
-				fence(m, expected);
+				expected_fence(m, expected);
 		}
 		assert_int_equal(domain_drain(m->domain), 0);
 		assert_memory_equal(machine_media(m), expected->durable, VIEW_SIZE);

@@ -170,14 +170,20 @@ static void a_copy_that_was_being_written_is_none(void **state)
 	assert_int_equal(machine_has(m, 5), 'b');
 }
 
-static void a_larger_flush_comes_after_what_is_held(void **state)
+/* Line 5 is held, and durable as 'b'; a flush of its page, with 'c', waits for its fence. */
+static void hold_and_flush_page(struct machine *m)
 {
-	struct machine *m = *state;
-
 	machine_hold(m, 0, 5);
 	machine_persist(m, 0, 5, 'b');
 	view_memory(m->view)[5 * LINE_SIZE] = 'c';
 	assert_true(machine_flush(m, 0, 0, PAGE_BYTES));
+}
+
+static void a_larger_flush_comes_after_what_is_held(void **state)
+{
+	struct machine *m = *state;
+
+	hold_and_flush_page(m);
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 	wpq_fence(&m->producers[0]);
@@ -196,10 +202,7 @@ static void a_larger_flush_that_waits_leaves_what_is_held(void **state)
 {
 	struct machine *m = *state;
 
-	machine_hold(m, 0, 5);
-	machine_persist(m, 0, 5, 'b');
-	view_memory(m->view)[5 * LINE_SIZE] = 'c';
-	assert_true(machine_flush(m, 0, 0, PAGE_BYTES));
+	hold_and_flush_page(m);
 	machine_store(m, 0, 5, 'd');
 	assert_int_equal(domain_settle(m->domain, DOMAIN_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
@@ -241,12 +244,6 @@ static void a_line_that_has_to_go_is_as_it_was_flushed(void **state)
 
 /* ---- Any run ------------------------------------------------------------------------- */
 
-/* What one thread has fenced, by a model that knows nothing of rings and copies. */
-struct expected {
-	unsigned char flushed[VIEW_SIZE], durable[VIEW_SIZE];
-	bool waits[LINES];
-};
-
 static void flush_some(struct machine *m, struct rng *rng, struct expected *expected)
 {
 	uint64_t count = rng_below(rng, 4) ? 1 : 1 + rng_below(rng, 70);
@@ -254,22 +251,9 @@ static void flush_some(struct machine *m, struct rng *rng, struct expected *expe
 
 	for (uint64_t i = line; i < line + count; i++)
 		view_memory(m->view)[i * LINE_SIZE + rng_below(rng, LINE_SIZE)] ^= 1;
-	assert_true(machine_flush(m, 0, line * LINE_SIZE, count * LINE_SIZE));
-	memcpy(expected->flushed + line * LINE_SIZE, view_memory(m->view) + line * LINE_SIZE,
-	       count * LINE_SIZE);
-	memset(expected->waits + line, true, count);
+	expected_flush(m, expected, line, count);
 	/* Not flushed: not to be seen. */
 	view_memory(m->view)[line * LINE_SIZE]++;
-}
-
-static void fence(struct machine *m, struct expected *expected)
-{
-	wpq_fence(&m->producers[0]);
-	for (uint64_t line = 0; line < LINES; line++)
-		if (expected->waits[line])
-			memcpy(expected->durable + line * LINE_SIZE, expected->flushed + line * LINE_SIZE,
-			       LINE_SIZE);
-	memset(expected->waits, false, sizeof(expected->waits));
 }
 
 /* Drains come at any moment, most often when something waits for its fence. */
@@ -282,7 +266,7 @@ static void any_run(uint64_t seed)
 	for (unsigned step = 0; step < 2000; step++) {
 		flush_some(m, &rng, expected);
 		if (rng_below(&rng, 3))
-			fence(m, expected);
+			expected_fence(m, expected);
 		if (rng_below(&rng, 20) == 0) {
 			assert_int_equal(domain_drain(m->domain), 0);
 			assert_memory_equal(machine_media(m), expected->durable, VIEW_SIZE);

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -126,6 +127,24 @@ void machine_hold(struct machine *m, int thread, uint64_t line)
 	machine_persist(m, thread, line, '1');
 	machine_persist(m, thread, line, '2');
 	assert_true(machine_holds(m, thread, line));
+}
+
+void expected_flush(struct machine *m, struct expected *expected, uint64_t line, uint64_t count)
+{
+	assert_true(machine_flush(m, 0, line * LINE_SIZE, count * LINE_SIZE));
+	memcpy(expected->flushed + line * LINE_SIZE, view_memory(m->view) + line * LINE_SIZE,
+	       count * LINE_SIZE);
+	memset(expected->waits + line, true, count);
+}
+
+void expected_fence(struct machine *m, struct expected *expected)
+{
+	wpq_fence(&m->producers[0]);
+	for (uint64_t line = 0; line < VIEW_SIZE / LINE_SIZE; line++)
+		if (expected->waits[line])
+			memcpy(expected->durable + line * LINE_SIZE, expected->flushed + line * LINE_SIZE,
+			       LINE_SIZE);
+	memset(expected->waits, false, sizeof(expected->waits));
 }
 
 void machine_only_zero_dies(struct machine *m)

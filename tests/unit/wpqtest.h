@@ -45,6 +45,15 @@ void machine_hold(struct machine *m, int thread, uint64_t line);
 bool machine_holds(const struct machine *m, int thread, uint64_t line);
 struct wpq_held *machine_held(const struct machine *m, int thread, uint64_t line);
 
+/* What thread 0 has flushed and fenced, by a model that knows nothing of rings and copies. */
+struct expected {
+	unsigned char flushed[VIEW_SIZE], durable[VIEW_SIZE];
+	bool waits[VIEW_SIZE / LINE_SIZE];
+};
+/* Flush these lines as they are now; fence. */
+void expected_flush(struct machine *m, struct expected *expected, uint64_t line, uint64_t count);
+void expected_fence(struct machine *m, struct expected *expected);
+
 /* A drain finds that thread 0's WPQ has what cannot be, and the other thread notices nothing. */
 void machine_only_zero_dies(struct machine *m);
 
