@@ -54,15 +54,12 @@ static bool overlap(const unsigned char *to, const unsigned char *from, size_t l
 
 static inline void after_store(const void *to, size_t length, unsigned flags)
 {
-	const bool drain = !(flags & PMEM_F_MEM_NODRAIN);
-
 	if (flags & PMEM_F_MEM_NOFLUSH)
 		return;
-	if (likely(flushes_count()))
-		flush_range((uintptr_t)to, length,
-			    !drain ? 0 : WPQ_PERSIST | (length > EARLY_FROM ? QUEUE_EARLY : 0));
-	if (drain)
-		fence();
+	if (flags & PMEM_F_MEM_NODRAIN)
+		flush((uintptr_t)to, length);
+	else
+		persist((uintptr_t)to, length);
 }
 
 /* Lines go past the caches and into the WPQ at once; parts of lines, and what is no pool, as ever. */

@@ -13,6 +13,7 @@ pmem_client_libpmem_la_SOURCES = \
 	pmem/client/persist.c \
 	pmem/client/private.h \
 	pmem/client/queues.c \
+	pmem/client/quick.h \
 	pmem/client/ranges.c \
 	pmem/client/rawcall.h \
 	pmem/client/settings.c \

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "client/quick.h"
 #include "client/rawcall.h"
 
 /* ---- Memory that is no pool: the processor's own instructions -------------- */
@@ -93,7 +94,7 @@ bool flushes_count(void)
 	return set->flush_always || connection_domain() != DOMAIN_CPU_CACHE;
 }
 
-void fence(void)
+static __attribute__((noinline)) void fence_in_full(void)
 {
 	if (unlikely(settings()->cut_at))
 		cut();
@@ -105,10 +106,35 @@ void fence(void)
 	queue_fence();
 }
 
-PUBLIC void pmem_flush(const void *addr, size_t len)
+void fence(void)
+{
+	if (unlikely(!quick_fence()))
+		fence_in_full();
+}
+
+static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)
 {
 	if (likely(flushes_count()))
-		flush_range((uintptr_t)addr, len, 0);
+		flush_range(address, length, flags);
+}
+
+__attribute__((noinline)) void persist(uintptr_t address, size_t length)
+{
+	if (unlikely(!quick_flush(address, length, WPQ_PERSIST)))
+		flush_in_full(address, length, WPQ_PERSIST | (length > EARLY_FROM ? QUEUE_EARLY : 0));
+	if (unlikely(!quick_fence()))
+		fence_in_full();
+}
+
+void flush(uintptr_t address, size_t length)
+{
+	if (unlikely(!quick_flush(address, length, 0)))
+		flush_in_full(address, length, 0);
+}
+
+PUBLIC void pmem_flush(const void *addr, size_t len)
+{
+	flush((uintptr_t)addr, len);
 }
 
 PUBLIC void pmem_drain(void)
@@ -118,9 +144,7 @@ PUBLIC void pmem_drain(void)
 
 PUBLIC void pmem_persist(const void *addr, size_t len)
 {
-	if (likely(flushes_count()))
-		flush_range((uintptr_t)addr, len, WPQ_PERSIST | (len > EARLY_FROM ? QUEUE_EARLY : 0));
-	fence();
+	persist((uintptr_t)addr, len);
 }
 
 PUBLIC int pmem_has_hw_drain(void)

@@ -36,6 +36,12 @@ struct settings {
 /* Asked at every flush and fence, so without a call once they are known. */
 extern struct settings settings_read;
 extern atomic_bool settings_known;
+/* They are known, and none of them is for a flush in the usual domain, or a fence, to look at. */
+extern atomic_bool settings_plain;
+static inline bool settings_are_plain(void)
+{
+	return atomic_load_explicit(&settings_plain, memory_order_relaxed);
+}
 const struct settings *settings_learn(void);
 static inline const struct settings *settings(void)
 {
@@ -75,6 +81,11 @@ static inline enum domain_kind connection_domain(void)
 
 	return likely(known >= 0) ? (enum domain_kind)known : connection_learn_domain();
 }
+/* False also while it is not known. */
+static inline bool connection_domain_is(enum domain_kind kind)
+{
+	return atomic_load_explicit(&connection_domain_known, memory_order_relaxed) == (int)kind;
+}
 void connection_fork_prepare(void);
 void connection_fork_parent(void);
 void connection_fork_child(void);
@@ -97,6 +108,9 @@ struct range {
 _Static_assert(sizeof(struct range) == 32, "two of them are a line");
 /* What is at `address`: from it on, not from where its range starts. No lock, no system call. */
 struct range ranges_find(uintptr_t address);
+/* Only for ranges_find_again(), below. */
+extern _Atomic uint64_t ranges_version;
+extern struct range *ranges_table;
 /* Between these the table may be changed, by one thread at a time, without signals. */
 uint64_t ranges_lock(void);
 void ranges_unlock(uint64_t signals);
@@ -110,7 +124,13 @@ void ranges_fork_child(void);
 
 /* ---- queues.c: this thread's WPQs ------------------------------------------- */
 
-struct queue;
+struct queue {
+	struct wpq_producer producer;
+	uint64_t kicked; /* the position at which we last asked for a drain */
+	unsigned region;
+	struct queue *next; /* of this thread at one depth, none of the same region; or idle of this region */
+};
+_Static_assert(sizeof(struct queue) <= PAGE_BYTES, "a page each");
 enum { QUEUE_DEPTH = 4 };
 struct thread {
 	/*
@@ -119,10 +139,32 @@ struct thread {
 	 */
 	struct queue *queues[QUEUE_DEPTH];
 	unsigned depth;
+	bool has_more; /* than queues[0], and nothing that hangs on it */
 	bool unordered; /* real lines flushed, or stores past the caches: the fence must be a real one too */
 	size_t hint; /* the entry that was found last; a word, which a handler may change at any moment */
 };
 extern THREAD_HOT struct thread thread_self;
+
+/*
+ * ranges_find(), if it is in the entry that was found last, which may be another's by now, or none.
+ * Field by field: a struct that is put together and then copied waits for its own stores.
+ */
+static inline bool ranges_find_again(uintptr_t address, struct range *out)
+{
+	uint64_t now = atomic_load_explicit(&ranges_version, memory_order_acquire);
+	const struct range *entry = &ranges_table[thread_self.hint];
+	uintptr_t start = __atomic_load_n(&entry->start, __ATOMIC_RELAXED);
+
+	out->start = address;
+	out->end = __atomic_load_n(&entry->end, __ATOMIC_RELAXED);
+	out->offset = __atomic_load_n(&entry->offset, __ATOMIC_RELAXED) + (address - start);
+	out->view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED);
+	out->region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED);
+	out->flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_acquire);
+	return !(now & 1) && atomic_load_explicit(&ranges_version, memory_order_relaxed) == now &&
+	       address >= start && address < out->end;
+}
 
 /* flags: enum wpq_record_flags. With QUEUE_EARLY its lines may become durable before the fence. */
 #define QUEUE_EARLY (1u << 31)
@@ -139,6 +181,27 @@ void queue_stream(const struct range *at, void *to, const void *from, size_t len
 void queue_store_undoable(const struct range *at, void *to, const void *from, size_t length);
 /* All this thread flushed is durable. */
 void queue_fence(void);
+/* The daemon looks by itself, but not so often as a busy thread would have it. */
+static inline bool queue_is_filling(const struct queue *queue)
+{
+	const struct wpq_producer *producer = &queue->producer;
+
+	return producer->published[WPQ_FENCED] - queue->kicked > producer->lane_size / 4 &&
+	       !atomic_load_explicit(&producer->header->awake, memory_order_relaxed);
+}
+void queue_ask_for_drain(struct queue *queue);
+/*
+ * After a fence: is the WPQ closed? The compiler keeps the order of the two; the processor's is the
+ * daemon's membarrier(2).
+ */
+static inline bool queue_is_closed(const struct queue *queue)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	return unlikely(atomic_load_explicit(&queue->producer.header->state, memory_order_acquire) !=
+			WPQ_OPEN);
+}
+/* What it holds goes on in another; this thread is not in the midst of a flush. */
+void queue_reopen(struct queue *queue);
 
 /* ---- persist.c ---------------------------------------------------------------- */
 
@@ -146,6 +209,9 @@ void queue_fence(void);
 void flush_range(uintptr_t address, size_t length, uint32_t flags);
 /* sfence. */
 void fence(void);
+/* The flush of a program that may not need it; and the fence after it. */
+void flush(uintptr_t address, size_t length);
+void persist(uintptr_t address, size_t length);
 /* A test hook says that this flush is to be left out. */
 bool flush_left_out(void);
 /* Neither PMEM_NO_FLUSH nor the domain makes flushes needless. */

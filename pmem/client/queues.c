@@ -20,14 +20,6 @@
 #include "client/rawcall.h"
 #include "client/stream.h"
 
-struct queue {
-	struct wpq_producer producer;
-	uint64_t kicked; /* the position at which we last asked for a drain */
-	unsigned region;
-	struct queue *next; /* of this thread at one depth, none of the same region; or idle of this region */
-};
-_Static_assert(sizeof(struct queue) <= PAGE_BYTES, "a page each");
-
 THREAD_HOT struct thread thread_self;
 
 /* Given back by threads that ended; with all signals blocked. */
@@ -177,6 +169,7 @@ static void give_back(void *thread)
 		}
 	}
 	self->depth = 0;
+	self->has_more = false;
 	leave(signals);
 }
 
@@ -194,6 +187,8 @@ static __attribute__((noinline)) struct queue *find_or_take(struct thread *self,
 		if ((*end)->region == region)
 			return *end;
 	queue = take(region);
+	if (end != &self->queues[0])
+		self->has_more = true;
 	atomic_signal_fence(memory_order_seq_cst);
 	*end = queue;
 	if (have_thread_end)
@@ -232,22 +227,26 @@ static struct queue *begin(struct thread *self, unsigned region, unsigned *depth
 	return likely(queue && queue->region == region) ? queue : find_or_take(self, *depth, region);
 }
 
-/* The daemon looks by itself, but not so often as a busy thread would have it. */
-static void ask_for_drain(struct queue *queue)
+void queue_ask_for_drain(struct queue *queue)
 {
-	uint64_t position = queue->producer.published[WPQ_FENCED];
-
-	if (likely(position - queue->kicked <= queue->producer.lane_size / 4))
-		return;
-	if (atomic_load_explicit(&queue->producer.header->awake, memory_order_relaxed))
-		return;
-	queue->kicked = position;
+	queue->kicked = queue->producer.published[WPQ_FENCED];
 	connection_kick();
 }
 
 static void end(struct thread *self, struct queue *queue, unsigned depth)
 {
-	ask_for_drain(queue);
+	if (unlikely(queue_is_filling(queue)))
+		queue_ask_for_drain(queue);
+	leave_depth(self, depth);
+}
+
+void queue_reopen(struct queue *queue)
+{
+	struct thread *self = &thread_self;
+	unsigned depth = enter_depth(self);
+
+	while (queue_is_closed(queue))
+		reopen(queue);
 	leave_depth(self, depth);
 }
 
@@ -280,7 +279,7 @@ static bool flush_early(struct wpq_producer *producer, const struct range *at, c
 	return true;
 }
 
-static bool flush(struct wpq_producer *producer, const struct range *at, const unsigned char *view,
+static bool flush_all(struct wpq_producer *producer, const struct range *at, const unsigned char *view,
 		  size_t length, uint32_t flags)
 {
 	if (unlikely(flags & QUEUE_EARLY))
@@ -297,7 +296,7 @@ void queue_flush(const struct range *at, uintptr_t address, size_t length, uint3
 	const unsigned char *view = (const unsigned char *)(address - at->offset);
 
 	/* All of it again: a line's later snapshot does for its earlier one. */
-	while (unlikely(!flush(&queue->producer, at, view, length, flags)))
+	while (unlikely(!flush_all(&queue->producer, at, view, length, flags)))
 		reopen(queue);
 	end(self, queue, depth);
 }
@@ -354,9 +353,7 @@ void queue_store_undoable(const struct range *at, void *to, const void *from, si
 static inline __attribute__((always_inline)) void fence_one(struct queue *queue, bool in_use)
 {
 	wpq_fence(&queue->producer);
-	/* The compiler keeps the order; the processor's is the daemon's membarrier(2). */
-	atomic_signal_fence(memory_order_seq_cst);
-	while (is_closed(queue->producer.header)) {
+	while (queue_is_closed(queue)) {
 		/* It cannot be moved now, and so its fence cannot be kept. */
 		if (in_use)
 			give_up();
@@ -432,6 +429,7 @@ static void fork_child(void)
 	memset(idle, 0, sizeof(idle));
 	memset(thread_self.queues, 0, sizeof(thread_self.queues));
 	thread_self.depth = 0;
+	thread_self.has_more = false;
 	ranges_fork_child();
 	raw_signals_restore(signals);
 }

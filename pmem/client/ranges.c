@@ -2,8 +2,8 @@
 
 /*
  * The table of what is mapped: sorted, no two ranges overlap, neighbours that
- * continue each other are one. Readers take no lock: `version` is odd while a
- * writer moves entries, and a reader whose answer was made under another
+ * continue each other are one. Readers take no lock: `ranges_version` is odd while
+ * a writer moves entries, and a reader whose answer was made under another
  * version than it began with asks again. The memory never moves, so that a
  * reader that lost the race reads old entries and nothing else.
  */
@@ -21,10 +21,10 @@
 #define MOST_RANGES (1u << 20)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic uint64_t version = 2;
+_Atomic uint64_t ranges_version = 2;
 static struct range nothing;
-/* Written under the lock; entries as `version` says. Those from `count` on are zero: nothing is in them. */
-static struct range *table = &nothing;
+/* Written under the lock; entries as the version says. Those from `count` on are zero: nothing is in them. */
+struct range *ranges_table = &nothing;
 static _Atomic size_t count;
 
 static struct range load(const struct range *entry)
@@ -57,7 +57,7 @@ static size_t search(uintptr_t address)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (__atomic_load_n(&table[middle].end, __ATOMIC_RELAXED) > address)
+		if (__atomic_load_n(&ranges_table[middle].end, __ATOMIC_RELAXED) > address)
 			high = middle;
 		else
 			low = middle + 1;
@@ -73,7 +73,7 @@ static struct range look_up(uintptr_t address, size_t *at)
 	*at = search(address);
 	if (*at == atomic_load_explicit(&count, memory_order_relaxed))
 		return found;
-	found = load(&table[*at]);
+	found = load(&ranges_table[*at]);
 	/* Between two ranges there is nothing of ours. */
 	if (found.start > address)
 		return (struct range){ .start = address, .end = found.start };
@@ -91,7 +91,7 @@ static __attribute__((noinline)) struct range find_anew(uintptr_t address)
 {
 	for (;;) {
 		/* Acquire: the entries are read after it. */
-		uint64_t now = atomic_load_explicit(&version, memory_order_acquire);
+		uint64_t now = atomic_load_explicit(&ranges_version, memory_order_acquire);
 		struct range found;
 		size_t at;
 
@@ -102,33 +102,18 @@ static __attribute__((noinline)) struct range find_anew(uintptr_t address)
 		found = look_up(address, &at);
 		/* The entries were read before this. */
 		atomic_thread_fence(memory_order_acquire);
-		if (atomic_load_explicit(&version, memory_order_relaxed) != now)
+		if (atomic_load_explicit(&ranges_version, memory_order_relaxed) != now)
 			continue;
 		thread_self.hint = at;
 		return from(found, address);
 	}
 }
 
-/*
- * The entry that was found last, which may be another's by now, or none. Field by
- * field: a struct that is put together and then copied waits for its own stores.
- */
 struct range ranges_find(uintptr_t address)
 {
-	uint64_t now = atomic_load_explicit(&version, memory_order_acquire);
-	const struct range *entry = &table[thread_self.hint];
-	uintptr_t start = __atomic_load_n(&entry->start, __ATOMIC_RELAXED);
-	uintptr_t end = __atomic_load_n(&entry->end, __ATOMIC_RELAXED);
-	uint64_t offset = __atomic_load_n(&entry->offset, __ATOMIC_RELAXED) + (address - start);
-	uint32_t view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED);
-	uint16_t region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED);
-	uint16_t flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED);
+	struct range found;
 
-	atomic_thread_fence(memory_order_acquire);
-	if (unlikely(now & 1 || atomic_load_explicit(&version, memory_order_relaxed) != now ||
-		     address < start || address >= end))
-		return find_anew(address);
-	return (struct range){ address, end, offset, view, region, flags };
+	return likely(ranges_find_again(address, &found)) ? found : find_anew(address);
 }
 
 uint64_t ranges_lock(void)
@@ -144,13 +129,13 @@ void ranges_unlock(uint64_t signals)
 /* Odd from here on: nobody believes what he reads. */
 static void change_begin(void)
 {
-	atomic_fetch_add_explicit(&version, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&ranges_version, 1, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_release);
 }
 
 static void change_end(void)
 {
-	atomic_fetch_add_explicit(&version, 1, memory_order_release);
+	atomic_fetch_add_explicit(&ranges_version, 1, memory_order_release);
 }
 
 /* Entries [first, first+old) make room for, or close up to, `new` entries. */
@@ -161,14 +146,14 @@ static void replace(size_t first, size_t old, const struct range *with, size_t n
 	change_begin();
 	if (new > old)
 		for (size_t i = tail; i-- > 0;)
-			store(&table[first + new + i], &table[first + old + i]);
+			store(&ranges_table[first + new + i], &ranges_table[first + old + i]);
 	else if (new < old)
 		for (size_t i = 0; i < tail; i++)
-			store(&table[first + new + i], &table[first + old + i]);
+			store(&ranges_table[first + new + i], &ranges_table[first + old + i]);
 	for (size_t i = 0; i < new; i++)
-		store(&table[first + i], &with[i]);
+		store(&ranges_table[first + i], &with[i]);
 	for (size_t i = all - old + new; i < all; i++)
-		store(&table[i], &nothing);
+		store(&ranges_table[i], &nothing);
 	atomic_store_explicit(&count, all - old + new, memory_order_relaxed);
 	change_end();
 }
@@ -179,16 +164,16 @@ void ranges_erase(uintptr_t start, uintptr_t end)
 	size_t first = all ? search(start) : 0, last = first, left = 0;
 	struct range rest[2];
 
-	while (last < all && table[last].start < end)
+	while (last < all && ranges_table[last].start < end)
 		last++;
 	if (first == last)
 		return;
-	if (table[first].start < start) {
-		rest[left] = table[first];
+	if (ranges_table[first].start < start) {
+		rest[left] = ranges_table[first];
 		rest[left++].end = start;
 	}
-	if (table[last - 1].end > end)
-		rest[left++] = from(table[last - 1], end);
+	if (ranges_table[last - 1].end > end)
+		rest[left++] = from(ranges_table[last - 1], end);
 	replace(first, last - first, rest, left);
 }
 
@@ -203,13 +188,13 @@ static bool have_table(void)
 {
 	long memory;
 
-	if (table != &nothing)
+	if (ranges_table != &nothing)
 		return true;
-	memory = RAW6(mmap, NULL, MOST_RANGES * sizeof(*table), PROT_READ | PROT_WRITE,
+	memory = RAW6(mmap, NULL, MOST_RANGES * sizeof(*ranges_table), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (raw_failed(memory))
 		return false;
-	table = (struct range *)memory;
+	ranges_table = (struct range *)memory;
 	return true;
 }
 
@@ -223,13 +208,13 @@ int ranges_insert(const struct range *range)
 		return -ENOMEM;
 	ranges_erase(range->start, range->end);
 	at = search(range->start);
-	if (at < atomic_load_explicit(&count, memory_order_relaxed) && continues(&whole, &table[at])) {
-		whole.end = table[at].end;
+	if (at < atomic_load_explicit(&count, memory_order_relaxed) && continues(&whole, &ranges_table[at])) {
+		whole.end = ranges_table[at].end;
 		old = 1;
 	}
-	if (at > 0 && continues(&table[at - 1], &whole)) {
-		whole.start = table[at - 1].start;
-		whole.offset = table[at - 1].offset;
+	if (at > 0 && continues(&ranges_table[at - 1], &whole)) {
+		whole.start = ranges_table[at - 1].start;
+		whole.offset = ranges_table[at - 1].offset;
 		at--;
 		old++;
 	}

@@ -27,7 +27,16 @@ static uint64_t number(const char *name)
 }
 
 struct settings settings_read;
-atomic_bool settings_known;
+atomic_bool settings_known, settings_plain;
+
+static void learn_whether_plain(void)
+{
+	const struct settings *set = &settings_read;
+
+	atomic_store_explicit(&settings_plain,
+			      !set->through && !set->flush_never && !set->cut_at && !set->skip_flush,
+			      memory_order_relaxed);
+}
 
 const struct settings *settings_learn(void)
 {
@@ -58,6 +67,7 @@ const struct settings *settings_learn(void)
 	}
 	/* Two threads that come here first write the same bytes. */
 	settings_read = found;
+	learn_whether_plain();
 	atomic_store_explicit(&settings_known, true, memory_order_release);
 	return &settings_read;
 }
@@ -67,6 +77,7 @@ static void fork_child(void)
 {
 	settings_read.cut_at = number("SOFTPMEM_TEST_CUT_AT");
 	settings_read.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
+	learn_whether_plain();
 }
 
 static __attribute__((constructor)) void prepare(void)

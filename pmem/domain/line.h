@@ -29,46 +29,65 @@ static inline void line_snapshot(void *to, const void *line)
 	for (int attempt = 0; attempt < 1000; attempt++) {
 		__m128i same;
 
+#pragma GCC unroll 4
 		for (unsigned i = 0; i < LINE_SIZE / 16; i++)
 			first[i] = from[i];
+#pragma GCC unroll 4
 		for (unsigned i = 0; i < LINE_SIZE / 16; i++)
 			second[i] = from[i];
 		same = _mm_cmpeq_epi8(first[0], second[0]);
+#pragma GCC unroll 3
 		for (unsigned i = 1; i < LINE_SIZE / 16; i++)
 			same = _mm_and_si128(same, _mm_cmpeq_epi8(first[i], second[i]));
 		if (__builtin_expect(_mm_movemask_epi8(same) == 0xffff, 1))
 			break;
 	}
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < LINE_SIZE / 16; i++)
 		_mm_storeu_si128(&out[i], second[i]);
+}
+
+/* Two words next to each other, each loaded whole and for itself; as `volatile`, and never made one load. */
+static inline __m128i line_words(const unsigned char *at)
+{
+	__m128i words;
+
+	__asm__ volatile("movq %1, %0\n\tmovhps %2, %0"
+			 : "=x"(words)
+			 : "m"(*(const uint64_t *)at), "m"(*(const uint64_t *)(at + 8)));
+	return words;
 }
 
 /*
  * The same by words. A line that was stored to just now is in the processor's
  * store buffer, in pieces: a load that fits into one of them gets it at once,
- * while a wider one waits until all have reached the cache.
+ * while a wider one waits until all have reached the cache. The copy is stored
+ * in as few pieces as there are wide ones: while lines that were stored to come
+ * from memory, the store buffer is what a processor can run ahead by.
  */
 static inline void line_snapshot_warm(void *to, const void *line)
 {
-	/* All of it in registers: words on the stack that are loaded as vectors would be waited for, too. */
-	const volatile uint64_t *from = line;
-	volatile uint64_t *out = to;
-	uint64_t first[LINE_SIZE / 8], changed;
+	__m128i *out = to;
+	__m128i words[LINE_SIZE / 16];
 
 	for (int attempt = 0; attempt < 1000; attempt++) {
-		changed = 0;
-#pragma GCC unroll 8
-		for (unsigned i = 0; i < LINE_SIZE / 8; i++)
-			first[i] = from[i];
-#pragma GCC unroll 8
-		for (unsigned i = 0; i < LINE_SIZE / 8; i++)
-			changed |= from[i] ^ first[i];
-		if (__builtin_expect(!changed, 1))
+		__m128i same = _mm_set1_epi8(-1);
+
+#pragma GCC unroll 4
+		for (unsigned i = 0; i < LINE_SIZE / 16; i++)
+			words[i] = line_words((const unsigned char *)line + i * 16);
+#pragma GCC unroll 4
+		for (unsigned i = 0; i < LINE_SIZE / 16; i++) {
+			__m128i again = line_words((const unsigned char *)line + i * 16);
+
+			same = _mm_and_si128(same, _mm_cmpeq_epi8(words[i], again));
+		}
+		if (__builtin_expect(_mm_movemask_epi8(same) == 0xffff, 1))
 			break;
 	}
-#pragma GCC unroll 8
-	for (unsigned i = 0; i < LINE_SIZE / 8; i++)
-		out[i] = first[i];
+#pragma GCC unroll 4
+	for (unsigned i = 0; i < LINE_SIZE / 16; i++)
+		_mm_storeu_si128(&out[i], words[i]);
 }
 
 /* Beyond so many the first are in the cache by the time the last were stored. */

@@ -59,9 +59,13 @@ void wpq_producer_close(struct wpq_producer *producer)
 	*producer = (struct wpq_producer){ 0 };
 }
 
-/* ---- Held lines -------------------------------------------------------------- */
+/* ---- Records ------------------------------------------------------------------ */
 
-void wpq_take_back(struct wpq_producer *producer)
+/*
+ * A handler left the thread's flush for good (longjmp) before its record was appended: another
+ * one takes its position, and what it passed it did not pass.
+ */
+static void take_back(struct wpq_producer *producer)
 {
 	const uint64_t position = producer->pending[WPQ_FENCED];
 
@@ -79,6 +83,28 @@ void wpq_take_back(struct wpq_producer *producer)
 	}
 	producer->passed_at = UINT64_MAX;
 }
+
+struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)
+{
+	struct wpq_record *record;
+
+	if (lane == WPQ_FENCED && producer->passed_at == producer->pending[lane])
+		take_back(producer);
+	while (!(record = wpq_room(producer, lane, lines))) {
+		/*
+		 * What waits for a fence must be published before it can be drained.
+		 * Legal: a flush may take effect at any time before its fence. Stores
+		 * past the caches that records are of come before it.
+		 */
+		_mm_sfence();
+		wpq_publish(producer, lane);
+		if (!producer->full(producer->full_context, producer->header))
+			return NULL;
+	}
+	return record;
+}
+
+/* ---- Held lines -------------------------------------------------------------- */
 
 /* Of which of the WPQ's counts a view is; WPQ_HELD_VIEWS: there are no more. */
 static uint32_t counts_of(struct wpq_hold *hold, uint32_t view)

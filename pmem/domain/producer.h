@@ -55,36 +55,23 @@ static inline uint64_t wpq_bit(unsigned index)
 	return (uint64_t)1 << index;
 }
 
-/*
- * A handler left the thread's flush for good (longjmp) before its record was appended: another
- * one takes its position, and what it passed it did not pass.
- */
-void wpq_take_back(struct wpq_producer *producer);
-
-/* Room for a record of `lines`; NULL if the ring stayed full. At most half a ring is asked for. */
-static inline struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane,
-					     uint32_t lines)
+/* Room for a record of `lines`, if it is there and nothing else has to be done first; else NULL. */
+static inline struct wpq_record *wpq_room(const struct wpq_producer *producer, enum wpq_lane_name lane,
+					  uint64_t lines)
 {
-	struct wpq_lane *shared = &producer->header->lanes[lane];
-	uint64_t size = producer->lane_size;
-	uint64_t need = (uint64_t)(lines + 1) * LINE_SIZE;
+	const uint64_t size = producer->lane_size, position = producer->pending[lane];
+	const uint64_t drained =
+		atomic_load_explicit(&producer->header->lanes[lane].drained, memory_order_acquire);
 
-	if (__builtin_expect(lane == WPQ_FENCED && producer->passed_at == producer->pending[lane], 0))
-		wpq_take_back(producer);
-	while (producer->pending[lane] + need -
-		       atomic_load_explicit(&shared->drained, memory_order_acquire) > size) {
-		/*
-		 * What waits for a fence must be published before it can be drained.
-		 * Legal: a flush may take effect at any time before its fence. Stores
-		 * past the caches that records are of come before it.
-		 */
-		_mm_sfence();
-		wpq_publish(producer, lane);
-		if (!producer->full(producer->full_context, producer->header))
-			return NULL;
-	}
-	return (struct wpq_record *)(producer->rings[lane] + (producer->pending[lane] & (size - 1)));
+	if (lane == WPQ_FENCED && producer->passed_at == position)
+		return NULL;
+	if (position + (lines + 1) * LINE_SIZE - drained > size)
+		return NULL;
+	return (struct wpq_record *)(producer->rings[lane] + (position & (size - 1)));
 }
+
+/* The same, if need be by waiting; NULL if the ring stayed full. At most half a ring is asked for. */
+struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines);
 
 #define WPQ_FETCH_AHEAD 512u
 
@@ -103,6 +90,12 @@ static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name 
 	/* The daemon's processor had the lines last; ask for those of a few records from now, to write to. */
 	wpq_fetch(producer->rings[lane] +
 		  ((producer->pending[lane] + WPQ_FETCH_AHEAD) & (producer->lane_size - 1)));
+}
+
+/* How many lines [offset, offset+length) touches. */
+static inline uint64_t wpq_lines_of(uint64_t offset, uint64_t length)
+{
+	return (offset % LINE_SIZE + length + LINE_SIZE - 1) / LINE_SIZE;
 }
 
 /* The most lines that one record takes. */
@@ -141,6 +134,28 @@ static inline void wpq_pass_held(struct wpq_producer *producer, uint32_t view, u
 	}
 }
 
+/* Head the record that there is room for; its lines are to be read, or stored, after this. */
+static inline void wpq_head(struct wpq_producer *producer, enum wpq_lane_name lane, struct wpq_record *record,
+			    uint32_t view, uint64_t offset, uint32_t lines, uint32_t flags)
+{
+	/* Acquire: see order.c for what follows from it. */
+	const uint64_t batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
+	__m128i *out = (__m128i *)record;
+
+	/* In few stores: see line_snapshot_warm(). */
+	_mm_store_si128(out, _mm_set_epi64x((int64_t)offset, (int64_t)((uint64_t)WPQ_LINES << 32 | view)));
+	_mm_store_si128(out + 1, _mm_set_epi64x((int64_t)((uint64_t)flags << 32 | lines), (int64_t)batch));
+	if (lane == WPQ_FENCED) {
+		producer->last = record;
+		producer->last_counts = NULL;
+		wpq_pass_held(producer, view, offset, lines, producer->pending[lane]);
+	}
+}
+_Static_assert(offsetof(struct wpq_record, view) == 0 && offsetof(struct wpq_record, kind) == 4 &&
+		       offsetof(struct wpq_record, offset) == 8 && offsetof(struct wpq_record, batch) == 16 &&
+		       offsetof(struct wpq_record, lines) == 24 && offsetof(struct wpq_record, flags) == 28,
+	       "wpq_head() stores them together");
+
 /*
  * A record of `lines` (at most wpq_record_lines()) from `offset` of the view on, for the caller to
  * put its payload in and to wpq_append(). NULL as wpq_reserve().
@@ -149,22 +164,12 @@ static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum w
 					   uint32_t view, uint64_t offset, uint32_t lines,
 					   uint32_t flags)
 {
-	struct wpq_record *record = wpq_reserve(producer, lane, lines);
+	struct wpq_record *record = wpq_room(producer, lane, lines);
 
-	if (!record)
-		return NULL;
-	record->view = view;
-	record->kind = WPQ_LINES;
-	record->offset = offset;
-	record->lines = lines;
-	record->flags = flags;
-	/* Acquire: the lines are read, or stored, after the batch; see order.c for what follows from it. */
-	record->batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
-	if (lane == WPQ_FENCED) {
-		producer->last = record;
-		producer->last_counts = NULL;
-		wpq_pass_held(producer, view, offset, lines, producer->pending[lane]);
-	}
+	if (__builtin_expect(!record, 0))
+		record = wpq_reserve(producer, lane, lines);
+	if (record)
+		wpq_head(producer, lane, record, view, offset, lines, flags);
 	return record;
 }
 
@@ -193,6 +198,7 @@ static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_nam
 
 static inline void wpq_read_numbers(const struct wpq_held *held, uint64_t *numbers)
 {
+#pragma GCC unroll 3
 	for (unsigned i = 0; i < WPQ_COPIES; i++)
 		numbers[i] = atomic_load_explicit(&held->number[i], memory_order_acquire);
 }
@@ -203,6 +209,7 @@ static inline unsigned wpq_newest_of(const uint64_t *numbers, uint64_t up_to)
 	unsigned newest = WPQ_COPIES;
 	uint64_t highest = 0;
 
+#pragma GCC unroll 3
 	for (unsigned i = 0; i < WPQ_COPIES; i++) {
 		if (numbers[i] > highest && numbers[i] <= up_to) {
 			highest = numbers[i];
@@ -285,25 +292,77 @@ bool wpq_hold_new(struct wpq_producer *producer, uint32_t view, const unsigned c
 
 #define WPQ_WORTH_MOST 4u
 
+/* Is the line the one that is held there? */
+static inline bool wpq_is_held(const struct wpq_producer *producer, unsigned index, uint32_t view,
+			       uint64_t offset)
+{
+	const struct wpq_held *held = &producer->header->hold.held[index];
+
+	return held->offset == offset && held->view == view && producer->held & wpq_bit(index);
+}
+
+static inline bool wpq_may_hold(const struct wpq_producer *producer, uint32_t flags)
+{
+	return atomic_load_explicit(&producer->header->may_hold, memory_order_relaxed) &&
+	       !(flags & WPQ_CONTINUED);
+}
+
+static inline void wpq_hold_more(struct wpq_producer *producer, unsigned index, const unsigned char *line,
+				 uint32_t flags)
+{
+	if (producer->worth[index] < WPQ_WORTH_MOST)
+		producer->worth[index]++;
+	wpq_hold_again(producer, index, line, flags);
+}
+
 /* False: the flush of this line has to be a record. */
 static inline bool wpq_hold_line(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
 				 uint64_t offset, uint32_t flags)
 {
-	unsigned index = wpq_held_index(view, offset);
-	const struct wpq_held *held = &producer->header->hold.held[index];
+	const unsigned index = wpq_held_index(view, offset);
 
-	if (!atomic_load_explicit(&producer->header->may_hold, memory_order_relaxed) || flags & WPQ_CONTINUED)
+	if (!wpq_may_hold(producer, flags))
 		return false;
-	if (held->offset != offset || held->view != view || !(producer->held & wpq_bit(index)))
+	if (!wpq_is_held(producer, index, view, offset))
 		return wpq_was_seen(producer, view, offset) &&
 		       wpq_hold_new(producer, view, memory, offset, flags);
-	if (producer->worth[index] < WPQ_WORTH_MOST)
-		producer->worth[index]++;
-	wpq_hold_again(producer, index, memory + offset, flags);
+	wpq_hold_more(producer, index, memory + offset, flags);
 	return true;
 }
 
 /* ---- Flush and fence ---------------------------------------------------------- */
+
+/*
+ * wpq_flush() where there is little to it, as there mostly is: a line that is held already, or a few
+ * lines with room for them. Without a call, for callers to whom each instruction counts. False:
+ * nothing was done.
+ */
+static inline bool wpq_flush_now(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
+				 uint64_t offset, uint64_t length, uint32_t flags)
+{
+	const uint64_t start = align_down(offset, LINE_SIZE), lines = wpq_lines_of(offset, length);
+	struct wpq_record *record;
+
+	if (lines == 1 && wpq_may_hold(producer, flags)) {
+		const unsigned index = wpq_held_index(view, start);
+
+		if (wpq_is_held(producer, index, view, start)) {
+			wpq_hold_more(producer, index, memory + start, flags);
+			return true;
+		}
+		record = wpq_room(producer, WPQ_FENCED, 1);
+		if (!record || wpq_was_seen(producer, view, start))
+			return false;
+	} else {
+		record = lines <= WARM_LINES ? wpq_room(producer, WPQ_FENCED, lines) : NULL;
+		if (!record)
+			return false;
+	}
+	wpq_head(producer, WPQ_FENCED, record, view, start, (uint32_t)lines, flags);
+	lines_snapshot(record + 1, memory + start, lines);
+	wpq_append(producer, WPQ_FENCED, (uint32_t)lines);
+	return true;
+}
 
 /*
  * clwb or clflushopt of the lines that [offset, offset+length) touches: their
@@ -314,12 +373,13 @@ static inline bool wpq_hold_line(struct wpq_producer *producer, uint32_t view, c
 static inline bool wpq_flush(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
 			     uint64_t offset, uint64_t length, uint32_t flags)
 {
-	uint64_t start = align_down(offset, LINE_SIZE);
+	const uint64_t start = align_down(offset, LINE_SIZE), lines = wpq_lines_of(offset, length);
 
-	if (offset + length - start <= LINE_SIZE && wpq_hold_line(producer, view, memory, start, flags))
+	if (wpq_flush_now(producer, view, memory, offset, length, flags))
 		return true;
-	return wpq_snapshot(producer, WPQ_FENCED, view, memory, start,
-			    (offset + length - start + LINE_SIZE - 1) / LINE_SIZE, flags);
+	if (lines == 1 && wpq_hold_line(producer, view, memory, start, flags))
+		return true;
+	return wpq_snapshot(producer, WPQ_FENCED, view, memory, start, lines, flags);
 }
 
 /* clflush: durable at once, and nothing else is. */
