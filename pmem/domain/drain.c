@@ -36,7 +36,7 @@ static int read_record(const struct wpq *wpq, unsigned lane, uint64_t position, 
 	if (room < sizeof(*record))
 		return -EPROTO;
 	__builtin_prefetch(at + FETCH_AHEAD);
-	memcpy(record, at, sizeof(*record));
+	memcpy(record, at, offsetof(struct wpq_record, padding));
 	*payload = at + sizeof(*record);
 	if (record->kind != WPQ_LINES && record->kind != WPQ_UNDO)
 		return -EPROTO;
@@ -84,28 +84,38 @@ static void begin_lane(struct wpq *wpq, unsigned lane)
 		     &wpq->counts);
 }
 
-static void count_record(const struct wpq_record *record, struct view *view, struct wpq *wpq)
-{
-	struct domain_counts *counts[] = { &view->counts, &wpq->counts };
+/* Records of one view that follow each other: what there is to count of them. */
+struct tally {
+	struct view *view;
+	uint64_t flushes, persists, fences, lines;
+};
 
-	if (record->flags & WPQ_COUNTED)
-		return;
-	for (unsigned i = 0; i < 2; i++) {
-		counts[i]->flushes += !(record->flags & WPQ_CONTINUED);
-		counts[i]->persists += (record->flags & (WPQ_CONTINUED | WPQ_PERSIST)) == WPQ_PERSIST;
-		counts[i]->fences += !!(record->flags & WPQ_LAST);
-		counts[i]->lines += record->lines;
+static void tally_end(struct tally *tally, struct wpq *wpq)
+{
+	struct domain_counts *counts[] = { &wpq->counts, tally->view ? &tally->view->counts : NULL };
+
+	for (unsigned i = 0; i < 2 && counts[i]; i++) {
+		counts[i]->flushes += tally->flushes;
+		counts[i]->persists += tally->persists;
+		counts[i]->fences += tally->fences;
+		counts[i]->lines += tally->lines;
 	}
+	*tally = (struct tally){ 0 };
 }
 
-static int drain_record(struct wpq *wpq, struct view *view, const struct wpq_record *record,
-			const unsigned char *payload)
+static inline void count_record(struct tally *tally, const struct wpq_record *record, struct view *view,
+				struct wpq *wpq)
 {
-	int error = gather_lines(wpq->domain->gather, view, record, payload);
-
-	if (!error)
-		count_record(record, view, wpq);
-	return error;
+	if (record->flags & WPQ_COUNTED)
+		return;
+	if (view != tally->view) {
+		tally_end(tally, wpq);
+		tally->view = view;
+	}
+	tally->flushes += !(record->flags & WPQ_CONTINUED);
+	tally->persists += (record->flags & (WPQ_CONTINUED | WPQ_PERSIST)) == WPQ_PERSIST;
+	tally->fences += !!(record->flags & WPQ_LAST);
+	tally->lines += record->lines;
 }
 
 /* What the ring is given back of, at least, while much waits in it. */
@@ -126,7 +136,7 @@ static int give_back(struct wpq *wpq, unsigned lane, uint64_t position)
 
 /* One record at *position, which it moves on. */
 static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64_t published,
-		      struct view **view)
+		      struct view **view, struct tally *tally)
 {
 	const unsigned char *payload;
 	struct wpq_record record;
@@ -135,8 +145,11 @@ static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64
 	if (!error)
 		error = drain_find_view(wpq, &record, view);
 	/* Else a fenced non-temporal store under eADR: the view has it, and keeps it. */
-	if (!error && *view && record.kind == WPQ_LINES)
-		error = drain_record(wpq, *view, &record, payload);
+	if (!error && *view && record.kind == WPQ_LINES) {
+		error = gather_lines(wpq->domain->gather, *view, &record, payload);
+		if (!error)
+			count_record(tally, &record, *view, wpq);
+	}
 	if (!error)
 		*position += (uint64_t)(record.lines + 1) * LINE_SIZE;
 	return error;
@@ -148,16 +161,18 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 		atomic_load_explicit(&wpq->map.header->lanes[lane].published, memory_order_acquire);
 	uint64_t position = wpq->drained[lane];
 	struct view *view = NULL;
+	struct tally tally = { 0 };
 	int error = 0, written;
 
 	if (published - position > wpq->map.lane_size)
 		return -EPROTO;
 	begin_lane(wpq, lane);
 	while (!error && position < published) {
-		error = drain_next(wpq, lane, &position, published, &view);
+		error = drain_next(wpq, lane, &position, published, &view, &tally);
 		if (!error && position - wpq->drained[lane] >= GIVE_BACK)
 			error = give_back(wpq, lane, position);
 	}
+	tally_end(&tally, wpq);
 	if (error && error != -EPROTO)
 		return error;
 	/* Also what came before a record that cannot be. */
@@ -275,8 +290,13 @@ static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uin
 		return true;
 	if (record.kind == WPQ_UNDO && coin_says(settle, position, false, true))
 		undo_store(view, &record, payload);
-	if (record.kind == WPQ_LINES && coin_says(settle, position, false, false))
-		drain_record(wpq, view, &record, payload);
+	if (record.kind == WPQ_LINES && coin_says(settle, position, false, false) &&
+	    gather_lines(wpq->domain->gather, view, &record, payload) == 0) {
+		struct tally tally = { 0 };
+
+		count_record(&tally, &record, view, wpq);
+		tally_end(&tally, wpq);
+	}
 	return true;
 }
 

@@ -60,19 +60,49 @@ void gather_begin(struct gather *gather, struct domain *domain, uint64_t writer,
 	gather->one_by_one = region_outlives_process(domain->region) || domain->count_clean;
 }
 
-/* Those of the lines, about to be written, that the media has already; only if somebody asked for it. */
+/* Those of the lines, about to be written, that the media has already. */
 static void count_clean(const struct gather *gather, struct view *view, uint64_t media_offset,
 			const unsigned char *bytes, uint64_t length)
 {
 	const unsigned char *media = region_media(gather->domain->region) + media_offset;
 	uint64_t clean = 0;
 
-	if (!gather->domain->count_clean)
-		return;
 	for (uint64_t at = 0; at < length; at += LINE_SIZE)
 		clean += memcmp(media + at, bytes + at, LINE_SIZE) == 0;
 	view->counts.clean_lines += clean;
 	gather->counts->clean_lines += clean;
+}
+
+/* Lines on their way to the media: those that follow each other in the ring and there go together. */
+struct media_run {
+	struct gather *gather;
+	struct view *view;
+	uint64_t media_offset;
+	const unsigned char *bytes;
+	uint64_t length;
+};
+
+static void run_write(struct media_run *run)
+{
+	if (!run->length)
+		return;
+	if (run->gather->domain->count_clean)
+		count_clean(run->gather, run->view, run->media_offset, run->bytes, run->length);
+	media_write(run->gather->domain->region, run->media_offset, run->bytes, run->length);
+	run->length = 0;
+}
+
+static void run_add(struct media_run *run, uint64_t media_offset, const unsigned char *bytes, uint64_t length)
+{
+	if (run->length && run->bytes + run->length == bytes &&
+	    run->media_offset + run->length == media_offset) {
+		run->length += length;
+		return;
+	}
+	run_write(run);
+	run->media_offset = media_offset;
+	run->bytes = bytes;
+	run->length = length;
 }
 
 /* Lines of one page, those `from_view` as they are there by now. */
@@ -107,23 +137,48 @@ static uint64_t slot_bit(const struct gather *gather, const struct open_page *op
 	return (uint64_t)1 << (open - gather->pages);
 }
 
-static int write_page(struct gather *gather, struct open_page *open)
+static const unsigned char *ring_line(const struct gather *gather, uint32_t line)
 {
-	const struct snapshot snapshot = { .writer = gather->writer, .batch = open->batch };
-	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
-	uint64_t mask = open->mask, from_view;
+	return gather->ring + (uint64_t)line * LINE_SIZE;
+}
 
-	gather->used &= ~slot_bit(gather, open);
-	if (!mask)
-		return 0;
-	from_view = order_unknown(open->view, open->page, mask, &snapshot);
-	for (uint64_t rest = mask & ~from_view; rest; rest &= rest - 1) {
+/* What has to be put together first. */
+static __attribute__((noinline)) int write_copied(const struct gather *gather, const struct open_page *open,
+						  uint64_t from_view)
+{
+	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
+
+	for (uint64_t rest = open->mask & ~from_view; rest; rest &= rest - 1) {
 		unsigned line = (unsigned)__builtin_ctzll(rest);
 
-		memcpy(content + line * LINE_SIZE, gather->ring + (uint64_t)open->at[line] * LINE_SIZE,
-		       LINE_SIZE);
+		memcpy(content + line * LINE_SIZE, ring_line(gather, open->at[line]), LINE_SIZE);
 	}
-	return write_lines(gather, open->view, open->page, mask, from_view, content);
+	return write_lines(gather, open->view, open->page, open->mask, from_view, content);
+}
+
+static int write_page(struct gather *gather, const struct open_page *open)
+{
+	const struct snapshot snapshot = { .writer = gather->writer, .batch = open->batch };
+	struct media_run run = { .gather = gather, .view = open->view };
+	struct placement at;
+	uint64_t from_view;
+
+	gather->used &= ~slot_bit(gather, open);
+	if (!open->mask)
+		return 0;
+	from_view = order_unknown(open->view, open->page, open->mask, &snapshot);
+	at = open->view->ops->find(open->view->owner, open->page, 1);
+	if (from_view || !at.placed)
+		return write_copied(gather, open, from_view);
+	for (uint64_t rest = open->mask; rest; rest &= rest - 1) {
+		unsigned line = (unsigned)__builtin_ctzll(rest);
+
+		run_add(&run, at.media_offset + line * LINE_SIZE, ring_line(gather, open->at[line]),
+			LINE_SIZE);
+	}
+	run_write(&run);
+	chunk_note_written(open->view, open->page, open->mask);
+	return 0;
 }
 
 int gather_write(struct gather *gather)
@@ -174,37 +229,6 @@ static int add_few(struct gather *gather, struct view *view, uint64_t page, uint
 	return 0;
 }
 
-/* Lines on their way to the media: those that follow each other in the ring and there go together. */
-struct media_run {
-	struct gather *gather;
-	struct view *view;
-	uint64_t media_offset;
-	const unsigned char *bytes;
-	uint64_t length;
-};
-
-static void run_write(struct media_run *run)
-{
-	if (!run->length)
-		return;
-	count_clean(run->gather, run->view, run->media_offset, run->bytes, run->length);
-	media_write(run->gather->domain->region, run->media_offset, run->bytes, run->length);
-	run->length = 0;
-}
-
-static void run_add(struct media_run *run, uint64_t media_offset, const unsigned char *bytes, uint64_t length)
-{
-	if (run->length && run->bytes + run->length == bytes &&
-	    run->media_offset + run->length == media_offset) {
-		run->length += length;
-		return;
-	}
-	run_write(run);
-	run->media_offset = media_offset;
-	run->bytes = bytes;
-	run->length = length;
-}
-
 /* Where pages of a view live, as it was asked last. */
 struct known_place {
 	struct placement at;
@@ -240,8 +264,14 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 	return write_lines(gather, run->view, page, mask, from_view, content);
 }
 
-int gather_lines(struct gather *gather, struct view *view, const struct wpq_record *record,
-		 const unsigned char *payload)
+static uint64_t lines_mask(uint64_t first, uint64_t count)
+{
+	return (ALL_LINES >> (LINES_PER_PAGE - count)) << first;
+}
+
+/* A record of many lines, or of more than one page. */
+static int add_pages(struct gather *gather, struct view *view, const struct wpq_record *record,
+		     const unsigned char *payload)
 {
 	const struct snapshot snapshot = { .writer = gather->writer, .batch = record->batch };
 	uint64_t line = record->offset / LINE_SIZE, end = line + record->lines;
@@ -252,7 +282,7 @@ int gather_lines(struct gather *gather, struct view *view, const struct wpq_reco
 	while (!error && line < end) {
 		uint64_t page = line / LINES_PER_PAGE, first = line % LINES_PER_PAGE;
 		uint64_t count = min_u64(LINES_PER_PAGE - first, end - line);
-		uint64_t mask = (ALL_LINES >> (LINES_PER_PAGE - count)) << first;
+		uint64_t mask = lines_mask(first, count);
 
 		if (count < MANY_LINES)
 			error = add_few(gather, view, page, mask, record->batch, payload);
@@ -263,5 +293,19 @@ int gather_lines(struct gather *gather, struct view *view, const struct wpq_reco
 		line += count;
 	}
 	run_write(&run);
+	return error;
+}
+
+int gather_lines(struct gather *gather, struct view *view, const struct wpq_record *record,
+		 const unsigned char *payload)
+{
+	const uint64_t line = record->offset / LINE_SIZE, first = line % LINES_PER_PAGE;
+	int error;
+
+	if (record->lines < MANY_LINES && first + record->lines <= LINES_PER_PAGE)
+		error = add_few(gather, view, line / LINES_PER_PAGE, lines_mask(first, record->lines),
+				record->batch, payload);
+	else
+		error = add_pages(gather, view, record, payload);
 	return !error && gather->one_by_one ? gather_write(gather) : error;
 }

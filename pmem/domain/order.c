@@ -72,13 +72,12 @@ static uint64_t line_key(const struct view *view, uint64_t line)
 	return ((uint64_t)view->id << 38) ^ line;
 }
 
-static struct drained_line *recent_line(const struct view *view, uint64_t line)
+/* Those of the page, which stand together: drained together, each alone would miss the cache. */
+static struct drained_line *recent_lines(const struct view *view, uint64_t page)
 {
-	uint64_t key = line_key(view, line);
-	/* The lines of a page stand together: drained together, alone each would miss the cache. */
-	uint64_t first = rng_mix(key / LINES_PER_PAGE) * LINES_PER_PAGE;
+	uint64_t key = line_key(view, page * LINES_PER_PAGE) / LINES_PER_PAGE;
 
-	return &view->domain->recent->lines[(first + key % LINES_PER_PAGE) % RECENT_LINES];
+	return &view->domain->recent->lines[rng_mix(key) * LINES_PER_PAGE % RECENT_LINES];
 }
 
 static struct drained_page *recent_page(const struct view *view, uint64_t page)
@@ -92,8 +91,10 @@ static struct drained_page *recent_page(const struct view *view, uint64_t page)
 
 void order_prefetch(const struct view *view, uint64_t line)
 {
-	__builtin_prefetch(recent_line(view, line), 1);
-	__builtin_prefetch(recent_page(view, line / LINES_PER_PAGE), 1);
+	const uint64_t page = line / LINES_PER_PAGE;
+
+	__builtin_prefetch(recent_lines(view, page) + line % LINES_PER_PAGE, 1);
+	__builtin_prefetch(recent_page(view, page), 1);
 }
 
 /* May what `writer` wrote in `batch` be newer than the snapshot? */
@@ -102,76 +103,86 @@ static bool maybe_newer(uint64_t batch, uint64_t writer, const struct snapshot *
 	return batch >= snapshot->batch && writer != snapshot->writer;
 }
 
-/* Note that `writer` writes some lines of a page now. */
-static void note_lines(struct view *view, uint64_t page, uint64_t mask, uint64_t writer)
+/* What is known of one page. */
+struct history {
+	uint64_t now; /* the batch */
+	struct drained_page *page;
+	struct drained_line *lines;
+};
+
+static struct history look_up(const struct view *view, uint64_t page)
 {
-	const uint64_t batch = view->domain->batch;
-	struct drained_page *recent = recent_page(view, page);
+	return (struct history){ view->domain->batch, recent_page(view, page), recent_lines(view, page) };
+}
+
+/* Note that `writer` writes some lines of the page now. */
+static void note_lines(const struct history *history, uint64_t mask, uint64_t writer)
+{
+	struct drained_page *recent = history->page;
 
 	if (recent->lines_batch && recent->lines_writer != writer)
 		recent->lines_writer = SEVERAL;
 	else
 		recent->lines_writer = writer;
-	recent->lines_batch = batch;
-	for (; mask; mask &= mask - 1) {
-		uint64_t line = page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask);
-
-		*recent_line(view, line) = (struct drained_line){ .batch = batch, .writer = writer };
-	}
+	recent->lines_batch = history->now;
+	for (; mask; mask &= mask - 1)
+		history->lines[__builtin_ctzll(mask)] =
+			(struct drained_line){ .batch = history->now, .writer = writer };
 }
 
-static void note_page(struct view *view, uint64_t page, uint64_t writer)
+static void note_page(const struct history *history, uint64_t writer)
 {
-	struct drained_page *recent = recent_page(view, page);
-
-	recent->batch = view->domain->batch;
-	recent->writer = writer;
+	history->page->batch = history->now;
+	history->page->writer = writer;
 }
 
 void order_note_direct(struct view *view, uint64_t page, uint64_t mask)
 {
+	struct history history;
+
 	if (!view->domain->recent || !mask)
 		return;
+	history = look_up(view, page);
 	if (mask == ALL_LINES)
-		note_page(view, page, FROM_VIEW);
+		note_page(&history, FROM_VIEW);
 	else
-		note_lines(view, page, mask, FROM_VIEW);
+		note_lines(&history, mask, FROM_VIEW);
 }
 
 /* Those of the lines that somebody wrote alone, maybe after they were snapshot. */
-static uint64_t lines_maybe_newer(struct view *view, uint64_t page, uint64_t mask,
+static uint64_t lines_maybe_newer(const struct history *history, uint64_t mask,
 				  const struct snapshot *snapshot)
 {
 	uint64_t found = 0;
 
 	for (uint64_t rest = mask; rest; rest &= rest - 1) {
-		unsigned line = (unsigned)__builtin_ctzll(rest);
-		const struct drained_line *recent = recent_line(view, page * LINES_PER_PAGE + line);
+		const struct drained_line *recent = &history->lines[__builtin_ctzll(rest)];
 
 		if (maybe_newer(recent->batch, recent->writer, snapshot))
-			found |= (uint64_t)1 << line;
+			found |= rest & -rest;
 	}
 	return found;
 }
 
 uint64_t order_unknown(struct view *view, uint64_t page, uint64_t mask, const struct snapshot *snapshot)
 {
-	struct drained_page *recent = recent_page(view, page);
+	const struct history history = look_up(view, page);
+	const struct drained_page *recent = history.page;
 	uint64_t unknown = 0;
 
 	if (maybe_newer(recent->batch, recent->writer, snapshot))
 		unknown = mask;
 	else if (mask != ALL_LINES || maybe_newer(recent->lines_batch, recent->lines_writer, snapshot))
-		unknown = lines_maybe_newer(view, page, mask, snapshot);
+		unknown = lines_maybe_newer(&history, mask, snapshot);
 	if (mask == ALL_LINES) {
-		note_page(view, page, unknown == mask ? FROM_VIEW : snapshot->writer);
+		note_page(&history, unknown == mask ? FROM_VIEW : snapshot->writer);
 		if (unknown && unknown != mask)
-			note_lines(view, page, unknown, FROM_VIEW);
+			note_lines(&history, unknown, FROM_VIEW);
 		return unknown;
 	}
 	if (unknown)
-		note_lines(view, page, unknown, FROM_VIEW);
+		note_lines(&history, unknown, FROM_VIEW);
 	if (mask & ~unknown)
-		note_lines(view, page, mask & ~unknown, snapshot->writer);
+		note_lines(&history, mask & ~unknown, snapshot->writer);
 	return unknown;
 }
