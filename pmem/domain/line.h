@@ -90,20 +90,4 @@ static inline void line_snapshot_warm(void *to, const void *line)
 		_mm_storeu_si128(&out[i], words[i]);
 }
 
-/* Beyond so many the first are in the cache by the time the last were stored. */
-#define WARM_LINES 4u
-
-static inline void lines_snapshot(void *to, const void *lines, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		unsigned char *copy = (unsigned char *)to + i * LINE_SIZE;
-		const unsigned char *line = (const unsigned char *)lines + i * LINE_SIZE;
-
-		if (count <= WARM_LINES)
-			line_snapshot_warm(copy, line);
-		else
-			line_snapshot(copy, line);
-	}
-}
-
 #endif

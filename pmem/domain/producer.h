@@ -75,11 +75,13 @@ struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name
 
 #define WPQ_FETCH_AHEAD 512u
 
-/* prefetchw: a hint to processors that know it, and nothing to others. */
-static inline void wpq_fetch(const unsigned char *at)
+/*
+ * The daemon's processor had the ring's lines last: when one is written, ask for the one that is some
+ * records away, to write to. prefetchw: a hint to processors that know it, and nothing to others.
+ */
+static inline void wpq_fetch_ahead(const void *line)
 {
-	__asm__ volatile("prefetchw %0" : : "m"(*at));
-	__asm__ volatile("prefetchw %0" : : "m"(*(at + LINE_SIZE)));
+	__asm__ volatile("prefetchw %0" : : "m"(*((const unsigned char *)line + WPQ_FETCH_AHEAD)));
 }
 
 static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)
@@ -87,9 +89,6 @@ static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name 
 	producer->pending[lane] += (uint64_t)(lines + 1) * LINE_SIZE;
 	atomic_store_explicit(&producer->header->lanes[lane].pending, producer->pending[lane],
 			      memory_order_release);
-	/* The daemon's processor had the lines last; ask for those of a few records from now, to write to. */
-	wpq_fetch(producer->rings[lane] +
-		  ((producer->pending[lane] + WPQ_FETCH_AHEAD) & (producer->lane_size - 1)));
 }
 
 /* How many lines [offset, offset+length) touches. */
@@ -145,6 +144,7 @@ static inline void wpq_head(struct wpq_producer *producer, enum wpq_lane_name la
 	/* In few stores: see line_snapshot_warm(). */
 	_mm_store_si128(out, _mm_set_epi64x((int64_t)offset, (int64_t)((uint64_t)WPQ_LINES << 32 | view)));
 	_mm_store_si128(out + 1, _mm_set_epi64x((int64_t)((uint64_t)flags << 32 | lines), (int64_t)batch));
+	wpq_fetch_ahead(record);
 	if (lane == WPQ_FENCED) {
 		producer->last = record;
 		producer->last_counts = NULL;
@@ -173,6 +173,22 @@ static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum w
 	return record;
 }
 
+/* Beyond so many the first are in the cache by the time the last were stored. */
+#define WPQ_WARM_LINES 4u
+
+static inline void wpq_take_lines(struct wpq_record *record, const unsigned char *from, uint32_t lines)
+{
+	unsigned char *to = (unsigned char *)(record + 1);
+
+	for (uint32_t i = 0; i < lines; i++, to += LINE_SIZE, from += LINE_SIZE) {
+		wpq_fetch_ahead(to);
+		if (lines <= WPQ_WARM_LINES)
+			line_snapshot_warm(to, from);
+		else
+			line_snapshot(to, from);
+	}
+}
+
 /* Snapshot the lines [offset, offset+lines*64) of `memory`, the view's first byte, into the lane. */
 static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t view,
 				const unsigned char *memory, uint64_t offset, uint64_t lines, uint32_t flags)
@@ -185,7 +201,7 @@ static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_nam
 
 		if (!record)
 			return false;
-		lines_snapshot(record + 1, memory + offset, piece);
+		wpq_take_lines(record, memory + offset, piece);
 		wpq_append(producer, lane, piece);
 		offset += (uint64_t)piece * LINE_SIZE;
 		lines -= piece;
@@ -354,12 +370,12 @@ static inline bool wpq_flush_now(struct wpq_producer *producer, uint32_t view, c
 		if (!record || wpq_was_seen(producer, view, start))
 			return false;
 	} else {
-		record = lines <= WARM_LINES ? wpq_room(producer, WPQ_FENCED, lines) : NULL;
+		record = lines <= WPQ_WARM_LINES ? wpq_room(producer, WPQ_FENCED, lines) : NULL;
 		if (!record)
 			return false;
 	}
 	wpq_head(producer, WPQ_FENCED, record, view, start, (uint32_t)lines, flags);
-	lines_snapshot(record + 1, memory + start, lines);
+	wpq_take_lines(record, memory + start, (uint32_t)lines);
 	wpq_append(producer, WPQ_FENCED, (uint32_t)lines);
 	return true;
 }
