@@ -26,9 +26,8 @@ static inline __attribute__((always_inline)) bool quick_flush(uintptr_t address,
 		return false;
 	if (unlikely(self->depth || !queue || !ranges_find_again(address, &at)))
 		return false;
-	/* length 0: no line at all. */
-	if (unlikely(length - 1 >= at.end - address || !(at.flags & RANGE_POOL) ||
-		     at.region != queue->region))
+	/* What was found is a pool's; length 0 is no line at all. */
+	if (unlikely(length - 1 >= at.end - address || at.region != queue->region))
 		return false;
 	self->depth = 1;
 	atomic_signal_fence(memory_order_seq_cst);

@@ -33,6 +33,38 @@ check "without it" run "$survivor" count "$mnt/pool" 1000
 cut_power
 check_fails "it was" differ cmp -n 1048576 "$mnt/pool" /dev/zero
 check "a fence that waits for the media" "$softpmem" run --through -- "$survivor" count "$mnt/pool" 300
+
+# It makes a thousand numbers durable for each line it is given; its queue has room for thirty times as many.
+mkfifo "$work/pace"
+program=
+at_exit+=('[ -z "$program" ] || kill -CONT "$daemon_pid"; kill -KILL "$program"')
+says_up_to() { [ "$(tail -n 1 "$work/numbers")" = "$1" ]; }
+# while_stopped FUNCTION OPTION...: what FUNCTION says when the second thousand is asked of a program that
+# was run with the options, while the daemon stands still.
+while_stopped() {
+	local status
+	: >"$work/numbers"
+	exec 9<>"$work/pace"
+	"$softpmem" run "${@:2}" -- "$survivor" paced "$mnt/pool" 1000000 <"$work/pace" >>"$work/numbers" &
+	program=$!
+	echo >&9
+	await says_up_to 1000 || return 1
+	kill -STOP "$daemon_pid"
+	echo >&9
+	"$1"
+	status=$?
+	kill -CONT "$daemon_pid"
+	await says_up_to 2000 || return 1
+	kill -KILL "$program"
+	wait "$program" 2>/dev/null
+	program=
+	exec 9>&-
+	return $status
+}
+waits() { sleep 0.5 && says_up_to 1000; }
+goes_on() { await says_up_to 2000; }
+check "while the daemon stands still no fence returns" while_stopped waits --through
+check "negative control: without --through they do" while_stopped goes_on
 daemon_stop
 
 daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"

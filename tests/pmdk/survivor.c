@@ -5,6 +5,7 @@
  *
  *   survivor count POOL COUNT    64-bit numbers, a line each, from 1 to COUNT
  *   survivor shut POOL COUNT     the same, and closes all descriptors but the first three now and then
+ *   survivor paced POOL COUNT    the same, and waits for a line on stdin before each thousand
  *   survivor journal POOL COUNT  the same, and after each number its count in the first line, the head
  *   survivor store POOL          a store to each line, no flush
  *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, a plain store; waits to be killed
@@ -20,14 +21,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static int count(unsigned char *at, size_t length, uint64_t last, bool shut)
+enum manner { PLAIN, SHUT, PACED };
+
+static int count(unsigned char *at, size_t length, uint64_t last, enum manner manner)
 {
 	for (uint64_t i = 1; i <= last; i++) {
 		uint64_t *line = (uint64_t *)(at + i * 64 % length);
+		char word[16];
 
+		if (manner == PACED && i % 1000 == 1 && !fgets(word, sizeof(word), stdin))
+			return 0;
 		*line = i;
 		pmem_persist(line, sizeof(*line));
-		if (shut && i % 7001 == 0)
+		if (manner == SHUT && i % 7001 == 0)
 			closefrom(3);
 		if (i % 1000 == 0 || i == last) {
 			printf("%ju\n", (uintmax_t)i);
@@ -73,9 +79,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (strcmp(argv[1], "count") == 0 && argc == 4)
-		return count(at, length, strtoull(argv[3], NULL, 10), false);
+		return count(at, length, strtoull(argv[3], NULL, 10), PLAIN);
 	if (strcmp(argv[1], "shut") == 0 && argc == 4)
-		return count(at, length, strtoull(argv[3], NULL, 10), true);
+		return count(at, length, strtoull(argv[3], NULL, 10), SHUT);
+	if (strcmp(argv[1], "paced") == 0 && argc == 4)
+		return count(at, length, strtoull(argv[3], NULL, 10), PACED);
 	if (strcmp(argv[1], "journal") == 0 && argc == 4)
 		return journal(at, length, strtoull(argv[3], NULL, 10));
 	if (strcmp(argv[1], "where") == 0 && argc == 4) {
