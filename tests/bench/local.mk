@@ -8,15 +8,15 @@ EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash tests/be
 check_PROGRAMS += tests/bench/memcpy_time
 tests_bench_memcpy_time_SOURCES = tests/bench/memcpy_time.c
 
-bench_programs = tests/bench/memcpy_time tests/bench/pmem_time tests/bench/stores_time
+bench_programs = tests/bench/memcpy_time tests/bench/pmem_time tests/bench/handover_time
 check_PROGRAMS += tests/bench/pmem_time
 tests_bench_pmem_time_SOURCES = tests/bench/pmem_time.c
 tests_bench_pmem_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_bench_pmem_time_LDADD = $(PMEM_LIBS)
-check_PROGRAMS += tests/bench/stores_time
-tests_bench_stores_time_SOURCES = tests/bench/stores_time.c
-tests_bench_stores_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
-tests_bench_stores_time_LDADD = $(PMEM_LIBS) -lpthread
+check_PROGRAMS += tests/bench/handover_time
+tests_bench_handover_time_SOURCES = tests/bench/handover_time.c
+tests_bench_handover_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_bench_handover_time_LDADD = $(PMEM_LIBS) -lpthread
 if HAVE_PMEMOBJ
 bench_programs += tests/bench/objects_time
 check_PROGRAMS += tests/bench/objects_time

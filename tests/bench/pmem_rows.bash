@@ -22,11 +22,12 @@ micro() {
 		"$pmem_seconds" "$pmem_mib"
 }
 
-# past_caches SIDE: MiB/s of a thread's stores, beside another's on our side. No softpmem is in it.
-past_caches() {
-	local threads=1
-	[ "$1" != softpmem ] || threads=2
-	"$abs_top_builddir/tests/bench/stores_time" "$threads" "$pmem_mib" "$pmem_seconds"
+# handover SIDE: MiB/s of large copies that are handed over to a second thread, which copies them too, on
+# our side, and of those that are not. No softpmem is in either.
+handover() {
+	local how=alone
+	[ "$1" != softpmem ] || how=both
+	"$abs_top_builddir/tests/bench/handover_time" "$how" "$pmem_mib" "$pmem_seconds"
 }
 
 # objects SIDE THREADS [ACCOUNTS]: transactions a second.
@@ -89,7 +90,7 @@ pmem_rows() {
 			micro memcpy 1048576 "$where"
 	done
 	rm -f "$mnt/pmem" "$shm/direct/pmem"
-	row "limit of large copies: two threads' stores, each" MiB/s higher - alone past_caches
+	row "large copies of two bare threads, no softpmem" MiB/s higher - alone handover
 	if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
 		row "libpmemobj transactions, 1 thread" tx/s higher 1 libpmem objects 1 10000
 		row "libpmemobj transactions, 2 threads" tx/s higher 1 libpmem objects 2 10000
