@@ -209,7 +209,7 @@ void queue_reopen(struct queue *queue);
 void flush_range(uintptr_t address, size_t length, uint32_t flags);
 /* sfence. */
 void fence(void);
-/* The flush of a program that may not need it; and the fence after it. */
+/* pmem_flush() and pmem_persist(): where flushes do not count, nothing is flushed. */
 void flush(uintptr_t address, size_t length);
 void persist(uintptr_t address, size_t length);
 /* A test hook says that this flush is to be left out. */

@@ -280,7 +280,7 @@ static bool flush_early(struct wpq_producer *producer, const struct range *at, c
 }
 
 static bool flush_all(struct wpq_producer *producer, const struct range *at, const unsigned char *view,
-		  size_t length, uint32_t flags)
+		      size_t length, uint32_t flags)
 {
 	if (unlikely(flags & QUEUE_EARLY))
 		return flush_early(producer, at, view, length, flags & ~QUEUE_EARLY);

@@ -214,6 +214,7 @@ static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_nam
 
 static inline void wpq_read_numbers(const struct wpq_held *held, uint64_t *numbers)
 {
+	/* All of WPQ_COPIES: else they are an array on the stack, which a protector guards. */
 #pragma GCC unroll 3
 	for (unsigned i = 0; i < WPQ_COPIES; i++)
 		numbers[i] = atomic_load_explicit(&held->number[i], memory_order_acquire);
