@@ -192,21 +192,43 @@ static struct client *waiting_longest(struct server *server)
 	return longest;
 }
 
-/* Called with the lock held. False: everybody is being served, and nobody leaves. */
+/* Called with the lock held. Who has hung up leaves as soon as its thread finds out. */
+static bool somebody_leaves(const struct server *server)
+{
+	for (const struct client *client = server->clients; client; client = client->next) {
+		struct pollfd fd = { .fd = client->reply.fd, .events = POLLRDHUP };
+
+		if (poll(&fd, 1, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Called with the lock held. False: everybody is being served, and nobody leaves. Nobody is shut down who
+ * has just come and not yet asked, while it is others that have hung up; but they may be long in leaving.
+ */
 static bool make_room(struct server *server)
 {
 	struct client *longest = NULL;
+	bool patient = true;
 	struct timespec until;
 
 	deadline(&until, MAKE_ROOM_MS);
 	while (server->count >= server->options.clients) {
-		if (!longest) {
+		const bool leaves = patient && !longest && somebody_leaves(server);
+
+		if (!longest && !leaves) {
 			longest = waiting_longest(server);
 			if (longest)
 				shutdown(longest->reply.fd, SHUT_RDWR);
 		}
-		if (pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC, &until) != 0)
+		if (pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC, &until) == 0)
+			continue;
+		if (!leaves)
 			return false;
+		patient = false;
+		deadline(&until, MAKE_ROOM_MS);
 	}
 	return true;
 }

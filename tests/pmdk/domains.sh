@@ -37,6 +37,7 @@ check "a fence that waits for the media" "$softpmem" run --through -- "$survivor
 # It makes a thousand numbers durable for each line it is given; its queue has room for thirty times as many.
 mkfifo "$work/pace"
 program=
+# shellcheck disable=SC2016 # then, not now
 at_exit+=('[ -z "$program" ] || kill -CONT "$daemon_pid"; kill -KILL "$program"')
 says_up_to() { [ "$(tail -n 1 "$work/numbers")" = "$1" ]; }
 # while_stopped FUNCTION OPTION...: what FUNCTION says when the second thousand is asked of a program that
@@ -59,7 +60,7 @@ while_stopped() {
 	wait "$program" 2>/dev/null
 	program=
 	exec 9>&-
-	return $status
+	return "$status"
 }
 waits() { sleep 0.5 && says_up_to 1000; }
 goes_on() { await says_up_to 2000; }

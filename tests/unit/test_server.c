@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -269,6 +270,34 @@ static void when_all_are_served_the_next_is_told_to_wait(void **state)
 	assert_serves(bench);
 }
 
+static void who_has_just_come_stays_while_others_leave(void **state)
+{
+	struct bench *bench = *state;
+	int fresh, late;
+	char text[256];
+
+	for (int i = 0; i < PLACES - 1; i++) {
+		int fd = raw_connect(bench);
+
+		raw_ask(fd, "{\"verb\":\"mark\",\"text\":\"x\"}");
+		while (sem_wait(&bench->entered) < 0)
+			;
+		close(fd);
+	}
+	fresh = raw_connect(bench);
+	late = raw_connect(bench);
+	/* By then the server has looked for a place for it; if it has not, there is less to see. */
+	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	for (int i = 0; i < PLACES - 1; i++)
+		sem_post(&bench->leave);
+	raw_ask(fresh, "{\"verb\":\"status\"}");
+	assert_int_equal(raw_final(fresh, text), 0);
+	raw_ask(late, "{\"verb\":\"status\"}");
+	assert_int_equal(raw_final(late, text), 0);
+	close(fresh);
+	close(late);
+}
+
 static void *ask_fifty_times(void *argument)
 {
 	struct bench *bench = argument;
@@ -476,6 +505,7 @@ int main(void)
 		TEST(who_stops_reading_keeps_nobody_else_waiting),
 		TEST(who_keeps_the_server_waiting_makes_room),
 		TEST(when_all_are_served_the_next_is_told_to_wait),
+		TEST(who_has_just_come_stays_while_others_leave),
 		TEST(all_who_fit_are_served),
 		TEST(strangers_may_not_talk),
 		TEST(the_group_may_talk),
