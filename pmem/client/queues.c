@@ -251,7 +251,7 @@ void queue_reopen(struct queue *queue)
 }
 
 /* What a call that ends in a fence has flushed, before it is through: the daemon may begin while we go on. */
-#define EARLY_BYTES (16u << 10)
+#define EARLY_BYTES (64u << 10)
 
 /* Before a piece and not after it: something is left for the fence, which marks it. */
 static void publish_early(struct wpq_producer *producer)

@@ -119,7 +119,7 @@ static inline void count_record(struct tally *tally, const struct wpq_record *re
 }
 
 /* What the ring is given back of, at least, while much waits in it. */
-#define GIVE_BACK (64u << 10)
+#define GIVE_BACK (256u << 10)
 
 /* All records below `position` are on the media, once this has returned 0: the client may use their room. */
 static int give_back(struct wpq *wpq, unsigned lane, uint64_t position)
