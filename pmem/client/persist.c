@@ -98,18 +98,19 @@ static __attribute__((noinline)) void fence_in_full(void)
 {
 	if (unlikely(settings()->cut_at))
 		cut();
-	/* Before the WPQ's records count: what the daemon finds in the view must be as new as they are. */
-	if (thread_self.unordered) {
-		thread_self.unordered = false;
-		_mm_sfence();
-	}
+	thread_order(&thread_self);
 	queue_fence();
+}
+
+static inline __attribute__((always_inline)) void fence_now(void)
+{
+	if (unlikely(!quick_fence()))
+		fence_in_full();
 }
 
 void fence(void)
 {
-	if (unlikely(!quick_fence()))
-		fence_in_full();
+	fence_now();
 }
 
 static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)
@@ -122,8 +123,7 @@ __attribute__((noinline)) void persist(uintptr_t address, size_t length)
 {
 	if (unlikely(!quick_flush(address, length, WPQ_PERSIST)))
 		flush_in_full(address, length, WPQ_PERSIST | (length > EARLY_FROM ? QUEUE_EARLY : 0));
-	if (unlikely(!quick_fence()))
-		fence_in_full();
+	fence_now();
 }
 
 void flush(uintptr_t address, size_t length)

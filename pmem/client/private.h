@@ -146,6 +146,37 @@ struct thread {
 extern THREAD_HOT struct thread thread_self;
 
 /*
+ * Between these the WPQs below the depth are in use: a handler takes another. The
+ * depth must be raised before, and lowered after, all else.
+ */
+static inline unsigned thread_enter(struct thread *self)
+{
+	unsigned depth = self->depth;
+
+	/* Handlers that never return (longjmp) leave their depth behind. */
+	if (unlikely(depth >= QUEUE_DEPTH))
+		depth = 0;
+	self->depth = depth + 1;
+	atomic_signal_fence(memory_order_seq_cst);
+	return depth;
+}
+
+static inline void thread_leave(struct thread *self, unsigned depth)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	self->depth = depth;
+}
+
+/* Before the WPQ's records count: what the daemon finds in the view must be as new as they are. */
+static inline void thread_order(struct thread *self)
+{
+	if (unlikely(self->unordered)) {
+		self->unordered = false;
+		_mm_sfence();
+	}
+}
+
+/*
  * ranges_find(), if it is in the entry that was found last, which may be another's by now, or none.
  * Field by field: a struct that is put together and then copied waits for its own stores.
  */
@@ -190,6 +221,10 @@ static inline bool queue_is_filling(const struct queue *queue)
 	       !atomic_load_explicit(&producer->header->awake, memory_order_relaxed);
 }
 void queue_ask_for_drain(struct queue *queue);
+static inline bool wpq_is_closed(const struct wpq_header *header)
+{
+	return unlikely(atomic_load_explicit(&header->state, memory_order_acquire) != WPQ_OPEN);
+}
 /*
  * After a fence: is the WPQ closed? The compiler keeps the order of the two; the processor's is the
  * daemon's membarrier(2).
@@ -197,8 +232,7 @@ void queue_ask_for_drain(struct queue *queue);
 static inline bool queue_is_closed(const struct queue *queue)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	return unlikely(atomic_load_explicit(&queue->producer.header->state, memory_order_acquire) !=
-			WPQ_OPEN);
+	return wpq_is_closed(queue->producer.header);
 }
 /* What it holds goes on in another; this thread is not in the midst of a flush. */
 void queue_reopen(struct queue *queue);

@@ -41,17 +41,12 @@ static void leave(uint64_t signals)
 /* Looks at a full ring before we ask: the daemon is at it, as a rule, and a question costs more than this. */
 #define SPINS 20000
 
-static bool is_closed(const struct wpq_header *header)
-{
-	return unlikely(atomic_load_explicit(&header->state, memory_order_acquire) != WPQ_OPEN);
-}
-
 /* Who waits for room has asked for a drain before, at a quarter of the ring. False: reopen() it. */
 static bool make_room(void *context, struct wpq_header *header)
 {
 	uint64_t drained[WPQ_LANES];
 
-	if (is_closed(header))
+	if (wpq_is_closed(header))
 		return false;
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
 		drained[lane] = atomic_load_explicit(&header->lanes[lane].drained, memory_order_relaxed);
@@ -63,7 +58,7 @@ static bool make_room(void *context, struct wpq_header *header)
 		__builtin_ia32_pause();
 	}
 	connection_drain();
-	return !is_closed(header);
+	return !wpq_is_closed(header);
 }
 
 static int open_producer(struct wpq_producer *producer, unsigned region)
@@ -196,33 +191,11 @@ static __attribute__((noinline)) struct queue *find_or_take(struct thread *self,
 	return queue;
 }
 
-/*
- * Between these the WPQs below the depth are in use: a handler takes another. The
- * depth must be raised before, and lowered after, all else.
- */
-static unsigned enter_depth(struct thread *self)
-{
-	unsigned depth = self->depth;
-
-	/* Handlers that never return (longjmp) leave their depth behind. */
-	if (unlikely(depth >= QUEUE_DEPTH))
-		depth = 0;
-	self->depth = depth + 1;
-	atomic_signal_fence(memory_order_seq_cst);
-	return depth;
-}
-
-static void leave_depth(struct thread *self, unsigned depth)
-{
-	atomic_signal_fence(memory_order_seq_cst);
-	self->depth = depth;
-}
-
 static struct queue *begin(struct thread *self, unsigned region, unsigned *depth)
 {
 	struct queue *queue;
 
-	*depth = enter_depth(self);
+	*depth = thread_enter(self);
 	queue = self->queues[*depth];
 	return likely(queue && queue->region == region) ? queue : find_or_take(self, *depth, region);
 }
@@ -237,17 +210,17 @@ static void end(struct thread *self, struct queue *queue, unsigned depth)
 {
 	if (unlikely(queue_is_filling(queue)))
 		queue_ask_for_drain(queue);
-	leave_depth(self, depth);
+	thread_leave(self, depth);
 }
 
 void queue_reopen(struct queue *queue)
 {
 	struct thread *self = &thread_self;
-	unsigned depth = enter_depth(self);
+	unsigned depth = thread_enter(self);
 
 	while (queue_is_closed(queue))
 		reopen(queue);
-	leave_depth(self, depth);
+	thread_leave(self, depth);
 }
 
 /* What a call that ends in a fence has flushed, before it is through: the daemon may begin while we go on. */
@@ -369,7 +342,7 @@ static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use
 	for (struct queue *queue = first; queue; queue = queue->next) {
 		const struct wpq_producer *producer = &queue->producer;
 
-		if (!wpq_waits(producer) && !is_closed(producer->header))
+		if (!wpq_waits(producer) && !wpq_is_closed(producer->header))
 			continue;
 		fence_one(queue, in_use);
 		any = true;
@@ -382,7 +355,7 @@ void queue_fence(void)
 {
 	struct thread *self = &thread_self;
 	/* A handler that published more, between our look at the positions and our store, would be undone. */
-	unsigned depth = enter_depth(self);
+	unsigned depth = thread_enter(self);
 
 	/* A handler may have been first to need one. */
 	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
@@ -393,7 +366,7 @@ void queue_fence(void)
 		else if (queue)
 			fence_one(queue, i < depth);
 	}
-	leave_depth(self, depth);
+	thread_leave(self, depth);
 	if (unlikely(settings()->through) && self->queues[0])
 		connection_drain();
 }

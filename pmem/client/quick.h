@@ -11,8 +11,6 @@
  * Both say false where it is not so: then nothing was done, and flush_range() or fence() does it.
  */
 
-#include <immintrin.h>
-
 #include "client/private.h"
 
 static inline __attribute__((always_inline)) bool quick_flush(uintptr_t address, size_t length,
@@ -21,6 +19,7 @@ static inline __attribute__((always_inline)) bool quick_flush(uintptr_t address,
 	struct thread *self = &thread_self;
 	struct queue *queue = self->queues[0];
 	struct range at;
+	bool done;
 
 	if (unlikely(!settings_are_plain() || !connection_domain_is(DOMAIN_MEMORY_CONTROLLER)))
 		return false;
@@ -29,18 +28,13 @@ static inline __attribute__((always_inline)) bool quick_flush(uintptr_t address,
 	/* What was found is a pool's; length 0 is no line at all. */
 	if (unlikely(length - 1 >= at.end - address || at.region != queue->region))
 		return false;
-	self->depth = 1;
-	atomic_signal_fence(memory_order_seq_cst);
-	if (unlikely(!wpq_flush_now(&queue->producer, at.view, (unsigned char *)(address - at.offset),
-				    at.offset, length, flags))) {
-		self->depth = 0;
-		return false;
-	}
-	atomic_signal_fence(memory_order_seq_cst);
-	self->depth = 0;
+	thread_enter(self);
+	done = wpq_flush_now(&queue->producer, at.view, (unsigned char *)(address - at.offset), at.offset,
+			     length, flags);
+	thread_leave(self, 0);
 	if (unlikely(queue_is_filling(queue)))
 		queue_ask_for_drain(queue);
-	return true;
+	return done;
 }
 
 static inline __attribute__((always_inline)) bool quick_fence(void)
@@ -50,15 +44,10 @@ static inline __attribute__((always_inline)) bool quick_fence(void)
 
 	if (unlikely(!settings_are_plain() || self->depth || self->has_more || !queue))
 		return false;
-	if (unlikely(self->unordered)) {
-		self->unordered = false;
-		_mm_sfence();
-	}
-	self->depth = 1;
-	atomic_signal_fence(memory_order_seq_cst);
+	thread_order(self);
+	thread_enter(self);
 	wpq_fence(&queue->producer);
-	atomic_signal_fence(memory_order_seq_cst);
-	self->depth = 0;
+	thread_leave(self, 0);
 	if (unlikely(queue_is_closed(queue)))
 		queue_reopen(queue);
 	return true;

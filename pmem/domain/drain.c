@@ -118,6 +118,16 @@ static inline void count_record(struct tally *tally, const struct wpq_record *re
 	tally->lines += record->lines;
 }
 
+static int drain_record(struct wpq *wpq, struct view *view, const struct wpq_record *record,
+			const unsigned char *payload, struct tally *tally)
+{
+	int error = gather_lines(wpq->domain->gather, view, record, payload);
+
+	if (!error)
+		count_record(tally, record, view, wpq);
+	return error;
+}
+
 /* What the ring is given back of, at least, while much waits in it. */
 #define GIVE_BACK (256u << 10)
 
@@ -145,11 +155,8 @@ static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64
 	if (!error)
 		error = drain_find_view(wpq, &record, view);
 	/* Else a fenced non-temporal store under eADR: the view has it, and keeps it. */
-	if (!error && *view && record.kind == WPQ_LINES) {
-		error = gather_lines(wpq->domain->gather, *view, &record, payload);
-		if (!error)
-			count_record(tally, &record, *view, wpq);
-	}
+	if (!error && *view && record.kind == WPQ_LINES)
+		error = drain_record(wpq, *view, &record, payload, tally);
 	if (!error)
 		*position += (uint64_t)(record.lines + 1) * LINE_SIZE;
 	return error;
@@ -276,7 +283,7 @@ static void undo_store(struct view *view, const struct wpq_record *record, const
 
 /* False: it cannot be. */
 static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uint64_t pending,
-			  const struct settle *settle)
+			  const struct settle *settle, struct tally *tally)
 {
 	const unsigned char *payload;
 	struct view *view = NULL;
@@ -290,13 +297,8 @@ static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uin
 		return true;
 	if (record.kind == WPQ_UNDO && coin_says(settle, position, false, true))
 		undo_store(view, &record, payload);
-	if (record.kind == WPQ_LINES && coin_says(settle, position, false, false) &&
-	    gather_lines(wpq->domain->gather, view, &record, payload) == 0) {
-		struct tally tally = { 0 };
-
-		count_record(&tally, &record, view, wpq);
-		tally_end(&tally, wpq);
-	}
+	if (record.kind == WPQ_LINES && coin_says(settle, position, false, false))
+		drain_record(wpq, view, &record, payload, tally);
 	return true;
 }
 
@@ -310,6 +312,7 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 	uint64_t pending = atomic_load_explicit(&wpq->map.header->lanes[lane].pending, memory_order_acquire);
 	uint64_t position = wpq->drained[lane];
 	CLEANUP_FREE uint64_t *positions = NULL;
+	struct tally tally = { 0 };
 	size_t count = 0;
 
 	if (wpq->dead || pending - position > wpq->map.lane_size)
@@ -325,8 +328,9 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 		position += (uint64_t)(record.lines + 1) * LINE_SIZE;
 	}
 	begin_lane(wpq, lane);
-	while (count && settle_record(wpq, lane, positions[count - 1], pending, settle))
+	while (count && settle_record(wpq, lane, positions[count - 1], pending, settle, &tally))
 		count--;
+	tally_end(&tally, wpq);
 	/* Nobody was promised any of it: what cannot be written is lost. */
 	gather_write(wpq->domain->gather);
 }

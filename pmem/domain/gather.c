@@ -106,10 +106,9 @@ static void run_add(struct media_run *run, uint64_t media_offset, const unsigned
 }
 
 /* Lines of one page, those `from_view` as they are there by now. */
-static int write_lines(const struct gather *gather, struct view *view, uint64_t page, uint64_t mask,
-		       uint64_t from_view, unsigned char *content)
+static int write_lines(const struct gather *gather, struct view *view, uint64_t page,
+		       const struct placement *at, uint64_t mask, uint64_t from_view, unsigned char *content)
 {
-	struct placement at = view->ops->find(view->owner, page, 1);
 	int error = 0;
 
 	for (uint64_t rest = from_view; rest; rest &= rest - 1) {
@@ -117,13 +116,13 @@ static int write_lines(const struct gather *gather, struct view *view, uint64_t 
 
 		line_snapshot(content + line, view->memory + page * PAGE_BYTES + line);
 	}
-	if (at.placed) {
+	if (at->placed) {
 		for (uint64_t rest = mask; rest && gather->domain->count_clean; rest &= rest - 1) {
 			size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
 
-			count_clean(gather, view, at.media_offset + line, content + line, LINE_SIZE);
+			count_clean(gather, view, at->media_offset + line, content + line, LINE_SIZE);
 		}
-		view_write_masked(view, at.media_offset, content, mask);
+		view_write_masked(view, at->media_offset, content, mask);
 	} else {
 		error = view_write_lines(view, page, mask, content);
 	}
@@ -144,7 +143,7 @@ static const unsigned char *ring_line(const struct gather *gather, uint32_t line
 
 /* What has to be put together first. */
 static __attribute__((noinline)) int write_copied(const struct gather *gather, const struct open_page *open,
-						  uint64_t from_view)
+						  const struct placement *at, uint64_t from_view)
 {
 	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
 
@@ -153,7 +152,7 @@ static __attribute__((noinline)) int write_copied(const struct gather *gather, c
 
 		memcpy(content + line * LINE_SIZE, ring_line(gather, open->at[line]), LINE_SIZE);
 	}
-	return write_lines(gather, open->view, open->page, open->mask, from_view, content);
+	return write_lines(gather, open->view, open->page, at, open->mask, from_view, content);
 }
 
 static int write_page(struct gather *gather, const struct open_page *open)
@@ -169,7 +168,7 @@ static int write_page(struct gather *gather, const struct open_page *open)
 	from_view = order_unknown(open->view, open->page, open->mask, &snapshot);
 	at = open->view->ops->find(open->view->owner, open->page, 1);
 	if (from_view || !at.placed)
-		return write_copied(gather, open, from_view);
+		return write_copied(gather, open, &at, from_view);
 	for (uint64_t rest = open->mask; rest; rest &= rest - 1) {
 		unsigned line = (unsigned)__builtin_ctzll(rest);
 
@@ -243,6 +242,7 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 	const size_t first = (size_t)__builtin_ctzll(mask) * LINE_SIZE;
 	const uint64_t length = (uint64_t)__builtin_popcountll(mask) * LINE_SIZE;
 	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
+	struct placement at;
 	uint64_t from_view;
 
 	if (is_open(gather, open, run->view, page))
@@ -252,16 +252,17 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 		known->at = run->view->ops->find(run->view->owner, page, last_page - page + 1);
 		known->page = page;
 	}
-	if (known->at.placed && !from_view) {
-		run_add(run, known->at.media_offset + (page - known->page) * PAGE_BYTES + first, payload,
-			length);
+	at = known->at;
+	at.media_offset += (page - known->page) * PAGE_BYTES;
+	if (at.placed && !from_view) {
+		run_add(run, at.media_offset + first, payload, length);
 		chunk_note_written(run->view, page, mask);
 		return 0;
 	}
 	/* It may be given its media now, with many pages after it. */
 	known->at.pages = 0;
 	memcpy(content + first, payload, length);
-	return write_lines(gather, run->view, page, mask, from_view, content);
+	return write_lines(gather, run->view, page, &at, mask, from_view, content);
 }
 
 static uint64_t lines_mask(uint64_t first, uint64_t count)

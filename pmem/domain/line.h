@@ -19,32 +19,35 @@
  * After some tries against a line that never rests, take what there is: each
  * word is whole, and no fence can have covered stores that are still going on.
  */
-static inline void line_snapshot(void *to, const void *line)
+typedef __m128i line_load(const unsigned char *at);
+
+static inline __attribute__((always_inline)) void line_snapshot_by(line_load *load, void *to,
+								    const unsigned char *line)
 {
-	/* Each half of an aligned vector is loaded whole; volatile keeps the passes two, and in order. */
-	const volatile __m128i *from = line;
 	__m128i *out = to;
-	__m128i first[LINE_SIZE / 16], second[LINE_SIZE / 16];
+	__m128i pieces[LINE_SIZE / 16];
 
 	for (int attempt = 0; attempt < 1000; attempt++) {
-		__m128i same;
+		__m128i same = _mm_set1_epi8(-1);
 
 #pragma GCC unroll 4
 		for (unsigned i = 0; i < LINE_SIZE / 16; i++)
-			first[i] = from[i];
+			pieces[i] = load(line + i * 16);
 #pragma GCC unroll 4
 		for (unsigned i = 0; i < LINE_SIZE / 16; i++)
-			second[i] = from[i];
-		same = _mm_cmpeq_epi8(first[0], second[0]);
-#pragma GCC unroll 3
-		for (unsigned i = 1; i < LINE_SIZE / 16; i++)
-			same = _mm_and_si128(same, _mm_cmpeq_epi8(first[i], second[i]));
+			same = _mm_and_si128(same, _mm_cmpeq_epi8(pieces[i], load(line + i * 16)));
 		if (__builtin_expect(_mm_movemask_epi8(same) == 0xffff, 1))
 			break;
 	}
 #pragma GCC unroll 4
 	for (unsigned i = 0; i < LINE_SIZE / 16; i++)
-		_mm_storeu_si128(&out[i], second[i]);
+		_mm_storeu_si128(&out[i], pieces[i]);
+}
+
+/* Each half of an aligned vector is loaded whole; volatile keeps the passes two, and in order. */
+static inline __m128i line_vector(const unsigned char *at)
+{
+	return *(const volatile __m128i *)at;
 }
 
 /* Two words next to each other, each loaded whole and for itself; as `volatile`, and never made one load. */
@@ -58,6 +61,11 @@ static inline __m128i line_words(const unsigned char *at)
 	return words;
 }
 
+static inline void line_snapshot(void *to, const void *line)
+{
+	line_snapshot_by(line_vector, to, line);
+}
+
 /*
  * The same by words. A line that was stored to just now is in the processor's
  * store buffer, in pieces: a load that fits into one of them gets it at once,
@@ -67,27 +75,7 @@ static inline __m128i line_words(const unsigned char *at)
  */
 static inline void line_snapshot_warm(void *to, const void *line)
 {
-	__m128i *out = to;
-	__m128i words[LINE_SIZE / 16];
-
-	for (int attempt = 0; attempt < 1000; attempt++) {
-		__m128i same = _mm_set1_epi8(-1);
-
-#pragma GCC unroll 4
-		for (unsigned i = 0; i < LINE_SIZE / 16; i++)
-			words[i] = line_words((const unsigned char *)line + i * 16);
-#pragma GCC unroll 4
-		for (unsigned i = 0; i < LINE_SIZE / 16; i++) {
-			__m128i again = line_words((const unsigned char *)line + i * 16);
-
-			same = _mm_and_si128(same, _mm_cmpeq_epi8(words[i], again));
-		}
-		if (__builtin_expect(_mm_movemask_epi8(same) == 0xffff, 1))
-			break;
-	}
-#pragma GCC unroll 4
-	for (unsigned i = 0; i < LINE_SIZE / 16; i++)
-		_mm_storeu_si128(&out[i], words[i]);
+	line_snapshot_by(line_words, to, line);
 }
 
 #endif

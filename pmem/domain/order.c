@@ -66,23 +66,21 @@ void order_destroy(struct recent *recent)
 		munmap(recent, sizeof(*recent));
 }
 
-/* Lines of the largest pool take 38 bits; what the ids above collide with shares entries. */
-static uint64_t line_key(const struct view *view, uint64_t line)
+/* Pages of the largest pool take 32 bits. */
+static uint64_t page_key(const struct view *view, uint64_t page)
 {
-	return ((uint64_t)view->id << 38) ^ line;
+	return ((uint64_t)view->id << 32) ^ page;
 }
 
 /* Those of the page, which stand together: drained together, each alone would miss the cache. */
 static struct drained_line *recent_lines(const struct view *view, uint64_t page)
 {
-	uint64_t key = line_key(view, page * LINES_PER_PAGE) / LINES_PER_PAGE;
-
-	return &view->domain->recent->lines[rng_mix(key) * LINES_PER_PAGE % RECENT_LINES];
+	return &view->domain->recent->lines[rng_mix(page_key(view, page)) * LINES_PER_PAGE % RECENT_LINES];
 }
 
 static struct drained_page *recent_page(const struct view *view, uint64_t page)
 {
-	uint64_t key = line_key(view, page * LINES_PER_PAGE) / LINES_PER_PAGE;
+	uint64_t key = page_key(view, page);
 	/* Neighbours stand together here too. */
 	uint64_t first = rng_mix(key / CHUNK_PAGES) * CHUNK_PAGES;
 

@@ -274,7 +274,7 @@ static inline void wpq_hold_again(struct wpq_producer *producer, unsigned index,
 
 	atomic_store_explicit(&held->number[spare], 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
-	/* Acquire: as in wpq_begin(). */
+	/* Acquire: as in wpq_head(). */
 	held->batch[spare] = atomic_load_explicit(&header->batch, memory_order_acquire);
 	line_snapshot_warm(held->copies[spare], line);
 	/* Release: who finds the number, finds the copy. */
@@ -324,29 +324,6 @@ static inline bool wpq_may_hold(const struct wpq_producer *producer, uint32_t fl
 	       !(flags & WPQ_CONTINUED);
 }
 
-static inline void wpq_hold_more(struct wpq_producer *producer, unsigned index, const unsigned char *line,
-				 uint32_t flags)
-{
-	if (producer->worth[index] < WPQ_WORTH_MOST)
-		producer->worth[index]++;
-	wpq_hold_again(producer, index, line, flags);
-}
-
-/* False: the flush of this line has to be a record. */
-static inline bool wpq_hold_line(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
-				 uint64_t offset, uint32_t flags)
-{
-	const unsigned index = wpq_held_index(view, offset);
-
-	if (!wpq_may_hold(producer, flags))
-		return false;
-	if (!wpq_is_held(producer, index, view, offset))
-		return wpq_was_seen(producer, view, offset) &&
-		       wpq_hold_new(producer, view, memory, offset, flags);
-	wpq_hold_more(producer, index, memory + offset, flags);
-	return true;
-}
-
 /* ---- Flush and fence ---------------------------------------------------------- */
 
 /*
@@ -358,23 +335,20 @@ static inline bool wpq_flush_now(struct wpq_producer *producer, uint32_t view, c
 				 uint64_t offset, uint64_t length, uint32_t flags)
 {
 	const uint64_t start = align_down(offset, LINE_SIZE), lines = wpq_lines_of(offset, length);
+	const bool may_hold = lines == 1 && wpq_may_hold(producer, flags);
+	const unsigned index = wpq_held_index(view, start);
 	struct wpq_record *record;
 
-	if (lines == 1 && wpq_may_hold(producer, flags)) {
-		const unsigned index = wpq_held_index(view, start);
-
-		if (wpq_is_held(producer, index, view, start)) {
-			wpq_hold_more(producer, index, memory + start, flags);
-			return true;
-		}
-		record = wpq_room(producer, WPQ_FENCED, 1);
-		if (!record || wpq_was_seen(producer, view, start))
-			return false;
-	} else {
-		record = lines <= WPQ_WARM_LINES ? wpq_room(producer, WPQ_FENCED, lines) : NULL;
-		if (!record)
-			return false;
+	if (may_hold && wpq_is_held(producer, index, view, start)) {
+		if (producer->worth[index] < WPQ_WORTH_MOST)
+			producer->worth[index]++;
+		wpq_hold_again(producer, index, memory + start, flags);
+		return true;
 	}
+	record = lines <= WPQ_WARM_LINES ? wpq_room(producer, WPQ_FENCED, lines) : NULL;
+	/* A line that comes again may get a place. */
+	if (!record || (may_hold && wpq_was_seen(producer, view, start)))
+		return false;
 	wpq_head(producer, WPQ_FENCED, record, view, start, (uint32_t)lines, flags);
 	wpq_take_lines(record, memory + start, (uint32_t)lines);
 	wpq_append(producer, WPQ_FENCED, (uint32_t)lines);
@@ -394,7 +368,8 @@ static inline bool wpq_flush(struct wpq_producer *producer, uint32_t view, const
 
 	if (wpq_flush_now(producer, view, memory, offset, length, flags))
 		return true;
-	if (lines == 1 && wpq_hold_line(producer, view, memory, start, flags))
+	if (lines == 1 && wpq_may_hold(producer, flags) && wpq_was_seen(producer, view, start) &&
+	    wpq_hold_new(producer, view, memory, start, flags))
 		return true;
 	return wpq_snapshot(producer, WPQ_FENCED, view, memory, start, lines, flags);
 }
