@@ -74,10 +74,10 @@ static void turn_on(struct fusefs *fs)
 /* Can stores that the kernel still holds in dirty pages of a mapping outlive this failure? */
 static bool stores_may_survive(struct fusefs *fs, const struct pools_power_options *options)
 {
-	bool survive = options->policy != DOMAIN_LOSE;
+	bool survive = options->policy != CHOOSER_LOSE;
 
 	for (unsigned i = 0; i < fs->tree_count && !survive; i++)
-		survive = domain_kind(pools_domain(fs->trees[i].pools)) == DOMAIN_CPU_CACHE;
+		survive = domain_persistence(pools_domain(fs->trees[i].pools)) == PERSISTENCE_CPU_CACHE;
 	return survive;
 }
 

@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <sys/vfs.h>
 
-#include "client/attach.h"
+#include "abi/attach_protocol.h"
 #include "client/rawcall.h"
 
 #ifndef FUSE_SUPER_MAGIC
@@ -36,7 +36,7 @@ static int connection = -1;
 static uint64_t connection_inode; /* is it ours still, or did the program close it and open another? */
 static uint64_t mount_device, view_device;
 static pid_t daemon_pid; /* whose views we map; 0: nobody's yet */
-static enum domain_kind domain = DOMAIN_MEMORY_CONTROLLER;
+static enum persistence_domain domain = PERSISTENCE_MEMORY_CONTROLLER;
 static bool greeted; /* once: the devices and the domain are known */
 
 static uint64_t enter(void)
@@ -236,7 +236,8 @@ static long greet(void)
 	daemon_pid = pid;
 	mount_device = reply.mount_device;
 	view_device = reply.view_device;
-	domain = reply.domain == DOMAIN_CPU_CACHE ? DOMAIN_CPU_CACHE : DOMAIN_MEMORY_CONTROLLER;
+	domain = reply.domain == PERSISTENCE_CPU_CACHE ? PERSISTENCE_CPU_CACHE :
+							 PERSISTENCE_MEMORY_CONTROLLER;
 	greeted = true;
 	return 0;
 }
@@ -436,14 +437,14 @@ void connection_kick(void)
 
 _Atomic int connection_domain_known = -1;
 
-enum domain_kind connection_learn_domain(void)
+enum persistence_domain connection_learn_domain(void)
 {
-	enum domain_kind result;
+	enum persistence_domain result;
 	uint64_t signals;
 
 	if (!settings()->attach_path) {
-		connection_domain_known = DOMAIN_MEMORY_CONTROLLER;
-		return DOMAIN_MEMORY_CONTROLLER;
+		connection_domain_known = PERSISTENCE_MEMORY_CONTROLLER;
+		return PERSISTENCE_MEMORY_CONTROLLER;
 	}
 	signals = enter();
 	if (!greeted)

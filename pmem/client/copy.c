@@ -105,7 +105,7 @@ static inline void *move(void *to, const void *from, size_t length, unsigned fla
 		move_streaming(to, from, length, flags);
 		return to;
 	}
-	if (nontemporal && (flags & PMEM_F_MEM_NODRAIN) && connection_domain() == DOMAIN_CPU_CACHE)
+	if (nontemporal && (flags & PMEM_F_MEM_NODRAIN) && connection_domain() == PERSISTENCE_CPU_CACHE)
 		store_undoable(to, from, length);
 	else
 		memmove(to, from, length);

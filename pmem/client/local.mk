@@ -4,7 +4,6 @@
 # Not beside the programs either: libtool would take it for the -lpmem that the daemon is linked with.
 pkglib_LTLIBRARIES += pmem/client/libpmem.la
 pmem_client_libpmem_la_SOURCES = \
-	pmem/client/attach.h \
 	pmem/client/connection.c \
 	pmem/client/copy.c \
 	pmem/client/interpose.c \
@@ -19,7 +18,7 @@ pmem_client_libpmem_la_SOURCES = \
 	pmem/client/settings.c \
 	pmem/client/stream.c \
 	pmem/client/stream.h \
-	pmem/domain/producer.c
+	pmem/abi/wpq_producer.c
 pmem_client_libpmem_la_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
 pmem_client_libpmem_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden -O2
 pmem_client_libpmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 1:0:0 -no-undefined \

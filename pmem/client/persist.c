@@ -91,7 +91,7 @@ bool flushes_count(void)
 
 	if (unlikely(set->flush_never))
 		return false;
-	return set->flush_always || connection_domain() != DOMAIN_CPU_CACHE;
+	return set->flush_always || connection_domain() != PERSISTENCE_CPU_CACHE;
 }
 
 static __attribute__((noinline)) void fence_in_full(void)
@@ -154,7 +154,7 @@ PUBLIC int pmem_has_hw_drain(void)
 
 PUBLIC int pmem_has_auto_flush(void)
 {
-	return connection_domain() == DOMAIN_CPU_CACHE;
+	return connection_domain() == PERSISTENCE_CPU_CACHE;
 }
 
 /* ---- msync ------------------------------------------------------------------------ */

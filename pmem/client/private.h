@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "domain/domain.h"
-#include "domain/producer.h"
+#include "common/persistence.h"
+#include "abi/wpq_producer.h"
 
 #define PUBLIC __attribute__((visibility("default")))
 /* Preloaded, we are in the static block: one instruction away. */
@@ -74,15 +74,15 @@ void connection_drain(void);
 void connection_kick(void);
 /* Known after the first connection_serves() or connection_attach(), and asked for by this. */
 extern _Atomic int connection_domain_known; /* -1: not yet */
-enum domain_kind connection_learn_domain(void);
-static inline enum domain_kind connection_domain(void)
+enum persistence_domain connection_learn_domain(void);
+static inline enum persistence_domain connection_domain(void)
 {
 	int known = atomic_load_explicit(&connection_domain_known, memory_order_relaxed);
 
-	return likely(known >= 0) ? (enum domain_kind)known : connection_learn_domain();
+	return likely(known >= 0) ? (enum persistence_domain)known : connection_learn_domain();
 }
 /* False also while it is not known. */
-static inline bool connection_domain_is(enum domain_kind kind)
+static inline bool connection_domain_is(enum persistence_domain kind)
 {
 	return atomic_load_explicit(&connection_domain_known, memory_order_relaxed) == (int)kind;
 }

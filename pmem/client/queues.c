@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "client/attach.h"
+#include "abi/attach_protocol.h"
 #include "client/rawcall.h"
 #include "client/stream.h"
 

@@ -21,7 +21,7 @@ static inline __attribute__((always_inline)) bool quick_flush(uintptr_t address,
 	struct range at;
 	bool done;
 
-	if (unlikely(!settings_are_plain() || !connection_domain_is(DOMAIN_MEMORY_CONTROLLER)))
+	if (unlikely(!settings_are_plain() || !connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
 		return false;
 	if (unlikely(self->depth || !queue || !ranges_find_again(address, &at)))
 		return false;

@@ -5,5 +5,6 @@ pmem_common_libcommon_la_SOURCES = \
 	pmem/common/cleanup.h \
 	pmem/common/crc32c.c pmem/common/crc32c.h \
 	pmem/common/message.c pmem/common/message.h \
+	pmem/common/persistence.c pmem/common/persistence.h \
 	pmem/common/rng.h \
 	pmem/common/size.c pmem/common/size.h

@@ -8,57 +8,7 @@
 
 #include "domain/order.h"
 
-static const char *const kind_names[] = {
-	[DOMAIN_MEMORY_CONTROLLER] = "memory_controller",
-	[DOMAIN_CPU_CACHE] = "cpu_cache",
-};
-
-static const char *const policy_names[] = {
-	[DOMAIN_LOSE] = "lose",
-	[DOMAIN_KEEP] = "keep",
-	[DOMAIN_RANDOM] = "random",
-};
-
-/* The index of `text` among `count` names, or -EINVAL. */
-static int name_index(const char *text, const char *const *names, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(text, names[i]) == 0)
-			return (int)i;
-	return -EINVAL;
-}
-
-const char *domain_kind_name(enum domain_kind kind)
-{
-	return kind_names[kind];
-}
-
-int domain_kind_parse(const char *text, enum domain_kind *kind)
-{
-	int index = name_index(text, kind_names, sizeof(kind_names) / sizeof(kind_names[0]));
-
-	if (index < 0)
-		return index;
-	*kind = (enum domain_kind)index;
-	return 0;
-}
-
-const char *domain_policy_name(enum domain_policy policy)
-{
-	return policy_names[policy];
-}
-
-int domain_policy_parse(const char *text, enum domain_policy *policy)
-{
-	int index = name_index(text, policy_names, sizeof(policy_names) / sizeof(policy_names[0]));
-
-	if (index < 0)
-		return index;
-	*policy = (enum domain_policy)index;
-	return 0;
-}
-
-int domain_create(struct region *region, enum domain_kind kind, struct domain **out)
+int domain_create(struct region *region, enum persistence_domain kind, struct domain **out)
 {
 	struct domain *domain = calloc(1, sizeof(*domain));
 
@@ -90,7 +40,7 @@ void domain_destroy(struct domain *domain)
 	free(domain);
 }
 
-enum domain_kind domain_kind(const struct domain *domain)
+enum persistence_domain domain_persistence(const struct domain *domain)
 {
 	return domain->kind;
 }

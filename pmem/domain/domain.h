@@ -17,29 +17,13 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "common/persistence.h"
+#include "model/chooser.h"
 #include "region/region.h"
 
 struct domain;
 struct view;
 struct wpq;
-
-/* Where a store is safe; the kernel's words (sysfs-bus-nd, persistence_domain). */
-enum domain_kind {
-	DOMAIN_MEMORY_CONTROLLER, /* ADR: flush and fence */
-	DOMAIN_CPU_CACHE	  /* eADR: the store itself; non-temporal ones need a fence */
-};
-const char *domain_kind_name(enum domain_kind kind);
-/* "memory_controller" or "cpu_cache"; 0 or -EINVAL. */
-int domain_kind_parse(const char *text, enum domain_kind *kind);
-
-/* What becomes of the lines whose fate the model leaves open. */
-enum domain_policy {
-	DOMAIN_LOSE,  /* only what is guaranteed survives */
-	DOMAIN_KEEP,  /* caches were written back */
-	DOMAIN_RANDOM /* each line by a coin of its own, from the seed */
-};
-const char *domain_policy_name(enum domain_policy policy);
-int domain_policy_parse(const char *text, enum domain_policy *policy);
 
 /* A power failure, counted in lines of 64 bytes. undetermined = kept + lost. */
 struct domain_lines {
@@ -62,9 +46,9 @@ struct domain_counts {
 /* ---- The domain --------------------------------------------------------- */
 
 /* One of a region; the region must outlive it. */
-int domain_create(struct region *region, enum domain_kind kind, struct domain **out);
+int domain_create(struct region *region, enum persistence_domain kind, struct domain **out);
 void domain_destroy(struct domain *domain);
-enum domain_kind domain_kind(const struct domain *domain);
+enum persistence_domain domain_persistence(const struct domain *domain);
 
 /* ---- Views -------------------------------------------------------------- */
 
@@ -201,10 +185,10 @@ uint64_t view_volatile_lines(const struct view *view);
  * view_power_failure(): drain what is published and decide, by the policy, what
  * becomes of records that were flushed and not fenced.
  */
-int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed);
+int domain_settle(struct domain *domain, enum chooser_policy policy, uint64_t seed);
 
 struct power_failure {
-	enum domain_policy policy;
+	enum chooser_policy policy;
 	uint64_t coin;	 /* seeds this view's coins */
 	uint32_t sector; /* how file writes tear: LINE_SIZE, 512 or 4096 */
 	uint64_t size;	 /* bytes at or past it are never kept */

@@ -255,18 +255,18 @@ int domain_drain(struct domain *domain)
 /* ---- Power failure ----------------------------------------------------------- */
 
 struct settle {
-	enum domain_policy policy;
+	enum chooser_policy policy;
 	uint64_t coin;
 };
 
 static bool coin_says(const struct settle *settle, uint64_t position, bool if_kept, bool if_lost)
 {
 	switch (settle->policy) {
-	case DOMAIN_LOSE:
+	case CHOOSER_LOSE:
 		return if_lost;
-	case DOMAIN_KEEP:
+	case CHOOSER_KEEP:
 		return if_kept;
-	case DOMAIN_RANDOM:
+	case CHOOSER_RANDOM:
 		return rng_mix(settle->coin ^ rng_mix(position + 1)) & 1;
 	}
 	return if_lost;
@@ -335,13 +335,13 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 	gather_write(wpq->domain->gather);
 }
 
-int domain_settle(struct domain *domain, enum domain_policy policy, uint64_t seed)
+int domain_settle(struct domain *domain, enum chooser_policy policy, uint64_t seed)
 {
 	LOCK_SCOPE(&domain->lock);
 	int error = drain_all(domain);
 
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
-		if (policy == DOMAIN_RANDOM)
+		if (policy == CHOOSER_RANDOM)
 			hold_settle(wpq, rng_mix(seed ^ rng_mix(~wpq->id)));
 		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
 			const struct settle settle = {

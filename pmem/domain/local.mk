@@ -6,13 +6,10 @@ pmem_domain_libdomain_la_SOURCES = \
 	pmem/domain/drain.c pmem/domain/drain.h \
 	pmem/domain/gather.c pmem/domain/gather.h \
 	pmem/domain/hold.c pmem/domain/hold.h \
-	pmem/domain/line.h \
 	pmem/domain/order.c pmem/domain/order.h \
 	pmem/domain/persist.c \
 	pmem/domain/private.h \
-	pmem/domain/producer.c pmem/domain/producer.h \
 	pmem/domain/rights.c pmem/domain/rights.h \
-	pmem/domain/shared.h \
 	pmem/domain/view.c \
 	pmem/domain/wpq.c pmem/domain/wpq.h
-pmem_domain_libdomain_la_LIBADD = pmem/region/libregion.la
+pmem_domain_libdomain_la_LIBADD = pmem/abi/libabi.la pmem/model/libmodel.la pmem/region/libregion.la

@@ -10,7 +10,7 @@
 #include "common/cleanup.h"
 #include "common/rng.h"
 #include "domain/chunk.h"
-#include "domain/line.h"
+#include "abi/line.h"
 #include "domain/order.h"
 
 /* In as few writes as may be. */
@@ -258,11 +258,11 @@ static uint64_t lines_kept(const struct view *view, const struct power_failure *
 {
 	mask &= lines_inside(page, failure->size);
 	switch (failure->policy) {
-	case DOMAIN_LOSE:
+	case CHOOSER_LOSE:
 		return 0;
-	case DOMAIN_KEEP:
+	case CHOOSER_KEEP:
 		return mask;
-	case DOMAIN_RANDOM:
+	case CHOOSER_RANDOM:
 		return lines_by_coin(failure, page, mask, view->attached || chunk_from_mapping(view, page));
 	}
 	return 0;

@@ -51,7 +51,7 @@ struct view {
 
 struct domain {
 	struct region *region;
-	enum domain_kind kind;
+	enum persistence_domain kind;
 	pthread_mutex_t lock; /* guards the lists and the drain */
 	struct view *views;
 	struct wpq *wpqs;

@@ -8,7 +8,7 @@
  */
 
 #include "domain/domain.h"
-#include "domain/producer.h"
+#include "abi/wpq_producer.h"
 
 struct wpq;
 

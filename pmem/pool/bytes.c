@@ -291,7 +291,7 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
 		return S_ISDIR(pool->mode) ? -EISDIR : -EINVAL;
 	error = write_locked(pool, bytes, length, offset, kind);
 	/* Under eADR what was stored is durable; that includes who saw the store return. */
-	if (!error && domain_kind(pool->pools->domain) == DOMAIN_CPU_CACHE)
+	if (!error && domain_persistence(pool->pools->domain) == PERSISTENCE_CPU_CACHE)
 		error = pool_sync_locked(pool);
 	return error ? error : (ssize_t)length;
 }

@@ -88,7 +88,7 @@ enum pools_probe pools_probe(const struct region *region);
 bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size);
 
 struct pools_options {
-	enum domain_kind domain;
+	enum persistence_domain domain;
 	/* Nothing is written to the region; changing anything is -EROFS. Implied by a read-only region. */
 	bool read_only;
 	/* Told now and then while a long operation runs; may be NULL. `done` of `total`, same unit. */
@@ -124,7 +124,7 @@ struct pools_info {
 	uint64_t dirty_shutdowns; /* of them without a clean stop */
 	uint64_t pools;		  /* regular files */
 	uint64_t directories;
-	enum domain_kind domain;
+	enum persistence_domain domain;
 	enum pool_mode mode; /* of the root directory */
 	bool read_only;
 	time_t created;
@@ -357,8 +357,8 @@ struct pool_power_report {
 	uint64_t size_before, size_after;
 };
 struct pools_power_options {
-	enum domain_policy policy;
-	uint64_t seed; /* for DOMAIN_RANDOM; the same state and seed leave the same bytes */
+	enum chooser_policy policy;
+	uint64_t seed; /* for CHOOSER_RANDOM; the same state and seed leave the same bytes */
 	/* No process has a mapping or a descriptor of a view any more: those of mapped pools stay warm. */
 	bool mappers_are_gone;
 	/* Once for each pool with volatile state; may be NULL. */

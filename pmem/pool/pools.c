@@ -430,7 +430,7 @@ void pools_info(struct pools *pools, struct pools_info *info)
 		.generation = atomic_load(&pools->generation),
 		.pools = pools->file_count,
 		.directories = pools->directory_count,
-		.domain = domain_kind(pools->domain),
+		.domain = domain_persistence(pools->domain),
 		.mode = pools->root->pool_mode,
 		.read_only = pools->read_only,
 	};

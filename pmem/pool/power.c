@@ -29,7 +29,7 @@ void pools_power_on(struct pools *pools)
 
 /* The fate of one pool's volatile state. */
 struct power_cut {
-	enum domain_policy policy;
+	enum chooser_policy policy;
 	uint64_t coin;
 	bool mappers_are_gone;
 };
@@ -37,11 +37,11 @@ struct power_cut {
 static uint64_t size_after(const struct pool *pool, const struct power_cut *cut)
 {
 	switch (cut->policy) {
-	case DOMAIN_LOSE:
+	case CHOOSER_LOSE:
 		return pool->durable_size;
-	case DOMAIN_KEEP:
+	case CHOOSER_KEEP:
 		return pool->size;
-	case DOMAIN_RANDOM:
+	case CHOOSER_RANDOM:
 		return rng_mix(cut->coin) & 1 ? pool->size : pool->durable_size;
 	}
 	return pool->durable_size;
@@ -73,7 +73,7 @@ static uint32_t tearing_unit(const struct pool *pool)
 static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domain_lines *lines)
 {
 	uint64_t size = size_after(pool, cut);
-	bool keeps_times = cut->policy == DOMAIN_KEEP || size != pool->durable_size;
+	bool keeps_times = cut->policy == CHOOSER_KEEP || size != pool->durable_size;
 	bool changes = size != pool->durable_size || keeps_times;
 	int error = 0;
 
@@ -165,7 +165,7 @@ static void activate_again(struct pools *pools, struct pool_list *warm)
 
 int pools_power_apply(struct pools *pools, const struct pools_power_options *options)
 {
-	bool battery = domain_kind(pools->domain) == DOMAIN_CPU_CACHE;
+	bool battery = domain_persistence(pools->domain) == PERSISTENCE_CPU_CACHE;
 	struct pool_list warm = LIST_HEAD_INITIALIZER(warm);
 	struct pool_power_report *report = calloc(1, sizeof(*report));
 	struct pool *pool;
@@ -176,7 +176,7 @@ int pools_power_apply(struct pools *pools, const struct pools_power_options *opt
 	domain_settle(pools->domain, options->policy, options->seed);
 	while ((pool = LIST_FIRST(&pools->active))) {
 		/* The coin hangs on what the pool is in the region, not on when it was touched. */
-		struct power_cut cut = { .policy = battery ? DOMAIN_KEEP : options->policy,
+		struct power_cut cut = { .policy = battery ? CHOOSER_KEEP : options->policy,
 					 .coin = rng_mix(options->seed ^ rng_mix(pool->index + 1)),
 					 .mappers_are_gone = options->mappers_are_gone };
 

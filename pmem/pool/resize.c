@@ -352,7 +352,7 @@ int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64
 		return -EOPNOTSUPP;
 	}
 	pool_count_view(pool);
-	if (!error && domain_kind(pool->pools->domain) == DOMAIN_CPU_CACHE)
+	if (!error && domain_persistence(pool->pools->domain) == PERSISTENCE_CPU_CACHE)
 		error = pool_sync_locked(pool);
 	return error;
 }

@@ -2,12 +2,12 @@
 #ifndef TESTS_ATTACHING_H
 #define TESTS_ATTACHING_H
 
-/* A client of client/attach.h in a few lines, without libpmem. */
+/* A client of abi/attach_protocol.h in a few lines, without libpmem. */
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/attach.h"
+#include "abi/attach_protocol.h"
 #include "domain/wpq.h"
 
 struct mapping {

@@ -32,7 +32,7 @@ static void to_stderr(void *context, const char *line)
 static int fail(const char *policy, const char *seed, bool seen)
 {
 	struct pools_power_options options = { .seed = strtoull(seed, NULL, 0) };
-	int error = domain_policy_parse(policy, &options.policy);
+	int error = chooser_policy_parse(policy, &options.policy);
 
 	if (error)
 		return error;
@@ -133,7 +133,7 @@ static void *obey_all(void *context)
 	return NULL;
 }
 
-static int run(struct region *region, const char *mountpoint, enum domain_kind kind)
+static int run(struct region *region, const char *mountpoint, enum persistence_domain kind)
 {
 	struct pools_options options = { .domain = kind, .log = to_stderr };
 	struct pools_format_options format = { .mode = POOL_MODE_INHERIT };
@@ -163,13 +163,13 @@ static int run(struct region *region, const char *mountpoint, enum domain_kind k
 
 int main(int argc, char **argv)
 {
-	enum domain_kind kind = DOMAIN_MEMORY_CONTROLLER;
+	enum persistence_domain kind = PERSISTENCE_MEMORY_CONTROLLER;
 	struct region *region;
 	struct message message = { .text = "" };
 	char spec[64];
 	int error;
 
-	if (argc < 3 || (argc > 3 && domain_kind_parse(argv[3], &kind))) {
+	if (argc < 3 || (argc > 3 && persistence_domain_parse(argv[3], &kind))) {
 		fprintf(stderr, "usage: bare_mount DIR SIZE [DOMAIN]\n");
 		return 2;
 	}

@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 
 #include "common/align.h"
-#include "domain/line.h"
+#include "abi/line.h"
 #include "powerfail.h"
 #include "tap.h"
 

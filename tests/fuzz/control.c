@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control.h"
+#include "wire/frame.h"
 #include "fuzz.h"
-#include "request.h"
-#include "text.h"
+#include "wire/request.h"
+#include "wire/text.h"
 
 /* What decodes must encode, and mean the same again. */
 static void there_and_back(const struct request *request)

@@ -24,7 +24,7 @@ tests_fuzz_replay_region_LDADD = pmem/pool/libpool.la
 FUZZ_CC = clang
 FUZZ_SECONDS = 600
 fuzz_flags = $(AM_CPPFLAGS) -I. -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-fuzz_control_sources = src/control.c src/request.c src/text.c pmem/common/message.c pmem/domain/domain.c pmem/pool/mode.c
+fuzz_control_sources = src/wire/frame.c src/wire/request.c src/wire/text.c pmem/common/message.c pmem/domain/domain.c pmem/pool/mode.c
 fuzz_discovery_sources = $(pmem_common_libcommon_la_SOURCES) $(pmem_region_libregion_la_SOURCES)
 # All of the library, instrumented.
 fuzz_region_sources = $(pmem_common_libcommon_la_SOURCES) $(pmem_region_libregion_la_SOURCES) \

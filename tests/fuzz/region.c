@@ -127,7 +127,7 @@ static void make_tree(struct pools *pools)
 static struct image *new_image(void)
 {
 	struct pools_format_options format = { .mode = POOL_MODE_FSDAX };
-	struct pools_options options = { .domain = DOMAIN_MEMORY_CONTROLLER };
+	struct pools_options options = { .domain = PERSISTENCE_MEMORY_CONTROLLER };
 	struct image *image = calloc(1, sizeof(*image));
 	struct region *region;
 	struct pools *pools;
@@ -327,7 +327,7 @@ static void change_all(struct pools *pools)
 {
 	static const char *const paths[] = { "/small", "/holes", "/directory/hard", "/directory/deep",
 					     "/over" };
-	struct pools_power_options power = { .policy = DOMAIN_RANDOM, .seed = 1 };
+	struct pools_power_options power = { .policy = CHOOSER_RANDOM, .seed = 1 };
 	struct pool *root = pool_root(pools), *pool;
 	struct pool_new new = { .mode = S_IFREG | 0600, .size = 20000 };
 	struct pool_handle *handle;
@@ -358,7 +358,7 @@ static void change_all(struct pools *pools)
 
 static int try_open(struct region *region, bool read_only, struct pools **pools, struct message *message)
 {
-	struct pools_options options = { .domain = DOMAIN_MEMORY_CONTROLLER, .read_only = read_only };
+	struct pools_options options = { .domain = PERSISTENCE_MEMORY_CONTROLLER, .read_only = read_only };
 
 	return pools_open(region, &options, pools, message);
 }

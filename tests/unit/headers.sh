@@ -13,7 +13,8 @@ compile() {
 }
 
 cd "$abs_top_srcdir" || bail "no source tree"
-for header in pmem/*/*.h fuse/*.h src/*.h; do
+mapfile -t headers < <(find pmem fuse src -name '*.h' | sort)
+for header in "${headers[@]}"; do
 	check "$header stands alone" compile "$abs_top_srcdir/$header"
 done
 

@@ -17,7 +17,7 @@ tests_unit_test_control_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_server
 tests_unit_test_server_SOURCES = tests/unit/test_server.c tests/unit/servertest.c tests/unit/servertest.h \
-	src/client.c src/client.h
+	src/cli/client.c src/cli/client.h
 tests_unit_test_server_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_unit_test_server_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
 

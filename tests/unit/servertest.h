@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "control.h"
-#include "server.h"
+#include "wire/frame.h"
+#include "server/control_server.h"
 
 #define PLACES 4
 

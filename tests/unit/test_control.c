@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "control.h"
-#include "request.h"
-#include "text.h"
+#include "wire/frame.h"
+#include "wire/request.h"
+#include "wire/text.h"
 
 static struct json_object *json(const char *text)
 {
@@ -163,7 +163,7 @@ static void requests_come_back(void **state)
 
 static void a_seed_is_there_or_not(void **state)
 {
-	struct request request = { .verb = REQUEST_POWERFAIL, .policy = DOMAIN_RANDOM };
+	struct request request = { .verb = REQUEST_POWERFAIL, .policy = CHOOSER_RANDOM };
 	struct request back;
 	struct message message;
 
@@ -173,7 +173,7 @@ static void a_seed_is_there_or_not(void **state)
 		request.has_seed = with;
 		body = request_encode(&request);
 		assert_int_equal(request_decode(body, &back, &message), 0);
-		assert_int_equal(back.policy, DOMAIN_RANDOM);
+		assert_int_equal(back.policy, CHOOSER_RANDOM);
 		assert_int_equal(back.has_seed, with);
 	}
 }

@@ -14,7 +14,7 @@
 
 #include "common/align.h"
 #include "common/rng.h"
-#include "domain/line.h"
+#include "abi/line.h"
 #include "wpqtest.h"
 
 #define LANE_BYTES (1u << 20)

@@ -34,7 +34,7 @@ struct op {
 
 struct litmus {
 	const char *name;
-	enum domain_kind kind;
+	enum persistence_domain kind;
 	int variables;
 	/* The line of each variable; its word there is its number. */
 	int line[MAX_VARIABLES];
@@ -71,7 +71,7 @@ static bool never_full(void *context, struct wpq_header *header)
 	return false;
 }
 
-static void machine_start(struct machine *machine, enum domain_kind kind)
+static void machine_start(struct machine *machine, enum persistence_domain kind)
 {
 	assert_int_equal(region_open("memfd:2M", 0, &machine->region, NULL), 0);
 	assert_int_equal(domain_create(machine->region, kind, &machine->domain), 0);
@@ -106,11 +106,12 @@ static void power_up(struct machine *machine)
 	media_fence(machine->region);
 }
 
-static void power_fail(struct machine *machine, enum domain_policy policy, uint64_t seed)
+static void power_fail(struct machine *machine, enum chooser_policy policy, uint64_t seed)
 {
 	struct domain_lines lines;
 	/* Under eADR the caches are kept whatever the policy says of the rest. */
-	enum domain_policy caches = domain_kind(machine->domain) == DOMAIN_CPU_CACHE ? DOMAIN_KEEP : policy;
+	bool battery = domain_persistence(machine->domain) == PERSISTENCE_CPU_CACHE;
+	enum chooser_policy caches = battery ? CHOOSER_KEEP : policy;
 
 	assert_int_equal(domain_settle(machine->domain, policy, seed), 0);
 	const struct power_failure failure = { .policy = caches, .coin = seed, .sector = LINE_SIZE,
@@ -142,7 +143,7 @@ static void store_nt(struct machine *machine, struct wpq_producer *producer, uin
 	const unsigned char *memory = view_memory(machine->view);
 	uint32_t view = view_id(machine->view);
 
-	if (domain_kind(machine->domain) == DOMAIN_CPU_CACHE) {
+	if (domain_persistence(machine->domain) == PERSISTENCE_CPU_CACHE) {
 		struct wpq_record *undo = wpq_undo_before(producer, view, memory, offset);
 
 		store(machine, offset, value);
@@ -157,7 +158,7 @@ static void execute(struct machine *machine, const struct litmus *litmus, struct
 		    const struct op *op)
 {
 	uint64_t offset = offset_of(litmus, op->variable);
-	bool adr = litmus->kind == DOMAIN_MEMORY_CONTROLLER;
+	bool adr = litmus->kind == PERSISTENCE_MEMORY_CONTROLLER;
 
 	switch (op->kind) {
 	case W:
@@ -234,7 +235,7 @@ static void maybe_evict(struct machine *machine, const struct litmus *litmus, st
 {
 	unsigned line;
 
-	if (litmus->kind == DOMAIN_CPU_CACHE)
+	if (litmus->kind == PERSISTENCE_CPU_CACHE)
 		return;
 	/* Lines are numbered from 0 by the variables in order. */
 	line = choose(choices, (unsigned)litmus->line[litmus->variables - 1] + 2);
@@ -245,7 +246,7 @@ static void maybe_evict(struct machine *machine, const struct litmus *litmus, st
 /* One execution, to the crash. The policy it crashed with is the last choice. */
 static void run_once(struct machine *machine, const struct litmus *litmus, struct choices *choices)
 {
-	static const enum domain_policy policies[] = { DOMAIN_LOSE, DOMAIN_KEEP, DOMAIN_RANDOM };
+	static const enum chooser_policy policies[] = { CHOOSER_LOSE, CHOOSER_KEEP, CHOOSER_RANDOM };
 	unsigned at[MAX_THREADS] = { 0 };
 
 	power_up(machine);
@@ -348,9 +349,9 @@ static bool z_without_y(const uint64_t *v)
 }
 
 #define ADR(vars, ...)                                                                                       \
-	.kind = DOMAIN_MEMORY_CONTROLLER, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
+	.kind = PERSISTENCE_MEMORY_CONTROLLER, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
 #define EADR(vars, ...)                                                                                      \
-	.kind = DOMAIN_CPU_CACHE, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
+	.kind = PERSISTENCE_CPU_CACHE, .variables = (vars), .most = { 1, 1, 1 }, .line = __VA_ARGS__
 #define LINES_APART { 0, 1, 2 }
 #define ONE_LINE { 0, 0, 0 }
 #define X 0
@@ -360,7 +361,7 @@ static bool z_without_y(const uint64_t *v)
 static const struct litmus tests[] = {
 	{ "no order", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { W, Y, 1 } } } },
 	{ "same line", ADR(2, ONE_LINE), .threads = { { { W, X, 1 }, { W, Y, 1 } } }, .forbidden = x0_y1 },
-	{ "same line, three", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 },
+	{ "same line, three", .kind = PERSISTENCE_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 },
 	  .line = ONE_LINE, .threads = { { { W, X, 1 }, { W, Y, 1 }, { W, X, 2 } } },
 	  .forbidden = same_line_three },
 	{ "clflush", ADR(2, LINES_APART), .threads = { { { W, X, 1 }, { FL, X, 0 }, { W, Y, 1 } } },
@@ -381,10 +382,10 @@ static const struct litmus tests[] = {
 	{ "flush too early", ADR(2, LINES_APART),
 	  .threads = { { { FO, X, 0 }, { W, X, 1 }, { SF, 0, 0 }, { W, Y, 1 } } } },
 	/* Here x and the flushed sibling share line 0, as variables 0 and 1; variable 2 is the table's y. */
-	{ "flush of a sibling", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 },
+	{ "flush of a sibling", .kind = PERSISTENCE_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 },
 	  .line = { 0, 0, 1 }, .threads = { { { W, X, 1 }, { FO, Y, 0 }, { SF, 0, 0 }, { W, Z, 1 } } },
 	  .forbidden = x0_z1 },
-	{ "dirty again", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 },
+	{ "dirty again", .kind = PERSISTENCE_MEMORY_CONTROLLER, .variables = 2, .most = { 2, 1 },
 	  .line = LINES_APART,
 	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, X, 2 }, { SF, 0, 0 }, { W, Y, 1 } } },
 	  .forbidden = x0_y1 },
@@ -402,7 +403,7 @@ static const struct litmus tests[] = {
 	  .threads = { { { W, X, 1 }, { FO, X, 0 }, { SF, 0, 0 }, { W, Y, 1 } },
 		       { { IF, Y, 1 }, { W, Z, 1 } } },
 	  .forbidden = yz_without_x },
-	{ "reader flushes", .kind = DOMAIN_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 },
+	{ "reader flushes", .kind = PERSISTENCE_MEMORY_CONTROLLER, .variables = 3, .most = { 1, 0, 1 },
 	  .line = LINES_APART, .threads = { { { W, X, 1 } }, { { IF, X, 1 }, { FL, X, 0 }, { W, Z, 1 } } },
 	  .forbidden = x0_z1 },
 	{ "clflush does not commit an earlier clwb", ADR(3, LINES_APART),

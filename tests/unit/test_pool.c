@@ -172,7 +172,7 @@ static void a_clean_stop_keeps_everything(void **state)
 	assert_int_equal(info.generation, 2);
 }
 
-static void power_failure(struct bench *bench, enum domain_policy policy, uint64_t seed)
+static void power_failure(struct bench *bench, enum chooser_policy policy, uint64_t seed)
 {
 	const struct pools_power_options options = { .policy = policy, .seed = seed };
 
@@ -190,7 +190,7 @@ static void handles_die_with_their_generation(void **state)
 	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
 	handle = open_path(bench, "a");
 	put(handle, "x", 0);
-	power_failure(bench, DOMAIN_LOSE, 0);
+	power_failure(bench, CHOOSER_LOSE, 0);
 	assert_int_equal(pool_read(handle, &byte, 1, 0), -EIO);
 	assert_int_equal(pool_write(handle, "y", 1, 0, POOL_WRITE_FILE), -EIO);
 	assert_int_equal(pool_sync(handle), -EIO);
@@ -207,7 +207,7 @@ static void policies_lose_keep_and_mix(void **state)
 	uint64_t kept[2] = { 0, 0 };
 
 	pool_unref(make(bench, "a", S_IFREG | 0644, sizeof(block)), 1);
-	for (int policy = DOMAIN_LOSE; policy <= DOMAIN_RANDOM; policy++) {
+	for (int policy = CHOOSER_LOSE; policy <= CHOOSER_RANDOM; policy++) {
 		for (int round = 0; round < 2; round++) {
 			struct pool_handle *handle = open_path(bench, "a");
 			uint64_t new_lines = 0;
@@ -232,9 +232,9 @@ static void policies_lose_keep_and_mix(void **state)
 				memset(block, 0x22, 64);
 				new_lines += back[line * 64] == 0x22;
 			}
-			if (policy == DOMAIN_LOSE)
+			if (policy == CHOOSER_LOSE)
 				assert_int_equal(new_lines, 0);
-			else if (policy == DOMAIN_KEEP)
+			else if (policy == CHOOSER_KEEP)
 				assert_int_equal(new_lines, 64);
 			else
 				kept[round] = new_lines;

@@ -135,7 +135,7 @@ static void *fail_now_and_then(void *argument)
 	uint64_t seed = 0;
 
 	while (!*racer->stop) {
-		const struct pools_power_options options = { .policy = (enum domain_policy)(seed % 3),
+		const struct pools_power_options options = { .policy = (enum chooser_policy)(seed % 3),
 							     .seed = ++seed };
 		struct pools_info info;
 

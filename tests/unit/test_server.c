@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "client.h"
+#include "cli/client.h"
 #include "servertest.h"
 
 /* ---- What is answered ------------------------------------------------------------ */

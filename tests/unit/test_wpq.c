@@ -177,7 +177,7 @@ static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state
 }
 
 /* Stores to a view of which some are persisted, then a power failure; returns what was lost. */
-static uint64_t store_and_fail(struct machine *m, enum domain_policy policy, bool keep_memory)
+static uint64_t store_and_fail(struct machine *m, enum chooser_policy policy, bool keep_memory)
 {
 	const struct power_failure failure = {
 		.policy = policy,
@@ -201,20 +201,21 @@ static uint64_t store_and_fail(struct machine *m, enum domain_policy policy, boo
 
 static void memory_that_is_kept_is_what_the_media_has(void **state)
 {
-	static const enum domain_policy policies[] = { DOMAIN_LOSE, DOMAIN_RANDOM, DOMAIN_KEEP, DOMAIN_LOSE };
+	static const enum chooser_policy policies[] = { CHOOSER_LOSE, CHOOSER_RANDOM, CHOOSER_KEEP,
+							CHOOSER_LOSE };
 	struct machine *m = *state;
 
 	for (int i = 0; i < 4; i++) {
 		uint64_t lost = store_and_fail(m, policies[i], true);
 
-		assert_true(policies[i] == DOMAIN_KEEP ? lost == 0 : lost > 0);
+		assert_true(policies[i] == CHOOSER_KEEP ? lost == 0 : lost > 0);
 		assert_int_equal(view_present_pages(m->view), VIEW_SIZE / PAGE_BYTES);
 		assert_false(view_is_dirty(m->view));
 		assert_null(view_memory(m->view));
 		assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
 		assert_memory_equal(view_memory(m->view), machine_media(m), VIEW_SIZE);
 	}
-	store_and_fail(m, DOMAIN_LOSE, false);
+	store_and_fail(m, CHOOSER_LOSE, false);
 	assert_int_equal(view_present_pages(m->view), 0);
 	assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
 	assert_memory_equal(view_memory(m->view), machine_media(m), VIEW_SIZE);

@@ -25,7 +25,7 @@ wall() {
 # A room's header is the one of its own name, those of WPQs and their clients, discover.h and
 # memtest.h; pmem/common is all headers.
 private_stay() {
-	local room others also='domain/producer|domain/wpq|region/discover|region/memtest'
+	local room others also='domain/wpq|region/discover|region/memtest'
 	for room in region domain pool; do
 		mapfile -t others < <(rooms_but "$1" "$room")
 		! includes "$room/" "$1/fuse" "$1/src" "${others[@]}" |
@@ -43,7 +43,7 @@ rooms_but() {
 
 # Every wall of the house, in the tree $1.
 walls() {
-	local tree=$1 own
+	local tree=$1
 	check "fuse headers only in fuse/" wall "$tree" 'fuse3?/|fuse(_[a-z]+)?\.h>' pmem src
 	check "libndctl only in pmem/region/" wall "$tree" 'ndctl/|daxctl/' \
 		pmem/common pmem/domain pmem/pool pmem/client pmem/trace pmem/explore fuse src
@@ -55,16 +55,21 @@ walls() {
 		pmem/common pmem/region pmem/domain pmem/pool pmem/explore
 	check "no mount below src/ and fuse/" wall "$tree" 'sys/mount\.h|mntent\.h|linux/mount\.h' pmem
 	check "common depends on nothing" wall "$tree" \
-		'(region|domain|pool|client|trace|explore)/|fusefs\.h' pmem/common
+		'(abi|model|region|domain|pool|fault|client|trace|explore)/|fusefs\.h' pmem/common
+	check "abi depends on common alone" wall "$tree" \
+		'(model|region|domain|pool|fault|client|trace|explore)/|fusefs\.h' pmem/abi
+	check "model depends on common and the line size alone" wall "$tree" \
+		'(region|domain|pool|fault|client|trace|explore)/|fusefs\.h|abi/(attach|wpq)' pmem/model
 	check "region depends on no room above" wall "$tree" \
 		'(domain|pool|client|trace|explore)/|fusefs\.h' pmem/region
 	check "domain depends on no room above" wall "$tree" \
 		'(pool|client|trace|explore)/|fusefs\.h' pmem/domain
 	check "pool depends on no room above" wall "$tree" '(client|trace|explore)/|fusefs\.h' pmem/pool
+	check "client depends on abi, trace and common alone" wall "$tree" \
+		'(model|region|domain|pool|fault|explore)/|fusefs\.h' pmem/client
 	check "explore never depends on the daemon" wall "$tree" \
 		'(region|domain|pool|client)/|fusefs\.h' pmem/explore
-	own=$(cd "$abs_top_srcdir/src" && printf '%s\n' *.h | sed 's/\./\\./' | paste -sd '|')
-	check "nobody below depends on src/" wall "$tree" "src/|($own)\"" pmem fuse
+	check "nobody below depends on src/" wall "$tree" '(wire|server|attach|daemon|cli)/' pmem fuse
 	check "a room's private headers stay there" private_stay "$tree"
 }
 
@@ -75,7 +80,7 @@ plant() {
 	mkdir -p "$work/tree/$1"
 	printf '#include %s\n' "$2" >"$work/tree/$1/planted.c"
 }
-mkdir -p "$work/tree/fuse" "$work/tree/src" "$work/tree/pmem/common"
+mkdir -p "$work"/tree/{fuse,src} "$work"/tree/pmem/{common,abi,model,client}
 while read -r room include; do
 	plant "$room" "$include"
 done <<-'END'
@@ -84,7 +89,10 @@ done <<-'END'
 	pmem/domain "pool/pool.h"
 	pmem/region "domain/domain.h"
 	pmem/common "region/region.h"
-	fuse "control.h"
+	pmem/abi "domain/domain.h"
+	pmem/model "region/region.h"
+	pmem/client "domain/domain.h"
+	fuse "wire/frame.h"
 	src "region/backend.h"
 END
 (
@@ -98,7 +106,7 @@ END
 	walls "$work/tree"
 ) >"$work/planted.out"
 check_planted() {
-	! grep '^ok' "$work/planted.out" && [ "$(grep -c '^not ok' "$work/planted.out")" -ge 13 ]
+	! grep '^ok' "$work/planted.out" && [ "$(grep -c '^not ok' "$work/planted.out")" -ge 16 ]
 }
 check "negative control: every wall is seen when it is broken" check_planted
 finish

@@ -60,7 +60,7 @@ struct machine *machine_open(const char *spec, unsigned flags, uint32_t lane_siz
 	struct machine *m = calloc(1, sizeof(*m));
 
 	assert_int_equal(region_open(spec, flags, &m->region, NULL), 0);
-	assert_int_equal(domain_create(m->region, DOMAIN_MEMORY_CONTROLLER, &m->domain), 0);
+	assert_int_equal(domain_create(m->region, PERSISTENCE_MEMORY_CONTROLLER, &m->domain), 0);
 	assert_int_equal(view_create(m->domain, &machine_identity, NULL, &m->view), 0);
 	assert_int_equal(view_attach(m->view, VIEW_SIZE), 0);
 	machine_make_wpqs(m, lane_size);

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
+noinst_LTLIBRARIES += pmem/model/libmodel.la
+pmem_model_libmodel_la_SOURCES = \
+	pmem/model/chooser.c pmem/model/chooser.h

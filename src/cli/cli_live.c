@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* softpmem stat --follow in a terminal. */
+
+#include "cli/cli_stat.h"
+
+#include <curses.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "wire/frame.h"
+
+#define CONTROL_C 3
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* What is too long goes over into the next line, which is cleared when its turn comes. */
+static void draw_row(int *line, const char *text, attr_t how)
+{
+	if (*line >= LINES)
+		return;
+	move(*line, 0);
+	clrtobot();
+	attrset(how);
+	addstr(text);
+	attrset(A_NORMAL);
+	++*line;
+}
+
+static void draw_table(const struct cli *cli, const struct sample *sample, struct json_object *array,
+		       int last, int *line,
+		       void (*row_of)(char *row, const struct cli *, const struct sample *,
+				      struct json_object *))
+{
+	char row[ROW_BYTES];
+
+	row_of(row, cli, sample, NULL);
+	draw_row(line, row, A_REVERSE);
+	for (size_t i = 0; i < json_object_array_length(array) && *line < last; i++) {
+		row_of(row, cli, sample, json_object_array_get_idx(array, i));
+		draw_row(line, row, A_NORMAL);
+	}
+}
+
+static void draw(const struct cli *cli, const struct sample *sample, unsigned interval_ms)
+{
+	CLEANUP_JSON struct json_object *total = sample_total(sample);
+	size_t pools = json_object_array_length(sample->pools);
+	size_t clients = json_object_array_length(sample->clients);
+	/* With their head; they get at least a third, if there are so many. */
+	int for_clients = (int)(clients + 1 < (size_t)LINES / 3 ? clients + 1 : (size_t)LINES / 3);
+	char text[ROW_BYTES], generation[40] = "";
+	int line = 0;
+
+	if (total)
+		control_put_string(total, "path", "all of them");
+	/* Of several regions there are several. */
+	if (json_object_object_get_ex(sample->result, "generation", NULL))
+		snprintf(generation, sizeof(generation), ", generation %llu",
+			 (unsigned long long)output_u64(sample->result, "generation"));
+	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients%s, every %.2f s; q quits", pools,
+		 clients, generation, interval_ms / 1000.0);
+	draw_row(&line, text, A_BOLD);
+	draw_table(cli, sample, sample->pools, LINES - for_clients - 2, &line, row_of_pool);
+	if (total)
+		row_of_pool(text, cli, sample, total);
+	draw_row(&line, total && pools > 1 ? text : "", A_BOLD);
+	draw_row(&line, "", A_NORMAL);
+	draw_table(cli, sample, sample->clients, LINES, &line, row_of_client);
+	refresh();
+}
+
+/* Until `deadline`, or false once somebody wants to leave. */
+static bool wait_for_keys(const struct cli *cli, const struct sample *sample, unsigned interval_ms,
+			  uint64_t deadline)
+{
+	for (uint64_t now; (now = now_ms()) < deadline;) {
+		int key;
+
+		timeout((int)(deadline - now));
+		key = getch();
+		if (key == 'q' || key == 'Q' || key == CONTROL_C)
+			return false;
+		if (key == KEY_RESIZE)
+			draw(cli, sample, interval_ms);
+	}
+	return true;
+}
+
+static int follow(struct cli *cli, unsigned interval_ms)
+{
+	struct sample now, before;
+	int status = sample_take(cli, &before);
+	bool stays = status == CLI_OK;
+
+	if (status == CLI_OK)
+		sample_compare(&before, &before);
+	while (stays) {
+		draw(cli, &before, interval_ms);
+		stays = wait_for_keys(cli, &before, interval_ms, now_ms() + interval_ms);
+		if (!stays)
+			break;
+		status = sample_take(cli, &now);
+		stays = status == CLI_OK;
+		if (stays)
+			sample_compare(&now, &before);
+		sample_clear(&before);
+		before = now;
+	}
+	sample_clear(&before);
+	return status;
+}
+
+int live_view(struct cli *cli, unsigned interval_ms)
+{
+	SCREEN *screen;
+	int status;
+
+	setlocale(LC_CTYPE, "");
+	screen = newterm(NULL, stdout, stdin);
+	if (!screen)
+		return -1;
+	raw();
+	noecho();
+	keypad(stdscr, TRUE);
+	curs_set(0);
+	cli->holds = true;
+	status = follow(cli, interval_ms);
+	cli->holds = false;
+	endwin();
+	delscreen(screen);
+	if (cli->held) {
+		cli_fail(cli, cli->held);
+		free(cli->held);
+		cli->held = NULL;
+	}
+	return status;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/frame.h"
+
+static void collect(void *context, struct json_object *item)
+{
+	if (json_object_array_add(context, json_object_get(item)) != 0)
+		json_object_put(item);
+}
+
+static void print_lines(struct json_object *object)
+{
+	printf("%10llu %12llu %8llu %8llu ", (unsigned long long)output_u64(object, "lines_guaranteed"),
+	       (unsigned long long)output_u64(object, "lines_undetermined"),
+	       (unsigned long long)output_u64(object, "lines_kept"),
+	       (unsigned long long)output_u64(object, "lines_lost"));
+}
+
+/* Nothing of it was at stake: it tells a person nothing. */
+static bool is_unaffected(struct json_object *pool)
+{
+	return output_u64(pool, "lines_guaranteed") == 0 && output_u64(pool, "lines_undetermined") == 0 &&
+	       output_u64(pool, "size_before") == output_u64(pool, "size_after");
+}
+
+static void print_generation(struct json_object *object, const char *end)
+{
+	printf("generation %llu, dirty shutdowns %llu%s",
+	       (unsigned long long)output_u64(object, "generation"),
+	       (unsigned long long)output_u64(object, "dirty_shutdowns"), end);
+}
+
+static void print_region(struct json_object *region)
+{
+	fputs("region ", stdout);
+	output_name(output_string(region, "name"), ": ");
+	if (strcmp(output_string(region, "state"), "failed") == 0)
+		puts("it has failed, and had no part in it");
+	else
+		print_generation(region, "\n");
+}
+
+static void print_report(struct json_object *report, struct json_object *pools)
+{
+	struct json_object *seed, *regions = NULL;
+
+	printf("power failed: policy %s", output_string(report, "policy"));
+	if (json_object_object_get_ex(report, "seed", &seed))
+		printf(", seed %llu", (unsigned long long)output_u64(report, "seed"));
+	fputs("; ", stdout);
+	if (!json_object_object_get_ex(report, "regions", &regions))
+		print_generation(report, "; ");
+	fputs("last mark: ", stdout);
+	output_name(*output_string(report, "mark") ? output_string(report, "mark") : "none", "\n");
+	for (size_t i = 0; regions && i < json_object_array_length(regions); i++)
+		print_region(json_object_array_get_idx(regions, i));
+	printf("%10s %12s %8s %8s %-10s %10s %10s %s\n", "GUARANTEED", "UNDETERMINED", "KEPT", "LOST", "MODE",
+	       "BEFORE", "AFTER", "PATH");
+	for (size_t i = 0; i < json_object_array_length(pools); i++) {
+		struct json_object *pool = json_object_array_get_idx(pools, i);
+		const char *path = output_string(pool, "path");
+
+		if (is_unaffected(pool))
+			continue;
+		print_lines(pool);
+		printf("%-10s %10s %10s ", output_mode(pool), output_size(pool, "size_before"),
+		       output_size(pool, "size_after"));
+		output_name(*path ? path : "(no name)", "\n");
+	}
+	print_lines(report);
+	puts("total, in lines of 64 bytes");
+	if (output_u64(report, "unreported_pools"))
+		printf("%llu more pools are in the total only: the daemon ran out of memory\n",
+		       (unsigned long long)output_u64(report, "unreported_pools"));
+}
+
+static int parse_seed(const char *text, struct request *request)
+{
+	char *end;
+
+	errno = 0;
+	request->seed = strtoull(text, &end, 0);
+	if (!isdigit((unsigned char)*text) || *end || errno)
+		return cli_wrong("seed", text, "write a number from 0 to 2^64-1");
+	request->has_seed = true;
+	return CLI_OK;
+}
+
+int cli_powerfail(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_POWERFAIL, .policy = CHOOSER_LOSE };
+	CLEANUP_JSON struct json_object *pools = json_object_new_array();
+	CLEANUP_JSON struct json_object *report = NULL;
+	int status;
+
+	if (!pools)
+		return cli_fail(cli, "out of memory");
+	if (cli->policy && chooser_policy_parse(cli->policy, &request.policy) < 0)
+		return cli_wrong("policy", cli->policy, "give lose, keep or random");
+	if (cli->seed && request.policy != CHOOSER_RANDOM)
+		return cli_wrong("seed", cli->seed, "it is for --policy random");
+	if (cli->seed && parse_seed(cli->seed, &request) != CLI_OK)
+		return CLI_WRONG_WORDS;
+	status = cli_ask(cli, &request, collect, pools, &report);
+	if (status != CLI_OK)
+		return status;
+	if (cli->json) {
+		json_object_object_add(report, "pools", json_object_get(pools));
+		output_object(report);
+	} else {
+		print_report(report, pools);
+	}
+	return CLI_OK;
+}

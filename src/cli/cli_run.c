@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/cli.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "abi/attach_protocol.h"
+#include "common/cleanup.h"
+#include "wire/frame.h"
+
+/* As env(1) and the shell: the program was not found, or is none. */
+enum { RUN_CANNOT = 126, RUN_NOT_FOUND = 127 };
+
+#define LIBRARY "libpmem.so.1"
+
+/* ---- What cannot be covered ------------------------------------------------------ */
+
+/* Where execvp(3) would find it; NULL with errno. For the caller to free. */
+static char *find_program(const char *name)
+{
+	const char *path = getenv("PATH");
+	CLEANUP_FREE char *copy = strdup(path ? path : "/usr/bin:/bin");
+	char *place, *rest = copy;
+	struct stat st;
+
+	if (strchr(name, '/'))
+		return access(name, F_OK) == 0 ? strdup(name) : NULL;
+	while (rest && (place = strsep(&rest, ":"))) {
+		char *program;
+
+		if (asprintf(&program, "%s/%s", *place ? place : ".", name) < 0)
+			return NULL;
+		if (access(program, X_OK) == 0 && stat(program, &st) == 0 && S_ISREG(st.st_mode))
+			return program;
+		free(program);
+	}
+	errno = ENOENT;
+	return NULL;
+}
+
+static void warn(const char *program, const char *what)
+{
+	fprintf(stderr, "softpmem: warning: %s: %s: it runs, and its mappings of pools are the mount's\n",
+		program, what);
+}
+
+static bool has_interpreter(int fd, const Elf64_Ehdr *header)
+{
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		off_t at = (off_t)(header->e_phoff + (uint64_t)i * header->e_phentsize);
+		Elf64_Phdr part;
+
+		if (pread(fd, &part, sizeof(part), at) != (ssize_t)sizeof(part))
+			return true; /* not ours to judge */
+		if (part.p_type == PT_INTERP)
+			return true;
+	}
+	return false;
+}
+
+static void look_at_elf(const char *program, int fd, const Elf64_Ehdr *header)
+{
+	if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
+		warn(program, "it is no x86-64 program, and cannot load " LIBRARY);
+	else if (!has_interpreter(fd, header))
+		warn(program, "it is linked statically, and loads no " LIBRARY);
+}
+
+/* The loader ignores LD_PRELOAD for who gains privileges. */
+static void look_at_privileges(const char *program, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return;
+	if (((st.st_mode & S_ISUID) && st.st_uid != geteuid()) ||
+	    ((st.st_mode & S_ISGID) && (st.st_mode & S_IXGRP) && st.st_gid != getegid()))
+		warn(program, "it is setuid or setgid, and loads no library of a user's");
+	else if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
+		warn(program, "it has file capabilities, and loads no library of a user's");
+}
+
+/* As the kernel does: a script's interpreter may be a script again, to this depth. */
+static void look_at_program(const char *program, int depth)
+{
+	union {
+		Elf64_Ehdr header;
+		char text[PATH_MAX];
+	} start = { 0 };
+	char interpreter[PATH_MAX];
+	CLEANUP_FD int fd = open(program, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || pread(fd, &start, sizeof(start) - 1, 0) < (ssize_t)sizeof(start.header))
+		return;
+	if (memcmp(start.header.e_ident, ELFMAG, SELFMAG) == 0) {
+		look_at_elf(program, fd, &start.header);
+		look_at_privileges(program, fd);
+	} else if (depth && sscanf(start.text, "#! %4095s", interpreter) == 1) {
+		look_at_program(interpreter, depth - 1);
+	}
+}
+
+/* ---- The environment --------------------------------------------------------------- */
+
+/* Beside ourselves where we were built, else where it was installed. NULL: nowhere. */
+static char *find_library(void)
+{
+	char self[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *path, *slash;
+
+	self[length > 0 ? length : 0] = '\0';
+	slash = strrchr(self, '/');
+	if (slash) {
+		*slash = '\0';
+		if (asprintf(&path, "%s/pmem/client/.libs/" LIBRARY, self) < 0)
+			return NULL;
+		if (access(path, R_OK) == 0)
+			return path;
+		free(path);
+	}
+	path = strdup(PKGLIBDIR "/" LIBRARY);
+	if (path && access(path, R_OK) < 0) {
+		free(path);
+		path = NULL;
+	}
+	return path;
+}
+
+static int set_preload(struct cli *cli)
+{
+	CLEANUP_FREE char *library = find_library();
+	const char *others = getenv("LD_PRELOAD");
+	CLEANUP_FREE char *preload = NULL;
+
+	if (!library)
+		return cli_fail(cli, PKGLIBDIR "/" LIBRARY ": cannot read it: install softpmem whole");
+	/* The loader takes blanks and colons for what comes between two names. */
+	if (strpbrk(library, " :"))
+		return cli_fail(cli, "run: softpmem lies in a directory with a blank or a colon in its name: "
+				     "no library there can be preloaded: move it");
+	if (asprintf(&preload, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") < 0) {
+		preload = NULL;
+		return cli_fail(cli, "out of memory");
+	}
+	return setenv("LD_PRELOAD", preload, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
+/* Absolute: the program may go elsewhere. */
+static int set_socket(struct cli *cli)
+{
+	CLEANUP_FREE char *whole = realpath(cli->socket, NULL);
+	CLEANUP_FREE char *path = NULL;
+
+	if (!whole || asprintf(&path, "%s" ATTACH_SUFFIX, whole) < 0) {
+		path = NULL;
+		return cli_fail(cli, "out of memory");
+	}
+	if (setenv("SOFTPMEM_ATTACH", path, 1) < 0)
+		return cli_fail(cli, "out of memory");
+	if (cli->through)
+		setenv("SOFTPMEM_THROUGH", "1", 1);
+	else
+		unsetenv("SOFTPMEM_THROUGH");
+	return CLI_OK;
+}
+
+/* Before anything runs: is there a daemon? */
+static int look_at_daemon(struct cli *cli)
+{
+	struct request request = { .verb = REQUEST_STATUS };
+	CLEANUP_JSON struct json_object *status = NULL;
+
+	return cli_ask(cli, &request, NULL, NULL, &status);
+}
+
+int cli_run(struct cli *cli)
+{
+	const char *name = cli->arguments[0];
+	CLEANUP_FREE char *program = find_program(name);
+	CLEANUP_FREE char *words = NULL;
+	int error = program ? 0 : errno, status;
+
+	status = look_at_daemon(cli);
+	if (status == CLI_OK)
+		status = set_preload(cli);
+	if (status == CLI_OK)
+		status = set_socket(cli);
+	if (status != CLI_OK)
+		return status;
+	if (!error) {
+		look_at_program(program, 4);
+		fflush(stdout);
+		execv(program, cli->arguments);
+		error = errno;
+	}
+	if (asprintf(&words, "run: %s: %s", name, strerror(error)) < 0)
+		words = NULL;
+	cli_fail(cli, words ? words : "out of memory");
+	return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "wire/frame.h"
+
+struct client {
+	int fd;
+	char *path;
+	size_t start, end; /* of what was received and not taken yet */
+	char buffer[64 << 10];
+};
+
+int client_connect(const char *path, struct client **out, struct message *message)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct client *client;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return message_fail(message, -ENAMETOOLONG, "%s: the path is too long for a socket", path);
+	strcpy(address.sun_path, path);
+	if (fd < 0)
+		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			return message_fail(message, -errno,
+					    "%s: no daemon answers there: start softpmemd, or name its "
+					    "socket with --socket",
+					    path);
+		return message_fail(message, -errno, "%s: cannot talk to the daemon: %s", path,
+				    strerror(errno));
+	}
+	client = calloc(1, sizeof(*client));
+	if (client)
+		client->path = strdup(path);
+	if (!client || !client->path) {
+		free(client);
+		return message_fail(message, -ENOMEM, "%s: out of memory", path);
+	}
+	client->fd = steal_fd(&fd);
+	*out = client;
+	return 0;
+}
+
+void client_close(struct client *client)
+{
+	close(client->fd);
+	free(client->path);
+	free(client);
+}
+
+static int receive(struct client *client, void *bytes, size_t length, struct message *message)
+{
+	char *to = bytes;
+
+	while (length) {
+		size_t there = client->end - client->start;
+		size_t taken = length < there ? length : there;
+
+		memcpy(to, client->buffer + client->start, taken);
+		client->start += taken;
+		to += taken;
+		length -= taken;
+		if (length) {
+			ssize_t got = recv(client->fd, client->buffer, sizeof(client->buffer), 0);
+
+			if (got < 0 && errno == EINTR)
+				continue;
+			if (got <= 0)
+				return message_fail(message, -EPIPE,
+						    "%s: the daemon hung up before it had answered: see "
+						    "its log",
+						    client->path);
+			client->start = 0;
+			client->end = (size_t)got;
+		}
+	}
+	return 0;
+}
+
+static int send_request(struct client *client, const struct request *request, struct message *message)
+{
+	CLEANUP_JSON struct json_object *json = request_encode(request);
+	CLEANUP_FREE char *frame = NULL;
+	size_t length, sent = 0;
+
+	frame = json ? control_encode(CONTROL_REQUEST, json, &length) : NULL;
+	if (!frame)
+		return message_fail(message, -ENOMEM, "%s: the request is too large", client->path);
+	while (sent < length) {
+		ssize_t count = send(client->fd, frame + sent, length - sent, MSG_NOSIGNAL);
+
+		if (count >= 0)
+			sent += (size_t)count;
+		else if (errno != EINTR)
+			break; /* the daemon may have said why it hung up: read on */
+	}
+	return 0;
+}
+
+static int read_frame(struct client *client, unsigned *type, struct json_object **body,
+		      struct message *message)
+{
+	unsigned char header[sizeof(struct control_header)];
+	struct control_frame frame;
+	CLEANUP_FREE char *bytes = NULL;
+	int error = receive(client, header, sizeof(header), message);
+
+	if (error)
+		return error;
+	error = control_header_decode(header, CONTROL_REPLY_MAX, &frame, message);
+	if (error == -EPROTONOSUPPORT)
+		return message_fail(message, error,
+				    "%s: the daemon speaks control protocol version %u, this softpmem "
+				    "version %u: use the softpmem of the daemon's release",
+				    client->path, frame.version, CONTROL_VERSION);
+	if (error)
+		return message_fail(message, error, "%s: what answers there is not softpmemd", client->path);
+	bytes = malloc(frame.length + 1);
+	if (!bytes)
+		return message_fail(message, -ENOMEM, "%s: out of memory", client->path);
+	error = receive(client, bytes, frame.length, message);
+	if (!error)
+		error = control_body_decode(bytes, frame.length, body, message);
+	*type = frame.type;
+	return error;
+}
+
+static void tell_progress(const struct client_answer *answer, struct json_object *body)
+{
+	uint64_t done = 0, total = 0;
+	const char *what;
+
+	if (!answer->progress || control_get_string(body, "what", &what) < 0)
+		return;
+	control_get_u64(body, "done", &done);
+	control_get_u64(body, "total", &total);
+	answer->progress(answer->context, what, done, total);
+}
+
+static int finish(struct client *client, struct json_object *body, struct json_object **result,
+		  struct message *message)
+{
+	const char *text = "";
+	uint64_t status;
+
+	if (control_get_u64(body, "status", &status) < 0 || status > 4095)
+		return message_fail(message, -EBADMSG, "%s: the daemon's answer has no status", client->path);
+	control_get_string(body, "message", &text);
+	message_fail(message, 0, "%s", text);
+	if (json_object_object_get_ex(body, "result", result))
+		json_object_get(*result);
+	return -(int)status;
+}
+
+int client_ask(struct client *client, const struct request *request, const struct client_answer *answer,
+	       struct json_object **result, struct message *message)
+{
+	int error = send_request(client, request, message);
+
+	*result = NULL;
+	while (!error) {
+		CLEANUP_JSON struct json_object *body = NULL;
+		unsigned type = 0;
+
+		error = read_frame(client, &type, &body, message);
+		if (error)
+			break;
+		if (type == CONTROL_FINAL)
+			return finish(client, body, result, message);
+		if (type == CONTROL_ITEM && answer->item)
+			answer->item(answer->context, body);
+		else if (type == CONTROL_PROGRESS)
+			tell_progress(answer, body);
+	}
+	return error;
+}

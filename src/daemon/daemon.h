@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_DAEMON_H
+#define SRC_DAEMON_H
+
+/* The daemon's one context. */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "attach/attach_server.h"
+#include "fusefs.h"
+#include "daemon/log.h"
+#include "pool/pool.h"
+#include "region/region.h"
+#include "wire/request.h"
+#include "server/control_server.h"
+
+#define REGIONS_MAX ATTACH_REGIONS_MAX
+/* The spec of the region that is found, not named. */
+#define REGION_AUTO "auto"
+
+struct region_option {
+	const char *spec;
+	const char *label; /* if it is formatted now; NULL: none */
+};
+
+struct daemon_options {
+	struct region_option regions[REGIONS_MAX];
+	unsigned region_count;
+	const char *mount; /* NULL: none */
+	char *socket;
+	const char *group; /* NULL: none */
+	enum persistence_domain domain;
+	bool has_domain;     /* else the platform's word, where it has one */
+	enum pool_mode mode; /* INHERIT: none was given */
+	unsigned threads;    /* 0: the mount chooses */
+	bool allow_other;
+	bool read_only;
+	bool background;
+	bool verbose;
+};
+
+/* A region, and what is on it. Nobody changes any of it once the daemon is ready. */
+struct served_region {
+	unsigned number; /* among those of the daemon */
+	const char *spec; /* as it was given, or what auto came to */
+	char *chosen;	  /* the latter; NULL if it was named */
+	char label[POOL_LABEL_MAX + 1];
+	/* Of its directory, where there are several, and for --region: the label, or regionN. */
+	char name[POOL_LABEL_MAX + 1];
+	enum persistence_domain domain;
+	struct region *region;
+	struct pools *pools;
+	bool lost_told; /* the watching thread's */
+};
+
+struct daemon {
+	struct daemon_options options;
+	struct log log;
+	char *mountpoint; /* absolute; NULL without a mount */
+	struct served_region regions[REGIONS_MAX];
+	unsigned region_count;
+	struct fusefs *fusefs; /* NULL without a mount */
+	struct server *server;
+	struct attach_server *attach;
+
+	_Atomic bool counts_clean; /* see domain_count_clean() */
+
+	/* The last mark; "" before the first. */
+	pthread_mutex_t mark_lock;
+	char mark[REQUEST_MARK_MAX + 1]; /* guarded by mark_lock */
+
+	pthread_t serving; /* the mount's thread */
+	int ended_fd;	   /* an eventfd: readable once the mount has ended */
+};
+
+/* Fill in from the command line. Returns -1 to go on, else the exit status. */
+int daemon_parse_options(int argc, char **argv, struct daemon_options *options);
+
+/* Answer a request; `context` is the struct daemon (server_options.handle). */
+void verbs_handle(void *context, const struct request *request, const struct peer *peer, struct reply *reply);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/size.h"
+#include "daemon/daemon.h"
+#include "daemon/process.h"
+#include "daemon/served.h"
+
+#define CLIENTS 128
+#define PATIENCE_MS 10000
+
+/* ---- The mount ------------------------------------------------------------------ */
+
+static void *serve_mount(void *argument)
+{
+	struct daemon *daemon = argument;
+	int error = fusefs_serve(daemon->fusefs);
+
+	if (error < 0)
+		log_line(&daemon->log, LOG_ERR, "mount %s: %s", daemon->mountpoint, strerror(-error));
+	(void)!write(daemon->ended_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	return NULL;
+}
+
+/* Absolute, so that it means the same in the background, and to who asks for a pool's path. */
+static int resolve_mountpoint(struct daemon *daemon, struct message *message)
+{
+	const char *mount = daemon->options.mount;
+	CLEANUP_FREE char *here = NULL;
+
+	if (!mount)
+		return 0;
+	daemon->mountpoint = realpath(mount, NULL);
+	if (daemon->mountpoint)
+		return 0;
+	/* A mount whose daemon died answers nothing at all: fusefs_mount() clears it away. */
+	if (errno != ENOTCONN)
+		return message_fail(message, -errno,
+				    "mount %s: %s: make the directory, or give --mount another", mount,
+				    strerror(errno));
+	here = *mount == '/' ? NULL : getcwd(NULL, 0);
+	if (asprintf(&daemon->mountpoint, "%s%s%s", here ? here : "", here ? "/" : "", mount) < 0)
+		return message_fail(message, -ENOMEM, "mount %s: out of memory", mount);
+	return 0;
+}
+
+static int start_mount(struct daemon *daemon, struct message *message)
+{
+	struct fusefs_options options = {
+		.mountpoint = daemon->mountpoint,
+		.allow_other = daemon->options.allow_other,
+		.read_only = daemon->options.read_only,
+		.threads = daemon->options.threads,
+		.log = log_callback,
+		.log_context = &daemon->log,
+	};
+	struct fusefs_region regions[REGIONS_MAX];
+	int error;
+
+	if (!daemon->mountpoint)
+		return 0;
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		regions[i] = (struct fusefs_region){ .pools = daemon->regions[i].pools,
+						     .name = daemon->regions[i].name };
+	error = fusefs_mount(regions, daemon->region_count, &options, &daemon->fusefs, message);
+	if (error)
+		return error;
+	error = -pthread_create(&daemon->serving, NULL, serve_mount, daemon);
+	if (error) {
+		fusefs_unmount(daemon->fusefs);
+		daemon->fusefs = NULL;
+		return message_fail(message, error, "mount %s: cannot start a thread: %s", daemon->mountpoint,
+				    strerror(-error));
+	}
+	return 0;
+}
+
+static void stop_mount(struct daemon *daemon)
+{
+	if (!daemon->fusefs)
+		return;
+	fusefs_stop(daemon->fusefs);
+	pthread_join(daemon->serving, NULL);
+	fusefs_unmount(daemon->fusefs);
+	daemon->fusefs = NULL;
+}
+
+/* ---- From start to stop ----------------------------------------------------------- */
+
+static int find_group(const char *name, bool *given, gid_t *id, struct message *message)
+{
+	struct group *group;
+
+	*given = name;
+	if (!name)
+		return 0;
+	group = getgrnam(name);
+	if (!group)
+		return message_fail(message, -ENOENT, "group %s: there is no such group", name);
+	*id = group->gr_gid;
+	return 0;
+}
+
+static int open_sockets(struct daemon *daemon, struct message *message)
+{
+	struct attach_options attach = {
+		.path = daemon->options.socket, .log = log_callback, .log_context = &daemon->log
+	};
+	struct server_options options = {
+		.path = daemon->options.socket,
+		.clients = CLIENTS,
+		.patience = PATIENCE_MS,
+		.handle = verbs_handle,
+		.context = daemon,
+		.log = log_callback,
+		.log_context = &daemon->log,
+	};
+	int error = find_group(daemon->options.group, &options.has_group, &options.group, message);
+
+	attach.has_group = options.has_group;
+	attach.group = options.group;
+	if (!error)
+		error = server_listen(&options, &daemon->server, message);
+	return error ? error : attach_listen(&attach, &daemon->attach, message);
+}
+
+static void pool_changed(void *context, struct pool *pool)
+{
+	struct daemon *daemon = context;
+
+	if (daemon->fusefs)
+		fusefs_pool_changed(daemon->fusefs, pool);
+}
+
+static int start_sockets(struct daemon *daemon, struct message *message)
+{
+	struct attach_served served = {
+		.regions = daemon->region_count,
+		.device = daemon->fusefs ? fusefs_device(daemon->fusefs) : 0,
+		.changed = pool_changed,
+		.context = daemon,
+	};
+	int error;
+
+	for (unsigned i = 0; i < daemon->region_count; i++) {
+		served.pools[i] = daemon->regions[i].pools;
+		served.names[i] = daemon->regions[i].name;
+	}
+	error = attach_start(daemon->attach, &served);
+	if (!error)
+		error = server_start(daemon->server);
+	if (error)
+		return message_fail(message, error, "socket %s: cannot start a thread: %s",
+				    daemon->options.socket, strerror(-error));
+	return 0;
+}
+
+/* Everything that can fail, in the order in which a failure costs least. */
+static int start(struct daemon *daemon, struct message *message)
+{
+	int error = resolve_mountpoint(daemon, message);
+
+	if (!error)
+		error = open_sockets(daemon, message);
+	if (!error)
+		error = served_open_regions(daemon, message);
+	if (error)
+		return error;
+	process_raise_files();
+	/* Before the first thread: capabilities are a thread's own. */
+	error = process_drop_privileges(daemon->mountpoint != NULL);
+	if (error)
+		return message_fail(message, error, "cannot drop privileges: %s", strerror(-error));
+	error = served_open_pools(daemon, message);
+	if (!error)
+		error = start_mount(daemon, message);
+	return error ? error : start_sockets(daemon, message);
+}
+
+static void say_ready(struct daemon *daemon)
+{
+	const struct served_region *first = &daemon->regions[0];
+	const char *mount = daemon->mountpoint ? "mount " : "no mount";
+	const char *mountpoint = daemon->mountpoint ? daemon->mountpoint : "";
+	struct pools_info info;
+	char size[32];
+
+	for (unsigned i = 0; i < daemon->region_count && daemon->region_count > 1; i++) {
+		const struct served_region *served = &daemon->regions[i];
+
+		pools_info(served->pools, &info);
+		size_format(info.size, size, sizeof(size));
+		log_line(&daemon->log, LOG_NOTICE, "region %s: %s (%s), generation %llu", served->name,
+			 served->spec, size, (unsigned long long)info.generation);
+	}
+	if (daemon->region_count > 1) {
+		log_line(&daemon->log, LOG_NOTICE, "ready: %u regions, socket %s, %s%s", daemon->region_count,
+			 daemon->options.socket, mount, mountpoint);
+		process_notify("READY=1\nSTATUS=Serving %u regions", daemon->region_count);
+		return;
+	}
+	pools_info(first->pools, &info);
+	size_format(info.size, size, sizeof(size));
+	log_line(&daemon->log, LOG_NOTICE, "ready: region %s (%s), generation %llu, socket %s, %s%s",
+		 first->spec, size, (unsigned long long)info.generation, daemon->options.socket, mount,
+		 mountpoint);
+	process_notify("READY=1\nSTATUS=Serving %s, generation %llu", first->spec,
+		       (unsigned long long)info.generation);
+}
+
+/*
+ * Where the kernel does not take a mapping back by itself, for so long two may
+ * use one memory. A look costs 0.2 ms.
+ */
+#define WATCH_MS 250
+
+static void wait_for_end(struct daemon *daemon, int signal_fd)
+{
+	struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN },
+				{ .fd = daemon->ended_fd, .events = POLLIN } };
+	struct signalfd_siginfo info;
+
+	while (poll(fds, 2, WATCH_MS) <= 0)
+		served_watch(daemon);
+	if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		log_line(&daemon->log, LOG_NOTICE, "stopping: SIG%s", sigabbrev_np((int)info.ssi_signo));
+	else
+		log_line(&daemon->log, LOG_NOTICE, "stopping: the mount has ended");
+	process_notify("STOPPING=1\nSTATUS=Draining");
+}
+
+static int stop(struct daemon *daemon)
+{
+	server_stop(daemon->server);
+	attach_stop(daemon->attach);
+	stop_mount(daemon);
+	return served_close(daemon);
+}
+
+static int run(struct daemon *daemon, int signal_fd, int ready_fd)
+{
+	struct message message = { "" };
+	int error = start(daemon, &message);
+
+	if (error) {
+		log_line(&daemon->log, LOG_ERR, "%s", message.text);
+		process_notify("ERRNO=%d\nSTATUS=%s", -error, message.text);
+	} else {
+		say_ready(daemon);
+		if (ready_fd >= 0) {
+			log_to_syslog(&daemon->log);
+			process_ready(ready_fd);
+		}
+		wait_for_end(daemon, signal_fd);
+	}
+	if (stop(daemon) < 0 || error)
+		return 1;
+	log_line(&daemon->log, LOG_NOTICE, "stopped");
+	return 0;
+}
+
+static int block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	/* Before any thread: all of them inherit it, and the signals come to nobody but the descriptor. */
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon daemon = { .mark_lock = PTHREAD_MUTEX_INITIALIZER };
+	int status = daemon_parse_options(argc, argv, &daemon.options);
+	int signal_fd, ready_fd = -1;
+
+	if (status >= 0)
+		return status;
+	log_open(&daemon.log, daemon.options.verbose);
+	if (daemon.options.background) {
+		int error = process_background(&ready_fd);
+
+		if (error) {
+			log_line(&daemon.log, LOG_ERR, "cannot go to the background: %s", strerror(-error));
+			return 1;
+		}
+	}
+	signal_fd = block_signals();
+	daemon.ended_fd = eventfd(0, EFD_CLOEXEC);
+	if (signal_fd < 0 || daemon.ended_fd < 0) {
+		log_line(&daemon.log, LOG_ERR, "cannot watch for signals: %s", strerror(errno));
+		return 1;
+	}
+	status = run(&daemon, signal_fd, ready_fd);
+	close(signal_fd);
+	close(daemon.ended_fd);
+	free(daemon.mountpoint);
+	free(daemon.options.socket);
+	return status;
+}
