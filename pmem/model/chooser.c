@@ -4,24 +4,91 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const names[] = {
+static const char *const policy_names[] = {
 	[CHOOSER_LOSE] = "lose",
 	[CHOOSER_KEEP] = "keep",
 	[CHOOSER_RANDOM] = "random",
 };
+#define POLICIES (sizeof(policy_names) / sizeof(policy_names[0]))
 
 const char *chooser_policy_name(enum chooser_policy policy)
 {
-	return names[policy];
+	return (size_t)policy < POLICIES ? policy_names[policy] : "unknown";
 }
 
 int chooser_policy_parse(const char *text, enum chooser_policy *policy)
 {
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(text, names[i]) == 0) {
+	for (size_t i = 0; i < POLICIES; i++)
+		if (strcmp(text, policy_names[i]) == 0) {
 			*policy = (enum chooser_policy)i;
 			return 0;
 		}
-	}
 	return -EINVAL;
+}
+
+/* The versions of a range; 0 stands for 2^64. */
+static uint64_t range_size(const struct chooser_range *range)
+{
+	return range->last - range->first + 1;
+}
+
+uint64_t chooser_pick(const struct chooser *chooser, uint64_t place, uint64_t guaranteed, uint64_t newest)
+{
+	const struct chooser_range range = { guaranteed, newest };
+	uint64_t hash, size;
+
+	switch (chooser->policy) {
+	case CHOOSER_LOSE:
+		return guaranteed;
+	case CHOOSER_KEEP:
+		return newest;
+	case CHOOSER_RANDOM:
+		/* The bias of the modulo is below 2^-32 for less than 2^32 versions. */
+		hash = chooser_hash(chooser->seed, place);
+		size = range_size(&range);
+		return guaranteed + (size ? hash % size : hash);
+	}
+	return guaranteed;
+}
+
+uint64_t chooser_combinations(const struct chooser_range *ranges, size_t count)
+{
+	uint64_t product = 1;
+
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t size = range_size(&ranges[i]);
+
+		if (!size || __builtin_mul_overflow(product, size, &product))
+			return UINT64_MAX;
+	}
+	return product;
+}
+
+void chooser_first(const struct chooser_range *ranges, size_t count, uint64_t *versions)
+{
+	for (size_t i = 0; i < count; i++)
+		versions[i] = ranges[i].first;
+}
+
+bool chooser_next(const struct chooser_range *ranges, size_t count, uint64_t *versions)
+{
+	for (size_t i = count; i-- > 0;) {
+		if (versions[i] < ranges[i].last) {
+			versions[i]++;
+			return true;
+		}
+		versions[i] = ranges[i].first;
+	}
+	return false;
+}
+
+int chooser_nth(const struct chooser_range *ranges, size_t count, uint64_t index, uint64_t *versions)
+{
+	for (size_t i = count; i-- > 0;) {
+		const uint64_t size = range_size(&ranges[i]);
+
+		versions[i] = ranges[i].first + (size ? index % size : index);
+		index = size ? index / size : 0;
+	}
+	return index ? -EINVAL : 0;
 }

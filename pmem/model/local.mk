@@ -2,3 +2,4 @@
 noinst_LTLIBRARIES += pmem/model/libmodel.la
 pmem_model_libmodel_la_SOURCES = \
 	pmem/model/chooser.c pmem/model/chooser.h
+pmem_model_libmodel_la_LIBADD = pmem/common/libcommon.la

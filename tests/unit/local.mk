@@ -90,6 +90,10 @@ unit_tests += tests/unit/test_race
 tests_unit_test_race_SOURCES = tests/unit/test_race.c tests/unit/pooltest.c tests/unit/pooltest.h
 tests_unit_test_race_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_model_chooser
+tests_unit_test_model_chooser_SOURCES = tests/unit/test_model_chooser.c
+tests_unit_test_model_chooser_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
