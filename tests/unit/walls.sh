@@ -66,8 +66,10 @@ walls() {
 		pmem/common pmem/region pmem/domain pmem/pool pmem/explore
 	check "no mount below src/ and fuse/" wall "$tree" 'sys/mount\.h|mntent\.h|linux/mount\.h' pmem
 	check "common depends on nothing" wall "$tree" \
-		'(region|model|domain|pool|client|trace|explore)/|fusefs\.h' pmem/common
+		'(abi|region|model|domain|pool|client|trace|explore)/|fusefs\.h' pmem/common
 	check "model includes only common, the line size and pure parts of libc" model_is_pure "$tree"
+	check "abi depends on common alone" wall "$tree" \
+		'(model|region|domain|pool|client|trace|explore)/|fusefs\.h' pmem/abi
 	check "region depends on no room above" wall "$tree" \
 		'(model|domain|pool|client|trace|explore)/|fusefs\.h' pmem/region
 	check "domain depends on no room above" wall "$tree" \
@@ -98,7 +100,9 @@ done <<-'END'
 	pmem/region "domain/domain.h"
 	pmem/common "region/region.h"
 	pmem/model <sys/mman.h>
-	fuse "control.h"
+	pmem/abi "domain/domain.h"
+	pmem/client "domain/domain.h"
+	fuse "wire/frame.h"
 	src "region/backend.h"
 END
 (
@@ -112,7 +116,7 @@ END
 	walls "$work/tree"
 ) >"$work/planted.out"
 check_planted() {
-	! grep '^ok' "$work/planted.out" && [ "$(grep -c '^not ok' "$work/planted.out")" -ge 14 ]
+	! grep '^ok' "$work/planted.out" && [ "$(grep -c '^not ok' "$work/planted.out")" -ge 16 ]
 }
 check "negative control: every wall is seen when it is broken" check_planted
 for header in '<pthread.h>' '<stdio.h>' '<unistd.h>' '"domain/domain.h"' '"abi/attach.h"' '"lines.h"'; do
