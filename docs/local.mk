@@ -14,4 +14,4 @@ dist_man_MANS += \
 	docs/softpmem-status.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8
-dist_doc_DATA += docs/format.md docs/hacking.md docs/reserving-memory.md docs/semantics.md
+dist_doc_DATA += docs/benchmarks.md docs/format.md docs/hacking.md docs/reserving-memory.md docs/semantics.md
