@@ -69,34 +69,13 @@ void op_readlink(fuse_req_t request, fuse_ino_t ino)
 		fuse_reply_readlink(request, target);
 }
 
-/*
- * Whose a new file is: in a set-group-ID directory, its group's, and a directory there is such a one again.
- */
-static int new_owner(fuse_req_t request, struct pool *directory, struct pool_new *attributes)
-{
-	const struct fuse_ctx *client = fuse_req_ctx(request);
-	struct pool_attributes above;
-	int error = pool_get_attributes(directory, &above);
-
-	if (error)
-		return error;
-	attributes->uid = client->uid;
-	attributes->gid = client->gid;
-	if (above.mode & S_ISGID) {
-		attributes->gid = above.gid;
-		if (S_ISDIR(attributes->mode))
-			attributes->mode |= S_ISGID;
-	}
-	return 0;
-}
-
 static int create(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
 		  struct pool **out)
 {
-	struct pool_new attributes = { .mode = mode };
-	int error = new_owner(request, directory, &attributes);
+	const struct fuse_ctx *client = fuse_req_ctx(request);
+	const struct pool_new attributes = { .mode = mode, .uid = client->uid, .gid = client->gid };
 
-	return error ? error : pool_create(directory, name, &attributes, out);
+	return pool_create(directory, name, &attributes, out);
 }
 
 static void create_and_reply(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
@@ -128,13 +107,10 @@ void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mo
 
 void op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
 {
-	struct pool *directory = pool_at(request, parent);
-	struct pool_new attributes = { .mode = S_IFLNK };
+	const struct fuse_ctx *client = fuse_req_ctx(request);
 	struct pool *pool;
-	int error = new_owner(request, directory, &attributes);
+	int error = pool_symlink(pool_at(request, parent), name, target, client->uid, client->gid, &pool);
 
-	if (!error)
-		error = pool_symlink(directory, name, target, attributes.uid, attributes.gid, &pool);
 	if (error)
 		fuse_reply_err(request, -error);
 	else

@@ -77,7 +77,7 @@ static bool stores_may_survive(struct fusefs *fs, const struct pools_power_optio
 	bool survive = options->policy != CHOOSER_LOSE;
 
 	for (unsigned i = 0; i < fs->tree_count && !survive; i++)
-		survive = domain_persistence(pools_domain(fs->trees[i].pools)) == PERSISTENCE_CPU_CACHE;
+		survive = pools_persistence(fs->trees[i].pools) == PERSISTENCE_CPU_CACHE;
 	return survive;
 }
 

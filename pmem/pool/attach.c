@@ -9,11 +9,6 @@
 
 #include "domain/wpq.h"
 
-struct domain *pools_domain(struct pools *pools)
-{
-	return pools->domain;
-}
-
 static void note_attached(struct pool *pool)
 {
 	LOCK_SCOPE(&pool->pools->list_lock);
@@ -171,6 +166,38 @@ void pools_for_once_attached(struct pools *pools, void (*call)(void *context, st
 	struct pool **found = once_attached_pools(pools, &count);
 
 	call_each(found, count, call, context);
+}
+
+/* ---- The domain's services ------------------------------------------------------- */
+
+int pools_create_wpq(struct pools *pools, uint32_t lane_size, struct wpq **out)
+{
+	return wpq_create(pools->domain, lane_size, out);
+}
+
+int pools_create_wpq_rights(struct pools *pools, struct wpq_rights **out)
+{
+	return wpq_rights_create(pools->domain, out);
+}
+
+uint64_t pools_published(struct pools *pools)
+{
+	return domain_published(pools->domain);
+}
+
+void pools_set_awake(struct pools *pools, bool awake)
+{
+	domain_set_awake(pools->domain, awake);
+}
+
+void pools_count_clean(struct pools *pools, bool count)
+{
+	domain_count_clean(pools->domain, count);
+}
+
+enum persistence_domain pools_persistence(const struct pools *pools)
+{
+	return domain_persistence(pools->domain);
 }
 
 /* ---- What is told of them ----------------------------------------------------- */

@@ -212,6 +212,17 @@ static int add_name(struct pool *directory, const char *text, struct pool *file)
 	return 0;
 }
 
+/* As System V and ext4 do it: what is created in a set-group-ID directory gets the directory's group. */
+static void inherit_group(struct pool *pool, struct pool *directory)
+{
+	READ_SCOPE(&directory->lock);
+	if (!(directory->mode & S_ISGID))
+		return;
+	pool->gid = directory->gid;
+	if (S_ISDIR(pool->mode))
+		pool->mode |= S_ISGID;
+}
+
 static int init_file(struct pool *pool, struct pool *directory, const struct pool_new *attributes)
 {
 	pool->mode = attributes->mode;
@@ -219,12 +230,7 @@ static int init_file(struct pool *pool, struct pool *directory, const struct poo
 	pool->gid = attributes->gid;
 	pool->pool_mode = attributes->pool_mode == POOL_MODE_INHERIT ? directory->pool_mode :
 								       attributes->pool_mode;
-	/* As System V and ext4 have it: a setgid directory hands its group down. */
-	if (directory->mode & S_ISGID) {
-		pool->gid = directory->gid;
-		if (S_ISDIR(pool->mode))
-			pool->mode |= S_ISGID;
-	}
+	inherit_group(pool, directory);
 	make_uuid(pool->uuid);
 	pool->atime = pool->btime = now();
 	pool->mtime = pool->durable_mtime = pool->btime;

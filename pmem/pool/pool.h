@@ -34,6 +34,7 @@
 struct pools;
 struct pool;
 struct pool_handle;
+struct wpq_rights;
 
 /* Bytes; what a name may hold is any byte but '/' and NUL. */
 #define POOL_NAME_MAX 255
@@ -210,7 +211,7 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 struct pool_new {
 	mode_t mode; /* with the type: S_IFREG, S_IFDIR, S_IFIFO or S_IFSOCK */
 	uid_t uid;
-	gid_t gid;
+	gid_t gid; /* the directory's, instead of this one, if the directory is set-group-ID */
 	enum pool_mode pool_mode;
 	/* A regular file only: its size, all of it reserved on the region (-ENOSPC: nothing is made). */
 	uint64_t size;
@@ -343,8 +344,18 @@ void pools_for_once_attached(struct pools *pools, void (*call)(void *context, st
 int pools_drain(struct pools *pools);
 /* Drain, and then wpq_destroy() each of them. Waits until the power is on. */
 void pools_destroy_wpqs(struct pools *pools, struct wpq **wpqs, size_t count);
-/* For wpq_create(). */
-struct domain *pools_domain(struct pools *pools);
+/* A new, empty WPQ for a client of the region (wpq_create()); pools_destroy_wpqs() ends it. */
+int pools_create_wpq(struct pools *pools, uint32_t lane_size, struct wpq **out);
+/* Which pools the records of a client's WPQs may name (wpq_rights_create()): none so far. */
+int pools_create_wpq_rights(struct pools *pools, struct wpq_rights **out);
+/* Bytes that pools_drain() would write (domain_published()): clients write the positions that tell. */
+uint64_t pools_published(struct pools *pools);
+/* Tell the clients whether they have to ask for a drain (domain_set_awake()). */
+void pools_set_awake(struct pools *pools, bool awake);
+/* Count lines that are flushed without a change (domain_count_clean()). */
+void pools_count_clean(struct pools *pools, bool count);
+/* The persistence domain given to pools_open(). */
+enum persistence_domain pools_persistence(const struct pools *pools);
 
 /* ---- Power failure ------------------------------------------------------ */
 

@@ -192,7 +192,7 @@ static void tell_region(const struct attach_server *server, struct exchange *exc
 
 	exchange->reply.region = region;
 	exchange->reply.generation = pools_generation(pools);
-	exchange->reply.domain = (uint32_t)domain_persistence(pools_domain(pools));
+	exchange->reply.domain = (uint32_t)pools_persistence(pools);
 }
 
 /* ---- What its records may name -------------------------------------------------- */
@@ -202,7 +202,7 @@ static int need_rights(struct attached *client, unsigned region)
 	struct attached_region *mine = &client->regions[region];
 
 	return mine->rights ? 0 :
-	       wpq_rights_create(pools_domain(client->server->served.pools[region]), &mine->rights);
+	       pools_create_wpq_rights(client->server->served.pools[region], &mine->rights);
 }
 
 static int allow_view(struct attached *client, unsigned region, uint32_t view)
@@ -392,8 +392,7 @@ static int answer_wpq(struct attached *client, struct exchange *exchange)
 		return fail(exchange, -EMFILE, "too many threads with a WPQ");
 	error = make_room(mine);
 	if (!error)
-		error = wpq_create(pools_domain(server->served.pools[region]), lane_size(server->wpq_count),
-				   &wpq);
+		error = pools_create_wpq(server->served.pools[region], lane_size(server->wpq_count), &wpq);
 	if (error)
 		return fail(exchange, error, strerror(-error));
 	wpq_limit(wpq, mine->rights);
@@ -533,7 +532,7 @@ static int serve(struct attached *client, struct exchange *exchange)
 static enum persistence_domain common_domain(const struct attach_served *served)
 {
 	for (unsigned i = 0; i < served->regions; i++)
-		if (domain_persistence(pools_domain(served->pools[i])) != PERSISTENCE_CPU_CACHE)
+		if (pools_persistence(served->pools[i]) != PERSISTENCE_CPU_CACHE)
 			return PERSISTENCE_MEMORY_CONTROLLER;
 	return PERSISTENCE_CPU_CACHE;
 }

@@ -89,7 +89,7 @@ static bool is_to_drain(struct pools *pools, const struct attached *client, unsi
 {
 	if (client)
 		return client->regions[region].wpq_count;
-	return !pools_media_lost(pools) && domain_published(pools_domain(pools));
+	return !pools_media_lost(pools) && pools_published(pools);
 }
 
 /* Bytes. */
@@ -100,7 +100,7 @@ static uint64_t published(const struct attach_server *server)
 
 	for (unsigned i = 0; i < served->regions; i++)
 		if (is_to_drain(served->pools[i], NULL, i))
-			sum += domain_published(pools_domain(served->pools[i]));
+			sum += pools_published(served->pools[i]);
 	return sum;
 }
 
@@ -182,7 +182,7 @@ static uint64_t now_us(void)
 static void set_awake(const struct attach_server *server, bool awake)
 {
 	for (unsigned i = 0; i < server->served.regions; i++)
-		domain_set_awake(pools_domain(server->served.pools[i]), awake);
+		pools_set_awake(server->served.pools[i], awake);
 }
 
 /*

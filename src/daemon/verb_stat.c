@@ -164,7 +164,7 @@ static void set_clean(struct daemon *daemon, enum request_switch clean)
 		return;
 	atomic_store(&daemon->counts_clean, clean == SWITCH_ON);
 	for (unsigned i = 0; i < daemon->region_count; i++)
-		domain_count_clean(pools_domain(daemon->regions[i].pools), clean == SWITCH_ON);
+		pools_count_clean(daemon->regions[i].pools, clean == SWITCH_ON);
 }
 
 int verb_stat(struct job *job)

@@ -21,19 +21,10 @@ struct made {
 static int create_in(struct job *job, struct pool *directory, const char *name, struct pool_new *new,
 		     struct pool **out)
 {
-	struct pool_attributes attributes;
-	int error = pool_get_attributes(directory, &attributes);
+	int error;
 
-	if (error)
-		return error;
 	new->uid = job->peer->uid;
 	new->gid = job->peer->gid;
-	/* As on any file system: a set-group-ID directory hands on its group. */
-	if (attributes.mode & S_ISGID) {
-		new->gid = attributes.gid;
-		if (S_ISDIR(new->mode))
-			new->mode |= S_ISGID;
-	}
 	error = pool_create(directory, name, new, out);
 	if (!error)
 		job_entry_changed(job, directory, name);

@@ -469,6 +469,43 @@ static void more_dirty_pools_than_descriptors(void **state)
 	assert_sound(bench);
 }
 
+static struct pool_attributes attributes_of(struct pool *pool)
+{
+	struct pool_attributes attributes;
+
+	assert_int_equal(pool_get_attributes(pool, &attributes), 0);
+	return attributes;
+}
+
+static void a_set_group_id_directory_gives_its_group_to_what_is_created_in_it(void **state)
+{
+	const struct pool_new file = { .mode = S_IFREG | 0644, .uid = 1, .gid = 2 };
+	const struct pool_new directory = { .mode = S_IFDIR | 0755, .uid = 1, .gid = 2 };
+	struct bench *bench = *state;
+	struct pool *plain = make(bench, "plain", S_IFDIR | 0755, 0);
+	struct pool *shared = make(bench, "shared", S_IFDIR | S_ISGID | 0775, 0);
+	struct pool *made;
+
+	assert_int_equal(pool_create(shared, "file", &file, &made), 0);
+	assert_int_equal(attributes_of(made).gid, 8);
+	assert_int_equal(attributes_of(made).mode, S_IFREG | 0644);
+	pool_unref(made, 1);
+	assert_int_equal(pool_symlink(shared, "link", "file", 1, 2, &made), 0);
+	assert_int_equal(attributes_of(made).gid, 8);
+	pool_unref(made, 1);
+	assert_int_equal(pool_create(shared, "directory", &directory, &made), 0);
+	assert_int_equal(attributes_of(made).gid, 8);
+	assert_int_equal(attributes_of(made).mode, S_IFDIR | S_ISGID | 0755);
+	pool_unref(made, 1);
+	/* The control: a directory without the bit. */
+	assert_int_equal(pool_create(plain, "directory", &directory, &made), 0);
+	assert_int_equal(attributes_of(made).gid, 2);
+	assert_int_equal(attributes_of(made).mode, S_IFDIR | 0755);
+	pool_unref(made, 1);
+	pool_unref(plain, 1);
+	pool_unref(shared, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +522,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(punched_and_zeroed_ranges_read_as_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_dirty_pools_than_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_names_in_one_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_set_group_id_directory_gives_its_group_to_what_is_created_in_it, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
