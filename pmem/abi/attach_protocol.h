@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef CLIENT_ATTACH_H
-#define CLIENT_ATTACH_H
+#ifndef ABI_ATTACH_PROTOCOL_H
+#define ABI_ATTACH_PROTOCOL_H
 
 /*
  * How a client process reaches the views and its WPQs: messages of fixed size

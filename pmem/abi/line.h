@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef DOMAIN_LINE_H
-#define DOMAIN_LINE_H
+#ifndef ABI_LINE_H
+#define ABI_LINE_H
 
 #include <emmintrin.h>
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What the daemon and its client processes share. The daemon and the tests link this library; libpmem.so.1
+# What the daemon and client processes share. The daemon and the tests link this library; libpmem.so.1
 # compiles wpq_producer.c itself, with hidden visibility.
 noinst_LTLIBRARIES += pmem/abi/libabi.la
 pmem_abi_libabi_la_SOURCES = \
 	pmem/abi/attach_protocol.h \
 	pmem/abi/line.h \
+	pmem/abi/rawcall.h \
 	pmem/abi/wpq_layout.h \
 	pmem/abi/wpq_producer.c pmem/abi/wpq_producer.h

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef DOMAIN_SHARED_H
-#define DOMAIN_SHARED_H
+#ifndef ABI_WPQ_LAYOUT_H
+#define ABI_WPQ_LAYOUT_H
 
 /*
  * A write pending queue, as its client and the daemon have it in shared memory;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What of a client's end is not in line. Of this room a client is built with nothing else. */
+/*
+ * The out-of-line half of the WPQ producer. It maps memory by raw system calls: in libpmem.so.1, libc's
+ * mmap() is our own interposer, which takes the lock that the caller may hold.
+ */
 
 #include "abi/wpq_producer.h"
 
@@ -8,34 +11,38 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "abi/rawcall.h"
+
+/* Map the lane's ring twice, back to back. Returns 0 or a negative errno; then nothing is mapped. */
 static int map_ring_twice(int fd, uint32_t lane, uint32_t lane_size, unsigned char **ring)
 {
+	const size_t size = 2 * (size_t)lane_size;
 	off_t offset = (off_t)(WPQ_HEADER_BYTES + (uint64_t)lane * lane_size);
-	unsigned char *room =
-		mmap(NULL, 2 * (size_t)lane_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long room = RAW6(mmap, NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (room == MAP_FAILED)
-		return -errno;
+	if (raw_failed(room))
+		return (int)room;
 	for (int half = 0; half < 2; half++) {
-		if (mmap(room + (size_t)half * lane_size, lane_size, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
-			int error = -errno;
+		long at = RAW6(mmap, room + (long)half * lane_size, lane_size, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_FIXED, fd, offset);
 
-			munmap(room, 2 * (size_t)lane_size);
-			return error;
+		if (raw_failed(at)) {
+			RAW2(munmap, room, size);
+			return (int)at;
 		}
 	}
-	*ring = room;
+	*ring = (unsigned char *)room;
 	return 0;
 }
 
 int wpq_producer_open(int fd, struct wpq_producer *producer)
 {
-	struct wpq_header *header = mmap(NULL, WPQ_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	long memory = RAW6(mmap, NULL, WPQ_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct wpq_header *header = (struct wpq_header *)memory;
 	int error = 0;
 
-	if (header == MAP_FAILED)
-		return -errno;
+	if (raw_failed(memory))
+		return (int)memory;
 	*producer = (struct wpq_producer){ .header = header, .passed_at = UINT64_MAX };
 	if (header->magic != WPQ_MAGIC || header->version != WPQ_VERSION ||
 	    header->header_size != WPQ_HEADER_BYTES)
@@ -54,8 +61,8 @@ void wpq_producer_close(struct wpq_producer *producer)
 		return;
 	for (uint32_t lane = 0; lane < WPQ_LANES; lane++)
 		if (producer->rings[lane])
-			munmap(producer->rings[lane], 2 * producer->lane_size);
-	munmap(producer->header, WPQ_HEADER_BYTES);
+			RAW2(munmap, producer->rings[lane], 2 * producer->lane_size);
+	RAW2(munmap, producer->header, WPQ_HEADER_BYTES);
 	*producer = (struct wpq_producer){ 0 };
 }
 

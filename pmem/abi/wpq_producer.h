@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef DOMAIN_PRODUCER_H
-#define DOMAIN_PRODUCER_H
+#ifndef ABI_WPQ_PRODUCER_H
+#define ABI_WPQ_PRODUCER_H
 
 /*
  * A client's end of a WPQ (shared.h). It needs nothing but memory: no system

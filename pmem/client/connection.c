@@ -21,7 +21,8 @@
 #include <sys/vfs.h>
 
 #include "abi/attach_protocol.h"
-#include "client/rawcall.h"
+#include "abi/rawcall.h"
+#include "client/signals.h"
 
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
@@ -41,12 +42,12 @@ static bool greeted; /* once: the devices and the domain are known */
 
 static uint64_t enter(void)
 {
-	return quiet_lock(&lock);
+	return signals_lock(&lock);
 }
 
 static void leave(uint64_t signals)
 {
-	quiet_unlock(&lock, signals);
+	signals_unlock(&lock, signals);
 }
 
 void complain(const char *what, const char *detail)
@@ -64,7 +65,7 @@ static void die(const char *why)
 	complain("the daemon is gone: ", why);
 	complain("what this program fenced since the last drain may not be on the media; it ends here", "");
 	RAW2(kill, RAW1(getpid, 0), 6 /* SIGABRT */);
-	raw_signals_restore(0);
+	signals_restore(0);
 	for (;;)
 		RAW2(kill, RAW1(getpid, 0), 9);
 }
@@ -481,5 +482,5 @@ void connection_fork_child(void)
 		RAW1(close, connection);
 	connection = -1;
 	pthread_mutex_init(&lock, NULL);
-	raw_signals_restore(signals);
+	signals_restore(signals);
 }

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/rawcall.h"
+#include "abi/rawcall.h"
 
 PUBLIC void *mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset);
 PUBLIC void *mmap64(void *address, size_t length, int prot, int flags, int fd, off64_t offset);

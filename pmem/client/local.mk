@@ -14,8 +14,8 @@ pmem_client_libpmem_la_SOURCES = \
 	pmem/client/queues.c \
 	pmem/client/quick.h \
 	pmem/client/ranges.c \
-	pmem/client/rawcall.h \
 	pmem/client/settings.c \
+	pmem/client/signals.h \
 	pmem/client/stream.c \
 	pmem/client/stream.h \
 	pmem/abi/wpq_producer.c

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "client/rawcall.h"
+#include "abi/rawcall.h"
 #include "common/cleanup.h"
 
 #define MEBI ((size_t)1 << 20)

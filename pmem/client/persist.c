@@ -11,8 +11,8 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "abi/rawcall.h"
 #include "client/quick.h"
-#include "client/rawcall.h"
 
 /* ---- Memory that is no pool: the processor's own instructions -------------- */
 

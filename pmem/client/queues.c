@@ -17,7 +17,8 @@
 #include <sys/mman.h>
 
 #include "abi/attach_protocol.h"
-#include "client/rawcall.h"
+#include "abi/rawcall.h"
+#include "client/signals.h"
 #include "client/stream.h"
 
 THREAD_HOT struct thread thread_self;
@@ -30,12 +31,12 @@ static bool have_thread_end;
 
 static uint64_t enter(void)
 {
-	return quiet_lock(&lock);
+	return signals_lock(&lock);
 }
 
 static void leave(uint64_t signals)
 {
-	quiet_unlock(&lock, signals);
+	signals_unlock(&lock, signals);
 }
 
 /* Looks at a full ring before we ask: the daemon is at it, as a rule, and a question costs more than this. */
@@ -404,7 +405,7 @@ static void fork_child(void)
 	thread_self.depth = 0;
 	thread_self.has_more = false;
 	ranges_fork_child();
-	raw_signals_restore(signals);
+	signals_restore(signals);
 }
 
 static __attribute__((constructor)) void prepare(void)

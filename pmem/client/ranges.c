@@ -15,7 +15,8 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#include "client/rawcall.h"
+#include "abi/rawcall.h"
+#include "client/signals.h"
 
 /* More than vm.max_map_count lets anybody have, unless it was raised sixteenfold. */
 #define MOST_RANGES (1u << 20)
@@ -118,12 +119,12 @@ struct range ranges_find(uintptr_t address)
 
 uint64_t ranges_lock(void)
 {
-	return quiet_lock(&lock);
+	return signals_lock(&lock);
 }
 
 void ranges_unlock(uint64_t signals)
 {
-	quiet_unlock(&lock, signals);
+	signals_unlock(&lock, signals);
 }
 
 /* Odd from here on: nobody believes what he reads. */

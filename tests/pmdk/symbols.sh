@@ -25,6 +25,18 @@ check "libc's calls without a version" \
 	diff <(printf 'fdatasync\nfsync\nmmap\nmmap64\nmremap\nmsync\nmunmap\n') <(unversioned)
 check "its soname" grep -q libpmem.so.1 <(objdump -p "$library" | grep SONAME)
 check "it needs libc only" test -z "$(needed)"
+# The WPQ producer runs inside calls of the program: a wrapper of libc that we or the program interpose
+# would recurse or take a lock twice. Sanitizers and the stack protector add symbols.
+undefined() {
+	nm -u "$1" | awk '{ print $NF }' |
+		grep -Ev '^(mem(cpy|move|set)|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail)$' |
+		grep -Ev '^__([at]san|ubsan)_'
+}
+producer=$abs_top_builddir/pmem/abi/.libs/client_libpmem_la-wpq_producer.o
+check "the WPQ producer of the library was compiled" test -s "$producer"
+check "the WPQ producer calls no wrapper of a system call" test -z "$(undefined "$producer")"
+check "negative control: connection.c does call functions of libc" \
+	test -n "$(undefined "$abs_top_builddir/pmem/client/.libs/libpmem_la-connection.o")"
 # The daemon is linked with the system's: libtool finds ours if it lies in the wrong place.
 check "the daemon does not load it" grep -q "libpmem.so.1 => ${system:-/nowhere}" <(ldd "$softpmemd")
 finish

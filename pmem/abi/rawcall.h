@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef CLIENT_RAWCALL_H
-#define CLIENT_RAWCALL_H
+#ifndef ABI_RAWCALL_H
+#define ABI_RAWCALL_H
 
 /*
- * System calls that nobody can interpose: we stand in for libc's mmap, and a
- * program may stand in for the rest. They return a negative errno and leave
- * errno alone, so that flushing does, even from a signal handler.
+ * System calls without libc. libpmem.so.1 interposes mmap() and its relatives, and the program may
+ * interpose any other wrapper, so what runs inside the program's calls issues system calls directly.
+ *
+ * Each returns what the kernel returns: a value, or a negative errno. They leave errno alone and are
+ * async-signal-safe and thread-safe.
  */
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,38 +42,10 @@ static inline long raw_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, 
 	raw_call(SYS_##name, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c), (uintptr_t)(d),       \
 		 (uintptr_t)(e), (uintptr_t)(f))
 
+/* True if `result` of a call that returns an address is a negative errno. */
 static inline bool raw_failed(long result)
 {
 	return (unsigned long)result >= (unsigned long)-4095L;
-}
-
-/* All signals wait until the matching raw_signals_restore(): what a handler may do needs the same locks. */
-static inline uint64_t raw_signals_block(void)
-{
-	uint64_t all = ~(uint64_t)0, old = 0;
-
-	RAW4(rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &old, sizeof(old));
-	return old;
-}
-
-static inline void raw_signals_restore(uint64_t old)
-{
-	RAW4(rt_sigprocmask, 2 /* SIG_SETMASK */, &old, NULL, sizeof(old));
-}
-
-/* A lock that handlers of this thread may want too. Returns what the other takes. */
-static inline uint64_t quiet_lock(pthread_mutex_t *lock)
-{
-	uint64_t signals = raw_signals_block();
-
-	pthread_mutex_lock(lock);
-	return signals;
-}
-
-static inline void quiet_unlock(pthread_mutex_t *lock, uint64_t signals)
-{
-	pthread_mutex_unlock(lock);
-	raw_signals_restore(signals);
 }
 
 #endif
