@@ -7,4 +7,5 @@ pmem_common_libcommon_la_SOURCES = \
 	pmem/common/message.c pmem/common/message.h \
 	pmem/common/persistence.c pmem/common/persistence.h \
 	pmem/common/rng.h \
-	pmem/common/size.c pmem/common/size.h
+	pmem/common/size.c pmem/common/size.h \
+	pmem/common/vector.c pmem/common/vector.h

@@ -6,6 +6,10 @@ unit_tests += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c
 tests_unit_test_common_LDADD = pmem/common/libcommon.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_vector
+tests_unit_test_vector_SOURCES = tests/unit/test_vector.c
+tests_unit_test_vector_LDADD = pmem/common/libcommon.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_pool
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
 tests_unit_test_pool_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
