@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -71,19 +69,6 @@ static const struct fuse_lowlevel_ops operations = {
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
 };
-
-void fs_log(struct fusefs *fs, const char *format, ...)
-{
-	char line[512];
-	va_list arguments;
-
-	if (!fs->options.log)
-		return;
-	va_start(arguments, format);
-	vsnprintf(line, sizeof(line), format, arguments);
-	va_end(arguments);
-	fs->options.log(fs->options.log_context, line);
-}
 
 static struct fuse_session *session_new(struct fusefs *fs)
 {

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 
+#include "common/log_sink.h"
 #include "common/message.h"
 #include "pool/pool.h"
 
@@ -34,9 +35,7 @@ struct fusefs_options {
 	bool allow_other;
 	bool read_only;
 	unsigned threads; /* 0: a number that suits this machine */
-	/* One line for the log a time. May be NULL. */
-	void (*log)(void *context, const char *line);
-	void *log_context;
+	struct log_sink log;
 };
 
 /*

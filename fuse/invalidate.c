@@ -47,8 +47,9 @@ void stale_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
 	struct stale *stale = malloc(sizeof(*stale));
 
 	if (!stale) {
-		fs_log(fs, "mount %s: no memory to have the kernel drop a page that was not written",
-		       fs->mountpoint);
+		log_sink_print(&fs->options.log,
+			       "mount %s: no memory to have the kernel drop a page that was not written",
+			       fs->mountpoint);
 		return;
 	}
 	*stale = (struct stale){ .ino = ino, .offset = offset, .length = length };

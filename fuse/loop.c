@@ -197,7 +197,8 @@ static size_t receive(struct fusefs *fs, void *buffer, size_t size)
 	if (got < 0 && errno == ENODEV)
 		atomic_store(&fs->detached, true);
 	else if (got < 0)
-		fs_log(fs, "mount %s: reading a request: %s", fs->mountpoint, strerror(errno));
+		log_sink_print(&fs->options.log, "mount %s: reading a request: %s", fs->mountpoint,
+			       strerror(errno));
 	return got < 0 ? 0 : (size_t)got;
 }
 

@@ -115,7 +115,8 @@ static int clear_stale(struct fusefs *fs, const char *mountpoint, struct message
 				"%s: cannot clear the mount a dead daemon left (%s); as its owner or "
 				"root: fusermount3 -u -z %s",
 				mountpoint, strerror(-error), mountpoint);
-		fs_log(fs, "mount %s: cleared what a daemon that died had left there", mountpoint);
+		log_sink_print(&fs->options.log, "mount %s: cleared what a daemon that died had left there",
+			       mountpoint);
 	}
 	if (is_ours(mountpoint))
 		return message_fail(
@@ -278,8 +279,9 @@ void mount_detach(struct fusefs *fs)
 	power_fade(fs);
 	invalidate_all(fs);
 	if (is_on_top(fs) && unmount(fs->mountpoint, true))
-		fs_log(fs, "mount %s: cannot unmount it; as its owner or root: fusermount3 -u -z %s",
-		       fs->mountpoint, fs->mountpoint);
+		log_sink_print(&fs->options.log,
+			       "mount %s: cannot unmount it; as its owner or root: fusermount3 -u -z %s",
+			       fs->mountpoint, fs->mountpoint);
 }
 
 /* libfuse unmounts what is at the place unless the connection is broken: show it one that is. */

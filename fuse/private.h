@@ -295,6 +295,5 @@ void mount_tune(struct fusefs *fs);
 void mount_detach(struct fusefs *fs);
 /* Leave nothing for libfuse to unmount. */
 void mount_sever(struct fusefs *fs);
-void fs_log(struct fusefs *fs, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -4,6 +4,7 @@ pmem_common_libcommon_la_SOURCES = \
 	pmem/common/align.h \
 	pmem/common/cleanup.h \
 	pmem/common/crc32c.c pmem/common/crc32c.h \
+	pmem/common/log_sink.c pmem/common/log_sink.h \
 	pmem/common/message.c pmem/common/message.h \
 	pmem/common/persistence.c pmem/common/persistence.h \
 	pmem/common/rng.h \

@@ -27,6 +27,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "common/log_sink.h"
 #include "common/message.h"
 #include "domain/domain.h"
 #include "region/region.h"
@@ -95,9 +96,8 @@ struct pools_options {
 	/* Told now and then while a long operation runs; may be NULL. `done` of `total`, same unit. */
 	void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
 	void *progress_context;
-	/* One line for the log a time: what recovery found and did. May be NULL. */
-	void (*log)(void *context, const char *line);
-	void *log_context;
+	/* What recovery finds and repairs. */
+	struct log_sink log;
 };
 
 /*

@@ -5,8 +5,6 @@
 #include "pool/private.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -149,21 +147,6 @@ int pools_format(struct region *region, const struct pools_format_options *optio
 
 /* ---- Open: finish what a crash left ----------------------------------------------- */
 
-static void log_line(struct pools *pools, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void log_line(struct pools *pools, const char *format, ...)
-{
-	char line[640];
-	va_list args;
-
-	if (!pools->options.log)
-		return;
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	pools->options.log(pools->options.log_context, line);
-}
-
 /* Copy the current slot of an entry over the other one. */
 static void mend_copies(struct pools *pools, uint32_t index)
 {
@@ -236,8 +219,9 @@ static void finish_crash(struct pools *pools)
 	for (uint32_t index = 0; index < pools->entries; index++)
 		if (pools->files[index] && pools->files[index]->map_changed &&
 		    file_commit(pools->files[index]) < 0)
-			log_line(pools, "entry %u: no room to write its map anew: it keeps one good copy",
-				 index);
+			log_sink_print(&pools->options.log,
+				       "entry %u: no room to write its map anew: it keeps one good copy",
+				       index);
 }
 
 /*
@@ -265,8 +249,7 @@ static void log_problem(void *context, const struct pools_problem *problem)
 {
 	const struct pools_options *options = context;
 
-	if (options->log)
-		options->log(options->log_context, problem->text);
+	log_sink_print(&options->log, "%s", problem->text);
 }
 
 static void pass_progress(void *context, const char *what, uint64_t done, uint64_t total)
@@ -284,8 +267,9 @@ static void count_power_cycle(struct pools *pools)
 	superblock->generation++;
 	if (superblock->state != STATE_CLEAN) {
 		superblock->dirty_shutdowns++;
-		log_line(pools, "the region was not stopped cleanly: dirty shutdown %llu",
-			 (unsigned long long)superblock->dirty_shutdowns);
+		log_sink_print(&pools->options.log,
+			       "the region was not stopped cleanly: dirty shutdown %llu",
+			       (unsigned long long)superblock->dirty_shutdowns);
 	}
 	superblock->state = STATE_IN_USE;
 	superblock_write(pools->region, superblock);

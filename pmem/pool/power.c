@@ -125,13 +125,9 @@ static void report_pool(struct pool *pool, const struct pools_power_options *opt
 
 static void log_failure(struct pools *pools, const struct pool *pool, int error)
 {
-	char line[128];
-
-	if (!pools->options.log)
-		return;
-	snprintf(line, sizeof(line), "power failure: file entry %u: what was to be kept is lost: %s",
-		 pool->index, strerror(-error));
-	pools->options.log(pools->options.log_context, line);
+	log_sink_print(&pools->options.log,
+		       "power failure: file entry %u: what was to be kept is lost: %s", pool->index,
+		       strerror(-error));
 }
 
 /* Files that only a handle held: the handles are dead. */

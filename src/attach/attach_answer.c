@@ -553,8 +553,8 @@ static bool answer(struct attached *client, struct exchange *exchange, bool whol
 	if (!reply->error)
 		reply->error = serve(client, exchange);
 	if (exchange->over)
-		attach_say(server, "attach: pid %d, uid %u: %s", (int)client->peer.pid, client->peer.uid,
-			   reply->message);
+		log_sink_print(&server->options.log, "attach: pid %d, uid %u: %s", (int)client->peer.pid,
+			       client->peer.uid, reply->message);
 	/* A lock of flock(2) lasts until the descriptor's last copy is closed: that is to be the client's. */
 	close_received(server, exchange);
 	if (!exchange->over && exchange->request.type == ATTACH_KICK)

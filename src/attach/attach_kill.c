@@ -169,8 +169,9 @@ static void kill_if_mapping(struct attach_server *server, const char *pid, const
 		return;
 	error = process_kill(pidfd);
 	if (error && error != -ESRCH) {
-		attach_say(server, "attach: pid %s maps a pool and cannot be killed: %s: it runs on", pid,
-			   strerror(-error));
+		log_sink_print(&server->options.log,
+			       "attach: pid %s maps a pool and cannot be killed: %s: it runs on", pid,
+			       strerror(-error));
 		victims->some_stay = true;
 	} else {
 		add_victim(victims, steal_fd(&pidfd));
@@ -195,7 +196,8 @@ static size_t kill_round(struct attach_server *server, const struct view_memory 
 		closedir(processes);
 	for (size_t i = 0; i < victims.count; i++) {
 		if (!process_gone(victims.pidfds[i], GONE_MS)) {
-			attach_say(server, "attach: a process that was killed does not end");
+			log_sink_print(&server->options.log,
+				       "attach: a process that was killed does not end");
 			*gone = false;
 		}
 		close(victims.pidfds[i]);
@@ -212,7 +214,7 @@ bool kill_mappers(struct attach_server *server, const struct view_memory *views,
 		if (kill_round(server, views, count, &gone) == 0)
 			return gone;
 	if (count)
-		attach_say(server,
-			   "attach: processes that map pools multiply faster than they can be killed");
+		log_sink_print(&server->options.log,
+			       "attach: processes that map pools multiply faster than they can be killed");
 	return count == 0;
 }

@@ -238,8 +238,8 @@ void paths_come_back(struct attach_server *server)
 		if (error == -ESTALE)
 			end_path(server, &server->paths[i]);
 		else if (error && !pools_media_lost(pool_pools(server->paths[i].pool)))
-			attach_say(server,
-				   "/proc/%d/fd/%d: it leads nowhere until its path is asked for anew: %s",
-				   (int)getpid(), server->paths[i].fd, strerror(-error));
+			log_sink_print(&server->options.log,
+				       "/proc/%d/fd/%d: leads nowhere until its path is asked for anew: %s",
+				       (int)getpid(), server->paths[i].fd, strerror(-error));
 	}
 }

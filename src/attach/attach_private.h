@@ -77,7 +77,6 @@ struct attach_server {
 	uint64_t paths_ended;
 };
 
-void attach_say(struct attach_server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * attach.c: drain the regions in which the client has WPQs, or with NULL all that

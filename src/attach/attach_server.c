@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,19 +30,6 @@
 #define LOOK_PAUSES 200
 #define GONE_MS 5000
 
-void attach_say(struct attach_server *server, const char *format, ...)
-{
-	char line[512];
-	va_list args;
-
-	if (!server->options.log)
-		return;
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	server->options.log(server->options.log_context, line);
-}
-
 /* ---- Draining ------------------------------------------------------------------ */
 
 static bool has_dead_wpq(const struct attached *client)
@@ -64,8 +50,9 @@ static void expel_spoilers(struct attach_server *server)
 		if (client->expelled || !has_dead_wpq(client))
 			continue;
 		client->expelled = true;
-		attach_say(server, "attach: pid %d, uid %u: its WPQ held a record that cannot be: killed",
-			   (int)client->peer.pid, client->peer.uid);
+		log_sink_print(&server->options.log,
+			       "attach: pid %d, uid %u: its WPQ held a record that cannot be: killed",
+			       (int)client->peer.pid, client->peer.uid);
 		process_kill(client->pidfd);
 		shutdown(client->fd, SHUT_RDWR);
 	}
@@ -78,8 +65,9 @@ void attach_expel(struct attached *client, unsigned region)
 	if (client->expelled)
 		return;
 	client->expelled = true;
-	attach_say(server, "attach: pid %d, uid %u: killed: it uses the region %s, whose memory is gone",
-		   (int)client->peer.pid, client->peer.uid, server->served.names[region]);
+	log_sink_print(&server->options.log,
+		       "attach: pid %d, uid %u: killed: it uses the region %s, whose memory is gone",
+		       (int)client->peer.pid, client->peer.uid, server->served.names[region]);
 	process_kill(client->pidfd);
 	shutdown(client->fd, SHUT_RDWR);
 }
@@ -233,7 +221,7 @@ static void *drain_thread(void *argument)
 		interval = LOOK_SOON_MS;
 		error = drain_awake(server);
 		if (error && error != last_error)
-			attach_say(server, "attach: cannot drain: %s", strerror(-error));
+			log_sink_print(&server->options.log, "attach: cannot drain: %s", strerror(-error));
 		last_error = error;
 		tell_others(server);
 	}
@@ -365,8 +353,8 @@ static void take(void *context, int fd)
 	}
 	/* A flood is worth one line. */
 	if (!server->refusing)
-		attach_say(server, "attach: pid %d, uid %u: refused: %s", (int)client->peer.pid,
-			   client->peer.uid, why);
+		log_sink_print(&server->options.log, "attach: pid %d, uid %u: refused: %s",
+			       (int)client->peer.pid, client->peer.uid, why);
 	server->refusing = true;
 	attach_refuse(fd, -EACCES, why);
 	if (client->pidfd >= 0)
@@ -403,8 +391,8 @@ static bool wait_until_gone(const struct attached *client)
 	bool gone = process_gone(client->pidfd, GONE_MS);
 
 	if (!gone)
-		attach_say(client->server, "attach: pid %d was killed and does not end",
-			   (int)client->peer.pid);
+		log_sink_print(&client->server->options.log, "attach: pid %d was killed and does not end",
+			       (int)client->peer.pid);
 	return gone;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "abi/attach_protocol.h"
+#include "common/log_sink.h"
 #include "common/message.h"
 #include "pool/pool.h"
 
@@ -23,8 +24,7 @@ struct attach_options {
 	const char *path; /* of the control socket; ours is beside it */
 	bool has_group;
 	gid_t group;
-	void (*log)(void *context, const char *line); /* may be NULL */
-	void *log_context;
+	struct log_sink log;
 };
 
 /* What is there to be served; must outlive the server. */

@@ -17,7 +17,7 @@ void log_open(struct log *log, bool verbose);
 void log_to_syslog(struct log *log);
 void log_line(const struct log *log, int priority, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* For callbacks: `context` is the struct log, the priority LOG_INFO. */
+/* For a struct log_sink: `context` is the struct log, the priority LOG_INFO. */
 void log_callback(void *context, const char *line);
 
 #endif

@@ -136,8 +136,7 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 		.read_only = daemon->options.read_only,
 		.progress = report_progress,
 		.progress_context = daemon,
-		.log = log_callback,
-		.log_context = &daemon->log,
+		.log = { log_callback, &daemon->log },
 	};
 	struct pools_info info;
 	int error = 0;

@@ -64,8 +64,7 @@ static int start_mount(struct daemon *daemon, struct message *message)
 		.allow_other = daemon->options.allow_other,
 		.read_only = daemon->options.read_only,
 		.threads = daemon->options.threads,
-		.log = log_callback,
-		.log_context = &daemon->log,
+		.log = { log_callback, &daemon->log },
 	};
 	struct fusefs_region regions[REGIONS_MAX];
 	int error;
@@ -117,7 +116,7 @@ static int find_group(const char *name, bool *given, gid_t *id, struct message *
 static int open_sockets(struct daemon *daemon, struct message *message)
 {
 	struct attach_options attach = {
-		.path = daemon->options.socket, .log = log_callback, .log_context = &daemon->log
+		.path = daemon->options.socket, .log = { log_callback, &daemon->log }
 	};
 	struct server_options options = {
 		.path = daemon->options.socket,
@@ -125,8 +124,7 @@ static int open_sockets(struct daemon *daemon, struct message *message)
 		.patience = PATIENCE_MS,
 		.handle = verbs_handle,
 		.context = daemon,
-		.log = log_callback,
-		.log_context = &daemon->log,
+		.log = { log_callback, &daemon->log },
 	};
 	int error = find_group(daemon->options.group, &options.has_group, &options.group, message);
 

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -40,19 +38,6 @@ struct server {
 	struct client *clients; /* guarded by lock */
 	unsigned count;		/* guarded by lock */
 };
-
-static void __attribute__((format(printf, 2, 3))) say(struct server *server, const char *format, ...)
-{
-	char line[1024];
-	va_list args;
-
-	if (!server->options.log)
-		return;
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	server->options.log(server->options.log_context, line);
-}
 
 /* ---- Beginning ------------------------------------------------------------- */
 
@@ -104,7 +89,8 @@ static void client_waits(struct reply *reply, bool waits)
 
 static void refuse(struct client *client, int error, const char *why)
 {
-	say(client->server, "control: pid %d, uid %u: %s", (int)client->peer.pid, client->peer.uid, why);
+	log_sink_print(&client->server->options.log, "control: pid %d, uid %u: %s", (int)client->peer.pid,
+		       client->peer.uid, why);
 	reply_final(&client->reply, error, why, NULL);
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/log_sink.h"
 #include "common/message.h"
 #include "server/listener.h"
 #include "wire/request.h"
@@ -33,8 +34,7 @@ struct server_options {
 	void (*handle)(void *context, const struct request *request, const struct peer *peer,
 		       struct reply *reply);
 	void *context;
-	void (*log)(void *context, const char *line); /* may be NULL */
-	void *log_context;
+	struct log_sink log;
 };
 
 /*

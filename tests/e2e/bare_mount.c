@@ -135,11 +135,11 @@ static void *obey_all(void *context)
 
 static int run(struct region *region, const char *mountpoint, enum persistence_domain kind)
 {
-	struct pools_options options = { .domain = kind, .log = to_stderr };
+	struct pools_options options = { .domain = kind, .log = { .line = to_stderr } };
 	struct pools_format_options format = { .mode = POOL_MODE_INHERIT };
 	struct fusefs_options mount = { .mountpoint = mountpoint,
 					.allow_other = geteuid() == 0,
-					.log = to_stderr };
+					.log = { .line = to_stderr } };
 	struct message message = { .text = "" };
 	pthread_t commands;
 	int error = pools_format(region, &format, &message);

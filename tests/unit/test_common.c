@@ -4,12 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "common/align.h"
 #include "common/crc32c.h"
+#include "common/log_sink.h"
 #include "common/message.h"
 #include "common/size.h"
 
@@ -78,6 +80,24 @@ static void message_keeps_the_error_and_the_words(void **state)
 	assert_int_equal(message_fail(NULL, -EIO, "dropped"), -EIO);
 }
 
+static void keep_line(void *context, const char *line)
+{
+	struct message *last = context;
+
+	snprintf(last->text, sizeof(last->text), "%s", line);
+}
+
+static void a_log_sink_gets_the_formatted_line_and_none_drops_it(void **state)
+{
+	struct message last = { "" };
+	const struct log_sink sink = { keep_line, &last }, none = { 0 };
+
+	log_sink_print(&sink, "pid %d: %s", 7, "gone");
+	assert_string_equal(last.text, "pid 7: gone");
+	log_sink_print(&none, "pid %d: dropped", 8);
+	assert_string_equal(last.text, "pid 7: gone");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -87,6 +107,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_size_is_refused),
 		cmocka_unit_test(sizes_are_written_short),
 		cmocka_unit_test(message_keeps_the_error_and_the_words),
+		cmocka_unit_test(a_log_sink_gets_the_formatted_line_and_none_drops_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void print_line(void *context, const char *line)
 
 static struct pools *open_pools(struct region *region)
 {
-	struct pools_options options = { .log = print_line };
+	struct pools_options options = { .log = { .line = print_line } };
 	struct message message = { 0 };
 	struct pools *pools = NULL;
 
