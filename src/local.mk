@@ -6,6 +6,9 @@ src_libcontrol_la_SOURCES = \
 	src/wire/frame.c src/wire/frame.h \
 	src/wire/candidates.c src/wire/candidates.h \
 	src/server/listener.c src/server/listener.h \
+	src/server/loglimit.c src/server/loglimit.h \
+	src/server/peer.c src/server/peer.h \
+	src/server/server.c src/server/server.h \
 	src/server/reply.c src/server/reply.h \
 	src/wire/request.c src/wire/request.h \
 	src/server/control_server.c src/server/control_server.h \
@@ -16,12 +19,16 @@ src_libcontrol_la_LIBADD = pmem/pool/libpool.la $(JSON_LIBS)
 
 sbin_PROGRAMS += softpmemd
 softpmemd_SOURCES = \
-	src/attach/attach_server.c src/attach/attach_server.h \
-	src/attach/attach_kill.c \
-	src/attach/attach_paths.c \
-	src/attach/attach_private.h \
-	src/attach/attach_answer.c \
+	src/attach/attach_answer.c src/attach/attach_answer.h \
+	src/attach/attach_context.h \
 	src/attach/attach_count.c \
+	src/attach/attach_drain.c src/attach/attach_drain.h \
+	src/attach/attach_mappers.c src/attach/attach_mappers.h \
+	src/attach/attach_message.c src/attach/attach_message.h \
+	src/attach/attach_outage.c \
+	src/attach/attach_paths.c src/attach/attach_paths.h \
+	src/attach/attach_server.c src/attach/attach_server.h \
+	src/attach/attach_views.c src/attach/attach_views.h \
 	src/daemon/daemon.h \
 	src/daemon/verb_list.c \
 	src/daemon/log.c src/daemon/log.h \

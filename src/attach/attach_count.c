@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What is to be told of the clients. */
+/* Counters of the clients, for `softpmem stat`. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,26 +9,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attach/attach_private.h"
+#include "attach/attach_context.h"
+#include "attach/attach_drain.h"
+#include "attach/attach_mappers.h"
 #include "common/cleanup.h"
 
-static void read_comm(const struct attached *client, char comm[17])
+static void read_comm(const struct peer *peer, char comm[17])
 {
 	CLEANUP_FD int fd = -1;
 	char path[32];
 	ssize_t length;
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)client->peer.pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)peer->pid);
+	fd = peer_is_alive(peer) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	length = fd < 0 ? 0 : read(fd, comm, 16);
-	/* The number may be another process's by now. */
-	if (length < 0 || process_gone(client->pidfd, 0))
+	if (length < 0 || !peer_is_alive(peer))
 		length = 0;
 	comm[length] = '\0';
 	comm[strcspn(comm, "\n")] = '\0';
 }
 
-static void add_queue(struct attach_client *client, struct wpq *wpq)
+static void add_queue(struct attach_client_info *client, struct wpq *wpq)
 {
 	struct wpq_usage usage;
 
@@ -49,32 +50,34 @@ static void add_queue(struct attach_client *client, struct wpq *wpq)
 	}
 }
 
-static void look_at(const struct attached *client, struct attach_client *out)
+static void fill_info(const struct attach_client *client, struct attach_client_info *out)
 {
-	*out = (struct attach_client){ .pid = client->peer.pid, .uid = client->peer.uid };
-	read_comm(client, out->comm);
-	for (unsigned r = 0; r < client->server->served.regions; r++)
-		for (size_t i = 0; i < client->regions[r].wpq_count; i++)
-			add_queue(out, client->regions[r].wpqs[i]);
+	const struct peer *peer = &client->connection.peer;
+
+	*out = (struct attach_client_info){ .pid = peer->pid, .uid = peer->uid };
+	read_comm(peer, out->comm);
+	for (unsigned r = 0; r < client->attach->served.regions; r++)
+		for (size_t i = 0; i < client->regions[r].wpqs.count; i++)
+			add_queue(out, client->regions[r].wpqs.items[i]);
 }
 
-int attach_clients(struct attach_server *server, struct attach_client **clients, size_t *count)
+int attach_clients(struct attach_server *attach, struct attach_client_info **clients, size_t *count)
 {
 	size_t room;
 
-	LOCK_SCOPE(&server->lock);
+	LOCK_SCOPE(&attach->lock);
 	*count = 0;
-	room = server->client_count;
+	room = attach->client_count;
 	*clients = calloc(room ? room : 1, sizeof(**clients));
 	if (!*clients)
 		return -ENOMEM;
-	for (struct attached *client = server->clients; client && *count < room; client = client->next)
-		look_at(client, &(*clients)[(*count)++]);
+	for (struct attach_client *client = attach->clients; client && *count < room; client = client->next)
+		fill_info(client, &(*clients)[(*count)++]);
 	return 0;
 }
 
-int attach_settle(struct attach_server *server)
+int attach_settle(struct attach_server *attach)
 {
-	READ_SCOPE(&server->power);
-	return attach_drain(server, NULL);
+	READ_SCOPE(&attach->power);
+	return attach_drain(attach, NULL);
 }

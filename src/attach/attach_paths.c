@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-
-/*
- * Pools without a mount. A pool's path is /proc/PID/fd/N: number N of this
- * process is that pool's from the first question for its path on, and leads to
- * the memory of its view, whichever that is. The kernel lets those follow it who
- * may look into this process: its own user, and root.
- */
+#include "attach/attach_paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,53 +11,61 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attach/attach_private.h"
+#include "attach/attach_context.h"
 #include "common/cleanup.h"
 
-/* Numbers of destroyed pools rest before another gets one: who still has the path must not find that. */
-#define RESTING_MAX 256
+/* A destroyed pool's number is given to another pool only after so many more were destroyed: a process that
+   still has the path must not open that other pool by it. */
+#define REUSE_AFTER 256
 
-int paths_open(struct attach_server *server)
+int attach_paths_open(struct attach_server *attach)
 {
+	struct attach_paths *paths = &attach->paths;
 	CLEANUP_FD int memory = -1;
 	struct stat st;
 
-	if (server->served.device)
+	if (attach->served.device)
 		return 0;
 	memory = memfd_create("softpmem-none", MFD_CLOEXEC);
-	server->dark_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (memory < 0 || server->dark_fd < 0 || fstat(memory, &st) < 0)
+	paths->blocked_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (memory < 0 || paths->blocked_fd < 0 || fstat(memory, &st) < 0)
 		return -errno;
-	server->memory_device = st.st_dev;
+	paths->memory_device = st.st_dev;
 	return 0;
 }
 
-void paths_close(struct attach_server *server)
+void attach_paths_close(struct attach_server *attach)
 {
-	for (size_t i = 0; i < server->path_count; i++) {
-		close(server->paths[i].fd);
-		if (server->paths[i].pool)
-			pool_unref(server->paths[i].pool, 1);
+	struct attach_paths *paths = &attach->paths;
+
+	for (size_t i = 0; i < paths->count; i++) {
+		close(paths->items[i].fd);
+		if (paths->items[i].pool)
+			pool_unref(paths->items[i].pool, 1);
 	}
-	free(server->paths);
-	if (server->dark_fd >= 0)
-		close(server->dark_fd);
+	vector_free(paths);
+	if (paths->blocked_fd >= 0)
+		close(paths->blocked_fd);
 }
 
-/* ---- One path. paths_lock is held ------------------------------------------------ */
+/* ---- One path. The lock is held ------------------------------------------------ */
 
-static int lead_to(struct path *path, int fd)
+/* The same number refers to what `fd` refers to. */
+static int point_at(struct attach_path *path, int fd)
 {
 	return dup3(fd, path->fd, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
-static void darken(struct attach_server *server, struct path *path)
+static void disable(struct attach_paths *paths, struct attach_path *path)
 {
-	lead_to(path, server->dark_fd);
+	point_at(path, paths->blocked_fd);
 	path->ino = 0;
 }
 
-/* As the pool's own, as far as this process may say so: to who cannot reach it the rest is all the same. */
+/*
+ * Give the memory the pool's permissions and owner, as far as this process may. Where it may not change the
+ * owner, it is not root, and the kernel lets only its own user open the path anyway.
+ */
 static int set_access(struct pool *pool, int fd)
 {
 	struct pool_attributes attributes;
@@ -76,8 +78,8 @@ static int set_access(struct pool *pool, int fd)
 	return fchown(fd, attributes.uid, attributes.gid) < 0 && errno != EPERM ? -errno : 0;
 }
 
-/* The path leads to the pool's view; does nothing if it does already. */
-static int lighten(struct attach_server *server, struct path *path)
+/* The path refers to the memory of the pool's view from here on. Does nothing if it does already. */
+static int enable(struct attach_server *attach, struct attach_path *path)
 {
 	struct pool_attachment attachment;
 	struct stat st;
@@ -89,102 +91,94 @@ static int lighten(struct attach_server *server, struct path *path)
 	if (!error)
 		error = set_access(path->pool, attachment.fd);
 	if (!error)
-		error = attach_note_view(server, path->pool, &attachment);
+		error = attach_views_add(attach, path->pool, &attachment);
 	if (!error && fstat(attachment.fd, &st) < 0)
 		error = -errno;
 	if (!error)
-		error = lead_to(path, attachment.fd);
+		error = point_at(path, attachment.fd);
 	if (!error)
 		path->ino = st.st_ino;
 	return error;
 }
 
-static void end_path(struct attach_server *server, struct path *path)
+static void forget_pool(struct attach_paths *paths, struct attach_path *path)
 {
-	darken(server, path);
+	disable(paths, path);
 	pool_unref(path->pool, 1);
 	path->pool = NULL;
-	path->ended = ++server->paths_ended;
+	path->destroyed_as = ++paths->destroyed;
 }
 
-/* ---- All of them ------------------------------------------------------------------ */
+/* ---- All paths ------------------------------------------------------------------ */
 
-static struct path *find_path(struct attach_server *server, const struct pool *pool)
+static struct attach_path *find_path(struct attach_paths *paths, const struct pool *pool)
 {
-	for (size_t i = 0; i < server->path_count; i++)
-		if (server->paths[i].pool == pool)
-			return &server->paths[i];
+	for (size_t i = 0; i < paths->count; i++)
+		if (paths->items[i].pool == pool)
+			return &paths->items[i];
 	return NULL;
 }
 
-/* The number that has rested longest, if enough rest. */
-static struct path *rested(struct attach_server *server)
+/* The number whose pool was destroyed first, if there are enough of them. */
+static struct attach_path *find_reusable(struct attach_paths *paths)
 {
-	struct path *longest = NULL;
-	size_t resting = 0;
+	struct attach_path *first = NULL;
+	size_t unused = 0;
 
-	for (size_t i = 0; i < server->path_count; i++) {
-		struct path *path = &server->paths[i];
+	for (size_t i = 0; i < paths->count; i++) {
+		struct attach_path *path = &paths->items[i];
 
 		if (path->pool)
 			continue;
-		resting++;
-		if (!longest || path->ended < longest->ended)
-			longest = path;
+		unused++;
+		if (!first || path->destroyed_as < first->destroyed_as)
+			first = path;
 	}
-	return resting >= RESTING_MAX ? longest : NULL;
+	return unused >= REUSE_AFTER ? first : NULL;
 }
 
-static struct path *new_number(struct attach_server *server)
+/* NULL with errno. */
+static struct attach_path *add_number(struct attach_paths *paths)
 {
-	int fd;
+	int fd = fcntl(paths->blocked_fd, F_DUPFD_CLOEXEC, 0);
 
-	if (server->path_count == server->path_room) {
-		size_t room = server->path_room ? 2 * server->path_room : 16;
-		void *grown = reallocarray(server->paths, room, sizeof(struct path));
-
-		if (!grown) {
-			errno = ENOMEM;
-			return NULL;
-		}
-		server->paths = grown;
-		server->path_room = room;
-	}
-	fd = fcntl(server->dark_fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return NULL;
-	server->paths[server->path_count] = (struct path){ .fd = fd };
-	return &server->paths[server->path_count++];
+	if (vector_append(paths, (struct attach_path){ .fd = fd }) == 0)
+		return &paths->items[paths->count - 1];
+	close(fd);
+	errno = ENOMEM;
+	return NULL;
 }
 
-static int add_path(struct attach_server *server, struct pool *pool, struct path **out)
+static int add_path(struct attach_server *attach, struct pool *pool, struct attach_path **out)
 {
-	struct path *path = rested(server);
+	struct attach_path *path = find_reusable(&attach->paths);
 	int error;
 
 	if (!path)
-		path = new_number(server);
+		path = add_number(&attach->paths);
 	if (!path)
 		return -errno;
 	pool_ref(pool, 1);
 	path->pool = pool;
-	error = lighten(server, path);
-	/* Nobody has been told of the number. */
+	error = enable(attach, path);
+	/* No client has been told the number yet. */
 	if (error)
-		end_path(server, path);
+		forget_pool(&attach->paths, path);
 	*out = path;
 	return error;
 }
 
-int attach_path(struct attach_server *server, struct pool *pool, char **text)
+int attach_path(struct attach_server *attach, struct pool *pool, char **text)
 {
-	struct path *path;
+	struct attach_path *path;
 	int error;
 
-	READ_SCOPE(&server->power);
-	LOCK_SCOPE(&server->paths_lock);
-	path = find_path(server, pool);
-	error = path ? lighten(server, path) : add_path(server, pool, &path);
+	READ_SCOPE(&attach->power);
+	LOCK_SCOPE(&attach->paths.lock);
+	path = find_path(&attach->paths, pool);
+	error = path ? enable(attach, path) : add_path(attach, pool, &path);
 	if (!error && asprintf(text, "/proc/%d/fd/%d", (int)getpid(), path->fd) < 0) {
 		*text = NULL;
 		error = -ENOMEM;
@@ -192,54 +186,62 @@ int attach_path(struct attach_server *server, struct pool *pool, char **text)
 	return error;
 }
 
-void attach_paths_prune(struct attach_server *server)
+void attach_paths_prune(struct attach_server *attach)
 {
+	struct attach_paths *paths = &attach->paths;
 	struct pool_attributes attributes;
 
-	READ_SCOPE(&server->power);
-	LOCK_SCOPE(&server->paths_lock);
-	for (size_t i = 0; i < server->path_count; i++)
-		if (server->paths[i].pool &&
-		    pool_get_attributes(server->paths[i].pool, &attributes) == -ESTALE)
-			end_path(server, &server->paths[i]);
+	READ_SCOPE(&attach->power);
+	LOCK_SCOPE(&paths->lock);
+	for (size_t i = 0; i < paths->count; i++)
+		if (paths->items[i].pool &&
+		    pool_get_attributes(paths->items[i].pool, &attributes) == -ESTALE)
+			forget_pool(paths, &paths->items[i]);
 }
 
-int paths_find(struct attach_server *server, ino_t ino, struct pool **pool)
+int attach_paths_find(struct attach_server *attach, ino_t ino, struct pool **pool)
 {
-	LOCK_SCOPE(&server->paths_lock);
-	for (size_t i = 0; i < server->path_count; i++) {
-		if (!server->paths[i].ino || server->paths[i].ino != ino)
+	struct attach_paths *paths = &attach->paths;
+
+	LOCK_SCOPE(&paths->lock);
+	for (size_t i = 0; i < paths->count; i++) {
+		if (!paths->items[i].ino || paths->items[i].ino != ino)
 			continue;
-		*pool = server->paths[i].pool;
+		*pool = paths->items[i].pool;
 		pool_ref(*pool, 1);
 		return 0;
 	}
 	return -EIO;
 }
 
-void paths_go_dark(struct attach_server *server, const struct pools *pools)
+void attach_paths_disable(struct attach_server *attach, const struct pools *pools)
 {
-	LOCK_SCOPE(&server->paths_lock);
-	for (size_t i = 0; i < server->path_count; i++) {
-		struct path *path = &server->paths[i];
+	struct attach_paths *paths = &attach->paths;
+
+	LOCK_SCOPE(&paths->lock);
+	for (size_t i = 0; i < paths->count; i++) {
+		struct attach_path *path = &paths->items[i];
 
 		if (!pools || (path->pool && pool_pools(path->pool) == pools))
-			darken(server, path);
+			disable(paths, path);
 	}
 }
 
-/* What cannot be had now is tried again when its path is asked for. */
-void paths_come_back(struct attach_server *server)
+void attach_paths_enable(struct attach_server *attach)
 {
-	LOCK_SCOPE(&server->paths_lock);
-	for (size_t i = 0; i < server->path_count; i++) {
-		int error = server->paths[i].pool ? lighten(server, &server->paths[i]) : 0;
+	struct attach_paths *paths = &attach->paths;
+
+	LOCK_SCOPE(&paths->lock);
+	for (size_t i = 0; i < paths->count; i++) {
+		struct attach_path *path = &paths->items[i];
+		int error = path->pool ? enable(attach, path) : 0;
 
 		if (error == -ESTALE)
-			end_path(server, &server->paths[i]);
-		else if (error && !pools_media_lost(pool_pools(server->paths[i].pool)))
-			log_sink_print(&server->options.log,
-				       "/proc/%d/fd/%d: leads nowhere until its path is asked for anew: %s",
-				       (int)getpid(), server->paths[i].fd, strerror(-error));
+			forget_pool(paths, path);
+		else if (error && !pools_media_lost(pool_pools(path->pool)))
+			log_sink_print(&attach->options.log,
+				   "/proc/%d/fd/%d: a pool's path cannot be opened until 'softpmem path' is "
+				   "asked for it again: %s",
+				   (int)getpid(), path->fd, strerror(-error));
 	}
 }

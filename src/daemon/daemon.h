@@ -62,7 +62,8 @@ struct daemon {
 	struct served_region regions[REGIONS_MAX];
 	unsigned region_count;
 	struct fusefs *fusefs; /* NULL without a mount */
-	struct server *server;
+	struct control_options control;
+	struct server *server; /* of the control socket */
 	struct attach_server *attach;
 
 	_Atomic bool counts_clean; /* see domain_count_clean() */
@@ -78,7 +79,7 @@ struct daemon {
 /* Fill in from the command line. Returns -1 to go on, else the exit status. */
 int daemon_parse_options(int argc, char **argv, struct daemon_options *options);
 
-/* Answer a request; `context` is the struct daemon (server_options.handle). */
+/* Answer a request; `context` is the struct daemon (control_options.handle). */
 void verbs_handle(void *context, const struct request *request, const struct peer *peer, struct reply *reply);
 
 #endif

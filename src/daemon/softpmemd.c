@@ -115,23 +115,24 @@ static int find_group(const char *name, bool *given, gid_t *id, struct message *
 
 static int open_sockets(struct daemon *daemon, struct message *message)
 {
-	struct attach_options attach = {
-		.path = daemon->options.socket, .log = { log_callback, &daemon->log }
-	};
-	struct server_options options = {
+	const struct log_sink log = { .line = log_callback, .context = &daemon->log };
+	struct attach_options attach = { .path = daemon->options.socket, .log = log };
+	struct control_options *control = &daemon->control;
+	int error;
+
+	*control = (struct control_options){
 		.path = daemon->options.socket,
 		.clients = CLIENTS,
 		.patience = PATIENCE_MS,
 		.handle = verbs_handle,
 		.context = daemon,
-		.log = { log_callback, &daemon->log },
+		.log = log,
 	};
-	int error = find_group(daemon->options.group, &options.has_group, &options.group, message);
-
-	attach.has_group = options.has_group;
-	attach.group = options.group;
+	error = find_group(daemon->options.group, &control->has_group, &control->group, message);
+	attach.has_group = control->has_group;
+	attach.group = control->group;
 	if (!error)
-		error = server_listen(&options, &daemon->server, message);
+		error = control_listen(control, &daemon->server, message);
 	return error ? error : attach_listen(&attach, &daemon->attach, message);
 }
 

@@ -7,7 +7,6 @@
 #include "common/cleanup.h"
 #include "wire/frame.h"
 #include "domain/wpq.h"
-#include "server/reply.h"
 #include "daemon/verbs.h"
 
 static void put_counts(struct json_object *item, const struct domain_counts *counts)
@@ -127,7 +126,7 @@ static int tell_pools(struct job *job)
 
 /* ---- Clients ------------------------------------------------------------------- */
 
-static void tell_client(struct job *job, const struct attach_client *client)
+static void tell_client(struct job *job, const struct attach_client_info *client)
 {
 	struct json_object *item = json_object_new_object();
 
@@ -147,7 +146,7 @@ static void tell_client(struct job *job, const struct attach_client *client)
 
 static int tell_clients(struct job *job)
 {
-	CLEANUP_FREE struct attach_client *clients = NULL;
+	CLEANUP_FREE struct attach_client_info *clients = NULL;
 	size_t count;
 	int error = attach_clients(job->daemon->attach, &clients, &count);
 
@@ -184,7 +183,7 @@ int verb_stat(struct job *job)
 	job->result = json_object_new_object();
 	if (!job->result)
 		return job_fail(job, -ENOMEM, "stat");
-	control_put_u64(job->result, "time_ms", reply_now());
+	control_put_u64(job->result, "time_ms", server_now());
 	if (job->region)
 		control_put_u64(job->result, "generation", pools_generation(job->region->pools));
 	control_put_bool(job->result, "counts_clean", atomic_load(&job->daemon->counts_clean));

@@ -14,11 +14,11 @@
 
 #define GROUPS_MAX 65536
 
-static bool someone_listens(const struct sockaddr_un *address, int type)
+static bool is_listened_to(const struct sockaddr_un *address, int type)
 {
 	CLEANUP_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	/* EAGAIN: the backlog of a daemon that lives is full. */
+	/* EAGAIN: a daemon listens, and its backlog is full. */
 	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN;
 }
 
@@ -31,10 +31,10 @@ static int clear_stale(const struct sockaddr_un *address, int type, struct messa
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return message_fail(message, -EEXIST,
-				    "socket %s: there is a file of another kind: remove it, or give "
+				    "socket %s: a file of another kind is in its place: remove it, or give "
 				    "--socket another path",
 				    path);
-	if (someone_listens(address, type))
+	if (is_listened_to(address, type))
 		return message_fail(message, -EADDRINUSE,
 				    "socket %s: a daemon answers there already: stop it, or give "
 				    "--socket another path",
@@ -45,7 +45,7 @@ static int clear_stale(const struct sockaddr_un *address, int type, struct messa
 	return 0;
 }
 
-/* The directory of the default socket is made if it is missing; no more than that. */
+/* Make the directory of the socket if it is missing, but not the directories above it. */
 static void make_directory(const char *path)
 {
 	CLEANUP_FREE char *directory = strdup(path);
@@ -61,7 +61,10 @@ static int bind_socket(struct listener *listener, const struct sockaddr_un *addr
 {
 	const struct listener_options *options = &listener->options;
 	mode_t mode = options->has_group ? 0660 : 0600;
-	/* The umask makes it ours alone until its owner and mode are set; no other thread runs yet. */
+	/*
+	 * The umask keeps others out until the socket's owner and mode are set. It is the process's: no other
+	 * thread runs yet.
+	 */
 	mode_t mask = umask(0177);
 	int error = bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
 	struct stat st;
@@ -144,15 +147,8 @@ static bool in_group(int fd, gid_t group, gid_t primary)
 	return false;
 }
 
-bool listener_admits(const struct listener *listener, int fd, struct peer *peer)
+bool listener_admits(const struct listener *listener, int fd, const struct peer *peer)
 {
-	struct ucred credentials;
-	socklen_t size = sizeof(credentials);
-
-	*peer = (struct peer){ 0 };
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
-		return false;
-	*peer = (struct peer){ .pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid };
 	return peer->uid == 0 || peer->uid == geteuid() ||
 	       (listener->options.has_group && in_group(fd, listener->options.group, peer->gid));
 }
@@ -174,18 +170,6 @@ void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *c
 		if (fd >= 0)
 			take(context, fd);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-			poll(&fds[1], 1, 100); /* it would come back at once: give others time to end */
+			poll(&fds[1], 1, 100); /* the connection stays in the queue: wait for others to end */
 	}
-}
-
-int listener_thread(size_t stack_bytes, void *(*run)(void *), void *argument, pthread_t *thread)
-{
-	pthread_attr_t attributes;
-	int error;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, stack_bytes);
-	error = pthread_create(thread, &attributes, run, argument);
-	pthread_attr_destroy(&attributes);
-	return -error;
 }

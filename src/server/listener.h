@@ -1,35 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_LISTENER_H
-#define SRC_LISTENER_H
+#ifndef SERVER_LISTENER_H
+#define SERVER_LISTENER_H
 
-/* A Unix socket that listens, and who may talk to it. */
+/* A listening Unix socket, and which users may connect to it. */
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "common/message.h"
+#include "server/peer.h"
 
 struct listener_options {
 	const char *path;
 	int type; /* SOCK_STREAM or SOCK_SEQPACKET */
-	/* Who may talk, beside root and the uid this process runs as. */
-	bool has_group;
+	bool has_group; /* its members may connect, beside root and the user of this process */
 	gid_t group;
 };
 
 struct listener {
 	struct listener_options options;
 	int fd;
-	/* Of the socket file, so that only our own is removed. */
+	/* Of the socket's file: it is removed only while it is the one that was made. */
 	dev_t dev;
 	ino_t ino;
-};
-
-struct peer {
-	pid_t pid;
-	uid_t uid;
-	gid_t gid;
 };
 
 /*
@@ -37,18 +30,13 @@ struct peer {
  * a daemon listens there. The path must outlive the listener.
  */
 int listener_open(struct listener *listener, const struct listener_options *options, struct message *message);
-/* Remove the file, if it is still ours. */
+/* Remove the socket's file, if nobody has replaced it. */
 void listener_unlink(struct listener *listener);
 void listener_close(struct listener *listener);
-/*
- * Accept connections and hand each descriptor to take(), which owns it, until
- * stop_fd is readable.
- */
+/* Accept connections until stop_fd is readable, and give each descriptor to take(), which then owns it. */
 void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd),
 		    void *context);
-/* May who is at the other end of a connection talk to us? Fills in *peer, as far as it is known. */
-bool listener_admits(const struct listener *listener, int fd, struct peer *peer);
-/* A thread for who serves, with a stack of its own size. 0 or a negative errno. */
-int listener_thread(size_t stack_bytes, void *(*run)(void *), void *argument, pthread_t *thread);
+/* May the process at the other end of `fd`, which is `peer`, connect? */
+bool listener_admits(const struct listener *listener, int fd, const struct peer *peer);
 
 #endif

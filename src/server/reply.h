@@ -1,30 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_REPLY_H
-#define SRC_REPLY_H
+#ifndef SERVER_REPLY_H
+#define SERVER_REPLY_H
 
-/* Between server.c, which owns the connections, and reply.c, which writes to them. */
+/* Frames of the control protocol to and from one client: between control_server.c and reply.c. */
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "server/control_server.h"
 
+#define REPLY_BUFFER_BYTES (64u << 10)
+
 struct reply {
-	int fd;
-	unsigned patience;
-	/* Told before and after each wait for the client, so that one who keeps us waiting can be found. */
-	void (*waits)(struct reply *reply, bool waits);
-	bool broken;
-	uint64_t progress_sent; /* milliseconds of CLOCK_MONOTONIC */
-	size_t filled;
-	unsigned char buffer[64 << 10];
+	struct server_client *client;
+	unsigned patience; /* milliseconds to wait for the client to read */
+	bool broken;	   /* the client cannot be reached any more */
+	uint64_t progress_sent; /* server_now() */
+	unsigned char *buffer;	/* `size` bytes, of which `filled` wait to be sent */
+	size_t size, filled;
 };
 
-uint64_t reply_now(void);
-
-/* Exactly `length` bytes before the time `until` (reply_now()): 0, -EPIPE (hung up), -ETIMEDOUT. */
+/* Exactly `length` bytes before the time `until` (server_now()): 0, -EPIPE (hung up), -ETIMEDOUT. */
 int reply_receive(struct reply *reply, void *bytes, size_t length, uint64_t until);
 
 #endif

@@ -62,6 +62,10 @@ check_PROGRAMS += tests/e2e/hostile
 tests_e2e_hostile_SOURCES = tests/e2e/hostile.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
 tests_e2e_hostile_LDADD = pmem/domain/libdomain.la
 
+check_PROGRAMS += tests/e2e/reused_pid
+tests_e2e_reused_pid_SOURCES = tests/e2e/reused_pid.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
+tests_e2e_reused_pid_LDADD = pmem/domain/libdomain.la
+
 check_PROGRAMS += tests/e2e/pairings
 tests_e2e_pairings_SOURCES = tests/e2e/pairings.c tests/e2e/powerfail.h tests/e2e/tap.h
 tests_e2e_pairings_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)

@@ -25,6 +25,15 @@ tests_unit_test_server_SOURCES = tests/unit/test_server.c tests/unit/servertest.
 tests_unit_test_server_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_unit_test_server_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_server_users
+tests_unit_test_server_users_SOURCES = tests/unit/test_server_users.c tests/unit/servertest.c tests/unit/servertest.h
+tests_unit_test_server_users_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+tests_unit_test_server_users_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_peer
+tests_unit_test_peer_SOURCES = tests/unit/test_peer.c
+tests_unit_test_peer_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_region_file
 tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c
 tests_unit_test_region_file_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)

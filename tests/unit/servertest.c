@@ -62,18 +62,11 @@ void servertest_handle(void *context, const struct request *request, const struc
 	reply_final(reply, request->verb == REQUEST_PATH ? -ENOENT : 0, "the text", result);
 }
 
-static void listen_at(struct bench *bench)
+void servertest_listen(struct bench *bench)
 {
-	struct server_options options = {
-		.path = bench->path,
-		.clients = PLACES,
-		.patience = bench->patience,
-		.handle = servertest_handle,
-		.context = bench,
-	};
 	struct message message;
 
-	assert_int_equal(server_listen(&options, &bench->server, &message), 0);
+	assert_int_equal(control_listen(&bench->options, &bench->server, &message), 0);
 	assert_int_equal(server_start(bench->server), 0);
 }
 
@@ -87,8 +80,14 @@ static int setup_with(void **state, unsigned patience)
 	sem_init(&bench->entered, 0, 0);
 	sem_init(&bench->leave, 0, 0);
 	sem_init(&bench->cut_off, 0, 0);
-	bench->patience = patience;
-	listen_at(bench);
+	bench->options = (struct control_options){
+		.path = bench->path,
+		.clients = PLACES,
+		.patience = patience,
+		.handle = servertest_handle,
+		.context = bench,
+	};
+	servertest_listen(bench);
 	*state = bench;
 	return 0;
 }

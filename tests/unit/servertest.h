@@ -17,16 +17,19 @@
 struct bench {
 	char directory[64];
 	char path[96];
+	struct control_options options;
 	struct server *server;
 	sem_t entered; /* a mark's handler is running */
 	sem_t leave;   /* and may end */
 	sem_t cut_off; /* a list's handler was told that its client is gone */
-	unsigned patience;
 };
 
 /* A mark waits for `leave`, a list sends without end, a check sends 1000 items, a path is an error. */
 void servertest_handle(void *context, const struct request *request, const struct peer *peer,
 		       struct reply *reply);
+
+/* Listen with bench->options, and serve. */
+void servertest_listen(struct bench *bench);
 
 /* Nobody is given up on while the test runs. */
 int servertest_setup(void **state);

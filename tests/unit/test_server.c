@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -334,82 +333,15 @@ static void all_who_fit_are_served(void **state)
 	}
 }
 
-/* ---- Who may talk --------------------------------------------------------------------- */
-
-static uint64_t status_for(struct bench *bench, uid_t uid)
-{
-	pid_t child = fork();
-	int status;
-
-	if (child == 0) {
-		char text[256];
-		int fd;
-
-		if (setgid(uid) < 0 || setuid(uid) < 0)
-			_exit(255);
-		fd = raw_connect(bench);
-		raw_ask(fd, "{\"verb\":\"status\"}");
-		_exit((int)raw_final(fd, text));
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return (uint64_t)WEXITSTATUS(status);
-}
-
-static void strangers_may_not_talk(void **state)
-{
-	struct bench *bench = *state;
-	struct stat st;
-
-	assert_int_equal(stat(bench->path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
-	if (geteuid() != 0)
-		skip();
-	/* With the file's mode out of the way, the credentials still count. */
-	assert_int_equal(chmod(bench->directory, 0755), 0);
-	assert_int_equal(chmod(bench->path, 0666), 0);
-	assert_int_equal(status_for(bench, 65534), EACCES);
-	assert_int_equal(status_for(bench, 0), 0);
-}
-
-static void the_group_may_talk(void **state)
-{
-	struct bench *bench = *state;
-	struct server_options options = {
-		.path = bench->path,
-		.has_group = true,
-		.group = 65533,
-		.clients = PLACES,
-		.patience = 1000,
-		.handle = servertest_handle,
-		.context = bench,
-	};
-	struct message message;
-	struct stat st;
-
-	if (geteuid() != 0)
-		skip();
-	server_stop(bench->server);
-	assert_int_equal(server_listen(&options, &bench->server, &message), 0);
-	assert_int_equal(server_start(bench->server), 0);
-	assert_int_equal(chmod(bench->directory, 0755), 0);
-	assert_int_equal(stat(bench->path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0660);
-	assert_int_equal(st.st_gid, 65533);
-	assert_int_equal(status_for(bench, 65533), 0);
-	assert_int_equal(chmod(bench->path, 0666), 0);
-	assert_int_equal(status_for(bench, 65534), EACCES);
-}
-
 /* ---- The socket's place ------------------------------------------------------------------ */
 
 static int try_to_listen(struct bench *bench, struct message *message)
 {
-	struct server_options options = {
+	struct control_options options = {
 		.path = bench->path, .clients = 1, .patience = 1000, .handle = servertest_handle
 	};
 	struct server *second;
-	int error = server_listen(&options, &second, message);
+	int error = control_listen(&options, &second, message);
 
 	if (error == 0)
 		server_stop(second);
@@ -459,7 +391,7 @@ static void a_path_too_long_is_refused(void **state)
 {
 	struct bench *bench = *state;
 	char path[200];
-	struct server_options options = {
+	struct control_options options = {
 		.path = path, .clients = 1, .patience = 1000, .handle = servertest_handle
 	};
 	struct message message;
@@ -468,7 +400,7 @@ static void a_path_too_long_is_refused(void **state)
 	memset(path, 'a', sizeof(path));
 	memcpy(path, bench->directory, strlen(bench->directory));
 	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(server_listen(&options, &server, &message), -ENAMETOOLONG);
+	assert_int_equal(control_listen(&options, &server, &message), -ENAMETOOLONG);
 }
 
 static void stopping_hangs_up_and_cleans_up(void **state)
@@ -507,8 +439,6 @@ int main(void)
 		TEST(when_all_are_served_the_next_is_told_to_wait),
 		TEST(who_has_just_come_stays_while_others_leave),
 		TEST(all_who_fit_are_served),
-		TEST(strangers_may_not_talk),
-		TEST(the_group_may_talk),
 		TEST(a_live_socket_is_left_alone),
 		TEST(a_stale_socket_is_replaced),
 		TEST(another_file_is_not_replaced),

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-
-/*
- * Who maps a view, as /proc tells. When power or a region fails, nothing of that
- * runs on, whoever the parent was.
- */
+#include "attach/attach_mappers.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -18,17 +14,16 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "attach/attach_private.h"
 #include "common/cleanup.h"
+#include "common/vector.h"
 
-/* A process that forks while it is looked for leaves children for the next round. */
+/* A process that forks during one search leaves its children to the next. */
 #define ROUNDS 64
-#define GONE_MS 5000
+#define END_MS 5000
 
 struct victims {
-	int *pidfds;
-	size_t count, room;
-	bool some_stay; /* could not be killed, or not waited for */
+	VECTOR_FIELDS(int); /* pidfds */
+	bool incomplete;    /* one could not be killed, or is not waited for */
 };
 
 int process_kill(int pidfd)
@@ -36,7 +31,7 @@ int process_kill(int pidfd)
 	return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
 }
 
-bool process_gone(int pidfd, int milliseconds)
+bool process_ends(int pidfd, int milliseconds)
 {
 	struct pollfd fd = { .fd = pidfd, .events = POLLIN };
 	int ready;
@@ -47,7 +42,7 @@ bool process_gone(int pidfd, int milliseconds)
 	return ready > 0;
 }
 
-/* The view that a line of maps is of, or NULL. */
+/* The view that a line of /proc/PID/maps is a mapping of, or NULL. */
 static const struct view_memory *line_view(const char *line, const struct view_memory *views, size_t count)
 {
 	unsigned long long inode;
@@ -62,16 +57,15 @@ static const struct view_memory *line_view(const char *line, const struct view_m
 	return NULL;
 }
 
-/* Views that are looked for, and what is to be done about each mapping of one. */
+/* Call found() for each mapping of one of the views, until it returns false. */
 struct search {
 	const struct view_memory *views;
 	size_t count;
-	/* True: go on. */
 	bool (*found)(void *context, const struct view_memory *view);
 	void *context;
 };
 
-/* False: it was told not to go on. *empty: there was not a line. */
+/* False: found() has ended the search. *empty: the file has no line. */
 static bool search_file(const char *path, const struct search *search, bool *empty)
 {
 	FILE *maps = fopen(path, "re");
@@ -103,7 +97,7 @@ static bool search_process(const char *pid, const struct search *search)
 	more = search_file(path, search, &empty);
 	if (!more || !empty)
 		return more;
-	/* The first thread may have ended, and its maps with it, while others run. */
+	/* The first thread may have ended, and then its maps are empty, while others run. */
 	snprintf(path, sizeof(path), "/proc/%s/task", pid);
 	threads = opendir(path);
 	while (more && threads && (entry = readdir(threads))) {
@@ -116,46 +110,69 @@ static bool search_process(const char *pid, const struct search *search)
 	return more;
 }
 
-static bool one_is_enough(void *context, const struct view_memory *view)
+static bool stop_at_first(void *context, const struct view_memory *view)
 {
 	return false;
 }
 
 static bool process_maps(const char *pid, const struct view_memory *views, size_t count)
 {
-	const struct search search = { .views = views, .count = count, .found = one_is_enough };
+	const struct search search = { .views = views, .count = count, .found = stop_at_first };
 
 	return !search_process(pid, &search);
 }
 
-void mapped_views(pid_t pid, const struct view_memory *views, size_t count,
-		  bool (*found)(void *context, const struct view_memory *view), void *context)
-{
-	const struct search search = { .views = views, .count = count, .found = found, .context = context };
-	char name[16];
+/* Indices of views; a view may be mapped more than once. */
+struct collection {
+	const struct view_memory *views;
+	bool *mapped;
+};
 
-	snprintf(name, sizeof(name), "%d", (int)pid);
-	search_process(name, &search);
+static bool collect(void *context, const struct view_memory *view)
+{
+	const struct collection *collection = context;
+
+	collection->mapped[view - collection->views] = true;
+	return true;
+}
+
+int mappers_views_of(const struct peer *peer, const struct view_memory *views, size_t count,
+		     size_t **mapped, size_t *mapped_count)
+{
+	CLEANUP_FREE bool *is_mapped = calloc(count + 1, sizeof(bool));
+	struct collection collection = { .views = views, .mapped = is_mapped };
+	const struct search search = {
+		.views = views, .count = count, .found = collect, .context = &collection
+	};
+	char pid[16];
+
+	*mapped_count = 0;
+	*mapped = calloc(count + 1, sizeof(size_t));
+	if (!is_mapped || !*mapped)
+		return -ENOMEM;
+	if (!peer_is_alive(peer))
+		return -ESRCH;
+	snprintf(pid, sizeof(pid), "%d", (int)peer->pid);
+	search_process(pid, &search);
+	/* If it lives still, nobody else had its number meanwhile. */
+	if (!peer_is_alive(peer))
+		return -ESRCH;
+	for (size_t i = 0; i < count; i++)
+		if (is_mapped[i])
+			(*mapped)[(*mapped_count)++] = i;
+	return 0;
 }
 
 static void add_victim(struct victims *victims, int pidfd)
 {
-	if (victims->count == victims->room) {
-		size_t room = victims->room ? 2 * victims->room : 16;
-		void *grown = reallocarray(victims->pidfds, room, sizeof(int));
-
-		if (!grown) { /* it has been killed; only, nobody waits for it */
-			victims->some_stay = true;
-			close(pidfd);
-			return;
-		}
-		victims->pidfds = grown;
-		victims->room = room;
-	}
-	victims->pidfds[victims->count++] = pidfd;
+	if (vector_append(victims, pidfd) == 0)
+		return;
+	/* It was killed, but cannot be waited for. */
+	victims->incomplete = true;
+	close(pidfd);
 }
 
-static void kill_if_mapping(struct attach_server *server, const char *pid, const struct view_memory *views,
+static void kill_if_mapping(const struct log_sink *log, const char *pid, const struct view_memory *views,
 			    size_t count, struct victims *victims)
 {
 	CLEANUP_FD int pidfd = -1;
@@ -163,24 +180,26 @@ static void kill_if_mapping(struct attach_server *server, const char *pid, const
 
 	if (!process_maps(pid, views, count))
 		return;
-	/* The number may be another process's by the time the descriptor is open: look again. */
+	/*
+	 * The number may have become another process's before the pidfd was opened. So look again: if that
+	 * process maps no view it is left alone; if it has ended since, the signal finds nobody.
+	 */
 	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
 	if (pidfd < 0 || !process_maps(pid, views, count))
 		return;
 	error = process_kill(pidfd);
 	if (error && error != -ESRCH) {
-		log_sink_print(&server->options.log,
-			       "attach: pid %s maps a pool and cannot be killed: %s: it runs on", pid,
-			       strerror(-error));
-		victims->some_stay = true;
+		log_sink_print(log, "attach: pid %s maps a pool and cannot be killed: %s", pid,
+			   strerror(-error));
+		victims->incomplete = true;
 	} else {
 		add_victim(victims, steal_fd(&pidfd));
 	}
 }
 
-/* How many were killed. *gone: all of them, and they have ended. */
-static size_t kill_round(struct attach_server *server, const struct view_memory *views, size_t count,
-			 bool *gone)
+/* How many were killed. *complete: they have ended, and no others were found. */
+static size_t kill_round(const struct log_sink *log, const struct view_memory *views, size_t count,
+			 bool *complete)
 {
 	struct victims victims = { 0 };
 	DIR *processes = opendir("/proc");
@@ -190,31 +209,31 @@ static size_t kill_round(struct attach_server *server, const struct view_memory 
 	snprintf(self, sizeof(self), "%d", (int)getpid());
 	while (processes && (entry = readdir(processes)))
 		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, self) != 0)
-			kill_if_mapping(server, entry->d_name, views, count, &victims);
-	*gone = processes && !victims.some_stay;
+			kill_if_mapping(log, entry->d_name, views, count, &victims);
+	*complete = processes && !victims.incomplete;
 	if (processes)
 		closedir(processes);
 	for (size_t i = 0; i < victims.count; i++) {
-		if (!process_gone(victims.pidfds[i], GONE_MS)) {
-			log_sink_print(&server->options.log,
-				       "attach: a process that was killed does not end");
-			*gone = false;
+		if (!process_ends(victims.items[i], END_MS)) {
+			log_sink_print(log, "attach: a process that maps a pool was killed and does not end");
+			*complete = false;
 		}
-		close(victims.pidfds[i]);
+		close(victims.items[i]);
 	}
-	free(victims.pidfds);
-	return victims.count;
+	count = victims.count;
+	vector_free(&victims);
+	return count;
 }
 
-bool kill_mappers(struct attach_server *server, const struct view_memory *views, size_t count)
+bool mappers_kill(const struct log_sink *log, const struct view_memory *views, size_t count)
 {
-	bool gone = true;
+	bool complete = true;
 
 	for (int round = 0; count && round < ROUNDS; round++)
-		if (kill_round(server, views, count, &gone) == 0)
-			return gone;
+		if (kill_round(log, views, count, &complete) == 0)
+			return complete;
 	if (count)
-		log_sink_print(&server->options.log,
-			       "attach: processes that map pools multiply faster than they can be killed");
+		log_sink_print(log,
+			   "attach: processes that map pools are forked faster than they can be killed");
 	return count == 0;
 }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTACH_MAPPERS_H
+#define ATTACH_MAPPERS_H
+
+/* Which processes map a view, as /proc/PID/maps tells, and how they are ended. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "attach/attach_views.h"
+#include "common/log_sink.h"
+#include "server/peer.h"
+
+/*
+ * SIGKILL to every other process that maps one of the views, again and again until none does. False: some
+ * could not be killed, or did not end.
+ */
+bool mappers_kill(const struct log_sink *log, const struct view_memory *views, size_t count);
+
+/*
+ * Which of the views the peer maps. *mapped: indices of views, ascending, for the caller to free. -ESRCH:
+ * the peer has ended, and what was read may have been another process's. -ENOMEM.
+ */
+int mappers_views_of(const struct peer *peer, const struct view_memory *views, size_t count,
+		     size_t **mapped, size_t *mapped_count);
+
+/* Wait until the process has ended. False: it has not after so many milliseconds. */
+bool process_ends(int pidfd, int milliseconds);
+/* SIGKILL. 0 or a negative errno; -ESRCH: it has ended. */
+int process_kill(int pidfd);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "attach/attach_message.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "attach/attach_context.h"
+
+static void take_descriptors(struct msghdr *header, struct attach_exchange *exchange)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		size_t bytes = part->cmsg_len - CMSG_LEN(0);
+
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(exchange->fds, CMSG_DATA(part), bytes);
+		exchange->fd_count = bytes / sizeof(int);
+	}
+}
+
+bool attach_receive(struct attach_client *client, struct attach_exchange *exchange)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(ATTACH_DESCRIPTORS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = &exchange->request, .iov_len = sizeof(exchange->request) };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t got;
+
+	/* A client that has greeted is waited for in recvmsg(): it keeps its place while it runs. */
+	if (!client->greeted && server_await(&client->connection, POLLIN, client->greet_until) < 0)
+		return false;
+	do {
+		header.msg_control = &control;
+		header.msg_controllen = sizeof(control);
+		got = recvmsg(client->connection.fd, &header,
+			      MSG_CMSG_CLOEXEC | (client->greeted ? 0 : MSG_DONTWAIT));
+	} while (got < 0 && errno == EINTR);
+	if (got <= 0)
+		return false;
+	take_descriptors(&header, exchange);
+	exchange->whole = got == sizeof(exchange->request) && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+	return true;
+}
+
+bool attach_reply_send(int fd, const struct attach_reply *reply, int reply_fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply) };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (reply_fd >= 0) {
+		header.msg_control = &control;
+		header.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &reply_fd, sizeof(int));
+	}
+	return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*reply);
+}
+
+void attach_reply_begin(struct attach_reply *reply)
+{
+	*reply = (struct attach_reply){
+		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .size = sizeof(*reply)
+	};
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ATTACH_VIEWS_H
+#define ATTACH_VIEWS_H
+
+/* Which memory files are views that clients were given: what /proc/PID/maps is searched for. */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/vector.h"
+#include "pool/pool.h"
+
+struct attach_server;
+
+/* The memory of a view, as /proc names it. */
+struct view_memory {
+	dev_t dev;
+	ino_t ino;
+	unsigned region;
+	uint32_t id; /* what WPQ records call it */
+};
+
+struct attach_views {
+	VECTOR_FIELDS(struct view_memory);
+};
+
+/*
+ * Remember the view, so that an outage finds the processes that map it. To be called before any client has
+ * its descriptor. Takes the server's lock. 0, -ENOMEM (also if there are too many) or a negative errno.
+ */
+int attach_views_add(struct attach_server *attach, const struct pool *pool,
+		     const struct pool_attachment *attachment);
+/* Move the region's views behind all others, and return the index of the first. The lock is held. */
+size_t attach_views_partition(struct attach_server *attach, unsigned region);
+/* A copy of the list, for the caller to free; NULL without memory. Takes the lock. */
+struct view_memory *attach_views_copy(struct attach_server *attach, size_t *count);
+
+/* The number of the pool's region. */
+unsigned attach_region_of(const struct attach_server *attach, const struct pool *pool);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A process keeps the connection of one that has ended, and whose pid another process has now. The daemon
+ * must not take the second for the first: the mappings of the new process give the old connection nothing.
+ *
+ *   reused_pid POOL    as root, who may choose a pid (clone3(2), set_tid)
+ */
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "attaching.h"
+#include "tap.h"
+
+unsigned tap_run, tap_failed;
+
+static long request_wpq(int connection)
+{
+	struct attach_reply reply;
+	int fd = -1;
+	long error = attach_ask(connection, ATTACH_WPQ, -1, &reply, &fd);
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+/* Run in a child that shares our descriptors: what it connects is ours when it has ended. */
+static int connect_and_greet(void *connection)
+{
+	struct attach_reply reply;
+
+	int fd = attach_connect(NULL);
+
+	*(int *)connection = fd;
+	return fd < 0 || attach_ask(fd, ATTACH_HELLO, -1, &reply, NULL) != 0;
+}
+
+static pid_t fork_with_pid(pid_t pid)
+{
+	struct clone_args arguments = {
+		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1
+	};
+
+	return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
+/* A process with this pid that maps the pool until `until` is closed. Says so on `ready`. */
+static void map_pool(const char *pool, int ready, int until)
+{
+	struct mapping mapping;
+	char byte = mapping_open(&mapping, pool) == 0;
+
+	if (write(ready, &byte, 1) == 1)
+		(void)!read(until, &byte, 1);
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	static _Alignas(16) char stack[64 << 10];
+	int connection = -1, status, ready[2], until[2];
+	char mapped = 0;
+	pid_t first, second;
+
+	if (argc != 2 || pipe(ready) < 0 || pipe(until) < 0)
+		return 2;
+	OK(connect_and_greet(&connection) == 0 && request_wpq(connection) == 0,
+	   "negative control: a process that lives gets a WPQ on its connection");
+	close(connection);
+
+	first = clone(connect_and_greet, stack + sizeof(stack), CLONE_VM | CLONE_FILES | SIGCHLD,
+		      &connection);
+	OK(first > 0 && waitpid(first, &status, 0) == first && status == 0, "a process connects and ends");
+	second = fork_with_pid(first);
+	if (second == 0) {
+		close(until[1]);
+		map_pool(argv[1], ready[1], until[0]);
+	}
+	OK(second == first, "another process gets its pid");
+	OK(read(ready[0], &mapped, 1) == 1 && mapped == 1, "that process maps a pool");
+	OK(request_wpq(connection) == -ESRCH, "the connection of the first process gets no WPQ");
+	close(until[1]);
+	waitpid(second, &status, 0);
+	return tap_done();
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which users may connect to a server, and how many places each of them gets. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "servertest.h"
+
+/* ---- Who may talk --------------------------------------------------------------------- */
+
+static uint64_t status_for(struct bench *bench, uid_t uid)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		char text[256];
+		int fd;
+
+		if (setgid(uid) < 0 || setuid(uid) < 0)
+			_exit(255);
+		fd = raw_connect(bench);
+		raw_ask(fd, "{\"verb\":\"status\"}");
+		_exit((int)raw_final(fd, text));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return (uint64_t)WEXITSTATUS(status);
+}
+
+static void strangers_may_not_talk(void **state)
+{
+	struct bench *bench = *state;
+	struct stat st;
+
+	assert_int_equal(stat(bench->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	if (geteuid() != 0)
+		skip();
+	/* With the file's mode out of the way, the credentials still count. */
+	assert_int_equal(chmod(bench->directory, 0755), 0);
+	assert_int_equal(chmod(bench->path, 0666), 0);
+	assert_int_equal(status_for(bench, 65534), EACCES);
+	assert_int_equal(status_for(bench, 0), 0);
+}
+
+static void the_group_may_talk(void **state)
+{
+	struct bench *bench = *state;
+	struct stat st;
+
+	if (geteuid() != 0)
+		skip();
+	server_stop(bench->server);
+	bench->options.has_group = true;
+	bench->options.group = 65533;
+	servertest_listen(bench);
+	assert_int_equal(chmod(bench->directory, 0755), 0);
+	assert_int_equal(stat(bench->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(st.st_gid, 65533);
+	assert_int_equal(status_for(bench, 65533), 0);
+	assert_int_equal(chmod(bench->path, 0666), 0);
+	assert_int_equal(status_for(bench, 65534), EACCES);
+}
+
+/* ---- Places ------------------------------------------------------------------------------ */
+
+/* A connection that a process of this user has made, who is of the group. */
+static int connect_as(struct bench *bench, uid_t uid)
+{
+	int ends[2], fd = -1;
+	pid_t child;
+	int status;
+	struct msghdr message = { 0 };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+				  .cmsg_len = CMSG_LEN(sizeof(int)) } };
+	struct iovec byte = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+
+	message = (struct msghdr){ .msg_iov = &byte, .msg_iovlen = 1, .msg_control = &control,
+				   .msg_controllen = sizeof(control) };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	child = fork();
+	if (child == 0) {
+		if (setgid(65533) < 0 || setuid(uid) < 0)
+			_exit(1);
+		fd = raw_connect(bench);
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+		_exit(sendmsg(ends[1], &message, 0) == 1 ? 0 : 1);
+	}
+	assert_int_equal(recvmsg(ends[0], &message, 0), 1);
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(ends[0]);
+	close(ends[1]);
+	return fd;
+}
+
+/* A client whose request is being handled, and which therefore keeps its place. */
+static int busy_client(struct bench *bench, uid_t uid)
+{
+	int fd = connect_as(bench, uid);
+
+	raw_ask(fd, "{\"verb\":\"mark\",\"text\":\"x\"}");
+	while (sem_wait(&bench->entered) < 0)
+		;
+	return fd;
+}
+
+static void a_user_gets_at_most_half_of_what_is_free(void **state)
+{
+	struct bench *bench = *state;
+	int fds[PLACES], refused;
+	char text[256];
+
+	if (geteuid() != 0)
+		skip();
+	server_stop(bench->server);
+	bench->options.has_group = true;
+	bench->options.group = 65533;
+	servertest_listen(bench);
+	assert_int_equal(chmod(bench->directory, 0755), 0);
+	/* Of four: two, then one, and the last one is left to the daemon's user. */
+	fds[0] = busy_client(bench, 65533);
+	fds[1] = busy_client(bench, 65533);
+	refused = connect_as(bench, 65533);
+	assert_int_equal(raw_final(refused, text), EBUSY);
+	assert_non_null(strstr(text, "this user's clients have all the places"));
+	close(refused);
+	fds[2] = busy_client(bench, 65532);
+	refused = connect_as(bench, 65532);
+	assert_int_equal(raw_final(refused, text), EBUSY);
+	close(refused);
+	fds[3] = busy_client(bench, 0);
+	for (int i = 0; i < PLACES; i++)
+		sem_post(&bench->leave);
+	for (int i = 0; i < PLACES; i++) {
+		assert_int_equal(raw_final(fds[i], text), 0);
+		close(fds[i]);
+	}
+	assert_serves(bench);
+}
+
+static void a_users_idle_client_loses_its_place_to_the_same_users_new_one(void **state)
+{
+	struct bench *bench = *state;
+	int others, idle, fresh, busy;
+	char text[256];
+
+	if (geteuid() != 0)
+		skip();
+	server_stop(bench->server);
+	bench->options.has_group = true;
+	bench->options.group = 65533;
+	servertest_listen(bench);
+	assert_int_equal(chmod(bench->directory, 0755), 0);
+	others = connect_as(bench, 65532);
+	idle = connect_as(bench, 65533);
+	busy = busy_client(bench, 65533);
+	fresh = connect_as(bench, 65533);
+	raw_ask(fresh, "{\"verb\":\"status\"}");
+	assert_int_equal(raw_final(fresh, text), 0);
+	assert_hung_up(idle);
+	/* It has waited longest, but is another user's. */
+	raw_ask(others, "{\"verb\":\"status\"}");
+	assert_int_equal(raw_final(others, text), 0);
+	sem_post(&bench->leave);
+	assert_int_equal(raw_final(busy, text), 0);
+	close(others);
+	close(fresh);
+	close(busy);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, servertest_setup, servertest_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(strangers_may_not_talk),
+		TEST(the_group_may_talk),
+		TEST(a_user_gets_at_most_half_of_what_is_free),
+		TEST(a_users_idle_client_loses_its_place_to_the_same_users_new_one),
+	};
+
+	/* A test that waits for ever would keep the others from running. */
+	alarm(120);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
