@@ -7,7 +7,7 @@
  * ring is full.
  */
 
-#include "client/private.h"
+#include "client/connection.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,8 @@
 
 #include "abi/attach_protocol.h"
 #include "abi/rawcall.h"
+#include "client/errormsg.h"
+#include "client/settings.h"
 #include "client/signals.h"
 
 #ifndef FUSE_SUPER_MAGIC
@@ -50,20 +52,11 @@ static void leave(uint64_t signals)
 	signals_unlock(&lock, signals);
 }
 
-void complain(const char *what, const char *detail)
-{
-	char text[400] = "softpmem: ";
-
-	strncat(text, what, 200);
-	strncat(text, detail, 150);
-	strcat(text, "\n");
-	RAW3(write, 2, text, strlen(text));
-}
-
 static void die(const char *why)
 {
-	complain("the daemon is gone: ", why);
-	complain("what this program fenced since the last drain may not be on the media; it ends here", "");
+	client_complain("the daemon is gone: ", why);
+	client_complain("what this program fenced since the last drain may not be on the media; ",
+			"it ends here");
 	RAW2(kill, RAW1(getpid, 0), 6 /* SIGABRT */);
 	signals_restore(0);
 	for (;;)
@@ -121,7 +114,7 @@ static void wait_for_reply(void)
 
 	if (RAW3(poll, &waiting, 1, PATIENCE_MS) != 0)
 		return;
-	complain("the daemon does not answer; waiting until it does", "");
+	client_complain("the daemon does not answer; waiting until it does", "");
 	while (RAW3(poll, &waiting, 1, -1) == -EINTR)
 		;
 }
@@ -245,7 +238,7 @@ static long greet(void)
 
 static long ensure_connected(void)
 {
-	const char *path = settings()->attach_path;
+	const char *path = client_settings()->attach_path;
 	static bool told;
 	long error;
 
@@ -265,7 +258,7 @@ static long ensure_connected(void)
 	}
 	if (error && !told) {
 		told = true;
-		complain("the daemon cannot be reached: ", strerrordesc_np((int)-error));
+		client_complain("the daemon cannot be reached: ", strerrordesc_np((int)-error));
 	}
 	return error;
 }
@@ -322,7 +315,7 @@ bool connection_serves(int fd)
 {
 	struct stat stat;
 
-	if (!settings()->attach_path || RAW2(fstat, fd, &stat) != 0 || !S_ISREG(stat.st_mode))
+	if (!client_settings()->attach_path || RAW2(fstat, fd, &stat) != 0 || !S_ISREG(stat.st_mode))
 		return false;
 	if (is_on_fuse(fd))
 		return is_of(stat.st_dev, &mount_device);
@@ -333,7 +326,7 @@ bool connection_is_view(int fd)
 {
 	struct stat stat;
 
-	return settings()->attach_path && RAW2(fstat, fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
+	return client_settings()->attach_path && RAW2(fstat, fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
 	       may_be_view(fd) && is_of(stat.st_dev, &view_device);
 }
 
@@ -443,7 +436,7 @@ enum persistence_domain connection_learn_domain(void)
 	enum persistence_domain result;
 	uint64_t signals;
 
-	if (!settings()->attach_path) {
+	if (!client_settings()->attach_path) {
 		connection_domain_known = PERSISTENCE_MEMORY_CONTROLLER;
 		return PERSISTENCE_MEMORY_CONTROLLER;
 	}

@@ -2,21 +2,25 @@
 
 /* pmem_memmove, pmem_memcpy, pmem_memset: store, then flush, then fence. */
 
-#include "client/private.h"
-
 #include <libpmem.h>
 #include <string.h>
+
+#include "client/connection.h"
+#include "client/flush.h"
+#include "client/queues.h"
+#include "client/settings.h"
+#include "common/align.h"
 
 /* Do the stores go past the caches? */
 static bool is_nontemporal(size_t length, unsigned flags)
 {
-	if (flags & PMEM_F_MEM_NOFLUSH || settings()->nontemporal_from == SIZE_MAX)
+	if (flags & PMEM_F_MEM_NOFLUSH || client_settings()->nontemporal_from == SIZE_MAX)
 		return false;
 	if (flags & (PMEM_F_MEM_NONTEMPORAL | PMEM_F_MEM_WC))
 		return true;
 	if (flags & (PMEM_F_MEM_TEMPORAL | PMEM_F_MEM_WB))
 		return false;
-	return length >= settings()->nontemporal_from;
+	return length >= client_settings()->nontemporal_from;
 }
 
 /*
@@ -57,9 +61,9 @@ static inline void after_store(const void *to, size_t length, unsigned flags)
 	if (flags & PMEM_F_MEM_NOFLUSH)
 		return;
 	if (flags & PMEM_F_MEM_NODRAIN)
-		flush((uintptr_t)to, length);
+		client_flush((uintptr_t)to, length);
 	else
-		persist((uintptr_t)to, length);
+		client_persist((uintptr_t)to, length);
 }
 
 /* Lines go past the caches and into the WPQ at once; parts of lines, and what is no pool, as ever. */
@@ -68,7 +72,7 @@ static void move_streaming(unsigned char *to, const unsigned char *from, size_t 
 	const bool drain = !(flags & PMEM_F_MEM_NODRAIN);
 	uint32_t how = drain ? WPQ_PERSIST : 0;
 
-	if (drain && length > EARLY_FROM)
+	if (drain && length > QUEUE_EARLY_FROM)
 		how |= QUEUE_EARLY;
 	while (length) {
 		struct range at = ranges_find((uintptr_t)to);
@@ -80,12 +84,12 @@ static void move_streaming(unsigned char *to, const unsigned char *from, size_t 
 			piece = align_down(piece, LINE_SIZE);
 		else if (to_line)
 			piece = min_u64(piece, to_line);
-		if (stream && likely(!flush_left_out())) {
+		if (stream && likely(!client_flush_left_out())) {
 			queue_stream(&at, to, from, piece, how);
 		} else {
 			memcpy(to, from, piece);
 			if (!stream)
-				flush_range((uintptr_t)to, piece, how);
+				client_flush_range((uintptr_t)to, piece, how);
 		}
 		how |= WPQ_CONTINUED;
 		to += piece;
@@ -93,7 +97,7 @@ static void move_streaming(unsigned char *to, const unsigned char *from, size_t 
 		length -= piece;
 	}
 	if (drain)
-		fence();
+		client_fence();
 }
 
 static inline void *move(void *to, const void *from, size_t length, unsigned flags)
@@ -101,7 +105,7 @@ static inline void *move(void *to, const void *from, size_t length, unsigned fla
 	/* Overlapping bytes have an order to keep, which line by line would not. */
 	const bool nontemporal = is_nontemporal(length, flags) && !overlap(to, from, length);
 
-	if (nontemporal && !is_warm(length, flags) && likely(flushes_count())) {
+	if (nontemporal && !is_warm(length, flags) && likely(client_flushes_count())) {
 		move_streaming(to, from, length, flags);
 		return to;
 	}

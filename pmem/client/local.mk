@@ -4,17 +4,25 @@
 # Not beside the programs either: libtool would take it for the -lpmem that the daemon is linked with.
 pkglib_LTLIBRARIES += pmem/client/libpmem.la
 pmem_client_libpmem_la_SOURCES = \
+	pmem/client/compiler.h \
 	pmem/client/connection.c \
+	pmem/client/connection.h \
 	pmem/client/copy.c \
+	pmem/client/errormsg.c \
+	pmem/client/errormsg.h \
+	pmem/client/fast_path.h \
+	pmem/client/flush.c \
+	pmem/client/flush.h \
 	pmem/client/interpose.c \
-	pmem/client/map.c \
-	pmem/client/message.c \
-	pmem/client/persist.c \
-	pmem/client/private.h \
+	pmem/client/map_file.c \
+	pmem/client/mapping.c \
+	pmem/client/mapping.h \
 	pmem/client/queues.c \
-	pmem/client/quick.h \
+	pmem/client/queues.h \
 	pmem/client/ranges.c \
+	pmem/client/ranges.h \
 	pmem/client/settings.c \
+	pmem/client/settings.h \
 	pmem/client/signals.h \
 	pmem/client/stream.c \
 	pmem/client/stream.h \

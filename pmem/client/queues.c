@@ -7,7 +7,7 @@
  * busy, and takes another.
  */
 
-#include "client/private.h"
+#include "client/queues.h"
 
 #include <immintrin.h>
 #include <linux/membarrier.h>
@@ -18,6 +18,9 @@
 
 #include "abi/attach_protocol.h"
 #include "abi/rawcall.h"
+#include "client/connection.h"
+#include "client/errormsg.h"
+#include "client/settings.h"
 #include "client/signals.h"
 #include "client/stream.h"
 
@@ -100,7 +103,7 @@ static struct queue *new_queue(unsigned region)
 /* The end of a program that can make nothing durable any more. */
 static _Noreturn void give_up(void)
 {
-	complain("no write pending queue to be had from the daemon: nothing can be made durable; ",
+	client_complain("no write pending queue to be had from the daemon: nothing can be made durable; ",
 		 "this program ends here");
 	__builtin_trap();
 }
@@ -368,7 +371,7 @@ void queue_fence(void)
 			fence_one(queue, i < depth);
 	}
 	thread_leave(self, depth);
-	if (unlikely(settings()->through) && self->queues[0])
+	if (unlikely(client_settings()->through) && self->queues[0])
 		connection_drain();
 }
 

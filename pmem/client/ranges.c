@@ -8,7 +8,7 @@
  * reader that lost the race reads old entries and nothing else.
  */
 
-#include "client/private.h"
+#include "client/ranges.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
+#include "client/fast_path.h"
+#include "client/queues.h"
 #include "client/signals.h"
 
 /* More than vm.max_map_count lets anybody have, unless it was raised sixteenfold. */
@@ -114,7 +116,7 @@ struct range ranges_find(uintptr_t address)
 {
 	struct range found;
 
-	return likely(ranges_find_again(address, &found)) ? found : find_anew(address);
+	return likely(fast_path_find(address, &found)) ? found : find_anew(address);
 }
 
 uint64_t ranges_lock(void)

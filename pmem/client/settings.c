@@ -2,7 +2,7 @@
 
 /* Read at the first use, which other libraries' constructors make earlier than ours. */
 
-#include "client/private.h"
+#include "client/settings.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,21 +26,21 @@ static uint64_t number(const char *name)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
-struct settings settings_read;
-atomic_bool settings_known, settings_plain;
+struct client_settings client_settings_read;
+atomic_bool client_settings_known, client_settings_plain;
 
 static void learn_whether_plain(void)
 {
-	const struct settings *set = &settings_read;
+	const struct client_settings *set = &client_settings_read;
 
-	atomic_store_explicit(&settings_plain,
+	atomic_store_explicit(&client_settings_plain,
 			      !set->through && !set->flush_never && !set->cut_at && !set->skip_flush,
 			      memory_order_relaxed);
 }
 
-const struct settings *settings_learn(void)
+const struct client_settings *client_settings_learn(void)
 {
-	struct settings found = { 0 };
+	struct client_settings found = { 0 };
 	const char *hint, *threshold;
 	char *end;
 
@@ -66,17 +66,17 @@ const struct settings *settings_learn(void)
 		found.has_hint = *end == '\0';
 	}
 	/* Two threads that come here first write the same bytes. */
-	settings_read = found;
+	client_settings_read = found;
 	learn_whether_plain();
-	atomic_store_explicit(&settings_known, true, memory_order_release);
-	return &settings_read;
+	atomic_store_explicit(&client_settings_known, true, memory_order_release);
+	return &client_settings_read;
 }
 
 /* A test's children: each is cut elsewhere, and not all of them leave flushes out. */
 static void fork_child(void)
 {
-	settings_read.cut_at = number("SOFTPMEM_TEST_CUT_AT");
-	settings_read.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
+	client_settings_read.cut_at = number("SOFTPMEM_TEST_CUT_AT");
+	client_settings_read.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
 	learn_whether_plain();
 }
 

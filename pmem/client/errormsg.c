@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Errors as libpmem(7) tells them: a sentence a thread. And the version check, which answers with one. */
-
-#include "client/private.h"
+#include "client/errormsg.h"
 
 #include <errno.h>
 #include <libpmem.h>
@@ -11,9 +9,22 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "abi/rawcall.h"
+#include "client/compiler.h"
+
+void client_complain(const char *what, const char *detail)
+{
+	char text[400] = "softpmem: ";
+
+	strncat(text, what, 200);
+	strncat(text, detail, 150);
+	strcat(text, "\n");
+	RAW3(write, 2, text, strlen(text));
+}
+
 static _Thread_local char message[PATH_MAX + 256];
 
-void message_set(int error, const char *format, ...)
+void client_set_errormsg(int error, const char *format, ...)
 {
 	va_list arguments;
 	size_t used;
@@ -35,12 +46,12 @@ PUBLIC const char *pmem_errormsg(void)
 PUBLIC const char *pmem_check_version(unsigned major_required, unsigned minor_required)
 {
 	if (major_required != PMEM_MAJOR_VERSION) {
-		message_set(0, "libpmem major version mismatch (need %u, found %u)", major_required,
+		client_set_errormsg(0, "libpmem major version mismatch (need %u, found %u)", major_required,
 			    PMEM_MAJOR_VERSION);
 		return message;
 	}
 	if (minor_required > PMEM_MINOR_VERSION) {
-		message_set(0, "libpmem minor version mismatch (need %u, found %u)", minor_required,
+		client_set_errormsg(0, "libpmem minor version mismatch (need %u, found %u)", minor_required,
 			    PMEM_MINOR_VERSION);
 		return message;
 	}

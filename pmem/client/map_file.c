@@ -2,8 +2,6 @@
 
 /* pmem_map_file(3) and what goes with it. */
 
-#include "client/private.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <libpmem.h>
@@ -16,6 +14,12 @@
 #include <sys/stat.h>
 
 #include "abi/rawcall.h"
+#include "client/connection.h"
+#include "client/errormsg.h"
+#include "client/mapping.h"
+#include "client/ranges.h"
+#include "client/settings.h"
+#include "common/align.h"
 #include "common/cleanup.h"
 
 #define MEBI ((size_t)1 << 20)
@@ -27,15 +31,15 @@
 static bool words_are_right(size_t length, int flags)
 {
 	if (flags & ~ALL_FILE_FLAGS)
-		message_set(0, "invalid flag specified %x", (unsigned)flags);
+		client_set_errormsg(0, "invalid flag specified %x", (unsigned)flags);
 	else if ((flags & PMEM_FILE_CREATE) && (off_t)length < 0)
-		message_set(0, "invalid file length %zu", length);
+		client_set_errormsg(0, "invalid file length %zu", length);
 	else if ((flags & PMEM_FILE_CREATE) && length == 0)
-		message_set(0, "zero 'len' not allowed with PMEM_FILE_CREATE");
+		client_set_errormsg(0, "zero 'len' not allowed with PMEM_FILE_CREATE");
 	else if (!(flags & PMEM_FILE_CREATE) && length != 0)
-		message_set(0, "non-zero 'len' not allowed without PMEM_FILE_CREATE");
+		client_set_errormsg(0, "non-zero 'len' not allowed without PMEM_FILE_CREATE");
 	else if (!(flags & PMEM_FILE_CREATE) && (flags & PMEM_FILE_TMPFILE))
-		message_set(0, "PMEM_FILE_TMPFILE not allowed without PMEM_FILE_CREATE");
+		client_set_errormsg(0, "PMEM_FILE_TMPFILE not allowed without PMEM_FILE_CREATE");
 	else
 		return true;
 	errno = EINVAL;
@@ -52,12 +56,12 @@ static int open_nameless(const char *directory, int flags)
 		return fd;
 	/* Not every file system makes files without a name. */
 	if (snprintf(path, sizeof(path), "%s/pmem.XXXXXX", directory) >= (int)sizeof(path)) {
-		message_set(ENAMETOOLONG, "mkstemp");
+		client_set_errormsg(ENAMETOOLONG, "mkstemp");
 		return -1;
 	}
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
-		message_set(errno, "mkstemp");
+		client_set_errormsg(errno, "mkstemp");
 	else
 		unlink(path);
 	return fd;
@@ -74,7 +78,7 @@ static int open_named(const char *path, int flags, mode_t mode)
 		how |= O_EXCL;
 	fd = open(path, how, mode);
 	if (fd < 0)
-		message_set(errno, "open %s", path);
+		client_set_errormsg(errno, "open %s", path);
 	return fd;
 }
 
@@ -83,14 +87,14 @@ static int give_length(int fd, size_t length, int flags)
 	int error;
 
 	if (ftruncate(fd, (off_t)length) != 0) {
-		message_set(errno, "ftruncate");
+		client_set_errormsg(errno, "ftruncate");
 		return -1;
 	}
 	if (flags & PMEM_FILE_SPARSE)
 		return 0;
 	error = posix_fallocate(fd, 0, (off_t)length);
 	if (error)
-		message_set(error, "posix_fallocate");
+		client_set_errormsg(error, "posix_fallocate");
 	return error ? -1 : 0;
 }
 
@@ -99,11 +103,11 @@ static int take_length(int fd, const char *path, size_t *length)
 	struct stat stat;
 
 	if (fstat(fd, &stat) != 0) {
-		message_set(errno, "fstat %s", path);
+		client_set_errormsg(errno, "fstat %s", path);
 		return -1;
 	}
 	if (!S_ISREG(stat.st_mode)) {
-		message_set(0, "%s is not a regular file", path);
+		client_set_errormsg(0, "%s is not a regular file", path);
 		errno = EINVAL;
 		return -1;
 	}
@@ -157,7 +161,7 @@ static long reserve_above(uintptr_t hint, size_t length, size_t align)
 static void *map_fd(int fd, size_t length, bool *is_sync)
 {
 	size_t pages = align_up(length, PAGE_BYTES), align = alignment(length);
-	long at = settings()->has_hint ? reserve_above(settings()->hint, pages, align) :
+	long at = client_settings()->has_hint ? reserve_above(client_settings()->hint, pages, align) :
 					 reserve_aligned(pages, align);
 	long result = at;
 
@@ -177,7 +181,7 @@ static void *map_fd(int fd, size_t length, bool *is_sync)
 		return (void *)result;
 	if (!raw_failed(at))
 		RAW2(munmap, at, pages);
-	message_set((int)-result, "mmap %zu bytes", length);
+	client_set_errormsg((int)-result, "mmap %zu bytes", length);
 	return NULL;
 }
 
@@ -272,6 +276,6 @@ PUBLIC int pmem_unmap(void *addr, size_t len)
 
 	if (!error)
 		return 0;
-	message_set((int)-error, "munmap");
+	client_set_errormsg((int)-error, "munmap");
 	return -1;
 }

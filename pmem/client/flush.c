@@ -2,7 +2,7 @@
 
 /* Flush, fence, and what is made of the two: libpmem's section 3 pages. */
 
-#include "client/private.h"
+#include "client/flush.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -12,7 +12,8 @@
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
-#include "client/quick.h"
+#include "client/errormsg.h"
+#include "client/fast_path.h"
 
 /* ---- Memory that is no pool: the processor's own instructions -------------- */
 
@@ -49,28 +50,28 @@ static void flush_foreign(uintptr_t from, uintptr_t to)
 
 /* ---- Test hooks --------------------------------------------------------------- */
 
-bool flush_left_out(void)
+bool client_flush_left_out(void)
 {
 	static _Atomic uint64_t flushes;
 
-	return settings()->skip_flush && ++flushes % settings()->skip_flush == 0;
+	return client_settings()->skip_flush && ++flushes % client_settings()->skip_flush == 0;
 }
 
 static void cut(void)
 {
 	static _Atomic uint64_t fences;
 
-	if (settings()->cut_at && ++fences == settings()->cut_at)
+	if (client_settings()->cut_at && ++fences == client_settings()->cut_at)
 		RAW2(kill, RAW1(getpid, 0), 9);
 }
 
 /* ---- Flush and fence ------------------------------------------------------------ */
 
-void flush_range(uintptr_t address, size_t length, uint32_t flags)
+void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
 {
 	uintptr_t end = address + length;
 
-	if (unlikely(flush_left_out()))
+	if (unlikely(client_flush_left_out()))
 		return;
 	while (address < end) {
 		struct range at = ranges_find(address);
@@ -85,9 +86,9 @@ void flush_range(uintptr_t address, size_t length, uint32_t flags)
 	}
 }
 
-bool flushes_count(void)
+bool client_flushes_count(void)
 {
-	const struct settings *set = settings();
+	const struct client_settings *set = client_settings();
 
 	if (unlikely(set->flush_never))
 		return false;
@@ -96,7 +97,7 @@ bool flushes_count(void)
 
 static __attribute__((noinline)) void fence_in_full(void)
 {
-	if (unlikely(settings()->cut_at))
+	if (unlikely(client_settings()->cut_at))
 		cut();
 	thread_order(&thread_self);
 	queue_fence();
@@ -104,47 +105,47 @@ static __attribute__((noinline)) void fence_in_full(void)
 
 static inline __attribute__((always_inline)) void fence_now(void)
 {
-	if (unlikely(!quick_fence()))
+	if (unlikely(!fast_path_fence()))
 		fence_in_full();
 }
 
-void fence(void)
+void client_fence(void)
 {
 	fence_now();
 }
 
 static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)
 {
-	if (likely(flushes_count()))
-		flush_range(address, length, flags);
+	if (likely(client_flushes_count()))
+		client_flush_range(address, length, flags);
 }
 
-__attribute__((noinline)) void persist(uintptr_t address, size_t length)
+__attribute__((noinline)) void client_persist(uintptr_t address, size_t length)
 {
-	if (unlikely(!quick_flush(address, length, WPQ_PERSIST)))
-		flush_in_full(address, length, WPQ_PERSIST | (length > EARLY_FROM ? QUEUE_EARLY : 0));
+	if (unlikely(!fast_path_flush(address, length, WPQ_PERSIST)))
+		flush_in_full(address, length, WPQ_PERSIST | (length > QUEUE_EARLY_FROM ? QUEUE_EARLY : 0));
 	fence_now();
 }
 
-void flush(uintptr_t address, size_t length)
+void client_flush(uintptr_t address, size_t length)
 {
-	if (unlikely(!quick_flush(address, length, 0)))
+	if (unlikely(!fast_path_flush(address, length, 0)))
 		flush_in_full(address, length, 0);
 }
 
 PUBLIC void pmem_flush(const void *addr, size_t len)
 {
-	flush((uintptr_t)addr, len);
+	client_flush((uintptr_t)addr, len);
 }
 
 PUBLIC void pmem_drain(void)
 {
-	fence();
+	client_fence();
 }
 
 PUBLIC void pmem_persist(const void *addr, size_t len)
 {
-	persist((uintptr_t)addr, len);
+	client_persist((uintptr_t)addr, len);
 }
 
 PUBLIC int pmem_has_hw_drain(void)
@@ -189,7 +190,7 @@ static void flush_pools_in(uintptr_t address, size_t length)
 	}
 }
 
-int sync_range(void *address, size_t length, int flags)
+int client_msync(void *address, size_t length, int flags)
 {
 	/* The kernel judges the words, and does the rest of what is not ours. */
 	long error = RAW3(msync, address, length, flags);
@@ -198,7 +199,7 @@ int sync_range(void *address, size_t length, int flags)
 		return (int)error;
 	if ((flags & MS_SYNC) && touches_pool((uintptr_t)address, length)) {
 		flush_pools_in((uintptr_t)address, align_up(length, PAGE_BYTES));
-		fence();
+		client_fence();
 	}
 	return 0;
 }
@@ -207,7 +208,7 @@ static int sync_pages(const void *addr, size_t len)
 {
 	uintptr_t page = align_down((uintptr_t)addr, PAGE_BYTES);
 
-	return sync_range((void *)page, len + ((uintptr_t)addr - page), MS_SYNC);
+	return client_msync((void *)page, len + ((uintptr_t)addr - page), MS_SYNC);
 }
 
 PUBLIC int pmem_msync(const void *addr, size_t len)
@@ -215,7 +216,7 @@ PUBLIC int pmem_msync(const void *addr, size_t len)
 	int error = sync_pages(addr, len);
 
 	if (error) {
-		message_set(-error, "msync");
+		client_set_errormsg(-error, "msync");
 		return -1;
 	}
 	return 0;
@@ -225,24 +226,24 @@ PUBLIC int pmem_msync(const void *addr, size_t len)
 
 PUBLIC void pmem_deep_flush(const void *addr, size_t len)
 {
-	flush_range((uintptr_t)addr, len, 0);
+	client_flush_range((uintptr_t)addr, len, 0);
 }
 
 PUBLIC int pmem_deep_drain(const void *addr, size_t len)
 {
 	int error = 0;
 
-	fence();
+	client_fence();
 	if (len == 0)
 		return 0;
 	if (touches_pool((uintptr_t)addr, len)) {
-		if (!settings()->through && thread_self.queues[0])
+		if (!client_settings()->through && thread_self.queues[0])
 			connection_drain();
 	} else {
 		error = sync_pages(addr, len);
 	}
 	if (error) {
-		message_set(-error, "msync");
+		client_set_errormsg(-error, "msync");
 		return -1;
 	}
 	return 0;

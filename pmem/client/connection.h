@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_CONNECTION_H
+#define CLIENT_CONNECTION_H
+
+/*
+ * Requests to the daemon (abi/attach_protocol.h). The process has one connection, made at its first use and
+ * anew in a forked child. All functions are thread-safe and may be called from signal handlers; they block
+ * signals while they hold the connection's lock. Errors are negative errnos.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/compiler.h"
+#include "common/persistence.h"
+
+struct attached_view {
+	int fd;		 /* of the view's memory; the caller closes it */
+	unsigned region; /* below ATTACH_REGIONS_MAX */
+	uint32_t view;	 /* its number in WPQ records */
+	uint64_t size;	 /* of the pool, in bytes */
+};
+
+/* True if `fd` is a regular file on the daemon's mount, or a view of a daemon that has no mount. */
+bool connection_serves(int fd);
+/* True if `fd` is a view of a daemon that has no mount. */
+bool connection_is_view(int fd);
+/* fsync(2) for a view's descriptor. */
+int connection_sync(int fd);
+/*
+ * Attach to the pool that `fd` is a descriptor of. -EACCES, -EROFS: the process may not write to it; -EINVAL:
+ * it has no view that could be mapped.
+ */
+int connection_attach(int fd, struct attached_view *out);
+/* A descriptor of the memory of a new WPQ of this region, for the caller to close. */
+int connection_wpq(unsigned region);
+/* Wait until the media has what this process published. Ends the process if no daemon is left to do it. */
+void connection_drain(void);
+/* Ask the daemon to drain soon, without waiting. */
+void connection_kick(void);
+
+/* Private to this header and connection.c: enum persistence_domain, or -1 while it is unknown. */
+extern _Atomic int connection_domain_known;
+enum persistence_domain connection_learn_domain(void);
+
+/* The persistence domain of the daemon's regions: cpu_cache only if all of them are. Connects if need be. */
+static inline enum persistence_domain connection_domain(void)
+{
+	int known = atomic_load_explicit(&connection_domain_known, memory_order_relaxed);
+
+	return likely(known >= 0) ? (enum persistence_domain)known : connection_learn_domain();
+}
+
+/* True if the domain is known to be this one; never connects. */
+static inline bool connection_domain_is(enum persistence_domain kind)
+{
+	return atomic_load_explicit(&connection_domain_known, memory_order_relaxed) == (int)kind;
+}
+
+/* Handlers for pthread_atfork(3); queues.c calls them, in the order of the locks. */
+void connection_fork_prepare(void);
+void connection_fork_parent(void);
+void connection_fork_child(void);
+
+#endif

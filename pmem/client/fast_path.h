@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_FAST_PATH_H
+#define CLIENT_FAST_PATH_H
+
+/*
+ * Flush and fence in the usual case: a few lines of the range that was flushed last, by a thread that is not
+ * in the middle of a flush, into a WPQ that it has and that has room. All of it is inline. A processor goes
+ * on past stores that wait for memory only as far as its store buffer has room, so the number of stores
+ * counts; calls and saved registers are stores.
+ *
+ * Both functions return false if the case is another one. Then they have done nothing, and
+ * client_flush_range() or queue_fence() is to do it.
+ */
+
+#include "client/connection.h"
+#include "client/queues.h"
+#include "client/settings.h"
+
+/*
+ * ranges_find() for an address in the entry that this thread found last. The entry may meanwhile hold
+ * another range, or none. Read field by field: a struct that is assembled and copied waits for its own
+ * stores.
+ */
+static inline bool fast_path_find(uintptr_t address, struct range *out)
+{
+	uint64_t now = atomic_load_explicit(&ranges_version, memory_order_acquire);
+	const struct range *entry = &ranges_table[thread_self.hint];
+	uintptr_t start = __atomic_load_n(&entry->start, __ATOMIC_RELAXED);
+
+	out->start = address;
+	out->end = __atomic_load_n(&entry->end, __ATOMIC_RELAXED);
+	out->offset = __atomic_load_n(&entry->offset, __ATOMIC_RELAXED) + (address - start);
+	out->view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED);
+	out->region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED);
+	out->flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_acquire);
+	return !(now & 1) && atomic_load_explicit(&ranges_version, memory_order_relaxed) == now &&
+	       address >= start && address < out->end;
+}
+
+static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t address, size_t length,
+								   uint32_t flags)
+{
+	struct thread *self = &thread_self;
+	struct queue *queue = self->queues[0];
+	struct range at;
+	bool done;
+
+	if (unlikely(!client_settings_are_plain() || !connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
+		return false;
+	if (unlikely(self->depth || !queue || !fast_path_find(address, &at)))
+		return false;
+	/* length - 1: a flush of 0 bytes flushes no line. */
+	if (unlikely(length - 1 >= at.end - address || at.region != queue->region))
+		return false;
+	thread_enter(self);
+	done = wpq_flush_now(&queue->producer, at.view, (unsigned char *)(address - at.offset), at.offset,
+			     length, flags);
+	thread_leave(self, 0);
+	if (unlikely(queue_is_filling(queue)))
+		queue_ask_for_drain(queue);
+	return done;
+}
+
+static inline __attribute__((always_inline)) bool fast_path_fence(void)
+{
+	struct thread *self = &thread_self;
+	struct queue *queue = self->queues[0];
+
+	if (unlikely(!client_settings_are_plain() || self->depth || self->has_more || !queue))
+		return false;
+	thread_order(self);
+	thread_enter(self);
+	wpq_fence(&queue->producer);
+	thread_leave(self, 0);
+	if (unlikely(queue_is_closed(queue)))
+		queue_reopen(queue);
+	return true;
+}
+
+#endif

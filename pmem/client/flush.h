@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_FLUSH_H
+#define CLIENT_FLUSH_H
+
+/*
+ * Flush and fence of any memory of the process, pools or not. Async-signal-safe; they concern the calling
+ * thread alone.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* pmem_flush(): nothing where flushes do not count. Durable with the thread's next client_fence(). */
+void client_flush(uintptr_t address, size_t length);
+/* pmem_drain(): sfence. */
+void client_fence(void);
+/* pmem_persist(): both in one call. */
+void client_persist(uintptr_t address, size_t length);
+/*
+ * clwb of each line of [address, address + length), whether flushes count or not. `flags` as for
+ * queue_flush().
+ */
+void client_flush_range(uintptr_t address, size_t length, uint32_t flags);
+/* True unless PMEM_NO_FLUSH or the cpu_cache domain makes flushes unnecessary. */
+bool client_flushes_count(void);
+/* True if a test's setting says to leave out this flush. */
+bool client_flush_left_out(void);
+/* msync(2) including its meaning for pools. 0 or a negative errno. */
+int client_msync(void *address, size_t length, int flags);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_SETTINGS_H
+#define CLIENT_SETTINGS_H
+
+/*
+ * What the environment asks for. It is read once, at the first use: other libraries' constructors may call
+ * us before our own constructors have run. Thread-safe, async-signal-safe after the first call.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/compiler.h"
+
+struct client_settings {
+	const char *attach_path; /* SOFTPMEM_ATTACH, the daemon's socket; NULL: act as an ordinary libpmem */
+	bool through;		 /* SOFTPMEM_THROUGH=1: a fence waits until the media has its lines */
+	bool flush_never;	 /* PMEM_NO_FLUSH=1 */
+	bool flush_always;	 /* PMEM_NO_FLUSH=0: flush also where the domain is cpu_cache */
+	size_t nontemporal_from; /* PMEM_MOVNT_THRESHOLD, bytes; SIZE_MAX: PMEM_NO_MOVNT=1 */
+	bool has_hint;		 /* PMEM_MMAP_HINT is set */
+	uintptr_t hint;		 /* its value, an address */
+	/* Tests only: kill the process at this fence; leave out flushes whose number this divides */
+	uint64_t cut_at, skip_flush;
+};
+
+/* Private to this header and settings.c. */
+extern struct client_settings client_settings_read;
+extern atomic_bool client_settings_known, client_settings_plain;
+const struct client_settings *client_settings_learn(void);
+
+/* The settings. Inline, because every flush and every fence asks. Never fails. */
+static inline const struct client_settings *client_settings(void)
+{
+	if (likely(atomic_load_explicit(&client_settings_known, memory_order_acquire)))
+		return &client_settings_read;
+	return client_settings_learn();
+}
+
+/*
+ * True if the settings are known and none of them changes what a fence does, or what a flush does in the
+ * memory_controller domain.
+ */
+static inline bool client_settings_are_plain(void)
+{
+	return atomic_load_explicit(&client_settings_plain, memory_order_relaxed);
+}
+
+#endif
