@@ -47,7 +47,7 @@ void pool_close(struct pool_handle *handle)
 	struct pool *pool = handle->pool;
 
 	free(handle);
-	/* Never waits: when power is off, pools_power_apply() frees what has no name, held or not. */
+	/* Never waits: when power is off, pools_decide() frees what has no name, held or not. */
 	if (atomic_fetch_sub(&pool->opens, 1) == 1 && gate_try_enter(pool->pools)) {
 		last_close(pool);
 		gate_leave(pool->pools);

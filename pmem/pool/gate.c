@@ -16,7 +16,7 @@ void gate_enter(struct pools *pools)
 				pthread_cond_wait(&pools->gate, &pools->gate_lock);
 		}
 		pthread_rwlock_rdlock(&pools->power);
-		/* pools_power_off() sets the flag before it asks for the lock. */
+		/* pools_stop() sets the flag before it asks for the lock. */
 		if (!atomic_load(&pools->power_off))
 			return;
 		pthread_rwlock_unlock(&pools->power);
@@ -59,11 +59,6 @@ bool gate_try_enter(struct pools *pools)
 void gate_leave(struct pools *pools)
 {
 	pthread_rwlock_unlock(&pools->power);
-}
-
-bool pools_power_is_off(struct pools *pools)
-{
-	return atomic_load(&pools->power_off);
 }
 
 bool pools_media_lost(const struct pools *pools)

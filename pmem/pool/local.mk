@@ -15,7 +15,7 @@ pmem_pool_libpool_la_SOURCES = \
 	pmem/pool/names.c \
 	pmem/pool/pool.h \
 	pmem/pool/pools.c \
-	pmem/pool/power.c \
+	pmem/pool/pool_outage.c \
 	pmem/pool/private.h \
 	pmem/pool/rename.c \
 	pmem/pool/resize.c \
