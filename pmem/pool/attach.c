@@ -2,17 +2,24 @@
 
 /* Pools whose views other processes map, and the draining of what those publish. */
 
-#include "pool/private.h"
+#include "pool/pool.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 
+#include "common/align.h"
+#include "common/cleanup.h"
 #include "domain/wpq.h"
+#include "pool/gate.h"
+#include "pool/placement.h"
+#include "pool/view_limits.h"
+#include "pool/writeback.h"
 
 static void note_attached(struct pool *pool)
 {
 	LOCK_SCOPE(&pool->pools->list_lock);
-	if (pool->is_attached || pool->is_husk)
+	if (pool->is_attached || pool->is_destroyed)
 		return;
 	LIST_INSERT_HEAD(&pool->pools->attached, pool, attached);
 	pool->is_attached = pool->was_attached = true;
@@ -46,17 +53,17 @@ static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
 	if (!again)
 		error = pool_sync_locked(pool);
 	if (!error)
-		error = file_reserve(pool, 0, align_up(pool->size, PAGE_BYTES) / PAGE_BYTES);
+		error = pool_reserve_pages(pool, 0, pages_up(pool->size));
 	pool->map_changed = true;
 	if (!error)
-		error = file_commit(pool);
+		error = pool_inode_commit(pool);
 	if (!error)
-		error = pool_need_view(pool);
+		error = pool_ensure_view(pool);
 	if (error)
 		return error;
 	pool_activate(pool);
 	error = attach(pool);
-	pool_count_view(pool);
+	pool_account_view(pool);
 	if (error)
 		return error;
 	note_attached(pool);
@@ -104,12 +111,12 @@ static struct pool **attached_pools(struct pools *pools, size_t *count)
 
 	LOCK_SCOPE(&pools->list_lock);
 	*count = 0;
-	LIST_FOREACH(pool, &pools->attached, attached)
+	LIST_FOREACH (pool, &pools->attached, attached)
 		++*count;
 	found = *count ? calloc(*count, sizeof(*found)) : NULL;
 	if (!found)
 		return NULL;
-	LIST_FOREACH(pool, &pools->attached, attached) {
+	LIST_FOREACH (pool, &pools->attached, attached) {
 		pool_ref(pool, 1);
 		found[at++] = pool;
 	}
@@ -248,7 +255,7 @@ static int draining_end(struct draining *draining)
 
 	for (size_t i = 0; i < draining->count; i++) {
 		struct pool *pool = draining->attached[i];
-		int error = pool->map_changed && !pool->dead ? file_commit(pool) : 0;
+		int error = pool->map_changed && !pool->dead ? pool_inode_commit(pool) : 0;
 
 		if (error)
 			result = error;

@@ -2,70 +2,21 @@
 
 /* Reading and writing. */
 
-#include "pool/private.h"
+#include "pool/pool.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-int pool_open(struct pool *pool, struct pool_handle **out)
-{
-	struct pool_handle *handle;
+#include "common/align.h"
+#include "common/cleanup.h"
+#include "pool/gate.h"
+#include "pool/placement.h"
+#include "pool/resize.h"
+#include "pool/view_limits.h"
+#include "pool/writeback.h"
 
-	GATE_SCOPE(pool->pools);
-	handle = malloc(sizeof(*handle));
-	if (!handle)
-		return -ENOMEM;
-	{
-		LOCK_SCOPE(&pool->pools->opens_lock);
-		if (pool->dead) {
-			free(handle);
-			return -ESTALE;
-		}
-		atomic_fetch_add(&pool->opens, 1);
-	}
-	pool_ref(pool, 1);
-	handle->pool = pool;
-	handle->generation = atomic_load(&pool->pools->generation);
-	*out = handle;
-	return 0;
-}
-
-/* What nothing holds any more gives its space or its memory back. */
-static void last_close(struct pool *pool)
-{
-	if (pool->links == 0) {
-		READ_SCOPE(&pool->pools->tree);
-		file_destroy_if_unused(pool);
-	} else {
-		/* What is clean stays while there is room: who opens it again finds its pages warm. */
-		pools_trim(pool->pools);
-	}
-}
-
-void pool_close(struct pool_handle *handle)
-{
-	struct pool *pool = handle->pool;
-
-	free(handle);
-	/* Never waits: when power is off, pools_decide() frees what has no name, held or not. */
-	if (atomic_fetch_sub(&pool->opens, 1) == 1 && gate_try_enter(pool->pools)) {
-		last_close(pool);
-		gate_leave(pool->pools);
-	}
-	pool_unref(pool, 1);
-}
-
-struct pool *pool_of(struct pool_handle *handle)
-{
-	return handle->pool;
-}
-
-int pool_handle_check(struct pool_handle *handle)
-{
-	return handle->generation == atomic_load(&handle->pool->pools->generation) ? 0 : -EIO;
-}
-
-/* ---- Reading ------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------- */
 
 /* Without a view everything is on the media; one made for reading would be one too many. */
 static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iovec *iov, int max,
@@ -81,7 +32,7 @@ static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iove
 	*media_pieces = false;
 	while (*covered < length && count < max) {
 		uint64_t at = offset + *covered, in_page = at % PAGE_BYTES;
-		struct placement place = pool_view_ops.find(pool, at / PAGE_BYTES, UINT32_MAX);
+		struct placement place = pool_find_pages(pool, at / PAGE_BYTES, UINT32_MAX);
 		uint64_t piece = min_u64(place.pages * PAGE_BYTES - in_page, length - *covered);
 
 		if (place.placed)
@@ -135,7 +86,7 @@ int pool_read_begin(struct pool_handle *handle, uint64_t offset, size_t length, 
 	struct pool *pool = handle->pool;
 	bool media_pieces = false;
 	size_t covered = 0;
-	int error = gate_enter_handle(handle);
+	int error = pool_gate_enter_handle(handle);
 
 	if (error)
 		return error;
@@ -164,7 +115,7 @@ void pool_read_end(struct pool_read *read)
 
 	free(read->bounce);
 	pthread_rwlock_unlock(&read->pool->lock);
-	gate_leave(pools);
+	pool_gate_leave(pools);
 }
 
 ssize_t pool_read(struct pool_handle *handle, void *buffer, size_t length, uint64_t offset)
@@ -182,76 +133,20 @@ ssize_t pool_read(struct pool_handle *handle, void *buffer, size_t length, uint6
 	return region_failed(pool->pools->region) ? -EIO : (ssize_t)length;
 }
 
-/* ---- Writing -------------------------------------------------------------------- */
-
-void pool_activate(struct pool *pool)
-{
-	if (pool->is_active)
-		return;
-	LOCK_SCOPE(&pool->pools->list_lock);
-	if (pool->is_active || pool->is_husk)
-		return;
-	LIST_INSERT_HEAD(&pool->pools->active, pool, active);
-	pool->is_active = true;
-}
-
-int pool_need_view(struct pool *pool)
-{
-	if (pool->view)
-		return 0;
-	return view_create(pool->pools->domain, &pool_view_ops, pool, &pool->view);
-}
-
-int pool_extend(struct pool *pool, uint64_t size)
-{
-	uint64_t page_end = align_up(pool->size, PAGE_BYTES);
-	int error = 0;
-
-	if (size <= pool->size)
-		return 0;
-	/* What lies behind the end in its page was never the file's: stale bytes of a longer past. */
-	if (pool->size != page_end) {
-		error = pool_need_view(pool);
-		if (!error)
-			error = view_store_zero(pool->view, pool->size, min_u64(page_end, size) - pool->size);
-	}
-	if (!error)
-		pool->size = size;
-	return error;
-}
-
-uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages)
-{
-	uint64_t end = page + pages, absent = 0;
-
-	while (page < end) {
-		uint32_t at = extmap_find(&pool->map, page);
-		uint64_t stop = end;
-
-		if (at < pool->map.count && pool->map.extents[at].page <= page) {
-			page = min_u64(end, extent_end(&pool->map.extents[at]));
-			continue;
-		}
-		if (at < pool->map.count)
-			stop = min_u64(end, pool->map.extents[at].page);
-		for (; page < stop; page++)
-			absent += pool->view && view_page_present(pool->view, page) ? 0 : 1;
-	}
-	return absent;
-}
+/* ---- Writing --------------------------------------------------------------------- */
 
 static int write_locked(struct pool *pool, const void *bytes, size_t length, uint64_t offset,
 			enum pool_write_kind kind)
 {
 	uint64_t end = offset + length, first = offset / PAGE_BYTES;
 	uint64_t pages = (end - 1) / PAGE_BYTES - first + 1, promised, absent;
-	int error = pool_need_view(pool);
+	int error = pool_ensure_view(pool);
 
 	if (error)
 		return error;
 	pool_activate(pool);
 	promised = pool_absent_pages(pool, first, pages);
-	error = space_promise(&pool->pools->space, promised);
+	error = pool_space_promise(&pool->pools->space, promised);
 	if (error)
 		return error;
 	if (offset > pool->size)
@@ -259,16 +154,16 @@ static int write_locked(struct pool *pool, const void *bytes, size_t length, uin
 	if (!error)
 		error = view_store(pool->view, offset, bytes, length,
 				   kind == POOL_WRITE_MAPPED ? VIEW_STORE_MAPPED : VIEW_STORE_FILE);
-	pool_count_view(pool);
+	pool_account_view(pool);
 	/* Pages that did not become present after all: zeros over a hole, or a store that failed. */
 	absent = pool_absent_pages(pool, first, pages);
-	space_unpromise(&pool->pools->space, absent);
+	pool_space_unpromise(&pool->pools->space, absent);
 	pool->promised += promised - absent;
 	if (error)
 		return error;
 	if (end > pool->size)
 		pool->size = end;
-	pool->mtime = pool->ctime = now();
+	pool->mtime = pool->ctime = pool_time_now();
 	return 0;
 }
 
@@ -285,7 +180,7 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
 		return -EFBIG;
 	if (length == 0)
 		return 0;
-	pools_relieve(pool->pools);
+	pools_limit_views(pool->pools);
 	WRITE_SCOPE(&pool->lock);
 	if (!S_ISREG(pool->mode))
 		return S_ISDIR(pool->mode) ? -EISDIR : -EINVAL;

@@ -2,18 +2,19 @@
 
 /* A file's extents in memory: a sorted array, searched by halving. */
 
-#include "pool/private.h"
+#include "pool/extmap.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-void extmap_free(struct extmap *map)
+void pool_extmap_free(struct extmap *map)
 {
 	free(map->extents);
 	*map = (struct extmap){ 0 };
 }
 
-int extmap_reserve(struct extmap *map, uint32_t more)
+int pool_extmap_reserve(struct extmap *map, uint32_t more)
 {
 	uint32_t wanted = map->count + more;
 	struct extent *grown;
@@ -30,10 +31,10 @@ int extmap_reserve(struct extmap *map, uint32_t more)
 	return 0;
 }
 
-int extmap_copy(const struct extmap *map, struct extmap *copy)
+int pool_extmap_copy(const struct extmap *map, struct extmap *copy)
 {
 	*copy = (struct extmap){ 0 };
-	if (extmap_reserve(copy, map->count))
+	if (pool_extmap_reserve(copy, map->count))
 		return -ENOMEM;
 	if (map->count)
 		memcpy(copy->extents, map->extents, map->count * sizeof(struct extent));
@@ -41,7 +42,7 @@ int extmap_copy(const struct extmap *map, struct extmap *copy)
 	return 0;
 }
 
-uint32_t extmap_find(const struct extmap *map, uint64_t page)
+uint32_t pool_extmap_find(const struct extmap *map, uint64_t page)
 {
 	uint32_t low = 0, high = map->count;
 
@@ -56,9 +57,25 @@ uint32_t extmap_find(const struct extmap *map, uint64_t page)
 	return low;
 }
 
-uint64_t extmap_goal(const struct extmap *map, uint64_t page)
+const struct extent *pool_extmap_at(const struct extmap *map, uint64_t page, uint64_t limit, uint64_t *end)
 {
-	uint32_t at = extmap_find(map, page);
+	const struct extent *extent = &map->extents[pool_extmap_find(map, page)];
+
+	if (extent == map->extents + map->count || extent->page >= limit) {
+		*end = limit;
+		return NULL;
+	}
+	if (extent->page > page) {
+		*end = extent->page;
+		return NULL;
+	}
+	*end = extent_end(extent) < limit ? extent_end(extent) : limit;
+	return extent;
+}
+
+uint64_t pool_extmap_goal(const struct extmap *map, uint64_t page)
+{
+	uint32_t at = pool_extmap_find(map, page);
 
 	/* A gap in the file is a gap on the media, so that filling it later joins the two. */
 	return at ? map->extents[at - 1].block + (page - map->extents[at - 1].page) : 0;
@@ -106,9 +123,9 @@ static void merge_around(struct extmap *map, uint32_t at)
 	}
 }
 
-void extmap_insert(struct extmap *map, uint64_t page, uint64_t pages, uint64_t block, bool unwritten)
+void pool_extmap_insert(struct extmap *map, uint64_t page, uint64_t pages, uint64_t block, bool unwritten)
 {
-	uint32_t at = extmap_find(map, page);
+	uint32_t at = pool_extmap_find(map, page);
 
 	insert_at(map, at, make_extent(page, pages, block, unwritten));
 	merge_around(map, at);
@@ -117,7 +134,7 @@ void extmap_insert(struct extmap *map, uint64_t page, uint64_t pages, uint64_t b
 /* Cut the extent that has `page` inside into two, so that one starts there. Needs room for 1. */
 static void split_at(struct extmap *map, uint64_t page)
 {
-	uint32_t at = extmap_find(map, page);
+	uint32_t at = pool_extmap_find(map, page);
 	struct extent whole;
 	uint64_t left;
 
@@ -126,23 +143,23 @@ static void split_at(struct extmap *map, uint64_t page)
 	whole = map->extents[at];
 	left = page - whole.page;
 	map->extents[at] = make_extent(whole.page, left, whole.block, extent_unwritten(&whole));
-	insert_at(map, at + 1,
-		  make_extent(page, extent_pages(&whole) - left, whole.block + left,
-			      extent_unwritten(&whole)));
+	insert_at(
+		map, at + 1,
+		make_extent(page, extent_pages(&whole) - left, whole.block + left, extent_unwritten(&whole)));
 }
 
-int extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct extmap *removed)
+int pool_extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct extmap *removed)
 {
 	uint64_t end = page + pages;
 	uint32_t first, last;
 
-	if (extmap_reserve(map, 2))
+	if (pool_extmap_reserve(map, 2))
 		return -ENOMEM;
-	if (removed && extmap_reserve(removed, map->count + 2))
+	if (removed && pool_extmap_reserve(removed, map->count + 2))
 		return -ENOMEM;
 	split_at(map, page);
 	split_at(map, end);
-	first = last = extmap_find(map, page);
+	first = last = pool_extmap_find(map, page);
 	while (last < map->count && map->extents[last].page < end)
 		last++;
 	if (removed) {
@@ -155,14 +172,14 @@ int extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct extm
 	return 0;
 }
 
-void extmap_flag(struct extmap *map, uint64_t page, uint64_t pages, bool unwritten)
+void pool_extmap_flag(struct extmap *map, uint64_t page, uint64_t pages, bool unwritten)
 {
 	uint64_t end = page + pages;
 	uint32_t first;
 
 	split_at(map, page);
 	split_at(map, end);
-	first = extmap_find(map, page);
+	first = pool_extmap_find(map, page);
 	for (uint32_t at = first; at < map->count && map->extents[at].page < end; at++)
 		map->extents[at].pages = extent_pages(&map->extents[at]) | (unwritten ? EXTENT_UNWRITTEN : 0);
 	for (uint32_t at = first; at < map->count && map->extents[at].page <= end; at++)
@@ -174,7 +191,7 @@ void extmap_flag(struct extmap *map, uint64_t page, uint64_t pages, bool unwritt
 		merge_around(map, first);
 }
 
-uint64_t extmap_pages(const struct extmap *map)
+uint64_t pool_extmap_pages(const struct extmap *map)
 {
 	uint64_t pages = 0;
 

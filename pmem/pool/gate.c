@@ -2,12 +2,14 @@
 
 /* Who may run while power fails: nobody who came through a handle, and the others only before and after. */
 
-#include "pool/private.h"
+#include "pool/gate.h"
 
 #include <errno.h>
 #include <sched.h>
 
-void gate_enter(struct pools *pools)
+#include "common/cleanup.h"
+
+void pool_gate_enter(struct pools *pools)
 {
 	for (;;) {
 		if (atomic_load(&pools->power_off)) {
@@ -16,14 +18,14 @@ void gate_enter(struct pools *pools)
 				pthread_cond_wait(&pools->gate, &pools->gate_lock);
 		}
 		pthread_rwlock_rdlock(&pools->power);
-		/* pools_stop() sets the flag before it asks for the lock. */
+		/* pools_power_off() sets the flag before it asks for the lock. */
 		if (!atomic_load(&pools->power_off))
 			return;
 		pthread_rwlock_unlock(&pools->power);
 	}
 }
 
-int gate_enter_handle(struct pool_handle *handle)
+int pool_gate_enter_handle(struct pool_handle *handle)
 {
 	struct pools *pools = handle->pool->pools;
 
@@ -46,7 +48,7 @@ int gate_enter_handle(struct pool_handle *handle)
 	return -EIO;
 }
 
-bool gate_try_enter(struct pools *pools)
+bool pool_gate_try_enter(struct pools *pools)
 {
 	if (pthread_rwlock_tryrdlock(&pools->power) != 0)
 		return false;
@@ -56,9 +58,14 @@ bool gate_try_enter(struct pools *pools)
 	return false;
 }
 
-void gate_leave(struct pools *pools)
+void pool_gate_leave(struct pools *pools)
 {
 	pthread_rwlock_unlock(&pools->power);
+}
+
+bool pools_power_is_off(struct pools *pools)
+{
+	return atomic_load(&pools->power_off);
 }
 
 bool pools_media_lost(const struct pools *pools)

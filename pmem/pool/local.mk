@@ -2,24 +2,49 @@
 noinst_LTLIBRARIES += pmem/pool/libpool.la
 pmem_pool_libpool_la_SOURCES = \
 	pmem/pool/attach.c \
-	pmem/pool/attributes.c \
 	pmem/pool/bytes.c \
+	pmem/pool/create.c \
+	pmem/pool/directory_names.c \
+	pmem/pool/directory_names.h \
 	pmem/pool/extmap.c \
-	pmem/pool/file.c \
+	pmem/pool/extmap.h \
 	pmem/pool/format.h \
+	pmem/pool/format_region.c \
 	pmem/pool/gate.c \
+	pmem/pool/gate.h \
+	pmem/pool/inode.c \
+	pmem/pool/inode.h \
+	pmem/pool/lifetime.c \
+	pmem/pool/lifetime.h \
 	pmem/pool/load.c \
-	pmem/pool/loadmap.c \
+	pmem/pool/load.h \
+	pmem/pool/load_map.c \
+	pmem/pool/load_names.c \
+	pmem/pool/lookup.c \
 	pmem/pool/mode.c \
-	pmem/pool/namei.c \
-	pmem/pool/names.c \
+	pmem/pool/namespace.h \
+	pmem/pool/placement.c \
+	pmem/pool/placement.h \
 	pmem/pool/pool.h \
+	pmem/pool/pool_attributes.c \
 	pmem/pool/pools.c \
-	pmem/pool/pool_outage.c \
-	pmem/pool/private.h \
+	pmem/pool/pools.h \
+	pmem/pool/power.c \
+	pmem/pool/recovery.c \
+	pmem/pool/recovery.h \
+	pmem/pool/remove.c \
 	pmem/pool/rename.c \
 	pmem/pool/resize.c \
+	pmem/pool/resize.h \
+	pmem/pool/seek.c \
 	pmem/pool/space.c \
-	pmem/pool/sync.c \
-	pmem/pool/table.c
+	pmem/pool/space.h \
+	pmem/pool/superblock.c \
+	pmem/pool/superblock.h \
+	pmem/pool/table.c \
+	pmem/pool/table.h \
+	pmem/pool/view_limits.c \
+	pmem/pool/view_limits.h \
+	pmem/pool/writeback.c \
+	pmem/pool/writeback.h
 pmem_pool_libpool_la_LIBADD = pmem/domain/libdomain.la

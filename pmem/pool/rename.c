@@ -2,11 +2,17 @@
 
 /* Renaming: to a free name, over another, or two names exchanged. */
 
-#include "pool/private.h"
+#include "pool/namespace.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/cleanup.h"
+#include "pool/gate.h"
+#include "pool/inode.h"
+#include "pool/pools.h"
 
 static bool is_inside(const struct pool *directory, const struct pool *ancestor)
 {
@@ -23,7 +29,7 @@ static int may_replace(const struct name *from, const struct name *to)
 		return -ENOTDIR;
 	if (!from->file->directory && to->file->directory)
 		return -EISDIR;
-	if (to->file->directory && !directory_is_empty(to->file))
+	if (to->file->directory && !pool_directory_is_empty(to->file))
 		return -ENOTEMPTY;
 	return 0;
 }
@@ -32,7 +38,8 @@ static int may_replace(const struct name *from, const struct name *to)
 static int exchange(struct pools *pools, struct name *a, struct name *b)
 {
 	struct pool *file_a = a->file, *file_b = b->file;
-	struct name *copy_a = name_alloc(a->text, a->length), *copy_b = name_alloc(b->text, b->length);
+	struct name *copy_a = pool_name_alloc(a->text, a->length),
+		    *copy_b = pool_name_alloc(b->text, b->length);
 	int error;
 
 	if (!copy_a || !copy_b) {
@@ -42,26 +49,26 @@ static int exchange(struct pools *pools, struct name *a, struct name *b)
 	}
 	copy_a->index = a->index;
 	copy_b->index = b->index;
-	error = names_link(pools, copy_a, a->parent, file_b);
+	error = pool_names_link(pools, copy_a, a->parent, file_b);
 	if (!error) {
-		error = names_link(pools, copy_b, b->parent, file_a);
+		error = pool_names_link(pools, copy_b, b->parent, file_a);
 		if (error)
-			names_unlink(pools, copy_a);
+			pool_names_unlink(pools, copy_a);
 	}
 	if (error) {
 		free(copy_a);
 		free(copy_b);
 		return error;
 	}
-	names_unlink(pools, a);
-	names_unlink(pools, b);
+	pool_names_unlink(pools, a);
+	pool_names_unlink(pools, b);
 	/* The peer's file, in the record of a, is what b will name: a's old one. */
-	name_write(pools, copy_a, NAME_EXCHANGES, copy_b);
-	name_write(pools, copy_b, NAME_ALONE, NULL);
-	directory_touch(a->parent);
-	directory_touch(b->parent);
-	file_touch(file_a);
-	file_touch(file_b);
+	pool_name_write(pools, copy_a, NAME_EXCHANGES, copy_b);
+	pool_name_write(pools, copy_b, NAME_ALONE, NULL);
+	pool_touch_directory(a->parent);
+	pool_touch_directory(b->parent);
+	pool_touch_file(file_a);
+	pool_touch_file(file_b);
 	free(a);
 	free(b);
 	return 0;
@@ -70,39 +77,39 @@ static int exchange(struct pools *pools, struct name *a, struct name *b)
 static int move(struct pools *pools, struct name *name, struct pool *directory, const char *text,
 		struct name *replaced)
 {
-	struct name *moved = name_alloc(text, strlen(text));
+	struct name *moved = pool_name_alloc(text, strlen(text));
 	struct pool *file = name->file, *old_directory = name->parent;
 	int error;
 
 	if (!moved)
 		return -ENOMEM;
 	moved->index = name->index;
-	error = names_link(pools, moved, directory, file);
+	error = pool_names_link(pools, moved, directory, file);
 	if (error) {
 		free(moved);
 		return error;
 	}
-	names_unlink(pools, name);
+	pool_names_unlink(pools, name);
 	free(name);
-	name_write(pools, moved, replaced ? NAME_REPLACES : NAME_ALONE, replaced);
+	pool_name_write(pools, moved, replaced ? NAME_REPLACES : NAME_ALONE, replaced);
 	if (replaced)
-		name_remove(pools, replaced);
-	directory_touch(old_directory);
-	directory_touch(directory);
-	file_touch(file);
+		pool_name_remove(pools, replaced);
+	pool_touch_directory(old_directory);
+	pool_touch_directory(directory);
+	pool_touch_file(file);
 	return 0;
 }
 
 static int rename_locked(struct pools *pools, struct name *from, struct pool *directory, const char *text,
 			 unsigned flags)
 {
-	struct name *to = names_find(pools, directory, text, strlen(text));
+	struct name *to = pool_names_find(pools, directory, text, strlen(text));
 	int error;
 
 	if (!to) {
 		if (flags & RENAME_EXCHANGE)
 			return -ENOENT;
-		error = name_may_add(directory, text);
+		error = pool_name_may_add(directory, text);
 	} else {
 		if (flags & RENAME_NOREPLACE)
 			return -EEXIST;
@@ -138,7 +145,7 @@ int pool_rename(struct pool *directory, const char *text, struct pool *new_direc
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	WRITE_SCOPE(&pools->tree);
-	error = name_find_existing(directory, text, &from);
+	error = pool_name_find(directory, text, &from);
 	if (error)
 		return error;
 	if (!new_directory->directory)

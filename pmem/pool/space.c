@@ -2,15 +2,19 @@
 
 /* Free space: a bitmap with a count for each 2 MiB group, so that a search steps over full ones. */
 
-#include "pool/private.h"
+#include "pool/space.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/align.h"
+#include "common/cleanup.h"
 
 /* A file that starts somewhere leaves this much room for itself to grow into. */
 #define START_SPACING 16u
 
-int space_init(struct space *space, uint64_t blocks)
+int pool_space_init(struct space *space, uint64_t blocks)
 {
 	uint64_t groups = (blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
 
@@ -19,7 +23,7 @@ int space_init(struct space *space, uint64_t blocks)
 	space->used = calloc(groups * GROUP_BLOCKS / 64, sizeof(uint64_t));
 	space->group_free = calloc(groups, sizeof(uint16_t));
 	if (!space->used || !space->group_free) {
-		space_destroy(space);
+		pool_space_destroy(space);
 		return -ENOMEM;
 	}
 	space->blocks = blocks;
@@ -33,7 +37,7 @@ int space_init(struct space *space, uint64_t blocks)
 	return 0;
 }
 
-void space_destroy(struct space *space)
+void pool_space_destroy(struct space *space)
 {
 	free(space->used);
 	free(space->group_free);
@@ -83,7 +87,7 @@ static uint64_t free_run(const struct space *space, uint64_t block, uint64_t mos
 	return min_u64(run, most);
 }
 
-bool space_claim(struct space *space, uint64_t block, uint64_t count)
+bool pool_space_claim(struct space *space, uint64_t block, uint64_t count)
 {
 	LOCK_SCOPE(&space->lock);
 	if (count == 0 || block >= space->blocks || count > space->blocks - block)
@@ -94,7 +98,7 @@ bool space_claim(struct space *space, uint64_t block, uint64_t count)
 	return true;
 }
 
-void space_release(struct space *space, uint64_t block, uint64_t count)
+void pool_space_release(struct space *space, uint64_t block, uint64_t count)
 {
 	LOCK_SCOPE(&space->lock);
 	set_used(space, block, count, false);
@@ -107,7 +111,13 @@ static uint64_t unpromised(const struct space *space)
 	return space->free > kept ? space->free - kept : 0;
 }
 
-int space_promise(struct space *space, uint64_t count)
+void pool_space_release_extents(struct space *space, const struct extmap *map)
+{
+	for (uint32_t i = 0; i < map->count; i++)
+		pool_space_release(space, map->extents[i].block, extent_pages(&map->extents[i]));
+}
+
+int pool_space_promise(struct space *space, uint64_t count)
 {
 	LOCK_SCOPE(&space->lock);
 	if (count > unpromised(space))
@@ -116,19 +126,19 @@ int space_promise(struct space *space, uint64_t count)
 	return 0;
 }
 
-void space_unpromise(struct space *space, uint64_t count)
+void pool_space_unpromise(struct space *space, uint64_t count)
 {
 	LOCK_SCOPE(&space->lock);
 	space->promised -= count;
 }
 
-void space_promise_exactly(struct space *space, uint64_t before, uint64_t after)
+void pool_space_promise_exactly(struct space *space, uint64_t before, uint64_t after)
 {
 	LOCK_SCOPE(&space->lock);
 	space->promised += after - before;
 }
 
-uint64_t space_free_for_data(struct space *space)
+uint64_t pool_space_free_for_data(struct space *space)
 {
 	LOCK_SCOPE(&space->lock);
 	return unpromised(space);
@@ -217,8 +227,8 @@ static uint64_t find_run(struct space *space, uint64_t goal, uint64_t want, bool
 	return run;
 }
 
-uint64_t space_take(struct space *space, enum space_purpose purpose, uint64_t goal, uint64_t want, bool align,
-		    uint64_t *block)
+uint64_t pool_space_take(struct space *space, enum space_purpose purpose, uint64_t goal, uint64_t want,
+			 bool align, uint64_t *block)
 {
 	uint64_t run;
 

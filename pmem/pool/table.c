@@ -1,43 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The superblock and the table of entries on the media. */
+/* The table of entries on the media. */
 
-#include "pool/private.h"
+#include "pool/table.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/align.h"
+#include "common/cleanup.h"
 #include "common/crc32c.h"
+#include "pool/superblock.h"
 
 /* The table at least doubles, up to this many blocks at a time. */
 #define CHUNK_BLOCKS_MAX 4096u
 
-/* ---- Superblock ------------------------------------------------------------ */
-
-bool superblock_is_valid(const struct superblock *superblock, uint64_t region_size)
-{
-	if (memcmp(superblock->magic, SUPERBLOCK_MAGIC, sizeof(superblock->magic)) != 0 ||
-	    superblock->checksum != crc32c(0, superblock, offsetof(struct superblock, checksum)))
-		return false;
-	return superblock->size == sizeof(*superblock) && superblock->block_size == BLOCK_BYTES &&
-	       superblock->slot_size == SLOT_SIZE && superblock->region_size <= region_size &&
-	       superblock->region_size >= REGION_MIN_SIZE && superblock->region_size % BLOCK_BYTES == 0 &&
-	       superblock->table_chunks <= TABLE_CHUNKS_MAX;
-}
-
-void superblock_write(struct region *region, struct superblock *superblock)
-{
-	superblock->sequence++;
-	superblock->checksum = crc32c(0, superblock, offsetof(struct superblock, checksum));
-	media_write(region, 0, superblock, sizeof(*superblock));
-	media_fence(region);
-	media_write(region, superblock->region_size - BLOCK_BYTES, superblock, sizeof(*superblock));
-	media_fence(region);
-}
-
 /* ---- Slots ----------------------------------------------------------------- */
 
-uint64_t table_entries(const struct superblock *superblock)
+uint64_t pool_table_entries(const struct superblock *superblock)
 {
 	uint64_t entries = 0;
 
@@ -53,7 +34,7 @@ static uint64_t chunk_slot_offset(const struct table_chunk *chunk, uint64_t at, 
 	return block * BLOCK_BYTES + at % SLOTS_PER_BLOCK * SLOT_SIZE;
 }
 
-uint64_t table_slot_offset(const struct superblock *superblock, uint32_t index, unsigned copy)
+uint64_t pool_table_slot_offset(const struct superblock *superblock, uint32_t index, unsigned copy)
 {
 	uint64_t at = index;
 
@@ -67,14 +48,14 @@ uint64_t table_slot_offset(const struct superblock *superblock, uint32_t index, 
 	return UINT64_MAX;
 }
 
-uint32_t slot_checksum(uint32_t uuid_seed, const void *slot, size_t size)
+uint32_t pool_slot_checksum(uint32_t uuid_seed, const void *slot, size_t size)
 {
 	return crc32c(uuid_seed, (const char *)slot + sizeof(uint32_t), size - sizeof(uint32_t));
 }
 
-bool slot_is_valid(uint32_t uuid_seed, const union slot *slot, uint32_t index)
+bool pool_slot_is_valid(uint32_t uuid_seed, const union slot *slot, uint32_t index)
 {
-	return slot->head.checksum == slot_checksum(uuid_seed, slot, SLOT_SIZE) &&
+	return slot->head.checksum == pool_slot_checksum(uuid_seed, slot, SLOT_SIZE) &&
 	       slot->head.index == index && slot->head.kind >= SLOT_FREE && slot->head.kind <= SLOT_NAME;
 }
 
@@ -84,11 +65,11 @@ static void free_slot(union slot *slot, uint32_t uuid_seed, uint32_t index, uint
 	slot->head.kind = SLOT_FREE;
 	slot->head.index = index;
 	slot->head.sequence = sequence;
-	slot->head.checksum = slot_checksum(uuid_seed, slot, SLOT_SIZE);
+	slot->head.checksum = pool_slot_checksum(uuid_seed, slot, SLOT_SIZE);
 }
 
-void table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
-		      uint32_t first_index)
+void pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
+			   uint32_t first_index)
 {
 	for (uint64_t block = 0; block < chunk->blocks / 2; block++) {
 		unsigned char content[BLOCK_BYTES] = { 0 };
@@ -110,7 +91,6 @@ static int grow_memory(struct pools *pools, uint64_t entries)
 	uint64_t *sequences = realloc(pools->sequences, entries * sizeof(uint64_t));
 	struct pool **files = realloc(pools->files, entries * sizeof(*files));
 	uint32_t *stack;
-	uint8_t *kinds;
 
 	if (sequences)
 		pools->sequences = sequences;
@@ -118,13 +98,10 @@ static int grow_memory(struct pools *pools, uint64_t entries)
 		pools->files = files;
 		memset(files + pools->entries, 0, (entries - pools->entries) * sizeof(*files));
 	}
-	kinds = realloc(pools->kinds, entries);
-	if (kinds)
-		pools->kinds = kinds;
 	stack = realloc(pools->free_entries, entries * sizeof(uint32_t));
 	if (stack)
 		pools->free_entries = stack;
-	return sequences && files && kinds && stack ? 0 : -ENOMEM;
+	return sequences && files && stack ? 0 : -ENOMEM;
 }
 
 /*
@@ -144,32 +121,31 @@ static int table_grow(struct pools *pools)
 		want += superblock->chunks[i].blocks;
 	want = min_u64(want, CHUNK_BLOCKS_MAX);
 	/* Entries are metadata, but there can be any number: what is kept for maps is not theirs. */
-	got = space_take(&pools->space, SPACE_DATA, 0, want, false, &block);
+	got = pool_space_take(&pools->space, SPACE_DATA, 0, want, false, &block);
 	if (got & 1)
-		space_release(&pools->space, block + --got, 1);
+		pool_space_release(&pools->space, block + --got, 1);
 	if (got == 0)
 		return -ENOSPC;
 	entries = pools->entries + got / 2 * SLOTS_PER_BLOCK;
 	error = entries > UINT32_MAX ? -ENOSPC : grow_memory(pools, entries);
 	if (error) {
-		space_release(&pools->space, block, got);
+		pool_space_release(&pools->space, block, got);
 		return error;
 	}
 	*chunk = (struct table_chunk){ .block = block, .blocks = got };
-	table_init_chunk(pools->region, pools->uuid_seed, chunk, pools->entries);
+	pool_table_init_chunk(pools->region, pools->uuid_seed, chunk, pools->entries);
 	media_fence(pools->region);
 	superblock->table_chunks++;
-	superblock_write(pools->region, superblock);
+	pool_superblock_write(pools->region, superblock);
 	for (uint64_t index = entries; index-- > pools->entries;) {
 		pools->sequences[index] = 1;
-		pools->kinds[index] = SLOT_FREE;
 		pools->free_entries[pools->free_count++] = (uint32_t)index;
 	}
 	pools->entries = (uint32_t)entries;
 	return 0;
 }
 
-int table_take(struct pools *pools, uint32_t *index)
+int pool_table_take(struct pools *pools, uint32_t *index)
 {
 	LOCK_SCOPE(&pools->table_lock);
 	if (pools->free_count == 0) {
@@ -182,7 +158,7 @@ int table_take(struct pools *pools, uint32_t *index)
 	return 0;
 }
 
-void table_put_back(struct pools *pools, uint32_t index)
+void pool_table_put_back(struct pools *pools, uint32_t index)
 {
 	LOCK_SCOPE(&pools->table_lock);
 	pools->free_entries[pools->free_count++] = index;
@@ -192,39 +168,29 @@ static void write_copies(struct pools *pools, uint32_t index, union slot *slot, 
 {
 	slot->head.index = index;
 	slot->head.sequence = pools->sequences[index] + 1;
-	slot->head.checksum = slot_checksum(pools->uuid_seed, slot, SLOT_SIZE);
+	slot->head.checksum = pool_slot_checksum(pools->uuid_seed, slot, SLOT_SIZE);
 	for (unsigned copy = 0; copy < 2; copy++) {
 		media_write(pools->region, offsets[copy], slot, SLOT_SIZE);
 		media_fence(pools->region);
 	}
 	pools->sequences[index]++;
-	pools->kinds[index] = (uint8_t)slot->head.kind;
 }
 
-void table_write(struct pools *pools, uint32_t index, union slot *slot)
+void pool_table_write(struct pools *pools, uint32_t index, union slot *slot)
 {
 	LOCK_SCOPE(&pools->table_lock);
 	uint64_t offsets[2] = {
-		table_slot_offset(&pools->superblock, index, 0),
-		table_slot_offset(&pools->superblock, index, 1),
+		pool_table_slot_offset(&pools->superblock, index, 0),
+		pool_table_slot_offset(&pools->superblock, index, 1),
 	};
 
 	write_copies(pools, index, slot, offsets);
 }
 
-void table_free(struct pools *pools, uint32_t index)
+void pool_table_free(struct pools *pools, uint32_t index)
 {
 	union slot slot = { .head = { .kind = SLOT_FREE } };
 
-	table_write(pools, index, &slot);
-	table_put_back(pools, index);
-}
-
-void table_read(struct pools *pools, uint32_t index, union slot *slot)
-{
-	uint64_t offset;
-
-	LOCK_SCOPE(&pools->table_lock);
-	offset = table_slot_offset(&pools->superblock, index, 0);
-	memcpy(slot, region_media(pools->region) + offset, SLOT_SIZE);
+	pool_table_write(pools, index, &slot);
+	pool_table_put_back(pools, index);
 }

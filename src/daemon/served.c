@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/outage.h"
 #include "daemon/process.h"
 #include "wire/candidates.h"
 
@@ -239,7 +238,10 @@ static void tell_lost(struct daemon *daemon, struct served_region *served, const
 {
 	log_line(&daemon->log, LOG_ERR, "%s", why);
 	process_notify("STATUS=Failed: %s", why);
-	outage_region_lost(daemon, served);
+	/* While the mount still answers: who waits for it in the kernel ends only when it is answered. */
+	attach_region_lost(daemon->attach, served->number);
+	if (daemon->fusefs)
+		fusefs_media_lost(daemon->fusefs, served->number);
 }
 
 void served_watch(struct daemon *daemon)

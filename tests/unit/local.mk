@@ -14,6 +14,26 @@ unit_tests += tests/unit/test_pool
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
 tests_unit_test_pool_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_pool_extmap
+tests_unit_test_pool_extmap_SOURCES = tests/unit/test_pool_extmap.c
+tests_unit_test_pool_extmap_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_space
+tests_unit_test_pool_space_SOURCES = tests/unit/test_pool_space.c
+tests_unit_test_pool_space_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_names
+tests_unit_test_pool_names_SOURCES = tests/unit/test_pool_names.c
+tests_unit_test_pool_names_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_table
+tests_unit_test_pool_table_SOURCES = tests/unit/test_pool_table.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_pool_table_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_inode
+tests_unit_test_pool_inode_SOURCES = tests/unit/test_pool_inode.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_pool_inode_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_control
 tests_unit_test_control_SOURCES = tests/unit/test_control.c
 tests_unit_test_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
@@ -106,15 +126,6 @@ tests_unit_test_race_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_model_chooser
 tests_unit_test_model_chooser_SOURCES = tests/unit/test_model_chooser.c
 tests_unit_test_model_chooser_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
-
-unit_tests += tests/unit/test_request_gate
-tests_unit_test_request_gate_SOURCES = tests/unit/test_request_gate.c
-tests_unit_test_request_gate_LDADD = fuse/libfusefs.la $(CMOCKA_LIBS)
-
-unit_tests += tests/unit/test_outage
-tests_unit_test_outage_SOURCES = tests/unit/test_outage.c src/daemon/outage.c src/daemon/outage.h
-tests_unit_test_outage_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_outage_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

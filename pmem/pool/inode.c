@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* A file's entry and extent map, between memory and the media. */
+/* A file in memory, and its entry and extent map on the media. */
 
-#include "pool/private.h"
+#include "pool/inode.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-struct timespec now(void)
+#include "common/align.h"
+#include "domain/domain.h"
+#include "pool/directory_names.h"
+#include "pool/pools.h"
+#include "pool/table.h"
+
+struct timespec pool_time_now(void)
 {
 	struct timespec time;
 
@@ -16,7 +23,7 @@ struct timespec now(void)
 	return time;
 }
 
-void make_uuid(uint8_t uuid[16])
+void pool_make_uuid(uint8_t uuid[16])
 {
 	/* Random, version 4 (RFC 4122, 4.4). Cannot fail for 16 bytes once the system is up. */
 	if (getrandom(uuid, 16, 0) != 16)
@@ -25,7 +32,7 @@ void make_uuid(uint8_t uuid[16])
 	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
-struct pool *pool_alloc(struct pools *pools, uint32_t index)
+struct pool *pool_inode_alloc(struct pools *pools, uint32_t index)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 
@@ -37,11 +44,11 @@ struct pool *pool_alloc(struct pools *pools, uint32_t index)
 	return pool;
 }
 
-void pool_free_memory(struct pool *pool)
+void pool_inode_free(struct pool *pool)
 {
 	view_destroy(pool->view);
-	extmap_free(&pool->map);
-	extmap_free(&pool->retired);
+	pool_extmap_free(&pool->map);
+	pool_extmap_free(&pool->retired);
 	free(pool->chain);
 	if (pool->directory)
 		free(pool->directory->items);
@@ -49,6 +56,18 @@ void pool_free_memory(struct pool *pool)
 	pthread_rwlock_destroy(&pool->lock);
 	free(pool);
 }
+
+bool pool_is_volatile(const struct pool *pool)
+{
+	return pool->size != pool->durable_size || pool->map_changed ||
+	       (pool->view && view_is_dirty(pool->view)) ||
+	       pool->mtime.tv_sec != pool->durable_mtime.tv_sec ||
+	       pool->mtime.tv_nsec != pool->durable_mtime.tv_nsec ||
+	       pool->ctime.tv_sec != pool->durable_ctime.tv_sec ||
+	       pool->ctime.tv_nsec != pool->durable_ctime.tv_nsec;
+}
+
+/* ---- The entry ------------------------------------------------------------------- */
 
 static struct timespec decode_time(const struct file_slot *slot, int which)
 {
@@ -61,7 +80,7 @@ static void encode_time(struct file_slot *slot, int which, struct timespec time)
 	slot->nanoseconds[which] = (uint32_t)time.tv_nsec;
 }
 
-void file_decode(struct pool *pool, const struct file_slot *slot)
+void pool_inode_decode(struct pool *pool, const struct file_slot *slot)
 {
 	pool->mode = slot->mode;
 	pool->uid = slot->uid;
@@ -75,7 +94,7 @@ void file_decode(struct pool *pool, const struct file_slot *slot)
 	pool->btime = decode_time(slot, 3);
 }
 
-static void file_encode(const struct pool *pool, struct file_slot *slot)
+static void encode(const struct pool *pool, struct file_slot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
 	slot->head.kind = SLOT_FILE;
@@ -91,12 +110,12 @@ static void file_encode(const struct pool *pool, struct file_slot *slot)
 	encode_time(slot, 3, pool->btime);
 }
 
-/* ---- Map blocks ------------------------------------------------------------ */
+/* ---- Map blocks ------------------------------------------------------------------ */
 
-static void release_chain(struct space *space, const uint64_t *chain, uint32_t count)
+void pool_chain_release(struct space *space, const uint64_t *chain, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		space_release(space, chain[i], 1);
+		pool_space_release(space, chain[i], 1);
 }
 
 static int take_chain(struct space *space, uint32_t count, uint64_t **out)
@@ -106,8 +125,8 @@ static int take_chain(struct space *space, uint32_t count, uint64_t **out)
 	if (!chain)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++) {
-		if (space_take(space, SPACE_METADATA, 0, 1, false, &chain[i]) == 0) {
-			release_chain(space, chain, i);
+		if (pool_space_take(space, SPACE_METADATA, 0, 1, false, &chain[i]) == 0) {
+			pool_chain_release(space, chain, i);
 			free(chain);
 			return -ENOSPC;
 		}
@@ -133,14 +152,16 @@ static void write_chain(struct pool *pool, const uint64_t *chain, uint32_t count
 		for (unsigned copy = 0; i + 1 < count && copy < 2; copy++)
 			block.next[copy] = chain[2 * (i + 1) + copy];
 		memcpy(block.extents, &pool->map.extents[first], block.count * sizeof(struct extent));
-		block.checksum = slot_checksum(pools->uuid_seed, &block, sizeof(block));
+		block.checksum = pool_slot_checksum(pools->uuid_seed, &block, sizeof(block));
 		for (unsigned copy = 0; copy < 2; copy++)
 			media_write(pools->region, chain[2 * i + copy] * BLOCK_BYTES, &block, sizeof(block));
 	}
 	media_fence(pools->region);
 }
 
-int file_commit(struct pool *pool)
+/* ---- Committing ------------------------------------------------------------------ */
+
+int pool_inode_commit(struct pool *pool)
 {
 	struct pools *pools = pool->pools;
 	uint64_t *old_chain = NULL;
@@ -149,7 +170,8 @@ int file_commit(struct pool *pool)
 
 	if (pool->map_changed) {
 		uint32_t blocks = pool->map.count > INLINE_EXTENTS ?
-					  (pool->map.count + MAP_EXTENTS - 1) / MAP_EXTENTS : 0;
+					  (pool->map.count + MAP_EXTENTS - 1) / MAP_EXTENTS :
+					  0;
 		uint64_t *chain = NULL;
 
 		if (blocks) {
@@ -164,108 +186,19 @@ int file_commit(struct pool *pool)
 		pool->chain = chain;
 		pool->chain_count = 2 * blocks;
 	}
-	file_encode(pool, &slot.file);
+	encode(pool, &slot.file);
 	slot.file.extents = pool->map.count;
 	slot.file.map_blocks = pool->chain_count / 2;
 	if (pool->chain_count)
 		memcpy(slot.file.map, pool->chain, sizeof(slot.file.map));
 	else if (pool->map.count)
 		memcpy(slot.file.inline_extents, pool->map.extents, pool->map.count * sizeof(struct extent));
-	table_write(pools, pool->index, &slot);
+	pool_table_write(pools, pool->index, &slot);
 	pool->map_changed = false;
-	extents_release(&pools->space, &pool->retired);
-	extmap_free(&pool->retired);
+	pool_space_release_extents(&pools->space, &pool->retired);
+	pool_extmap_free(&pool->retired);
 	/* Only now does nobody point to them any more. */
-	release_chain(&pools->space, old_chain, old_count);
+	pool_chain_release(&pools->space, old_chain, old_count);
 	free(old_chain);
 	return media_outcome(pools, 0);
-}
-
-void extents_release(struct space *space, const struct extmap *map)
-{
-	for (uint32_t i = 0; i < map->count; i++)
-		space_release(space, map->extents[i].block, extent_pages(&map->extents[i]));
-}
-
-/* Dead pools stay in memory while somebody refers to them. */
-static void make_husk(struct pool *pool)
-{
-	struct pools *pools = pool->pools;
-
-	LOCK_SCOPE(&pools->list_lock);
-	pools->files[pool->index] = NULL;
-	LIST_INSERT_HEAD(&pools->husks, pool, husk);
-	pool->is_husk = true;
-	if (pool->is_active)
-		LIST_REMOVE(pool, active);
-	if (pool->is_attached)
-		LIST_REMOVE(pool, attached);
-	pool->is_active = pool->is_attached = false;
-}
-
-void file_destroy(struct pool *pool)
-{
-	struct pools *pools = pool->pools;
-
-	if (pool->view) {
-		const uint64_t all = POOL_SIZE_MAX / PAGE_BYTES + 1;
-
-		pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
-		view_detach(pool->view);
-		pool_drop_clean_view(pool);
-	}
-	make_husk(pool);
-	table_free(pools, pool->index);
-	extents_release(&pools->space, &pool->map);
-	extents_release(&pools->space, &pool->retired);
-	release_chain(&pools->space, pool->chain, pool->chain_count);
-	extmap_free(&pool->map);
-	extmap_free(&pool->retired);
-	pool->chain_count = 0;
-	pool->map_changed = false;
-	pool->size = pool->durable_size = 0;
-	atomic_fetch_sub(S_ISDIR(pool->mode) ? &pools->directory_count : &pools->file_count, 1);
-	atomic_store(&pool->dead, true);
-}
-
-bool file_destroy_if_unused(struct pool *pool)
-{
-	bool unused;
-
-	{
-		LOCK_SCOPE(&pool->pools->opens_lock);
-		unused = pool->opens == 0 && pool->links == 0 && !pool->dead && pool != pool->pools->root &&
-			 !pool->pools->read_only;
-		/* Under the lock that opening takes: nobody gets a handle from here on. */
-		if (unused)
-			atomic_store(&pool->dead, true);
-	}
-	if (!unused)
-		return false;
-	WRITE_SCOPE(&pool->lock);
-	file_destroy(pool);
-	return true;
-}
-
-struct pools *pool_pools(const struct pool *pool)
-{
-	return pool->pools;
-}
-
-void pool_ref(struct pool *pool, uint64_t count)
-{
-	atomic_fetch_add(&pool->references, count);
-}
-
-void pool_unref(struct pool *pool, uint64_t count)
-{
-	struct pools *pools = pool->pools;
-
-	{
-		LOCK_SCOPE(&pools->list_lock);
-		if (atomic_fetch_sub(&pool->references, count) != count || !pool->is_husk)
-			return;
-		LIST_REMOVE(pool, husk);
-	}
-	pool_free_memory(pool);
 }

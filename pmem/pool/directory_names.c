@@ -2,14 +2,17 @@
 
 /* Names in memory: a hash for finding, and a directory's list in cookie order for reading it. */
 
-#include "pool/private.h"
+#include "pool/directory_names.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/rng.h"
+#include "pool/inode.h"
+#include "pool/pools.h"
 
-int name_check(const char *text, size_t length)
+int pool_name_check(const char *text, size_t length)
 {
 	if (length == 0)
 		return -ENOENT;
@@ -22,7 +25,7 @@ int name_check(const char *text, size_t length)
 	return 0;
 }
 
-struct name *name_alloc(const char *text, size_t length)
+struct name *pool_name_alloc(const char *text, size_t length)
 {
 	struct name *name = calloc(1, sizeof(*name) + length + 1);
 
@@ -33,7 +36,7 @@ struct name *name_alloc(const char *text, size_t length)
 	return name;
 }
 
-void name_encode(const struct name *name, union slot *slot)
+void pool_name_encode(const struct name *name, union slot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
 	slot->head.kind = SLOT_NAME;
@@ -59,7 +62,8 @@ static uint64_t hash_of(const struct pool *directory, const char *text, size_t l
 	return hash;
 }
 
-struct name *names_find(struct pools *pools, const struct pool *directory, const char *text, size_t length)
+struct name *pool_names_find(struct pools *pools, const struct pool *directory, const char *text,
+			     size_t length)
 {
 	struct name *name;
 
@@ -107,25 +111,36 @@ static int directory_append(struct directory *directory, struct name *name)
 		directory->room = room;
 	}
 	name->cookie = ++directory->next_cookie;
-	directory->items[directory->count++] = (struct directory_item){
-		.cookie = name->cookie, .name = name
-	};
+	directory->items[directory->count++] = (struct directory_item){ .cookie = name->cookie,
+									.name = name };
 	return 0;
 }
 
-static void directory_remove(struct directory *directory, const struct name *name)
+size_t pool_names_after(const struct directory *directory, uint64_t cookie)
 {
-	size_t low = 0, high = directory->count, kept = 0;
+	size_t low = 0, high = directory->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (directory->items[middle].cookie < name->cookie)
+		if (directory->items[middle].cookie <= cookie)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	directory->items[low].name = NULL;
+	return low;
+}
+
+bool pool_directory_is_empty(const struct pool *pool)
+{
+	return pool->directory->count == pool->directory->holes;
+}
+
+static void directory_remove(struct directory *directory, const struct name *name)
+{
+	size_t kept = 0;
+
+	directory->items[pool_names_after(directory, name->cookie - 1)].name = NULL;
 	if (++directory->holes * 2 <= directory->count)
 		return;
 	for (size_t i = 0; i < directory->count; i++)
@@ -135,7 +150,7 @@ static void directory_remove(struct directory *directory, const struct name *nam
 	directory->holes = 0;
 }
 
-int names_link(struct pools *pools, struct name *name, struct pool *directory, struct pool *file)
+int pool_names_link(struct pools *pools, struct name *name, struct pool *directory, struct pool *file)
 {
 	struct name **slot;
 
@@ -157,10 +172,9 @@ int names_link(struct pools *pools, struct name *name, struct pool *directory, s
 	return 0;
 }
 
-void names_unlink(struct pools *pools, struct name *name)
+void pool_names_unlink(struct pools *pools, struct name *name)
 {
-	struct name **slot =
-		&pools->hash[hash_of(name->parent, name->text, name->length) % pools->hash_size];
+	struct name **slot = &pools->hash[hash_of(name->parent, name->text, name->length) % pools->hash_size];
 
 	while (*slot != name)
 		slot = &(*slot)->hash_next;

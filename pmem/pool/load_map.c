@@ -2,9 +2,12 @@
 
 /* A file's extents from the media: everything is checked, for a region may hold anything. */
 
-#include "pool/private.h"
+#include "pool/load.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "pool/table.h"
 
 static const struct map_block *valid_copy(struct pool *pool, const uint64_t next[2], uint32_t number,
 					  const struct load_report *report)
@@ -21,7 +24,7 @@ static const struct map_block *valid_copy(struct pool *pool, const uint64_t next
 		block = (const struct map_block *)(region_media(pools->region) + next[copy] * BLOCK_BYTES);
 		if (block->magic == MAP_MAGIC && block->owner == pool->index && block->number == number &&
 		    block->count <= MAP_EXTENTS &&
-		    block->checksum == slot_checksum(pools->uuid_seed, block, sizeof(*block))) {
+		    block->checksum == pool_slot_checksum(pools->uuid_seed, block, sizeof(*block))) {
 			if (!found)
 				found = block;
 		} else {
@@ -29,51 +32,51 @@ static const struct map_block *valid_copy(struct pool *pool, const uint64_t next
 		}
 	}
 	if (!found)
-		load_problem(report, POOLS_DAMAGE, next[0] * BLOCK_BYTES,
-			     "file entry %u: both copies of its map block %u are damaged: its extents from "
-			     "there on are lost",
-			     pool->index, number);
+		pool_load_problem(
+			report, POOLS_DAMAGE, next[0] * BLOCK_BYTES,
+			"file entry %u: both copies of its map block %u are damaged: its extents from "
+			"there on are lost",
+			pool->index, number);
 	else if (bad)
 		pool->map_changed = true;
 	if (found && bad)
-		load_problem(report, POOLS_REDUNDANT, next[bad & 1 ? 0 : 1] * BLOCK_BYTES,
-			     "file entry %u: copy %u of its map block %u is damaged; the other copy holds "
-			     "all of it",
-			     pool->index, bad & 1 ? 0 : 1, number);
+		pool_load_problem(
+			report, POOLS_REDUNDANT, next[bad & 1 ? 0 : 1] * BLOCK_BYTES,
+			"file entry %u: copy %u of its map block %u is damaged; the other copy holds "
+			"all of it",
+			pool->index, bad & 1 ? 0 : 1, number);
 	return found;
 }
 
 /* Append to the map what is in order; false if it is not. */
-static bool take_extents(struct pool *pool, const struct extent *extents, uint32_t count, bool claim)
+static bool take_extents(struct pool *pool, const struct extent *extents, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct extent *extent = &extents[i];
 		uint64_t least = pool->map.count ? extent_end(&pool->map.extents[pool->map.count - 1]) : 0;
 
-		if (extent->page < least || extent_pages(extent) == 0 ||
-		    extent_end(extent) > POOL_SIZE_MAX / PAGE_BYTES + 1)
+		if (extent->page < least || extent_pages(extent) == 0 || extent_end(extent) > POOL_PAGES_MAX)
 			return false;
-		if (claim && !space_claim(&pool->pools->space, extent->block, extent_pages(extent)))
+		if (!pool_space_claim(&pool->pools->space, extent->block, extent_pages(extent)))
 			return false;
-		if (extmap_reserve(&pool->map, 1))
+		if (pool_extmap_reserve(&pool->map, 1))
 			return false;
 		pool->map.extents[pool->map.count++] = *extent;
 	}
 	return true;
 }
 
-static bool take_chain_block(struct pool *pool, const uint64_t next[2], bool claim)
+static bool take_chain_block(struct pool *pool, const uint64_t next[2])
 {
 	for (unsigned copy = 0; copy < 2; copy++) {
-		if (claim && !space_claim(&pool->pools->space, next[copy], 1))
+		if (!pool_space_claim(&pool->pools->space, next[copy], 1))
 			return false;
 		pool->chain[pool->chain_count++] = next[copy];
 	}
 	return true;
 }
 
-static bool load_chain(struct pool *pool, const struct file_slot *slot, bool claim,
-		       const struct load_report *report)
+static bool load_chain(struct pool *pool, const struct file_slot *slot, const struct load_report *report)
 {
 	uint64_t next[2] = { slot->map[0], slot->map[1] };
 
@@ -87,30 +90,29 @@ static bool load_chain(struct pool *pool, const struct file_slot *slot, bool cla
 		const struct map_block *found = valid_copy(pool, next, number, report);
 		struct map_block block;
 
-		if (!found || !take_chain_block(pool, next, claim))
+		if (!found || !take_chain_block(pool, next))
 			return false;
 		memcpy(&block, found, sizeof(block));
-		if (block.count > MAP_EXTENTS || !take_extents(pool, block.extents, block.count, claim))
+		if (block.count > MAP_EXTENTS || !take_extents(pool, block.extents, block.count))
 			return false;
 		memcpy(next, block.next, sizeof(next));
 	}
 	return pool->map.count == slot->extents;
 }
 
-bool file_load_map(struct pool *pool, const struct file_slot *slot, bool claim,
-		   const struct load_report *report)
+bool pool_load_map(struct pool *pool, const struct file_slot *slot, const struct load_report *report)
 {
 	bool sound;
 
-	extmap_free(&pool->map);
+	pool_extmap_free(&pool->map);
 	free(pool->chain);
 	pool->chain = NULL;
 	pool->chain_count = 0;
 	pool->map_changed = false;
 	if (slot->map_blocks)
-		sound = load_chain(pool, slot, claim, report);
+		sound = load_chain(pool, slot, report);
 	else
 		sound = slot->extents <= INLINE_EXTENTS &&
-			take_extents(pool, slot->inline_extents, slot->extents, claim);
+			take_extents(pool, slot->inline_extents, slot->extents);
 	return sound;
 }

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pool/private.h"
+
+/* Reading and setting attributes. */
+
+#include "pool/pool.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "common/cleanup.h"
+#include "pool/directory_names.h"
+#include "pool/gate.h"
 
 int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
 {
@@ -17,7 +24,7 @@ int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
 		.uid = pool->uid,
 		.gid = pool->gid,
 		.size = pool->size,
-		.allocated = (extmap_pages(&pool->map) + pool->promised) * BLOCK_BYTES,
+		.allocated = (pool_extmap_pages(&pool->map) + pool->promised) * BLOCK_BYTES,
 		.atime = pool->atime,
 		.mtime = pool->mtime,
 		.ctime = pool->ctime,
@@ -45,7 +52,7 @@ static void assign(struct pool *pool, unsigned which, const struct pool_attribut
 		pool->mtime = pool->durable_mtime = attributes->mtime;
 	if (which & POOL_SET_POOL_MODE)
 		pool->pool_mode = attributes->pool_mode;
-	pool->ctime = pool->durable_ctime = now();
+	pool->ctime = pool->durable_ctime = pool_time_now();
 }
 
 int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_attributes *attributes)
@@ -68,22 +75,8 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 		.pool_mode = pool->pool_mode,
 	};
 	assign(pool, which, attributes);
-	error = file_commit(pool);
+	error = pool_inode_commit(pool);
 	if (error)
 		assign(pool, which, &before);
 	return error;
-}
-
-int pool_lookup_ino(struct pools *pools, uint64_t ino, struct pool **out)
-{
-	struct pool *pool;
-
-	GATE_SCOPE(pools);
-	READ_SCOPE(&pools->tree);
-	pool = ino - 1 < pools->entries ? pools->files[ino - 1] : NULL;
-	if (!pool || pool->dead)
-		return -ENOENT;
-	pool_ref(pool, 1);
-	*out = pool;
-	return 0;
 }

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Creating files, directories, symlinks and hard links. */
+
+#include "pool/namespace.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/align.h"
+#include "common/cleanup.h"
+#include "pool/gate.h"
+#include "pool/inode.h"
+#include "pool/lifetime.h"
+#include "pool/placement.h"
+#include "pool/pools.h"
+#include "pool/table.h"
+
+int pool_name_may_add(struct pool *directory, const char *text)
+{
+	int error;
+
+	if (directory->pools->read_only)
+		return -EROFS;
+	if (!directory->directory)
+		return -ENOTDIR;
+	/* Removed, and still somebody's working directory. */
+	if (directory->dead || (!directory->names && directory != directory->pools->root))
+		return -ENOENT;
+	error = pool_name_check(text, strlen(text));
+	if (error)
+		return error;
+	return pool_names_find(directory->pools, directory, text, strlen(text)) ? -EEXIST : 0;
+}
+
+void pool_name_write(struct pools *pools, const struct name *name, enum name_action action,
+		     const struct name *peer)
+{
+	union slot slot;
+
+	pool_name_encode(name, &slot);
+	slot.name.action = (uint8_t)action;
+	if (peer) {
+		slot.name.peer = peer->index;
+		slot.name.peer_sequence = pools->sequences[peer->index];
+		slot.name.peer_file = peer->file->index;
+	}
+	pool_table_write(pools, name->index, &slot);
+}
+
+/* A name for `file`, in memory and on the media. pools->tree is held exclusively. */
+static int add_name(struct pool *directory, const char *text, struct pool *file)
+{
+	struct pools *pools = directory->pools;
+	struct name *name = pool_name_alloc(text, strlen(text));
+	uint32_t index;
+	int error;
+
+	if (!name)
+		return -ENOMEM;
+	error = pool_table_take(pools, &index);
+	if (error) {
+		free(name);
+		return error;
+	}
+	name->index = index;
+	error = pool_names_link(pools, name, directory, file);
+	if (error) {
+		pool_table_put_back(pools, index);
+		free(name);
+		return error;
+	}
+	pool_name_write(pools, name, NAME_ALONE, NULL);
+	pool_touch_directory(directory);
+	return 0;
+}
+
+/* ---- Files ----------------------------------------------------------------------- */
+
+/* As System V and ext4 do it: what is created in a set-group-ID directory gets the directory's group. */
+static void inherit_group(struct pool *pool, struct pool *directory)
+{
+	READ_SCOPE(&directory->lock);
+	if (!(directory->mode & S_ISGID))
+		return;
+	pool->gid = directory->gid;
+	if (S_ISDIR(pool->mode))
+		pool->mode |= S_ISGID;
+}
+
+static int init_file(struct pool *pool, struct pool *directory, const struct pool_new *attributes)
+{
+	pool->mode = attributes->mode;
+	pool->uid = attributes->uid;
+	pool->gid = attributes->gid;
+	pool->pool_mode = attributes->pool_mode == POOL_MODE_INHERIT ? directory->pool_mode :
+								       attributes->pool_mode;
+	inherit_group(pool, directory);
+	pool_make_uuid(pool->uuid);
+	pool->atime = pool->btime = pool_time_now();
+	pool->mtime = pool->durable_mtime = pool->btime;
+	pool->ctime = pool->durable_ctime = pool->btime;
+	if (S_ISDIR(pool->mode)) {
+		pool->directory = calloc(1, sizeof(*pool->directory));
+		if (!pool->directory)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The file's bytes of a new symlink: on the media before the entry that points there. */
+static int write_target(struct pool *pool, const char *target)
+{
+	unsigned char page[BLOCK_BYTES] = { 0 };
+	uint64_t block;
+
+	if (pool_extmap_reserve(&pool->map, 1))
+		return -ENOMEM;
+	if (pool_space_take(&pool->pools->space, SPACE_DATA, 0, 1, false, &block) == 0)
+		return -ENOSPC;
+	memcpy(page, target, strlen(target));
+	media_write(pool->pools->region, block * BLOCK_BYTES, page, sizeof(page));
+	media_fence(pool->pools->region);
+	pool_extmap_insert(&pool->map, 0, 1, block, false);
+	pool->map_changed = true;
+	pool->size = pool->durable_size = strlen(target);
+	return 0;
+}
+
+static int reserve_size(struct pool *pool, uint64_t size)
+{
+	int error;
+
+	if (size == 0)
+		return 0;
+	if (size > POOL_SIZE_MAX)
+		return -EFBIG;
+	error = pool_reserve_pages(pool, 0, pages_up(size));
+	pool->map_changed = true;
+	pool->size = pool->durable_size = size;
+	return error;
+}
+
+/* The file first, then the name: what is cut in between is a file without a name. */
+static int make_file(struct pool *directory, const char *text, const struct pool_new *attributes,
+		     const char *target, struct pool **out)
+{
+	struct pools *pools = directory->pools;
+	struct pool *pool;
+	uint32_t index;
+	int error;
+
+	error = pool_table_take(pools, &index);
+	if (error)
+		return error;
+	pool = pool_inode_alloc(pools, index);
+	if (!pool) {
+		pool_table_put_back(pools, index);
+		return -ENOMEM;
+	}
+	error = init_file(pool, directory, attributes);
+	if (!error && target)
+		error = write_target(pool, target);
+	else if (!error && S_ISREG(pool->mode))
+		error = reserve_size(pool, attributes->size);
+	if (!error)
+		error = pool_inode_commit(pool);
+	if (error) {
+		pool_space_release_extents(&pools->space, &pool->map);
+		pool_space_unpromise(&pools->space, pool->promised);
+		pool_table_put_back(pools, index);
+		pool_inode_free(pool);
+		return error;
+	}
+	pools->files[index] = pool;
+	atomic_fetch_add(S_ISDIR(pool->mode) ? &pools->directory_count : &pools->file_count, 1);
+	error = add_name(directory, text, pool);
+	/* Our own reference: a destroyed file stays in memory as long. */
+	pool_ref(pool, 1);
+	if (error) {
+		pool_destroy_if_unused(pool);
+		pool_unref(pool, 1);
+		return error;
+	}
+	*out = pool;
+	return 0;
+}
+
+static int make_on_media(struct pool *directory, const char *name, const struct pool_new *attributes,
+			 const char *target, struct pool **out)
+{
+	int error = make_file(directory, name, attributes, target, out);
+
+	if (!error && region_failed(directory->pools->region)) {
+		pool_unref(*out, 1);
+		error = -EIO;
+	}
+	return error;
+}
+
+/* ---- Calls ----------------------------------------------------------------------- */
+
+int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes,
+		struct pool **out)
+{
+	int error;
+
+	GATE_SCOPE(directory->pools);
+	switch (attributes->mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFDIR:
+	case S_IFIFO:
+	case S_IFSOCK:
+		break;
+	default:
+		return -EPERM;
+	}
+	WRITE_SCOPE(&directory->pools->tree);
+	error = pool_name_may_add(directory, name);
+	return error ? error : make_on_media(directory, name, attributes, NULL, out);
+}
+
+int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid,
+		 struct pool **out)
+{
+	const struct pool_new attributes = { .mode = S_IFLNK | 0777, .uid = uid, .gid = gid };
+	int error;
+
+	GATE_SCOPE(directory->pools);
+	if (!*target)
+		return -ENOENT;
+	if (strlen(target) > POOL_SYMLINK_MAX)
+		return -ENAMETOOLONG;
+	WRITE_SCOPE(&directory->pools->tree);
+	error = pool_name_may_add(directory, name);
+	return error ? error : make_on_media(directory, name, &attributes, target, out);
+}
+
+int pool_readlink(struct pool *pool, char *buffer, size_t size)
+{
+	struct placement place;
+
+	GATE_SCOPE(pool->pools);
+	READ_SCOPE(&pool->lock);
+	if (pool->dead)
+		return -ESTALE;
+	if (!S_ISLNK(pool->mode))
+		return -EINVAL;
+	if (size <= pool->size)
+		return -ERANGE;
+	place = pool_find_pages(pool, 0, 1);
+	memcpy(buffer, region_media(pool->pools->region) + place.media_offset, pool->size);
+	buffer[pool->size] = '\0';
+	return 0;
+}
+
+int pool_link(struct pool *pool, struct pool *directory, const char *name)
+{
+	struct pools *pools = pool->pools;
+	int error;
+
+	GATE_SCOPE(pools);
+	WRITE_SCOPE(&pools->tree);
+	error = pool_name_may_add(directory, name);
+	if (error)
+		return error;
+	if (pool->directory)
+		return -EPERM;
+	if (pool->links == 0)
+		return -ENOENT;
+	if (pool->links >= POOL_LINK_MAX)
+		return -EMLINK;
+	error = add_name(directory, name, pool);
+	if (!error)
+		pool_touch_file(pool);
+	return media_outcome(pools, error);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Laying an empty tree on a region, and telling whether there is one. */
+
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/align.h"
+#include "common/crc32c.h"
+#include "pool/inode.h"
+#include "pool/superblock.h"
+#include "pool/table.h"
+
+/* What is looked at, at both ends of a region, before it is called blank. */
+#define PROBE_BYTES (64u * 1024)
+
+static bool all_zero(const unsigned char *bytes, size_t length)
+{
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+}
+
+enum pools_probe pools_probe(const struct region *region)
+{
+	const unsigned char *media = region_media(region);
+	uint64_t size = region_size(region);
+
+	if (region_is_new(region))
+		return all_zero(media, BLOCK_BYTES) ? POOLS_PROBE_BLANK : POOLS_PROBE_FORMATTED;
+	for (unsigned copy = 0; copy < 2; copy++) {
+		struct superblock superblock;
+
+		memcpy(&superblock, media + copy * (size - BLOCK_BYTES), sizeof(superblock));
+		if (pool_superblock_is_valid(&superblock, size))
+			return POOLS_PROBE_FORMATTED;
+	}
+	return all_zero(media, PROBE_BYTES) && all_zero(media + size - PROBE_BYTES, PROBE_BYTES) ?
+		       POOLS_PROBE_BLANK :
+		       POOLS_PROBE_FOREIGN;
+}
+
+bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size)
+{
+	const unsigned char *media = region_media(region);
+
+	for (uint64_t at = align_up(*offset, BLOCK_BYTES); at < region_size(region); at += BLOCK_BYTES) {
+		struct superblock superblock;
+
+		/* Most pages are none, and are not read for long. */
+		if (memcmp(media + at, SUPERBLOCK_MAGIC, sizeof(superblock.magic)) != 0)
+			continue;
+		memcpy(&superblock, media + at, sizeof(superblock));
+		if (!pool_superblock_is_valid(&superblock, UINT64_MAX))
+			continue;
+		*offset = at;
+		*size = superblock.region_size;
+		return true;
+	}
+	return false;
+}
+
+/* ---- Formatting ------------------------------------------------------------------ */
+
+static void root_slot(const struct superblock *superblock, const struct pools_format_options *options,
+		      union slot *slot)
+{
+	struct timespec time = pool_time_now();
+	struct file_slot *root = &slot->file;
+
+	memset(slot, 0, sizeof(*slot));
+	root->head.kind = SLOT_FILE;
+	root->head.sequence = 2;
+	root->mode = S_IFDIR | 0755;
+	root->uid = options->uid;
+	root->gid = options->gid;
+	root->pool_mode = options->mode == POOL_MODE_INHERIT ? POOL_MODE_FSDAX : options->mode;
+	memcpy(root->uuid, superblock->uuid, sizeof(root->uuid));
+	for (int i = 0; i < 4; i++) {
+		root->seconds[i] = time.tv_sec;
+		root->nanoseconds[i] = (uint32_t)time.tv_nsec;
+	}
+	root->head.checksum = pool_slot_checksum(crc32c(0, superblock->uuid, sizeof(superblock->uuid)), slot,
+						 SLOT_SIZE);
+}
+
+static int new_superblock(struct region *region, const struct pools_format_options *options,
+			  struct superblock *superblock, struct message *message)
+{
+	uint64_t blocks = region_size(region) / BLOCK_BYTES;
+
+	memset(superblock, 0, sizeof(*superblock));
+	memcpy(superblock->magic, SUPERBLOCK_MAGIC, sizeof(superblock->magic));
+	superblock->version = FORMAT_VERSION;
+	superblock->size = sizeof(*superblock);
+	superblock->region_size = region_size(region);
+	superblock->block_size = BLOCK_BYTES;
+	superblock->slot_size = SLOT_SIZE;
+	superblock->created = pool_time_now().tv_sec;
+	superblock->state = STATE_CLEAN;
+	superblock->table_chunks = 1;
+	superblock->chunks[0] = (struct table_chunk){
+		.block = 1,
+		.blocks = align_down(max_u64(8, min_u64(64, blocks / 64)), 2),
+	};
+	if (options->label) {
+		if (strlen(options->label) > POOL_LABEL_MAX)
+			return message_fail(message, -EINVAL, "label '%s': longer than %d bytes",
+					    options->label, POOL_LABEL_MAX);
+		memcpy(superblock->label, options->label, strlen(options->label));
+	}
+	pool_make_uuid(superblock->uuid);
+	return 0;
+}
+
+int pools_format(struct region *region, const struct pools_format_options *options, struct message *message)
+{
+	static const unsigned char nothing[BLOCK_BYTES];
+	struct superblock superblock;
+	union slot slot;
+	int error;
+
+	if (region_is_read_only(region))
+		return message_fail(message, -EROFS, "region %s: opened read-only", region_spec(region));
+	if (!options->force && pools_probe(region) != POOLS_PROBE_BLANK)
+		return message_fail(message, -EEXIST,
+				    "region %s: holds %s: to lose that and format it, use softpmem format "
+				    "--force",
+				    region_spec(region),
+				    pools_probe(region) == POOLS_PROBE_FORMATTED ?
+					    "softpmem pools already" :
+					    "bytes that are not softpmem's");
+	error = new_superblock(region, options, &superblock, message);
+	if (error)
+		return error;
+	/* The old superblocks go first: a crash from here on leaves no region, not half of an old one. */
+	media_write(region, 0, nothing, sizeof(nothing));
+	media_write(region, superblock.region_size - BLOCK_BYTES, nothing, sizeof(nothing));
+	media_fence(region);
+	pool_table_init_chunk(region, crc32c(0, superblock.uuid, sizeof(superblock.uuid)),
+			      &superblock.chunks[0], 0);
+	root_slot(&superblock, options, &slot);
+	for (unsigned copy = 0; copy < 2; copy++)
+		media_write(region, pool_table_slot_offset(&superblock, 0, copy), &slot, sizeof(slot));
+	media_fence(region);
+	pool_superblock_write(region, &superblock);
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef POOL_GATE_H
+#define POOL_GATE_H
+
+/*
+ * Private to pmem/pool: the gate between calls and an outage. Every call that
+ * touches volatile state or the media is inside; an outage waits until all are out
+ * and keeps new ones from entering. Calls without a handle wait for its end; calls
+ * through a handle fail, because their handle is of an older generation then.
+ */
+
+#include "pool/inode.h"
+#include "pool/pools.h"
+
+/* Wait until no outage is under way, and keep the next one off until pool_gate_leave(). */
+void pool_gate_enter(struct pools *pools);
+/*
+ * The same for a handle, without waiting: -EIO if the handle is of an older generation or the media are
+ * lost.
+ */
+int pool_gate_enter_handle(struct pool_handle *handle);
+/* The same without waiting: false if an outage is under way or about to begin. */
+bool pool_gate_try_enter(struct pools *pools);
+void pool_gate_leave(struct pools *pools);
+
+static inline void pool_gate_cleanup(struct pools **pools)
+{
+	if (*pools)
+		pool_gate_leave(*pools);
+}
+
+/* Be inside until the end of the enclosing scope. */
+#define GATE_SCOPE(which) \
+	struct pools *scope_gate \
+		__attribute__((cleanup(pool_gate_cleanup), unused)) = (pool_gate_enter(which), (which))
+/* The same for a handle; returns from the enclosing function with the error if there is one. */
+#define HANDLE_SCOPE(handle) \
+	struct pools *scope_gate \
+		__attribute__((cleanup(pool_gate_cleanup), unused)) = (handle)->pool->pools; \
+	do { \
+		int scope_error = pool_gate_enter_handle(handle); \
+		if (scope_error) { \
+			scope_gate = NULL; \
+			return scope_error; \
+		} \
+	} while (0)
+
+#endif

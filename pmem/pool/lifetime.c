@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* References, handles, and the end of a pool. */
+
+#include "pool/lifetime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "pool/gate.h"
+#include "pool/placement.h"
+#include "pool/pools.h"
+#include "pool/table.h"
+#include "pool/view_limits.h"
+
+/* ---- Destroying ------------------------------------------------------------------ */
+
+/* Dead pools stay in memory while somebody refers to them. */
+static void move_to_destroyed(struct pool *pool)
+{
+	struct pools *pools = pool->pools;
+
+	LOCK_SCOPE(&pools->list_lock);
+	pools->files[pool->index] = NULL;
+	LIST_INSERT_HEAD(&pools->destroyed, pool, destroyed);
+	pool->is_destroyed = true;
+	if (pool->is_active)
+		LIST_REMOVE(pool, active);
+	if (pool->is_attached)
+		LIST_REMOVE(pool, attached);
+	pool->is_active = pool->is_attached = false;
+}
+
+void pool_destroy(struct pool *pool)
+{
+	struct pools *pools = pool->pools;
+
+	if (pool->view) {
+		const uint64_t all = POOL_PAGES_MAX;
+
+		pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
+		view_detach(pool->view);
+		pool_drop_clean_view(pool);
+	}
+	move_to_destroyed(pool);
+	pool_table_free(pools, pool->index);
+	pool_space_release_extents(&pools->space, &pool->map);
+	pool_space_release_extents(&pools->space, &pool->retired);
+	pool_chain_release(&pools->space, pool->chain, pool->chain_count);
+	pool_extmap_free(&pool->map);
+	pool_extmap_free(&pool->retired);
+	pool->chain_count = 0;
+	pool->map_changed = false;
+	pool->size = pool->durable_size = 0;
+	atomic_fetch_sub(S_ISDIR(pool->mode) ? &pools->directory_count : &pools->file_count, 1);
+	atomic_store(&pool->dead, true);
+}
+
+bool pool_destroy_if_unused(struct pool *pool)
+{
+	bool unused;
+
+	{
+		LOCK_SCOPE(&pool->pools->opens_lock);
+		unused = pool->opens == 0 && pool->links == 0 && !pool->dead && pool != pool->pools->root &&
+			 !pool->pools->read_only;
+		/* Under the lock that opening takes: nobody gets a handle from here on. */
+		if (unused)
+			atomic_store(&pool->dead, true);
+	}
+	if (!unused)
+		return false;
+	WRITE_SCOPE(&pool->lock);
+	pool_destroy(pool);
+	return true;
+}
+
+void pool_destroy_nameless(struct pool *pool)
+{
+	if (!pool)
+		return;
+	pool_ref(pool, 1);
+	pool_destroy_if_unused(pool);
+	pool_unref(pool, 1);
+}
+
+/* ---- References ------------------------------------------------------------------ */
+
+struct pools *pool_pools(const struct pool *pool)
+{
+	return pool->pools;
+}
+
+void pool_ref(struct pool *pool, uint64_t count)
+{
+	atomic_fetch_add(&pool->references, count);
+}
+
+void pool_unref(struct pool *pool, uint64_t count)
+{
+	struct pools *pools = pool->pools;
+
+	{
+		LOCK_SCOPE(&pools->list_lock);
+		if (atomic_fetch_sub(&pool->references, count) != count || !pool->is_destroyed)
+			return;
+		LIST_REMOVE(pool, destroyed);
+	}
+	pool_inode_free(pool);
+}
+
+/* ---- Handles --------------------------------------------------------------------- */
+
+int pool_open(struct pool *pool, struct pool_handle **out)
+{
+	struct pool_handle *handle;
+
+	GATE_SCOPE(pool->pools);
+	handle = malloc(sizeof(*handle));
+	if (!handle)
+		return -ENOMEM;
+	{
+		LOCK_SCOPE(&pool->pools->opens_lock);
+		if (pool->dead) {
+			free(handle);
+			return -ESTALE;
+		}
+		atomic_fetch_add(&pool->opens, 1);
+	}
+	pool_ref(pool, 1);
+	handle->pool = pool;
+	handle->generation = atomic_load(&pool->pools->generation);
+	*out = handle;
+	return 0;
+}
+
+/* What nothing holds any more gives its space or its memory back. */
+static void last_close(struct pool *pool)
+{
+	if (pool->links == 0) {
+		READ_SCOPE(&pool->pools->tree);
+		pool_destroy_if_unused(pool);
+	} else {
+		/* What is clean stays while there is room: who opens it again finds its pages warm. */
+		pools_limit_memory(pool->pools);
+	}
+}
+
+void pool_close(struct pool_handle *handle)
+{
+	struct pool *pool = handle->pool;
+
+	free(handle);
+	/* Never waits: when power is off, pools_power_apply() frees what has no name, held or not. */
+	if (atomic_fetch_sub(&pool->opens, 1) == 1 && pool_gate_try_enter(pool->pools)) {
+		last_close(pool);
+		pool_gate_leave(pool->pools);
+	}
+	pool_unref(pool, 1);
+}
+
+struct pool *pool_of(struct pool_handle *handle)
+{
+	return handle->pool;
+}
+
+int pool_handle_check(struct pool_handle *handle)
+{
+	return handle->generation == atomic_load(&handle->pool->pools->generation) ? 0 : -EIO;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef POOL_LIFETIME_H
+#define POOL_LIFETIME_H
+
+/*
+ * Private to pmem/pool: the end of a pool. Its blocks and its entry are given back
+ * when its last name and its last handle are gone; its memory when the last
+ * reference is dropped.
+ */
+
+#include "pool/inode.h"
+
+/*
+ * Give the blocks and the entry back. pool->lock and pools->tree are held exclusively, or nobody else
+ * runs.
+ */
+void pool_destroy(struct pool *pool);
+/*
+ * The same if it has neither a name nor a handle: true. pools->tree is held, and the caller has a
+ * reference.
+ */
+bool pool_destroy_if_unused(struct pool *pool);
+/* The same for a caller without a reference. NULL is allowed. */
+void pool_destroy_nameless(struct pool *pool);
+
+#endif

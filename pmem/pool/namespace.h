@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef POOL_NAMESPACE_H
+#define POOL_NAMESPACE_H
+
+/*
+ * Private to pmem/pool: what creating, removing and renaming have in common. Each
+ * operation becomes durable by one pool_table_write(). pools->tree is held
+ * exclusively.
+ */
+
+#include "pool/directory_names.h"
+#include "pool/format.h"
+
+/* May the directory get a new name of this text? 0, -EROFS, -ENOTDIR, -ENOENT, -EEXIST, -ENAMETOOLONG. */
+int pool_name_may_add(struct pool *directory, const char *text);
+/* 0, -ENOENT, -ENOTDIR or -ENAMETOOLONG. */
+int pool_name_find(struct pool *directory, const char *text, struct name **out);
+/* Write the name's entry. `peer` (may be NULL): the name that `action` changes at once. Durable on return. */
+void pool_name_write(struct pools *pools, const struct name *name, enum name_action action,
+		     const struct name *peer);
+/* Remove the name, free it, and destroy its file if that has no other name and no handle. */
+void pool_name_remove(struct pools *pools, struct name *name);
+/* Set the directory's mtime and ctime, or a file's ctime: volatile until it is synced. */
+void pool_touch_directory(struct pool *directory);
+void pool_touch_file(struct pool *pool);
+
+#endif

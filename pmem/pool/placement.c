@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Where the pages of a view live on the media, and the blocks promised to those that live nowhere yet. */
+
+#include "pool/placement.h"
+
+#include <errno.h>
+
+#include "common/align.h"
+#include "pool/pools.h"
+#include "pool/space.h"
+
+/* Space that was reserved and never written is zeroed when it is first written to, this much at a time. */
+#define CONVERT_PAGES GROUP_BLOCKS
+
+/* ---- Finding and placing --------------------------------------------------------- */
+
+static struct placement find(void *owner, uint64_t page, uint64_t want)
+{
+	const struct pool *pool = owner;
+	struct placement place = { 0 };
+	uint64_t end;
+	const struct extent *extent = pool_extmap_at(&pool->map, page, page + want, &end);
+
+	place.pages = end - page;
+	if (extent) {
+		place.placed = !extent_unwritten(extent);
+		place.media_offset = extent_block(extent, page) * BLOCK_BYTES;
+	}
+	return place;
+}
+
+struct placement pool_find_pages(const struct pool *pool, uint64_t page, uint64_t want)
+{
+	return find((void *)(uintptr_t)pool, page, want);
+}
+
+/* The part of the unwritten extent around `page` that becomes written at once. */
+static int convert(struct pool *pool, const struct extent *extent, uint64_t page, uint64_t want,
+		   struct placement *out)
+{
+	struct region *region = pool->pools->region;
+	uint64_t start = max_u64(align_down(page, CONVERT_PAGES), extent->page);
+	uint64_t end = min_u64(align_down(page, CONVERT_PAGES) + CONVERT_PAGES, extent_end(extent));
+	uint64_t stop = min_u64(page + want, end);
+	uint64_t block = extent->block + (start - extent->page);
+
+	if (pool_extmap_reserve(&pool->map, 2))
+		return -ENOMEM;
+	media_zero(region, block * BLOCK_BYTES, (page - start) * PAGE_BYTES);
+	media_zero(region, (block + (stop - start)) * BLOCK_BYTES, (end - stop) * PAGE_BYTES);
+	pool_extmap_flag(&pool->map, start, end - start, false);
+	pool->map_changed = true;
+	*out = (struct placement){
+		.media_offset = (block + (page - start)) * BLOCK_BYTES,
+		.pages = stop - page,
+		.placed = true,
+		.fresh = true,
+	};
+	return 0;
+}
+
+/* Give media to pages that have no block, from `page` on, as many as may live together. */
+static int place_new(struct pool *pool, uint64_t page, uint64_t want, struct placement *out)
+{
+	const bool align = pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_BYTES &&
+			   is_aligned(page, GROUP_BLOCKS);
+	uint64_t block, got;
+
+	/* Every page that is stored to was promised a block, but for a mapping's that outlived its pages. */
+	if (pool->promised == 0)
+		return -ENOSPC;
+	if (pool_extmap_reserve(&pool->map, 1))
+		return -ENOMEM;
+	got = pool_space_take(&pool->pools->space, SPACE_PROMISED, pool_extmap_goal(&pool->map, page), want,
+			      align, &block);
+	if (got == 0)
+		return -ENOSPC;
+	pool->promised -= got;
+	pool_extmap_insert(&pool->map, page, got, block, false);
+	pool->map_changed = true;
+	*out = (struct placement){
+		.media_offset = block * BLOCK_BYTES, .pages = got, .placed = true, .fresh = true
+	};
+	return 0;
+}
+
+static int place(void *owner, uint64_t page, uint64_t want, struct placement *out)
+{
+	struct pool *pool = owner;
+	uint64_t end;
+	const struct extent *extent = pool_extmap_at(&pool->map, page, page + want, &end);
+
+	return extent ? convert(pool, extent, page, want, out) : place_new(pool, page, end - page, out);
+}
+
+const struct view_owner_ops pool_view_ops = {
+	.find = find,
+	.place = place,
+};
+
+int pool_ensure_view(struct pool *pool)
+{
+	if (pool->view)
+		return 0;
+	return view_create(pool->pools->domain, &pool_view_ops, pool, &pool->view);
+}
+
+/* ---- Promises -------------------------------------------------------------------- */
+
+uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages)
+{
+	const uint64_t end = page + pages;
+	uint64_t absent = 0, stop;
+
+	for (; page < end; page = stop) {
+		if (pool_extmap_at(&pool->map, page, end, &stop))
+			continue;
+		for (; page < stop; page++)
+			absent += pool->view && view_page_present(pool->view, page) ? 0 : 1;
+	}
+	return absent;
+}
+
+static bool has_block(const struct pool *pool, uint64_t page)
+{
+	uint64_t end;
+
+	return pool_extmap_at(&pool->map, page, page + 1, &end);
+}
+
+/* Pages of the range that are present and have no block. */
+static uint64_t present_without_block(const struct pool *pool, uint64_t page, uint64_t pages)
+{
+	const uint64_t end = page + pages;
+	uint64_t found = 0;
+
+	if (!pool->view)
+		return 0;
+	for (; (page = view_next_present(pool->view, page, end)) < end; page++)
+		found += !has_block(pool, page);
+	return found;
+}
+
+uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pages)
+{
+	return pool->promised ? present_without_block(pool, page, pages) : 0;
+}
+
+void pool_recount_promised(struct pool *pool)
+{
+	const uint64_t now = present_without_block(pool, 0, POOL_PAGES_MAX);
+
+	pool_space_promise_exactly(&pool->pools->space, pool->promised, now);
+	pool->promised = now;
+}
+
+/* Fill the hole at `page` (at most `want` pages) with unwritten blocks, from the promise. */
+static int fill_hole(struct pool *pool, uint64_t page, uint64_t want, uint64_t *filled)
+{
+	uint64_t goal = pool_extmap_goal(&pool->map, page);
+	bool align = is_aligned(page, GROUP_BLOCKS) && want >= GROUP_BLOCKS;
+	uint64_t block;
+
+	if (pool_extmap_reserve(&pool->map, 1))
+		return -ENOMEM;
+	*filled = pool_space_take(&pool->pools->space, SPACE_PROMISED, goal, want, align, &block);
+	if (*filled == 0)
+		return -ENOSPC;
+	pool->promised -= *filled;
+	pool_extmap_insert(&pool->map, page, *filled, block, true);
+	return 0;
+}
+
+int pool_reserve_pages(struct pool *pool, uint64_t page, uint64_t pages)
+{
+	const uint64_t end = page + pages, absent = pool_absent_pages(pool, page, pages);
+	int error = pool_space_promise(&pool->pools->space, absent);
+	uint64_t stop;
+
+	if (error)
+		return error;
+	pool->promised += absent;
+	while (page < end) {
+		if (!pool_extmap_at(&pool->map, page, end, &stop)) {
+			error = fill_hole(pool, page, stop - page, &stop);
+			if (error)
+				return error;
+			stop += page;
+		}
+		page = stop;
+	}
+	return 0;
+}
+
+void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages, uint64_t promised)
+{
+	if (!pool->view)
+		return;
+	view_discard(pool->view, page, pages);
+	pool_space_unpromise(&pool->pools->space, promised);
+	pool->promised -= promised;
+}

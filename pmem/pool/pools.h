@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef POOL_POOLS_H
+#define POOL_POOLS_H
+
+/*
+ * Private to pmem/pool: all pools of one region, in memory.
+ *
+ * Locks, in the order in which they are taken:
+ *   pools->power       shared by every call, exclusive while an outage is under way
+ *   pools->drain_lock  one drain at a time
+ *   pools->tree        names, links, directories; exclusive to change them
+ *   pools->opens_lock  pool->opens, and with it whether a pool may be destroyed
+ *   pool->lock         one pool's bytes, map, size, attributes; exclusive to change them.
+ *                      A thread holds one of them, but for a drain, which holds those of
+ *                      all attached pools, and for a directory's beside its new entry's
+ *   pools->table_lock  the free entries, growth of the table, the superblock
+ *   space.lock         the free blocks
+ *   pools->list_lock   the lists of pools; the last
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "pool/format.h"
+#include "pool/pool.h"
+#include "pool/space.h"
+
+struct name;
+LIST_HEAD(pool_list, pool);
+
+/* What loading found unfinished after a crash; recovery.c finishes it. */
+enum fix_kind {
+	FIX_COPIES,    /* the entry's slots differ: write the current one over the other */
+	FIX_FREE,      /* a name that a rename replaced: free the entry */
+	FIX_RENAMED,   /* a name whose file an exchange changed: write the entry */
+	FIX_FREE_FILE, /* a file without a name: destroy it */
+};
+struct fixes {
+	struct fix {
+		enum fix_kind kind;
+		uint32_t index; /* of the entry */
+	} * items;
+	size_t count, room;
+};
+
+struct pools {
+	struct region *region;
+	struct domain *domain;
+	struct pools_options options;
+	bool read_only;
+
+	/* The gate (gate.h). */
+	pthread_rwlock_t power;
+	pthread_mutex_t gate_lock; /* of `gate`, which calls that wait for the end of an outage wait for */
+	pthread_cond_t gate;
+	_Atomic bool power_off;
+	_Atomic uint64_t generation;
+
+	pthread_rwlock_t tree; /* guards the names and all of the following five */
+	struct name **hash;    /* of all names */
+	uint64_t hash_size, name_count;
+	_Atomic uint64_t file_count, directory_count;
+	struct pool *root;
+	struct pool **files; /* by entry; NULL where the entry is no file */
+	struct fixes fixes;  /* used while opening only */
+
+	pthread_mutex_t opens_lock;
+	pthread_mutex_t drain_lock;
+
+	pthread_mutex_t list_lock;  /* guards the lists */
+	struct pool_list active;    /* may have volatile state, or a view with memory */
+	struct pool_list destroyed; /* have no entry any more, and are still referred to */
+	struct pool_list attached;  /* client processes store to their views */
+
+	/* Memory in views (view_limits.h). */
+	_Atomic uint64_t populated;	/* views that have a memfd and a mapping */
+	_Atomic uint64_t present_pages; /* in all views */
+	uint64_t present_max;		/* above it, closed pools that are clean give their memory back */
+	uint64_t populated_max;		/* above it, closed pools are synced, and give their memory back */
+
+	/* The table (table.h). */
+	pthread_mutex_t table_lock;
+	struct superblock superblock; /* as last written */
+	uint32_t uuid_seed;	      /* CRC-32C of the region's UUID, with which checksums of slots start */
+	uint32_t entries;
+	uint64_t *sequences;	/* of each entry, as on the media */
+	uint32_t *free_entries; /* a stack */
+	uint32_t free_count;
+
+	struct space space;
+};
+
+/* Empty, without a domain: NULL if there is no memory. */
+struct pools *pools_alloc(const struct region *region);
+/* Free everything in memory; writes nothing. Nobody refers to any pool. */
+void pools_free(struct pools *pools);
+
+/* `result`, or -EIO if it is no error but the media were lost: then it was not done. */
+static inline int media_outcome(const struct pools *pools, int result)
+{
+	return result >= 0 && region_failed(pools->region) ? -EIO : result;
+}
+
+#endif

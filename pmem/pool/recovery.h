@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef POOL_RECOVERY_H
+#define POOL_RECOVERY_H
+
+/* Private to pmem/pool: finishes what a crash left half done. While opening: nobody else runs. */
+
+#include "pool/pools.h"
+
+/* Do all of pools->fixes, and write maps anew of which a copy was damaged. */
+void pools_finish_crash(struct pools *pools);
+/* Zero the bytes behind the size of each file in its last page, where they are not zero. */
+void pools_zero_tails(struct pools *pools);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* From a view to the media: by lines or by sectors, and all of a pool. */
+
+#include "pool/writeback.h"
+
+#include <errno.h>
+
+#include "common/cleanup.h"
+#include "domain/domain.h"
+#include "pool/gate.h"
+#include "pool/placement.h"
+#include "pool/pools.h"
+#include "pool/space.h"
+#include "pool/view_limits.h"
+
+/* ---- Sectors --------------------------------------------------------------------- */
+
+/*
+ * A sector is kept or lost whole even if the daemon is killed in the middle of a
+ * copy: dirty pages go to new blocks, and the commit of the map is what moves the
+ * file there. Gives new blocks to dirty pages of [page, end) until space runs
+ * out; *reached is where. -ENOSPC: not even one.
+ */
+static int relocate(struct pool *pool, uint64_t page, uint64_t end, uint64_t *reached)
+{
+	const uint64_t start = page;
+
+	while ((page = view_next_dirty(pool->view, page, end)) < end) {
+		struct placement old;
+		uint64_t run = 1, block, got;
+
+		while (page + run < end &&
+		       view_next_dirty(pool->view, page + run, page + run + 1) == page + run)
+			run++;
+		old = pool_find_pages(pool, page, run);
+		if (!old.placed) {
+			page += old.pages;
+			continue;
+		}
+		if (pool_extmap_reserve(&pool->map, 3))
+			return -ENOMEM;
+		got = pool_space_take(&pool->pools->space, SPACE_METADATA, pool_extmap_goal(&pool->map, page),
+				      old.pages, false, &block);
+		if (got == 0) {
+			*reached = page;
+			return page > start ? 0 : -ENOSPC;
+		}
+		if (pool_extmap_remove(&pool->map, page, got, &pool->retired)) {
+			pool_space_release(&pool->pools->space, block, got);
+			return -ENOMEM;
+		}
+		pool_extmap_insert(&pool->map, page, got, block, true);
+		pool->map_changed = true;
+		page += got;
+	}
+	*reached = end;
+	return 0;
+}
+
+static int persist_sectors(struct pool *pool, uint64_t page, uint64_t end)
+{
+	int error = 0;
+
+	while (!error && page < end) {
+		uint64_t reached;
+
+		error = relocate(pool, page, end, &reached);
+		if (!error)
+			error = view_persist(pool->view, page, reached - page);
+		/* The blocks of this part are what the next one needs. */
+		if (!error && reached < end)
+			error = pool_inode_commit(pool);
+		page = reached;
+	}
+	return error;
+}
+
+int pool_persist(struct pool *pool, uint64_t page, uint64_t pages)
+{
+	if (!pool->view)
+		return 0;
+	/* Stores through a mapping tear at lines whatever the mode. */
+	if (pool->pool_mode == POOL_MODE_FSDAX || pool->is_attached)
+		return view_persist(pool->view, page, pages);
+	return persist_sectors(pool, page, page + pages);
+}
+
+/* ---- One pool -------------------------------------------------------------------- */
+
+int pool_sync_locked(struct pool *pool)
+{
+	const struct timespec durable_mtime = pool->durable_mtime, durable_ctime = pool->durable_ctime;
+	const uint64_t durable_size = pool->durable_size;
+	int error;
+
+	if (!pool_is_volatile(pool))
+		return 0;
+	error = pool_persist(pool, 0, POOL_PAGES_MAX);
+	if (error)
+		return error;
+	pool->durable_size = pool->size;
+	pool->durable_mtime = pool->mtime;
+	pool->durable_ctime = pool->ctime;
+	error = pool_inode_commit(pool);
+	if (error) {
+		pool->durable_size = durable_size;
+		pool->durable_mtime = durable_mtime;
+		pool->durable_ctime = durable_ctime;
+	}
+	return error;
+}
+
+int pool_sync(struct pool_handle *handle)
+{
+	struct pool *pool = handle->pool;
+
+	HANDLE_SCOPE(handle);
+	WRITE_SCOPE(&pool->lock);
+	if (pool->dead || pool->pools->read_only)
+		return 0;
+	return pool_sync_locked(pool);
+}
+
+int pool_sync_pool(struct pool *pool)
+{
+	GATE_SCOPE(pool->pools);
+	WRITE_SCOPE(&pool->lock);
+	if (pool->dead || pool->pools->read_only)
+		return 0;
+	return pool_sync_locked(pool);
+}
+
+/* ---- All pools ------------------------------------------------------------------- */
+
+/* A large pool is persisted in steps, so that progress can be told. */
+static int sync_in_steps(struct pool *pool, uint64_t *done, uint64_t total)
+{
+	const struct pools_options *options = &pool->pools->options;
+	const uint64_t end = POOL_PAGES_MAX, step = 64u * 1024; /* pages: 256 MiB */
+	int error = 0;
+
+	for (uint64_t page = 0;
+	     !error && pool->view && (page = view_next_dirty(pool->view, page, end)) < end;) {
+		uint64_t dirty = view_dirty_pages(pool->view);
+
+		error = pool_persist(pool, page, step);
+		*done += dirty - view_dirty_pages(pool->view);
+		if (options->progress)
+			options->progress(options->progress_context, "draining", *done * PAGE_BYTES,
+					  total * PAGE_BYTES);
+	}
+	return error ? error : pool_sync_locked(pool);
+}
+
+static uint64_t dirty_pages(struct pools *pools)
+{
+	uint64_t pages = 0;
+
+	for (struct pool *pool = NULL; (pool = pools_next_active(pools, pool));) {
+		READ_SCOPE(&pool->lock);
+		pages += pool->view ? view_dirty_pages(pool->view) : 0;
+	}
+	return pages;
+}
+
+int pools_sync(struct pools *pools)
+{
+	uint64_t done = 0, total;
+	int result = 0;
+
+	if (pools->read_only)
+		return 0;
+	GATE_SCOPE(pools);
+	total = dirty_pages(pools);
+	for (struct pool *pool = NULL; (pool = pools_next_active(pools, pool));) {
+		WRITE_SCOPE(&pool->lock);
+		int error = pool->dead ? 0 : sync_in_steps(pool, &done, total);
+
+		if (error)
+			result = error;
+	}
+	return result;
+}
