@@ -86,15 +86,9 @@ static struct fuse_session *session_new(struct fusefs *fs)
 
 static void locks_init(struct fusefs *fs)
 {
-	pthread_rwlockattr_t attributes;
-
-	pthread_rwlockattr_init(&attributes);
-	/* Requests never end; a power failure must get in between them. */
-	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&fs->gate, &attributes);
-	pthread_rwlockattr_destroy(&attributes);
+	fusefs_gate_init(&fs->gate);
 	pthread_mutex_init(&fs->files_lock, NULL);
-	pthread_mutex_init(&fs->failure_lock, NULL);
+	pthread_mutex_init(&fs->outage_lock, NULL);
 	pthread_mutex_init(&fs->queue_lock, NULL);
 	sem_init(&fs->wake, 0, 0);
 }
@@ -160,9 +154,9 @@ static void fusefs_free(struct fusefs *fs)
 	shadows_fini(&fs->shadows);
 	sem_destroy(&fs->wake);
 	pthread_mutex_destroy(&fs->queue_lock);
-	pthread_mutex_destroy(&fs->failure_lock);
+	pthread_mutex_destroy(&fs->outage_lock);
 	pthread_mutex_destroy(&fs->files_lock);
-	pthread_rwlock_destroy(&fs->gate);
+	fusefs_gate_destroy(&fs->gate);
 	free(fs->mountpoint);
 	free(fs);
 }
@@ -198,7 +192,7 @@ int fusefs_serve(struct fusefs *fs)
 		stale_now(fs);
 	}
 	if (atomic_load(&fs->workers_running)) {
-		LOCK_SCOPE(&fs->failure_lock);
+		LOCK_SCOPE(&fs->outage_lock);
 		mount_detach(fs);
 	}
 	workers_join(fs);

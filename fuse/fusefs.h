@@ -77,24 +77,52 @@ void fusefs_stop(struct fusefs *fusefs);
 /* Close what clients left open, unmount if that has not been done yet, free. NULL is allowed. */
 void fusefs_unmount(struct fusefs *fusefs);
 
-/*
- * The power fails under the mount, in all regions at once: pools_power_off(),
- * _apply() and _on(), with every cache of the kernel emptied in between, so that
- * afterwards all that is seen comes from the media. There are options for each
- * region, in their order; the policy is that of the first. Open files and
- * mappings are dead from here on (EIO, SIGBUS); the next open of the same name
- * works. For any thread that is not in a call-back of the pools. -EBUSY: one is
- * under way. A region whose media are lost has no part in it; -EIO: all of them
- * are.
- */
-int fusefs_power_failure(struct fusefs *fusefs, const struct pools_power_options *options);
+/* ---- An outage ---------------------------------------------------------------- */
 
 /*
- * A region's media are gone for good (pools_media_lost()): empty the kernel's
- * caches of it, so that who is at the files learns it at once and not when they
- * run dry. The other regions go on.
+ * The mount's part in an outage. The director (src/daemon/outage.c) calls the
+ * five functions below, from one thread, which must not be one of the mount's
+ * and must hold no lock that a file operation needs. fusefs_park() comes first,
+ * fusefs_resume() last; between the two the mount is not taken away.
  */
-void fusefs_media_lost(struct fusefs *fusefs, unsigned region);
+
+/*
+ * Serve nothing but the write-back of dirty pages. Requests that a process can
+ * wait with are parked, others fail with -EIO. Returns when every request that
+ * began earlier has been answered.
+ */
+void fusefs_park(struct fusefs *fusefs);
+/*
+ * After fusefs_park(): have the kernel write back the dirty pages of all
+ * mappings. On return their stores are in the pools, where a pool could take
+ * them. They are a consistent cut of what was stored: the next access to a page
+ * that was taken from a mapping is a READ, which fails, so that no later store
+ * gets ahead of one that was not seen.
+ */
+void fusefs_write_back(struct fusefs *fusefs);
+/*
+ * After fusefs_park(): end the generation. What the kernel writes back is
+ * acknowledged and discarded from here on, and open files and mappings stay dead
+ * (EIO, SIGBUS); a name that is opened after fusefs_resume() is of the next one.
+ */
+void fusefs_discard(struct fusefs *fusefs);
+/*
+ * After fusefs_discard(): empty the kernel's caches of all regions. To be called
+ * before and after the pools decide: a page that could not be written back
+ * stays in the cache the first time, clean.
+ */
+void fusefs_discard_caches(struct fusefs *fusefs);
+/* After pools_resume(): serve again, first what was parked. */
+void fusefs_resume(struct fusefs *fusefs);
+
+/*
+ * A region's media are lost (pools_media_lost()). Answer every request on it
+ * with -EIO, for good, and empty the kernel's caches of it, so that processes
+ * learn it at their next access. The other regions go on. Not during an outage.
+ */
+void fusefs_region_lost(struct fusefs *fusefs, unsigned region);
+
+/* ---- Changes by others -------------------------------------------------------- */
 
 /*
  * Somebody changed pools other than through the mount: a name was added,

@@ -12,8 +12,9 @@ fuse_libfusefs_la_SOURCES = \
 	fuse/names.c \
 	fuse/negotiate.c \
 	fuse/nodes.c \
-	fuse/power.c \
+	fuse/park.c \
 	fuse/private.h \
+	fuse/request_gate.c fuse/request_gate.h \
 	fuse/shadow.c \
 	fuse/top.c
 fuse_libfusefs_la_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The threads that read requests. They are ours and not libfuse's because each
- * request is looked at before libfuse sees it: without power some are answered
- * here, and others wait, as bytes, without holding a thread.
+ * request is looked at before libfuse sees it: during an outage some are
+ * answered here, and others are parked, as bytes, without holding a thread.
  */
 #include <errno.h>
 #include <linux/fuse.h>
@@ -51,14 +51,14 @@ static void park(struct fusefs *fs, const struct fuse_buf *request)
 	fs->parked_end = &parked->next;
 }
 
-static void write_without_power(struct fusefs *fs, const struct fuse_buf *request)
+static void write_while_parked(struct fusefs *fs, const struct fuse_buf *request, enum gate_phase phase)
 {
 	const struct fuse_in_header *in = request->mem;
 	const struct fuse_write_in *write = (const void *)(in + 1);
 
 	if (!(write->write_flags & FUSE_WRITE_CACHE)) {
 		answer(fs, in, -EIO, NULL, 0);
-	} else if (fs->power == POWER_FADES) {
+	} else if (phase == GATE_WRITE_BACK) {
 		fuse_session_process_buf(fs->session, request);
 	} else {
 		struct fuse_write_out done = { .size = write->size };
@@ -68,18 +68,18 @@ static void write_without_power(struct fusefs *fs, const struct fuse_buf *reques
 }
 
 /*
- * Whatever the kernel may hold a page lock for, or keep write-back waiting for
- * (a change of size), must be answered at once, or invalidation never ends.
- * Everything else waits: who comes anew finds the next generation.
+ * A request during which the kernel may hold a page lock, or keep write-back
+ * waiting (a change of size), must be answered at once, or invalidation never
+ * ends. All others are parked, and find the next generation.
  */
-static void handle_without_power(struct fusefs *fs, const struct fuse_buf *request)
+static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *request, enum gate_phase phase)
 {
 	const struct fuse_in_header *in = request->mem;
 	const struct fuse_setattr_in *setattr = (const void *)(in + 1);
 
 	switch (in->opcode) {
 	case FUSE_WRITE:
-		write_without_power(fs, request);
+		write_while_parked(fs, request, phase);
 		break;
 	case FUSE_SETATTR:
 		if (setattr->valid & FATTR_SIZE)
@@ -138,18 +138,22 @@ static bool media_are_lost(struct fusefs *fs, const struct fuse_in_header *in)
 static void handle(struct fusefs *fs, const struct fuse_buf *request)
 {
 	const struct fuse_in_header *in = request->mem;
-	READ_SCOPE(&fs->gate);
+	struct gate_token token;
+	enum gate_phase phase;
 
+	fusefs_gate_enter(&fs->gate, &token);
+	phase = fusefs_gate_token_phase(&token);
 	if (is_top(fs, in->nodeid) && top_refuses(in->opcode)) {
 		answer(fs, in, -EPERM, NULL, 0);
 	} else if (media_are_lost(fs, in)) {
 		handle_without_media(fs, request);
-	} else if (fs->power == POWER_IS_ON) {
+	} else if (phase == GATE_OPEN) {
 		negotiate_hear(fs, in);
 		fuse_session_process_buf(fs->session, request);
 	} else {
-		handle_without_power(fs, request);
+		handle_while_parked(fs, request, phase);
 	}
+	fusefs_gate_leave(&token);
 }
 
 void parked_resume(struct fusefs *fs)

@@ -276,7 +276,7 @@ void mount_detach(struct fusefs *fs)
 		return;
 	atomic_store(&fs->detached, true);
 	/* Somebody uses it. What they stored counts; what they do from here on fails. */
-	power_fade(fs);
+	park_requests(fs);
 	invalidate_all(fs);
 	if (is_on_top(fs) && unmount(fs->mountpoint, true))
 		log_sink_print(&fs->options.log,

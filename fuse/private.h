@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 
 #include "fusefs.h"
+#include "request_gate.h"
 
 struct tree;
 
@@ -25,7 +26,7 @@ struct node {
 	struct pool *pool; /* `lookups` references; a tree's root has one */
 	uint64_t lookups;  /* by nodes.lock */
 	bool regular;
-	bool dead;		  /* of an older generation; written with the gate held exclusively */
+	bool dead;		  /* of an older generation; written while no request is served */
 	struct node *chain;	  /* in nodes.buckets, unless dead */
 	struct node *prev, *next; /* in nodes.all */
 };
@@ -45,8 +46,8 @@ struct tree {
 	uint64_t ino_base; /* of its files' numbers */
 	struct node root;
 	struct nodes nodes;
-	/* The media are gone, and with them all that was cached of them: EIO for good. By gate. */
-	bool gone;
+	/* Its media are lost, and the kernel's caches of them are emptied: EIO for good. */
+	atomic_bool gone;
 };
 
 /* What fi->fh points to. */
@@ -56,15 +57,7 @@ struct open_file {
 	struct open_file *prev, *next; /* in fusefs.files */
 };
 
-enum power_state {
-	POWER_IS_ON,
-	/* Nothing goes on any more; what the kernel writes back are stores that reached the cache. */
-	POWER_FADES,
-	/* What the kernel writes back is discarded. */
-	POWER_IS_OFF
-};
-
-/* A request that arrived without power and can wait for it: its bytes. */
+/* A request that is parked: its bytes. */
 struct parked {
 	struct parked *next;
 	size_t size;
@@ -109,14 +102,9 @@ struct fusefs {
 	pthread_mutex_t files_lock;
 	struct open_file *files; /* by files_lock */
 
-	/*
-	 * Held shared from when a request's turn comes to when its reply is out,
-	 * exclusively to change `power`: so nobody is in the pools when the power
-	 * goes, and no reply carries attributes across it.
-	 */
-	pthread_rwlock_t gate;
-	enum power_state power;	      /* by gate */
-	pthread_mutex_t failure_lock; /* one power failure, or the stop, at a time */
+	struct request_gate gate;
+	/* Held from fusefs_park() to fusefs_resume(), or while the mount is taken away. */
+	pthread_mutex_t outage_lock;
 
 	pthread_mutex_t queue_lock;
 	struct parked *parked, **parked_end; /* by queue_lock */
@@ -152,7 +140,7 @@ struct node *node_take(struct tree *tree, struct pool *pool, bool regular);
 void node_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups);
 /* The nodeid the kernel may know a pool by now; 0 if none. */
 fuse_ino_t node_find(struct fusefs *fs, struct pool *pool);
-/* Every regular file's node is of an older generation from now on. The gate is held exclusively. */
+/* Every regular file's node is of an older generation from now on. No request is served meanwhile. */
 void nodes_bury(struct nodes *nodes);
 
 static inline struct node *node_of(struct fusefs *fs, fuse_ino_t ino)
@@ -245,9 +233,9 @@ void workers_join(struct fusefs *fs);
 void parked_resume(struct fusefs *fs);
 void parked_drop(struct fusefs *fs);
 
-/* power.c */
-/* From its return on nobody is served but write-back; it waits for those that are. */
-void power_fade(struct fusefs *fs);
+/* park.c */
+/* From its return on only write-back is served. Waits for earlier requests. */
+void park_requests(struct fusefs *fs);
 
 /* invalidate.c */
 /*

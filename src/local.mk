@@ -33,6 +33,7 @@ softpmemd_SOURCES = \
 	src/daemon/verb_list.c \
 	src/daemon/log.c src/daemon/log.h \
 	src/daemon/options.c \
+	src/daemon/outage.c src/daemon/outage.h \
 	src/daemon/place.c \
 	src/daemon/verb_powerfail.c \
 	src/daemon/process.c src/daemon/process.h \

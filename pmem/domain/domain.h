@@ -181,15 +181,14 @@ void view_counts(const struct view *view, struct domain_counts *out);
 uint64_t view_volatile_lines(const struct view *view);
 
 /*
- * When power fails, after the clients are gone and before
- * view_power_failure(): drain what is published and decide, by the policy, what
- * becomes of records that were flushed and not fenced.
+ * In an outage, after the clients have ended and before view_power_failure():
+ * drain what is published, and let the chooser pick which of the records that
+ * were flushed and not fenced take effect.
  */
-int domain_settle(struct domain *domain, enum chooser_policy policy, uint64_t seed);
+int domain_settle(struct domain *domain, const struct chooser *chooser);
 
 struct power_failure {
-	enum chooser_policy policy;
-	uint64_t coin;	 /* seeds this view's coins */
+	struct chooser chooser; /* of this view: its places are byte offsets of tearing units */
 	uint32_t sector; /* how file writes tear: LINE_SIZE, 512 or 4096 */
 	uint64_t size;	 /* bytes at or past it are never kept */
 	/*

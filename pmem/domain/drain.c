@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/rng.h"
 #include "domain/gather.h"
 #include "domain/hold.h"
 #include "domain/rights.h"
@@ -254,24 +253,6 @@ int domain_drain(struct domain *domain)
 
 /* ---- Power failure ----------------------------------------------------------- */
 
-struct settle {
-	enum chooser_policy policy;
-	uint64_t coin;
-};
-
-static bool coin_says(const struct settle *settle, uint64_t position, bool if_kept, bool if_lost)
-{
-	switch (settle->policy) {
-	case CHOOSER_LOSE:
-		return if_lost;
-	case CHOOSER_KEEP:
-		return if_kept;
-	case CHOOSER_RANDOM:
-		return rng_mix(settle->coin ^ rng_mix(position + 1)) & 1;
-	}
-	return if_lost;
-}
-
 /* Take back an unfenced non-temporal store, if nothing was stored to its line since. */
 static void undo_store(struct view *view, const struct wpq_record *record, const unsigned char *payload)
 {
@@ -283,8 +264,9 @@ static void undo_store(struct view *view, const struct wpq_record *record, const
 
 /* False: it cannot be. */
 static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uint64_t pending,
-			  const struct settle *settle, struct tally *tally)
+			  const struct chooser *lane_chooser, struct tally *tally)
 {
+	const bool random = lane_chooser->policy == CHOOSER_RANDOM;
 	const unsigned char *payload;
 	struct view *view = NULL;
 	struct wpq_record record;
@@ -295,9 +277,10 @@ static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uin
 		return false;
 	if (!view)
 		return true;
-	if (record.kind == WPQ_UNDO && coin_says(settle, position, false, true))
+	if (record.kind == WPQ_UNDO && (random ? chooser_keeps(lane_chooser, position) :
+						 lane_chooser->policy != CHOOSER_KEEP))
 		undo_store(view, &record, payload);
-	if (record.kind == WPQ_LINES && coin_says(settle, position, false, false))
+	if (record.kind == WPQ_LINES && random && chooser_keeps(lane_chooser, position))
 		drain_record(wpq, view, &record, payload, tally);
 	return true;
 }
@@ -307,7 +290,7 @@ static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uin
  * what was there before it. A flush may have taken effect or not; under `keep`
  * the view's own content is newer, and under `lose` it has not.
  */
-static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *settle)
+static void settle_lane(struct wpq *wpq, unsigned lane, const struct chooser *lane_chooser)
 {
 	uint64_t pending = atomic_load_explicit(&wpq->map.header->lanes[lane].pending, memory_order_acquire);
 	uint64_t position = wpq->drained[lane];
@@ -328,28 +311,29 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct settle *set
 		position += (uint64_t)(record.lines + 1) * LINE_SIZE;
 	}
 	begin_lane(wpq, lane);
-	while (count && settle_record(wpq, lane, positions[count - 1], pending, settle, &tally))
+	while (count && settle_record(wpq, lane, positions[count - 1], pending, lane_chooser, &tally))
 		count--;
 	tally_end(&tally, wpq);
 	/* Nobody was promised any of it: what cannot be written is lost. */
 	gather_write(wpq->domain->gather);
 }
 
-int domain_settle(struct domain *domain, enum chooser_policy policy, uint64_t seed)
+int domain_settle(struct domain *domain, const struct chooser *chooser)
 {
 	LOCK_SCOPE(&domain->lock);
 	int error = drain_all(domain);
 
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
-		if (policy == CHOOSER_RANDOM)
-			hold_settle(wpq, rng_mix(seed ^ rng_mix(~wpq->id)));
-		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
-			const struct settle settle = {
-				.policy = policy,
-				.coin = rng_mix(seed ^ rng_mix(wpq->id * WPQ_LANES + lane + 1)),
-			};
+		/* The places of lanes count from 0 up, those of held lines from the other end down. */
+		const struct chooser held = chooser_derive(chooser, ~wpq->id - 1);
 
-			settle_lane(wpq, lane, &settle);
+		if (chooser->policy == CHOOSER_RANDOM)
+			hold_settle(wpq, &held);
+		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
+			const uint64_t place = wpq->id * WPQ_LANES + lane;
+			const struct chooser lane_chooser = chooser_derive(chooser, place);
+
+			settle_lane(wpq, lane, &lane_chooser);
 		}
 	}
 	media_fence(domain->region);

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/rng.h"
 #include "domain/gather.h"
 #include "domain/rights.h"
 
@@ -191,7 +190,7 @@ int hold_sweep(struct wpq *wpq, uint64_t fenced)
 	return error;
 }
 
-void hold_settle(struct wpq *wpq, uint64_t coin)
+void hold_settle(struct wpq *wpq, const struct chooser *chooser)
 {
 	const struct wpq_hold *shared = &wpq->map.header->hold;
 	struct copies copies = { .wpq = wpq };
@@ -203,8 +202,8 @@ void hold_settle(struct wpq *wpq, uint64_t coin)
 	for (unsigned i = 0; i < WPQ_HELD; i++) {
 		struct wpq_record record;
 
-		/* What a record has passed, that record's coin is tossed for. */
-		if (!(rng_mix(coin ^ rng_mix(i + 1)) & 1) ||
+		/* A line that a record has passed is decided with that record. */
+		if (!chooser_keeps(chooser, i) ||
 		    atomic_load_explicit(&shared->until[i], memory_order_relaxed) != UINT64_MAX)
 			continue;
 		if (try_to_read(&copies, i, hold_fenced(wpq), false, &record) == FOUND &&

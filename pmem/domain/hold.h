@@ -24,7 +24,7 @@ uint64_t hold_waiting(const struct wpq *wpq);
  */
 int hold_sweep(struct wpq *wpq, uint64_t fenced);
 
-/* After a power failure and a sweep: write what was flushed and not fenced, where the coin says so. */
-void hold_settle(struct wpq *wpq, uint64_t coin);
+/* In an outage, after a sweep: write those flushed and unfenced lines that the chooser keeps. */
+void hold_settle(struct wpq *wpq, const struct chooser *chooser);
 
 #endif

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/rng.h"
 #include "domain/chunk.h"
 #include "abi/line.h"
 #include "domain/order.h"
@@ -232,12 +231,8 @@ static uint64_t lines_inside(uint64_t page, uint64_t size)
 	return ~lines_from((unsigned)((size - start + LINE_SIZE - 1) / LINE_SIZE));
 }
 
-/*
- * One coin for each unit that tears apart from the others, drawn from the
- * unit's place and not from the order of drawing: the same seed leaves the same
- * bytes, whatever else changed in between.
- */
-static uint64_t lines_by_coin(const struct power_failure *failure, uint64_t page, uint64_t mask,
+/* One choice for each unit that tears apart from the others. */
+static uint64_t lines_chosen(const struct power_failure *failure, uint64_t page, uint64_t mask,
 			      bool from_mapping)
 {
 	uint32_t unit = from_mapping ? LINE_SIZE : failure->sector;
@@ -247,7 +242,7 @@ static uint64_t lines_by_coin(const struct power_failure *failure, uint64_t page
 		uint64_t lines = lines_from((unsigned)(start / LINE_SIZE)) &
 				 ~lines_from((unsigned)((start + unit) / LINE_SIZE));
 
-		if (rng_mix(failure->coin ^ rng_mix(page * PAGE_BYTES + start + 1)) & 1)
+		if (chooser_keeps(&failure->chooser, page * PAGE_BYTES + start))
 			kept |= lines;
 	}
 	return mask & kept;
@@ -257,15 +252,10 @@ static uint64_t lines_kept(const struct view *view, const struct power_failure *
 			   uint64_t mask)
 {
 	mask &= lines_inside(page, failure->size);
-	switch (failure->policy) {
-	case CHOOSER_LOSE:
-		return 0;
-	case CHOOSER_KEEP:
-		return mask;
-	case CHOOSER_RANDOM:
-		return lines_by_coin(failure, page, mask, view->attached || chunk_from_mapping(view, page));
-	}
-	return 0;
+	/* The same at every place: no need to ask for each. */
+	if (failure->chooser.policy != CHOOSER_RANDOM)
+		return chooser_keeps(&failure->chooser, CHOOSER_WHOLE) ? mask : 0;
+	return lines_chosen(failure, page, mask, view->attached || chunk_from_mapping(view, page));
 }
 
 /* How many pages from `page` on are volatile, up to what is worth placing together. */
@@ -336,7 +326,7 @@ int view_power_failure(struct view *view, const struct power_failure *failure, s
 			error = failed;
 		else
 			kept += (uint64_t)__builtin_popcountll(keep);
-		/* What is durable by now is guaranteed no more than by this coin: not counted as such. */
+		/* What is durable by now is guaranteed no more than by this choice: not counted as such. */
 		chunk_forget_written(view, page, mask);
 		if (keep_memory)
 			restore_lines(view, page, mask & ~keep);

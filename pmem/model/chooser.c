@@ -51,6 +51,25 @@ uint64_t chooser_pick(const struct chooser *chooser, uint64_t place, uint64_t gu
 	return guaranteed;
 }
 
+/* FNV-1a (Fowler, Noll, Vo), 64 bits. */
+static uint64_t hash_name(const char *name)
+{
+	const uint64_t prime = 0x100000001b3u;
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * prime;
+	return hash;
+}
+
+struct chooser chooser_derive_name(const struct chooser *chooser, const char *name)
+{
+	return (struct chooser){
+		.policy = chooser->policy,
+		.seed = chooser->seed ^ rng_mix(hash_name(name)),
+	};
+}
+
 uint64_t chooser_combinations(const struct chooser_range *ranges, size_t count)
 {
 	uint64_t product = 1;

@@ -74,6 +74,12 @@ static inline struct chooser chooser_derive(const struct chooser *chooser, uint6
 	return (struct chooser){ .policy = chooser->policy, .seed = chooser_hash(chooser->seed, place) };
 }
 
+/*
+ * The same for the places inside a thing that has a name, for instance a region
+ * among several: its choices do not depend on the order of the names.
+ */
+struct chooser chooser_derive_name(const struct chooser *chooser, const char *name);
+
 /* ---- All choices, one after another -------------------------------------- */
 
 /* The versions that are legal at one place; first <= last. */

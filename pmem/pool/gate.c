@@ -18,7 +18,7 @@ void pool_gate_enter(struct pools *pools)
 				pthread_cond_wait(&pools->gate, &pools->gate_lock);
 		}
 		pthread_rwlock_rdlock(&pools->power);
-		/* pools_power_off() sets the flag before it asks for the lock. */
+		/* pools_stop() sets the flag before it asks for the lock. */
 		if (!atomic_load(&pools->power_off))
 			return;
 		pthread_rwlock_unlock(&pools->power);
@@ -61,11 +61,6 @@ bool pool_gate_try_enter(struct pools *pools)
 void pool_gate_leave(struct pools *pools)
 {
 	pthread_rwlock_unlock(&pools->power);
-}
-
-bool pools_power_is_off(struct pools *pools)
-{
-	return atomic_load(&pools->power_off);
 }
 
 bool pools_media_lost(const struct pools *pools)

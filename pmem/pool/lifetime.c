@@ -152,7 +152,7 @@ void pool_close(struct pool_handle *handle)
 	struct pool *pool = handle->pool;
 
 	free(handle);
-	/* Never waits: when power is off, pools_power_apply() frees what has no name, held or not. */
+	/* Never waits: during an outage, pools_decide() destroys what has no name. */
 	if (atomic_fetch_sub(&pool->opens, 1) == 1 && pool_gate_try_enter(pool->pools)) {
 		last_close(pool);
 		pool_gate_leave(pool->pools);

@@ -27,9 +27,9 @@ pmem_pool_libpool_la_SOURCES = \
 	pmem/pool/placement.h \
 	pmem/pool/pool.h \
 	pmem/pool/pool_attributes.c \
+	pmem/pool/pool_outage.c \
 	pmem/pool/pools.c \
 	pmem/pool/pools.h \
-	pmem/pool/power.c \
 	pmem/pool/recovery.c \
 	pmem/pool/recovery.h \
 	pmem/pool/remove.c \

@@ -357,43 +357,50 @@ void pools_count_clean(struct pools *pools, bool count);
 /* The persistence domain given to pools_open(). */
 enum persistence_domain pools_persistence(const struct pools *pools);
 
-/* ---- Power failure ------------------------------------------------------ */
+/* ---- An outage ----------------------------------------------------------- */
 
-struct pool_power_report {
+/*
+ * The pools' part in an outage. The director (src/daemon/outage.c) calls the
+ * three functions below, each once, in this order and from one thread. A face
+ * may discard its caches between them.
+ */
+
+struct pool_outage_report {
 	char path[4096 + 1]; /* "" for a pool without a name */
 	enum pool_mode mode;
-	/* Lines; those written since the pool's last power-up. */
+	/* Those written since the pool's last power-up. */
 	struct domain_lines lines;
-	/* The size before the failure and after it. */
+	/* Bytes. */
 	uint64_t size_before, size_after;
 };
-struct pools_power_options {
-	enum chooser_policy policy;
-	uint64_t seed; /* for CHOOSER_RANDOM; the same state and seed leave the same bytes */
-	/* No process has a mapping or a descriptor of a view any more: those of mapped pools stay warm. */
+struct pools_outage {
+	/* No process has a mapping or a descriptor of a view: views that were attached keep their memory. */
 	bool mappers_are_gone;
-	/* Once for each pool with volatile state; may be NULL. */
-	void (*report)(void *context, const struct pool_power_report *report);
+	/* Called once for each regular file with volatile state, with no pool locked; may be NULL. */
+	void (*report)(void *context, const struct pool_outage_report *report);
 	void *context;
 };
 
 /*
- * A power failure is three calls, in this order, so that a face can throw its
- * caches away between them:
- *   pools_power_off    from its return on, no call through a handle touches
- *                      anything (-EIO at once), and calls without one wait.
- *                      -EBUSY: a failure is already under way.
- *   pools_power_apply  decides by the policy what of the volatile state reached
- *                      the media, drops the rest, counts the power cycle on the
- *                      media, frees pools without a name.
- *   pools_power_on     lets the waiting calls go on.
+ * Begin the next generation: all handles are dead. Returns when no call is in
+ * the pools any more. From then on a call through a handle fails with -EIO
+ * without touching anything, and a call without one waits for pools_resume().
+ * The caller must not be inside a call of the pools or a call-back from one, and
+ * the pools must not be stopped already.
  */
-int pools_power_off(struct pools *pools);
-int pools_power_apply(struct pools *pools, const struct pools_power_options *options);
-void pools_power_on(struct pools *pools);
-
-/* Is the power off now? What arrives from a cache then is to be acknowledged and discarded. */
-bool pools_power_is_off(struct pools *pools);
+void pools_stop(struct pools *pools);
+/*
+ * Precondition: pools_stop(). Let the chooser pick what of the volatile state
+ * reached the media (in the domain cpu_cache all stores did, whatever the
+ * policy), drop the rest, free pools without a name, count the power cycle on
+ * the media. The pools derive a chooser each from their number in the region:
+ * one seed leaves the same bytes of equal states. -ENOMEM: nothing was decided,
+ * and all volatile state is kept as it is. Other errors: what the policy would
+ * have kept of some pools is lost, and the log names them.
+ */
+int pools_decide(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage);
+/* Precondition: pools_stop(). The calls that wait go on, in the next generation. */
+void pools_resume(struct pools *pools);
 
 uint64_t pools_generation(struct pools *pools);
 

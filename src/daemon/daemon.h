@@ -72,6 +72,8 @@ struct daemon {
 	pthread_mutex_t mark_lock;
 	char mark[REQUEST_MARK_MAX + 1]; /* guarded by mark_lock */
 
+	pthread_mutex_t outage_lock; /* one outage, or loss of a region, at a time; the first of all locks */
+
 	pthread_t serving; /* the mount's thread */
 	int ended_fd;	   /* an eventfd: readable once the mount has ended */
 };

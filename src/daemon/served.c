@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/outage.h"
 #include "daemon/process.h"
 #include "wire/candidates.h"
 
@@ -238,10 +239,7 @@ static void tell_lost(struct daemon *daemon, struct served_region *served, const
 {
 	log_line(&daemon->log, LOG_ERR, "%s", why);
 	process_notify("STATUS=Failed: %s", why);
-	/* While the mount still answers: who waits for it in the kernel ends only when it is answered. */
-	attach_region_lost(daemon->attach, served->number);
-	if (daemon->fusefs)
-		fusefs_media_lost(daemon->fusefs, served->number);
+	outage_region_lost(daemon, served);
 }
 
 void served_watch(struct daemon *daemon)

@@ -287,7 +287,8 @@ static int block_signals(void)
 
 int main(int argc, char **argv)
 {
-	struct daemon daemon = { .mark_lock = PTHREAD_MUTEX_INITIALIZER };
+	struct daemon daemon = { .mark_lock = PTHREAD_MUTEX_INITIALIZER,
+				 .outage_lock = PTHREAD_MUTEX_INITIALIZER };
 	int status = daemon_parse_options(argc, argv, &daemon.options);
 	int signal_fd, ready_fd = -1;
 

@@ -6,115 +6,15 @@
 #include <sys/random.h>
 
 #include "common/cleanup.h"
-#include "common/rng.h"
 #include "wire/frame.h"
+#include "daemon/outage.h"
 #include "daemon/verbs.h"
 
-/* What became of one pool. */
-struct line_report {
-	const struct served_region *region;
-	char *path; /* "" for a pool without a name */
-	enum pool_mode mode;
-	struct domain_lines lines;
-	uint64_t size_before, size_after;
-};
-
-/*
- * Kept in memory while the power is off, sent when it is on: a client that reads
- * slowly must not keep the power off.
- */
-struct outage {
-	struct job *job;
-	uint64_t pools; /* how many there are */
-	struct line_report *reports;
-	size_t count, room;
-	struct domain_lines total;
-	uint64_t unreported; /* for want of memory */
-};
-
-/* The outage as one region has it. */
-struct region_outage {
-	struct outage *outage;
-	const struct served_region *region;
-};
-
-static void note_report(void *context, const struct pool_power_report *report)
+static void send_progress(void *context, uint64_t done, uint64_t total)
 {
-	const struct region_outage *part = context;
-	struct outage *outage = part->outage;
-	struct line_report *mine;
-	char *path = *report->path ? job_show(outage->job->daemon, part->region, report->path) : strdup("");
+	struct job *job = context;
 
-	reply_progress(outage->job->reply, "deciding what survives", outage->count, outage->pools);
-	outage->total.guaranteed += report->lines.guaranteed;
-	outage->total.undetermined += report->lines.undetermined;
-	outage->total.kept += report->lines.kept;
-	outage->total.lost += report->lines.lost;
-	if (path && outage->count == outage->room) {
-		size_t room = outage->room ? 2 * outage->room : 64;
-		void *grown = reallocarray(outage->reports, room, sizeof(*mine));
-
-		if (grown) {
-			outage->reports = grown;
-			outage->room = room;
-		}
-	}
-	if (!path || outage->count == outage->room) {
-		free(path);
-		outage->unreported++;
-		return;
-	}
-	outage->reports[outage->count++] = (struct line_report){
-		.region = part->region,
-		.path = path,
-		.mode = report->mode,
-		.lines = report->lines,
-		.size_before = report->size_before,
-		.size_after = report->size_after,
-	};
-}
-
-/* As fusefs_power_failure(). */
-static int cut_pools(struct daemon *daemon, const struct pools_power_options *options)
-{
-	int result = 0;
-	unsigned off;
-
-	for (off = 0; off < daemon->region_count && !result; off++)
-		result = pools_power_off(daemon->regions[off].pools);
-	if (result)
-		off--;
-	for (unsigned i = 0; i < daemon->region_count && off == daemon->region_count; i++) {
-		struct served_region *region = &daemon->regions[i];
-		int error = region_failed(region->region) ? 0 : pools_power_apply(region->pools, &options[i]);
-
-		if (!result && !region_failed(region->region))
-			result = error;
-	}
-	while (off--)
-		pools_power_on(daemon->regions[off].pools);
-	return result;
-}
-
-static int cut_power(struct daemon *daemon, const struct pools_power_options *options)
-{
-	return daemon->fusefs ? fusefs_power_failure(daemon->fusefs, options) : cut_pools(daemon, options);
-}
-
-/*
- * Clients are killed first, while the mount still answers: who waits for it in
- * the kernel does not end before it is answered.
- */
-static int fail_power(struct daemon *daemon, struct pools_power_options *options)
-{
-	bool gone = attach_power_fails(daemon->attach);
-	int error;
-
-	for (unsigned i = 0; i < daemon->region_count; i++)
-		options[i].mappers_are_gone = gone;
-	error = cut_power(daemon, options);
-	attach_power_returns(daemon->attach);
-	return error;
+	reply_progress(job->reply, "deciding what survives", done, total);
 }
 
 static void put_lines(struct json_object *object, const struct domain_lines *lines)
@@ -125,29 +25,25 @@ static void put_lines(struct json_object *object, const struct domain_lines *lin
 	control_put_u64(object, "lines_lost", lines->lost);
 }
 
-static void send_reports(struct job *job, struct outage *outage)
+static void send_files(struct job *job, const struct outage_report *report)
 {
-	for (size_t i = 0; i < outage->count; i++) {
-		const struct line_report *report = &outage->reports[i];
+	for (size_t i = 0; i < report->count; i++) {
+		const struct outage_file *file = &report->files[i];
+		CLEANUP_FREE char *shown = NULL;
 		struct json_object *item = json_object_new_object();
 
+		if (*file->path)
+			shown = job_show(job->daemon, file->region, file->path);
 		if (item) {
-			control_put_string(item, "path", report->path);
-			job_put_region(job, report->region, item);
-			job_put_mode(item, report->mode);
-			put_lines(item, &report->lines);
-			control_put_u64(item, "size_before", report->size_before);
-			control_put_u64(item, "size_after", report->size_after);
+			control_put_string(item, "path", shown ? shown : file->path);
+			job_put_region(job, file->region, item);
+			job_put_mode(item, file->mode);
+			put_lines(item, &file->lines);
+			control_put_u64(item, "size_before", file->size_before);
+			control_put_u64(item, "size_after", file->size_after);
 		}
 		reply_item(job->reply, item);
 	}
-}
-
-static void outage_free(struct outage *outage)
-{
-	for (size_t i = 0; i < outage->count; i++)
-		free(outage->reports[i].path);
-	free(outage->reports);
 }
 
 static void put_region(struct json_object *object, const struct served_region *region)
@@ -159,7 +55,7 @@ static void put_region(struct json_object *object, const struct served_region *r
 	control_put_u64(object, "dirty_shutdowns", info.dirty_shutdowns);
 }
 
-/* What the failure made of each of several regions. */
+/* The state of each of several regions. */
 static struct json_object *summarize_regions(const struct daemon *daemon)
 {
 	struct json_object *regions = json_object_new_array();
@@ -177,8 +73,8 @@ static struct json_object *summarize_regions(const struct daemon *daemon)
 	return regions;
 }
 
-static struct json_object *summary(struct job *job, const struct pools_power_options *options,
-				   const struct outage *outage)
+static struct json_object *summary(struct job *job, const struct chooser *chooser,
+				   const struct outage_report *report)
 {
 	struct json_object *result = json_object_new_object();
 	struct daemon *daemon = job->daemon;
@@ -187,48 +83,31 @@ static struct json_object *summary(struct job *job, const struct pools_power_opt
 	if (!result)
 		return NULL;
 	daemon_last_mark(daemon, mark);
-	control_put_string(result, "policy", chooser_policy_name(options->policy));
-	if (options->policy == CHOOSER_RANDOM)
-		control_put_u64(result, "seed", job->seed);
+	control_put_string(result, "policy", chooser_policy_name(chooser->policy));
+	if (chooser->policy == CHOOSER_RANDOM)
+		control_put_u64(result, "seed", chooser->seed);
 	if (daemon->region_count == 1)
 		put_region(result, &daemon->regions[0]);
 	else
 		json_object_object_add(result, "regions", summarize_regions(daemon));
 	control_put_string(result, "mark", mark);
-	put_lines(result, &outage->total);
-	if (outage->unreported)
-		control_put_u64(result, "unreported_pools", outage->unreported);
+	put_lines(result, &report->total);
+	if (report->unreported)
+		control_put_u64(result, "unreported_pools", report->unreported);
 	return result;
 }
 
-/* 32 bits, so that every JSON reader gives it back as it was. */
+/* A seed of 32 bits: every JSON reader keeps such a number exactly. */
 static uint64_t draw_seed(void)
 {
 	uint32_t seed;
 
-	/* Up to 256 bytes are never cut short, and the pool is full long before a daemon starts. */
+	/* Never short for up to 256 bytes, and the kernel's pool is ready long before a daemon starts. */
 	(void)!getrandom(&seed, sizeof(seed), 0);
 	return seed;
 }
 
-/*
- * One seed for all, and coins that differ: pools of two regions have the same
- * numbers. By the name, so that the order in which regions were given, and what
- * is drawn anew when one is formatted, changes nothing.
- */
-static uint64_t seed_of(const struct daemon *daemon, const struct served_region *region, uint64_t seed)
-{
-	const uint64_t fnv_prime = 0x100000001b3u;
-	uint64_t hash = 0xcbf29ce484222325u;
-
-	if (daemon->region_count == 1)
-		return seed;
-	for (const char *at = region->name; *at; at++)
-		hash = (hash ^ (unsigned char)*at) * fnv_prime;
-	return seed ^ rng_mix(hash);
-}
-
-/* "generation 3", or of several "generations: a 3, b 7". */
+/* "generation 3"; with several regions "generations: a 3, b 7". */
 static void name_generations(const struct daemon *daemon, char *text, size_t size)
 {
 	size_t at = (size_t)snprintf(text, size, daemon->region_count == 1 ? "generation" : "generations:");
@@ -246,33 +125,33 @@ static void name_generations(const struct daemon *daemon, char *text, size_t siz
 			at += (size_t)snprintf(text + at, size - at, "%s %s %llu", comma, region->name,
 					       generation);
 	}
-	/* Of very many some are left out: status has them all. */
+	/* Cut short where there are very many: `softpmem status` has them all. */
 	if (at >= size)
 		strcpy(text + size - sizeof("..."), "...");
 }
 
-static void log_outage(struct job *job, const struct pools_power_options *options,
-		       const struct outage *outage, int error)
+static void log_outage(struct job *job, const struct chooser *chooser, const struct outage_report *report,
+		       int error)
 {
 	const struct log *log = &job->daemon->log;
 	char seed[32] = "", generations[1024];
 
-	if (options->policy == CHOOSER_RANDOM)
-		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)job->seed);
+	if (chooser->policy == CHOOSER_RANDOM)
+		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)chooser->seed);
 	name_generations(job->daemon, generations, sizeof(generations));
 	if (error)
 		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text,
-			 chooser_policy_name(options->policy), seed);
+			 chooser_policy_name(chooser->policy), seed);
 	else
 		log_line(log, LOG_NOTICE,
 			 "power failure: policy %s%s; %s; lines: %llu guaranteed, %llu kept, "
 			 "%llu lost",
-			 chooser_policy_name(options->policy), seed, generations,
-			 (unsigned long long)outage->total.guaranteed, (unsigned long long)outage->total.kept,
-			 (unsigned long long)outage->total.lost);
+			 chooser_policy_name(chooser->policy), seed, generations,
+			 (unsigned long long)report->total.guaranteed, (unsigned long long)report->total.kept,
+			 (unsigned long long)report->total.lost);
 }
 
-/* Power fails in a machine, not in a region. Of one whose media are lost nothing can be said but that. */
+/* Power fails in a machine, not in a region: refused only if the media of all regions are lost. */
 static int check_regions(struct job *job)
 {
 	int error = 0;
@@ -285,49 +164,30 @@ static int check_regions(struct job *job)
 	return error;
 }
 
-static int fail_regions(struct job *job, struct outage *outage)
-{
-	struct daemon *daemon = job->daemon;
-	struct pools_power_options options[REGIONS_MAX];
-	struct region_outage parts[REGIONS_MAX];
-	int error;
-
-	for (unsigned i = 0; i < daemon->region_count; i++) {
-		struct served_region *region = &daemon->regions[i];
-		struct pools_info info;
-
-		pools_info(region->pools, &info);
-		outage->pools += info.pools;
-		parts[i] = (struct region_outage){ .outage = outage, .region = region };
-		options[i] = (struct pools_power_options){ .policy = job->request->policy,
-							   .seed = seed_of(daemon, region, job->seed),
-							   .report = note_report,
-							   .context = &parts[i] };
-	}
-	error = fail_power(daemon, options);
-	if (error == -EBUSY)
-		message_fail(&job->message, error, "powerfail: a power failure is under way: try again");
-	else if (error)
-		message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
-	log_outage(job, options, outage, error);
-	if (!error)
-		job->result = summary(job, options, outage);
-	return error;
-}
-
 int verb_powerfail(struct job *job)
 {
-	struct outage outage = { .job = job };
+	const struct request *request = job->request;
+	const struct outage_options options = {
+		.chooser = { .policy = request->policy,
+			     .seed = request->has_seed ? request->seed : draw_seed() },
+		.progress = send_progress,
+		.context = job,
+	};
+	struct outage_report report = { 0 };
 	int error = check_regions(job), lost;
 
 	if (error)
 		return error;
-	job->seed = job->request->has_seed ? job->request->seed : draw_seed();
-	error = fail_regions(job, &outage);
-	if (!error)
-		send_reports(job, &outage);
-	outage_free(&outage);
-	/* The last of them was taken away meanwhile. */
+	error = outage_run(job->daemon, &options, &report);
+	if (error)
+		message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
+	log_outage(job, &options.chooser, &report, error);
+	if (!error) {
+		job->result = summary(job, &options.chooser, &report);
+		send_files(job, &report);
+	}
+	outage_report_free(&report);
+	/* The last region may have been lost in the meantime. */
 	lost = check_regions(job);
 	return lost ? lost : error;
 }

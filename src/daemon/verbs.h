@@ -20,7 +20,6 @@ struct job {
 	char *path;    /* in the region, as "/a/b"; its root is "" */
 	char *shown;   /* as messages call it: "/NAME/a/b" of several regions */
 	bool prefixed; /* the path that was asked for began with the region's name */
-	uint64_t seed; /* powerfail: as it was given, or drawn */
 };
 
 typedef int verb_fn(struct job *job);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A mount without the daemon: the FUSE face straight over a memfd region, and
- * pools changed behind its back, with and without a word to it.
+ * A mount without the daemon: the FUSE face over a memfd region. The program
+ * changes the pools under the mount, and tells the mount of it or not. It directs
+ * power failures itself, in the order of src/daemon/outage.c.
  *
  *   bare_mount DIR SIZE [memory_controller|cpu_cache]
  *
@@ -31,18 +32,24 @@ static void to_stderr(void *context, const char *line)
 
 static int fail(const char *policy, const char *seed, bool seen)
 {
-	struct pools_power_options options = { .seed = strtoull(seed, NULL, 0) };
-	int error = chooser_policy_parse(policy, &options.policy);
+	struct chooser chooser = { .seed = strtoull(seed, NULL, 0) };
+	const struct pools_outage outage = { .mappers_are_gone = false };
+	int error = chooser_policy_parse(policy, &chooser.policy);
 
 	if (error)
 		return error;
+	if (seen) {
+		fusefs_park(fusefs);
+		fusefs_write_back(fusefs);
+		fusefs_discard(fusefs);
+	}
+	pools_stop(pools);
+	error = pools_decide(pools, &chooser, &outage);
 	if (seen)
-		return fusefs_power_failure(fusefs, &options);
-	error = pools_power_off(pools);
-	if (error)
-		return error;
-	error = pools_power_apply(pools, &options);
-	pools_power_on(pools);
+		fusefs_discard_caches(fusefs);
+	pools_resume(pools);
+	if (seen)
+		fusefs_resume(fusefs);
 	return error;
 }
 

@@ -327,7 +327,8 @@ static void change_all(struct pools *pools)
 {
 	static const char *const paths[] = { "/small", "/holes", "/directory/hard", "/directory/deep",
 					     "/over" };
-	struct pools_power_options power = { .policy = CHOOSER_RANDOM, .seed = 1 };
+	const struct chooser chooser = { .policy = CHOOSER_RANDOM, .seed = 1 };
+	const struct pools_outage outage = { .mappers_are_gone = false };
 	struct pool *root = pool_root(pools), *pool;
 	struct pool_new new = { .mode = S_IFREG | 0600, .size = 20000 };
 	struct pool_handle *handle;
@@ -349,10 +350,9 @@ static void change_all(struct pools *pools)
 		pool_unref(pool, 1);
 	(void)pool_rename(root, "new", root, "small", 0);
 	(void)pool_unlink(root, "link");
-	if (pools_power_off(pools) == 0) {
-		(void)pools_power_apply(pools, &power);
-		pools_power_on(pools);
-	}
+	pools_stop(pools);
+	(void)pools_decide(pools, &chooser, &outage);
+	pools_resume(pools);
 	pool_unref(root, 1);
 }
 

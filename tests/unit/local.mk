@@ -127,6 +127,15 @@ unit_tests += tests/unit/test_model_chooser
 tests_unit_test_model_chooser_SOURCES = tests/unit/test_model_chooser.c
 tests_unit_test_model_chooser_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_request_gate
+tests_unit_test_request_gate_SOURCES = tests/unit/test_request_gate.c
+tests_unit_test_request_gate_LDADD = fuse/libfusefs.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_outage
+tests_unit_test_outage_SOURCES = tests/unit/test_outage.c src/daemon/outage.c src/daemon/outage.h
+tests_unit_test_outage_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+tests_unit_test_outage_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

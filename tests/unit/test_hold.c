@@ -125,11 +125,11 @@ static void what_waits_for_a_fence_is_lost(void **state)
 	machine_store(m, 0, 5, 'd');
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
-	assert_int_equal(domain_settle(m->domain, CHOOSER_LOSE, 0), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 	view_memory(m->view)[5 * LINE_SIZE] = 'e';
 	wpq_fence(&m->producers[0]);
-	assert_int_equal(domain_settle(m->domain, CHOOSER_LOSE, 0), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'd');
 }
 
@@ -144,7 +144,7 @@ static void or_not_by_chance(void **state)
 		machine_persist(m, 0, 5, 'b');
 		machine_store(m, 0, 5, 'c');
 		view_memory(m->view)[5 * LINE_SIZE] = 'd';
-		assert_int_equal(domain_settle(m->domain, CHOOSER_RANDOM, seed), 0);
+		assert_int_equal(machine_settle(m, CHOOSER_RANDOM, seed), 0);
 		assert_true(machine_has(m, 5) == 'b' || machine_has(m, 5) == 'c');
 		kept += machine_has(m, 5) == 'c';
 		machine_close(m);
@@ -166,7 +166,7 @@ static void a_copy_that_was_being_written_is_none(void **state)
 		atomic_store(&machine_held(m, 0, 5)->number[spare], 0);
 		memset(machine_held(m, 0, 5)->copies[spare], 'X', LINE_SIZE);
 	}
-	assert_int_equal(domain_settle(m->domain, CHOOSER_RANDOM, 1), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_RANDOM, 1), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 }
 
@@ -204,7 +204,7 @@ static void a_larger_flush_that_waits_leaves_what_is_held(void **state)
 
 	hold_and_flush_page(m);
 	machine_store(m, 0, 5, 'd');
-	assert_int_equal(domain_settle(m->domain, CHOOSER_LOSE, 0), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 }
 
@@ -220,7 +220,7 @@ static void a_flush_that_comes_to_no_end_passes_nothing(void **state)
 	/* Where that record was to be. */
 	machine_persist(m, 0, 200, 'x');
 	assert_true(machine_holds(m, 0, 5));
-	assert_int_equal(domain_settle(m->domain, CHOOSER_LOSE, 0), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 	assert_int_equal(machine_has(m, 200), 'x');
 }
@@ -237,7 +237,7 @@ static void a_line_that_has_to_go_is_as_it_was_flushed(void **state)
 	view_memory(m->view)[5 * LINE_SIZE] = 'c';
 	while (machine_holds(m, 0, 5))
 		machine_persist(m, 0, other, 'x');
-	assert_int_equal(domain_settle(m->domain, CHOOSER_LOSE, 0), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 	assert_int_equal(machine_has(m, other), 'x');
 }
@@ -272,7 +272,7 @@ static void any_run(uint64_t seed)
 			assert_memory_equal(machine_media(m), expected->durable, VIEW_SIZE);
 		}
 	}
-	assert_int_equal(domain_settle(m->domain, CHOOSER_LOSE, 0), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_memory_equal(machine_media(m), expected->durable, VIEW_SIZE);
 	free(expected);
 	machine_close(m);
@@ -490,7 +490,7 @@ static void what_is_held_goes_on_in_another_wpq(void **state)
 	assert_int_equal(machine_has(m, 7), '2');
 	wpq_fence(producer);
 	machine_persist(m, 0, 7, 'd');
-	assert_int_equal(domain_settle(m->domain, CHOOSER_LOSE, 0), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 6), 'c');
 	assert_int_equal(machine_has(m, 7), 'd');
 }

@@ -14,7 +14,7 @@
 static void assert_only_zero_died(struct machine *m)
 {
 	machine_only_zero_dies(m);
-	assert_int_equal(domain_settle(m->domain, CHOOSER_RANDOM, 1), 0);
+	assert_int_equal(machine_settle(m, CHOOSER_RANDOM, 1), 0);
 }
 
 static struct wpq_held *wild(struct machine *m)
@@ -73,7 +73,7 @@ static void wild_numbers(void **state)
 		shared->counts[0].view = (uint32_t)wildest[rng_below(&rng, 5)];
 		atomic_store(&shared->fenced, wildest[rng_below(&rng, 5)]);
 		assert_int_equal(domain_drain(m->domain), 0);
-		assert_int_equal(domain_settle(m->domain, CHOOSER_RANDOM, i), 0);
+		assert_int_equal(machine_settle(m, CHOOSER_RANDOM, i), 0);
 		machine_end_wpqs(m);
 		machine_make_wpqs(m, WPQ_BYTES);
 	}

@@ -113,8 +113,11 @@ static void power_fail(struct machine *machine, enum chooser_policy policy, uint
 	bool battery = domain_persistence(machine->domain) == PERSISTENCE_CPU_CACHE;
 	enum chooser_policy caches = battery ? CHOOSER_KEEP : policy;
 
-	assert_int_equal(domain_settle(machine->domain, policy, seed), 0);
-	const struct power_failure failure = { .policy = caches, .coin = seed, .sector = LINE_SIZE,
+	const struct chooser chooser = { .policy = policy, .seed = seed };
+
+	assert_int_equal(domain_settle(machine->domain, &chooser), 0);
+	const struct power_failure failure = { .chooser = { .policy = caches, .seed = seed },
+					       .sector = LINE_SIZE,
 					       .size = PAGE_BYTES, .keep_memory = seed & 1 };
 	assert_int_equal(view_power_failure(machine->view, &failure, &lines), 0);
 	assert_int_equal(lines.undetermined, lines.kept + lines.lost);

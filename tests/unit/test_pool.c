@@ -174,11 +174,12 @@ static void a_clean_stop_keeps_everything(void **state)
 
 static void power_failure(struct bench *bench, enum chooser_policy policy, uint64_t seed)
 {
-	const struct pools_power_options options = { .policy = policy, .seed = seed };
+	const struct chooser chooser = { .policy = policy, .seed = seed };
+	const struct pools_outage outage = { .mappers_are_gone = false };
 
-	assert_int_equal(pools_power_off(bench->pools), 0);
-	assert_int_equal(pools_power_apply(bench->pools, &options), 0);
-	pools_power_on(bench->pools);
+	pools_stop(bench->pools);
+	assert_int_equal(pools_decide(bench->pools, &chooser, &outage), 0);
+	pools_resume(bench->pools);
 }
 
 static void handles_die_with_their_generation(void **state)

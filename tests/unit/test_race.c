@@ -135,15 +135,14 @@ static void *fail_now_and_then(void *argument)
 	uint64_t seed = 0;
 
 	while (!*racer->stop) {
-		const struct pools_power_options options = { .policy = (enum chooser_policy)(seed % 3),
-							     .seed = ++seed };
+		const struct chooser chooser = { .policy = (enum chooser_policy)(seed % 3), .seed = ++seed };
+		const struct pools_outage outage = { .mappers_are_gone = false };
 		struct pools_info info;
 
 		usleep(2000);
-		if (pools_power_off(racer->pools) != 0)
-			continue;
-		pools_power_apply(racer->pools, &options);
-		pools_power_on(racer->pools);
+		pools_stop(racer->pools);
+		pools_decide(racer->pools, &chooser, &outage);
+		pools_resume(racer->pools);
 		pools_info(racer->pools, &info);
 		pools_sync(racer->pools);
 	}

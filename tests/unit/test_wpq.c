@@ -179,9 +179,9 @@ static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state
 /* Stores to a view of which some are persisted, then a power failure; returns what was lost. */
 static uint64_t store_and_fail(struct machine *m, enum chooser_policy policy, bool keep_memory)
 {
+	const struct chooser chooser = { .policy = policy, .seed = 7 };
 	const struct power_failure failure = {
-		.policy = policy,
-		.coin = 7,
+		.chooser = chooser,
 		.sector = LINE_SIZE,
 		.size = VIEW_SIZE,
 		.keep_memory = keep_memory,
@@ -192,7 +192,7 @@ static uint64_t store_and_fail(struct machine *m, enum chooser_policy policy, bo
 		view_memory(m->view)[i] ^= (unsigned char)(i + 1);
 	assert_true(machine_flush(m, 0, VIEW_SIZE / 4, VIEW_SIZE / 4));
 	wpq_fence(&m->producers[0]);
-	assert_int_equal(domain_settle(m->domain, policy, 7), 0);
+	assert_int_equal(domain_settle(m->domain, &chooser), 0);
 	assert_int_equal(view_power_failure(m->view, &failure, &lines), 0);
 	assert_true(lines.guaranteed > 0 && lines.undetermined > 0);
 	assert_int_equal(lines.undetermined, lines.kept + lines.lost);

@@ -129,6 +129,13 @@ void machine_hold(struct machine *m, int thread, uint64_t line)
 	assert_true(machine_holds(m, thread, line));
 }
 
+int machine_settle(struct machine *m, enum chooser_policy policy, uint64_t seed)
+{
+	const struct chooser chooser = { .policy = policy, .seed = seed };
+
+	return domain_settle(m->domain, &chooser);
+}
+
 void expected_flush(struct machine *m, struct expected *expected, uint64_t line, uint64_t count)
 {
 	assert_true(machine_flush(m, 0, line * LINE_SIZE, count * LINE_SIZE));

@@ -45,6 +45,9 @@ void machine_hold(struct machine *m, int thread, uint64_t line);
 bool machine_holds(const struct machine *m, int thread, uint64_t line);
 struct wpq_held *machine_held(const struct machine *m, int thread, uint64_t line);
 
+/* domain_settle(), as the first step of an outage. */
+int machine_settle(struct machine *m, enum chooser_policy policy, uint64_t seed);
+
 /* What thread 0 has flushed and fenced, by a model that knows nothing of rings and copies. */
 struct expected {
 	unsigned char flushed[VIEW_SIZE], durable[VIEW_SIZE];

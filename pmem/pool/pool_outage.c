@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The pools' part in an outage: what becomes of each pool's volatile state. */
+
 #include "pool/pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +12,6 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
-#include "common/rng.h"
 #include "pool/inode.h"
 #include "pool/lifetime.h"
 #include "pool/placement.h"
@@ -17,48 +20,27 @@
 #include "pool/superblock.h"
 #include "pool/view_limits.h"
 
-int pools_power_off(struct pools *pools)
+void pools_stop(struct pools *pools)
 {
-	bool was_on = false;
+	bool were_stopped = atomic_exchange(&pools->power_off, true);
 
-	if (!atomic_compare_exchange_strong(&pools->power_off, &was_on, true))
-		return -EBUSY;
-	/* From here on handles are dead and nobody else starts; then wait for those who are inside. */
+	assert(!were_stopped);
+	(void)were_stopped;
+	/* Handles are dead now and no call begins. Wait for the calls that are inside. */
 	atomic_fetch_add(&pools->generation, 1);
 	pthread_rwlock_wrlock(&pools->power);
 	pthread_rwlock_unlock(&pools->power);
-	return 0;
 }
 
-void pools_power_on(struct pools *pools)
+void pools_resume(struct pools *pools)
 {
 	LOCK_SCOPE(&pools->gate_lock);
 	atomic_store(&pools->power_off, false);
 	pthread_cond_broadcast(&pools->gate);
 }
 
-/* The fate of one pool's volatile state. */
-struct power_cut {
-	enum chooser_policy policy;
-	uint64_t coin;
-	bool mappers_are_gone;
-};
-
-static uint64_t size_after(const struct pool *pool, const struct power_cut *cut)
-{
-	switch (cut->policy) {
-	case CHOOSER_LOSE:
-		return pool->durable_size;
-	case CHOOSER_KEEP:
-		return pool->size;
-	case CHOOSER_RANDOM:
-		return rng_mix(cut->coin) & 1 ? pool->size : pool->durable_size;
-	}
-	return pool->durable_size;
-}
-
-/* Blocks behind the end that were written and not committed with a size must not show when it grows again. */
-static int hide_behind(struct pool *pool, uint64_t size)
+/* Blocks past the end were written without a committed size: they must read as zero when the pool grows. */
+static int hide_past_end(struct pool *pool, uint64_t size)
 {
 	uint64_t first = pages_up(size);
 	uint32_t at = pool_extmap_find(&pool->map, first);
@@ -80,25 +62,25 @@ static uint32_t tearing_unit(const struct pool *pool)
 	return pool->pool_mode == POOL_MODE_FSDAX ? LINE_SIZE : (uint32_t)pool->pool_mode;
 }
 
-static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domain_lines *lines)
+/* The chooser is the pool's own. pool->lock is held exclusively. */
+static int decide_pool(struct pool *pool, const struct chooser *chooser, bool mappers_are_gone,
+		       struct domain_lines *lines)
 {
-	uint64_t size = size_after(pool, cut);
-	bool keeps_times = cut->policy == CHOOSER_KEEP || size != pool->durable_size;
+	uint64_t size = chooser_keeps(chooser, CHOOSER_WHOLE) ? pool->size : pool->durable_size;
+	bool keeps_times = chooser->policy == CHOOSER_KEEP || size != pool->durable_size;
 	bool changes = size != pool->durable_size || keeps_times;
 	int error = 0;
 
 	if (pool->view) {
 		const struct power_failure failure = {
-			.policy = cut->policy,
-			.coin = cut->coin,
+			.chooser = *chooser,
 			.sector = tearing_unit(pool),
 			.size = size,
 			/*
 			 * What lies behind a size that is not a page's, or that changes, is about to
 			 * change on the media.
 			 */
-			.keep_memory = cut->mappers_are_gone && size == pool->size &&
-				       is_aligned(size, PAGE_BYTES),
+			.keep_memory = mappers_are_gone && size == pool->size && is_aligned(size, PAGE_BYTES),
 		};
 
 		error = view_power_failure(pool->view, &failure, lines);
@@ -107,7 +89,7 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 	pool_space_unpromise(&pool->pools->space, pool->promised);
 	pool->promised = 0;
 	if (!error)
-		error = hide_behind(pool, size);
+		error = hide_past_end(pool, size);
 	pool->size = pool->durable_size = size;
 	if (keeps_times) {
 		pool->durable_mtime = pool->mtime;
@@ -122,22 +104,21 @@ static int cut_pool(struct pool *pool, const struct power_cut *cut, struct domai
 	return error;
 }
 
-static void report_pool(struct pool *pool, const struct pools_power_options *options,
-			struct pool_power_report *report)
+static void report_pool(struct pool *pool, const struct pools_outage *outage,
+			struct pool_outage_report *report)
 {
-	if (!options->report)
+	if (!outage->report)
 		return;
 	if (pool_path(pool, report->path, sizeof(report->path)) < 0)
 		report->path[0] = '\0';
 	report->mode = pool->pool_mode;
-	options->report(options->context, report);
+	outage->report(outage->context, report);
 }
 
 static void log_failure(struct pools *pools, const struct pool *pool, int error)
 {
-	log_sink_print(&pools->options.log,
-		       "power failure: file entry %u: what was to be kept is lost: %s", pool->index,
-		       strerror(-error));
+	log_sink_print(&pools->options.log, "power failure: file entry %u: what was to be kept is lost: %s",
+		       pool->index, strerror(-error));
 }
 
 /* Files that only a handle held: the handles are dead. */
@@ -169,28 +150,31 @@ static void activate_again(struct pools *pools, struct pool_list *warm)
 	}
 }
 
-int pools_power_apply(struct pools *pools, const struct pools_power_options *options)
+int pools_decide(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage)
 {
-	bool battery = domain_persistence(pools->domain) == PERSISTENCE_CPU_CACHE;
+	struct chooser stores = *chooser;
 	struct pool_list warm = LIST_HEAD_INITIALIZER(warm);
-	struct pool_power_report *report = calloc(1, sizeof(*report));
+	struct pool_outage_report *report = calloc(1, sizeof(*report));
 	struct pool *pool;
 	int result = 0;
 
 	if (!report)
 		return -ENOMEM;
-	domain_settle(pools->domain, options->policy, options->seed);
+	/* Caches in the domain keep every store; a non-temporal one in a queue still needs its fence. */
+	if (domain_persistence(pools->domain) == PERSISTENCE_CPU_CACHE)
+		stores.policy = CHOOSER_KEEP;
+	domain_settle(pools->domain, chooser);
 	while ((pool = LIST_FIRST(&pools->active))) {
-		/* The coin hangs on what the pool is in the region, not on when it was touched. */
-		struct power_cut cut = { .policy = battery ? CHOOSER_KEEP : options->policy,
-					 .coin = rng_mix(options->seed ^ rng_mix(pool->index + 1)),
-					 .mappers_are_gone = options->mappers_are_gone };
+		/* By its number in the region, not by when it was touched. */
+		const struct chooser own = chooser_derive(&stores, pool->index);
 
 		pool_ref(pool, 1);
-		*report = (struct pool_power_report){ .size_before = pool->size };
+		*report = (struct pool_outage_report){ .size_before = pool->size };
 		{
 			WRITE_SCOPE(&pool->lock);
-			int error = pools->read_only ? 0 : cut_pool(pool, &cut, &report->lines);
+			int error = pools->read_only ?
+					    0 :
+					    decide_pool(pool, &own, outage->mappers_are_gone, &report->lines);
 
 			if (error) {
 				log_failure(pools, pool, error);
@@ -199,7 +183,7 @@ int pools_power_apply(struct pools *pools, const struct pools_power_options *opt
 			report->size_after = pool->size;
 		}
 		if (S_ISREG(pool->mode))
-			report_pool(pool, options, report);
+			report_pool(pool, outage, report);
 		{
 			LOCK_SCOPE(&pools->list_lock);
 			LIST_REMOVE(pool, active);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/outage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+/* ---- What is reported --------------------------------------------------------- */
+
+/* One outage, while it runs. */
+struct outage {
+	struct daemon *daemon;
+	const struct outage_options *options;
+	struct outage_report *report;
+	uint64_t files, decided; /* how many there are, and how many have been decided */
+};
+
+/* The same, as one region sees it. */
+struct region_outage {
+	struct outage *outage;
+	const struct served_region *region;
+};
+
+static struct outage_file *report_add(struct outage_report *report)
+{
+	if (report->count == report->room) {
+		size_t room = report->room ? 2 * report->room : 64;
+		void *grown = reallocarray(report->files, room, sizeof(*report->files));
+
+		if (!grown)
+			return NULL;
+		report->files = grown;
+		report->room = room;
+	}
+	return &report->files[report->count++];
+}
+
+/* Kept in memory until the outage is over: a client that reads slowly must not prolong it. */
+static void note_file(void *context, const struct pool_outage_report *pool)
+{
+	const struct region_outage *part = context;
+	struct outage *outage = part->outage;
+	struct outage_report *report = outage->report;
+	char *path = strdup(pool->path);
+	struct outage_file *file = path ? report_add(report) : NULL;
+
+	report->total.guaranteed += pool->lines.guaranteed;
+	report->total.undetermined += pool->lines.undetermined;
+	report->total.kept += pool->lines.kept;
+	report->total.lost += pool->lines.lost;
+	if (file) {
+		*file = (struct outage_file){
+			.region = part->region,
+			.path = path,
+			.mode = pool->mode,
+			.lines = pool->lines,
+			.size_before = pool->size_before,
+			.size_after = pool->size_after,
+		};
+	} else {
+		free(path);
+		report->unreported++;
+	}
+	outage->decided++;
+	if (outage->options->progress)
+		outage->options->progress(outage->options->context, outage->decided, outage->files);
+}
+
+void outage_report_free(struct outage_report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		free(report->files[i].path);
+	free(report->files);
+	*report = (struct outage_report){ 0 };
+}
+
+/* ---- Phases ------------------------------------------------------------------- */
+
+static bool is_lost(const struct served_region *region)
+{
+	return pools_media_lost(region->pools);
+}
+
+static bool all_are_lost(const struct daemon *daemon)
+{
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		if (!is_lost(&daemon->regions[i]))
+			return false;
+	return true;
+}
+
+/* Can stores that are still in dirty pages of the kernel's cache survive? */
+static bool stores_may_survive(const struct daemon *daemon, const struct chooser *chooser)
+{
+	if (chooser->policy != CHOOSER_LOSE)
+		return true;
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		if (pools_persistence(daemon->regions[i].pools) == PERSISTENCE_CPU_CACHE)
+			return true;
+	return false;
+}
+
+static void stop_mount(const struct daemon *daemon, const struct chooser *chooser)
+{
+	if (!daemon->fusefs)
+		return;
+	fusefs_park(daemon->fusefs);
+	if (stores_may_survive(daemon, chooser))
+		fusefs_write_back(daemon->fusefs);
+	fusefs_discard(daemon->fusefs);
+}
+
+static void discard_caches(const struct daemon *daemon)
+{
+	if (daemon->fusefs)
+		fusefs_discard_caches(daemon->fusefs);
+}
+
+/*
+ * Pools of two regions have the same numbers and must not share choices. By its
+ * name, so that the order in which the regions were given does not matter.
+ */
+static struct chooser region_chooser(const struct daemon *daemon, const struct served_region *region,
+				     const struct chooser *chooser)
+{
+	return daemon->region_count == 1 ? *chooser : chooser_derive_name(chooser, region->name);
+}
+
+/* A region whose media are lost takes no part. The first error is returned; the rest is decided. */
+static int decide(struct outage *outage, bool mappers_are_gone)
+{
+	struct daemon *daemon = outage->daemon;
+	int result = 0;
+
+	for (unsigned i = 0; i < daemon->region_count; i++) {
+		const struct served_region *region = &daemon->regions[i];
+		const struct chooser chooser = region_chooser(daemon, region, &outage->options->chooser);
+		struct region_outage part = { .outage = outage, .region = region };
+		const struct pools_outage pools = {
+			.mappers_are_gone = mappers_are_gone,
+			.report = note_file,
+			.context = &part,
+		};
+		int error = is_lost(region) ? 0 : pools_decide(region->pools, &chooser, &pools);
+
+		if (!result && !is_lost(region))
+			result = error;
+	}
+	return result;
+}
+
+static void count_files(struct outage *outage)
+{
+	const struct daemon *daemon = outage->daemon;
+
+	for (unsigned i = 0; i < daemon->region_count; i++) {
+		struct pools_info info;
+
+		pools_info(daemon->regions[i].pools, &info);
+		outage->files += info.pools;
+	}
+}
+
+int outage_run(struct daemon *daemon, const struct outage_options *options, struct outage_report *report)
+{
+	struct outage outage = { .daemon = daemon, .options = options, .report = report };
+	LOCK_SCOPE(&daemon->outage_lock);
+	bool mappers_are_gone;
+	int error;
+
+	if (all_are_lost(daemon))
+		return -EIO;
+	count_files(&outage);
+	/* While the mount answers: a process that waits for it in the kernel cannot end before. */
+	mappers_are_gone = attach_power_fails(daemon->attach);
+	stop_mount(daemon, &options->chooser);
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		pools_stop(daemon->regions[i].pools);
+	discard_caches(daemon);
+	error = decide(&outage, mappers_are_gone);
+	discard_caches(daemon);
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		pools_resume(daemon->regions[i].pools);
+	if (daemon->fusefs)
+		fusefs_resume(daemon->fusefs);
+	attach_power_returns(daemon->attach);
+	return error;
+}
+
+void outage_region_lost(struct daemon *daemon, const struct served_region *region)
+{
+	LOCK_SCOPE(&daemon->outage_lock);
+
+	/* While the mount answers, as above. */
+	attach_region_lost(daemon->attach, region->number);
+	if (daemon->fusefs)
+		fusefs_region_lost(daemon->fusefs, region->number);
+}

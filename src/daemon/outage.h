@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_OUTAGE_H
+#define SRC_OUTAGE_H
+
+/*
+ * The director of outages: the only place that knows the order of their phases.
+ * Clients, the mount and the pools each do their part when they are told.
+ *
+ *   1. stop clients   programs that map pools are killed
+ *   2. park           the mount serves nothing but write-back
+ *   3. settle         if stores in dirty pages can survive, the kernel writes these back
+ *   4. stop pools     handles are dead, calls wait
+ *   5. decide         a chooser picks what survives, line by line; the power cycle is counted
+ *   6. rebuild views  the kernel's caches and the views have what the media has
+ *   7. go on          pools, mount, clients, in the next generation
+ *
+ * An outage runs in the thread that asks for it, which must hold no lock of the
+ * participants and must not be serving a request of theirs: phases 2 and 4 wait
+ * for those. An outage that a request on the mount asks for is therefore run by
+ * another thread; the request closes the gate at its moment
+ * (fusefs_gate_change()), leaves its token, and is answered afterwards.
+ *
+ * One outage, or loss of a region, at a time; a second one waits.
+ */
+
+#include "daemon/daemon.h"
+
+struct outage_options {
+	/* Of the machine; every region, pool and line derives its own from it. */
+	struct chooser chooser;
+	/* Called after each pool that was decided, by the thread that runs the outage; may be NULL. */
+	void (*progress)(void *context, uint64_t done, uint64_t total);
+	void *context;
+};
+
+/* What became of one regular file that had volatile state. */
+struct outage_file {
+	const struct served_region *region;
+	char *path; /* in the region; "" for a file without a name */
+	enum pool_mode mode;
+	struct domain_lines lines;
+	uint64_t size_before, size_after; /* bytes */
+};
+
+struct outage_report {
+	struct outage_file *files;
+	size_t count, room;
+	struct domain_lines total; /* of all files, also of those not in `files` */
+	uint64_t unreported;	   /* files that are not in `files`: there was no memory */
+};
+
+/*
+ * Let the power of the machine fail, and return when it is served again. The
+ * report must be all-zero; free it with outage_report_free(), on an error too.
+ * -EIO: the media of all regions are lost. Other errors: the outage took place,
+ * but something that the policy keeps was lost (the log has it).
+ */
+int outage_run(struct daemon *daemon, const struct outage_options *options, struct outage_report *report);
+void outage_report_free(struct outage_report *report);
+
+/*
+ * A region's media are lost for good. Kill the processes that map its pools, so
+ * that none goes on storing to memory that nobody keeps, and have its files fail
+ * with -EIO. The other regions go on.
+ */
+void outage_region_lost(struct daemon *daemon, const struct served_region *region);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* src/daemon/outage.c: the order of the phases. The participants are replaced by ones that write it down. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/outage.h"
+
+/* ---- Participants ------------------------------------------------------------- */
+
+struct pools {
+	char name;
+	bool lost;
+	enum persistence_domain domain;
+	int decide_error;
+	struct chooser chooser; /* that it was given */
+	bool mappers_are_gone;	/* that it was told */
+};
+
+static char log_text[512];
+static bool clients_end;
+
+static void say(const char *what, char which)
+{
+	size_t at = strlen(log_text);
+
+	if (which)
+		snprintf(log_text + at, sizeof(log_text) - at, "%s %c; ", what, which);
+	else
+		snprintf(log_text + at, sizeof(log_text) - at, "%s; ", what);
+}
+
+bool attach_power_fails(struct attach_server *server)
+{
+	say("stop clients", 0);
+	return clients_end;
+}
+
+void attach_power_returns(struct attach_server *server)
+{
+	say("resume clients", 0);
+}
+
+void attach_region_lost(struct attach_server *server, unsigned region)
+{
+	say("clients lose", (char)('0' + region));
+}
+
+void fusefs_park(struct fusefs *fusefs)
+{
+	say("park", 0);
+}
+
+void fusefs_write_back(struct fusefs *fusefs)
+{
+	say("write back", 0);
+}
+
+void fusefs_discard(struct fusefs *fusefs)
+{
+	say("discard", 0);
+}
+
+void fusefs_discard_caches(struct fusefs *fusefs)
+{
+	say("discard caches", 0);
+}
+
+void fusefs_resume(struct fusefs *fusefs)
+{
+	say("resume mount", 0);
+}
+
+void fusefs_region_lost(struct fusefs *fusefs, unsigned region)
+{
+	say("mount loses", (char)('0' + region));
+}
+
+bool pools_media_lost(const struct pools *pools)
+{
+	return pools->lost;
+}
+
+enum persistence_domain pools_persistence(const struct pools *pools)
+{
+	return pools->domain;
+}
+
+void pools_info(struct pools *pools, struct pools_info *info)
+{
+	*info = (struct pools_info){ .pools = 2 };
+}
+
+void pools_stop(struct pools *pools)
+{
+	say("stop", pools->name);
+}
+
+int pools_decide(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage)
+{
+	struct pool_outage_report report = {
+		.mode = POOL_MODE_FSDAX,
+		.lines = { .guaranteed = 1, .undetermined = 5, .kept = 2, .lost = 3 },
+		.size_before = 7,
+		.size_after = 6,
+	};
+
+	say("decide", pools->name);
+	pools->chooser = *chooser;
+	pools->mappers_are_gone = outage->mappers_are_gone;
+	snprintf(report.path, sizeof(report.path), "/%c", pools->name);
+	outage->report(outage->context, &report);
+	return pools->decide_error;
+}
+
+void pools_resume(struct pools *pools)
+{
+	say("resume", pools->name);
+}
+
+/* ---- Tests -------------------------------------------------------------------- */
+
+#define MOUNT ((struct fusefs *)&daemon_under_test)
+#define PHASES_OF_BOTH                                                                          \
+	"discard; stop a; stop b; discard caches; decide a; decide b; discard caches; "                     \
+	"resume a; resume b; resume mount; resume clients; "
+
+static struct daemon daemon_under_test;
+static struct pools pools[2];
+static struct outage_report report;
+
+static int setup(void **state)
+{
+	daemon_under_test = (struct daemon){
+		.outage_lock = PTHREAD_MUTEX_INITIALIZER,
+		.fusefs = MOUNT,
+		.region_count = 2,
+		.regions = { { .number = 0, .name = "first", .pools = &pools[0] },
+			     { .number = 1, .name = "second", .pools = &pools[1] } },
+	};
+	for (int i = 0; i < 2; i++)
+		pools[i] = (struct pools){ .name = (char)('a' + i), .domain = PERSISTENCE_MEMORY_CONTROLLER };
+	log_text[0] = '\0';
+	clients_end = true;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	outage_report_free(&report);
+	return 0;
+}
+
+static int run(enum chooser_policy policy)
+{
+	const struct outage_options options = { .chooser = { .policy = policy, .seed = 42 } };
+
+	return outage_run(&daemon_under_test, &options, &report);
+}
+
+static void policy_keep_writes_dirty_pages_back_first(void **state)
+{
+	assert_int_equal(run(CHOOSER_KEEP), 0);
+	assert_string_equal(log_text, "stop clients; park; write back; " PHASES_OF_BOTH);
+}
+
+static void policy_lose_writes_nothing_back(void **state)
+{
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_string_equal(log_text, "stop clients; park; " PHASES_OF_BOTH);
+}
+
+static void policy_lose_writes_back_where_caches_are_in_the_persistence_domain(void **state)
+{
+	pools[1].domain = PERSISTENCE_CPU_CACHE;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_string_equal(log_text, "stop clients; park; write back; " PHASES_OF_BOTH);
+}
+
+static void without_a_mount_only_clients_and_pools_take_part(void **state)
+{
+	daemon_under_test.fusefs = NULL;
+	assert_int_equal(run(CHOOSER_RANDOM), 0);
+	assert_string_equal(log_text, "stop clients; stop a; stop b; decide a; decide b; resume a; resume b; "
+				      "resume clients; ");
+}
+
+static void an_error_of_one_region_does_not_stop_the_outage(void **state)
+{
+	pools[0].decide_error = -ENOSPC;
+	assert_int_equal(run(CHOOSER_LOSE), -ENOSPC);
+	assert_string_equal(log_text, "stop clients; park; " PHASES_OF_BOTH);
+}
+
+static void a_lost_region_is_not_decided(void **state)
+{
+	pools[0].lost = true;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_null(strstr(log_text, "decide a"));
+	assert_non_null(strstr(log_text, "decide b"));
+}
+
+static void without_any_media_no_phase_begins(void **state)
+{
+	pools[0].lost = pools[1].lost = true;
+	assert_int_equal(run(CHOOSER_LOSE), -EIO);
+	assert_string_equal(log_text, "");
+}
+
+static void a_client_that_does_not_end_is_told_to_the_pools(void **state)
+{
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_true(pools[0].mappers_are_gone && pools[1].mappers_are_gone);
+	clients_end = false;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_false(pools[0].mappers_are_gone || pools[1].mappers_are_gone);
+}
+
+static void one_region_has_the_seed_itself(void **state)
+{
+	daemon_under_test.region_count = 1;
+	assert_int_equal(run(CHOOSER_RANDOM), 0);
+	assert_int_equal(pools[0].chooser.policy, CHOOSER_RANDOM);
+	assert_int_equal(pools[0].chooser.seed, 42);
+}
+
+static void seeds_of_several_regions_depend_on_their_names_only(void **state)
+{
+	uint64_t first, second;
+
+	assert_int_equal(run(CHOOSER_RANDOM), 0);
+	first = pools[0].chooser.seed;
+	second = pools[1].chooser.seed;
+	assert_int_not_equal(first, second);
+	strcpy(daemon_under_test.regions[0].name, "second");
+	strcpy(daemon_under_test.regions[1].name, "first");
+	assert_int_equal(run(CHOOSER_RANDOM), 0);
+	assert_int_equal(pools[0].chooser.seed, second);
+	assert_int_equal(pools[1].chooser.seed, first);
+}
+
+static void the_report_has_each_file_and_the_sum(void **state)
+{
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_int_equal(report.count, 2);
+	assert_string_equal(report.files[0].path, "/a");
+	assert_ptr_equal(report.files[1].region, &daemon_under_test.regions[1]);
+	assert_int_equal(report.files[1].size_after, 6);
+	assert_int_equal(report.total.lost, 6);
+	assert_int_equal(report.total.guaranteed, 2);
+	assert_int_equal(report.unreported, 0);
+}
+
+static uint64_t last_done, last_total;
+
+static void note_progress(void *context, uint64_t done, uint64_t total)
+{
+	last_done = done;
+	last_total = total;
+}
+
+static void progress_counts_files_of_all_regions(void **state)
+{
+	const struct outage_options options = { .progress = note_progress };
+
+	assert_int_equal(outage_run(&daemon_under_test, &options, &report), 0);
+	assert_int_equal(last_done, 2);
+	assert_int_equal(last_total, 4);
+}
+
+static void a_lost_region_ends_its_clients_before_its_mount(void **state)
+{
+	outage_region_lost(&daemon_under_test, &daemon_under_test.regions[1]);
+	assert_string_equal(log_text, "clients lose 1; mount loses 1; ");
+}
+
+#define outage_test(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		outage_test(policy_keep_writes_dirty_pages_back_first),
+		outage_test(policy_lose_writes_nothing_back),
+		outage_test(policy_lose_writes_back_where_caches_are_in_the_persistence_domain),
+		outage_test(without_a_mount_only_clients_and_pools_take_part),
+		outage_test(an_error_of_one_region_does_not_stop_the_outage),
+		outage_test(a_lost_region_is_not_decided),
+		outage_test(without_any_media_no_phase_begins),
+		outage_test(a_client_that_does_not_end_is_told_to_the_pools),
+		outage_test(one_region_has_the_seed_itself),
+		outage_test(seeds_of_several_regions_depend_on_their_names_only),
+		outage_test(the_report_has_each_file_and_the_sum),
+		outage_test(progress_counts_files_of_all_regions),
+		outage_test(a_lost_region_ends_its_clients_before_its_mount),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
