@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 noinst_LTLIBRARIES += pmem/model/libmodel.la
 pmem_model_libmodel_la_SOURCES = \
-	pmem/model/chooser.c pmem/model/chooser.h
+	pmem/model/chooser.c pmem/model/chooser.h \
+	pmem/model/lines.c pmem/model/lines.h \
+	pmem/model/lines_table.c pmem/model/lines_table.h \
+	pmem/model/lines_versions.c \
+	pmem/model/slab.h
 pmem_model_libmodel_la_LIBADD = pmem/common/libcommon.la

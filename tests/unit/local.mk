@@ -135,6 +135,14 @@ unit_tests += tests/unit/test_outage
 tests_unit_test_outage_SOURCES = tests/unit/test_outage.c src/daemon/outage.c src/daemon/outage.h
 tests_unit_test_outage_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_unit_test_outage_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+unit_tests += tests/unit/test_model_litmus
+tests_unit_test_model_litmus_SOURCES = tests/unit/test_model_litmus.c
+tests_unit_test_model_litmus_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_model_lines_random
+tests_unit_test_model_lines_random_SOURCES = tests/unit/test_model_lines_random.c tests/unit/brute_lines.c \
+	tests/unit/brute_lines.h
+tests_unit_test_model_lines_random_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
