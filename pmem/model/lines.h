@@ -33,18 +33,18 @@
  *     "Write Combining Memory Location");
  *   - under eADR (PERSISTENCE_CPU_CACHE): any other store at once.
  * A fence is an sfence, an mfence or a locked instruction. A locked instruction
- * that stores is lines_fence() and then lines_store(); `rep movs` is one store, as its pieces are unordered
- * (SDM volume 3, 8.2.4).
+ * that stores is lines_fence() and then lines_store(); `rep movs` is one store,
+ * as its pieces are unordered (SDM volume 3, 8.2.4).
  *
  * What a program tells the outside world, for instance by printing that a
  * transaction is committed, has no place in memory order: it may happen while
- * earlier stores and clflushes of that thread still wait in its store buffer. Whoever
- * checks such acknowledgements must count one as given at each crash point
- * since the last fence of its thread.
+ * earlier stores and clflushes of that thread still wait in its store buffer. A
+ * caller that checks such acknowledgements must count one as given at each crash
+ * point since the last fence of its thread.
  *
- * Stores that are guaranteed are handed to the caller, which applies them to
- * its copy of the memory, the *base content*, and are forgotten. The memory used is therefore
- * proportional to what is not guaranteed.
+ * Stores that are guaranteed are handed to the caller, which applies them to its
+ * copy of the memory, the *base content*, and are forgotten. The memory used is
+ * therefore proportional to what is not guaranteed.
  *
  * Not thread safe; one model may be used by one thread at a time.
  */
@@ -58,7 +58,7 @@
 
 enum lines_mode {
 	LINES_MODE_LINE, /* a line's stores become durable in memory order */
-	LINES_MODE_WORD	 /* each aligned 8 bytes for themselves; allows all that LINES_MODE_LINE does, and more */
+	LINES_MODE_WORD	 /* those of each aligned 8 bytes do; allows a superset of LINES_MODE_LINE */
 };
 /* "line" or "word"; "unknown" for a number that is no mode. Static. */
 const char *lines_mode_name(enum lines_mode mode);
@@ -72,15 +72,16 @@ struct lines_options {
 	enum persistence_domain domain;
 	/*
 	 * Called during an event, for bytes that are guaranteed from now on: the
-	 * caller copies them to the base content. Several calls for one byte come in memory
-	 * order. The bytes never straddle a line. Must not call the model.
+	 * caller copies them to the base content. Several calls for one byte come in
+	 * memory order. The bytes never straddle a line. Must not call the model.
 	 */
 	void (*commit)(void *context, uint64_t address, const void *bytes, size_t length);
 	void *context;
 	/*
-	 * How many stores to remember of one line that is never flushed, at least 4; 0: all of
-	 * them. Beyond that neighbouring old stores are merged: of two only both or
-	 * none survive. No illegal state arises, but legal ones are missed; see lines_merged().
+	 * How many stores to remember of one line that is never flushed, at least 4;
+	 * 0: all of them. Beyond that neighbouring old stores are merged: of two only
+	 * both or none survive. No illegal state arises, but legal ones are missed; see
+	 * lines_merged().
 	 */
 	uint32_t stores_per_line;
 };
@@ -93,15 +94,15 @@ void lines_destroy(struct lines *lines);
 /* ---- Events ------------------------------------------------------------------ */
 
 /*
- * Addresses are numbers below 2^63 that the caller gives meaning to; it must keep a line a line, so
- * they are aligned as the processor's are. Threads are numbered from 0 and
- * below LINES_THREADS. The functions return 0, -EINVAL for arguments out of
- * range (nothing has happened), or -ENOMEM: then the model is incomplete, and good
- * for nothing but lines_destroy().
+ * Addresses are numbers below 2^63 that the caller gives meaning to, for
+ * instance a pool's number and the offset in its file; 64 bytes at a multiple of
+ * 64 are one line of the processor. Threads are numbered from 0 and below
+ * LINES_THREADS. The functions return 0, -EINVAL for arguments out of range
+ * (nothing has happened), or -ENOMEM: then the model is incomplete, and good for
+ * nothing but lines_destroy().
  */
 #define LINES_THREADS 65536u
 
-/* The instructions that a store can be. */
 struct lines_store {
 	uint64_t address;
 	uint64_t length; /* bytes; 0 is no store at all */
@@ -125,11 +126,11 @@ int lines_fence(struct lines *lines, uint32_t thread);
 
 /*
  * A *place* is what is decided by itself: a line (64 bytes), in mode `word` a
- * word (8 bytes). Any combination of one version for each place is a legal crash state. Versions
- * are numbered from 0: only what is guaranteed, to lines_versions() - 1:
- * everything. Of two versions of a line without non-temporal stores the
- * higher one has all whole stores of the lower one.
- * Versions may have equal content, if stores did not change anything.
+ * word (8 bytes). Any combination of one version for each place is a legal crash
+ * state. Versions are numbered from 0 (only what is guaranteed) to
+ * lines_versions() - 1 (everything). Where no non-temporal store is pending, a
+ * higher version has all the stores that a lower one has as a whole. Versions may
+ * have equal content, if stores did not change anything.
  */
 size_t lines_place_size(const struct lines *lines);
 
@@ -141,16 +142,17 @@ size_t lines_place_size(const struct lines *lines);
 size_t lines_undetermined(const struct lines *lines, uint64_t *places, size_t most);
 
 /*
- * How many versions a place has: 1 if it is determined. At most LINES_VERSIONS; a place can
- * only have that many if it has many unfenced non-temporal stores, and then not all of its states have a
- * number. `place` is the address of its first byte.
+ * How many versions a place has: 1 if it is determined. At most LINES_VERSIONS;
+ * only a line with many unfenced non-temporal stores has that many, and then not
+ * each of its states has a number. `place` is the address of its first byte.
  */
 #define LINES_VERSIONS ((uint64_t)1 << 62)
 uint64_t lines_versions(const struct lines *lines, uint64_t place);
 
 /*
- * The content of a version: `content` has the place's bytes of the base content, and gets what this version
- * has beyond it. -EINVAL: no such version; nothing is written.
+ * The content of a version: `content` has the place's bytes of the base content,
+ * and gets what this version has beyond it. -EINVAL: no such version; nothing is
+ * written.
  */
 int lines_apply(const struct lines *lines, uint64_t place, uint64_t version, unsigned char *content);
 
@@ -165,16 +167,17 @@ struct lines_pending {
 };
 
 /*
- * What a version consists of: the pending stores of its place, in memory
- * order. Returns how many there are; stores the first `most` of them. 0 if there is no such version.
+ * What a version consists of: the pending stores of its place, in memory order.
+ * Returns how many there are, and stores the first `most` of them; 0 if there is
+ * no such version.
  */
 size_t lines_pending(const struct lines *lines, uint64_t place, uint64_t version,
 		     struct lines_pending *pending, size_t most);
 
 /*
- * The number of the version that has the first `count` pending stores of the place and nothing later;
- * lines_versions() - 1 if there are not that many. For a place with LINES_VERSIONS
- * versions the number may be of a version that has less.
+ * The number of the version that has the first `count` pending stores of the
+ * place and nothing later; lines_versions() - 1 if there are not that many. Of a
+ * place with LINES_VERSIONS versions it may be one that has less.
  */
 uint64_t lines_version_through(const struct lines *lines, uint64_t place, size_t count);
 

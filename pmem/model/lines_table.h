@@ -25,8 +25,8 @@ struct line_store {
 };
 
 /*
- * What the next fence of a thread guarantees in one line. There is at most one for a thread and a line. It
- * is in the line's list and in the thread's.
+ * What the next fence of a thread guarantees in one line. There is at most one for
+ * a thread and a line. It is in the line's list and in the thread's.
  */
 struct line_flush {
 	struct line_flush *next; /* of the line */
@@ -72,7 +72,7 @@ struct line *lines_find_or_add(struct lines *lines, uint64_t number);
 /* Forget a line that has no stores and no flushes. */
 void lines_remove(struct lines *lines, struct line *line);
 
-/* A store with room for `length` bytes of data; NULL without memory. Everything but the class is undefined. */
+/* A store with room for `length` bytes of data, with only its class set; NULL without memory. */
 struct line_store *lines_take_store(struct lines *lines, size_t length);
 void lines_give_store(struct lines *lines, struct line_store *store);
 

@@ -5,11 +5,12 @@
  * word: the pieces up to it in memory order are durable (rule 1 of lines.h).
  *
  * In mode `line` a state is made of two choices. The *cut*: all ordinary stores
- * before one are durable, and of that one a subset of its pieces which is not empty; or no ordinary store at
- * all. And for each word, how many of its *free* pieces: the non-temporal ones
- * after the word's last durable ordinary piece and before the next ordinary one.
- * The former is durable with the non-temporal pieces before it, by rule 1, and the latter with it cannot be.
- * States are numbered by cut, then by the free pieces, word 7 counting fastest.
+ * before one are durable, and of that one a subset of its pieces which is not
+ * empty; or no ordinary store at all. And for each word, how many of its *free*
+ * pieces: the non-temporal ones after the word's last durable ordinary piece and
+ * before the next ordinary one. By rule 1 those before the former are durable, and
+ * those after the latter are not. States are numbered by cut, then by the free
+ * pieces, word 7 counting fastest.
  */
 
 #include <errno.h>
@@ -35,7 +36,7 @@ static uint64_t multiply(uint64_t a, uint64_t b)
 
 /* All ordinary stores before some place in the list are durable: for each word, what follows from that. */
 struct cut {
-	const struct line_store *free[LINE_WORDS]; /* where the free pieces of the word begin, if it has any */
+	const struct line_store *free[LINE_WORDS]; /* the word's free pieces are from here on */
 	uint64_t bound[LINE_WORDS];		   /* the sequence of the last piece before them; 0: none */
 };
 

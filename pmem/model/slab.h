@@ -3,8 +3,9 @@
 #define MODEL_SLAB_H
 
 /*
- * Private to pmem/model: memory for many small objects of one size, which come and go with every
- * event. What is given back is used again; the memory itself is freed with the slab.
+ * Private to pmem/model: memory for many small objects of one size, which come
+ * and go with every event. What is given back is used again; the memory itself is
+ * freed with the slab.
  */
 
 #include <stddef.h>

@@ -51,7 +51,10 @@ static uint64_t gone(const struct brute *brute, const struct brute_line *line, u
 	return state;
 }
 
-/* Let anything go that can. States that are added are visited as well. */
+/*
+ * Let anything go that can. States that are added are visited as well. What may go does not change until
+ * there are new pieces.
+ */
 static bool write_back(const struct brute *brute, struct brute_line *line)
 {
 	for (unsigned i = 0; i < line->state_count; i++) {
@@ -202,8 +205,9 @@ bool brute_step(struct brute *brute, const struct brute_event *event)
 		break;
 	}
 	brute->events++;
-	for (unsigned i = 0; i < BRUTE_LINES; i++)
-		if (!write_back(brute, &brute->lines[i]))
+	for (unsigned i = 0; i < event->length; i++)
+		if ((i == 0 || (event->address + i) % BRUTE_LINE_BYTES == 0) &&
+		    !write_back(brute, &brute->lines[(event->address + i) / BRUTE_LINE_BYTES]))
 			return false;
 	if (brute->eadr)
 		wait_for_cached(brute);

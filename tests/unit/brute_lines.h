@@ -17,7 +17,7 @@
 #define BRUTE_LINES 4
 #define BRUTE_LINE_BYTES 64
 #define BRUTE_PIECES 64	  /* of one line, in one trace */
-#define BRUTE_STATES 4096 /* of one line */
+#define BRUTE_STATES 512 /* of one line */
 
 /* The rules, or one of them wrong: a comparison that does not notice proves nothing. */
 enum brute_rules {

@@ -139,6 +139,10 @@ unit_tests += tests/unit/test_model_litmus
 tests_unit_test_model_litmus_SOURCES = tests/unit/test_model_litmus.c
 tests_unit_test_model_litmus_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_model_lines
+tests_unit_test_model_lines_SOURCES = tests/unit/test_model_lines.c
+tests_unit_test_model_lines_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_model_lines_random
 tests_unit_test_model_lines_random_SOURCES = tests/unit/test_model_lines_random.c tests/unit/brute_lines.c \
 	tests/unit/brute_lines.h
