@@ -5,5 +5,6 @@ pmem_model_libmodel_la_SOURCES = \
 	pmem/model/lines.c pmem/model/lines.h \
 	pmem/model/lines_table.c pmem/model/lines_table.h \
 	pmem/model/lines_versions.c \
+	pmem/model/settle.c pmem/model/settle.h \
 	pmem/model/slab.h
 pmem_model_libmodel_la_LIBADD = pmem/common/libcommon.la

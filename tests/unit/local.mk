@@ -148,6 +148,10 @@ tests_unit_test_model_lines_random_SOURCES = tests/unit/test_model_lines_random.
 	tests/unit/brute_lines.h
 tests_unit_test_model_lines_random_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_model_settle
+tests_unit_test_model_settle_SOURCES = tests/unit/test_model_settle.c
+tests_unit_test_model_settle_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

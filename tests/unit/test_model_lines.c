@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The line model's interface and its limits; what is legal is in test_model_litmus.c and ..._lines_random.c. */
+/* The line model's interface and its limits. Its rules: test_model_litmus.c, test_model_lines_random.c. */
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "model/settle.h"
+
+/* The lines of a page from `line` on. */
+static uint64_t lines_from(unsigned line)
+{
+	return line >= LINES_PER_PAGE ? 0 : UINT64_MAX << line;
+}
+
+/* The lines of a page that begin below a pool's size. */
+static uint64_t lines_inside(uint64_t page, uint64_t size)
+{
+	const uint64_t start = page * PAGE_BYTES;
+
+	if (size <= start)
+		return 0;
+	if (size - start >= PAGE_BYTES)
+		return UINT64_MAX;
+	return ~lines_from((unsigned)((size - start + LINE_SIZE - 1) / LINE_SIZE));
+}
+
+uint64_t settle_lines(const struct chooser *chooser, uint64_t page, uint64_t undetermined, uint32_t unit,
+		      uint64_t size)
+{
+	uint64_t kept = 0;
+
+	undetermined &= lines_inside(page, size);
+	/* The same at every place: no need to ask for each. */
+	if (chooser->policy != CHOOSER_RANDOM)
+		return chooser_keeps(chooser, CHOOSER_WHOLE) ? undetermined : 0;
+	for (uint64_t start = 0; start < PAGE_BYTES; start += unit)
+		if (chooser_keeps(chooser, page * PAGE_BYTES + start))
+			kept |= lines_from((unsigned)(start / LINE_SIZE)) &
+				~lines_from((unsigned)((start + unit) / LINE_SIZE));
+	return undetermined & kept;
+}
