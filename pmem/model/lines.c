@@ -402,11 +402,11 @@ int lines_fence(struct lines *lines, uint32_t number)
 
 	if (number >= LINES_THREADS)
 		return -EINVAL;
-	if (number >= lines->thread_count)
+	if (number >= lines->threads.count)
 		return 0;
-	thread = &lines->threads[number];
+	thread = &lines->threads.items[number];
 	for (size_t i = 0; i < thread->count; i++) {
-		struct line_flush *flush = thread->flushes[i];
+		struct line_flush *flush = thread->items[i];
 
 		unlink_flush(flush);
 		commit(lines, flush->line, flush->covered, number);

@@ -35,19 +35,14 @@ static int grow(struct lines *lines)
 {
 	const size_t capacity = lines->capacity * 2;
 	struct line **slots = calloc(capacity, sizeof(*slots));
-	struct line **live = realloc(lines->live, capacity / 2 * sizeof(*live));
 
-	if (live)
-		lines->live = live;
-	if (!slots || !live) {
-		free(slots);
+	if (!slots)
 		return -ENOMEM;
-	}
 	free(lines->slots);
 	lines->slots = slots;
 	lines->capacity = capacity;
-	for (size_t i = 0; i < lines->count; i++)
-		slots[slot_of(lines, live[i]->number)] = live[i];
+	for (size_t i = 0; i < lines->live.count; i++)
+		slots[slot_of(lines, lines->live.items[i]->number)] = lines->live.items[i];
 	return 0;
 }
 
@@ -57,7 +52,9 @@ struct line *lines_find_or_add(struct lines *lines, uint64_t number)
 
 	if (line)
 		return line;
-	if (lines->count == lines->capacity / 2 && grow(lines) != 0)
+	if (vector_reserve(&lines->live, 1) != 0)
+		return NULL;
+	if (lines->live.count == lines->capacity / 2 && grow(lines) != 0)
 		return NULL;
 	line = slab_take(&lines->line_slab);
 	if (!line)
@@ -65,9 +62,9 @@ struct line *lines_find_or_add(struct lines *lines, uint64_t number)
 	*line = (struct line){
 		.number = number,
 		.merge_above = lines->options.stores_per_line,
-		.index = lines->count,
+		.index = lines->live.count,
 	};
-	lines->live[lines->count++] = line;
+	lines->live.items[lines->live.count++] = line;
 	lines->slots[slot_of(lines, number)] = line;
 	return line;
 }
@@ -90,11 +87,11 @@ static void close_gap(struct lines *lines, size_t gap)
 
 void lines_remove(struct lines *lines, struct line *line)
 {
-	struct line *last = lines->live[--lines->count];
+	struct line *last = lines->live.items[--lines->live.count];
 
 	close_gap(lines, slot_of(lines, line->number));
 	last->index = line->index;
-	lines->live[line->index] = last;
+	lines->live.items[line->index] = last;
 	slab_give(&lines->line_slab, line);
 }
 
@@ -120,35 +117,10 @@ void lines_give_store(struct lines *lines, struct line_store *store)
 
 static struct lines_thread *thread_of(struct lines *lines, uint32_t number)
 {
-	struct lines_thread *threads;
-	uint32_t count = 1;
-
-	if (number < lines->thread_count)
-		return &lines->threads[number];
-	while (count <= number)
-		count *= 2;
-	threads = realloc(lines->threads, count * sizeof(*threads));
-	if (!threads)
-		return NULL;
-	memset(threads + lines->thread_count, 0, (count - lines->thread_count) * sizeof(*threads));
-	lines->threads = threads;
-	lines->thread_count = count;
-	return &threads[number];
-}
-
-static int thread_reserve(struct lines_thread *thread)
-{
-	const size_t capacity = thread->capacity ? thread->capacity * 2 : 16;
-	struct line_flush **flushes;
-
-	if (thread->count < thread->capacity)
-		return 0;
-	flushes = realloc(thread->flushes, capacity * sizeof(*flushes));
-	if (!flushes)
-		return -ENOMEM;
-	thread->flushes = flushes;
-	thread->capacity = capacity;
-	return 0;
+	while (lines->threads.count <= number)
+		if (!vector_append_zero(&lines->threads))
+			return NULL;
+	return &lines->threads.items[number];
 }
 
 struct line_flush *lines_flush_of(struct lines *lines, struct line *line, uint32_t number)
@@ -160,14 +132,14 @@ struct line_flush *lines_flush_of(struct lines *lines, struct line *line, uint32
 		if (flush->thread == number)
 			return flush;
 	thread = thread_of(lines, number);
-	if (!thread || thread_reserve(thread) != 0)
+	if (!thread || vector_reserve(thread, 1) != 0)
 		return NULL;
 	flush = slab_take(&lines->flush_slab);
 	if (!flush)
 		return NULL;
 	*flush = (struct line_flush){ .next = line->flushes, .line = line, .thread = number };
 	line->flushes = flush;
-	thread->flushes[thread->count++] = flush;
+	thread->items[thread->count++] = flush;
 	return flush;
 }
 
@@ -194,8 +166,7 @@ int lines_create(const struct lines_options *options, struct lines **out)
 		slab_init(&lines->store_slabs[i], offsetof(struct line_store, data) + class_room[i]);
 	lines->capacity = capacity;
 	lines->slots = calloc(capacity, sizeof(struct line *));
-	lines->live = malloc(capacity / 2 * sizeof(struct line *));
-	if (!lines->slots || !lines->live) {
+	if (!lines->slots) {
 		lines_destroy(lines);
 		return -ENOMEM;
 	}
@@ -207,14 +178,14 @@ void lines_destroy(struct lines *lines)
 {
 	if (!lines)
 		return;
-	for (uint32_t i = 0; i < lines->thread_count; i++)
-		free(lines->threads[i].flushes);
-	free(lines->threads);
+	for (size_t i = 0; i < lines->threads.count; i++)
+		vector_free(&lines->threads.items[i]);
+	vector_free(&lines->threads);
+	vector_free(&lines->live);
 	slab_destroy(&lines->line_slab);
 	slab_destroy(&lines->flush_slab);
 	for (unsigned i = 0; i < STORE_CLASSES; i++)
 		slab_destroy(&lines->store_slabs[i]);
 	free(lines->slots);
-	free(lines->live);
 	free(lines);
 }

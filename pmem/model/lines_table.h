@@ -4,6 +4,7 @@
 
 /* Private to the line model: the lines that have something pending, and how it is stored. */
 
+#include "common/vector.h"
 #include "model/lines.h"
 #include "model/slab.h"
 
@@ -45,9 +46,9 @@ struct line {
 	size_t index;	      /* in lines->live */
 };
 
+/* What a thread's next fence does. */
 struct lines_thread {
-	struct line_flush **flushes;
-	size_t count, capacity;
+	VECTOR_FIELDS(struct line_flush *);
 };
 
 #define STORE_CLASSES 4
@@ -58,10 +59,8 @@ struct lines {
 	uint64_t merged;
 	struct line **slots; /* open addressing by number; the capacity is a power of two */
 	size_t capacity;
-	struct line **live; /* the same lines without gaps */
-	size_t count;
-	struct lines_thread *threads;
-	uint32_t thread_count;
+	VECTOR(struct line *) live; /* the same lines without gaps */
+	VECTOR(struct lines_thread) threads;
 	struct slab line_slab, flush_slab, store_slabs[STORE_CLASSES];
 };
 

@@ -416,16 +416,16 @@ size_t lines_undetermined(const struct lines *lines, uint64_t *places, size_t mo
 	const bool by_line = lines->options.mode == LINES_MODE_LINE;
 	size_t count = 0, filled = 0;
 
-	for (size_t i = 0; i < lines->count; i++) {
-		const struct line *line = lines->live[i];
+	for (size_t i = 0; i < lines->live.count; i++) {
+		const struct line *line = lines->live.items[i];
 
 		if (line->first)
 			count += by_line ? 1 : (size_t)__builtin_popcount(pending_words(line));
 	}
 	if (count > most)
 		return count;
-	for (size_t i = 0; i < lines->count; i++) {
-		const struct line *line = lines->live[i];
+	for (size_t i = 0; i < lines->live.count; i++) {
+		const struct line *line = lines->live.items[i];
 
 		if (line->first && by_line)
 			places[filled++] = line->number * LINE_SIZE;
