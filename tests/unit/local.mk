@@ -126,6 +126,9 @@ tests_unit_test_race_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_model_chooser
 tests_unit_test_model_chooser_SOURCES = tests/unit/test_model_chooser.c
 tests_unit_test_model_chooser_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+unit_tests += tests/unit/test_trace_buffer
+tests_unit_test_trace_buffer_SOURCES = tests/unit/test_trace_buffer.c
+tests_unit_test_trace_buffer_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_request_gate
 tests_unit_test_request_gate_SOURCES = tests/unit/test_request_gate.c

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The out-of-line half of a trace buffer's producer. It runs inside recorded programs, from stubs and
+ * signal handlers: system calls are made directly, errno stays as it is.
+ */
+#include "trace/buffer.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "common/align.h"
+
+/* Of libc's mmap and syscall the first may be interposed and the second sets errno. */
+static long call6(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f)
+{
+	register uintptr_t r10 __asm__("r10") = d;
+	register uintptr_t r8 __asm__("r8") = e;
+	register uintptr_t r9 __asm__("r9") = f;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+static long map_pages(void *where, size_t length, int protection, int flags, int fd, uint64_t offset)
+{
+	return call6(SYS_mmap, (uintptr_t)where, length, (uintptr_t)protection, (uintptr_t)flags, (uintptr_t)fd,
+		     offset);
+}
+
+static void unmap_pages(const void *where, size_t length)
+{
+	call6(SYS_munmap, (uintptr_t)where, length, 0, 0, 0, 0);
+}
+
+static bool call_failed(long result)
+{
+	return (unsigned long)result >= (unsigned long)-4095L;
+}
+
+/* Map the ring twice, back to back, at *out. */
+static int map_ring(int fd, uint32_t ring_bytes, unsigned char **out)
+{
+	long room = map_pages(NULL, 2 * (size_t)ring_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (call_failed(room))
+		return (int)room;
+	for (int half = 0; half < 2; half++) {
+		long at = map_pages((unsigned char *)room + (size_t)half * ring_bytes, ring_bytes,
+				    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, TRACE_BUFFER_HEADER_BYTES);
+
+		if (call_failed(at)) {
+			unmap_pages((void *)room, 2 * (size_t)ring_bytes);
+			return (int)at;
+		}
+	}
+	*out = (unsigned char *)room;
+	return 0;
+}
+
+static bool header_valid(const struct trace_buffer_header *header, uint32_t ring_bytes)
+{
+	return header->magic == TRACE_BUFFER_MAGIC && header->version == TRACE_SHARED_VERSION &&
+	       header->header_bytes == TRACE_BUFFER_HEADER_BYTES && ring_bytes >= TRACE_RING_BYTES_MIN &&
+	       ring_bytes <= TRACE_RING_BYTES_MAX && is_aligned(ring_bytes, ring_bytes);
+}
+
+int trace_producer_attach(struct trace_producer *producer, int fd, struct trace_clock *clock)
+{
+	long at = map_pages(NULL, TRACE_BUFFER_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct trace_buffer_header *header = (struct trace_buffer_header *)at;
+	uint32_t ring_bytes;
+	int error;
+
+	if (call_failed(at))
+		return (int)at;
+	ring_bytes = header->ring_bytes;
+	*producer = (struct trace_producer){ .header = header, .clock = clock, .mask = ring_bytes - 1 };
+	error = header_valid(header, ring_bytes) ? map_ring(fd, ring_bytes, &producer->ring) : -EPROTO;
+	if (error) {
+		unmap_pages(header, TRACE_BUFFER_HEADER_BYTES);
+		return error;
+	}
+	producer->head = atomic_load(&header->head) & ~(uint64_t)7;
+	producer->limit = atomic_load(&header->tail) + ring_bytes;
+	producer->bell = producer->head + ring_bytes / 4;
+	return 0;
+}
+
+void trace_producer_detach(struct trace_producer *producer)
+{
+	unmap_pages(producer->ring, 2 * (size_t)(producer->mask + 1));
+	unmap_pages(producer->header, TRACE_BUFFER_HEADER_BYTES);
+	producer->closed = true;
+	producer->limit = producer->head;
+}
+
+static void wake_consumer(struct trace_clock *clock)
+{
+	/* The head was published before; the consumer looks at it after it has said that it sleeps. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!atomic_load(&clock->asleep) || !atomic_exchange(&clock->asleep, 0))
+		return;
+	call6(SYS_futex, (uintptr_t)&clock->asleep, FUTEX_WAKE, 1, 0, 0, 0);
+}
+
+void trace_ring_bell(struct trace_producer *producer)
+{
+	producer->bell = producer->head + (producer->mask + 1) / 4;
+	wake_consumer(producer->clock);
+}
+
+/* Sleep until the consumer has moved the tail from `seen`, at most 100 ms. */
+static void sleep_on_tail(struct trace_buffer_header *header, uint64_t seen)
+{
+	const struct timespec timeout = { .tv_nsec = 100 * 1000 * 1000 };
+
+	/* Sequentially consistent with the consumer's store of the tail and its look at `waiting`. */
+	atomic_store(&header->waiting, 1);
+	if (atomic_load(&header->tail) != seen || atomic_load(&header->state) != TRACE_BUFFER_OPEN)
+		return;
+	call6(SYS_futex, (uintptr_t)&header->tail, FUTEX_WAIT, (uint32_t)seen, (uintptr_t)&timeout, 0, 0);
+}
+
+bool trace_wait_room(struct trace_producer *producer, uint64_t bytes)
+{
+	struct trace_buffer_header *header = producer->header;
+	const uint64_t size = producer->mask + 1;
+
+	if (producer->closed || bytes > size / 2)
+		return false;
+	for (;;) {
+		uint64_t tail = atomic_load_explicit(&header->tail, memory_order_acquire);
+
+		if (atomic_load_explicit(&header->state, memory_order_acquire) != TRACE_BUFFER_OPEN)
+			break;
+		producer->limit = tail + size;
+		if (producer->head + bytes <= producer->limit)
+			return true;
+		wake_consumer(producer->clock);
+		sleep_on_tail(header, tail);
+		if (atomic_load(&header->tail) == tail && producer->gone_fn &&
+		    producer->gone_fn(producer->gone_context))
+			break;
+	}
+	producer->closed = true;
+	producer->limit = producer->head;
+	return false;
+}
+
+static bool log_short(struct trace_producer *producer, uint32_t flags, uint32_t site, uint64_t place,
+		      const void *bytes, uint32_t length)
+{
+	if (!trace_room(producer, TRACE_SLOT_ROOM))
+		return false;
+	trace_put_store(producer, trace_stamp(producer), flags, site, place, bytes, length);
+	trace_publish(producer);
+	return true;
+}
+
+static bool place_valid(uint32_t pool, uint64_t offset, uint64_t length)
+{
+	return pool <= TRACE_SLOT_POOL_MAX && length && length <= TRACE_STORE_END &&
+	       offset <= TRACE_STORE_END - length;
+}
+
+bool trace_log_store(struct trace_producer *producer, uint32_t flags, uint32_t site, uint32_t pool, uint64_t offset,
+		     const void *bytes, uint64_t length)
+{
+	const uint64_t most = min_u64(TRACE_BYTES_MAX, (producer->mask + 1) / 4);
+	const unsigned char *from = bytes;
+
+	if (!place_valid(pool, offset, length))
+		return false;
+	if (length <= TRACE_SLOT_INLINE_MAX)
+		return log_short(producer, flags, site, trace_slot_place(pool, offset), bytes, (uint32_t)length);
+	while (length) {
+		const uint64_t piece = min_u64(length, most);
+
+		if (!trace_room(producer, piece + TRACE_SLOT_ROOM))
+			return false;
+		trace_put_store_long(producer, trace_stamp(producer), flags, site, trace_slot_place(pool, offset),
+				     from, piece);
+		trace_publish(producer);
+		flags |= TRACE_CONTINUED;
+		offset += piece;
+		from += piece;
+		length -= piece;
+	}
+	return true;
+}
+
+bool trace_log_flush(struct trace_producer *producer, enum trace_flush which, uint32_t site, uint32_t pool,
+		     uint64_t offset, uint64_t length)
+{
+	uint64_t line, lines;
+
+	if (!place_valid(pool, offset, length))
+		return false;
+	line = align_down(offset, LINE_SIZE);
+	lines = (offset - line + length + LINE_SIZE - 1) / LINE_SIZE;
+	while (lines) {
+		const uint32_t piece = (uint32_t)min_u64(lines, TRACE_SLOT_INLINE_MAX);
+
+		if (!trace_room(producer, TRACE_SLOT_ROOM))
+			return false;
+		trace_put_flush(producer, trace_stamp(producer), which, site, trace_slot_place(pool, line), piece);
+		trace_publish(producer);
+		line += (uint64_t)piece * LINE_SIZE;
+		lines -= piece;
+	}
+	return true;
+}
+
+bool trace_log_fence(struct trace_producer *producer, enum trace_fence which, uint32_t site)
+{
+	if (!trace_room(producer, TRACE_SLOT_ROOM))
+		return false;
+	trace_put_fence(producer, trace_stamp(producer), which, site);
+	trace_publish(producer);
+	return true;
+}
