@@ -22,7 +22,8 @@ struct trace_buffer {
 	int fd;
 	struct trace_buffer_header *header;
 	const unsigned char *ring;
-	uint32_t ring_bytes; /* authoritative, as `tail` is: the header's copies are the producer's to spoil */
+	uint32_t
+		ring_bytes; /* authoritative, as `tail` is: the header's copies are the producer's to spoil */
 	uint64_t tail;
 };
 
@@ -137,8 +138,8 @@ static void wake_producer(struct trace_buffer_header *header)
 ptrdiff_t trace_buffer_take(struct trace_buffer *buffer, void *to, size_t room)
 {
 	/* Acquire: the slots below the head are read after it. */
-	const uint64_t head =
-		atomic_load_explicit(&buffer->header->head, memory_order_acquire) & ~(uint64_t)1;
+	const uint64_t head = atomic_load_explicit(&buffer->header->head, memory_order_acquire) &
+			      ~(uint64_t)1;
 	const uint64_t there = head - buffer->tail;
 	size_t length = (size_t)min_u64(there, align_down(room, 8)), at, first;
 

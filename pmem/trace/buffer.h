@@ -71,8 +71,8 @@ void trace_producer_detach(struct trace_producer *producer);
  * `pool` is the id that the consumer gave this process for the pool, `site` an id below
  * TRACE_SLOT_SITE_MAX that this process defined by a TRACE_SITE event before.
  */
-bool trace_log_store(struct trace_producer *producer, uint32_t flags, uint32_t site, uint32_t pool, uint64_t offset,
-		     const void *bytes, uint64_t length);
+bool trace_log_store(struct trace_producer *producer, uint32_t flags, uint32_t site, uint32_t pool,
+		     uint64_t offset, const void *bytes, uint64_t length);
 bool trace_log_flush(struct trace_producer *producer, enum trace_flush which, uint32_t site, uint32_t pool,
 		     uint64_t offset, uint64_t length);
 bool trace_log_fence(struct trace_producer *producer, enum trace_fence which, uint32_t site);

@@ -167,7 +167,8 @@ struct trace_event {
 			uint32_t parent;  /* the process that forked it; 0: not recorded */
 			int32_t pid;	  /* or thread id */
 			int32_t status;	  /* of an exit, as waitpid(2) gives it */
-			struct trace_bytes text; /* the command line, arguments separated by NUL; a thread's name */
+			/* The command line, arguments separated by NUL; a thread's name. */
+			struct trace_bytes text;
 		} process;
 		struct {
 			uint64_t address, offset, length;
@@ -175,19 +176,20 @@ struct trace_event {
 		struct {
 			uint64_t parent; /* the directory */
 			struct trace_bytes name;
-			struct trace_bytes target; /* TRACE_SYMLINK */
+			struct trace_bytes target;	    /* TRACE_SYMLINK */
 			struct trace_attributes attributes; /* of what is created */
 		} name;
 		struct {
 			uint64_t parent, new_parent;
 			struct trace_bytes name, new_name;
-			uint64_t replaced; /* the file that had the new name: replaced, or exchanged; 0: none had */
+			/* The file that had the new name and was replaced or exchanged; 0: none had. */
+			uint64_t replaced;
 		} rename;
 		struct trace_attributes attributes; /* TRACE_SET_* in `op` */
 		struct {
-			uint32_t source;	 /* enum trace_mark_source */
-			int32_t fd;		 /* -1: none */
-			uint64_t length;	 /* of what was written; text may be less of it */
+			uint32_t source; /* enum trace_mark_source */
+			int32_t fd;	 /* -1: none */
+			uint64_t length; /* of what was written; text may be less of it */
 			struct trace_bytes text;
 		} mark;
 		struct {

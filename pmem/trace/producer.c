@@ -31,8 +31,8 @@ static long call6(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t 
 
 static long map_pages(void *where, size_t length, int protection, int flags, int fd, uint64_t offset)
 {
-	return call6(SYS_mmap, (uintptr_t)where, length, (uintptr_t)protection, (uintptr_t)flags, (uintptr_t)fd,
-		     offset);
+	return call6(SYS_mmap, (uintptr_t)where, length, (uintptr_t)protection, (uintptr_t)flags,
+		     (uintptr_t)fd, offset);
 }
 
 static void unmap_pages(const void *where, size_t length)
@@ -54,7 +54,8 @@ static int map_ring(int fd, uint32_t ring_bytes, unsigned char **out)
 		return (int)room;
 	for (int half = 0; half < 2; half++) {
 		long at = map_pages((unsigned char *)room + (size_t)half * ring_bytes, ring_bytes,
-				    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, TRACE_BUFFER_HEADER_BYTES);
+				    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+				    TRACE_BUFFER_HEADER_BYTES);
 
 		if (call_failed(at)) {
 			unmap_pages((void *)room, 2 * (size_t)ring_bytes);
@@ -171,8 +172,8 @@ static bool place_valid(uint32_t pool, uint64_t offset, uint64_t length)
 	       offset <= TRACE_STORE_END - length;
 }
 
-bool trace_log_store(struct trace_producer *producer, uint32_t flags, uint32_t site, uint32_t pool, uint64_t offset,
-		     const void *bytes, uint64_t length)
+bool trace_log_store(struct trace_producer *producer, uint32_t flags, uint32_t site, uint32_t pool,
+		     uint64_t offset, const void *bytes, uint64_t length)
 {
 	const uint64_t most = min_u64(TRACE_BYTES_MAX, (producer->mask + 1) / 4);
 	const unsigned char *from = bytes;
@@ -180,14 +181,15 @@ bool trace_log_store(struct trace_producer *producer, uint32_t flags, uint32_t s
 	if (!place_valid(pool, offset, length))
 		return false;
 	if (length <= TRACE_SLOT_INLINE_MAX)
-		return log_short(producer, flags, site, trace_slot_place(pool, offset), bytes, (uint32_t)length);
+		return log_short(producer, flags, site, trace_slot_place(pool, offset), bytes,
+				 (uint32_t)length);
 	while (length) {
 		const uint64_t piece = min_u64(length, most);
 
 		if (!trace_room(producer, piece + TRACE_SLOT_ROOM))
 			return false;
-		trace_put_store_long(producer, trace_stamp(producer), flags, site, trace_slot_place(pool, offset),
-				     from, piece);
+		trace_put_store_long(producer, trace_stamp(producer), flags, site,
+				     trace_slot_place(pool, offset), from, piece);
 		trace_publish(producer);
 		flags |= TRACE_CONTINUED;
 		offset += piece;
@@ -211,7 +213,8 @@ bool trace_log_flush(struct trace_producer *producer, enum trace_flush which, ui
 
 		if (!trace_room(producer, TRACE_SLOT_ROOM))
 			return false;
-		trace_put_flush(producer, trace_stamp(producer), which, site, trace_slot_place(pool, line), piece);
+		trace_put_flush(producer, trace_stamp(producer), which, site, trace_slot_place(pool, line),
+				piece);
 		trace_publish(producer);
 		line += (uint64_t)piece * LINE_SIZE;
 		lines -= piece;

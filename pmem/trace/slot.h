@@ -49,7 +49,7 @@ struct trace_clock {
 	uint32_t version;
 	/* Written by producers: the last stamp that was taken. Stamps start at 1. */
 	_Alignas(64) _Atomic uint64_t stamp;
-	/* A futex. 1: the consumer sleeps. A producer that has filled a quarter of its ring sets 0 and wakes it. */
+	/* A futex. 1: the consumer sleeps. After each quarter of its ring a producer sets 0 and wakes it. */
 	_Alignas(64) _Atomic uint32_t asleep;
 };
 _Static_assert(offsetof(struct trace_clock, stamp) == 64 && offsetof(struct trace_clock, asleep) == 128 &&
@@ -87,7 +87,7 @@ _Static_assert(offsetof(struct trace_buffer_header, head) == 64 &&
 
 #define TRACE_BUFFER_HEADER_BYTES 4096u
 #define TRACE_RING_BYTES_MIN (64u << 10)
-#define TRACE_RING_BYTES_MAX (16u << 20)
+#define TRACE_RING_BYTES_MAX (256u << 20)
 
 enum trace_slot_kind {
 	/* Word 1: bytes (1 to 64, less one in word 0), TRACE_* store flags. Then the bytes, padded to 8. */
@@ -183,7 +183,8 @@ static inline uint64_t *trace_slot_at(const struct trace_producer *producer)
 }
 
 /* Word 0, but for the stamp. What does not change of it may be made beforehand. */
-static inline uint64_t trace_slot_word(enum trace_slot_kind kind, uint32_t less_one, uint32_t flags, uint32_t site)
+static inline uint64_t trace_slot_word(enum trace_slot_kind kind, uint32_t less_one, uint32_t flags,
+				       uint32_t site)
 {
 	return (uint64_t)kind | (uint64_t)less_one << 6 | (uint64_t)flags << 12 |
 	       (uint64_t)(site & TRACE_SLOT_SITE_MAX) << TRACE_SLOT_SITE_SHIFT;
@@ -227,11 +228,11 @@ static inline void trace_slot_copy(uint64_t *to, const void *bytes, uint64_t len
 }
 
 /* A store of 1 to TRACE_SLOT_INLINE_MAX bytes; TRACE_SLOT_ROOM was asked for. */
-static inline void trace_put_store(struct trace_producer *producer, uint64_t stamp, uint32_t flags, uint32_t site,
-				   uint64_t place, const void *bytes, uint32_t length)
+static inline void trace_put_store(struct trace_producer *producer, uint64_t stamp, uint32_t flags,
+				   uint32_t site, uint64_t place, const void *bytes, uint32_t length)
 {
-	uint64_t *slot = trace_slot_begin(
-		producer, trace_slot_word(TRACE_SLOT_STORE, length - 1, flags, site), stamp);
+	uint64_t *slot = trace_slot_begin(producer,
+					  trace_slot_word(TRACE_SLOT_STORE, length - 1, flags, site), stamp);
 
 	slot[1] = place;
 	trace_slot_copy(slot + 2, bytes, length);
@@ -256,7 +257,8 @@ static inline void trace_put_store_masked(struct trace_producer *producer, uint6
 static inline void trace_put_store_long(struct trace_producer *producer, uint64_t stamp, uint32_t flags,
 					uint32_t site, uint64_t place, const void *bytes, uint64_t length)
 {
-	uint64_t *slot = trace_slot_begin(producer, trace_slot_word(TRACE_SLOT_STORE_LONG, 0, flags, site), stamp);
+	uint64_t *slot = trace_slot_begin(producer, trace_slot_word(TRACE_SLOT_STORE_LONG, 0, flags, site),
+					  stamp);
 
 	slot[1] = place;
 	slot[2] = length;

@@ -27,8 +27,7 @@ static int setup(void **state)
 	pair = (struct pair){ 0 };
 	assert_int_equal(trace_clock_create(&pair.clock, &pair.clock_fd), 0);
 	assert_int_equal(trace_buffer_create(TRACE_RING_BYTES_MIN, &pair.buffer), 0);
-	assert_int_equal(
-		trace_producer_attach(&pair.producer, trace_buffer_fd(pair.buffer), pair.clock), 0);
+	assert_int_equal(trace_producer_attach(&pair.producer, trace_buffer_fd(pair.buffer), pair.clock), 0);
 	*state = &pair;
 	return 0;
 }
@@ -192,8 +191,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_store_of_8_bytes_takes_24_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_flush_takes_16_bytes_and_a_fence_8, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_rebase_comes_before_a_stamp_with_other_high_bits, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_a_rebase_comes_before_a_stamp_with_other_high_bits,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_store_of_every_length_is_copied_to_the_byte, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_buffer_is_idle_unless_a_stamp_is_held_or_slots_wait,
