@@ -26,7 +26,7 @@ enum trace_kind {
 	TRACE_MSYNC = 4, /* range: msync(MS_SYNC) returned 0 */
 
 	/* Processes and threads. */
-	TRACE_PROCESS_START = 8, /* process */
+	TRACE_PROCESS_START = 8, /* process; an execve() starts a new one, whose parent is the one before */
 	TRACE_PROCESS_EXIT = 9,	 /* process */
 	TRACE_THREAD_START = 10, /* process: the one the thread belongs to; pid is its thread id */
 	TRACE_THREAD_EXIT = 11,	 /* nothing more */

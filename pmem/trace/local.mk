@@ -2,11 +2,20 @@
 # What runs inside recorded programs; linked into libpmem.so.1 as well.
 trace_producer_sources = \
 	pmem/trace/buffer.h \
+	pmem/trace/encode.c pmem/trace/encode.h \
 	pmem/trace/event.h \
 	pmem/trace/producer.c \
-	pmem/trace/slot.h
+	pmem/trace/schema.c pmem/trace/schema.h \
+	pmem/trace/slot.h \
+	pmem/trace/varint.h
 
 noinst_LTLIBRARIES += pmem/trace/libtrace.la
 pmem_trace_libtrace_la_SOURCES = $(trace_producer_sources) \
-	pmem/trace/buffer.c
-pmem_trace_libtrace_la_LIBADD = pmem/common/libcommon.la
+	pmem/trace/buffer.c \
+	pmem/trace/catalog.c pmem/trace/catalog.h \
+	pmem/trace/format.h \
+	pmem/trace/idmap.c pmem/trace/idmap.h \
+	pmem/trace/reader.c pmem/trace/reader.h \
+	pmem/trace/writer.c pmem/trace/writer.h
+pmem_trace_libtrace_la_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)
+pmem_trace_libtrace_la_LIBADD = pmem/common/libcommon.la $(ZSTD_LIBS)

@@ -13,6 +13,8 @@
 #include <time.h>
 
 #include "common/align.h"
+#include "trace/encode.h"
+#include "trace/schema.h"
 
 /* Of libc's mmap and syscall the first may be interposed and the second sets errno. */
 static long call6(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f)
@@ -227,6 +229,25 @@ bool trace_log_fence(struct trace_producer *producer, enum trace_fence which, ui
 	if (!trace_room(producer, TRACE_SLOT_ROOM))
 		return false;
 	trace_put_fence(producer, trace_stamp(producer), which, site);
+	trace_publish(producer);
+	return true;
+}
+
+bool trace_log_event(struct trace_producer *producer, const struct trace_event *event)
+{
+	uint64_t stamp, *slot, length;
+	unsigned char *to;
+
+	if (trace_event_wrong(event) || !trace_room(producer, trace_encoded_bound(event) + TRACE_SLOT_ROOM))
+		return false;
+	stamp = trace_stamp(producer);
+	slot = trace_slot_begin(producer, trace_slot_word(TRACE_SLOT_EVENT, 0, 0, 0), stamp);
+	to = (unsigned char *)(slot + 2);
+	length = trace_encode(event, to);
+	slot[1] = length;
+	for (; !is_aligned(length, 8); length++)
+		to[length] = 0;
+	producer->head += 16 + length;
 	trace_publish(producer);
 	return true;
 }

@@ -155,6 +155,10 @@ unit_tests += tests/unit/test_model_settle
 tests_unit_test_model_settle_SOURCES = tests/unit/test_model_settle.c
 tests_unit_test_model_settle_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_trace_file
+tests_unit_test_trace_file_SOURCES = tests/unit/test_trace_file.c tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_trace_file_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
