@@ -121,11 +121,11 @@ static size_t encode_store(const struct trace_event *event, unsigned char *to)
 	unsigned char *at = to;
 
 	*at++ = TRACE_STORE;
-	at = varint_put(at, event->site);
 	at = varint_put(at, event->file);
 	at = varint_put(at, event->store.offset);
 	at = varint_put(at, event->flags);
 	at = varint_put(at, event->store.mask);
+	at = varint_put(at, event->site);
 	return (size_t)(put_bytes(at, event->store.bytes.at, event->store.bytes.length) - to);
 }
 
@@ -251,11 +251,11 @@ static void get_field(struct cursor *cursor, struct trace_event *event, const st
 
 static bool decode_store(struct cursor *cursor, struct trace_event *event)
 {
-	event->site = (uint32_t)get_number(cursor, UINT32_MAX);
 	event->file = get_number(cursor, UINT64_MAX);
 	event->store.offset = get_number(cursor, UINT64_MAX);
 	event->flags = (uint32_t)get_number(cursor, UINT32_MAX);
 	event->store.mask = get_number(cursor, UINT64_MAX);
+	event->site = (uint32_t)get_number(cursor, UINT32_MAX);
 	event->store.bytes = get_bytes(cursor, cursor->at ? (uint64_t)(cursor->end - cursor->at) : 0);
 	return cursor->at;
 }

@@ -15,7 +15,11 @@ pmem_trace_libtrace_la_SOURCES = $(trace_producer_sources) \
 	pmem/trace/catalog.c pmem/trace/catalog.h \
 	pmem/trace/format.h \
 	pmem/trace/idmap.c pmem/trace/idmap.h \
+	pmem/trace/parse.c \
+	pmem/trace/print.c \
 	pmem/trace/reader.c pmem/trace/reader.h \
+	pmem/trace/text.h \
+	pmem/trace/value.c pmem/trace/value.h \
 	pmem/trace/writer.c pmem/trace/writer.h
 pmem_trace_libtrace_la_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)
 pmem_trace_libtrace_la_LIBADD = pmem/common/libcommon.la $(ZSTD_LIBS)

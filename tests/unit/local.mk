@@ -159,6 +159,15 @@ unit_tests += tests/unit/test_trace_file
 tests_unit_test_trace_file_SOURCES = tests/unit/test_trace_file.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_file_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_trace_text
+tests_unit_test_trace_text_SOURCES = tests/unit/test_trace_text.c tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_trace_text_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_trace_litmus
+tests_unit_test_trace_litmus_SOURCES = tests/unit/test_trace_litmus.c
+tests_unit_test_trace_litmus_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+EXTRA_DIST += tests/data/litmus
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
