@@ -14,10 +14,14 @@ pmem_trace_libtrace_la_SOURCES = $(trace_producer_sources) \
 	pmem/trace/buffer.c \
 	pmem/trace/catalog.c pmem/trace/catalog.h \
 	pmem/trace/format.h \
+	pmem/trace/heap.h \
 	pmem/trace/idmap.c pmem/trace/idmap.h \
+	pmem/trace/merge.c pmem/trace/merge.h \
+	pmem/trace/merge_run.c pmem/trace/merge_state.h \
 	pmem/trace/parse.c \
 	pmem/trace/print.c \
 	pmem/trace/reader.c pmem/trace/reader.h \
+	pmem/trace/source.c pmem/trace/source.h \
 	pmem/trace/text.h \
 	pmem/trace/value.c pmem/trace/value.h \
 	pmem/trace/writer.c pmem/trace/writer.h

@@ -163,6 +163,14 @@ unit_tests += tests/unit/test_trace_text
 tests_unit_test_trace_text_SOURCES = tests/unit/test_trace_text.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_text_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_trace_merge
+tests_unit_test_trace_merge_SOURCES = tests/unit/test_trace_merge.c tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_trace_merge_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_trace_kill
+tests_unit_test_trace_kill_SOURCES = tests/unit/test_trace_kill.c tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_trace_kill_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_trace_litmus
 tests_unit_test_trace_litmus_SOURCES = tests/unit/test_trace_litmus.c
 tests_unit_test_trace_litmus_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "trace/merge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/align.h"
+#include "common/cleanup.h"
+#include "trace/merge_state.h"
+#include "trace/schema.h"
+
+/* trace_merge_put() blocks while more than this waits. */
+#define QUEUE_BYTES_MAX ((size_t)64 << 20)
+
+struct trace_merge *trace_merge_create(struct trace_writer *writer, struct trace_clock *clock,
+				       unsigned patience)
+{
+	struct trace_merge *merge = calloc(1, sizeof(*merge));
+
+	if (!merge)
+		return NULL;
+	merge->writer = writer;
+	merge->clock = clock;
+	merge->patience = patience;
+	pthread_mutex_init(&merge->lock, NULL);
+	pthread_cond_init(&merge->queue_shrank, NULL);
+	merge->queue_end = &merge->queue;
+	merge->last = merge->clock_seen = atomic_load(&clock->stamp);
+	return merge;
+}
+
+static void free_queue(struct queued *queued)
+{
+	while (queued) {
+		struct queued *next = queued->next;
+
+		free(queued);
+		queued = next;
+	}
+}
+
+static void free_process(void *value)
+{
+	struct source_process *process = value;
+
+	idmap_clear(&process->pools, NULL);
+	idmap_clear(&process->sites, NULL);
+	idmap_clear(&process->modules, NULL);
+	free(process);
+}
+
+static void free_sources(struct source_heap *heap)
+{
+	for (size_t i = 0; i < heap->count; i++)
+		source_destroy(heap->at[i]);
+	free(heap->at);
+}
+
+void trace_merge_destroy(struct trace_merge *merge)
+{
+	if (!merge)
+		return;
+	free_queue(merge->queue);
+	free_queue(merge->taken);
+	free_sources(&merge->heap);
+	free_sources(&merge->idle);
+	free_sources(&merge->added);
+	free(merge->gone);
+	idmap_clear(&merge->processes, free_process);
+	pthread_cond_destroy(&merge->queue_shrank);
+	pthread_mutex_destroy(&merge->lock);
+	free(merge);
+}
+
+/* ---- Events of this process -------------------------------------------------------- */
+
+/* Under the lock: the order in the queue is that of the stamps. */
+int merge_enqueue(struct trace_merge *merge, const struct trace_event *event)
+{
+	struct queued *queued = malloc(sizeof(*queued) + trace_encoded_bound(event));
+
+	if (!queued)
+		return -ENOMEM;
+	queued->next = NULL;
+	queued->thread = event->thread;
+	queued->length = trace_encode(event, queued->bytes);
+	queued->stamp = atomic_fetch_add(&merge->clock->stamp, 1) + 1;
+	*merge->queue_end = queued;
+	merge->queue_end = &queued->next;
+	merge->queue_bytes += queued->length;
+	return 0;
+}
+
+int trace_merge_put(struct trace_merge *merge, const struct trace_event *event)
+{
+	if (trace_event_wrong(event))
+		return -EINVAL;
+	LOCK_SCOPE(&merge->lock);
+	while (merge->queue_bytes > QUEUE_BYTES_MAX)
+		pthread_cond_wait(&merge->queue_shrank, &merge->lock);
+	return merge_enqueue(merge, event);
+}
+
+int trace_merge_process(struct trace_merge *merge, int32_t pid, uint32_t parent, bool forked,
+			struct trace_bytes text, uint32_t *id)
+{
+	struct trace_event event = { .kind = TRACE_PROCESS_START };
+	struct source_process *process;
+	int error;
+
+	LOCK_SCOPE(&merge->lock);
+	if (parent && !idmap_get(&merge->processes, parent))
+		return -ESRCH;
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return -ENOMEM;
+	process->id = merge->last_process + 1;
+	process->lock = &merge->lock;
+	process->grants = &merge->grants;
+	process->forked_from = forked ? idmap_get(&merge->processes, parent) : NULL;
+	event.process.process = process->id;
+	event.process.parent = parent;
+	event.process.pid = pid;
+	event.process.text = text;
+	event.process.text.length = (uint32_t)min_u64(text.length, TRACE_PATH_MAX);
+	error = idmap_set(&merge->processes, process->id, process);
+	if (error) {
+		free(process);
+		return error;
+	}
+	*id = ++merge->last_process;
+	return merge_enqueue(merge, &event);
+}
+
+int trace_merge_process_exit(struct trace_merge *merge, uint32_t process, int32_t status)
+{
+	const struct trace_event event = {
+		.kind = TRACE_PROCESS_EXIT,
+		.process.process = process,
+		.process.status = status,
+	};
+
+	return trace_merge_put(merge, &event);
+}
+
+int trace_merge_grant(struct trace_merge *merge, uint32_t process, uint32_t pool, uint64_t file)
+{
+	struct source_process *granted;
+
+	if (!file || pool > TRACE_SLOT_POOL_MAX)
+		return -EINVAL;
+	LOCK_SCOPE(&merge->lock);
+	granted = idmap_get(&merge->processes, process);
+	atomic_fetch_add_explicit(&merge->grants, 1, memory_order_release);
+	return granted ? idmap_set(&granted->pools, pool, (void *)(uintptr_t)file) : -ESRCH;
+}
+
+int trace_merge_thread(struct trace_merge *merge, uint32_t process, int32_t tid, struct trace_bytes name,
+		       struct trace_buffer *buffer, uint32_t *thread)
+{
+	struct trace_event event = { .kind = TRACE_THREAD_START };
+	struct source *source = calloc(1, sizeof(*source));
+	int error = -ESRCH;
+
+	if (!source) {
+		trace_buffer_destroy(buffer);
+		return -ENOMEM;
+	}
+	source->buffer = buffer;
+	LOCK_SCOPE(&merge->lock);
+	source->process = idmap_get(&merge->processes, process);
+	source->thread = merge->last_thread + 1;
+	event.thread = source->thread;
+	event.process.process = process;
+	event.process.pid = tid;
+	event.process.text = name;
+	event.process.text.length = (uint32_t)min_u64(name.length, TRACE_PATH_MAX);
+	if (source->process)
+		error = merge_enqueue(merge, &event);
+	if (!error) {
+		merge->last_thread++;
+		error = heap_append(&merge->added, source);
+	}
+	if (error)
+		source_destroy(source);
+	else
+		*thread = source->thread;
+	return error;
+}
+
+int trace_merge_thread_gone(struct trace_merge *merge, uint32_t thread)
+{
+	const struct trace_event event = { .kind = TRACE_THREAD_EXIT, .thread = thread };
+
+	LOCK_SCOPE(&merge->lock);
+	if (merge->gone_count == merge->gone_room) {
+		const size_t room = merge->gone_room ? 2 * merge->gone_room : 16;
+		uint32_t *gone = realloc(merge->gone, room * sizeof(*gone));
+
+		if (!gone)
+			return -ENOMEM;
+		merge->gone = gone;
+		merge->gone_room = room;
+	}
+	merge->gone[merge->gone_count++] = thread;
+	return merge_enqueue(merge, &event);
+}
