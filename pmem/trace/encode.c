@@ -277,7 +277,10 @@ int trace_decode(const unsigned char *from, size_t length, uint32_t thread, stru
 	*wrong = "the kind is unknown";
 	if (!schema)
 		return -EBADMSG;
-	*event = (struct trace_event){ .kind = (enum trace_kind)from[0], .thread = thread };
+	/* A store is most of a trace, and sets what it has of the union. */
+	if (from[0] != TRACE_STORE)
+		memset(event, 0, sizeof(*event));
+	trace_event_start(event, (enum trace_kind)from[0], thread);
 	*wrong = "its fields do not fit its length";
 	if (!(event->kind == TRACE_STORE ? decode_store(&cursor, event)
 					 : decode_fields(&cursor, schema, event)))

@@ -231,6 +231,18 @@ struct trace_event {
 /* "store", "clwb", "rename": the name of an event's kind in text, reports and messages. */
 const char *trace_event_name(const struct trace_event *event);
 
+/* Set what events of every kind have: all 0 but the kind and the thread. The union stays as it is. */
+static inline void trace_event_start(struct trace_event *event, enum trace_kind kind, uint32_t thread)
+{
+	event->kind = kind;
+	event->flags = 0;
+	event->stamp = 0;
+	event->thread = thread;
+	event->site = 0;
+	event->file = 0;
+	event->op = 0;
+}
+
 static inline bool trace_kind_is_definition(enum trace_kind kind)
 {
 	return kind >= TRACE_INFO;

@@ -198,10 +198,8 @@ static const char *decode_place(struct source *source, struct trace_event *event
 static const char *decode_store(struct source *source, struct trace_event *event, unsigned words,
 				uint32_t bytes)
 {
-	event->kind = TRACE_STORE;
 	event->flags = (uint32_t)(word_at(source, 0) >> 12 & 15);
-	if (kind_of(word_at(source, 0)) == TRACE_SLOT_STORE_MASKED)
-		event->store.mask = word_at(source, 2);
+	event->store.mask = kind_of(word_at(source, 0)) == TRACE_SLOT_STORE_MASKED ? word_at(source, 2) : 0;
 	event->store.bytes.at = source->bytes + source->start + 8 * (size_t)words;
 	event->store.bytes.length = bytes;
 	return decode_place(source, event, &event->store.offset);
@@ -278,7 +276,7 @@ int source_decode(struct source *source, struct source_ids *ids, struct trace_ar
 	const uint64_t word = word_at(source, 0);
 	int result;
 
-	*event = (struct trace_event){ .thread = source->thread };
+	trace_event_start(event, TRACE_STORE, source->thread);
 	event->site = site_of(source, (uint32_t)(word >> TRACE_SLOT_SITE_SHIFT) & TRACE_SLOT_SITE_MAX);
 	*wrong = NULL;
 	switch (kind_of(word)) {

@@ -197,17 +197,19 @@ int trace_writer_flush(struct trace_writer *writer, struct message *message)
 
 static void append(struct trace_writer *writer, const struct trace_event *event, uint64_t stamp_before)
 {
-	unsigned char head[TRACE_RECORD_HEAD_MAX], *at = head, *record = writer->raw + writer->used;
-	unsigned char *body = record + TRACE_RECORD_HEAD_MAX;
-	size_t length = trace_encode(event, body), rest;
+	unsigned char length_bytes[VARINT_BYTES_MAX], *record = writer->raw + writer->used, *at;
+	size_t length, size;
 
-	at = varint_put(at, event->stamp ? event->stamp - stamp_before : 0);
+	/* The length comes first, and mostly is one byte. */
+	at = varint_put(record + 1, event->stamp ? event->stamp - stamp_before : 0);
 	at = varint_put(at, event->thread);
-	rest = (size_t)(at - head);
-	record = varint_put(record, rest + length);
-	memcpy(record, head, rest);
-	memmove(record + rest, body, length);
-	writer->used = (size_t)(record + rest + length - writer->raw);
+	at += trace_encode(event, at);
+	length = (size_t)(at - record) - 1;
+	size = (size_t)(varint_put(length_bytes, length) - length_bytes);
+	if (size > 1)
+		memmove(record + size, record + 1, length);
+	memcpy(record, length_bytes, size);
+	writer->used += size + length;
 	writer->events++;
 }
 

@@ -17,6 +17,10 @@ check_PROGRAMS += tests/bench/handover_time
 tests_bench_handover_time_SOURCES = tests/bench/handover_time.c
 tests_bench_handover_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_bench_handover_time_LDADD = $(PMEM_LIBS) -lpthread
+bench_programs += tests/bench/trace_time
+check_PROGRAMS += tests/bench/trace_time
+tests_bench_trace_time_SOURCES = tests/bench/trace_time.c
+tests_bench_trace_time_LDADD = pmem/trace/libtrace.la -lpthread
 if HAVE_PMEMOBJ
 bench_programs += tests/bench/objects_time
 check_PROGRAMS += tests/bench/objects_time
