@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explore/checker_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+int explore_checker_create(const struct explore_checker_options *options, struct explore_checker **out,
+			   struct message *message)
+{
+	size_t length = strlen(options->argv[0]);
+
+	if (length > 3 && strcmp(options->argv[0] + length - 3, ".so") == 0)
+		return explore_loaded_create(options, out, message);
+	return explore_command_create(options, out, message);
+}
+
+void explore_checker_destroy(struct explore_checker *checker)
+{
+	if (checker)
+		checker->kind->destroy(checker);
+}
+
+bool explore_checker_is_loaded(const struct explore_checker *checker)
+{
+	return checker->kind == &explore_loaded_kind;
+}
+
+int explore_checker_run(struct explore_checker *checker, const struct explore_state *state,
+			struct explore_verdict *verdict, struct message *message)
+{
+	*verdict = (struct explore_verdict){ .result = EXPLORE_PASSED };
+	return checker->kind->run(checker, state, verdict, message);
+}
+
+void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeout_ms, char *text, size_t size)
+{
+	switch (verdict->result) {
+	case EXPLORE_PASSED:
+		snprintf(text, size, "passed");
+		break;
+	case EXPLORE_FAILED:
+		snprintf(text, size, "failed with status %d", verdict->code);
+		break;
+	case EXPLORE_SIGNALED:
+		snprintf(text, size, "was killed by signal %d (%s)", verdict->code, strsignal(verdict->code));
+		break;
+	case EXPLORE_TIMED_OUT:
+		snprintf(text, size, "did not end in %g s", timeout_ms / 1000.0);
+		break;
+	}
+}
+
+/* ---- The files of a state ------------------------------------------------------ */
+
+uint64_t explore_state_size(const struct explore_state *state, const struct explore_file *file)
+{
+	const struct explore_places *places = state->places;
+
+	for (size_t i = places->count; i-- && places->items[i].kind == EXPLORE_PLACE_SIZE;)
+		if (places->items[i].file == file)
+			return file->sizes.items[state->versions[i]];
+	return file->sizes.items[0];
+}
+
+int explore_state_lines(const struct explore_state *state, const struct explore_file *file,
+			int (*line)(void *context, uint64_t offset, const unsigned char *bytes), void *context)
+{
+	const struct explore_places *places = state->places;
+	size_t i = 0;
+	int error = 0;
+
+	while (!error && i < places->count && places->items[i].kind == EXPLORE_PLACE_LINE) {
+		uint64_t address = align_down(places->items[i].address, LINE_SIZE);
+		unsigned char bytes[LINE_SIZE];
+		bool newer = false;
+
+		if (places->items[i].file != file) {
+			i++;
+			continue;
+		}
+		explore_image_read(file->image, address - file->address, bytes, LINE_SIZE);
+		for (; !error && i < places->count && places->items[i].kind == EXPLORE_PLACE_LINE &&
+		       align_down(places->items[i].address, LINE_SIZE) == address;
+		     i++) {
+			newer = newer || state->versions[i];
+			error = lines_apply(explore_walk_lines(state->walk), places->items[i].address,
+					    state->versions[i], bytes + (places->items[i].address - address));
+		}
+		if (!error && newer)
+			error = line(context, address - file->address, bytes);
+	}
+	return error;
+}
+
+static int write_all(int fd, const void *bytes, size_t length, uint64_t offset)
+{
+	while (length) {
+		ssize_t written = pwrite(fd, bytes, length, (off_t)offset);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return written < 0 ? -errno : -EIO;
+		bytes = (const unsigned char *)bytes + written;
+		length -= (size_t)written;
+		offset += (uint64_t)written;
+	}
+	return 0;
+}
+
+static int save_line(void *context, uint64_t offset, const unsigned char *bytes)
+{
+	return write_all(*(const int *)context, bytes, LINE_SIZE, offset);
+}
+
+static int save_bytes(const struct explore_state *state, const struct explore_file *file, int fd)
+{
+	uint64_t size = explore_state_size(state, file), page = 0;
+	int error = 0;
+
+	for (; !error && (page = explore_image_next_page(file->image, page)) < align_up(size, PAGE_BYTES) / PAGE_BYTES;
+	     page++)
+		error = write_all(fd, explore_image_page(file->image, page), PAGE_BYTES, page * PAGE_BYTES);
+	if (!error)
+		error = explore_state_lines(state, file, save_line, &fd);
+	if (!error && ftruncate(fd, (off_t)size) < 0)
+		error = -errno;
+	return error;
+}
+
+/*
+ * The name of a file's copy below the directory: its path in the trace. A path that
+ * leads out of the directory, or that is none, becomes "file-N": a trace may be hostile.
+ */
+static void copy_name(const struct explore_file *file, size_t index, char *name, size_t size)
+{
+	const char *path = file->path;
+
+	while (*path == '/')
+		path++;
+	if (!*path || strstr(path, "..") || strstr(path, "//") || path[strlen(path) - 1] == '/' ||
+	    (size_t)snprintf(name, size, "%s", path) >= size)
+		snprintf(name, size, "file-%zu", index + 1);
+}
+
+static int make_parents(int directory, char *name)
+{
+	for (char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+		int failed;
+
+		*slash = '\0';
+		failed = mkdirat(directory, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+		*slash = '/';
+		if (failed)
+			return failed;
+	}
+	return 0;
+}
+
+int explore_state_save(const struct explore_state *state, const char *directory, struct message *message)
+{
+	CLEANUP_FD int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (at < 0)
+		return message_fail(message, -errno, "%s: %s", directory, strerror(errno));
+	for (size_t i = 0; i < explore_walk_files(state->walk); i++) {
+		struct explore_file *file = explore_walk_file(state->walk, i);
+		char name[TRACE_PATH_MAX + 1];
+		int error;
+
+		copy_name(file, i, name, sizeof(name));
+		if (file->removed) {
+			unlinkat(at, name, 0);
+			continue;
+		}
+		error = make_parents(at, name);
+		CLEANUP_FD int fd = error ? -1 :
+					    openat(at, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+						   0600);
+		if (!error)
+			error = fd < 0 ? -errno : save_bytes(state, file, fd);
+		if (error)
+			return message_fail(message, error, "%s/%s: %s", directory, name, strerror(-error));
+	}
+	return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef EXPLORE_CHECKER_H
+#define EXPLORE_CHECKER_H
+
+/*
+ * The user's program that decides whether recovery from a crash state works. Two
+ * kinds: a command, which gets copies of the files and is started for each state,
+ * and a shared object (explore/softpmem_checker.h), which is loaded once and called
+ * for each state on private mappings.
+ *
+ * A shared object runs in the calling process: if it crashes or hangs, so does the
+ * caller. The search therefore runs it in worker processes.
+ *
+ * Not thread safe.
+ */
+
+#include "common/message.h"
+#include "explore/places.h"
+
+/* A crash state: at the walk's present moment, one version for each place. */
+struct explore_state {
+	const struct explore_walk *walk;
+	const struct explore_places *places;
+	const uint64_t *versions;
+};
+
+/* The size of a file in a state. */
+uint64_t explore_state_size(const struct explore_state *state, const struct explore_file *file);
+/*
+ * Call back for each line of the file whose content in the state differs from the
+ * guaranteed one, with its 64 bytes. The first error ends it and is returned.
+ */
+int explore_state_lines(const struct explore_state *state, const struct explore_file *file,
+			int (*line)(void *context, uint64_t offset, const unsigned char *bytes), void *context);
+
+enum explore_result {
+	EXPLORE_PASSED,
+	EXPLORE_FAILED,	  /* `code`: the exit status, or what the shared object returned */
+	EXPLORE_SIGNALED, /* `code`: the signal that ended the checker */
+	EXPLORE_TIMED_OUT
+};
+
+struct explore_verdict {
+	enum explore_result result;
+	int code;
+	char output[1024]; /* the end of what a command printed; "" of a shared object */
+};
+
+/* "failed with status 1", "was killed by signal 11", "did not end in 10 s". */
+void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeout_ms, char *text, size_t size);
+
+struct explore_checker_options {
+	char *const *argv; /* NULL at the end; argv[0] ends in ".so" for a shared object */
+	const char *directory; /* where a command's copies are made; must exist and be the caller's own */
+	unsigned timeout_ms; /* of a command, for one state */
+};
+
+struct explore_checker;
+
+int explore_checker_create(const struct explore_checker_options *options, struct explore_checker **out,
+			   struct message *message);
+/* NULL is ignored. */
+void explore_checker_destroy(struct explore_checker *checker);
+/* Does it run in this process? */
+bool explore_checker_is_loaded(const struct explore_checker *checker);
+
+/* Run it on a state. 0 and a verdict; or a negative errno, if it could not be run at all. */
+int explore_checker_run(struct explore_checker *checker, const struct explore_state *state,
+			struct explore_verdict *verdict, struct message *message);
+
+/* Make the files of a state in a directory, as a command gets them. 0 or a negative errno with a message. */
+int explore_state_save(const struct explore_state *state, const char *directory, struct message *message);
+
+#endif

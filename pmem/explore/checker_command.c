@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* A checker that is a command: each state is a fresh copy of the files, and the command is started on it. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "explore/checker_private.h"
+#include "trace/event.h"
+
+extern char **environ;
+
+struct command {
+	struct explore_checker base;
+	char *state;  /* the directory of the copies */
+	char *marks;  /* a file beside it: what was acknowledged, a mark a line */
+	char *standard_output; /* another: what the program had printed */
+	int output;	       /* a memfd that the command prints to */
+};
+
+static void command_destroy(struct explore_checker *checker)
+{
+	struct command *command = (struct command *)checker;
+
+	free(command->state);
+	free(command->marks);
+	free(command->standard_output);
+	if (command->output >= 0)
+		close(command->output);
+	free(command);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+/* An empty directory, whatever the last command left there. */
+static int renew_directory(const char *path)
+{
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return mkdir(path, 0700) < 0 ? -errno : 0;
+}
+
+static int write_marks(const struct command *command, const struct explore_walk *walk)
+{
+	FILE *marks = fopen(command->marks, "we"), *standard_output = fopen(command->standard_output, "we");
+	int error = marks && standard_output ? 0 : -errno;
+
+	for (size_t i = 0; !error && i < explore_walk_marks(walk); i++) {
+		const struct explore_mark *mark = explore_walk_mark(walk, i);
+
+		fwrite(mark->text, 1, mark->length, marks);
+		if (!mark->length || mark->text[mark->length - 1] != '\n')
+			fputc('\n', marks);
+		if (mark->source == TRACE_MARK_STDOUT)
+			fwrite(mark->text, 1, mark->length, standard_output);
+	}
+	if (marks && fclose(marks) != 0)
+		error = -EIO;
+	if (standard_output && fclose(standard_output) != 0)
+		error = -EIO;
+	return error;
+}
+
+/* The path of the only file, or the directory if there are several. */
+static void image_path(const struct command *command, const struct explore_walk *walk, char *path, size_t size)
+{
+	const struct explore_file *only = NULL;
+	size_t files = 0;
+
+	for (size_t i = 0; i < explore_walk_files(walk); i++)
+		if (!explore_walk_file(walk, i)->removed) {
+			only = explore_walk_file(walk, i);
+			files++;
+		}
+	snprintf(path, size, "%s", command->state);
+	if (files == 1) {
+		const char *name = only->path;
+
+		while (*name == '/')
+			name++;
+		snprintf(path, size, "%s/%s", command->state, name);
+		if (access(path, F_OK) < 0)
+			snprintf(path, size, "%s/file-1", command->state);
+	}
+}
+
+/* `word` with each {} replaced; for the caller to free, NULL without memory. */
+static char *replace_braces(const char *word, const char *path)
+{
+	size_t length = strlen(word) + 1, path_length = strlen(path);
+	char *out, *at;
+
+	for (const char *brace = word; (brace = strstr(brace, "{}")); brace += 2)
+		length += path_length;
+	out = at = malloc(length);
+	while (out && *word) {
+		if (word[0] == '{' && word[1] == '}') {
+			memcpy(at, path, path_length);
+			at += path_length;
+			word += 2;
+		} else {
+			*at++ = *word++;
+		}
+	}
+	if (out)
+		*at = '\0';
+	return out;
+}
+
+static void free_words(char **words)
+{
+	for (size_t i = 0; words && words[i]; i++)
+		free(words[i]);
+	free(words);
+}
+
+static char **make_words(char *const *argv, const char *path)
+{
+	size_t count = 0;
+	char **words;
+
+	while (argv[count])
+		count++;
+	words = calloc(count + 1, sizeof(*words));
+	for (size_t i = 0; words && i < count; i++) {
+		words[i] = replace_braces(argv[i], path);
+		if (!words[i]) {
+			free_words(words);
+			return NULL;
+		}
+	}
+	return words;
+}
+
+/* The environment and four variables; the strings are the environment's own but for those, which come first. */
+static char **make_environment(const struct command *command, const char *path)
+{
+	static const char *const names[] = { "SOFTPMEM_STATE", "SOFTPMEM_IMAGE", "SOFTPMEM_MARKS",
+					     "SOFTPMEM_STDOUT" };
+	const char *const values[] = { command->state, path, command->marks, command->standard_output };
+	size_t count = 0, filled = 0;
+	char **out;
+
+	while (environ[count])
+		count++;
+	out = calloc(count + 5, sizeof(*out));
+	for (; out && filled < 4; filled++)
+		if (asprintf(&out[filled], "%s=%s", names[filled], values[filled]) < 0)
+			return NULL;
+	for (size_t i = 0; out && i < count; i++)
+		out[filled++] = environ[i];
+	return out;
+}
+
+static int start(const struct command *command, char **words, char **environment, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	int error;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, command->output, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, command->output, STDERR_FILENO);
+	posix_spawnattr_init(&attributes);
+	/* A group of its own, so that what it leaves behind ends with it. */
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	error = posix_spawnp(pid, words[0], &actions, &attributes, words, environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return -error;
+}
+
+/* Wait for the end of the command, at most so long; then its group is killed, in either case. */
+static int await(pid_t pid, unsigned timeout_ms, struct explore_verdict *verdict)
+{
+	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd poll_for = { .fd = pidfd, .events = POLLIN };
+	int error = pidfd < 0 ? -errno : 0, ended = 0, status;
+
+	while (!error && (ended = poll(&poll_for, 1, (int)timeout_ms)) < 0)
+		if (errno != EINTR)
+			error = -errno;
+	kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!ended) {
+		verdict->result = EXPLORE_TIMED_OUT;
+	} else if (WIFSIGNALED(status)) {
+		verdict->result = EXPLORE_SIGNALED;
+		verdict->code = WTERMSIG(status);
+	} else if (WEXITSTATUS(status)) {
+		verdict->result = EXPLORE_FAILED;
+		verdict->code = WEXITSTATUS(status);
+	}
+	return error;
+}
+
+/* The end of what was printed. */
+static void read_output(int fd, struct explore_verdict *verdict)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	off_t from = end > (off_t)sizeof(verdict->output) - 1 ? end - ((off_t)sizeof(verdict->output) - 1) : 0;
+	ssize_t got = pread(fd, verdict->output, sizeof(verdict->output) - 1, from);
+
+	verdict->output[got > 0 ? got : 0] = '\0';
+}
+
+static int command_run(struct explore_checker *checker, const struct explore_state *state,
+		       struct explore_verdict *verdict, struct message *message)
+{
+	struct command *command = (struct command *)checker;
+	char path[TRACE_PATH_MAX + 1];
+	char **words = NULL, **environment = NULL;
+	int error = renew_directory(command->state);
+	pid_t pid = 0;
+
+	if (!error)
+		error = write_marks(command, state->walk);
+	if (error)
+		return message_fail(message, error, "%s: %s", command->state, strerror(-error));
+	error = explore_state_save(state, command->state, message);
+	if (error)
+		return error;
+	image_path(command, state->walk, path, sizeof(path));
+	words = make_words(command->base.options.argv, path);
+	environment = make_environment(command, path);
+	if (ftruncate(command->output, 0) < 0 || lseek(command->output, 0, SEEK_SET) < 0)
+		error = -errno;
+	if (!error)
+		error = words && environment ? start(command, words, environment, &pid) : -ENOMEM;
+	if (error) {
+		message_fail(message, error, "checker %s: cannot start it: %s", command->base.options.argv[0],
+			     strerror(-error));
+	} else {
+		error = await(pid, command->base.options.timeout_ms, verdict);
+		if (error)
+			message_fail(message, error, "checker %s: cannot wait for it: %s",
+				     command->base.options.argv[0], strerror(-error));
+		read_output(command->output, verdict);
+	}
+	for (size_t i = 0; environment && i < 4; i++)
+		free(environment[i]);
+	free(environment);
+	free_words(words);
+	return error;
+}
+
+static const struct explore_checker_kind command_kind = {
+	.run = command_run,
+	.destroy = command_destroy,
+};
+
+int explore_command_create(const struct explore_checker_options *options, struct explore_checker **out,
+			   struct message *message)
+{
+	struct command *command = calloc(1, sizeof(*command));
+
+	if (!command)
+		return message_fail(message, -ENOMEM, "checker: out of memory");
+	command->base.kind = &command_kind;
+	command->base.options = *options;
+	command->output = memfd_create("softpmem-checker", MFD_CLOEXEC);
+	if (command->output < 0 || asprintf(&command->state, "%s/state", options->directory) < 0 ||
+	    asprintf(&command->marks, "%s/marks", options->directory) < 0 ||
+	    asprintf(&command->standard_output, "%s/stdout", options->directory) < 0) {
+		command_destroy(&command->base);
+		return message_fail(message, -ENOMEM, "checker: out of memory");
+	}
+	*out = &command->base;
+	return 0;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explore/finding.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "explore/reduce.h"
+#include "trace/idmap.h"
+
+/* Kinds of failures that are reduced; each needs tens of checks. */
+#define KINDS_MAX 64u
+
+/* Failures that are alike before they are looked into: the same kind of point, and the same verdict. */
+struct kind {
+	uint64_t cluster;
+	enum explore_result result;
+	int code;
+	const struct explore_failure *first;
+	uint64_t states;
+};
+
+static void evidence_free(struct explore_finding *finding)
+{
+	for (size_t i = 0; i < finding->evidence_count; i++)
+		free(finding->evidence[i].path);
+	free(finding->evidence);
+}
+
+static void finding_clear(struct explore_finding *finding)
+{
+	evidence_free(finding);
+	free(finding->name);
+	free(finding->last_mark);
+}
+
+void explore_findings_clear(struct explore_findings *findings)
+{
+	for (size_t i = 0; i < findings->count; i++)
+		finding_clear(&findings->items[i]);
+	vector_free(findings);
+}
+
+/* ---- Evidence ------------------------------------------------------------------- */
+
+struct evidence_list {
+	VECTOR_FIELDS(struct explore_evidence);
+};
+
+static int add_evidence(struct evidence_list *list, const struct explore_place *place, uint64_t event,
+			uint64_t bytes, bool lost)
+{
+	struct explore_evidence one = {
+		.lost = lost,
+		.event = event,
+		.path = strdup(place->file->path),
+		.offset = align_down(place->address, LINE_SIZE) - place->file->address,
+	};
+	int error;
+
+	if (bytes) {
+		one.offset += (uint64_t)__builtin_ctzll(bytes);
+		one.length = 64 - (uint32_t)__builtin_clzll(bytes) - (uint32_t)__builtin_ctzll(bytes);
+	}
+	error = one.path ? vector_append(list, one) : -ENOMEM;
+	if (error)
+		free(one.path);
+	return error;
+}
+
+/* The stores by which two versions of a line differ. */
+static int compare_versions(const struct explore_walk *walk, const struct explore_place *place, uint64_t failing,
+			    uint64_t passing, struct evidence_list *list)
+{
+	const struct lines *lines = explore_walk_lines(walk);
+	size_t count = lines_pending(lines, place->address, failing, NULL, 0);
+	CLEANUP_FREE struct lines_pending *one = calloc(count + 1, sizeof(*one));
+	CLEANUP_FREE struct lines_pending *other = calloc(count + 1, sizeof(*other));
+	int error = one && other ? 0 : -ENOMEM;
+
+	if (error)
+		return error;
+	lines_pending(lines, place->address, failing, one, count);
+	lines_pending(lines, place->address, passing, other, count);
+	for (size_t i = 0; !error && i < count; i++) {
+		uint64_t differ = one[i].kept ^ other[i].kept;
+
+		if (differ)
+			error = add_evidence(list, place, one[i].id, differ, !(one[i].kept & differ));
+	}
+	return error;
+}
+
+static int compare_events(const void *a, const void *b)
+{
+	const struct explore_evidence *one = a, *other = b;
+
+	if (one->event != other->event)
+		return one->event < other->event ? -1 : 1;
+	return one->offset < other->offset ? -1 : one->offset > other->offset;
+}
+
+/* Look the sites and threads of the events up, by reading the trace once more. */
+static int find_sites(int fd, const char *name, struct evidence_list *list, struct message *message)
+{
+	struct trace_reader *reader;
+	struct trace_event event;
+	uint64_t number = 0;
+	size_t at = 0;
+	int error = lseek(fd, 0, SEEK_SET) < 0 ? -errno : trace_reader_create(fd, name, &reader, message);
+
+	if (error)
+		return error;
+	while (at < list->count && trace_reader_next(reader, &event, message) == 1) {
+		number++;
+		for (; at < list->count && list->items[at].event <= number; at++) {
+			if (list->items[at].event != number)
+				continue;
+			list->items[at].site = event.site;
+			list->items[at].thread = event.thread;
+		}
+	}
+	trace_reader_destroy(reader);
+	return 0;
+}
+
+static int collect_evidence(int fd, const char *name, const struct explore_trial *trial,
+			    const uint64_t *failing, const uint64_t *passing, struct explore_finding *finding,
+			    struct message *message)
+{
+	const struct explore_places *places = explore_trial_places(trial);
+	struct evidence_list list = { 0 };
+	int error = 0;
+
+	for (size_t i = 0; !error && i < places->count; i++) {
+		const struct explore_place *place = &places->items[i];
+
+		if (failing[i] == passing[i])
+			continue;
+		error = place->kind == EXPLORE_PLACE_SIZE ?
+				add_evidence(&list, place, 0, 0, failing[i] < passing[i]) :
+				compare_versions(explore_trial_walk(trial), place, failing[i], passing[i], &list);
+	}
+	if (!error && list.count) {
+		qsort(list.items, list.count, sizeof(*list.items), compare_events);
+		error = find_sites(fd, name, &list, message);
+	}
+	finding->evidence = list.items;
+	finding->evidence_count = list.count;
+	return error;
+}
+
+/* ---- Causes --------------------------------------------------------------------- */
+
+static bool same_evidence(const struct explore_evidence *one, const struct explore_evidence *other)
+{
+	if (one->lost != other->lost || !one->event != !other->event)
+		return false;
+	/* Without sites a place is the next best thing. */
+	if (one->site && other->site)
+		return one->site == other->site;
+	return strcmp(one->path, other->path) == 0 && one->offset == other->offset;
+}
+
+/* The evidence of one is in the other, whatever the order and how often. */
+static bool is_covered(const struct explore_finding *one, const struct explore_finding *other)
+{
+	for (size_t i = 0; i < one->evidence_count; i++) {
+		bool found = false;
+
+		for (size_t j = 0; j < other->evidence_count && !found; j++)
+			found = same_evidence(&one->evidence[i], &other->evidence[j]);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static bool same_cause(const struct explore_finding *one, const struct explore_finding *other)
+{
+	if (one->neighbour != other->neighbour || one->verdict.result != other->verdict.result ||
+	    one->verdict.code != other->verdict.code)
+		return false;
+	if (one->neighbour == EXPLORE_AGAINST_NONE)
+		return one->point.kind == other->point.kind && one->point.site == other->point.site;
+	return is_covered(one, other) && is_covered(other, one);
+}
+
+static int add_finding(struct explore_findings *findings, struct explore_finding *finding)
+{
+	int error;
+
+	for (size_t i = 0; i < findings->count; i++) {
+		if (same_cause(&findings->items[i], finding)) {
+			findings->items[i].states += finding->states;
+			finding_clear(finding);
+			return 0;
+		}
+	}
+	error = vector_append(findings, *finding);
+	if (error)
+		finding_clear(finding);
+	return error;
+}
+
+static int note_marks(const struct explore_walk *walk, struct explore_finding *finding)
+{
+	finding->marks = explore_walk_marks(walk);
+	if (!finding->marks)
+		return 0;
+	finding->last_mark = strdup(explore_walk_mark(walk, (size_t)finding->marks - 1)->text);
+	return finding->last_mark ? 0 : -ENOMEM;
+}
+
+static int investigate(int fd, const char *name, const struct explore_points *points,
+		       const struct explore_options *options, const struct kind *kind,
+		       struct explore_findings *findings, struct message *message)
+{
+	const struct explore_failure *failure = kind->first;
+	struct explore_finding finding = {
+		.point = points->items[failure->point],
+		.phase = failure->phase,
+		.states = kind->states,
+	};
+	struct explore_trial *trial;
+	int error = explore_trial_open(fd, name, finding.point.after, options, &trial, message);
+
+	if (error)
+		return error;
+	CLEANUP_FREE uint64_t *failing = calloc(failure->places + 1, sizeof(*failing));
+	CLEANUP_FREE uint64_t *passing = calloc(failure->places + 1, sizeof(*passing));
+
+	error = failing && passing && explore_trial_places(trial)->count == failure->places ? 0 : -ENOMEM;
+	if (!error) {
+		memcpy(failing, failure->versions, failure->places * sizeof(*failing));
+		error = explore_reduce(trial, failing, passing, &finding.neighbour, &finding.verdict, message);
+	}
+	if (!error && finding.neighbour != EXPLORE_AGAINST_NONE)
+		error = collect_evidence(fd, name, trial, failing, passing, &finding, message);
+	if (!error)
+		error = note_marks(explore_trial_walk(trial), &finding);
+	if (!error) {
+		finding.name = explore_state_name(trial, finding.point.after, failing);
+		error = finding.name ? add_finding(findings, &finding) : -ENOMEM;
+	} else {
+		finding_clear(&finding);
+	}
+	explore_trial_close(trial);
+	if (error != -EAGAIN)
+		return error;
+	findings->unstable += kind->states;
+	return 0;
+}
+
+struct kinds {
+	VECTOR_FIELDS(struct kind);
+};
+
+static int sort_out(const struct explore_points *points, const struct explore_failures *failures,
+		    struct explore_findings *findings, struct kinds *kinds)
+{
+	for (size_t i = 0; i < failures->count; i++) {
+		const struct explore_failure *failure = &failures->items[i];
+		struct kind one = { .cluster = points->items[failure->point].cluster,
+				    .result = failure->verdict.result,
+				    .code = failure->verdict.code,
+				    .first = failure,
+				    .states = 1 };
+		size_t at = 0;
+
+		while (at < kinds->count && (kinds->items[at].cluster != one.cluster ||
+					     kinds->items[at].result != one.result ||
+					     kinds->items[at].code != one.code))
+			at++;
+		if (at < kinds->count)
+			kinds->items[at].states++;
+		else if (kinds->count == KINDS_MAX)
+			findings->unreduced++;
+		else if (vector_append(kinds, one))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int explore_findings_make(int fd, const char *name, const struct explore_points *points,
+			  const struct explore_options *options, const struct explore_failures *failures,
+			  struct explore_findings *findings, struct message *message)
+{
+	struct kinds kinds = { 0 };
+	int error = sort_out(points, failures, findings, &kinds);
+
+	if (error)
+		message_fail(message, error, "out of memory");
+	for (size_t i = 0; !error && i < kinds.count; i++)
+		error = investigate(fd, name, points, options, &kinds.items[i], findings, message);
+	vector_free(&kinds);
+	return error;
+}

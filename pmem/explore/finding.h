@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef EXPLORE_FINDING_H
+#define EXPLORE_FINDING_H
+
+/*
+ * Findings: failures that replay, reduced to the fewest places that differ from a
+ * state on which the checker passes, and grouped by cause. The cause of a failure is the set of
+ * sites whose stores were lost, or kept, and how the checker failed.
+ */
+
+#include "explore/trial.h"
+
+/* A store that the failing state has and the passing one has not, or the other way round. */
+struct explore_evidence {
+	bool lost; /* the failing state lacks it; else it has it, while older ones are lost */
+	uint64_t event; /* its number in the trace, from 1; 0: a file's size */
+	char *path;	 /* of the file */
+	uint64_t offset; /* in the file */
+	uint32_t length; /* bytes of the line that it stored; of a size, 0 */
+	uint32_t site;	 /* 0: not known */
+	uint32_t thread;
+};
+
+enum explore_neighbour {
+	EXPLORE_AGAINST_NEWEST,	    /* the checker passes if all that was stored is durable */
+	EXPLORE_AGAINST_GUARANTEED, /* it passes if only what is guaranteed is */
+	EXPLORE_AGAINST_NONE	    /* it passes on neither: no state of this kind is known to work */
+};
+
+struct explore_finding {
+	struct explore_point point;
+	enum explore_phase phase;
+	struct explore_verdict verdict;
+	enum explore_neighbour neighbour;
+	char *name; /* of the reduced state: explore_state_name() */
+	struct explore_evidence *evidence; /* by event */
+	size_t evidence_count;
+	uint64_t states; /* failures that have this cause */
+	uint64_t marks;	 /* how many were acknowledged before */
+	char *last_mark; /* NULL: none */
+};
+
+struct explore_findings {
+	VECTOR_FIELDS(struct explore_finding);
+	uint64_t unstable; /* failures that did not fail again; not reported */
+	uint64_t unreduced; /* failures that were not looked at, because there were too many causes */
+};
+
+/* 0 or a negative errno with a message. */
+int explore_findings_make(int fd, const char *name, const struct explore_points *points,
+			  const struct explore_options *options, const struct explore_failures *failures,
+			  struct explore_findings *findings, struct message *message);
+void explore_findings_clear(struct explore_findings *findings);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef EXPLORE_IMAGE_H
+#define EXPLORE_IMAGE_H
+
+/*
+ * The guaranteed content of one file of a trace, while the trace is walked. The
+ * bytes are in a memfd of this process, so that a checker can have them as a
+ * private mapping or as a copy. Memory is used only for pages that hold bytes.
+ *
+ * Not thread safe.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/align.h"
+
+/* A digest of contents, for telling equal ones. It is a sum over lines, so that it can follow changes. */
+struct explore_digest {
+	uint64_t low, high;
+};
+
+static inline struct explore_digest explore_digest_add(struct explore_digest a, struct explore_digest b)
+{
+	return (struct explore_digest){ a.low + b.low, a.high + b.high };
+}
+
+static inline struct explore_digest explore_digest_subtract(struct explore_digest a, struct explore_digest b)
+{
+	return (struct explore_digest){ a.low - b.low, a.high - b.high };
+}
+
+/* The digest of a number that is part of a state beside the lines, for instance a file's size. */
+struct explore_digest explore_digest_of(uint64_t salt, uint64_t value);
+/* The digest of 64 bytes at a place; zero for zeros, so that lines that were never stored need no sum. */
+struct explore_digest explore_digest_line(uint64_t address, const unsigned char line[LINE_SIZE]);
+
+struct explore_image;
+
+/* The largest file, in bytes: what a trace may ask for is bounded. Beyond it functions return -EFBIG. */
+#define EXPLORE_IMAGE_MAX ((uint64_t)16 << 40)
+
+/* `address`: of the file's first byte in the line model, a multiple of 64. 0 or a negative errno. */
+int explore_image_create(uint64_t address, uint64_t size, struct explore_image **out);
+/* NULL is ignored. */
+void explore_image_destroy(struct explore_image *image);
+
+/*
+ * Store bytes. The size stays: bytes past it wait until the file is resized, as those of a write whose size is
+ * not durable yet do. 0, -ENOMEM or another errno.
+ */
+int explore_image_write(struct explore_image *image, uint64_t offset, const void *bytes, size_t length);
+/* Make room for `size` bytes in the memfd; the size stays. 0 or a negative errno. */
+int explore_image_reserve(struct explore_image *image, uint64_t size);
+/* Set the size. Bytes that a smaller size cuts off are zero from then on. */
+int explore_image_resize(struct explore_image *image, uint64_t size);
+/* Bytes that were never stored read as zero. */
+void explore_image_read(const struct explore_image *image, uint64_t offset, void *bytes, size_t length);
+
+uint64_t explore_image_size(const struct explore_image *image);
+/* Of all lines; the size is not part of it. */
+struct explore_digest explore_image_digest(const struct explore_image *image);
+/* The first page at or after `page` that was written, in pages of 4096 bytes; UINT64_MAX: none. */
+uint64_t explore_image_next_page(const struct explore_image *image, uint64_t page);
+/* The bytes of a page that was written, whole even if the file ends within it. */
+const unsigned char *explore_image_page(const struct explore_image *image, uint64_t page);
+/* The memfd, which belongs to the image. It is explore_image_capacity() bytes long. */
+int explore_image_fd(const struct explore_image *image);
+uint64_t explore_image_capacity(const struct explore_image *image);
+
+#endif

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Crash points, crash states, checkers and findings. Knows traces and models; nothing of the daemon.
+noinst_LTLIBRARIES += pmem/explore/libexplore.la
+pmem_explore_libexplore_la_SOURCES = \
+	pmem/explore/checker.c pmem/explore/checker.h \
+	pmem/explore/checker_command.c \
+	pmem/explore/checker_loaded.c \
+	pmem/explore/checker_private.h \
+	pmem/explore/digests.c pmem/explore/digests.h \
+	pmem/explore/finding.c pmem/explore/finding.h \
+	pmem/explore/image.c pmem/explore/image.h \
+	pmem/explore/order.c pmem/explore/order.h \
+	pmem/explore/places.c pmem/explore/places.h \
+	pmem/explore/points.c pmem/explore/points.h \
+	pmem/explore/reduce.c pmem/explore/reduce.h \
+	pmem/explore/search.c pmem/explore/search.h \
+	pmem/explore/trial.c pmem/explore/trial.h \
+	pmem/explore/walk.c pmem/explore/walk.h \
+	pmem/explore/worker.c pmem/explore/worker.h
+pmem_explore_libexplore_la_LIBADD = pmem/trace/libtrace.la pmem/model/libmodel.la pmem/common/libcommon.la
+
+softpmemincludedir = $(includedir)/softpmem
+softpmeminclude_HEADERS = pmem/explore/softpmem_checker.h

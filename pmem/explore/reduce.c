@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explore/reduce.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+/* Checks that one reduction may use, so that a state of thousands of lines does not take all day. */
+#define CHECKS_MAX 400u
+
+struct reduction {
+	struct explore_trial *trial;
+	size_t count; /* of places */
+	const uint64_t *passing;
+	uint64_t *failing;
+	uint64_t *tried;
+	unsigned checks;
+	struct explore_verdict *verdict;
+	struct message *message;
+	int error;
+};
+
+/* Does the checker fail on these versions? An error ends the reduction, and counts as no. */
+static bool fails(struct reduction *reduction, const uint64_t *versions)
+{
+	struct explore_verdict verdict;
+
+	if (reduction->error || reduction->checks >= CHECKS_MAX)
+		return false;
+	reduction->checks++;
+	reduction->error = explore_trial_check(reduction->trial, versions, &verdict, reduction->message);
+	if (reduction->error || verdict.result == EXPLORE_PASSED)
+		return false;
+	*reduction->verdict = verdict;
+	return true;
+}
+
+static size_t differences(const struct reduction *reduction, size_t *places)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < reduction->count; i++)
+		if (reduction->failing[i] != reduction->passing[i])
+			places[count++] = i;
+	return count;
+}
+
+/* Take the differences [from, to) back; keep that if it still fails. */
+static bool take_back(struct reduction *reduction, const size_t *places, size_t from, size_t to)
+{
+	memcpy(reduction->tried, reduction->failing, reduction->count * sizeof(*reduction->tried));
+	for (size_t i = from; i < to; i++)
+		reduction->tried[places[i]] = reduction->passing[places[i]];
+	if (!fails(reduction, reduction->tried))
+		return false;
+	memcpy(reduction->failing, reduction->tried, reduction->count * sizeof(*reduction->tried));
+	return true;
+}
+
+static void minimize(struct reduction *reduction, size_t *places)
+{
+	size_t count = differences(reduction, places), parts = 2;
+
+	while (count > 1 && parts <= count && reduction->checks < CHECKS_MAX && !reduction->error) {
+		size_t step = (count + parts - 1) / parts;
+		bool reduced = false;
+
+		for (size_t from = 0; from < count && !reduced; from += step)
+			reduced = take_back(reduction, places, from, from + step < count ? from + step : count);
+		if (reduced) {
+			count = differences(reduction, places);
+			parts = parts > 2 ? parts - 1 : 2;
+		} else if (parts == count) {
+			break;
+		} else {
+			parts = 2 * parts < count ? 2 * parts : count;
+		}
+	}
+}
+
+/* Of each place that is left, the version nearest to the passing one that still fails, one step at a time. */
+static void approach(struct reduction *reduction)
+{
+	for (size_t i = 0; i < reduction->count; i++) {
+		bool closer = true;
+
+		while (closer && reduction->failing[i] != reduction->passing[i]) {
+			uint64_t next = reduction->failing[i] < reduction->passing[i] ?
+						reduction->failing[i] + 1 :
+						reduction->failing[i] - 1;
+
+			memcpy(reduction->tried, reduction->failing,
+			       reduction->count * sizeof(*reduction->tried));
+			reduction->tried[i] = next;
+			closer = next != reduction->passing[i] && fails(reduction, reduction->tried);
+			if (closer)
+				reduction->failing[i] = next;
+		}
+	}
+}
+
+int explore_reduce(struct explore_trial *trial, uint64_t *versions, uint64_t *passing,
+		   enum explore_neighbour *neighbour, struct explore_verdict *verdict, struct message *message)
+{
+	const struct explore_places *places = explore_trial_places(trial);
+	struct explore_verdict ignored;
+	CLEANUP_FREE uint64_t *tried = calloc(places->count + 1, sizeof(*tried));
+	CLEANUP_FREE size_t *order = calloc(places->count + 1, sizeof(*order));
+	struct reduction reduction = {
+		.trial = trial,
+		.count = places->count,
+		.passing = passing,
+		.failing = versions,
+		.tried = tried,
+		.verdict = verdict,
+		.message = message,
+	};
+
+	if (!tried || !order)
+		return message_fail(message, -ENOMEM, "out of memory");
+	if (!fails(&reduction, versions))
+		return reduction.error ? reduction.error : -EAGAIN;
+	reduction.verdict = &ignored;
+	for (*neighbour = EXPLORE_AGAINST_NEWEST; *neighbour < EXPLORE_AGAINST_NONE; (*neighbour)++) {
+		for (size_t i = 0; i < places->count; i++)
+			passing[i] = *neighbour == EXPLORE_AGAINST_NEWEST ? places->items[i].versions - 1 : 0;
+		if (!fails(&reduction, passing))
+			break;
+	}
+	if (!reduction.error && *neighbour != EXPLORE_AGAINST_NONE) {
+		reduction.verdict = verdict;
+		minimize(&reduction, order);
+		approach(&reduction);
+	}
+	return reduction.error;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef EXPLORE_REDUCE_H
+#define EXPLORE_REDUCE_H
+
+/* Private to finding.c and reduce.c: from a failing state to the fewest differences that still fail. */
+
+#include "explore/finding.h"
+
+/*
+ * Delta debugging (Zeller, Hildebrandt: "Simplifying and isolating failure-inducing
+ * input", TSE 2002) over the places in which the failing state differs from a passing one. `versions`
+ * becomes the reduced state, `passing` the one it is compared with; verdict is of the reduced state.
+ * -EAGAIN: the state does not fail again. 0, or another negative errno with a message.
+ */
+int explore_reduce(struct explore_trial *trial, uint64_t *versions, uint64_t *passing,
+		   enum explore_neighbour *neighbour, struct explore_verdict *verdict, struct message *message);
+
+#endif

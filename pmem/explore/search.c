@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explore/search.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "explore/worker.h"
+
+#define PROGRESS_MS 1000
+/* How often workers are looked at. */
+#define TICK_MS 50
+
+struct helper {
+	pid_t pid; /* 0: not running */
+	int results; /* the reading end */
+	bool killed; /* because its checker hung */
+	char *directory;
+	struct explore_worker worker;
+	struct explore_worker_crash crash;
+	VECTOR(unsigned char) received; /* of a failure that has not come whole yet */
+};
+
+struct search_run {
+	int fd;
+	const char *name;
+	const struct explore_points *points;
+	const struct explore_options *options;
+	struct explore_failures *failures;
+	struct message *message;
+	uint64_t until_ms;
+	struct helper *helpers;
+	struct explore_worker_state *states; /* shared, one a helper */
+	int error;
+};
+
+/* Take whole failures out of what was received. */
+static int take_failures(struct search_run *run, struct helper *helper)
+{
+	size_t at = 0;
+
+	while (helper->received.count - at >= sizeof(struct explore_failure)) {
+		struct explore_failure failure;
+		size_t size;
+
+		memcpy(&failure, helper->received.items + at, sizeof(failure));
+		size = failure.places * sizeof(*failure.versions);
+		if (helper->received.count - at - sizeof(failure) < size)
+			break;
+		failure.versions = malloc(size + 1);
+		if (!failure.versions)
+			return -ENOMEM;
+		memcpy(failure.versions, helper->received.items + at + sizeof(failure), size);
+		if (vector_append(run->failures, failure)) {
+			free(failure.versions);
+			return -ENOMEM;
+		}
+		at += sizeof(failure) + size;
+	}
+	memmove(helper->received.items, helper->received.items + at, helper->received.count - at);
+	helper->received.count -= at;
+	return 0;
+}
+
+/* Read what a helper has sent. False: that was its end. */
+static bool receive(struct search_run *run, struct helper *helper)
+{
+	ssize_t got;
+
+	if (vector_reserve(&helper->received, 1 << 16)) {
+		run->error = -ENOMEM;
+		return false;
+	}
+	got = read(helper->results, helper->received.items + helper->received.count, 1 << 16);
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR;
+	helper->received.count += (size_t)got;
+	if (!run->error)
+		run->error = take_failures(run, helper);
+	return got > 0;
+}
+
+static int helper_start(struct search_run *run, struct helper *helper)
+{
+	char path[64];
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	/* Through /proc, because a descriptor that is inherited shares its file position. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", run->fd);
+	fflush(NULL);
+	helper->pid = fork();
+	if (helper->pid == 0) {
+		close(ends[0]);
+		/* A worker does not outlive the search; its checkers are in groups of their own. */
+		setpgid(0, 0);
+		helper->worker.fd = open(path, O_RDONLY | O_CLOEXEC);
+		helper->worker.results = ends[1];
+		if (helper->worker.fd < 0)
+			_exit(1);
+		explore_worker_run(&helper->worker);
+	}
+	close(ends[1]);
+	helper->results = ends[0];
+	helper->killed = false;
+	if (helper->pid < 0) {
+		helper->pid = 0;
+		close(ends[0]);
+		return -errno;
+	}
+	return 0;
+}
+
+static int helper_prepare(struct search_run *run, unsigned number)
+{
+	struct helper *helper = &run->helpers[number];
+
+	helper->worker = (struct explore_worker){
+		.name = run->name,
+		.points = run->points,
+		.options = run->options,
+		.number = number,
+		.state = &run->states[number],
+		.until_ms = run->until_ms,
+	};
+	if (asprintf(&helper->directory, "%s/worker-%u", run->options->directory, number) < 0) {
+		helper->directory = NULL;
+		return -ENOMEM;
+	}
+	helper->worker.directory = helper->directory;
+	if (mkdir(helper->directory, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return helper_start(run, helper);
+}
+
+/* A worker ended in the midst of a check: its successor reports that in the state's place. */
+static int helper_restart(struct search_run *run, struct helper *helper, int status, uint64_t running)
+{
+	struct explore_verdict *verdict = &helper->crash.verdict;
+
+	helper->crash.sequence = running - 1;
+	*verdict = (struct explore_verdict){ .result = EXPLORE_TIMED_OUT };
+	if (!helper->killed && WIFSIGNALED(status)) {
+		verdict->result = EXPLORE_SIGNALED;
+		verdict->code = WTERMSIG(status);
+	} else if (!helper->killed) {
+		verdict->result = EXPLORE_FAILED;
+		verdict->code = WEXITSTATUS(status);
+	}
+	helper->worker.crash = &helper->crash;
+	helper->worker.from = running - 1;
+	atomic_store(&helper->worker.state->running, 0);
+	return helper_start(run, helper);
+}
+
+/* Its pipe has ended: so has it. */
+static int helper_ended(struct search_run *run, struct helper *helper)
+{
+	struct explore_worker_state *state = helper->worker.state;
+	uint64_t running = atomic_load(&state->running);
+	int status = 0;
+
+	while (waitpid(helper->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	close(helper->results);
+	helper->pid = 0;
+	helper->received.count = 0;
+	if (state->done)
+		return state->error ? message_fail(run->message, state->error, "%s", state->message.text) : 0;
+	if (running)
+		return helper_restart(run, helper, status, running);
+	return message_fail(run->message, -ECHILD, "a worker of the search ended unexpectedly (status %#x)",
+			    (unsigned)status);
+}
+
+/* A shared object that hangs can only be ended with its worker. */
+static void kill_hung(const struct search_run *run, struct helper *helper)
+{
+	const struct explore_worker_state *state = helper->worker.state;
+	/* A command has its own limit, which comes first. */
+	uint64_t limit = (uint64_t)run->options->timeout_ms + 2000;
+
+	if (helper->pid && !helper->killed && atomic_load(&state->running) &&
+	    explore_now_ms() > atomic_load(&state->started_ms) + limit) {
+		helper->killed = true;
+		kill(-helper->pid, SIGKILL);
+	}
+}
+
+static void stop_all(struct search_run *run)
+{
+	for (unsigned i = 0; i < run->options->workers; i++)
+		atomic_store(&run->states[i].stop, true);
+}
+
+static void tell_progress(const struct search_run *run, uint64_t *told_ms)
+{
+	uint64_t checked = 0;
+
+	if (!run->options->progress || explore_now_ms() < *told_ms + PROGRESS_MS)
+		return;
+	*told_ms = explore_now_ms();
+	for (unsigned i = 0; i < run->options->workers; i++)
+		checked += atomic_load(&run->states[i].checked);
+	run->options->progress(run->options->context, checked, run->failures->count);
+}
+
+/* Until all helpers have ended. */
+static void attend(struct search_run *run)
+{
+	const unsigned count = run->options->workers;
+	uint64_t told_ms = explore_now_ms();
+	unsigned running = count;
+
+	while (running) {
+		running = 0;
+		for (unsigned i = 0; i < count; i++) {
+			struct helper *helper = &run->helpers[i];
+			struct pollfd poll_for = { .fd = helper->results, .events = POLLIN };
+
+			if (!helper->pid)
+				continue;
+			running++;
+			kill_hung(run, helper);
+			if (poll(&poll_for, 1, TICK_MS / (int)count + 1) > 0 && !receive(run, helper)) {
+				int error = helper_ended(run, helper);
+
+				if (error && !run->error)
+					run->error = error;
+			}
+		}
+		if (run->error || run->failures->count >= run->options->most_failures)
+			stop_all(run);
+		tell_progress(run, &told_ms);
+	}
+}
+
+static int compare_failures(const void *a, const void *b)
+{
+	const struct explore_failure *one = a, *other = b;
+
+	return one->sequence < other->sequence ? -1 : one->sequence > other->sequence;
+}
+
+static void sum_up(const struct search_run *run, struct explore_summary *summary)
+{
+	*summary = (struct explore_summary){ .complete = true };
+	for (unsigned i = 0; i < run->options->workers; i++) {
+		const struct explore_worker_state *state = &run->states[i];
+
+		summary->checked += atomic_load(&state->checked);
+		/* All workers generate the same states. */
+		summary->generated = max_u64(summary->generated, atomic_load(&state->generated));
+		summary->points = max_u64(summary->points, state->points);
+		summary->exhausted = max_u64(summary->exhausted, state->exhausted);
+		summary->complete = summary->complete && state->complete;
+	}
+	if (run->failures->count)
+		qsort(run->failures->items, run->failures->count, sizeof(*run->failures->items),
+		      compare_failures);
+}
+
+int explore_search(int fd, const char *name, const struct explore_points *points,
+		   const struct explore_options *options, struct explore_failures *failures,
+		   struct explore_summary *summary, struct message *message)
+{
+	const size_t size = options->workers * sizeof(struct explore_worker_state);
+	struct search_run run = {
+		.fd = fd,
+		.name = name,
+		.points = points,
+		.options = options,
+		.failures = failures,
+		.message = message,
+		.until_ms = options->seconds ? explore_now_ms() + (uint64_t)options->seconds * 1000 : UINT64_MAX,
+	};
+
+	run.helpers = calloc(options->workers, sizeof(*run.helpers));
+	run.states = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!run.helpers || run.states == MAP_FAILED) {
+		free(run.helpers);
+		return message_fail(message, -ENOMEM, "out of memory");
+	}
+	for (unsigned i = 0; !run.error && i < options->workers; i++) {
+		run.error = helper_prepare(&run, i);
+		if (run.error)
+			message_fail(message, run.error, "cannot start a worker: %s", strerror(-run.error));
+	}
+	attend(&run);
+	if (run.error && !message->text[0])
+		message_fail(message, run.error, "%s", strerror(-run.error));
+	sum_up(&run, summary);
+	for (unsigned i = 0; i < options->workers; i++) {
+		vector_free(&run.helpers[i].received);
+		free(run.helpers[i].directory);
+	}
+	free(run.helpers);
+	munmap(run.states, size);
+	return run.error;
+}
+
+void explore_failures_clear(struct explore_failures *failures)
+{
+	for (size_t i = 0; i < failures->count; i++)
+		free(failures->items[i].versions);
+	vector_free(failures);
+}

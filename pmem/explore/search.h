@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef EXPLORE_SEARCH_H
+#define EXPLORE_SEARCH_H
+
+/*
+ * The search for crash states on which the checker fails. Worker processes walk the
+ * trace side by side. Each generates all states in the same order and checks its share of
+ * them, so that what is checked and found does not depend on how many workers there are
+ * (a limit of time does depend on it).
+ *
+ * The search goes in rounds. In each round a point gets four times the states that it
+ * had so far; points whose cluster came before begin with later rounds: so every kind of
+ * point is tried before any is tried deeply.
+ */
+
+#include "explore/checker.h"
+#include "explore/order.h"
+#include "explore/points.h"
+
+struct explore_options {
+	struct explore_walk_options walk;
+	uint64_t seed;
+	uint64_t exhaustive; /* points with at most so many states have all of them tried */
+	uint64_t states;     /* at most so many are checked; 0: no limit */
+	unsigned seconds;    /* no new state is checked after this time; 0: no limit */
+	unsigned workers;    /* at least 1 */
+	unsigned timeout_ms; /* of the checker, for one state */
+	uint64_t most_failures; /* the search ends once so many states have failed */
+	uint64_t at; /* only the point after so many events; UINT64_MAX: all points */
+	char *const *checker;	/* its words, NULL at the end */
+	const char *directory;	/* private to this search, for the workers' files */
+	/* Called about once a second; may be NULL. */
+	void (*progress)(void *context, uint64_t checked, uint64_t failed);
+	void *context;
+};
+
+/* A state on which the checker failed. */
+struct explore_failure {
+	uint64_t sequence; /* its number among the states that were checked */
+	uint32_t point;	   /* index among the points */
+	enum explore_phase phase;
+	struct explore_verdict verdict;
+	uint64_t *versions; /* of each place of the point */
+	size_t places;
+};
+
+struct explore_summary {
+	uint64_t generated; /* states, equal ones included */
+	uint64_t checked;
+	uint64_t points;    /* of which a state was checked */
+	uint64_t exhausted; /* of these, had all their states checked */
+	bool complete;	    /* no limit ended the search: every order was followed to its end */
+};
+
+struct explore_failures {
+	VECTOR_FIELDS(struct explore_failure);
+};
+
+/* 0, even if states failed; or a negative errno with a message. Failures are sorted by sequence. */
+int explore_search(int fd, const char *name, const struct explore_points *points,
+		   const struct explore_options *options, struct explore_failures *failures,
+		   struct explore_summary *summary, struct message *message);
+void explore_failures_clear(struct explore_failures *failures);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef EXPLORE_WALK_H
+#define EXPLORE_WALK_H
+
+/*
+ * A walk along a trace: after each event it knows what is guaranteed to be
+ * durable (an image a file), what is undetermined (the line model, and the sizes
+ * of files that grew by writes), and what the program had acknowledged (marks).
+ *
+ * The rules are those of the models (model/lines.h). File operations of the mount are
+ * fed to the line model too: a write is a store, a sync of a file guarantees all
+ * its lines. Where a file is cut, the line that holds its new end counts as synced,
+ * because the model has no event that takes a part of a line back: states in which
+ * older bytes of that one line are lost are not explored.
+ *
+ * Names are durable at once (metadata mode `durable`).
+ *
+ * Not thread safe. Walks of one trace in several processes are independent.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/message.h"
+#include "common/vector.h"
+#include "explore/image.h"
+#include "model/lines.h"
+#include "trace/reader.h"
+
+struct explore_walk;
+
+struct explore_walk_options {
+	enum lines_mode mode;
+	enum persistence_domain domain;
+};
+
+/*
+ * Begin before the first event. The descriptor must be seekable and belongs to the caller, who
+ * keeps it open until the walk is destroyed. 0 or a negative errno with a message.
+ */
+int explore_walk_create(int fd, const char *name, const struct explore_walk_options *options,
+			struct explore_walk **out, struct message *message);
+/* NULL is ignored. */
+void explore_walk_destroy(struct explore_walk *walk);
+
+/*
+ * Take the next event. 1: done, and explore_walk_event() is the event. 0: the trace has ended, in order or
+ * not (explore_walk_cut()). A negative errno with a message: what follows cannot be used.
+ */
+int explore_walk_next(struct explore_walk *walk, struct message *message);
+
+/* The event taken last; valid until the next one is taken. */
+const struct trace_event *explore_walk_event(const struct explore_walk *walk);
+/* How many events were taken. */
+uint64_t explore_walk_count(const struct explore_walk *walk);
+/* Did the event taken last guarantee bytes or a size that were undetermined before it? */
+bool explore_walk_guaranteed(const struct explore_walk *walk);
+/* Why the trace has no proper end; NULL if it has one, or was not read to its end yet. */
+const char *explore_walk_cut(const struct explore_walk *walk);
+const struct trace_catalog *explore_walk_catalog(const struct explore_walk *walk);
+
+/* ---- Files -------------------------------------------------------------------- */
+
+struct explore_file {
+	uint64_t id; /* the trace's */
+	uint64_t address; /* of its first byte in the line model */
+	struct explore_image *image;
+	bool removed; /* it has no name any more */
+	/* Sizes that may be durable, the guaranteed one first and the newest last; at least one. */
+	VECTOR(uint64_t) sizes;
+	char *path; /* as reports name it */
+};
+
+/* In the order in which the trace named them. */
+size_t explore_walk_files(const struct explore_walk *walk);
+struct explore_file *explore_walk_file(const struct explore_walk *walk, size_t index);
+/* The file that has an address of the line model; NULL: none. *offset: the byte of the file. */
+struct explore_file *explore_walk_locate(const struct explore_walk *walk, uint64_t address, uint64_t *offset);
+
+const struct lines *explore_walk_lines(const struct explore_walk *walk);
+
+/*
+ * The offset that a stored pointer refers to: `value` is an address at which a process has mapped a file,
+ * or else an offset in `file`. False: neither, or it is below the first line.
+ */
+bool explore_walk_points_to(const struct explore_walk *walk, const struct explore_file *file, uint64_t value,
+			    uint64_t *address);
+
+/* ---- Marks -------------------------------------------------------------------- */
+
+struct explore_mark {
+	uint64_t event; /* its number, counted from 1 */
+	uint32_t source; /* enum trace_mark_source */
+	char *text;	 /* NUL terminated; NUL bytes in it were replaced by a space */
+	size_t length;
+};
+
+size_t explore_walk_marks(const struct explore_walk *walk);
+const struct explore_mark *explore_walk_mark(const struct explore_walk *walk, size_t index);
+
+#endif

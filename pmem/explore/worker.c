@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explore/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "explore/digests.h"
+
+/* How many states a point gets in its first round; each further round gives it four times as many in all. */
+#define FIRST_ROUND 2u
+#define ROUND_SHIFT 2u
+#define ROUNDS_MAX 28u
+
+struct search {
+	struct explore_worker *worker;
+	struct explore_checker *checker;
+	struct explore_digests seen;
+	uint64_t *done;	  /* of each point: states generated */
+	bool *exhausted;  /* of each point: its order has ended */
+	uint64_t sequence; /* of the next state that is new */
+	bool limited;	   /* a limit ended the search */
+	VECTOR(uint64_t) versions;
+	struct explore_places places;
+};
+
+uint64_t explore_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int send_all(int fd, const void *bytes, size_t length)
+{
+	while (length) {
+		ssize_t sent = write(fd, bytes, length);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return -errno;
+		bytes = (const unsigned char *)bytes + sent;
+		length -= (size_t)sent;
+	}
+	return 0;
+}
+
+static int report(struct search *search, uint32_t point, enum explore_phase phase,
+		  const struct explore_verdict *verdict)
+{
+	struct explore_worker *worker = search->worker;
+	struct explore_failure failure = {
+		.sequence = search->sequence,
+		.point = point,
+		.phase = phase,
+		.verdict = *verdict,
+		.places = search->places.count,
+	};
+	int error = send_all(worker->results, &failure, sizeof(failure));
+
+	atomic_fetch_add(&worker->state->failed, 1);
+	return error ? error :
+		       send_all(worker->results, search->versions.items,
+				search->places.count * sizeof(*search->versions.items));
+}
+
+/* Is it this worker's to check, and not its predecessor's? */
+static bool is_mine(const struct search *search)
+{
+	return search->sequence % search->worker->options->workers == search->worker->number &&
+	       search->sequence >= search->worker->from;
+}
+
+static int check(struct search *search, const struct explore_walk *walk, uint32_t point,
+		 enum explore_phase phase)
+{
+	struct explore_worker *worker = search->worker;
+	struct explore_state state = { .walk = walk, .places = &search->places,
+				       .versions = search->versions.items };
+	struct explore_verdict verdict;
+	int error;
+
+	if (worker->crash && worker->crash->sequence == search->sequence)
+		return report(search, point, phase, &worker->crash->verdict);
+	atomic_store(&worker->state->started_ms, explore_now_ms());
+	atomic_store(&worker->state->running, search->sequence + 1);
+	error = explore_checker_run(search->checker, &state, &verdict, &worker->state->message);
+	atomic_store(&worker->state->running, 0);
+	atomic_fetch_add(&worker->state->checked, 1);
+	if (!error && verdict.result != EXPLORE_PASSED)
+		error = report(search, point, phase, &verdict);
+	return error;
+}
+
+static bool limit_reached(struct search *search)
+{
+	const struct explore_options *options = search->worker->options;
+
+	if (!(options->states && search->sequence >= options->states) && explore_now_ms() < search->worker->until_ms &&
+	    !atomic_load_explicit(&search->worker->state->stop, memory_order_relaxed))
+		return false;
+	search->limited = true;
+	return true;
+}
+
+/* Try states of one point, at which the walk stands, until it has had `target` of them. */
+static int try_point(struct search *search, const struct explore_walk *walk, uint32_t point, uint64_t target)
+{
+	const struct explore_options *options = search->worker->options;
+	struct explore_order *order;
+	enum explore_phase phase;
+	uint64_t skip = search->done[point];
+	int error = explore_places_collect(walk, &search->places);
+
+	search->versions.count = 0;
+	if (!error)
+		error = vector_reserve(&search->versions, search->places.count + 1);
+	if (!error)
+		error = explore_order_create(walk, &search->places, chooser_hash(options->seed, point),
+					     options->exhaustive, &order);
+	if (error)
+		return error;
+	while (!error && search->done[point] < target && !limit_reached(search)) {
+		struct explore_digest digest;
+		bool is_new = false;
+
+		if (!explore_order_next(order, search->versions.items, &phase)) {
+			search->exhausted[point] = true;
+			break;
+		}
+		if (skip) {
+			skip--;
+			continue;
+		}
+		search->done[point]++;
+		atomic_fetch_add_explicit(&search->worker->state->generated, 1, memory_order_relaxed);
+		error = explore_places_digest(walk, &search->places, search->versions.items, &digest);
+		if (!error)
+			error = explore_digests_add(&search->seen, digest, &is_new);
+		if (error || !is_new)
+			continue;
+		if (is_mine(search))
+			error = check(search, walk, point, phase);
+		search->sequence++;
+	}
+	explore_order_destroy(order);
+	return error;
+}
+
+/* How many states point `rank` of a cluster has had after a round. */
+static uint64_t target_of(uint32_t rank, unsigned round)
+{
+	unsigned delay = rank ? 32 - (unsigned)__builtin_clz(rank) : 0;
+
+	return round < delay ? 0 : (uint64_t)FIRST_ROUND << (ROUND_SHIFT * (round - delay));
+}
+
+static bool takes_part(const struct search *search, const struct explore_point *point)
+{
+	uint64_t at = search->worker->options->at;
+
+	return at == UINT64_MAX || at == point->after;
+}
+
+/* One walk through the trace. *more: some point has states left for another round. */
+static int run_round(struct search *search, unsigned round, bool *more)
+{
+	struct explore_worker *worker = search->worker;
+	const struct explore_points *points = worker->points;
+	struct message *message = &worker->state->message;
+	struct explore_walk *walk;
+	int error;
+
+	*more = false;
+	if (lseek(worker->fd, 0, SEEK_SET) < 0)
+		return message_fail(message, -errno, "%s: %s", worker->name, strerror(errno));
+	error = explore_walk_create(worker->fd, worker->name, &worker->options->walk, &walk, message);
+	if (error)
+		return error;
+	for (uint32_t i = 0; !error && i < points->count && !limit_reached(search); i++) {
+		const struct explore_point *point = &points->items[i];
+		int step = 1;
+
+		if (search->exhausted[i] || !takes_part(search, point))
+			continue;
+		while (step > 0 && explore_walk_count(walk) < point->after)
+			step = explore_walk_next(walk, message);
+		error = step < 0 ? step : 0;
+		if (!error)
+			error = try_point(search, walk, i, target_of(point->rank, round));
+		*more = *more || !search->exhausted[i];
+	}
+	explore_walk_destroy(walk);
+	return error;
+}
+
+static int search_all(struct search *search)
+{
+	bool more = true;
+	int error = 0;
+
+	for (unsigned round = 0; !error && more && !search->limited && round < ROUNDS_MAX; round++)
+		error = run_round(search, round, &more);
+	search->limited = search->limited || more;
+	return error;
+}
+
+static int prepare(struct search *search)
+{
+	struct explore_worker *worker = search->worker;
+	const struct explore_options *options = worker->options;
+	const struct explore_checker_options checker = {
+		.argv = options->checker,
+		.directory = worker->directory,
+		.timeout_ms = options->timeout_ms,
+	};
+
+	search->done = calloc(worker->points->count + 1, sizeof(*search->done));
+	search->exhausted = calloc(worker->points->count + 1, sizeof(*search->exhausted));
+	if (!search->done || !search->exhausted)
+		return message_fail(&worker->state->message, -ENOMEM, "out of memory");
+	return explore_checker_create(&checker, &search->checker, &worker->state->message);
+}
+
+void explore_worker_run(struct explore_worker *worker)
+{
+	struct search search = { .worker = worker };
+	struct explore_worker_state *state = worker->state;
+	int error = prepare(&search);
+
+	if (!error)
+		error = search_all(&search);
+	if (error && !state->message.text[0])
+		message_fail(&state->message, error, "%s", strerror(-error));
+	for (size_t i = 0; !error && i < worker->points->count; i++) {
+		state->points += !!search.done[i];
+		state->exhausted += search.exhausted[i];
+	}
+	state->complete = !search.limited;
+	state->error = error;
+	state->done = true;
+	/* What the process holds ends with it. */
+	_exit(0);
+}
