@@ -32,6 +32,11 @@ bool explore_checker_is_loaded(const struct explore_checker *checker)
 	return checker->kind == &explore_loaded_kind;
 }
 
+void explore_checker_new_walk(struct explore_checker *checker)
+{
+	checker->kind->new_walk(checker);
+}
+
 int explore_checker_run(struct explore_checker *checker, const struct explore_state *state,
 			struct explore_verdict *verdict, struct message *message)
 {

@@ -64,6 +64,9 @@ void explore_checker_destroy(struct explore_checker *checker);
 /* Does it run in this process? */
 bool explore_checker_is_loaded(const struct explore_checker *checker);
 
+/* The states that follow are of another walk: forget what is kept of the one before, which may be gone. */
+void explore_checker_new_walk(struct explore_checker *checker);
+
 /* Run it on a state. 0 and a verdict; or a negative errno, if it could not be run at all. */
 int explore_checker_run(struct explore_checker *checker, const struct explore_state *state,
 			struct explore_verdict *verdict, struct message *message);

@@ -44,6 +44,11 @@ static void command_destroy(struct explore_checker *checker)
 	free(command);
 }
 
+/* Nothing is kept from one state to the next. */
+static void command_new_walk(struct explore_checker *checker)
+{
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
 {
 	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
@@ -268,6 +273,7 @@ static int command_run(struct explore_checker *checker, const struct explore_sta
 
 static const struct explore_checker_kind command_kind = {
 	.run = command_run,
+	.new_walk = command_new_walk,
 	.destroy = command_destroy,
 };
 

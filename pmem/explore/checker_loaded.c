@@ -26,13 +26,22 @@ struct loaded {
 	VECTOR(struct softpmem_mark) marks;
 };
 
-static void loaded_destroy(struct explore_checker *checker)
+static void loaded_new_walk(struct explore_checker *checker)
 {
 	struct loaded *loaded = (struct loaded *)checker;
 
 	for (size_t i = 0; i < loaded->views.count; i++)
 		if (loaded->views.items[i].memory)
 			munmap(loaded->views.items[i].memory, loaded->views.items[i].capacity);
+	loaded->views.count = 0;
+	loaded->marks.count = 0;
+}
+
+static void loaded_destroy(struct explore_checker *checker)
+{
+	struct loaded *loaded = (struct loaded *)checker;
+
+	loaded_new_walk(checker);
 	vector_free(&loaded->views);
 	vector_free(&loaded->files);
 	vector_free(&loaded->marks);
@@ -151,6 +160,7 @@ static int loaded_run(struct explore_checker *checker, const struct explore_stat
 
 const struct explore_checker_kind explore_loaded_kind = {
 	.run = loaded_run,
+	.new_walk = loaded_new_walk,
 	.destroy = loaded_destroy,
 };
 

@@ -14,6 +14,7 @@ struct explore_checker {
 struct explore_checker_kind {
 	int (*run)(struct explore_checker *checker, const struct explore_state *state,
 		   struct explore_verdict *verdict, struct message *message);
+	void (*new_walk)(struct explore_checker *checker);
 	void (*destroy)(struct explore_checker *checker);
 };
 

@@ -9,6 +9,8 @@ pmem_explore_libexplore_la_SOURCES = \
 	pmem/explore/digests.c pmem/explore/digests.h \
 	pmem/explore/finding.c pmem/explore/finding.h \
 	pmem/explore/image.c pmem/explore/image.h \
+	pmem/explore/input.c pmem/explore/input.h \
+	pmem/explore/list.c pmem/explore/list.h \
 	pmem/explore/order.c pmem/explore/order.h \
 	pmem/explore/places.c pmem/explore/places.h \
 	pmem/explore/points.c pmem/explore/points.h \

@@ -61,10 +61,8 @@ int explore_trial_open(int fd, const char *name, uint64_t after, const struct ex
 			     -1, 0);
 	if (trial->shared == MAP_FAILED)
 		trial->shared = NULL;
-	error = trial->shared && lseek(fd, 0, SEEK_SET) == 0 ? 0 : -ENOMEM;
-	if (error)
-		message_fail(message, error, "%s: cannot read it again from its beginning", name);
-	else
+	error = trial->shared ? 0 : message_fail(message, -ENOMEM, "out of memory");
+	if (!error)
 		error = explore_walk_create(fd, name, &options->walk, &trial->walk, message);
 	if (!error)
 		error = walk_to(trial, after, message);

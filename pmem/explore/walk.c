@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "trace/catalog.h"
 #include "trace/idmap.h"
@@ -60,6 +61,11 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 
 	if (!walk)
 		return message_fail(message, -ENOMEM, "%s: out of memory", name);
+	if (lseek(fd, 0, SEEK_SET) < 0) {
+		error = message_fail(message, -errno, "%s: %s", name, strerror(errno));
+		free(walk);
+		return error;
+	}
 	error = lines_create(&lines, &walk->lines);
 	if (error)
 		message_fail(message, error, "%s: cannot create the line model: %s", name, strerror(-error));

@@ -36,8 +36,8 @@ struct explore_walk_options {
 };
 
 /*
- * Begin before the first event. The descriptor must be seekable and belongs to the caller, who
- * keeps it open until the walk is destroyed. 0 or a negative errno with a message.
+ * Begin before the first event, at the start of the file. The descriptor must be seekable and belongs to the
+ * caller, who keeps it open until the walk is destroyed. 0 or a negative errno with a message.
  */
 int explore_walk_create(int fd, const char *name, const struct explore_walk_options *options,
 			struct explore_walk **out, struct message *message);

@@ -176,11 +176,10 @@ static int run_round(struct search *search, unsigned round, bool *more)
 	int error;
 
 	*more = false;
-	if (lseek(worker->fd, 0, SEEK_SET) < 0)
-		return message_fail(message, -errno, "%s: %s", worker->name, strerror(errno));
 	error = explore_walk_create(worker->fd, worker->name, &worker->options->walk, &walk, message);
 	if (error)
 		return error;
+	explore_checker_new_walk(search->checker);
 	for (uint32_t i = 0; !error && i < points->count && !limit_reached(search); i++) {
 		const struct explore_point *point = &points->items[i];
 		int step = 1;

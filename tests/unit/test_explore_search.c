@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The search on small traces of a log of numbers (tests/explore/checker_commit.c), each with one bug, and
+ * their correct twin.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "exploretest.h"
+
+#define FILE_LINE "file file=1 size=4096 path=\"log\"\n"
+#define RECORD(n, at) "t1 store 1+" at " u64=" n "\nt1 clwb 1+" at "\nt1 sfence\n"
+#define COMMIT(n) "t1 store 1+0x0 u64=" n "\nt1 clwb 1+0x0\nt1 sfence\nt1 mark \"done " n "\"\n"
+
+static const char correct[] = FILE_LINE RECORD("1", "0x40") COMMIT("1") RECORD("2", "0x80") COMMIT("2");
+
+static struct exploretest test;
+
+static void explore(const char *text, const char *trick)
+{
+	static char *checker[3];
+
+	checker[0] = (char *)(uintptr_t)exploretest_object("checker_commit");
+	checker[1] = (char *)(uintptr_t)trick;
+	exploretest_init(&test, text, checker);
+	exploretest_run(&test);
+}
+
+static void a_correct_log_has_no_finding(void **state)
+{
+	explore(correct, NULL);
+	assert_int_equal(test.failures.count, 0);
+	assert_int_equal(test.findings.count, 0);
+	assert_true(test.summary.complete);
+	assert_true(test.summary.checked > 4);
+	exploretest_clear(&test);
+}
+
+/* Each line: a bug, and how the checker reports it. */
+static const struct bug {
+	const char *name, *text;
+	int code;
+} bugs[] = {
+	{ "missing flush of a record", FILE_LINE "t1 store 1+0x40 u64=1\n" COMMIT("1"), 1 },
+	{ "missing fence between record and commit",
+	  FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x40\nt1 store 1+0x0 u64=1\nt1 clwb 1+0x0\nt1 sfence\n", 1 },
+	{ "commit before the record", FILE_LINE COMMIT("1") RECORD("1", "0x40"), 1 },
+	{ "flush of the wrong line", FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x80\nt1 sfence\n" COMMIT("1"), 1 },
+	{ "fence of another thread",
+	  FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x40\nt2 sfence\nt2 store 1+0x0 u64=1\nt2 clwb 1+0x0\n"
+		    "t2 sfence\n", 1 },
+	{ "acknowledged before the commit is fenced",
+	  FILE_LINE RECORD("1", "0x40") "t1 store 1+0x0 u64=1\nt1 clwb 1+0x0\nt1 mark \"done 1\"\nt1 sfence\n", 3 },
+	{ "record stored after its flush",
+	  FILE_LINE "t1 clwb 1+0x40\nt1 store 1+0x40 u64=1\nt1 sfence\n" COMMIT("1"), 1 },
+};
+
+static void each_seeded_bug_is_found(void **state)
+{
+	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++) {
+		print_message("%s\n", bugs[i].name);
+		explore(bugs[i].text, NULL);
+		assert_true(test.findings.count >= 1);
+		assert_int_equal(test.findings.items[0].verdict.result, EXPLORE_FAILED);
+		assert_int_equal(test.findings.items[0].verdict.code, bugs[i].code);
+		exploretest_clear(&test);
+	}
+}
+
+static void a_finding_names_the_store_that_was_lost(void **state)
+{
+	const struct explore_finding *finding;
+
+	/* Beside the lost record there is a second log line that makes no difference. */
+	explore(FILE_LINE "t1 store 1+0xc0 u64=9\nt1 store 1+0x40 u64=1\n" COMMIT("1"), NULL);
+	assert_int_equal(test.findings.count, 1);
+	finding = &test.findings.items[0];
+	assert_int_equal(finding->neighbour, EXPLORE_AGAINST_NEWEST);
+	assert_int_equal(finding->evidence_count, 1);
+	assert_true(finding->evidence[0].lost);
+	assert_int_equal(finding->evidence[0].offset, 0x40);
+	assert_int_equal(finding->evidence[0].length, 8);
+	/* The file, the first store, and then this one. */
+	assert_int_equal(finding->evidence[0].event, 3);
+	assert_int_equal(finding->evidence[0].thread, 1);
+	exploretest_clear(&test);
+}
+
+/* Many lines that nobody flushes, of which one matters. */
+static char *large_trace(unsigned lines)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	fputs(FILE_LINE, out);
+	for (unsigned i = 2; i < lines; i++)
+		fprintf(out, "t1 store 1+0x%x u64=%u\n", 64 * i, i + 1000);
+	fputs("t1 store 1+0x40 u64=1\n" COMMIT("1"), out);
+	fclose(out);
+	return text;
+}
+
+static void a_finding_in_many_lines_is_reduced_to_one(void **state)
+{
+	char *text = large_trace(60);
+
+	explore(text, NULL);
+	assert_int_equal(test.findings.count, 1);
+	assert_int_equal(test.findings.items[0].evidence_count, 1);
+	assert_int_equal(test.findings.items[0].evidence[0].offset, 0x40);
+	exploretest_clear(&test);
+	free(text);
+}
+
+static void what_is_found_does_not_depend_on_the_number_of_workers(void **state)
+{
+	char *text = large_trace(20);
+	struct explore_failures one;
+	struct explore_summary summary;
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit"), NULL };
+
+	exploretest_init(&test, text, checker);
+	test.options.states = 3000;
+	exploretest_run(&test);
+	one = test.failures;
+	summary = test.summary;
+	test.failures = (struct explore_failures){ 0 };
+	exploretest_clear(&test);
+	for (unsigned workers = 2; workers <= 3; workers++) {
+		exploretest_init(&test, text, checker);
+		test.options.states = 3000;
+		test.options.workers = workers;
+		exploretest_run(&test);
+		assert_int_equal(test.summary.checked, summary.checked);
+		assert_int_equal(test.failures.count, one.count);
+		for (size_t i = 0; i < one.count; i++) {
+			assert_int_equal(test.failures.items[i].sequence, one.items[i].sequence);
+			assert_int_equal(test.failures.items[i].places, one.items[i].places);
+			assert_memory_equal(test.failures.items[i].versions, one.items[i].versions,
+					    one.items[i].places * sizeof(uint64_t));
+		}
+		exploretest_clear(&test);
+	}
+	assert_true(one.count > 0);
+	explore_failures_clear(&one);
+	free(text);
+}
+
+static void a_checker_that_crashes_or_hangs_or_exits_is_a_finding(void **state)
+{
+	explore(bugs[0].text, "crash");
+	assert_int_equal(test.findings.count, 1);
+	assert_int_equal(test.findings.items[0].verdict.result, EXPLORE_SIGNALED);
+	assert_int_equal(test.findings.items[0].verdict.code, SIGABRT);
+	exploretest_clear(&test);
+
+	explore(bugs[0].text, "hang");
+	assert_int_equal(test.findings.count, 1);
+	assert_int_equal(test.findings.items[0].verdict.result, EXPLORE_TIMED_OUT);
+	exploretest_clear(&test);
+
+	explore(bugs[0].text, "exit");
+	assert_int_equal(test.findings.count, 1);
+	assert_int_equal(test.findings.items[0].verdict.result, EXPLORE_FAILED);
+	assert_int_equal(test.findings.items[0].verdict.code, 7);
+	exploretest_clear(&test);
+}
+
+static void a_command_gets_the_state_as_files(void **state)
+{
+	/* The record is the 8 bytes at 64: valid if the first byte of the log is 0, or that is 1. */
+	char *checker[] = { "sh", "-c",
+			    "test $(od -An -tu1 -N1 \"$1\") = 0 || test $(od -An -tu1 -j64 -N1 \"$1\") = 1",
+			    "check", "{}", NULL };
+
+	exploretest_init(&test, bugs[0].text, checker);
+	test.options.timeout_ms = 10000;
+	exploretest_run(&test);
+	assert_int_equal(test.findings.count, 1);
+	assert_int_equal(test.findings.items[0].evidence[0].offset, 0x40);
+	exploretest_clear(&test);
+
+	exploretest_init(&test, correct, checker);
+	test.options.timeout_ms = 10000;
+	exploretest_run(&test);
+	assert_int_equal(test.findings.count, 0);
+	exploretest_clear(&test);
+}
+
+static void a_command_gets_the_acknowledged_marks(void **state)
+{
+	char *checker[] = { "sh", "-c",
+			    "grep -q 'done 1' \"$SOFTPMEM_MARKS\" || exit 0; test $(od -An -tu1 -N1 {}) -ge 1", NULL };
+
+	exploretest_init(&test, bugs[5].text, checker);
+	test.options.timeout_ms = 10000;
+	exploretest_run(&test);
+	assert_int_equal(test.findings.count, 1);
+	assert_string_equal(test.findings.items[0].last_mark, "done 1");
+	exploretest_clear(&test);
+}
+
+static void a_finding_replays_by_its_name(void **state)
+{
+	struct message message = { "" };
+	struct explore_verdict verdict;
+	struct explore_trial *trial;
+	uint64_t after, *versions = NULL;
+
+	explore(bugs[0].text, NULL);
+	assert_int_equal(test.findings.count, 1);
+	assert_int_equal(explore_state_name_event(test.findings.items[0].name, &after), 0);
+	assert_int_equal(explore_trial_open(test.fd, "test", after, &test.options, &trial, &message), 0);
+	assert_int_equal(explore_state_name_parse(trial, test.findings.items[0].name, &versions, &message), 0);
+	assert_int_equal(explore_trial_check(trial, versions, &verdict, &message), 0);
+	assert_int_equal(verdict.result, EXPLORE_FAILED);
+	free(versions);
+	/* Negative control: with everything durable the checker passes. */
+	assert_int_equal(explore_state_name_parse(trial, "3n", &versions, &message), 0);
+	assert_int_equal(explore_trial_check(trial, versions, &verdict, &message), 0);
+	assert_int_equal(verdict.result, EXPLORE_PASSED);
+	free(versions);
+	explore_trial_close(trial);
+	exploretest_clear(&test);
+}
+
+static void wrong_names_of_states_are_refused(void **state)
+{
+	static const char *const wrong[] = { "", "n", "x3n", "3", "3x", "3n:", "3n:40", "3n:40=", "3n:40=9", "3n:41=0",
+					     "3n:s0=0", "3n:40=0x", "3n40=0" };
+	struct message message = { "" };
+	struct explore_trial *trial;
+
+	explore(bugs[0].text, NULL);
+	assert_int_equal(explore_trial_open(test.fd, "test", 3, &test.options, &trial, &message), 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		uint64_t after, *versions = NULL;
+
+		if (explore_state_name_event(wrong[i], &after) != 0)
+			continue;
+		assert_int_equal(explore_state_name_parse(trial, wrong[i], &versions, &message), -EINVAL);
+		assert_null(versions);
+	}
+	explore_trial_close(trial);
+	assert_int_equal(explore_trial_open(test.fd, "test", 1000, &test.options, &trial, &message), -EINVAL);
+	exploretest_clear(&test);
+}
+
+static void a_file_that_grows_by_writes_may_come_back_with_any_of_its_sizes(void **state)
+{
+	/* Fails if the size is 4: "abcd" is there, "efgh" is not. */
+	char *checker[] = { "sh", "-c", "test $(stat -c %s {}) != 4", NULL };
+
+	exploretest_init(&test,
+			 "file file=9 mode=040755\n"
+			 "create file=1 parent=9 name=\"log\" mode=0100644\n"
+			 "write 1+0x0 text=\"abcd\"\nwrite 1+0x4 text=\"efgh\"\nfsync file=1\n",
+			 checker);
+	test.options.timeout_ms = 10000;
+	exploretest_run(&test);
+	assert_int_equal(test.findings.count, 1);
+	exploretest_clear(&test);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_correct_log_has_no_finding),
+		cmocka_unit_test(each_seeded_bug_is_found),
+		cmocka_unit_test(a_finding_names_the_store_that_was_lost),
+		cmocka_unit_test(a_finding_in_many_lines_is_reduced_to_one),
+		cmocka_unit_test(what_is_found_does_not_depend_on_the_number_of_workers),
+		cmocka_unit_test(a_checker_that_crashes_or_hangs_or_exits_is_a_finding),
+		cmocka_unit_test(a_command_gets_the_state_as_files),
+		cmocka_unit_test(a_command_gets_the_acknowledged_marks),
+		cmocka_unit_test(a_finding_replays_by_its_name),
+		cmocka_unit_test(wrong_names_of_states_are_refused),
+		cmocka_unit_test(a_file_that_grows_by_writes_may_come_back_with_any_of_its_sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
