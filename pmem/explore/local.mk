@@ -19,7 +19,7 @@ pmem_explore_libexplore_la_SOURCES = \
 	pmem/explore/trial.c pmem/explore/trial.h \
 	pmem/explore/walk.c pmem/explore/walk.h \
 	pmem/explore/worker.c pmem/explore/worker.h
-pmem_explore_libexplore_la_LIBADD = pmem/trace/libtrace.la pmem/model/libmodel.la pmem/common/libcommon.la
+pmem_explore_libexplore_la_LIBADD = pmem/trace/libtrace.la pmem/model/libmodel.la pmem/common/libcommon.la -ldl
 
 softpmemincludedir = $(includedir)/softpmem
 softpmeminclude_HEADERS = pmem/explore/softpmem_checker.h

@@ -176,6 +176,20 @@ tests_unit_test_trace_litmus_SOURCES = tests/unit/test_trace_litmus.c
 tests_unit_test_trace_litmus_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
 EXTRA_DIST += tests/data/litmus
 
+# The shared object that the tests of the search load as a checker.
+check_LTLIBRARIES += tests/explore/checker_commit.la
+tests_explore_checker_commit_la_SOURCES = tests/explore/checker_commit.c
+tests_explore_checker_commit_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+
+unit_tests += tests/unit/test_explore_search
+tests_unit_test_explore_search_SOURCES = tests/unit/test_explore_search.c tests/unit/exploretest.c \
+	tests/unit/exploretest.h
+tests_unit_test_explore_search_LDADD = pmem/explore/libexplore.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_explore_litmus
+tests_unit_test_explore_litmus_SOURCES = tests/unit/test_explore_litmus.c
+tests_unit_test_explore_litmus_LDADD = pmem/explore/libexplore.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
