@@ -75,7 +75,8 @@ uint64_t explore_state_size(const struct explore_state *state, const struct expl
 }
 
 int explore_state_lines(const struct explore_state *state, const struct explore_file *file,
-			int (*line)(void *context, uint64_t offset, const unsigned char *bytes), void *context)
+			int (*line)(void *context, uint64_t offset, const unsigned char *bytes),
+			void *context)
 {
 	const struct explore_places *places = state->places;
 	size_t i = 0;
@@ -130,7 +131,8 @@ static int save_bytes(const struct explore_state *state, const struct explore_fi
 	uint64_t size = explore_state_size(state, file), page = 0;
 	int error = 0;
 
-	for (; !error && (page = explore_image_next_page(file->image, page)) < align_up(size, PAGE_BYTES) / PAGE_BYTES;
+	for (; !error &&
+	       (page = explore_image_next_page(file->image, page)) < align_up(size, PAGE_BYTES) / PAGE_BYTES;
 	     page++)
 		error = write_all(fd, explore_image_page(file->image, page), PAGE_BYTES, page * PAGE_BYTES);
 	if (!error)
@@ -186,9 +188,9 @@ int explore_state_save(const struct explore_state *state, const char *directory,
 			continue;
 		}
 		error = make_parents(at, name);
-		CLEANUP_FD int fd = error ? -1 :
-					    openat(at, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-						   0600);
+		CLEANUP_FD int fd =
+			error ? -1 :
+				openat(at, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (!error)
 			error = fd < 0 ? -errno : save_bytes(state, file, fd);
 		if (error)

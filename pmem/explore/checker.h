@@ -31,7 +31,8 @@ uint64_t explore_state_size(const struct explore_state *state, const struct expl
  * guaranteed one, with its 64 bytes. The first error ends it and is returned.
  */
 int explore_state_lines(const struct explore_state *state, const struct explore_file *file,
-			int (*line)(void *context, uint64_t offset, const unsigned char *bytes), void *context);
+			int (*line)(void *context, uint64_t offset, const unsigned char *bytes),
+			void *context);
 
 enum explore_result {
 	EXPLORE_PASSED,
@@ -47,12 +48,13 @@ struct explore_verdict {
 };
 
 /* "failed with status 1", "was killed by signal 11", "did not end in 10 s". */
-void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeout_ms, char *text, size_t size);
+void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeout_ms, char *text,
+			  size_t size);
 
 struct explore_checker_options {
-	char *const *argv; /* NULL at the end; argv[0] ends in ".so" for a shared object */
+	char *const *argv;     /* NULL at the end; argv[0] ends in ".so" for a shared object */
 	const char *directory; /* where a command's copies are made; must exist and be the caller's own */
-	unsigned timeout_ms; /* of a command, for one state */
+	unsigned timeout_ms;   /* of a command, for one state */
 };
 
 struct explore_checker;

@@ -26,8 +26,8 @@ extern char **environ;
 
 struct command {
 	struct explore_checker base;
-	char *state;  /* the directory of the copies */
-	char *marks;  /* a file beside it: what was acknowledged, a mark a line */
+	char *state;	       /* the directory of the copies */
+	char *marks;	       /* a file beside it: what was acknowledged, a mark a line */
 	char *standard_output; /* another: what the program had printed */
 	int output;	       /* a memfd that the command prints to */
 };
@@ -83,7 +83,8 @@ static int write_marks(const struct command *command, const struct explore_walk 
 }
 
 /* The path of the only file, or the directory if there are several. */
-static void image_path(const struct command *command, const struct explore_walk *walk, char *path, size_t size)
+static void image_path(const struct command *command, const struct explore_walk *walk, char *path,
+		       size_t size)
 {
 	const struct explore_file *only = NULL;
 	size_t files = 0;
@@ -153,7 +154,8 @@ static char **make_words(char *const *argv, const char *path)
 	return words;
 }
 
-/* The environment and four variables; the strings are the environment's own but for those, which come first. */
+/* The environment and four variables; the strings are the environment's own but for those, which come first.
+ */
 static char **make_environment(const struct command *command, const char *path)
 {
 	static const char *const names[] = { "SOFTPMEM_STATE", "SOFTPMEM_IMAGE", "SOFTPMEM_MARKS",
@@ -225,7 +227,8 @@ static int await(pid_t pid, unsigned timeout_ms, struct explore_verdict *verdict
 static void read_output(int fd, struct explore_verdict *verdict)
 {
 	off_t end = lseek(fd, 0, SEEK_END);
-	off_t from = end > (off_t)sizeof(verdict->output) - 1 ? end - ((off_t)sizeof(verdict->output) - 1) : 0;
+	off_t from =
+		end > (off_t)sizeof(verdict->output) - 1 ? end - ((off_t)sizeof(verdict->output) - 1) : 0;
 	ssize_t got = pread(fd, verdict->output, sizeof(verdict->output) - 1, from);
 
 	verdict->output[got > 0 ? got : 0] = '\0';

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* A checker that is a shared object: each state is a private mapping of the image with the state's lines on it. */
+/*
+ * A checker that is a shared object: each state is a private mapping of the image with the state's lines on
+ * it.
+ */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -113,9 +116,9 @@ static int lay_out(struct loaded *loaded, const struct explore_state *state)
 		if (error)
 			break;
 		blank_tail(view);
-		loaded->files.items[loaded->files.count++] = (struct softpmem_file){
-			.path = file->path, .bytes = view->memory, .size = view->size
-		};
+		loaded->files.items[loaded->files.count++] = (struct softpmem_file){ .path = file->path,
+										     .bytes = view->memory,
+										     .size = view->size };
 	}
 	return error;
 }
@@ -144,8 +147,8 @@ static int loaded_run(struct explore_checker *checker, const struct explore_stat
 	if (!error)
 		error = lay_out(loaded, state);
 	if (error)
-		return message_fail(message, error, "%s: cannot map a crash state: %s", checker->options.argv[0],
-				    strerror(-error));
+		return message_fail(message, error, "%s: cannot map a crash state: %s",
+				    checker->options.argv[0], strerror(-error));
 	shown.files = loaded->files.items;
 	shown.file_count = (uint32_t)loaded->files.count;
 	shown.marks = loaded->marks.items;
@@ -154,7 +157,8 @@ static int loaded_run(struct explore_checker *checker, const struct explore_stat
 	verdict->result = verdict->code ? EXPLORE_FAILED : EXPLORE_PASSED;
 	for (size_t i = 0; i < loaded->views.count; i++)
 		if (loaded->views.items[i].memory)
-			madvise(loaded->views.items[i].memory, loaded->views.items[i].capacity, MADV_DONTNEED);
+			madvise(loaded->views.items[i].memory, loaded->views.items[i].capacity,
+				MADV_DONTNEED);
 	return 0;
 }
 
@@ -177,8 +181,8 @@ int explore_loaded_create(const struct explore_checker_options *options, struct 
 	loaded->base.options = *options;
 	loaded->object = dlopen(options->argv[0], RTLD_NOW | RTLD_LOCAL);
 	if (loaded->object)
-		loaded->check = (int (*)(const struct softpmem_state *))(uintptr_t)dlsym(
-			loaded->object, "softpmem_checker_check");
+		loaded->check = (int (*)(const struct softpmem_state *))(
+			uintptr_t)dlsym(loaded->object, "softpmem_checker_check");
 	if (!loaded->check) {
 		message_fail(message, -ELIBBAD, "checker %s: %s", options->argv[0],
 			     loaded->object ? "it has no function softpmem_checker_check" : dlerror());

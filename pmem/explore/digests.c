@@ -24,7 +24,8 @@ static struct explore_digest *find(const struct explore_digests *digests, const 
 
 static int grow(struct explore_digests *digests)
 {
-	struct explore_digests larger = { .capacity = digests->capacity ? 2 * digests->capacity : FIRST_CAPACITY,
+	struct explore_digests larger = { .capacity =
+						  digests->capacity ? 2 * digests->capacity : FIRST_CAPACITY,
 					  .count = digests->count };
 
 	larger.slots = calloc(larger.capacity, sizeof(*larger.slots));

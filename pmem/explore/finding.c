@@ -70,8 +70,8 @@ static int add_evidence(struct evidence_list *list, const struct explore_place *
 }
 
 /* The stores by which two versions of a line differ. */
-static int compare_versions(const struct explore_walk *walk, const struct explore_place *place, uint64_t failing,
-			    uint64_t passing, struct evidence_list *list)
+static int compare_versions(const struct explore_walk *walk, const struct explore_place *place,
+			    uint64_t failing, uint64_t passing, struct evidence_list *list)
 {
 	const struct lines *lines = explore_walk_lines(walk);
 	size_t count = lines_pending(lines, place->address, failing, NULL, 0);
@@ -140,7 +140,8 @@ static int collect_evidence(int fd, const char *name, const struct explore_trial
 			continue;
 		error = place->kind == EXPLORE_PLACE_SIZE ?
 				add_evidence(&list, place, 0, 0, failing[i] < passing[i]) :
-				compare_versions(explore_trial_walk(trial), place, failing[i], passing[i], &list);
+				compare_versions(explore_trial_walk(trial), place, failing[i], passing[i],
+						 &list);
 	}
 	if (!error && list.count) {
 		qsort(list.items, list.count, sizeof(*list.items), compare_events);
@@ -234,7 +235,8 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 	error = failing && passing && explore_trial_places(trial)->count == failure->places ? 0 : -ENOMEM;
 	if (!error) {
 		memcpy(failing, failure->versions, failure->places * sizeof(*failing));
-		error = explore_reduce(trial, failing, passing, &finding.neighbour, &finding.verdict, message);
+		error = explore_reduce(trial, failing, passing, &finding.neighbour, &finding.verdict,
+				       message);
 	}
 	if (!error && finding.neighbour != EXPLORE_AGAINST_NONE)
 		error = collect_evidence(fd, name, trial, failing, passing, &finding, message);
@@ -269,9 +271,9 @@ static int sort_out(const struct explore_points *points, const struct explore_fa
 				    .states = 1 };
 		size_t at = 0;
 
-		while (at < kinds->count && (kinds->items[at].cluster != one.cluster ||
-					     kinds->items[at].result != one.result ||
-					     kinds->items[at].code != one.code))
+		while (at < kinds->count &&
+		       (kinds->items[at].cluster != one.cluster || kinds->items[at].result != one.result ||
+			kinds->items[at].code != one.code))
 			at++;
 		if (at < kinds->count)
 			kinds->items[at].states++;

@@ -12,8 +12,8 @@
 
 /* A store that the failing state has and the passing one has not, or the other way round. */
 struct explore_evidence {
-	bool lost; /* the failing state lacks it; else it has it, while older ones are lost */
-	uint64_t event; /* its number in the trace, from 1; 0: a file's size */
+	bool lost;	 /* the failing state lacks it; else it has it, while older ones are lost */
+	uint64_t event;	 /* its number in the trace, from 1; 0: a file's size */
 	char *path;	 /* of the file */
 	uint64_t offset; /* in the file */
 	uint32_t length; /* bytes of the line that it stored; of a size, 0 */
@@ -32,7 +32,7 @@ struct explore_finding {
 	enum explore_phase phase;
 	struct explore_verdict verdict;
 	enum explore_neighbour neighbour;
-	char *name; /* of the reduced state: explore_state_name() */
+	char *name;			   /* of the reduced state: explore_state_name() */
 	struct explore_evidence *evidence; /* by event */
 	size_t evidence_count;
 	uint64_t states; /* failures that have this cause */
@@ -42,7 +42,7 @@ struct explore_finding {
 
 struct explore_findings {
 	VECTOR_FIELDS(struct explore_finding);
-	uint64_t unstable; /* failures that did not fail again; not reported */
+	uint64_t unstable;  /* failures that did not fail again; not reported */
 	uint64_t unreduced; /* failures that were not looked at, because there were too many causes */
 };
 

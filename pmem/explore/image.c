@@ -69,9 +69,9 @@ int explore_image_reserve(struct explore_image *image, uint64_t size)
 		free(written);
 		return -errno;
 	}
-	memory = image->memory ?
-			 mremap(image->memory, image->capacity, capacity, MREMAP_MAYMOVE) :
-			 mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, image->fd, 0);
+	memory = image->memory ? mremap(image->memory, image->capacity, capacity, MREMAP_MAYMOVE) :
+				 mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+				      image->fd, 0);
 	if (memory == MAP_FAILED) {
 		free(written);
 		return -errno;

@@ -46,8 +46,8 @@ int explore_image_create(uint64_t address, uint64_t size, struct explore_image *
 void explore_image_destroy(struct explore_image *image);
 
 /*
- * Store bytes. The size stays: bytes past it wait until the file is resized, as those of a write whose size is
- * not durable yet do. 0, -ENOMEM or another errno.
+ * Store bytes. The size stays: bytes past it wait until the file is resized, as those of a write whose size
+ * is not durable yet do. 0, -ENOMEM or another errno.
  */
 int explore_image_write(struct explore_image *image, uint64_t offset, const void *bytes, size_t length);
 /* Make room for `size` bytes in the memfd; the size stays. 0 or a negative errno. */

@@ -72,7 +72,8 @@ int explore_input_open(const char *path, int *fd, struct message *message)
 	if (file < 0 || fstat(file, &st) < 0)
 		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return message_fail(message, -EINVAL, "%s: not a regular file: a trace is read several times", path);
+		return message_fail(message, -EINVAL, "%s: not a regular file: a trace is read several times",
+				    path);
 	if (!is_text(file)) {
 		*fd = steal_fd(&file);
 		return 0;

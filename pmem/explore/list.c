@@ -143,7 +143,8 @@ static void print_sorted(const struct listing *listing, FILE *out)
 			fprintf(out, "%s\n", listing->states.items[i]);
 }
 
-static int list_points(struct listing *listing, struct explore_walk *walk, const struct explore_points *points)
+static int list_points(struct listing *listing, struct explore_walk *walk,
+		       const struct explore_points *points)
 {
 	int error = 0, step = 1;
 

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bounds on what one phase tries at one point, so that a point with many places does not use the whole budget. */
+/*
+ * Bounds on what one phase tries at one point, so that a point with many places does not use the whole
+ * budget.
+ */
 #define POINTERS_MAX 1024u
 #define NEIGHBOURS_MAX 512u
 #define VERSIONS_MAX 8u /* older versions of one place */
@@ -17,8 +20,8 @@ struct explore_order {
 	uint64_t seed;
 	uint64_t exhaustive;
 	enum explore_phase phase;
-	uint64_t index; /* of the next state in its phase */
-	VECTOR(size_t) targets; /* places that a pointer in another place refers to */
+	uint64_t index;		 /* of the next state in its phase */
+	VECTOR(size_t) targets;	 /* places that a pointer in another place refers to */
 	VECTOR(size_t) by_event; /* lines, by the event of their last store */
 	size_t lines;
 	uint64_t *enumeration;
@@ -26,10 +29,12 @@ struct explore_order {
 };
 
 static const char *const phase_names[EXPLORE_PHASES] = {
-	[EXPLORE_NEWEST] = "newest",	     [EXPLORE_GUARANTEED] = "guaranteed", [EXPLORE_POINTER] = "pointer",
-	[EXPLORE_COMMIT] = "commit",	     [EXPLORE_SIZE] = "size",		  [EXPLORE_NEIGHBOURS] = "neighbours",
-	[EXPLORE_BEHIND] = "behind",	     [EXPLORE_AHEAD] = "ahead",		  [EXPLORE_PAIRS] = "pairs",
-	[EXPLORE_EXHAUSTIVE] = "exhaustive", [EXPLORE_RANDOM] = "random",
+	[EXPLORE_NEWEST] = "newest",   [EXPLORE_GUARANTEED] = "guaranteed",
+	[EXPLORE_POINTER] = "pointer", [EXPLORE_COMMIT] = "commit",
+	[EXPLORE_SIZE] = "size",       [EXPLORE_NEIGHBOURS] = "neighbours",
+	[EXPLORE_BEHIND] = "behind",   [EXPLORE_AHEAD] = "ahead",
+	[EXPLORE_PAIRS] = "pairs",     [EXPLORE_EXHAUSTIVE] = "exhaustive",
+	[EXPLORE_RANDOM] = "random",
 };
 
 const char *explore_phase_name(enum explore_phase phase)

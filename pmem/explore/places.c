@@ -12,7 +12,8 @@ static void describe_last(const struct explore_walk *walk, struct explore_place 
 {
 	enum { MOST = 64 };
 	struct lines_pending pending[MOST];
-	size_t count = lines_pending(explore_walk_lines(walk), place->address, place->versions - 1, pending, MOST);
+	size_t count =
+		lines_pending(explore_walk_lines(walk), place->address, place->versions - 1, pending, MOST);
 
 	if (count > MOST || !count)
 		return;
@@ -114,7 +115,8 @@ static struct explore_digest hidden_by_size(const struct explore_file *file, uin
 			if (offset + LINE_SIZE <= size)
 				continue;
 			memcpy(line, bytes + at, LINE_SIZE);
-			digest = explore_digest_add(digest, explore_digest_line(file->address + offset, line));
+			digest =
+				explore_digest_add(digest, explore_digest_line(file->address + offset, line));
 			cut_line(line, offset, size);
 			digest = explore_digest_subtract(digest,
 							 explore_digest_line(file->address + offset, line));

@@ -21,7 +21,8 @@ struct explore_place {
 	struct explore_file *file;
 	uint64_t address;  /* in the line model; of a size, the file's address */
 	uint64_t versions; /* at least 2. 0 is the guaranteed one, versions - 1 the newest */
-	/* The store that the newest version has and no lower one: its event, and the site of it (0: unknown). */
+	/* The store that the newest version has and no lower one: its event, and the site of it (0: unknown).
+	 */
 	uint64_t last_event;
 	uint32_t last_length; /* bytes of the place that it stored */
 };
@@ -42,8 +43,8 @@ int explore_place_content(const struct explore_walk *walk, const struct explore_
 			  uint64_t version, unsigned char *content);
 
 /*
- * The digest of the state that the versions make: equal states have equal ones. Bytes past the end of a file do
- * not count.
+ * The digest of the state that the versions make: equal states have equal ones. Bytes past the end of a file
+ * do not count.
  */
 int explore_places_digest(const struct explore_walk *walk, const struct explore_places *places,
 			  const uint64_t *versions, struct explore_digest *digest);

@@ -12,7 +12,7 @@
 #include "explore/walk.h"
 
 struct explore_point {
-	uint64_t after; /* power fails after so many events */
+	uint64_t after;	      /* power fails after so many events */
 	enum trace_kind kind; /* of the event before which power fails; TRACE_MARK and TRACE_END: after it */
 	uint32_t op;	      /* of that event */
 	uint32_t site;	      /* of that event; 0: not known */
@@ -22,7 +22,7 @@ struct explore_point {
 
 struct explore_points {
 	VECTOR_FIELDS(struct explore_point);
-	uint64_t events; /* of the trace */
+	uint64_t events;    /* of the trace */
 	struct message cut; /* why the trace has no proper end; empty if it has one */
 };
 

@@ -68,7 +68,8 @@ static void minimize(struct reduction *reduction, size_t *places)
 		bool reduced = false;
 
 		for (size_t from = 0; from < count && !reduced; from += step)
-			reduced = take_back(reduction, places, from, from + step < count ? from + step : count);
+			reduced =
+				take_back(reduction, places, from, from + step < count ? from + step : count);
 		if (reduced) {
 			count = differences(reduction, places);
 			parts = parts > 2 ? parts - 1 : 2;
@@ -102,7 +103,8 @@ static void approach(struct reduction *reduction)
 }
 
 int explore_reduce(struct explore_trial *trial, uint64_t *versions, uint64_t *passing,
-		   enum explore_neighbour *neighbour, struct explore_verdict *verdict, struct message *message)
+		   enum explore_neighbour *neighbour, struct explore_verdict *verdict,
+		   struct message *message)
 {
 	const struct explore_places *places = explore_trial_places(trial);
 	struct explore_verdict ignored;

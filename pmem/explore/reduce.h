@@ -13,6 +13,7 @@
  * -EAGAIN: the state does not fail again. 0, or another negative errno with a message.
  */
 int explore_reduce(struct explore_trial *trial, uint64_t *versions, uint64_t *passing,
-		   enum explore_neighbour *neighbour, struct explore_verdict *verdict, struct message *message);
+		   enum explore_neighbour *neighbour, struct explore_verdict *verdict,
+		   struct message *message);
 
 #endif

@@ -21,7 +21,7 @@
 #define TICK_MS 50
 
 struct helper {
-	pid_t pid; /* 0: not running */
+	pid_t pid;   /* 0: not running */
 	int results; /* the reading end */
 	bool killed; /* because its checker hung */
 	char *directory;
@@ -283,7 +283,8 @@ int explore_search(int fd, const char *name, const struct explore_points *points
 		.options = options,
 		.failures = failures,
 		.message = message,
-		.until_ms = options->seconds ? explore_now_ms() + (uint64_t)options->seconds * 1000 : UINT64_MAX,
+		.until_ms =
+			options->seconds ? explore_now_ms() + (uint64_t)options->seconds * 1000 : UINT64_MAX,
 	};
 
 	run.helpers = calloc(options->workers, sizeof(*run.helpers));

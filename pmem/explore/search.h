@@ -20,13 +20,13 @@
 struct explore_options {
 	struct explore_walk_options walk;
 	uint64_t seed;
-	uint64_t exhaustive; /* points with at most so many states have all of them tried */
-	uint64_t states;     /* at most so many are checked; 0: no limit */
-	unsigned seconds;    /* no new state is checked after this time; 0: no limit */
-	unsigned workers;    /* at least 1 */
-	unsigned timeout_ms; /* of the checker, for one state */
+	uint64_t exhaustive;	/* points with at most so many states have all of them tried */
+	uint64_t states;	/* at most so many are checked; 0: no limit */
+	unsigned seconds;	/* no new state is checked after this time; 0: no limit */
+	unsigned workers;	/* at least 1 */
+	unsigned timeout_ms;	/* of the checker, for one state */
 	uint64_t most_failures; /* the search ends once so many states have failed */
-	uint64_t at; /* only the point after so many events; UINT64_MAX: all points */
+	uint64_t at;		/* only the point after so many events; UINT64_MAX: all points */
 	char *const *checker;	/* its words, NULL at the end */
 	const char *directory;	/* private to this search, for the workers' files */
 	/* Called about once a second; may be NULL. */

@@ -42,7 +42,10 @@ struct softpmem_state {
 	const struct softpmem_mark *marks;
 };
 
-/* Called once, with the words that follow the shared object. Returns 0, or anything else to give up. Optional. */
+/*
+ * Called once, with the words that follow the shared object. Returns 0, or anything else to give up.
+ * Optional.
+ */
 int softpmem_checker_start(int argc, char **argv);
 
 /* Called for each state. Returns 0 if recovery from it works, else a number of its choice from 1 to 255. */

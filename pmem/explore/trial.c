@@ -57,8 +57,8 @@ int explore_trial_open(int fd, const char *name, uint64_t after, const struct ex
 		.directory = options->directory,
 		.timeout_ms = options->timeout_ms,
 	};
-	trial->shared = mmap(NULL, sizeof(*trial->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			     -1, 0);
+	trial->shared =
+		mmap(NULL, sizeof(*trial->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (trial->shared == MAP_FAILED)
 		trial->shared = NULL;
 	error = trial->shared ? 0 : message_fail(message, -ENOMEM, "out of memory");
@@ -96,7 +96,9 @@ const struct explore_places *explore_trial_places(const struct explore_trial *tr
 
 _Noreturn static void run_child(const struct explore_trial *trial, const uint64_t *versions)
 {
-	const struct explore_state state = { .walk = trial->walk, .places = &trial->places, .versions = versions };
+	const struct explore_state state = { .walk = trial->walk,
+					     .places = &trial->places,
+					     .versions = versions };
 	struct shared_verdict *shared = trial->shared;
 	struct explore_checker *checker;
 
@@ -121,8 +123,8 @@ static void judge_end(bool in_time, int status, struct explore_verdict *verdict)
 	}
 }
 
-int explore_trial_check(struct explore_trial *trial, const uint64_t *versions, struct explore_verdict *verdict,
-			struct message *message)
+int explore_trial_check(struct explore_trial *trial, const uint64_t *versions,
+			struct explore_verdict *verdict, struct message *message)
 {
 	struct pollfd poll_for = { .events = POLLIN };
 	int ended, status = 0;
@@ -240,8 +242,10 @@ int explore_state_name_parse(const struct explore_trial *trial, const char *name
 	while (!error && *at)
 		error = parse_place(places, &at, parsed);
 	if (error)
-		return message_fail(message, error, "'%s' is not the name of a state of this trace: copy it from a "
-						    "finding, and give the same --persistency and --domain", name);
+		return message_fail(message, error,
+				    "'%s' is not the name of a state of this trace: copy it from a "
+				    "finding, and give the same --persistency and --domain",
+				    name);
 	*versions = steal_pointer(&parsed);
 	return 0;
 }

@@ -14,7 +14,8 @@
 
 struct explore_trial;
 
-/* Walk to the moment after `after` events. Only walk, timeout_ms, checker and directory of the options count. */
+/* Walk to the moment after `after` events. Only walk, timeout_ms, checker and directory of the options count.
+ */
 int explore_trial_open(int fd, const char *name, uint64_t after, const struct explore_options *options,
 		       struct explore_trial **out, struct message *message);
 /* NULL is ignored. */
@@ -24,8 +25,8 @@ const struct explore_walk *explore_trial_walk(const struct explore_trial *trial)
 const struct explore_places *explore_trial_places(const struct explore_trial *trial);
 
 /* Run the checker on a state. 0 and a verdict, or a negative errno with a message. */
-int explore_trial_check(struct explore_trial *trial, const uint64_t *versions, struct explore_verdict *verdict,
-			struct message *message);
+int explore_trial_check(struct explore_trial *trial, const uint64_t *versions,
+			struct explore_verdict *verdict, struct message *message);
 
 /* ---- Names of states ------------------------------------------------------------- */
 

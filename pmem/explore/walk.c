@@ -27,8 +27,8 @@ struct explore_walk {
 	int failed; /* of a commit() during an event */
 	struct message cut;
 	VECTOR(struct explore_file *) files;
-	struct idmap by_id;	 /* struct explore_file */
-	struct idmap threads;	 /* the model's thread number + 1 */
+	struct idmap by_id;   /* struct explore_file */
+	struct idmap threads; /* the model's thread number + 1 */
 	uint32_t thread_count;
 	VECTOR(struct mapping) mappings;
 	VECTOR(struct explore_mark) marks;
@@ -226,9 +226,8 @@ static int on_flush(struct explore_walk *walk, struct explore_file *file)
 	int error = thread_of(walk, event->thread, &thread);
 
 	for (; !error && line < event->flush.offset + event->flush.length; line += LINE_SIZE)
-		error = event->op == TRACE_CLFLUSH ?
-				lines_clflush(walk->lines, file->address + line) :
-				lines_clwb(walk->lines, thread, file->address + line);
+		error = event->op == TRACE_CLFLUSH ? lines_clflush(walk->lines, file->address + line) :
+						     lines_clwb(walk->lines, thread, file->address + line);
 	return error;
 }
 
@@ -287,7 +286,8 @@ static int make_zero(struct explore_walk *walk, struct explore_file *file, uint6
 	uint64_t page = offset / PAGE_BYTES;
 	int error = sync_range(walk, file, offset, end - offset);
 
-	for (; !error && (page = explore_image_next_page(file->image, page)) < align_up(end, PAGE_BYTES) / PAGE_BYTES;
+	for (; !error &&
+	       (page = explore_image_next_page(file->image, page)) < align_up(end, PAGE_BYTES) / PAGE_BYTES;
 	     page++) {
 		uint64_t from = max_u64(page * PAGE_BYTES, offset);
 		uint64_t to = min_u64((page + 1) * PAGE_BYTES, end);
@@ -348,7 +348,9 @@ static int on_mark(struct explore_walk *walk)
 {
 	const struct trace_event *event = &walk->event;
 	const struct trace_bytes *text = &event->mark.text;
-	struct explore_mark mark = { .event = walk->count, .source = event->mark.source, .length = text->length };
+	struct explore_mark mark = { .event = walk->count,
+				     .source = event->mark.source,
+				     .length = text->length };
 	int error;
 
 	mark.text = malloc((size_t)text->length + 1);

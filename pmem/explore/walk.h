@@ -63,7 +63,7 @@ const struct trace_catalog *explore_walk_catalog(const struct explore_walk *walk
 /* ---- Files -------------------------------------------------------------------- */
 
 struct explore_file {
-	uint64_t id; /* the trace's */
+	uint64_t id;	  /* the trace's */
 	uint64_t address; /* of its first byte in the line model */
 	struct explore_image *image;
 	bool removed; /* it has no name any more */
@@ -90,7 +90,7 @@ bool explore_walk_points_to(const struct explore_walk *walk, const struct explor
 /* ---- Marks -------------------------------------------------------------------- */
 
 struct explore_mark {
-	uint64_t event; /* its number, counted from 1 */
+	uint64_t event;	 /* its number, counted from 1 */
 	uint32_t source; /* enum trace_mark_source */
 	char *text;	 /* NUL terminated; NUL bytes in it were replaced by a space */
 	size_t length;

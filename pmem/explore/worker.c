@@ -18,8 +18,8 @@ struct search {
 	struct explore_worker *worker;
 	struct explore_checker *checker;
 	struct explore_digests seen;
-	uint64_t *done;	  /* of each point: states generated */
-	bool *exhausted;  /* of each point: its order has ended */
+	uint64_t *done;	   /* of each point: states generated */
+	bool *exhausted;   /* of each point: its order has ended */
 	uint64_t sequence; /* of the next state that is new */
 	bool limited;	   /* a limit ended the search */
 	VECTOR(uint64_t) versions;
@@ -79,7 +79,8 @@ static int check(struct search *search, const struct explore_walk *walk, uint32_
 		 enum explore_phase phase)
 {
 	struct explore_worker *worker = search->worker;
-	struct explore_state state = { .walk = walk, .places = &search->places,
+	struct explore_state state = { .walk = walk,
+				       .places = &search->places,
 				       .versions = search->versions.items };
 	struct explore_verdict verdict;
 	int error;
@@ -100,7 +101,8 @@ static bool limit_reached(struct search *search)
 {
 	const struct explore_options *options = search->worker->options;
 
-	if (!(options->states && search->sequence >= options->states) && explore_now_ms() < search->worker->until_ms &&
+	if (!(options->states && search->sequence >= options->states) &&
+	    explore_now_ms() < search->worker->until_ms &&
 	    !atomic_load_explicit(&search->worker->state->stop, memory_order_relaxed))
 		return false;
 	search->limited = true;

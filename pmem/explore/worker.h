@@ -40,7 +40,7 @@ struct explore_worker {
 	uint64_t from;
 	const struct explore_worker_crash *crash; /* NULL: none */
 	uint64_t until_ms; /* of CLOCK_MONOTONIC: no new state is checked after it; UINT64_MAX: no limit */
-	int results; /* failures are written here, as struct explore_failure and then its versions */
+	int results;	   /* failures are written here, as struct explore_failure and then its versions */
 };
 
 /* Do this worker's share. Does not return: the process ends. */

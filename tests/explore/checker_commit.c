@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A checker for a log of numbers: the word at 0 says how many records are valid, and record i, in line i,
- * must hold the number i. A mark "done N" acknowledges that N records are durable. Words after the shared object make it misbehave,
- * for tests of what becomes of that.
+ * must hold the number i. A mark "done N" acknowledges that N records are durable. Words after the shared
+ * object make it misbehave, for tests of what becomes of that.
  */
 #include <stdio.h>
 #include <stdlib.h>

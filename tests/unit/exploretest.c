@@ -55,8 +55,8 @@ void exploretest_run(struct exploretest *test)
 		error = explore_search(test->fd, "test", &test->points, &test->options, &test->failures,
 				       &test->summary, &message);
 	if (!error)
-		error = explore_findings_make(test->fd, "test", &test->points, &test->options, &test->failures,
-					      &test->findings, &message);
+		error = explore_findings_make(test->fd, "test", &test->points, &test->options,
+					      &test->failures, &test->findings, &message);
 	if (error)
 		print_message("%s\n", message.text);
 	assert_int_equal(error, 0);

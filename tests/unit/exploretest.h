@@ -6,7 +6,10 @@
 
 #include "explore/finding.h"
 
-/* A trace from a text, as an open file. Lines of `text` end with a newline; the first line of the form is added. */
+/*
+ * A trace from a text, as an open file. Lines of `text` end with a newline; the first line of the form is
+ * added.
+ */
 int exploretest_trace(const char *text);
 
 /* What one search found. */

@@ -52,14 +52,19 @@ static const struct bug {
 } bugs[] = {
 	{ "missing flush of a record", FILE_LINE "t1 store 1+0x40 u64=1\n" COMMIT("1"), 1 },
 	{ "missing fence between record and commit",
-	  FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x40\nt1 store 1+0x0 u64=1\nt1 clwb 1+0x0\nt1 sfence\n", 1 },
+	  FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x40\nt1 store 1+0x0 u64=1\nt1 clwb 1+0x0\nt1 sfence\n",
+	  1 },
 	{ "commit before the record", FILE_LINE COMMIT("1") RECORD("1", "0x40"), 1 },
-	{ "flush of the wrong line", FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x80\nt1 sfence\n" COMMIT("1"), 1 },
+	{ "flush of the wrong line",
+	  FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x80\nt1 sfence\n" COMMIT("1"), 1 },
 	{ "fence of another thread",
 	  FILE_LINE "t1 store 1+0x40 u64=1\nt1 clwb 1+0x40\nt2 sfence\nt2 store 1+0x0 u64=1\nt2 clwb 1+0x0\n"
-		    "t2 sfence\n", 1 },
+		    "t2 sfence\n",
+	  1 },
 	{ "acknowledged before the commit is fenced",
-	  FILE_LINE RECORD("1", "0x40") "t1 store 1+0x0 u64=1\nt1 clwb 1+0x0\nt1 mark \"done 1\"\nt1 sfence\n", 3 },
+	  FILE_LINE RECORD("1",
+			   "0x40") "t1 store 1+0x0 u64=1\nt1 clwb 1+0x0\nt1 mark \"done 1\"\nt1 sfence\n",
+	  3 },
 	{ "record stored after its flush",
 	  FILE_LINE "t1 clwb 1+0x40\nt1 store 1+0x40 u64=1\nt1 sfence\n" COMMIT("1"), 1 },
 };
@@ -180,9 +185,12 @@ static void a_checker_that_crashes_or_hangs_or_exits_is_a_finding(void **state)
 static void a_command_gets_the_state_as_files(void **state)
 {
 	/* The record is the 8 bytes at 64: valid if the first byte of the log is 0, or that is 1. */
-	char *checker[] = { "sh", "-c",
+	char *checker[] = { "sh",
+			    "-c",
 			    "test $(od -An -tu1 -N1 \"$1\") = 0 || test $(od -An -tu1 -j64 -N1 \"$1\") = 1",
-			    "check", "{}", NULL };
+			    "check",
+			    "{}",
+			    NULL };
 
 	exploretest_init(&test, bugs[0].text, checker);
 	test.options.timeout_ms = 10000;
@@ -200,8 +208,10 @@ static void a_command_gets_the_state_as_files(void **state)
 
 static void a_command_gets_the_acknowledged_marks(void **state)
 {
-	char *checker[] = { "sh", "-c",
-			    "grep -q 'done 1' \"$SOFTPMEM_MARKS\" || exit 0; test $(od -An -tu1 -N1 {}) -ge 1", NULL };
+	char *checker[] = {
+		"sh", "-c",
+		"grep -q 'done 1' \"$SOFTPMEM_MARKS\" || exit 0; test $(od -An -tu1 -N1 {}) -ge 1", NULL
+	};
 
 	exploretest_init(&test, bugs[5].text, checker);
 	test.options.timeout_ms = 10000;
@@ -222,7 +232,8 @@ static void a_finding_replays_by_its_name(void **state)
 	assert_int_equal(test.findings.count, 1);
 	assert_int_equal(explore_state_name_event(test.findings.items[0].name, &after), 0);
 	assert_int_equal(explore_trial_open(test.fd, "test", after, &test.options, &trial, &message), 0);
-	assert_int_equal(explore_state_name_parse(trial, test.findings.items[0].name, &versions, &message), 0);
+	assert_int_equal(explore_state_name_parse(trial, test.findings.items[0].name, &versions, &message),
+			 0);
 	assert_int_equal(explore_trial_check(trial, versions, &verdict, &message), 0);
 	assert_int_equal(verdict.result, EXPLORE_FAILED);
 	free(versions);
@@ -237,7 +248,8 @@ static void a_finding_replays_by_its_name(void **state)
 
 static void wrong_names_of_states_are_refused(void **state)
 {
-	static const char *const wrong[] = { "", "n", "x3n", "3", "3x", "3n:", "3n:40", "3n:40=", "3n:40=9", "3n:41=0",
+	static const char *const wrong[] = { "",	"n",	    "x3n",    "3",	 "3x",
+					     "3n:",	"3n:40",    "3n:40=", "3n:40=9", "3n:41=0",
 					     "3n:s0=0", "3n:40=0x", "3n40=0" };
 	struct message message = { "" };
 	struct explore_trial *trial;
