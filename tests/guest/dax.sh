@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Reserved RAM as the kernel's own emulated NVDIMM (memmap=SIZE!START): kept out
-# of while a namespace is active on it, and a home for file: regions on DAX.
+# Reserved RAM as the kernel's own emulated NVDIMM (memmap=SIZE!START): the daemon refuses it while a
+# namespace is active on it, and file: regions on its DAX file system work.
 . "$abs_top_srcdir/tests/lib.sh"
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
@@ -19,8 +19,8 @@ guest_modules="fuse libnvdimm nd_btt nd_pmem nd_e820"
 guest_image "$abs_top_srcdir/tests/guest/dax.guest" "$softpmemd" "$softpmem" "$mkfs" ||
 	bail "cannot build the initramfs"
 guest_start 'memmap=1G!5G'
-check "the guest writes" guest_wait '^@written$' 300
+check "the guest writes before it is reset" guest_wait '^@written$' 300
 guest_reset
-check "the guest comes back and ends its checks" guest_wait '^@done$' 300
+check "after the reset the guest boots again and ends its checks" guest_wait '^@done$' 300
 guest_report
 finish

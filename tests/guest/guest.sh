@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A machine to pull the plug on: Debian's cloud kernel under QEMU's own
-# processor (no KVM, no root), an initramfs made of busybox and our programs, and
-# a script inside. After tests/lib.sh:
+# A machine that tests can reset: Debian's cloud kernel on QEMU's emulated processor (no KVM, no root), with
+# an initramfs of busybox and the programs under test, and a test script inside. After tests/lib.sh:
 #
 #   . "$abs_top_srcdir/tests/guest/guest.sh"
 #   guest_prepare || { skip WHAT "$guest_reason"; finish; }
@@ -12,8 +11,8 @@
 #   guest_wait REGEX SECONDS && guest_reset
 #   guest_stop
 #
-# What the script inside writes to /dev/ttyS1 arrives in $guest_log, line by
-# line; the kernel talks on ttyS0, in $guest_console.
+# Lines that the script inside writes to /dev/ttyS1 arrive in $guest_log; the kernel's console on ttyS0 is in
+# $guest_console.
 
 # shellcheck disable=SC2154 # tests/lib.sh sets them
 guest_cache=$abs_top_builddir/tests/guest/kernel
@@ -27,11 +26,11 @@ guest_boot=()
 guest_runner=() # words before QEMU's
 guest_machine=pc,memory-backend=ram
 guest_memory=memory-backend-ram,id=ram,size=5G,reserve=off
-# What a boot loader has to say to the kernel besides a test's own words. On a busy host the timer is late,
-# which is no fault of it.
+# Kernel parameters of every guest, beside those of a test. On a busy host the timer is late; no_timer_check
+# keeps the kernel from treating that as a fault.
 guest_words='console=ttyS0 quiet panic=-1 no_timer_check'
 
-# The newest cloud kernel apt knows, without installing it: an ordinary user can.
+# The newest cloud kernel that apt knows, without installing it, so that a user without privileges can do it.
 guest_fetch_kernel() {
 	local apt=("$@") package
 	package=$(apt-cache "${apt[@]}" depends linux-image-cloud-amd64 2>/dev/null |
@@ -56,7 +55,7 @@ guest_unpack_kernel() {
 	mv "$guest_cache.new" "$guest_cache"
 }
 
-# guest_own DIRECTORY: what follows is of another guest, with the same image; for subshells.
+# guest_own DIRECTORY: from here on the functions refer to another guest with the same image. For subshells.
 guest_own() {
 	guest_work=$1
 	guest_log=$1/guest.log
@@ -64,7 +63,7 @@ guest_own() {
 	mkdir "$1"
 }
 
-# Everything a guest needs, or non-zero and the reason in $guest_reason.
+# Prepare everything that a guest needs. On failure the status is not zero and the reason is in $guest_reason.
 guest_prepare() {
 	local program
 	for program in qemu-system-x86_64 busybox; do
@@ -87,7 +86,7 @@ guest_prepare() {
 	fi
 }
 
-# What a program or library needs to run, at the place where its loader looks.
+# Copy the libraries of a program or library to the places where its loader looks for them.
 guest_copy_libraries() {
 	local library
 	ldd "$1" | grep -o '/[^ ]*' | while read -r library; do
@@ -103,7 +102,7 @@ guest_copy_program() {
 	cp "$program" "$work/guest/bin/" && guest_copy_libraries "$program"
 }
 
-# For softpmem run: beside the program, as in the tree that it was built in.
+# The library of softpmem run, at the same place relative to the program as in the build tree.
 guest_copy_client() {
 	local client=pmem/client/.libs/libpmem.so.1
 	mkdir -p "$work/guest/bin/${client%/*}"
@@ -111,7 +110,7 @@ guest_copy_client() {
 		guest_copy_libraries "$abs_top_builddir/$client"
 }
 
-# guest_copy_module NAME: a kernel module, where insmod finds it.
+# guest_copy_module NAME: copy a kernel module to the place where insmod finds it.
 guest_copy_module() {
 	local file
 	file=$(find "$guest_cache/modules" -name "$1.ko*" -print -quit)
@@ -123,8 +122,8 @@ guest_copy_module() {
 	esac >"$work/guest/modules/$1.ko" || return 1
 }
 
-# guest_image SCRIPT PROGRAM...: the initramfs. $guest_modules are loaded in that order, $guest_modules_later
-# by the script; with $guest_client there is what softpmem run needs.
+# guest_image SCRIPT PROGRAM...: make the initramfs. $guest_modules are loaded in that order,
+# $guest_modules_later by the script. If $guest_client is set, the image has what softpmem run needs.
 guest_image() {
 	local script=$1 program module
 	shift
@@ -166,15 +165,15 @@ INIT
 	(cd "$work/guest" && find . | busybox cpio -o -H newc) >"$work/guest.img" 2>/dev/null
 }
 
-# guest_start PARAMETER...: boot, with $guest_devices for QEMU besides, $guest_memory, and $guest_boot in
-# place of our own loading of the kernel. The monitor is a pair of fifos, so that a shell can press the
-# button.
+# guest_start PARAMETER...: boot with these kernel parameters, with QEMU's options $guest_devices and
+# $guest_memory, and with $guest_boot if it is set instead of loading the kernel directly. The monitor is a
+# pair of fifos, through which the shell resets the machine.
 guest_start() {
 	local boot=(-kernel "$guest_cache/vmlinuz" -initrd "$work/guest.img" -append "$guest_words $*")
 	[ "${#guest_boot[@]}" -eq 0 ] || boot=("${guest_boot[@]}")
 	[ -p "$guest_work/monitor.in" ] || mkfifo "$guest_work/monitor.in" "$guest_work/monitor.out"
 	: >"$guest_log"
-	# RAM the guest does not touch is never there: a small host will do.
+	# RAM that the guest does not touch is never allocated, so a small host is enough.
 	"${guest_runner[@]}" qemu-system-x86_64 -accel tcg -cpu max -m 5G -object "$guest_memory" \
 		-machine "$guest_machine" -display none -nodefaults -no-user-config \
 		"${boot[@]}" -serial "file:$guest_console" -serial "file:$guest_log" "${guest_devices[@]}" \
@@ -182,12 +181,13 @@ guest_start() {
 		>"$guest_work/qemu.log" 2>&1 &
 	guest_pid=$!
 	at_exit+=(guest_stop)
-	# Both ends of both, so that QEMU never waits for us nor we for it.
+	# Open both ends of both fifos, so that neither QEMU nor this script waits for the other.
 	# shellcheck disable=SC2034
 	exec {guest_monitor}<>"$guest_work/monitor.in" {guest_monitor_out}<>"$guest_work/monitor.out"
 }
 
-# guest_wait REGEX SECONDS [FROM-LINE]: until the script has said it; false if it ends or dawdles.
+# guest_wait REGEX SECONDS [FROM-LINE]: wait until the script inside has printed a matching line. Fails if the
+# guest ends first or the time is over.
 guest_wait() {
 	local until=$((SECONDS + $2)) from=${3:-1}
 	while ! tail -n "+$from" "$guest_log" | tr -d '\r' | grep -Eq -- "$1"; do
@@ -207,12 +207,12 @@ guest_reset() {
 	echo system_reset >&"$guest_monitor"
 }
 
-# guest_said REGEX: what its first group matched, of each line that is such.
+# guest_said REGEX: print what the first group matched, for each line that matches.
 guest_said() {
 	tr -d '\r' <"$guest_log" | sed -nE "s/^$1\$/\\1/p"
 }
 
-# The guest's tests (inside.sh) as our own.
+# Report the results of the tests inside the guest (inside.sh) as results of this test.
 guest_report() {
 	local line
 	while read -r line; do
@@ -224,7 +224,7 @@ guest_report() {
 	done < <(tr -d '\r' <"$guest_log")
 }
 
-# Kills it if it has not gone by itself.
+# Kill the guest if it has not ended by itself.
 guest_stop() {
 	[ -n "$guest_pid" ] || return 0
 	kill -KILL "$guest_pid" 2>/dev/null

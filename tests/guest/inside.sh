@@ -1,8 +1,8 @@
 # shellcheck shell=dash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# For scripts inside a guest, which run under busybox: tests in lines that
-# guest_report turns into TAP on the host.
+# For scripts inside a guest, which run under busybox: they print results in lines that guest_report turns
+# into TAP on the host.
 
 socket=/run/control.sock
 export SOFTPMEM_SOCKET=$socket
@@ -24,7 +24,7 @@ check() {
 	fi
 }
 
-# check_fails WHAT PATTERN COMMAND...: it fails by itself (no signal) and says so.
+# check_fails NAME PATTERN COMMAND...: the command must exit with an error (not by a signal) and print PATTERN.
 check_fails() {
 	local what=$1 pattern=$2 status
 	shift 2
@@ -39,7 +39,7 @@ check_fails() {
 	fi
 }
 
-# daemon_start OPTION...: on /mnt, ready when this returns.
+# daemon_start OPTION...: start a daemon with its mount on /mnt. The mount is ready when this returns.
 daemon_start() {
 	softpmemd --mount /mnt --socket "$socket" "$@" >>/tmp/daemon.log 2>&1 &
 	daemon_pid=$!
@@ -57,7 +57,7 @@ daemon_stop() {
 	wait "$daemon_pid"
 }
 
-# status_field NAME: a number of softpmem status --json.
+# status_field NAME: print a number from softpmem status --json.
 status_field() {
 	softpmem status --json | grep -o "\"$1\": *[0-9]*" | head -n 1 | grep -o '[0-9]*$'
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A libpmemobj program on the real /dev/mem, run by an ordinary user with its
-# fences through to the media, on a machine that is reset without warning.
+# A libpmemobj program on the real /dev/mem, run with --through by a user without privileges, on a machine
+# that is reset without warning.
 . "$abs_top_srcdir/tests/lib.sh"
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
@@ -24,7 +24,7 @@ journal=$work/journal
 guest_devices=(-serial "file:$journal")
 
 acknowledged() { wc -c <"$journal"; }
-# run_and_reset WHAT STEPS FROM-LINE: a moment after so many steps more are acknowledged.
+# run_and_reset NAME STEPS FROM-LINE: reset the guest soon after so many further steps are acknowledged.
 run_and_reset() {
 	local before
 	check "$1" guest_wait '^@running$' 200 "$3"
@@ -41,12 +41,12 @@ run_and_reset() {
 guest_start 'memmap=64M$5G'
 run_and_reset "the program runs" 40 1
 acked=$(acknowledged)
-check "the guest comes back, and judges" guest_wait '^@boot 2$' 200
+check "after the reset the guest boots again and checks its pool" guest_wait '^@boot 2$' 200
 from=$(wc -l <"$guest_log")
 run_and_reset "the program runs again, without some of its flushes" 40 "$from"
-check "the guest comes back once more, and judges" guest_wait '^@done$' 200
+check "after a second reset the guest boots again and checks its pool" guest_wait '^@done$' 200
 steps=$(guest_said '@steps ([0-9]+)')
 guest_report
 note "acknowledged: $acked, found: ${steps:-none}"
-check "many were acknowledged, and each is there" test "${acked:-0}" -ge 40 -a "${steps:-0}" -ge "${acked:-0}"
+check "at least 40 steps were acknowledged, and each of them survived" test "${acked:-0}" -ge 40 -a "${steps:-0}" -ge "${acked:-0}"
 finish

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Every way to set memory aside, each in a machine of its own: what 'softpmem
-# regions' says of it, what the daemon makes of it, and what takes it away.
+# Every way to reserve memory, each in a machine of its own: what 'softpmem regions' prints about it, whether
+# the daemon can use it, and what happens when it is taken away.
 . "$abs_top_srcdir/tests/lib.sh"
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
@@ -24,12 +24,12 @@ guest_programs=("$softpmemd" "$softpmem" "$abs_top_builddir/tests/guest/map_unca
 for program in ndctl daxctl mkfs.ext4 kexec setpriv; do
 	guest_programs+=("$(command -v $program)")
 done
-# For kexec.
+# The kernel and the initramfs that kexec loads.
 mkdir "$work/guest" && cp "$guest_cache/vmlinuz" "$work/guest/vmlinuz"
 guest_image "$abs_top_srcdir/tests/guest/regions.guest" "${guest_programs[@]}" ||
 	bail "cannot build the initramfs"
 
-# machine CASE PARAMETER...: boots, and writes down how it ended.
+# machine CASE PARAMETER...: boot a guest and record how it ended.
 machine() (
 	trap - EXIT
 	name=$1
@@ -43,7 +43,7 @@ machine() (
 		printf "\n@not_ok the guest ends its checks\n" >>"$guest_log"
 )
 
-# A disk to boot from by UEFI, with a boot loader, the kernel and the initramfs.
+# A disk that boots by UEFI: a boot loader, the kernel and the initramfs.
 boot_from_disk() {
 	guest_boot=(-drive "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd"
 		-drive "if=virtio,format=raw,file=fat:rw:$guest_work/esp")
@@ -51,7 +51,7 @@ boot_from_disk() {
 	cp "$guest_cache/vmlinuz" "$work/guest.img" "$guest_work/esp/"
 }
 
-# As systemd-boot's own description has it: one line a word, and the words as they are.
+# The format of systemd-boot's entries: a key and its value a line, without quoting.
 devices_systemd() {
 	boot_from_disk
 	cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi "$guest_work/esp/EFI/BOOT/BOOTX64.EFI"
@@ -62,7 +62,7 @@ devices_systemd() {
 		>"$guest_work/esp/loader/entries/softpmem.conf"
 }
 
-# What /etc/default/grub has to say: a shell reads it (grub-mkconfig), and GRUB reads what came of that.
+# /etc/default/grub is read by a shell (grub-mkconfig), and GRUB reads the result, so \$ is quoted twice.
 devices_grub() {
 	local words=${1//\$/'\\\$'}
 	boot_from_disk
@@ -93,7 +93,7 @@ devices_nvdimm() {
 		-device "nvdimm,memdev=nv,id=nv0,label-size=256K")
 }
 
-# The upper of two NUMA nodes is where memory is set aside.
+# The reserved memory is on the upper one of two NUMA nodes.
 devices_reserved() {
 	guest_machine=pc
 	guest_memory=memory-backend-ram,id=ram,size=4G,reserve=off
@@ -101,13 +101,13 @@ devices_reserved() {
 		-numa "node,memdev=upper")
 }
 
-# The kernel takes memory for its own only where it knows its node.
+# The kernel can use memory as its own only where it knows the NUMA node.
 devices_soft() {
 	guest_machine=pc
 	guest_devices=(-numa "node,memdev=ram")
 }
 
-# Memory that outlives the machine: another one, with another kernel line, finds it.
+# Memory that outlives the machine: a second machine with another kernel command line finds it.
 devices_memory() {
 	guest_memory=memory-backend-file,id=ram,size=5G,share=on,mem-path=$guest_work/memory
 }
@@ -118,7 +118,7 @@ host_memory() {
 	guest_start softpmem.case=another 'memmap=64M!5G'
 }
 
-# A device is plugged in whose window only fits where mem= has left a gap.
+# A hot-plugged device whose memory window only fits into the gap that mem= has left.
 host_gap() {
 	guest_wait '^@plug$' 300 >/dev/null || return
 	echo 'object_add memory-backend-ram,id=window,size=1G,reserve=off' >&"$guest_monitor"
@@ -142,7 +142,7 @@ declare -A parameters=(
 	[grub]='memmap=1G$5G'
 )
 cases=(kexec legacy plain nvdimm reserved memory soft variants systemd grub gap ramoops relaxed)
-# By hand: just some of them.
+# A person may choose some of the machines.
 [ -z "${SOFTPMEM_TEST_GUESTS-}" ] || read -ra cases <<<"$SOFTPMEM_TEST_GUESTS"
 
 declare -A needs=(
@@ -158,7 +158,7 @@ for i in "${!cases[@]}"; do
 	done
 done
 
-# Two at a time: a machine is one busy processor.
+# Two machines at a time, because each keeps one processor busy.
 for name in "${cases[@]}"; do
 	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do
 		wait -n
