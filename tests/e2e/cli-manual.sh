@@ -70,6 +70,7 @@ check "softpmemd(8) has all its options" documented "$docs/softpmemd.8" "${optio
 
 printf '.Dd November 21, 2026\n.Dt X 1\n.Os\n.Sh EXAMPLES\n.Bd -literal\nsoftpmem no-such-verb\n.Ed\n' \
 	>"$work/bad.1"
-check_fails "negative control: an example that fails" 'no such verb' run_example "$work/bad.1"
-check_fails "negative control: an option that is missing" 'moon is not in' documented "$docs/softpmem.1" moon
+check_fails "negative control: an example that fails is reported" 'no such verb' run_example "$work/bad.1"
+check_fails "negative control: an option that is missing in a page is reported" \
+	'moon is not in' documented "$docs/softpmem.1" moon
 finish

@@ -20,59 +20,61 @@ gone() { # gone PID
 	return 1
 }
 
-check "it starts" daemon_start --region memfd:64M
-check "its socket is the user's alone" test "$(stat -c %a "$socket")" = 600
-check_fails "a second one at its socket is refused" "$socket: a daemon answers there already" \
+check "the daemon starts" daemon_start --region memfd:64M
+check "only the user may open the socket" test "$(stat -c %a "$socket")" = 600
+check_fails "a second daemon at the same socket is refused" "$socket: a daemon answers there already" \
 	"$softpmemd" --region memfd:64M --socket "$socket"
-check_fails "a second one on its mount is refused" "$mnt" \
+check_fails "a second daemon on the same mount is refused" "$mnt" \
 	"$softpmemd" --region memfd:64M --mount "$mnt" --socket "$work/second.sock"
-check "the first still answers" "$softpmem" status
-check "SIGTERM ends it, status 0" daemon_stop
-check "the socket is gone" test ! -e "$socket"
-check "the mount is gone" sh -c "! mountpoint -q '$mnt'"
-check "it said so" grep -q 'softpmemd: stopped$' "$work/daemon.log"
+check "the first daemon still answers" "$softpmem" status
+check "SIGTERM ends the daemon with status 0" daemon_stop
+check "a stopped daemon removes its socket" test ! -e "$socket"
+check "a stopped daemon removes its mount" sh -c "! mountpoint -q '$mnt'"
+check "the log says that the daemon stopped" grep -q 'softpmemd: stopped$' "$work/daemon.log"
 
-check "again" daemon_start --region memfd:64M
+check "the daemon starts again" daemon_start --region memfd:64M
 kill -INT "$daemon_pid"
-check "SIGINT ends it, status 0" wait "$daemon_pid"
+check "SIGINT ends the daemon with status 0" wait "$daemon_pid"
 daemon_pid=
 
-check "a third time" daemon_start --region memfd:64M
+check "the daemon starts a third time" daemon_start --region memfd:64M
 daemon_kill
-check "killed, it leaves its socket" test -S "$socket"
-check "which the next one replaces" daemon_start --region memfd:64M
+check "a killed daemon leaves its socket" test -S "$socket"
+check "the next daemon replaces the stale socket" daemon_start --region memfd:64M
 fusermount3 -u "$mnt" || umount "$mnt"
-check "unmounted from outside it ends, status 0" wait "$daemon_pid"
+check "an unmount from outside ends the daemon with status 0" wait "$daemon_pid"
 daemon_pid=
-check "and says why" grep -q 'stopping: the mount has ended' "$work/daemon.log"
+check "the log says that the mount has ended" grep -q 'stopping: the mount has ended' "$work/daemon.log"
 
 echo mine >"$work/file"
 check_fails "a file in the socket's place is refused" 'a file of another kind' \
 	"$softpmemd" --region memfd:64M --socket "$work/file"
-check "and stays" test "$(cat "$work/file")" = mine
-check_fails "no such mount point" "$work/nowhere: No such file or directory: make the directory" \
+check "a file in the socket's place is left unchanged" test "$(cat "$work/file")" = mine
+check_fails "a mount point that does not exist is refused" \
+	"$work/nowhere: No such file or directory: make the directory" \
 	"$softpmemd" --mount "$work/nowhere" --socket "$socket"
-check_fails "a mount point that is a file" "$work/file" "$softpmemd" --mount "$work/file" --socket "$socket"
-check_fails "no such group" 'group nobody-of-that-name: there is no such group' \
+check_fails "a mount point that is a file is refused" \
+	"$work/file" "$softpmemd" --mount "$work/file" --socket "$socket"
+check_fails "--group with an unknown group is refused" 'group nobody-of-that-name: there is no such group' \
 	"$softpmemd" --group nobody-of-that-name --socket "$socket"
-check "and no socket stays" test ! -e "$socket"
+check "a daemon that was refused leaves no socket" test ! -e "$socket"
 
 # ---- --daemon
 cd "$work" || bail "no working directory"
-check "--daemon with relative paths" "$softpmemd" --daemon --region file:region,64M --mount mnt \
+check "--daemon accepts relative paths" "$softpmemd" --daemon --region file:region,64M --mount mnt \
 	--socket control.sock
-check "is ready when the parent ends" "$softpmem" status
-check "and mounted" mountpoint -q "$mnt"
+check "the daemon answers once its parent has exited" "$softpmem" status
+check "the mount is there once the parent has exited" mountpoint -q "$mnt"
 pid=$("$softpmem" status --json | sed -n 's/^  "pid":\([0-9]*\).*/\1/p')
 at_exit+=("kill $pid")
-check "it has let go of its directory" test "$(readlink "/proc/$pid/cwd")" = /
-check "and of the terminal" test "$(readlink "/proc/$pid/fd/2")" = /dev/null
-check_fails "an error comes through" 'region file:region' \
+check "a daemon in the background has / as its working directory" test "$(readlink "/proc/$pid/cwd")" = /
+check "a daemon in the background has no terminal" test "$(readlink "/proc/$pid/fd/2")" = /dev/null
+check_fails "an error of a daemon in the background is printed by its parent" 'region file:region' \
 	"$softpmemd" --daemon --region file:region --socket "$work/second.sock"
 kill "$pid"
-check "it ends" gone "$pid"
-check "with its relative socket" test ! -e "$socket"
-check "and nothing left over" "$softpmem" check file:region
+check "the daemon in the background ends" gone "$pid"
+check "the relative socket is removed" test ! -e "$socket"
+check "the region is released and has no damage" "$softpmem" check file:region
 
 # ---- Readiness, as a service manager hears it
 "$abs_top_builddir/tests/e2e/notify_listener" "$work/notify" >"$work/notified" &
@@ -84,12 +86,12 @@ for _ in $(seq 100); do
 done
 NOTIFY_SOCKET=$work/notify "$softpmemd" --region memfd:64M --socket "$socket" >>"$work/daemon.log" 2>&1 &
 daemon_pid=$!
-check "under a service manager it starts" started
-check "it stops" daemon_stop
+check "the daemon starts under a service manager" started
+check "the daemon stops under a service manager" daemon_stop
 if grep -q '^#define HAVE_SYSTEMD 1' "$abs_top_builddir/config.h"; then
 	wait "$listener"
-	check "it said when it was ready" grep -qx 'READY=1' "$work/notified"
-	check "it said that it was stopping" grep -qx 'STOPPING=1' "$work/notified"
+	check "the service manager was told READY=1" grep -qx 'READY=1' "$work/notified"
+	check "the service manager was told STOPPING=1" grep -qx 'STOPPING=1' "$work/notified"
 else
 	skip "readiness" "built without libsystemd"
 fi
@@ -100,22 +102,24 @@ JOURNAL_STREAM=$stream "$softpmemd" --region memfd:64M --socket "$socket" 2>"$wo
 daemon_pid=$!
 started
 daemon_stop
-check "for the journal each line has its priority" grep -q '^<5>ready: region memfd:64M' "$work/journal"
-check "and only for the journal" sh -c "! grep '^<' '$work/daemon.log'"
+check "lines for the journal have a priority" grep -q '^<5>ready: region memfd:64M' "$work/journal"
+check "lines that do not go to the journal have no priority" sh -c "! grep '^<' '$work/daemon.log'"
 
 # ---- Privileges
 if [ "$(id -u)" = 0 ]; then
 	daemon_start --region memfd:64M || bail "the daemon does not start"
-	check "with a mount it keeps CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE and CAP_SYS_ADMIN" \
+	check "a daemon with a mount keeps CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE and CAP_SYS_ADMIN" \
 		grep -qx "CapPrm:.0*280024" "/proc/$daemon_pid/status"
-	check "in all threads" \
+	check "all threads of the daemon have the same capabilities" \
 		test "$(cat /proc/"$daemon_pid"/task/*/status | grep CapEff | sort -u | wc -l)" = 1
-	check "and can be given no others" grep -qx "CapBnd:.0*280024" "/proc/$daemon_pid/status"
+	check "the daemon cannot gain other capabilities" \
+		grep -qx "CapBnd:.0*280024" "/proc/$daemon_pid/status"
 	daemon_stop
 	"$softpmemd" --region memfd:64M --socket "$socket" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
-	check "without one it starts" started
-	check "and keeps CAP_KILL and CAP_SYS_PTRACE" grep -qx "CapPrm:.0*80020" "/proc/$daemon_pid/status"
+	check "a daemon without a mount starts" started
+	check "a daemon without a mount keeps only CAP_KILL and CAP_SYS_PTRACE" \
+		grep -qx "CapPrm:.0*80020" "/proc/$daemon_pid/status"
 	daemon_stop
 
 	# An unprivileged user: no root, no configuration. Not every machine opens /dev/fuse to
@@ -134,30 +138,34 @@ if [ "$(id -u)" = 0 ]; then
 	export SOFTPMEM_SOCKET=$user/softpmem/control.sock
 	if started; then
 		inside=(nsenter -m -t "$daemon_pid")
-		check "an unprivileged user's daemon" "${as_user[@]}" "$softpmem" create --size 1M /pool
-		check "serves its user" "${inside[@]}" "${as_user[@]}" \
+		check "the daemon of a user without privileges answers create" \
+			"${as_user[@]}" "$softpmem" create --size 1M /pool
+		check "the user can write and read on the mount" "${inside[@]}" "${as_user[@]}" \
 			sh -c "echo hello >'$user/mnt/file' && grep hello '$user/mnt/file'"
-		check "at a socket of his own" test "$(stat -c %a "$user/softpmem")" = 700
-		check_fails "not even root looks into his mount" 'denied' "${inside[@]}" cat "$user/mnt/file"
-		check "root may talk to it" "$softpmem" status
-		check "power fails without root" "${as_user[@]}" "$softpmem" powerfail
-		check "and takes what was not synced" "${inside[@]}" "${as_user[@]}" \
+		check "the default socket is in a directory of the user's own" \
+			test "$(stat -c %a "$user/softpmem")" = 700
+		check_fails "another user, even root, cannot read the user's mount" \
+			'denied' "${inside[@]}" cat "$user/mnt/file"
+		check "root may use the socket of another user's daemon" "$softpmem" status
+		check "powerfail works without root" "${as_user[@]}" "$softpmem" powerfail
+		check "powerfail without root loses unsynced bytes" "${inside[@]}" "${as_user[@]}" \
 			sh -c "! grep hello '$user/mnt/file'"
 		chmod 711 "$user/softpmem"
 		chmod 666 "$SOFTPMEM_SOCKET"
-		check_fails "others may not talk" 'permission denied: only the daemon.s user' \
+		check_fails "other users may not use the socket" 'permission denied: only the daemon.s user' \
 			setpriv --reuid 65533 --regid 65533 --clear-groups "$softpmem" status
-		check "it ends, and unmounts, status 0" daemon_stop
+		check "the user's daemon ends with status 0 and unmounts" daemon_stop
 
 		# Without XDG_RUNTIME_DIR the place is in /tmp, where others may have been first.
 		mkdir "/tmp/softpmem-65531"
 		at_exit+=("rmdir /tmp/softpmem-65531")
 		nobody=(setpriv --reuid 65531 --regid 65531 --clear-groups
 			env -u SOFTPMEM_SOCKET -u XDG_RUNTIME_DIR)
-		check_fails "a daemon avoids a place somebody else made" \
+		check_fails "a daemon refuses a socket directory that belongs to somebody else" \
 			'/tmp/softpmem-65531: it belongs to somebody' \
 			"${nobody[@]}" "$softpmemd" --region memfd:64M
-		check_fails "so does who talks to one" '/tmp/softpmem-65531: it belongs to somebody' \
+		check_fails "softpmem refuses a socket directory that belongs to somebody else" \
+			'/tmp/softpmem-65531: it belongs to somebody' \
 			"${nobody[@]}" "$softpmem" status
 	else
 		sed 's/^/# /' "$work/user.log"
@@ -169,10 +177,11 @@ if [ "$(id -u)" = 0 ]; then
 	gid=$(getent group "$group" | cut -d: -f3)
 	"$softpmemd" --region memfd:64M --socket "$socket" --group "$group" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
-	check "with --group" started
-	check "the socket is the group's" test "$(stat -c '%a %g' "$socket")" = "660 $gid"
-	check "whose members may talk" setpriv --reuid 65533 --regid 65533 --groups "$gid" "$softpmem" status
-	check_fails "others may not" 'Permission denied' \
+	check "a daemon starts with --group" started
+	check "the socket belongs to the group" test "$(stat -c '%a %g' "$socket")" = "660 $gid"
+	check "members of the group may use the socket" \
+		setpriv --reuid 65533 --regid 65533 --groups "$gid" "$softpmem" status
+	check_fails "users outside the group may not use the socket" 'Permission denied' \
 		setpriv --reuid 65533 --regid 65533 --clear-groups "$softpmem" status
 	daemon_stop
 fi

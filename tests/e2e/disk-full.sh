@@ -16,25 +16,26 @@ mkdir "$disk"
 mount -t tmpfs -o size=24M none "$disk" || bail "cannot mount a tmpfs"
 at_exit+=("umount -l '$disk'")
 
-check_fails "a region larger than the disk is an error at once" 'No space left on device: free space' \
+check_fails "a region larger than the disk is refused at once" 'No space left on device: free space' \
 	timeout 20 "$softpmemd" --region "file:$disk/large,64M" --socket "$work/second.sock"
-check "and leaves nothing behind" test -z "$(ls "$disk")"
+check "a refused region leaves no file" test -z "$(ls "$disk")"
 
 truncate -s 64M "$disk/sparse"
 printf 'precious' | dd of="$disk/sparse" bs=1M seek=40 conv=notrunc status=none
 cp --sparse=always "$disk/sparse" "$work/sparse"
-check_fails "so is a file with more holes than the disk can fill" 'holes of the file: No space left' \
+check_fails "a sparse file with more holes than the disk can fill is refused" \
+	'holes of the file: No space left' \
 	timeout 20 "$softpmemd" --region "file:$disk/sparse" --socket "$work/second.sock"
-check "which stays as it was" cmp "$disk/sparse" "$work/sparse"
+check "a refused sparse file is unchanged" cmp "$disk/sparse" "$work/sparse"
 rm "$disk/sparse"
 
-check "a region that fits is made" daemon_start --region "file:$disk/region,16M"
+check "a region that fits on the disk is created" daemon_start --region "file:$disk/region,16M"
 dd if=/dev/zero of="$disk/rest" bs=1M status=none 2>/dev/null
-check "the disk is full now" test "$(stat -f -c %a "$disk")" -eq 0
-check "the region takes writes all the same" dd if=/dev/urandom of="$mnt/file" bs=1M count=8 \
+check "the disk is full" test "$(stat -f -c %a "$disk")" -eq 0
+check "the region takes writes while the disk is full" dd if=/dev/urandom of="$mnt/file" bs=1M count=8 \
 	conv=fsync status=none
 cp "$mnt/file" "$work/copy"
-check "the daemon stops in good order" daemon_stop
-check "and starts on the full disk" daemon_start --region "file:$disk/region"
-check "with the data" cmp "$mnt/file" "$work/copy"
+check "the daemon stops cleanly on a full disk" daemon_stop
+check "the daemon starts on a full disk" daemon_start --region "file:$disk/region"
+check "the written file is there on a full disk" cmp "$mnt/file" "$work/copy"
 finish

@@ -62,7 +62,7 @@ done <<-'END'
 	009000 0 16 the data
 	009010 0 16 and zeros behind
 END
-check "a reader that knows the document alone sees the tree" \
+check "a reader written from the document alone reads the tree" \
 	grep -q '^/db/log mode 100.* size 16 ' <("$read_region" "$image")
 flip_entry_3() {
 	local offset
@@ -70,7 +70,7 @@ flip_entry_3() {
 		printf '\021' | dd of="$image" bs=1 seek="$offset" conv=notrunc status=none || return 1
 	done
 }
-check "both slots of the pool's entry are spoiled" flip_entry_3
-check "negative control: the comparison sees it" eval '! same 0013f0 8 8'
-check_fails "negative control: the reader sees it" damaged "$read_region" "$image"
+check "both slots of the pool's entry are damaged" flip_entry_3
+check "negative control: the comparison reports the damage" eval '! same 0013f0 8 8'
+check_fails "negative control: the reader reports the damage" damaged "$read_region" "$image"
 finish

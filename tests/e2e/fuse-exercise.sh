@@ -20,15 +20,16 @@ daemon_start --region memfd:64M || bail "no daemon"
 run "fsdax, policies in turn" 60000 --every 300
 run "policy lose" 10000 --policy lose --every 100
 run "policy random, one file" 10000 --policy random --every 100 --files 1
-check_fails "no power failure: the exerciser misses it" "of before the power failure" \
+check_fails "negative control: without the power failure the exerciser reports unsynced bytes" \
+	"of before the power failure" \
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail true
 rm -f "$mnt"/exercise.*
-check_fails "lines do tear, which is seen where whole sectors are expected" "a torn sector" \
+check_fails "negative control: in mode fsdax the exerciser reports a torn sector" "a torn sector" \
 	"$exercise" --dir "$mnt" --ops 20000 --seed "$seed" --powerfail "$softpmem" --policy random \
 	--every 50 --sector 4096
 rm -f "$mnt"/exercise.*
-check "no space was lost on the way" test "$("$softpmem" list | grep -c exercise)" -eq 0
-check "the region is sound afterwards" "$softpmem" check
+check "no file of the exerciser is left" test "$("$softpmem" list | grep -c exercise)" -eq 0
+check "check finds no damage afterwards" "$softpmem" check
 daemon_stop
 
 daemon_start --region memfd:64M --mode sector || bail "no daemon"
@@ -37,7 +38,7 @@ daemon_stop
 
 daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
 run "the caches in the persistence domain" 10000 --policy keep --every 100
-check_fails "which is something else than losing them" \
+check_fails "negative control: keeping bytes is told apart from losing them" \
 	"not what the last sync left|a size that was not there" \
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail "$softpmem" --policy lose --every 50
 daemon_stop

@@ -18,14 +18,15 @@ refused "not a directory" "[Nn]ot a directory" "$work/file"
 
 daemon_start --region "file:$work/region,64M" || bail "no daemon"
 refused "a live daemon is mounted there" "another softpmemd is mounted there" "$mnt"
-check "which does it no harm" touch "$mnt/still"
+check "a refused mount does not disturb the first daemon" touch "$mnt/still"
 printf durable >"$mnt/kept"
 sync "$mnt/kept"
 daemon_kill
-check "killed, it leaves a dead mount" is_dead
+check "a killed daemon leaves a dead mount" is_dead
 daemon_start --region "file:$work/region" || bail "no daemon after one that was killed"
-check "the next one clears it away" test "$(cat "$mnt/kept")" = durable
-check "and says so" grep -q "cleared what a daemon that died had left" "$work/daemon.log"
+check "the next daemon replaces the dead mount and has the synced file" test "$(cat "$mnt/kept")" = durable
+check "the log says that a dead mount was cleared" \
+	grep -q "cleared what a daemon that died had left" "$work/daemon.log"
 check "there is one mount, not two" test "$(grep -c " $mnt fuse" /proc/mounts)" -eq 1
 
 # Held open and mapped, a dirty page in it, and nobody to unmap it in time.
@@ -42,27 +43,28 @@ with open(sys.argv[1], "r+b") as held:
 ' "$mnt/held" <"$work/hold" >"$work/holder" &
 holder=$!
 exec {hold}>"$work/hold"
-check "somebody stores through a mapping" await grep -q stored "$work/holder"
-check "a stop while a file is mapped and dirty" daemon_stop
-check "takes the mount away" test ! -e "$mnt/held"
+check "a process stores through a mapping" await grep -q stored "$work/holder"
+check "the daemon stops while a mapped file is dirty" daemon_stop
+check "a stop removes the mount although a file is mapped" test ! -e "$mnt/held"
 exec {hold}>&-
 wait "$holder"
 daemon_start --region "file:$work/region" || bail "no daemon after a stop"
-check "and keeps what was stored" test "$(cat "$mnt/held")" = "AFTER! the stop"
-check "that was a clean stop" sh -c "'$softpmem' status | grep -q 'dirty shutdowns: *1\$'"
+check "a clean stop keeps stores of a mapping" test "$(cat "$mnt/held")" = "AFTER! the stop"
+check "a stop with a dirty mapping counts as clean" \
+	sh -c "'$softpmem' status | grep -q 'dirty shutdowns: *1\$'"
 
 exec {open}<"$mnt/kept"
-check_fails "an open file keeps umount away" "busy" umount "$mnt"
+check_fails "umount is refused while a file is open" "busy" umount "$mnt"
 exec {open}<&-
-check "and closed it does not" fusermount3 -u "$mnt"
+check "umount succeeds once the file is closed" fusermount3 -u "$mnt"
 await sh -c "! kill -0 $daemon_pid 2>/dev/null"
-check "a daemon whose mount is taken away ends well" wait "$daemon_pid"
+check "a daemon whose mount was unmounted exits with status 0" wait "$daemon_pid"
 daemon_pid=
 
 daemon_start --region "file:$work/region" --read-only || bail "no daemon that only reads"
-check "read-only: reads" test "$(cat "$mnt/kept")" = durable
-check_fails "read-only: does not write" "[Rr]ead-only" touch "$mnt/new"
-check "read-only: stops" daemon_stop
+check "a read-only mount can be read" test "$(cat "$mnt/kept")" = durable
+check_fails "a read-only mount cannot be written" "[Rr]ead-only" touch "$mnt/new"
+check "a read-only daemon stops cleanly" daemon_stop
 
 if [ "$(id -u)" -ne 0 ]; then
 	skip "what only root can set up" "not root"
@@ -82,7 +84,7 @@ exec {fuse}>&-
 at_exit+=("umount -l '$work/foreign'")
 refused "another file system's dead mount" "another file system's dead mount" "$work/foreign"
 
-check_fails "a system without /dev/fuse" "/dev/fuse: .*modprobe fuse" \
+check_fails "without /dev/fuse the message says how to load it" "/dev/fuse: .*modprobe fuse" \
 	unshare -m sh -c "mount -t tmpfs none /dev && exec '$softpmemd' --region memfd:16M --mount '$mnt' \
 		--socket '$work/refused.sock'"
 finish

@@ -11,11 +11,11 @@ allow=()
 
 daemon_start --region memfd:64M "${allow[@]}" || bail "no daemon"
 relay "$fileops" "$mnt"
-check "the region is sound afterwards" "$softpmem" check
-check "and the daemon stops" daemon_stop
+check "check finds no damage after all operations" "$softpmem" check
+check "the daemon stops cleanly" daemon_stop
 
 daemon_start --region memfd:64M "${allow[@]}" --threads 1 || bail "no daemon"
 note "with one thread"
 relay "$fileops" "$mnt"
-check "and the daemon stops" daemon_stop
+check "the read-only daemon stops cleanly" daemon_stop
 finish

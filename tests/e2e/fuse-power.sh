@@ -8,8 +8,8 @@ powercut=$abs_top_builddir/tests/e2e/powercut
 daemon_start --region memfd:64M || bail "no daemon"
 relay "$powercut" effects "$mnt" "$softpmem"
 relay "$powercut" storm "$mnt" "$softpmem" 40
-check "the region is sound afterwards" "$softpmem" check
-check "and the daemon stops" daemon_stop
+check "check finds no damage after the power failures" "$softpmem" check
+check "the daemon stops cleanly" daemon_stop
 
 # What a seed leaves is a promise over versions: these are the bytes that 0.1.0 left.
 seeded() { # seeded MD5 DIRECTORY OPTION...
@@ -23,7 +23,7 @@ seeded() { # seeded MD5 DIRECTORY OPTION...
 	md5sum <"$directory/seeded"
 	md5sum <"$directory/seeded" | grep -q "$md5"
 	local same=$?
-	daemon_stop && return $same
+	daemon_stop && return "$same"
 }
 check "a seed leaves the same bytes as in earlier versions" \
 	seeded a74d01a85d25f378c976f6545a17f687 "$mnt" --region memfd:64M
@@ -36,5 +36,5 @@ check "a seed leaves the same bytes of one of two regions as in earlier versions
 note "with one thread, which must never be the one that waits"
 daemon_start --region memfd:64M --threads 1 || bail "no daemon"
 relay "$powercut" storm "$mnt" "$softpmem" 20
-check "and the daemon stops" daemon_stop
+check "the daemon of several regions stops cleanly" daemon_stop
 finish

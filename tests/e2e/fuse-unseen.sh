@@ -40,37 +40,37 @@ for _ in $(seq 100); do
 	sleep 0.05
 done
 
-check "a file with durable bytes" write_synced file durable
-check "and others over them" write_volatile file VOLATIL
-check "a power failure behind the mount's back" tell fail-unseen lose 0
-check "is not seen: the cache gives what the pool no longer holds" holds file VOLATIL
-check "which is" pool_holds file durable
-check "the same again" write_synced other durable
-check "with a power failure the mount knows of" write_volatile other VOLATIL
-check "namely this one" tell fail lose 0
-check "is seen" holds other durable
+check "a file is written and synced" write_synced file durable
+check "its bytes are overwritten without a sync" write_volatile file VOLATIL
+check "the pools lose power without telling the mount" tell fail-unseen lose 0
+check "negative control: the kernel's cache still has the lost bytes" holds file VOLATIL
+check "the pool has the synced bytes" pool_holds file durable
+check "another file is written and synced" write_synced other durable
+check "its bytes are overwritten without a sync as well" write_volatile other VOLATIL
+check "power fails through the mount" tell fail lose 0
+check "after a power failure through the mount the synced bytes are read" holds other durable
 
-check "a file" write_synced scribbled before
-check "that is cached" holds scribbled before
-check "is changed unseen" tell scribble-unseen scribbled behind
-check "which does not show" holds scribbled before
-check "is changed and said so" tell scribble scribbled after!
-check "which shows" holds scribbled after!
+check "a file is written before the pool changes" write_synced scribbled before
+check "its bytes are in the kernel's cache" holds scribbled before
+check "the pool is changed without telling the mount" tell scribble-unseen scribbled behind
+check "negative control: the kernel's cache hides a change of the pool" holds scribbled before
+check "the pool is changed and the mount is told" tell scribble scribbled after!
+check "a change that the mount was told of is read" holds scribbled after!
 
-check "no such file" test ! -e "$mnt/made"
-check "made unseen" tell make-unseen made
-check "is still not there" test ! -e "$mnt/made"
-check "no such file either" test ! -e "$mnt/told"
-check "made and said so" tell make told
-check "is there" test -e "$mnt/told"
-check "destroyed unseen" tell destroy-unseen told
-check "is still there" test -e "$mnt/told"
-check "made, seen" tell make brief
-check "looked at" test -e "$mnt/brief"
-check "destroyed and said so" tell destroy brief
-check "is gone" test ! -e "$mnt/brief"
+check "a name does not exist on the mount" test ! -e "$mnt/made"
+check "a pool of that name is created without telling the mount" tell make-unseen made
+check "negative control: the kernel's cache hides a new name" test ! -e "$mnt/made"
+check "another name does not exist on the mount" test ! -e "$mnt/told"
+check "a pool of that name is created and the mount is told" tell make told
+check "a new name that the mount was told of is found" test -e "$mnt/told"
+check "the pool is destroyed without telling the mount" tell destroy-unseen told
+check "negative control: the kernel's cache still has a destroyed name" test -e "$mnt/told"
+check "a further pool is created and the mount is told" tell make brief
+check "its name is in the kernel's cache" test -e "$mnt/brief"
+check "the pool is destroyed and the mount is told" tell destroy brief
+check "a destroyed name that the mount was told of is gone" test ! -e "$mnt/brief"
 
 exec {commands}>&-
-check "the end of its input ends it" wait "$bare_pid"
-check "and its mount" test ! -e "$mnt/file"
+check "the test daemon ends with its input" wait "$bare_pid"
+check "the mount ends with the test daemon" test ! -e "$mnt/file"
 finish

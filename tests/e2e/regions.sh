@@ -11,27 +11,29 @@ no_daemon() {
 	check_fails "$1" "$2" timeout 20 "$softpmemd" --region "$3" --socket "$work/second.sock"
 }
 
-check "a file is made and formatted" daemon_start --region "file:$region,64M"
+check "a daemon creates and formats the file of a region" daemon_start --region "file:$region,64M"
 seq 100000 >"$mnt/numbers"
 sync "$mnt/numbers"
 no_daemon "a second daemon on it is kept out" 'in use by another' "file:$region"
 no_daemon "also by another name of it" 'in use by another' "file:$work/../${work##*/}/region"
-check_fails "format is kept out" 'in use by another' "$softpmem" format --force "file:$region"
-check_fails "an offline check is kept out" 'in use by another' "$softpmem" check "file:$region"
-check "the daemon stops" daemon_stop
-check "all of the file is allocated" test "$(($(stat -c '%b * %B' "$region")))" -ge 67108864
+check_fails "format is refused while a daemon serves the file" \
+	'in use by another' "$softpmem" format --force "file:$region"
+check_fails "an offline check is refused while a daemon serves the file" \
+	'in use by another' "$softpmem" check "file:$region"
+check "the daemon stops cleanly" daemon_stop
+check "all of the region's file is allocated" test "$(($(stat -c '%b * %B' "$region")))" -ge 67108864
 
-check "the file is taken up without its size" daemon_start --region "file:$region"
-check "and what was in it is there" cmp "$mnt/numbers" <(seq 100000)
+check "a daemon serves an existing file without a size in the spec" daemon_start --region "file:$region"
+check "the synced file is there after the restart" cmp "$mnt/numbers" <(seq 100000)
 seq 200000 >"$mnt/more"
 sync "$mnt/more"
 daemon_kill
-check "it outlives a daemon that was killed" daemon_start --region "file:$region,64M"
-check "with what was synced" cmp "$mnt/more" <(seq 200000)
+check "after SIGKILL a daemon serves the file again" daemon_start --region "file:$region,64M"
+check "after SIGKILL the synced file is there" cmp "$mnt/more" <(seq 200000)
 daemon_stop
 cp "$region" "$work/before"
 no_daemon "another size than it has is refused" 'leave the size out' "file:$region,32M"
-check "and nothing in it changes" cmp "$region" "$work/before"
+check "a refused daemon changes no byte of the file" cmp "$region" "$work/before"
 
 no_daemon "a file that is not there needs a size" 'no such file: give a size' "file:$work/none"
 no_daemon "its directory has to be there" 'directory' "file:$work/none/none,16M"
@@ -47,14 +49,14 @@ no_daemon "a memfd too small is refused" 'too small' memfd:1M
 no_daemon "an odd memfd is refused" 'multiple of 4096' memfd:16777217
 no_daemon "an unknown kind is refused" 'not understood' nvram:16M
 no_daemon "memory that is in use is refused" 'devmem:1M|devmem: needs root|is System RAM' devmem:1M+16M
-check "and nothing is left behind" test ! -e "$work/none"
+check "a refused spec leaves no file behind" test ! -e "$work/none"
 
 if [ "$(id -u)" -eq 0 ]; then
 	chmod 755 "$work"
 	chmod 444 "$region"
 	# Programs in a private build directory may be out of the other user's reach.
 	cp "$softpmemd" "$work/softpmemd"
-	check_fails "a file one may not write is refused" 'not allowed to open it for writing' \
+	check_fails "a file without write permission is refused" 'not allowed to open it for writing' \
 		setpriv --reuid=65534 --regid=65534 --clear-groups "$work/softpmemd" --region "file:$region" \
 		--socket /tmp/softpmem-none.sock
 else

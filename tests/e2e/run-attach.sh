@@ -6,9 +6,11 @@
 attached=$abs_top_builddir/tests/e2e/attached
 
 daemon_start --region memfd:64M || bail "the daemon does not start"
-check "fates" "$attached" fates "$mnt" "$softpmem"
-check "1,000 clients, killed at any moment" "$attached" killed "$mnt" "$softpmem" 100
-check "the region is sound" "$softpmem" check
+check "each kind of store through an attached pool meets its fate at a power failure" \
+	"$attached" fates "$mnt" "$softpmem"
+check "1000 clients that are killed at random moments leave the daemon working" \
+	"$attached" killed "$mnt" "$softpmem" 100
+check "check finds no damage" "$softpmem" check
 check "the daemon stops cleanly" daemon_stop
 
 # Clients of another user's, and one that is not of the group.
@@ -20,16 +22,16 @@ else
 	daemon_start --region memfd:64M --allow-other --group "$(getent group 65534 | cut -d: -f1)" ||
 		bail "the daemon does not start"
 	mkdir -m 777 "$mnt/open" "$mnt/strange"
-	check "clients of another user's are killed, and what they fenced is there" \
+	check "a power failure kills clients of another user and keeps what they fenced" \
 		"${stranger[@]}" "$attached" fates "$mnt/open" "$softpmem"
-	check_fails "who is not of the group is sent away" 'Permission denied' \
+	check_fails "a user outside the group cannot attach" 'Permission denied' \
 		setpriv --reuid 65533 --regid 65533 --clear-groups "$attached" \
 		fates "$mnt/strange" "$softpmem"
 	check "the daemon stops cleanly" daemon_stop
 fi
 
 daemon_start --region memfd:64M --domain cpu_cache || bail "the daemon does not start"
-check "eADR" "$attached" battery "$mnt" "$softpmem"
+check "with --domain cpu_cache stores of attached clients survive" "$attached" battery "$mnt" "$softpmem"
 check "the daemon stops cleanly" daemon_stop
-check "and leaves no socket" test ! -e "$socket.attach"
+check "a stopped daemon removes the attach socket" test ! -e "$socket.attach"
 finish

@@ -5,12 +5,13 @@
 
 ulimit -n 8192 || skip "descriptors" "the limit cannot be raised"
 daemon_start --region memfd:64M --region memfd:64M || bail "the daemon does not start"
-check "hostile" "$abs_top_builddir/tests/e2e/hostile" "$mnt/region1"
-check "the daemon names who spoiled its WPQ" \
+check "each hostile client costs only itself" "$abs_top_builddir/tests/e2e/hostile" "$mnt/region1"
+check "the log names the process that damaged its WPQ" \
 	grep -Eq 'attach: pid [0-9]+, uid [0-9]+: killed: its WPQ held a malformed record' \
 	"$work/daemon.log"
-check "it has killed nobody else" test "$(grep -c 'killed: its WPQ' "$work/daemon.log")" = 13
-check "the region is sound" "$softpmem" check
+check "the daemon killed only the processes that damaged their WPQs" \
+	test "$(grep -c 'killed: its WPQ' "$work/daemon.log")" = 13
+check "check finds no damage" "$softpmem" check
 if [ "$(id -u)" = 0 ]; then
 	"$softpmem" create --size 1M /region0/pool
 	relay "$abs_top_builddir/tests/e2e/reused_pid" "$mnt/region0/pool"
@@ -28,6 +29,6 @@ few_descriptors() {
 	done
 	return 1
 }
-check "nothing of them is left in the daemon" few_descriptors
+check "the daemon has no descriptors of ended clients" few_descriptors
 check "the daemon stops cleanly" daemon_stop
 finish

@@ -24,7 +24,8 @@ check() {
 	fi
 }
 
-# check_fails NAME PATTERN COMMAND...: the command must exit with an error (not by a signal) and print PATTERN.
+# check_fails NAME PATTERN COMMAND...: the command must exit with an error, not by a signal, and print
+# PATTERN.
 check_fails() {
 	local what=$1 pattern=$2 status
 	shift 2

@@ -48,5 +48,6 @@ check "after a second reset the guest boots again and checks its pool" guest_wai
 steps=$(guest_said '@steps ([0-9]+)')
 guest_report
 note "acknowledged: $acked, found: ${steps:-none}"
-check "at least 40 steps were acknowledged, and each of them survived" test "${acked:-0}" -ge 40 -a "${steps:-0}" -ge "${acked:-0}"
+check "at least 40 steps were acknowledged, and each of them survived" \
+	test "${acked:-0}" -ge 40 -a "${steps:-0}" -ge "${acked:-0}"
 finish

@@ -44,22 +44,23 @@ once() {
 	wait "$client" 2>/dev/null
 	has="$(letters f "${three[0]}") $(letters f "${three[1]}") $(letters f "${three[2]}")"
 }
-check "a program flushes to three regions and fences once" once lose
-check "power failed: what it fenced is in each, and no more" test "$has" = "4096 4096 4096"
-check "the same, and caches are written back" once keep
-check "negative control: all is there, what was not fenced too" test "$has" = "8192 8192 8192"
+check "a program that flushes to three regions and fences once loses power" once lose
+check "after lose each region has exactly what was fenced" test "$has" = "4096 4096 4096"
+check "the same program loses power with caches written back" once keep
+check "negative control: with keep each region also has what was not fenced" test "$has" = "8192 8192 8192"
 export SOFTPMEM_TEST_SKIP_FLUSH=2
-check "the same with every second flush left out" once lose
-check "negative control: its region has nothing" test "$has" = "4096 0 4096"
+check "the same program loses power with every second flush left out" once lose
+check "negative control: the region whose flush was left out has nothing" test "$has" = "4096 0 4096"
 unset SOFTPMEM_TEST_SKIP_FLUSH
 
 # Two regions count their views alike: the same view goes on at the same offset, and is another region's.
 fresh alpha/pool beta/pool
-check "one persist over mappings of two regions, end to end" \
+check "one persist of two adjacent mappings of two regions succeeds" \
 	"$softpmem" run -- "$across" beside "${three[0]}" "${three[1]}"
 "$softpmem" powerfail --policy lose >/dev/null
-check "each has its own half" test "$(letters b "${three[0]}") $(letters B "${three[1]}")" = "524288 524288"
-check "and nothing of the other's" test "$(letters B "${three[0]}") $(letters b "${three[1]}")" = "0 0"
+check "each region has its own half of the range" \
+	test "$(letters b "${three[0]}") $(letters B "${three[1]}")" = "524288 524288"
+check "no region has the other's half" test "$(letters B "${three[0]}") $(letters b "${three[1]}")" = "0 0"
 
 # ---- Threads and handlers ---------------------------------------------------------
 # holds POOL NUMBER HANDLED: the pool has every number that can be expected after NUMBER, in its line, or a
@@ -82,16 +83,16 @@ has_handled() { read -r _ handled <<<"$(said "$1")" && [ "${handled:-0}" -ge "$2
 for end in killed cut; do
 	fresh alpha/pool alpha/other beta/pool gamma/pool
 	start count count "${three[@]}" "$mnt/alpha/other"
-	check "threads that come and go, with handlers, count in three regions" await has_handled count 1000
+	check "short-lived threads with signal handlers persist to three regions" await has_handled count 1000
 	[ $end = cut ] || kill -KILL "$client"
 	"$softpmem" powerfail --policy lose >/dev/null
 	wait "$client" 2>/dev/null
 	read -r number handled <<<"$(said count)"
 	for pool in alpha/pool alpha/other beta/pool gamma/pool; do
-		check "$end: $pool has what was fenced" holds $pool "$number" "$handled"
+		check "$end: $pool has exactly what was fenced" holds $pool "$number" "$handled"
 	done
 done
-check_fails "negative control: a number it never said is not there" 'and not' \
+check_fails "negative control: a number that was never acknowledged is reported as missing" 'and not' \
 	holds beta/pool $((number + 10000000)) 0
 
 # Each line once, and so one flush that went elsewhere is seen. Two pools are of one region: a handler that
@@ -101,7 +102,7 @@ fresh alpha/pool alpha/other beta/pool gamma/pool
 start fill fill "${three[@]}" "$mnt/alpha/other"
 has_filled() { read -r number handled <<<"$(said fill)" && [ "${number:-0}" -ge 131071 ]; }
 check "a program fills all lines of four pools" await has_filled
-check "its handlers flushed in the midst of it" test "$handled" -gt 500
+check "signal handlers flushed while a flush was interrupted" test "$handled" -gt 500
 "$softpmem" powerfail --policy lose >/dev/null
 wait "$client" 2>/dev/null
 for pool in alpha/pool alpha/other beta/pool gamma/pool; do
@@ -118,59 +119,64 @@ start all count "${three[@]}"
 all=$client
 start others count "$mnt/alpha/other" "$mnt/gamma/other"
 others=$client
-check "one program counts in all of them" await has_said all 5
-check "another in two" await has_said others 5
+check "a program persists to all three regions" await has_said all 5
+check "another program persists to two regions" await has_said others 5
 read -r number handled <<<"$(said all)"
 cp "$kept" "$work/before"
 truncate -s 0 "$kept"
-check "the third is taken away: who counted there ends" await has_ended "$all"
+check "the program that uses the region whose memory was taken away ends" await has_ended "$all"
 wait "$all" 2>/dev/null
 status=$?
-check "killed" test $status = 137
+check "it was killed by SIGKILL" test $status = 137
 logged() {
 	grep -q "attach: pid $all, uid $(id -u): killed: it uses the region beta, whose memory is gone" \
 		"$work/daemon.log"
 }
-check "the log says whom and why" await logged
+check "the log says which process was killed and why" await logged
 already=$(wc -l <"$work/others.out")
-check "who does not use it goes on" await has_said others $((already + 20))
-check_fails "its files answer EIO" 'Input/output error' cat "$mnt/beta/numbers"
-check_fails "and nothing is made there" 'Input/output error' touch "$mnt/beta/new"
-check "its directory remains" test "$(ls "$mnt")" = $'alpha\nbeta\ngamma'
-check "and is seen as one" stat "$mnt/beta"
-check "the others' are as they were" cmp "$mnt/alpha/numbers" <(seq 100000)
-check "and take more" sh -c "echo more >'$mnt/gamma/more' && sync '$mnt/gamma/more'"
-check_fails "a move out of it fails" 'Input/output error' mv "$mnt/beta/numbers" "$mnt/alpha/stolen"
-check_fails "the control socket says so of it" 'taken away while it was in use' \
+check "the program that does not use the lost region goes on" await has_said others $((already + 20))
+check_fails "files of the lost region answer EIO" 'Input/output error' cat "$mnt/beta/numbers"
+check_fails "create in the lost region fails with EIO" 'Input/output error' touch "$mnt/beta/new"
+check "the directory of the lost region is still listed" test "$(ls "$mnt")" = $'alpha\nbeta\ngamma'
+check "the directory of the lost region can be stat'ed" stat "$mnt/beta"
+check "files of the other regions are unchanged" cmp "$mnt/alpha/numbers" <(seq 100000)
+check "files of the other regions can be written" \
+	sh -c "echo more >'$mnt/gamma/more' && sync '$mnt/gamma/more'"
+check_fails "a move out of the lost region fails" \
+	'Input/output error' mv "$mnt/beta/numbers" "$mnt/alpha/stolen"
+check_fails "create in the lost region fails and says why" 'taken away while it was in use' \
 	"$softpmem" create --region beta /new
-check "and serves the others" "$softpmem" create --region gamma /new
+check "create in another region succeeds" "$softpmem" create --region gamma /new
 states() { "$softpmem" list -R | awk 'NR > 1 { print $9, $8 }'; }
-check "list -R tells" test "$(states)" = $'alpha active\nbeta failed\ngamma active'
-check "so does status" grep -q '"state":"degraded"' <("$softpmem" status --json)
-check_fails "a list has the others and fails" 'taken away' sh -c "'$softpmem' list >'$work/list'"
-check "they are in it" grep -q '/gamma/new$' "$work/list"
-check_fails "check says it, too" 'taken away' sh -c "'$softpmem' check >'$work/checked'"
-check "and finds the others sound" test "$(grep -c '^0 damaged' "$work/checked")" = 2
+check "list -R shows the lost region as failed" test "$(states)" = $'alpha active\nbeta failed\ngamma active'
+check "status shows the daemon as degraded" grep -q '"state":"degraded"' <("$softpmem" status --json)
+check_fails "list fails because of the lost region" 'taken away' sh -c "'$softpmem' list >'$work/list'"
+check "list shows the pools of the other regions" grep -q '/gamma/new$' "$work/list"
+check_fails "check fails because of the lost region" 'taken away' sh -c "'$softpmem' check >'$work/checked'"
+check "check finds no damage in the other regions" test "$(grep -c '^0 damaged' "$work/checked")" = 2
 start late count "$mnt/alpha/pool" "$mnt/beta/pool"
 wait "$client" 2>/dev/null
 status=$?
-check "nobody maps its pools any more" test $status -ne 0
-check "the other program counts still" kill -0 "$others"
-check "power fails for those that remain" "$softpmem" powerfail --policy lose
-check "that ends it" await has_ended "$others"
+check "no process maps pools of the lost region" test $status -ne 0
+check "the other program still runs" kill -0 "$others"
+check "powerfail succeeds for the remaining regions" "$softpmem" powerfail --policy lose
+check "the power failure ends the other program" await has_ended "$others"
 wait "$others" 2>/dev/null
 read -r other_number other_handled <<<"$(said others)"
-check "all it fenced is in one" holds alpha/other "$other_number" "$other_handled"
-check "and in the other" holds gamma/other "$other_number" "$other_handled"
-check "and what who was killed had fenced there" holds alpha/pool "$number" "$handled"
-check "the rest of the mount is as it was" cmp "$mnt/alpha/numbers" <(seq 100000)
+check "the first remaining region has exactly what was fenced" \
+	holds alpha/other "$other_number" "$other_handled"
+check "the second remaining region has exactly what was fenced" \
+	holds gamma/other "$other_number" "$other_handled"
+check "a remaining region has what the killed program had fenced" holds alpha/pool "$number" "$handled"
+check "other files are unchanged after the power failure" cmp "$mnt/alpha/numbers" <(seq 100000)
 not_in_good_order() { ! daemon_stop; }
-check "what is stopped then was not stopped in good order" not_in_good_order
+check "the daemon exits with an error" not_in_good_order
 
 cp "$work/before" "$kept"
-check "with the memory back all are taken up" daemon_start --region "file:$kept" --region memfd:32M
-check "what was fenced before is there" holds beta/pool 0 0
-check "and what was synced" cmp "$mnt/beta/numbers" <(seq 100000)
+check "once the memory is back a daemon serves all regions" \
+	daemon_start --region "file:$kept" --region memfd:32M
+check "what was fenced before the loss is there" holds beta/pool 0 0
+check "what was synced before the loss is there" cmp "$mnt/beta/numbers" <(seq 100000)
 check "the daemon stops cleanly" daemon_stop
-check "it is sound" "$softpmem" check "file:$kept"
+check "check finds no damage in the region that was lost" "$softpmem" check "file:$kept"
 finish

@@ -42,10 +42,10 @@ cut_all() {
 }
 
 for kind in blk log; do
-	check "libpmem$kind, cut at every fence" cut_all "$kind"
+	check "a libpmem$kind pool that is cut at every fence is consistent" cut_all "$kind"
 	note "$(cat "$work/cuts")"
 	export SOFTPMEM_TEST_SKIP_FLUSH=2
-	check_fails "negative control: every second flush left out" \
+	check_fails "negative control: with every second flush left out the checker fails" \
 		"torn|was written|were written|not consistent|^blocks: " cut_all "$kind"
 	unset SOFTPMEM_TEST_SKIP_FLUSH
 done

@@ -30,52 +30,53 @@ daemon_start --region memfd:64M || bail "no daemon"
 "$softpmem" create --size 1M stopped
 "$softpmem" create --size 1M other
 count_on stopped 1000000000
-check "a client counts" await has_said_more stopped 20000
+check "a client persists numbers" await has_said_more stopped 20000
 kill -STOP "$client"
 stopped=$client
 said=$(last_said stopped)
 count_on other 200000
-check "another client works beside one that is stopped" ended_well
+check "a client works while another one is stopped" ended_well
 sleep "$stopped_for"
-check "the power fails" "$softpmem" powerfail --policy lose
+check "powerfail succeeds with a stopped client" "$softpmem" powerfail --policy lose
 wait "$stopped" 2>/dev/null
-check "it is over for the stopped one" test $? -eq 137
-check "what it had fenced is there" holds stopped "$said" 16384
-check "and what the other had" holds other 200000 16384
-check_fails "negative control: not what it never fenced" "and not" holds stopped "$((said + 100000000))" 16384
+check "the power failure kills the stopped client" test $? -eq 137
+check "what the stopped client had fenced survives" holds stopped "$said" 16384
+check "what the other client had fenced survives" holds other 200000 16384
+check_fails "negative control: a number that was never fenced is reported as missing" \
+	"and not" holds stopped "$((said + 100000000))" 16384
 
 "$softpmem" create --size 1M shrunk
 count_on shrunk 3000000
-check "a client counts in a pool that will shrink" await has_said_more shrunk
-check "it shrinks" truncate -s 64K "$mnt/shrunk"
-check "the client comes to its end" ended_well
+check "a client persists to a pool that will shrink" await has_said_more shrunk
+check "the pool is truncated to 64 KiB" truncate -s 64K "$mnt/shrunk"
+check "the client of the truncated pool ends normally" ended_well
 "$softpmem" powerfail --policy lose >/dev/null
-check "the pool has its new size" test "$(stat -c %s "$mnt/shrunk")" -eq 65536
-check "and what was fenced of that part" holds shrunk 3000000 16384
+check "the extended pool has its new size" test "$(stat -c %s "$mnt/shrunk")" -eq 65536
+check "what was fenced in the remaining part survives" holds shrunk 3000000 16384
 
 "$softpmem" create --size 1M grown
 count_on grown 3000000
-check "a client counts in a pool that will grow" await has_said_more grown
-check "it grows" truncate -s 4M "$mnt/grown"
-check "the client comes to its end" ended_well
+check "a client persists to a pool that will grow" await has_said_more grown
+check "the pool is extended to 4 MiB" truncate -s 4M "$mnt/grown"
+check "the client of the extended pool ends normally" ended_well
 "$softpmem" powerfail --policy lose >/dev/null
-check "all that was fenced is there" holds grown 3000000 16384
+check "all that was fenced survives" holds grown 3000000 16384
 check "the pool has its new size" test "$(stat -c %s "$mnt/grown")" -eq $((4 << 20))
 
 "$softpmem" create --size 1M destroyed
 count_on destroyed 3000000
-check "a client counts in a pool that will be destroyed" await has_said_more destroyed
-check "it is destroyed" "$softpmem" destroy destroyed
-check "the client comes to its end" ended_well
-check "the pool does not come back" test ! -e "$mnt/destroyed"
+check "a client persists to a pool that will be destroyed" await has_said_more destroyed
+check "the pool is destroyed" "$softpmem" destroy destroyed
+check "the client of the destroyed pool ends normally" ended_well
+check "the destroyed pool does not come back" test ! -e "$mnt/destroyed"
 "$softpmem" create --size 1M destroyed
-check "one of its name has nothing of it" cmp -n 1048576 "$mnt/destroyed" /dev/zero
+check "a new pool of its name has none of its bytes" cmp -n 1048576 "$mnt/destroyed" /dev/zero
 
 # Caches that were written back by a coin, or whole.
 "$softpmem" create --size 1M kept
 "$softpmem" run -- "$survivor" store "$mnt/kept"
 "$softpmem" powerfail --policy keep >/dev/null
-check "keep: stores that were never flushed are there" test "$(tr -cd s <"$mnt/kept" | wc -c)" -eq 512
+check "keep leaves stores that were never flushed" test "$(tr -cd s <"$mnt/kept" | wc -c)" -eq 512
 coin() {
 	rm -f "$mnt/tossed"
 	"$softpmem" create --size 1M tossed
@@ -85,7 +86,7 @@ coin() {
 }
 one=$(coin 1)
 note "random, seed 1: $one; seed 2: $(coin 2)"
-check "random: some lines of them are, and others not" grep -q 's.*-\|-.*s' <<<"$one"
-check "each line as a whole" test "$(($(tr -cd s <"$mnt/tossed" | wc -c) % 64))" -eq 0
-check "the region is sound" "$softpmem" check
+check "random keeps some lines that were never flushed and loses others" grep -q 's.*-\|-.*s' <<<"$one"
+check "random keeps or loses each line as a whole" test "$(($(tr -cd s <"$mnt/tossed" | wc -c) % 64))" -eq 0
+check "check finds no damage" "$softpmem" check
 finish

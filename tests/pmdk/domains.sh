@@ -16,23 +16,24 @@ says() { [ "$("${@:2}")" = "$1" ]; }
 cut_power() { "$softpmem" powerfail --policy lose >/dev/null; }
 
 daemon_start --region memfd:64M || bail "no daemon"
-check "memory_controller: caches are not flushed for us" says 0 run "$survivor" ask
+check "memory_controller: pmem_has_auto_flush() is 0" says 0 run "$survivor" ask
 fresh_pool
 run "$survivor" store "$mnt/pool"
-check "a store is seen" says 512 count_of s
+check "memory_controller: a store is visible" says 512 count_of s
 cut_power
-check "and lost, for it was not flushed" says 0 count_of s
+check "memory_controller: a store that was not flushed is lost" says 0 count_of s
 fresh_pool
 export PMEM_NO_FLUSH=1
 check "with PMEM_NO_FLUSH=1 the program runs" run "$survivor" count "$mnt/pool" 1000
 unset PMEM_NO_FLUSH
 cut_power
-check "and nothing it persisted was flushed" cmp -n 1048576 "$mnt/pool" /dev/zero
+check "with PMEM_NO_FLUSH=1 nothing is durable" cmp -n 1048576 "$mnt/pool" /dev/zero
 fresh_pool
-check "without it" run "$survivor" count "$mnt/pool" 1000
+check "without PMEM_NO_FLUSH the program runs" run "$survivor" count "$mnt/pool" 1000
 cut_power
-check_fails "it was" differ cmp -n 1048576 "$mnt/pool" /dev/zero
-check "a fence that waits for the media" "$softpmem" run --through -- "$survivor" count "$mnt/pool" 300
+check_fails "negative control: without PMEM_NO_FLUSH the bytes are durable" \
+	differ cmp -n 1048576 "$mnt/pool" /dev/zero
+check "a program runs with run --through" "$softpmem" run --through -- "$survivor" count "$mnt/pool" 300
 
 # It makes a thousand numbers durable for each line it is given; its queue has room for thirty times as many.
 mkfifo "$work/pace"
@@ -64,25 +65,25 @@ while_stopped() {
 }
 waits() { sleep 0.5 && says_up_to 1000; }
 goes_on() { await says_up_to 2000; }
-check "while the daemon stands still no fence returns" while_stopped waits --through
-check "negative control: without --through they do" while_stopped goes_on
+check "with --through no fence returns while the daemon is stopped" while_stopped waits --through
+check "negative control: without --through fences return while the daemon is stopped" while_stopped goes_on
 daemon_stop
 
 daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
-check "cpu_cache: caches are flushed for us" says 1 run "$survivor" ask
+check "cpu_cache: pmem_has_auto_flush() is 1" says 1 run "$survivor" ask
 fresh_pool
 run "$survivor" store "$mnt/pool"
 cut_power
-check "a store survives" says 512 count_of s
+check "cpu_cache: a store survives" says 512 count_of s
 fresh_pool
 run "$survivor" nontemporal "$mnt/pool" >"$work/out" &
 for _ in $(seq 600); do
 	[ -s "$work/out" ] && break
 	sleep 0.05
 done
-check "a non-temporal one is seen" says 512 count_of n
+check "cpu_cache: a non-temporal store is visible" says 512 count_of n
 cut_power
 wait "$!" 2>/dev/null
-check "and lost without a fence" says 0 count_of n
-check "the plain one after it survives" says 512 count_of s
+check "cpu_cache: a non-temporal store without a fence is lost" says 0 count_of n
+check "cpu_cache: a plain store after a non-temporal one survives" says 512 count_of s
 finish

@@ -17,16 +17,18 @@ leaves() {
 }
 
 for seed in 1 2 3; do
-	check "mappings cut, covered and moved, seed $seed" leaves mappings $seed
+	check "mappings that are cut, covered and moved leave only legal bytes, seed $seed" \
+		leaves mappings $seed
 done
-check "every length, at every offset" leaves odd 1
-check "10,000 mappings" leaves many 1
-check "2,000 threads" leaves threads 1
-check "a child beside its parent, in the midst of a flush" leaves fork 1
-check "signal handlers that flush in the midst of a flush" leaves signals 1
+check "flushes of every length at every offset leave only legal bytes" leaves odd 1
+check "10000 mappings leave only legal bytes" leaves many 1
+check "2000 threads leave only legal bytes" leaves threads 1
+check "a child that is forked during a flush leaves only legal bytes" leaves fork 1
+check "signal handlers that flush during a flush leave only legal bytes" leaves signals 1
 
 export SOFTPMEM_TEST_SKIP_FLUSH=7
-check_fails "negative control: one flush in seven left out" "older than" leaves mappings 1
+check_fails "negative control: with one flush in seven left out older bytes are reported" \
+	"older than" leaves mappings 1
 unset SOFTPMEM_TEST_SKIP_FLUSH
-check "and with all of them again" leaves mappings 1
+check "with all flushes again only legal bytes are left" leaves mappings 1
 finish

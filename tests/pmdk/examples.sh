@@ -35,7 +35,7 @@ check "mapcli builds" example mapcli map/mapcli.c map/map.c map/map_*.c tree_map
 # Not ctree: mapcli inserts no values, and a tree that tells its leaves by their type looks at them. See
 # examples-all.sh.
 for type in btree rtree rbtree skiplist hashmap_tx hashmap_atomic hashmap_rp; do
-	check "$type, cut in the midst of insertions" survives $type 200
+	check "$type survives cuts during insertions" survives $type 200
 done
 
 survives_often() {
@@ -45,14 +45,15 @@ survives_often() {
 	done
 }
 export SOFTPMEM_TEST_SKIP_FLUSH=2
-check_fails "negative control: every second flush left out" "present|open|cut" survives_often btree
+check_fails "negative control: with every second flush left out a cut is reported" \
+	"present|open|cut" survives_often btree
 unset SOFTPMEM_TEST_SKIP_FLUSH
 
 check "string_store builds" example writer string_store/writer.c
-check "and its reader" example reader string_store/reader.c
+check "the reader of string_store builds" example reader string_store/reader.c
 write_string() { echo persistent | run "$work/writer" "$mnt/strings"; }
 read_string() { run "$work/reader" "$mnt/strings" | grep -x persisten; }
-check "a string is stored" write_string
+check "string_store stores a string" write_string
 cut_power
-check "and read after a power failure" read_string
+check "string_store reads its string after a power failure" read_string
 finish

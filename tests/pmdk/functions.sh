@@ -24,24 +24,26 @@ without_is_pmem() {
 	sed -E '/is_pmem (of|past)/d; s/is_pmem [01]/is_pmem/' "$work/$1"
 }
 
-check "the system's libpmem on a plain file" say real "$plain" env
-check "ours on a plain file" say plain "$plain" "$softpmem" run --
-check "says the same" diff "$work/real" "$work/plain"
+check "the system's libpmem runs on a plain file" say real "$plain" env
+check "softpmem's libpmem runs on a plain file" say plain "$plain" "$softpmem" run --
+check "softpmem's libpmem answers as the system's on a plain file" diff "$work/real" "$work/plain"
 mkdir "$mnt/directory"
-check "ours on a pool" say pool "$mnt/directory" "$softpmem" run --
-check "says the same, but for is_pmem" diff <(without_is_pmem real) <(without_is_pmem pool)
-check "the pool is persistent memory, past its end nothing is, and nothing is not" \
+check "softpmem's libpmem runs on a pool" say pool "$mnt/directory" "$softpmem" run --
+check "on a pool softpmem's libpmem answers as the system's, except for is_pmem" \
+	diff <(without_is_pmem real) <(without_is_pmem pool)
+check "is_pmem is true for a pool, and false past its end and for an empty range" \
 	diff <(printf 'is_pmem %s\n' 'of it all: 1' 'of a part: 1' 'of nothing: 0' 'past its end: 0') \
 	<(grep -E '^is_pmem (of|past)' "$work/pool")
 
 for force in 0 1; do
 	export PMEM_IS_PMEM_FORCE=$force
-	check "the system's libpmem with PMEM_IS_PMEM_FORCE=$force" say "real$force" "$plain" env
-	check "ours on a pool with it" say "pool$force" "$mnt/directory" "$softpmem" run --
-	check "says the same" diff "$work/real$force" "$work/pool$force"
+	check "the system's libpmem runs with PMEM_IS_PMEM_FORCE=$force" say "real$force" "$plain" env
+	check "softpmem's libpmem runs on a pool with PMEM_IS_PMEM_FORCE=$force" \
+		say "pool$force" "$mnt/directory" "$softpmem" run --
+	check "both answer the same with PMEM_IS_PMEM_FORCE=$force" diff "$work/real$force" "$work/pool$force"
 done
 unset PMEM_IS_PMEM_FORCE
-check_fails "negative control: another answer is seen" "^[<>] is_pmem" diff "$work/pool0" "$work/pool1"
+check_fails "negative control: another answer is reported" "^[<>] is_pmem" diff "$work/pool0" "$work/pool1"
 
 # PMEM_MMAP_HINT: there, or above what is there already.
 dd if=/dev/zero of="$mnt/pool" bs=4k count=1 status=none
@@ -49,6 +51,6 @@ hinted() {
 	PMEM_MMAP_HINT=10000000000 "$softpmem" run -- \
 		"$abs_top_builddir/tests/pmdk/survivor" where "$mnt/pool" "$mnt/pool"
 }
-check "PMEM_MMAP_HINT is where it goes, and then above" \
+check "PMEM_MMAP_HINT gives the address of the first mapping, and later ones lie above" \
 	diff <(printf '0x10000000000\n0x10000200000\n') <(hinted)
 finish

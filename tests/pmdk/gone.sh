@@ -33,54 +33,55 @@ daemon_start --region memfd:64M || bail "no daemon"
 
 for round in 1 2 3; do
 	start 100000000
-	check "a client counts ($round)" await has_said_enough
+	check "a client persists numbers ($round)" await has_said_enough
 	kill -KILL "$client"
 	wait "$client" 2>/dev/null
 	"$softpmem" powerfail --policy lose >/dev/null
-	check "killed: all that it fenced is there ($round)" holds "$(last_said)"
+	check "everything that a killed client had fenced survives ($round)" holds "$(last_said)"
 done
-check_fails "negative control: a number it never said is not" "and not" holds $(($(last_said) + 10000000))
+check_fails "negative control: a number that was never acknowledged is reported as missing" \
+	"and not" holds $(($(last_said) + 10000000))
 
 # As a program does that becomes a daemon: our connection goes too, and with it the WPQ at the daemon's end.
 mode=shut
 for moment in 1 2 3; do
 	start 100000000
-	check "a client closes what is not its own, and counts ($moment)" await has_said_enough
+	check "a client that closes foreign descriptors persists numbers ($moment)" await has_said_enough
 	kill -KILL "$client"
 	wait "$client" 2>/dev/null
 	"$softpmem" powerfail --policy lose >/dev/null
-	check "all that it fenced is there ($moment)" holds "$(last_said)"
+	check "everything that it fenced survives ($moment)" holds "$(last_said)"
 done
 start 200000
-check "and such a client comes to its end" wait "$client"
-check "with nothing to say" test ! -s "$work/err"
+check "a client that closes foreign descriptors ends normally" wait "$client"
+check "it prints no message" test ! -s "$work/err"
 mode=count
 
 # Far more than a ring holds: it must wait for the daemon, and lose nothing.
 start 3000000
-check "a client counts beside a daemon that will stop" await test -s "$work/out"
+check "a client persists while its daemon is about to be stopped" await test -s "$work/out"
 kill -STOP "$daemon_pid"
 said_waiting() { grep -q "does not answer; waiting" "$work/err"; }
 if await said_waiting; then
 	ok "the client says what it waits for"
-	check "and does not end" kill -0 "$client"
+	check "the client waits while the daemon is stopped" kill -0 "$client"
 	kill -CONT "$daemon_pid"
-	check "and goes on when it can" wait "$client"
-	check "and comes to the end" test "$(last_said)" -eq 3000000
+	check "the client goes on once the daemon continues" wait "$client"
+	check "the client acknowledges its last number" test "$(last_said)" -eq 3000000
 else
 	kill -CONT "$daemon_pid"
 	not_ok "the client says what it waits for"
 fi
 "$softpmem" powerfail --policy lose >/dev/null
-check "all of it is there" holds "$(last_said)"
+check "everything that it acknowledged survives" holds "$(last_said)"
 
 start 100000000
-check "a client counts beside a daemon that will die" await has_said_enough
+check "a client persists while its daemon is about to be killed" await has_said_enough
 daemon_kill
 wait "$client" 2>/dev/null
 status=$?
-check "it does not go on" test "$status" -gt 128
-check "and says why" grep -q "softpmem: the daemon is gone" "$work/err"
+check "the client of a killed daemon ends by a signal" test "$status" -gt 128
+check "the client says that the daemon is gone" grep -q "softpmem: the daemon is gone" "$work/err"
 fusermount3 -u -z "$mnt" 2>/dev/null
 
 # Of a region that outlives the daemon: what was not drained is lost, from the end. ordered FILE: all entries
@@ -103,20 +104,22 @@ for round in 1 2 3 4 5; do
 	daemon_start --region "file:$work/region,64M" || bail "no daemon"
 	[ -e "$mnt/pool" ] || "$softpmem" create --size 1M pool
 	start 100000000
-	check "a client writes its journal beside a daemon that will die ($round)" await has_said_enough
+	check "a client writes a journal while its daemon is about to be killed ($round)" \
+		await has_said_enough
 	daemon_kill
 	wait "$client" 2>/dev/null
 	fusermount3 -u -z "$mnt" 2>/dev/null
 	daemon_start --region "file:$work/region" || bail "no daemon"
 	cp "$mnt/pool" "$work/found"
-	check "the journal is as it was at some moment ($round)" ordered "$work/found"
+	check "the journal is as it was at one moment ($round)" ordered "$work/found"
 	daemon_stop
 done
 mode=count
 printf '\1' | dd of="$work/found" bs=1 seek=7 conv=notrunc status=none
-check_fails "negative control: a head before its entries" "newest entry" ordered "$work/found"
+check_fails "negative control: a journal whose head is ahead of its entries is reported" \
+	"newest entry" ordered "$work/found"
 
 LD_PRELOAD=$library "$survivor" ask >"$work/out" 2>"$work/err"
-check "a program beside no daemon runs as on any other machine" test "$(cat "$work/out")" = 0
-check "and is told" grep -q "softpmem: the daemon cannot be reached" "$work/err"
+check "a program without a daemon runs with an ordinary libpmem" test "$(cat "$work/out")" = 0
+check "a program without a daemon is told so" grep -q "softpmem: the daemon cannot be reached" "$work/err"
 finish

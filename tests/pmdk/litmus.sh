@@ -30,15 +30,17 @@ for policy in lose keep; do
 done
 : >"$work/states"
 for ((seed = 1; seed <= seeds; seed++)); do
-	check "random, seed $seed: each row is one of the legal states" leaves random --seed "$seed"
+	check "random with seed $seed leaves a legal state of each row" leaves random --seed "$seed"
 	tail -n 1 "$work/check.out" >>"$work/states"
 done
-check "and they are not always the same" test "$(sort -u "$work/states" | wc -l)" -gt $((seeds / 2))
+check "random leaves different states for different seeds" \
+	test "$(sort -u "$work/states" | wc -l)" -gt $((seeds / 2))
 export SOFTPMEM_TEST_SKIP_FLUSH=1
-check_fails "negative control: no flush counts" "a persist: 0, not 1" leaves lose
+check_fails "negative control: without flushes a persist is reported as missing" \
+	"a persist: 0, not 1" leaves lose
 unset SOFTPMEM_TEST_SKIP_FLUSH
 daemon_stop
 
 daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
-check "eADR: every store is durable, but for a non-temporal one without a fence" leaves lose
+check "under eADR every store is durable except a non-temporal one without a fence" leaves lose
 finish

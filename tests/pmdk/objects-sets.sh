@@ -14,7 +14,8 @@ set_of() {
 daemon_start --region memfd:64M || bail "no daemon"
 parts=("$mnt/part1" "$mnt/part2" "$mnt/part3")
 set_of parts "2M ${parts[0]}" "4M ${parts[1]}" "4M ${parts[2]}"
-check "three parts, cut at every fence" cut_at_fences 100 lose 1 "$work/parts.set" "${parts[@]}"
+check "a pool set of three parts that is cut at every fence is consistent" \
+	cut_at_fences 100 lose 1 "$work/parts.set" "${parts[@]}"
 note_cuts
 rm -f "${parts[@]}"
 
@@ -22,7 +23,7 @@ if command -v pmempool >/dev/null; then
 	set_of replica "8M $mnt/part" REPLICA "8M $mnt/copy"
 	set_of alone "8M $mnt/part"
 	export OBJECTS_ALONE=$work/alone.set
-	check "one with a replica, cut at every fence" \
+	check "a pool set with a replica that is cut at every fence is consistent" \
 		cut_at_fences 100 lose 1 "$work/replica.set" "$mnt/part" "$mnt/copy"
 	note_cuts
 	unset OBJECTS_ALONE
@@ -32,6 +33,7 @@ else
 fi
 
 export SOFTPMEM_TEST_SKIP_FLUSH=7
-check_fails "negative control: one flush in seven left out, three parts" "$judge_says" \
+check_fails "negative control: with one flush in seven left out the checker fails on three parts" \
+	"$judge_says" \
 	cut_at_fences 100 lose 1 "$work/parts.set" "${parts[@]}"
 finish

@@ -8,9 +8,9 @@
 pool=$mnt/pool
 
 daemon_start --region memfd:32M || bail "no daemon"
-check "4 threads, cut at 200 moments" cut_at_moments 200 "$pool" "$pool"
+check "a pool of 4 threads that is cut at 200 moments is consistent" cut_at_moments 200 "$pool" "$pool"
 note_cuts
 export SOFTPMEM_TEST_SKIP_FLUSH=7
-check_fails "negative control: with one flush in seven left out the judge sees it" "$judge_says" \
+check_fails "negative control: with one flush in seven left out the checker fails" "$judge_says" \
 	cut_at_moments 200 "$pool" "$pool"
 finish

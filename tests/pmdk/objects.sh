@@ -12,13 +12,14 @@ stride=3
 [ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || stride=1
 
 daemon_start --region memfd:32M || bail "no daemon"
-check "cut at every fence, what was not flushed is lost" cut_at_fences 100 lose 1 "$pool" "$pool"
+check "a pool that is cut at every fence with lose is consistent" cut_at_fences 100 lose 1 "$pool" "$pool"
 note_cuts
-check "cut at fences, each line by a coin" cut_at_fences 30 random "$stride" "$pool" "$pool"
+check "a pool that is cut at fences with random is consistent" \
+	cut_at_fences 30 random "$stride" "$pool" "$pool"
 note_cuts
-check "cut at fences, caches were written back" cut_at_fences 30 keep "$stride" "$pool" "$pool"
+check "a pool that is cut at fences with keep is consistent" cut_at_fences 30 keep "$stride" "$pool" "$pool"
 note_cuts
 export SOFTPMEM_TEST_SKIP_FLUSH=7
-check_fails "negative control: with one flush in seven left out the judge sees it" "$judge_says" \
+check_fails "negative control: with one flush in seven left out the checker fails" "$judge_says" \
 	cut_at_fences 100 lose 1 "$pool" "$pool"
 finish

@@ -8,9 +8,10 @@ daemon_start --region memfd:64M || bail "no daemon"
 "$softpmem" create --size 1M pool
 oneline() { "$softpmem" run -- "$abs_top_builddir/tests/pmdk/oneline" "$softpmem" "$mnt/pool" "$@"; }
 
-check "10,000,000 flushes of one line by two threads each, cut 50 times: never older than fenced" \
+check "two threads that flush one line 10000000 times each never leave less than was fenced" \
 	oneline 10000000 50
 note "$(cat "$work/check.out")"
 export SOFTPMEM_TEST_SKIP_FLUSH=7
-check_fails "negative control: one flush in seven left out, and it is" "it is older" oneline 1000000 100 1
+check_fails "negative control: with one flush in seven left out an older value is reported" \
+	"it is older" oneline 1000000 100 1
 finish

@@ -28,7 +28,7 @@ pools() { "$softpmem" create --size 128M nvdimm && "$softpmem" create --size 64M
 # write_and_cut: the guest writes, and QEMU ends with the power.
 write_and_cut() {
 	guest_start act=write
-	check "the guest writes" guest_wait '^@written' 240
+	check "the guest writes to its NVDIMM" guest_wait '^@written' 240
 	guest_report
 	"$softpmem" powerfail --policy lose >/dev/null
 	{ wait "$guest_pid"; } 2>/dev/null
@@ -48,17 +48,17 @@ look() {
 finds() { [[ ",$found" == *",$1 $2,$1 $3,"* ]]; }
 
 daemon_start --region memfd:256M || bail "no daemon"
-check "two pools" pools
+check "two pools are created for the guest" pools
 write_and_cut
 look
-check "virtio-pmem: what the guest flushed is there, and what it only stored is not" finds virtio flushed ""
-check "negative control: the guest's processor flushed its NVDIMM, and nobody outside heard it" \
+check "virtio-pmem: what the guest flushed survives, and what it only stored is lost" finds virtio flushed ""
+check "negative control: a flush by the guest's processor is not seen outside, and its bytes are lost" \
 	finds nvdimm "" ""
 daemon_stop
 
 daemon_start --region memfd:256M --domain cpu_cache || bail "no daemon"
-check "two pools, where caches are safe" pools
+check "two pools are created with --domain cpu_cache" pools
 write_and_cut
 look
-check "the NVDIMM has all that was written" finds nvdimm flushed stored
+check "with --domain cpu_cache everything that the guest wrote survives" finds nvdimm flushed stored
 finish

@@ -43,46 +43,50 @@ json_says() {
 
 # ---- Pools ------------------------------------------------------------------------
 
-check "at first there is nothing" json_says '"pools":\[\]'
+check "stat of an unused daemon shows no pool" json_says '"pools":\[\]'
 count pool 10000
-check "what a program persisted" test "$(counts /pool)" = "10000 10000 10000 640000 0"
-check "in a pool that was asked for, and was not used: nothing" test "$(counts /dir/other)" = "0 0 0 0 0"
-check "in the table, too" says '^ +10000 +10000 +10000 +625K +- /pool$' "$softpmem" stat
-check "there is no pool that was not used" test "$("$softpmem" stat | grep -c /)" -eq 1
+check "stat counts what a program persisted" test "$(counts /pool)" = "10000 10000 10000 640000 0"
+check "stat of an unused pool shows zeros" test "$(counts /dir/other)" = "0 0 0 0 0"
+check "the table of stat shows the counts" says '^ +10000 +10000 +10000 +625K +- /pool$' "$softpmem" stat
+check "the table of stat does not show unused pools" test "$("$softpmem" stat | grep -c /)" -eq 1
 count dir/other 100
-check "of a directory, what is in it" says '^ +100 .* /dir/other$' "$softpmem" stat /dir
-check "and nothing else" test "$("$softpmem" stat /dir | grep -c /)" -eq 1
-check "of several" test "$("$softpmem" stat /pool /dir/other | grep -c /)" -eq 2
-check_fails "of one that is not there" 'No such file' "$softpmem" stat /pool /nothing
+check "stat of a directory shows the pools below it" says '^ +100 .* /dir/other$' "$softpmem" stat /dir
+check "stat of a directory shows no other pool" test "$("$softpmem" stat /dir | grep -c /)" -eq 1
+check "stat takes several paths" test "$("$softpmem" stat /pool /dir/other | grep -c /)" -eq 2
+check_fails "stat refuses a path that does not exist" 'No such file' "$softpmem" stat /pool /nothing
 PMEM_NO_FLUSH=1 count pool 1000
-check "fences without flushes make nothing durable" test "$(counts /pool)" = "10000 10000 10000 640000 0"
+check "fences without flushes are not counted" test "$(counts /pool)" = "10000 10000 10000 640000 0"
 
 count pool 10000
-check "lines that were clean are not counted at first" test "$(member clean_lines /pool)" = 0
-check "they are counted from now on" json_says '"counts_clean":true' --clean on
+check "clean lines are not counted at first" test "$(member clean_lines /pool)" = 0
+check "stat --clean on turns the count of clean lines on" json_says '"counts_clean":true' --clean on
 count pool 10000
-check "all of them were flushed for nothing" test "$(counts /pool)" = "30000 30000 30000 1920000 10000"
+check "lines that were flushed without a change count as clean" \
+	test "$(counts /pool)" = "30000 30000 30000 1920000 10000"
 dd if=/dev/zero of="$mnt/pool" bs=1M count=1 conv=notrunc,fsync status=none
 count pool 10000
-check "negative control: and none of other bytes" test "$(member clean_lines /pool)" = 10000
+check "negative control: lines that were changed do not count as clean" \
+	test "$(member clean_lines /pool)" = 10000
 "$softpmem" stat --clean off >/dev/null
 count pool 10000
-check "and no more" test "$(member clean_lines /pool)" = 10000
+check "a later flush of changed lines does not count as clean" test "$(member clean_lines /pool)" = 10000
 
 before=$(counts /pool)
 "$softpmem" powerfail >/dev/null
 check "counts go on over a power failure" test "$(counts /pool)" = "$before"
-check "nothing is dirty" test "$(member volatile_lines --dirty /pool)" = 0
+check "stat --dirty shows no volatile line after a power failure" \
+	test "$(member volatile_lines --dirty /pool)" = 0
 run "$survivor" store "$mnt/pool"
-check "stored and not flushed: 8 lines are dirty" test "$(member volatile_lines --dirty /pool)" = 8
-check "in the table" says ' DIRTY POOL' "$softpmem" stat --dirty /pool
-check "not unless it is asked for" test -z "$(member volatile_lines /pool)"
+check "stat --dirty shows 8 lines that were stored and not flushed" \
+	test "$(member volatile_lines --dirty /pool)" = 8
+check "the table of stat --dirty has a column for them" says ' DIRTY POOL' "$softpmem" stat --dirty /pool
+check "stat without --dirty does not count volatile lines" test -z "$(member volatile_lines /pool)"
 "$softpmem" powerfail >/dev/null
-check "and not after a power failure" test "$(member volatile_lines --dirty /pool)" = 0
+check "a power failure leaves no volatile line" test "$(member volatile_lines --dirty /pool)" = 0
 
 # ---- Processes ----------------------------------------------------------------------
 
-check "nobody is connected" json_says '"clients":\[\]'
+check "stat shows no client at first" json_says '"clients":\[\]'
 mkfifo "$work/pipe"
 "$softpmem" run -- "$survivor" count "$mnt/pool" 1000000000 >"$work/pipe" &
 client=$!
@@ -91,19 +95,20 @@ exec 5<"$work/pipe"
 read -r _ <&5
 cat <&5 >/dev/null &
 at_exit+=("kill $!")
-check "a process is" says "^ +[0-9]+ .*% +1 +$(id -u) +$client survivor\$" "$softpmem" stat
-check "in JSON" json_says '"comm":"survivor"'
+check "stat shows a connected process" says "^ +[0-9]+ .*% +1 +$(id -u) +$client survivor\$" "$softpmem" stat
+check "stat --json shows a connected process" json_says '"comm":"survivor"'
 
 # ---- Again and again -----------------------------------------------------------------
 
 follow() { timeout 60 "$softpmem" stat --follow --interval 0.1 "$@"; }
 lines() { follow "$@" | head -n 4 >"$work/lines"; cat "$work/lines"; [ "$(wc -l <"$work/lines")" -eq 4 ]; }
-check "a line each time" lines
-check "under a head" says '^TIME +PERSISTS/S .* RING CLIENTS$' head -n 1 "$work/lines"
-check "somebody persists" grep -Eq '^[0-9:]+ +[1-9][0-9]* .*% 1$' "$work/lines"
-check "an object each time" lines --json --dirty
+check "stat --follow prints a line for each interval" lines
+check "stat --follow prints a heading" says '^TIME +PERSISTS/S .* RING CLIENTS$' head -n 1 "$work/lines"
+check "a line of stat --follow shows persists" grep -Eq '^[0-9:]+ +[1-9][0-9]* .*% 1$' "$work/lines"
+check "stat --follow --json prints an object for each interval" lines --json --dirty
 rates='"persists_per_second":[1-9].*' dirty='"volatile_lines":.*'
-check "with rates" test "$(grep -Ec "^\{.*$rates$dirty\}$|^\{.*$dirty$rates\}$" "$work/lines")" -eq 4
+check "the objects of stat --follow have rates" \
+	test "$(grep -Ec "^\{.*$rates$dirty\}$|^\{.*$dirty$rates\}$" "$work/lines")" -eq 4
 
 # A terminal: 7 lines high, which has room for the pool that moves most, and then 24.
 screen=$work/screen
@@ -130,32 +135,32 @@ if command -v script >/dev/null && [ -e /dev/ptmx ]; then
 	terminal xterm &
 	watcher=$!
 	exec 6>"$work/keys"
-	check "a terminal is filled" shows 'PERSISTS/S'
-	check "with what moves" shows '/pool'
-	check "and the process" shows "$client survivor"
-	check "there is no room for the other pool" test "$(grep -ac "/dir/other" "$screen")" -eq 0
+	check "stat --follow fills a terminal" shows 'PERSISTS/S'
+	check "the view shows the pool that is written to" shows '/pool'
+	check "the view shows the process" shows "$client survivor"
+	check "the view leaves out what does not fit" test "$(grep -ac "/dir/other" "$screen")" -eq 0
 	echo yes >"$work/tall"
-	check "there is in a larger window" shows "/dir/other"
+	check "the view uses a larger window" shows "/dir/other"
 	printf q >&6
-	check "q quits" end_terminal
+	check "the key q ends the view" end_terminal
 	exec 6>&-
 	: >"$screen"
 	terminal xterm &
 	watcher=$!
 	exec 6>"$work/keys"
-	check "a terminal is filled again" shows 'PERSISTS/S'
+	check "stat --follow fills a terminal again" shows 'PERSISTS/S'
 	kill "$client"
 	check "the daemon stops" daemon_stop
 	end_terminal
-	check "the view ends" test $? -eq 1
-	check "and says why" shows 'softpmem: .*no daemon answers'
+	check "the view ends with status 1 when the daemon stops" test $? -eq 1
+	check "the view says that no daemon answers" shows 'softpmem: .*no daemon answers'
 	exec 6>&-
 	daemon_start --region memfd:64M || bail "no daemon"
 	: >"$screen"
 	terminal no-such-terminal &
 	watcher=$!
 	exec 6>"$work/keys"
-	check "a terminal that nobody knows gets lines" shows '^[0-9:]+ +0 +0 +0 .*% 0'
+	check "stat --follow prints lines on an unknown terminal" shows '^[0-9:]+ +0 +0 +0 .*% 0'
 	kill "$watcher"
 	exec 6>&-
 else

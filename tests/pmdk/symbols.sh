@@ -18,13 +18,13 @@ needed() {
 		grep -v -e '^libc\.so\.6$' -e '^ld-linux-x86-64\.so\.2$'
 }
 
-check "LIBPMEM_1.0 is all of the system's, and no more" \
+check "LIBPMEM_1.0 has exactly the symbols of the system's library" \
 	diff <(versioned "${system:-/nowhere}") <(versioned "$library")
-check "23 functions" test "$(versioned "$library" | wc -l)" -eq 23
-check "libc's calls without a version" \
+check "LIBPMEM_1.0 has 23 functions" test "$(versioned "$library" | wc -l)" -eq 23
+check "interposed functions of libc have no version" \
 	diff <(printf 'fdatasync\nfsync\nmmap\nmmap64\nmremap\nmsync\nmunmap\n') <(unversioned)
-check "its soname" grep -q libpmem.so.1 <(objdump -p "$library" | grep SONAME)
-check "it needs libc only" test -z "$(needed)"
+check "the soname is libpmem.so.1" grep -q libpmem.so.1 <(objdump -p "$library" | grep SONAME)
+check "the library needs only libc" test -z "$(needed)"
 # The WPQ producer runs inside calls of the program: a wrapper of libc that we or the program interpose
 # would recurse or take a lock twice. Sanitizers and the stack protector add symbols.
 undefined() {
@@ -38,5 +38,6 @@ check "the WPQ producer calls no wrapper of a system call" test -z "$(undefined 
 check "negative control: connection.c does call functions of libc" \
 	test -n "$(undefined "$abs_top_builddir/pmem/client/.libs/libpmem_la-connection.o")"
 # The daemon is linked with the system's: libtool finds ours if it lies in the wrong place.
-check "the daemon does not load it" grep -q "libpmem.so.1 => ${system:-/nowhere}" <(ldd "$softpmemd")
+check "the daemon loads the system's libpmem" \
+	grep -q "libpmem.so.1 => ${system:-/nowhere}" <(ldd "$softpmemd")
 finish

@@ -43,19 +43,21 @@ softpmem create /empty
 softpmem create --directory /dir
 pool=$(softpmem path /pool)
 odd=$(softpmem path odd)
-check "a path in the daemon's /proc" grep -Ex "/proc/$daemon_pid/fd/[0-9]+" <<<"$pool"
-check "another pool, another path" test "$pool" != "$odd"
-check "asked again, the same" test "$(softpmem path //pool)" = "$pool"
-check "it has the pool's size" test "$(ours stat -L -c %s "$pool")" = 8388608
-check "to the byte, and the pool's permissions" test "$(ours stat -L -c %s,%a "$odd")" = 5000,640
-check_fails "a directory has none" 'only pools have a path' softpmem path /dir
-check_fails "nor has an empty pool" 'create it with --size' softpmem path /empty
-check_fails "nor what is not there" 'No such file' softpmem path /nothing
-check_fails "it cannot be made larger" 'not permitted' ours truncate -s 6000 "$odd"
-check_fails "nor smaller" 'not permitted' ours truncate -s 4000 "$odd"
-check_fails "nor written behind its end" 'not permitted' ours dd if=/dev/zero of="$odd" conv=notrunc \
+check "path prints a path in the daemon's /proc" grep -Ex "/proc/$daemon_pid/fd/[0-9]+" <<<"$pool"
+check "two pools have different paths" test "$pool" != "$odd"
+check "path prints the same path again" test "$(softpmem path //pool)" = "$pool"
+check "the file at the path has the pool's size" test "$(ours stat -L -c %s "$pool")" = 8388608
+check "the file at the path has the pool's size to the byte and its permissions" \
+	test "$(ours stat -L -c %s,%a "$odd")" = 5000,640
+check_fails "path refuses a directory" 'only pools have a path' softpmem path /dir
+check_fails "path refuses an empty pool" 'create it with --size' softpmem path /empty
+check_fails "path refuses a name that does not exist" 'No such file' softpmem path /nothing
+check_fails "the file at the path cannot be extended" 'not permitted' ours truncate -s 6000 "$odd"
+check_fails "the file at the path cannot be truncated" 'not permitted' ours truncate -s 4000 "$odd"
+check_fails "the file at the path cannot be written past its end" \
+	'not permitted' ours dd if=/dev/zero of="$odd" conv=notrunc \
 	oflag=append count=1 status=none
-check "as before" test "$(ours stat -L -c %s "$odd")" = 5000
+check "the size of the pool is unchanged" test "$(ours stat -L -c %s "$odd")" = 5000
 
 # ---- As a file ----------------------------------------------------------------------
 
@@ -68,18 +70,18 @@ put() {
 holds() { [ "$(ours cat "$odd" | tr -d "$1" | wc -c)" -eq 0 ]; }
 put a run
 cut_power
-check "written and synced by a program under run: it is there" holds a
-check "by the same path" test "$(softpmem path /odd)" = "$odd"
+check "bytes that a program under run wrote and synced survive" holds a
+check "the path is the same after a power failure" test "$(softpmem path /odd)" = "$odd"
 head -c 5000 /dev/zero | tr '\0' b | run dd of="$odd" conv=notrunc status=none
-check "written: it is seen" holds b
+check "written bytes are visible" holds b
 cut_power
-check "negative control: but not synced, it is lost" holds a
+check "negative control: bytes that were not synced are lost" holds a
 put c ours
 cut_power
-check "synced by a program that is not under run: that syncs nothing" holds a
+check "an fsync by a program that is not under run makes nothing durable" holds a
 put d ours
 cut_power --policy keep
-check "kept, it is there" holds d
+check "bytes that were not synced survive keep" holds d
 
 # ---- As persistent memory -------------------------------------------------------------
 
@@ -94,12 +96,13 @@ there() {
 			exit 1
 		  } }'
 }
-check "a program persists" run "$survivor" count "$small" 20000
+check "a libpmem program under run persists to the path" run "$survivor" count "$small" 20000
 cut_power
-check "and it is there" there 20000
-check "a program persists that is not under run" ours "$survivor" count "$small" 60000
+check "what it persisted survives" there 20000
+check "a libpmem program that is not under run stores to the path" ours "$survivor" count "$small" 60000
 cut_power
-check_fails "negative control: its flushes are nobody's" 'and not' there 60000
+check_fails "negative control: flushes of a program that is not under run make nothing durable" \
+	'and not' there 60000
 
 mapper() {
 	exec 4<>"$work/pipe"
@@ -115,7 +118,7 @@ mkfifo "$work/pipe"
 mapper
 cut_power
 wait "$client" 2>/dev/null
-check "who maps it is killed when the power fails, under run or not" test $? -eq 137
+check "a power failure kills each process that maps the pool, under run or not" test $? -eq 137
 
 # cut_ours: cut_at_fences, as this user.
 cut_ours() {
@@ -124,12 +127,12 @@ cut_ours() {
 	[ "$(awk '{ print $1 }' "$work/cuts")" -ge 10 ]
 }
 if [ -x "$objects" ]; then
-	check "libpmemobj: cut at fences, consistent, and all that was committed" cut_ours
+	check "a libpmemobj pool that is cut at fences is consistent and has all committed objects" cut_ours
 	note_cuts
 	softpmem destroy /pool && softpmem create --size 8M /pool
 	pool=$(softpmem path /pool)
 	export SOFTPMEM_TEST_SKIP_FLUSH=7
-	check_fails "negative control: with one flush in seven left out the judge sees it" "$judge_says" \
+	check_fails "negative control: with one flush in seven left out the checker fails" "$judge_says" \
 		cut_ours
 	unset SOFTPMEM_TEST_SKIP_FLUSH
 else
@@ -153,30 +156,32 @@ for _ in $(seq 600); do
 	grep -q "^# lies told" "$work/harm" && break
 	sleep 0.05
 done
-check "a client's lies about its ring are not believed" grep -Eq ' 100% +1 .*unmounted$' <("$softpmem" stat)
-check "what it said of its records counts in its own pool" grep -Eqx 'bytes=[1-9][0-9]*' <(numbers /odd)
-check "and in no other" diff "$work/numbers" <(numbers /small)
+check "false positions of a hostile client's ring are bounded" \
+	grep -Eq ' 100% +1 .*unmounted$' <("$softpmem" stat)
+check "false counts of a hostile client are counted for its own pool" \
+	grep -Eqx 'bytes=[1-9][0-9]*' <(numbers /odd)
+check "false counts of a hostile client change no other pool" diff "$work/numbers" <(numbers /small)
 echo >&7
-check "it comes to its end" wait "$harm"
+check "the hostile client ends" wait "$harm"
 relay cat "$work/harm"
 
 # ---- Its end ----------------------------------------------------------------------------
 
 # What was opened before a failure is dead, as on a mount.
-check_fails "a descriptor of before a power failure cannot be mapped" 'Input/output error' ours sh -c '
+check_fails "a descriptor from before a power failure cannot be mapped" 'Input/output error' ours sh -c '
 	exec 5<>"$2" && "$1" powerfail >/dev/null && "$1" run -- "$3" count /proc/self/fd/5 10' \
 	sh "$softpmem" "$small" "$survivor"
-check "a new one can" run "$survivor" count "$small" 10
+check "a new descriptor can be mapped after a power failure" run "$survivor" count "$small" 10
 softpmem destroy /small
-check_fails "a pool that was destroyed has no path" 'No such device' ours cat "$small"
+check_fails "the path of a destroyed pool cannot be opened" 'No such device' ours cat "$small"
 softpmem create --size 1M /small
-check "one of the same name has another" test "$(softpmem path /small)" != "$small"
-check_fails "the old one stays dead" 'No such device' ours cat "$small"
+check "a new pool of the same name has another path" test "$(softpmem path /small)" != "$small"
+check_fails "the old path stays dead" 'No such device' ours cat "$small"
 cut_power
-check_fails "after a power failure too" 'No such device' ours cat "$small"
-check "the region is sound" softpmem check
+check_fails "the old path stays dead after a power failure" 'No such device' ours cat "$small"
+check "check finds no damage" softpmem check
 if [ ${#user[@]} -gt 0 ]; then
-	check_fails "another user cannot follow it" 'Permission denied' \
+	check_fails "another user cannot open the path" 'Permission denied' \
 		setpriv --reuid 65533 --regid 65533 --clear-groups cat "$pool"
 else
 	skip "another user cannot follow it" "root can be one"
