@@ -17,21 +17,36 @@ struct view_chunk *chunk_at(const struct view *view, uint64_t page)
 	return view->nodes[node]->chunks[page % NODE_PAGES / CHUNK_PAGES];
 }
 
+/* Room for node number `node`, and for a bit of it in both indexes. */
+static bool nodes_reserve(struct view *view, uint64_t node)
+{
+	const uint64_t count = node + 1, words = (count + 63) / 64, old_words = (view->node_count + 63) / 64;
+	struct view_node **nodes = realloc(view->nodes, count * sizeof(*nodes));
+	uint64_t *dirty = realloc(view->dirty_nodes, words * sizeof(*dirty));
+	uint64_t *written = realloc(view->written_nodes, words * sizeof(*written));
+
+	if (nodes)
+		view->nodes = nodes;
+	if (dirty)
+		view->dirty_nodes = dirty;
+	if (written)
+		view->written_nodes = written;
+	if (!nodes || !dirty || !written)
+		return false;
+	memset(nodes + view->node_count, 0, (count - view->node_count) * sizeof(*nodes));
+	memset(dirty + old_words, 0, (words - old_words) * sizeof(*dirty));
+	memset(written + old_words, 0, (words - old_words) * sizeof(*written));
+	view->node_count = count;
+	return true;
+}
+
 struct view_chunk *chunk_make(struct view *view, uint64_t page)
 {
 	uint64_t node = page / NODE_PAGES;
 	struct view_chunk **slot;
 
-	if (node >= view->node_count) {
-		struct view_node **grown = realloc(view->nodes, (node + 1) * sizeof(struct view_node *));
-
-		if (!grown)
-			return NULL;
-		memset(grown + view->node_count, 0,
-		       (node + 1 - view->node_count) * sizeof(struct view_node *));
-		view->nodes = grown;
-		view->node_count = node + 1;
-	}
+	if (node >= view->node_count && !nodes_reserve(view, node))
+		return NULL;
 	if (!view->nodes[node]) {
 		view->nodes[node] = calloc(1, sizeof(struct view_node));
 		if (!view->nodes[node])
@@ -43,6 +58,64 @@ struct view_chunk *chunk_make(struct view *view, uint64_t page)
 	return *slot;
 }
 
+/* ---- The indexes of dirty and of written chunks ---------------------------------- */
+
+static uint64_t bit(uint64_t number)
+{
+	return (uint64_t)1 << (number % 64);
+}
+
+static bool is_empty(const uint64_t words[NODE_WORDS])
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < NODE_WORDS; i++)
+		all |= words[i];
+	return !all;
+}
+
+/* The chunk of `page` has dirty pages now. */
+static void index_dirty(struct view *view, uint64_t page)
+{
+	uint64_t node = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
+
+	view->nodes[node]->dirty[chunk / 64] |= bit(chunk);
+	view->dirty_nodes[node / 64] |= bit(node);
+}
+
+/* It has none any more. */
+static void index_clean(struct view *view, uint64_t page)
+{
+	uint64_t node = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
+
+	view->nodes[node]->dirty[chunk / 64] &= ~bit(chunk);
+	if (is_empty(view->nodes[node]->dirty))
+		view->dirty_nodes[node / 64] &= ~bit(node);
+}
+
+static void index_written(struct view *view, uint64_t page)
+{
+	uint64_t node = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
+
+	view->nodes[node]->written[chunk / 64] |= bit(chunk);
+	view->written_nodes[node / 64] |= bit(node);
+}
+
+/* The first bit that is set at or after `from` and before `end`; `end` if there is none. */
+static uint64_t next_bit(const uint64_t *words, uint64_t from, uint64_t end)
+{
+	while (from < end) {
+		uint64_t rest = words[from / 64] >> (from % 64);
+
+		if (rest)
+			return min_u64(from + (uint64_t)__builtin_ctzll(rest), end);
+		from = align_down(from, 64) + 64;
+	}
+	return end;
+}
+
+/* ---- Lines ------------------------------------------------------------------------- */
+
 uint64_t chunk_dirty(const struct view *view, uint64_t page)
 {
 	const struct view_chunk *chunk = chunk_at(view, page);
@@ -50,16 +123,31 @@ uint64_t chunk_dirty(const struct view *view, uint64_t page)
 	return chunk ? chunk->dirty[page % CHUNK_PAGES] : 0;
 }
 
-/* The page's chunk is there: view_make_present() came before. */
+static void note_written(struct view *view, struct view_chunk *chunk, uint64_t page, uint64_t mask)
+{
+	uint64_t *written = &chunk->written[page % CHUNK_PAGES];
+
+	if (!(mask & ~*written))
+		return;
+	if (!*written)
+		index_written(view, page);
+	view->written_lines += (uint64_t)__builtin_popcountll(mask & ~*written);
+	*written |= mask;
+}
+
 void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask, enum view_store_kind kind)
 {
 	struct view_chunk *chunk = chunk_at(view, page);
 	uint64_t *dirty = &chunk->dirty[page % CHUNK_PAGES];
 
-	if (!*dirty && mask)
+	if (!*dirty && mask) {
 		view->dirty_pages++;
+		if (!chunk->dirty_pages)
+			index_dirty(view, page);
+		chunk->dirty_pages |= page_bit(page);
+	}
 	*dirty |= mask;
-	chunk->written[page % CHUNK_PAGES] |= mask;
+	note_written(view, chunk, page, mask);
 	if (kind == VIEW_STORE_MAPPED)
 		chunk->from_mapping |= page_bit(page);
 }
@@ -75,6 +163,9 @@ void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask)
 	if (*dirty && !(*dirty & ~mask)) {
 		view->dirty_pages--;
 		chunk->from_mapping &= ~page_bit(page);
+		chunk->dirty_pages &= ~page_bit(page);
+		if (!chunk->dirty_pages)
+			index_clean(view, page);
 	}
 	*dirty &= ~mask;
 }
@@ -86,6 +177,18 @@ void chunk_mark_present(struct view *view, uint64_t page)
 	if (!(chunk->present & page_bit(page))) {
 		chunk->present |= page_bit(page);
 		view->present_pages++;
+	}
+}
+
+void chunk_mark_absent(struct view *view, uint64_t page)
+{
+	struct view_chunk *chunk = chunk_at(view, page);
+
+	chunk_clear_dirty(view, page, ALL_LINES);
+	chunk_forget_written(view, page, ALL_LINES);
+	if (chunk->present & page_bit(page)) {
+		chunk->present &= ~page_bit(page);
+		view->present_pages--;
 	}
 }
 
@@ -101,123 +204,134 @@ void chunk_note_written(struct view *view, uint64_t page, uint64_t mask)
 	struct view_chunk *chunk = chunk_make(view, page);
 
 	if (chunk)
-		chunk->written[page % CHUNK_PAGES] |= mask;
+		note_written(view, chunk, page, mask);
 }
 
 void chunk_forget_written(struct view *view, uint64_t page, uint64_t mask)
 {
 	struct view_chunk *chunk = chunk_at(view, page);
+	uint64_t *written;
 
-	if (chunk)
-		chunk->written[page % CHUNK_PAGES] &= ~mask;
+	if (!chunk)
+		return;
+	written = &chunk->written[page % CHUNK_PAGES];
+	view->written_lines -= (uint64_t)__builtin_popcountll(*written & mask);
+	*written &= ~mask;
 }
 
-uint64_t view_written_lines(const struct view *view)
+static void clean_chunk(struct view_chunk *chunk)
 {
-	uint64_t lines = view->settled_lines;
-
-	for (uint64_t node = 0; node < view->node_count; node++) {
-		for (unsigned i = 0; view->nodes[node] && i < NODE_CHUNKS; i++) {
-			const struct view_chunk *chunk = view->nodes[node]->chunks[i];
-
-			for (unsigned page = 0; chunk && page < CHUNK_PAGES; page++)
-				lines += (uint64_t)__builtin_popcountll(chunk->written[page]);
-		}
-	}
-	return lines;
+	if (!chunk)
+		return;
+	chunk->from_mapping = chunk->dirty_pages = 0;
+	memset(chunk->dirty, 0, sizeof(chunk->dirty));
+	memset(chunk->written, 0, sizeof(chunk->written));
 }
 
-void view_settle(struct view *view)
+/* Dirty lines are written lines, so the index of the latter leads to all that is to be cleaned. */
+static void clean_node(struct view_node *node)
 {
-	for (uint64_t node = 0; node < view->node_count; node++) {
-		for (unsigned i = 0; view->nodes[node] && i < NODE_CHUNKS; i++) {
-			struct view_chunk *chunk = view->nodes[node]->chunks[i];
+	for (uint64_t at = 0; (at = next_bit(node->written, at, NODE_CHUNKS)) < NODE_CHUNKS; at++)
+		clean_chunk(node->chunks[at]);
+	memset(node->dirty, 0, sizeof(node->dirty));
+	memset(node->written, 0, sizeof(node->written));
+}
 
-			if (!chunk)
-				continue;
-			chunk->from_mapping = 0;
-			memset(chunk->dirty, 0, sizeof(chunk->dirty));
-			memset(chunk->written, 0, sizeof(chunk->written));
-		}
+void view_mark_clean(struct view *view)
+{
+	const uint64_t count = view->node_count;
+
+	for (uint64_t at = 0; (at = next_bit(view->written_nodes, at, count)) < count; at++) {
+		clean_node(view->nodes[at]);
+		view->written_nodes[at / 64] &= ~bit(at);
+		view->dirty_nodes[at / 64] &= ~bit(at);
 	}
-	view->dirty_pages = 0;
+	view->dirty_pages = view->written_lines = 0;
 	view->attached = false;
 	view->attached_size = 0;
 }
 
-/* A view's memory, apart from the view: what is left to be given back. */
-struct remains {
+/* ---- Giving memory back ------------------------------------------------------------ */
+
+/* What a view owned in memory, to be freed apart from it. */
+struct view_memory {
 	struct domain *domain;
 	struct view_node **nodes;
 	uint64_t node_count;
+	uint64_t *dirty_nodes, *written_nodes;
 	unsigned char *memory;
 	uint64_t memory_size;
 	int fd;
 };
 
-static void bury(const struct remains *remains)
+static void free_memory(const struct view_memory *owned)
 {
-	for (uint64_t node = 0; node < remains->node_count; node++) {
-		if (!remains->nodes[node])
+	for (uint64_t node = 0; node < owned->node_count; node++) {
+		if (!owned->nodes[node])
 			continue;
 		for (unsigned i = 0; i < NODE_CHUNKS; i++)
-			free(remains->nodes[node]->chunks[i]);
-		free(remains->nodes[node]);
+			free(owned->nodes[node]->chunks[i]);
+		free(owned->nodes[node]);
 	}
-	free(remains->nodes);
-	if (remains->memory)
-		munmap(remains->memory, remains->memory_size);
-	if (remains->fd >= 0)
-		close(remains->fd);
+	free(owned->nodes);
+	free(owned->dirty_nodes);
+	free(owned->written_nodes);
+	if (owned->memory)
+		munmap(owned->memory, owned->memory_size);
+	if (owned->fd >= 0)
+		close(owned->fd);
 }
 
-static void *bury_later(void *argument)
+static void *free_later(void *argument)
 {
-	struct remains *remains = argument;
-	struct domain *domain = remains->domain;
+	struct view_memory *owned = argument;
+	struct domain *domain = owned->domain;
 
-	bury(remains);
-	free(remains);
+	free_memory(owned);
+	free(owned);
 	LOCK_SCOPE(&domain->lock);
-	domain->burials--;
-	pthread_cond_broadcast(&domain->buried);
+	domain->frees_running--;
+	pthread_cond_broadcast(&domain->free_ended);
 	return NULL;
 }
 
-/* Giving back gigabytes takes the kernel a while, and nobody needs to wait for it. */
-static bool bury_in_background(const struct remains *remains)
+/* The kernel takes a while to free gigabytes, and no caller needs to wait for it. False: no thread was started. */
+static bool free_in_background(const struct view_memory *owned)
 {
-	struct remains *copy = malloc(sizeof(*copy));
+	struct view_memory *copy = malloc(sizeof(*copy));
 	pthread_t thread;
 
 	if (!copy)
 		return false;
-	*copy = *remains;
-	LOCK_SCOPE(&remains->domain->lock);
-	if (pthread_create(&thread, NULL, bury_later, copy) != 0) {
+	*copy = *owned;
+	LOCK_SCOPE(&owned->domain->lock);
+	if (pthread_create(&thread, NULL, free_later, copy) != 0) {
 		free(copy);
 		return false;
 	}
 	pthread_detach(thread);
-	remains->domain->burials++;
+	owned->domain->frees_running++;
 	return true;
 }
 
 void view_drop(struct view *view)
 {
 	const uint64_t many_pages = 16384; /* 64 MiB: some ten milliseconds */
-	const struct remains remains = {
+	const struct view_memory owned = {
 		.domain = view->domain,
 		.nodes = view->nodes,
 		.node_count = view->node_count,
+		.dirty_nodes = view->dirty_nodes,
+		.written_nodes = view->written_nodes,
 		.memory = view->memory,
 		.memory_size = view->memory_size,
 		.fd = view->fd,
 	};
 
-	if (view->present_pages < many_pages || !bury_in_background(&remains))
-		bury(&remains);
+	if (view->present_pages < many_pages || !free_in_background(&owned))
+		free_memory(&owned);
 	view->nodes = NULL;
+	view->dirty_nodes = view->written_nodes = NULL;
 	view->node_count = 0;
 	view->memory = NULL;
 	view->memory_size = 0;
@@ -268,20 +382,28 @@ uint64_t view_next_present(const struct view *view, uint64_t page, uint64_t end)
 
 uint64_t view_next_dirty(const struct view *view, uint64_t page, uint64_t end)
 {
-	if (!view->dirty_pages)
-		return end;
-	while ((page = skip_empty(view, page, end)) < end) {
-		const struct view_chunk *chunk = chunk_at(view, page);
+	uint64_t node = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
 
-		for (; page < end; page++) {
-			if (chunk->dirty[page % CHUNK_PAGES])
-				return page;
-			if (page % CHUNK_PAGES == CHUNK_PAGES - 1) {
-				page++;
-				break;
-			}
-		}
+	if (!view->dirty_pages || page >= end)
+		return end;
+	if (chunk_at(view, page)) {
+		uint64_t rest = chunk_at(view, page)->dirty_pages >> (page % CHUNK_PAGES);
+
+		if (rest)
+			return min_u64(page + (uint64_t)__builtin_ctzll(rest), end);
+	}
+	for (chunk++; (node = next_bit(view->dirty_nodes, node, view->node_count)) < view->node_count;
+	     node++, chunk = 0) {
+		const struct view_node *at = view->nodes[node];
+
+		/* The search begins in the middle of the first node only. */
+		if (node != page / NODE_PAGES)
+			chunk = 0;
+		chunk = next_bit(at->dirty, chunk, NODE_CHUNKS);
+		if (chunk == NODE_CHUNKS)
+			continue;
+		page = node * NODE_PAGES + chunk * CHUNK_PAGES;
+		return min_u64(page + (uint64_t)__builtin_ctzll(at->chunks[chunk]->dirty_pages), end);
 	}
 	return end;
 }
-

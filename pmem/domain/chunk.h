@@ -15,8 +15,10 @@ static inline uint64_t page_bit(uint64_t page)
 struct view_chunk *chunk_at(const struct view *view, uint64_t page);
 struct view_chunk *chunk_make(struct view *view, uint64_t page);
 
-/* The chunk is there (chunk_make) for these two. */
+/* For these three the chunk is there (chunk_make). */
 void chunk_mark_present(struct view *view, uint64_t page);
+/* Nothing is known of the page any more: it is not present, not dirty and not written. */
+void chunk_mark_absent(struct view *view, uint64_t page);
 void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask, enum view_store_kind kind);
 
 /* Lines stored and not persisted; 0 for a page nothing is known of. */
@@ -27,10 +29,11 @@ bool chunk_from_mapping(const struct view *view, uint64_t page);
 /* Lines made durable through a WPQ count as written. Best effort: without memory they are not counted. */
 void chunk_note_written(struct view *view, uint64_t page, uint64_t mask);
 void chunk_forget_written(struct view *view, uint64_t page, uint64_t mask);
-/* Lines written since power-up, each counted once as long as the view kept its memory. */
-uint64_t view_written_lines(const struct view *view);
-/* What is present is as the media has it, nothing was written since power-up, and nobody is attached. */
-void view_settle(struct view *view);
+/*
+ * What is present is as the media have it, nothing was written since power-up, and the view is not attached.
+ * Takes time by what was written.
+ */
+void view_mark_clean(struct view *view);
 /* Free everything but the struct: afterwards the view reads from the media. */
 void view_drop(struct view *view);
 

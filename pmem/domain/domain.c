@@ -19,7 +19,7 @@ int domain_create(struct region *region, enum persistence_domain kind, struct do
 	/* 0 is for lines that no batch wrote. */
 	domain->batch = 1;
 	pthread_mutex_init(&domain->lock, NULL);
-	pthread_cond_init(&domain->buried, NULL);
+	pthread_cond_init(&domain->free_ended, NULL);
 	*out = domain;
 	return 0;
 }
@@ -30,10 +30,10 @@ void domain_destroy(struct domain *domain)
 		return;
 	assert(!domain->views && !domain->wpqs);
 	pthread_mutex_lock(&domain->lock);
-	while (domain->burials)
-		pthread_cond_wait(&domain->buried, &domain->lock);
+	while (domain->frees_running)
+		pthread_cond_wait(&domain->free_ended, &domain->lock);
 	pthread_mutex_unlock(&domain->lock);
-	pthread_cond_destroy(&domain->buried);
+	pthread_cond_destroy(&domain->free_ended);
 	pthread_mutex_destroy(&domain->lock);
 	order_destroy(domain->recent);
 	free(domain->gather);

@@ -332,14 +332,14 @@ int view_power_failure(struct view *view, const struct power_failure *failure, s
 			restore_lines(view, page, mask & ~keep);
 	}
 	media_fence(view->domain->region);
-	lines->guaranteed = view_written_lines(view);
+	lines->guaranteed = view->written_lines;
 	lines->undetermined = undetermined;
 	lines->kept = kept;
 	lines->lost = undetermined - kept;
 	if (keep_memory && !error)
-		view_settle(view);
+		view_mark_clean(view);
 	else
 		view_drop(view);
-	view->settled_lines = 0;
+	view->written_lines = 0;
 	return error;
 }

@@ -16,14 +16,22 @@
 struct view_chunk {
 	uint64_t present;
 	uint64_t from_mapping; /* pages some of whose dirty lines were stored through a mapping */
+	uint64_t dirty_pages;  /* pages whose dirty mask is not 0 */
 	uint64_t dirty[CHUNK_PAGES];
 	uint64_t written[CHUNK_PAGES]; /* since power-up; dirty is a subset */
 };
 
-/* Two levels, so that one byte at 16 TiB costs a megabyte of pointers and not half a gigabyte. */
+/*
+ * Two levels of pointers, so that one byte at 16 TiB costs a megabyte of pointers and not half a gigabyte.
+ * Beside the pointers, a bit for each: what is dirty or written is found without looking at
+ * what is not.
+ */
 #define NODE_CHUNKS 512u
 #define NODE_PAGES (NODE_CHUNKS * CHUNK_PAGES)
+#define NODE_WORDS (NODE_CHUNKS / 64)
 struct view_node {
+	uint64_t dirty[NODE_WORDS];   /* chunks that have dirty pages */
+	uint64_t written[NODE_WORDS]; /* chunks that may have written lines */
 	struct view_chunk *chunks[NODE_CHUNKS];
 };
 
@@ -42,8 +50,10 @@ struct view {
 	uint64_t memory_size;
 	struct view_node **nodes;
 	uint64_t node_count;
+	/* A bit for each node: those with a bit set in their own words of that name. */
+	uint64_t *dirty_nodes, *written_nodes;
 	uint64_t present_pages, dirty_pages;
-	uint64_t settled_lines; /* written lines whose chunks were dropped */
+	uint64_t written_lines; /* since power-up; those of dropped memory included */
 	bool attached;
 	uint64_t attached_size;
 	struct domain_counts counts; /* domain->lock */
@@ -60,8 +70,8 @@ struct domain {
 	struct recent *recent; /* NULL before the first WPQ */
 	struct gather *gather; /* the same */
 	bool count_clean;
-	unsigned burials; /* of dropped views, in the background */
-	pthread_cond_t buried;
+	unsigned frees_running; /* threads that free the memory of dropped views */
+	pthread_cond_t free_ended;
 };
 
 /* The view that WPQ records call `id`, or NULL. domain->lock is held. */

@@ -308,12 +308,7 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages)
 	uint64_t first = page;
 
 	for (; (page = view_next_present(view, page, end)) < end; page++) {
-		struct view_chunk *chunk = chunk_at(view, page);
-
-		chunk_clear_dirty(view, page, ALL_LINES);
-		chunk->written[page % CHUNK_PAGES] = 0;
-		chunk->present &= ~page_bit(page);
-		view->present_pages--;
+		chunk_mark_absent(view, page);
 	}
 	/* What is not present must read as zero when a page of it is made present again. */
 	if (view->fd >= 0 && first * PAGE_BYTES < view->fd_size)
@@ -386,7 +381,6 @@ void view_drop_clean(struct view *view)
 {
 	if (view->fd < 0 || view_is_dirty(view))
 		return;
-	view->settled_lines = view_written_lines(view);
 	view_drop(view);
 }
 

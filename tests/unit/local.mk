@@ -115,6 +115,10 @@ unit_tests += tests/unit/test_wpq
 tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c tests/unit/wpqtest.c tests/unit/wpqtest.h
 tests_unit_test_wpq_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_view_index
+tests_unit_test_view_index_SOURCES = tests/unit/test_view_index.c
+tests_unit_test_view_index_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_gather
 tests_unit_test_gather_SOURCES = tests/unit/test_gather.c tests/unit/wpqtest.c tests/unit/wpqtest.h
 tests_unit_test_gather_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)

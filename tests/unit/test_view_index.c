@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* What a view knows of its pages, and the index that finds dirty ones, against a model: an array of pages. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/rng.h"
+#include "domain/chunk.h"
+
+/* Pages in three nodes, and at the end of the largest pool. */
+#define PAGES 600u
+#define STEPS 30000u
+#define END ((uint64_t)1 << 32)
+
+struct model {
+	uint64_t number[PAGES]; /* ascending */
+	uint64_t dirty[PAGES], written[PAGES];
+	bool present[PAGES];
+};
+
+static void place_pages(struct model *model)
+{
+	for (unsigned i = 0; i < PAGES; i++) {
+		if (i < 300)
+			model->number[i] = i;
+		else if (i < 500)
+			model->number[i] = NODE_PAGES - 100 + (i - 300);
+		else if (i < 550)
+			model->number[i] = 100 * NODE_PAGES + 1000 * (uint64_t)(i - 500);
+		else
+			model->number[i] = END - PAGES + i;
+	}
+}
+
+static unsigned model_next(const struct model *model, uint64_t page,
+			   bool (*is)(const struct model *, unsigned))
+{
+	for (unsigned i = 0; i < PAGES; i++)
+		if (model->number[i] >= page && is(model, i))
+			return i;
+	return PAGES;
+}
+
+static bool is_dirty(const struct model *model, unsigned i)
+{
+	return model->dirty[i];
+}
+
+static bool is_present(const struct model *model, unsigned i)
+{
+	return model->present[i];
+}
+
+static void assert_next(const struct view *view, const struct model *model, uint64_t page)
+{
+	unsigned dirty = model_next(model, page, is_dirty), present = model_next(model, page, is_present);
+
+	assert_int_equal(view_next_dirty(view, page, END), dirty < PAGES ? model->number[dirty] : END);
+	assert_int_equal(view_next_present(view, page, END), present < PAGES ? model->number[present] : END);
+	if (dirty < PAGES && model->number[dirty] > page)
+		assert_int_equal(view_next_dirty(view, page, model->number[dirty]), model->number[dirty]);
+}
+
+static void assert_same(const struct view *view, const struct model *model, struct rng *rng)
+{
+	uint64_t dirty = 0, present = 0, written = 0;
+
+	for (unsigned i = 0; i < PAGES; i++) {
+		dirty += model->dirty[i] != 0;
+		present += model->present[i];
+		written += (uint64_t)__builtin_popcountll(model->written[i]);
+	}
+	assert_int_equal(view->dirty_pages, dirty);
+	assert_int_equal(view->present_pages, present);
+	assert_int_equal(view->written_lines, written);
+	assert_next(view, model, 0);
+	assert_next(view, model, model->number[rng_below(rng, PAGES)]);
+	assert_next(view, model, model->number[rng_below(rng, PAGES)] + 1);
+	assert_next(view, model, rng_below(rng, END));
+}
+
+static void change(struct view *view, struct model *model, struct rng *rng)
+{
+	const unsigned i = (unsigned)rng_below(rng, PAGES);
+	const uint64_t page = model->number[i], mask = rng_next(rng) & rng_next(rng);
+
+	switch (rng_below(rng, 6)) {
+	case 0:
+	case 1:
+		assert_non_null(chunk_make(view, page));
+		chunk_mark_present(view, page);
+		chunk_set_dirty(view, page, mask, VIEW_STORE_FILE);
+		model->present[i] = true;
+		model->dirty[i] |= mask;
+		model->written[i] |= mask;
+		break;
+	case 2:
+		chunk_clear_dirty(view, page, mask);
+		model->dirty[i] &= ~mask;
+		break;
+	case 3:
+		chunk_clear_dirty(view, page, ALL_LINES);
+		model->dirty[i] = 0;
+		break;
+	case 4:
+		if (!model->present[i])
+			break;
+		chunk_mark_absent(view, page);
+		model->present[i] = false;
+		model->dirty[i] = model->written[i] = 0;
+		break;
+	case 5:
+		chunk_note_written(view, page, mask);
+		model->written[i] |= mask;
+		break;
+	}
+	assert_int_equal(chunk_dirty(view, page), model->dirty[i]);
+	assert_int_equal(view_page_present(view, page), model->present[i]);
+}
+
+static void random_changes_agree_with_an_array_of_pages(void **state)
+{
+	struct model *model = calloc(1, sizeof(*model));
+	struct domain domain = { 0 };
+	struct view view = { .domain = &domain, .fd = -1 };
+	struct rng rng = { .state = 50 };
+
+	(void)state;
+	place_pages(model);
+	for (unsigned step = 0; step < STEPS; step++) {
+		change(&view, model, &rng);
+		assert_same(&view, model, &rng);
+	}
+	view_drop(&view);
+	free(model);
+}
+
+static void a_view_that_is_marked_clean_keeps_its_pages_and_nothing_else(void **state)
+{
+	struct model *model = calloc(1, sizeof(*model));
+	struct domain domain = { 0 };
+	struct view view = { .domain = &domain, .fd = -1 };
+	struct rng rng = { .state = 51 };
+
+	(void)state;
+	place_pages(model);
+	for (unsigned step = 0; step < STEPS; step++)
+		change(&view, model, &rng);
+	view_mark_clean(&view);
+	memset(model->dirty, 0, sizeof(model->dirty));
+	memset(model->written, 0, sizeof(model->written));
+	assert_same(&view, model, &rng);
+	for (unsigned i = 0; i < PAGES; i++)
+		assert_int_equal(chunk_dirty(&view, model->number[i]), 0);
+	for (unsigned step = 0; step < STEPS / 10; step++) {
+		change(&view, model, &rng);
+		assert_same(&view, model, &rng);
+	}
+	view_drop(&view);
+	free(model);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_changes_agree_with_an_array_of_pages),
+		cmocka_unit_test(a_view_that_is_marked_clean_keeps_its_pages_and_nothing_else),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
