@@ -295,7 +295,7 @@ static void *free_later(void *argument)
 	return NULL;
 }
 
-/* The kernel takes a while to free gigabytes, and no caller needs to wait for it. False: no thread was started. */
+/* Freeing gigabytes takes the kernel a while, and no caller needs to wait. False: no thread was started. */
 static bool free_in_background(const struct view_memory *owned)
 {
 	struct view_memory *copy = malloc(sizeof(*copy));

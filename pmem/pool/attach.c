@@ -22,7 +22,10 @@ static void note_attached(struct pool *pool)
 	if (pool->is_attached || pool->is_destroyed)
 		return;
 	LIST_INSERT_HEAD(&pool->pools->attached, pool, attached);
-	pool->is_attached = pool->was_attached = true;
+	pool->is_attached = true;
+	if (!pool->was_attached)
+		LIST_INSERT_HEAD(&pool->pools->once_attached, pool, once_attached);
+	pool->was_attached = true;
 }
 
 static int attach_view(struct pool *pool)
@@ -123,27 +126,22 @@ static struct pool **attached_pools(struct pools *pools, size_t *count)
 	return found;
 }
 
-static bool was_attached(struct pool *pool)
-{
-	LOCK_SCOPE(&pool->pools->list_lock);
-	return pool->was_attached;
-}
-
 /* The same of those that were attached once. */
 static struct pool **once_attached_pools(struct pools *pools, size_t *count)
 {
-	struct pool **found;
+	struct pool **found, *pool;
+	size_t at = 0;
 
-	READ_SCOPE(&pools->tree);
+	LOCK_SCOPE(&pools->list_lock);
 	*count = 0;
-	found = calloc(pools->entries, sizeof(*found));
-	for (uint32_t i = 0; found && i < pools->entries; i++) {
-		struct pool *pool = pools->files[i];
-
-		if (!pool || !was_attached(pool))
-			continue;
+	LIST_FOREACH (pool, &pools->once_attached, once_attached)
+		++*count;
+	found = calloc(*count + 1, sizeof(*found));
+	if (!found)
+		return NULL;
+	LIST_FOREACH (pool, &pools->once_attached, once_attached) {
 		pool_ref(pool, 1);
-		found[(*count)++] = pool;
+		found[at++] = pool;
 	}
 	return found;
 }

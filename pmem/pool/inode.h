@@ -56,6 +56,7 @@ struct pool {
 	struct view *view;	/* NULL until it is first written */
 	bool counted;		/* in pools->populated */
 	uint64_t counted_pages; /* in pools->present_pages */
+	uint64_t counted_dirty; /* in pools->dirty_pages */
 	struct extmap map;
 	bool map_changed;      /* since it was committed */
 	struct extmap retired; /* blocks that the media's map still has: free after the next commit */
@@ -64,8 +65,9 @@ struct pool {
 	uint32_t chain_count;
 
 	/* pools->list_lock guards all below. */
-	LIST_ENTRY(pool) active, destroyed, attached;
-	bool is_active, is_destroyed, is_attached, was_attached;
+	TAILQ_ENTRY(pool) active;
+	LIST_ENTRY(pool) destroyed, nameless, attached, once_attached;
+	bool is_active, is_destroyed, is_nameless, is_attached, was_attached;
 };
 
 struct pool_handle {

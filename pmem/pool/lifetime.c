@@ -26,10 +26,35 @@ static void move_to_destroyed(struct pool *pool)
 	LIST_INSERT_HEAD(&pools->destroyed, pool, destroyed);
 	pool->is_destroyed = true;
 	if (pool->is_active)
-		LIST_REMOVE(pool, active);
+		TAILQ_REMOVE(&pools->active, pool, active);
+	if (pool->is_nameless)
+		LIST_REMOVE(pool, nameless);
 	if (pool->is_attached)
 		LIST_REMOVE(pool, attached);
-	pool->is_active = pool->is_attached = false;
+	if (pool->was_attached)
+		LIST_REMOVE(pool, once_attached);
+	pool->is_active = pool->is_nameless = pool->is_attached = pool->was_attached = false;
+}
+
+void pool_note_nameless(struct pool *pool)
+{
+	LOCK_SCOPE(&pool->pools->list_lock);
+	LIST_INSERT_HEAD(&pool->pools->nameless, pool, nameless);
+	pool->is_nameless = true;
+}
+
+void pools_destroy_nameless(struct pools *pools)
+{
+	struct pool *pool;
+
+	while ((pool = LIST_FIRST(&pools->nameless))) {
+		pool_ref(pool, 1);
+		{
+			WRITE_SCOPE(&pool->lock);
+			pool_destroy(pool);
+		}
+		pool_unref(pool, 1);
+	}
 }
 
 void pool_destroy(struct pool *pool)

@@ -22,5 +22,9 @@ void pool_destroy(struct pool *pool);
 bool pool_destroy_if_unused(struct pool *pool);
 /* The same for a caller without a reference. NULL is allowed. */
 void pool_destroy_nameless(struct pool *pool);
+/* The pool has lost its last name, and is still open. */
+void pool_note_nameless(struct pool *pool);
+/* Destroy all those: their handles are of an older generation. pools->tree is held exclusively. */
+void pools_destroy_nameless(struct pools *pools);
 
 #endif

@@ -121,39 +121,10 @@ static void log_failure(struct pools *pools, const struct pool *pool, int error)
 		       pool->index, strerror(-error));
 }
 
-/* Files that only a handle held: the handles are dead. */
-static void destroy_nameless(struct pools *pools)
-{
-	WRITE_SCOPE(&pools->tree);
-	for (uint32_t index = 1; index < pools->entries; index++) {
-		struct pool *pool = pools->files[index];
-
-		if (!pool || pool->links)
-			continue;
-		pool_ref(pool, 1);
-		{
-			WRITE_SCOPE(&pool->lock);
-			pool_destroy(pool);
-		}
-		pool_unref(pool, 1);
-	}
-}
-
-static void activate_again(struct pools *pools, struct pool_list *warm)
-{
-	struct pool *pool;
-
-	LOCK_SCOPE(&pools->list_lock);
-	while ((pool = LIST_FIRST(warm))) {
-		LIST_REMOVE(pool, active);
-		LIST_INSERT_HEAD(&pools->active, pool, active);
-	}
-}
-
 int pools_decide(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage)
 {
 	struct chooser stores = *chooser;
-	struct pool_list warm = LIST_HEAD_INITIALIZER(warm);
+	struct pool_queue warm = TAILQ_HEAD_INITIALIZER(warm);
 	struct pool_outage_report *report = calloc(1, sizeof(*report));
 	struct pool *pool;
 	int result = 0;
@@ -164,7 +135,7 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 	if (domain_persistence(pools->domain) == PERSISTENCE_CPU_CACHE)
 		stores.policy = CHOOSER_KEEP;
 	domain_settle(pools->domain, chooser);
-	while ((pool = LIST_FIRST(&pools->active))) {
+	while ((pool = TAILQ_FIRST(&pools->active))) {
 		/* By its number in the region, not by when it was touched. */
 		const struct chooser own = chooser_derive(&stores, pool->index);
 
@@ -186,22 +157,29 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 			report_pool(pool, outage, report);
 		{
 			LOCK_SCOPE(&pools->list_lock);
-			LIST_REMOVE(pool, active);
+			TAILQ_REMOVE(&pools->active, pool, active);
 			if (pool->is_attached)
 				LIST_REMOVE(pool, attached);
 			pool->is_attached = false;
 			/* A view that kept its memory may have to give it back one day. */
 			pool->is_active = pool->counted;
 			if (pool->is_active)
-				LIST_INSERT_HEAD(&warm, pool, active);
+				TAILQ_INSERT_TAIL(&warm, pool, active);
 		}
 		pool_unref(pool, 1);
 	}
 	free(report);
-	activate_again(pools, &warm);
+	{
+		LOCK_SCOPE(&pools->list_lock);
+		TAILQ_CONCAT(&pools->active, &warm, active);
+	}
 	if (pools->read_only)
 		return result;
-	destroy_nameless(pools);
+	{
+		/* Only handles held them, which are of an older generation now. */
+		WRITE_SCOPE(&pools->tree);
+		pools_destroy_nameless(pools);
+	}
 	LOCK_SCOPE(&pools->table_lock);
 	pools->superblock.generation = atomic_load(&pools->generation);
 	pools->superblock.dirty_shutdowns++;

@@ -36,6 +36,7 @@ struct pools *pools_alloc(const struct region *region)
 	pthread_mutex_init(&pools->list_lock, NULL);
 	pthread_mutex_init(&pools->drain_lock, NULL);
 	pthread_mutex_init(&pools->table_lock, NULL);
+	TAILQ_INIT(&pools->active);
 	return pools;
 }
 
@@ -170,9 +171,7 @@ int pools_close(struct pools *pools, struct message *message)
 		message_fail(message, error, "region %s: not everything could be made durable: %s",
 			     region_spec(pools->region), strerror(-error));
 	if (!pools->read_only) {
-		for (uint32_t index = 1; index < pools->entries; index++)
-			if (pools->files[index] && pools->files[index]->links == 0)
-				pool_destroy_nameless(pools->files[index]);
+		pools_destroy_nameless(pools);
 		if (!error)
 			pools->superblock.state = STATE_CLEAN;
 		pool_superblock_write(pools->region, &pools->superblock);
@@ -192,28 +191,12 @@ void pools_abandon(struct pools *pools)
 
 /* ---- Status ---------------------------------------------------------------------- */
 
-static uint64_t volatile_bytes(struct pools *pools)
-{
-	uint64_t pages = 0;
-	struct pool *pool;
-
-	LOCK_SCOPE(&pools->list_lock);
-	LIST_FOREACH (pool, &pools->active, active) {
-		/* list_lock is the last: the pool's own is only tried, and a busy pool is left out. */
-		if (pthread_rwlock_tryrdlock(&pool->lock) != 0)
-			continue;
-		pages += pool->view ? view_dirty_pages(pool->view) : 0;
-		pthread_rwlock_unlock(&pool->lock);
-	}
-	return pages * PAGE_BYTES;
-}
-
 void pools_info(struct pools *pools, struct pools_info *info)
 {
 	*info = (struct pools_info){
 		.size = pools->superblock.region_size,
 		.free = pool_space_free_for_data(&pools->space) * BLOCK_BYTES,
-		.volatile_bytes = volatile_bytes(pools),
+		.volatile_bytes = atomic_load(&pools->dirty_pages) * PAGE_BYTES,
 		.generation = atomic_load(&pools->generation),
 		.pools = pools->file_count,
 		.directories = pools->directory_count,

@@ -29,6 +29,7 @@
 
 struct name;
 LIST_HEAD(pool_list, pool);
+TAILQ_HEAD(pool_queue, pool);
 
 /* What loading found unfinished after a crash; recovery.c finishes it. */
 enum fix_kind {
@@ -69,14 +70,17 @@ struct pools {
 	pthread_mutex_t opens_lock;
 	pthread_mutex_t drain_lock;
 
-	pthread_mutex_t list_lock;  /* guards the lists */
-	struct pool_list active;    /* may have volatile state, or a view with memory */
-	struct pool_list destroyed; /* have no entry any more, and are still referred to */
-	struct pool_list attached;  /* client processes store to their views */
+	pthread_mutex_t list_lock;	/* guards the lists */
+	struct pool_queue active;	/* may have volatile state, or a view with memory */
+	struct pool_list destroyed;	/* have no entry any more, and are still referred to */
+	struct pool_list nameless;	/* have no name, and are still open */
+	struct pool_list attached;	/* client processes store to their views */
+	struct pool_list once_attached; /* were attached since the region was opened */
 
 	/* Memory in views (view_limits.h). */
 	_Atomic uint64_t populated;	/* views that have a memfd and a mapping */
 	_Atomic uint64_t present_pages; /* in all views */
+	_Atomic uint64_t dirty_pages;	/* the same, but for stores of CPUs to attached views */
 	uint64_t present_max;		/* above it, closed pools that are clean give their memory back */
 	uint64_t populated_max;		/* above it, closed pools are synced, and give their memory back */
 

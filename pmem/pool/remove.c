@@ -51,8 +51,11 @@ void pool_name_remove(struct pools *pools, struct name *name)
 	pool_names_unlink(pools, name);
 	free(name);
 	pool_touch_directory(parent);
-	if (!pool_destroy_if_unused(file))
+	if (!pool_destroy_if_unused(file)) {
+		if (file->links == 0)
+			pool_note_nameless(file);
 		pool_touch_file(file);
+	}
 	pool_unref(file, 1);
 }
 

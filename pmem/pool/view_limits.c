@@ -4,6 +4,7 @@
 
 #include "pool/view_limits.h"
 
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -49,45 +50,67 @@ void pool_activate(struct pool *pool)
 	LOCK_SCOPE(&pool->pools->list_lock);
 	if (pool->is_active || pool->is_destroyed)
 		return;
-	LIST_INSERT_HEAD(&pool->pools->active, pool, active);
+	TAILQ_INSERT_TAIL(&pool->pools->active, pool, active);
 	pool->is_active = true;
 }
 
-/* The active pool after `previous` (NULL: the first), with a reference; drops the previous one's. */
-struct pool *pools_next_active(struct pools *pools, struct pool *previous)
+struct pool **pools_copy_active(struct pools *pools, size_t *count)
 {
-	struct pool *next;
+	struct pool **found, *pool;
+	size_t at = 0;
 
+	LOCK_SCOPE(&pools->list_lock);
+	*count = 0;
+	TAILQ_FOREACH(pool, &pools->active, active)
+	++*count;
+	found = calloc(*count + 1, sizeof(struct pool *));
+	if (!found)
+		return NULL;
+	TAILQ_FOREACH(pool, &pools->active, active)
 	{
-		LOCK_SCOPE(&pools->list_lock);
-		next = previous && previous->is_active ? LIST_NEXT(previous, active) : NULL;
-		if (!previous)
-			next = LIST_FIRST(&pools->active);
-		if (next)
-			pool_ref(next, 1);
+		pool_ref(pool, 1);
+		found[at++] = pool;
 	}
-	if (previous)
-		pool_unref(previous, 1);
-	return next;
+	return found;
+}
+
+/* The active pool that was looked at least recently, with a reference; NULL: there is none. */
+static struct pool *take_oldest(struct pools *pools)
+{
+	struct pool *pool;
+
+	LOCK_SCOPE(&pools->list_lock);
+	pool = TAILQ_FIRST(&pools->active);
+	if (!pool)
+		return NULL;
+	TAILQ_REMOVE(&pools->active, pool, active);
+	TAILQ_INSERT_TAIL(&pools->active, pool, active);
+	pool_ref(pool, 1);
+	return pool;
 }
 
 /* ---- Memory ---------------------------------------------------------------------- */
 
+static void account(_Atomic uint64_t *total, uint64_t *counted, uint64_t now)
+{
+	if (now == *counted)
+		return;
+	atomic_fetch_add(total, now - *counted);
+	*counted = now;
+}
+
 void pool_account_view(struct pool *pool)
 {
-	bool populated = pool->view && view_fd(pool->view) >= 0;
+	struct pools *pools = pool->pools;
+	const bool populated = pool->view && view_fd(pool->view) >= 0;
 
-	if (populated && !pool->counted)
-		atomic_fetch_add(&pool->pools->populated, 1);
-	if (!populated && pool->counted)
-		atomic_fetch_sub(&pool->pools->populated, 1);
+	if (populated != pool->counted)
+		atomic_fetch_add(&pools->populated, populated ? 1 : UINT64_MAX);
 	pool->counted = populated;
-	if (pool->view && view_present_pages(pool->view) != pool->counted_pages) {
-		uint64_t present = view_present_pages(pool->view);
-
-		atomic_fetch_add(&pool->pools->present_pages, present - pool->counted_pages);
-		pool->counted_pages = present;
-	}
+	if (!pool->view)
+		return;
+	account(&pools->present_pages, &pool->counted_pages, view_present_pages(pool->view));
+	account(&pools->dirty_pages, &pool->counted_dirty, view_dirty_pages(pool->view));
 }
 
 void pool_drop_clean_view(struct pool *pool)
@@ -98,34 +121,38 @@ void pool_drop_clean_view(struct pool *pool)
 	pool_account_view(pool);
 }
 
+/* How many pools one call looks at: a caller that writes or closes a file must not wait for all of them. */
+#define LOOK_AT 64u
+
+static void sync_and_drop(struct pool *pool)
+{
+	if (!pool->dead && pool->view && view_fd(pool->view) >= 0 && pool_sync_locked(pool) == 0)
+		pool_drop_clean_view(pool);
+}
+
+/* Call for the closed ones among the pools that were looked at least recently. */
+static void for_closed(struct pools *pools, void (*call)(struct pool *pool), _Atomic uint64_t *total,
+		       uint64_t most)
+{
+	for (unsigned i = 0; i < LOOK_AT && atomic_load(total) > most; i++) {
+		struct pool *pool = take_oldest(pools);
+
+		if (!pool)
+			return;
+		if (!atomic_load(&pool->opens) && pthread_rwlock_trywrlock(&pool->lock) == 0) {
+			call(pool);
+			pthread_rwlock_unlock(&pool->lock);
+		}
+		pool_unref(pool, 1);
+	}
+}
+
 void pools_limit_views(struct pools *pools)
 {
-	struct pool *pool = NULL;
-	unsigned budget = 64;
-
-	if (atomic_load(&pools->populated) < pools->populated_max)
-		return;
-	while (budget && (pool = pools_next_active(pools, pool))) {
-		if (atomic_load(&pool->opens) || pthread_rwlock_trywrlock(&pool->lock) != 0)
-			continue;
-		if (!pool->dead && pool->view && view_fd(pool->view) >= 0 && pool_sync_locked(pool) == 0) {
-			pool_drop_clean_view(pool);
-			budget--;
-		}
-		pthread_rwlock_unlock(&pool->lock);
-	}
-	if (pool)
-		pool_unref(pool, 1);
+	for_closed(pools, sync_and_drop, &pools->populated, pools->populated_max);
 }
 
 void pools_limit_memory(struct pools *pools)
 {
-	if (atomic_load(&pools->present_pages) <= pools->present_max)
-		return;
-	for (struct pool *pool = NULL; (pool = pools_next_active(pools, pool));) {
-		if (atomic_load(&pool->opens) || pthread_rwlock_trywrlock(&pool->lock) != 0)
-			continue;
-		pool_drop_clean_view(pool);
-		pthread_rwlock_unlock(&pool->lock);
-	}
+	for_closed(pools, pool_drop_clean_view, &pools->present_pages, pools->present_max);
 }

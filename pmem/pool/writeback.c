@@ -5,6 +5,7 @@
 #include "pool/writeback.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/cleanup.h"
 #include "domain/domain.h"
@@ -97,6 +98,7 @@ int pool_sync_locked(struct pool *pool)
 	if (!pool_is_volatile(pool))
 		return 0;
 	error = pool_persist(pool, 0, POOL_PAGES_MAX);
+	pool_account_view(pool);
 	if (error)
 		return error;
 	pool->durable_size = pool->size;
@@ -153,32 +155,33 @@ static int sync_in_steps(struct pool *pool, uint64_t *done, uint64_t total)
 	return error ? error : pool_sync_locked(pool);
 }
 
-static uint64_t dirty_pages(struct pools *pools)
+static int sync_one(struct pool *pool, uint64_t *done, uint64_t total)
 {
-	uint64_t pages = 0;
-
-	for (struct pool *pool = NULL; (pool = pools_next_active(pools, pool));) {
-		READ_SCOPE(&pool->lock);
-		pages += pool->view ? view_dirty_pages(pool->view) : 0;
-	}
-	return pages;
+	WRITE_SCOPE(&pool->lock);
+	return pool->dead ? 0 : sync_in_steps(pool, done, total);
 }
 
 int pools_sync(struct pools *pools)
 {
 	uint64_t done = 0, total;
+	struct pool **active;
+	size_t count;
 	int result = 0;
 
 	if (pools->read_only)
 		return 0;
 	GATE_SCOPE(pools);
-	total = dirty_pages(pools);
-	for (struct pool *pool = NULL; (pool = pools_next_active(pools, pool));) {
-		WRITE_SCOPE(&pool->lock);
-		int error = pool->dead ? 0 : sync_in_steps(pool, &done, total);
+	active = pools_copy_active(pools, &count);
+	if (!active)
+		return -ENOMEM;
+	total = atomic_load(&pools->dirty_pages);
+	for (size_t i = 0; i < count; i++) {
+		int error = sync_one(active[i], &done, total);
 
 		if (error)
 			result = error;
+		pool_unref(active[i], 1);
 	}
+	free(active);
 	return result;
 }
