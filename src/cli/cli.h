@@ -1,53 +1,72 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_CLI_H
-#define SRC_CLI_H
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
 
 /* softpmem's one context, and its verbs. */
 
+#include <limits.h>
 #include <stdbool.h>
 
+#include "command/command_options.h"
 #include "cli/client.h"
 #include "cli/output.h"
 
 /* Exit statuses. */
-enum cli_status { CLI_OK = 0, CLI_FAILED = 1, CLI_WRONG_WORDS = 2 };
+enum cli_status { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-/* What the command line said; what it did not say is NULL or false. */
+struct cli;
+
+/* A verb: declared in its own file, listed in softpmem.c, documented in docs/softpmem-NAME.1. */
+struct cli_verb {
+	const char *name;
+	const char *summary;   /* one line, without a full stop */
+	const char *arguments; /* in the usage: "PATH"; "" if it takes none */
+	/* What an argument is: lines of the help. NULL: nothing. */
+	const char *details;
+	int least, most; /* how many arguments; INT_MAX: a command, whose options are not the verb's */
+	const struct command_option *options;
+	size_t options_bytes; /* of the structure of their values */
+	/* Returns an exit status. `options` is that structure. */
+	int (*run)(struct cli *cli, const void *options);
+};
+extern const struct cli_verb cli_check, cli_create, cli_destroy, cli_format, cli_list, cli_mark, cli_path,
+	cli_powerfail, cli_regions, cli_run, cli_stat, cli_status;
+
+/* What the command line said, apart from the verb's options. */
 struct cli {
-	char *socket;
+	char *socket; /* NULL: the default */
 	bool verbose;
-	bool json, directory, parents, recursive, force, through, follow, dirty, regions;
-	const char *size, *mode, *perm, *policy, *seed, *label, *test, *interval, *clean, *region;
-	const char *argument; /* PATH, TEXT or SPEC */
-	char **arguments;	/* all of them, NULL at the end */
+	const struct cli_verb *verb;
+	const char *argument; /* the first; NULL: none */
+	char **arguments;     /* all, NULL at the end */
 	struct output_progress progress;
-	bool clean_said; /* to the daemon */
-	/* While something else has the terminal: what failed waits in `held`, and progress is not shown. */
+	/* While a full-screen view has the terminal: a failure waits in `held`, and progress is not shown. */
 	bool holds;
 	char *held;
 };
 
-typedef int cli_verb_fn(struct cli *cli);
-cli_verb_fn cli_status, cli_list, cli_create, cli_destroy, cli_path, cli_mark, cli_powerfail, cli_format,
-	cli_check, cli_regions, cli_run, cli_stat;
-/* softpmem regions --test RANGE: cli->test. */
-int cli_memtest(struct cli *cli);
-
-/* cli_status.c: list -R; and what a list begins with, a line for each region that it may be of. */
-cli_verb_fn cli_list_regions, cli_list_head;
-
-/* "softpmem: MESSAGE" on stderr, safe for a terminal; returns CLI_FAILED. */
+/* "softpmem: TEXT" on stderr, safe for a terminal. Returns CLI_FAILED. */
 int cli_fail(struct cli *cli, const char *text);
-/* The value of an option will not do; returns CLI_WRONG_WORDS. */
-int cli_wrong(const char *option, const char *value, const char *way_out);
-/* cli->mode, parsed. */
-int cli_parse_mode(struct cli *cli, enum pool_mode *mode);
+/* "softpmem VERB: ...": the command line is wrong. Returns CLI_USAGE. */
+int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A request of this verb, for the caller to put; NULL without memory. */
+struct json_object *cli_request(const char *verb);
+/* Add a member, unless the value is NULL or false. */
+void cli_put(struct json_object *request, const char *key, const char *value);
+void cli_put_true(struct json_object *request, const char *key, bool value);
 
 /*
- * Ask the daemon one thing. `item` may be NULL. *result is for the caller to
- * put. Returns an exit status; what failed has been said.
+ * Send the request (NULL: there was no memory for it) and hear the answer. `item` may be NULL. *result is for
+ * the caller to put; not NULL if the status is CLI_OK. Returns an exit status; a failure has been printed.
  */
-int cli_ask(struct cli *cli, const struct request *request, void (*item)(void *, struct json_object *),
+int cli_ask(struct cli *cli, struct json_object *request, void (*item)(void *, struct json_object *),
 	    void *item_context, struct json_object **result);
+/* The same where the answer has neither items nor a result. */
+int cli_ask_only(struct cli *cli, struct json_object *request);
+/* The answer to "status". */
+int cli_ask_status(struct cli *cli, struct json_object **result);
+/* The regions of a "status" answer: how many, and the array, which belongs to `status`. */
+size_t cli_regions_of(struct json_object *status, struct json_object **regions);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* softpmem stat --follow in a terminal. */
+/* softpmem stat --follow on a terminal. */
 
 #include "cli/cli_stat.h"
 
@@ -22,7 +22,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* What is too long goes over into the next line, which is cleared when its turn comes. */
+/* A row that is too long continues in the next line, which the next row clears. */
 static void draw_row(int *line, const char *text, attr_t how)
 {
 	if (*line >= LINES)
@@ -35,52 +35,52 @@ static void draw_row(int *line, const char *text, attr_t how)
 	++*line;
 }
 
-static void draw_table(const struct cli *cli, const struct sample *sample, struct json_object *array,
-		       int last, int *line,
-		       void (*row_of)(char *row, const struct cli *, const struct sample *,
+static void draw_table(const struct stat_options *options, const struct sample *sample,
+		       struct json_object *array, int last, int *line,
+		       void (*row_of)(char *row, const struct stat_options *, const struct sample *,
 				      struct json_object *))
 {
 	char row[ROW_BYTES];
 
-	row_of(row, cli, sample, NULL);
+	row_of(row, options, sample, NULL);
 	draw_row(line, row, A_REVERSE);
 	for (size_t i = 0; i < json_object_array_length(array) && *line < last; i++) {
-		row_of(row, cli, sample, json_object_array_get_idx(array, i));
+		row_of(row, options, sample, json_object_array_get_idx(array, i));
 		draw_row(line, row, A_NORMAL);
 	}
 }
 
-static void draw(const struct cli *cli, const struct sample *sample, unsigned interval_ms)
+static void draw(const struct stat_options *options, const struct sample *sample, unsigned interval_ms)
 {
 	CLEANUP_JSON struct json_object *total = sample_total(sample);
 	size_t pools = json_object_array_length(sample->pools);
 	size_t clients = json_object_array_length(sample->clients);
-	/* With their head; they get at least a third, if there are so many. */
+	/* With their head; up to a third of the lines. */
 	int for_clients = (int)(clients + 1 < (size_t)LINES / 3 ? clients + 1 : (size_t)LINES / 3);
 	char text[ROW_BYTES], generation[40] = "";
 	int line = 0;
 
 	if (total)
-		control_put_string(total, "path", "all of them");
-	/* Of several regions there are several. */
+		control_put_string(total, "path", "total");
+	/* With several regions there is no one generation. */
 	if (json_object_object_get_ex(sample->result, "generation", NULL))
 		snprintf(generation, sizeof(generation), ", generation %llu",
 			 (unsigned long long)output_u64(sample->result, "generation"));
 	snprintf(text, sizeof(text), "softpmem: %zu pools, %zu clients%s, every %.2f s; q quits", pools,
 		 clients, generation, interval_ms / 1000.0);
 	draw_row(&line, text, A_BOLD);
-	draw_table(cli, sample, sample->pools, LINES - for_clients - 2, &line, row_of_pool);
+	draw_table(options, sample, sample->pools, LINES - for_clients - 2, &line, row_of_pool);
 	if (total)
-		row_of_pool(text, cli, sample, total);
+		row_of_pool(text, options, sample, total);
 	draw_row(&line, total && pools > 1 ? text : "", A_BOLD);
 	draw_row(&line, "", A_NORMAL);
-	draw_table(cli, sample, sample->clients, LINES, &line, row_of_client);
+	draw_table(options, sample, sample->clients, LINES, &line, row_of_client);
 	refresh();
 }
 
-/* Until `deadline`, or false once somebody wants to leave. */
-static bool wait_for_keys(const struct cli *cli, const struct sample *sample, unsigned interval_ms,
-			  uint64_t deadline)
+/* Wait until `deadline`. False: the user leaves. */
+static bool wait_for_keys(const struct stat_options *options, const struct sample *sample,
+			  unsigned interval_ms, uint64_t deadline)
 {
 	for (uint64_t now; (now = now_ms()) < deadline;) {
 		int key;
@@ -90,27 +90,27 @@ static bool wait_for_keys(const struct cli *cli, const struct sample *sample, un
 		if (key == 'q' || key == 'Q' || key == CONTROL_C)
 			return false;
 		if (key == KEY_RESIZE)
-			draw(cli, sample, interval_ms);
+			draw(options, sample, interval_ms);
 	}
 	return true;
 }
 
-static int follow(struct cli *cli, unsigned interval_ms)
+static int follow(struct stat_context *context, unsigned interval_ms)
 {
 	struct sample now, before;
-	int status = sample_take(cli, &before);
-	bool stays = status == CLI_OK;
+	int status = sample_take(context, &before);
+	bool goes_on = status == CLI_OK;
 
 	if (status == CLI_OK)
 		sample_compare(&before, &before);
-	while (stays) {
-		draw(cli, &before, interval_ms);
-		stays = wait_for_keys(cli, &before, interval_ms, now_ms() + interval_ms);
-		if (!stays)
+	while (goes_on) {
+		draw(context->options, &before, interval_ms);
+		goes_on = wait_for_keys(context->options, &before, interval_ms, now_ms() + interval_ms);
+		if (!goes_on)
 			break;
-		status = sample_take(cli, &now);
-		stays = status == CLI_OK;
-		if (stays)
+		status = sample_take(context, &now);
+		goes_on = status == CLI_OK;
+		if (goes_on)
 			sample_compare(&now, &before);
 		sample_clear(&before);
 		before = now;
@@ -119,8 +119,9 @@ static int follow(struct cli *cli, unsigned interval_ms)
 	return status;
 }
 
-int live_view(struct cli *cli, unsigned interval_ms)
+int live_view(struct stat_context *context, unsigned interval_ms)
 {
+	struct cli *cli = context->cli;
 	SCREEN *screen;
 	int status;
 
@@ -133,7 +134,7 @@ int live_view(struct cli *cli, unsigned interval_ms)
 	keypad(stdscr, TRUE);
 	curs_set(0);
 	cli->holds = true;
-	status = follow(cli, interval_ms);
+	status = follow(context, interval_ms);
 	cli->holds = false;
 	endwin();
 	delscreen(screen);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/cli.h"
+#include "cli/cli_memtest.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,15 +12,16 @@
 #include "common/size.h"
 #include "wire/frame.h"
 #include "region/memtest.h"
-#include "wire/candidates.h"
+#include "regions/candidates.h"
 
 struct test {
 	struct cli *cli;
+	bool json;
 	struct region *region;
 	bool is_physical;
 	uint64_t start; /* physical, else 0 */
 	struct timespec started;
-	double looked; /* at whether the region is still ours, in seconds since it started */
+	double watched; /* when region_watch() was called last, in seconds since the start */
 	struct message message;
 };
 
@@ -31,7 +32,7 @@ static void on_interrupt(int number)
 	interrupted = 1;
 }
 
-/* Once more, and the way it would have been: a test that hangs can still be ended. */
+/* The first signal stops the test, the second has its default effect: a test that hangs can be ended. */
 static void catch_interrupts(void)
 {
 	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
@@ -61,8 +62,8 @@ static int on_progress(void *context, const char *name, uint64_t done, uint64_t 
 
 	snprintf(what, sizeof(what), "%s at %llu MiB/s, MiB", name, mib_per_second(done, seconds));
 	output_progress(&test->cli->progress, what, done >> 20, total >> 20);
-	if (seconds - test->looked > 0.25) {
-		test->looked = seconds;
+	if (seconds - test->watched > 0.25) {
+		test->watched = seconds;
 		region_watch(test->region, &test->message);
 	}
 	if (region_failure(test->region, &test->message) < 0)
@@ -229,10 +230,10 @@ static int run(struct test *test, struct memtest_report *report)
 	error = memtest_run(&memory, &options, report);
 	seconds = seconds_since(&test->started);
 	output_progress_end(&test->cli->progress);
-	/* What was read of memory that is gone is no fault of it. */
+	/* If the memory was taken away, what was read of it is not a fault. */
 	if (region_failure(test->region, &test->message) < 0)
 		return cli_fail(test->cli, test->message.text);
-	if (test->cli->json)
+	if (test->json)
 		print_json(test, report, seconds);
 	else
 		print_report(test, report, seconds);
@@ -246,21 +247,22 @@ static int run(struct test *test, struct memtest_report *report)
 	return report->wrong ? CLI_FAILED : CLI_OK;
 }
 
-int cli_memtest(struct cli *cli)
+int memtest_verb(struct cli *cli, const char *range, bool force, bool json)
 {
 	CLEANUP_FREE struct memtest_report *report = malloc(sizeof(*report));
 	CLEANUP_FREE char *spec = NULL;
-	struct test test = { .cli = cli };
+	struct test test = { .cli = cli, .json = json };
 	int status;
 
-	if (asprintf(&spec, "%s%s", strchr(cli->test, ':') ? "" : "devmem:", cli->test) < 0)
+	if (asprintf(&spec, "%s%s", strchr(range, ':') ? "" : "devmem:", range) < 0)
 		spec = NULL;
 	if (!report || !spec)
 		return cli_fail(cli, "out of memory");
 	if (strncmp(spec, "memfd:", 6) == 0)
-		return cli_wrong("test", cli->test,
-				 "name memory that is there: START+SIZE, or a region of 'softpmem regions'");
-	if (regions_open_for_test(spec, cli->force, &test.region, &test.message) < 0)
+		return cli_usage(cli,
+				 "--test '%s': give START+SIZE, or a region that 'softpmem regions' shows",
+				 range);
+	if (regions_open_for_test(spec, force, &test.region, &test.message) < 0)
 		return cli_fail(cli, test.message.text);
 	test.is_physical = region_is_physical(test.region, &test.start);
 	status = run(&test, report);

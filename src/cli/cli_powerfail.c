@@ -9,6 +9,20 @@
 
 #include "wire/frame.h"
 
+struct powerfail_options {
+	const char *policy, *seed;
+	bool json;
+};
+
+static const struct command_option options_table[] = {
+	COMMAND_CHOICE(struct powerfail_options, policy, "policy", "POLICY", "lose keep random",
+		   "lose, keep or random: what becomes of volatile lines"),
+	COMMAND_VALUE(struct powerfail_options, seed, "seed", "N",
+		  "of random: the same state and seed leave the same bytes"),
+	COMMAND_SWITCH(struct powerfail_options, json, "json", "print the whole report as a JSON object"),
+	{ .name = NULL },
+};
+
 static void collect(void *context, struct json_object *item)
 {
 	if (json_object_array_add(context, json_object_get(item)) != 0)
@@ -23,7 +37,7 @@ static void print_lines(struct json_object *object)
 	       (unsigned long long)output_u64(object, "lines_lost"));
 }
 
-/* Nothing of it was at stake: it tells a person nothing. */
+/* The outage had nothing to decide about it: it is left out of the table. */
 static bool is_unaffected(struct json_object *pool)
 {
 	return output_u64(pool, "lines_guaranteed") == 0 && output_u64(pool, "lines_undetermined") == 0 &&
@@ -42,7 +56,7 @@ static void print_region(struct json_object *region)
 	fputs("region ", stdout);
 	output_name(output_string(region, "name"), ": ");
 	if (strcmp(output_string(region, "state"), "failed") == 0)
-		puts("it has failed, and had no part in it");
+		puts("it has failed, and took no part in the outage");
 	else
 		print_generation(region, "\n");
 }
@@ -81,37 +95,32 @@ static void print_report(struct json_object *report, struct json_object *pools)
 		       (unsigned long long)output_u64(report, "unreported_pools"));
 }
 
-static int parse_seed(const char *text, struct request *request)
+static int run(struct cli *cli, const void *values)
 {
-	char *end;
-
-	errno = 0;
-	request->seed = strtoull(text, &end, 0);
-	if (!isdigit((unsigned char)*text) || *end || errno)
-		return cli_wrong("seed", text, "write a number from 0 to 2^64-1");
-	request->has_seed = true;
-	return CLI_OK;
-}
-
-int cli_powerfail(struct cli *cli)
-{
-	struct request request = { .verb = REQUEST_POWERFAIL, .policy = CHOOSER_LOSE };
+	const struct powerfail_options *options = values;
 	CLEANUP_JSON struct json_object *pools = json_object_new_array();
+	CLEANUP_JSON struct json_object *request = cli_request("powerfail");
 	CLEANUP_JSON struct json_object *report = NULL;
+	uint64_t seed = 0;
+	char *end;
 	int status;
 
-	if (!pools)
+	if (!pools || !request)
 		return cli_fail(cli, "out of memory");
-	if (cli->policy && chooser_policy_parse(cli->policy, &request.policy) < 0)
-		return cli_wrong("policy", cli->policy, "give lose, keep or random");
-	if (cli->seed && request.policy != CHOOSER_RANDOM)
-		return cli_wrong("seed", cli->seed, "it is for --policy random");
-	if (cli->seed && parse_seed(cli->seed, &request) != CLI_OK)
-		return CLI_WRONG_WORDS;
-	status = cli_ask(cli, &request, collect, pools, &report);
+	if (options->seed && (!options->policy || strcmp(options->policy, "random") != 0))
+		return cli_usage(cli, "--seed requires --policy random");
+	if (options->seed) {
+		errno = 0;
+		seed = strtoull(options->seed, &end, 0);
+		if (!isdigit((unsigned char)*options->seed) || *end || errno)
+			return cli_usage(cli, "--seed '%s': write a number from 0 to 2^64-1", options->seed);
+		control_put_u64(request, "seed", seed);
+	}
+	cli_put(request, "policy", options->policy);
+	status = cli_ask(cli, request, collect, pools, &report);
 	if (status != CLI_OK)
 		return status;
-	if (cli->json) {
+	if (options->json) {
 		json_object_object_add(report, "pools", json_object_get(pools));
 		output_object(report);
 	} else {
@@ -119,3 +128,12 @@ int cli_powerfail(struct cli *cli)
 	}
 	return CLI_OK;
 }
+
+const struct cli_verb cli_powerfail = {
+	.name = "powerfail",
+	.summary = "Emulate a power failure",
+	.arguments = "",
+	.options = options_table,
+	.options_bytes = sizeof(struct powerfail_options),
+	.run = run,
+};

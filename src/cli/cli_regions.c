@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/cli.h"
+#include "cli/cli_memtest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,9 +7,22 @@
 
 #include "common/size.h"
 #include "wire/frame.h"
-#include "wire/candidates.h"
+#include "regions/candidates.h"
 
-/* The part of a reason that names what the line before it has named. */
+struct regions_options {
+	bool json, force;
+	const char *test;
+};
+
+static const struct command_option options_table[] = {
+	COMMAND_SWITCH(struct regions_options, json, "json", "print JSON"),
+	COMMAND_VALUE(struct regions_options, test, "test", "RANGE",
+		  "test memory, START+SIZE or a region; its content is lost"),
+	COMMAND_SWITCH(struct regions_options, force, "force", "of --test: also memory that holds pools"),
+	{ .name = NULL },
+};
+
+/* The reason without the name of the region, which the line before it has. */
 static const char *without_spec(const struct region_candidate *candidate)
 {
 	const char *why = candidate->why.text;
@@ -112,7 +125,7 @@ static void print_advice(const struct region_candidates *found)
 		if (found->items[i].verdict != REGION_REFUSED)
 			return;
 	}
-	puts("No memory of this machine may be used as it is.");
+	puts("No memory of this machine can be used now.");
 	if (found->advice[0])
 		printf("To set some aside, put %s on the kernel command line and boot again\n"
 		       "(in GRUB's configuration write \\\\\\$ for the dollar sign); or use memfd: or "
@@ -120,19 +133,18 @@ static void print_advice(const struct region_candidates *found)
 		       found->advice);
 }
 
-int cli_regions(struct cli *cli)
+static int run(struct cli *cli, const void *values)
 {
+	const struct regions_options *options = values;
 	struct output_array array = { 0 };
 	struct region_candidates found;
 	struct message message = { "" };
 	int error;
 
-	if (cli->test)
-		return cli_memtest(cli);
-	if (cli->force) {
-		fputs("softpmem: --force: it belongs to --test\n", stderr);
-		return CLI_WRONG_WORDS;
-	}
+	if (options->test)
+		return memtest_verb(cli, options->test, options->force, options->json);
+	if (options->force)
+		return cli_usage(cli, "--force requires --test");
 	error = region_discover(&found, &message);
 	if (error) {
 		char text[sizeof(message.text) + 64];
@@ -144,7 +156,7 @@ int cli_regions(struct cli *cli)
 	for (size_t i = 0; i < found.count; i++) {
 		enum regions_holds holds = regions_look(&found.items[i]);
 
-		if (cli->json) {
+		if (options->json) {
 			CLEANUP_JSON struct json_object *object = to_json(&found.items[i], holds);
 
 			if (object)
@@ -153,10 +165,19 @@ int cli_regions(struct cli *cli)
 			print_candidate(cli, &found.items[i], holds);
 		}
 	}
-	if (cli->json)
+	if (options->json)
 		output_array_end(&array);
 	else
 		print_advice(&found);
 	region_candidates_free(&found);
 	return CLI_OK;
 }
+
+const struct cli_verb cli_regions = {
+	.name = "regions",
+	.summary = "Show which memory can be a region, and why other memory cannot",
+	.arguments = "",
+	.options = options_table,
+	.options_bytes = sizeof(struct regions_options),
+	.run = run,
+};

@@ -16,12 +16,22 @@
 #include "common/cleanup.h"
 #include "wire/frame.h"
 
-/* As env(1) and the shell: the program was not found, or is none. */
+struct run_options {
+	bool through;
+};
+
+static const struct command_option options_table[] = {
+	COMMAND_SWITCH(struct run_options, through, "through",
+		   "a fence waits until the media has what was flushed"),
+	{ .name = NULL },
+};
+
+/* As env(1) and the shell: the program cannot be run, or was not found. */
 enum { RUN_CANNOT = 126, RUN_NOT_FOUND = 127 };
 
 #define LIBRARY "libpmem.so.1"
 
-/* ---- What cannot be covered ------------------------------------------------------ */
+/* ---- Programs that do not load our libpmem ------------------------------------------------------ */
 
 /* Where execvp(3) would find it; NULL with errno. For the caller to free. */
 static char *find_program(const char *name)
@@ -48,7 +58,7 @@ static char *find_program(const char *name)
 
 static void warn(const char *program, const char *what)
 {
-	fprintf(stderr, "softpmem: warning: %s: %s: it runs, and its mappings of pools are the mount's\n",
+	fprintf(stderr, "softpmem: warning: %s: %s: it will run without softpmem's libpmem\n",
 		program, what);
 }
 
@@ -59,7 +69,7 @@ static bool has_interpreter(int fd, const Elf64_Ehdr *header)
 		Elf64_Phdr part;
 
 		if (pread(fd, &part, sizeof(part), at) != (ssize_t)sizeof(part))
-			return true; /* not ours to judge */
+			return true; /* unknown: do not warn */
 		if (part.p_type == PT_INTERP)
 			return true;
 	}
@@ -69,12 +79,12 @@ static bool has_interpreter(int fd, const Elf64_Ehdr *header)
 static void look_at_elf(const char *program, int fd, const Elf64_Ehdr *header)
 {
 	if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
-		warn(program, "it is no x86-64 program, and cannot load " LIBRARY);
+		warn(program, "it is not an x86-64 program and cannot load " LIBRARY);
 	else if (!has_interpreter(fd, header))
-		warn(program, "it is linked statically, and loads no " LIBRARY);
+		warn(program, "it is linked statically and does not load " LIBRARY);
 }
 
-/* The loader ignores LD_PRELOAD for who gains privileges. */
+/* The loader ignores LD_PRELOAD for a program that gains privileges. */
 static void look_at_privileges(const char *program, int fd)
 {
 	struct stat st;
@@ -83,12 +93,12 @@ static void look_at_privileges(const char *program, int fd)
 		return;
 	if (((st.st_mode & S_ISUID) && st.st_uid != geteuid()) ||
 	    ((st.st_mode & S_ISGID) && (st.st_mode & S_IXGRP) && st.st_gid != getegid()))
-		warn(program, "it is setuid or setgid, and loads no library of a user's");
+		warn(program, "it is setuid or setgid, and the loader ignores LD_PRELOAD");
 	else if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
-		warn(program, "it has file capabilities, and loads no library of a user's");
+		warn(program, "it has file capabilities, and the loader ignores LD_PRELOAD");
 }
 
-/* As the kernel does: a script's interpreter may be a script again, to this depth. */
+/* A script's interpreter may be a script again: the kernel follows up to this depth. */
 static void look_at_program(const char *program, int depth)
 {
 	union {
@@ -110,7 +120,7 @@ static void look_at_program(const char *program, int depth)
 
 /* ---- The environment --------------------------------------------------------------- */
 
-/* Beside ourselves where we were built, else where it was installed. NULL: nowhere. */
+/* In the build tree if this program is there, else where it was installed. NULL: nowhere. */
 static char *find_library(void)
 {
 	char self[PATH_MAX];
@@ -143,7 +153,7 @@ static int set_preload(struct cli *cli)
 
 	if (!library)
 		return cli_fail(cli, PKGLIBDIR "/" LIBRARY ": cannot read it: install softpmem whole");
-	/* The loader takes blanks and colons for what comes between two names. */
+	/* Blanks and colons separate the names in LD_PRELOAD. */
 	if (strpbrk(library, " :"))
 		return cli_fail(cli, "run: softpmem lies in a directory with a blank or a colon in its name: "
 				     "no library there can be preloaded: move it");
@@ -154,8 +164,8 @@ static int set_preload(struct cli *cli)
 	return setenv("LD_PRELOAD", preload, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
 }
 
-/* Absolute: the program may go elsewhere. */
-static int set_socket(struct cli *cli)
+/* Absolute: the program may change its directory. */
+static int set_socket(struct cli *cli, const struct run_options *options)
 {
 	CLEANUP_FREE char *whole = realpath(cli->socket, NULL);
 	CLEANUP_FREE char *path = NULL;
@@ -166,34 +176,27 @@ static int set_socket(struct cli *cli)
 	}
 	if (setenv("SOFTPMEM_ATTACH", path, 1) < 0)
 		return cli_fail(cli, "out of memory");
-	if (cli->through)
+	if (options->through)
 		setenv("SOFTPMEM_THROUGH", "1", 1);
 	else
 		unsetenv("SOFTPMEM_THROUGH");
 	return CLI_OK;
 }
 
-/* Before anything runs: is there a daemon? */
-static int look_at_daemon(struct cli *cli)
-{
-	struct request request = { .verb = REQUEST_STATUS };
-	CLEANUP_JSON struct json_object *status = NULL;
-
-	return cli_ask(cli, &request, NULL, NULL, &status);
-}
-
-int cli_run(struct cli *cli)
+static int run(struct cli *cli, const void *values)
 {
 	const char *name = cli->arguments[0];
 	CLEANUP_FREE char *program = find_program(name);
-	CLEANUP_FREE char *words = NULL;
+	CLEANUP_JSON struct json_object *answer = NULL;
+	CLEANUP_FREE char *text = NULL;
 	int error = program ? 0 : errno, status;
 
-	status = look_at_daemon(cli);
+	/* Before the program runs: is there a daemon? */
+	status = cli_ask_status(cli, &answer);
 	if (status == CLI_OK)
 		status = set_preload(cli);
 	if (status == CLI_OK)
-		status = set_socket(cli);
+		status = set_socket(cli, values);
 	if (status != CLI_OK)
 		return status;
 	if (!error) {
@@ -202,8 +205,20 @@ int cli_run(struct cli *cli)
 		execv(program, cli->arguments);
 		error = errno;
 	}
-	if (asprintf(&words, "run: %s: %s", name, strerror(error)) < 0)
-		words = NULL;
-	cli_fail(cli, words ? words : "out of memory");
+	if (asprintf(&text, "run: %s: %s", name, strerror(error)) < 0)
+		text = NULL;
+	cli_fail(cli, text ? text : "out of memory");
 	return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
 }
+
+const struct cli_verb cli_run = {
+	.name = "run",
+	.summary = "Run a program that maps pools through libpmem",
+	.arguments = "[--] PROGRAM [ARGUMENT]...",
+	.details = "The exit status is the program's. PROGRAM is found as a shell finds it.\n",
+	.least = 1,
+	.most = INT_MAX,
+	.options = options_table,
+	.options_bytes = sizeof(struct run_options),
+	.run = run,
+};

@@ -15,6 +15,8 @@
 #include "wire/frame.h"
 #include "wire/text.h"
 
+#define PATHS_MAX 1024
+
 /* Counters of a pool and of a client alike. */
 static const char *const counters[] = { "persists", "flushes", "fences", "bytes", "clean_lines" };
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
@@ -33,7 +35,7 @@ static void take_item(void *context, struct json_object *item)
 	bool is_pool = strcmp(output_string(item, "kind"), "pool") == 0;
 
 	json_object_object_del(item, "kind");
-	/* Those that had nothing to publish are fences, too. */
+	/* Fences that had nothing to publish are fences too. */
 	if (!is_pool)
 		control_put_u64(item, "fences", output_u64(item, "fences") + output_u64(item, "idle_fences"));
 	add(is_pool ? sample->pools : sample->clients, item);
@@ -53,27 +55,36 @@ void sample_clear(struct sample *sample)
 	*sample = (struct sample){ 0 };
 }
 
-int sample_take(struct cli *cli, struct sample *sample)
+static struct json_object *stat_request(const struct stat_options *options, const char *path)
 {
-	struct request request = { .verb = REQUEST_STAT, .path = cli->arguments[0],
-				   .region = (char *)cli->region,
-				   .dirty = cli->dirty };
+	struct json_object *request = cli_request("stat");
+
+	cli_put(request, "path", path);
+	cli_put(request, "region", options->region);
+	cli_put_true(request, "dirty", options->dirty);
+	return request;
+}
+
+int sample_take(struct stat_context *context, struct sample *sample)
+{
+	const struct stat_options *options = context->options;
+	struct cli *cli = context->cli;
+	CLEANUP_JSON struct json_object *request = stat_request(options, cli->argument);
 	int status;
 
-	if (cli->clean && !cli->clean_said)
-		request_switch_parse(cli->clean, &request.clean);
+	if (!context->clean_sent)
+		cli_put(request, "clean", options->clean);
 	*sample = (struct sample){ .pools = json_object_new_array(), .clients = json_object_new_array() };
 	if (!sample->pools || !sample->clients)
 		return cli_fail(cli, "out of memory");
-	status = cli_ask(cli, &request, take_item, sample, &sample->result);
-	request.clean = SWITCH_LEAVE;
+	status = cli_ask(cli, request, take_item, sample, &sample->result);
 	for (char **name = cli->arguments; status == CLI_OK && *name && *++name;) {
+		CLEANUP_JSON struct json_object *more = stat_request(options, *name);
 		CLEANUP_JSON struct json_object *result = NULL;
 
-		request.path = *name;
-		status = cli_ask(cli, &request, take_pool, sample, &result);
+		status = cli_ask(cli, more, take_pool, sample, &result);
 	}
-	cli->clean_said = status == CLI_OK;
+	context->clean_sent = status == CLI_OK;
 	return status;
 }
 
@@ -85,7 +96,7 @@ static bool is_same(struct json_object *a, struct json_object *b)
 	       strcmp(output_string(a, "path"), output_string(b, "path")) == 0;
 }
 
-/* The same pool or client, which is as a rule near where it was. */
+/* The same pool or client, which is usually near the place it had. */
 static struct json_object *find_same(struct json_object *array, struct json_object *item, size_t near)
 {
 	size_t count = json_object_array_length(array);
@@ -106,7 +117,7 @@ static void put_rates(struct json_object *now, struct json_object *before, uint6
 			 old = before ? output_u64(before, counters[i]) : 0;
 		char key[40];
 
-		/* Less than it was: another process with that number, or a pool made anew. */
+		/* Less than before: the pid is another process's now, or the pool was created again. */
 		if (old > value)
 			old = 0;
 		snprintf(key, sizeof(key), "%s_per_second", counters[i]);
@@ -170,35 +181,35 @@ struct json_object *sample_total(const struct sample *sample)
 
 /* ---- Rows ------------------------------------------------------------------------------ */
 
-static uint64_t value_of(const struct cli *cli, struct json_object *object, const char *counter)
+static uint64_t value_of(const struct stat_options *options, struct json_object *object, const char *counter)
 {
 	char key[40];
 
-	snprintf(key, sizeof(key), "%s%s", counter, cli->follow ? "_per_second" : "");
+	snprintf(key, sizeof(key), "%s%s", counter, options->follow ? "_per_second" : "");
 	return output_u64(object, key);
 }
 
 /* Persists, flushes, fences, bytes, clean lines; a head without an object. */
-static int put_columns(char *row, const struct cli *cli, const struct sample *sample,
+static int put_columns(char *row, const struct stat_options *options, const struct sample *sample,
 		       struct json_object *object)
 {
 	bool counts_clean = false;
 	char clean[24] = "-", bytes[24];
 	uint64_t lines;
 
-	if (!object && cli->follow)
+	if (!object && options->follow)
 		return snprintf(row, ROW_BYTES, "PERSISTS/S FLUSHES/S FENCES/S  BYTES/S  CLEAN/S ");
 	if (!object)
 		return snprintf(row, ROW_BYTES, "  PERSISTS   FLUSHES   FENCES    BYTES    CLEAN ");
-	lines = value_of(cli, object, "clean_lines");
+	lines = value_of(options, object, "clean_lines");
 	control_get_bool(sample->result, "counts_clean", &counts_clean);
 	if (counts_clean || lines)
 		snprintf(clean, sizeof(clean), "%llu", (unsigned long long)lines);
-	size_format(value_of(cli, object, "bytes"), bytes, sizeof(bytes));
+	size_format(value_of(options, object, "bytes"), bytes, sizeof(bytes));
 	return snprintf(row, ROW_BYTES, "%10llu %9llu %8llu %8s %8s ",
-			(unsigned long long)value_of(cli, object, "persists"),
-			(unsigned long long)value_of(cli, object, "flushes"),
-			(unsigned long long)value_of(cli, object, "fences"), bytes, clean);
+			(unsigned long long)value_of(options, object, "persists"),
+			(unsigned long long)value_of(options, object, "flushes"),
+			(unsigned long long)value_of(options, object, "fences"), bytes, clean);
 }
 
 static void put_name(char *row, int at, const char *name)
@@ -208,24 +219,24 @@ static void put_name(char *row, int at, const char *name)
 	snprintf(row + at, ROW_BYTES - (size_t)at, "%s", escaped ? escaped : "?");
 }
 
-void row_of_pool(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+void row_of_pool(char row[ROW_BYTES], const struct stat_options *options, const struct sample *sample,
 		 struct json_object *pool)
 {
-	int at = put_columns(row, cli, sample, pool);
+	int at = put_columns(row, options, sample, pool);
 	const char *path = pool ? output_string(pool, "path") : "POOL";
 
-	if (cli->dirty && !pool)
+	if (options->dirty && !pool)
 		at += snprintf(row + at, ROW_BYTES - (size_t)at, "%8s ", "DIRTY");
-	else if (cli->dirty)
+	else if (options->dirty)
 		at += snprintf(row + at, ROW_BYTES - (size_t)at, "%8llu ",
 			       (unsigned long long)output_u64(pool, "volatile_lines"));
 	put_name(row, at, *path ? path : "(no name)");
 }
 
-void row_of_client(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+void row_of_client(char row[ROW_BYTES], const struct stat_options *options, const struct sample *sample,
 		   struct json_object *client)
 {
-	int at = put_columns(row, cli, sample, client);
+	int at = put_columns(row, options, sample, client);
 
 	if (!client) {
 		snprintf(row + at, ROW_BYTES - (size_t)at, "%4s %6s %6s %7s %s", "RING", "QUEUES", "UID",
@@ -242,22 +253,23 @@ void row_of_client(char row[ROW_BYTES], const struct cli *cli, const struct samp
 
 /* ---- Once ------------------------------------------------------------------------------- */
 
-static void print_table(const struct cli *cli, const struct sample *sample, struct json_object *array,
-			void (*row_of)(char *row, const struct cli *, const struct sample *,
+static void print_table(const struct stat_options *options, const struct sample *sample,
+			struct json_object *array,
+			void (*row_of)(char *row, const struct stat_options *, const struct sample *,
 				       struct json_object *))
 {
 	char row[ROW_BYTES];
 
-	row_of(row, cli, sample, NULL);
+	row_of(row, options, sample, NULL);
 	puts(row);
 	json_object_array_sort(array, compare);
 	for (size_t i = 0; i < json_object_array_length(array); i++) {
-		row_of(row, cli, sample, json_object_array_get_idx(array, i));
+		row_of(row, options, sample, json_object_array_get_idx(array, i));
 		puts(row);
 	}
 }
 
-/* With what is in the arrays. */
+/* The answer with both arrays in it. */
 static struct json_object *whole(struct sample *sample)
 {
 	json_object_object_add(sample->result, "pools", json_object_get(sample->pools));
@@ -265,17 +277,18 @@ static struct json_object *whole(struct sample *sample)
 	return sample->result;
 }
 
-static int print_once(struct cli *cli)
+static int print_once(struct stat_context *context)
 {
+	const struct stat_options *options = context->options;
 	struct sample sample;
-	int status = sample_take(cli, &sample);
+	int status = sample_take(context, &sample);
 
-	if (status == CLI_OK && cli->json) {
+	if (status == CLI_OK && options->json) {
 		output_object(whole(&sample));
 	} else if (status == CLI_OK) {
-		print_table(cli, &sample, sample.pools, row_of_pool);
+		print_table(options, &sample, sample.pools, row_of_pool);
 		putchar('\n');
-		print_table(cli, &sample, sample.clients, row_of_client);
+		print_table(options, &sample, sample.clients, row_of_client);
 	}
 	sample_clear(&sample);
 	return status;
@@ -295,7 +308,7 @@ static uint64_t fullest_ring(const struct sample *sample)
 	return most;
 }
 
-static void print_line(const struct cli *cli, const struct sample *sample, bool with_head)
+static void print_line(const struct stat_options *options, const struct sample *sample, bool with_head)
 {
 	CLEANUP_JSON struct json_object *total = sample_total(sample);
 	time_t now = time(NULL);
@@ -305,32 +318,33 @@ static void print_line(const struct cli *cli, const struct sample *sample, bool 
 	if (localtime_r(&now, &tm))
 		strftime(clock, sizeof(clock), "%T", &tm);
 	if (with_head) {
-		put_columns(row, cli, sample, NULL);
-		printf("%-8s %s%s%4s %s\n", "TIME", row, cli->dirty ? "   DIRTY " : "", "RING", "CLIENTS");
+		put_columns(row, options, sample, NULL);
+		printf("%-8s %s%s%4s %s\n", "TIME", row, options->dirty ? "   DIRTY " : "", "RING",
+		       "CLIENTS");
 	}
-	put_columns(row, cli, sample, total);
+	put_columns(row, options, sample, total);
 	printf("%-8s %s", clock, row);
-	if (cli->dirty)
+	if (options->dirty)
 		printf("%8llu ", (unsigned long long)output_u64(total, "volatile_lines"));
 	printf("%3llu%% %zu\n", (unsigned long long)fullest_ring(sample),
 	       json_object_array_length(sample->clients));
 }
 
-static int print_lines(struct cli *cli, unsigned interval_ms)
+static int print_lines(struct stat_context *context, unsigned interval_ms)
 {
 	const unsigned head_every = 20;
 	struct sample now, before;
-	int status = sample_take(cli, &before);
+	int status = sample_take(context, &before);
 
 	for (unsigned line = 0; status == CLI_OK; line++) {
 		poll(NULL, 0, (int)interval_ms);
-		status = sample_take(cli, &now);
+		status = sample_take(context, &now);
 		if (status == CLI_OK) {
 			sample_compare(&now, &before);
-			if (cli->json)
+			if (context->options->json)
 				output_line(whole(&now));
 			else
-				print_line(cli, &now, line % head_every == 0);
+				print_line(context->options, &now, line % head_every == 0);
 		}
 		sample_clear(&before);
 		before = now;
@@ -359,21 +373,44 @@ static int parse_interval(const char *text, unsigned *milliseconds)
 	return 0;
 }
 
-int cli_stat(struct cli *cli)
+static int run(struct cli *cli, const void *values)
 {
-	enum request_switch clean;
+	const struct stat_options *options = values;
+	struct stat_context context = { .cli = cli, .options = options };
 	unsigned interval;
 	int status = -1;
 
-	if (cli->clean && request_switch_parse(cli->clean, &clean) < 0)
-		return cli_wrong("clean", cli->clean, "give on or off");
-	if (parse_interval(cli->interval, &interval) < 0)
-		return cli_wrong("interval", cli->interval, "write seconds, from 0.05 to 86400");
-	if (cli->interval && !cli->follow)
-		return cli_wrong("interval", cli->interval, "it is for --follow");
-	if (!cli->follow)
-		return print_once(cli);
-	if (!cli->json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
-		status = live_view(cli, interval);
-	return status >= 0 ? status : print_lines(cli, interval);
+	if (parse_interval(options->interval, &interval) < 0)
+		return cli_usage(cli, "--interval '%s': write seconds, from 0.05 to 86400",
+				 options->interval);
+	if (options->interval && !options->follow)
+		return cli_usage(cli, "--interval requires --follow");
+	if (!options->follow)
+		return print_once(&context);
+	if (!options->json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+		status = live_view(&context, interval);
+	return status >= 0 ? status : print_lines(&context, interval);
 }
+
+static const struct command_option options_table[] = {
+	COMMAND_SWITCH(struct stat_options, follow, "follow",
+		       "repeat: as a view on a terminal, else line by line"),
+	COMMAND_VALUE(struct stat_options, interval, "interval", "SECONDS", "of --follow; 1 without it"),
+	COMMAND_SWITCH(struct stat_options, json, "json", "print JSON"),
+	COMMAND_SWITCH(struct stat_options, dirty, "dirty", "count the lines that are not durable now"),
+	COMMAND_CHOICE(struct stat_options, clean, "clean", "SWITCH", "on off",
+		       "count flushed lines that the media had: slows drains"),
+	COMMAND_VALUE(struct stat_options, region, "region", "NAME",
+		      "of this region only; PATHs are then in it"),
+	{ .name = NULL },
+};
+
+const struct cli_verb cli_stat = {
+	.name = "stat",
+	.summary = "Count what programs persist, by pool and by process",
+	.arguments = "[PATH]...",
+	.most = PATHS_MAX,
+	.options = options_table,
+	.options_bytes = sizeof(struct stat_options),
+	.run = run,
+};

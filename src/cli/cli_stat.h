@@ -1,31 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_CLI_STAT_H
-#define SRC_CLI_STAT_H
+#ifndef CLI_STAT_H
+#define CLI_STAT_H
 
-/* Between cli_stat.c, which asks and prints, and cli_live.c, which fills a terminal. */
+/* Between cli_stat.c, which asks and prints, and cli_live.c, the full-screen view. */
 
 #include "cli/cli.h"
 
-/* What the daemon said at one moment. Objects with the members of softpmem-stat(1). */
+struct stat_options {
+	bool follow, json, dirty;
+	const char *interval, *clean, *region;
+};
+
+struct stat_context {
+	struct cli *cli;
+	const struct stat_options *options;
+	bool clean_sent; /* --clean was sent to the daemon */
+};
+
+/* The daemon's answer at one moment. Objects with the members of softpmem-stat(1). */
 struct sample {
 	struct json_object *result, *pools, *clients;
 };
-/* Ask for what the command line wants. Returns an exit status; what failed has been said. */
-int sample_take(struct cli *cli, struct sample *sample);
+/* Ask for what the command line wants. Returns an exit status; a failure has been printed. */
+int sample_take(struct stat_context *context, struct sample *sample);
 void sample_clear(struct sample *sample);
-/* Give what is in `now` its members NAME_per_second, and put first what moves most. */
+/* Add the members NAME_per_second to the objects of `now`, and sort them: the highest rates first. */
 void sample_compare(struct sample *now, const struct sample *before);
 
 #define ROW_BYTES 512
-/* One line of a table, without its newline: its head (NULL for the object), or an object. */
-void row_of_pool(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+/* One line of a table, without its newline: of an object, or the table's head (NULL). */
+void row_of_pool(char row[ROW_BYTES], const struct stat_options *options, const struct sample *sample,
 		 struct json_object *pool);
-void row_of_client(char row[ROW_BYTES], const struct cli *cli, const struct sample *sample,
+void row_of_client(char row[ROW_BYTES], const struct stat_options *options, const struct sample *sample,
 		   struct json_object *client);
-/* All pools together. */
+/* The sums over all pools, for the caller to put; NULL without memory. */
 struct json_object *sample_total(const struct sample *sample);
 
-/* A view, drawn anew each interval until somebody presses q. -1: this terminal cannot; else exit status. */
-int live_view(struct cli *cli, unsigned interval_ms);
+/* A full-screen view until q is pressed. Returns an exit status, or -1: the terminal cannot show one. */
+int live_view(struct stat_context *context, unsigned interval_ms);
 
 #endif

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-
-/* What the daemon serves: status, and list -R. */
-
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,15 +6,14 @@
 #include "cli/cli.h"
 #include "wire/frame.h"
 
-static size_t regions_of(struct json_object *status, struct json_object **regions)
-{
-	if (!json_object_object_get_ex(status, "regions", regions) ||
-	    !json_object_is_type(*regions, json_type_array))
-		return 0;
-	return json_object_array_length(*regions);
-}
+struct status_options {
+	bool json;
+};
 
-/* ---- status ---------------------------------------------------------------------- */
+static const struct command_option options_table[] = {
+	COMMAND_SWITCH(struct status_options, json, "json", "print a JSON object"),
+	{ .name = NULL },
+};
 
 static void print_region(struct json_object *region)
 {
@@ -54,7 +50,7 @@ static void print_region(struct json_object *region)
 static void print_status(struct json_object *status)
 {
 	struct json_object *regions;
-	size_t count = regions_of(status, &regions);
+	size_t count = cli_regions_of(status, &regions);
 
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *region = json_object_array_get_idx(regions, i);
@@ -75,87 +71,26 @@ static void print_status(struct json_object *status)
 	       output_string(status, "version"));
 }
 
-int cli_status(struct cli *cli)
+static int run(struct cli *cli, const void *values)
 {
-	struct request request = { .verb = REQUEST_STATUS };
+	const struct status_options *options = values;
 	CLEANUP_JSON struct json_object *result = NULL;
-	int status = cli_ask(cli, &request, NULL, NULL, &result);
+	int status = cli_ask_status(cli, &result);
 
 	if (status != CLI_OK)
 		return status;
-	if (cli->json)
+	if (options->json)
 		output_object(result);
 	else
 		print_status(result);
 	return CLI_OK;
 }
 
-/* ---- list -R, and the head of a list ---------------------------------------------- */
-
-static void print_row(struct json_object *region)
-{
-	printf("%8s %9s %-10s %-24s %-17s %10llu %5llu %-6s ", output_size(region, "size"),
-	       output_size(region, "available_size"), output_mode(region),
-	       output_string(region, "memory_type"), output_string(region, "persistence_domain"),
-	       (unsigned long long)output_u64(region, "generation"),
-	       (unsigned long long)output_u64(region, "dirty_shutdowns"), output_string(region, "state"));
-	output_name(output_string(region, "name"), " ");
-	output_name(output_string(region, "region"), "\n");
-}
-
-int cli_list_regions(struct cli *cli)
-{
-	struct request request = { .verb = REQUEST_STATUS };
-	CLEANUP_JSON struct json_object *result = NULL;
-	struct output_array array = { 0 };
-	struct json_object *regions;
-	int status = cli_ask(cli, &request, NULL, NULL, &result);
-	size_t count;
-
-	if (status != CLI_OK)
-		return status;
-	count = regions_of(result, &regions);
-	if (!cli->json)
-		printf("%8s %9s %-10s %-24s %-17s %10s %5s %-6s %s %s\n", "SIZE", "AVAILABLE", "MODE", "TYPE",
-		       "DOMAIN", "GENERATION", "DIRTY", "STATE", "NAME", "SPEC");
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *region = json_object_array_get_idx(regions, i);
-
-		if (cli->json)
-			output_array_item(&array, region);
-		else
-			print_row(region);
-	}
-	if (cli->json)
-		output_array_end(&array);
-	return CLI_OK;
-}
-
-int cli_list_head(struct cli *cli)
-{
-	struct request request = { .verb = REQUEST_STATUS };
-	CLEANUP_JSON struct json_object *result = NULL;
-	struct json_object *regions;
-	int status = cli_ask(cli, &request, NULL, NULL, &result);
-	size_t count;
-
-	if (status != CLI_OK)
-		return status;
-	count = regions_of(result, &regions);
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *region = json_object_array_get_idx(regions, i);
-		const char *name = output_string(region, "name");
-
-		if (cli->region && strcmp(cli->region, name) != 0)
-			continue;
-		printf("region ");
-		if (count > 1)
-			output_name(name, ", ");
-		output_name(output_string(region, "region"), "");
-		printf(": size %s, available %s, generation %llu, dirty shutdowns %llu\n",
-		       output_size(region, "size"), output_size(region, "available_size"),
-		       (unsigned long long)output_u64(region, "generation"),
-		       (unsigned long long)output_u64(region, "dirty_shutdowns"));
-	}
-	return CLI_OK;
-}
+const struct cli_verb cli_status = {
+	.name = "status",
+	.summary = "Show what the daemon serves",
+	.arguments = "",
+	.options = options_table,
+	.options_bytes = sizeof(struct status_options),
+	.run = run,
+};

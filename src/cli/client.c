@@ -14,7 +14,7 @@
 struct client {
 	int fd;
 	char *path;
-	size_t start, end; /* of what was received and not taken yet */
+	size_t start, end; /* of the bytes in the buffer that were not taken yet */
 	char buffer[64 << 10];
 };
 
@@ -86,13 +86,12 @@ static int receive(struct client *client, void *bytes, size_t length, struct mes
 	return 0;
 }
 
-static int send_request(struct client *client, const struct request *request, struct message *message)
+static int send_request(struct client *client, struct json_object *request, struct message *message)
 {
-	CLEANUP_JSON struct json_object *json = request_encode(request);
 	CLEANUP_FREE char *frame = NULL;
 	size_t length, sent = 0;
 
-	frame = json ? control_encode(CONTROL_REQUEST, json, &length) : NULL;
+	frame = control_encode(CONTROL_REQUEST, request, &length);
 	if (!frame)
 		return message_fail(message, -ENOMEM, "%s: the request is too large", client->path);
 	while (sent < length) {
@@ -101,7 +100,7 @@ static int send_request(struct client *client, const struct request *request, st
 		if (count >= 0)
 			sent += (size_t)count;
 		else if (errno != EINTR)
-			break; /* the daemon may have said why it hung up: read on */
+			break; /* the daemon may have sent the reason before it hung up: read it */
 	}
 	return 0;
 }
@@ -123,7 +122,8 @@ static int read_frame(struct client *client, unsigned *type, struct json_object 
 				    "version %u: use the softpmem of the daemon's release",
 				    client->path, frame.version, CONTROL_VERSION);
 	if (error)
-		return message_fail(message, error, "%s: what answers there is not softpmemd", client->path);
+		return message_fail(message, error, "%s: the process that listens there is not softpmemd",
+				    client->path);
 	bytes = malloc(frame.length + 1);
 	if (!bytes)
 		return message_fail(message, -ENOMEM, "%s: out of memory", client->path);
@@ -161,7 +161,7 @@ static int finish(struct client *client, struct json_object *body, struct json_o
 	return -(int)status;
 }
 
-int client_ask(struct client *client, const struct request *request, const struct client_answer *answer,
+int client_ask(struct client *client, struct json_object *request, const struct client_answer *answer,
 	       struct json_object **result, struct message *message)
 {
 	int error = send_request(client, request, message);

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_CLIENT_H
-#define SRC_CLIENT_H
+#ifndef CLI_CLIENT_H
+#define CLI_CLIENT_H
 
-/* The command line's end of the control socket. */
+/* The client's end of the control socket. */
 
 #include <json-c/json.h>
 
 #include "common/message.h"
-#include "wire/request.h"
 
 struct client;
 
+/* Connect to the socket. A negative errno with a message that says what to do. */
 int client_connect(const char *path, struct client **out, struct message *message);
 void client_close(struct client *client);
 
 struct client_answer {
-	/* Each may be NULL; the objects are the client's. */
+	/* Each may be NULL. The objects belong to the client. */
 	void (*item)(void *context, struct json_object *item);
 	void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
 	void *context;
 };
 
 /*
- * Ask, and hear the answer to its end. Returns the daemon's status: 0 or a
- * negative errno, then with the daemon's message; or what went wrong on the way.
- * *result: what the final frame brought, for the caller to put; NULL if nothing.
+ * Send a request and hear the answer to its end. Returns the daemon's status, 0 or a negative errno with the
+ * daemon's message; or a negative errno with a message of the connection's failure. *result: the result in
+ * the final frame, for the caller to put; NULL: none.
  */
-int client_ask(struct client *client, const struct request *request, const struct client_answer *answer,
+int client_ask(struct client *client, struct json_object *request, const struct client_answer *answer,
 	       struct json_object **result, struct message *message);
 
 #endif

@@ -11,12 +11,12 @@
 #include "wire/frame.h"
 #include "wire/text.h"
 
-/* What takes less is over before a person wonders. */
-#define PATIENCE_MS 1000
+/* A request that takes less shows no progress. */
+#define PROGRESS_AFTER_MS 1000
 
 /* ---- JSON ---------------------------------------------------------------------- */
 
-/* JSON is UTF-8, names need not be: show what can be shown, and beside it the bytes, escaped. */
+/* JSON is UTF-8, names need not be: such a name gets a second member with its bytes escaped. */
 static void make_utf8(struct json_object *object, const char *key, const char *escaped_key)
 {
 	const char *text = output_string(object, key);
@@ -48,7 +48,7 @@ static void print_indented(struct json_object *object, const char *indent)
 	}
 }
 
-static void clean(struct json_object *object)
+static void make_all_utf8(struct json_object *object)
 {
 	make_utf8(object, "path", "path_escaped");
 	make_utf8(object, "mark", "mark_escaped");
@@ -64,7 +64,7 @@ void output_array_item(struct output_array *array, struct json_object *item)
 {
 	fputs(array->begun ? ",\n" : "[\n", stdout);
 	array->begun = true;
-	clean(item);
+	make_all_utf8(item);
 	print_indented(item, "  ");
 }
 
@@ -73,27 +73,27 @@ void output_array_end(struct output_array *array)
 	fputs(array->begun ? "\n]\n" : "[]\n", stdout);
 }
 
-static void clean_all(struct json_object *object)
+static void prepare(struct json_object *object)
 {
 	json_object_object_foreach (object, key, value) {
 		if (json_object_is_type(value, json_type_array))
 			for (size_t i = 0; i < json_object_array_length(value); i++)
-				clean(json_object_array_get_idx(value, i));
+				make_all_utf8(json_object_array_get_idx(value, i));
 		(void)key;
 	}
-	clean(object);
+	make_all_utf8(object);
 }
 
 void output_object(struct json_object *object)
 {
-	clean_all(object);
+	prepare(object);
 	print_indented(object, "");
 	putchar('\n');
 }
 
 void output_line(struct json_object *object)
 {
-	clean_all(object);
+	prepare(object);
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
@@ -157,7 +157,7 @@ void output_progress(void *context, const char *what, uint64_t done, uint64_t to
 	struct output_progress *progress = context;
 	uint64_t now = now_ms();
 
-	if (!progress->enabled || now - progress->started < PATIENCE_MS || now - progress->last < 200)
+	if (!progress->enabled || now - progress->started < PROGRESS_AFTER_MS || now - progress->last < 200)
 		return;
 	progress->last = now;
 	progress->shown = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_OUTPUT_H
-#define SRC_OUTPUT_H
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
 
-/* What softpmem prints: tables for people, JSON for programs, progress for who waits. */
+/* What softpmem prints: tables for people, JSON for programs, progress on stderr. */
 
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 
 /* ---- JSON, as ndctl prints it --------------------------------------------- */
 
-/* An array that is printed while it comes in. */
+/* An array that is printed element by element. */
 struct output_array {
 	bool begun;
 };
@@ -23,14 +23,14 @@ void output_line(struct json_object *object);
 
 /* ---- Tables ----------------------------------------------------------------- */
 
-/* Members of an object; 0 or "" if they are not there. */
+/* A member of an object; 0 or "" if there is none. */
 uint64_t output_u64(struct json_object *object, const char *key);
 const char *output_string(struct json_object *object, const char *key);
 /* "64M"; the result lives until the fourth call after this one. */
 const char *output_size(struct json_object *object, const char *key);
 /* "fsdax", "sector" or "sector:512". */
 const char *output_mode(struct json_object *object);
-/* A name as it is safe to show, followed by `end`. */
+/* A name, escaped (text_escape()), followed by `end`. */
 void output_name(const char *name, const char *end);
 
 /* ---- Progress, on stderr ------------------------------------------------------ */
@@ -39,7 +39,7 @@ struct output_progress {
 	bool enabled, tty, shown;
 	uint64_t started, last; /* milliseconds */
 };
-/* For a terminal, or whoever is verbose. */
+/* Progress is shown on a terminal, or if `verbose`. */
 void output_progress_start(struct output_progress *progress, bool verbose);
 void output_progress(void *progress, const char *what, uint64_t done, uint64_t total);
 /* Before anything else is printed. */

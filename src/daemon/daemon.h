@@ -82,6 +82,6 @@ struct daemon {
 int daemon_parse_options(int argc, char **argv, struct daemon_options *options);
 
 /* Answer a request; `context` is the struct daemon (control_options.handle). */
-void verbs_handle(void *context, const struct request *request, const struct peer *peer, struct reply *reply);
+void verbs_handle(void *context, struct json_object *request, const struct peer *peer, struct reply *reply);
 
 #endif

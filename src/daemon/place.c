@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Which region a request is about, and where in it. */
+/* Which region a request is about, and which path in it. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "daemon/served.h"
 #include "daemon/verbs.h"
 
-/* "a//b/" as "/a/b", the root as ""; -EINVAL for "." and "..": pools are named from the root only. */
+/* "a//b/" becomes "/a/b", the root "". -EINVAL for "." and "..": paths begin at the root. */
 static int normalize(const char *path, char **out)
 {
 	char *result = malloc(strlen(path) + 2), *to = result;
@@ -38,10 +38,9 @@ static int normalize(const char *path, char **out)
 	return 0;
 }
 
-int job_region(struct job *job)
+int job_region(struct job *job, const char *name)
 {
 	struct daemon *daemon = job->daemon;
-	const char *name = job->request->region;
 
 	job->region = daemon->region_count == 1 && !name ? &daemon->regions[0] : NULL;
 	if (!name)
@@ -50,12 +49,12 @@ int job_region(struct job *job)
 	if (job->region)
 		return 0;
 	return message_fail(&job->message, -ENOENT,
-			    "region %.64s: the daemon serves none of that name: 'softpmem list -R' shows "
-			    "those it does",
+			    "region %.64s: the daemon serves no region of that name: 'softpmem list -R' "
+			    "shows those that it serves",
 			    name);
 }
 
-/* "/NAME/path": the region of that name, and "/path". */
+/* Split "/NAME/path" into the region of that name and "/path". */
 static int split(struct job *job)
 {
 	char *name = job->path + 1;
@@ -63,11 +62,11 @@ static int split(struct job *job)
 	CLEANUP_FREE char *first = strndup(name, length);
 
 	if (!first)
-		return job_fail(job, -ENOMEM, job->request->path);
+		return job_fail(job, -ENOMEM, job->path);
 	job->region = served_find(job->daemon, first);
 	if (!job->region)
 		return message_fail(&job->message, -ENOENT,
-				    "/%.512s: the daemon serves several regions, and none of that name: "
+				    "/%.512s: the daemon serves several regions, but none of that name: "
 				    "write /REGION/PATH, or give --region: 'softpmem list -R' shows them",
 				    first);
 	job->prefixed = true;
@@ -75,17 +74,17 @@ static int split(struct job *job)
 	return 0;
 }
 
-int job_place(struct job *job)
+int job_place(struct job *job, const char *name, const char *path)
 {
-	const char *asked = job->request->path ? job->request->path : "/";
-	int error = job_region(job);
+	const char *asked = path ? path : "/";
+	int error = job_region(job, name);
 
 	if (error)
 		return error;
 	error = normalize(asked, &job->path);
 	if (error == -EINVAL)
 		return message_fail(&job->message, error,
-				    "%.512s: a pool's path goes from the root, without . and ..", asked);
+				    "%.512s: a path begins at the root and has no . or .. in it", asked);
 	if (error)
 		return job_fail(job, error, asked);
 	if (!job->region && *job->path)
@@ -113,61 +112,31 @@ void job_put_region(const struct job *job, const struct served_region *region, s
 		control_put_string(object, "region", region->name);
 }
 
-static int path_on_mount(struct job *job, const char *path, char **full)
+int job_refuse_top(struct job *job, const char *path)
 {
-	if (asprintf(full, "%s%s", job->daemon->mountpoint, path) >= 0)
-		return 0;
-	*full = NULL;
-	return job_fail(job, -ENOMEM, path);
+	return message_fail(&job->message, -EPERM,
+			    "%.512s: only the regions' directories are here: write /REGION/PATH, or give "
+			    "--region",
+			    path);
 }
 
-static int path_of_view(struct job *job, struct pool *pool, char **full)
+int job_parent(struct job *job, char *path, struct pool **out, const char **name)
 {
-	const char *path = job->shown;
-	struct pool_attributes attributes;
-	int error = pool_get_attributes(pool, &attributes);
+	struct pool *directory = pool_root(job->region->pools), *next;
+	char *at = path + 1, *slash;
 
-	if (!error && !S_ISREG(attributes.mode))
-		return message_fail(&job->message, -EINVAL,
-				    "%.512s: it is no pool: without a mount only pools have a path", path);
-	if (!error && attributes.size == 0)
-		return message_fail(&job->message, -EINVAL,
-				    "%.512s: it is empty, and without a mount nothing can make it larger: "
-				    "destroy it and create it with --size",
-				    path);
-	if (!error)
-		error = attach_path(job->daemon->attach, pool, full);
-	return error ? job_fail(job, error, path) : 0;
-}
+	while ((slash = strchr(at, '/'))) {
+		int error;
 
-int verb_path(struct job *job)
-{
-	CLEANUP_FREE char *full = NULL;
-	struct pool *pool;
-	int error = job_place(job);
-
-	if (error)
-		return error;
-	if (job->region) {
-		const char *path = job->daemon->region_count > 1 ? job->shown : job->path;
-
-		error = pool_lookup_path(job->region->pools, job->path, &pool);
+		*slash = '\0';
+		error = pool_lookup(directory, at, &next);
+		pool_unref(directory, 1);
 		if (error)
-			return job_fail(job, error, job->shown);
-		error = job->daemon->mountpoint ? path_on_mount(job, path, &full)
-						: path_of_view(job, pool, &full);
-		pool_unref(pool, 1);
-	} else if (job->daemon->mountpoint) {
-		error = path_on_mount(job, "", &full);
-	} else {
-		error = message_fail(&job->message, -EINVAL,
-				     "/: it is no pool: without a mount only pools have a path");
+			return error;
+		directory = next;
+		at = slash + 1;
 	}
-	if (error)
-		return error;
-	job->result = json_object_new_object();
-	if (!job->result)
-		return job_fail(job, -ENOMEM, job->request->path);
-	control_put_string(job->result, "path", full);
+	*out = directory;
+	*name = at;
 	return 0;
 }

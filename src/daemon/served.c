@@ -10,7 +10,7 @@
 
 #include "daemon/outage.h"
 #include "daemon/process.h"
-#include "wire/candidates.h"
+#include "regions/candidates.h"
 
 /* ---- Their memory ------------------------------------------------------------ */
 

@@ -5,11 +5,21 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "wire/frame.h"
 #include "daemon/verbs.h"
 #include "daemon/walk.h"
+#include "wire/frame.h"
 
-/* Longer paths are not listed: with every byte escaped, one still fits into a frame. */
+struct list_request {
+	const char *region, *path;
+};
+
+static const struct request_field fields[] = {
+	REQUEST_FIELD("path", REQUEST_STRING, struct list_request, path),
+	REQUEST_FIELD("region", REQUEST_STRING, struct list_request, region),
+	REQUEST_FIELDS_END,
+};
+
+/* Longer paths are not listed. With every byte escaped a path must fit into a frame. */
 #define PATH_MAX_LISTED (CONTROL_REPLY_MAX / 8)
 
 static const char *type_name(mode_t mode)
@@ -58,7 +68,7 @@ static int list_entry(struct job *job, struct visit **stack, const char *parent,
 	struct pool_attributes attributes;
 	int error = pool_get_attributes(pool, &attributes);
 
-	if (error) /* it was destroyed just now */
+	if (error) /* it was destroyed in the meantime */
 		return error == -ESTALE || error == -ENOENT ? 0 : error;
 	if (strlen(parent) + strlen(name) >= PATH_MAX_LISTED)
 		return -ENAMETOOLONG;
@@ -70,20 +80,20 @@ static int list_entry(struct job *job, struct visit **stack, const char *parent,
 	return visit_push(stack, pool, path);
 }
 
-/* Names too long to list are passed over, and make the whole -ENAMETOOLONG. */
+/* Paths that are too long to list are left out, and the result is -ENAMETOOLONG. */
 static int list_directory(struct job *job, struct visit **stack, uint64_t *listed)
 {
 	struct visit *visit = visit_take(stack);
 	struct batch batch;
 	uint64_t cookie = 0;
-	int error = 0, passed_over = 0;
+	int error = 0, left_out = 0;
 
 	while (!error && batch_read(visit->directory, cookie, &batch) > 0) {
 		for (int i = 0; i < batch.count && !error; i++) {
 			error = list_entry(job, stack, visit->path, batch.entries[i].name,
 					   batch.entries[i].pool);
 			if (error == -ENAMETOOLONG) {
-				passed_over = error;
+				left_out = error;
 				error = 0;
 			}
 		}
@@ -92,7 +102,7 @@ static int list_directory(struct job *job, struct visit **stack, uint64_t *liste
 		batch_drop(&batch);
 	}
 	visit_free(visit);
-	return error ? error : passed_over;
+	return error ? error : left_out;
 }
 
 static int list_tree(struct job *job, struct pool *root, const char *path)
@@ -116,7 +126,7 @@ static int list_tree(struct job *job, struct pool *root, const char *path)
 	return worst;
 }
 
-/* As it was asked for: with the region's name, or without it. */
+/* The paths begin with the region's name if the requested path does. */
 static int list_place(struct job *job)
 {
 	const char *path = job->prefixed ? job->shown : job->path;
@@ -138,12 +148,12 @@ static int fail_list(struct job *job, int error)
 {
 	if (error == -ENAMETOOLONG)
 		return message_fail(&job->message, error,
-				    "list: some paths are longer than %u bytes, and not listed",
+				    "list: paths of more than %u bytes were left out",
 				    PATH_MAX_LISTED);
 	return error ? job_fail(job, error, "list") : 0;
 }
 
-/* One of several regions: its directory, and what is in it. */
+/* One of several regions: its directory and the tree in it. */
 static int list_region(struct job *job, struct served_region *region)
 {
 	CLEANUP_FREE char *shown = job_show(job->daemon, region, "");
@@ -161,7 +171,7 @@ static int list_region(struct job *job, struct served_region *region)
 	return error;
 }
 
-/* Those that have failed are passed over, and make the whole fail. */
+/* Regions that have failed are left out, and the result is a failure. */
 static int list_regions(struct job *job)
 {
 	struct message failed = { "" };
@@ -181,10 +191,11 @@ static int list_regions(struct job *job)
 	return fail_list(job, worst);
 }
 
-int verb_list(struct job *job)
+static int run(struct job *job)
 {
+	const struct list_request *request = job->request;
 	struct pools_info info;
-	int error = job_place(job);
+	int error = job_place(job, request->region, request->path);
 
 	if (error)
 		return error;
@@ -201,3 +212,10 @@ int verb_list(struct job *job)
 	}
 	return fail_list(job, error);
 }
+
+const struct verb verb_list = {
+	.name = "list",
+	.fields = fields,
+	.request_bytes = sizeof(struct list_request),
+	.run = run,
+};

@@ -10,6 +10,23 @@
 #include "daemon/outage.h"
 #include "daemon/verbs.h"
 
+struct powerfail_request {
+	enum chooser_policy policy; /* CHOOSER_LOSE if it is not given */
+	struct request_number seed;
+};
+_Static_assert(CHOOSER_LOSE == 0, "a policy that is not given is a zero");
+
+static int parse_policy(const char *text, void *policy)
+{
+	return chooser_policy_parse(text, policy);
+}
+
+static const struct request_field fields[] = {
+	REQUEST_FIELD("policy", REQUEST_WORD, struct powerfail_request, policy, .parse = parse_policy),
+	REQUEST_FIELD("seed", REQUEST_NUMBER, struct powerfail_request, seed),
+	REQUEST_FIELDS_END,
+};
+
 static void send_progress(void *context, uint64_t done, uint64_t total)
 {
 	struct job *job = context;
@@ -164,12 +181,12 @@ static int check_regions(struct job *job)
 	return error;
 }
 
-int verb_powerfail(struct job *job)
+static int run(struct job *job)
 {
-	const struct request *request = job->request;
+	const struct powerfail_request *request = job->request;
 	const struct outage_options options = {
 		.chooser = { .policy = request->policy,
-			     .seed = request->has_seed ? request->seed : draw_seed() },
+			     .seed = request->seed.given ? request->seed.value : draw_seed() },
 		.progress = send_progress,
 		.context = job,
 	};
@@ -191,3 +208,10 @@ int verb_powerfail(struct job *job)
 	lost = check_regions(job);
 	return lost ? lost : error;
 }
+
+const struct verb verb_powerfail = {
+	.name = "powerfail",
+	.fields = fields,
+	.request_bytes = sizeof(struct powerfail_request),
+	.run = run,
+};

@@ -3,11 +3,37 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "common/align.h"
 #include "common/cleanup.h"
-#include "wire/frame.h"
-#include "domain/wpq.h"
 #include "daemon/verbs.h"
+#include "wire/frame.h"
+
+/* Counting of lines that were flushed although the media had them. */
+enum clean_switch { CLEAN_LEAVE, CLEAN_ON, CLEAN_OFF };
+
+struct stat_request {
+	const char *region, *path;
+	bool dirty;
+	enum clean_switch clean;
+};
+
+static int parse_switch(const char *text, void *value)
+{
+	enum clean_switch *clean = value;
+
+	*clean = strcmp(text, "on") == 0 ? CLEAN_ON : strcmp(text, "off") == 0 ? CLEAN_OFF : CLEAN_LEAVE;
+	return *clean == CLEAN_LEAVE ? -EINVAL : 0;
+}
+
+static const struct request_field fields[] = {
+	REQUEST_FIELD("path", REQUEST_STRING, struct stat_request, path),
+	REQUEST_FIELD("region", REQUEST_STRING, struct stat_request, region),
+	REQUEST_FIELD("dirty", REQUEST_BOOL, struct stat_request, dirty),
+	REQUEST_FIELD("clean", REQUEST_WORD, struct stat_request, clean, .parse = parse_switch),
+	REQUEST_FIELDS_END,
+};
 
 static void put_counts(struct json_object *item, const struct domain_counts *counts)
 {
@@ -20,10 +46,11 @@ static void put_counts(struct json_object *item, const struct domain_counts *cou
 
 /* ---- Pools --------------------------------------------------------------------- */
 
-struct telling {
+struct listing {
 	struct job *job;
-	const struct served_region *region; /* whose pools these are */
-	const char *below; /* "/db" in it: that, or what is in it; "": all */
+	const struct served_region *region; /* of these pools */
+	const char *below; /* only what this path in the region names or contains; "": everything */
+	bool dirty;	   /* also count lines that are not durable */
 	int error;
 };
 
@@ -34,19 +61,19 @@ static bool is_below(const char *path, const char *below)
 	return strncmp(path, below, length) == 0 && (path[length] == '\0' || path[length] == '/');
 }
 
-/* As the path was asked for: with the region's name before it, or without. */
-static char *show(const struct telling *telling, const char *path)
+/* The paths begin with the region's name if the requested path does. */
+static char *show(const struct listing *listing, const char *path)
 {
-	const struct job *job = telling->job;
+	const struct job *job = listing->job;
 
 	if (!*path || (job->region && !job->prefixed))
 		return strdup(path);
-	return job_show(job->daemon, telling->region, path);
+	return job_show(job->daemon, listing->region, path);
 }
 
-static int tell_pool(struct telling *telling, struct pool *pool, const char *path)
+static int send_pool(struct listing *listing, struct pool *pool, const char *path)
 {
-	CLEANUP_FREE char *shown = show(telling, path);
+	CLEANUP_FREE char *shown = show(listing, path);
 	struct json_object *item;
 	struct pool_attributes attributes;
 	struct domain_counts counts;
@@ -55,7 +82,7 @@ static int tell_pool(struct telling *telling, struct pool *pool, const char *pat
 
 	if (!error)
 		error = pool_counts(pool, &counts);
-	if (!error && telling->job->request->dirty)
+	if (!error && listing->dirty)
 		error = pool_volatile_lines(pool, &lines);
 	if (error)
 		return error;
@@ -64,69 +91,72 @@ static int tell_pool(struct telling *telling, struct pool *pool, const char *pat
 		return -ENOMEM;
 	control_put_string(item, "kind", "pool");
 	control_put_string(item, "path", shown);
-	job_put_region(telling->job, telling->region, item);
+	job_put_region(listing->job, listing->region, item);
 	control_put_u64(item, "size", attributes.size);
 	control_put_bool(item, "attached", pool_is_attached(pool));
 	put_counts(item, &counts);
-	if (telling->job->request->dirty)
+	if (listing->dirty)
 		control_put_u64(item, "volatile_lines", lines);
-	return reply_item(telling->job->reply, item);
+	return reply_item(listing->job->reply, item);
 }
 
-static void tell_if_below(void *context, struct pool *pool)
+static void send_if_below(void *context, struct pool *pool)
 {
-	struct telling *telling = context;
+	struct listing *listing = context;
 	char path[4096 + 1];
 	int error = pool_path(pool, path, sizeof(path));
 
 	if (error)
 		path[0] = '\0';
-	if (*telling->below && !is_below(path, telling->below))
+	if (*listing->below && !is_below(path, listing->below))
 		return;
-	error = tell_pool(telling, pool, path);
-	/* Destroyed meanwhile. */
+	error = send_pool(listing, pool, path);
+	/* It was destroyed in the meantime. */
 	if (error && error != -ESTALE && error != -ENOENT)
-		telling->error = error;
+		listing->error = error;
 }
 
-/* The one that was asked for, used or not, or those in the directory. */
-static int tell_named(struct telling *telling)
+/* The requested pool, or those of the requested directory that have been attached. */
+static int send_named(struct listing *listing)
 {
 	struct pool_attributes attributes;
 	struct pool *pool;
-	int error = pool_lookup_path(telling->region->pools, telling->below, &pool);
+	int error = pool_lookup_path(listing->region->pools, listing->below, &pool);
 
 	if (error)
 		return error;
 	error = pool_get_attributes(pool, &attributes);
 	if (!error && !S_ISDIR(attributes.mode))
-		error = tell_pool(telling, pool, telling->below);
+		error = send_pool(listing, pool, listing->below);
 	else if (!error)
-		pools_for_once_attached(telling->region->pools, tell_if_below, telling);
+		pools_for_once_attached(listing->region->pools, send_if_below, listing);
 	pool_unref(pool, 1);
-	return error ? error : telling->error;
+	return error ? error : listing->error;
 }
 
-/* Those that have failed have nothing to tell. */
-static int tell_pools(struct job *job)
+/* Regions that have failed are left out, unless one is asked for. */
+static int send_pools(struct job *job)
 {
+	const struct stat_request *request = job->request;
 	int error = 0;
 
 	for (unsigned i = 0; i < job->daemon->region_count && !error; i++) {
 		const struct served_region *region = &job->daemon->regions[i];
-		struct telling telling = { .job = job, .region = region, .below = "" };
+		struct listing listing = {
+			.job = job, .region = region, .below = "", .dirty = request->dirty
+		};
 
 		if (job->region == region)
-			telling.below = job->path;
+			listing.below = job->path;
 		if (job->region ? job->region == region : !region_failed(region->region))
-			error = tell_named(&telling);
+			error = send_named(&listing);
 	}
 	return error;
 }
 
 /* ---- Clients ------------------------------------------------------------------- */
 
-static void tell_client(struct job *job, const struct attach_client_info *client)
+static void send_client(struct job *job, const struct attach_client_info *client)
 {
 	struct json_object *item = json_object_new_object();
 
@@ -144,42 +174,43 @@ static void tell_client(struct job *job, const struct attach_client_info *client
 	reply_item(job->reply, item);
 }
 
-static int tell_clients(struct job *job)
+static int send_clients(struct job *job)
 {
 	CLEANUP_FREE struct attach_client_info *clients = NULL;
 	size_t count;
 	int error = attach_clients(job->daemon->attach, &clients, &count);
 
 	for (size_t i = 0; !error && i < count; i++)
-		tell_client(job, &clients[i]);
+		send_client(job, &clients[i]);
 	return error;
 }
 
 /* ---- The verb --------------------------------------------------------------------- */
 
-static void set_clean(struct daemon *daemon, enum request_switch clean)
+static void set_clean(struct daemon *daemon, enum clean_switch clean)
 {
-	if (clean == SWITCH_LEAVE)
+	if (clean == CLEAN_LEAVE)
 		return;
-	atomic_store(&daemon->counts_clean, clean == SWITCH_ON);
+	atomic_store(&daemon->counts_clean, clean == CLEAN_ON);
 	for (unsigned i = 0; i < daemon->region_count; i++)
-		pools_count_clean(daemon->regions[i].pools, clean == SWITCH_ON);
+		pools_count_clean(daemon->regions[i].pools, clean == CLEAN_ON);
 }
 
-int verb_stat(struct job *job)
+static int run(struct job *job)
 {
-	int error = job_place(job);
+	const struct stat_request *request = job->request;
+	int error = job_place(job, request->region, request->path);
 
 	if (error)
 		return error;
-	set_clean(job->daemon, job->request->clean);
-	error = tell_clients(job);
+	set_clean(job->daemon, request->clean);
+	error = send_clients(job);
 	if (!error)
 		error = attach_settle(job->daemon->attach);
 	if (!error)
-		error = tell_pools(job);
+		error = send_pools(job);
 	if (error)
-		return job_fail(job, error, job->request->path && job->region ? job->shown : "stat");
+		return job_fail(job, error, request->path && job->region ? job->shown : "stat");
 	job->result = json_object_new_object();
 	if (!job->result)
 		return job_fail(job, -ENOMEM, "stat");
@@ -189,3 +220,10 @@ int verb_stat(struct job *job)
 	control_put_bool(job->result, "counts_clean", atomic_load(&job->daemon->counts_clean));
 	return 0;
 }
+
+const struct verb verb_stat = {
+	.name = "stat",
+	.fields = fields,
+	.request_bytes = sizeof(struct stat_request),
+	.run = run,
+};

@@ -1,47 +1,77 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_VERBS_H
-#define SRC_VERBS_H
+#ifndef DAEMON_VERBS_H
+#define DAEMON_VERBS_H
 
-/* What the daemon does for each verb; between verbs.c, place.c, list.c, tree.c and power.c. */
+/* The verbs of the control socket, a file each, and what these files share. */
 
 #include "daemon/daemon.h"
+#include "wire/request.h"
+
+struct job;
+
+struct verb {
+	const char *name;
+	const struct request_field *fields; /* its members, decoded into job->request */
+	size_t request_bytes;		    /* of the structure they are decoded into */
+	/* Values that each are right and do not go together: -EINVAL with a message. May be NULL. */
+	int (*check)(const void *request, struct message *message);
+	/* 0, or a negative errno with job->message set. */
+	int (*run)(struct job *job);
+};
+extern const struct verb verb_check, verb_create, verb_destroy, verb_list, verb_mark, verb_path,
+	verb_powerfail, verb_stat, verb_status;
 
 /* A request being answered. */
 struct job {
 	struct daemon *daemon;
-	const struct request *request;
+	const void *request; /* the verb's structure */
 	const struct peer *peer;
 	struct reply *reply;
 	struct json_object *result; /* goes into the final frame; NULL: nothing */
-	struct message message;	    /* why it failed */
+	struct message message;	    /* the reason, if it failed */
 
-	/* What it is about (job_place()): of several regions NULL is all of them. */
-	struct served_region *region;
-	char *path;    /* in the region, as "/a/b"; its root is "" */
-	char *shown;   /* as messages call it: "/NAME/a/b" of several regions */
-	bool prefixed; /* the path that was asked for began with the region's name */
+	/* What the request is about (job_place()). */
+	struct served_region *region; /* NULL: all of several regions */
+	char *path;    /* in the region, as "/a/b"; the root is "" */
+	char *shown;   /* the path in messages: with several regions, "/NAME/a/b" */
+	bool prefixed; /* the requested path began with the region's name */
 };
 
-typedef int verb_fn(struct job *job);
-verb_fn verb_list, verb_create, verb_destroy, verb_path, verb_powerfail, verb_stat;
+/*
+ * Decode a request: its verb, and the verb's structure for the caller to free. -EINVAL with a message. The
+ * structure's strings live as long as `json`.
+ */
+int verbs_decode(struct json_object *json, const struct verb **verb, void **request, struct message *message);
 
-/* Set the message from an errno: "PATH: what: way out". Returns the error. */
+/* Set the message from an errno: "PATH: reason: what to do". Returns the error. */
 int job_fail(struct job *job, int error, const char *path);
 
-/* The region asked for; NULL: one of several was not. */
-int job_region(struct job *job);
-/* The region and the path asked for. A region that has failed is refused. */
-int job_place(struct job *job);
-/* A path of the region as the daemon's whole tree has it, for the caller to free; NULL: no memory. */
+/* Find the region by its name; with NULL, the only region, or none of several. */
+int job_region(struct job *job, const char *name);
+/*
+ * Find the region and the path (NULL: the root). -EIO with a message if the region has failed. `name` is the
+ * region's; with NULL and several regions, the path begins with it.
+ */
+int job_place(struct job *job, const char *name, const char *path);
+/*
+ * The directory of the last name of job->path, with a reference, and that name. `path` is a copy of
+ * job->path, which is cut at its slashes.
+ */
+int job_parent(struct job *job, char *path, struct pool **parent, const char **name);
+/* A pool cannot be created or destroyed beside the regions' directories: -EPERM with a message. */
+int job_refuse_top(struct job *job, const char *path);
+/* A path of the region as messages show it, for the caller to free; NULL without memory. */
 char *job_show(const struct daemon *daemon, const struct served_region *region, const char *path);
-/* Of several regions, which one this is of. */
+/* With several regions, say which one this object is of. */
 void job_put_region(const struct job *job, const struct served_region *region, struct json_object *object);
-/* What the daemon did under the mount's feet: the kernel is to look `name` up anew. */
+/* A directory's entry changed without the mount: the kernel must look it up again. */
 void job_entry_changed(struct job *job, struct pool *directory, const char *name);
 
 void job_put_uuid(struct json_object *object, const uint8_t uuid[16]);
-/* The members that tell a pool's mode in ndctl's words. */
+/* The members that ndctl has for a namespace's mode: "mode" and "sector_size". */
 void job_put_mode(struct json_object *object, enum pool_mode mode);
+/* request_field.parse for a pool's mode. */
+int job_parse_mode(const char *text, void *mode);
 
 /* The last mark, or "". */
 void daemon_last_mark(struct daemon *daemon, char mark[REQUEST_MARK_MAX + 1]);

@@ -63,7 +63,6 @@ static bool serve(struct server_client *client)
 	CLEANUP_JSON struct json_object *json = NULL;
 	CLEANUP_FREE char *body = NULL;
 	struct control_frame frame;
-	struct request request;
 	struct message message;
 	int error;
 
@@ -81,14 +80,11 @@ static bool serve(struct server_client *client)
 	if (!body || reply_receive(&mine->reply, body, frame.length, until) < 0)
 		return false;
 	error = control_body_decode(body, frame.length, &json, &message);
-	if (!error)
-		error = request_decode(json, &request, &message);
 	if (error) {
 		reject(mine, error, message.text);
 		return true;
 	}
-	options->handle(options->context, &request, &client->peer, &mine->reply);
-	request_clear(&request);
+	options->handle(options->context, json, &client->peer, &mine->reply);
 	return !mine->reply.broken;
 }
 

@@ -16,7 +16,6 @@
 #include "common/message.h"
 #include "server/peer.h"
 #include "server/server.h"
-#include "wire/request.h"
 
 struct reply;
 
@@ -26,8 +25,11 @@ struct control_options {
 	gid_t group;
 	unsigned clients;  /* at most so many at once */
 	unsigned patience; /* milliseconds to wait for a client's bytes, or for it to take ours */
-	/* Answer a request, on a thread of its own. It must end with reply_final(). */
-	void (*handle)(void *context, const struct request *request, const struct peer *peer,
+	/*
+	 * Answer a request, an object whose members are unchecked, on the client's thread. It must end with
+	 * reply_final().
+	 */
+	void (*handle)(void *context, struct json_object *request, const struct peer *peer,
 		       struct reply *reply);
 	void *context;
 	struct log_sink log;

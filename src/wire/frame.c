@@ -24,7 +24,7 @@ int control_header_decode(const void *bytes, uint32_t max, struct control_frame 
 			"the frame is of control protocol version %u, and version %u is spoken here",
 			frame->version, CONTROL_VERSION);
 	if (header.reserved || frame->type < CONTROL_REQUEST || frame->type > CONTROL_FINAL)
-		return message_fail(message, -EBADMSG, "the frame's header makes no sense (type %u)",
+		return message_fail(message, -EBADMSG, "the frame's header is malformed (type %u)",
 				    frame->type);
 	if (frame->length > max)
 		return message_fail(message, -EMSGSIZE, "a frame of %u bytes is too long: at most %u",

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_CONTROL_H
-#define SRC_CONTROL_H
+#ifndef WIRE_FRAME_H
+#define WIRE_FRAME_H
 
 /*
- * The frames of the control socket: a fixed header, then a JSON object. A
- * client sends one REQUEST at a time; the daemon answers it with any number of
- * PROGRESS and ITEM frames and one FINAL. These are pure functions on buffers:
- * whatever bytes they are given, they answer or refuse.
+ * The frames of the control socket: a fixed header, then a JSON object. A client sends one REQUEST at a
+ * time. The daemon answers it with any number of PROGRESS and ITEM frames and one FINAL. The functions here
+ * work on buffers only, and refuse whatever is not a frame.
  *
- * The header's layout is the same in every version, so that two programs of
- * different releases can tell each other so.
+ * The header's layout is the same in every version, so that two programs of different releases recognize
+ * each other's frames and can say which versions they are of.
  */
 
 #include <endian.h>
@@ -30,11 +29,11 @@
 enum control_type {
 	CONTROL_REQUEST = 1,
 	CONTROL_PROGRESS = 2, /* {"what": string, "done": number, "total": number} */
-	CONTROL_ITEM = 3,     /* one of what is listed */
+	CONTROL_ITEM = 3,     /* one element of a list */
 	CONTROL_FINAL = 4     /* {"status": errno or 0, "message": string, "result": object} */
 };
 
-/* As it is on the wire: little endian, no padding. */
+/* On the wire: little endian, no padding. */
 struct control_header {
 	uint32_t magic;
 	uint16_t version;
@@ -55,9 +54,8 @@ struct control_frame {
 };
 
 /*
- * Read a header of sizeof(struct control_header) bytes. -EBADMSG: no header of
- * ours. -EPROTONOSUPPORT: of another version, which *frame tells. -EMSGSIZE: a
- * body over `max`.
+ * Decode a header of sizeof(struct control_header) bytes. -EBADMSG: it is not one. -EPROTONOSUPPORT: it is
+ * of another version; *frame has which. -EMSGSIZE: the body is longer than `max`.
  */
 int control_header_decode(const void *bytes, uint32_t max, struct control_frame *frame,
 			  struct message *message);
@@ -70,12 +68,13 @@ int control_body_decode(const char *bytes, size_t length, struct json_object **o
 
 /* ---- Members of a JSON object, checked ------------------------------------ */
 
-/* -ENOENT: not there. -EINVAL: of another type, negative, or (string) with a NUL in it. */
+/* -ENOENT: there is no such member. -EINVAL: it has another type, is negative, or a string has a NUL in it.
+ */
 int control_get_string(struct json_object *object, const char *key, const char **value);
 int control_get_u64(struct json_object *object, const char *key, uint64_t *value);
 int control_get_bool(struct json_object *object, const char *key, bool *value);
 
-/* A lack of memory leaves the member out. */
+/* Without memory the member is left out. */
 void control_put_string(struct json_object *object, const char *key, const char *value);
 void control_put_u64(struct json_object *object, const char *key, uint64_t value);
 void control_put_bool(struct json_object *object, const char *key, bool value);

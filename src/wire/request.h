@@ -1,63 +1,59 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_REQUEST_H
-#define SRC_REQUEST_H
+#ifndef WIRE_REQUEST_H
+#define WIRE_REQUEST_H
 
-/* What a client may ask of the daemon, and its form on the wire. */
+/*
+ * A request: a JSON object whose member "verb" names the verb; the other members are the verb's. A verb
+ * declares those it takes as rows of a table, and gets them decoded into a structure of its own.
+ */
 
 #include <json-c/json.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "common/message.h"
-#include "domain/domain.h"
-#include "pool/pool.h"
 
-enum request_verb {
-	REQUEST_STATUS,
-	REQUEST_LIST,
-	REQUEST_CREATE,
-	REQUEST_DESTROY,
-	REQUEST_PATH,
-	REQUEST_POWERFAIL,
-	REQUEST_MARK,
-	REQUEST_CHECK,
-	REQUEST_STAT,
-	REQUEST_VERBS
-};
-const char *request_verb_name(enum request_verb verb);
-
-/* Bytes; a mark is for a person to read. */
+/* Bytes of a mark's text. */
 #define REQUEST_MARK_MAX 255
 
-enum request_switch { SWITCH_LEAVE, SWITCH_ON, SWITCH_OFF };
-/* "on" or "off"; 0 or -EINVAL. */
-int request_switch_parse(const char *text, enum request_switch *value);
-
-/* Members that a verb does not take are zero. */
-struct request {
-	enum request_verb verb;
-	char *path;   /* list, create, destroy, path, stat */
-	char *region; /* the same, and check */
-	char *text; /* mark */
-	uint64_t size;
-	uint64_t perm;
-	enum pool_mode mode;
-	bool directory;
-	bool parents;
-	bool recursive;
-	bool has_seed;
-	uint64_t seed;
-	enum chooser_policy policy;
-	bool dirty;
-	enum request_switch clean;
+/* A number that may be left out. */
+struct request_number {
+	bool given;
+	uint64_t value;
 };
 
-/* NULL without memory. */
-struct json_object *request_encode(const struct request *request);
-/* Checks everything about the words that can be checked without the pools: -EINVAL with a message. */
-int request_decode(struct json_object *json, struct request *request, struct message *message);
-/* Free what it owns. */
-void request_clear(struct request *request);
+enum request_kind {
+	REQUEST_STRING, /* a const char *, which lives as long as the JSON object; NULL: not given */
+	REQUEST_U64,	/* a uint64_t; 0: not given */
+	REQUEST_NUMBER, /* a struct request_number */
+	REQUEST_BOOL,	/* a bool; false: not given */
+	REQUEST_WORD	/* a string that parse() understands */
+};
+
+struct request_field {
+	const char *key; /* NULL ends the table */
+	enum request_kind kind;
+	size_t offset; /* of the value in the verb's structure */
+	bool required;
+	/* REQUEST_WORD: put what the text means into *value. 0 or -EINVAL. */
+	int (*parse)(const char *text, void *value);
+};
+
+/* REQUEST_FIELD("size", REQUEST_U64, struct create_request, size, .required = true) */
+#define REQUEST_FIELD(key_, kind_, type, member, ...)                                                        \
+	{ .key = (key_), .kind = (kind_), .offset = offsetof(type, member), __VA_ARGS__ }
+#define REQUEST_FIELDS_END { .key = NULL }
+
+/* The verb of a request; NULL with a message: it names none. Lives as long as the request. */
+const char *request_verb(struct json_object *request, struct message *message);
+
+/*
+ * Decode the members into `out`, a structure of zeros. -EINVAL with a message: a member is unknown, which
+ * might change what is meant; or it has a wrong type or value; or a required one is missing. -EINVAL too for
+ * a string with a NUL in it.
+ */
+int request_decode(struct json_object *request, const struct request_field *fields, void *out,
+		   struct message *message);
 
 #endif

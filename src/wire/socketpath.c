@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Anybody can make a directory of any name in /tmp, and would be talked to. */
+/* Any user can create a directory in /tmp, and put a socket of his own into it. */
 static int check_directory(const char *directory, struct message *message)
 {
 	struct stat st;
@@ -16,7 +16,7 @@ static int check_directory(const char *directory, struct message *message)
 	if (lstat(directory, &st) < 0 || (S_ISDIR(st.st_mode) && st.st_uid == geteuid()))
 		return 0;
 	return message_fail(message, -EPERM,
-			    "%s: it belongs to somebody else: give --socket, or set XDG_RUNTIME_DIR",
+			    "%s: belongs to another user: give --socket, or set XDG_RUNTIME_DIR",
 			    directory);
 }
 

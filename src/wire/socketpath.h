@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_SOCKETPATH_H
-#define SRC_SOCKETPATH_H
+#ifndef WIRE_SOCKETPATH_H
+#define WIRE_SOCKETPATH_H
 
 #include "common/message.h"
 
 /*
- * Where the control socket is when nobody says: $SOFTPMEM_SOCKET, else a place
- * of the user's. *path is for the caller to free. -EPERM: that place is in /tmp,
- * and somebody else was there first.
+ * Where the control socket is without --socket: $SOFTPMEM_SOCKET; else /run/softpmem (root),
+ * $XDG_RUNTIME_DIR/softpmem, or /tmp/softpmem-UID. The caller frees *path. -EPERM: the directory in /tmp
+ * belongs to another user. -ENOMEM.
  */
 int socketpath_default(char **path, struct message *message);
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SRC_TEXT_H
-#define SRC_TEXT_H
+#ifndef WIRE_TEXT_H
+#define WIRE_TEXT_H
 
 #include <stdbool.h>
 
 /*
- * A pool's name may hold any byte but '/' and NUL; a terminal, a log and JSON
- * take less. The results belong to the caller; NULL without memory.
+ * A pool's name may contain any byte but '/' and NUL. Not all of them are safe on a terminal, in a log or in
+ * JSON. The caller frees the results. NULL without memory.
  */
 
-/* Control characters and what is no UTF-8 as \ooo: safe to show on one line. */
+/* Control characters and bytes that are not UTF-8 become \ooo: safe to show on one line. */
 char *text_printable(const char *text);
-/* The same with a backslash as two, so that the name can be told from it. */
+/* The same, and a backslash becomes two: the original name can be told from the result. */
 char *text_escape(const char *text);
-/* What is no UTF-8 replaced by U+FFFD, as JSON needs. *changed tells if anything was. */
+/* Bytes that are not UTF-8 become U+FFFD, for JSON. *changed: there were such bytes. */
 char *text_utf8(const char *text, bool *changed);
 
 #endif

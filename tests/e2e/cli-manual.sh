@@ -29,6 +29,9 @@ empty() {
 		[ ! -e "$name" ] || "$softpmem" destroy --recursive "${name##*/}" || return
 	done
 }
+options_of() { # options_of COMMAND...: the long options that its help lists
+	"$@" --help | sed -n 's/^  \(-[a-zA-Z], \)\{0,1\}--\([a-z-]*\).*/\2/p'
+}
 documented() { # documented PAGE OPTION...
 	local page=$1 option
 	shift
@@ -57,20 +60,20 @@ for verb in "${verbs[@]}"; do
 	page=$docs/softpmem-$verb.1
 	empty || bail "what the last example made cannot be destroyed"
 	check "the examples of softpmem-$verb(1) work" run_example "$page"
-	mapfile -t options < <("$softpmem" "$verb" --help | sed -n 1p | grep -o '\[--[a-z]*' | cut -c4-)
-	check "softpmem-$verb(1) has all its options" documented "$page" "${options[@]}"
+	mapfile -t options < <(options_of "$softpmem" "$verb" | grep -Ev '^(socket|verbose|help)$')
+	check "softpmem-$verb(1) documents every option" documented "$page" "${options[@]}"
 done
 empty || bail "what the last example made cannot be destroyed"
 check "the examples of softpmem(1) work" run_example "$docs/softpmem.1"
 daemon_stop
 at_exit+=("umount -l $work/tmp/pmem")
 check "the examples of softpmemd(8) work" run_example "$docs/softpmemd.8"
-mapfile -t options < <("$softpmemd" --help | grep -o ' --[a-z-]*' | cut -c4-)
-check "softpmemd(8) has all its options" documented "$docs/softpmemd.8" "${options[@]}"
+mapfile -t options < <(options_of "$softpmemd")
+check "softpmemd(8) documents every option" documented "$docs/softpmemd.8" "${options[@]}"
 
 printf '.Dd November 21, 2026\n.Dt X 1\n.Os\n.Sh EXAMPLES\n.Bd -literal\nsoftpmem no-such-verb\n.Ed\n' \
 	>"$work/bad.1"
-check_fails "negative control: an example that fails is reported" 'no such verb' run_example "$work/bad.1"
+check_fails "negative control: an example that fails is reported" 'unknown command' run_example "$work/bad.1"
 check_fails "negative control: an option that is missing in a page is reported" \
 	'moon is not in' documented "$docs/softpmem.1" moon
 finish

@@ -46,7 +46,7 @@ check "create --parents makes the missing directories" test -f "$mnt/x/y/z"
 check "create --parents accepts directories that exist" "$softpmem" create --parents x/y/w
 check_fails "create refuses a path through a file" 'Not a directory' "$softpmem" create /a/b
 check_fails "create refuses the root" 'File exists' "$softpmem" create /
-check_fails "create refuses '.' and '..' in a path" 'without \. and \.\.' "$softpmem" create /x/../y
+check_fails "create refuses '.' and '..' in a path" 'no \. or \.\.' "$softpmem" create /x/../y
 check_fails "create refuses a size beyond the free space" \
 	'No space left on device: destroy pools' "$softpmem" create --size 1G /huge
 check "a create that fails with ENOSPC leaves no entry" is_gone huge

@@ -162,10 +162,10 @@ if [ "$(id -u)" = 0 ]; then
 		nobody=(setpriv --reuid 65531 --regid 65531 --clear-groups
 			env -u SOFTPMEM_SOCKET -u XDG_RUNTIME_DIR)
 		check_fails "a daemon refuses a socket directory that belongs to somebody else" \
-			'/tmp/softpmem-65531: it belongs to somebody' \
+			'/tmp/softpmem-65531: belongs to another user' \
 			"${nobody[@]}" "$softpmemd" --region memfd:64M
 		check_fails "softpmem refuses a socket directory that belongs to somebody else" \
-			'/tmp/softpmem-65531: it belongs to somebody' \
+			'/tmp/softpmem-65531: belongs to another user' \
 			"${nobody[@]}" "$softpmem" status
 	else
 		sed 's/^/# /' "$work/user.log"

@@ -88,7 +88,7 @@ check "a stopped test says what it leaves in the memory" \
 check "a stopped test reports what it has tested" grep -q 'tested in part' "$work/out"
 check "a stopped test releases the memory" "$softpmem" format --force "file:$memory"
 
-check_fails "regions --test refuses a memfd region" 'name memory that is there' \
+check_fails "regions --test refuses a memfd region" 'give START.SIZE' \
 	"$softpmem" regions --test memfd:64M
 check "regions --test of a memfd region has exit status 2" \
 	test "$("$softpmem" regions --test memfd:64M >"$work/out" 2>&1; echo $?)" -eq 2

@@ -83,12 +83,12 @@ check "path takes a path that begins with the region's name" \
 check_fails "the message about a missing pool names its region" '/beta/none: No such file' \
 	"$softpmem" path --region beta none
 check_fails "a region name that does not exist is refused" \
-	'gamma: the daemon serves none of that name.*list -R' \
+	'gamma: the daemon serves no region of that name.*list -R' \
 	"$softpmem" create --region gamma /pool
 check_fails "a path that names no region is refused" '/pool: the daemon serves several regions.*--region' \
 	"$softpmem" create /pool
 check_fails "nothing can be created in the root of several regions" \
-	"regions' directories, and nothing else" "$softpmem" create /
+	"only the regions' directories are here" "$softpmem" create /
 check_fails "the directory of a region cannot be destroyed" \
 	'the root cannot be destroyed' "$softpmem" destroy /beta
 check "a pool is destroyed by --region and its path" "$softpmem" destroy --region beta pool
@@ -176,7 +176,7 @@ daemon_start "${b[@]}" || bail "no daemon"
 check "a single region is the root of the mount" test "$(cat "$mnt/file")" = one
 check "--region is accepted by a daemon with one region" test "$(paths --region beta /file)" = "/file "
 check_fails "--region with a wrong name is refused by a daemon with one region" \
-	'alpha: the daemon serves none of that name' "$softpmem" list --region alpha
+	'alpha: the daemon serves no region of that name' "$softpmem" list --region alpha
 check "the daemon stops cleanly" daemon_stop
 check "check finds no damage in the first region" "$softpmem" check "file:$work/a"
 check "check finds no damage in the second region" "$softpmem" check "file:$work/b"
@@ -222,7 +222,7 @@ check "without a mount create takes --region" "$softpmem" create --region two --
 one=$("$softpmem" path /one/pool)
 two=$("$softpmem" path --region two /pool)
 check "without a mount each pool has a path of its own" test -f "$one" -a -f "$two" -a "$one" != "$two"
-check_fails "without a mount the root has no path" 'only pools have a path' "$softpmem" path /
+check_fails "without a mount the root has no path" 'only pools can be opened' "$softpmem" path /
 for path in "$one" "$two"; do
 	check "a libpmem program persists to the path of a pool" \
 		"$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" \

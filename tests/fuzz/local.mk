@@ -11,7 +11,7 @@ EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
 check_PROGRAMS += tests/fuzz/replay_control
 tests_fuzz_replay_control_SOURCES = tests/fuzz/control.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_fuzz_replay_control_LDADD = src/libcontrol.la $(JSON_LIBS)
+tests_fuzz_replay_control_LDADD = src/daemon/libdaemon.la
 
 check_PROGRAMS += tests/fuzz/replay_discovery
 tests_fuzz_replay_discovery_SOURCES = tests/fuzz/discovery.c tests/fuzz/replay.c tests/fuzz/fuzz.h

@@ -49,7 +49,7 @@ check "path prints the same path again" test "$(softpmem path //pool)" = "$pool"
 check "the file at the path has the pool's size" test "$(ours stat -L -c %s "$pool")" = 8388608
 check "the file at the path has the pool's size to the byte and its permissions" \
 	test "$(ours stat -L -c %s,%a "$odd")" = 5000,640
-check_fails "path refuses a directory" 'only pools have a path' softpmem path /dir
+check_fails "path refuses a directory" 'only pools can be opened' softpmem path /dir
 check_fails "path refuses an empty pool" 'create it with --size' softpmem path /empty
 check_fails "path refuses a name that does not exist" 'No such file' softpmem path /nothing
 check_fails "the file at the path cannot be extended" 'not permitted' ours truncate -s 6000 "$odd"

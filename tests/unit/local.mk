@@ -37,22 +37,31 @@ tests_unit_test_pool_inode_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_control
 tests_unit_test_control_SOURCES = tests/unit/test_control.c
 tests_unit_test_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_control_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_control_LDADD = src/wire/libwire.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_requests
+tests_unit_test_requests_SOURCES = tests/unit/test_requests.c
+tests_unit_test_requests_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+tests_unit_test_requests_LDADD = src/daemon/libdaemon.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_suggest
+tests_unit_test_suggest_SOURCES = tests/unit/test_suggest.c
+tests_unit_test_suggest_LDADD = src/command/libcommand.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_server
 tests_unit_test_server_SOURCES = tests/unit/test_server.c tests/unit/servertest.c tests/unit/servertest.h \
 	src/cli/client.c src/cli/client.h
 tests_unit_test_server_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_server_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_server_LDADD = src/server/libserver.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_server_users
 tests_unit_test_server_users_SOURCES = tests/unit/test_server_users.c tests/unit/servertest.c tests/unit/servertest.h
 tests_unit_test_server_users_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_server_users_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_server_users_LDADD = src/server/libserver.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_peer
 tests_unit_test_peer_SOURCES = tests/unit/test_peer.c
-tests_unit_test_peer_LDADD = src/libcontrol.la $(JSON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_peer_LDADD = src/server/libserver.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_file
 tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c

@@ -31,35 +31,41 @@ static void list_without_end(struct bench *bench, struct reply *reply)
 	sem_post(&bench->cut_off);
 }
 
-void servertest_handle(void *context, const struct request *request, const struct peer *peer,
+static void count_to_thousand(struct reply *reply)
+{
+	for (uint64_t i = 0; i < 1000; i++) {
+		struct json_object *item = json_object_new_object();
+
+		control_put_u64(item, "offset", i);
+		reply_progress(reply, "counting", i, 1000);
+		reply_item(reply, item);
+	}
+}
+
+void servertest_handle(void *context, struct json_object *request, const struct peer *peer,
 		       struct reply *reply)
 {
 	struct bench *bench = context;
 	struct json_object *result = json_object_new_object();
+	const char *verb = "";
+	int error = 0;
 
-	switch (request->verb) {
-	case REQUEST_MARK:
+	control_get_string(request, "verb", &verb);
+	if (strcmp(verb, "mark") == 0) {
 		sem_post(&bench->entered);
 		while (sem_wait(&bench->leave) < 0)
 			;
-		break;
-	case REQUEST_LIST:
+	} else if (strcmp(verb, "list") == 0) {
 		list_without_end(bench, reply);
-		break;
-	case REQUEST_CHECK:
-		for (uint64_t i = 0; i < 1000; i++) {
-			struct json_object *item = json_object_new_object();
-
-			control_put_u64(item, "offset", i);
-			reply_progress(reply, "counting", i, 1000);
-			reply_item(reply, item);
-		}
-		break;
-	default:
-		break;
+	} else if (strcmp(verb, "check") == 0) {
+		count_to_thousand(reply);
+	} else if (strcmp(verb, "path") == 0) {
+		error = -ENOENT;
+	} else if (strcmp(verb, "status") != 0) {
+		error = -EINVAL;
 	}
 	control_put_u64(result, "uid", peer->uid);
-	reply_final(reply, request->verb == REQUEST_PATH ? -ENOENT : 0, "the text", result);
+	reply_final(reply, error, "the text", result);
 }
 
 void servertest_listen(struct bench *bench)

@@ -19,13 +19,16 @@ struct bench {
 	char path[96];
 	struct control_options options;
 	struct server *server;
-	sem_t entered; /* a mark's handler is running */
-	sem_t leave;   /* and may end */
-	sem_t cut_off; /* a list's handler was told that its client is gone */
+	sem_t entered; /* the handler of a "mark" is running */
+	sem_t leave;   /* the handler of a "mark" may return */
+	sem_t cut_off; /* the handler of a "list" was told that its client is gone */
 };
 
-/* A mark waits for `leave`, a list sends without end, a check sends 1000 items, a path is an error. */
-void servertest_handle(void *context, const struct request *request, const struct peer *peer,
+/*
+ * "status" succeeds, "mark" waits for `leave`, "list" sends without end, "check" sends 1000 items, "path" is
+ * -ENOENT, all else -EINVAL.
+ */
+void servertest_handle(void *context, struct json_object *request, const struct peer *peer,
 		       struct reply *reply);
 
 /* Listen with bench->options, and serve. */

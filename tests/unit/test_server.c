@@ -64,7 +64,7 @@ static void count_progress(void *context, const char *what, uint64_t done, uint6
 static void the_client_hears_every_item_in_order(void **state)
 {
 	struct bench *bench = *state;
-	struct request request = { .verb = REQUEST_CHECK };
+	CLEANUP_JSON struct json_object *request = json_tokener_parse("{\"verb\": \"check\"}");
 	struct heard heard = { 0 };
 	uint64_t uid = 0;
 	struct client_answer answer = { .item = count_item, .progress = count_progress, .context = &heard };
@@ -73,7 +73,7 @@ static void the_client_hears_every_item_in_order(void **state)
 	struct client *client;
 
 	assert_int_equal(client_connect(bench->path, &client, &message), 0);
-	assert_int_equal(client_ask(client, &request, &answer, &result, &message), 0);
+	assert_int_equal(client_ask(client, request, &answer, &result, &message), 0);
 	assert_int_equal(heard.items, 1000);
 	assert_true(heard.progress >= 1);
 	assert_int_equal(control_get_u64(result, "uid", &uid), 0);
@@ -84,14 +84,14 @@ static void the_client_hears_every_item_in_order(void **state)
 static void the_client_hears_errors(void **state)
 {
 	struct bench *bench = *state;
-	struct request request = { .verb = REQUEST_PATH, .path = (char *)"/a" };
+	CLEANUP_JSON struct json_object *request = json_tokener_parse("{\"verb\": \"path\"}");
 	struct client_answer answer = { 0 };
 	CLEANUP_JSON struct json_object *result = NULL;
 	struct message message;
 	struct client *client;
 
 	assert_int_equal(client_connect(bench->path, &client, &message), 0);
-	assert_int_equal(client_ask(client, &request, &answer, &result, &message), -ENOENT);
+	assert_int_equal(client_ask(client, request, &answer, &result, &message), -ENOENT);
 	assert_string_equal(message.text, "the text");
 	client_close(client);
 }
@@ -300,7 +300,7 @@ static void who_has_just_come_stays_while_others_leave(void **state)
 static void *ask_fifty_times(void *argument)
 {
 	struct bench *bench = argument;
-	struct request request = { .verb = REQUEST_STATUS };
+	CLEANUP_JSON struct json_object *request = json_tokener_parse("{\"verb\": \"status\"}");
 	struct client_answer answer = { 0 };
 	intptr_t failed = 0;
 
@@ -313,7 +313,7 @@ static void *ask_fifty_times(void *argument)
 			failed++;
 			continue;
 		}
-		failed += client_ask(client, &request, &answer, &result, &message) != 0;
+		failed += client_ask(client, request, &answer, &result, &message) != 0;
 		client_close(client);
 	}
 	return (void *)failed;

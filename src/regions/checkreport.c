@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "wire/checkreport.h"
+#include "regions/checkreport.h"
 
 #include "wire/frame.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "wire/candidates.h"
+#include "regions/candidates.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,60 +4,32 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "wire/checkreport.h"
 #include "common/cleanup.h"
-#include "wire/frame.h"
 #include "region/region.h"
-#include "wire/candidates.h"
+#include "regions/candidates.h"
+#include "regions/checkreport.h"
+#include "wire/frame.h"
 
-/* ---- format ------------------------------------------------------------------------ */
+struct check_options {
+	bool json;
+	const char *region;
+};
 
-int cli_format(struct cli *cli)
-{
-	struct pools_format_options options = {
-		.label = cli->label, .uid = getuid(), .gid = getgid(), .force = cli->force
-	};
-	struct message message = { "" };
-	struct region *region;
-	int error;
+static const struct command_option options_table[] = {
+	COMMAND_SWITCH(struct check_options, json, "json", "print a JSON object"),
+	COMMAND_VALUE(struct check_options, region, "region", "NAME",
+		      "only this one of the daemon's regions"),
+	{ .name = NULL },
+};
 
-	if (cli_parse_mode(cli, &options.mode) < 0)
-		return CLI_WRONG_WORDS;
-	if (cli->label && strlen(cli->label) > POOL_LABEL_MAX)
-		return cli_wrong("label", cli->label, "give at most 63 bytes");
-	if (strncmp(cli->argument, "memfd:", 6) == 0) {
-		fprintf(stderr,
-			"softpmem: %s: it would be gone when this command ends: give it to softpmemd\n",
-			cli->argument);
-		return CLI_WRONG_WORDS;
-	}
-	if (strcmp(cli->argument, "auto") == 0) {
-		fputs("softpmem: auto: it never formats: name the region: 'softpmem regions' shows those "
-		      "there are\n",
-		      stderr);
-		return CLI_WRONG_WORDS;
-	}
-	error = region_open(cli->argument, REGION_CREATE, &region, &message);
-	if (error)
-		return cli_fail(cli, message.text);
-	error = pools_format(region, &options, &message);
-	if (!error)
-		error = region_failure(region, &message);
-	region_close(region);
-	return error ? cli_fail(cli, message.text) : CLI_OK;
-}
-
-/* ---- check -------------------------------------------------------------------------- */
-
-/* What is found is printed at once, or collected for JSON. */
+/* Problems are printed at once, or collected for JSON. */
 struct findings {
 	struct cli *cli;
 	struct json_object *problems; /* NULL: print */
 };
 
-static void take_problem(void *context, struct json_object *item)
+static void add_problem(void *context, struct json_object *item)
 {
 	struct findings *findings = context;
 
@@ -75,12 +47,12 @@ static void take_problem(void *context, struct json_object *item)
 	output_name(output_string(item, "text"), "\n");
 }
 
-static void found_offline(void *context, const struct pools_problem *problem)
+static void add_offline(void *context, const struct pools_problem *problem)
 {
 	CLEANUP_JSON struct json_object *item = checkreport_problem(problem);
 
 	if (item)
-		take_problem(context, item);
+		add_problem(context, item);
 }
 
 static void offline_progress(void *context, const char *what, uint64_t done, uint64_t total)
@@ -92,7 +64,7 @@ static void offline_progress(void *context, const char *what, uint64_t done, uin
 
 static int check_offline(struct cli *cli, struct findings *findings, struct json_object **result)
 {
-	struct pools_check_options options = { .problem = found_offline,
+	struct pools_check_options options = { .problem = add_offline,
 					       .progress = offline_progress,
 					       .context = findings };
 	struct pools_check_result counts = { 0 };
@@ -135,7 +107,7 @@ static void print_summary(struct json_object *result)
 	       (unsigned long long)output_u64(result, "leftovers"));
 }
 
-/* Of one region, or of each of several. */
+/* One region's, or those of each of several. */
 static void print_summaries(struct json_object *result)
 {
 	struct json_object *regions;
@@ -148,21 +120,24 @@ static void print_summaries(struct json_object *result)
 		print_summary(json_object_array_get_idx(regions, i));
 }
 
-int cli_check(struct cli *cli)
+static int run(struct cli *cli, const void *values)
 {
-	struct request request = { .verb = REQUEST_CHECK, .region = (char *)cli->region };
-	CLEANUP_JSON struct json_object *problems = cli->json ? json_object_new_array() : NULL;
+	const struct check_options *options = values;
+	CLEANUP_JSON struct json_object *problems = options->json ? json_object_new_array() : NULL;
+	CLEANUP_JSON struct json_object *request = cli_request("check");
 	CLEANUP_JSON struct json_object *result = NULL;
 	struct findings findings = { .cli = cli, .problems = problems };
 	int status;
 
-	if (cli->region && cli->argument)
-		return cli_wrong("region", cli->region, "it is for what the daemon serves: leave SPEC out");
-	status = cli->argument ? check_offline(cli, &findings, &result)
-			       : cli_ask(cli, &request, take_problem, &findings, &result);
+	if (options->region && cli->argument)
+		return cli_usage(cli, "--region is for a region that the daemon serves: leave '%s' out",
+				 cli->argument);
+	cli_put(request, "region", options->region);
+	status = cli->argument ? check_offline(cli, &findings, &result) :
+				 cli_ask(cli, request, add_problem, &findings, &result);
 	if (!result)
 		return status;
-	if (cli->json) {
+	if (options->json) {
 		json_object_object_add(result, "problems", json_object_get(problems));
 		output_object(result);
 	} else {
@@ -170,3 +145,15 @@ int cli_check(struct cli *cli)
 	}
 	return status;
 }
+
+const struct cli_verb cli_check = {
+	.name = "check",
+	.summary = "Look for damage in the daemon's regions, or in one region",
+	.arguments = "[SPEC]",
+	.details = "  SPEC                  a region that no daemon serves: file:PATH, dax:DEVICE,\n"
+		   "                        devmem:START+SIZE, ndctl:NAME or auto\n",
+	.most = 1,
+	.options = options_table,
+	.options_bytes = sizeof(struct check_options),
+	.run = run,
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+#include "wire/frame.h"
+
+struct path_options {
+	const char *region;
+};
+
+static const struct command_option options_table[] = {
+	COMMAND_VALUE(struct path_options, region, "region", "NAME",
+		      "in this region; PATH is then a path in it"),
+	{ .name = NULL },
+};
+
+static int run(struct cli *cli, const void *values)
+{
+	const struct path_options *options = values;
+	CLEANUP_JSON struct json_object *request = cli_request("path");
+	CLEANUP_JSON struct json_object *result = NULL;
+	int status;
+
+	cli_put(request, "path", cli->argument);
+	cli_put(request, "region", options->region);
+	status = cli_ask(cli, request, NULL, NULL, &result);
+	/* Not escaped: this is for $(...), not for reading. */
+	if (status == CLI_OK)
+		puts(output_string(result, "path"));
+	return status;
+}
+
+const struct cli_verb cli_path = {
+	.name = "path",
+	.summary = "Print the file name by which programs open a pool",
+	.arguments = "PATH",
+	.details = "  PATH                  from the root of the tree: /db/wal\n",
+	.least = 1,
+	.most = 1,
+	.options = options_table,
+	.options_bytes = sizeof(struct path_options),
+	.run = run,
+};

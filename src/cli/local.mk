@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# softpmem.
+bin_PROGRAMS += softpmem
+softpmem_SOURCES = \
+	src/cli/cli.c src/cli/cli.h \
+	src/cli/cli_check.c \
+	src/cli/cli_create.c \
+	src/cli/cli_destroy.c \
+	src/cli/cli_format.c \
+	src/cli/cli_list.c \
+	src/cli/cli_live.c \
+	src/cli/cli_mark.c \
+	src/cli/cli_memtest.c src/cli/cli_memtest.h \
+	src/cli/cli_path.c \
+	src/cli/cli_powerfail.c \
+	src/cli/cli_regions.c \
+	src/cli/cli_run.c \
+	src/cli/cli_stat.c src/cli/cli_stat.h \
+	src/cli/cli_status.c \
+	src/cli/client.c src/cli/client.h \
+	src/cli/output.c src/cli/output.h \
+	src/cli/softpmem.c
+softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
+softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
+# The pools are for the verbs that work on regions without a daemon.
+softpmem_LDADD = src/command/libcommand.la src/regions/libregions.la src/wire/libwire.la $(NCURSES_LIBS)
+EXTRA_DIST += src/cli/softpmem.bash
+
+# bash-completion looks for a file with the command's own name: one file has both, the other is a link.
+install-data-hook:
+	$(MKDIR_P) "$(DESTDIR)$(bashcompletiondir)"
+	$(INSTALL_DATA) $(srcdir)/src/cli/softpmem.bash "$(DESTDIR)$(bashcompletiondir)/softpmem"
+	cd "$(DESTDIR)$(bashcompletiondir)" && rm -f softpmemd && $(LN_S) softpmem softpmemd
+uninstall-hook:
+	rm -f "$(DESTDIR)$(bashcompletiondir)/softpmem" "$(DESTDIR)$(bashcompletiondir)/softpmemd"

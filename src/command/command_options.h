@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef COMMAND_OPTIONS_H
+#define COMMAND_OPTIONS_H
+
+/*
+ * Options on a command line. A program or verb declares its own as rows of a table, which is also its help,
+ * and gets their values in a structure of its own.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct command_option {
+	const char *name;    /* "size", for --size; NULL ends the table */
+	char letter;	     /* 'R', for -R; 0: none */
+	const char *value;   /* what stands for its value in the help: "SIZE"; NULL: it takes none */
+	const char *choices; /* "on off": the values it may have; NULL: any */
+	size_t offset; /* in the structure of values: of a const char * if it takes a value, else of a bool */
+	/*
+	 * Instead of the offset: take the value (NULL for a switch) into the structure, in the order of the
+	 * command line. 0, or -1 with a reason that follows "--NAME 'VALUE': ".
+	 */
+	int (*set)(void *values, const char *value, const char **reason);
+	const char *help; /* NULL: the help leaves the option out */
+};
+
+#define COMMAND_SWITCH(type, member, name_, help_)                                                           \
+	{                                                                                                    \
+		.name = (name_), .offset = offsetof(type, member), .help = (help_)                           \
+	}
+#define COMMAND_VALUE(type, member, name_, value_, help_)                                                    \
+	{                                                                                                    \
+		.name = (name_), .value = (value_), .offset = offsetof(type, member), .help = (help_)        \
+	}
+#define COMMAND_CHOICE(type, member, name_, value_, choices_, help_)                                         \
+	{                                                                                                    \
+		.name = (name_), .value = (value_), .choices = (choices_), .offset = offsetof(type, member), \
+		.help = (help_)                                                                              \
+	}
+#define COMMAND_MODE_CHOICES "fsdax sector sector:512"
+
+struct command_line {
+	const char *command; /* "softpmem create": begins each message */
+	/* Tables, each ended by a row without a name; the second may be NULL. */
+	const struct command_option *options[2];
+	void *values[2]; /* the structure of each table's values */
+	bool to_first;	 /* stop at the first argument, instead of going on to options after it */
+};
+
+/*
+ * Parse the options after argv[0], and move the arguments behind them. Returns the index of the first
+ * argument, or -1: a message was printed. Not thread safe (getopt(3)).
+ */
+int command_parse(const struct command_line *parse, int argc, char **argv);
+
+/* Print a line for each option, as help. */
+void command_print_options(const struct command_option *options);
+
+/* "fsdax, sector or sector:512" of "fsdax sector sector:512". Returns text. */
+char *command_choices_text(const char *choices, char *text, size_t size);
+
+#endif

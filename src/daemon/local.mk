@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# softpmemd. All of it but main() is a library, so that tests reach it.
+noinst_LTLIBRARIES += src/daemon/libdaemon.la
+src_daemon_libdaemon_la_SOURCES = \
+	src/daemon/daemon.h \
+	src/daemon/daemon_options.c \
+	src/daemon/log.c src/daemon/log.h \
+	src/daemon/outage.c src/daemon/outage.h \
+	src/daemon/place.c \
+	src/daemon/process.c src/daemon/process.h \
+	src/daemon/served.c src/daemon/served.h \
+	src/daemon/verb_check.c \
+	src/daemon/verb_create.c \
+	src/daemon/verb_destroy.c \
+	src/daemon/verb_list.c \
+	src/daemon/verb_mark.c \
+	src/daemon/verb_path.c \
+	src/daemon/verb_powerfail.c \
+	src/daemon/verb_stat.c \
+	src/daemon/verb_status.c \
+	src/daemon/verbs.c src/daemon/verbs.h \
+	src/daemon/walk.c src/daemon/walk.h
+src_daemon_libdaemon_la_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+src_daemon_libdaemon_la_LIBADD = src/command/libcommand.la src/attach/libattach.la src/regions/libregions.la $(SYSTEMD_LIBS)
+
+sbin_PROGRAMS += softpmemd
+softpmemd_SOURCES = src/daemon/softpmemd.c
+softpmemd_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
+# Cancelling a thread unwinds it with libgcc_s, which glibc loads only then, and aborts if it is not found.
+# The daemon is linked with it, so that it is there wherever the daemon's libraries were copied to.
+softpmemd_LDADD = src/daemon/libdaemon.la -lgcc_s
+softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
+
+systemdsystemunit_DATA = src/daemon/softpmemd.service
+src/daemon/softpmemd.service: src/daemon/softpmemd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) src/daemon && $(SED) -e 's|[@]sbindir[@]|$(sbindir)|g' $(srcdir)/src/daemon/softpmemd.service.in >$@.tmp && mv $@.tmp $@
+CLEANFILES += src/daemon/softpmemd.service
+EXTRA_DIST += src/daemon/softpmemd.service.in
