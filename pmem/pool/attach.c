@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Pools whose views other processes map, and the draining of what those publish. */
+/* Pools whose views client processes map, and the draining of those clients' WPQs. */
 
 #include "pool/pool.h"
 
@@ -49,9 +49,9 @@ static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
 	if (!S_ISREG(pool->mode) || pool->size == 0)
 		return -EINVAL;
 	/*
-	 * What is attached is there: its size and its space are settled, so that
-	 * draining, which has nobody to tell, needs no more of either. But who maps
-	 * a pool once more makes nothing durable that others have only stored.
+	 * Draining has no caller to report ENOSPC to, so all of an attached pool's size gets blocks,
+	 * and the size becomes durable, before a client can store. A second attach of an unchanged pool
+	 * skips the sync: mapping a pool must not make other clients' stores durable.
 	 */
 	if (!again)
 		error = pool_sync_locked(pool);
@@ -106,7 +106,10 @@ bool pools_are_attached(struct pools *pools)
 	return !LIST_EMPTY(&pools->attached);
 }
 
-/* The attached pools, each with a reference; how many in *count. NULL: none, or no memory. */
+/*
+ * The attached pools, each with a reference, and their number in *count. NULL: there is none (*count is
+ * 0) or no memory.
+ */
 static struct pool **attached_pools(struct pools *pools, size_t *count)
 {
 	struct pool **found, *pool;
@@ -126,7 +129,7 @@ static struct pool **attached_pools(struct pools *pools, size_t *count)
 	return found;
 }
 
-/* The same of those that were attached once. */
+/* The same for pools that were attached since the region was opened, whether they still are or not. */
 static struct pool **once_attached_pools(struct pools *pools, size_t *count)
 {
 	struct pool **found, *pool;
@@ -228,9 +231,9 @@ int pool_volatile_lines(struct pool *pool, uint64_t *lines)
 /* ---- Draining ------------------------------------------------------------------- */
 
 /*
- * Draining may write to any attached pool, so all of them are locked, and only
- * then the domain. One thread at a time does this; everybody else holds one
- * pool's lock at most, so the order among them does not matter.
+ * Draining may write to any attached pool, so it takes the locks of all of them, then the domain's.
+ * pools->drain_lock admits one drain at a time, and every other thread holds the lock of at most one
+ * pool, so the order among the pools does not matter.
  */
 struct draining {
 	struct pool **attached;
@@ -276,7 +279,7 @@ int pools_drain(struct pools *pools)
 		return result;
 	result = domain_drain(pools->domain);
 	error = draining_end(&draining);
-	/* Also over a WPQ that is dead: nobody's records have reached anything. */
+	/* This takes precedence over -EPROTO for a dead WPQ: no client's records have reached the media. */
 	if (region_failed(pools->region))
 		return -EIO;
 	return error ? error : result;
@@ -288,7 +291,10 @@ void pools_destroy_wpqs(struct pools *pools, struct wpq **wpqs, size_t count)
 
 	GATE_SCOPE(pools);
 	LOCK_SCOPE(&pools->drain_lock);
-	/* Without memory for the list nothing can be locked: wait for some, what is published is promised. */
+	/*
+	 * Without memory for the list no pool can be locked. What is published has been promised to be
+	 * durable, so wait for memory.
+	 */
 	while (draining_begin(pools, &draining) < 0)
 		poll(NULL, 0, 10);
 	for (size_t i = 0; i < count; i++)

@@ -18,7 +18,7 @@
 
 /* ---- Reading --------------------------------------------------------------------- */
 
-/* Without a view everything is on the media; one made for reading would be one too many. */
+/* A pool without a view is read from the media: reading does not create a view. */
 static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iovec *iov, int max,
 		  size_t *covered, bool *media_pieces)
 {
@@ -68,7 +68,7 @@ static void load(struct pool *pool, uint64_t offset, void *buffer, size_t length
 	}
 }
 
-/* The kernel cannot read these pieces for us, or there are too many: give it a copy. */
+/* The kernel cannot read from these pieces, or there are too many of them: give it a copy. */
 static int bounce(struct pool *pool, uint64_t offset, struct pool_read *read)
 {
 	read->bounce = malloc(read->length);
@@ -155,7 +155,7 @@ static int write_locked(struct pool *pool, const void *bytes, size_t length, uin
 		error = view_store(pool->view, offset, bytes, length,
 				   kind == POOL_WRITE_MAPPED ? VIEW_STORE_MAPPED : VIEW_STORE_FILE);
 	pool_account_view(pool);
-	/* Pages that did not become present after all: zeros over a hole, or a store that failed. */
+	/* Pages that are still absent keep no promise: zeros were stored over a hole, or the store failed. */
 	absent = pool_absent_pages(pool, first, pages);
 	pool_space_unpromise(&pool->pools->space, absent);
 	pool->promised += promised - absent;
@@ -185,7 +185,7 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
 	if (!S_ISREG(pool->mode))
 		return S_ISDIR(pool->mode) ? -EISDIR : -EINVAL;
 	error = write_locked(pool, bytes, length, offset, kind);
-	/* Under eADR what was stored is durable; that includes who saw the store return. */
+	/* Under eADR a store is durable once it is visible, so it must be durable before the call returns. */
 	if (!error && domain_persistence(pool->pools->domain) == PERSISTENCE_CPU_CACHE)
 		error = pool_sync_locked(pool);
 	return error ? error : (ssize_t)length;

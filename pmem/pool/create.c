@@ -25,7 +25,7 @@ int pool_name_may_add(struct pool *directory, const char *text)
 		return -EROFS;
 	if (!directory->directory)
 		return -ENOTDIR;
-	/* Removed, and still somebody's working directory. */
+	/* A removed directory may still be open, or a process's working directory. */
 	if (directory->dead || (!directory->names && directory != directory->pools->root))
 		return -ENOENT;
 	error = pool_name_check(text, strlen(text));
@@ -49,7 +49,7 @@ void pool_name_write(struct pools *pools, const struct name *name, enum name_act
 	pool_table_write(pools, name->index, &slot);
 }
 
-/* A name for `file`, in memory and on the media. pools->tree is held exclusively. */
+/* Add a name for `file`, in memory and on the media. pools->tree is held exclusively. */
 static int add_name(struct pool *directory, const char *text, struct pool *file)
 {
 	struct pools *pools = directory->pools;
@@ -109,7 +109,7 @@ static int init_file(struct pool *pool, struct pool *directory, const struct poo
 	return 0;
 }
 
-/* The file's bytes of a new symlink: on the media before the entry that points there. */
+/* The target is the content of a symlink. It is durable before the entry that refers to it is written. */
 static int write_target(struct pool *pool, const char *target)
 {
 	unsigned char page[BLOCK_BYTES] = { 0 };
@@ -142,7 +142,10 @@ static int reserve_size(struct pool *pool, uint64_t size)
 	return error;
 }
 
-/* The file first, then the name: what is cut in between is a file without a name. */
+/*
+ * The file's entry is written first, then the name's. A crash between the two leaves a file without a
+ * name, which recovery destroys.
+ */
 static int make_file(struct pool *directory, const char *text, const struct pool_new *attributes,
 		     const char *target, struct pool **out)
 {
@@ -176,7 +179,7 @@ static int make_file(struct pool *directory, const char *text, const struct pool
 	pools->files[index] = pool;
 	atomic_fetch_add(S_ISDIR(pool->mode) ? &pools->directory_count : &pools->file_count, 1);
 	error = add_name(directory, text, pool);
-	/* Our own reference: a destroyed file stays in memory as long. */
+	/* This function's own reference keeps the pool in memory if it is destroyed below. */
 	pool_ref(pool, 1);
 	if (error) {
 		pool_destroy_if_unused(pool);

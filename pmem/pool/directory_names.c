@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Names in memory: a hash for finding, and a directory's list in cookie order for reading it. */
+/*
+ * Names in memory: one hash of all names for lookups, and for each directory a list in the order of
+ * cookies.
+ */
 
 #include "pool/directory_names.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* A file's extents in memory: a sorted array, searched by halving. */
+/* A file's extents in memory: a sorted array with binary search. */
 
 #include "pool/extmap.h"
 
@@ -77,7 +77,10 @@ uint64_t pool_extmap_goal(const struct extmap *map, uint64_t page)
 {
 	uint32_t at = pool_extmap_find(map, page);
 
-	/* A gap in the file is a gap on the media, so that filling it later joins the two. */
+	/*
+	 * Keep a gap of the file as a gap on the media, so that the extents can merge when it is filled
+	 * later.
+	 */
 	return at ? map->extents[at - 1].block + (page - map->extents[at - 1].page) : 0;
 }
 
@@ -90,7 +93,10 @@ static struct extent make_extent(uint64_t page, uint64_t pages, uint64_t block, 
 	};
 }
 
-/* Do the two follow each other in file, media and kind, and is one extent's length enough for both? */
+/*
+ * Are the two adjacent in the file and on the media, both written or both unwritten, and together not
+ * too long for one extent?
+ */
 static bool can_merge(const struct extent *left, const struct extent *right)
 {
 	return extent_end(left) == right->page && left->block + extent_pages(left) == right->block &&
@@ -131,7 +137,7 @@ void pool_extmap_insert(struct extmap *map, uint64_t page, uint64_t pages, uint6
 	merge_around(map, at);
 }
 
-/* Cut the extent that has `page` inside into two, so that one starts there. Needs room for 1. */
+/* If `page` lies inside an extent, split it in two there. Room for 1 extent must be reserved. */
 static void split_at(struct extmap *map, uint64_t page)
 {
 	uint32_t at = pool_extmap_find(map, page);

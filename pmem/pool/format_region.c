@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Laying an empty tree on a region, and telling whether there is one. */
+/* Formatting a region with an empty tree, and detecting whether it is formatted. */
 
 #include "pool/pool.h"
 
@@ -13,7 +13,7 @@
 #include "pool/superblock.h"
 #include "pool/table.h"
 
-/* What is looked at, at both ends of a region, before it is called blank. */
+/* A region is called blank if so many bytes at each of its ends are zero. */
 #define PROBE_BYTES (64u * 1024)
 
 static bool all_zero(const unsigned char *bytes, size_t length)
@@ -47,7 +47,7 @@ bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size)
 	for (uint64_t at = align_up(*offset, BLOCK_BYTES); at < region_size(region); at += BLOCK_BYTES) {
 		struct superblock superblock;
 
-		/* Most pages are none, and are not read for long. */
+		/* Most pages are no superblock; the comparison of the magic reads little of them. */
 		if (memcmp(media + at, SUPERBLOCK_MAGIC, sizeof(superblock.magic)) != 0)
 			continue;
 		memcpy(&superblock, media + at, sizeof(superblock));
@@ -123,17 +123,18 @@ int pools_format(struct region *region, const struct pools_format_options *optio
 	if (region_is_read_only(region))
 		return message_fail(message, -EROFS, "region %s: opened read-only", region_spec(region));
 	if (!options->force && pools_probe(region) != POOLS_PROBE_BLANK)
-		return message_fail(message, -EEXIST,
-				    "region %s: holds %s: to lose that and format it, use softpmem format "
-				    "--force",
-				    region_spec(region),
-				    pools_probe(region) == POOLS_PROBE_FORMATTED ?
-					    "softpmem pools already" :
-					    "bytes that are not softpmem's");
+		return message_fail(
+			message, -EEXIST, "region %s: holds %s: to overwrite it, use softpmem format --force",
+			region_spec(region),
+			pools_probe(region) == POOLS_PROBE_FORMATTED ? "softpmem pools already" :
+								       "bytes that softpmem did not write");
 	error = new_superblock(region, options, &superblock, message);
 	if (error)
 		return error;
-	/* The old superblocks go first: a crash from here on leaves no region, not half of an old one. */
+	/*
+	 * Zero the old superblocks first: a crash from here on leaves an unformatted region, not one
+	 * whose old superblock refers to overwritten entries.
+	 */
 	media_write(region, 0, nothing, sizeof(nothing));
 	media_write(region, superblock.region_size - BLOCK_BYTES, nothing, sizeof(nothing));
 	media_fence(region);

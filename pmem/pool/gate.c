@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Who may run while power fails: nobody who came through a handle, and the others only before and after. */
+/*
+ * Keeps calls and outages apart. During an outage calls through handles fail, and the others wait for
+ * its end.
+ */
 
 #include "pool/gate.h"
 
@@ -18,7 +21,10 @@ void pool_gate_enter(struct pools *pools)
 				pthread_cond_wait(&pools->gate, &pools->gate_lock);
 		}
 		pthread_rwlock_rdlock(&pools->power);
-		/* pools_stop() sets the flag before it asks for the lock. */
+		/*
+		 * pools_stop() sets the flag before it takes the lock, so the flag must be checked
+		 * again with the lock held.
+		 */
 		if (!atomic_load(&pools->power_off))
 			return;
 		pthread_rwlock_unlock(&pools->power);
@@ -30,9 +36,9 @@ int pool_gate_enter_handle(struct pool_handle *handle)
 	struct pools *pools = handle->pool->pools;
 
 	/*
-	 * Never wait: the caller may hold a page of the kernel's cache, which the
-	 * power failure wants to throw away. The lock is only ever denied once
-	 * the generation has moved on.
+	 * Never wait here: the caller may hold a lock on a page of the kernel's cache that the outage
+	 * has to drop. If the lock is denied, pools_stop() holds it, and has increased the generation
+	 * before.
 	 */
 	if (region_failed(pools->region))
 		return -EIO;

@@ -25,7 +25,10 @@ struct timespec pool_time_now(void)
 
 void pool_make_uuid(uint8_t uuid[16])
 {
-	/* Random, version 4 (RFC 4122, 4.4). Cannot fail for 16 bytes once the system is up. */
+	/*
+	 * Random, version 4 (RFC 4122, section 4.4). getrandom(2) does not fail for 16 bytes once it
+	 * was seeded.
+	 */
 	if (getrandom(uuid, 16, 0) != 16)
 		memset(uuid, 0, 16);
 	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
@@ -135,7 +138,7 @@ static int take_chain(struct space *space, uint32_t count, uint64_t **out)
 	return 0;
 }
 
-/* chain: 2 * count blocks, the copies of map block i at 2i and 2i+1. */
+/* `chain` has 2 * count blocks: the copies of map block i are at 2i and 2i+1. */
 static void write_chain(struct pool *pool, const uint64_t *chain, uint32_t count)
 {
 	struct pools *pools = pool->pools;
@@ -197,7 +200,7 @@ int pool_inode_commit(struct pool *pool)
 	pool->map_changed = false;
 	pool_space_release_extents(&pools->space, &pool->retired);
 	pool_extmap_free(&pool->retired);
-	/* Only now does nobody point to them any more. */
+	/* From here on no entry on the media refers to the old map blocks. */
 	pool_chain_release(&pools->space, old_chain, old_count);
 	free(old_chain);
 	return media_outcome(pools, 0);

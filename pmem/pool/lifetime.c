@@ -16,7 +16,7 @@
 
 /* ---- Destroying ------------------------------------------------------------------ */
 
-/* Dead pools stay in memory while somebody refers to them. */
+/* A destroyed pool stays in memory as long as there are references to it. */
 static void move_to_destroyed(struct pool *pool)
 {
 	struct pools *pools = pool->pools;
@@ -90,7 +90,7 @@ bool pool_destroy_if_unused(struct pool *pool)
 		LOCK_SCOPE(&pool->pools->opens_lock);
 		unused = pool->opens == 0 && pool->links == 0 && !pool->dead && pool != pool->pools->root &&
 			 !pool->pools->read_only;
-		/* Under the lock that opening takes: nobody gets a handle from here on. */
+		/* pool_open() takes the same lock, so no new handle can be opened from here on. */
 		if (unused)
 			atomic_store(&pool->dead, true);
 	}
@@ -160,14 +160,17 @@ int pool_open(struct pool *pool, struct pool_handle **out)
 	return 0;
 }
 
-/* What nothing holds any more gives its space or its memory back. */
+/* The last handle was closed: destroy the pool if it has no name, else limit the memory of views. */
 static void last_close(struct pool *pool)
 {
 	if (pool->links == 0) {
 		READ_SCOPE(&pool->pools->tree);
 		pool_destroy_if_unused(pool);
 	} else {
-		/* What is clean stays while there is room: who opens it again finds its pages warm. */
+		/*
+		 * A clean view keeps its memory while there is enough, so that the next open finds its
+		 * pages there.
+		 */
 		pools_limit_memory(pool->pools);
 	}
 }
@@ -177,7 +180,7 @@ void pool_close(struct pool_handle *handle)
 	struct pool *pool = handle->pool;
 
 	free(handle);
-	/* Never waits: during an outage, pools_decide() destroys what has no name. */
+	/* Do not wait for the end of an outage: pools_decide() destroys pools without a name. */
 	if (atomic_fetch_sub(&pool->opens, 1) == 1 && pool_gate_try_enter(pool->pools)) {
 		last_close(pool);
 		pool_gate_leave(pool->pools);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * From the media to memory, for opening and for checking: finds the superblock,
- * reads every entry, claims every block. What is to be repaired is noted for
- * recovery.c.
+ * From the media to memory, for opening and for checking: finds the superblock, reads every entry,
+ * claims every block. Notes for recovery.c what has to be repaired.
  */
 
 #include "pool/load.h"
@@ -93,20 +92,22 @@ static int find_superblock(struct loader *loader, const struct region *region, s
 					    region_spec(region), region_spec(region));
 		pool_load_problem(
 			loader->report, POOLS_DAMAGE, 0,
-			"neither copy of the superblock is valid: no softpmem region, or a lost one");
-		return message_fail(message, -EUCLEAN,
-				    "region %s: neither copy of the superblock is valid: it is no softpmem "
-				    "region, or lost; softpmem format --force %s makes a new one and loses "
-				    "what is there",
-				    region_spec(region), region_spec(region));
+			"neither copy of the superblock is valid: the region is not formatted, or lost");
+		return message_fail(
+			message, -EUCLEAN,
+			"region %s: neither copy of the superblock is valid: it is not formatted, "
+			"or lost; softpmem format --force %s overwrites it",
+			region_spec(region), region_spec(region));
 	}
 	best = !valid[0] || (valid[1] && copies[1].sequence > copies[0].sequence) ? 1 : 0;
 	if (!valid[!best])
 		pool_load_problem(loader->report, POOLS_REDUNDANT, offsets[!best],
-				  "superblock copy %u is damaged; copy %u holds all of it", !best, best);
+				  "superblock copy %u is damaged; copy %u is whole", !best, best);
 	else if (copies[0].sequence != copies[1].sequence)
-		pool_load_problem(loader->report, POOLS_LEFTOVER, offsets[!best],
-				  "superblock copy %u is older: a crash came between the two", !best);
+		pool_load_problem(
+			loader->report, POOLS_LEFTOVER, offsets[!best],
+			"superblock copy %u is older: a crash fell between the writes of the two copies",
+			!best);
 	if (copies[best].version != FORMAT_VERSION || copies[best].features_incompat)
 		return message_fail(message, -EPROTONOSUPPORT,
 				    "region %s: its format (version %u, features %#llx) is newer than this "
@@ -141,7 +142,7 @@ static int claim_fixed(struct loader *loader)
 
 /* ---- Entries --------------------------------------------------------------------- */
 
-/* The valid copy with the higher sequence; false if there is none. */
+/* The entry's current slot: of its valid copies the one with the higher sequence. False: none is valid. */
 static bool choose_slot(struct loader *loader, uint32_t index, union slot *slot)
 {
 	struct pools *pools = loader->pools;
@@ -169,14 +170,16 @@ static bool choose_slot(struct loader *loader, uint32_t index, union slot *slot)
 		pool_load_problem(
 			loader->report, POOLS_REDUNDANT, offsets[!best],
 			"entry %u: slot %u is damaged, or was being written when power failed; slot %u "
-			"holds all of it",
+			"is whole",
 			index, !best, best);
 	else if (copies[0].head.sequence != copies[1].head.sequence)
-		pool_load_problem(loader->report, POOLS_LEFTOVER, offsets[!best],
-				  "entry %u: slot %u is older: a crash came between the two", index, !best);
+		pool_load_problem(
+			loader->report, POOLS_LEFTOVER, offsets[!best],
+			"entry %u: slot %u is older: a crash fell between the writes of the two slots", index,
+			!best);
 	else if (memcmp(&copies[0], &copies[1], SLOT_SIZE) != 0)
 		pool_load_problem(loader->report, POOLS_DAMAGE, offsets[0],
-				  "entry %u: its two slots contradict each other", index);
+				  "entry %u: its two slots have one sequence and different contents", index);
 	else
 		return true;
 	return pool_load_note_fix(pools, FIX_COPIES, index) == 0;
@@ -218,7 +221,7 @@ static int load_file(struct loader *loader, uint32_t index, const struct file_sl
 
 	if (!file_is_sound(slot)) {
 		pool_load_problem(loader->report, POOLS_DAMAGE, pool_load_offset(loader, index),
-				  "entry %u: a file with impossible attributes", index);
+				  "entry %u: a file with invalid attributes", index);
 		return 0;
 	}
 	pool = pool_inode_alloc(pools, index);
@@ -238,7 +241,7 @@ static int load_file(struct loader *loader, uint32_t index, const struct file_sl
 		pool_load_problem(
 			loader->report, POOLS_DAMAGE, pool_load_offset(loader, index),
 			"entry %u: the file's extents are out of order, outside the region, or claimed "
-			"by another too",
+			"by another file too",
 			index);
 	if (S_ISLNK(pool->mode) && pool_extmap_find(&pool->map, 0) == pool->map.count)
 		pool_load_problem(loader->report, POOLS_DAMAGE, pool_load_offset(loader, index),
@@ -246,7 +249,7 @@ static int load_file(struct loader *loader, uint32_t index, const struct file_sl
 	return 0;
 }
 
-/* So that the stack gives low entries first. */
+/* Low entries are to be taken first, from the end of the array. */
 static void reverse(uint32_t *entries, uint32_t count)
 {
 	for (uint32_t i = 0; i < count / 2; i++) {
@@ -275,7 +278,7 @@ static int load_entries(struct loader *loader)
 
 		if (loader->report->progress && index % 65536 == 0)
 			loader->report->progress(loader->report->context, "entries", index, entries);
-		/* A damaged entry stays out of use. */
+		/* A damaged entry is neither used nor free. */
 		if (!choose_slot(loader, index, &slot))
 			continue;
 		pools->sequences[index] = slot.head.sequence;
@@ -305,8 +308,8 @@ static int load_with(struct loader *loader, const struct region *region, struct 
 	pools->uuid_seed = crc32c(0, pools->superblock.uuid, sizeof(pools->superblock.uuid));
 	if (claim_fixed(loader) < 0) {
 		pool_load_problem(loader->report, POOLS_DAMAGE, 0,
-				  "the superblock's table lies outside the region or over itself");
-		return message_fail(message, -EUCLEAN, "region %s: its superblock contradicts itself",
+				  "a chunk of the table lies outside the region or overlaps another");
+		return message_fail(message, -EUCLEAN, "region %s: its superblock is inconsistent",
 				    region_spec(region));
 	}
 	error = load_entries(loader);
@@ -361,7 +364,7 @@ int pools_check(const struct region *region, const struct pools_check_options *o
 		return error;
 	pools_free(pools);
 	if (result->damaged)
-		return message_fail(message, -EUCLEAN, "region %s: %llu damaged", region_spec(region),
+		return message_fail(message, -EUCLEAN, "region %s: %llu damaged places", region_spec(region),
 				    (unsigned long long)result->damaged);
 	return 0;
 }

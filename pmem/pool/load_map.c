@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* A file's extents from the media: everything is checked, for a region may hold anything. */
+/* Loads a file's extents from the media. Nothing there is trusted before it was checked. */
 
 #include "pool/load.h"
 
@@ -40,15 +40,14 @@ static const struct map_block *valid_copy(struct pool *pool, const uint64_t next
 	else if (bad)
 		pool->map_changed = true;
 	if (found && bad)
-		pool_load_problem(
-			report, POOLS_REDUNDANT, next[bad & 1 ? 0 : 1] * BLOCK_BYTES,
-			"file entry %u: copy %u of its map block %u is damaged; the other copy holds "
-			"all of it",
-			pool->index, bad & 1 ? 0 : 1, number);
+		pool_load_problem(report, POOLS_REDUNDANT, next[bad & 1 ? 0 : 1] * BLOCK_BYTES,
+				  "file entry %u: copy %u of its map block %u is damaged; the other copy is "
+				  "whole",
+				  pool->index, bad & 1 ? 0 : 1, number);
 	return found;
 }
 
-/* Append to the map what is in order; false if it is not. */
+/* Check extents and append them to the map. False: one is out of order, out of range or claimed already. */
 static bool take_extents(struct pool *pool, const struct extent *extents, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -80,7 +79,7 @@ static bool load_chain(struct pool *pool, const struct file_slot *slot, const st
 {
 	uint64_t next[2] = { slot->map[0], slot->map[1] };
 
-	/* Each extent has a page of its own: a count beyond the region's is a lie, not a size to allocate. */
+	/* Check the count against the region's size before it is used to allocate memory. */
 	if (slot->map_blocks > pool->pools->space.blocks / 2)
 		return false;
 	pool->chain = calloc(2 * (size_t)slot->map_blocks, sizeof(uint64_t));

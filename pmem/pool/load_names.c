@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The tree from the entries of names. */
+/* Builds the tree from the entries of names. */
 
 #include "pool/load.h"
 
@@ -14,7 +14,7 @@ int pool_load_note_name(struct loader *loader, uint32_t index, const struct name
 {
 	if (pool_name_check(slot->name, slot->length) != 0) {
 		pool_load_problem(loader->report, POOLS_DAMAGE, pool_load_offset(loader, index),
-				  "entry %u: a name that cannot be", index);
+				  "entry %u: an invalid name", index);
 		return 0;
 	}
 	if (loader->names_count == loader->names_room) {
@@ -31,7 +31,7 @@ int pool_load_note_name(struct loader *loader, uint32_t index, const struct name
 	return 0;
 }
 
-/* A rename that became valid while its peer still says what was before: the peer follows now. */
+/* Apply a rename that a crash cut after its first entry was written: change the peer as that entry says. */
 static int apply_peer(struct loader *loader, const struct name_slot *slot)
 {
 	struct pools *pools = loader->pools;
@@ -74,8 +74,7 @@ static int link_name(struct loader *loader, const struct name_slot *slot)
 	}
 	if (pool_names_find(pools, parent, slot->name, slot->length) || (file->directory && file->names)) {
 		pool_load_problem(loader->report, POOLS_DAMAGE, offset,
-				  "entry %u: the name '%.*s' is there twice", index, slot->length,
-				  slot->name);
+				  "entry %u: the name '%.*s' exists twice", index, slot->length, slot->name);
 		return 0;
 	}
 	name = pool_name_alloc(slot->name, slot->length);
@@ -89,7 +88,7 @@ static int link_name(struct loader *loader, const struct name_slot *slot)
 	return 0;
 }
 
-/* Directories below the root, counted once each; one in a ring of its own is not reached. */
+/* How many directories can be reached from the root. A cycle of directories cannot. */
 static uint64_t reachable_directories(struct pools *pools)
 {
 	CLEANUP_FREE struct pool **queue = calloc(pools->directory_count + 1, sizeof(*queue));
@@ -141,18 +140,20 @@ int pool_load_find_nameless(struct loader *loader)
 		if (!pool || pool->links)
 			continue;
 		nameless += pool->directory ? 1 : 0;
-		/* No crash does that: a directory is made before what is in it, and removed after it. */
+		/*
+		 * A crash cannot leave this: a directory is created before the names in it, and removed
+		 * after them.
+		 */
 		if (pool->directory && pool->directory->count > pool->directory->holes) {
 			pool_load_problem(loader->report, POOLS_DAMAGE, pool_load_offset(loader, index),
-					  "entry %u: a directory lost its name, with %zu names in it", index,
+					  "entry %u: a directory without a name, with %zu names in it", index,
 					  pool->directory->count - pool->directory->holes);
 			continue;
 		}
-		pool_load_problem(
-			loader->report, POOLS_LEFTOVER, pool_load_offset(loader, index),
-			"entry %u: a file without a name (%llu bytes): it was being made, or removed, "
-			"when power failed",
-			index, (unsigned long long)pool->size);
+		pool_load_problem(loader->report, POOLS_LEFTOVER, pool_load_offset(loader, index),
+				  "entry %u: a file without a name (%llu bytes): it was being created or "
+				  "removed when power failed",
+				  index, (unsigned long long)pool->size);
 		error = pool_load_note_fix(pools, FIX_FREE_FILE, index);
 	}
 	if (pools->root && reachable_directories(pools) + nameless != pools->directory_count)

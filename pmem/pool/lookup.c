@@ -135,7 +135,10 @@ int pool_readdir(struct pool *pool, uint64_t cookie,
 			continue;
 		pool_ref(name->file, 1);
 		if (entry(context, name->text, name->file, name->cookie)) {
-			/* Not the last one: it has a name. */
+			/*
+			 * This cannot be the last reference to a destroyed pool, because the pool has a
+			 * name.
+			 */
 			pool_unref(name->file, 1);
 			break;
 		}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Where the pages of a view live on the media, and the blocks promised to those that live nowhere yet. */
+/* Where the pages of a view live on the media, and the blocks that are promised to pages without one. */
 
 #include "pool/placement.h"
 
@@ -10,7 +10,10 @@
 #include "pool/pools.h"
 #include "pool/space.h"
 
-/* Space that was reserved and never written is zeroed when it is first written to, this much at a time. */
+/*
+ * When an unwritten extent is first written to, so much of it around the page becomes written, and is
+ * zeroed where nothing is stored.
+ */
 #define CONVERT_PAGES GROUP_BLOCKS
 
 /* ---- Finding and placing --------------------------------------------------------- */
@@ -35,7 +38,7 @@ struct placement pool_find_pages(const struct pool *pool, uint64_t page, uint64_
 	return find((void *)(uintptr_t)pool, page, want);
 }
 
-/* The part of the unwritten extent around `page` that becomes written at once. */
+/* Make the part of an unwritten extent around `page` written. */
 static int convert(struct pool *pool, const struct extent *extent, uint64_t page, uint64_t want,
 		   struct placement *out)
 {
@@ -60,14 +63,17 @@ static int convert(struct pool *pool, const struct extent *extent, uint64_t page
 	return 0;
 }
 
-/* Give media to pages that have no block, from `page` on, as many as may live together. */
+/* Give blocks to pages that have none: one run, from `page` on, of at most `want`. */
 static int place_new(struct pool *pool, uint64_t page, uint64_t want, struct placement *out)
 {
 	const bool align = pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_BYTES &&
 			   is_aligned(page, GROUP_BLOCKS);
 	uint64_t block, got;
 
-	/* Every page that is stored to was promised a block, but for a mapping's that outlived its pages. */
+	/*
+	 * Every page that is stored to was promised a block, except for stores through a mapping of
+	 * pages that were cut off.
+	 */
 	if (pool->promised == 0)
 		return -ENOSPC;
 	if (pool_extmap_reserve(&pool->map, 1))
@@ -129,7 +135,7 @@ static bool has_block(const struct pool *pool, uint64_t page)
 	return pool_extmap_at(&pool->map, page, page + 1, &end);
 }
 
-/* Pages of the range that are present and have no block. */
+/* Count the pages of the range that are present and have no block. */
 static uint64_t present_without_block(const struct pool *pool, uint64_t page, uint64_t pages)
 {
 	const uint64_t end = page + pages;
@@ -155,7 +161,7 @@ void pool_recount_promised(struct pool *pool)
 	pool->promised = now;
 }
 
-/* Fill the hole at `page` (at most `want` pages) with unwritten blocks, from the promise. */
+/* Give unwritten blocks, out of the promise, to at most `want` pages of the hole at `page`. */
 static int fill_hole(struct pool *pool, uint64_t page, uint64_t want, uint64_t *filled)
 {
 	uint64_t goal = pool_extmap_goal(&pool->map, page);

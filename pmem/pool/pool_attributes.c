@@ -13,7 +13,10 @@
 
 int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
 {
-	/* No gate: before or after a power failure, either answer is one that was true. */
+	/*
+	 * Not inside the gate: during an outage, both the state before it and the one after it are
+	 * valid answers.
+	 */
 	READ_SCOPE(&pool->lock);
 	if (pool->dead)
 		return -ESTALE;
@@ -32,7 +35,7 @@ int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
 		.pool_mode = pool->pool_mode,
 	};
 	memcpy(attributes->uuid, pool->uuid, sizeof(attributes->uuid));
-	/* As on every Unix file system: its name, its own ".", and a ".." in each subdirectory. */
+	/* A directory's links, by convention: its name, its own ".", and a ".." in each subdirectory. */
 	if (pool->directory)
 		attributes->links = 2 + pool->directory->subdirectories;
 	return 0;

@@ -62,7 +62,7 @@ static uint32_t tearing_unit(const struct pool *pool)
 	return pool->pool_mode == POOL_MODE_FSDAX ? LINE_SIZE : (uint32_t)pool->pool_mode;
 }
 
-/* The chooser is the pool's own. pool->lock is held exclusively. */
+/* `chooser` is derived for this pool. pool->lock is held exclusively. */
 static int decide_pool(struct pool *pool, const struct chooser *chooser, bool mappers_are_gone,
 		       struct domain_lines *lines)
 {
@@ -77,8 +77,8 @@ static int decide_pool(struct pool *pool, const struct chooser *chooser, bool ma
 			.sector = tearing_unit(pool),
 			.size = size,
 			/*
-			 * What lies behind a size that is not a page's, or that changes, is about to
-			 * change on the media.
+			 * If the size is not a multiple of the page size, or changes, the bytes past it
+			 * are zeroed on the media below, and the view's memory would differ from them.
 			 */
 			.keep_memory = mappers_are_gone && size == pool->size && is_aligned(size, PAGE_BYTES),
 		};
@@ -117,7 +117,7 @@ static void report_pool(struct pool *pool, const struct pools_outage *outage,
 
 static void log_failure(struct pools *pools, const struct pool *pool, int error)
 {
-	log_sink_print(&pools->options.log, "power failure: file entry %u: what was to be kept is lost: %s",
+	log_sink_print(&pools->options.log, "power failure: file entry %u: what the policy keeps is lost: %s",
 		       pool->index, strerror(-error));
 }
 
@@ -136,7 +136,10 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 		stores.policy = CHOOSER_KEEP;
 	domain_settle(pools->domain, chooser);
 	while ((pool = TAILQ_FIRST(&pools->active))) {
-		/* By its number in the region, not by when it was touched. */
+		/*
+		 * Derived from the pool's entry, so that the outcome does not depend on the order in
+		 * which pools became active.
+		 */
 		const struct chooser own = chooser_derive(&stores, pool->index);
 
 		pool_ref(pool, 1);
@@ -161,7 +164,10 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 			if (pool->is_attached)
 				LIST_REMOVE(pool, attached);
 			pool->is_attached = false;
-			/* A view that kept its memory may have to give it back one day. */
+			/*
+			 * A pool whose view kept its memory stays on the list, so that
+			 * pools_limit_memory() finds it.
+			 */
 			pool->is_active = pool->counted;
 			if (pool->is_active)
 				TAILQ_INSERT_TAIL(&warm, pool, active);
@@ -176,7 +182,7 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 	if (pools->read_only)
 		return result;
 	{
-		/* Only handles held them, which are of an older generation now. */
+		/* All handles to them are of an older generation now. */
 		WRITE_SCOPE(&pools->tree);
 		pools_destroy_nameless(pools);
 	}

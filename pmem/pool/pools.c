@@ -26,7 +26,7 @@ struct pools *pools_alloc(const struct region *region)
 
 	if (!pools)
 		return NULL;
-	/* Loading writes nothing; pools_open() has a region it may write to and sets it again. */
+	/* Loading writes nothing, so dropping `const` is safe. pools_open() sets the region again. */
 	pools->region = (struct region *)(uintptr_t)region;
 	pthread_rwlock_init(&pools->power, NULL);
 	pthread_rwlock_init(&pools->tree, NULL);
@@ -109,7 +109,7 @@ static int refuse_damaged(const struct region *region, const struct pools_option
 		return 0;
 	return message_fail(message, -EUCLEAN,
 			    "region %s: %llu places of its metadata are damaged beyond repair (softpmem "
-			    "check %s names them); open it read-only to save what is there",
+			    "check %s lists them); open it read-only to save what is left",
 			    region_spec(region), (unsigned long long)result->damaged, region_spec(region));
 }
 
@@ -136,10 +136,11 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 		error = message_fail(message, -EUCLEAN, "region %s: its root directory is lost",
 				     region_spec(region));
 	if (!error && pools->superblock.features_ro_compat && !effective.read_only)
-		error = message_fail(message, -EROFS,
-				     "region %s: its format has features this program can only read: open it "
-				     "read-only",
-				     region_spec(region));
+		error = message_fail(
+			message, -EROFS,
+			"region %s: its format has features that this program can only read: open "
+			"it read-only",
+			region_spec(region));
 	if (!error)
 		error = domain_create(region, options->domain, &pools->domain);
 	if (error) {
@@ -177,8 +178,7 @@ int pools_close(struct pools *pools, struct message *message)
 		pool_superblock_write(pools->region, &pools->superblock);
 	}
 	if (region_failed(pools->region))
-		error = message_fail(message, -EIO,
-				     "region %s: not stopped in good order: its memory is gone",
+		error = message_fail(message, -EIO, "region %s: not stopped cleanly: its memory is gone",
 				     region_spec(pools->region));
 	pools_free(pools);
 	return error;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What a crash left half done is finished when the region is opened. */
+/* Finishes, when a region is opened, what a crash left half done. */
 
 #include "pool/recovery.h"
 
@@ -19,7 +19,7 @@ static bool all_zero(const unsigned char *bytes, size_t length)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 
-/* Copy the current slot of an entry over the other one. */
+/* Write the entry's current slot over the other one. */
 static void repair_copies(struct pools *pools, uint32_t index)
 {
 	union slot copies[2];
@@ -78,18 +78,18 @@ void pools_finish_crash(struct pools *pools)
 			break;
 		}
 	}
-	/* Maps of which one copy was damaged. */
+	/* Rewrite maps of which a copy was damaged. */
 	for (uint32_t index = 0; index < pools->entries; index++)
 		if (pools->files[index] && pools->files[index]->map_changed &&
 		    pool_inode_commit(pools->files[index]) < 0)
 			log_sink_print(&pools->options.log,
-				       "entry %u: no room to write its map anew: it keeps one good copy",
+				       "entry %u: no space to rewrite its map: it keeps one good copy",
 				       index);
 }
 
 /*
- * What a sync that was cut had brought to the media behind a size that it did
- * not come to commit. Read before written: most tails are zero.
+ * A sync that was cut may have written bytes past the durable size, before it could commit the new one.
+ * Most tails are zero, so they are read first.
  */
 void pools_zero_tails(struct pools *pools)
 {

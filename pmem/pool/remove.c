@@ -26,7 +26,7 @@ int pool_name_find(struct pool *directory, const char *text, struct name **out)
 	return *out ? 0 : -ENOENT;
 }
 
-/* The directory's times are volatile until it is synced: a crash may leave them behind its names. */
+/* The directory's times are volatile until it is synced: after a crash they may be older than its names. */
 void pool_touch_directory(struct pool *directory)
 {
 	WRITE_SCOPE(&directory->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Renaming: to a free name, over another, or two names exchanged. */
+/* Renaming to a free name, over another name, and exchanging two names. */
 
 #include "pool/namespace.h"
 
@@ -22,7 +22,7 @@ static bool is_inside(const struct pool *directory, const struct pool *ancestor)
 	return true;
 }
 
-/* May what is called `from` take the place of `to`? */
+/* May `from` replace `to`? 0, -ENOTDIR, -EISDIR or -ENOTEMPTY. */
 static int may_replace(const struct name *from, const struct name *to)
 {
 	if (from->file->directory && !to->file->directory)
@@ -34,7 +34,10 @@ static int may_replace(const struct name *from, const struct name *to)
 	return 0;
 }
 
-/* One write says both: this name's new file, and which other name has the old one now. */
+/*
+ * The first entry that is written says both: the file of this name, and which other name refers to the
+ * old file from now on.
+ */
 static int exchange(struct pools *pools, struct name *a, struct name *b)
 {
 	struct pool *file_a = a->file, *file_b = b->file;
@@ -62,7 +65,7 @@ static int exchange(struct pools *pools, struct name *a, struct name *b)
 	}
 	pool_names_unlink(pools, a);
 	pool_names_unlink(pools, b);
-	/* The peer's file, in the record of a, is what b will name: a's old one. */
+	/* The entry of a gives, as the peer's file, the file that b will refer to: a's old one. */
 	pool_name_write(pools, copy_a, NAME_EXCHANGES, copy_b);
 	pool_name_write(pools, copy_b, NAME_ALONE, NULL);
 	pool_touch_directory(a->parent);

@@ -19,7 +19,7 @@
 
 /* ---- A change that can be undone ------------------------------------------------- */
 
-/* A change to the map and the size that can still be taken back. */
+/* A change of the map and of the size, which can be undone until it is committed. */
 struct change {
 	struct extmap map_before;
 	uint64_t size_before, durable_size_before;
@@ -71,7 +71,10 @@ int pool_extend(struct pool *pool, uint64_t size)
 
 	if (size <= pool->size)
 		return 0;
-	/* What lies behind the end in its page was never the file's: stale bytes of a longer past. */
+	/*
+	 * The bytes past the end in its page do not belong to the file. They may be left from a time
+	 * when it was longer.
+	 */
 	if (pool->size != page_end) {
 		error = pool_ensure_view(pool);
 		if (!error)
@@ -83,9 +86,9 @@ int pool_extend(struct pool *pool, uint64_t size)
 }
 
 /*
- * Before the durable size moves up past the end of its page: what the media
- * holds behind it in that page must be what a reader sees there. A page that
- * is not written there reads as zeros, and a zero range relies on its staying so.
+ * Before the durable size grows past the end of its page, the media must hold in that page what a
+ * reader sees there. A page that is not written on the media reads as zeros; ZERO_RANGE relies on it
+ * staying unwritten.
  */
 static int sync_tail(struct pool *pool)
 {
@@ -97,11 +100,6 @@ static int sync_tail(struct pool *pool)
 	return pool_persist(pool, page, 1);
 }
 
-/*
- * Behind the end in its page the media may hold what was cut off, or what
- * became durable before a size that did not. Nobody sees it now; but should the
- * file grow again and lines of that page be lost, it would come back.
- */
 void pool_zero_tail(struct pool *pool)
 {
 	const uint64_t page = pool->durable_size / PAGE_BYTES, in_page = pool->durable_size % PAGE_BYTES;
@@ -110,8 +108,8 @@ void pool_zero_tail(struct pool *pool)
 	if (in_page == 0)
 		return;
 	/*
-	 * Dirty lines there would reach the media with the next sync. A page that is
-	 * present always takes a store.
+	 * A dirty line there would reach the media with the next sync. Storing to a page that is
+	 * present cannot fail.
 	 */
 	if (pool->view && view_page_present(pool->view, page))
 		view_store_zero(pool->view, pool->durable_size, PAGE_BYTES - in_page);
@@ -206,7 +204,10 @@ static int fallocate_grow(struct pool *pool, int mode, uint64_t offset, uint64_t
 	if (!error)
 		error = pool_reserve_pages(pool, first, last - first);
 	if (!error && mode & FALLOC_FL_ZERO_RANGE) {
-		/* Whole pages are zero from here on by what the map says of them; the others by a store. */
+		/*
+		 * Whole pages read as zero because the map says unwritten. zero_edges() zeroes the
+		 * parts of pages.
+		 */
 		uint64_t whole = pages_up(offset), stop = (offset + length) / PAGE_BYTES;
 
 		error = pool_extmap_reserve(&pool->map, 2);
@@ -227,7 +228,7 @@ static int fallocate_grow(struct pool *pool, int mode, uint64_t offset, uint64_t
 	return error;
 }
 
-/* Store zeros where the range covers a page in part. */
+/* Store zeros where the range covers only a part of a page. */
 static int zero_edges(struct pool *pool, uint64_t offset, uint64_t end)
 {
 	uint64_t head = min_u64(align_up(offset, PAGE_BYTES), end),
@@ -250,7 +251,7 @@ static int zero_range(struct pool *pool, int mode, uint64_t offset, uint64_t len
 	uint64_t whole = pages_up(offset), stop = (offset + length) / PAGE_BYTES;
 	int error = fallocate_grow(pool, mode, offset, length);
 
-	/* All of them have a block now: nothing is promised any more. */
+	/* All pages of the range have a block now, so no promise is given back. */
 	if (!error && whole < stop)
 		pool_discard_pages(pool, whole, stop - whole, 0);
 	return error ? error : zero_edges(pool, offset, offset + length);

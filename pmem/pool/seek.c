@@ -11,7 +11,7 @@
 #include "pool/gate.h"
 #include "pool/placement.h"
 
-/* Does the page hold data, and up to which page is the answer the same? */
+/* Is the page data? The answer holds for the pages up to *stop. */
 static bool data_run(const struct pool *pool, uint64_t page, uint64_t end, uint64_t *stop)
 {
 	struct placement place = pool_find_pages(pool, page, end - page);

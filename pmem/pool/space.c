@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Free space: a bitmap with a count for each 2 MiB group, so that a search steps over full ones. */
+/* Free space: a bitmap, and a count for each 2 MiB group, by which a search skips full groups. */
 
 #include "pool/space.h"
 
@@ -11,7 +11,10 @@
 #include "common/align.h"
 #include "common/cleanup.h"
 
-/* A file that starts somewhere leaves this much room for itself to grow into. */
+/*
+ * The search for the next file's first block starts at a multiple of this, so that a file can grow in
+ * place.
+ */
 #define START_SPACING 16u
 
 int pool_space_init(struct space *space, uint64_t blocks)
@@ -32,7 +35,7 @@ int pool_space_init(struct space *space, uint64_t blocks)
 		space->group_free[group] = (uint16_t)min_u64(GROUP_BLOCKS, blocks - group * GROUP_BLOCKS);
 	for (uint64_t block = blocks; block < groups * GROUP_BLOCKS; block++)
 		space->used[block / 64] |= (uint64_t)1 << (block % 64);
-	/* Map blocks, so that a full region can still be truncated and synced. */
+	/* Truncating and syncing need map blocks even in a full region. */
 	space->metadata_only = min_u64(blocks / 64, 4096);
 	return 0;
 }
@@ -69,7 +72,7 @@ static void set_used(struct space *space, uint64_t block, uint64_t count, bool u
 	space->free = used ? space->free - count : space->free + count;
 }
 
-/* How many blocks from `block` on are free, at most `most`. */
+/* The number of free blocks from `block` on, at most `most`. */
 static uint64_t free_run(const struct space *space, uint64_t block, uint64_t most)
 {
 	uint64_t run = 0;
@@ -164,7 +167,10 @@ static uint64_t next_free(const struct space *space, uint64_t from)
 	return space->blocks;
 }
 
-/* The longest run in [from, to), at most `want`; the first that is long enough ends the search. */
+/*
+ * The longest free run that starts in [from, to), of at most `want` blocks. The first of that length
+ * ends the search.
+ */
 static uint64_t search(const struct space *space, uint64_t from, uint64_t to, uint64_t want, uint64_t *block)
 {
 	uint64_t best = 0;
@@ -181,7 +187,7 @@ static uint64_t search(const struct space *space, uint64_t from, uint64_t to, ui
 	return best;
 }
 
-/* A run that starts on a group and is as long as wanted, or nothing. */
+/* A run of `want` blocks that starts on a group, or none. */
 static uint64_t search_aligned(const struct space *space, uint64_t want, uint64_t *block)
 {
 	for (uint64_t from = 0; from < space->blocks; from += GROUP_BLOCKS) {
@@ -208,7 +214,7 @@ static uint64_t find_run(struct space *space, uint64_t goal, uint64_t want, bool
 	}
 	if (align) {
 		run = search_aligned(space, want, block);
-		/* Too fragmented for the whole: group by group, each aligned, serves as well. */
+		/* If space is too fragmented for one aligned run, take an aligned run of one group. */
 		if (!run && want > GROUP_BLOCKS)
 			run = search_aligned(space, GROUP_BLOCKS, block);
 	}
@@ -237,7 +243,7 @@ uint64_t pool_space_take(struct space *space, enum space_purpose purpose, uint64
 		want = min_u64(want, unpromised(space));
 	if (purpose == SPACE_METADATA)
 		want = min_u64(want, space->free > space->promised ? space->free - space->promised : 0);
-	/* What one extent can say. */
+	/* The longest run that one extent can describe. */
 	want = min_u64(want, EXTENT_UNWRITTEN - 1);
 	if (want == 0)
 		return 0;

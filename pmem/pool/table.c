@@ -13,7 +13,7 @@
 #include "common/crc32c.h"
 #include "pool/superblock.h"
 
-/* The table at least doubles, up to this many blocks at a time. */
+/* A new chunk is as large as the table, but not larger than this. */
 #define CHUNK_BLOCKS_MAX 4096u
 
 /* ---- Slots ----------------------------------------------------------------- */
@@ -85,7 +85,7 @@ void pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const stru
 
 /* ---- Entries ---------------------------------------------------------------- */
 
-/* pools->tree is held exclusively: nobody looks at pools->files meanwhile. */
+/* pools->tree is held exclusively, so no other thread uses pools->files while it moves. */
 static int grow_memory(struct pools *pools, uint64_t entries)
 {
 	uint64_t *sequences = realloc(pools->sequences, entries * sizeof(uint64_t));
@@ -105,8 +105,8 @@ static int grow_memory(struct pools *pools, uint64_t entries)
 }
 
 /*
- * A new chunk: its slots first, then the superblock that names it. As big as the
- * table is, or the longest run there is.
+ * Add a chunk: write its slots first, then the superblock that refers to it. It is as large as the
+ * table, or as the longest free run.
  */
 static int table_grow(struct pools *pools)
 {
@@ -120,7 +120,10 @@ static int table_grow(struct pools *pools)
 	for (uint32_t i = 0; i < superblock->table_chunks; i++)
 		want += superblock->chunks[i].blocks;
 	want = min_u64(want, CHUNK_BLOCKS_MAX);
-	/* Entries are metadata, but there can be any number: what is kept for maps is not theirs. */
+	/*
+	 * Entries are metadata, but their number has no bound, so they may not use the reserve for map
+	 * blocks.
+	 */
 	got = pool_space_take(&pools->space, SPACE_DATA, 0, want, false, &block);
 	if (got & 1)
 		pool_space_release(&pools->space, block + --got, 1);

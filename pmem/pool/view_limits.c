@@ -14,12 +14,12 @@
 #include "pool/writeback.h"
 
 /*
- * Views take a descriptor and two mappings each; half of what the process may
- * have, so that nothing else starves.
+ * A view takes a descriptor and two mappings. All views together may use half of what the process may
+ * have.
  */
 static uint64_t views_limit(void)
 {
-	const uint64_t mappings = 30000; /* vm.max_map_count is 65530 by default */
+	const uint64_t mappings = 30000; /* vm.max_map_count is 65530 by default, and a view takes two */
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)

@@ -18,10 +18,9 @@
 /* ---- Sectors --------------------------------------------------------------------- */
 
 /*
- * A sector is kept or lost whole even if the daemon is killed in the middle of a
- * copy: dirty pages go to new blocks, and the commit of the map is what moves the
- * file there. Gives new blocks to dirty pages of [page, end) until space runs
- * out; *reached is where. -ENOSPC: not even one.
+ * Give new blocks to the dirty pages of [page, end), so that a sector is kept or lost as a whole even
+ * if the daemon is killed in the middle of a copy: committing the map moves the file to the new blocks.
+ * Stops at *reached when there is no more space. -ENOSPC: there was none at all.
  */
 static int relocate(struct pool *pool, uint64_t page, uint64_t end, uint64_t *reached)
 {
@@ -69,7 +68,7 @@ static int persist_sectors(struct pool *pool, uint64_t page, uint64_t end)
 		error = relocate(pool, page, end, &reached);
 		if (!error)
 			error = view_persist(pool->view, page, reached - page);
-		/* The blocks of this part are what the next one needs. */
+		/* Commit, so that the old blocks of this part are free for the next one. */
 		if (!error && reached < end)
 			error = pool_inode_commit(pool);
 		page = reached;
@@ -81,7 +80,7 @@ int pool_persist(struct pool *pool, uint64_t page, uint64_t pages)
 {
 	if (!pool->view)
 		return 0;
-	/* Stores through a mapping tear at lines whatever the mode. */
+	/* Stores of CPUs tear at lines in every mode. */
 	if (pool->pool_mode == POOL_MODE_FSDAX || pool->is_attached)
 		return view_persist(pool->view, page, pages);
 	return persist_sectors(pool, page, page + pages);
@@ -135,7 +134,7 @@ int pool_sync_pool(struct pool *pool)
 
 /* ---- All pools ------------------------------------------------------------------- */
 
-/* A large pool is persisted in steps, so that progress can be told. */
+/* Persist a large pool in steps, to report progress. */
 static int sync_in_steps(struct pool *pool, uint64_t *done, uint64_t total)
 {
 	const struct pools_options *options = &pool->pools->options;
