@@ -52,8 +52,8 @@ static void free_process(void *value)
 static void free_sources(struct source_heap *heap)
 {
 	for (size_t i = 0; i < heap->count; i++)
-		source_destroy(heap->at[i]);
-	free(heap->at);
+		source_destroy(heap->items[i]);
+	vector_free(heap);
 }
 
 void trace_merge_destroy(struct trace_merge *merge)
@@ -65,7 +65,7 @@ void trace_merge_destroy(struct trace_merge *merge)
 	free_sources(&merge->heap);
 	free_sources(&merge->idle);
 	free_sources(&merge->added);
-	free(merge->gone);
+	vector_free(&merge->gone);
 	idmap_clear(&merge->processes, free_process);
 	pthread_cond_destroy(&merge->queue_shrank);
 	pthread_mutex_destroy(&merge->lock);
@@ -179,7 +179,7 @@ int trace_merge_thread(struct trace_merge *merge, uint32_t process, int32_t tid,
 		error = merge_enqueue(merge, &event);
 	if (!error) {
 		merge->last_thread++;
-		error = heap_append(&merge->added, source);
+		error = vector_append(&merge->added, source);
 	}
 	if (error)
 		source_destroy(source);
@@ -193,15 +193,7 @@ int trace_merge_thread_gone(struct trace_merge *merge, uint32_t thread)
 	const struct trace_event event = { .kind = TRACE_THREAD_EXIT, .thread = thread };
 
 	LOCK_SCOPE(&merge->lock);
-	if (merge->gone_count == merge->gone_room) {
-		const size_t room = merge->gone_room ? 2 * merge->gone_room : 16;
-		uint32_t *gone = realloc(merge->gone, room * sizeof(*gone));
-
-		if (!gone)
-			return -ENOMEM;
-		merge->gone = gone;
-		merge->gone_room = room;
-	}
-	merge->gone[merge->gone_count++] = thread;
+	if (vector_append(&merge->gone, thread) < 0)
+		return -ENOMEM;
 	return merge_enqueue(merge, &event);
 }

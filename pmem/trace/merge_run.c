@@ -108,18 +108,18 @@ static int take_over(struct trace_merge *merge)
 		pthread_cond_broadcast(&merge->queue_shrank);
 	}
 	for (; merge->added.count; merge->added.count--) {
-		int error = heap_append(&merge->idle, merge->added.at[merge->added.count - 1]);
+		int error = vector_append(&merge->idle, merge->added.items[merge->added.count - 1]);
 
 		if (error)
 			return error;
 	}
-	for (; merge->gone_count; merge->gone_count--) {
-		const uint32_t thread = merge->gone[merge->gone_count - 1];
+	for (; merge->gone.count; merge->gone.count--) {
+		const uint32_t thread = merge->gone.items[merge->gone.count - 1];
 
 		for (size_t i = 0; i < merge->heap.count; i++)
-			merge->heap.at[i]->gone |= merge->heap.at[i]->thread == thread;
+			merge->heap.items[i]->gone |= merge->heap.items[i]->thread == thread;
 		for (size_t i = 0; i < merge->idle.count; i++)
-			merge->idle.at[i]->gone |= merge->idle.at[i]->thread == thread;
+			merge->idle.items[i]->gone |= merge->idle.items[i]->thread == thread;
 	}
 	return 0;
 }
@@ -145,7 +145,7 @@ static int put_aside(struct trace_merge *merge, struct source *source)
 	if (source->wrong)
 		return give_up(merge, source);
 	if (!source->gone)
-		return heap_append(&merge->idle, source);
+		return vector_append(&merge->idle, source);
 	source_destroy(source);
 	return 0;
 }
@@ -159,7 +159,7 @@ static int fill(struct trace_merge *merge)
 	/* The list is rebuilt in place. */
 	merge->idle.count = 0;
 	for (size_t i = 0; i < count; i++) {
-		struct source *source = merge->idle.at[i];
+		struct source *source = merge->idle.items[i];
 		int failed;
 
 		if (error || !source_fill(source)) {
@@ -167,7 +167,7 @@ static int fill(struct trace_merge *merge)
 		} else {
 			failed = heap_push(&merge->heap, source);
 			if (failed)
-				heap_append(&merge->idle, source);
+				vector_append(&merge->idle, source);
 		}
 		error = error ? error : failed;
 	}
@@ -181,13 +181,13 @@ static uint64_t least(const struct trace_merge *merge)
 {
 	const uint64_t queued = merge->taken ? merge->taken->stamp : UINT64_MAX;
 
-	return merge->heap.count ? min_u64(merge->heap.at[0]->stamp, queued) : queued;
+	return merge->heap.count ? min_u64(merge->heap.items[0]->stamp, queued) : queued;
 }
 
 /* The source at the top has had its turn. */
 static int advance(struct trace_merge *merge)
 {
-	struct source *source = merge->heap.at[0];
+	struct source *source = merge->heap.items[0];
 
 	source_drop(source);
 	if (source_fill(source)) {
@@ -201,7 +201,7 @@ static int advance(struct trace_merge *merge)
 /* Write the event with the least stamp, which follows the last one. */
 static int write_least(struct trace_merge *merge, struct message *message)
 {
-	struct source *source = merge->heap.count ? merge->heap.at[0] : NULL;
+	struct source *source = merge->heap.count ? merge->heap.items[0] : NULL;
 	int error;
 
 	merge->gap_since = 0;
@@ -223,7 +223,7 @@ static int write_least(struct trace_merge *merge, struct message *message)
 /* An event whose stamp was given up before, or belongs to another event. */
 static int drop_late(struct trace_merge *merge)
 {
-	struct source *source = merge->heap.at[0];
+	struct source *source = merge->heap.items[0];
 
 	source->wrong = "an event came after its stamp was given up, or with a stamp of another event";
 	heap_pop(&merge->heap);
@@ -234,8 +234,8 @@ static int drop_late(struct trace_merge *merge)
 static uint32_t holder(const struct trace_merge *merge)
 {
 	for (size_t i = 0; i < merge->idle.count; i++)
-		if (source_may_hold(merge->idle.at[i]))
-			return merge->idle.at[i]->thread;
+		if (source_may_hold(merge->idle.items[i]))
+			return merge->idle.items[i]->thread;
 	return 0;
 }
 
@@ -281,7 +281,7 @@ static int close_gap(struct trace_merge *merge, uint64_t next, struct message *m
 /* A producer states a stamp that the clock has not given. */
 static int reject_future(struct trace_merge *merge)
 {
-	struct source *source = merge->heap.at[0];
+	struct source *source = merge->heap.items[0];
 
 	if (source->stamp <= atomic_load(&merge->clock->stamp))
 		return 0;
@@ -347,9 +347,9 @@ int64_t trace_merge_run(struct trace_merge *merge, struct message *message)
 static void close_buffers(struct trace_merge *merge)
 {
 	for (size_t i = 0; i < merge->heap.count; i++)
-		trace_buffer_close(merge->heap.at[i]->buffer);
+		trace_buffer_close(merge->heap.items[i]->buffer);
 	for (size_t i = 0; i < merge->idle.count; i++)
-		trace_buffer_close(merge->idle.at[i]->buffer);
+		trace_buffer_close(merge->idle.items[i]->buffer);
 }
 
 int trace_merge_finish(struct trace_merge *merge, struct message *message)

@@ -32,8 +32,7 @@ struct trace_merge {
 	struct queued *queue, **queue_end; /* stamps ascend */
 	size_t queue_bytes;
 	struct source_heap added; /* sources that the run has not seen yet, in no order */
-	uint32_t *gone;		  /* threads whose end the run has not seen yet */
-	size_t gone_count, gone_room;
+	VECTOR(uint32_t) gone;	  /* threads whose end the run has not seen yet */
 	struct idmap processes;
 	_Atomic uint32_t grants; /* how often a pool was granted; read without the lock */
 	uint32_t last_process, last_thread;

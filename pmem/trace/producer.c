@@ -8,59 +8,26 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 
+#include "abi/rawcall.h"
 #include "common/align.h"
 #include "trace/encode.h"
 #include "trace/schema.h"
 
-/* Of libc's mmap and syscall the first may be interposed and the second sets errno. */
-static long call6(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f)
-{
-	register uintptr_t r10 __asm__("r10") = d;
-	register uintptr_t r8 __asm__("r8") = e;
-	register uintptr_t r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static long map_pages(void *where, size_t length, int protection, int flags, int fd, uint64_t offset)
-{
-	return call6(SYS_mmap, (uintptr_t)where, length, (uintptr_t)protection, (uintptr_t)flags,
-		     (uintptr_t)fd, offset);
-}
-
-static void unmap_pages(const void *where, size_t length)
-{
-	call6(SYS_munmap, (uintptr_t)where, length, 0, 0, 0, 0);
-}
-
-static bool call_failed(long result)
-{
-	return (unsigned long)result >= (unsigned long)-4095L;
-}
-
 /* Map the ring twice, back to back, at *out. */
 static int map_ring(int fd, uint32_t ring_bytes, unsigned char **out)
 {
-	long room = map_pages(NULL, 2 * (size_t)ring_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long room = RAW6(mmap, NULL, 2 * (size_t)ring_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (call_failed(room))
+	if (raw_failed(room))
 		return (int)room;
 	for (int half = 0; half < 2; half++) {
-		long at = map_pages((unsigned char *)room + (size_t)half * ring_bytes, ring_bytes,
-				    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-				    TRACE_BUFFER_HEADER_BYTES);
+		long at = RAW6(mmap, (unsigned char *)room + (size_t)half * ring_bytes, ring_bytes,
+			       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, TRACE_BUFFER_HEADER_BYTES);
 
-		if (call_failed(at)) {
-			unmap_pages((void *)room, 2 * (size_t)ring_bytes);
+		if (raw_failed(at)) {
+			RAW2(munmap, (void *)room, 2 * (size_t)ring_bytes);
 			return (int)at;
 		}
 	}
@@ -77,18 +44,18 @@ static bool header_valid(const struct trace_buffer_header *header, uint32_t ring
 
 int trace_producer_attach(struct trace_producer *producer, int fd, struct trace_clock *clock)
 {
-	long at = map_pages(NULL, TRACE_BUFFER_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	long at = RAW6(mmap, NULL, TRACE_BUFFER_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	struct trace_buffer_header *header = (struct trace_buffer_header *)at;
 	uint32_t ring_bytes;
 	int error;
 
-	if (call_failed(at))
+	if (raw_failed(at))
 		return (int)at;
 	ring_bytes = header->ring_bytes;
 	*producer = (struct trace_producer){ .header = header, .clock = clock, .mask = ring_bytes - 1 };
 	error = header_valid(header, ring_bytes) ? map_ring(fd, ring_bytes, &producer->ring) : -EPROTO;
 	if (error) {
-		unmap_pages(header, TRACE_BUFFER_HEADER_BYTES);
+		RAW2(munmap, header, TRACE_BUFFER_HEADER_BYTES);
 		return error;
 	}
 	producer->head = atomic_load(&header->head) & ~(uint64_t)7;
@@ -99,8 +66,8 @@ int trace_producer_attach(struct trace_producer *producer, int fd, struct trace_
 
 void trace_producer_detach(struct trace_producer *producer)
 {
-	unmap_pages(producer->ring, 2 * (size_t)(producer->mask + 1));
-	unmap_pages(producer->header, TRACE_BUFFER_HEADER_BYTES);
+	RAW2(munmap, producer->ring, 2 * (size_t)(producer->mask + 1));
+	RAW2(munmap, producer->header, TRACE_BUFFER_HEADER_BYTES);
 	producer->closed = true;
 	producer->limit = producer->head;
 }
@@ -111,7 +78,7 @@ static void wake_consumer(struct trace_clock *clock)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!atomic_load(&clock->asleep) || !atomic_exchange(&clock->asleep, 0))
 		return;
-	call6(SYS_futex, (uintptr_t)&clock->asleep, FUTEX_WAKE, 1, 0, 0, 0);
+	RAW3(futex, &clock->asleep, FUTEX_WAKE, 1);
 }
 
 void trace_ring_bell(struct trace_producer *producer)
@@ -129,7 +96,7 @@ static void sleep_on_tail(struct trace_buffer_header *header, uint64_t seen)
 	atomic_store(&header->waiting, 1);
 	if (atomic_load(&header->tail) != seen || atomic_load(&header->state) != TRACE_BUFFER_OPEN)
 		return;
-	call6(SYS_futex, (uintptr_t)&header->tail, FUTEX_WAIT, (uint32_t)seen, (uintptr_t)&timeout, 0, 0);
+	RAW4(futex, &header->tail, FUTEX_WAIT, (uint32_t)seen, &timeout);
 }
 
 bool trace_wait_room(struct trace_producer *producer, uint64_t bytes)

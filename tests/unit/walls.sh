@@ -74,7 +74,8 @@ walls() {
 	check "Zydis only in pmem/client/" wall "$tree" 'Zydis/' \
 		pmem/common pmem/region pmem/domain pmem/pool pmem/trace pmem/explore fuse src
 	check "libdw and zstd only in pmem/trace/" wall "$tree" 'elfutils/|dwarf\.h|zstd\.h' \
-		pmem/common pmem/region pmem/domain pmem/pool pmem/client pmem/explore fuse src
+		pmem/abi pmem/common pmem/region pmem/model pmem/domain pmem/pool pmem/client \
+		pmem/explore fuse src
 	check "JSON only in src/ and pmem/explore/" wall "$tree" 'json-c/' \
 		pmem/common pmem/region pmem/domain pmem/pool pmem/client pmem/trace fuse
 	check "no socket below src/ and fuse/" wall "$tree" 'sys/socket\.h|sys/un\.h|netinet/|netdb\.h' \
@@ -92,7 +93,7 @@ walls() {
 	check "pool depends on no room above" wall "$tree" '(client|trace|explore)/|fusefs\.h' pmem/pool
 	check "client depends on abi, trace and common alone" wall "$tree" \
 		'(model|region|domain|pool|fault|explore)/|fusefs\.h' pmem/client
-	check "trace depends on common only" wall "$tree" \
+	check "trace depends on abi and common alone" wall "$tree" \
 		'(region|domain|pool|client|model|fault|explore)/|fusefs\.h' pmem/trace
 	check "explore never depends on the daemon" wall "$tree" \
 		'(region|domain|pool|client)/|fusefs\.h' pmem/explore
