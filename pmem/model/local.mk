@@ -5,6 +5,11 @@ pmem_model_libmodel_la_SOURCES = \
 	pmem/model/lines.c pmem/model/lines.h \
 	pmem/model/lines_table.c pmem/model/lines_table.h \
 	pmem/model/lines_versions.c \
+	pmem/model/keys.h \
+	pmem/model/names.c pmem/model/names.h \
+	pmem/model/names_choice.c \
+	pmem/model/names_table.c pmem/model/names_table.h \
+	pmem/model/names_tree.c pmem/model/names_tree.h \
 	pmem/model/settle.c pmem/model/settle.h \
 	pmem/model/slab.h
 pmem_model_libmodel_la_LIBADD = pmem/common/libcommon.la

@@ -164,6 +164,12 @@ tests_unit_test_model_lines_random_SOURCES = tests/unit/test_model_lines_random.
 	tests/unit/brute_lines.h
 tests_unit_test_model_lines_random_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_model_names_random
+tests_unit_test_model_names_random_SOURCES = tests/unit/test_model_names_random.c \
+	tests/unit/brute_names.c tests/unit/brute_names.h \
+	tests/unit/brute_random.c tests/unit/brute_random.h tests/unit/treeset.c tests/unit/treeset.h
+tests_unit_test_model_names_random_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_model_settle
 tests_unit_test_model_settle_SOURCES = tests/unit/test_model_settle.c
 tests_unit_test_model_settle_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
