@@ -164,6 +164,16 @@ tests_unit_test_model_lines_random_SOURCES = tests/unit/test_model_lines_random.
 	tests/unit/brute_lines.h
 tests_unit_test_model_lines_random_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_model_names
+tests_unit_test_model_names_SOURCES = tests/unit/test_model_names.c \
+	tests/unit/namestest.c tests/unit/namestest.h tests/unit/treeset.c tests/unit/treeset.h
+tests_unit_test_model_names_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_model_names_litmus
+tests_unit_test_model_names_litmus_SOURCES = tests/unit/test_model_names_litmus.c \
+	tests/unit/namestest.c tests/unit/namestest.h tests/unit/treeset.c tests/unit/treeset.h
+tests_unit_test_model_names_litmus_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_model_names_random
 tests_unit_test_model_names_random_SOURCES = tests/unit/test_model_names_random.c \
 	tests/unit/brute_names.c tests/unit/brute_names.h \

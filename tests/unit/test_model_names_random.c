@@ -82,7 +82,7 @@ static struct names_op convert(const struct brute_step_names *step, unsigned at)
 static void feed(struct subject *subject, const struct brute_history *history, unsigned at)
 {
 	const struct brute_step_names *step = &history->steps[at];
-	const struct names_op op = convert(step->kind < BRUTE_OVERWRITE ? step : &history->steps[0], at);
+	struct names_op op;
 
 	switch (step->kind) {
 	case BRUTE_OVERWRITE:
@@ -98,6 +98,7 @@ static void feed(struct subject *subject, const struct brute_history *history, u
 		names_fdatasync(subject->names, step->inode, history->before.directory[step->inode]);
 		break;
 	default:
+		op = convert(step, at);
 		if (op.kind == NAMES_CREATE || op.kind == NAMES_TMPFILE)
 			assert_int_equal(names_tree_inode(subject->base, op.inode, op.directory, 0), 0);
 		assert_int_equal(names_add(subject->names, &op), 0);
