@@ -19,6 +19,7 @@
 
 #include "common/persistence.h"
 #include "model/chooser.h"
+#include "region/media.h"
 #include "region/region.h"
 
 struct domain;
@@ -93,7 +94,10 @@ enum view_store_kind {
 	VIEW_STORE_FILE,  /* every byte given was stored; the sector size rules how it tears */
 	VIEW_STORE_MAPPED /* a page came back from a mapping: lines that did not change were not stored */
 };
-/* Store bytes in the view. -ENOMEM, -EMFILE: nothing was stored. */
+/*
+ * Store bytes in the view. -ENOMEM, -EMFILE: nothing was stored. -EIO: a page that is stored to in part
+ * cannot be read from the media.
+ */
 int view_store(struct view *view, uint64_t offset, const void *bytes, size_t length,
 	       enum view_store_kind kind);
 /* Store zeros, without populating pages that have none and are not placed. */
@@ -102,19 +106,20 @@ int view_store_zero(struct view *view, uint64_t offset, uint64_t length);
 void view_discard(struct view *view, uint64_t page, uint64_t pages);
 
 /*
- * The bytes [offset, offset+length) as at most `max` pieces, in order; returns
- * how many, and how many bytes they cover in *covered. Readable by the kernel
- * unless the region is not: then pieces of media may be among them, and
- * *media_pieces is true.
+ * The bytes [offset, offset+length) as at most `max` pieces, in order, for the
+ * kernel to read (writev(2)); returns how many, and how many bytes they cover in
+ * *covered. -EOPNOTSUPP: some are media that the kernel cannot read, as by
+ * media_borrow(); use view_load(). -EIO: a media error.
  */
 int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max,
-		size_t *covered, bool *media_pieces);
-void view_load(const struct view *view, uint64_t offset, void *buffer, size_t length);
+		size_t *covered);
+/* Copy the bytes [offset, offset+length): 0, or -EIO. */
+int view_load(const struct view *view, uint64_t offset, void *buffer, size_t length);
 
 /*
  * Flush and fence the dirty lines of pages [page, page+pages): durable on
  * return. -ENOSPC from place(): what was reached is durable, the rest is
- * dirty still.
+ * dirty still. -EIO: pages with a media error are dirty still, the others are durable.
  */
 int view_persist(struct view *view, uint64_t page, uint64_t pages);
 

@@ -64,11 +64,10 @@ void gather_begin(struct gather *gather, struct domain *domain, uint64_t writer,
 static void count_clean(const struct gather *gather, struct view *view, uint64_t media_offset,
 			const unsigned char *bytes, uint64_t length)
 {
-	const unsigned char *media = region_media(gather->domain->region) + media_offset;
 	uint64_t clean = 0;
 
 	for (uint64_t at = 0; at < length; at += LINE_SIZE)
-		clean += memcmp(media + at, bytes + at, LINE_SIZE) == 0;
+		clean += media_compare(gather->domain->region, media_offset + at, bytes + at, LINE_SIZE) == 0;
 	view->counts.clean_lines += clean;
 	gather->counts->clean_lines += clean;
 }
@@ -82,13 +81,17 @@ struct media_run {
 	uint64_t length;
 };
 
+/*
+ * Lines that a bad page does not take are lost, and the drain goes on with the others: a view with a
+ * bad page must not hold up the WPQ's other views. view_persist() meets the same page, and says so.
+ */
 static void run_write(struct media_run *run)
 {
 	if (!run->length)
 		return;
 	if (run->gather->domain->count_clean)
 		count_clean(run->gather, run->view, run->media_offset, run->bytes, run->length);
-	media_write(run->gather->domain->region, run->media_offset, run->bytes, run->length);
+	(void)!media_write(run->gather->domain->region, run->media_offset, run->bytes, run->length);
 	run->length = 0;
 }
 
@@ -122,13 +125,16 @@ static int write_lines(const struct gather *gather, struct view *view, uint64_t 
 
 			count_clean(gather, view, at->media_offset + line, content + line, LINE_SIZE);
 		}
-		view_write_masked(view, at->media_offset, content, mask);
+		error = view_write_masked(view, at->media_offset, content, mask);
 	} else {
 		error = view_write_lines(view, page, mask, content);
 	}
 	chunk_note_written(view, page, mask);
-	/* The view has shrunk under a mapping: these bytes are no longer anybody's. */
-	return error == -ENOSPC ? 0 : error;
+	/*
+	 * -ENOSPC: the view has shrunk under a mapping, and these bytes are no longer anybody's. -EIO: as
+	 * in run_write().
+	 */
+	return error == -ENOSPC || error == -EIO ? 0 : error;
 }
 
 static uint64_t slot_bit(const struct gather *gather, const struct open_page *open)

@@ -13,21 +13,26 @@
 #include "domain/order.h"
 
 /* In as few writes as may be. */
-void view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *page, uint64_t mask)
+int view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *page, uint64_t mask)
 {
+	int error = 0;
+
 	while (mask) {
 		unsigned first = (unsigned)__builtin_ctzll(mask);
 		uint64_t shifted = ~(mask >> first);
 		unsigned count = shifted ? (unsigned)__builtin_ctzll(shifted) : 64;
+		int failed;
 
 		if (count > 64 - first)
 			count = 64 - first;
-		media_write(view->domain->region, media_offset + first * LINE_SIZE, page + first * LINE_SIZE,
-			    (uint64_t)count * LINE_SIZE);
+		failed = media_write(view->domain->region, media_offset + first * LINE_SIZE,
+				     page + first * LINE_SIZE, (uint64_t)count * LINE_SIZE);
+		error = error ? error : failed;
 		if (first + count == 64)
 			break;
 		mask &= ALL_LINES << (first + count);
 	}
+	return error;
 }
 
 /* The page's media, given to it now if it has none. */
@@ -39,23 +44,21 @@ static int page_placement(struct view *view, uint64_t page, uint64_t want, struc
 }
 
 /* The masked lines of a page to its media; if that is fresh all of it is written, zero where not masked. */
-static void write_page(struct view *view, uint64_t media_offset, bool fresh, uint64_t mask,
-		       const unsigned char *content)
+static int write_page(struct view *view, uint64_t media_offset, bool fresh, uint64_t mask,
+		      const unsigned char *content)
 {
 	_Alignas(LINE_SIZE) unsigned char copy[PAGE_BYTES];
 
 	/* Content that nobody else can be storing to goes out as it is. */
-	if (!view->attached && (mask == ALL_LINES || !fresh)) {
-		view_write_masked(view, media_offset, content, mask);
-		return;
-	}
+	if (!view->attached && (mask == ALL_LINES || !fresh))
+		return view_write_masked(view, media_offset, content, mask);
 	memset(copy, 0, sizeof(copy));
 	for (uint64_t rest = mask; rest; rest &= rest - 1) {
 		size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
 
 		line_snapshot(copy + line, content + line);
 	}
-	view_write_masked(view, media_offset, copy, fresh ? ALL_LINES : mask);
+	return view_write_masked(view, media_offset, copy, fresh ? ALL_LINES : mask);
 }
 
 int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content)
@@ -68,26 +71,33 @@ int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsi
 	error = page_placement(view, page, 1, &at);
 	if (error)
 		return error;
-	write_page(view, at.media_offset, at.fresh, mask,
-		   content ? content : view->memory + page * PAGE_BYTES);
-	return 0;
+	return write_page(view, at.media_offset, at.fresh, mask,
+			  content ? content : view->memory + page * PAGE_BYTES);
 }
 
-/* Lines of a present page whose bytes the media does not have. */
-static uint64_t differing_lines(const struct view *view, uint64_t page)
+uint64_t view_nonzero_lines(const unsigned char *page)
 {
 	static const unsigned char zeros[PAGE_BYTES];
-	const unsigned char *now = view->memory + page * PAGE_BYTES;
-	struct placement at = view->ops->find(view->owner, page, 1);
-	const unsigned char *media = at.placed ? region_media(view->domain->region) + at.media_offset : zeros;
 	uint64_t mask = 0;
 
-	if (memcmp(now, media, PAGE_BYTES) == 0)
+	if (memcmp(page, zeros, PAGE_BYTES) == 0)
 		return 0;
 	for (unsigned line = 0; line < LINES_PER_PAGE; line++)
-		if (memcmp(now + line * LINE_SIZE, media + line * LINE_SIZE, LINE_SIZE) != 0)
+		if (memcmp(page + line * LINE_SIZE, zeros, LINE_SIZE) != 0)
 			mask |= (uint64_t)1 << line;
 	return mask;
+}
+
+/* Lines of a present page whose bytes the media does not have: of a page that cannot be read, all. */
+static uint64_t differing_lines(const struct view *view, uint64_t page)
+{
+	const unsigned char *now = view->memory + page * PAGE_BYTES;
+	struct placement at = view->ops->find(view->owner, page, 1);
+	uint64_t mask;
+
+	if (!at.placed)
+		return view_nonzero_lines(now);
+	return media_compare_lines(view->domain->region, at.media_offset, now, &mask) < 0 ? ALL_LINES : mask;
 }
 
 /* The lines of a present page that are not durable: known from our own stores, or seen by comparing. */
@@ -112,31 +122,38 @@ uint64_t view_volatile_lines(const struct view *view)
 }
 
 /* Nobody else stores to this view: its dirty pages [page, page+at.pages) go out in runs, without a copy. */
-static void persist_run(struct view *view, uint64_t page, const struct placement *at)
+static int persist_run(struct view *view, uint64_t page, const struct placement *at)
 {
 	uint64_t done = 0;
+	int result = 0;
 
 	while (done < at->pages) {
 		uint64_t run = 0;
+		int error;
 
 		while (done + run < at->pages &&
 		       (at->fresh || chunk_dirty(view, page + done + run) == ALL_LINES))
 			run++;
 		if (run) {
-			media_write(view->domain->region, at->media_offset + done * PAGE_BYTES,
-				    view->memory + (page + done) * PAGE_BYTES, run * PAGE_BYTES);
+			error = media_write(view->domain->region, at->media_offset + done * PAGE_BYTES,
+					    view->memory + (page + done) * PAGE_BYTES, run * PAGE_BYTES);
 			done += run;
 		} else {
-			view_write_masked(view, at->media_offset + done * PAGE_BYTES,
-				     view->memory + (page + done) * PAGE_BYTES,
-				     chunk_dirty(view, page + done));
+			error = view_write_masked(view, at->media_offset + done * PAGE_BYTES,
+						  view->memory + (page + done) * PAGE_BYTES,
+						  chunk_dirty(view, page + done));
 			done++;
 		}
+		result = result ? result : error;
 	}
+	return result;
 }
 
+/* A page with a media error does not keep the others from being persisted. */
 static int persist_dirty(struct view *view, uint64_t page, uint64_t end, uint64_t *reached)
 {
+	int result = 0;
+
 	while ((page = view_next_dirty(view, page, end)) < end) {
 		uint64_t stop = page + 1;
 		struct placement at;
@@ -149,11 +166,12 @@ static int persist_dirty(struct view *view, uint64_t page, uint64_t end, uint64_
 			*reached = page;
 			return error;
 		}
-		persist_run(view, page, &at);
+		error = persist_run(view, page, &at);
+		result = result ? result : error;
 		page += at.pages;
 	}
 	*reached = end;
-	return 0;
+	return result;
 }
 
 /*
@@ -169,16 +187,27 @@ static int write_around_wpqs(struct view *view, uint64_t page, uint64_t mask)
 
 static int persist_attached(struct view *view, uint64_t page, uint64_t end, uint64_t *reached)
 {
+	int result = 0;
+
 	for (; (page = view_next_present(view, page, end)) < end; page++) {
 		int error = write_around_wpqs(view, page, differing_lines(view, page));
 
-		if (error) {
+		if (error && error != -EIO) {
 			*reached = page;
 			return error;
 		}
+		result = result ? result : error;
 	}
 	*reached = end;
-	return 0;
+	return result;
+}
+
+/* A page with a media error stays dirty, so that the next sync fails too. */
+static bool is_written(const struct view *view, uint64_t page)
+{
+	struct placement at = view->ops->find(view->owner, page, 1);
+
+	return !at.placed || media_probe(view->domain->region, at.media_offset, PAGE_BYTES) == 0;
 }
 
 int view_persist(struct view *view, uint64_t page, uint64_t pages)
@@ -192,7 +221,8 @@ int view_persist(struct view *view, uint64_t page, uint64_t pages)
 				 persist_dirty(view, page, end, &reached);
 	media_fence(view->domain->region);
 	for (uint64_t clean = page; (clean = view_next_dirty(view, clean, reached)) < reached; clean++)
-		chunk_clear_dirty(view, clean, ALL_LINES);
+		if (error != -EIO || is_written(view, clean))
+			chunk_clear_dirty(view, clean, ALL_LINES);
 	return error;
 }
 
@@ -288,24 +318,30 @@ static int keep_lines(struct view *view, uint64_t page, uint64_t keep, struct pl
 		}
 		*from = page;
 	}
-	if (keep || at->fresh)
-		write_page(view, at->media_offset + (page - *from) * PAGE_BYTES, at->fresh, keep,
-			   view->memory + page * PAGE_BYTES);
-	return 0;
+	if (!keep && !at->fresh)
+		return 0;
+	return write_page(view, at->media_offset + (page - *from) * PAGE_BYTES, at->fresh, keep,
+			  view->memory + page * PAGE_BYTES);
 }
 
 /* The lost lines of a present page are again what the media has. */
-static void restore_lines(struct view *view, uint64_t page, uint64_t lost)
+static int restore_lines(struct view *view, uint64_t page, uint64_t lost)
 {
-	static const unsigned char zeros[PAGE_BYTES];
 	struct placement at = view->ops->find(view->owner, page, 1);
-	const unsigned char *media = at.placed ? region_media(view->domain->region) + at.media_offset : zeros;
 
 	for (; lost; lost &= lost - 1) {
 		size_t line = (size_t)__builtin_ctzll(lost) * LINE_SIZE;
+		unsigned char *to = view->memory + page * PAGE_BYTES + line;
+		int error = 0;
 
-		memcpy(view->memory + page * PAGE_BYTES + line, media + line, LINE_SIZE);
+		if (at.placed)
+			error = media_read(view->domain->region, at.media_offset + line, to, LINE_SIZE);
+		else
+			memset(to, 0, LINE_SIZE);
+		if (error)
+			return error;
 	}
+	return 0;
 }
 
 int view_power_failure(struct view *view, const struct power_failure *failure, struct domain_lines *lines)
@@ -328,8 +364,8 @@ int view_power_failure(struct view *view, const struct power_failure *failure, s
 			kept += (uint64_t)__builtin_popcountll(keep);
 		/* What is durable by now is guaranteed no more than by this choice: not counted as such. */
 		chunk_forget_written(view, page, mask);
-		if (keep_memory)
-			restore_lines(view, page, mask & ~keep);
+		failed = keep_memory ? restore_lines(view, page, mask & ~keep) : 0;
+		error = error ? error : failed;
 	}
 	media_fence(view->domain->region);
 	lines->guaranteed = view->written_lines;

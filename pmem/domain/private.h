@@ -80,10 +80,14 @@ struct view *domain_find_view(struct domain *domain, uint32_t id);
 /*
  * Copy the masked lines of a page to the media: those of `content` (a page) if
  * given, else those of the view. Durable after the next media_fence(). Lines of
- * a page that had no media and that are not masked become zero there.
+ * a page that had no media and that are not masked become zero there. Errors are
+ * those of view_owner_ops.place() and media_write().
  */
 int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsigned char *content);
 /* The same where the page's media is known, and `content` is nobody else's to change. */
-void view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *content, uint64_t mask);
+int view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *content, uint64_t mask);
+
+/* The lines of a page that are not all zero. */
+uint64_t view_nonzero_lines(const unsigned char *page);
 
 #endif

@@ -143,11 +143,16 @@ static int memory_store(struct view *view, uint64_t offset, const void *bytes, s
 	return write_all(view->fd, bytes, length, offset);
 }
 
-static const unsigned char *media_page(const struct view *view, uint64_t page)
+/* The page in the media: 1, 0 if it has none there and reads as zero, or -EIO. */
+static int read_media_page(const struct view *view, uint64_t page, unsigned char *bytes)
 {
 	struct placement at = view->ops->find(view->owner, page, 1);
+	int error;
 
-	return at.placed ? region_media(view->domain->region) + at.media_offset : NULL;
+	if (!at.placed)
+		return 0;
+	error = media_read(view->domain->region, at.media_offset, bytes, PAGE_BYTES);
+	return error ? error : 1;
 }
 
 /* The page is in the view's memory, with the media's content if it was not there. */
@@ -155,17 +160,16 @@ static int make_present(struct view *view, uint64_t page)
 {
 	unsigned char copy[PAGE_BYTES];
 	struct view_chunk *chunk = chunk_make(view, page);
-	const unsigned char *media;
-	int error;
+	int has_media, error;
 
 	if (!chunk)
 		return -ENOMEM;
 	if (chunk->present & page_bit(page))
 		return 0;
-	media = media_page(view, page);
-	if (media) {
-		/* Through a copy: the kernel cannot read /dev/mem mappings for us. */
-		memcpy(copy, media, PAGE_BYTES);
+	has_media = read_media_page(view, page, copy);
+	if (has_media < 0)
+		return has_media;
+	if (has_media) {
 		error = memory_store(view, page * PAGE_BYTES, copy, PAGE_BYTES);
 		if (error)
 			return error;
@@ -215,26 +219,56 @@ static int store_file(struct view *view, uint64_t offset, const void *bytes, siz
 	return 0;
 }
 
-/* Which of the page's lines `bytes` (the part of the page from `start` on) would change. */
-static uint64_t changed_lines(const struct view *view, uint64_t page, uint64_t start,
-			      const unsigned char *bytes, size_t length)
+/*
+ * Which of the page's lines `bytes` (the part of the page from `start` on) would change. -EIO if the page
+ * is not present and its media cannot be read.
+ */
+static int changed_lines(const struct view *view, uint64_t page, uint64_t start, const unsigned char *bytes,
+			 size_t length, uint64_t *mask)
 {
-	static const unsigned char zeros[PAGE_BYTES];
-	const unsigned char *now = view_page_present(view, page) ? view->memory + page * PAGE_BYTES
-								 : media_page(view, page);
-	uint64_t mask = 0;
+	unsigned char copy[PAGE_BYTES];
+	const unsigned char *now = copy;
+	int has_media;
 
-	if (!now)
-		now = zeros;
+	*mask = 0;
+	if (view_page_present(view, page)) {
+		now = view->memory + page * PAGE_BYTES;
+	} else {
+		has_media = read_media_page(view, page, copy);
+		if (has_media < 0)
+			return has_media;
+		if (!has_media)
+			memset(copy, 0, sizeof(copy));
+	}
 	for (uint64_t at = 0; at < length;) {
 		uint64_t line = (start + at) / LINE_SIZE;
 		uint64_t piece = min_u64(length - at, (line + 1) * LINE_SIZE - (start + at));
 
 		if (memcmp(now + start + at, bytes + at, piece) != 0)
-			mask |= (uint64_t)1 << line;
+			*mask |= (uint64_t)1 << line;
 		at += piece;
 	}
-	return mask;
+	return 0;
+}
+
+static int store_mapped_page(struct view *view, uint64_t page, uint64_t start, const unsigned char *bytes,
+			     size_t length)
+{
+	uint64_t mask;
+	int error = changed_lines(view, page, start, bytes, length, &mask);
+
+	if (error || !mask)
+		return error;
+	error = make_present(view, page);
+	for (uint64_t rest = mask; !error && rest; rest &= rest - 1) {
+		uint64_t line = (uint64_t)__builtin_ctzll(rest) * LINE_SIZE;
+		uint64_t from = max_u64(line, start), to = min_u64(line + LINE_SIZE, start + length);
+
+		error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start), to - from);
+	}
+	if (!error)
+		chunk_set_dirty(view, page, mask, VIEW_STORE_MAPPED);
+	return error;
 }
 
 static int store_mapped(struct view *view, uint64_t offset, const unsigned char *bytes, size_t length)
@@ -242,25 +276,10 @@ static int store_mapped(struct view *view, uint64_t offset, const unsigned char 
 	while (length) {
 		uint64_t page = offset / PAGE_BYTES, start = offset % PAGE_BYTES;
 		size_t piece = (size_t)min_u64(length, PAGE_BYTES - start);
-		uint64_t mask = changed_lines(view, page, start, bytes, piece);
+		int error = store_mapped_page(view, page, start, bytes, piece);
 
-		if (mask) {
-			int error = make_present(view, page);
-
-			if (error)
-				return error;
-		}
-		for (uint64_t rest = mask; rest; rest &= rest - 1) {
-			uint64_t line = (uint64_t)__builtin_ctzll(rest) * LINE_SIZE;
-			uint64_t from = max_u64(line, start), to = min_u64(line + LINE_SIZE, start + piece);
-			int error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start),
-						 to - from);
-
-			if (error)
-				return error;
-		}
-		if (mask)
-			chunk_set_dirty(view, page, mask, VIEW_STORE_MAPPED);
+		if (error)
+			return error;
 		offset += piece;
 		bytes += piece;
 		length -= piece;
@@ -291,7 +310,7 @@ int view_store_zero(struct view *view, uint64_t offset, uint64_t length)
 		uint64_t piece = min_u64(length, (page + 1) * PAGE_BYTES - offset);
 		int error;
 
-		if (view_page_present(view, page) || media_page(view, page)) {
+		if (view_page_present(view, page) || view->ops->find(view->owner, page, 1).placed) {
 			error = view_store(view, offset, zeros, piece, VIEW_STORE_FILE);
 			if (error)
 				return error;
@@ -316,65 +335,93 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages)
 			  (off_t)(min_u64(end * PAGE_BYTES, view->fd_size) - first * PAGE_BYTES));
 }
 
-static const unsigned char zero_pages[64 * PAGE_BYTES];
+/* How much of a range that has neither memory nor media is one piece. */
+#define ZERO_PAGES 64u
+static const unsigned char zero_pages[ZERO_PAGES * PAGE_BYTES];
+
+/* The bytes of [offset, end) up to where they stop being all in one place. */
+struct piece {
+	enum { PIECE_MEMORY, PIECE_MEDIA, PIECE_ZERO } kind;
+	const unsigned char *memory; /* PIECE_MEMORY */
+	uint64_t media_offset;	     /* PIECE_MEDIA */
+	uint64_t length;
+};
+
+static struct piece piece_at(const struct view *view, uint64_t offset, uint64_t end)
+{
+	const uint64_t page = offset / PAGE_BYTES, last = (end - 1) / PAGE_BYTES + 1;
+	const uint64_t present = view->present_pages ? view_next_present(view, page, last) : last;
+	struct piece piece;
+	uint64_t stop;
+
+	if (present == page) {
+		for (stop = page + 1; stop < last && view_page_present(view, stop); stop++)
+			;
+		piece = (struct piece){ .kind = PIECE_MEMORY, .memory = view->memory + offset };
+	} else {
+		struct placement at = view->ops->find(view->owner, page, present - page);
+
+		stop = page + at.pages;
+		piece = (struct piece){ .kind = at.placed ? PIECE_MEDIA : PIECE_ZERO,
+					.media_offset = at.media_offset + offset % PAGE_BYTES };
+	}
+	piece.length = min_u64(stop * PAGE_BYTES, end) - offset;
+	return piece;
+}
 
 int view_pieces(const struct view *view, uint64_t offset, size_t length, struct iovec *iov, int max,
-		size_t *covered, bool *media_pieces)
+		size_t *covered)
 {
-	const unsigned char *media = region_media(view->domain->region);
 	uint64_t end = offset + length;
 	int count = 0;
 
 	*covered = 0;
-	*media_pieces = false;
 	while (offset < end && count < max) {
-		uint64_t page = offset / PAGE_BYTES, last = (end - 1) / PAGE_BYTES + 1;
-		uint64_t present = view->present_pages ? view_next_present(view, page, last) : last;
-		const unsigned char *from;
-		uint64_t stop;
+		struct piece piece = piece_at(view, offset, end);
+		const void *from = piece.memory;
+		int error = 0;
 
-		if (present == page) {
-			for (stop = page + 1; stop < last && view_page_present(view, stop); stop++)
-				;
-			from = view->memory + offset;
-		} else {
-			struct placement at = view->ops->find(view->owner, page, present - page);
-
-			stop = page + at.pages;
-			if (at.placed) {
-				from = media + at.media_offset + offset % PAGE_BYTES;
-				*media_pieces = true;
-			} else {
-				stop = min_u64(stop, page + sizeof(zero_pages) / PAGE_BYTES);
-				from = zero_pages + offset % PAGE_BYTES;
-			}
+		if (piece.kind == PIECE_MEDIA)
+			error = media_borrow(view->domain->region, piece.media_offset, piece.length, &from);
+		if (error)
+			return error;
+		if (piece.kind == PIECE_ZERO) {
+			piece.length = min_u64(piece.length, sizeof(zero_pages));
+			from = zero_pages;
 		}
 		iov[count].iov_base = (void *)(uintptr_t)from;
-		iov[count].iov_len = min_u64(stop * PAGE_BYTES, end) - offset;
-		*covered += iov[count].iov_len;
-		offset += iov[count].iov_len;
+		iov[count].iov_len = piece.length;
+		*covered += piece.length;
+		offset += piece.length;
 		count++;
 	}
 	return count;
 }
 
-void view_load(const struct view *view, uint64_t offset, void *buffer, size_t length)
+int view_load(const struct view *view, uint64_t offset, void *buffer, size_t length)
 {
+	const uint64_t end = offset + length;
 	unsigned char *to = buffer;
+	int error = 0;
 
-	while (length) {
-		struct iovec iov[16];
-		size_t covered;
-		bool media_pieces;
-		int count = view_pieces(view, offset, length, iov, 16, &covered, &media_pieces);
+	while (!error && offset < end) {
+		struct piece piece = piece_at(view, offset, end);
 
-		for (int i = 0; i < count; i++) {
-			memcpy(to, iov[i].iov_base, iov[i].iov_len);
-			to += iov[i].iov_len;
+		switch (piece.kind) {
+		case PIECE_MEMORY:
+			memcpy(to, piece.memory, piece.length);
+			break;
+		case PIECE_MEDIA:
+			error = media_read(view->domain->region, piece.media_offset, to, piece.length);
+			break;
+		case PIECE_ZERO:
+			memset(to, 0, piece.length);
+			break;
 		}
-		offset += covered;
-		length -= covered;
+		to += piece.length;
+		offset += piece.length;
 	}
+	return error;
 }
 
 void view_drop_clean(struct view *view)
@@ -401,21 +448,39 @@ static int memory_seal(struct view *view, int more)
 /* As many pages of a placement as are copied in one go. */
 #define FILL_PAGES 64u
 
+/* Write media bytes to the memfd, from where they are if the kernel can read them there. */
+static int write_media(struct view *view, uint64_t offset, uint64_t media_offset, uint64_t length,
+		       unsigned char *copy)
+{
+	const struct region *region = view->domain->region;
+	const void *from = copy;
+	int error;
+
+	if (copy)
+		error = media_read(region, media_offset, copy, length);
+	else
+		error = media_borrow(region, media_offset, length, &from);
+	if (!error)
+		error = write_all(view->fd, from, length, offset);
+	/* A media error, where the kernel meets it for us. */
+	if (error == -EFAULT)
+		error = media_probe(region, media_offset, length);
+	return error;
+}
+
 /* Absent pages take their bytes from the media: through write(2), which allocates what a fault would. */
 static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media_offset)
 {
-	const unsigned char *media = region_media(view->domain->region) + media_offset;
-	const bool direct = region_kernel_can_read(view->domain->region);
+	const void *unused;
+	const bool direct = media_borrow(view->domain->region, media_offset, PAGE_BYTES, &unused) == 0;
 	CLEANUP_FREE unsigned char *copy = direct ? NULL : malloc(FILL_PAGES * PAGE_BYTES);
 	int error = direct || copy ? 0 : -ENOMEM;
 
 	for (uint64_t done = 0; !error && done < pages; done += FILL_PAGES) {
-		size_t length = (size_t)min_u64(pages - done, FILL_PAGES) * PAGE_BYTES;
-		const unsigned char *from = media + done * PAGE_BYTES;
+		uint64_t length = min_u64(pages - done, FILL_PAGES) * PAGE_BYTES;
 
-		if (copy)
-			from = memcpy(copy, from, length);
-		error = write_all(view->fd, from, length, (page + done) * PAGE_BYTES);
+		error = write_media(view, (page + done) * PAGE_BYTES, media_offset + done * PAGE_BYTES,
+				    length, copy);
 	}
 	return error;
 }

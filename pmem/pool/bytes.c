@@ -18,30 +18,30 @@
 
 /* ---- Reading --------------------------------------------------------------------- */
 
-/* A pool without a view is read from the media: reading does not create a view. */
+/* A pool without a view is read from the media: reading does not create a view. As view_pieces(). */
 static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iovec *iov, int max,
-		  size_t *covered, bool *media_pieces)
+		  size_t *covered)
 {
 	static const unsigned char zeros[64 * PAGE_BYTES];
-	const unsigned char *media = region_media(pool->pools->region);
 	int count = 0;
 
 	if (pool->view)
-		return view_pieces(pool->view, offset, length, iov, max, covered, media_pieces);
+		return view_pieces(pool->view, offset, length, iov, max, covered);
 	*covered = 0;
-	*media_pieces = false;
 	while (*covered < length && count < max) {
 		uint64_t at = offset + *covered, in_page = at % PAGE_BYTES;
 		struct placement place = pool_find_pages(pool, at / PAGE_BYTES, UINT32_MAX);
 		uint64_t piece = min_u64(place.pages * PAGE_BYTES - in_page, length - *covered);
+		const void *from = zeros;
+		int error = 0;
 
 		if (place.placed)
-			iov[count].iov_base = (void *)(uintptr_t)(media + place.media_offset + in_page);
-		else {
+			error = media_borrow(pool->pools->region, place.media_offset + in_page, piece, &from);
+		else
 			piece = min_u64(piece, sizeof(zeros));
-			iov[count].iov_base = (void *)(uintptr_t)zeros;
-		}
-		*media_pieces |= place.placed;
+		if (error)
+			return error;
+		iov[count].iov_base = (void *)(uintptr_t)from;
 		iov[count].iov_len = piece;
 		*covered += piece;
 		count++;
@@ -49,32 +49,41 @@ static int pieces(struct pool *pool, uint64_t offset, size_t length, struct iove
 	return count;
 }
 
-static void load(struct pool *pool, uint64_t offset, void *buffer, size_t length)
+/* As view_load(). */
+static int load(struct pool *pool, uint64_t offset, void *buffer, size_t length)
 {
+	const uint64_t end = offset + length;
 	unsigned char *to = buffer;
+	int error = 0;
 
-	while (length) {
-		struct iovec iov[16];
-		size_t covered;
-		bool media_pieces;
-		int count = pieces(pool, offset, length, iov, 16, &covered, &media_pieces);
+	if (pool->view)
+		return view_load(pool->view, offset, buffer, length);
+	while (!error && offset < end) {
+		uint64_t in_page = offset % PAGE_BYTES;
+		struct placement place = pool_find_pages(pool, offset / PAGE_BYTES, UINT32_MAX);
+		uint64_t piece = min_u64(place.pages * PAGE_BYTES - in_page, end - offset);
 
-		for (int i = 0; i < count; i++) {
-			memcpy(to, iov[i].iov_base, iov[i].iov_len);
-			to += iov[i].iov_len;
-		}
-		offset += covered;
-		length -= covered;
+		if (place.placed)
+			error = media_read(pool->pools->region, place.media_offset + in_page, to, piece);
+		else
+			memset(to, 0, piece);
+		to += piece;
+		offset += piece;
 	}
+	return error;
 }
 
 /* The kernel cannot read from these pieces, or there are too many of them: give it a copy. */
 static int bounce(struct pool *pool, uint64_t offset, struct pool_read *read)
 {
+	int error;
+
 	read->bounce = malloc(read->length);
 	if (!read->bounce)
 		return -ENOMEM;
-	load(pool, offset, read->bounce, read->length);
+	error = load(pool, offset, read->bounce, read->length);
+	if (error)
+		return error;
 	read->iov = read->inline_iov;
 	read->iov[0] = (struct iovec){ .iov_base = read->bounce, .iov_len = read->length };
 	read->count = 1;
@@ -84,7 +93,6 @@ static int bounce(struct pool *pool, uint64_t offset, struct pool_read *read)
 int pool_read_begin(struct pool_handle *handle, uint64_t offset, size_t length, struct pool_read *read)
 {
 	struct pool *pool = handle->pool;
-	bool media_pieces = false;
 	size_t covered = 0;
 	int error = pool_gate_enter_handle(handle);
 
@@ -100,8 +108,10 @@ int pool_read_begin(struct pool_handle *handle, uint64_t offset, size_t length, 
 		const int most = sizeof(read->inline_iov) / sizeof(read->inline_iov[0]);
 
 		read->iov = read->inline_iov;
-		read->count = pieces(pool, offset, read->length, read->iov, most, &covered, &media_pieces);
-		if (covered < read->length || (media_pieces && !region_kernel_can_read(pool->pools->region)))
+		read->count = pieces(pool, offset, read->length, read->iov, most, &covered);
+		if (read->count < 0 && read->count != -EOPNOTSUPP)
+			error = read->count;
+		else if (read->count < 0 || covered < read->length)
 			error = bounce(pool, offset, read);
 	}
 	if (error)
@@ -121,6 +131,7 @@ void pool_read_end(struct pool_read *read)
 ssize_t pool_read(struct pool_handle *handle, void *buffer, size_t length, uint64_t offset)
 {
 	struct pool *pool = handle->pool;
+	int error;
 
 	HANDLE_SCOPE(handle);
 	READ_SCOPE(&pool->lock);
@@ -129,8 +140,8 @@ ssize_t pool_read(struct pool_handle *handle, void *buffer, size_t length, uint6
 	if (offset >= pool->size)
 		return 0;
 	length = (size_t)min_u64(length, pool->size - offset);
-	load(pool, offset, buffer, length);
-	return region_failed(pool->pools->region) ? -EIO : (ssize_t)length;
+	error = media_outcome(pool->pools, load(pool, offset, buffer, length));
+	return error ? error : (ssize_t)length;
 }
 
 /* ---- Writing --------------------------------------------------------------------- */

@@ -34,8 +34,8 @@ int pool_name_may_add(struct pool *directory, const char *text)
 	return pool_names_find(directory->pools, directory, text, strlen(text)) ? -EEXIST : 0;
 }
 
-void pool_name_write(struct pools *pools, const struct name *name, enum name_action action,
-		     const struct name *peer)
+int pool_name_write(struct pools *pools, const struct name *name, enum name_action action,
+		    const struct name *peer)
 {
 	union slot slot;
 
@@ -46,7 +46,7 @@ void pool_name_write(struct pools *pools, const struct name *name, enum name_act
 		slot.name.peer_sequence = pools->sequences[peer->index];
 		slot.name.peer_file = peer->file->index;
 	}
-	pool_table_write(pools, name->index, &slot);
+	return pool_table_write(pools, name->index, &slot);
 }
 
 /* Add a name for `file`, in memory and on the media. pools->tree is held exclusively. */
@@ -66,12 +66,16 @@ static int add_name(struct pool *directory, const char *text, struct pool *file)
 	}
 	name->index = index;
 	error = pool_names_link(pools, name, directory, file);
+	if (!error) {
+		error = pool_name_write(pools, name, NAME_ALONE, NULL);
+		if (error)
+			pool_names_unlink(pools, name);
+	}
 	if (error) {
 		pool_table_put_back(pools, index);
 		free(name);
 		return error;
 	}
-	pool_name_write(pools, name, NAME_ALONE, NULL);
 	pool_touch_directory(directory);
 	return 0;
 }
@@ -114,14 +118,18 @@ static int write_target(struct pool *pool, const char *target)
 {
 	unsigned char page[BLOCK_BYTES] = { 0 };
 	uint64_t block;
+	int error;
 
 	if (pool_extmap_reserve(&pool->map, 1))
 		return -ENOMEM;
 	if (pool_space_take(&pool->pools->space, SPACE_DATA, 0, 1, false, &block) == 0)
 		return -ENOSPC;
 	memcpy(page, target, strlen(target));
-	media_write(pool->pools->region, block * BLOCK_BYTES, page, sizeof(page));
+	error = media_write(pool->pools->region, block * BLOCK_BYTES, page, sizeof(page));
 	media_fence(pool->pools->region);
+	/* A block that the media does not take stays taken: the next try gets another. */
+	if (error)
+		return error;
 	pool_extmap_insert(&pool->map, 0, 1, block, false);
 	pool->map_changed = true;
 	pool->size = pool->durable_size = strlen(target);
@@ -243,6 +251,7 @@ int pool_symlink(struct pool *directory, const char *name, const char *target, u
 int pool_readlink(struct pool *pool, char *buffer, size_t size)
 {
 	struct placement place;
+	int error;
 
 	GATE_SCOPE(pool->pools);
 	READ_SCOPE(&pool->lock);
@@ -253,9 +262,11 @@ int pool_readlink(struct pool *pool, char *buffer, size_t size)
 	if (size <= pool->size)
 		return -ERANGE;
 	place = pool_find_pages(pool, 0, 1);
-	memcpy(buffer, region_media(pool->pools->region) + place.media_offset, pool->size);
+	if (!place.placed)
+		return -EIO;
+	error = media_read(pool->pools->region, place.media_offset, buffer, pool->size);
 	buffer[pool->size] = '\0';
-	return 0;
+	return error;
 }
 
 int pool_link(struct pool *pool, struct pool *directory, const char *name)

@@ -16,42 +16,41 @@
 /* A region is called blank if so many bytes at each of its ends are zero. */
 #define PROBE_BYTES (64u * 1024)
 
-static bool all_zero(const unsigned char *bytes, size_t length)
+static bool read_superblock(const struct region *region, uint64_t offset, uint64_t region_size_max,
+			    struct superblock *superblock)
 {
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
+	return media_read(region, offset, superblock, sizeof(*superblock)) == 0 &&
+	       pool_superblock_is_valid(superblock, region_size_max);
 }
 
+/* Memory that cannot be read is not blank: something may be in it. */
 enum pools_probe pools_probe(const struct region *region)
 {
-	const unsigned char *media = region_media(region);
 	uint64_t size = region_size(region);
 
 	if (region_is_new(region))
-		return all_zero(media, BLOCK_BYTES) ? POOLS_PROBE_BLANK : POOLS_PROBE_FORMATTED;
+		return media_is_zero(region, 0, BLOCK_BYTES) == 1 ? POOLS_PROBE_BLANK : POOLS_PROBE_FORMATTED;
 	for (unsigned copy = 0; copy < 2; copy++) {
 		struct superblock superblock;
 
-		memcpy(&superblock, media + copy * (size - BLOCK_BYTES), sizeof(superblock));
-		if (pool_superblock_is_valid(&superblock, size))
+		if (read_superblock(region, copy * (size - BLOCK_BYTES), size, &superblock))
 			return POOLS_PROBE_FORMATTED;
 	}
-	return all_zero(media, PROBE_BYTES) && all_zero(media + size - PROBE_BYTES, PROBE_BYTES) ?
-		       POOLS_PROBE_BLANK :
-		       POOLS_PROBE_FOREIGN;
+	if (media_is_zero(region, 0, PROBE_BYTES) == 1 &&
+	    media_is_zero(region, size - PROBE_BYTES, PROBE_BYTES) == 1)
+		return POOLS_PROBE_BLANK;
+	return POOLS_PROBE_FOREIGN;
 }
 
 bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size)
 {
-	const unsigned char *media = region_media(region);
-
 	for (uint64_t at = align_up(*offset, BLOCK_BYTES); at < region_size(region); at += BLOCK_BYTES) {
 		struct superblock superblock;
 
 		/* Most pages are no superblock; the comparison of the magic reads little of them. */
-		if (memcmp(media + at, SUPERBLOCK_MAGIC, sizeof(superblock.magic)) != 0)
+		if (media_compare(region, at, SUPERBLOCK_MAGIC, sizeof(superblock.magic)) != 0)
 			continue;
-		memcpy(&superblock, media + at, sizeof(superblock));
-		if (!pool_superblock_is_valid(&superblock, UINT64_MAX))
+		if (!read_superblock(region, at, UINT64_MAX, &superblock))
 			continue;
 		*offset = at;
 		*size = superblock.region_size;
@@ -113,9 +112,30 @@ static int new_superblock(struct region *region, const struct pools_format_optio
 	return 0;
 }
 
-int pools_format(struct region *region, const struct pools_format_options *options, struct message *message)
+/* A new region takes no bad page: every write must succeed. */
+static int write_format(struct region *region, struct superblock *superblock, const union slot *root)
 {
 	static const unsigned char nothing[BLOCK_BYTES];
+	/*
+	 * Zero the old superblocks first: a crash from here on leaves an unformatted region, not one
+	 * whose old superblock refers to overwritten entries.
+	 */
+	int error = media_write(region, 0, nothing, sizeof(nothing));
+
+	if (!error)
+		error = media_write(region, superblock->region_size - BLOCK_BYTES, nothing, sizeof(nothing));
+	media_fence(region);
+	if (!error)
+		error = pool_table_init_chunk(region, crc32c(0, superblock->uuid, sizeof(superblock->uuid)),
+					      &superblock->chunks[0], 0);
+	for (unsigned copy = 0; !error && copy < 2; copy++)
+		error = media_write(region, pool_table_slot_offset(superblock, 0, copy), root, sizeof(*root));
+	media_fence(region);
+	return error ? error : pool_superblock_write(region, superblock);
+}
+
+int pools_format(struct region *region, const struct pools_format_options *options, struct message *message)
+{
 	struct superblock superblock;
 	union slot slot;
 	int error;
@@ -131,19 +151,11 @@ int pools_format(struct region *region, const struct pools_format_options *optio
 	error = new_superblock(region, options, &superblock, message);
 	if (error)
 		return error;
-	/*
-	 * Zero the old superblocks first: a crash from here on leaves an unformatted region, not one
-	 * whose old superblock refers to overwritten entries.
-	 */
-	media_write(region, 0, nothing, sizeof(nothing));
-	media_write(region, superblock.region_size - BLOCK_BYTES, nothing, sizeof(nothing));
-	media_fence(region);
-	pool_table_init_chunk(region, crc32c(0, superblock.uuid, sizeof(superblock.uuid)),
-			      &superblock.chunks[0], 0);
 	root_slot(&superblock, options, &slot);
-	for (unsigned copy = 0; copy < 2; copy++)
-		media_write(region, pool_table_slot_offset(&superblock, 0, copy), &slot, sizeof(slot));
-	media_fence(region);
-	pool_superblock_write(region, &superblock);
+	error = write_format(region, &superblock, &slot);
+	if (error)
+		return message_fail(message, error,
+				    "region %s: cannot write to it: %s: its memory is bad, or gone",
+				    region_spec(region), strerror(-error));
 	return 0;
 }

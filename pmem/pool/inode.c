@@ -139,9 +139,10 @@ static int take_chain(struct space *space, uint32_t count, uint64_t **out)
 }
 
 /* `chain` has 2 * count blocks: the copies of map block i are at 2i and 2i+1. */
-static void write_chain(struct pool *pool, const uint64_t *chain, uint32_t count)
+static int write_chain(struct pool *pool, const uint64_t *chain, uint32_t count)
 {
 	struct pools *pools = pool->pools;
+	int result = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t first = i * MAP_EXTENTS;
@@ -151,15 +152,41 @@ static void write_chain(struct pool *pool, const uint64_t *chain, uint32_t count
 			.number = i,
 			.count = (uint32_t)min_u64(MAP_EXTENTS, pool->map.count - first),
 		};
+		int errors[2];
 
 		for (unsigned copy = 0; i + 1 < count && copy < 2; copy++)
 			block.next[copy] = chain[2 * (i + 1) + copy];
 		memcpy(block.extents, &pool->map.extents[first], block.count * sizeof(struct extent));
 		block.checksum = pool_slot_checksum(pools->uuid_seed, &block, sizeof(block));
 		for (unsigned copy = 0; copy < 2; copy++)
-			media_write(pools->region, chain[2 * i + copy] * BLOCK_BYTES, &block, sizeof(block));
+			errors[copy] = media_write(pools->region, chain[2 * i + copy] * BLOCK_BYTES, &block,
+						   sizeof(block));
+		if (errors[0] && errors[1])
+			result = errors[0];
 	}
 	media_fence(pools->region);
+	return result;
+}
+
+/* The map blocks that the file's map needs now, written; none (NULL, 0) where it fits into the entry. */
+static int make_chain(struct pool *pool, uint64_t **chain, uint32_t *count)
+{
+	uint32_t blocks =
+		pool->map.count > INLINE_EXTENTS ? (pool->map.count + MAP_EXTENTS - 1) / MAP_EXTENTS : 0;
+	int error;
+
+	*chain = NULL;
+	*count = 2 * blocks;
+	if (!blocks)
+		return 0;
+	error = take_chain(&pool->pools->space, *count, chain);
+	if (error)
+		return error;
+	error = write_chain(pool, *chain, blocks);
+	/* Blocks that the media does not take stay taken: the next try gets others. */
+	if (error)
+		free(*chain);
+	return error;
 }
 
 /* ---- Committing ------------------------------------------------------------------ */
@@ -167,41 +194,35 @@ static void write_chain(struct pool *pool, const uint64_t *chain, uint32_t count
 int pool_inode_commit(struct pool *pool)
 {
 	struct pools *pools = pool->pools;
-	uint64_t *old_chain = NULL;
-	uint32_t old_count = 0;
+	uint64_t *chain = pool->chain;
+	uint32_t count = pool->chain_count;
 	union slot slot;
+	int error = pool->map_changed ? make_chain(pool, &chain, &count) : 0;
 
-	if (pool->map_changed) {
-		uint32_t blocks = pool->map.count > INLINE_EXTENTS ?
-					  (pool->map.count + MAP_EXTENTS - 1) / MAP_EXTENTS :
-					  0;
-		uint64_t *chain = NULL;
-
-		if (blocks) {
-			int error = take_chain(&pools->space, 2 * blocks, &chain);
-
-			if (error)
-				return error;
-			write_chain(pool, chain, blocks);
-		}
-		old_chain = pool->chain;
-		old_count = pool->chain_count;
-		pool->chain = chain;
-		pool->chain_count = 2 * blocks;
-	}
+	if (error)
+		return error;
 	encode(pool, &slot.file);
 	slot.file.extents = pool->map.count;
-	slot.file.map_blocks = pool->chain_count / 2;
-	if (pool->chain_count)
-		memcpy(slot.file.map, pool->chain, sizeof(slot.file.map));
+	slot.file.map_blocks = count / 2;
+	if (count)
+		memcpy(slot.file.map, chain, sizeof(slot.file.map));
 	else if (pool->map.count)
 		memcpy(slot.file.inline_extents, pool->map.extents, pool->map.count * sizeof(struct extent));
-	pool_table_write(pools, pool->index, &slot);
-	pool->map_changed = false;
+	error = pool_table_write(pools, pool->index, &slot);
+	if (error) {
+		if (pool->map_changed)
+			free(chain);
+		return error;
+	}
 	pool_space_release_extents(&pools->space, &pool->retired);
 	pool_extmap_free(&pool->retired);
 	/* From here on no entry on the media refers to the old map blocks. */
-	pool_chain_release(&pools->space, old_chain, old_count);
-	free(old_chain);
+	if (pool->map_changed) {
+		pool_chain_release(&pools->space, pool->chain, pool->chain_count);
+		free(pool->chain);
+		pool->chain = chain;
+		pool->chain_count = count;
+		pool->map_changed = false;
+	}
 	return media_outcome(pools, 0);
 }

@@ -84,7 +84,7 @@ void pool_inode_free(struct pool *pool);
 void pool_inode_decode(struct pool *pool, const struct file_slot *slot);
 /*
  * Write the entry with the durable size and times, and the map if it changed: 0, -ENOMEM, -EIO or, if
- * there is no room for map blocks, -ENOSPC. On -ENOSPC and -ENOMEM nothing changed on the media. Durable
+ * there is no room for map blocks, -ENOSPC. On an error the entry on the media is as it was. Durable
  * on return. pool->lock is held exclusively.
  */
 int pool_inode_commit(struct pool *pool);

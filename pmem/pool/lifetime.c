@@ -69,10 +69,12 @@ void pool_destroy(struct pool *pool)
 		pool_drop_clean_view(pool);
 	}
 	move_to_destroyed(pool);
-	pool_table_free(pools, pool->index);
-	pool_space_release_extents(&pools->space, &pool->map);
-	pool_space_release_extents(&pools->space, &pool->retired);
-	pool_chain_release(&pools->space, pool->chain, pool->chain_count);
+	/* An entry that the media still has keeps its blocks: loading frees a file without a name. */
+	if (pool_table_free(pools, pool->index) == 0) {
+		pool_space_release_extents(&pools->space, &pool->map);
+		pool_space_release_extents(&pools->space, &pool->retired);
+		pool_chain_release(&pools->space, pool->chain, pool->chain_count);
+	}
 	pool_extmap_free(&pool->map);
 	pool_extmap_free(&pool->retired);
 	pool->chain_count = 0;

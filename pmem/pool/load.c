@@ -70,8 +70,8 @@ int pool_load_note_fix(struct pools *pools, enum fix_kind kind, uint32_t index)
 
 static bool read_superblock(const struct region *region, uint64_t offset, struct superblock *superblock)
 {
-	memcpy(superblock, region_media(region) + offset, sizeof(*superblock));
-	return pool_superblock_is_valid(superblock, region_size(region));
+	return media_read(region, offset, superblock, sizeof(*superblock)) == 0 &&
+	       pool_superblock_is_valid(superblock, region_size(region));
 }
 
 static int find_superblock(struct loader *loader, const struct region *region, struct message *message)
@@ -153,8 +153,8 @@ static bool choose_slot(struct loader *loader, uint32_t index, union slot *slot)
 
 	for (unsigned copy = 0; copy < 2; copy++) {
 		offsets[copy] = pool_table_slot_offset(&pools->superblock, index, copy);
-		memcpy(&copies[copy], region_media(pools->region) + offsets[copy], SLOT_SIZE);
-		valid[copy] = pool_slot_is_valid(pools->uuid_seed, &copies[copy], index);
+		valid[copy] = media_read(pools->region, offsets[copy], &copies[copy], SLOT_SIZE) == 0 &&
+			      pool_slot_is_valid(pools->uuid_seed, &copies[copy], index);
 	}
 	if (!valid[0] && !valid[1]) {
 		pool_load_problem(

@@ -9,27 +9,32 @@
 
 #include "pool/table.h"
 
-static const struct map_block *valid_copy(struct pool *pool, const uint64_t next[2], uint32_t number,
-					  const struct load_report *report)
+/* A block that cannot be read is a damaged one. */
+static bool read_copy(const struct pool *pool, uint64_t at, uint32_t number, struct map_block *block)
 {
-	struct pools *pools = pool->pools;
-	const struct map_block *found = NULL;
+	const struct pools *pools = pool->pools;
+
+	return media_read(pools->region, at * BLOCK_BYTES, block, sizeof(*block)) == 0 &&
+	       block->magic == MAP_MAGIC && block->owner == pool->index && block->number == number &&
+	       block->count <= MAP_EXTENTS &&
+	       block->checksum == pool_slot_checksum(pools->uuid_seed, block, sizeof(*block));
+}
+
+/* The first valid copy of map block `number`; false if there is none. */
+static bool read_valid_copy(struct pool *pool, const uint64_t next[2], uint32_t number,
+			    const struct load_report *report, struct map_block *block)
+{
+	struct map_block other;
+	bool found = false;
 	unsigned bad = 0;
 
 	for (unsigned copy = 0; copy < 2; copy++) {
-		const struct map_block *block;
-
-		if (next[copy] == 0 || next[copy] >= pools->space.blocks)
+		if (next[copy] == 0 || next[copy] >= pool->pools->space.blocks)
 			continue;
-		block = (const struct map_block *)(region_media(pools->region) + next[copy] * BLOCK_BYTES);
-		if (block->magic == MAP_MAGIC && block->owner == pool->index && block->number == number &&
-		    block->count <= MAP_EXTENTS &&
-		    block->checksum == pool_slot_checksum(pools->uuid_seed, block, sizeof(*block))) {
-			if (!found)
-				found = block;
-		} else {
+		if (read_copy(pool, next[copy], number, found ? &other : block))
+			found = true;
+		else
 			bad |= 1u << copy;
-		}
 	}
 	if (!found)
 		pool_load_problem(
@@ -86,13 +91,10 @@ static bool load_chain(struct pool *pool, const struct file_slot *slot, const st
 	if (!pool->chain)
 		return false;
 	for (uint32_t number = 0; number < slot->map_blocks; number++) {
-		const struct map_block *found = valid_copy(pool, next, number, report);
 		struct map_block block;
 
-		if (!found || !take_chain_block(pool, next))
-			return false;
-		memcpy(&block, found, sizeof(block));
-		if (block.count > MAP_EXTENTS || !take_extents(pool, block.extents, block.count))
+		if (!read_valid_copy(pool, next, number, report, &block) || !take_chain_block(pool, next) ||
+		    !take_extents(pool, block.extents, block.count))
 			return false;
 		memcpy(next, block.next, sizeof(next));
 	}

@@ -15,11 +15,17 @@
 int pool_name_may_add(struct pool *directory, const char *text);
 /* 0, -ENOENT, -ENOTDIR or -ENAMETOOLONG. */
 int pool_name_find(struct pool *directory, const char *text, struct name **out);
-/* Write the name's entry. `peer` (may be NULL): the name that `action` changes at once. Durable on return. */
-void pool_name_write(struct pools *pools, const struct name *name, enum name_action action,
-		     const struct name *peer);
-/* Remove the name, free it, and destroy its file if that has no other name and no handle. */
-void pool_name_remove(struct pools *pools, struct name *name);
+/*
+ * Write the name's entry, as pool_table_write(). `peer` (may be NULL): the name that `action` changes at
+ * once.
+ */
+int pool_name_write(struct pools *pools, const struct name *name, enum name_action action,
+		    const struct name *peer);
+/*
+ * Remove the name, free it, and destroy its file if that has no other name and no handle. -EIO: the name
+ * stays.
+ */
+int pool_name_remove(struct pools *pools, struct name *name);
 /* Set the directory's mtime and ctime, or a file's ctime: volatile until it is synced. */
 void pool_touch_directory(struct pool *directory);
 void pool_touch_file(struct pool *pool);

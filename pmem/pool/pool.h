@@ -29,6 +29,7 @@
 #include "common/log_sink.h"
 #include "common/message.h"
 #include "domain/domain.h"
+#include "region/media.h"
 #include "region/region.h"
 
 struct pools;

@@ -127,7 +127,7 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 	struct pool_queue warm = TAILQ_HEAD_INITIALIZER(warm);
 	struct pool_outage_report *report = calloc(1, sizeof(*report));
 	struct pool *pool;
-	int result = 0;
+	int result = 0, error;
 
 	if (!report)
 		return -ENOMEM;
@@ -146,10 +146,8 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 		*report = (struct pool_outage_report){ .size_before = pool->size };
 		{
 			WRITE_SCOPE(&pool->lock);
-			int error = pools->read_only ?
-					    0 :
-					    decide_pool(pool, &own, outage->mappers_are_gone, &report->lines);
-
+			error = pools->read_only ? 0 : decide_pool(pool, &own, outage->mappers_are_gone,
+								   &report->lines);
 			if (error) {
 				log_failure(pools, pool, error);
 				result = error;
@@ -189,6 +187,6 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 	LOCK_SCOPE(&pools->table_lock);
 	pools->superblock.generation = atomic_load(&pools->generation);
 	pools->superblock.dirty_shutdowns++;
-	pool_superblock_write(pools->region, &pools->superblock);
-	return result;
+	error = pool_superblock_write(pools->region, &pools->superblock);
+	return error ? error : result;
 }

@@ -88,7 +88,7 @@ static void pass_progress(void *context, const char *what, uint64_t done, uint64
 		options->progress(options->progress_context, what, done, total);
 }
 
-static void count_power_cycle(struct pools *pools)
+static int count_power_cycle(struct pools *pools)
 {
 	struct superblock *superblock = &pools->superblock;
 
@@ -99,7 +99,7 @@ static void count_power_cycle(struct pools *pools)
 			       (unsigned long long)superblock->dirty_shutdowns);
 	}
 	superblock->state = STATE_IN_USE;
-	pool_superblock_write(pools->region, superblock);
+	return pool_superblock_write(pools->region, superblock);
 }
 
 static int refuse_damaged(const struct region *region, const struct pools_options *options,
@@ -152,10 +152,18 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 	pools->read_only = effective.read_only;
 	pools_set_limits(pools);
 	if (!pools->read_only) {
-		pools_finish_crash(pools);
+		error = pools_finish_crash(pools);
 		if (pools->superblock.state != STATE_CLEAN)
 			pools_zero_tails(pools);
-		count_power_cycle(pools);
+		if (!error)
+			error = count_power_cycle(pools);
+	}
+	if (error) {
+		pools_free(pools);
+		return message_fail(message, error,
+				    "region %s: cannot write its metadata: %s: its memory is bad, or gone; "
+				    "open it read-only to save what is there",
+				    region_spec(region), strerror(-error));
 	}
 	atomic_store(&pools->generation, pools->superblock.generation);
 	*out = pools;
@@ -175,7 +183,11 @@ int pools_close(struct pools *pools, struct message *message)
 		pools_destroy_nameless(pools);
 		if (!error)
 			pools->superblock.state = STATE_CLEAN;
-		pool_superblock_write(pools->region, &pools->superblock);
+		if (pool_superblock_write(pools->region, &pools->superblock) < 0)
+			error = message_fail(message, -EIO,
+					     "region %s: not stopped in good order: neither copy of its "
+					     "superblock can be written",
+					     region_spec(pools->region));
 	}
 	if (region_failed(pools->region))
 		error = message_fail(message, -EIO, "region %s: not stopped cleanly: its memory is gone",

@@ -14,12 +14,7 @@
 #include "pool/resize.h"
 #include "pool/table.h"
 
-static bool all_zero(const unsigned char *bytes, size_t length)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
-}
-
-/* Write the entry's current slot over the other one. */
+/* Write the entry's current slot over the other one. If that is on a bad page, the good copy must do. */
 static void repair_copies(struct pools *pools, uint32_t index)
 {
 	union slot copies[2];
@@ -28,13 +23,14 @@ static void repair_copies(struct pools *pools, uint32_t index)
 
 	for (unsigned copy = 0; copy < 2; copy++) {
 		offsets[copy] = pool_table_slot_offset(&pools->superblock, index, copy);
-		memcpy(&copies[copy], region_media(pools->region) + offsets[copy], SLOT_SIZE);
+		if (media_read(pools->region, offsets[copy], &copies[copy], SLOT_SIZE) < 0)
+			return;
 	}
 	best = pool_slot_is_valid(pools->uuid_seed, &copies[0], index) &&
 			       copies[0].head.sequence == pools->sequences[index] ?
 		       0 :
 		       1;
-	media_write(pools->region, offsets[!best], &copies[best], SLOT_SIZE);
+	(void)!media_write(pools->region, offsets[!best], &copies[best], SLOT_SIZE);
 	media_fence(pools->region);
 }
 
@@ -47,20 +43,22 @@ static struct name *name_of_entry(struct pools *pools, uint32_t index)
 	return NULL;
 }
 
-static void rewrite_name(struct pools *pools, uint32_t index)
+static int rewrite_name(struct pools *pools, uint32_t index)
 {
 	const struct name *name = name_of_entry(pools, index);
 	union slot slot;
 
 	if (!name)
-		return;
+		return 0;
 	pool_name_encode(name, &slot);
-	pool_table_write(pools, index, &slot);
+	return pool_table_write(pools, index, &slot);
 }
 
-void pools_finish_crash(struct pools *pools)
+int pools_finish_crash(struct pools *pools)
 {
-	for (size_t i = 0; i < pools->fixes.count; i++) {
+	int error = 0;
+
+	for (size_t i = 0; !error && i < pools->fixes.count; i++) {
 		const struct fix *fix = &pools->fixes.items[i];
 
 		switch (fix->kind) {
@@ -68,10 +66,10 @@ void pools_finish_crash(struct pools *pools)
 			repair_copies(pools, fix->index);
 			break;
 		case FIX_FREE:
-			pool_table_free(pools, fix->index);
+			error = pool_table_free(pools, fix->index);
 			break;
 		case FIX_RENAMED:
-			rewrite_name(pools, fix->index);
+			error = rewrite_name(pools, fix->index);
 			break;
 		case FIX_FREE_FILE:
 			pool_destroy_nameless(pools->files[fix->index]);
@@ -79,12 +77,13 @@ void pools_finish_crash(struct pools *pools)
 		}
 	}
 	/* Rewrite maps of which a copy was damaged. */
-	for (uint32_t index = 0; index < pools->entries; index++)
+	for (uint32_t index = 0; !error && index < pools->entries; index++)
 		if (pools->files[index] && pools->files[index]->map_changed &&
 		    pool_inode_commit(pools->files[index]) < 0)
 			log_sink_print(&pools->options.log,
 				       "entry %u: no space to rewrite its map: it keeps one good copy",
 				       index);
+	return error;
 }
 
 /*
@@ -102,8 +101,8 @@ void pools_zero_tails(struct pools *pools)
 			continue;
 		in_page = pool->size % PAGE_BYTES;
 		place = pool_find_pages(pool, pool->size / PAGE_BYTES, 1);
-		if (place.placed && !all_zero(region_media(pools->region) + place.media_offset + in_page,
-					      PAGE_BYTES - in_page))
+		if (place.placed && media_is_zero(pools->region, place.media_offset + in_page,
+						  PAGE_BYTES - in_page) != 1)
 			pool_zero_tail(pool);
 	}
 }

@@ -6,8 +6,8 @@
 
 #include "pool/pools.h"
 
-/* Do all of pools->fixes, and write maps anew of which a copy was damaged. */
-void pools_finish_crash(struct pools *pools);
+/* Do all of pools->fixes, and write maps anew of which a copy was damaged. -EIO: one cannot be written. */
+int pools_finish_crash(struct pools *pools);
 /* Zero the bytes behind the size of each file in its last page, where they are not zero. */
 void pools_zero_tails(struct pools *pools);
 

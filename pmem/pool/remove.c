@@ -41,13 +41,14 @@ void pool_touch_file(struct pool *pool)
 	pool_activate(pool);
 }
 
-void pool_name_remove(struct pools *pools, struct name *name)
+int pool_name_remove(struct pools *pools, struct name *name)
 {
 	struct pool *parent = name->parent, *file = name->file;
-	uint32_t index = name->index;
+	int error = pool_table_free(pools, name->index);
 
+	if (error)
+		return error;
 	pool_ref(file, 1);
-	pool_table_free(pools, index);
 	pool_names_unlink(pools, name);
 	free(name);
 	pool_touch_directory(parent);
@@ -57,6 +58,7 @@ void pool_name_remove(struct pools *pools, struct name *name)
 		pool_touch_file(file);
 	}
 	pool_unref(file, 1);
+	return 0;
 }
 
 static int may_unlink(const struct pool *file)
@@ -86,8 +88,7 @@ static int remove_if(struct pool *directory, const char *text, int (*may)(const 
 		error = may(name->file);
 	if (error)
 		return error;
-	pool_name_remove(pools, name);
-	return media_outcome(pools, 0);
+	return media_outcome(pools, pool_name_remove(pools, name));
 }
 
 int pool_unlink(struct pool *directory, const char *text)

@@ -55,6 +55,12 @@ static int exchange(struct pools *pools, struct name *a, struct name *b)
 	error = pool_names_link(pools, copy_a, a->parent, file_b);
 	if (!error) {
 		error = pool_names_link(pools, copy_b, b->parent, file_a);
+		if (!error) {
+			/* The peer's file, in the record of a, is what b will name: a's old one. */
+			error = pool_name_write(pools, copy_a, NAME_EXCHANGES, copy_b);
+			if (error)
+				pool_names_unlink(pools, copy_b);
+		}
 		if (error)
 			pool_names_unlink(pools, copy_a);
 	}
@@ -65,16 +71,18 @@ static int exchange(struct pools *pools, struct name *a, struct name *b)
 	}
 	pool_names_unlink(pools, a);
 	pool_names_unlink(pools, b);
-	/* The entry of a gives, as the peer's file, the file that b will refer to: a's old one. */
-	pool_name_write(pools, copy_a, NAME_EXCHANGES, copy_b);
-	pool_name_write(pools, copy_b, NAME_ALONE, NULL);
+	/*
+	 * The entry of a gives, as the peer's file, the file that b will refer to: a's old one. If the entry of
+	 * b cannot be written, loading does it.
+	 */
+	error = pool_name_write(pools, copy_b, NAME_ALONE, NULL);
 	pool_touch_directory(a->parent);
 	pool_touch_directory(b->parent);
 	pool_touch_file(file_a);
 	pool_touch_file(file_b);
 	free(a);
 	free(b);
-	return 0;
+	return error;
 }
 
 static int move(struct pools *pools, struct name *name, struct pool *directory, const char *text,
@@ -92,15 +100,21 @@ static int move(struct pools *pools, struct name *name, struct pool *directory, 
 		free(moved);
 		return error;
 	}
+	error = pool_name_write(pools, moved, replaced ? NAME_REPLACES : NAME_ALONE, replaced);
+	if (error) {
+		pool_names_unlink(pools, moved);
+		free(moved);
+		return error;
+	}
 	pool_names_unlink(pools, name);
 	free(name);
-	pool_name_write(pools, moved, replaced ? NAME_REPLACES : NAME_ALONE, replaced);
+	/* The moved name says that the other is gone: if that cannot be freed, loading does it. */
 	if (replaced)
-		pool_name_remove(pools, replaced);
+		error = pool_name_remove(pools, replaced);
 	pool_touch_directory(old_directory);
 	pool_touch_directory(directory);
 	pool_touch_file(file);
-	return 0;
+	return error;
 }
 
 static int rename_locked(struct pools *pools, struct name *from, struct pool *directory, const char *text,

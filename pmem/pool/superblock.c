@@ -19,12 +19,22 @@ bool pool_superblock_is_valid(const struct superblock *superblock, uint64_t regi
 	       superblock->table_chunks <= TABLE_CHUNKS_MAX;
 }
 
-void pool_superblock_write(struct region *region, struct superblock *superblock)
+int pool_write_copies(struct region *region, const uint64_t offsets[2], const void *bytes, uint64_t length)
 {
+	int errors[2];
+
+	for (unsigned copy = 0; copy < 2; copy++) {
+		errors[copy] = media_write(region, offsets[copy], bytes, length);
+		media_fence(region);
+	}
+	return errors[0] && errors[1] ? errors[0] : 0;
+}
+
+int pool_superblock_write(struct region *region, struct superblock *superblock)
+{
+	const uint64_t offsets[2] = { 0, superblock->region_size - BLOCK_BYTES };
+
 	superblock->sequence++;
 	superblock->checksum = crc32c(0, superblock, offsetof(struct superblock, checksum));
-	media_write(region, 0, superblock, sizeof(*superblock));
-	media_fence(region);
-	media_write(region, superblock->region_size - BLOCK_BYTES, superblock, sizeof(*superblock));
-	media_fence(region);
+	return pool_write_copies(region, offsets, superblock, sizeof(*superblock));
 }

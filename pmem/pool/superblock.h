@@ -7,14 +7,20 @@
 #include <stdbool.h>
 
 #include "pool/format.h"
+#include "region/media.h"
 #include "region/region.h"
 
 /* Is this copy whole, and of a region of at most `region_size` bytes? */
 bool pool_superblock_is_valid(const struct superblock *superblock, uint64_t region_size);
 /*
- * Increase its sequence, set its checksum and write both copies, one after the other, so that one of
- * them is valid at any moment. Durable on return. The caller serializes.
+ * Write two copies, one after the other, so that one of them is whole at any moment: 0 if the media took
+ * one or both, else -EIO. Durable on return.
  */
-void pool_superblock_write(struct region *region, struct superblock *superblock);
+int pool_write_copies(struct region *region, const uint64_t offsets[2], const void *bytes, uint64_t length);
+/*
+ * Increase its sequence, set its checksum and write both copies, as pool_write_copies(). The caller
+ * serializes.
+ */
+int pool_superblock_write(struct region *region, struct superblock *superblock);
 
 #endif

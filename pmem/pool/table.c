@@ -68,19 +68,25 @@ static void free_slot(union slot *slot, uint32_t uuid_seed, uint32_t index, uint
 	slot->head.checksum = pool_slot_checksum(uuid_seed, slot, SLOT_SIZE);
 }
 
-void pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
-			   uint32_t first_index)
+int pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
+			  uint32_t first_index)
 {
+	int result = 0;
+
 	for (uint64_t block = 0; block < chunk->blocks / 2; block++) {
 		unsigned char content[BLOCK_BYTES] = { 0 };
+		int errors[2];
 
 		for (uint32_t i = 0; i < SLOTS_PER_BLOCK; i++)
 			free_slot((union slot *)(content + i * SLOT_SIZE), uuid_seed,
 				  first_index + (uint32_t)(block * SLOTS_PER_BLOCK + i), 1);
-		media_write(region, (chunk->block + block) * BLOCK_BYTES, content, BLOCK_BYTES);
-		media_write(region, (chunk->block + chunk->blocks / 2 + block) * BLOCK_BYTES, content,
-			    BLOCK_BYTES);
+		errors[0] = media_write(region, (chunk->block + block) * BLOCK_BYTES, content, BLOCK_BYTES);
+		errors[1] = media_write(region, (chunk->block + chunk->blocks / 2 + block) * BLOCK_BYTES,
+					content, BLOCK_BYTES);
+		if (errors[0] && errors[1])
+			result = errors[0];
 	}
+	return result;
 }
 
 /* ---- Entries ---------------------------------------------------------------- */
@@ -136,10 +142,17 @@ static int table_grow(struct pools *pools)
 		return error;
 	}
 	*chunk = (struct table_chunk){ .block = block, .blocks = got };
-	pool_table_init_chunk(pools->region, pools->uuid_seed, chunk, pools->entries);
+	error = pool_table_init_chunk(pools->region, pools->uuid_seed, chunk, pools->entries);
 	media_fence(pools->region);
+	/* Blocks that the media does not take stay taken: the next try gets others. */
+	if (error)
+		return error;
 	superblock->table_chunks++;
-	pool_superblock_write(pools->region, superblock);
+	error = pool_superblock_write(pools->region, superblock);
+	if (error) {
+		superblock->table_chunks--;
+		return error;
+	}
 	for (uint64_t index = entries; index-- > pools->entries;) {
 		pools->sequences[index] = 1;
 		pools->free_entries[pools->free_count++] = (uint32_t)index;
@@ -167,33 +180,30 @@ void pool_table_put_back(struct pools *pools, uint32_t index)
 	pools->free_entries[pools->free_count++] = index;
 }
 
-static void write_copies(struct pools *pools, uint32_t index, union slot *slot, uint64_t offsets[2])
-{
-	slot->head.index = index;
-	slot->head.sequence = pools->sequences[index] + 1;
-	slot->head.checksum = pool_slot_checksum(pools->uuid_seed, slot, SLOT_SIZE);
-	for (unsigned copy = 0; copy < 2; copy++) {
-		media_write(pools->region, offsets[copy], slot, SLOT_SIZE);
-		media_fence(pools->region);
-	}
-	pools->sequences[index]++;
-}
-
-void pool_table_write(struct pools *pools, uint32_t index, union slot *slot)
+int pool_table_write(struct pools *pools, uint32_t index, union slot *slot)
 {
 	LOCK_SCOPE(&pools->table_lock);
-	uint64_t offsets[2] = {
+	const uint64_t offsets[2] = {
 		pool_table_slot_offset(&pools->superblock, index, 0),
 		pool_table_slot_offset(&pools->superblock, index, 1),
 	};
+	int error;
 
-	write_copies(pools, index, slot, offsets);
+	slot->head.index = index;
+	slot->head.sequence = pools->sequences[index] + 1;
+	slot->head.checksum = pool_slot_checksum(pools->uuid_seed, slot, SLOT_SIZE);
+	error = pool_write_copies(pools->region, offsets, slot, SLOT_SIZE);
+	if (!error)
+		pools->sequences[index]++;
+	return error;
 }
 
-void pool_table_free(struct pools *pools, uint32_t index)
+int pool_table_free(struct pools *pools, uint32_t index)
 {
 	union slot slot = { .head = { .kind = SLOT_FREE } };
+	int error = pool_table_write(pools, index, &slot);
 
-	pool_table_write(pools, index, &slot);
-	pool_table_put_back(pools, index);
+	if (!error)
+		pool_table_put_back(pools, index);
+	return error;
 }

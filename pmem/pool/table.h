@@ -25,13 +25,13 @@ bool pool_slot_is_valid(uint32_t uuid_seed, const union slot *slot, uint32_t ind
 
 /*
  * Lay out a chunk of free entries with sequence 1; `first_index` is the chunk's first
- * entry. Durable after the next fence.
+ * entry. Durable after the next fence. -EIO: the media took neither slot of some entry.
  */
-void pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
-			   uint32_t first_index);
+int pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
+			  uint32_t first_index);
 
 /*
- * Take a free entry; the table grows if there is none: 0, -ENOSPC or -ENOMEM.
+ * Take a free entry; the table grows if there is none: 0, -ENOSPC, -ENOMEM or -EIO.
  * pools->tree is held exclusively, because growing moves pools->files.
  */
 int pool_table_take(struct pools *pools, uint32_t *index);
@@ -39,10 +39,11 @@ int pool_table_take(struct pools *pools, uint32_t *index);
 void pool_table_put_back(struct pools *pools, uint32_t index);
 /*
  * Write both slots of the entry, one after the other: at any moment the entry on the media is the old
- * or the new one. Fills in the slot's head but for its kind. Durable on return.
+ * or the new one. Fills in the slot's head but for its kind. Durable on return. -EIO: the media took
+ * neither slot.
  */
-void pool_table_write(struct pools *pools, uint32_t index, union slot *slot);
-/* Make the entry free, on the media and in memory. Durable on return. */
-void pool_table_free(struct pools *pools, uint32_t index);
+int pool_table_write(struct pools *pools, uint32_t index, union slot *slot);
+/* Make the entry free, on the media and in memory. Durable on return. -EIO: it stays as it was. */
+int pool_table_free(struct pools *pools, uint32_t index);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "region/media.h"
 #include "region/physmap.h"
 #include "region/region.h"
 
@@ -23,6 +24,12 @@ struct backend {
 	void (*close)(struct region *region);
 	/* Is the memory still ours alone? 0, or why not. NULL: nobody else can claim it. */
 	int (*watch)(struct region *region, struct message *message);
+	/*
+	 * After a fault that the kernel gives no reason for: are all bytes of the region still there, so
+	 * that the fault is an error of its page? Called by a signal handler. NULL: no, the mapping was
+	 * revoked.
+	 */
+	bool (*is_whole)(const struct region *region);
 };
 
 struct region {
@@ -46,6 +53,13 @@ struct region {
 	int iomem_fd;
 	/* Set once, also by a signal handler, and the media are replaced by empty memory at once. */
 	atomic_int failed; /* enum region_failure */
+	/*
+	 * Bad places, used from index 0 on and 0 where unused: (first page + 1) << 8 | log2(pages).
+	 * Written by the signal handler only, and never changed once they are set.
+	 */
+	atomic_uint_least64_t bad[REGION_BAD_MAX];
+	/* Some place is bad, or the region has failed. Set after either. */
+	atomic_bool has_faults;
 	/* Why, where it was not a signal; written before `failed` and not after. */
 	struct message why_failed;
 };
@@ -53,8 +67,8 @@ struct region {
 enum region_failure {
 	REGION_WORKS,
 	REGION_CLAIMED,	 /* why_failed tells */
-	REGION_REVOKED,	 /* SIGBUS, BUS_ADRERR */
-	REGION_POISONED, /* SIGBUS, a machine check */
+	REGION_REVOKED,	 /* SIGBUS: the mapping as a whole is gone */
+	REGION_POISONED, /* SIGBUS: more bad places than are kept track of */
 };
 
 extern const struct backend backend_memfd;
@@ -84,11 +98,15 @@ int dax_open(struct region *region, const char *node, struct message *message);
 int dax_watch(struct region *region, struct message *message);
 
 /*
- * From now on, until failure_forget(), a fault in the region's media makes it fail instead of killing
- * the process.
+ * From now on, until failure_forget(), a fault in the region's media makes a page of it bad, or makes it
+ * fail, instead of killing the process.
  */
 void failure_register(struct region *region);
 void failure_forget(struct region *region);
+/* -EIO if the region has failed or a bad place lies in the range, else 0. */
+int failure_of_range(const struct region *region, uint64_t offset, uint64_t length);
+/* For backends' is_whole: does fd, a file or a block device, have at least as many bytes as the region? */
+bool failure_fd_is_whole(const struct region *region);
 /* A region of this process's that has some of the same memory; NULL: none. */
 const struct region *failure_find_same(const struct region *region);
 

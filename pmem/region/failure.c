@@ -1,20 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A region whose memory is taken away: its mapping is replaced by empty memory,
- * so that whoever was at it goes on, and the region says that it has failed. What
- * was read or written meanwhile is worth nothing; who uses it asks
- * region_failed() before saying that something was done.
+ * Faults in the media: SIGBUS at an access to a region's mapping.
+ *
+ *	si_code		the backing		meaning
+ *	BUS_MCEERR_*	any			a memory error: the pages around si_addr are bad
+ *	BUS_ADRERR	has all of its bytes	the page cannot be read or allocated: it is bad
+ *	BUS_ADRERR	is cut short, or gone	the mapping was revoked: the region has failed
+ *	BUS_ADRERR	device memory		the same
+ *
+ * A file has all of its bytes while fstat() gives at least the region's size, a block device while
+ * BLKGETSIZE64 does. /dev/mem and device-dax raise BUS_ADRERR only where the kernel has revoked a
+ * mapping: a driver claimed the range, or the device was disabled.
+ *
+ * The handler notes a bad place, or the failure, and then replaces these pages (or all of the mapping) by
+ * empty memory, so that the access goes on. The function of media.c that made it looks at what was noted
+ * afterwards, and returns -EIO. In this order another thread that reads the empty memory finds the note.
  */
 
 #include "region/backend.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
+#include "common/align.h"
 #include "common/cleanup.h"
 
 /* A process has one handler for a signal, so this is the process's. */
@@ -22,15 +37,26 @@
 static _Atomic(struct region *) registered[REGIONS_MAX];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sigaction before;
-/* Guards who fails first among threads; the signal handler does without. */
+/* Orders threads that find a region claimed; the signal handler does without. */
 static pthread_mutex_t fail_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Only what a signal handler may do. All of the mapping: the rest of it goes next. */
-static bool replace_media(const struct region *region)
+/* ---- The signal handler: only what is async-signal-safe -------------------------------- */
+
+static bool replace_pages(const struct region *region, uint64_t offset, uint64_t length)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
 
-	return mmap(region->media, region->size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
+	return mmap(region->media + offset, length, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
+}
+
+/* All of the mapping at once: the rest of a revoked one would fault next. */
+static bool fail_region(struct region *region, enum region_failure why)
+{
+	int works = REGION_WORKS;
+
+	atomic_compare_exchange_strong(&region->failed, &works, (int)why);
+	atomic_store(&region->has_faults, true);
+	return replace_pages(region, 0, region->size);
 }
 
 static struct region *region_at(const unsigned char *address)
@@ -44,25 +70,95 @@ static struct region *region_at(const unsigned char *address)
 	return NULL;
 }
 
+static struct region_bad decode_bad(uint64_t value)
+{
+	return (struct region_bad){ .offset = ((value >> 8) - 1) * PAGE_BYTES,
+				    .length = (uint64_t)PAGE_BYTES << (value & 0xff) };
+}
+
+/* False: there are too many already. */
+static bool note_bad(struct region *region, uint64_t page, unsigned order)
+{
+	const uint64_t value = (page + 1) << 8 | order;
+
+	for (unsigned i = 0; i < REGION_BAD_MAX; i++) {
+		uint64_t there = 0;
+
+		if (atomic_compare_exchange_strong(&region->bad[i], &there, value) || there == value) {
+			atomic_store(&region->has_faults, true);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The 2^order pages around a bad byte, aligned to that many. */
+static bool make_bad(struct region *region, uint64_t offset, unsigned order)
+{
+	uint64_t length, start, end;
+
+	/* The kernel's word for "all of the mapping", or more than there is. */
+	if (order >= 40)
+		return fail_region(region, REGION_POISONED);
+	length = (uint64_t)PAGE_BYTES << order;
+	start = align_down(offset, length);
+	end = min_u64(start + length, region->size);
+	if (!note_bad(region, start / PAGE_BYTES, order))
+		return fail_region(region, REGION_POISONED);
+	return replace_pages(region, start, end - start);
+}
+
+static bool resolve(struct region *region, const siginfo_t *info)
+{
+	const uint64_t offset = (uint64_t)((const unsigned char *)info->si_addr - region->media);
+	const unsigned page_shift = 12;
+
+	switch (info->si_code) {
+	case BUS_MCEERR_AR:
+	case BUS_MCEERR_AO:
+		return make_bad(region, offset,
+				info->si_addr_lsb > (int)page_shift ?
+					(unsigned)info->si_addr_lsb - page_shift : 0);
+	case BUS_ADRERR:
+		if (region->backend->is_whole && region->backend->is_whole(region))
+			return make_bad(region, offset, 0);
+		return fail_region(region, REGION_REVOKED);
+	default:
+		return false;
+	}
+}
+
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
-	struct region *region = region_at(info->si_addr);
-	int works = REGION_WORKS, error = errno;
+	/* Only a fault has an address: from kill(2) the field is something else. */
+	struct region *region = info->si_code > 0 ? region_at(info->si_addr) : NULL;
+	int error = errno;
 
-	if (region)
-		atomic_compare_exchange_strong(&region->failed, &works,
-					       info->si_code == BUS_ADRERR ? REGION_REVOKED
-									   : REGION_POISONED);
-	if (!region || !replace_media(region)) {
-		/*
-		 * Not ours, or not to be helped: the instruction faults again and meets what was there
-		 * before us.
-		 */
+	/*
+	 * Not ours, or not to be helped: the instruction faults again and meets what was there before
+	 * us. A signal that was sent does not come again by itself.
+	 */
+	if (!region || !resolve(region, info)) {
 		sigaction(SIGBUS, &before, NULL);
-		return;
+		if (info->si_code <= 0)
+			raise(number);
 	}
 	errno = error;
 }
+
+bool failure_fd_is_whole(const struct region *region)
+{
+	uint64_t size = 0;
+	struct stat st;
+
+	if (fstat(region->fd, &st) < 0)
+		return false;
+	if (S_ISREG(st.st_mode))
+		return (uint64_t)st.st_size >= region->size;
+	return ioctl(region->fd, BLKGETSIZE64, &size) == 0 && size >= region->size;
+}
+
+/* ---- Everything else -------------------------------------------------------------------- */
 
 static void install(void)
 {
@@ -103,6 +199,29 @@ const struct region *failure_find_same(const struct region *region)
 	return NULL;
 }
 
+int failure_of_range(const struct region *region, uint64_t offset, uint64_t length)
+{
+	struct region_bad bad;
+
+	if (region_failed(region))
+		return -EIO;
+	for (unsigned i = 0; region_bad_place(region, i, &bad); i++)
+		if (offset < bad.offset + bad.length && bad.offset < offset + length)
+			return -EIO;
+	return 0;
+}
+
+bool region_bad_place(const struct region *region, unsigned index, struct region_bad *out)
+{
+	uint64_t value = index < REGION_BAD_MAX ? atomic_load(&region->bad[index]) : 0;
+
+	if (!value)
+		return false;
+	*out = decode_bad(value);
+	out->length = min_u64(out->length, region->size - out->offset);
+	return true;
+}
+
 bool region_failed(const struct region *region)
 {
 	return atomic_load(&region->failed) != REGION_WORKS;
@@ -125,9 +244,9 @@ int region_failure(const struct region *region, struct message *message)
 	default:
 		return message_fail(
 			message, -EIO,
-			"region %s: the machine reports a memory error in it (SIGBUS): its bytes cannot be "
-			"trusted: test the memory before using it again",
-			region->spec);
+			"region %s: more than %u places of it cannot be read (SIGBUS): its memory or its "
+			"disk is failing: test it before using it again",
+			region->spec, REGION_BAD_MAX);
 	}
 }
 
@@ -139,9 +258,8 @@ int region_watch(struct region *region, struct message *message)
 		LOCK_SCOPE(&fail_lock);
 		if (!region_failed(region)) {
 			region->why_failed = why;
-			atomic_store(&region->failed, REGION_CLAIMED);
-			/* Who claimed it must not meet a store of ours, whatever it costs us. */
-			if (!replace_media(region))
+			/* The new owner of the memory must not get a store of ours, whatever it costs us. */
+			if (!fail_region(region, REGION_CLAIMED))
 				abort();
 		}
 	}

@@ -312,5 +312,6 @@ const struct backend backend_file = {
 	.scheme = "file",
 	.open = file_open,
 	.zero = file_zero,
+	.is_whole = failure_fd_is_whole,
 	.close = file_close,
 };

@@ -10,7 +10,7 @@ pmem_region_libregion_la_SOURCES = \
 	pmem/region/file.c \
 	pmem/region/finder.h \
 	pmem/region/mappers.c pmem/region/mappers.h \
-	pmem/region/media.c \
+	pmem/region/media.c pmem/region/media.h \
 	pmem/region/memfd.c \
 	pmem/region/memtest.c pmem/region/memtest.h \
 	pmem/region/memtest_region.c \

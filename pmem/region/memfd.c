@@ -52,5 +52,6 @@ const struct backend backend_memfd = {
 	.scheme = "memfd",
 	.open = memfd_open,
 	.zero = memfd_zero,
+	.is_whole = failure_fd_is_whole,
 	.close = memfd_close,
 };

@@ -188,13 +188,3 @@ bool region_outlives_process(const struct region *region)
 {
 	return region->backend != &backend_memfd;
 }
-
-bool region_kernel_can_read(const struct region *region)
-{
-	return region->kernel_can_read;
-}
-
-const unsigned char *region_media(const struct region *region)
-{
-	return region->media;
-}

@@ -4,7 +4,7 @@
 
 /*
  * A region: a range of backing memory whose bytes are the media of an emulated
- * DIMM. What has been written here and fenced is durable; nothing else is.
+ * DIMM. They are read and written by the functions of region/media.h.
  *
  * Functions return 0 or a negative errno, and where they take a message, a
  * sentence that names the region and the way out. A region may be used from
@@ -61,8 +61,9 @@ enum region_flags {
  *
  * Memory that is taken away while the region is open (a namespace or driver
  * takes the range, a device-dax is disabled, a file cut short) does not kill the
- * process: see region_failed(). For that region_open() installs a handler of
- * SIGBUS, which hands on what is not in a region.
+ * process: see region_failed(). Nor does a page that cannot be read: see
+ * region_bad_place(). For that region_open() installs a handler of SIGBUS, which
+ * hands on what is not in a region.
  */
 int region_open(const char *spec, unsigned flags, struct region **out, struct message *message);
 
@@ -82,13 +83,26 @@ const char *region_memory_type(const struct region *region);
 const char *region_persistence_domain(const struct region *region);
 
 /*
- * Has the memory been taken away? Then the media are empty memory, stores to
- * them are lost, and nothing done since it last said no may be called done.
- * Once failed, a region stays so. Cheap.
+ * Has the memory as a whole been taken away? Then every access to the media is
+ * -EIO, and so is whatever was begun before and has not been fenced. Once failed,
+ * a region stays so. Cheap.
  */
 bool region_failed(const struct region *region);
 /* 0, or -EIO and why. */
 int region_failure(const struct region *region, struct message *message);
+
+/*
+ * Bad pages: a memory error that the machine reports, or a page that the file's
+ * disk cannot read. They were met by an access since the region was opened, and
+ * every access to them is -EIO until it is closed. The rest of the region works
+ * on. One page too many, and the region fails as a whole.
+ */
+#define REGION_BAD_MAX 128u
+struct region_bad {
+	uint64_t offset, length; /* bytes; multiples of 4096 */
+};
+/* The place that was found bad as number `index`, from 0 on; false: there are not so many. */
+bool region_bad_place(const struct region *region, unsigned index, struct region_bad *out);
 
 /*
  * Look whether anything else has claimed the memory, and stop using it if so.
@@ -118,40 +132,5 @@ bool region_is_new(const struct region *region);
 
 /* Is what is on the media there for another process once this one has ended, however it ends? */
 bool region_outlives_process(const struct region *region);
-
-/*
- * May the kernel read the media on our behalf (write(2), writev(2) from it)?
- * False for /dev/mem, where that fails with EFAULT.
- */
-bool region_kernel_can_read(const struct region *region);
-
-/* The first byte of the media, for reading. Store through media_write() only. */
-const unsigned char *region_media(const struct region *region);
-
-/*
- * Copy `length` bytes to the media; durable after the next media_fence() of the
- * same thread (libpmem(7): pmem_memcpy_nodrain). The range must lie inside the
- * region and the region must be writable: both are asserted, not reported.
- */
-void media_write(struct region *region, uint64_t offset, const void *bytes, uint64_t length);
-
-/* Make zero, durable after the next media_fence(). Cheap where the backend can drop pages. */
-void media_zero(struct region *region, uint64_t offset, uint64_t length);
-
-/* All earlier media_write() and media_zero() of this thread are durable (pmem_drain). */
-void media_fence(struct region *region);
-
-/*
- * Someone who watches everything that reaches the media, in order: tests use
- * it to build each crash state between two fences. Called before the media
- * changes, under no lock; NULL ends it. Not to be changed while others write.
- */
-struct media_observer {
-	void (*wrote)(void *context, uint64_t offset, const void *bytes, uint64_t length);
-	void (*zeroed)(void *context, uint64_t offset, uint64_t length);
-	void (*fenced)(void *context);
-	void *context;
-};
-void region_observe(struct region *region, const struct media_observer *observer);
 
 #endif

@@ -52,7 +52,8 @@ struct served_region {
 	enum persistence_domain domain;
 	struct region *region;
 	struct pools *pools;
-	bool lost_told; /* the watching thread's */
+	bool lost_told;	   /* the watching thread's */
+	unsigned bad_told; /* the same: how many bad places are in the log */
 };
 
 struct daemon {

@@ -242,12 +242,24 @@ static void tell_lost(struct daemon *daemon, struct served_region *served, const
 	outage_region_lost(daemon, served);
 }
 
+static void log_bad_places(struct daemon *daemon, struct served_region *served)
+{
+	struct region_bad bad;
+
+	for (; region_bad_place(served->region, served->bad_told, &bad); served->bad_told++)
+		log_line(&daemon->log, LOG_ERR,
+			 "region %s: media error: %llu bytes at offset %llu cannot be read: accesses to them "
+			 "fail with EIO",
+			 served->spec, (unsigned long long)bad.length, (unsigned long long)bad.offset);
+}
+
 void served_watch(struct daemon *daemon)
 {
 	for (unsigned i = 0; i < daemon->region_count; i++) {
 		struct served_region *served = &daemon->regions[i];
 		struct message message;
 
+		log_bad_places(daemon, served);
 		if (region_watch(served->region, &message) == 0 || served->lost_told)
 			continue;
 		served->lost_told = true;

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../unit/mediatest.h"
 #include "../unit/pooltest.h"
 #include "reader.h"
 #include "scene.h"
@@ -42,12 +43,16 @@ static void clean_image(void **state)
 {
 	struct region *region = pooltest_region(SCENE_SPEC);
 	struct pools *pools = pooltest_open(region);
+	unsigned char *image;
 
 	scene_prepare(pools);
 	for (const struct scene_operation *operation = scene_operations; operation->name; operation++)
 		operation->run(pools);
 	assert_int_equal(pools_close(pools, NULL), 0);
-	write_out("v1-clean", region_media(region));
+	image = malloc(SCENE_SIZE);
+	mediatest_read(region, 0, image, SCENE_SIZE);
+	write_out("v1-clean", image);
+	free(image);
 	region_close(region);
 }
 
@@ -73,7 +78,7 @@ static void saw_fence(void *context)
 	struct cut *cut = context;
 
 	if (cut->fences++ == 0)
-		memcpy(cut->image, region_media(cut->region), SCENE_SIZE);
+		mediatest_read(cut->region, 0, cut->image, SCENE_SIZE);
 }
 
 /* Slot `copy` of an entry; the slots of the table are the only ones with its index and a kind. */
@@ -129,9 +134,9 @@ static void exchange_cut(struct pools *pools, struct cut *cut)
 	struct pool *root = pool_root(pools), *dir = NULL;
 
 	assert_int_equal(pool_lookup(root, "dir", &dir), 0);
-	region_observe(cut->region, &observer);
+	media_observe(cut->region, &observer);
 	assert_int_equal(pool_rename(root, "a", dir, "pieces", RENAME_EXCHANGE), 0);
-	region_observe(cut->region, NULL);
+	media_observe(cut->region, NULL);
 	pool_unref(dir, 1);
 	pool_unref(root, 1);
 }
@@ -159,7 +164,7 @@ static void cut_image(void **state)
 	target = file_entry(pools, "/target");
 	fifo = file_entry(pools, "/fifo");
 	pieces = file_entry(pools, "/dir/pieces");
-	memcpy(before, region_media(region), SCENE_SIZE);
+	mediatest_read(region, 0, before, SCENE_SIZE);
 	pooltest_make(pools, "/nameless", S_IFREG | 0600, 8192);
 	root = pool_root(pools);
 	assert_int_equal(pool_rename(root, "b", root, "target", 0), 0);

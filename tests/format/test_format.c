@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../unit/mediatest.h"
 #include "../unit/pooltest.h"
 #include "reader.h"
 #include "scene.h"
@@ -40,8 +41,7 @@ static char *read_by_loader(struct region *scratch, const unsigned char *image, 
 	struct pools *pools = NULL;
 	char *text;
 
-	media_write(scratch, 0, image, size);
-	media_fence(scratch);
+	mediatest_write(scratch, 0, image, size);
 	if (pools_open(scratch, &options, &pools, &message) != 0)
 		fail_msg("%s", message.text);
 	text = pooltest_fingerprint(pools);
@@ -83,7 +83,7 @@ static void saw_write(void *context, uint64_t offset, const void *bytes, uint64_
 {
 	struct watch *watch = context;
 
-	memcpy(watch->image, region_media(watch->region), SCENE_SIZE);
+	mediatest_read(watch->region, 0, watch->image, SCENE_SIZE);
 	compare(watch->scratch, watch->what, watch->image);
 	memcpy(watch->image + offset, bytes, length / 2 / 64 * 64);
 	compare(watch->scratch, watch->what, watch->image);
@@ -108,15 +108,16 @@ static void document_and_loader_agree(void **state)
 	const struct media_observer observer = { saw_write, saw_zero, saw_fence, &watch };
 
 	scene_prepare(pools);
-	region_observe(region, &observer);
+	media_observe(region, &observer);
 	for (const struct scene_operation *operation = scene_operations; operation->name; operation++) {
 		watch.what = operation->name;
 		operation->run(pools);
 	}
 	watch.what = "stop";
 	assert_int_equal(pools_close(pools, NULL), 0);
-	region_observe(region, NULL);
-	compare(watch.scratch, "stopped", region_media(region));
+	media_observe(region, NULL);
+	mediatest_read(region, 0, watch.image, SCENE_SIZE);
+	compare(watch.scratch, "stopped", watch.image);
 	assert_true(watch.states > 200);
 	print_message("# %llu states\n", (unsigned long long)watch.states);
 	region_close(watch.scratch);

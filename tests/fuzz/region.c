@@ -137,7 +137,7 @@ static struct image *new_image(void)
 	must(pools_open(region, &options, &pools, NULL) == 0, "and opens");
 	make_tree(pools);
 	pools_abandon(pools);
-	memcpy(image->bytes, region_media(region), SIZE);
+	must(media_read(region, 0, image->bytes, SIZE) == 0, "and is read");
 	region_close(region);
 	for (uint32_t block = 0; block < BLOCKS; block++) {
 		struct map_block map;
@@ -368,13 +368,13 @@ static void read_only_changes_nothing(struct region *region)
 	const struct media_observer observer = { .wrote = wrote, .zeroed = zeroed, .fenced = fenced };
 	struct pools *pools;
 
-	region_observe(region, &observer);
+	media_observe(region, &observer);
 	if (try_open(region, true, &pools, NULL) == 0) {
 		look_at_all(pools);
 		change_all(pools);
 		(void)pools_close(pools, NULL);
 	}
-	region_observe(region, NULL);
+	media_observe(region, NULL);
 }
 
 static void test_region(struct region *region)
@@ -426,7 +426,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* It is all zeros, as most of the image. */
 	for (uint64_t offset = 0; offset < SIZE; offset += BLOCK_BYTES)
 		if (memcmp(bytes + offset, nothing, BLOCK_BYTES) != 0)
-			media_write(region, offset, bytes + offset, BLOCK_BYTES);
+			must(media_write(region, offset, bytes + offset, BLOCK_BYTES) == 0, "is written");
 	media_fence(region);
 	free(bytes);
 	test_region(region);

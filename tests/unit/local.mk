@@ -96,6 +96,16 @@ EXTRA_DIST += \
 	tests/data/region/unprivileged \
 	tests/data/region/variants
 
+unit_tests += tests/unit/test_region_media
+tests_unit_test_region_media_SOURCES = tests/unit/test_region_media.c tests/unit/badpage.c \
+	tests/unit/badpage.h
+tests_unit_test_region_media_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_media_errors
+tests_unit_test_media_errors_SOURCES = tests/unit/test_media_errors.c tests/unit/badpage.c \
+	tests/unit/badpage.h tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_media_errors_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_region_memtest
 tests_unit_test_region_memtest_SOURCES = tests/unit/test_region_memtest.c
 tests_unit_test_region_memtest_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
@@ -117,11 +127,12 @@ tests_unit_test_atomicity_SOURCES = tests/unit/test_atomicity.c tests/unit/poolt
 tests_unit_test_atomicity_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_damage
-tests_unit_test_damage_SOURCES = tests/unit/test_damage.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_damage_SOURCES = tests/unit/test_damage.c tests/unit/mediatest.h tests/unit/pooltest.c tests/unit/pooltest.h
 tests_unit_test_damage_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_wpq
-tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c tests/unit/wpqtest.c tests/unit/wpqtest.h
+tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c tests/unit/wpqtest.c tests/unit/wpqtest.h \
+	tests/unit/badpage.c tests/unit/badpage.h
 tests_unit_test_wpq_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_view_index

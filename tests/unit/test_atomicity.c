@@ -18,6 +18,7 @@
 
 #include "common/align.h"
 #include "common/rng.h"
+#include "mediatest.h"
 #include "pooltest.h"
 
 #define SPEC "memfd:2M"
@@ -378,8 +379,7 @@ static void try_state(struct trial *trial, const unsigned char *image)
 	struct pools *pools;
 	char *found;
 
-	media_write(trial->scratch, 0, image, SIZE);
-	media_fence(trial->scratch);
+	mediatest_write(trial->scratch, 0, image, SIZE);
 	if (trial->wrong_allowed && pools_check(trial->scratch, &quiet, &result, NULL) != 0) {
 		trial->wrong++;
 		return;
@@ -454,11 +454,11 @@ static void run_trial(struct trial *trial, const struct operation *operation,
 	trial->scratch = pooltest_region(SPEC);
 	trial->image = malloc(SIZE);
 	operation->prepare(pools);
-	memcpy(trial->image, region_media(region), SIZE);
+	mediatest_read(region, 0, trial->image, SIZE);
 	trial->before = pooltest_fingerprint(pools);
-	region_observe(region, &observer);
+	media_observe(region, &observer);
 	operation->run(pools);
-	region_observe(region, NULL);
+	media_observe(region, NULL);
 	trial->after = pooltest_fingerprint(pools);
 	assert_string_not_equal(trial->before, trial->after);
 	/* The observer saw all there was. */
@@ -467,7 +467,7 @@ static void run_trial(struct trial *trial, const struct operation *operation,
 		spoil(&record);
 	cut_everywhere(trial, &record);
 	if (!spoil)
-		assert_memory_equal(trial->image, region_media(region), SIZE);
+		assert_int_equal(media_compare(region, 0, trial->image, SIZE), 0);
 	region_close(region);
 	region_close(trial->scratch);
 	free(trial->image);

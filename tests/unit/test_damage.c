@@ -18,6 +18,7 @@
 #include "common/crc32c.h"
 #include "common/rng.h"
 #include "pool/format.h"
+#include "mediatest.h"
 #include "pooltest.h"
 
 #define SPEC "memfd:2M"
@@ -51,7 +52,7 @@ static int setup(void **state)
 	subject->fingerprint = pooltest_fingerprint(pools);
 	assert_int_equal(pools_close(pools, NULL), 0);
 	subject->image = malloc(SIZE);
-	memcpy(subject->image, region_media(subject->region), SIZE);
+	mediatest_read(subject->region, 0, subject->image, SIZE);
 	memcpy(&subject->superblock, subject->image, sizeof(subject->superblock));
 	*state = subject;
 	return 0;
@@ -70,16 +71,14 @@ static int teardown(void **state)
 
 static void restore(struct subject *subject)
 {
-	media_write(subject->region, 0, subject->image, SIZE);
-	media_fence(subject->region);
+	mediatest_write(subject->region, 0, subject->image, SIZE);
 }
 
 static void flip(struct subject *subject, uint64_t offset)
 {
-	unsigned char byte = region_media(subject->region)[offset] ^ 0x40;
+	unsigned char byte = mediatest_byte(subject->region, offset) ^ 0x40;
 
-	media_write(subject->region, offset, &byte, 1);
-	media_fence(subject->region);
+	mediatest_write(subject->region, offset, &byte, 1);
 }
 
 static struct pools_check_result check(struct subject *subject, int expected)
@@ -112,13 +111,13 @@ static void assert_byte_is_redundant(struct subject *subject, uint64_t offset, b
 	unsigned char flipped;
 
 	flip(subject, offset);
-	flipped = region_media(subject->region)[offset];
+	flipped = mediatest_byte(subject->region, offset);
 	result = check(subject, 0);
 	if (result.redundant != 1 || result.leftovers || result.damaged)
 		fail_msg("byte %llu: %llu redundant, %llu leftovers, %llu damaged",
 			 (unsigned long long)offset, (unsigned long long)result.redundant,
 			 (unsigned long long)result.leftovers, (unsigned long long)result.damaged);
-	assert_int_equal(region_media(subject->region)[offset], flipped);
+	assert_int_equal(mediatest_byte(subject->region, offset), flipped);
 	if (load) {
 		assert_loads_whole(subject);
 		restore(subject);
@@ -197,7 +196,7 @@ static void assert_refused(struct subject *subject, const char *mention)
 	struct pools *pools = NULL;
 	unsigned char *before = malloc(SIZE);
 
-	memcpy(before, region_media(subject->region), SIZE);
+	mediatest_read(subject->region, 0, before, SIZE);
 	assert_int_equal(pools_check(subject->region, &options, &result, NULL), -EUCLEAN);
 	assert_true(result.damaged > 0);
 	if (!strstr(named.text, mention))
@@ -206,7 +205,7 @@ static void assert_refused(struct subject *subject, const char *mention)
 	assert_non_null(strstr(message.text, SPEC));
 	if (pools_open(subject->region, &read_only, &pools, NULL) == 0)
 		assert_int_equal(pools_close(pools, NULL), 0);
-	assert_memory_equal(before, region_media(subject->region), SIZE);
+	assert_int_equal(media_compare(subject->region, 0, before, SIZE), 0);
 	free(before);
 }
 
@@ -249,8 +248,7 @@ static void forge(struct subject *subject, uint32_t index, void (*change)(union 
 	change(&slot);
 	slot.head.checksum = crc32c(seed, (char *)&slot + 4, sizeof(slot) - 4);
 	for (unsigned copy = 0; copy < 2; copy++)
-		media_write(subject->region, slot_offset(subject, index, copy), &slot, sizeof(slot));
-	media_fence(subject->region);
+		mediatest_write(subject->region, slot_offset(subject, index, copy), &slot, sizeof(slot));
 }
 
 static void into_the_superblock(union slot *slot)

@@ -307,9 +307,9 @@ static void drain_and(struct machine *m, void (*what)(struct machine *m))
 	struct meanwhile meanwhile = { .m = m, .what = what };
 	const struct media_observer observer = { .wrote = do_once, .context = &meanwhile };
 
-	region_observe(m->region, &observer);
+	media_observe(m->region, &observer);
 	assert_int_equal(domain_drain(m->domain), 0);
-	region_observe(m->region, NULL);
+	media_observe(m->region, NULL);
 	assert_null(meanwhile.what);
 }
 
@@ -390,8 +390,7 @@ static void *write_lines(void *argument)
 static void what_is_swept_is_whole_and_new(void **state)
 {
 	struct writer writer = { .m = *state };
-	const uint64_t *media = (const uint64_t *)(const void *)machine_media(writer.m);
-	uint64_t torn = 0, old = 0;
+	uint64_t media[LINE_SIZE / 8], torn = 0, old = 0;
 	pthread_t thread;
 
 	pthread_create(&thread, NULL, write_lines, &writer);
@@ -400,6 +399,7 @@ static void what_is_swept_is_whole_and_new(void **state)
 
 		if (domain_drain(writer.m->domain) != 0)
 			break;
+		machine_read_media(writer.m, 0, media, sizeof(media));
 		for (unsigned word = 1; word < LINE_SIZE / 8; word++)
 			torn += media[word] != media[0];
 		old += media[0] < fenced;
@@ -408,6 +408,7 @@ static void what_is_swept_is_whole_and_new(void **state)
 	assert_int_equal(torn, 0);
 	assert_int_equal(old, 0);
 	assert_int_equal(domain_drain(writer.m->domain), 0);
+	machine_read_media(writer.m, 0, media, sizeof(media));
 	assert_int_equal(media[0], 1000000);
 }
 
@@ -429,7 +430,7 @@ static void fence_and_look(int signal)
 	wpq_fence(&m->producers[0]);
 	if (domain_drain(m->domain) != 0)
 		abort();
-	memcpy((void *)(uintptr_t)&interrupted.seen, machine_media(m), sizeof(uint64_t));
+	machine_read_media(m, 0, (void *)(uintptr_t)&interrupted.seen, sizeof(uint64_t));
 	interrupted.too_old += interrupted.seen < flushed;
 	interrupted.calls++;
 }

@@ -19,6 +19,7 @@
 #include "common/align.h"
 #include "domain/domain.h"
 #include "domain/wpq.h"
+#include "mediatest.h"
 
 #define MAX_THREADS 2
 #define MAX_OPS 6
@@ -102,7 +103,7 @@ static void power_up(struct machine *machine)
 		wpq_fence(&machine->producers[i]);
 	assert_int_equal(domain_drain(machine->domain), 0);
 	memset(view_memory(machine->view), 0, PAGE_BYTES);
-	media_zero(machine->region, MEDIA_OFFSET, PAGE_BYTES);
+	assert_int_equal(media_zero(machine->region, MEDIA_OFFSET, PAGE_BYTES), 0);
 	media_fence(machine->region);
 }
 
@@ -285,14 +286,16 @@ static void explore(const struct litmus *litmus, bool *reached, uint64_t *runs)
 {
 	struct choices choices = { 0 };
 	struct machine machine = { 0 };
+	unsigned char media[PAGE_BYTES];
 
 	machine_start(&machine, litmus->kind);
 	do {
 		uint64_t v[MAX_VARIABLES] = { 0 };
 
 		run_once(&machine, litmus, &choices);
+		mediatest_read(machine.region, MEDIA_OFFSET, media, sizeof(media));
 		for (int i = 0; i < litmus->variables; i++)
-			v[i] = load(region_media(machine.region) + MEDIA_OFFSET + offset_of(litmus, i));
+			v[i] = load(media + offset_of(litmus, i));
 		if (litmus->forbidden && litmus->forbidden(v))
 			fail_msg("%s: left x=%d y=%d z=%d", litmus->name, (int)v[0], (int)v[1], (int)v[2]);
 		reached[state_number(litmus, v)] = true;

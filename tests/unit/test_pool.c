@@ -13,6 +13,7 @@
 
 #include "common/rng.h"
 #include "pool/pool.h"
+#include "mediatest.h"
 
 struct bench {
 	struct region *region;
@@ -301,7 +302,6 @@ static void bytes_behind_the_end_are_blanked_after_a_crash(void **state)
 {
 	struct bench *bench = *state;
 	struct pool_handle *handle;
-	const unsigned char *media;
 	uint64_t at = 0;
 
 	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
@@ -309,13 +309,11 @@ static void bytes_behind_the_end_are_blanked_after_a_crash(void **state)
 	put(handle, "the end of this file", 0);
 	assert_int_equal(pool_sync(handle), 0);
 	pool_close(handle);
-	media = region_media(bench->region);
-	while (memcmp(media + at, "the end of this file", 20) != 0)
+	while (media_compare(bench->region, at, "the end of this file", 20) == 1)
 		at += 4096;
-	media_write(bench->region, at + 20, "bytes of a cut sync", 19);
-	media_fence(bench->region);
+	mediatest_write(bench->region, at + 20, "bytes of a cut sync", 19);
 	restart(bench);
-	assert_int_equal(media[at + 20], 0);
+	assert_int_equal(mediatest_byte(bench->region, at + 20), 0);
 	handle = open_path(bench, "a");
 	assert_int_equal(size_of(handle), 20);
 	pool_close(handle);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "mediatest.h"
 #include "pool/inode.h"
 #include "pool/load.h"
 #include "pool/table.h"
@@ -64,10 +65,9 @@ static union slot slot_of(const struct bench *bench)
 {
 	union slot slot;
 
-	memcpy(&slot,
-	       region_media(bench->region) +
-		       pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, 0),
-	       SLOT_SIZE);
+	mediatest_read(bench->region,
+		       pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, 0), &slot,
+		       SLOT_SIZE);
 	return slot;
 }
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/crc32c.h"
+#include "mediatest.h"
 #include "pool/superblock.h"
 #include "pool/table.h"
 #include "pooltest.h"
@@ -46,7 +47,7 @@ static union slot slot_on_media(const struct bench *bench, uint32_t index, unsig
 	union slot slot;
 
 	assert_true(offset <= region_size(bench->region) - SLOT_SIZE);
-	memcpy(&slot, region_media(bench->region) + offset, SLOT_SIZE);
+	mediatest_read(bench->region, offset, &slot, SLOT_SIZE);
 	return slot;
 }
 
@@ -68,7 +69,7 @@ static void both_slots_of_a_written_entry_are_valid_and_equal(void **state)
 
 	assert_int_equal(pool_table_take(bench->pools, &index), 0);
 	sequence = bench->pools->sequences[index];
-	pool_table_write(bench->pools, index, &slot);
+	assert_int_equal(pool_table_write(bench->pools, index, &slot), 0);
 	for (unsigned copy = 0; copy < 2; copy++) {
 		copies[copy] = slot_on_media(bench, index, copy);
 		assert_true(pool_slot_is_valid(bench->pools->uuid_seed, &copies[copy], index));
@@ -87,7 +88,7 @@ static void a_changed_byte_another_entry_and_another_region_make_a_slot_invalid(
 	uint32_t index;
 
 	assert_int_equal(pool_table_take(bench->pools, &index), 0);
-	pool_table_write(bench->pools, index, &slot);
+	assert_int_equal(pool_table_write(bench->pools, index, &slot), 0);
 	assert_true(pool_slot_is_valid(seed, &slot, index));
 	assert_false(pool_slot_is_valid(seed, &slot, index + 1));
 	assert_false(pool_slot_is_valid(seed ^ 1, &slot, index));
@@ -106,8 +107,8 @@ static void a_freed_entry_is_free_on_the_media_and_is_taken_again(void **state)
 	uint32_t index, again;
 
 	assert_int_equal(pool_table_take(bench->pools, &index), 0);
-	pool_table_write(bench->pools, index, &slot);
-	pool_table_free(bench->pools, index);
+	assert_int_equal(pool_table_write(bench->pools, index, &slot), 0);
+	assert_int_equal(pool_table_free(bench->pools, index), 0);
 	for (unsigned copy = 0; copy < 2; copy++) {
 		slot = slot_on_media(bench, index, copy);
 		assert_true(pool_slot_is_valid(bench->pools->uuid_seed, &slot, index));
@@ -168,7 +169,7 @@ static struct superblock superblock_on_media(const struct bench *bench, uint64_t
 {
 	struct superblock superblock;
 
-	memcpy(&superblock, region_media(bench->region) + offset, sizeof(superblock));
+	mediatest_read(bench->region, offset, &superblock, sizeof(superblock));
 	return superblock;
 }
 
@@ -179,7 +180,7 @@ static void both_copies_of_the_superblock_are_written_with_a_higher_sequence(voi
 	struct superblock superblock = bench->pools->superblock, first, last;
 
 	superblock.dirty_shutdowns = 77;
-	pool_superblock_write(bench->region, &superblock);
+	assert_int_equal(pool_superblock_write(bench->region, &superblock), 0);
 	first = superblock_on_media(bench, 0);
 	last = superblock_on_media(bench, size - BLOCK_BYTES);
 	assert_true(pool_superblock_is_valid(&first, size));

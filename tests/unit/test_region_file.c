@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "region/region.h"
+#include "mediatest.h"
 
 static char directory[] = "/tmp/softpmem-unit.XXXXXX";
 static struct message message;
@@ -85,21 +86,21 @@ static void refused(const char *name, unsigned flags, int error, const char *wor
 static void a_file_is_made_whole_and_comes_back(void **state)
 {
 	struct region *region = open_region("a,4M", REGION_CREATE);
+	const void *borrowed;
 	struct stat st;
 
 	assert_int_equal(region_size(region), 4u << 20);
 	assert_true(region_is_new(region));
-	assert_true(region_kernel_can_read(region));
+	assert_int_equal(media_borrow(region, 0, 4096, &borrowed), 0);
 	assert_int_equal(stat(path("a"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_true(st.st_blocks * 512 >= 4 << 20);
-	media_write(region, (4u << 20) - 8, "durable", 8);
-	media_fence(region);
+	mediatest_write(region, (4u << 20) - 8, "durable", 8);
 	region_close(region);
 
 	region = open_region("a", 0);
 	assert_false(region_is_new(region));
-	assert_string_equal(region_media(region) + (4u << 20) - 8, "durable");
+	assert_int_equal(media_compare(region, (4u << 20) - 8, "durable", 8), 0);
 	region_close(region);
 	region_close(open_region("a,4096K", REGION_CREATE));
 }
@@ -111,16 +112,17 @@ static void zeroing_keeps_the_blocks_and_the_neighbours(void **state)
 	struct stat st;
 
 	memset(ones, 1, sizeof(ones));
-	media_write(region, 0, ones, sizeof(ones));
-	media_zero(region, 1u << 20, 8u << 20);
-	media_zero(region, 10u << 20, 64u << 10);
+	assert_int_equal(media_write(region, 0, ones, sizeof(ones)), 0);
+	assert_int_equal(media_zero(region, 1u << 20, 8u << 20), 0);
+	assert_int_equal(media_zero(region, 10u << 20, 64u << 10), 0);
 	media_fence(region);
+	mediatest_read(region, 0, ones, sizeof(ones));
 	for (uint64_t offset = 0; offset < sizeof(ones); offset++) {
 		bool zero = (offset >= 1u << 20 && offset < 9u << 20) ||
 			    (offset >= 10u << 20 && offset < (10u << 20) + (64u << 10));
 
-		if (region_media(region)[offset] != !zero)
-			fail_msg("byte %llu is %d", (unsigned long long)offset, region_media(region)[offset]);
+		if (ones[offset] != !zero)
+			fail_msg("byte %llu is %d", (unsigned long long)offset, ones[offset]);
 	}
 	assert_int_equal(stat(path("a"), &st), 0);
 	assert_true(st.st_blocks * 512 >= 16 << 20);
@@ -271,7 +273,7 @@ static void a_full_disk_is_an_error_at_opening(void **state)
 	region = open_region("sparse", 0);
 	assert_int_equal(stat(path("sparse"), &st), 0);
 	assert_true(st.st_blocks * 512 >= 6 << 20);
-	assert_memory_equal(region_media(region) + (5 << 20), "data", 4);
+	assert_int_equal(media_compare(region, 5 << 20, "data", 4), 0);
 	region_close(region);
 	assert_int_equal(umount2(directory, MNT_DETACH), 0);
 }
@@ -313,14 +315,14 @@ static void a_block_device_is_taken_whole(void **state)
 	assert_int_equal(region_open(text, 0, &region, &message), 0);
 	assert_int_equal(region_size(region), 8 << 20);
 	assert_false(region_is_new(region));
-	media_write(region, 4096, "durable", 8);
-	media_zero(region, 0, 4096);
-	media_zero(region, 4u << 20, 4u << 20);
+	mediatest_write(region, 4096, "durable", 8);
+	assert_int_equal(media_zero(region, 0, 4096), 0);
+	assert_int_equal(media_zero(region, 4u << 20, 4u << 20), 0);
 	media_fence(region);
 	assert_int_equal(region_open(text, 0, &(struct region *){ NULL }, &message), -EBUSY);
 	region_close(region);
 	assert_int_equal(region_open(text, REGION_READ_ONLY, &region, &message), 0);
-	assert_string_equal(region_media(region) + 4096, "durable");
+	assert_int_equal(media_compare(region, 4096, "durable", 8), 0);
 	region_close(region);
 	close(loop);
 }

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "region/memtest.h"
+#include "mediatest.h"
 
 #define MIB (1u << 20)
 #define SIZE (2u * MIB)
@@ -234,8 +235,7 @@ static struct region *spoiled;
 static int spoil(void *context, const char *test, uint64_t done, uint64_t total)
 {
 	if (done >= total / 2 && spoiled) {
-		media_write(spoiled, 0x1234, "?", 1);
-		media_fence(spoiled);
+		mediatest_write(spoiled, 0x1234, "?", 1);
 		spoiled = NULL;
 	}
 	return 0;

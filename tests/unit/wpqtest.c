@@ -10,13 +10,12 @@
 #include <cmocka.h>
 
 #include "common/align.h"
-
-#define MEDIA_OFFSET (1u << 20)
+#include "mediatest.h"
 
 static struct placement find(void *owner, uint64_t page, uint64_t want)
 {
 	return (struct placement){
-		.media_offset = MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true
+		.media_offset = MACHINE_MEDIA_OFFSET + page * PAGE_BYTES, .pages = want, .placed = true
 	};
 }
 
@@ -29,7 +28,13 @@ const struct view_owner_ops machine_identity = { .find = find, .place = place };
 
 const unsigned char *machine_media(const struct machine *m)
 {
-	return region_media(m->region) + MEDIA_OFFSET;
+	machine_read_media(m, 0, m->media, VIEW_SIZE);
+	return m->media;
+}
+
+void machine_read_media(const struct machine *m, uint64_t offset, void *bytes, uint64_t length)
+{
+	mediatest_read(m->region, MACHINE_MEDIA_OFFSET + offset, bytes, length);
 }
 
 static bool drain_when_full(void *context, struct wpq_header *header)
@@ -59,6 +64,7 @@ struct machine *machine_open(const char *spec, unsigned flags, uint32_t lane_siz
 {
 	struct machine *m = calloc(1, sizeof(*m));
 
+	m->media = malloc(VIEW_SIZE);
 	assert_int_equal(region_open(spec, flags, &m->region, NULL), 0);
 	assert_int_equal(domain_create(m->region, PERSISTENCE_MEMORY_CONTROLLER, &m->domain), 0);
 	assert_int_equal(view_create(m->domain, &machine_identity, NULL, &m->view), 0);
@@ -73,6 +79,7 @@ void machine_close(struct machine *m)
 	view_destroy(m->view);
 	domain_destroy(m->domain);
 	region_close(m->region);
+	free(m->media);
 	free(m);
 }
 
@@ -107,7 +114,10 @@ void machine_persist(struct machine *m, int thread, uint64_t line, unsigned char
 
 unsigned char machine_has(const struct machine *m, uint64_t line)
 {
-	return machine_media(m)[line * LINE_SIZE];
+	unsigned char byte;
+
+	machine_read_media(m, line * LINE_SIZE, &byte, 1);
+	return byte;
 }
 
 bool machine_holds(const struct machine *m, int thread, uint64_t line)

@@ -9,6 +9,8 @@
 
 #define VIEW_SIZE (256u * 1024)
 #define WPQ_BYTES 16384u
+/* Where the view begins in the media: its pages follow each other there. */
+#define MACHINE_MEDIA_OFFSET (1u << 20)
 
 struct machine {
 	struct region *region;
@@ -16,11 +18,15 @@ struct machine {
 	struct view *view;
 	struct wpq *wpqs[2];
 	struct wpq_producer producers[2];
+	unsigned char *media; /* VIEW_SIZE bytes, for machine_media() */
 };
 
-/* Views whose pages follow each other in the media: machine_media() is where. */
+/* The owner of a view that begins at MACHINE_MEDIA_OFFSET in the media. */
 extern const struct view_owner_ops machine_identity;
+/* The view's VIEW_SIZE bytes on the media as they are now; a copy, which the next call overwrites. */
 const unsigned char *machine_media(const struct machine *m);
+/* Some of them. */
+void machine_read_media(const struct machine *m, uint64_t offset, void *bytes, uint64_t length);
 
 /* Of a region by this spec, with lanes of so many bytes. machine_close() frees it. */
 struct machine *machine_open(const char *spec, unsigned flags, uint32_t lane_size);

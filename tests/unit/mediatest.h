@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TESTS_MEDIATEST_H
+#define TESTS_MEDIATEST_H
+
+/* Access to media in tests, where an error ends the test. For cmocka programs, after its header. */
+
+#include "region/media.h"
+
+static inline void mediatest_read(const struct region *region, uint64_t offset, void *bytes, uint64_t length)
+{
+	assert_int_equal(media_read(region, offset, bytes, length), 0);
+}
+
+/* Durable on return. */
+static inline void mediatest_write(struct region *region, uint64_t offset, const void *bytes, uint64_t length)
+{
+	assert_int_equal(media_write(region, offset, bytes, length), 0);
+	media_fence(region);
+}
+
+static inline unsigned char mediatest_byte(const struct region *region, uint64_t offset)
+{
+	unsigned char byte = 0;
+
+	mediatest_read(region, offset, &byte, 1);
+	return byte;
+}
+
+#endif
