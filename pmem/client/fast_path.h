@@ -13,15 +13,16 @@
  */
 
 #include "client/connection.h"
+#include "client/events.h"
 #include "client/queues.h"
-#include "client/settings.h"
 
 /*
  * ranges_find() for an address in the entry that this thread found last. The entry may meanwhile hold
  * another range, or none. Read field by field: a struct that is assembled and copied waits for its own
- * stores.
+ * stores. `whole` is a constant; a flush does not need out->alias.
  */
-static inline bool fast_path_find(uintptr_t address, struct range *out)
+static inline __attribute__((always_inline)) bool fast_path_find(uintptr_t address, struct range *out,
+								 bool whole)
 {
 	uint64_t now = atomic_load_explicit(&ranges_version, memory_order_acquire);
 	const struct range *entry = &ranges_table[thread_self.hint];
@@ -33,6 +34,8 @@ static inline bool fast_path_find(uintptr_t address, struct range *out)
 	out->view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED);
 	out->region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED);
 	out->flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED);
+	if (whole)
+		out->alias = __atomic_load_n(&entry->alias, __ATOMIC_RELAXED);
 	atomic_thread_fence(memory_order_acquire);
 	return !(now & 1) && atomic_load_explicit(&ranges_version, memory_order_relaxed) == now &&
 	       address >= start && address < out->end;
@@ -46,11 +49,11 @@ static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t addr
 	struct range at;
 	bool done;
 
-	if (unlikely(!client_settings_are_plain() || !connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
+	if (unlikely(!client_fast_path_allowed() || !connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
 		return false;
-	if (unlikely(self->depth || !queue || !fast_path_find(address, &at)))
+	if (unlikely(self->depth || !queue || !fast_path_find(address, &at, false)))
 		return false;
-	/* length - 1: a flush of 0 bytes flushes no line. */
+	/* length - 1: a flush of 0 bytes flushes no line. No WPQ is of RANGE_NO_REGION: this is a pool. */
 	if (unlikely(length - 1 >= at.end - address || at.region != queue->region))
 		return false;
 	thread_enter(self);
@@ -67,7 +70,7 @@ static inline __attribute__((always_inline)) bool fast_path_fence(void)
 	struct thread *self = &thread_self;
 	struct queue *queue = self->queues[0];
 
-	if (unlikely(!client_settings_are_plain() || self->depth || self->has_more || !queue))
+	if (unlikely(!client_fast_path_allowed() || self->depth || self->has_more || !queue))
 		return false;
 	thread_order(self);
 	thread_enter(self);

@@ -13,7 +13,9 @@
 
 #include "abi/rawcall.h"
 #include "client/errormsg.h"
+#include "client/events.h"
 #include "client/fast_path.h"
+#include "client/settings.h"
 
 /* ---- Memory that is no pool: the processor's own instructions -------------- */
 
@@ -67,7 +69,7 @@ static void cut(void)
 
 /* ---- Flush and fence ------------------------------------------------------------ */
 
-void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
+void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
 {
 	uintptr_t end = address + length;
 
@@ -84,6 +86,12 @@ void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
 		flags |= WPQ_CONTINUED;
 		address = stop;
 	}
+}
+
+void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
+{
+	client_event_flush(address, length);
+	client_flush_lines(address, length, flags);
 }
 
 bool client_flushes_count(void)
@@ -184,8 +192,10 @@ static void flush_pools_in(uintptr_t address, size_t length)
 		struct range at = ranges_find(address);
 		uintptr_t stop = at.end < end ? at.end : end;
 
-		if (at.flags & RANGE_POOL)
+		if (at.flags & RANGE_POOL) {
+			client_event_flush(address, stop - address);
 			queue_flush(&at, address, stop - address, WPQ_PERSIST);
+		}
 		address = stop;
 	}
 }

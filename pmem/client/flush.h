@@ -22,6 +22,8 @@ void client_persist(uintptr_t address, size_t length);
  * queue_flush().
  */
 void client_flush_range(uintptr_t address, size_t length, uint32_t flags);
+/* The same for non-temporal stores, which flush by themselves: a recorder is not told of a flush. */
+void client_flush_lines(uintptr_t address, size_t length, uint32_t flags);
 /* True unless PMEM_NO_FLUSH or the cpu_cache domain makes flushes unnecessary. */
 bool client_flushes_count(void);
 /* True if a test's setting says to leave out this flush. */

@@ -20,9 +20,9 @@
 #include "abi/rawcall.h"
 #include "client/connection.h"
 #include "client/errormsg.h"
+#include "client/events.h"
 #include "client/settings.h"
 #include "client/signals.h"
-#include "client/stream.h"
 
 THREAD_HOT struct thread thread_self;
 
@@ -45,7 +45,7 @@ static void leave(uint64_t signals)
 /* Looks at a full ring before we ask: the daemon is at it, as a rule, and a question costs more than this. */
 #define SPINS 20000
 
-/* Who waits for room has asked for a drain before, at a quarter of the ring. False: reopen() it. */
+/* Who waits for room has asked for a drain before, at a quarter of the ring. False: queue_replace() it. */
 static bool make_room(void *context, struct wpq_header *header)
 {
 	uint64_t drained[WPQ_LANES];
@@ -115,7 +115,7 @@ static _Noreturn void give_up(void)
  * daemon), and so the daemon this WPQ. What it was not drained of goes on in a
  * new one; no handler of this thread may be in the midst of it.
  */
-static __attribute__((noinline)) void reopen(struct queue *queue)
+__attribute__((noinline)) void queue_replace(struct queue *queue)
 {
 	struct wpq_producer old = queue->producer;
 	const struct wpq_header *header = old.header;
@@ -177,8 +177,8 @@ static void give_back(void *thread)
  * of the first region it flushed to. A handler may fence at any moment: what it
  * walks is whole before it is there.
  */
-static __attribute__((noinline)) struct queue *find_or_take(struct thread *self, unsigned depth,
-							    unsigned region)
+__attribute__((noinline)) struct queue *queue_find_or_take(struct thread *self, unsigned depth,
+							   unsigned region)
 {
 	struct queue **end = &self->queues[depth], *queue;
 
@@ -195,26 +195,10 @@ static __attribute__((noinline)) struct queue *find_or_take(struct thread *self,
 	return queue;
 }
 
-static struct queue *begin(struct thread *self, unsigned region, unsigned *depth)
-{
-	struct queue *queue;
-
-	*depth = thread_enter(self);
-	queue = self->queues[*depth];
-	return likely(queue && queue->region == region) ? queue : find_or_take(self, *depth, region);
-}
-
 void queue_ask_for_drain(struct queue *queue)
 {
 	queue->kicked = queue->producer.published[WPQ_FENCED];
 	connection_kick();
-}
-
-static void end(struct thread *self, struct queue *queue, unsigned depth)
-{
-	if (unlikely(queue_is_filling(queue)))
-		queue_ask_for_drain(queue);
-	thread_leave(self, depth);
 }
 
 void queue_reopen(struct queue *queue)
@@ -223,7 +207,7 @@ void queue_reopen(struct queue *queue)
 	unsigned depth = thread_enter(self);
 
 	while (queue_is_closed(queue))
-		reopen(queue);
+		queue_replace(queue);
 	thread_leave(self, depth);
 }
 
@@ -231,7 +215,7 @@ void queue_reopen(struct queue *queue)
 #define EARLY_BYTES (64u << 10)
 
 /* Before a piece and not after it: something is left for the fence, which marks it. */
-static void publish_early(struct wpq_producer *producer)
+void queue_publish_early(struct wpq_producer *producer)
 {
 	if (producer->pending[WPQ_FENCED] - producer->published[WPQ_FENCED] < EARLY_BYTES)
 		return;
@@ -247,7 +231,7 @@ static bool flush_early(struct wpq_producer *producer, const struct range *at, c
 	while (offset < end) {
 		uint64_t stop = min_u64(align_down(offset, EARLY_BYTES) + EARLY_BYTES, end);
 
-		publish_early(producer);
+		queue_publish_early(producer);
 		if (!wpq_flush(producer, at->view, view, offset, stop - offset, flags))
 			return false;
 		flags |= WPQ_CONTINUED;
@@ -266,64 +250,15 @@ static bool flush_all(struct wpq_producer *producer, const struct range *at, con
 
 void queue_flush(const struct range *at, uintptr_t address, size_t length, uint32_t flags)
 {
-	struct thread *self = &thread_self;
 	unsigned depth;
-	struct queue *queue = begin(self, at->region, &depth);
+	struct queue *queue = queue_begin(at->region, &depth);
 	/* Where the view's first byte would be, if all of it were mapped here. */
 	const unsigned char *view = (const unsigned char *)(address - at->offset);
 
 	/* All of it again: a line's later snapshot does for its earlier one. */
 	while (unlikely(!flush_all(&queue->producer, at, view, length, flags)))
-		reopen(queue);
-	end(self, queue, depth);
-}
-
-/* Bytes of a record of queue_stream(). */
-#define STREAM_BYTES PAGE_BYTES
-
-void queue_stream(const struct range *at, void *to, const void *from, size_t length, uint32_t flags)
-{
-	struct thread *self = &thread_self;
-	unsigned depth;
-	struct queue *queue = begin(self, at->region, &depth);
-	struct wpq_producer *producer = &queue->producer;
-	const bool early = flags & QUEUE_EARLY;
-
-	flags &= ~QUEUE_EARLY;
-	for (size_t done = 0; done < length; flags |= WPQ_CONTINUED) {
-		uint64_t offset = at->offset + done;
-		uint32_t lines = (uint32_t)(min_u64(align_down(offset, STREAM_BYTES) + STREAM_BYTES - offset,
-						    length - done) / LINE_SIZE);
-		struct wpq_record *record;
-
-		if (early)
-			publish_early(producer);
-		while (!(record = wpq_begin(producer, WPQ_FENCED, at->view, offset, lines, flags)))
-			reopen(queue);
-		stream_lines((unsigned char *)to + done, record + 1, (const unsigned char *)from + done,
-			     lines);
-		/* Piece by piece: a handler's fence in between took it back for those before. */
-		self->unordered = true;
-		atomic_signal_fence(memory_order_seq_cst);
-		wpq_append(producer, WPQ_FENCED, lines);
-		done += (size_t)lines * LINE_SIZE;
-	}
-	end(self, queue, depth);
-}
-
-void queue_store_undoable(const struct range *at, void *to, const void *from, size_t length)
-{
-	struct thread *self = &thread_self;
-	unsigned depth;
-	struct queue *queue = begin(self, at->region, &depth);
-	const unsigned char *view = (const unsigned char *)((uintptr_t)to - at->offset);
-	struct wpq_record *record;
-
-	while (!(record = wpq_undo_before(&queue->producer, at->view, view, at->offset)))
-		reopen(queue);
-	memcpy(to, from, length);
-	wpq_undo_after(&queue->producer, record, view);
-	end(self, queue, depth);
+		queue_replace(queue);
+	queue_end(queue, depth);
 }
 
 /* `in_use`: by what this handler interrupted. */
@@ -334,7 +269,7 @@ static inline __attribute__((always_inline)) void fence_one(struct queue *queue,
 		/* It cannot be moved now, and so its fence cannot be kept. */
 		if (in_use)
 			give_up();
-		reopen(queue);
+		queue_replace(queue);
 	}
 }
 
@@ -373,6 +308,7 @@ void queue_fence(void)
 	thread_leave(self, depth);
 	if (unlikely(client_settings()->through) && self->queues[0])
 		connection_drain();
+	client_event_fence();
 }
 
 /* ---- fork --------------------------------------------------------------------- */

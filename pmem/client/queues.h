@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct queue) <= PAGE_BYTES, "each is allocated as a page"
 enum { QUEUE_DEPTH = 4 };
 
 struct thread {
-	struct queue *next; /* of another region in a thread's list; of the same region while idle */
+	/* [0] for the thread itself, [n] for handlers at depth n; each starts a list of regions. */
 	struct queue *queues[QUEUE_DEPTH];
 	unsigned depth;	 /* queues below it are in use by what was interrupted */
 	bool has_more;	 /* a queue other than queues[0] exists */
@@ -84,14 +84,6 @@ static inline void thread_order(struct thread *self)
  * with the thread's next fence. `flags`: enum wpq_record_flags, QUEUE_EARLY.
  */
 void queue_flush(const struct range *at, uintptr_t address, size_t length, uint32_t flags);
-/*
- * Store whole lines of one range by non-temporal stores, and flush what was stored: a non-temporal store is
- * a store and a clwb of its bytes (docs/semantics.md). `to` and `length` are multiples of a line; source and
- * destination do not overlap. `flags` as for queue_flush().
- */
-void queue_stream(const struct range *at, void *to, const void *from, size_t length, uint32_t flags);
-/* eADR: a non-temporal store of [to, to + length), within one line. Until the fence an outage may undo it. */
-void queue_store_undoable(const struct range *at, void *to, const void *from, size_t length);
 /* Make durable what this thread flushed. */
 void queue_fence(void);
 
@@ -121,5 +113,36 @@ static inline bool queue_is_closed(const struct queue *queue)
 }
 /* Continue in a new WPQ with what the closed one was not drained of. Not in the middle of a flush. */
 void queue_reopen(struct queue *queue);
+
+/* ---- Records by hand, for stores that go to a WPQ as they are made -------------------- */
+
+/* Private to this header and queues.c. */
+struct queue *queue_find_or_take(struct thread *self, unsigned depth, unsigned region);
+
+/* This thread's WPQ of the region, in use until queue_end(). Never NULL: without one the process ends. */
+static inline struct queue *queue_begin(unsigned region, unsigned *depth)
+{
+	struct thread *self = &thread_self;
+	struct queue *queue;
+
+	*depth = thread_enter(self);
+	queue = self->queues[*depth];
+	return likely(queue && queue->region == region) ? queue : queue_find_or_take(self, *depth, region);
+}
+
+static inline void queue_end(struct queue *queue, unsigned depth)
+{
+	if (unlikely(queue_is_filling(queue)))
+		queue_ask_for_drain(queue);
+	thread_leave(&thread_self, depth);
+}
+
+/* Between those two, when its producer has failed: continue in a new WPQ. Without one the process ends. */
+void queue_replace(struct queue *queue);
+/*
+ * In a call that ends in a fence (QUEUE_EARLY): publish what is flushed so far, if it is much, so that the
+ * daemon can begin. Call it before a record and not after: the fence marks the last record.
+ */
+void queue_publish_early(struct wpq_producer *producer);
 
 #endif

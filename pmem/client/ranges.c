@@ -39,6 +39,7 @@ static struct range load(const struct range *entry)
 		.view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED),
 		.region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED),
 		.flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED),
+		.alias = __atomic_load_n(&entry->alias, __ATOMIC_RELAXED),
 	};
 }
 
@@ -50,6 +51,7 @@ static void store(struct range *entry, const struct range *range)
 	__atomic_store_n(&entry->view, range->view, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->region, range->region, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->flags, range->flags, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->alias, range->alias, __ATOMIC_RELAXED);
 }
 
 /* The first entry that ends after `address`. */
@@ -116,7 +118,7 @@ struct range ranges_find(uintptr_t address)
 {
 	struct range found;
 
-	return likely(fast_path_find(address, &found)) ? found : find_anew(address);
+	return likely(fast_path_find(address, &found, true)) ? found : find_anew(address);
 }
 
 uint64_t ranges_lock(void)
@@ -183,7 +185,7 @@ void ranges_erase(uintptr_t start, uintptr_t end)
 static bool continues(const struct range *range, const struct range *next)
 {
 	return range->end == next->start && range->view == next->view && range->region == next->region &&
-	       range->flags == next->flags &&
+	       range->flags == next->flags && range->alias == next->alias &&
 	       range->offset + (range->end - range->start) == next->offset;
 }
 
@@ -206,6 +208,8 @@ int ranges_insert(const struct range *range)
 	struct range whole = *range;
 	size_t at, old = 0;
 
+	if (!(whole.flags & RANGE_POOL))
+		whole.region = RANGE_NO_REGION;
 	/* Erasing may split one range in two, and there is the new one. */
 	if (!have_table() || atomic_load_explicit(&count, memory_order_relaxed) + 2 >= MOST_RANGES)
 		return -ENOMEM;

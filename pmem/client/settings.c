@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/events.h"
+
 /* From this many bytes on libpmem's copies go past the caches, if it is left the choice. */
 #define NONTEMPORAL_THRESHOLD 256u
 
@@ -27,16 +29,7 @@ static uint64_t number(const char *name)
 }
 
 struct client_settings client_settings_read;
-atomic_bool client_settings_known, client_settings_plain;
-
-static void learn_whether_plain(void)
-{
-	const struct client_settings *set = &client_settings_read;
-
-	atomic_store_explicit(&client_settings_plain,
-			      !set->through && !set->flush_never && !set->cut_at && !set->skip_flush,
-			      memory_order_relaxed);
-}
+atomic_bool client_settings_known;
 
 const struct client_settings *client_settings_learn(void)
 {
@@ -67,8 +60,8 @@ const struct client_settings *client_settings_learn(void)
 	}
 	/* Two threads that come here first write the same bytes. */
 	client_settings_read = found;
-	learn_whether_plain();
 	atomic_store_explicit(&client_settings_known, true, memory_order_release);
+	client_fast_path_update();
 	return &client_settings_read;
 }
 
@@ -77,7 +70,7 @@ static void fork_child(void)
 {
 	client_settings_read.cut_at = number("SOFTPMEM_TEST_CUT_AT");
 	client_settings_read.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
-	learn_whether_plain();
+	client_fast_path_update();
 }
 
 static __attribute__((constructor)) void prepare(void)

@@ -28,7 +28,7 @@ struct client_settings {
 
 /* Private to this header and settings.c. */
 extern struct client_settings client_settings_read;
-extern atomic_bool client_settings_known, client_settings_plain;
+extern atomic_bool client_settings_known;
 const struct client_settings *client_settings_learn(void);
 
 /* The settings. Inline, because every flush and every fence asks. Never fails. */
@@ -37,15 +37,6 @@ static inline const struct client_settings *client_settings(void)
 	if (likely(atomic_load_explicit(&client_settings_known, memory_order_acquire)))
 		return &client_settings_read;
 	return client_settings_learn();
-}
-
-/*
- * True if the settings are known and none of them changes what a fence does, or what a flush does in the
- * memory_controller domain.
- */
-static inline bool client_settings_are_plain(void)
-{
-	return atomic_load_explicit(&client_settings_plain, memory_order_relaxed);
 }
 
 #endif

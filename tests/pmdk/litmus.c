@@ -115,6 +115,17 @@ static void non_temporal_alone(uint64_t *line)
 	non_temporal(line, 1, PMEM_F_MEM_NODRAIN);
 }
 
+static void non_temporal_set(uint64_t *line)
+{
+	pmem_memset(line, 1, 1, PMEM_F_MEM_NONTEMPORAL | PMEM_F_MEM_NODRAIN);
+}
+
+static void non_temporal_overlapping(uint64_t *line)
+{
+	store(line + 1, 1);
+	pmem_memmove(line, line + 1, LINE - 8, PMEM_F_MEM_NONTEMPORAL | PMEM_F_MEM_NODRAIN);
+}
+
 static void *fence_here(void *line)
 {
 	pmem_drain();
@@ -180,6 +191,8 @@ static const struct row {
 	{ "a non-temporal store, a fence", non_temporal_and_fence, 1, 1, 1 },
 	{ "a store, another thread's flush, a fence", flush_of_another, 0, 1, 1 },
 	{ "a non-temporal store", non_temporal_alone, 0, 1, 0 },
+	{ "a non-temporal memset", non_temporal_set, 0, 1, 0 },
+	{ "a non-temporal memmove from the same line", non_temporal_overlapping, 0, 1, 0 },
 	{ "a store, a flush, another thread's fence", fence_of_another, 0, 1, 1 },
 	{ "a store, a flush", flush_alone, 0, 1, 1 },
 };

@@ -32,11 +32,11 @@ undefined() {
 		grep -Ev '^(mem(cpy|move|set)|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail)$' |
 		grep -Ev '^__([at]san|ubsan)_'
 }
-producer=$abs_top_builddir/pmem/abi/.libs/client_libpmem_la-wpq_producer.o
+producer=$abs_top_builddir/pmem/abi/.libs/client_libclient_la-wpq_producer.o
 check "the WPQ producer of the library was compiled" test -s "$producer"
 check "the WPQ producer calls no wrapper of a system call" test -z "$(undefined "$producer")"
 check "negative control: connection.c does call functions of libc" \
-	test -n "$(undefined "$abs_top_builddir/pmem/client/.libs/libpmem_la-connection.o")"
+	test -n "$(undefined "$abs_top_builddir/pmem/client/.libs/libclient_la-connection.o")"
 # The daemon is linked with the system's: libtool finds ours if it lies in the wrong place.
 check "the daemon loads the system's libpmem" \
 	grep -q "libpmem.so.1 => ${system:-/nowhere}" <(ldd "$softpmemd")

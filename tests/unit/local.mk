@@ -230,6 +230,21 @@ unit_tests += tests/unit/test_explore_litmus
 tests_unit_test_explore_litmus_SOURCES = tests/unit/test_explore_litmus.c
 tests_unit_test_explore_litmus_LDADD = pmem/explore/libexplore.la $(CMOCKA_LIBS)
 
+client_test_sources = tests/unit/clienttest.c tests/unit/clienttest.h
+unit_tests += tests/unit/test_client_events
+tests_unit_test_client_events_SOURCES = tests/unit/test_client_events.c $(client_test_sources)
+tests_unit_test_client_events_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_unit_test_client_events_LDADD = pmem/client/libclient.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_client_flush
+tests_unit_test_client_flush_SOURCES = tests/unit/test_client_flush.c $(client_test_sources)
+tests_unit_test_client_flush_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_unit_test_client_flush_LDADD = pmem/client/libclient.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_client_ranges
+tests_unit_test_client_ranges_SOURCES = tests/unit/test_client_ranges.c
+tests_unit_test_client_ranges_LDADD = pmem/client/libclient.la $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "client/stream.h"
+#include "client/nontemporal.h"
 
 #include <immintrin.h>
 #include <stdatomic.h>
@@ -59,7 +59,7 @@ static stream_fn *choose(void)
 	return __builtin_cpu_supports("avx") ? stream_avx : stream_sse2;
 }
 
-void stream_lines(void *to, void *copy, const void *from, size_t lines)
+void nontemporal_store_lines(void *to, void *copy, const void *from, size_t lines)
 {
 	static _Atomic(stream_fn *) chosen;
 	stream_fn *stream = atomic_load_explicit(&chosen, memory_order_relaxed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef CLIENT_STREAM_H
-#define CLIENT_STREAM_H
+#ifndef CLIENT_NONTEMPORAL_H
+#define CLIENT_NONTEMPORAL_H
 
 #include <stddef.h>
 
@@ -10,6 +10,6 @@
  * be. Each byte of `from` is read once. The stores to `to` are unordered until
  * the thread's next sfence. Async-signal-safe; AVX registers are the caller's to lose.
  */
-void stream_lines(void *to, void *copy, const void *from, size_t lines);
+void nontemporal_store_lines(void *to, void *copy, const void *from, size_t lines);
 
 #endif
