@@ -1,75 +1,74 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
+#include "invalidate.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "private.h"
 
 /*
- * Failure means the kernel does not know the inode any more, or nobody is there: nothing is cached either
- * way.
+ * An error means that the kernel does not know the inode any more, or that the
+ * mount is gone: nothing is cached either way.
  */
 static void invalidate(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
 {
 	fuse_lowlevel_notify_inval_inode(fs->session, ino, offset, length);
 }
 
-/* All pages of it, and what we remember of them. */
+/* All pages of an inode, and what is remembered of them. */
 static void invalidate_whole(struct fusefs *fs, fuse_ino_t ino)
 {
-	uint64_t epoch = shadow_begin_drop(fs);
+	uint64_t epoch = fusefs_shadow_begin_drop(&fs->shadows);
 
 	invalidate(fs, ino, 0, 0);
-	shadow_end_drop(fs, node_of(fs, ino), epoch);
+	fusefs_shadow_end_drop(&fs->shadows, fusefs_node(fs, ino), epoch);
 }
 
-void invalidate_tree(struct fusefs *fs, struct tree *tree)
+void fusefs_invalidate_tree(struct fusefs *fs, struct tree *tree)
 {
 	struct node *node;
 
-	/*
-	 * Requests that change the list are parked, or refused. Of what has no pages, the attributes (a
-	 * negative offset).
-	 */
+	/* A negative offset drops the attributes alone, for an inode that has no pages. */
 	for (node = tree->nodes.all; node; node = node->next)
-		invalidate(fs, node_ino(fs, node), node->regular ? 0 : -1, 0);
-	invalidate(fs, node_ino(fs, &tree->root), -1, 0);
+		invalidate(fs, fusefs_node_ino(fs, node), node->regular ? 0 : -1, 0);
+	invalidate(fs, fusefs_node_ino(fs, &tree->root), -1, 0);
 }
 
-void invalidate_all(struct fusefs *fs)
+void fusefs_invalidate_all(struct fusefs *fs)
 {
 	for (unsigned i = 0; i < fs->tree_count; i++)
-		invalidate_tree(fs, &fs->trees[i]);
+		fusefs_invalidate_tree(fs, &fs->trees[i]);
 }
 
-void stale_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
+/* ---- Later -------------------------------------------------------------------- */
+
+void fusefs_invalidate_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
 {
-	struct stale *stale = malloc(sizeof(*stale));
+	struct stale_pages *stale = malloc(sizeof(*stale));
 
 	if (!stale) {
-		log_sink_print(&fs->options.log,
-			       "mount %s: no memory to have the kernel drop a page that was not written",
+		log_sink_print(&fs->options.log, "mount %s: no memory to have the kernel drop stale pages",
 			       fs->mountpoint);
 		return;
 	}
-	*stale = (struct stale){ .ino = ino, .offset = offset, .length = length };
-	pthread_mutex_lock(&fs->queue_lock);
+	*stale = (struct stale_pages){ .ino = ino, .offset = offset, .length = length };
+	pthread_mutex_lock(&fs->stale_lock);
 	stale->next = fs->stale;
 	fs->stale = stale;
-	pthread_mutex_unlock(&fs->queue_lock);
+	pthread_mutex_unlock(&fs->stale_lock);
 	sem_post(&fs->wake);
 }
 
-static struct stale *stale_take(struct fusefs *fs)
+static struct stale_pages *take_queued(struct fusefs *fs)
 {
-	LOCK_SCOPE(&fs->queue_lock);
+	LOCK_SCOPE(&fs->stale_lock);
 
 	return steal_pointer(&fs->stale);
 }
 
-void stale_now(struct fusefs *fs)
+void fusefs_invalidate_queued(struct fusefs *fs)
 {
-	struct stale *stale = stale_take(fs), *next;
+	struct stale_pages *stale = take_queued(fs), *next;
 
 	for (; stale; stale = next) {
 		next = stale->next;
@@ -81,9 +80,9 @@ void stale_now(struct fusefs *fs)
 	}
 }
 
-void stale_drop(struct fusefs *fs)
+void fusefs_invalidate_drop(struct fusefs *fs)
 {
-	struct stale *stale = stale_take(fs), *next;
+	struct stale_pages *stale = take_queued(fs), *next;
 
 	for (; stale; stale = next) {
 		next = stale->next;
@@ -91,9 +90,23 @@ void stale_drop(struct fusefs *fs)
 	}
 }
 
+/* ---- Changes by others -------------------------------------------------------- */
+
+/* The nodeid that the kernel may know a pool by now; 0: none. */
+static fuse_ino_t find_ino(struct fusefs *fs, struct pool *pool)
+{
+	for (unsigned i = 0; i < fs->tree_count; i++) {
+		const struct node *node = fusefs_node_find(&fs->trees[i], pool);
+
+		if (node)
+			return fusefs_node_ino(fs, node);
+	}
+	return 0;
+}
+
 void fusefs_pool_changed(struct fusefs *fs, struct pool *pool)
 {
-	fuse_ino_t ino = node_find(fs, pool);
+	fuse_ino_t ino = find_ino(fs, pool);
 
 	if (ino)
 		invalidate_whole(fs, ino);
@@ -101,7 +114,7 @@ void fusefs_pool_changed(struct fusefs *fs, struct pool *pool)
 
 void fusefs_entry_changed(struct fusefs *fs, struct pool *directory, const char *name)
 {
-	fuse_ino_t ino = node_find(fs, directory);
+	fuse_ino_t ino = find_ino(fs, directory);
 
 	if (!ino)
 		return;

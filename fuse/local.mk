@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The only room that includes libfuse's headers.
+# The only room that includes libfuse's headers. fusefs.h is for others, all other headers are private.
 noinst_LTLIBRARIES += fuse/libfusefs.la
 fuse_libfusefs_la_SOURCES = \
-	fuse/attributes.c \
-	fuse/data.c \
-	fuse/directory.c \
+	fuse/deferral.c fuse/deferral.h \
+	fuse/dispatch.c fuse/dispatch.h \
 	fuse/fusefs.c fuse/fusefs.h \
-	fuse/invalidate.c \
-	fuse/loop.c \
-	fuse/mount.c \
-	fuse/names.c \
-	fuse/negotiate.c \
-	fuse/nodes.c \
-	fuse/park.c \
-	fuse/private.h \
+	fuse/invalidate.c fuse/invalidate.h \
+	fuse/mount_context.h \
+	fuse/mountpoint.c fuse/mountpoint.h \
+	fuse/negotiate.c fuse/negotiate.h \
+	fuse/node.c fuse/node.h \
+	fuse/op_attributes.c fuse/op_attributes.h \
+	fuse/op_data.c fuse/op_data.h \
+	fuse/op_directory.c fuse/op_directory.h \
+	fuse/op_names.c fuse/op_names.h \
+	fuse/op_open.c fuse/op_open.h \
+	fuse/operations.c fuse/operations.h \
+	fuse/park.c fuse/park.h \
+	fuse/parking.c fuse/parking.h \
+	fuse/regions_root.c fuse/regions_root.h \
+	fuse/reply_entry.c fuse/reply_entry.h \
 	fuse/request_gate.c fuse/request_gate.h \
-	fuse/shadow.c \
-	fuse/top.c
+	fuse/shadow.c fuse/shadow.h \
+	fuse/workers.c fuse/workers.h
 fuse_libfusefs_la_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
 fuse_libfusefs_la_LIBADD = pmem/pool/libpool.la $(FUSE_LIBS)

@@ -1,21 +1,49 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-
-/*
- * What the kernel can and libfuse does not know of: it is written into the
- * answer to INIT, as that passes on its way to the kernel.
- */
+#include "negotiate.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "private.h"
+/* ---- Through libfuse ---------------------------------------------------------- */
 
-/* Since Linux 6.6: shared mappings of files that are open for direct I/O. A bit of flags2. */
+/* Asynchronous requests in flight: read-ahead, write-back, direct I/O. The default of 12 starves deep queues. */
+#define BACKGROUND_MAX 256
+
+static void want(struct fuse_conn_info *connection, unsigned capability)
+{
+	connection->want |= connection->capable & capability;
+}
+
+void fusefs_op_init(void *userdata, struct fuse_conn_info *connection)
+{
+	/*
+	 * The kernel drops pages when it is told to, not when an mtime changed. It
+	 * clears set-user-ID bits itself: it knows which processes may keep them.
+	 */
+	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
+					FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
+					FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	want(connection, FUSE_CAP_EXPLICIT_INVAL_DATA);
+	want(connection, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);
+	want(connection, FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_CACHE_SYMLINKS);
+	want(connection, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	connection->max_write = FUSEFS_TRANSFER_MAX;
+	connection->max_background = BACKGROUND_MAX;
+	connection->congestion_threshold = BACKGROUND_MAX * 3 / 4;
+}
+
+/*
+ * ---- Past libfuse --------------------------------------------------------------
+ * What the kernel can do and libfuse does not know is written into the answer to
+ * INIT as that passes on its way to the kernel.
+ */
+
+/* A bit of flags2, since Linux 6.6: shared mappings of files that are open for direct I/O. */
 #define DIRECT_IO_ALLOW_MMAP (1u << 4)
 
-void negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in)
+void fusefs_negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in)
 {
 	const struct fuse_init_in *init = (const void *)(in + 1);
 
@@ -47,7 +75,7 @@ static ssize_t receive(int fd, void *buffer, size_t size, void *userdata)
 	return read(fd, buffer, size);
 }
 
-int negotiate_begin(struct fusefs *fs)
+int fusefs_negotiate_begin(struct fusefs *fs)
 {
 	static const struct fuse_custom_io io = { .writev = send_iov, .read = receive };
 

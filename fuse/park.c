@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The mount's part in an outage, and in the loss of a region. */
+/* The mount's part in an outage, and in the loss of a region (fusefs.h). */
+
+#include "park.h"
 
 #include "common/cleanup.h"
-#include "private.h"
+#include "dispatch.h"
+#include "invalidate.h"
 
-void park_requests(struct fusefs *fs)
+void fusefs_park_requests(struct fusefs *fs)
 {
 	fusefs_gate_change(&fs->gate, GATE_WRITE_BACK);
 	fusefs_gate_wait(&fs->gate);
@@ -14,12 +17,12 @@ void park_requests(struct fusefs *fs)
 void fusefs_park(struct fusefs *fs)
 {
 	pthread_mutex_lock(&fs->outage_lock);
-	park_requests(fs);
+	fusefs_park_requests(fs);
 }
 
 void fusefs_write_back(struct fusefs *fs)
 {
-	invalidate_all(fs);
+	fusefs_invalidate_all(fs);
 }
 
 void fusefs_discard(struct fusefs *fs)
@@ -27,22 +30,22 @@ void fusefs_discard(struct fusefs *fs)
 	fusefs_gate_change(&fs->gate, GATE_DISCARD);
 	fusefs_gate_wait(&fs->gate);
 	for (unsigned i = 0; i < fs->tree_count; i++)
-		nodes_bury(&fs->trees[i].nodes);
+		fusefs_nodes_end_generation(&fs->trees[i].nodes);
 }
 
 void fusefs_discard_caches(struct fusefs *fs)
 {
-	invalidate_all(fs);
+	fusefs_invalidate_all(fs);
 }
 
 void fusefs_resume(struct fusefs *fs)
 {
 	/* The kernel's pages were of nodes that are dead now. */
-	shadow_forget_node(fs, NULL);
+	fusefs_shadow_forget(&fs->shadows, NULL);
 	fusefs_gate_change(&fs->gate, GATE_OPEN);
 	fusefs_gate_wait(&fs->gate);
 	/* No request is being parked any more. */
-	parked_resume(fs);
+	fusefs_dispatch_parked(fs);
 	pthread_mutex_unlock(&fs->outage_lock);
 }
 
@@ -54,6 +57,6 @@ void fusefs_region_lost(struct fusefs *fs, unsigned region)
 	atomic_store(&tree->gone, true);
 	fusefs_gate_flush(&fs->gate);
 	/* The tree's nodes stay as they are now. Twice: see fusefs_discard_caches(). */
-	invalidate_tree(fs, tree);
-	invalidate_tree(fs, tree);
+	fusefs_invalidate_tree(fs, tree);
+	fusefs_invalidate_tree(fs, tree);
 }

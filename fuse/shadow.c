@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/*
- * A page that the kernel writes back has all its bytes, those that were stored
- * through a mapping of the mount and those that were only read. Of a pool that
- * CPUs store to behind the kernel's back, the latter may be old: they must not
- * go over newer ones. So we remember what the kernel was given of such pools,
- * and take from a page that comes back only what differs from that.
- *
- * A READ may fill the kernel's page or only a reader's buffer; we cannot tell.
- * So some versions of a page are kept, and a line that comes back is held
- * against the one that is most like it.
- */
-
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/align.h"
 #include "common/cleanup.h"
-#include "private.h"
+#include "node.h"
+#include "shadow.h"
 
 #define VERSIONS_MAX 4
-/* Beyond it the kernel is asked to drop its pages, so that we may forget ours. */
+/* Above this count the kernel is asked to drop its pages, so that ours can be forgotten. */
 #define PAGES_MANY 16384
 
 struct shadow {
@@ -94,30 +84,25 @@ static bool note_page(struct shadows *shadows, const struct node *node, uint64_t
 	return true;
 }
 
-void shadow_note(struct fusefs *fs, struct node *node, uint64_t offset, const void *bytes, size_t length)
+bool fusefs_shadow_note(struct shadows *shadows, const struct node *node, uint64_t offset, const void *bytes,
+			size_t length)
 {
-	struct shadows *shadows = &fs->shadows;
 	const unsigned char *from = bytes;
-	bool many = false;
+	bool drop = false;
 
-	{
-		LOCK_SCOPE(&shadows->lock);
-		for (uint64_t at = 0; at < length; at += PAGE_BYTES)
-			if (!note_page(shadows, node, (offset + at) / PAGE_BYTES, from + at,
-				       min_u64(PAGE_BYTES, length - at)))
-				many = true;
-		if (shadows->count > PAGES_MANY && !shadows->asked)
-			many = shadows->asked = true;
-	}
-	if (many)
-		stale_later(fs, node_ino(fs, node), 0, 0);
+	LOCK_SCOPE(&shadows->lock);
+	for (uint64_t at = 0; at < length; at += PAGE_BYTES)
+		if (!note_page(shadows, node, (offset + at) / PAGE_BYTES, from + at,
+			       min_u64(PAGE_BYTES, length - at)))
+			drop = true;
+	if (shadows->count > PAGES_MANY && !shadows->asked)
+		drop = shadows->asked = true;
+	return drop;
 }
 
-/* write(2) through the kernel's cache changes its pages as it changes the pool. */
-void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset, const void *bytes,
-		    size_t length)
+void fusefs_shadow_overlay(struct shadows *shadows, const struct node *node, uint64_t offset,
+			   const void *bytes, size_t length)
 {
-	struct shadows *shadows = &fs->shadows;
 	const unsigned char *from = bytes;
 
 	LOCK_SCOPE(&shadows->lock);
@@ -134,7 +119,7 @@ void shadow_overlay(struct fusefs *fs, const struct node *node, uint64_t offset,
 	}
 }
 
-/* ---- What comes back ---------------------------------------------------------------- */
+/* ---- Write-back ----------------------------------------------------------------- */
 
 static unsigned differing_words(const unsigned char *a, const unsigned char *b, size_t length)
 {
@@ -145,9 +130,9 @@ static unsigned differing_words(const unsigned char *a, const unsigned char *b, 
 	return count;
 }
 
-/* The line as the kernel got it, as far as we can tell; NULL if we know nothing of it. */
-static const unsigned char *likeliest(struct shadows *shadows, const struct node *node, uint64_t page,
-				      size_t in_page, const unsigned char *line, size_t length)
+/* The remembered version of a line that is most like `line`; NULL if none is remembered. */
+static const unsigned char *most_alike(struct shadows *shadows, const struct node *node, uint64_t page,
+				       size_t in_page, const unsigned char *line, size_t length)
 {
 	const unsigned char *best = NULL;
 	unsigned least = UINT32_MAX;
@@ -166,12 +151,12 @@ static const unsigned char *likeliest(struct shadows *shadows, const struct node
 	return best;
 }
 
-/* The words of a line that were stored through the kernel's page. */
+/* Write the words of a line that were stored through the kernel's page. */
 static ssize_t write_line(struct shadows *shadows, const struct node *node, struct pool_handle *handle,
 			  const unsigned char *line, size_t length, uint64_t offset)
 {
-	const unsigned char *was = likeliest(shadows, node, offset / PAGE_BYTES, offset % PAGE_BYTES, line,
-					     length);
+	const unsigned char *was = most_alike(shadows, node, offset / PAGE_BYTES, offset % PAGE_BYTES, line,
+					      length);
 
 	if (!was)
 		return pool_write(handle, line, length, offset, POOL_WRITE_MAPPED);
@@ -187,23 +172,25 @@ static ssize_t write_line(struct shadows *shadows, const struct node *node, stru
 	return (ssize_t)length;
 }
 
-ssize_t shadow_write_back(struct fusefs *fs, struct node *node, struct pool_handle *handle, const void *bytes,
-			  size_t size, uint64_t offset)
+ssize_t fusefs_shadow_write_back(struct shadows *shadows, const struct node *node,
+				 struct pool_handle *handle, const void *bytes, size_t size, uint64_t offset,
+				 bool *drop)
 {
 	const unsigned char *from = bytes;
 
+	*drop = false;
 	{
-		LOCK_SCOPE(&fs->shadows.lock);
+		LOCK_SCOPE(&shadows->lock);
 		for (size_t at = 0; at < size; at += LINE_SIZE) {
-			ssize_t done = write_line(&fs->shadows, node, handle, from + at,
+			ssize_t done = write_line(shadows, node, handle, from + at,
 						  min_u64(LINE_SIZE, size - at), offset + at);
 
 			if (done < 0)
 				return done;
 		}
 	}
-	/* The kernel keeps the page: from here on, these are the bytes that nobody stored anew. */
-	shadow_note(fs, node, offset, bytes, size);
+	/* The kernel keeps the page: these are the bytes that later stores are compared with. */
+	*drop = fusefs_shadow_note(shadows, node, offset, bytes, size);
 	return (ssize_t)size;
 }
 
@@ -224,37 +211,37 @@ static void forget(struct shadows *shadows, const struct node *node, uint64_t ep
 }
 
 /*
- * What is noted while the kernel drops its pages may be of pages that it reads
- * anew: those come after the epoch.
+ * While the kernel drops its pages, it may read some of them anew: what is noted
+ * in the meantime is of the next epoch, and stays.
  */
-uint64_t shadow_begin_drop(struct fusefs *fs)
+uint64_t fusefs_shadow_begin_drop(struct shadows *shadows)
 {
-	LOCK_SCOPE(&fs->shadows.lock);
+	LOCK_SCOPE(&shadows->lock);
 
-	return fs->shadows.epoch++;
+	return shadows->epoch++;
 }
 
-void shadow_end_drop(struct fusefs *fs, const struct node *node, uint64_t epoch)
+void fusefs_shadow_end_drop(struct shadows *shadows, const struct node *node, uint64_t epoch)
 {
-	LOCK_SCOPE(&fs->shadows.lock);
+	LOCK_SCOPE(&shadows->lock);
 
-	forget(&fs->shadows, node, epoch);
-	fs->shadows.asked = false;
+	forget(shadows, node, epoch);
+	shadows->asked = false;
 }
 
-void shadow_forget_node(struct fusefs *fs, const struct node *node)
+void fusefs_shadow_forget(struct shadows *shadows, const struct node *node)
 {
-	LOCK_SCOPE(&fs->shadows.lock);
+	LOCK_SCOPE(&shadows->lock);
 
-	forget(&fs->shadows, node, UINT64_MAX);
+	forget(shadows, node, UINT64_MAX);
 }
 
-void shadows_init(struct shadows *shadows)
+void fusefs_shadows_init(struct shadows *shadows)
 {
 	pthread_mutex_init(&shadows->lock, NULL);
 }
 
-void shadows_fini(struct shadows *shadows)
+void fusefs_shadows_destroy(struct shadows *shadows)
 {
 	forget(shadows, NULL, UINT64_MAX);
 	pthread_mutex_destroy(&shadows->lock);

@@ -23,44 +23,27 @@ struct region_outage {
 	const struct served_region *region;
 };
 
-static struct outage_file *report_add(struct outage_report *report)
-{
-	if (report->count == report->room) {
-		size_t room = report->room ? 2 * report->room : 64;
-		void *grown = reallocarray(report->files, room, sizeof(*report->files));
-
-		if (!grown)
-			return NULL;
-		report->files = grown;
-		report->room = room;
-	}
-	return &report->files[report->count++];
-}
-
 /* Kept in memory until the outage is over: a client that reads slowly must not prolong it. */
 static void note_file(void *context, const struct pool_outage_report *pool)
 {
 	const struct region_outage *part = context;
 	struct outage *outage = part->outage;
 	struct outage_report *report = outage->report;
-	char *path = strdup(pool->path);
-	struct outage_file *file = path ? report_add(report) : NULL;
+	struct outage_file file = {
+		.region = part->region,
+		.path = strdup(pool->path),
+		.mode = pool->mode,
+		.lines = pool->lines,
+		.size_before = pool->size_before,
+		.size_after = pool->size_after,
+	};
 
 	report->total.guaranteed += pool->lines.guaranteed;
 	report->total.undetermined += pool->lines.undetermined;
 	report->total.kept += pool->lines.kept;
 	report->total.lost += pool->lines.lost;
-	if (file) {
-		*file = (struct outage_file){
-			.region = part->region,
-			.path = path,
-			.mode = pool->mode,
-			.lines = pool->lines,
-			.size_before = pool->size_before,
-			.size_after = pool->size_after,
-		};
-	} else {
-		free(path);
+	if (!file.path || vector_append(&report->files, file) < 0) {
+		free(file.path);
 		report->unreported++;
 	}
 	outage->decided++;
@@ -70,9 +53,9 @@ static void note_file(void *context, const struct pool_outage_report *pool)
 
 void outage_report_free(struct outage_report *report)
 {
-	for (size_t i = 0; i < report->count; i++)
-		free(report->files[i].path);
-	free(report->files);
+	for (size_t i = 0; i < report->files.count; i++)
+		free(report->files.items[i].path);
+	vector_free(&report->files);
 	*report = (struct outage_report){ 0 };
 }
 

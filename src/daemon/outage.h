@@ -23,6 +23,7 @@
  * One outage, or loss of a region, at a time; a second one waits.
  */
 
+#include "common/vector.h"
 #include "daemon/daemon.h"
 
 struct outage_options {
@@ -43,8 +44,7 @@ struct outage_file {
 };
 
 struct outage_report {
-	struct outage_file *files;
-	size_t count, room;
+	VECTOR(struct outage_file) files;
 	struct domain_lines total; /* of all files, also of those not in `files` */
 	uint64_t unreported;	   /* files that are not in `files`: there was no memory */
 };

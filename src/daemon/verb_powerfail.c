@@ -44,8 +44,8 @@ static void put_lines(struct json_object *object, const struct domain_lines *lin
 
 static void send_files(struct job *job, const struct outage_report *report)
 {
-	for (size_t i = 0; i < report->count; i++) {
-		const struct outage_file *file = &report->files[i];
+	for (size_t i = 0; i < report->files.count; i++) {
+		const struct outage_file *file = &report->files.items[i];
 		CLEANUP_FREE char *shown = NULL;
 		struct json_object *item = json_object_new_object();
 

@@ -26,7 +26,7 @@ check "a killed daemon leaves a dead mount" is_dead
 daemon_start --region "file:$work/region" || bail "no daemon after one that was killed"
 check "the next daemon replaces the dead mount and has the synced file" test "$(cat "$mnt/kept")" = durable
 check "the log says that a dead mount was cleared" \
-	grep -q "cleared what a daemon that died had left" "$work/daemon.log"
+	grep -q "cleared the mount that a dead daemon left" "$work/daemon.log"
 check "there is one mount, not two" test "$(grep -c " $mnt fuse" /proc/mounts)" -eq 1
 
 # Held open and mapped, a dirty page in it, and nobody to unmap it in time.
@@ -82,7 +82,7 @@ exec {fuse}<>/dev/fuse
 mount -i -t fuse.foreign -o "fd=$fuse,rootmode=40000,user_id=0,group_id=0" foreign "$work/foreign"
 exec {fuse}>&-
 at_exit+=("umount -l '$work/foreign'")
-refused "another file system's dead mount" "another file system's dead mount" "$work/foreign"
+refused "another file system's dead mount" "a dead mount of another file system" "$work/foreign"
 
 check_fails "without /dev/fuse the message says how to load it" "/dev/fuse: .*modprobe fuse" \
 	unshare -m sh -c "mount -t tmpfs none /dev && exec '$softpmemd' --region memfd:16M --mount '$mnt' \

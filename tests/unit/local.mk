@@ -158,6 +158,10 @@ unit_tests += tests/unit/test_request_gate
 tests_unit_test_request_gate_SOURCES = tests/unit/test_request_gate.c
 tests_unit_test_request_gate_LDADD = fuse/libfusefs.la $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_fuse_parts
+tests_unit_test_fuse_parts_SOURCES = tests/unit/test_fuse_parts.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_fuse_parts_LDADD = fuse/libfusefs.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_outage
 tests_unit_test_outage_SOURCES = tests/unit/test_outage.c src/daemon/outage.c src/daemon/outage.h
 tests_unit_test_outage_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)

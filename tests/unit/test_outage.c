@@ -250,10 +250,10 @@ static void seeds_of_several_regions_depend_on_their_names_only(void **state)
 static void the_report_has_each_file_and_the_sum(void **state)
 {
 	assert_int_equal(run(CHOOSER_LOSE), 0);
-	assert_int_equal(report.count, 2);
-	assert_string_equal(report.files[0].path, "/a");
-	assert_ptr_equal(report.files[1].region, &daemon_under_test.regions[1]);
-	assert_int_equal(report.files[1].size_after, 6);
+	assert_int_equal(report.files.count, 2);
+	assert_string_equal(report.files.items[0].path, "/a");
+	assert_ptr_equal(report.files.items[1].region, &daemon_under_test.regions[1]);
+	assert_int_equal(report.files.items[1].size_after, 6);
 	assert_int_equal(report.total.lost, 6);
 	assert_int_equal(report.total.guaranteed, 2);
 	assert_int_equal(report.unreported, 0);

@@ -1,64 +1,57 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <string.h>
+#include "op_names.h"
 
-#include "private.h"
+#include <errno.h>
+#include <fcntl.h>
+
+#include "op_open.h"
+#include "regions_root.h"
+#include "reply_entry.h"
 
 static struct pool *pool_at(fuse_req_t request, fuse_ino_t ino)
 {
-	return node_of(fs_of(request), ino)->pool;
+	return fusefs_node_of(request, ino)->pool;
 }
 
 static struct tree *tree_at(fuse_req_t request, fuse_ino_t ino)
 {
-	return node_of(fs_of(request), ino)->tree;
+	return fusefs_node_of(request, ino)->tree;
 }
 
-/*
- * The kernel's negative entry makes "is there a journal?" cost nothing. It
- * ends when the name is created through the mount, or by fusefs_entry_changed().
- */
-void reply_absent(fuse_req_t request)
-{
-	struct fuse_entry_param entry = { .entry_timeout = CACHE_TIMEOUT };
-
-	fuse_reply_entry(request, &entry);
-}
-
-void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
+void fusefs_op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct pool *pool;
 	int error;
 
-	if (is_top(fs_of(request), parent)) {
-		top_lookup(request, name);
+	if (fusefs_is_regions_root(fusefs_of(request), parent)) {
+		fusefs_regions_root_lookup(request, name);
 		return;
 	}
 	error = pool_lookup(pool_at(request, parent), name, &pool);
 	if (error == -ENOENT)
-		reply_absent(request);
+		fusefs_reply_absent(request);
 	else if (error)
 		fuse_reply_err(request, -error);
 	else
-		reply_entry(request, tree_at(request, parent), pool);
+		fusefs_reply_entry(request, tree_at(request, parent), pool);
 }
 
-void op_forget(fuse_req_t request, fuse_ino_t ino, uint64_t lookups)
+void fusefs_op_forget(fuse_req_t request, fuse_ino_t ino, uint64_t lookups)
 {
-	node_forget(fs_of(request), ino, lookups);
+	fusefs_entry_forget(fusefs_of(request), ino, lookups);
 	fuse_reply_none(request);
 }
 
-void op_forget_multi(fuse_req_t request, size_t count, struct fuse_forget_data *forgets)
+void fusefs_op_forget_multi(fuse_req_t request, size_t count, struct fuse_forget_data *forgets)
 {
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		node_forget(fs_of(request), forgets[i].ino, forgets[i].nlookup);
+		fusefs_entry_forget(fusefs_of(request), forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(request);
 }
 
-void op_readlink(fuse_req_t request, fuse_ino_t ino)
+void fusefs_op_readlink(fuse_req_t request, fuse_ino_t ino)
 {
 	char target[POOL_SYMLINK_MAX + 1];
 	int error = pool_readlink(pool_at(request, ino), target, sizeof(target));
@@ -86,26 +79,26 @@ static void create_and_reply(fuse_req_t request, fuse_ino_t parent, const char *
 	if (error)
 		fuse_reply_err(request, -error);
 	else
-		reply_entry(request, tree_at(request, parent), pool);
+		fusefs_reply_entry(request, tree_at(request, parent), pool);
 }
 
-void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+void fusefs_op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
 	if (!(mode & S_IFMT))
 		mode |= S_IFREG;
 	if (S_ISREG(mode) || S_ISFIFO(mode) || S_ISSOCK(mode))
 		create_and_reply(request, parent, name, mode);
 	else
-		fuse_reply_err(request,
-			       EPERM); /* as mknod(2) has it for what a file system has no room for */
+		/* As mknod(2) says of a file type that the file system does not support. */
+		fuse_reply_err(request, EPERM);
 }
 
-void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
+void fusefs_op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	create_and_reply(request, parent, name, (mode & 07777) | S_IFDIR);
 }
 
-void op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
+void fusefs_op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
 {
 	const struct fuse_ctx *client = fuse_req_ctx(request);
 	struct pool *pool;
@@ -114,12 +107,12 @@ void op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const
 	if (error)
 		fuse_reply_err(request, -error);
 	else
-		reply_entry(request, tree_at(request, parent), pool);
+		fusefs_reply_entry(request, tree_at(request, parent), pool);
 }
 
-void op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+void fusefs_op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
-	struct node *node = node_of(fs_of(request), ino);
+	struct node *node = fusefs_node_of(request, ino);
 	int error = node->dead ? -ESTALE : 0;
 
 	if (!error && node->tree != tree_at(request, parent))
@@ -131,20 +124,20 @@ void op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char *
 		return;
 	}
 	pool_ref(node->pool, 1);
-	reply_entry(request, node->tree, node->pool);
+	fusefs_reply_entry(request, node->tree, node->pool);
 }
 
-void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
+void fusefs_op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	fuse_reply_err(request, -pool_unlink(pool_at(request, parent), name));
 }
 
-void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
+void fusefs_op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	fuse_reply_err(request, -pool_rmdir(pool_at(request, parent), name));
 }
 
-void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+void fusefs_op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned flags)
 {
 	struct tree *tree = tree_at(request, parent), *new_tree = tree_at(request, new_parent);
@@ -161,8 +154,8 @@ void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino
 }
 
 /*
- * Between the kernel's negative lookup and here somebody may have made the name
- * through the control socket: then open what there is, as open(2) would have.
+ * After the kernel's lookup found no name, another may have created it through
+ * the control socket: then open that file, as open(2) does.
  */
 static int create_or_find(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
 			  int flags, struct pool **out)
@@ -183,10 +176,10 @@ static int create_or_find(fuse_req_t request, struct pool *directory, const char
 	return error;
 }
 
-void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+void fusefs_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
-	struct fusefs *fs = fs_of(request);
+	struct fusefs *fs = fusefs_of(request);
 	struct fuse_entry_param entry;
 	struct pool *pool;
 	int error = create_or_find(request, pool_at(request, parent), name, mode, fi->flags, &pool);
@@ -195,16 +188,16 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t m
 		fuse_reply_err(request, -error);
 		return;
 	}
-	error = entry_fill(fs, tree_at(request, parent), pool, &entry);
+	error = fusefs_entry_fill(fs, tree_at(request, parent), pool, &entry);
 	if (!error) {
-		error = file_open(request, pool, fi);
+		error = fusefs_file_open(request, pool, fi);
 		if (error)
-			node_forget(fs, entry.ino, 1);
+			fusefs_entry_forget(fs, entry.ino, 1);
 	}
 	if (error) {
 		fuse_reply_err(request, -error);
 	} else if (fuse_reply_create(request, &entry, fi)) {
-		file_close(fs, (struct open_file *)(uintptr_t)fi->fh);
-		node_forget(fs, entry.ino, 1);
+		fusefs_file_close(fs, fusefs_file_of(fi));
+		fusefs_entry_forget(fs, entry.ino, 1);
 	}
 }

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "op_directory.h"
+
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/cleanup.h"
-#include "private.h"
+#include "regions_root.h"
+#include "reply_entry.h"
 
 /*
- * Offsets: "." and ".." are ours (after them: 1 and 2), and what the pools call
- * a cookie goes on from there.
+ * Offsets to go on after an entry: 1 and 2 for "." and "..", which are made here,
+ * and above them the cookies of pool_readdir().
  */
 #define OFFSET_DOT 1
 #define OFFSET_DOTDOT 2
 
-/* The smallest entry the kernel takes: how many a buffer can hold at most. */
+/* The size of the smallest entry in a reply, by which the number of entries is limited. */
 #define ENTRY_MIN 32u
 
 struct taken {
@@ -41,7 +45,7 @@ static void append(struct listing *listing, const char *name, ino_t ino, mode_t 
 					   listing->size - listing->used, name, &st, next);
 }
 
-static int add(void *context, const char *name, struct pool *pool, uint64_t next)
+static int add_pool(void *context, const char *name, struct pool *pool, uint64_t next)
 {
 	struct listing *listing = context;
 	struct pool_attributes attributes;
@@ -55,11 +59,12 @@ static int add(void *context, const char *name, struct pool *pool, uint64_t next
 	return 0;
 }
 
-static int add_plus(void *context, const char *name, struct pool *pool, uint64_t next)
+static int add_pool_plus(void *context, const char *name, struct pool *pool, uint64_t next)
 {
 	struct listing *listing = context;
-	struct fuse_entry_param entry = { .attr_timeout = CACHE_TIMEOUT, .entry_timeout = CACHE_TIMEOUT };
-	struct fusefs *fs = fs_of(listing->request);
+	struct fuse_entry_param entry = { .attr_timeout = FUSEFS_CACHE_TIMEOUT,
+					  .entry_timeout = FUSEFS_CACHE_TIMEOUT };
+	struct fusefs *fs = fusefs_of(listing->request);
 	struct tree *tree = listing->node->tree;
 	struct pool_attributes attributes;
 	struct node *node;
@@ -70,13 +75,13 @@ static int add_plus(void *context, const char *name, struct pool *pool, uint64_t
 		listing->taken[listing->taken_count++].unused = pool;
 		return 0;
 	}
-	node = node_take(tree, pool, S_ISREG(attributes.mode));
+	node = fusefs_node_take(tree, pool, S_ISREG(attributes.mode));
 	if (node)
-		listing->taken[listing->taken_count++].counted = entry.ino = node_ino(fs, node);
-	else /* Nodeid 0: the name alone. */
+		listing->taken[listing->taken_count++].counted = entry.ino = fusefs_node_ino(fs, node);
+	else /* Nodeid 0: only the name. */
 		listing->taken[listing->taken_count++].unused = pool;
 	entry.generation = attributes.ino;
-	attributes_to_stat(tree, &attributes, &entry.attr);
+	fusefs_attributes_to_stat(tree, &attributes, &entry.attr);
 	listing->used += fuse_add_direntry_plus(listing->request, listing->buffer + listing->used,
 						listing->size - listing->used, name, &entry,
 						(off_t)next + OFFSET_DOTDOT);
@@ -127,9 +132,10 @@ static void append_dot_plus(struct listing *listing, const char *name, ino_t ino
 						listing->size - listing->used, name, &entry, next);
 }
 
-typedef void one_fn(struct listing *listing, const char *name, ino_t ino, off_t next);
+/* Add one of the entries that are made here. */
+typedef void add_fn(struct listing *listing, const char *name, ino_t ino, off_t next);
 
-static int dots(struct listing *listing, off_t offset, one_fn *one)
+static int dots(struct listing *listing, off_t offset, add_fn *add)
 {
 	ino_t ino;
 	int error = 0;
@@ -137,27 +143,27 @@ static int dots(struct listing *listing, off_t offset, one_fn *one)
 	if (offset < OFFSET_DOT) {
 		error = dot_ino(listing->node, &ino);
 		if (!error)
-			one(listing, ".", ino, OFFSET_DOT);
+			add(listing, ".", ino, OFFSET_DOT);
 	}
 	if (!error && offset < OFFSET_DOTDOT) {
-		error = dotdot_ino(fs_of(listing->request), listing->node, &ino);
+		error = dotdot_ino(fusefs_of(listing->request), listing->node, &ino);
 		if (!error)
-			one(listing, "..", ino, OFFSET_DOTDOT);
+			add(listing, "..", ino, OFFSET_DOTDOT);
 	}
 	return error;
 }
 
-/* The regions' directories; of them the name alone, also for READDIRPLUS. */
-static void add_regions(struct listing *listing, off_t offset, one_fn *one)
+/* The regions' directories. READDIRPLUS too gets only their names. */
+static void add_regions(struct listing *listing, off_t offset, add_fn *add)
 {
-	const struct fusefs *fs = fs_of(listing->request);
+	const struct fusefs *fs = fusefs_of(listing->request);
 
 	for (off_t i = offset > OFFSET_DOTDOT ? offset - OFFSET_DOTDOT : 0; i < (off_t)fs->tree_count; i++) {
 		const struct tree *tree = &fs->trees[i];
 
 		if (!fits(listing, fuse_add_direntry_plus(listing->request, NULL, 0, tree->name, NULL, 0)))
 			return;
-		one(listing, tree->name, tree->ino_base | FUSE_ROOT_ID, OFFSET_DOTDOT + i + 1);
+		add(listing, tree->name, tree->ino_base | FUSE_ROOT_ID, OFFSET_DOTDOT + i + 1);
 	}
 }
 
@@ -167,14 +173,14 @@ static void take_back(struct fusefs *fs, const struct listing *listing)
 
 	for (i = 0; i < listing->taken_count; i++)
 		if (listing->taken[i].counted)
-			node_forget(fs, listing->taken[i].counted, 1);
+			fusefs_entry_forget(fs, listing->taken[i].counted, 1);
 }
 
 static void reply(struct fusefs *fs, struct listing *listing, int error)
 {
 	size_t i;
 
-	if (error == -ESTALE || error == -ENOENT) /* Removed while it was open: nothing is in it. */
+	if (error == -ESTALE || error == -ENOENT) /* Removed while it was open: it is empty. */
 		error = 0;
 	if (error < 0 && !listing->used) {
 		fuse_reply_err(listing->request, -error);
@@ -187,11 +193,11 @@ static void reply(struct fusefs *fs, struct listing *listing, int error)
 			pool_unref(listing->taken[i].unused, 1);
 }
 
-static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, one_fn *one_dot,
-		 int (*one)(void *, const char *, struct pool *, uint64_t))
+static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, add_fn *add_dot,
+		 int (*add_entry)(void *, const char *, struct pool *, uint64_t))
 {
-	struct fusefs *fs = fs_of(request);
-	struct listing listing = { .request = request, .node = node_of(fs, ino), .size = size };
+	struct fusefs *fs = fusefs_of(request);
+	struct listing listing = { .request = request, .node = fusefs_node(fs, ino), .size = size };
 	CLEANUP_FREE char *buffer = malloc(size);
 	CLEANUP_FREE struct taken *taken = calloc(size / ENTRY_MIN + 1, sizeof(*taken));
 	int error;
@@ -202,40 +208,42 @@ static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, 
 	}
 	listing.buffer = buffer;
 	listing.taken = taken;
-	error = dots(&listing, offset, one_dot);
-	if (!error && is_top(fs, ino))
-		add_regions(&listing, offset, one_dot);
+	error = dots(&listing, offset, add_dot);
+	if (!error && fusefs_is_regions_root(fs, ino))
+		add_regions(&listing, offset, add_dot);
 	else if (!error)
 		error = pool_readdir(listing.node->pool,
-				     offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, one,
+				     offset > OFFSET_DOTDOT ? (uint64_t)offset - OFFSET_DOTDOT : 0, add_entry,
 				     &listing);
 	reply(fs, &listing, error);
 }
 
-void op_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+void fusefs_op_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
 {
-	list(request, ino, size, offset, append_dot, add);
+	list(request, ino, size, offset, append_dot, add_pool);
 }
 
-void op_readdirplus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+void fusefs_op_readdirplus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
+			   struct fuse_file_info *fi)
 {
-	list(request, ino, size, offset, append_dot_plus, add_plus);
+	list(request, ino, size, offset, append_dot_plus, add_pool_plus);
 }
 
-void op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+void fusefs_op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	fuse_reply_open(request, fi);
 }
 
-void op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+void fusefs_op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	fuse_reply_err(request, 0);
 }
 
-void op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+void fusefs_op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	struct fusefs *fs = fs_of(request);
+	struct fusefs *fs = fusefs_of(request);
 
-	/* Names are durable already; the directory's times need this. */
-	fuse_reply_err(request, is_top(fs, ino) ? 0 : -pool_sync_pool(node_of(fs, ino)->pool));
+	/* Names are durable already; the directory's times are not. */
+	fuse_reply_err(request, fusefs_is_regions_root(fs, ino) ? 0 : -pool_sync_pool(fusefs_node(fs, ino)->pool));
 }

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "regions_root.h"
 
-/*
- * The root of a mount of several regions: a directory of the daemon's own, in
- * which each region has one. It is as it was when it was mounted, for good.
- */
-
-#include <errno.h>
 #include <linux/fuse.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/align.h"
-#include "private.h"
+#include "reply_entry.h"
 
-bool top_refuses(uint32_t opcode)
+bool fusefs_regions_root_refuses(uint32_t opcode)
 {
 	switch (opcode) {
 	case FUSE_SETATTR:
@@ -33,7 +27,7 @@ bool top_refuses(uint32_t opcode)
 	}
 }
 
-void top_attributes(const struct fusefs *fs, struct stat *st)
+void fusefs_regions_root_attributes(const struct fusefs *fs, struct stat *st)
 {
 	*st = (struct stat){
 		.st_ino = FUSE_ROOT_ID,
@@ -48,9 +42,9 @@ void top_attributes(const struct fusefs *fs, struct stat *st)
 	};
 }
 
-void top_lookup(fuse_req_t request, const char *name)
+void fusefs_regions_root_lookup(fuse_req_t request, const char *name)
 {
-	struct fusefs *fs = fs_of(request);
+	struct fusefs *fs = fusefs_of(request);
 
 	for (unsigned i = 0; i < fs->tree_count; i++) {
 		struct tree *tree = &fs->trees[i];
@@ -58,16 +52,8 @@ void top_lookup(fuse_req_t request, const char *name)
 		if (strcmp(tree->name, name) != 0)
 			continue;
 		pool_ref(tree->root.pool, 1);
-		reply_entry(request, tree, tree->root.pool);
+		fusefs_reply_entry(request, tree, tree->root.pool);
 		return;
 	}
-	reply_absent(request);
-}
-
-/* All that is there: df(1) of any directory asks at the mount point. */
-void top_statfs(const struct fusefs *fs, struct statvfs *st)
-{
-	for (unsigned i = 0; i < fs->tree_count; i++)
-		if (!tree_is_lost(&fs->trees[i]))
-			statfs_add(st, fs->trees[i].pools);
+	fusefs_reply_absent(request);
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "mountpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_log.h>
@@ -12,21 +14,23 @@
 #include <sys/wait.h>
 
 #include "common/cleanup.h"
-#include "private.h"
+#include "invalidate.h"
+#include "negotiate.h"
+#include "park.h"
 
 #define SOURCE "softpmem"
 
-/* libfuse says why a mount failed through a hook of the process, on the thread that mounts. */
-static _Thread_local char libfuse_words[256];
+/* Why a mount failed: libfuse tells a hook of the process, in the thread that mounts. */
+static _Thread_local char libfuse_message[256];
 
 __attribute__((format(printf, 2, 0)))
-static void hear_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+static void keep_libfuse_message(enum fuse_log_level level, const char *format, va_list arguments)
 {
-	vsnprintf(libfuse_words, sizeof(libfuse_words), format, arguments);
-	libfuse_words[strcspn(libfuse_words, "\n")] = '\0';
+	vsnprintf(libfuse_message, sizeof(libfuse_message), format, arguments);
+	libfuse_message[strcspn(libfuse_message, "\n")] = '\0';
 }
 
-/* In mountinfo, a blank, tab, newline or backslash is \ and three octal digits. */
+/* In mountinfo a blank, tab, newline or backslash is written as \ and three octal digits. */
 static void unescape(char *text)
 {
 	char *to = text;
@@ -94,8 +98,8 @@ static int unmount(const char *mountpoint, bool lazy)
 }
 
 /*
- * A daemon that was killed leaves a mount on which everything is ENOTCONN. statfs(2) is never answered from a
- * cache.
+ * A daemon that was killed leaves a mount on which every call fails with
+ * ENOTCONN. statfs(2) is never answered from a cache.
  */
 static int clear_stale(struct fusefs *fs, const char *mountpoint, struct message *message)
 {
@@ -105,17 +109,17 @@ static int clear_stale(struct fusefs *fs, const char *mountpoint, struct message
 	while (statfs(mountpoint, &st) < 0 && errno == ENOTCONN) {
 		if (!is_ours(mountpoint))
 			return message_fail(message, -EBUSY,
-					    "%s: another file system's dead mount is there; remove it with: "
+					    "%s: a dead mount of another file system is there; remove it with: "
 					    "fusermount3 -u %s",
 					    mountpoint, mountpoint);
 		error = unmount(mountpoint, true);
 		if (error)
 			return message_fail(
 				message, error,
-				"%s: cannot clear the mount a dead daemon left (%s); as its owner or "
-				"root: fusermount3 -u -z %s",
+				"%s: cannot clear the mount that a dead daemon left (%s); as its "
+				"owner or root: fusermount3 -u -z %s",
 				mountpoint, strerror(-error), mountpoint);
-		log_sink_print(&fs->options.log, "mount %s: cleared what a daemon that died had left there",
+		log_sink_print(&fs->options.log, "mount %s: cleared the mount that a dead daemon left there",
 			       mountpoint);
 	}
 	if (is_ours(mountpoint))
@@ -126,7 +130,7 @@ static int clear_stale(struct fusefs *fs, const char *mountpoint, struct message
 	return 0;
 }
 
-/* realpath() asks a file system behind a trailing slash, and a dead one does not answer. */
+/* With a trailing slash realpath() asks the file system that is mounted there, and a dead one fails. */
 static char *absolute(const char *mountpoint)
 {
 	CLEANUP_FREE char *path = strdup(mountpoint);
@@ -147,11 +151,11 @@ static int check_place(const char *mountpoint, struct message *message)
 		return message_fail(message, error, "%s: %s", mountpoint, strerror(-error));
 	}
 	if (!S_ISDIR(st.st_mode))
-		return message_fail(message, -ENOTDIR, "%s: not a directory; a mount needs one", mountpoint);
+		return message_fail(message, -ENOTDIR, "%s: not a directory; give --mount a directory", mountpoint);
 	if (geteuid() && access(mountpoint, W_OK))
 		return message_fail(
 			message, -EPERM,
-			"%s: you may not write to it, and so not mount on it; use a directory of yours",
+			"%s: mounting needs write access to it; use a directory of yours",
 			mountpoint);
 	return 0;
 }
@@ -190,11 +194,11 @@ static int check_fuse(struct message *message)
 	if (geteuid() && !fusermount_exists())
 		return message_fail(
 			message, -EPERM,
-			"fusermount3: not found; who is not root needs it to mount (Debian package fuse3)");
+			"fusermount3: not found; it is needed to mount without root (Debian package fuse3)");
 	return 0;
 }
 
-int mount_attach(struct fusefs *fs, struct message *message)
+int fusefs_mountpoint_attach(struct fusefs *fs, struct message *message)
 {
 	int error;
 
@@ -210,20 +214,20 @@ int mount_attach(struct fusefs *fs, struct message *message)
 		error = check_fuse(message);
 	if (error)
 		return error;
-	fuse_set_log_func(hear_libfuse);
-	libfuse_words[0] = '\0';
+	fuse_set_log_func(keep_libfuse_message);
+	libfuse_message[0] = '\0';
 	errno = 0;
 	if (!fuse_session_mount(fs->session, fs->mountpoint))
-		return negotiate_begin(fs);
+		return fusefs_negotiate_begin(fs);
 	error = errno == EACCES || !errno ? -EPERM : -errno;
 	return message_fail(message, error, "%s: cannot mount: %s%s", fs->mountpoint,
-			    libfuse_words[0] ? libfuse_words : strerror(-error),
+			    libfuse_message[0] ? libfuse_message : strerror(-error),
 			    geteuid() && fs->options.allow_other ?
 				    "; --allow-other needs user_allow_other in /etc/fuse.conf" :
 				    "");
 }
 
-/* Of what is at the mountpoint; asks nobody but the kernel. 0: cannot tell. */
+/* st_dev of what is at the mountpoint, without asking a file system. 0: unknown. */
 static dev_t device_at(const char *mountpoint)
 {
 	struct statx stx;
@@ -240,15 +244,15 @@ static void write_limit(dev_t device, const char *name, const char *value)
 
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(device), minor(device), name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	/* Root's to change, and not in every kernel; without it the mount is slower and no less right. */
+	/* Only root may, and not in every kernel. Without it the mount is slower, but correct. */
 	if (fd < 0 || write(fd, value, strlen(value)) < 0)
 		return;
 }
 
-void mount_tune(struct fusefs *fs)
+void fusefs_mountpoint_tune(struct fusefs *fs)
 {
 	fs->device = device_at(fs->mountpoint);
-	/* How much of memory may be dirty pages of mappings: FUSE's default is 1 %, held strictly. */
+	/* The share of memory that may be dirty pages of mappings: FUSE's default is a strict 1 %. */
 	write_limit(fs->device, "strict_limit", "0");
 	write_limit(fs->device, "max_ratio", "100");
 }
@@ -270,22 +274,22 @@ static bool is_on_top(const struct fusefs *fs)
 	return fs->device && device_at(fs->mountpoint) == fs->device;
 }
 
-void mount_detach(struct fusefs *fs)
+void fusefs_mountpoint_detach(struct fusefs *fs)
 {
 	if (is_on_top(fs) && !unmount(fs->mountpoint, false) && wait_for_workers(fs))
 		return;
 	atomic_store(&fs->detached, true);
-	/* Somebody uses it. What they stored counts; what they do from here on fails. */
-	park_requests(fs);
-	invalidate_all(fs);
+	/* The mount is in use. What was stored so far is kept; what follows fails. */
+	fusefs_park_requests(fs);
+	fusefs_invalidate_all(fs);
 	if (is_on_top(fs) && unmount(fs->mountpoint, true))
 		log_sink_print(&fs->options.log,
 			       "mount %s: cannot unmount it; as its owner or root: fusermount3 -u -z %s",
 			       fs->mountpoint, fs->mountpoint);
 }
 
-/* libfuse unmounts what is at the place unless the connection is broken: show it one that is. */
-void mount_sever(struct fusefs *fs)
+/* libfuse unmounts whatever is at the mountpoint, unless the connection is broken: give it a broken one. */
+void fusefs_mountpoint_sever(struct fusefs *fs)
 {
 	int ends[2];
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/cleanup.h"
-#include "private.h"
+#include "node.h"
 
-int nodes_init(struct nodes *nodes)
+int fusefs_nodes_init(struct nodes *nodes)
 {
 	nodes->bucket_count = 1024;
 	nodes->buckets = calloc(nodes->bucket_count, sizeof(*nodes->buckets));
@@ -14,18 +15,13 @@ int nodes_init(struct nodes *nodes)
 	return 0;
 }
 
-static bool is_root(const struct node *node)
-{
-	return !node->tree || node == &node->tree->root;
-}
-
 static void node_free(struct node *node)
 {
 	pool_unref(node->pool, node->lookups);
 	free(node);
 }
 
-void nodes_fini(struct nodes *nodes)
+void fusefs_nodes_destroy(struct nodes *nodes)
 {
 	struct node *node, *next;
 
@@ -47,7 +43,7 @@ static struct node **bucket_of(const struct nodes *nodes, const struct pool *poo
 	return &nodes->buckets[(hash >> 32) & (nodes->bucket_count - 1)];
 }
 
-static struct node *find(const struct nodes *nodes, const struct pool *pool)
+static struct node *hash_find(const struct nodes *nodes, const struct pool *pool)
 {
 	struct node *node = *bucket_of(nodes, pool);
 
@@ -111,7 +107,7 @@ static void list_remove(struct nodes *nodes, struct node *node)
 		node->next->prev = node->prev;
 }
 
-struct node *node_take(struct tree *tree, struct pool *pool, bool regular)
+struct node *fusefs_node_take(struct tree *tree, struct pool *pool, bool regular)
 {
 	struct nodes *nodes = &tree->nodes;
 	struct node *node;
@@ -121,7 +117,7 @@ struct node *node_take(struct tree *tree, struct pool *pool, bool regular)
 		return &tree->root;
 	}
 	LOCK_SCOPE(&nodes->lock);
-	node = find(nodes, pool);
+	node = hash_find(nodes, pool);
 	if (!node) {
 		node = calloc(1, sizeof(*node));
 		if (!node)
@@ -135,47 +131,34 @@ struct node *node_take(struct tree *tree, struct pool *pool, bool regular)
 	return node;
 }
 
-void node_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups)
+bool fusefs_node_forget(struct node *node, uint64_t lookups)
 {
-	struct node *node = node_of(fs, ino);
-	struct nodes *nodes;
-	struct pool *pool;
+	struct nodes *nodes = &node->tree->nodes;
+	/* If others forget the rest, the node is gone once the lock is. */
+	struct pool *pool = node->pool;
 	bool last;
 
-	if (is_root(node) || tree_is_lost(node->tree))
-		return;
-	nodes = &node->tree->nodes;
-	pool = node->pool;
-	pthread_mutex_lock(&nodes->lock);
-	node->lookups -= lookups;
-	last = !node->lookups;
-	if (last) {
-		if (!node->dead)
+	{
+		LOCK_SCOPE(&nodes->lock);
+		node->lookups -= lookups;
+		last = !node->lookups;
+		if (last && !node->dead)
 			hash_remove(nodes, node);
-		list_remove(nodes, node);
-	}
-	pthread_mutex_unlock(&nodes->lock);
-	if (last) {
-		shadow_forget_node(fs, node);
-		free(node);
+		if (last)
+			list_remove(nodes, node);
 	}
 	pool_unref(pool, lookups);
+	return last;
 }
 
-fuse_ino_t node_find(struct fusefs *fs, struct pool *pool)
+struct node *fusefs_node_find(struct tree *tree, const struct pool *pool)
 {
-	for (unsigned i = 0; i < fs->tree_count; i++) {
-		struct tree *tree = &fs->trees[i];
-		LOCK_SCOPE(&tree->nodes.lock);
-		struct node *node = pool == tree->root.pool ? &tree->root : find(&tree->nodes, pool);
+	LOCK_SCOPE(&tree->nodes.lock);
 
-		if (node)
-			return node_ino(fs, node);
-	}
-	return 0;
+	return pool == tree->root.pool ? &tree->root : hash_find(&tree->nodes, pool);
 }
 
-void nodes_bury(struct nodes *nodes)
+void fusefs_nodes_end_generation(struct nodes *nodes)
 {
 	LOCK_SCOPE(&nodes->lock);
 	struct node *node;

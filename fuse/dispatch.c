@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dispatch.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "deferral.h"
+#include "negotiate.h"
+#include "regions_root.h"
+
+static void answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
+		   size_t size)
+{
+	struct fuse_out_header out = {
+		.len = (uint32_t)(sizeof(out) + size),
+		.error = error,
+		.unique = in->unique,
+	};
+	struct iovec iov[2] = {
+		{ .iov_base = &out, .iov_len = sizeof(out) },
+		{ .iov_base = (void *)(uintptr_t)body, .iov_len = size },
+	};
+
+	/* It fails only if the process that waited for the answer is gone. */
+	if (writev(fuse_session_fd(fs->session), iov, size ? 2 : 1) < 0)
+		return;
+}
+
+static void park(struct fusefs *fs, const struct fuse_buf *request)
+{
+	if (fusefs_parking_add(&fs->parking, request->mem, request->size) < 0)
+		answer(fs, request->mem, -ENOMEM, NULL, 0);
+}
+
+static void write_while_parked(struct fusefs *fs, const struct fuse_buf *request, enum gate_phase phase)
+{
+	const struct fuse_in_header *in = request->mem;
+	const struct fuse_write_in *write = (const void *)(in + 1);
+
+	if (!(write->write_flags & FUSE_WRITE_CACHE)) {
+		answer(fs, in, -EIO, NULL, 0);
+	} else if (phase == GATE_WRITE_BACK) {
+		fuse_session_process_buf(fs->session, request);
+	} else {
+		struct fuse_write_out done = { .size = write->size };
+
+		answer(fs, in, 0, &done, sizeof(done));
+	}
+}
+
+/*
+ * A request during which the kernel may hold a page lock, or keep write-back
+ * waiting (a change of size), must be answered at once, or invalidation never
+ * ends. All others are parked, and find the next generation.
+ */
+static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *request, enum gate_phase phase)
+{
+	const struct fuse_in_header *in = request->mem;
+	const struct fuse_setattr_in *setattr = (const void *)(in + 1);
+
+	switch (in->opcode) {
+	case FUSE_WRITE:
+		write_while_parked(fs, request, phase);
+		break;
+	case FUSE_SETATTR:
+		if (setattr->valid & FATTR_SIZE)
+			answer(fs, in, -EIO, NULL, 0);
+		else
+			park(fs, request);
+		break;
+	case FUSE_READ:
+	case FUSE_FSYNC:
+	case FUSE_FALLOCATE:
+	case FUSE_LSEEK:
+	case FUSE_COPY_FILE_RANGE:
+		answer(fs, in, -EIO, NULL, 0);
+		break;
+	case FUSE_INIT:
+	case FUSE_INTERRUPT:
+		fuse_session_process_buf(fs->session, request);
+		break;
+	default:
+		park(fs, request);
+	}
+}
+
+/* Open files stay as they are until the mount goes, as nodes do: fusefs_entry_forget(). */
+static void handle_without_media(struct fusefs *fs, const struct fuse_buf *request)
+{
+	const struct fuse_in_header *in = request->mem;
+
+	switch (in->opcode) {
+	case FUSE_FORGET:
+		break;
+	default:
+		answer(fs, in, -EIO, NULL, 0);
+	}
+}
+
+/* Linux 6.6 and later send STATX first, until libfuse has answered once that it does not know it. */
+static bool asks_attributes(uint32_t opcode)
+{
+	const uint32_t statx = 52;
+
+	return opcode == FUSE_GETATTR || opcode == statx;
+}
+
+/* The nodeid of a request that concerns no file (INIT, DESTROY, INTERRUPT, BATCH_FORGET) is 0. */
+static bool media_are_lost(struct fusefs *fs, const struct fuse_in_header *in)
+{
+	const struct node *node = in->nodeid ? fusefs_node(fs, in->nodeid) : NULL;
+
+	if (!node || !node->tree || !fusefs_tree_is_lost(node->tree))
+		return false;
+	/* Where there are several regions, the directory of a lost one is still listed. */
+	return node == fs->root || node != &node->tree->root || !asks_attributes(in->opcode);
+}
+
+void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
+{
+	const struct fuse_in_header *in = request->mem;
+	struct gate_token token;
+	enum gate_phase phase;
+
+	fusefs_gate_enter(&fs->gate, &token);
+	fusefs_handling(&token);
+	phase = fusefs_gate_token_phase(&token);
+	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_regions_root_refuses(in->opcode)) {
+		answer(fs, in, -EPERM, NULL, 0);
+	} else if (media_are_lost(fs, in)) {
+		handle_without_media(fs, request);
+	} else if (phase == GATE_OPEN) {
+		fusefs_negotiate_hear(fs, in);
+		fuse_session_process_buf(fs->session, request);
+	} else {
+		handle_while_parked(fs, request, phase);
+	}
+	fusefs_handling(NULL);
+	/* A deferred reply has taken it over. */
+	fusefs_gate_leave(&token);
+}
+
+void fusefs_dispatch_parked(struct fusefs *fs)
+{
+	struct parked_request *parked = fusefs_parking_take(&fs->parking), *next;
+
+	for (; parked; parked = next) {
+		struct fuse_buf request = { .size = parked->size, .mem = parked->bytes };
+
+		next = parked->next;
+		fusefs_dispatch(fs, &request);
+		free(parked);
+	}
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FUSE_INVALIDATE_H
+#define FUSE_INVALIDATE_H
+
+/*
+ * Having the kernel drop what it caches. The kernel writes dirty pages back
+ * first, and waits for pages that are being read; so a worker of the mount must
+ * not call any of these but fusefs_invalidate_later(), and neither may a thread
+ * that holds a lock which a file operation needs.
+ */
+
+#include "mount_context.h"
+
+/* Pages of an inode that the kernel is to drop. */
+struct stale_pages {
+	struct stale_pages *next;
+	fuse_ino_t ino;
+	off_t offset;
+	off_t length; /* bytes; 0: all pages of the inode */
+};
+
+/* Have the thread of fusefs_serve() invalidate pages. `length` 0: all pages of the inode. Any thread. */
+void fusefs_invalidate_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length);
+/* Invalidate all that was asked for so far. By the thread of fusefs_serve(). */
+void fusefs_invalidate_queued(struct fusefs *fs);
+/* Forget what was asked for. */
+void fusefs_invalidate_drop(struct fusefs *fs);
+
+/*
+ * Invalidate every inode of a tree, or of all trees. While only write-back is
+ * served, or nothing on the tree: the nodes must stay as they are.
+ */
+void fusefs_invalidate_tree(struct fusefs *fs, struct tree *tree);
+void fusefs_invalidate_all(struct fusefs *fs);
+
+#endif

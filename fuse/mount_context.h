@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FUSE_MOUNT_CONTEXT_H
+#define FUSE_MOUNT_CONTEXT_H
+
+/*
+ * All that a mount consists of. Private to fuse/. The headers included here know
+ * nothing of struct fusefs; what needs several of its parts is above this header.
+ */
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "fusefs.h"
+#include "node.h"
+#include "parking.h"
+#include "request_gate.h"
+#include "shadow.h"
+
+struct open_file;
+struct stale_pages;
+struct worker;
+
+struct fusefs {
+	struct tree *trees; /* a region each */
+	unsigned tree_count;
+	struct fusefs_options options;
+	char *mountpoint; /* absolute */
+	struct fuse_session *session;
+	struct node *root;	  /* the one tree's, or `regions_root` */
+	struct node regions_root; /* of a mount of several regions (regions_root.h) */
+	struct timespec mounted;
+	struct shadows shadows;
+
+	pthread_mutex_t files_lock;
+	struct open_file *files; /* guarded by files_lock */
+
+	struct request_gate gate;
+	struct parking parking;
+	/* Held from fusefs_park() to fusefs_resume(), or while the mount is taken away. */
+	pthread_mutex_t outage_lock;
+
+	pthread_mutex_t stale_lock;
+	struct stale_pages *stale; /* guarded by stale_lock; invalidate.h */
+
+	/* The answer to INIT that is to be added to (negotiate.h); no other request is served before it. */
+	uint64_t init_request;
+	uint32_t init_flags2;
+
+	struct worker *workers;
+	unsigned worker_count;
+	atomic_uint workers_running;
+	sem_t wake; /* of fusefs_serve(): look at stop, stale and workers_running */
+	atomic_bool stop;
+	dev_t device;	      /* of the mount; 0 if unknown */
+	atomic_bool detached; /* the mount has been taken away; nothing is left to unmount */
+};
+
+/*
+ * Only the daemon changes what the kernel caches, and tells it when it does: so
+ * the kernel may keep it for long. Seconds.
+ */
+#define FUSEFS_CACHE_TIMEOUT 86400.0
+/* The most bytes of data that a request carries: what the kernel's default limit of 256 pages allows. */
+#define FUSEFS_TRANSFER_MAX (1u << 20)
+
+static inline struct fusefs *fusefs_of(fuse_req_t request)
+{
+	return fuse_req_userdata(request);
+}
+
+static inline struct node *fusefs_node(struct fusefs *fs, fuse_ino_t ino)
+{
+	return ino == FUSE_ROOT_ID ? fs->root : (struct node *)(uintptr_t)ino;
+}
+
+/* The node that a request is about. */
+static inline struct node *fusefs_node_of(fuse_req_t request, fuse_ino_t ino)
+{
+	return fusefs_node(fusefs_of(request), ino);
+}
+
+static inline fuse_ino_t fusefs_node_ino(const struct fusefs *fs, const struct node *node)
+{
+	return node == fs->root ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)node;
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "op_attributes.h"
+
+#include <errno.h>
+#include <sys/statvfs.h>
+
+#include "common/align.h"
+#include "op_open.h"
+#include "regions_root.h"
+#include "reply_entry.h"
+
+static void reply_attributes(fuse_req_t request, struct node *node)
+{
+	struct pool_attributes attributes;
+	struct stat st;
+	int error = pool_get_attributes(node->pool, &attributes);
+
+	if (error) {
+		fuse_reply_err(request, -error);
+		return;
+	}
+	fusefs_attributes_to_stat(node->tree, &attributes, &st);
+	fuse_reply_attr(request, &st, FUSEFS_CACHE_TIMEOUT);
+}
+
+void fusefs_op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct node *node = fusefs_node_of(request, ino);
+	struct stat st;
+
+	if (fusefs_is_regions_root(fusefs_of(request), ino)) {
+		fusefs_regions_root_attributes(fusefs_of(request), &st);
+		fuse_reply_attr(request, &st, FUSEFS_CACHE_TIMEOUT);
+		return;
+	}
+	/*
+	 * A handle is dead for good. By name, ESTALE has the kernel look the name up
+	 * again, and it finds the new generation.
+	 */
+	if (node->dead)
+		fuse_reply_err(request, fi ? EIO : ESTALE);
+	else
+		reply_attributes(request, node);
+}
+
+static int set_attributes(struct pool *pool, const struct stat *st, int which)
+{
+	struct pool_attributes attributes = {
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.atime = st->st_atim,
+		.mtime = st->st_mtim,
+	};
+	struct timespec now;
+	unsigned set = 0;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (which & FUSE_SET_ATTR_MODE)
+		set |= POOL_SET_MODE;
+	if (which & FUSE_SET_ATTR_UID)
+		set |= POOL_SET_UID;
+	if (which & FUSE_SET_ATTR_GID)
+		set |= POOL_SET_GID;
+	if (which & FUSE_SET_ATTR_ATIME)
+		set |= POOL_SET_ATIME;
+	if (which & FUSE_SET_ATTR_ATIME_NOW)
+		attributes.atime = now;
+	/* A truncation sets mtime to now itself: a second commit would be in vain. */
+	if ((which & FUSE_SET_ATTR_MTIME) &&
+	    !((which & FUSE_SET_ATTR_SIZE) && (which & FUSE_SET_ATTR_MTIME_NOW)))
+		set |= POOL_SET_MTIME;
+	if (which & FUSE_SET_ATTR_MTIME_NOW)
+		attributes.mtime = now;
+	return set ? pool_set_attributes(pool, set, &attributes) : 0;
+}
+
+void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which, struct fuse_file_info *fi)
+{
+	struct node *node = fusefs_node_of(request, ino);
+	struct pool_handle *handle = fi ? fusefs_handle_of(fi) : NULL;
+	int error = 0;
+
+	if (handle)
+		error = pool_handle_check(handle);
+	else if (node->dead)
+		error = -ESTALE;
+	if (!error && (which & FUSE_SET_ATTR_SIZE))
+		error = st->st_size < 0 ? -EINVAL : pool_truncate(node->pool, handle, (uint64_t)st->st_size);
+	if (!error)
+		error = set_attributes(node->pool, st, which);
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		reply_attributes(request, node);
+}
+
+static void add_space(struct statvfs *st, struct pools *pools)
+{
+	struct pools_info info;
+
+	pools_info(pools, &info);
+	st->f_blocks += info.size / PAGE_BYTES;
+	st->f_bfree += info.free / PAGE_BYTES;
+	st->f_bavail += info.free / PAGE_BYTES;
+	/* The table of entries grows into free space: at most one page a file. */
+	st->f_files += info.pools + info.directories + info.free / PAGE_BYTES;
+	st->f_ffree += info.free / PAGE_BYTES;
+	st->f_favail += info.free / PAGE_BYTES;
+}
+
+void fusefs_op_statfs(fuse_req_t request, fuse_ino_t ino)
+{
+	const struct fusefs *fs = fusefs_of(request);
+	struct statvfs st = { .f_bsize = PAGE_BYTES, .f_frsize = PAGE_BYTES, .f_namemax = POOL_NAME_MAX };
+
+	if (!fusefs_is_regions_root(fs, ino))
+		add_space(&st, fusefs_node_of(request, ino)->tree->pools);
+	else
+		for (unsigned i = 0; i < fs->tree_count; i++)
+			if (!fusefs_tree_is_lost(&fs->trees[i]))
+				add_space(&st, fs->trees[i].pools);
+	fuse_reply_statfs(request, &st);
+}

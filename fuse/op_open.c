@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "op_open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* What the kernel itself does where it sends the truncation apart from the open. */
+static int drop_privileges(fuse_req_t request, struct pool *pool)
+{
+	const struct fuse_ctx *client = fuse_req_ctx(request);
+	struct pool_attributes attributes;
+	mode_t mode;
+	int error;
+
+	if (client->uid == 0)
+		return 0;
+	error = pool_get_attributes(pool, &attributes);
+	if (error)
+		return error;
+	mode = attributes.mode & ~(mode_t)S_ISUID;
+	if ((mode & S_IXGRP) || client->gid != attributes.gid)
+		mode &= ~(mode_t)S_ISGID;
+	if (mode == attributes.mode)
+		return 0;
+	attributes.mode = mode;
+	return pool_set_attributes(pool, POOL_SET_MODE, &attributes);
+}
+
+static int truncate_at_open(fuse_req_t request, struct pool *pool, struct pool_handle *handle)
+{
+	int error = pool_truncate(pool, handle, 0);
+
+	return error ? error : drop_privileges(request, pool);
+}
+
+int fusefs_file_open(fuse_req_t request, struct pool *pool, struct fuse_file_info *fi)
+{
+	struct fusefs *fs = fusefs_of(request);
+	struct open_file *file = calloc(1, sizeof(*file));
+	int error;
+
+	if (!file)
+		return -ENOMEM;
+	error = pool_open(pool, &file->handle);
+	if (error) {
+		free(file);
+		return error;
+	}
+	if (fi->flags & O_TRUNC)
+		error = truncate_at_open(request, pool, file->handle);
+	if (error) {
+		pool_close(file->handle);
+		free(file);
+		return error;
+	}
+	pthread_mutex_lock(&fs->files_lock);
+	file->next = fs->files;
+	if (file->next)
+		file->next->prev = file;
+	fs->files = file;
+	pthread_mutex_unlock(&fs->files_lock);
+	fi->fh = (uintptr_t)file;
+	/* CPUs store to an attached pool without the kernel's knowledge: its cache would be stale at once. */
+	fi->direct_io = pool_is_attached(pool);
+	fi->keep_cache = !fi->direct_io;
+	file->direct = fi->direct_io;
+	fi->noflush = 1;
+	return 0;
+}
+
+void fusefs_file_close(struct fusefs *fs, struct open_file *file)
+{
+	pthread_mutex_lock(&fs->files_lock);
+	if (file->prev)
+		file->prev->next = file->next;
+	else
+		fs->files = file->next;
+	if (file->next)
+		file->next->prev = file->prev;
+	pthread_mutex_unlock(&fs->files_lock);
+	pool_close(file->handle);
+	free(file);
+}
+
+void fusefs_op_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fusefs *fs = fusefs_of(request);
+	struct node *node = fusefs_node(fs, ino);
+	/* ESTALE: look the name up again, and find the new generation. */
+	int error = node->dead ? -ESTALE : fusefs_file_open(request, node->pool, fi);
+
+	if (error)
+		fuse_reply_err(request, -error);
+	else if (fuse_reply_open(request, fi))
+		fusefs_file_close(fs, fusefs_file_of(fi));
+}
+
+void fusefs_op_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fusefs_file_close(fusefs_of(request), fusefs_file_of(fi));
+	fuse_reply_err(request, 0);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "operations.h"
+
+#include "negotiate.h"
+#include "op_attributes.h"
+#include "op_data.h"
+#include "op_directory.h"
+#include "op_names.h"
+#include "op_open.h"
+
+/*
+ * Not served: flush (no process waits for a close), locks (the kernel's own
+ * suffice for one mount), extended attributes, access (the kernel checks
+ * permissions), copy_file_range (within one machine the kernel's fallback is as
+ * fast).
+ */
+const struct fuse_lowlevel_ops fusefs_operations = {
+	.init = fusefs_op_init,
+	.lookup = fusefs_op_lookup,
+	.forget = fusefs_op_forget,
+	.forget_multi = fusefs_op_forget_multi,
+	.getattr = fusefs_op_getattr,
+	.setattr = fusefs_op_setattr,
+	.readlink = fusefs_op_readlink,
+	.mknod = fusefs_op_mknod,
+	.mkdir = fusefs_op_mkdir,
+	.unlink = fusefs_op_unlink,
+	.rmdir = fusefs_op_rmdir,
+	.symlink = fusefs_op_symlink,
+	.rename = fusefs_op_rename,
+	.link = fusefs_op_link,
+	.open = fusefs_op_open,
+	.read = fusefs_op_read,
+	.write = fusefs_op_write,
+	.release = fusefs_op_release,
+	.fsync = fusefs_op_fsync,
+	.opendir = fusefs_op_opendir,
+	.readdir = fusefs_op_readdir,
+	.readdirplus = fusefs_op_readdirplus,
+	.releasedir = fusefs_op_releasedir,
+	.fsyncdir = fusefs_op_fsyncdir,
+	.statfs = fusefs_op_statfs,
+	.create = fusefs_op_create,
+	.fallocate = fusefs_op_fallocate,
+	.lseek = fusefs_op_lseek,
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FUSE_PARK_H
+#define FUSE_PARK_H
+
+#include "mount_context.h"
+
+/* From its return on only write-back is served. Waits until earlier requests have been answered. */
+void fusefs_park_requests(struct fusefs *fs);
+
+#endif
