@@ -109,8 +109,8 @@ static int clear_stale(struct fusefs *fs, const char *mountpoint, struct message
 	while (statfs(mountpoint, &st) < 0 && errno == ENOTCONN) {
 		if (!is_ours(mountpoint))
 			return message_fail(message, -EBUSY,
-					    "%s: a dead mount of another file system is there; remove it with: "
-					    "fusermount3 -u %s",
+					    "%s: a dead mount of another file system is there; remove it "
+					    "with: fusermount3 -u %s",
 					    mountpoint, mountpoint);
 		error = unmount(mountpoint, true);
 		if (error)
@@ -151,7 +151,8 @@ static int check_place(const char *mountpoint, struct message *message)
 		return message_fail(message, error, "%s: %s", mountpoint, strerror(-error));
 	}
 	if (!S_ISDIR(st.st_mode))
-		return message_fail(message, -ENOTDIR, "%s: not a directory; give --mount a directory", mountpoint);
+		return message_fail(message, -ENOTDIR, "%s: not a directory; give --mount a directory",
+				    mountpoint);
 	if (geteuid() && access(mountpoint, W_OK))
 		return message_fail(
 			message, -EPERM,

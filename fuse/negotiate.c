@@ -8,7 +8,10 @@
 
 /* ---- Through libfuse ---------------------------------------------------------- */
 
-/* Asynchronous requests in flight: read-ahead, write-back, direct I/O. The default of 12 starves deep queues. */
+/*
+ * Asynchronous requests in flight: read-ahead, write-back, direct I/O. The default of 12 starves deep
+ * queues.
+ */
 #define BACKGROUND_MAX 256
 
 static void want(struct fuse_conn_info *connection, unsigned capability)

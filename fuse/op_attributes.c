@@ -75,7 +75,8 @@ static int set_attributes(struct pool *pool, const struct stat *st, int which)
 	return set ? pool_set_attributes(pool, set, &attributes) : 0;
 }
 
-void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which, struct fuse_file_info *fi)
+void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which,
+		       struct fuse_file_info *fi)
 {
 	struct node *node = fusefs_node_of(request, ino);
 	struct pool_handle *handle = fi ? fusefs_handle_of(fi) : NULL;

@@ -119,7 +119,8 @@ void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t off
 		fuse_reply_err(request, EINVAL);
 	else
 		fuse_reply_err(request,
-			       -pool_fallocate(fusefs_handle_of(fi), mode, (uint64_t)offset, (uint64_t)length));
+			       -pool_fallocate(fusefs_handle_of(fi), mode, (uint64_t)offset,
+					       (uint64_t)length));
 }
 
 void fusefs_op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)

@@ -73,7 +73,8 @@ void fusefs_entry_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups)
 {
 	struct node *node = fusefs_node(fs, ino);
 
-	if (fusefs_node_is_root(node) || fusefs_tree_is_lost(node->tree) || !fusefs_node_forget(node, lookups))
+	if (fusefs_node_is_root(node) || fusefs_tree_is_lost(node->tree) ||
+	    !fusefs_node_forget(node, lookups))
 		return;
 	/* Before the address can be another node's. */
 	fusefs_shadow_forget(&fs->shadows, node);

@@ -72,8 +72,8 @@ static int exchange(struct pools *pools, struct name *a, struct name *b)
 	pool_names_unlink(pools, a);
 	pool_names_unlink(pools, b);
 	/*
-	 * The entry of a gives, as the peer's file, the file that b will refer to: a's old one. If the entry of
-	 * b cannot be written, loading does it.
+	 * The entry of a gives, as the peer's file, the file that b will refer to: a's old one. If the entry
+	 * of b cannot be written, loading does it.
 	 */
 	error = pool_name_write(pools, copy_b, NAME_ALONE, NULL);
 	pool_touch_directory(a->parent);
