@@ -3,6 +3,7 @@ dist_man_MANS += \
 	docs/softpmem-check.1 \
 	docs/softpmem-create.1 \
 	docs/softpmem-destroy.1 \
+	docs/softpmem-explore.1 \
 	docs/softpmem-format.1 \
 	docs/softpmem-list.1 \
 	docs/softpmem-mark.1 \

@@ -9,7 +9,7 @@
 #include "common/cleanup.h"
 #include "explore/checker.h"
 #include "explore/digests.h"
-#include "explore/order.h"
+#include "explore/state_order.h"
 #include "explore/points.h"
 
 struct listing {

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#include "explore/walk.h"
+#include "explore/trace_walk.h"
 
 /* 0; -E2BIG: more than `most` states were met; or another negative errno. With a message. */
 int explore_list_states(int fd, const char *name, const struct explore_walk_options *options, uint64_t most,

@@ -11,13 +11,13 @@ pmem_explore_libexplore_la_SOURCES = \
 	pmem/explore/image.c pmem/explore/image.h \
 	pmem/explore/input.c pmem/explore/input.h \
 	pmem/explore/list.c pmem/explore/list.h \
-	pmem/explore/order.c pmem/explore/order.h \
+	pmem/explore/state_order.c pmem/explore/state_order.h \
 	pmem/explore/places.c pmem/explore/places.h \
 	pmem/explore/points.c pmem/explore/points.h \
 	pmem/explore/reduce.c pmem/explore/reduce.h \
 	pmem/explore/search.c pmem/explore/search.h \
 	pmem/explore/trial.c pmem/explore/trial.h \
-	pmem/explore/walk.c pmem/explore/walk.h \
+	pmem/explore/trace_walk.c pmem/explore/trace_walk.h \
 	pmem/explore/worker.c pmem/explore/worker.h
 pmem_explore_libexplore_la_LIBADD = pmem/trace/libtrace.la pmem/model/libmodel.la pmem/common/libcommon.la -ldl
 

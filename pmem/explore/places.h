@@ -11,7 +11,7 @@
  */
 
 #include "common/vector.h"
-#include "explore/walk.h"
+#include "explore/trace_walk.h"
 #include "model/chooser.h"
 
 enum explore_place_kind { EXPLORE_PLACE_LINE, EXPLORE_PLACE_SIZE };

@@ -9,7 +9,7 @@
  */
 
 #include "common/vector.h"
-#include "explore/walk.h"
+#include "explore/trace_walk.h"
 
 struct explore_point {
 	uint64_t after;	      /* power fails after so many events */

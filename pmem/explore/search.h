@@ -14,7 +14,7 @@
  */
 
 #include "explore/checker.h"
-#include "explore/order.h"
+#include "explore/state_order.h"
 #include "explore/points.h"
 
 struct explore_options {

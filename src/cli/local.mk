@@ -6,6 +6,7 @@ softpmem_SOURCES = \
 	src/cli/cli_check.c \
 	src/cli/cli_create.c \
 	src/cli/cli_destroy.c \
+	src/cli/cli_explore.c \
 	src/cli/cli_format.c \
 	src/cli/cli_list.c \
 	src/cli/cli_live.c \
@@ -18,12 +19,13 @@ softpmem_SOURCES = \
 	src/cli/cli_stat.c src/cli/cli_stat.h \
 	src/cli/cli_status.c \
 	src/cli/client.c src/cli/client.h \
+	src/cli/explore_print.c src/cli/explore_print.h \
 	src/cli/output.c src/cli/output.h \
 	src/cli/softpmem.c
 softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
 softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
 # The pools are for the verbs that work on regions without a daemon.
-softpmem_LDADD = src/command/libcommand.la src/regions/libregions.la src/wire/libwire.la $(NCURSES_LIBS)
+softpmem_LDADD = pmem/explore/libexplore.la src/command/libcommand.la src/regions/libregions.la src/wire/libwire.la $(NCURSES_LIBS)
 EXTRA_DIST += src/cli/softpmem.bash
 
 # bash-completion looks for a file with the command's own name: one file has both, the other is a link.

@@ -57,6 +57,8 @@ _softpmem() {
 	--mode) words='fsdax sector sector:512' ;;
 	--policy) words='lose keep random' ;;
 	--clean) words='on off' ;;
+	--persistency) words='line word' ;;
+	--domain) words='memory_controller cpu_cache' ;;
 	--size | --perm | --seed | --label | --interval) return ;;
 	--test)
 		_softpmem_region "$cur"
@@ -64,7 +66,7 @@ _softpmem() {
 		;;
 	*)
 		case $verb:$cur in
-		:*) words='run stat status list create destroy path powerfail mark format check regions
+		:*) words='run stat status list create destroy path powerfail mark format check regions explore
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -77,6 +79,8 @@ _softpmem() {
 		powerfail:*) words='--policy --seed --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
+		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive --at --seed
+				--replay --save --list-states --json --help' ;;
 		regions:-*) words='--json --test --force --help' ;;
 		list:* | stat:* | create:* | destroy:* | path:*)
 			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket" "$region")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "explore/walk.h"
+#include "explore/trace_walk.h"
 
 #include <errno.h>
 #include <stdlib.h>

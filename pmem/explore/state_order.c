@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "explore/order.h"
+#include "explore/state_order.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef EXPLORE_WALK_H
-#define EXPLORE_WALK_H
+#ifndef EXPLORE_TRACE_WALK_H
+#define EXPLORE_TRACE_WALK_H
 
 /*
  * A walk along a trace: after each event it knows what is guaranteed to be

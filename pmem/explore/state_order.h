@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef EXPLORE_ORDER_H
-#define EXPLORE_ORDER_H
+#ifndef EXPLORE_STATE_ORDER_H
+#define EXPLORE_STATE_ORDER_H
 
 /*
  * The order in which the states of one crash point are tried: the ones that are

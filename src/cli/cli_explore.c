@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/explore_print.h"
+#include "common/cleanup.h"
+#include "explore/finding.h"
+#include "explore/input.h"
+#include "explore/list.h"
+
+struct explore_cli_options {
+	const char *persistency, *domain, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at, *replay,
+		*save;
+	bool list_states, json;
+};
+
+#define STATES_DEFAULT 100000u
+#define TIMEOUT_DEFAULT 10u
+#define EXHAUSTIVE_DEFAULT 4096u
+#define LIST_MOST 1000000u
+#define FAILURES_MOST 10000u
+
+static const struct command_option options_table[] = {
+	COMMAND_CHOICE(struct explore_cli_options, persistency, "persistency", "MODE", "line word",
+		       "what becomes durable in order: the stores to a line (default) or to 8 bytes"),
+	COMMAND_CHOICE(struct explore_cli_options, domain, "domain", "DOMAIN", "memory_controller cpu_cache",
+		       "where a store is safe; default memory_controller"),
+	COMMAND_VALUE(struct explore_cli_options, states, "states", "N",
+		      "check at most N states; default 100000"),
+	COMMAND_VALUE(struct explore_cli_options, time, "time", "SECONDS", "start no check after this time"),
+	COMMAND_VALUE(struct explore_cli_options, jobs, "jobs", "N",
+		      "check N states at once; default: a processor each"),
+	COMMAND_VALUE(struct explore_cli_options, timeout, "timeout", "SECONDS",
+		      "a check that takes longer has failed; default 10"),
+	COMMAND_VALUE(struct explore_cli_options, exhaustive, "exhaustive", "N",
+		      "check all states of crash points that have at most N; default 4096"),
+	COMMAND_VALUE(struct explore_cli_options, at, "at", "EVENT",
+		      "only the crash point after so many events"),
+	COMMAND_VALUE(struct explore_cli_options, seed, "seed", "N", "for the random states; default 1"),
+	COMMAND_VALUE(struct explore_cli_options, replay, "replay", "STATE",
+		      "check this one state, named by a finding"),
+	COMMAND_VALUE(struct explore_cli_options, save, "save", "DIRECTORY",
+		      "with --replay: keep its files there"),
+	COMMAND_SWITCH(struct explore_cli_options, list_states, "list-states",
+		       "print all legal states of a small trace"),
+	COMMAND_SWITCH(struct explore_cli_options, json, "json", "print the result as JSON"),
+	{ .name = NULL },
+};
+
+/* ---- The command line ---------------------------------------------------------------------- */
+
+/* A whole number from `least` to `most`; *value stays if there is no text. */
+static int parse_number(const struct cli *cli, const char *option, const char *text, uint64_t least,
+			uint64_t most, uint64_t *value)
+{
+	char *end;
+	uint64_t number;
+
+	if (!text)
+		return CLI_OK;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || number < least || number > most)
+		return cli_usage(cli, "--%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'",
+				 option, least, most, text);
+	*value = number;
+	return CLI_OK;
+}
+
+static int parse_options(const struct cli *cli, const struct explore_cli_options *given,
+			 struct explore_options *options)
+{
+	uint64_t seconds = 0, timeout = TIMEOUT_DEFAULT,
+		 jobs = (uint64_t)max_u64(1, (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+	int status;
+
+	*options = (struct explore_options){
+		.seed = 1,
+		.exhaustive = EXHAUSTIVE_DEFAULT,
+		.states = STATES_DEFAULT,
+		.most_failures = FAILURES_MOST,
+		.at = UINT64_MAX,
+	};
+	/* The table has checked the words. */
+	if (given->persistency)
+		lines_mode_parse(given->persistency, &options->walk.mode);
+	if (given->domain)
+		persistence_domain_parse(given->domain, &options->walk.domain);
+	status = parse_number(cli, "seed", given->seed, 0, UINT64_MAX, &options->seed);
+	if (!status)
+		status = parse_number(cli, "states", given->states, 1, UINT64_MAX, &options->states);
+	if (!status)
+		status = parse_number(cli, "time", given->time, 1, UINT_MAX, &seconds);
+	if (!status)
+		status = parse_number(cli, "timeout", given->timeout, 1, 86400, &timeout);
+	if (!status)
+		status = parse_number(cli, "jobs", given->jobs, 1, 1024, &jobs);
+	if (!status)
+		status =
+			parse_number(cli, "exhaustive", given->exhaustive, 0, 1u << 30, &options->exhaustive);
+	if (!status)
+		status = parse_number(cli, "at", given->at, 0, UINT64_MAX - 1, &options->at);
+	options->seconds = (unsigned)seconds;
+	options->timeout_ms = (unsigned)timeout * 1000;
+	options->workers = (unsigned)jobs;
+	if (!status && given->save && !given->replay)
+		return cli_usage(cli, "--save requires --replay");
+	return status;
+}
+
+/* ---- The private directory ------------------------------------------------------------------- */
+
+/* In memory if the machine has /dev/shm: files of states are written and read a thousand times a second. */
+static char *make_directory(void)
+{
+	const char *base = getenv("TMPDIR");
+	char *path;
+
+	if (!base)
+		base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	if (asprintf(&path, "%s/softpmem-explore.XXXXXX", base) < 0)
+		return NULL;
+	if (!mkdtemp(path)) {
+		free(path);
+		return NULL;
+	}
+	return path;
+}
+
+static void remove_directory(char **path)
+{
+	if (*path) {
+		explore_remove_tree(*path);
+		free(*path);
+	}
+}
+
+/* ---- What it does ------------------------------------------------------------------------------ */
+
+static int fail(struct cli *cli, const struct message *message)
+{
+	return cli_fail(cli, message->text);
+}
+
+static int list_states(struct cli *cli, int fd, const struct explore_options *options)
+{
+	struct message message = { "" };
+
+	if (explore_list_states(fd, cli->argument, &options->walk, LIST_MOST, stdout, &message) < 0)
+		return fail(cli, &message);
+	return CLI_OK;
+}
+
+static int replay(struct cli *cli, int fd, const struct explore_options *options,
+		  const struct explore_cli_options *given)
+{
+	struct message message = { "" };
+	CLEANUP_FREE uint64_t *versions = NULL;
+	struct explore_verdict verdict;
+	struct explore_trial *trial;
+	uint64_t after;
+	int error;
+
+	if (explore_state_name_event(given->replay, &after) < 0)
+		return cli_usage(cli, "'%s' is not the name of a state: copy it from a finding",
+				 given->replay);
+	if (explore_trial_open(fd, cli->argument, after, options, &trial, &message) < 0)
+		return fail(cli, &message);
+	error = explore_state_name_parse(trial, given->replay, &versions, &message);
+	if (!error && given->save) {
+		const struct explore_state state = { .walk = explore_trial_walk(trial),
+						     .places = explore_trial_places(trial),
+						     .versions = versions };
+
+		error = mkdir(given->save, 0777) < 0 && errno != EEXIST ?
+				message_fail(&message, -errno, "%s: %s", given->save, strerror(errno)) :
+				explore_state_save(&state, given->save, &message);
+	}
+	if (!error && options->checker) {
+		error = explore_trial_check(trial, versions, &verdict, &message);
+		if (!error)
+			explore_print_replay(given->replay, &verdict, options->timeout_ms, given->json);
+	}
+	explore_trial_close(trial);
+	if (error)
+		return fail(cli, &message);
+	return options->checker && verdict.result != EXPLORE_PASSED ? CLI_FAILED : CLI_OK;
+}
+
+static void show_progress(void *context, uint64_t checked, uint64_t failed)
+{
+	const bool *shown = context;
+
+	if (*shown)
+		fprintf(stderr, "\r%" PRIu64 " states checked, %" PRIu64 " failed ", checked, failed);
+}
+
+static int explore(struct cli *cli, int fd, struct explore_options *options, bool json)
+{
+	struct message message = { "" };
+	struct explore_points points = { 0 };
+	struct explore_failures failures = { 0 };
+	struct explore_outcome outcome = {
+		.trace = cli->argument, .options = options, .points = &points, .arguments = cli->arguments
+	};
+	bool progress = isatty(STDERR_FILENO);
+	uint64_t began = explore_print_clock();
+	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
+
+	options->progress = show_progress;
+	options->context = &progress;
+	if (!error)
+		error = explore_search(fd, cli->argument, &points, options, &failures, &outcome.summary,
+				       &message);
+	outcome.milliseconds = explore_print_clock() - began;
+	if (progress)
+		fputs("\r\033[K", stderr);
+	if (!error)
+		error = explore_findings_make(fd, cli->argument, &points, options, &failures,
+					      &outcome.findings, &message);
+	outcome.failures = failures.count;
+	if (!error)
+		error = explore_print(&outcome, fd, json, &message);
+	const int status = error ? fail(cli, &message) : outcome.findings.count ? CLI_FAILED : CLI_OK;
+
+	explore_findings_clear(&outcome.findings);
+	explore_failures_clear(&failures);
+	explore_points_clear(&points);
+	return status;
+}
+
+static int run(struct cli *cli, const void *values)
+{
+	const struct explore_cli_options *given = values;
+	__attribute__((cleanup(remove_directory))) char *directory = NULL;
+	struct message message = { "" };
+	struct explore_options options;
+	CLEANUP_FD int fd = -1;
+	char **checker = cli->arguments + 1;
+	int status = parse_options(cli, given, &options);
+
+	if (status)
+		return status;
+	if (*checker && strcmp(*checker, "--") == 0)
+		checker++;
+	options.checker = *checker ? checker : NULL;
+	if (!options.checker && !given->list_states && !(given->replay && given->save))
+		return cli_usage(cli, "name the checker after the trace: softpmem explore TRACE -- CHECKER");
+	if (explore_input_open(cli->argument, &fd, &message) < 0)
+		return fail(cli, &message);
+	if (given->list_states)
+		return list_states(cli, fd, &options);
+	directory = make_directory();
+	if (!directory)
+		return cli_fail(cli, "cannot make a directory for the states' files: set TMPDIR to one that "
+				     "can be written");
+	options.directory = directory;
+	return given->replay ? replay(cli, fd, &options, given) : explore(cli, fd, &options, given->json);
+}
+
+const struct cli_verb cli_explore = {
+	.name = "explore",
+	.summary = "Find the crash states of a recorded run on which a checker fails",
+	.arguments = "TRACE -- CHECKER [ARGUMENT]...",
+	.details = "  TRACE                 a trace, or one in the text form\n"
+		   "  CHECKER               a command, or a shared object; {} in its arguments is the "
+		   "state's file\n",
+	.least = 1,
+	.most = INT_MAX,
+	.options = options_table,
+	.options_bytes = sizeof(struct explore_cli_options),
+	.run = run,
+};

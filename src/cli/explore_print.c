@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/explore_print.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/output.h"
+#include "common/cleanup.h"
+#include "trace/catalog.h"
+#include "wire/frame.h"
+#include "wire/text.h"
+
+#define EVIDENCE_MOST 20u
+
+uint64_t explore_print_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+void explore_remove_tree(const char *path)
+{
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* What a trace says is printed safe for a terminal. */
+static void print_safe(const char *text)
+{
+	CLEANUP_FREE char *safe = text_printable(text);
+
+	fputs(safe ? safe : "?", stdout);
+}
+
+/* "list_insert.c+0x40": module and offset of a site; "" if it is not known. For the caller to free. */
+static char *site_text(const struct trace_catalog *catalog, uint32_t site)
+{
+	const struct trace_event *event = site ? trace_catalog_site(catalog, site) : NULL;
+	const struct trace_event *module;
+	char *text = NULL;
+
+	if (!event || !event->stack.count)
+		return strdup("");
+	module = trace_catalog_module(catalog, event->stack.frames[0].module);
+	if (asprintf(&text, "%.*s+0x%" PRIx64, module ? (int)module->module.path.length : 1,
+		     module ? (const char *)module->module.path.at : "?", event->stack.frames[0].offset) < 0)
+		return NULL;
+	return text;
+}
+
+static const char *point_kind(const struct explore_point *point)
+{
+	const struct trace_event event = { .kind = point->kind, .op = point->op };
+
+	return trace_event_name(&event);
+}
+
+/* ---- Text ------------------------------------------------------------------------ */
+
+static void print_point(const struct trace_catalog *catalog, const struct explore_point *point)
+{
+	CLEANUP_FREE char *site = site_text(catalog, point->site);
+
+	if (point->kind == TRACE_END)
+		printf("  power fails at the end of the trace, after event %" PRIu64, point->after);
+	else if (point->kind == TRACE_MARK)
+		printf("  power fails right after event %" PRIu64 " (mark)", point->after);
+	else
+		printf("  power fails right before event %" PRIu64 " (%s)", point->after + 1,
+		       point_kind(point));
+	if (site && *site) {
+		fputs(" at ", stdout);
+		print_safe(site);
+	}
+	putchar('\n');
+}
+
+static void print_evidence(const struct trace_catalog *catalog, const struct explore_evidence *evidence)
+{
+	CLEANUP_FREE char *site = site_text(catalog, evidence->site);
+
+	printf("  %s: ", evidence->lost ? "lost" : "kept");
+	print_safe(evidence->path);
+	if (!evidence->event)
+		fputs(", its size after the last write", stdout);
+	else
+		printf(", bytes %" PRIu64 " to %" PRIu64 ", stored by event %" PRIu64 " of thread %" PRIu32,
+		       evidence->offset, evidence->offset + evidence->length - 1, evidence->event,
+		       evidence->thread);
+	if (site && *site) {
+		fputs(" at ", stdout);
+		print_safe(site);
+	}
+	putchar('\n');
+}
+
+static void print_checker(const struct explore_outcome *outcome)
+{
+	for (char *const *word = outcome->options->checker; *word; word++) {
+		putchar(' ');
+		print_safe(*word);
+	}
+}
+
+static void print_finding(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+			  const struct explore_finding *finding, size_t number)
+{
+	static const char *const against[] = {
+		[EXPLORE_AGAINST_NEWEST] = "the checker passes if everything else that was stored is durable",
+		[EXPLORE_AGAINST_GUARANTEED] = "the checker passes if only what is guaranteed is durable",
+		[EXPLORE_AGAINST_NONE] =
+			"the checker fails whether everything or only what is guaranteed is durable",
+	};
+	const struct explore_options *options = outcome->options;
+	char verdict[128];
+
+	explore_verdict_text(&finding->verdict, options->timeout_ms, verdict, sizeof(verdict));
+	printf("\nfinding %zu: the checker %s (%" PRIu64 " %s)\n", number, verdict, finding->states,
+	       finding->states == 1 ? "state" : "states");
+	print_point(catalog, &finding->point);
+	for (size_t i = 0; i < finding->evidence_count && i < EVIDENCE_MOST; i++)
+		print_evidence(catalog, &finding->evidence[i]);
+	if (finding->evidence_count > EVIDENCE_MOST)
+		printf("  and %zu more: see --json\n", finding->evidence_count - EVIDENCE_MOST);
+	printf("  %s\n", against[finding->neighbour]);
+	if (finding->last_mark) {
+		printf("  acknowledged before: %" PRIu64 " marks, the last one '", finding->marks);
+		print_safe(finding->last_mark);
+		fputs("'\n", stdout);
+	}
+	if (*finding->verdict.output) {
+		fputs("  the checker printed: ", stdout);
+		print_safe(finding->verdict.output);
+		putchar('\n');
+	}
+	printf("  replay: softpmem explore");
+	if (options->walk.mode != LINES_MODE_LINE)
+		printf(" --persistency %s", lines_mode_name(options->walk.mode));
+	if (options->walk.domain != PERSISTENCE_MEMORY_CONTROLLER)
+		printf(" --domain %s", persistence_domain_name(options->walk.domain));
+	printf(" --replay %s ", finding->name);
+	print_safe(outcome->trace);
+	fputs(" --", stdout);
+	print_checker(outcome);
+	putchar('\n');
+}
+
+static void print_summary(const struct explore_outcome *outcome)
+{
+	const struct explore_summary *summary = &outcome->summary;
+	const double seconds = (double)outcome->milliseconds / 1000;
+
+	if (outcome->points->cut.text[0])
+		printf("%s\n", outcome->points->cut.text);
+	printf("%" PRIu64 " events, %zu crash points\n", outcome->points->events, outcome->points->count);
+	printf("%" PRIu64 " states of %" PRIu64 " points checked in %.1f s: %" PRIu64 " failed\n",
+	       summary->checked, summary->points, seconds, outcome->failures);
+	if (summary->complete)
+		puts("all states were checked");
+	else
+		printf("%" PRIu64 " points had all their states checked; a limit ended the search\n",
+		       summary->exhausted);
+	if (outcome->findings.unstable)
+		printf("%" PRIu64
+		       " failures did not repeat and are not reported: is the checker deterministic?\n",
+		       outcome->findings.unstable);
+	if (outcome->findings.unreduced)
+		printf("%" PRIu64 " failures of further kinds were not looked into\n",
+		       outcome->findings.unreduced);
+	if (!outcome->findings.count)
+		puts("no finding");
+}
+
+/* ---- JSON ------------------------------------------------------------------------- */
+
+static void put_text(struct json_object *object, const char *key, const char *text)
+{
+	CLEANUP_FREE char *utf8 = NULL;
+	bool changed;
+
+	utf8 = text_utf8(text, &changed);
+	control_put_string(object, key, utf8 ? utf8 : "");
+}
+
+static struct json_object *evidence_json(const struct trace_catalog *catalog,
+					 const struct explore_evidence *evidence)
+{
+	CLEANUP_FREE char *site = site_text(catalog, evidence->site);
+	struct json_object *object = json_object_new_object();
+
+	control_put_bool(object, "lost", evidence->lost);
+	put_text(object, "file", evidence->path);
+	control_put_u64(object, "offset", evidence->offset);
+	control_put_u64(object, "length", evidence->length);
+	control_put_u64(object, "event", evidence->event);
+	control_put_u64(object, "thread", evidence->thread);
+	if (site && *site)
+		put_text(object, "site", site);
+	return object;
+}
+
+static struct json_object *finding_json(const struct explore_outcome *outcome,
+					const struct trace_catalog *catalog,
+					const struct explore_finding *finding)
+{
+	static const char *const against[] = { [EXPLORE_AGAINST_NEWEST] = "newest",
+					       [EXPLORE_AGAINST_GUARANTEED] = "guaranteed",
+					       [EXPLORE_AGAINST_NONE] = "none" };
+	struct json_object *object = json_object_new_object(), *evidence = json_object_new_array();
+	char verdict[128];
+
+	explore_verdict_text(&finding->verdict, outcome->options->timeout_ms, verdict, sizeof(verdict));
+	control_put_string(object, "state", finding->name);
+	control_put_u64(object, "after_event", finding->point.after);
+	control_put_string(object, "before", point_kind(&finding->point));
+	control_put_string(object, "phase", explore_phase_name(finding->phase));
+	control_put_string(object, "verdict", verdict);
+	control_put_string(object, "passes", against[finding->neighbour]);
+	control_put_u64(object, "states", finding->states);
+	control_put_u64(object, "marks", finding->marks);
+	if (finding->last_mark)
+		put_text(object, "last_mark", finding->last_mark);
+	put_text(object, "output", finding->verdict.output);
+	for (size_t i = 0; i < finding->evidence_count; i++)
+		json_object_array_add(evidence, evidence_json(catalog, &finding->evidence[i]));
+	json_object_object_add(object, "evidence", evidence);
+	return object;
+}
+
+static void print_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog)
+{
+	struct json_object *object = json_object_new_object(), *findings = json_object_new_array();
+	const struct explore_summary *summary = &outcome->summary;
+
+	put_text(object, "trace", outcome->trace);
+	control_put_u64(object, "events", outcome->points->events);
+	control_put_u64(object, "crash_points", outcome->points->count);
+	control_put_u64(object, "states_generated", summary->generated);
+	control_put_u64(object, "states_checked", summary->checked);
+	control_put_u64(object, "states_failed", outcome->failures);
+	control_put_u64(object, "points_checked", summary->points);
+	control_put_u64(object, "points_exhausted", summary->exhausted);
+	control_put_bool(object, "complete", summary->complete);
+	control_put_u64(object, "milliseconds", outcome->milliseconds);
+	control_put_u64(object, "unstable", outcome->findings.unstable);
+	for (size_t i = 0; i < outcome->findings.count; i++)
+		json_object_array_add(findings, finding_json(outcome, catalog, &outcome->findings.items[i]));
+	json_object_object_add(object, "findings", findings);
+	output_object(object);
+	json_object_put(object);
+}
+
+/* ---- Both ---------------------------------------------------------------------------- */
+
+int explore_print(const struct explore_outcome *outcome, int fd, bool json, struct message *message)
+{
+	struct trace_reader *reader;
+	struct trace_event event;
+	struct message ignored;
+	int error = lseek(fd, 0, SEEK_SET) < 0 ? -errno :
+						 trace_reader_create(fd, outcome->trace, &reader, message);
+
+	if (error)
+		return error;
+	/* To its end, for all that it defines. */
+	while (trace_reader_next(reader, &event, &ignored) == 1)
+		;
+	if (json) {
+		print_json(outcome, trace_reader_catalog(reader));
+	} else {
+		print_summary(outcome);
+		for (size_t i = 0; i < outcome->findings.count; i++)
+			print_finding(outcome, trace_reader_catalog(reader), &outcome->findings.items[i],
+				      i + 1);
+	}
+	trace_reader_destroy(reader);
+	return 0;
+}
+
+void explore_print_replay(const char *name, const struct explore_verdict *verdict, unsigned timeout_ms,
+			  bool json)
+{
+	char text[128];
+
+	explore_verdict_text(verdict, timeout_ms, text, sizeof(text));
+	if (json) {
+		struct json_object *object = json_object_new_object();
+
+		control_put_string(object, "state", name);
+		control_put_string(object, "verdict", text);
+		put_text(object, "output", verdict->output);
+		output_object(object);
+		json_object_put(object);
+		return;
+	}
+	printf("state %s: the checker %s\n", name, text);
+	if (*verdict->output) {
+		print_safe(verdict->output);
+		putchar('\n');
+	}
+}
