@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,7 +104,8 @@ static int helper_start(struct search_run *run, struct helper *helper)
 	helper->pid = fork();
 	if (helper->pid == 0) {
 		close(ends[0]);
-		/* A worker does not outlive the search; its checkers are in groups of their own. */
+		/* A worker does not outlive the search, however that ends. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		setpgid(0, 0);
 		helper->worker.fd = open(path, O_RDONLY | O_CLOEXEC);
 		helper->worker.results = ends[1];
