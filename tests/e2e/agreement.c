@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One truth: what a client stores through its mapping and what others see and
- * write on the mount are the same bytes.
+ * What a client stores through its mapping, and what others read and write on the
+ * mount, are the same bytes.
  *
  *   agreement DIR PROGRAM
  *
  * PROGRAM is run as `PROGRAM powerfail --policy P`. The client is another
- * process, which does what it is told through a pipe.
+ * process, which takes commands from a pipe.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -32,7 +32,7 @@ struct command {
 	uint64_t value;
 };
 
-struct puppet {
+struct client {
 	pid_t pid;
 	int to, from;
 };
@@ -61,7 +61,7 @@ static uint64_t obey(struct mapping *mapping, struct wpq_producer *producer, con
 	return UINT64_MAX;
 }
 
-static void __attribute__((noreturn)) dance(const char *name, int from, int to)
+static void __attribute__((noreturn)) run_client(const char *name, int from, int to)
 {
 	struct wpq_producer producer;
 	struct mapping mapping;
@@ -82,45 +82,45 @@ static void __attribute__((noreturn)) dance(const char *name, int from, int to)
 	_exit(0);
 }
 
-static struct puppet begin(const char *name)
+static struct client begin(const char *name)
 {
-	struct puppet puppet;
+	struct client client;
 	int there[2], back[2];
 	uint64_t ready;
 
 	if (pipe2(there, O_CLOEXEC) || pipe2(back, O_CLOEXEC))
 		exit(1);
-	puppet = (struct puppet){ .pid = fork(), .to = there[1], .from = back[0] };
-	if (puppet.pid == 0) {
+	client = (struct client){ .pid = fork(), .to = there[1], .from = back[0] };
+	if (client.pid == 0) {
 		close(there[1]);
 		close(back[0]);
-		dance(name, there[0], back[1]);
+		run_client(name, there[0], back[1]);
 	}
 	close(there[0]);
 	close(back[1]);
-	if (puppet.pid < 0 || read(puppet.from, &ready, sizeof(ready)) != sizeof(ready)) {
+	if (client.pid < 0 || read(client.from, &ready, sizeof(ready)) != sizeof(ready)) {
 		puts("Bail out! the client does not attach");
 		exit(1);
 	}
-	return puppet;
+	return client;
 }
 
-static uint64_t tell(const struct puppet *puppet, enum order order, unsigned line, uint64_t value)
+static uint64_t tell(const struct client *client, enum order order, unsigned line, uint64_t value)
 {
 	const struct command command = { .order = order, .line = line, .value = value };
 	uint64_t answer = UINT64_MAX;
 
-	if (write(puppet->to, &command, sizeof(command)) != sizeof(command) ||
-	    read(puppet->from, &answer, sizeof(answer)) != sizeof(answer))
+	if (write(client->to, &command, sizeof(command)) != sizeof(command) ||
+	    read(client->from, &answer, sizeof(answer)) != sizeof(answer))
 		return UINT64_MAX;
 	return answer;
 }
 
-static void end(struct puppet *puppet)
+static void end(struct client *client)
 {
-	close(puppet->to);
-	close(puppet->from);
-	waitpid(puppet->pid, NULL, 0);
+	close(client->to);
+	close(client->from);
+	waitpid(client->pid, NULL, 0);
 }
 
 static uint64_t read_line(int fd, unsigned line)
@@ -154,8 +154,8 @@ static int make_pool(const char *name)
 	return fd;
 }
 
-/* What is told to the kernel arrives soon, and not at once. */
-static bool comes_true(int fd, const unsigned char *map, unsigned line, uint64_t value)
+/* The kernel is told to drop its pages after a drain, not at once. */
+static bool becomes(int fd, const unsigned char *map, unsigned line, uint64_t value)
 {
 	for (int i = 0; i < 1000; i++) {
 		if (read_line(fd, line) == value && load_line(map, line) == value)
@@ -165,22 +165,23 @@ static bool comes_true(int fd, const unsigned char *map, unsigned line, uint64_t
 	return false;
 }
 
-/* A file that was open, read and mapped before the client came. */
+/* A file that was opened, read and mapped before the client attaches. */
 static void check_older_handle(void)
 {
 	int fd = make_pool("older");
 	unsigned char *map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
-	struct puppet client;
+	struct client client;
 
-	OK(load_line(map, 1) == 0 && read_line(fd, 2) == 0, "the kernel has the file in its cache");
+	OK(load_line(map, 1) == 0 && read_line(fd, 2) == 0,
+	   "the kernel caches a file that was read and mapped before the client came");
 	client = begin("older");
 	OK(load_line(map, 1) == 0 && tell(&client, STORE, 1, 11) == 0 && load_line(map, 1) == 0,
-	   "negative control: a store that was not drained is not in what the kernel caches");
-	OK(tell(&client, PERSIST, 1, 0) == 0 && comes_true(fd, map, 1, 11),
-	   "once it was, read(2) and mmap(2) of before the client came show it");
+	   "negative control: a store that was not drained is not in the kernel's cache");
+	OK(tell(&client, PERSIST, 1, 0) == 0 && becomes(fd, map, 1, 11),
+	   "an older descriptor and mapping show a store once it is drained");
 	OK(write_line(fd, 2, 22) && tell(&client, LOAD, 2, 0) == 22,
-	   "what is written there the client loads");
-	OK(tell(&client, LOAD, 1, 0) == 11, "and its own store is as it was");
+	   "the client loads what an older descriptor writes");
+	OK(tell(&client, LOAD, 1, 0) == 11, "a write beside it leaves the client's own store");
 	munmap(map, SIZE);
 	close(fd);
 	end(&client);
@@ -193,13 +194,13 @@ static bool store_and_sync(unsigned char *map, unsigned line, unsigned word, uin
 }
 
 /*
- * A page that the kernel writes back for one line of it, while its other lines
- * are older than what the client stored since.
+ * The kernel writes a page back because of one line, while its other lines are
+ * older than what the client has stored since.
  */
-static void check_write_back(int fd, const struct puppet *puppet)
+static void check_write_back(int fd, const struct client *attached)
 {
 	unsigned char *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	const struct puppet client = *puppet;
+	const struct client client = *attached;
 
 	if (map == MAP_FAILED && errno == ENODEV) {
 		puts("# a kernel before 6.6: no shared mappings while a pool is attached");
@@ -208,43 +209,44 @@ static void check_write_back(int fd, const struct puppet *puppet)
 	OK(load_line(map, 5) == 0 && tell(&client, STORE, 5, 55) == 0 && load_line(map, 5) == 0,
 	   "the kernel's page is older than the pool");
 	OK(store_and_sync(map, 6, 0, 66) && tell(&client, LOAD, 6, 0) == 66,
-	   "mmap(2) and msync(2) reach the client");
-	OK(tell(&client, LOAD, 5, 0) == 55, "and put nothing old over what it stored");
+	   "the client loads what is stored through a mapping of the mount and msynced");
+	OK(tell(&client, LOAD, 5, 0) == 55, "a page that is written back leaves the client's newer lines");
 	OK(tell(&client, STORE, 7, 77) == 0 && store_and_sync(map, 7, 1, 1) &&
 		   tell(&client, LOAD, 7, 0) == 77,
-	   "not within a line either");
+	   "a page that is written back leaves the client's newer words of a line");
 	OK(tell(&client, STORE, 6, 67) == 0 && store_and_sync(map, 8, 0, 88) &&
 		   tell(&client, LOAD, 6, 0) == 67 && tell(&client, LOAD, 8, 0) == 88,
-	   "what was written back once is not written back again");
+	   "a line that was written back is not written back again over a newer store");
 	OK(write_line(fd, 9, 99) && tell(&client, STORE, 9, 100) == 0 && store_and_sync(map, 8, 0, 89) &&
 		   tell(&client, LOAD, 9, 0) == 100,
-	   "nor is what was written with write(2)");
-	OK(tell(&client, PERSIST, 9, 0) == 0 && comes_true(fd, map, 9, 100), "in the end both see the same");
+	   "a line that was written by write(2) is not written back over a newer store");
+	OK(tell(&client, PERSIST, 9, 0) == 0 && becomes(fd, map, 9, 100),
+	   "the mount and the client see the same once the client's store is drained");
 	munmap(map, SIZE);
 }
 
 static void check_mappings(void)
 {
 	int older = make_pool("mapped"), newer;
-	struct puppet client = begin("mapped");
+	struct client client = begin("mapped");
 
-	puts("# through a handle of before the client came");
+	puts("# through a descriptor that is older than the client");
 	check_write_back(older, &client);
 	close(older);
 	end(&client);
 	close(make_pool("mapped"));
 	client = begin("mapped");
 	newer = open("mapped", O_RDWR | O_CLOEXEC);
-	puts("# through one of while it is there");
+	puts("# through a descriptor that was opened while the client is attached");
 	check_write_back(newer, &client);
 	close(newer);
 	end(&client);
 }
 
-/* One that is opened while the client is there. */
+/* A descriptor that is opened while the client is attached. */
 static void check_newer_handle(void)
 {
-	struct puppet client;
+	struct client client;
 	unsigned char *map;
 	int fd;
 
@@ -252,15 +254,17 @@ static void check_newer_handle(void)
 	client = begin("newer");
 	fd = open("newer", O_RDWR | O_CLOEXEC);
 	OK(read_line(fd, 1) == 0 && tell(&client, STORE, 1, 11) == 0 && read_line(fd, 1) == 11,
-	   "read(2) shows a store at once, flushed or not");
+	   "a newer descriptor reads a store at once, flushed or not");
 	map = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, fd, 0);
-	OK(map != MAP_FAILED && load_line(map, 1) == 11, "so does a mapping made now");
+	OK(map != MAP_FAILED && load_line(map, 1) == 11,
+	   "a new mapping shows a store that was made before it");
 	OK(tell(&client, STORE, 1, 12) == 0 && tell(&client, PERSIST, 1, 0) == 0 &&
-		   comes_true(fd, map, 1, 12),
-	   "and later stores, once they are drained");
+		   becomes(fd, map, 1, 12),
+	   "a new mapping shows later stores once they are drained");
 	OK(write_line(fd, 2, 22) && tell(&client, LOAD, 2, 0) == 22,
-	   "what is written the client loads at once");
-	OK(write_line(fd, 1, 23) && tell(&client, LOAD, 1, 0) == 23, "over its own stores too");
+	   "the client loads at once what a newer descriptor writes");
+	OK(write_line(fd, 1, 23) && tell(&client, LOAD, 1, 0) == 23,
+	   "a newer descriptor overwrites the client's store");
 	munmap(map, SIZE);
 	close(fd);
 	end(&client);
@@ -268,7 +272,7 @@ static void check_newer_handle(void)
 
 static void check_sync(const char *program)
 {
-	struct puppet client;
+	struct client client;
 	int fd;
 
 	close(make_pool("synced"));
@@ -277,39 +281,40 @@ static void check_sync(const char *program)
 	fd = open("synced", O_RDWR | O_CLOEXEC);
 	OK(tell(&client, STORE, 1, 11) == 0 && write_line(fd, 2, 22) && fsync(fd) == 0 &&
 		   tell(&client, STORE, 3, 33) == 0,
-	   "fsync(2) on the mount, and another store after it");
+	   "fsync(2) on the mount succeeds, and another store follows it");
 	close(fd);
-	OK(!powerfail(program, "lose", 0), "the power fails");
+	OK(!powerfail(program, "lose", 0), "softpmem powerfail succeeds after an fsync(2) on the mount");
 	end(&client);
 	fd = open("synced", O_RDONLY | O_CLOEXEC);
 	OK(read_line(fd, 1) == 11 && read_line(fd, 2) == 22,
-	   "what was stored and written before the fsync is there");
-	OK(read_line(fd, 3) == 0, "negative control: what came after it is not");
+	   "stores and writes before an fsync(2) on the mount survive");
+	OK(read_line(fd, 3) == 0, "negative control: a store after the fsync(2) does not survive");
 	close(fd);
 }
 
-/* The file changes its size under the mapping. */
+/* The file changes its size while the client maps it. */
 static void check_size(const char *program)
 {
-	struct puppet client;
+	struct client client;
 	int fd;
 
 	fd = make_pool("sized");
 	client = begin("sized");
 	OK(ftruncate(fd, 2 * SIZE) == 0 && tell(&client, STORE, 1, 11) == 0 && read_line(fd, 1) == 11,
-	   "a pool that grows keeps its mapping");
+	   "a client's mapping of a pool that grows goes on");
 	OK(ftruncate(fd, PAGE_BYTES) == 0 && tell(&client, STORE, 4 * LINES_PER_PAGE, 44) == 0 &&
 		   tell(&client, PERSIST, 4 * LINES_PER_PAGE, 0) == 0,
-	   "one that shrinks does not hurt who stores and persists behind its end");
+	   "a client may store and persist behind the end of a pool that shrank");
 	OK(tell(&client, STORE, 1, 12) == 0 && tell(&client, PERSIST, 1, 0) == 0,
-	   "what is inside can be persisted");
+	   "a client persists inside a pool that shrank");
 	OK(unlink("sized") == 0 && tell(&client, STORE, 2, 22) == 0 && tell(&client, PERSIST, 2, 0) == 0,
-	   "so it is with one that is destroyed");
+	   "a client may store and persist in a pool that was destroyed");
 	close(fd);
-	OK(tell(&client, STORE, 3, 33) == 0 && tell(&client, PERSIST, 3, 0) == 0, "and closed");
-	OK(!powerfail(program, "lose", 0), "the power fails");
+	OK(tell(&client, STORE, 3, 33) == 0 && tell(&client, PERSIST, 3, 0) == 0,
+	   "a client may store and persist in a pool that was destroyed and closed");
+	OK(!powerfail(program, "lose", 0), "softpmem powerfail succeeds after a pool was destroyed");
 	end(&client);
-	OK(access("sized", F_OK) < 0, "and it stays destroyed");
+	OK(access("sized", F_OK) < 0, "a destroyed pool that was mapped is gone after a power failure");
 }
 
 int main(int argc, char **argv)

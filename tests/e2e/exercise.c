@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random operations on files of a mount, against a model in memory that also
- * knows what a power failure may take. Everything follows from the seed.
+ * Random operations on files of a mount, compared with a model in memory that also
+ * knows what a power failure may lose. The seed determines every operation.
  *
  *   exercise --dir DIR [--ops N] [--seed N] [--files N] [--powerfail PROGRAM]
  *            [--policy lose|keep|random] [--sector BYTES] [--every N]
  *
  * PROGRAM is run as `PROGRAM powerfail --policy P [--seed N]`, about once in
- * --every operations; without --policy each of the three has its turn.
+ * --every operations; without --policy one of the three is drawn each time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@
 
 #define FILES_MAX 8
 #define HISTORY 1024
-#define TOLD 30
+#define SHOWN 30
 #define OPERATION_MAX (40u * 1024)
 
 struct file {
@@ -50,15 +50,15 @@ static struct {
 static struct rng rng;
 static struct file *files;
 static unsigned long operation, failures;
-static const struct file *suspect; /* of it the history is told; NULL: of all */
+static const struct file *suspect; /* whose history is shown; NULL: that of all files */
 static char history[HISTORY][160];
 static unsigned char *bounce; /* page aligned */
 static sigjmp_buf fault;
 
 static const char *const policies[] = { "lose", "keep", "random" };
 
-static void did(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void did(const char *format, ...)
+static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void note(const char *format, ...)
 {
 	char *line = history[operation % HISTORY];
 	va_list arguments;
@@ -69,20 +69,20 @@ static void did(const char *format, ...)
 	va_end(arguments);
 }
 
-static bool is_told(unsigned long number)
+static bool is_shown(unsigned long number)
 {
 	return !suspect || strstr(history[number % HISTORY], suspect->path) ||
 	       strstr(history[number % HISTORY], "power");
 }
 
-static void tell_history(void)
+static void show_history(void)
 {
-	unsigned long first = operation + 1, told = 0;
+	unsigned long first = operation + 1, shown = 0;
 
-	while (first > 0 && first + HISTORY > operation + 2 && told < TOLD)
-		told += is_told(--first) ? 1 : 0;
+	while (first > 0 && first + HISTORY > operation + 2 && shown < SHOWN)
+		shown += is_shown(--first) ? 1 : 0;
 	for (; first <= operation; first++)
-		if (is_told(first))
+		if (is_shown(first))
 			fprintf(stderr, "# %s\n", history[first % HISTORY]);
 }
 
@@ -92,7 +92,7 @@ static void die(const char *format, ...)
 	va_list arguments;
 
 	fflush(stdout);
-	tell_history();
+	show_history();
 	fprintf(stderr, "# operation %lu: ", operation);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
@@ -131,8 +131,8 @@ static void file_close(struct file *file)
 	close(file->direct_fd);
 }
 
-/* Past the kernel's cache: is it that, or the pool, that is wrong? */
-static int at_pool(const struct file *file, size_t offset)
+/* The byte in the pool, past the kernel's cache, to tell which of the two is wrong. -1: none. */
+static int pool_byte(const struct file *file, size_t offset)
 {
 	static unsigned char page[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
 	size_t start = align_down(offset, PAGE_BYTES);
@@ -151,7 +151,7 @@ static void compare(struct file *file, const char *how, const unsigned char *got
 		if (got[at] != want[at])
 			die("%s: %s at %zu (of %zu from %zu): %02x, should be %02x; the pool has %02x",
 			    file->path, how, offset + at, length, offset, got[at], want[at],
-			    at_pool(file, offset + at));
+			    pool_byte(file, offset + at));
 }
 
 static void check_size(struct file *file)
@@ -178,7 +178,7 @@ static void read_back(struct file *file, int fd, const char *how, size_t offset,
 	compare(file, how, bounce, offset, want);
 }
 
-/* Where and how much; `unit` aligns both. Most are small, and near each other. */
+/* An offset and a length, aligned to `unit`. Most are small and near each other. */
 static size_t some_range(size_t unit, size_t limit, size_t *length)
 {
 	size_t offset = rng_below(&rng, limit);
@@ -200,7 +200,7 @@ static void fill(unsigned char *bytes, size_t length)
 		bytes[i] = (unsigned char)(rng_mix(word + i / 8) >> (i % 8 * 8));
 }
 
-/* A file that always grows to its limit has no interesting ends. */
+/* The limit of offsets: files grow slowly, so that their ends matter. */
 static size_t reach(const struct file *file)
 {
 	return min_u64(MODEL_MAX, file->model.size + 3 * PAGE_BYTES);
@@ -210,7 +210,7 @@ static void do_write(struct file *file)
 {
 	size_t length, offset = some_range(1, reach(file), &length);
 
-	did("write %s %zu+%zu", file->path, offset, length);
+	note("write %s %zu+%zu", file->path, offset, length);
 	fill(bounce, length);
 	if (pwrite(file->fd, bounce, length, (off_t)offset) != (ssize_t)length)
 		die("pwrite: %s", strerror(errno));
@@ -222,7 +222,7 @@ static void do_write_synced(struct file *file)
 	size_t length, offset = some_range(1, reach(file), &length);
 	struct iovec iov = { .iov_base = bounce, .iov_len = length };
 
-	did("write dsync %s %zu+%zu", file->path, offset, length);
+	note("write dsync %s %zu+%zu", file->path, offset, length);
 	fill(bounce, length);
 	if (pwritev2(file->fd, &iov, 1, (off_t)offset, RWF_DSYNC) != (ssize_t)length)
 		die("pwritev2: %s", strerror(errno));
@@ -234,7 +234,7 @@ static void do_write_direct(struct file *file)
 {
 	size_t length, offset = some_range(PAGE_BYTES, reach(file), &length);
 
-	did("write direct %s %zu+%zu", file->path, offset, length);
+	note("write direct %s %zu+%zu", file->path, offset, length);
 	fill(bounce, length);
 	if (pwrite(file->direct_fd, bounce, length, (off_t)offset) != (ssize_t)length)
 		die("direct pwrite: %s", strerror(errno));
@@ -245,7 +245,7 @@ static void do_read(struct file *file)
 {
 	size_t length, offset = some_range(1, reach(file), &length);
 
-	did("read %s %zu+%zu", file->path, offset, length);
+	note("read %s %zu+%zu", file->path, offset, length);
 	read_back(file, file->fd, "read", offset, length);
 }
 
@@ -253,7 +253,7 @@ static void do_read_direct(struct file *file)
 {
 	size_t length, offset = some_range(PAGE_BYTES, reach(file), &length);
 
-	did("read direct %s %zu+%zu", file->path, offset, length);
+	note("read direct %s %zu+%zu", file->path, offset, length);
 	read_back(file, file->direct_fd, "direct read", offset, length);
 }
 
@@ -261,12 +261,12 @@ static void do_store(struct file *file)
 {
 	size_t length, offset;
 
-	did("store %s", file->path);
+	note("store %s", file->path);
 	if (!file->model.size)
 		return;
 	offset = some_range(1, file->model.size, &length);
 	length = min_u64(length, file->model.size - offset);
-	did("store %s %zu+%zu", file->path, offset, length);
+	note("store %s %zu+%zu", file->path, offset, length);
 	fill(bounce, length);
 	memcpy(file->map + offset, bounce, length);
 	model_store(&file->model, offset, bounce, length);
@@ -276,12 +276,12 @@ static void do_load(struct file *file)
 {
 	size_t length, offset;
 
-	did("load %s", file->path);
+	note("load %s", file->path);
 	if (!file->model.size)
 		return;
 	offset = some_range(1, file->model.size, &length);
 	length = min_u64(length, file->model.size - offset);
-	did("load %s %zu+%zu", file->path, offset, length);
+	note("load %s %zu+%zu", file->path, offset, length);
 	compare(file, "load", file->map + offset, offset, length);
 }
 
@@ -289,7 +289,7 @@ static void do_msync(struct file *file)
 {
 	size_t length, offset = some_range(PAGE_BYTES, reach(file), &length);
 
-	did("msync %s %zu+%zu", file->path, offset, length);
+	note("msync %s %zu+%zu", file->path, offset, length);
 	if (msync(file->map + offset, length, MS_SYNC))
 		die("msync: %s", strerror(errno));
 	model_sync(&file->model, offset, length);
@@ -297,7 +297,7 @@ static void do_msync(struct file *file)
 
 static void do_fsync(struct file *file)
 {
-	did("fsync %s", file->path);
+	note("fsync %s", file->path);
 	if (rng_below(&rng, 2) ? fsync(file->fd) : fdatasync(file->fd))
 		die("fsync: %s", strerror(errno));
 	model_sync(&file->model, 0, MODEL_MAX);
@@ -307,7 +307,7 @@ static void do_truncate(struct file *file)
 {
 	size_t size = rng_below(&rng, rng_below(&rng, 3) ? file->model.size + 1 : MODEL_MAX);
 
-	did("truncate %s %zu (from %zu)", file->path, size, file->model.size);
+	note("truncate %s %zu (from %zu)", file->path, size, file->model.size);
 	if (rng_below(&rng, 2) ? ftruncate(file->fd, (off_t)size) : truncate(file->path, (off_t)size))
 		die("truncate: %s", strerror(errno));
 	model_truncate(&file->model, size);
@@ -317,7 +317,7 @@ static void do_punch(struct file *file)
 {
 	size_t length, offset = some_range(rng_below(&rng, 2) ? 1 : PAGE_BYTES, reach(file), &length);
 
-	did("punch %s %zu+%zu", file->path, offset, length);
+	note("punch %s %zu+%zu", file->path, offset, length);
 	if (fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length))
 		die("punch: %s", strerror(errno));
 	model_zero(&file->model, offset, length, false);
@@ -328,7 +328,7 @@ static void do_zero_range(struct file *file)
 	size_t length, offset = some_range(1, reach(file), &length);
 	bool keep = rng_below(&rng, 2);
 
-	did("zero range %s %zu+%zu%s", file->path, offset, length, keep ? " keep size" : "");
+	note("zero range %s %zu+%zu%s", file->path, offset, length, keep ? " keep size" : "");
 	if (fallocate(file->fd, FALLOC_FL_ZERO_RANGE | (keep ? FALLOC_FL_KEEP_SIZE : 0), (off_t)offset,
 		      (off_t)length))
 		die("zero range: %s", strerror(errno));
@@ -340,7 +340,7 @@ static void do_allocate(struct file *file)
 	size_t length, offset = some_range(1, reach(file), &length);
 	bool keep = rng_below(&rng, 2);
 
-	did("allocate %s %zu+%zu%s", file->path, offset, length, keep ? " keep size" : "");
+	note("allocate %s %zu+%zu%s", file->path, offset, length, keep ? " keep size" : "");
 	if (fallocate(file->fd, keep ? FALLOC_FL_KEEP_SIZE : 0, (off_t)offset, (off_t)length))
 		die("fallocate: %s", strerror(errno));
 	if (!keep)
@@ -349,35 +349,35 @@ static void do_allocate(struct file *file)
 
 static void do_reopen(struct file *file)
 {
-	did("reopen %s", file->path);
+	note("reopen %s", file->path);
 	file_close(file);
 	file_open(file);
 }
 
 static void do_replace(struct file *file)
 {
-	did("unlink and create %s", file->path);
+	note("unlink and create %s", file->path);
 	if (unlink(file->path))
 		die("unlink: %s", strerror(errno));
-	/* Its bytes live as long as it is open. */
+	/* An unlinked file keeps its bytes while it is open. */
 	read_back(file, file->fd, "read of an unlinked file", 0, MODEL_MAX);
 	file_close(file);
 	model_reset(&file->model);
 	file_open(file);
 }
 
-/* What was open or mapped then is dead, whatever it had read before. */
+/* A file that was open or mapped during the power failure is dead, whatever was read through it before. */
 static void check_dead(struct file *file)
 {
 	if (pread(file->fd, bounce, 1, 0) >= 0 || errno != EIO)
-		die("%s: a handle of before the power failure still reads", file->path);
+		die("%s: a handle from before the power failure still reads", file->path);
 	if (pwrite(file->fd, bounce, 1, 0) >= 0 || errno != EIO)
-		die("%s: a handle of before the power failure still writes", file->path);
+		die("%s: a handle from before the power failure still writes", file->path);
 	if (fsync(file->fd) >= 0 || errno != EIO)
-		die("%s: a handle of before the power failure still syncs", file->path);
+		die("%s: a handle from before the power failure still syncs", file->path);
 	if (file->model.size && !sigsetjmp(fault, 1)) {
 		bounce[0] = *(volatile unsigned char *)file->map;
-		die("%s: a mapping of before the power failure still loads", file->path);
+		die("%s: a mapping from before the power failure still loads", file->path);
 	}
 }
 
@@ -411,7 +411,7 @@ static void do_powerfail(void)
 	unsigned i;
 
 	suspect = NULL;
-	did("powerfail --policy %s --seed %lu", policies[policy], seed);
+	note("powerfail --policy %s --seed %lu", policies[policy], seed);
 	status = powerfail(options.powerfail, policies[policy], seed);
 	if (status)
 		die("%s powerfail --policy %s: status %d", options.powerfail, policies[policy], status);

@@ -64,7 +64,7 @@ void model_store(struct model *model, size_t offset, const void *bytes, size_t l
 		model->mapped_dirty[page] = true;
 }
 
-/* Who makes part of a page durable may make all of it. */
+/* An operation that makes part of a page durable may make all of it durable. */
 static void page_uncertain(struct model *model, size_t page)
 {
 	size_t line;
@@ -104,7 +104,7 @@ static void zero_durably(struct model *model, size_t offset, size_t end)
 	page_uncertain(model, (end - 1) / PAGE_BYTES);
 }
 
-/* A durable change of size settles what lies behind the old one in its page. */
+/* A durable change of size also decides the bytes of the page behind the old size. */
 static void ends_uncertain(struct model *model)
 {
 	page_uncertain(model, min_u64(model->size / PAGE_BYTES, MODEL_PAGES - 1));
@@ -231,10 +231,10 @@ static const char *check_line(const struct model *model, enum model_policy polic
 			       NULL;
 	if (state->mixed ? is_blend(model, line, bytes, length) : is_version(model, line, bytes, length))
 		return NULL;
-	return "a line that nobody ever wrote so";
+	return "a line with bytes that were never written to it";
 }
 
-/* Sectors that only write(2) changed are there as they were or as they are, whole. */
+/* A sector that only write(2) changed is whole: the old one or the new one. */
 static const char *check_sector(const struct model *model, size_t sector, size_t base,
 				const unsigned char *bytes, size_t length)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What POSIX and Linux say of files, on a mount: fileops DIR. As root it checks permissions too. */
+/* Does a mount behave as POSIX and Linux say of files? fileops DIR. As root it checks permissions too. */
 #include "fileops.h"
 
 #include <fcntl.h>
@@ -97,11 +97,11 @@ int main(int argc, char **argv)
 	for (i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++) {
 		printf("# %s\n", subjects[i].name);
 		if (mkdir(subjects[i].name, 0755) || chdir(subjects[i].name)) {
-			OK(false, subjects[i].name);
+			OK(false, "a directory for the subject is made");
 			continue;
 		}
 		subjects[i].check();
-		OK(!chdir(".."), "back to where it began");
+		OK(!chdir(".."), "the working directory is left again");
 	}
 	return tap_done();
 }

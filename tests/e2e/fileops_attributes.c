@@ -17,15 +17,15 @@ static void check_times(void)
 	struct stat before, after;
 	int fd;
 
-	OK(!put("t", "t") && !stat("t", &before) && before.st_ctim.tv_sec > 0, "a new file has a time");
-	OK(!utimensat(AT_FDCWD, "t", times, 0) && !stat("t", &after), "utimensat");
+	OK(!put("t", "t") && !stat("t", &before) && before.st_ctim.tv_sec > 0, "a new file has times");
+	OK(!utimensat(AT_FDCWD, "t", times, 0) && !stat("t", &after), "utimensat(2) succeeds");
 	OK(after.st_atim.tv_sec == 1000000000 && after.st_atim.tv_nsec == 123456789,
-	   "atime to the nanosecond");
-	OK(after.st_mtim.tv_sec == -5 && after.st_mtim.tv_nsec == 7, "mtime before 1970");
-	OK(moved(&before.st_ctim, &after.st_ctim), "ctime moved");
+	   "utimensat sets the atime to the nanosecond");
+	OK(after.st_mtim.tv_sec == -5 && after.st_mtim.tv_nsec == 7, "utimensat sets an mtime before 1970");
+	OK(moved(&before.st_ctim, &after.st_ctim), "utimensat moves the ctime");
 	OK(!utimensat(AT_FDCWD, "t", keep, 0) && !stat("t", &after) && after.st_atim.tv_sec == 1000000000 &&
 		   moved(&before.st_mtim, &after.st_mtim),
-	   "UTIME_OMIT and UTIME_NOW");
+	   "UTIME_OMIT keeps the atime and UTIME_NOW moves the mtime");
 	before = after;
 	fd = open("t", O_RDWR | O_CLOEXEC);
 	OK(write(fd, "x", 1) == 1 && !fstat(fd, &after) && moved(&before.st_mtim, &after.st_mtim) &&
@@ -33,18 +33,18 @@ static void check_times(void)
 	   "write(2) moves mtime and ctime");
 	before = after;
 	OK(!ftruncate(fd, 9) && !fstat(fd, &after) && moved(&before.st_mtim, &after.st_mtim),
-	   "so does ftruncate");
+	   "ftruncate(2) moves the mtime");
 	before = after;
 	OK(!fchmod(fd, 0640) && !fstat(fd, &after) && moved(&before.st_ctim, &after.st_ctim) &&
 		   !moved(&before.st_mtim, &after.st_mtim),
-	   "chmod moves ctime alone");
+	   "chmod moves the ctime and not the mtime");
 	close(fd);
 	OK(!stat(".", &before) && !put("new", "") && !stat(".", &after) &&
 		   moved(&before.st_mtim, &after.st_mtim),
 	   "a new name moves its directory's mtime");
 	before = after;
 	OK(!unlink("new") && !stat(".", &after) && moved(&before.st_mtim, &after.st_mtim),
-	   "a removed one too");
+	   "a removed name moves its directory's mtime");
 }
 
 void check_attributes(void)
@@ -53,14 +53,16 @@ void check_attributes(void)
 	int fd;
 
 	fd = open("m", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	OK(fd >= 0 && !fstat(fd, &st) && (st.st_mode & 07777) == 0644, "umask applies");
+	OK(fd >= 0 && !fstat(fd, &st) && (st.st_mode & 07777) == 0644,
+	   "a new file has its mode without the bits of the umask");
 	OK(st.st_uid == geteuid() && st.st_gid == getegid() && st.st_nlink == 1 && st.st_size == 0,
-	   "whose it is");
-	OK(!fchmod(fd, 04751) && !fstat(fd, &st) && (st.st_mode & 07777) == 04751, "chmod");
+	   "a new file is its creator's, empty and has one link");
+	OK(!fchmod(fd, 04751) && !fstat(fd, &st) && (st.st_mode & 07777) == 04751,
+	   "fchmod sets permissions and the set-user-ID bit");
 	close(fd);
 	OK(!mkdir("d", 0777) && !stat("d", &st) && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0755 &&
 		   st.st_nlink == 2,
-	   "a directory");
+	   "a new directory has its mode and two links");
 	check_times();
 }
 
@@ -106,7 +108,7 @@ static int chown_others(void)
 	return chown("private", 65534, 65534) == 0 || errno != EPERM;
 }
 
-/* Set-ID bits after another user did something to the file. */
+/* The mode of a file after another user did `what` to it. */
 static mode_t after(int (*what)(void), mode_t mode)
 {
 	struct stat st;
@@ -122,28 +124,29 @@ void check_permissions(void)
 
 	if (geteuid()) {
 		tap_run++;
-		printf("ok %u - permissions # SKIP not root\n", tap_run);
+		printf("ok %u - users cannot do what permissions deny # SKIP not root\n", tap_run);
 		return;
 	}
 	OK(!put("private", "p") && !chmod("private", 0600) && !as_nobody(read_private),
-	   "a private file stays so");
-	OK(!as_nobody(chown_others), "chown of what is another's");
-	OK(!mkdir("closed", 0755) && !as_nobody(make_in_private), "a directory that is not writable");
+	   "a file of mode 0600 cannot be read by another user");
+	OK(!as_nobody(chown_others), "another user cannot chown a file");
+	OK(!mkdir("closed", 0755) && !as_nobody(make_in_private),
+	   "another user cannot create in a directory of mode 0755");
 	OK(!mkdir("sticky", 0777) && !chmod("sticky", 01777) && !put("sticky/f", "") &&
 		   !as_nobody(remove_others),
-	   "a sticky directory");
+	   "another user cannot remove a file from a sticky directory");
 	OK(!as_nobody(make_own) && !stat("sticky/own", &st) && st.st_uid == 65534 && st.st_gid == 65534,
-	   "a file is its maker's");
+	   "a file belongs to the user and group that created it");
 	OK(!mkdir("group", 0777) && !chown("group", 0, 1234) && !chmod("group", 02777) &&
 		   !put("group/f", "") && !stat("group/f", &st) && st.st_gid == 1234,
-	   "a set-group-ID directory gives its group");
+	   "a file in a set-group-ID directory has the directory's group");
 	OK(!mkdir("group/d", 0755) && !stat("group/d", &st) && st.st_gid == 1234 && (st.st_mode & S_ISGID),
-	   "and directories in it do so again");
-	OK(!put("suid", "s") && !chmod("suid", 0666), "a file for all");
-	OK(after(write_as_other, 06777) == 0777, "a write by another clears the set-ID bits");
-	OK(after(truncate_as_other, 06777) == 0777, "so does truncate");
-	OK(after(open_trunc_as_other, 06777) == 0777, "and O_TRUNC");
+	   "a directory in a set-group-ID directory has its group and the bit");
+	OK(!put("suid", "s") && !chmod("suid", 0666), "a file can be made writable for everyone");
+	OK(after(write_as_other, 06777) == 0777, "a write by another user clears the set-ID bits");
+	OK(after(truncate_as_other, 06777) == 0777, "truncate(2) by another user clears the set-ID bits");
+	OK(after(open_trunc_as_other, 06777) == 0777, "O_TRUNC by another user clears the set-ID bits");
 	OK(!chmod("suid", 06755) && !chown("suid", 65534, 65534) && !stat("suid", &st) &&
 		   (st.st_mode & 07777) == 0755,
-	   "and so does chown");
+	   "chown clears the set-ID bits");
 }

@@ -32,13 +32,14 @@ static void check_deep(void)
 
 	for (depth = 0; depth < 300 && good; depth++)
 		good = !mkdir("down", 0755) && !chdir("down");
-	OK(good, "a tree 300 directories deep");
-	OK(!put("bottom", "deep") && holds("bottom", "deep"), "a file at its bottom");
+	OK(good, "directories nest 300 deep");
+	OK(!put("bottom", "deep") && holds("bottom", "deep"),
+	   "a file 300 directories deep is written and read");
 	good = !unlink("bottom");
 	for (depth = 0; depth < 300 && good; depth++)
 		good = !chdir("..") && !rmdir("down");
-	OK(good, "and taken down again, from the bottom up");
-	OK(!fchdir(top), "whose top is still there");
+	OK(good, "nested directories are removed from the bottom up");
+	OK(!fchdir(top), "the directory above them is still there");
 	close(top);
 }
 
@@ -61,26 +62,26 @@ void check_names(void)
 
 	memset(name255, 'n', 255);
 	memset(name256, 'n', 256);
-	FAILS(look("a"), ENOENT, "a name that is not there");
-	OK(!make("a", O_EXCL), "create");
-	FAILS(make("a", O_EXCL), EEXIST, "O_EXCL on a name that is there");
-	OK(!make("a", 0), "O_CREAT alone opens it");
-	FAILS(make("none/a", 0), ENOENT, "create below nothing");
-	FAILS(make("a/a", 0), ENOTDIR, "create below a file");
-	FAILS(look("a/a"), ENOTDIR, "look below a file");
-	OK(!make(name255, O_EXCL) && listed(name255), "a name of 255 bytes");
-	FAILS(make(name256, 0), ENAMETOOLONG, "a name of 256 bytes: create");
-	FAILS(look(name256), ENAMETOOLONG, "a name of 256 bytes: stat");
-	FAILS(mkdir(name256, 0755), ENAMETOOLONG, "a name of 256 bytes: mkdir");
-	FAILS(symlink("a", name256), ENAMETOOLONG, "a name of 256 bytes: symlink");
-	FAILS(link("a", name256), ENAMETOOLONG, "a name of 256 bytes: link");
-	FAILS(rename("a", name256), ENAMETOOLONG, "a name of 256 bytes: rename");
-	FAILS(unlink(name256), ENAMETOOLONG, "a name of 256 bytes: unlink");
-	OK(!put(odd, "x") && listed(odd) && holds(odd, "x"), "a name of any bytes, given back as it was");
-	FAILS(unlink("none"), ENOENT, "unlink what is not there");
-	OK(!unlink("a"), "unlink");
-	FAILS(look("a"), ENOENT, "then it is gone");
-	FAILS(unlink("."), EISDIR, "unlink a directory");
+	FAILS(look("a"), ENOENT, "lstat(2) of an absent name is ENOENT");
+	OK(!make("a", O_EXCL), "O_CREAT creates a file");
+	FAILS(make("a", O_EXCL), EEXIST, "O_EXCL on an existing name is EEXIST");
+	OK(!make("a", 0), "O_CREAT alone opens an existing file");
+	FAILS(make("none/a", 0), ENOENT, "creating in an absent directory is ENOENT");
+	FAILS(make("a/a", 0), ENOTDIR, "creating below a file is ENOTDIR");
+	FAILS(look("a/a"), ENOTDIR, "lstat(2) below a file is ENOTDIR");
+	OK(!make(name255, O_EXCL) && listed(name255), "a name of 255 bytes is created and listed");
+	FAILS(make(name256, 0), ENAMETOOLONG, "creating a name of 256 bytes is ENAMETOOLONG");
+	FAILS(look(name256), ENAMETOOLONG, "lstat(2) of a name of 256 bytes is ENAMETOOLONG");
+	FAILS(mkdir(name256, 0755), ENAMETOOLONG, "mkdir(2) of a name of 256 bytes is ENAMETOOLONG");
+	FAILS(symlink("a", name256), ENAMETOOLONG, "symlink(2) of a name of 256 bytes is ENAMETOOLONG");
+	FAILS(link("a", name256), ENAMETOOLONG, "link(2) of a name of 256 bytes is ENAMETOOLONG");
+	FAILS(rename("a", name256), ENAMETOOLONG, "rename(2) to a name of 256 bytes is ENAMETOOLONG");
+	FAILS(unlink(name256), ENAMETOOLONG, "unlink(2) of a name of 256 bytes is ENAMETOOLONG");
+	OK(!put(odd, "x") && listed(odd) && holds(odd, "x"), "a name of any bytes is listed as it was given");
+	FAILS(unlink("none"), ENOENT, "unlink(2) of an absent name is ENOENT");
+	OK(!unlink("a"), "unlink(2) succeeds");
+	FAILS(look("a"), ENOENT, "an unlinked name is ENOENT");
+	FAILS(unlink("."), EISDIR, "unlink(2) of a directory is EISDIR");
 	check_deep();
 }
 
@@ -90,38 +91,42 @@ void check_links(void)
 	struct stat before, after;
 	int fd;
 
-	OK(!put("a", "one") && !stat("a", &before), "a file");
-	OK(!link("a", "b") && same_file("a", "b"), "link(2) names it again");
-	OK(!stat("a", &after) && after.st_nlink == 2, "nlink is 2");
+	OK(!put("a", "one") && !stat("a", &before), "a file has attributes");
+	OK(!link("a", "b") && same_file("a", "b"), "link(2) gives a file a second name");
+	OK(!stat("a", &after) && after.st_nlink == 2, "a file with two names has nlink 2");
 	OK(before.st_ctim.tv_sec != after.st_ctim.tv_sec || before.st_ctim.tv_nsec != after.st_ctim.tv_nsec,
-	   "ctime moved");
-	FAILS(link("a", "b"), EEXIST, "link over a name");
-	FAILS(link(".", "c"), EPERM, "link of a directory");
-	FAILS(link("none", "c"), ENOENT, "link of nothing");
-	OK(!put("b", "two") && holds("a", "two"), "one content");
+	   "link(2) moves the ctime");
+	FAILS(link("a", "b"), EEXIST, "link(2) to an existing name is EEXIST");
+	FAILS(link(".", "c"), EPERM, "link(2) of a directory is EPERM");
+	FAILS(link("none", "c"), ENOENT, "link(2) of an absent name is ENOENT");
+	OK(!put("b", "two") && holds("a", "two"), "what is written to one name is read from the other");
 	fd = open("a", O_RDWR | O_CLOEXEC);
-	OK(!unlink("a") && links_of("b") == 1 && holds("b", "two"), "unlink takes one name");
-	OK(!unlink("b") && !fstat(fd, &after) && after.st_nlink == 0, "open without a name: nlink 0");
+	OK(!unlink("a") && links_of("b") == 1 && holds("b", "two"),
+	   "unlink(2) of one name leaves the other with nlink 1");
+	OK(!unlink("b") && !fstat(fd, &after) && after.st_nlink == 0,
+	   "an open file without a name has nlink 0");
 	OK(pwrite(fd, "three", 5, 0) == 5 && pread(fd, back, 5, 0) == 5 && !memcmp(back, "three", 5),
-	   "and still written and read");
-	OK(!ftruncate(fd, 100000) && !fsync(fd) && !fchmod(fd, 0600), "and grown, synced, changed");
+	   "an open file without a name is written and read");
+	OK(!ftruncate(fd, 100000) && !fsync(fd) && !fchmod(fd, 0600),
+	   "an open file without a name is grown, synced and its mode set");
 	close(fd);
 
 	memset(target, 't', 4095);
 	target[4095] = '\0';
 	OK(!symlink("none", "s") && readlink("s", back, sizeof(back)) == 4 && !memcmp(back, "none", 4),
-	   "symlink");
-	OK(!lstat("s", &after) && S_ISLNK(after.st_mode) && after.st_size == 4, "its size is its target's");
-	FAILS(open("s", O_RDONLY), ENOENT, "open through a dangling one");
-	FAILS(symlink("none", "s"), EEXIST, "symlink over a name");
-	FAILS(symlink("", "e"), ENOENT, "an empty target");
+	   "readlink(2) returns what symlink(2) was given");
+	OK(!lstat("s", &after) && S_ISLNK(after.st_mode) && after.st_size == 4,
+	   "a symlink has the size of its target");
+	FAILS(open("s", O_RDONLY), ENOENT, "open(2) through a dangling symlink is ENOENT");
+	FAILS(symlink("none", "s"), EEXIST, "symlink(2) to an existing name is EEXIST");
+	FAILS(symlink("", "e"), ENOENT, "symlink(2) with an empty target is ENOENT");
 	OK(!symlink(target, "long") && readlink("long", back, sizeof(back)) == 4095 &&
 		   !memcmp(back, target, 4095),
-	   "a target of 4095 bytes");
-	OK(!symlink("loop", "loop"), "a symlink to itself");
-	FAILS(open("loop", O_RDONLY), ELOOP, "cannot be followed");
-	OK(!put("real", "r") && !symlink("real", "to") && holds("to", "r"), "open through a symlink");
-	FAILS(readlink("real", back, sizeof(back)), EINVAL, "readlink of a file");
+	   "a symlink has a target of 4095 bytes");
+	OK(!symlink("loop", "loop"), "a symlink to itself is created");
+	FAILS(open("loop", O_RDONLY), ELOOP, "open(2) of a symlink to itself is ELOOP");
+	OK(!put("real", "r") && !symlink("real", "to") && holds("to", "r"), "open(2) follows a symlink");
+	FAILS(readlink("real", back, sizeof(back)), EINVAL, "readlink(2) of a file is EINVAL");
 }
 
 static int rename2(const char *from, const char *to, unsigned flags)
@@ -133,24 +138,25 @@ static void check_rename_directories(void)
 {
 	struct stat st;
 
-	OK(!mkdir("d", 0755) && !mkdir("e", 0755) && !mkdir("d/sub", 0755), "directories");
-	OK(links_of("d") == 3 && links_of("e") == 2, "nlink counts subdirectories");
+	OK(!mkdir("d", 0755) && !mkdir("e", 0755) && !mkdir("d/sub", 0755), "directories are created");
+	OK(links_of("d") == 3 && links_of("e") == 2, "the nlink of a directory counts its subdirectories");
 	OK(!rename("d/sub", "e/sub") && links_of("d") == 2 && links_of("e") == 3,
-	   "a moved one counts where it is");
-	OK(!stat("e/sub/..", &st) && same_file("e/sub/..", "e"), "and its .. follows");
-	FAILS(rename("e", "e/sub/e"), EINVAL, "into itself");
-	FAILS(rename("d", "e"), ENOTEMPTY, "over a directory that is not empty");
-	OK(!rename("e/sub", "d") && links_of("e") == 2, "over an empty one");
-	OK(!put("f", "f"), "a file");
-	FAILS(rename("f", "d"), EISDIR, "a file over a directory");
-	FAILS(rename("d", "f"), ENOTDIR, "a directory over a file");
-	FAILS(rename("none", "x"), ENOENT, "what is not there");
-	FAILS(rmdir("f"), ENOTDIR, "rmdir of a file");
-	OK(!put("d/x", "x"), "a file in a directory");
-	FAILS(rmdir("d"), ENOTEMPTY, "rmdir of what is not empty");
-	OK(!unlink("d/x") && !rmdir("d"), "rmdir of what is");
-	FAILS(mkdir("f", 0755), EEXIST, "mkdir over a name");
-	OK(rmdir(".") < 0 && errno == EINVAL, "rmdir of .");
+	   "a moved directory counts in the nlink of its new parent");
+	OK(!stat("e/sub/..", &st) && same_file("e/sub/..", "e"),
+	   "the .. of a moved directory is its new parent");
+	FAILS(rename("e", "e/sub/e"), EINVAL, "renaming a directory into itself is EINVAL");
+	FAILS(rename("d", "e"), ENOTEMPTY, "renaming over a directory that is not empty is ENOTEMPTY");
+	OK(!rename("e/sub", "d") && links_of("e") == 2, "renaming over an empty directory replaces it");
+	OK(!put("f", "f"), "a file is created beside directories");
+	FAILS(rename("f", "d"), EISDIR, "renaming a file over a directory is EISDIR");
+	FAILS(rename("d", "f"), ENOTDIR, "renaming a directory over a file is ENOTDIR");
+	FAILS(rename("none", "x"), ENOENT, "renaming an absent name is ENOENT");
+	FAILS(rmdir("f"), ENOTDIR, "rmdir(2) of a file is ENOTDIR");
+	OK(!put("d/x", "x"), "a file is created in a directory");
+	FAILS(rmdir("d"), ENOTEMPTY, "rmdir(2) of a directory that is not empty is ENOTEMPTY");
+	OK(!unlink("d/x") && !rmdir("d"), "rmdir(2) of an empty directory succeeds");
+	FAILS(mkdir("f", 0755), EEXIST, "mkdir(2) of an existing name is EEXIST");
+	OK(rmdir(".") < 0 && errno == EINVAL, "rmdir(2) of . is EINVAL");
 }
 
 void check_renames(void)
@@ -158,24 +164,27 @@ void check_renames(void)
 	int fd;
 	char byte;
 
-	OK(!put("a", "A") && !put("b", "B"), "two files");
+	OK(!put("a", "A") && !put("b", "B"), "two files are created");
 	fd = open("b", O_RDONLY | O_CLOEXEC);
-	OK(!rename("a", "b") && holds("b", "A") && look("a") < 0, "rename over");
-	OK(read(fd, &byte, 1) == 1 && byte == 'B', "what was replaced lives while it is open");
+	OK(!rename("a", "b") && holds("b", "A") && look("a") < 0, "rename(2) over a file replaces it");
+	OK(read(fd, &byte, 1) == 1 && byte == 'B', "a replaced file can be read while it is open");
 	close(fd);
-	OK(!put("a", "C"), "another");
-	FAILS(rename2("a", "b", RENAME_NOREPLACE), EEXIST, "RENAME_NOREPLACE on a name that is there");
-	OK(!rename2("a", "c", RENAME_NOREPLACE) && holds("c", "C"), "and on one that is not");
-	OK(!rename2("b", "c", RENAME_EXCHANGE) && holds("b", "C") && holds("c", "A"), "RENAME_EXCHANGE");
-	FAILS(rename2("b", "none", RENAME_EXCHANGE), ENOENT, "with nothing");
-	FAILS(rename2("b", "c", RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL, "flags that contradict");
-	FAILS(rename2("b", "w", RENAME_WHITEOUT), EINVAL, "whiteouts");
-	OK(!mkdir("dir", 0755) && !put("dir/in", "in"), "a directory");
+	OK(!put("a", "C"), "a third file is created");
+	FAILS(rename2("a", "b", RENAME_NOREPLACE), EEXIST, "RENAME_NOREPLACE to an existing name is EEXIST");
+	OK(!rename2("a", "c", RENAME_NOREPLACE) && holds("c", "C"),
+	   "RENAME_NOREPLACE to an absent name renames");
+	OK(!rename2("b", "c", RENAME_EXCHANGE) && holds("b", "C") && holds("c", "A"),
+	   "RENAME_EXCHANGE exchanges two files");
+	FAILS(rename2("b", "none", RENAME_EXCHANGE), ENOENT, "RENAME_EXCHANGE with an absent name is ENOENT");
+	FAILS(rename2("b", "c", RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL,
+	      "RENAME_EXCHANGE with RENAME_NOREPLACE is EINVAL");
+	FAILS(rename2("b", "w", RENAME_WHITEOUT), EINVAL, "RENAME_WHITEOUT is EINVAL");
+	OK(!mkdir("dir", 0755) && !put("dir/in", "in"), "a directory with a file is created");
 	OK(!rename2("b", "dir", RENAME_EXCHANGE) && holds("b/in", "in") && holds("dir", "C"),
-	   "a file for a directory");
+	   "RENAME_EXCHANGE exchanges a file and a directory");
 	OK(!link("c", "same") && !rename("c", "same") && holds("c", "A") && holds("same", "A"),
-	   "between two names of one file nothing happens");
-	OK(!rename("c", "b/c") && holds("b/c", "A"), "into another directory");
+	   "rename(2) between two names of one file changes nothing");
+	OK(!rename("c", "b/c") && holds("b/c", "A"), "rename(2) moves a file into another directory");
 	check_rename_directories();
 }
 
@@ -216,17 +225,18 @@ void check_directories(void)
 	long place;
 	int i;
 
-	OK(!mkdir("many", 0755) && !chdir("many"), "an empty directory");
+	OK(!mkdir("many", 0755) && !chdir("many"), "a directory is created and entered");
 	directory = opendir(".");
-	OK(directory && census(directory, seen, COUNT) == 2 && !seen[0], "has . and .. and nothing else");
+	OK(directory && census(directory, seen, COUNT) == 2 && !seen[0],
+	   "an empty directory lists . and .. and nothing else");
 	for (i = 0; i < COUNT && good; i++) {
 		snprintf(name, sizeof(name), "f%d", i);
 		good = !make(name, O_EXCL);
 	}
-	OK(good, "1500 files");
+	OK(good, "1500 files are created in one directory");
 	rewinddir(directory);
 	OK(census(directory, seen, COUNT) == 2 && all_once(seen, 0, COUNT, 1),
-	   "each listed once after rewinddir");
+	   "each of 1500 files is listed once after rewinddir(3)");
 	rewinddir(directory);
 	for (i = 0; i < 700; i++)
 		entry = readdir(directory);
@@ -235,7 +245,7 @@ void check_directories(void)
 	snprintf(after, sizeof(after), "%s", entry ? entry->d_name : "");
 	seekdir(directory, place);
 	entry = readdir(directory);
-	OK(entry && !strcmp(entry->d_name, after), "seekdir comes back to the place");
+	OK(entry && !strcmp(entry->d_name, after), "seekdir(3) returns to a place in a listing");
 	rewinddir(directory);
 	entry = readdir(directory);
 	for (i = 0; i < COUNT && good; i += 2) {
@@ -243,10 +253,11 @@ void check_directories(void)
 		good = !unlink(name);
 	}
 	OK(good && census(directory, seen, COUNT) >= 1 && all_once(seen, 1, COUNT, 2),
-	   "what stays is seen once while the rest is removed");
+	   "files that stay are listed once while others are removed");
 	rewinddir(directory);
-	OK(census(directory, seen, COUNT) == 2 && !seen[0] && all_once(seen, 1, COUNT, 2), "and then alone");
-	OK(!fsync(dirfd(directory)), "fsync of a directory");
+	OK(census(directory, seen, COUNT) == 2 && !seen[0] && all_once(seen, 1, COUNT, 2),
+	   "after the removal only the files that stayed are listed");
+	OK(!fsync(dirfd(directory)), "fsync(2) of a directory succeeds");
 	closedir(directory);
 	for (i = 1; i < COUNT; i += 2) {
 		snprintf(name, sizeof(name), "f%d", i);
@@ -254,7 +265,7 @@ void check_directories(void)
 	}
 	directory = opendir(".");
 	OK(!chdir("..") && !rmdir("many") && directory && !readdir(directory),
-	   "removed while open: nothing is in it");
+	   "a directory removed while open lists nothing");
 	if (directory)
 		closedir(directory);
 }
@@ -267,8 +278,9 @@ static void check_socket(void)
 
 	OK(!bind(server, (struct sockaddr *)&address, sizeof(address)) && !listen(server, 1),
 	   "a socket is bound");
-	OK(!stat("sock", &st) && S_ISSOCK(st.st_mode), "and shown as one");
-	OK(!connect(client, (struct sockaddr *)&address, sizeof(address)), "and connected to");
+	OK(!stat("sock", &st) && S_ISSOCK(st.st_mode), "a bound socket has the type of a socket");
+	OK(!connect(client, (struct sockaddr *)&address, sizeof(address)),
+	   "a bound socket can be connected to");
 	close(server);
 	close(client);
 }
@@ -279,13 +291,13 @@ void check_special(void)
 	char byte = 0;
 	int fd;
 
-	OK(!mkfifo("fifo", 0600) && !stat("fifo", &st) && S_ISFIFO(st.st_mode), "mkfifo");
+	OK(!mkfifo("fifo", 0600) && !stat("fifo", &st) && S_ISFIFO(st.st_mode), "mkfifo(2) makes a fifo");
 	fd = open("fifo", O_RDWR | O_CLOEXEC);
 	OK(write(fd, "x", 1) == 1 && read(fd, &byte, 1) == 1 && byte == 'x', "a fifo carries bytes");
 	close(fd);
 	check_socket();
 	OK(!mknod("plain", S_IFREG | 0600, 0) && !stat("plain", &st) && S_ISREG(st.st_mode),
-	   "mknod of a file");
-	FAILS(mknod("device", S_IFCHR | 0600, makedev(1, 3)), EPERM, "mknod of a device");
-	FAILS(open(".", O_RDWR | O_TMPFILE, 0600), EOPNOTSUPP, "O_TMPFILE is not there");
+	   "mknod(2) makes a regular file");
+	FAILS(mknod("device", S_IFCHR | 0600, makedev(1, 3)), EPERM, "mknod(2) of a device is EPERM");
+	FAILS(open(".", O_RDWR | O_TMPFILE, 0600), EOPNOTSUPP, "O_TMPFILE is EOPNOTSUPP");
 }

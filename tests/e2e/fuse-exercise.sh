@@ -21,7 +21,7 @@ run "fsdax, policies in turn" 60000 --every 300
 run "policy lose" 10000 --policy lose --every 100
 run "policy random, one file" 10000 --policy random --every 100 --files 1
 check_fails "negative control: without the power failure the exerciser reports unsynced bytes" \
-	"of before the power failure" \
+	"from before the power failure" \
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail true
 rm -f "$mnt"/exercise.*
 check_fails "negative control: in mode fsdax the exerciser reports a torn sector" "a torn sector" \

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Each way to a pool's bytes through the mount with each through libpmem's mapping,
- * from different processes: what one does the other sees, neither puts old bytes over
- * the other's, and what either made durable survives a power failure.
+ * Each way to a pool's bytes through the mount, paired with each way through libpmem's
+ * mapping, in different processes. What one process does the other sees, neither puts old
+ * bytes over the other's, and what either made durable survives a power failure.
  *
  *   pairings DIR PROGRAM    to be started by `PROGRAM run`; PROGRAM is softpmem
- *   pairings puppet         a process that does one side's part, as it is told on stdin
+ *   pairings side           a process that is one side of the pairings: it takes commands on stdin
  *
  * Each pairing is tried on a file that the mount's side opened, read and mapped before
  * the mapping was made, and on one that it opened after.
@@ -29,7 +29,7 @@
 
 unsigned tap_run, tap_failed;
 
-/* OPEN, READ, WRITE and MSYNC are the mount's; MAP and PERSIST the mapping's; the rest both have. */
+/* OPEN, READ, WRITE and MSYNC are for the mount's side, MAP and PERSIST for the mapping's. */
 enum order { OPEN, READ, WRITE, MSYNC, MAP, PERSIST, LOAD, STORE };
 struct command {
 	enum order order;
@@ -37,7 +37,7 @@ struct command {
 	uint64_t value;
 };
 
-/* ---- Puppets ----------------------------------------------------------------------- */
+/* ---- A side: does what it is told ---------------------------------------------------- */
 
 struct slot {
 	int fd;
@@ -99,7 +99,7 @@ static uint64_t obey(const struct command *command)
 	return UINT64_MAX;
 }
 
-static int puppet(void)
+static int run_side(void)
 {
 	struct command command;
 
@@ -112,7 +112,7 @@ static int puppet(void)
 	return 0;
 }
 
-/* ---- Who tells them ------------------------------------------------------------------ */
+/* ---- The program that tells the sides -------------------------------------------------- */
 
 struct side {
 	pid_t pid;
@@ -131,7 +131,7 @@ static void bail_out(const char *why)
 
 static struct side begin(const char *preload)
 {
-	char *arguments[] = { "/proc/self/exe", "puppet", NULL };
+	char *arguments[] = { "/proc/self/exe", "side", NULL };
 	struct side side = { .pid = -1 };
 	int there[2], back[2];
 
@@ -195,8 +195,8 @@ static bool mapping_persists(unsigned line, unsigned word, uint64_t value)
 	return mapping_does(STORE, line, word, value) == 0 && mapping_does(PERSIST, line, word, 0) == 0;
 }
 
-/* What the kernel has cached of the file it learns to be old soon after it was drained, and not at once. */
-static bool comes_true(enum order order, unsigned line, unsigned word, uint64_t value)
+/* The kernel is told to drop its pages of the file after a drain, not at once. */
+static bool becomes(enum order order, unsigned line, unsigned word, uint64_t value)
 {
 	for (int i = 0; i < 1000; i++) {
 		if (mount_does(order, line, word, 0) == value)
@@ -208,7 +208,7 @@ static bool comes_true(enum order order, unsigned line, unsigned word, uint64_t 
 
 /* ---- The pairings ---------------------------------------------------------------------- */
 
-/* Lines of their own, in one page with lines that the other side changes. */
+/* Different lines of one page. */
 enum { A = 70, B = 71, C = 72, D = 73 };
 
 static bool read_and_load(void)
@@ -220,15 +220,15 @@ static bool read_and_store(void)
 {
 	if (mount_does(READ, A, 0, 0) != 1 || mapping_does(STORE, A, 0, 2) != 0)
 		return false;
-	/* The kernel has a page that was read before the mapping came, until a line of it is drained. */
+	/* The kernel keeps a page that was read before the mapping was made until a line of it is drained. */
 	if (!opened_before)
 		return mount_does(READ, A, 0, 0) == 2;
-	return mapping_does(PERSIST, A, 0, 0) == 0 && comes_true(READ, A, 0, 2);
+	return mapping_does(PERSIST, A, 0, 0) == 0 && becomes(READ, A, 0, 2);
 }
 
 static bool read_and_persist(void)
 {
-	return mount_does(READ, A, 0, 0) == 1 && mapping_persists(A, 0, 2) && comes_true(READ, A, 0, 2);
+	return mount_does(READ, A, 0, 0) == 1 && mapping_persists(A, 0, 2) && becomes(READ, A, 0, 2);
 }
 
 static bool write_and_load(void)
@@ -238,7 +238,7 @@ static bool write_and_load(void)
 
 static bool write_and_store(void)
 {
-	/* Words of one line, each side's over its own and over the other's. */
+	/* Words of one line: each side overwrites its own and the other's. */
 	return mount_does(WRITE, A, 0, 2) == 0 && mapping_does(STORE, A, 1, 3) == 0 &&
 	       mapping_does(LOAD, A, 0, 0) == 2 && mount_does(WRITE, A, 2, 4) == 0 &&
 	       mapping_does(LOAD, A, 1, 0) == 3 && mapping_does(STORE, A, 0, 5) == 0 &&
@@ -253,7 +253,7 @@ static bool write_and_persist(void)
 	       mount_does(WRITE, C, 0, 6) == 0 && mapping_does(LOAD, C, 0, 0) == 6;
 }
 
-/* The flush of a line takes what was written to it; what was written after it, or elsewhere, is volatile. */
+/* A flush covers what was written to its line before it; all other writes are volatile. */
 static bool write_and_persist_survive(void)
 {
 	return mount_does(READ, A, 0, 0) == 2 && mount_does(READ, A, 1, 0) == 3 &&
@@ -269,13 +269,13 @@ static bool load_and_load(void)
 static bool load_and_store(void)
 {
 	return mount_does(LOAD, A, 0, 0) == 1 && mapping_does(STORE, A, 0, 2) == 0 &&
-	       mapping_does(PERSIST, A, 0, 0) == 0 && comes_true(LOAD, A, 0, 2);
+	       mapping_does(PERSIST, A, 0, 0) == 0 && becomes(LOAD, A, 0, 2);
 }
 
 static bool load_and_persist(void)
 {
-	return mount_does(LOAD, B, 0, 0) == 1 && mapping_persists(A, 0, 2) && comes_true(LOAD, A, 0, 2) &&
-	       mapping_persists(A, 0, 3) && comes_true(LOAD, A, 0, 3);
+	return mount_does(LOAD, B, 0, 0) == 1 && mapping_persists(A, 0, 2) && becomes(LOAD, A, 0, 2) &&
+	       mapping_persists(A, 0, 3) && becomes(LOAD, A, 0, 3);
 }
 
 static bool sync_and_load(void)
@@ -285,7 +285,7 @@ static bool sync_and_load(void)
 
 static bool sync_and_store(void)
 {
-	/* The kernel's page has B as it was, and A as it was but for one word. */
+	/* The kernel's page has the old B, and the old A but for one word. */
 	return mount_does(LOAD, A, 0, 0) == 1 && mapping_does(STORE, B, 0, 2) == 0 &&
 	       mapping_does(STORE, A, 1, 3) == 0 && mount_stores_and_syncs(A, 0, 4) &&
 	       mapping_does(LOAD, B, 0, 0) == 2 && mapping_does(LOAD, A, 1, 0) == 3 &&
@@ -319,7 +319,7 @@ static bool three_survives(void)
 	return survive_each(3, 1, 1, 1);
 }
 
-/* msync(2) of the file takes all of it that was stored until then; D came after. */
+/* msync(2) covers all that was stored to the file before it; D was stored after. */
 static bool sync_and_persist_survive(void)
 {
 	return survive_each(3, 2, 4, 5) && mount_does(READ, D, 0, 0) == 1;
@@ -328,7 +328,7 @@ static bool sync_and_persist_survive(void)
 static const struct pairing {
 	const char *what;
 	bool (*agree)(void);
-	bool (*survive)(void); /* if it has made something durable */
+	bool (*survive)(void); /* NULL: it made nothing durable */
 } pairings[] = {
 	{ "read(2) with a load", read_and_load, NULL },
 	{ "read(2) with a store", read_and_store, NULL },
@@ -362,7 +362,7 @@ static void make_file(unsigned slot)
 	close(fd);
 }
 
-/* What opening it on the mount said: ENODEV is a file that cannot be mapped there. */
+/* The error of opening the file on the mount. ENODEV: it cannot be mapped there. */
 static uint64_t open_both(void)
 {
 	uint64_t error;
@@ -377,11 +377,11 @@ static uint64_t open_both(void)
 	return mapping_does(MAP, 0, 0, 0) == 0 ? 0 : EIO;
 }
 
-static void say(bool good, const char *what, const char *when)
+static void report(bool good, const char *what, const char *when)
 {
 	char words[128];
 
-	snprintf(words, sizeof(words), "%s, %s", what, when);
+	snprintf(words, sizeof(words), "%s %s", what, when);
 	OK(good, words);
 }
 
@@ -399,8 +399,9 @@ static void check_agreement(bool before)
 			printf("# %s: a kernel before 6.6: no shared mappings while a pool is attached\n",
 			       pairings[i].what);
 		else
-			say((error == 0 || error == ENODEV) && pairings[i].agree(), pairings[i].what,
-			    before ? "opened before the mapping" : "opened after it");
+			report((error == 0 || error == ENODEV) && pairings[i].agree(), pairings[i].what,
+			    before ? "agree on a file opened before the mapping was made"
+				   : "agree on a file opened after the mapping was made");
 	}
 }
 
@@ -409,8 +410,8 @@ static void check_survival(bool before)
 	for (size_t i = 0; i < PAIRINGS; i++) {
 		slot_now = (unsigned)(i + (before ? PAIRINGS : 0));
 		if (pairings[i].survive && !cannot_map[slot_now])
-			say(mount_does(OPEN, 0, 0, 0) == 0 && pairings[i].survive(), pairings[i].what,
-			    "after a power failure");
+			report(mount_does(OPEN, 0, 0, 0) == 0 && pairings[i].survive(), pairings[i].what,
+			    "leave after a power failure what they made durable");
 	}
 }
 
@@ -418,8 +419,8 @@ int main(int argc, char **argv)
 {
 	const char *preload = getenv("LD_PRELOAD");
 
-	if (argc == 2 && strcmp(argv[1], "puppet") == 0)
-		return puppet();
+	if (argc == 2 && strcmp(argv[1], "side") == 0)
+		return run_side();
 	if (argc != 3 || !preload || chdir(argv[1])) {
 		fprintf(stderr, "usage: softpmem run pairings DIR SOFTPMEM\n");
 		return 2;
@@ -429,7 +430,7 @@ int main(int argc, char **argv)
 	mapping_side = begin(preload);
 	check_agreement(false);
 	check_agreement(true);
-	OK(powerfail(argv[2], "lose", 0) == 0, "the power fails");
+	OK(powerfail(argv[2], "lose", 0) == 0, "softpmem powerfail succeeds");
 	end(&mount_side);
 	end(&mapping_side);
 	mount_side = begin(NULL);

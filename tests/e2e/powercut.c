@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a power failure does to who has files open and mapped.
+ * What a power failure does to open files and mappings.
  *
  *   powercut effects DIR PROGRAM    each effect once
  *   powercut storm DIR PROGRAM N    N failures under load; must come to an end
@@ -104,21 +104,24 @@ static void check_lose(void)
 	struct open_file msynced = begin("msynced", "durable", true);
 	struct open_file never = begin("never", "volatile", false);
 
-	OK(pwrite(written.fd, "VOLATILE and longer", 19, 0) == 19, "written and not synced");
+	OK(pwrite(written.fd, "VOLATILE and longer", 19, 0) == 19,
+	   "lose: a synced file is overwritten and grown without a sync");
 	memcpy(stored.map, "VOLATIL", 7);
 	memcpy(msynced.map, "MSYNCED", 7);
-	OK(!msync(msynced.map, PAGE, MS_SYNC), "msync");
-	OK(!mkdir("directory", 0755) && !rename("synced", "directory/renamed"), "names change");
-	OK(!powerfail(program, "lose", 1), "the power fails, policy lose");
+	OK(!msync(msynced.map, PAGE, MS_SYNC), "msync(2) of a store succeeds");
+	OK(!mkdir("directory", 0755) && !rename("synced", "directory/renamed"),
+	   "a directory is made and a synced file moved into it");
+	OK(!powerfail(program, "lose", 1), "softpmem powerfail --policy lose succeeds");
 	OK(is_dead(&synced) && is_dead(&written) && is_dead(&stored) && is_dead(&msynced) && is_dead(&never),
-	   "handles are dead (EIO), mappings too (SIGBUS)");
-	OK(holds("directory/renamed", "durable"), "what was synced is there, under its new name");
-	OK(holds("written", "durable"), "what was only written is lost, and its size");
-	OK(holds("stored", "durable"), "so is what was only stored");
-	OK(holds("msynced", "MSYNCED"), "what was msynced is there");
-	OK(holds("never", ""), "a file never synced is empty");
+	   "after a power failure handles fail with EIO and mappings with SIGBUS");
+	OK(holds("directory/renamed", "durable"), "lose: synced bytes are in the file under its new name");
+	OK(holds("written", "durable"),
+	   "lose: bytes and size of a file that was only written are as last synced");
+	OK(holds("stored", "durable"), "lose: a store through a mapping without msync is gone");
+	OK(holds("msynced", "MSYNCED"), "lose: a store with msync is there");
+	OK(holds("never", ""), "lose: a file that was never synced is empty");
 	OK(is_dead(&stored) && load_faults(stored.map),
-	   "a dead mapping stays dead when others read the file");
+	   "a dead mapping stays dead when the file is opened and read again");
 	end(&synced);
 	end(&written);
 	end(&stored);
@@ -131,12 +134,13 @@ static void check_keep(void)
 	struct open_file written = begin("written", "durable", true);
 	struct open_file stored = begin("stored", "durable", true);
 
-	OK(pwrite(written.fd, "VOLATILE and longer", 19, 0) == 19, "written and not synced");
+	OK(pwrite(written.fd, "VOLATILE and longer", 19, 0) == 19,
+	   "keep: a synced file is overwritten and grown without a sync");
 	memcpy(stored.map, "VOLATIL", 7);
-	OK(!powerfail(program, "keep", 1), "the power fails, policy keep");
-	OK(is_dead(&written) && is_dead(&stored), "handles are dead all the same");
-	OK(holds("written", "VOLATILE and longer"), "what was written is kept");
-	OK(holds("stored", "VOLATIL"), "what was stored through a mapping is kept");
+	OK(!powerfail(program, "keep", 1), "softpmem powerfail --policy keep succeeds");
+	OK(is_dead(&written) && is_dead(&stored), "keep: handles and mappings are dead too");
+	OK(holds("written", "VOLATILE and longer"), "keep: unsynced bytes and size are there");
+	OK(holds("stored", "VOLATIL"), "keep: a store through a mapping without msync is there");
 	end(&written);
 	end(&stored);
 }
@@ -146,9 +150,10 @@ static void check_unlinked(void)
 	struct open_file file = begin("gone", "durable", true);
 
 	OK(!unlink("gone") && !powerfail(program, "lose", 1) && is_dead(&file),
-	   "unlinked while open, and a failure");
+	   "a file unlinked while open is dead after a power failure");
 	end(&file);
-	OK(access("gone", F_OK) < 0 && errno == ENOENT, "is gone for good");
+	OK(access("gone", F_OK) < 0 && errno == ENOENT,
+	   "a file unlinked while open is gone after a power failure");
 }
 
 static int effects(void)
@@ -213,7 +218,7 @@ static void *storm_write(void *context)
 	return NULL;
 }
 
-/* By path, without handles: these wait for the power, and see either side of it. */
+/* By path, without handles: such calls wait until the outage is over. */
 static void *storm_names(void *context)
 {
 	struct stat st;
@@ -256,17 +261,17 @@ static int storm(int failures)
 		before = atomic_load(&rounds);
 		usleep((useconds_t)(n * 7919 % 20000));
 		good = !powerfail(program, policies[n % 3], (unsigned long)n);
-		/* Everybody finds out and begins again; the test's alarm ends it if they do not. */
+		/* A thread whose file is dead begins again. If none does, the alarm ends the test. */
 		while (good && atomic_load(&rounds) == before)
 			usleep(1000);
 	}
-	OK(good, "every power failure came to an end");
+	OK(good, "every power failure under load ends");
 	atomic_store(&enough, true);
 	for (i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
 		pthread_join(threads[i], &complaint);
 		moved = moved && !complaint;
 	}
-	OK(moved, "and so did everybody under it");
+	OK(moved, "every thread under power failures ends without a wrong error");
 	return tap_done();
 }
 
@@ -280,7 +285,7 @@ int main(int argc, char **argv)
 	}
 	program = argv[3];
 	sigaction(SIGBUS, &action, NULL);
-	/* A deadlock is a failure, not a hang. */
+	/* Turns a deadlock into a failure. */
 	alarm(240);
 	if (!strcmp(argv[1], "effects"))
 		return effects();
