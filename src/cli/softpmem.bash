@@ -66,7 +66,8 @@ _softpmem() {
 		;;
 	*)
 		case $verb:$cur in
-		:*) words='run stat status list create destroy path powerfail mark format check regions explore
+		:*) words='run stat status list create destroy path powerfail mark format check regions
+			explore
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -79,8 +80,8 @@ _softpmem() {
 		powerfail:*) words='--policy --seed --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
-		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive --at --seed
-				--replay --save --list-states --json --help' ;;
+		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive
+				--at --seed --replay --save --list-states --json --help' ;;
 		regions:-*) words='--json --test --force --help' ;;
 		list:* | stat:* | create:* | destroy:* | path:*)
 			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket" "$region")

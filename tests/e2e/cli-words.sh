@@ -18,7 +18,7 @@ fits_a_screen() {
 	"$@" --help >"$work/help" && [ "$(wc -l <"$work/help")" -le 24 ] && ! grep -E '^.{81}' "$work/help"
 }
 
-verbs=(run stat status list create destroy path powerfail mark format check regions)
+verbs=(run stat status list create destroy path powerfail mark format check regions explore)
 check "softpmem --help fits on a screen" fits_a_screen "$softpmem"
 check "softpmemd --help fits on a screen" fits_a_screen "$softpmemd"
 check "softpmem --help lists every verb that these tests know, and no other" \
@@ -34,7 +34,7 @@ check "softpmemd --version prints the version" grep -Eq '^softpmemd [0-9.]+$' <(
 
 check "softpmem without a command is refused" wrong '^softpmem: a command is missing' "$softpmem"
 check "an unknown command is refused" \
-	wrong "^softpmem: unknown command 'explode': see 'softpmem --help'" "$softpmem" explode
+	wrong "^softpmem: unknown command 'frobnicate': see 'softpmem --help'" "$softpmem" frobnicate
 check "a mistyped command is refused with a suggestion" \
 	wrong "^softpmem: unknown command 'crate': did you mean 'create'\?" "$softpmem" crate /a
 check "an unknown option is refused" wrong '^softpmem status: unknown option --loud' \

@@ -36,7 +36,9 @@ unsigned char *clienttest_open(unsigned pages, enum persistence_domain domain)
 	const size_t length = pages * (size_t)PAGE_BYTES;
 	unsigned char *pool =
 		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct range range = { .start = (uintptr_t)pool, .end = (uintptr_t)pool + length, .flags = RANGE_POOL };
+	struct range range = { .start = (uintptr_t)pool,
+			       .end = (uintptr_t)pool + length,
+			       .flags = RANGE_POOL };
 	uint64_t signals;
 	int fd = make_wpq();
 
