@@ -20,7 +20,7 @@
 struct model_line {
 	unsigned char (*versions)[LINE_SIZE]; /* its contents since the last sync, oldest first */
 	unsigned count, room;
-	/* A version may be durable without a sync of ours, for instance when the kernel writes its page back. */
+	/* A version may be durable without a sync of ours, e.g. when the kernel writes its page back. */
 	bool uncertain;
 	/* Changed by write(2) and through a mapping: the pool may have had these in either order. */
 	bool mixed;
