@@ -29,7 +29,7 @@ struct explore_cli_options {
 
 static const struct command_option options_table[] = {
 	COMMAND_CHOICE(struct explore_cli_options, persistency, "persistency", "MODE", "line word",
-		       "what becomes durable in order: the stores to a line (default) or to 8 bytes"),
+		       "stores in order: of a line (default) or of 8 bytes"),
 	COMMAND_CHOICE(struct explore_cli_options, domain, "domain", "DOMAIN", "memory_controller cpu_cache",
 		       "where a store is safe; default memory_controller"),
 	COMMAND_VALUE(struct explore_cli_options, states, "states", "N",
@@ -270,8 +270,7 @@ const struct cli_verb cli_explore = {
 	.summary = "Find the crash states of a recorded run on which a checker fails",
 	.arguments = "TRACE -- CHECKER [ARGUMENT]...",
 	.details = "  TRACE                 a trace, or one in the text form\n"
-		   "  CHECKER               a command, or a shared object; {} in its arguments is the "
-		   "state's file\n",
+		   "  CHECKER               a command ({} is the state's file) or an .so\n",
 	.least = 1,
 	.most = INT_MAX,
 	.options = options_table,
