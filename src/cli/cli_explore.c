@@ -40,7 +40,7 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct explore_cli_options, timeout, "timeout", "SECONDS",
 		      "a check that takes longer has failed; default 10"),
 	COMMAND_VALUE(struct explore_cli_options, exhaustive, "exhaustive", "N",
-		      "check all states of crash points that have at most N; default 4096"),
+		      "check all states of small points; default 4096"),
 	COMMAND_VALUE(struct explore_cli_options, at, "at", "EVENT",
 		      "only the crash point after so many events"),
 	COMMAND_VALUE(struct explore_cli_options, seed, "seed", "N", "for the random states; default 1"),
