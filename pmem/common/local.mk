@@ -3,10 +3,12 @@ noinst_LTLIBRARIES += pmem/common/libcommon.la
 pmem_common_libcommon_la_SOURCES = \
 	pmem/common/align.h \
 	pmem/common/cleanup.h \
+	pmem/common/clock.h \
 	pmem/common/crc32c.c pmem/common/crc32c.h \
 	pmem/common/log_sink.c pmem/common/log_sink.h \
 	pmem/common/message.c pmem/common/message.h \
 	pmem/common/persistence.c pmem/common/persistence.h \
+	pmem/common/remove_tree.c pmem/common/remove_tree.h \
 	pmem/common/rng.h \
 	pmem/common/size.c pmem/common/size.h \
 	pmem/common/vector.c pmem/common/vector.h

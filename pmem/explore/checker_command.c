@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,10 +14,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/remove_tree.h"
 #include "explore/checker_private.h"
 #include "trace/event.h"
 
@@ -49,15 +48,10 @@ static void command_new_walk(struct explore_checker *checker)
 {
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
-{
-	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
 /* An empty directory, whatever the last command left there. */
 static int renew_directory(const char *path)
 {
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(path);
 	return mkdir(path, 0700) < 0 ? -errno : 0;
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "explore/worker.h"
 
 #define PROGRESS_MS 1000
@@ -194,7 +195,7 @@ static void kill_hung(const struct search_run *run, struct helper *helper)
 	uint64_t limit = (uint64_t)run->options->timeout_ms + 2000;
 
 	if (helper->pid && !helper->killed && atomic_load(&state->running) &&
-	    explore_now_ms() > atomic_load(&state->started_ms) + limit) {
+	    clock_ms() > atomic_load(&state->started_ms) + limit) {
 		helper->killed = true;
 		kill(-helper->pid, SIGKILL);
 	}
@@ -210,9 +211,9 @@ static void tell_progress(const struct search_run *run, uint64_t *told_ms)
 {
 	uint64_t checked = 0;
 
-	if (!run->options->progress || explore_now_ms() < *told_ms + PROGRESS_MS)
+	if (!run->options->progress || clock_ms() < *told_ms + PROGRESS_MS)
 		return;
-	*told_ms = explore_now_ms();
+	*told_ms = clock_ms();
 	for (unsigned i = 0; i < run->options->workers; i++)
 		checked += atomic_load(&run->states[i].checked);
 	run->options->progress(run->options->context, checked, run->failures->count);
@@ -222,7 +223,7 @@ static void tell_progress(const struct search_run *run, uint64_t *told_ms)
 static void attend(struct search_run *run)
 {
 	const unsigned count = run->options->workers;
-	uint64_t told_ms = explore_now_ms();
+	uint64_t told_ms = clock_ms();
 	unsigned running = count;
 
 	while (running) {
@@ -286,7 +287,7 @@ int explore_search(int fd, const char *name, const struct explore_points *points
 		.failures = failures,
 		.message = message,
 		.until_ms =
-			options->seconds ? explore_now_ms() + (uint64_t)options->seconds * 1000 : UINT64_MAX,
+			options->seconds ? clock_ms() + (uint64_t)options->seconds * 1000 : UINT64_MAX,
 	};
 
 	run.helpers = calloc(options->workers, sizeof(*run.helpers));

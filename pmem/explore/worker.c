@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "explore/digests.h"
 
 /* How many states a point gets in its first round; each further round gives it four times as many in all. */
@@ -25,14 +25,6 @@ struct search {
 	VECTOR(uint64_t) versions;
 	struct explore_places places;
 };
-
-uint64_t explore_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static int send_all(int fd, const void *bytes, size_t length)
 {
@@ -87,7 +79,7 @@ static int check(struct search *search, const struct explore_walk *walk, uint32_
 
 	if (worker->crash && worker->crash->sequence == search->sequence)
 		return report(search, point, phase, &worker->crash->verdict);
-	atomic_store(&worker->state->started_ms, explore_now_ms());
+	atomic_store(&worker->state->started_ms, clock_ms());
 	atomic_store(&worker->state->running, search->sequence + 1);
 	error = explore_checker_run(search->checker, &state, &verdict, &worker->state->message);
 	atomic_store(&worker->state->running, 0);
@@ -102,7 +94,7 @@ static bool limit_reached(struct search *search)
 	const struct explore_options *options = search->worker->options;
 
 	if (!(options->states && search->sequence >= options->states) &&
-	    explore_now_ms() < search->worker->until_ms &&
+	    clock_ms() < search->worker->until_ms &&
 	    !atomic_load_explicit(&search->worker->state->stop, memory_order_relaxed))
 		return false;
 	search->limited = true;

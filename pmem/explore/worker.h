@@ -46,6 +46,4 @@ struct explore_worker {
 /* Do this worker's share. Does not return: the process ends. */
 _Noreturn void explore_worker_run(struct explore_worker *worker);
 
-uint64_t explore_now_ms(void);
-
 #endif

@@ -8,6 +8,7 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "trace/merge_state.h"
 #include "trace/schema.h"
 #include "trace/writer.h"
@@ -16,14 +17,6 @@
 #define CLOCK_JUMP_MAX ((uint64_t)1 << 40)
 
 /* ---- Writing -------------------------------------------------------------------------- */
-
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
 
 static int write_event(struct trace_merge *merge, const struct trace_event *event, struct message *message)
 {
@@ -271,8 +264,8 @@ static int close_gap(struct trace_merge *merge, uint64_t next, struct message *m
 	 */
 	thread = holder(merge);
 	if (thread && !merge->gap_since)
-		merge->gap_since = now();
-	if (thread && now() - merge->gap_since < merge->patience)
+		merge->gap_since = clock_ms();
+	if (thread && clock_ms() - merge->gap_since < merge->patience)
 		return 0;
 	error = write_gap(merge, next, thread, message);
 	return error ? error : 1;

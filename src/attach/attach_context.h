@@ -27,7 +27,7 @@ struct attach_client_region {
 struct attach_client {
 	struct server_client connection;
 	struct attach_server *attach;
-	uint64_t greet_until; /* server_now(); its own thread's */
+	uint64_t greet_until; /* clock_ms(); its own thread's */
 	bool greeted;	      /* its own thread's */
 	/* Guarded by attach->lock. */
 	bool expelled; /* it was killed, and that was logged */

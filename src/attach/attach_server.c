@@ -13,6 +13,7 @@
 #include "attach/attach_drain.h"
 #include "attach/attach_message.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define STACK_BYTES (256u << 10)
 #define CLIENTS_MAX 1024
@@ -36,7 +37,7 @@ static int begin(struct server_client *connection, struct message *message)
 	    syscall(SYS_pidfd_send_signal, connection->peer.pidfd, 0, NULL, 0) < 0)
 		return message_fail(message, -EACCES, "the daemon could not end this process");
 	client->attach = attach;
-	client->greet_until = server_now() + GREETING_MS;
+	client->greet_until = clock_ms() + GREETING_MS;
 	client->regions = calloc(attach->served.regions, sizeof(*client->regions));
 	if (!client->regions)
 		return message_fail(message, -ENOMEM, "the daemon has no memory");

@@ -11,6 +11,8 @@
 #include "cli/cli.h"
 #include "cli/explore_print.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/remove_tree.h"
 #include "explore/finding.h"
 #include "explore/input.h"
 #include "explore/list.h"
@@ -137,7 +139,7 @@ static char *make_directory(void)
 static void remove_directory(char **path)
 {
 	if (*path) {
-		explore_remove_tree(*path);
+		remove_tree(*path);
 		free(*path);
 	}
 }
@@ -211,7 +213,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options, boo
 		.trace = cli->argument, .options = options, .points = &points, .arguments = cli->arguments
 	};
 	bool progress = isatty(STDERR_FILENO);
-	uint64_t began = explore_print_clock();
+	uint64_t began = clock_ms();
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
 
 	options->progress = show_progress;
@@ -219,7 +221,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options, boo
 	if (!error)
 		error = explore_search(fd, cli->argument, &points, options, &failures, &outcome.summary,
 				       &message);
-	outcome.milliseconds = explore_print_clock() - began;
+	outcome.milliseconds = clock_ms() - began;
 	if (progress)
 		fputs("\r\033[K", stderr);
 	if (!error)

@@ -7,20 +7,12 @@
 #include <curses.h>
 #include <locale.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "wire/frame.h"
 
 #define CONTROL_C 3
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* A row that is too long continues in the next line, which the next row clears. */
 static void draw_row(int *line, const char *text, attr_t how)
@@ -82,7 +74,7 @@ static void draw(const struct stat_options *options, const struct sample *sample
 static bool wait_for_keys(const struct stat_options *options, const struct sample *sample,
 			  unsigned interval_ms, uint64_t deadline)
 {
-	for (uint64_t now; (now = now_ms()) < deadline;) {
+	for (uint64_t now; (now = clock_ms()) < deadline;) {
 		int key;
 
 		timeout((int)(deadline - now));
@@ -105,7 +97,7 @@ static int follow(struct stat_context *context, unsigned interval_ms)
 		sample_compare(&before, &before);
 	while (goes_on) {
 		draw(context->options, &before, interval_ms);
-		goes_on = wait_for_keys(context->options, &before, interval_ms, now_ms() + interval_ms);
+		goes_on = wait_for_keys(context->options, &before, interval_ms, clock_ms() + interval_ms);
 		if (!goes_on)
 			break;
 		status = sample_take(context, &now);

@@ -2,12 +2,10 @@
 #include "cli/explore_print.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/output.h"
@@ -17,24 +15,6 @@
 #include "wire/text.h"
 
 #define EVIDENCE_MOST 20u
-
-uint64_t explore_print_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
-{
-	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
-void explore_remove_tree(const char *path)
-{
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 /* What a trace says is printed safe for a terminal. */
 static void print_safe(const char *text)

@@ -23,10 +23,4 @@ int explore_print(const struct explore_outcome *outcome, int fd, bool json, stru
 void explore_print_replay(const char *name, const struct explore_verdict *verdict, unsigned timeout_ms,
 			  bool json);
 
-/* CLOCK_MONOTONIC in milliseconds. */
-uint64_t explore_print_clock(void);
-
-/* Remove a directory and all that is in it. */
-void explore_remove_tree(const char *path);
-
 #endif

@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/size.h"
 #include "wire/frame.h"
 #include "wire/text.h"
@@ -137,25 +137,17 @@ void output_name(const char *name, const char *end)
 
 /* ---- Progress -------------------------------------------------------------------- */
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 void output_progress_start(struct output_progress *progress, bool verbose)
 {
 	bool tty = isatty(STDERR_FILENO);
 
-	*progress = (struct output_progress){ .enabled = tty || verbose, .tty = tty, .started = now_ms() };
+	*progress = (struct output_progress){ .enabled = tty || verbose, .tty = tty, .started = clock_ms() };
 }
 
 void output_progress(void *context, const char *what, uint64_t done, uint64_t total)
 {
 	struct output_progress *progress = context;
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	if (!progress->enabled || now - progress->started < PROGRESS_AFTER_MS || now - progress->last < 200)
 		return;

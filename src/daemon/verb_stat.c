@@ -7,6 +7,7 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "daemon/verbs.h"
 #include "wire/frame.h"
 
@@ -214,7 +215,7 @@ static int run(struct job *job)
 	job->result = json_object_new_object();
 	if (!job->result)
 		return job_fail(job, -ENOMEM, "stat");
-	control_put_u64(job->result, "time_ms", server_now());
+	control_put_u64(job->result, "time_ms", clock_ms());
 	if (job->region)
 		control_put_u64(job->result, "generation", pools_generation(job->region->pools));
 	control_put_bool(job->result, "counts_clean", atomic_load(&job->daemon->counts_clean));

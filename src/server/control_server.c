@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "server/reply.h"
 #include "wire/frame.h"
 
@@ -58,7 +59,7 @@ static bool serve(struct server_client *client)
 {
 	const struct control_options *options = server_context(client);
 	struct control_client *mine = control_client_of(client);
-	uint64_t until = server_now() + options->patience;
+	uint64_t until = clock_ms() + options->patience;
 	unsigned char header[sizeof(struct control_header)];
 	CLEANUP_JSON struct json_object *json = NULL;
 	CLEANUP_FREE char *body = NULL;

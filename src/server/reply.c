@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "wire/frame.h"
 
 #define PROGRESS_INTERVAL_MS 250
@@ -42,7 +43,7 @@ static int transmit(struct reply *reply, const unsigned char *bytes, size_t leng
 			bytes += sent;
 			length -= (size_t)sent;
 		} else if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
-			if (server_await(reply->client, POLLOUT, server_now() + reply->patience) < 0)
+			if (server_await(reply->client, POLLOUT, clock_ms() + reply->patience) < 0)
 				return -EPIPE;
 		} else {
 			return -EPIPE;
@@ -106,7 +107,7 @@ static void flush_some(struct reply *reply)
 
 void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64_t total)
 {
-	uint64_t now = server_now();
+	uint64_t now = clock_ms();
 	struct json_object *body;
 
 	/* With half a buffer to send, the client has enough to read. */

@@ -16,12 +16,12 @@ struct reply {
 	struct server_client *client;
 	unsigned patience; /* milliseconds to wait for the client to read */
 	bool broken;	   /* the client cannot be reached any more */
-	uint64_t progress_sent; /* server_now() */
+	uint64_t progress_sent; /* clock_ms() */
 	unsigned char *buffer;	/* `size` bytes, of which `filled` wait to be sent */
 	size_t size, filled;
 };
 
-/* Exactly `length` bytes before the time `until` (server_now()): 0, -EPIPE (hung up), -ETIMEDOUT. */
+/* Exactly `length` bytes before the time `until` (clock_ms()): 0, -EPIPE (hung up), -ETIMEDOUT. */
 int reply_receive(struct reply *reply, void *bytes, size_t length, uint64_t until);
 
 #endif

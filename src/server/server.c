@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "server/listener.h"
 #include "server/loglimit.h"
 
@@ -55,7 +56,7 @@ void server_say(struct server_client *client, const char *format, ...)
 
 	if (!is_trusted(peer)) {
 		LOCK_SCOPE(&server->lock);
-		if (!loglimit_allows(&server->loglimit, peer->uid, server_now(), &suppressed))
+		if (!loglimit_allows(&server->loglimit, peer->uid, clock_ms(), &suppressed))
 			return;
 	}
 	va_start(args, format);
@@ -68,21 +69,11 @@ void server_say(struct server_client *client, const char *format, ...)
 		   peer->uid, text);
 }
 
-/* ---- Time ------------------------------------------------------------------- */
-
-uint64_t server_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void set_waiting(struct server_client *client, bool waiting)
 {
 	LOCK_SCOPE(&client->server->lock);
 
-	client->waiting_since = waiting ? server_now() : 0;
+	client->waiting_since = waiting ? clock_ms() : 0;
 	if (waiting)
 		pthread_cond_broadcast(&client->server->changed);
 }
@@ -94,7 +85,7 @@ int server_await(struct server_client *client, short events, uint64_t until)
 
 	set_waiting(client, true);
 	do {
-		uint64_t now = server_now(), left = now < until ? until - now : 0;
+		uint64_t now = clock_ms(), left = now < until ? until - now : 0;
 
 		ready = poll(&fd, 1, left > INT32_MAX ? INT32_MAX : (int)left);
 	} while (ready < 0 && errno == EINTR);

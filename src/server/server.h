@@ -32,7 +32,7 @@ struct server_client {
 	int fd;
 	struct peer peer;
 	/* server.c's, guarded by its lock. */
-	uint64_t waiting_since; /* server_now(); 0: the server does not wait for it */
+	uint64_t waiting_since; /* clock_ms(); 0: the server does not wait for it */
 	struct server_client *next;
 };
 
@@ -76,12 +76,9 @@ void server_stop(struct server *server);
 
 void *server_context(const struct server_client *client);
 
-/* Milliseconds of CLOCK_MONOTONIC. */
-uint64_t server_now(void);
-
 /*
  * Wait until the client's socket has one of `events` (poll(2)), or was hung up: 0. -ETIMEDOUT: it has not by
- * the time `until` (server_now()). Meanwhile the client may lose its place. On the client's thread only.
+ * the time `until` (clock_ms()). Meanwhile the client may lose its place. On the client's thread only.
  */
 int server_await(struct server_client *client, short events, uint64_t until);
 

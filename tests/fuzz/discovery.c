@@ -3,7 +3,6 @@
  * A machine's /proc and /sys as lines of PATH:TEXT (tests/data/region), of which
  * discovery may say anything but that memory can be used that is in use.
  */
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,22 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/remove_tree.h"
 #include "fuzz.h"
 #include "region/finder.h"
 #include "region/mappers.h"
 #include "region/physmap.h"
 
 static char root[64];
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static void remove_tree(void)
-{
-	nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 /* Nothing that leads out of the root, and nothing but what discovery reads. */
 static int is_harmless(const char *path)
@@ -185,6 +175,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lay_out((const char *)data, size);
 	discover();
 	mappers_find(root, "/dev/mem", 0x140000000, 1 << 30, true, &who);
-	remove_tree();
+	remove_tree(root);
 	return 0;
 }

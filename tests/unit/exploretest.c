@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "common/remove_tree.h"
 #include "explore/input.h"
 #include "exploretest.h"
 
@@ -64,14 +65,11 @@ void exploretest_run(struct exploretest *test)
 
 void exploretest_clear(struct exploretest *test)
 {
-	char command[128];
-
 	explore_findings_clear(&test->findings);
 	explore_failures_clear(&test->failures);
 	explore_points_clear(&test->points);
 	close(test->fd);
-	snprintf(command, sizeof(command), "rm -rf %s", test->directory);
-	assert_int_equal(system(command), 0);
+	remove_tree(test->directory);
 }
 
 const char *exploretest_object(const char *name)
