@@ -66,12 +66,7 @@ void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeou
 
 uint64_t explore_state_size(const struct explore_state *state, const struct explore_file *file)
 {
-	const struct explore_places *places = state->places;
-
-	for (size_t i = places->count; i-- && places->items[i].kind == EXPLORE_PLACE_SIZE;)
-		if (places->items[i].file == file)
-			return file->sizes.items[state->versions[i]];
-	return file->sizes.items[0];
+	return explore_places_size(state->places, state->versions, file);
 }
 
 int explore_state_lines(const struct explore_state *state, const struct explore_file *file,
@@ -85,20 +80,16 @@ int explore_state_lines(const struct explore_state *state, const struct explore_
 	while (!error && i < places->count && places->items[i].kind == EXPLORE_PLACE_LINE) {
 		uint64_t address = align_down(places->items[i].address, LINE_SIZE);
 		unsigned char bytes[LINE_SIZE];
+		const size_t first = i;
 		bool newer = false;
 
 		if (places->items[i].file != file) {
 			i++;
 			continue;
 		}
-		explore_image_read(file->image, address - file->address, bytes, LINE_SIZE);
-		for (; !error && i < places->count && places->items[i].kind == EXPLORE_PLACE_LINE &&
-		       align_down(places->items[i].address, LINE_SIZE) == address;
-		     i++) {
-			newer = newer || state->versions[i];
-			error = lines_apply(explore_walk_lines(state->walk), places->items[i].address,
-					    state->versions[i], bytes + (places->items[i].address - address));
-		}
+		error = explore_places_line(state->walk, places, state->versions, &i, bytes);
+		for (size_t place = first; place < i; place++)
+			newer = newer || state->versions[place];
 		if (!error && newer)
 			error = line(context, address - file->address, bytes);
 	}

@@ -124,7 +124,7 @@ static int list_point(struct listing *listing, const struct explore_walk *walk)
 			error = add_state(listing, &state);
 	}
 	explore_order_destroy(order);
-	vector_free(&places);
+	explore_places_clear(&places);
 	return error;
 }
 

@@ -30,8 +30,11 @@ int explore_places_collect(const struct explore_walk *walk, struct explore_place
 
 	places->count = 0;
 	places->place_size = lines_place_size(lines);
+	places->ranges.count = 0;
 	if (!error)
 		error = vector_reserve(places, count + files);
+	if (!error)
+		error = vector_reserve(&places->ranges, count + files);
 	if (error) {
 		vector_free(&addresses);
 		return error;
@@ -58,17 +61,21 @@ int explore_places_collect(const struct explore_walk *walk, struct explore_place
 				.versions = file->sizes.count,
 			};
 	}
+	for (size_t i = 0; i < places->count; i++)
+		places->ranges.items[places->ranges.count++] =
+			(struct chooser_range){ .last = places->items[i].versions - 1 };
 	return 0;
+}
+
+void explore_places_clear(struct explore_places *places)
+{
+	vector_free(places);
+	vector_free(&places->ranges);
 }
 
 uint64_t explore_places_states(const struct explore_places *places)
 {
-	uint64_t states = 1;
-
-	for (size_t i = 0; i < places->count; i++)
-		if (__builtin_mul_overflow(states, places->items[i].versions, &states))
-			return UINT64_MAX;
-	return states;
+	return chooser_combinations(places->ranges.items, places->count);
 }
 
 int explore_place_content(const struct explore_walk *walk, const struct explore_places *places, size_t index,
@@ -89,9 +96,8 @@ static void cut_line(unsigned char line[LINE_SIZE], uint64_t offset, uint64_t si
 		       LINE_SIZE - (size > offset ? (size_t)(size - offset) : 0));
 }
 
-/* The size of a file in the state. */
-static uint64_t size_in_state(const struct explore_places *places, const uint64_t *versions,
-			      const struct explore_file *file)
+uint64_t explore_places_size(const struct explore_places *places, const uint64_t *versions,
+			     const struct explore_file *file)
 {
 	for (size_t i = places->count; i-- && places->items[i].kind == EXPLORE_PLACE_SIZE;)
 		if (places->items[i].file == file)
@@ -125,6 +131,22 @@ static struct explore_digest hidden_by_size(const struct explore_file *file, uin
 	return digest;
 }
 
+int explore_places_line(const struct explore_walk *walk, const struct explore_places *places,
+			const uint64_t *versions, size_t *index, unsigned char line[LINE_SIZE])
+{
+	const struct explore_file *file = places->items[*index].file;
+	uint64_t address = align_down(places->items[*index].address, LINE_SIZE);
+	int error = 0;
+
+	explore_image_read(file->image, address - file->address, line, LINE_SIZE);
+	for (; !error && *index < places->count && places->items[*index].kind == EXPLORE_PLACE_LINE &&
+	       align_down(places->items[*index].address, LINE_SIZE) == address;
+	     ++*index)
+		error = lines_apply(explore_walk_lines(walk), places->items[*index].address, versions[*index],
+				    line + (places->items[*index].address - address));
+	return error;
+}
+
 /* The change that a line's places make to the digest of the base content; *index moves past them. */
 static int line_change(const struct explore_walk *walk, const struct explore_places *places,
 		       const uint64_t *versions, size_t *index, struct explore_digest *digest)
@@ -132,19 +154,14 @@ static int line_change(const struct explore_walk *walk, const struct explore_pla
 	const struct explore_file *file = places->items[*index].file;
 	uint64_t address = align_down(places->items[*index].address, LINE_SIZE);
 	uint64_t offset = address - file->address;
-	uint64_t size = size_in_state(places, versions, file);
+	uint64_t size = explore_places_size(places, versions, file);
 	unsigned char line[LINE_SIZE];
-	int error = 0;
+	int error;
 
 	explore_image_read(file->image, offset, line, LINE_SIZE);
 	cut_line(line, offset, size);
 	*digest = explore_digest_subtract(*digest, explore_digest_line(address, line));
-	explore_image_read(file->image, offset, line, LINE_SIZE);
-	for (; !error && *index < places->count && places->items[*index].kind == EXPLORE_PLACE_LINE &&
-	       align_down(places->items[*index].address, LINE_SIZE) == address;
-	     ++*index)
-		error = lines_apply(explore_walk_lines(walk), places->items[*index].address, versions[*index],
-				    line + (places->items[*index].address - address));
+	error = explore_places_line(walk, places, versions, index, line);
 	cut_line(line, offset, size);
 	*digest = explore_digest_add(*digest, explore_digest_line(address, line));
 	return error;
@@ -158,7 +175,7 @@ int explore_places_digest(const struct explore_walk *walk, const struct explore_
 
 	for (size_t i = 0; i < explore_walk_files(walk); i++) {
 		const struct explore_file *file = explore_walk_file(walk, i);
-		uint64_t size = size_in_state(places, versions, file);
+		uint64_t size = explore_places_size(places, versions, file);
 
 		sum = explore_digest_add(sum, explore_image_digest(file->image));
 		sum = explore_digest_subtract(sum, hidden_by_size(file, size));

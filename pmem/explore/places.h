@@ -30,10 +30,12 @@ struct explore_place {
 struct explore_places {
 	VECTOR_FIELDS(struct explore_place);
 	size_t place_size; /* bytes of a line's place: 64, or 8 in mode word */
+	VECTOR(struct chooser_range) ranges; /* of each place: all its versions */
 };
 
 /* Those of the walk's present moment, lines by ascending address, then sizes. 0 or -ENOMEM. */
 int explore_places_collect(const struct explore_walk *walk, struct explore_places *places);
+void explore_places_clear(struct explore_places *places);
 
 /* How many states there are; UINT64_MAX stands for that many or more. */
 uint64_t explore_places_states(const struct explore_places *places);
@@ -41,6 +43,17 @@ uint64_t explore_places_states(const struct explore_places *places);
 /* The content of a line's place in one version: place_size bytes. */
 int explore_place_content(const struct explore_walk *walk, const struct explore_places *places, size_t index,
 			  uint64_t version, unsigned char *content);
+
+/* The size of a file in the state that the versions make. */
+uint64_t explore_places_size(const struct explore_places *places, const uint64_t *versions,
+			     const struct explore_file *file);
+
+/*
+ * The content, in the state that the versions make, of the line that the place *index is in. *index must be
+ * the first place of that line, and moves past its last one.
+ */
+int explore_places_line(const struct explore_walk *walk, const struct explore_places *places,
+			const uint64_t *versions, size_t *index, unsigned char line[LINE_SIZE]);
 
 /*
  * The digest of the state that the versions make: equal states have equal ones. Bytes past the end of a file

@@ -25,7 +25,6 @@ struct explore_order {
 	VECTOR(size_t) by_event; /* lines, by the event of their last store */
 	size_t lines;
 	uint64_t *enumeration;
-	bool enumerating;
 };
 
 static const char *const phase_names[EXPLORE_PHASES] = {
@@ -258,26 +257,16 @@ static bool pair_state(const struct explore_order *order, uint64_t index, uint64
 	return true;
 }
 
-/* Add one to a number whose digits are the versions; false after the last one. */
-static bool count_up(const struct explore_places *places, uint64_t *versions)
-{
-	for (size_t i = places->count; i--;) {
-		if (++versions[i] < places->items[i].versions)
-			return true;
-		versions[i] = 0;
-	}
-	return false;
-}
-
-static bool exhaustive_state(struct explore_order *order, uint64_t *versions)
+static bool exhaustive_state(struct explore_order *order, uint64_t index, uint64_t *versions)
 {
 	const struct explore_places *places = order->places;
 
 	if (explore_places_states(places) > order->exhaustive)
 		return false;
-	if (order->enumerating && !count_up(places, order->enumeration))
+	if (index == 0)
+		chooser_first(places->ranges.items, places->count, order->enumeration);
+	else if (!chooser_next(places->ranges.items, places->count, order->enumeration))
 		return false;
-	order->enumerating = true;
 	memcpy(versions, order->enumeration, places->count * sizeof(*versions));
 	return true;
 }
@@ -320,7 +309,7 @@ static bool make_state(struct explore_order *order, uint64_t *versions)
 	case EXPLORE_PAIRS:
 		return pair_state(order, index, versions);
 	case EXPLORE_EXHAUSTIVE:
-		return exhaustive_state(order, versions);
+		return exhaustive_state(order, index, versions);
 	case EXPLORE_RANDOM:
 		return random_state(order, index, versions);
 	case EXPLORE_PHASES:

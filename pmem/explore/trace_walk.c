@@ -134,11 +134,10 @@ static int file_add(struct explore_walk *walk, uint64_t id, uint64_t size, struc
 	return error;
 }
 
-/* The regular file of an event; a directory that is synced is not one, then *out is NULL. */
-static int file_of(struct explore_walk *walk, uint64_t id, struct explore_file **out)
+/* The regular file of an event; NULL: it is none, for instance a directory that is synced. */
+static struct explore_file *file_of(const struct explore_walk *walk, uint64_t id)
 {
-	*out = idmap_get(&walk->by_id, id);
-	return 0;
+	return idmap_get(&walk->by_id, id);
 }
 
 struct explore_file *explore_walk_locate(const struct explore_walk *walk, uint64_t address, uint64_t *offset)
@@ -387,12 +386,12 @@ static int on_name(struct explore_walk *walk)
 		error = file_add(walk, event->file, 0, &file);
 		break;
 	case TRACE_UNLINK:
-		file_of(walk, event->file, &file);
+		file = file_of(walk, event->file);
 		if (file)
 			file->removed = true;
 		break;
 	case TRACE_LINK:
-		file_of(walk, event->file, &file);
+		file = file_of(walk, event->file);
 		if (file)
 			file->removed = false;
 		break;
@@ -467,7 +466,7 @@ static int apply(struct explore_walk *walk)
 	case TRACE_RENAME:
 		return on_name(walk);
 	default:
-		file_of(walk, event->file, &file);
+		file = file_of(walk, event->file);
 		return file ? on_bytes(walk, file) : 0;
 	}
 }

@@ -78,7 +78,7 @@ void explore_trial_close(struct explore_trial *trial)
 	if (!trial)
 		return;
 	explore_walk_destroy(trial->walk);
-	vector_free(&trial->places);
+	explore_places_clear(&trial->places);
 	if (trial->shared)
 		munmap(trial->shared, sizeof(*trial->shared));
 	free(trial);
