@@ -190,3 +190,15 @@ void assert_serves(struct bench *bench)
 	assert_int_equal(raw_final(fd, text), 0);
 	close(fd);
 }
+
+void raw_finish_all(struct bench *bench, const int fds[PLACES])
+{
+	char text[256];
+
+	for (int i = 0; i < PLACES; i++)
+		sem_post(&bench->leave);
+	for (int i = 0; i < PLACES; i++) {
+		assert_int_equal(raw_final(fds[i], text), 0);
+		close(fds[i]);
+	}
+}

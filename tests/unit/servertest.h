@@ -44,6 +44,11 @@ void raw_send(int fd, const void *bytes, size_t length);
 void raw_ask(int fd, const char *body);
 /* The final frame's status and text. */
 uint64_t raw_final(int fd, char text[256]);
+/*
+ * Let all handlers go on, and check that each of the clients, one for each place, gets its answer. Closes
+ * them.
+ */
+void raw_finish_all(struct bench *bench, const int fds[PLACES]);
 /* Closes it, too. */
 void assert_hung_up(int fd);
 /* The server answers others: what every misbehaving client must leave as it was. */

@@ -260,12 +260,7 @@ static void when_all_are_served_the_next_is_told_to_wait(void **state)
 	fd = raw_connect(bench);
 	assert_int_equal(raw_final(fd, text), EBUSY);
 	assert_hung_up(fd);
-	for (int i = 0; i < PLACES; i++)
-		sem_post(&bench->leave);
-	for (int i = 0; i < PLACES; i++) {
-		assert_int_equal(raw_final(fds[i], text), 0);
-		close(fds[i]);
-	}
+	raw_finish_all(bench, fds);
 	assert_serves(bench);
 }
 

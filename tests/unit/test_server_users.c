@@ -15,6 +15,18 @@
 
 #include "servertest.h"
 
+/* Serve other users too: as members of a group. Only root can become them. */
+static void serve_users(struct bench *bench)
+{
+	if (geteuid() != 0)
+		skip();
+	server_stop(bench->server);
+	bench->options.has_group = true;
+	bench->options.group = 65533;
+	servertest_listen(bench);
+	assert_int_equal(chmod(bench->directory, 0755), 0);
+}
+
 /* ---- Who may talk --------------------------------------------------------------------- */
 
 static uint64_t status_for(struct bench *bench, uid_t uid)
@@ -58,13 +70,7 @@ static void the_group_may_talk(void **state)
 	struct bench *bench = *state;
 	struct stat st;
 
-	if (geteuid() != 0)
-		skip();
-	server_stop(bench->server);
-	bench->options.has_group = true;
-	bench->options.group = 65533;
-	servertest_listen(bench);
-	assert_int_equal(chmod(bench->directory, 0755), 0);
+	serve_users(bench);
 	assert_int_equal(stat(bench->path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
 	assert_int_equal(st.st_gid, 65533);
@@ -126,13 +132,7 @@ static void a_user_gets_at_most_half_of_what_is_free(void **state)
 	int fds[PLACES], refused;
 	char text[256];
 
-	if (geteuid() != 0)
-		skip();
-	server_stop(bench->server);
-	bench->options.has_group = true;
-	bench->options.group = 65533;
-	servertest_listen(bench);
-	assert_int_equal(chmod(bench->directory, 0755), 0);
+	serve_users(bench);
 	/* Of four: two, then one, and the last one is left to the daemon's user. */
 	fds[0] = busy_client(bench, 65533);
 	fds[1] = busy_client(bench, 65533);
@@ -145,12 +145,7 @@ static void a_user_gets_at_most_half_of_what_is_free(void **state)
 	assert_int_equal(raw_final(refused, text), EBUSY);
 	close(refused);
 	fds[3] = busy_client(bench, 0);
-	for (int i = 0; i < PLACES; i++)
-		sem_post(&bench->leave);
-	for (int i = 0; i < PLACES; i++) {
-		assert_int_equal(raw_final(fds[i], text), 0);
-		close(fds[i]);
-	}
+	raw_finish_all(bench, fds);
 	assert_serves(bench);
 }
 
@@ -160,13 +155,7 @@ static void a_users_idle_client_loses_its_place_to_the_same_users_new_one(void *
 	int others, idle, fresh, busy;
 	char text[256];
 
-	if (geteuid() != 0)
-		skip();
-	server_stop(bench->server);
-	bench->options.has_group = true;
-	bench->options.group = 65533;
-	servertest_listen(bench);
-	assert_int_equal(chmod(bench->directory, 0755), 0);
+	serve_users(bench);
 	others = connect_as(bench, 65532);
 	idle = connect_as(bench, 65533);
 	busy = busy_client(bench, 65533);
