@@ -82,7 +82,7 @@ static int put_line(void *context, uint64_t offset, const unsigned char *bytes)
 	return 0;
 }
 
-/* Bytes of the last page past the end are zero to who maps a file. */
+/* In a mapping of a file the bytes of its last page that lie past its end are zero. */
 static void blank_tail(const struct view *view)
 {
 	uint64_t end = align_up(view->size, PAGE_BYTES);

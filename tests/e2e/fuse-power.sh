@@ -36,5 +36,5 @@ check "a seed leaves the same bytes of one of two regions as in earlier versions
 note "with one thread, which must never be the one that waits"
 daemon_start --region memfd:64M --threads 1 || bail "no daemon"
 relay "$powercut" storm "$mnt" "$softpmem" 20
-check "the daemon of several regions stops cleanly" daemon_stop
+check "the daemon with one worker stops cleanly" daemon_stop
 finish

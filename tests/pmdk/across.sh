@@ -127,7 +127,7 @@ truncate -s 0 "$kept"
 check "the program that uses the region whose memory was taken away ends" await has_ended "$all"
 wait "$all" 2>/dev/null
 status=$?
-check "it was killed by SIGKILL" test $status = 137
+check "the program that used the lost region was killed by SIGKILL" test $status = 137
 logged() {
 	grep -q "attach: pid $all, uid $(id -u): killed: it uses the region beta, whose memory is gone" \
 		"$work/daemon.log"
