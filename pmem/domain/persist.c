@@ -88,7 +88,7 @@ uint64_t view_nonzero_lines(const unsigned char *page)
 	return mask;
 }
 
-/* The lines of a present page that differ from the media; all of them if the media of the page cannot be read. */
+/* The lines of a present page that differ from the media: all of them if the page's media cannot be read. */
 static uint64_t differing_lines(const struct view *view, uint64_t page)
 {
 	const unsigned char *now = view->memory + page * PAGE_BYTES;
