@@ -2,16 +2,16 @@
 noinst_LTLIBRARIES += pmem/region/libregion.la
 pmem_region_libregion_la_SOURCES = \
 	pmem/region/backend.h \
+	pmem/region/backend_dax.c \
+	pmem/region/backend_devmem.c \
+	pmem/region/backend_file.c \
+	pmem/region/backend_memfd.c \
 	pmem/region/cmdline.c pmem/region/cmdline.h \
-	pmem/region/dax.c \
-	pmem/region/devmem.c \
 	pmem/region/discover.c pmem/region/discover.h \
 	pmem/region/failure.c \
-	pmem/region/file.c \
 	pmem/region/finder.h \
 	pmem/region/mappers.c pmem/region/mappers.h \
 	pmem/region/media.c pmem/region/media.h \
-	pmem/region/memfd.c \
 	pmem/region/memtest.c pmem/region/memtest.h \
 	pmem/region/memtest_region.c \
 	pmem/region/nd.c pmem/region/nd.h \

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # docs/format.md, proved: a reader written from it against the loader, and golden images.
-format_sources = tests/format/reader.c tests/format/reader.h tests/format/scene.c tests/format/scene.h \
+format_sources = tests/format/document_reader.c tests/format/document_reader.h tests/format/scene.c tests/format/scene.h \
 	tests/unit/pooltest.c tests/unit/pooltest.h
 
 unit_tests += tests/format/test_format
@@ -17,4 +17,4 @@ tests_format_make_golden_SOURCES = tests/format/make_golden.c $(format_sources)
 tests_format_make_golden_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/format/read_region
-tests_format_read_region_SOURCES = tests/format/read_region.c tests/format/reader.c tests/format/reader.h
+tests_format_read_region_SOURCES = tests/format/read_region.c tests/format/document_reader.c tests/format/document_reader.h

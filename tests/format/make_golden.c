@@ -17,7 +17,7 @@
 
 #include "../unit/mediatest.h"
 #include "../unit/pooltest.h"
-#include "reader.h"
+#include "document_reader.h"
 #include "scene.h"
 
 static const char *directory;

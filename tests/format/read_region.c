@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "reader.h"
+#include "document_reader.h"
 
 int main(int argc, char **argv)
 {

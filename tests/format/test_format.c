@@ -16,7 +16,7 @@
 
 #include "../unit/mediatest.h"
 #include "../unit/pooltest.h"
-#include "reader.h"
+#include "document_reader.h"
 #include "scene.h"
 
 static char *read_by_document(const unsigned char *image, uint64_t size, int *damaged)

@@ -9,16 +9,16 @@ TESTS += $(fuzz_tests)
 EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
 
 check_PROGRAMS += tests/fuzz/replay_control
-tests_fuzz_replay_control_SOURCES = tests/fuzz/control.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_control_SOURCES = tests/fuzz/fuzz_control.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_fuzz_replay_control_LDADD = src/daemon/libdaemon.la
 
 check_PROGRAMS += tests/fuzz/replay_discovery
-tests_fuzz_replay_discovery_SOURCES = tests/fuzz/discovery.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_discovery_SOURCES = tests/fuzz/fuzz_discovery.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_discovery_LDADD = pmem/region/libregion.la
 
 check_PROGRAMS += tests/fuzz/replay_region
-tests_fuzz_replay_region_SOURCES = tests/fuzz/region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_region_SOURCES = tests/fuzz/fuzz_region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_region_LDADD = pmem/pool/libpool.la
 
 FUZZ_CC = clang
@@ -43,7 +43,7 @@ fuzz-region:
 	@target=region; sources='$(fuzz_region_sources)'; libraries='$(fuzz_region_libraries)'; $(run_fuzz)
 
 run_fuzz = $(MKDIR_P) tests/fuzz/found/$$target; \
-	files=$(srcdir)/tests/fuzz/$$target.c; \
+	files=$(srcdir)/tests/fuzz/fuzz_$$target.c; \
 	for file in $$sources; do case $$file in *.c) files="$$files $(srcdir)/$$file" ;; esac; done; \
 	$(FUZZ_CC) $(fuzz_flags) -o tests/fuzz/fuzz_$$target $$files $$libraries && \
 	tests/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \

@@ -3,11 +3,11 @@
 guest_tests = \
 	tests/guest/dax.sh \
 	tests/guest/devmem.sh \
-	tests/guest/objects.sh \
-	tests/guest/regions.sh
+	tests/guest/pmemobj.sh \
+	tests/guest/reservations.sh
 TESTS += $(guest_tests)
-EXTRA_DIST += $(guest_tests) tests/guest/dax.guest tests/guest/devmem.guest tests/guest/objects.guest \
-	tests/guest/regions.guest \
+EXTRA_DIST += $(guest_tests) tests/guest/dax.guest tests/guest/devmem.guest tests/guest/pmemobj.guest \
+	tests/guest/reservations.guest \
 	tests/guest/guest.sh tests/guest/inside.sh
 check_PROGRAMS += tests/guest/map_uncached
 tests_guest_map_uncached_SOURCES = tests/guest/map_uncached.c

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The rule of docs/hacking.md: lines of at most 110 columns, where a tab leads to the next multiple of 8;
-# files of C under 600 lines.
+# The rules of docs/hacking.md: lines have at most 110 columns, where a tab ends at the next multiple of 8; C
+# files have fewer than 600 lines; no two C files, and no two scripts, have the same name.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
-# sources TREE NAME...: the files of these names in the rooms of the tree, and the scripts at its door.
+# sources TREE PATTERN...: prints the files whose names match, each followed by a null byte. Looks in the
+# directories of the tree that hold sources, and at the scripts in its root.
 sources() {
 	local tree=$1 at names=() rooms=()
 	shift
@@ -18,9 +19,9 @@ sources() {
 	find "${rooms[@]}" -type f '(' "${names[@]:1}" ')' -print0
 }
 
-# narrow TREE: says each line that is too long.
+# narrow TREE: prints each line that is too long.
 narrow() {
-	# shellcheck disable=SC2016 # awk's
+	# shellcheck disable=SC2016 # awk expands it
 	sources "$1" '*.[ch]' '*.sh' '*.bash' check demo | LC_ALL=C xargs -0 awk -v from=$((${#1} + 2)) '
 		function width(line,    pieces, count, i, at) {
 			count = split(line, pieces, "\t")
@@ -37,39 +38,73 @@ narrow() {
 		END { exit found }'
 }
 
-# short TREE: says each file that is too long.
+# short TREE: prints each C file that is too long.
 short() {
 	sources "$1" '*.[ch]' | LC_ALL=C xargs -0 awk -v from=$((${#1} + 2)) '
 		FNR == 600 {
 			print substr(FILENAME, from) \
-				":600: 600 lines or more: move what is a subject of its own out"
+				":600: 600 lines or more: move one of its subjects to a file of its own"
 			found = 1
 		}
 		END { exit found }'
 }
 
-check "no line has more than 110 columns" narrow "$abs_top_srcdir"
-check "no file of C has 600 lines" short "$abs_top_srcdir"
+# unique_names TREE: prints each name that two files have. The tree's captured data, fuzz corpora and PMDK's
+# examples are not ours to name.
+unique_names() {
+	sources "$1" '*.[ch]' '*.sh' '*.bash' '*.guest' |
+		tr '\0' '\n' | LC_ALL=C awk -v from=$((${#1} + 2)) '
+		{
+			path = substr($0, from)
+			name = path
+			sub(".*/", "", name)
+		}
+		path ~ "^tests/(data|fuzz/corpus|pmdk/examples)/" { next }
+		path ~ "^pmem/trace/(format|text)\\.h$" { next }
+		name in first {
+			print path ": has the name of " first[name] ": rename one of them"
+			found = 1
+		}
+		{ first[name] = path }
+		END { exit found }'
+}
 
-# Negative controls, and that the last line and column that are allowed are.
+check "no line has more than 110 columns" narrow "$abs_top_srcdir"
+check "no C file has 600 lines or more" short "$abs_top_srcdir"
+check "no two C files and no two scripts have the same name" unique_names "$abs_top_srcdir"
+
+# Negative controls, and positive ones at the limits.
 tree=$work/tree
 plant() {
 	rm -rf "$tree"
-	mkdir -p "$tree/pmem/pool"
+	mkdir -p "$(dirname "$tree/$1")"
 	cat >"$tree/$1"
 }
 plant pmem/pool/planted.c < <(printf '\n\t%102s\n' x)
-check "110 columns are allowed" narrow "$tree"
+check "a line of 110 columns is accepted" narrow "$tree"
 for name in pmem/pool/planted.c pmem/pool/planted.h pmem/pool/planted.sh pmem/planted.bash check; do
 	plant "$name" < <(printf '\n\t%103s\n' x)
-	check_fails "negative control: a line of 111 columns in $name" "^$name:2: 111 columns" narrow "$tree"
+	check_fails "a line of 111 columns in $name is reported" "^$name:2: 111 columns" narrow "$tree"
 done
 plant pmem/pool/planted.h < <(printf '\n%103s\t%6s\n' x x)
-check "a tab leads to the next multiple of 8" narrow "$tree"
+check "a tab ends at the next multiple of 8" narrow "$tree"
 plant pmem/pool/planted.h < <(printf '\n%103s\t%7s\n' x x)
-check_fails "negative control: it is no single column" '^pmem/pool/planted.h:2: 111 columns' narrow "$tree"
+check_fails "a tab of several columns is counted as several" \
+	'^pmem/pool/planted.h:2: 111 columns' narrow "$tree"
 plant pmem/pool/planted.c < <(seq 599)
-check "599 lines are allowed" short "$tree"
+check "a file of 599 lines is accepted" short "$tree"
 plant pmem/pool/planted.c < <(seq 600)
-check_fails "negative control: a file of 600 lines" '^pmem/pool/planted.c:600: 600 lines' short "$tree"
+check_fails "a file of 600 lines is reported" '^pmem/pool/planted.c:600: 600 lines' short "$tree"
+for name in planted.c planted.h planted.sh; do
+	plant "pmem/pool/$name" </dev/null
+	check "one file with the name $name is accepted" unique_names "$tree"
+	mkdir -p "$tree/tests/unit"
+	: >"$tree/tests/unit/$name"
+	check_fails "two files with the name $name are reported" \
+		"^[a-z/]*/$name: has the name of [a-z/]*/$name" unique_names "$tree"
+done
+plant tests/data/region/planted.c </dev/null
+mkdir -p "$tree/pmem/pool"
+: >"$tree/pmem/pool/planted.c"
+check "captured data may have any name" unique_names "$tree"
 finish

@@ -26,7 +26,7 @@ for program in ndctl daxctl mkfs.ext4 kexec setpriv; do
 done
 # The kernel and the initramfs that kexec loads.
 mkdir "$work/guest" && cp "$guest_cache/vmlinuz" "$work/guest/vmlinuz"
-guest_image "$abs_top_srcdir/tests/guest/regions.guest" "${guest_programs[@]}" ||
+guest_image "$abs_top_srcdir/tests/guest/reservations.guest" "${guest_programs[@]}" ||
 	bail "cannot build the initramfs"
 
 # machine CASE PARAMETER...: boot a guest and record how it ended.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "reader.h"
+#include "document_reader.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
