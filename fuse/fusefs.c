@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "invalidate.h"
 #include "mountpoint.h"
+#include "op_directory.h"
 #include "op_open.h"
 #include "operations.h"
 #include "workers.h"
@@ -88,6 +89,8 @@ static void fusefs_free(struct fusefs *fs)
 {
 	while (fs->files)
 		fusefs_file_close(fs, fs->files);
+	while (!LIST_EMPTY(&fs->directories))
+		fusefs_directory_close(fs, LIST_FIRST(&fs->directories));
 	fusefs_invalidate_drop(fs);
 	if (fs->session)
 		fuse_session_destroy(fs->session);

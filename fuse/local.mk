@@ -21,6 +21,7 @@ fuse_libfusefs_la_SOURCES = \
 	fuse/regions_root.c fuse/regions_root.h \
 	fuse/reply_entry.c fuse/reply_entry.h \
 	fuse/request_gate.c fuse/request_gate.h \
+	fuse/set_id_bits.c fuse/set_id_bits.h \
 	fuse/shadow.c fuse/shadow.h \
 	fuse/workers.c fuse/workers.h
 fuse_libfusefs_la_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)

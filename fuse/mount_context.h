@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -23,6 +24,7 @@
 #include "request_gate.h"
 #include "shadow.h"
 
+struct open_directory;
 struct open_file;
 struct stale_pages;
 struct worker;
@@ -40,6 +42,7 @@ struct fusefs {
 
 	pthread_mutex_t files_lock;
 	struct open_file *files; /* guarded by files_lock */
+	LIST_HEAD(, open_directory) directories; /* guarded by files_lock */
 
 	struct request_gate gate;
 	struct parking parking;

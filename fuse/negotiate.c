@@ -23,7 +23,7 @@ void fusefs_op_init(void *userdata, struct fuse_conn_info *connection)
 {
 	/*
 	 * The kernel drops pages when it is told to, not when an mtime changed. It
-	 * clears set-user-ID bits itself: it knows which processes may keep them.
+	 * clears set-user-ID bits itself (set_id_bits.h): it knows which processes may keep them.
 	 */
 	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
 					FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |

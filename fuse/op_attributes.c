@@ -8,12 +8,13 @@
 #include "op_open.h"
 #include "regions_root.h"
 #include "reply_entry.h"
+#include "set_id_bits.h"
 
 static void reply_attributes(fuse_req_t request, struct node *node)
 {
 	struct pool_attributes attributes;
 	struct stat st;
-	int error = pool_get_attributes(node->pool, &attributes);
+	int error = pool_get_last_attributes(node->pool, &attributes);
 
 	if (error) {
 		fuse_reply_err(request, -error);
@@ -90,6 +91,8 @@ void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int 
 		error = st->st_size < 0 ? -EINVAL : pool_truncate(node->pool, handle, (uint64_t)st->st_size);
 	if (!error)
 		error = set_attributes(node->pool, st, which);
+	if (!error && (which & FUSE_SET_ATTR_SIZE))
+		error = fusefs_drop_set_id_bits(request, node->pool);
 	if (error)
 		fuse_reply_err(request, -error);
 	else

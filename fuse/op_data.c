@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "invalidate.h"
 #include "op_open.h"
+#include "set_id_bits.h"
 
 /* The kernel may put what it gets into its cache, and write it back one day. */
 static void read_attached(fuse_req_t request, struct node *node, size_t size, uint64_t offset,
@@ -86,10 +87,15 @@ void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 {
 	struct pool_handle *handle = fusefs_handle_of(fi);
 	ssize_t written;
-	int error = 0;
+	int error;
 
 	if (fi->writepage) {
 		write_back(request, ino, bytes, size, offset, handle);
+		return;
+	}
+	error = fusefs_drop_set_id_bits(request, pool_of(handle));
+	if (error) {
+		fuse_reply_err(request, -error);
 		return;
 	}
 	written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_FILE);
@@ -115,12 +121,12 @@ void fusefs_op_fsync(fuse_req_t request, fuse_ino_t ino, int datasync, struct fu
 void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi)
 {
-	if (offset < 0 || length <= 0)
-		fuse_reply_err(request, EINVAL);
-	else
-		fuse_reply_err(request,
-			       -pool_fallocate(fusefs_handle_of(fi), mode, (uint64_t)offset,
-					       (uint64_t)length));
+	struct pool_handle *handle = fusefs_handle_of(fi);
+	int error = offset < 0 || length <= 0 ? -EINVAL : fusefs_drop_set_id_bits(request, pool_of(handle));
+
+	if (!error)
+		error = pool_fallocate(handle, mode, (uint64_t)offset, (uint64_t)length);
+	fuse_reply_err(request, -error);
 }
 
 void fusefs_op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)

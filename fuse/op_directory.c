@@ -26,6 +26,7 @@ struct taken {
 struct listing {
 	fuse_req_t request;
 	const struct node *node; /* the directory's */
+	uint64_t last;		 /* cookie after which nothing is listed */
 	char *buffer;
 	size_t size, used;
 	struct taken *taken;
@@ -50,7 +51,8 @@ static int add_pool(void *context, const char *name, struct pool *pool, uint64_t
 	struct listing *listing = context;
 	struct pool_attributes attributes;
 
-	if (!fits(listing, fuse_add_direntry(listing->request, NULL, 0, name, NULL, 0)))
+	if (next > listing->last ||
+	    !fits(listing, fuse_add_direntry(listing->request, NULL, 0, name, NULL, 0)))
 		return 1;
 	listing->taken[listing->taken_count++].unused = pool;
 	if (!pool_get_attributes(pool, &attributes))
@@ -69,7 +71,8 @@ static int add_pool_plus(void *context, const char *name, struct pool *pool, uin
 	struct pool_attributes attributes;
 	struct node *node;
 
-	if (!fits(listing, fuse_add_direntry_plus(listing->request, NULL, 0, name, NULL, 0)))
+	if (next > listing->last ||
+	    !fits(listing, fuse_add_direntry_plus(listing->request, NULL, 0, name, NULL, 0)))
 		return 1;
 	if (pool_get_attributes(pool, &attributes)) {
 		listing->taken[listing->taken_count++].unused = pool;
@@ -193,7 +196,14 @@ static void reply(struct fusefs *fs, struct listing *listing, int error)
 			pool_unref(listing->taken[i].unused, 1);
 }
 
-static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, add_fn *add_dot,
+static void begin_listing(struct open_directory *directory, const struct node *node)
+{
+	if (node->pool)
+		atomic_store(&directory->last, pool_last_cookie(node->pool));
+}
+
+static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
+		 struct open_directory *directory, add_fn *add_dot,
 		 int (*add_entry)(void *, const char *, struct pool *, uint64_t))
 {
 	struct fusefs *fs = fusefs_of(request);
@@ -208,6 +218,9 @@ static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, 
 	}
 	listing.buffer = buffer;
 	listing.taken = taken;
+	if (!offset)
+		begin_listing(directory, listing.node);
+	listing.last = atomic_load(&directory->last);
 	error = dots(&listing, offset, add_dot);
 	if (!error && fusefs_is_regions_root(fs, ino))
 		add_regions(&listing, offset, add_dot);
@@ -218,25 +231,54 @@ static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, 
 	reply(fs, &listing, error);
 }
 
+static struct open_directory *directory_of(const struct fuse_file_info *fi)
+{
+	return (struct open_directory *)(uintptr_t)fi->fh;
+}
+
 void fusefs_op_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 		       struct fuse_file_info *fi)
 {
-	list(request, ino, size, offset, append_dot, add_pool);
+	list(request, ino, size, offset, directory_of(fi), append_dot, add_pool);
 }
 
 void fusefs_op_readdirplus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 			   struct fuse_file_info *fi)
 {
-	list(request, ino, size, offset, append_dot_plus, add_pool_plus);
+	list(request, ino, size, offset, directory_of(fi), append_dot_plus, add_pool_plus);
+}
+
+void fusefs_directory_close(struct fusefs *fs, struct open_directory *directory)
+{
+	{
+		LOCK_SCOPE(&fs->files_lock);
+		LIST_REMOVE(directory, link);
+	}
+	free(directory);
 }
 
 void fusefs_op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	fuse_reply_open(request, fi);
+	struct fusefs *fs = fusefs_of(request);
+	struct open_directory *directory = calloc(1, sizeof(*directory));
+
+	if (!directory) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	begin_listing(directory, fusefs_node(fs, ino));
+	{
+		LOCK_SCOPE(&fs->files_lock);
+		LIST_INSERT_HEAD(&fs->directories, directory, link);
+	}
+	fi->fh = (uintptr_t)directory;
+	if (fuse_reply_open(request, fi))
+		fusefs_directory_close(fs, directory);
 }
 
 void fusefs_op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	fusefs_directory_close(fusefs_of(request), directory_of(fi));
 	fuse_reply_err(request, 0);
 }
 

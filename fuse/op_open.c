@@ -5,33 +5,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* What the kernel itself does where it sends the truncation apart from the open. */
-static int drop_privileges(fuse_req_t request, struct pool *pool)
-{
-	const struct fuse_ctx *client = fuse_req_ctx(request);
-	struct pool_attributes attributes;
-	mode_t mode;
-	int error;
-
-	if (client->uid == 0)
-		return 0;
-	error = pool_get_attributes(pool, &attributes);
-	if (error)
-		return error;
-	mode = attributes.mode & ~(mode_t)S_ISUID;
-	if ((mode & S_IXGRP) || client->gid != attributes.gid)
-		mode &= ~(mode_t)S_ISGID;
-	if (mode == attributes.mode)
-		return 0;
-	attributes.mode = mode;
-	return pool_set_attributes(pool, POOL_SET_MODE, &attributes);
-}
+#include "set_id_bits.h"
 
 static int truncate_at_open(fuse_req_t request, struct pool *pool, struct pool_handle *handle)
 {
 	int error = pool_truncate(pool, handle, 0);
 
-	return error ? error : drop_privileges(request, pool);
+	return error ? error : fusefs_drop_set_id_bits(request, pool);
 }
 
 int fusefs_file_open(fuse_req_t request, struct pool *pool, struct fuse_file_info *fi)

@@ -36,6 +36,7 @@ struct pool {
 	_Atomic uint64_t references;
 	_Atomic uint32_t opens; /* handles; decided upon under pools->opens_lock */
 	_Atomic bool dead;	/* destroyed, or about to be: its entry is free */
+	_Atomic bool removed;	/* a call removed its last name; false if an outage destroyed it */
 
 	/* pools->tree guards these three. */
 	_Atomic uint32_t links;
@@ -43,7 +44,7 @@ struct pool {
 	struct directory *directory; /* NULL unless it is one */
 
 	pthread_rwlock_t lock; /* guards all down to `chain_count` */
-	mode_t mode;
+	_Atomic mode_t mode; /* pool_file_mode() reads it without the lock */
 	uid_t uid;
 	gid_t gid;
 	enum pool_mode pool_mode;

@@ -117,6 +117,12 @@ int pool_path(struct pool *pool, char *buffer, size_t size)
 	return 0;
 }
 
+uint64_t pool_last_cookie(struct pool *directory)
+{
+	READ_SCOPE(&directory->pools->tree);
+	return directory->directory ? directory->directory->next_cookie : 0;
+}
+
 int pool_readdir(struct pool *pool, uint64_t cookie,
 		 int (*entry)(void *context, const char *name, struct pool *pool, uint64_t next),
 		 void *context)

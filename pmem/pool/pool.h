@@ -195,6 +195,15 @@ struct pool_attributes {
 	enum pool_mode pool_mode;
 };
 int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes);
+/*
+ * The same for a pool in use without a handle, such as a working directory: of a pool that was destroyed
+ * after its last name was removed, the attributes are those that it had last, with 0 links and the size 0.
+ * -ESTALE only if an outage destroyed it.
+ */
+int pool_get_last_attributes(struct pool *pool, struct pool_attributes *attributes);
+
+/* The type and the permission bits alone, for callers that check them often. Waits for nothing. */
+mode_t pool_file_mode(const struct pool *pool);
 
 /* A path from the root ("/db/wal"), by one of its hard links. -ENOENT if it has no name, -ENAMETOOLONG. */
 int pool_path(struct pool *pool, char *buffer, size_t size);
@@ -208,6 +217,7 @@ enum pool_set {
 	POOL_SET_POOL_MODE =
 		1u << 5 /* of a directory: for what is created in it; of a file: for later writes */
 };
+/* Durable on return. Of a pool for which pool_get_last_attributes() shows 0 links, only in memory. */
 int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_attributes *attributes);
 
 /* ---- Names -------------------------------------------------------------- */
@@ -243,6 +253,12 @@ int pool_rename(struct pool *directory, const char *name, struct pool *new_direc
 int pool_readdir(struct pool *directory, uint64_t cookie,
 		 int (*entry)(void *context, const char *name, struct pool *pool, uint64_t next),
 		 void *context);
+
+/*
+ * The largest cookie of the directory so far. Names that are added later, and names that are renamed,
+ * have larger ones: a caller that stops at this cookie ends although others rename what it lists.
+ */
+uint64_t pool_last_cookie(struct pool *directory);
 
 /* The parent of a directory, with a reference. The root's parent is the root. */
 struct pool *pool_parent(struct pool *directory);

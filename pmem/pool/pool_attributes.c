@@ -11,15 +11,9 @@
 #include "pool/directory_names.h"
 #include "pool/gate.h"
 
-int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
+/* pool->lock is held. */
+static void get_attributes(const struct pool *pool, struct pool_attributes *attributes)
 {
-	/*
-	 * Not inside the gate: during an outage, both the state before it and the one after it are
-	 * valid answers.
-	 */
-	READ_SCOPE(&pool->lock);
-	if (pool->dead)
-		return -ESTALE;
 	*attributes = (struct pool_attributes){
 		.ino = (uint64_t)pool->index + 1,
 		.mode = pool->mode,
@@ -37,8 +31,35 @@ int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
 	memcpy(attributes->uuid, pool->uuid, sizeof(attributes->uuid));
 	/* A directory's links, by convention: its name, its own ".", and a ".." in each subdirectory. */
 	if (pool->directory)
-		attributes->links = 2 + pool->directory->subdirectories;
+		attributes->links = pool->removed ? 0 : 2 + pool->directory->subdirectories;
+}
+
+/*
+ * The two functions below are not inside the gate: during an outage, both the state before it and the one
+ * after it are valid answers.
+ */
+
+int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes)
+{
+	READ_SCOPE(&pool->lock);
+	if (pool->dead)
+		return -ESTALE;
+	get_attributes(pool, attributes);
 	return 0;
+}
+
+int pool_get_last_attributes(struct pool *pool, struct pool_attributes *attributes)
+{
+	READ_SCOPE(&pool->lock);
+	if (pool->dead && !pool->removed)
+		return -ESTALE;
+	get_attributes(pool, attributes);
+	return 0;
+}
+
+mode_t pool_file_mode(const struct pool *pool)
+{
+	return atomic_load_explicit(&pool->mode, memory_order_relaxed);
 }
 
 static void assign(struct pool *pool, unsigned which, const struct pool_attributes *attributes)
@@ -67,6 +88,10 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 	if (pool->pools->read_only)
 		return -EROFS;
 	WRITE_SCOPE(&pool->lock);
+	if (pool->dead && pool->removed) {
+		assign(pool, which, attributes);
+		return 0;
+	}
 	if (pool->dead)
 		return -ESTALE;
 	before = (struct pool_attributes){

@@ -52,6 +52,8 @@ int pool_name_remove(struct pools *pools, struct name *name)
 	pool_names_unlink(pools, name);
 	free(name);
 	pool_touch_directory(parent);
+	if (file->links == 0)
+		atomic_store(&file->removed, true);
 	if (!pool_destroy_if_unused(file)) {
 		if (file->links == 0)
 			pool_note_nameless(file);

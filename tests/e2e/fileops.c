@@ -50,7 +50,7 @@ nlink_t links_of(const char *name)
 	return lstat(name, &st) ? 0 : st.st_nlink;
 }
 
-int as_nobody(int (*what)(void))
+static int as_nobody_with_groups(const gid_t *groups, size_t count, int (*what)(void))
 {
 	pid_t child;
 	int status;
@@ -58,13 +58,23 @@ int as_nobody(int (*what)(void))
 	fflush(stdout);
 	child = fork();
 	if (child == 0) {
-		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+		if (setgroups(count, groups) || setgid(65534) || setuid(65534))
 			_exit(99);
 		_exit(what());
 	}
 	if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status))
 		return 98;
 	return WEXITSTATUS(status);
+}
+
+int as_nobody(int (*what)(void))
+{
+	return as_nobody_with_groups(NULL, 0, what);
+}
+
+int as_nobody_in_group(gid_t group, int (*what)(void))
+{
+	return as_nobody_with_groups(&group, 1, what);
 }
 
 int main(int argc, char **argv)
@@ -77,6 +87,8 @@ int main(int argc, char **argv)
 		{ "links", check_links },
 		{ "renames", check_renames },
 		{ "directories", check_directories },
+		{ "listings", check_listings },
+		{ "removed", check_removed },
 		{ "special", check_special },
 		{ "attributes", check_attributes },
 		{ "permissions", check_permissions },

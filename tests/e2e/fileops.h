@@ -12,6 +12,8 @@ void check_names(void);
 void check_links(void);
 void check_renames(void);
 void check_directories(void);
+void check_listings(void);
+void check_removed(void);
 void check_special(void);
 void check_attributes(void);
 void check_permissions(void);
@@ -30,5 +32,7 @@ bool same_file(const char *a, const char *b);
 nlink_t links_of(const char *name);
 /* Runs `what` in a child without privileges; its status. */
 int as_nobody(int (*what)(void));
+/* The same in a child that has `group` as its only supplementary group. */
+int as_nobody_in_group(gid_t group, int (*what)(void));
 
 #endif

@@ -83,6 +83,35 @@ static int open_trunc_as_other(void)
 	return open("suid", O_WRONLY | O_TRUNC | O_CLOEXEC) < 0;
 }
 
+static int fallocate_as_other(void)
+{
+	int fd = open("suid", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || fallocate(fd, 0, 0, 100);
+}
+
+static int punch_as_other(void)
+{
+	int fd = open("suid", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 10);
+}
+
+static int zero_as_other(void)
+{
+	int fd = open("suid", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 10);
+}
+
+static int write_directly_as_other(void)
+{
+	static char page[4096] __attribute__((aligned(4096)));
+	int fd = open("suid", O_WRONLY | O_DIRECT | O_CLOEXEC);
+
+	return fd < 0 || write(fd, page, sizeof(page)) != sizeof(page);
+}
+
 static int read_private(void)
 {
 	return open("private", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES;
@@ -108,14 +137,53 @@ static int chown_others(void)
 	return chown("private", 65534, 65534) == 0 || errno != EPERM;
 }
 
-/* The mode of a file after another user did `what` to it. */
-static mode_t after(int (*what)(void), mode_t mode)
+static mode_t mode_of(const char *name)
 {
 	struct stat st;
 
-	if (chmod("suid", mode) || as_nobody(what) || stat("suid", &st))
-		return (mode_t)-1;
-	return st.st_mode & 07777;
+	return stat(name, &st) ? (mode_t)-1 : st.st_mode & 07777;
+}
+
+/* The mode of a file after another user did `what` to it. */
+static mode_t after(int (*what)(void), mode_t mode)
+{
+	return chmod("suid", mode) || as_nobody(what) ? (mode_t)-1 : mode_of("suid");
+}
+
+/* Bits that let no program run with another identity, but that a change by another user clears as well. */
+static void check_set_group_id_without_execute(void)
+{
+	static const struct {
+		int (*what)(void);
+		const char *name;
+	} changes[] = {
+		{ write_as_other, "a write" },
+		{ write_directly_as_other, "an O_DIRECT write" },
+		{ truncate_as_other, "truncate(2)" },
+		{ open_trunc_as_other, "O_TRUNC" },
+		{ fallocate_as_other, "fallocate(2)" },
+		{ punch_as_other, "PUNCH_HOLE" },
+		{ zero_as_other, "ZERO_RANGE" },
+	};
+	char name[100];
+
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		snprintf(name, sizeof(name), "%s by another user clears the set-ID bits of mode 06666",
+			 changes[i].name);
+		OK(after(changes[i].what, 06666) == 0666, name);
+		snprintf(name, sizeof(name), "%s by another user clears the set-ID bits of mode 06777",
+			 changes[i].name);
+		OK(after(changes[i].what, 06777) == 0777, name);
+	}
+	OK(!chown("suid", 0, 65534) && after(write_as_other, 02666) == 02666,
+	   "a write by a member of the group keeps the set-group-ID bit of mode 02666");
+	OK(after(write_as_other, 02676) == 0676,
+	   "a write by a member of the group clears the set-group-ID bit of mode 02676");
+	OK(!chown("suid", 0, 1234) && !chmod("suid", 02666) && !as_nobody_in_group(1234, write_as_other) &&
+		   mode_of("suid") == 02666,
+	   "a write by a member of a supplementary group keeps the set-group-ID bit of mode 02666");
+	OK(!chown("suid", 0, 0) && !chmod("suid", 06666) && !write_as_other() && mode_of("suid") == 06666,
+	   "a write by root keeps the set-ID bits");
 }
 
 void check_permissions(void)
@@ -146,6 +214,7 @@ void check_permissions(void)
 	OK(after(write_as_other, 06777) == 0777, "a write by another user clears the set-ID bits");
 	OK(after(truncate_as_other, 06777) == 0777, "truncate(2) by another user clears the set-ID bits");
 	OK(after(open_trunc_as_other, 06777) == 0777, "O_TRUNC by another user clears the set-ID bits");
+	check_set_group_id_without_execute();
 	OK(!chmod("suid", 06755) && !chown("suid", 65534, 65534) && !stat("suid", &st) &&
 		   (st.st_mode & 07777) == 0755,
 	   "chown clears the set-ID bits");

@@ -40,6 +40,7 @@ tests_e2e_fileops_SOURCES = \
 	tests/e2e/fileops_attributes.c \
 	tests/e2e/fileops_data.c \
 	tests/e2e/fileops_names.c \
+	tests/e2e/fileops_removed.c \
 	tests/e2e/tap.h
 
 check_PROGRAMS += tests/e2e/powercut
