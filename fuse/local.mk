@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The only room that includes libfuse's headers. fusefs.h is for others, all other headers are private.
-noinst_LTLIBRARIES += fuse/libfusefs.la
-fuse_libfusefs_la_SOURCES = \
+noinst_LIBRARIES += fuse/libfusefs.a
+libfusefs = fuse/libfusefs.a $(libpool) $(FUSE_LIBS)
+fuse_libfusefs_a_SOURCES = \
 	fuse/deferral.c fuse/deferral.h \
 	fuse/dispatch.c fuse/dispatch.h \
 	fuse/fusefs.c fuse/fusefs.h \
@@ -24,5 +25,4 @@ fuse_libfusefs_la_SOURCES = \
 	fuse/set_id_bits.c fuse/set_id_bits.h \
 	fuse/shadow.c fuse/shadow.h \
 	fuse/workers.c fuse/workers.h
-fuse_libfusefs_la_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
-fuse_libfusefs_la_LIBADD = pmem/pool/libpool.la $(FUSE_LIBS)
+fuse_libfusefs_a_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)

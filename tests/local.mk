@@ -30,6 +30,6 @@ check-asan:
 check-valgrind: $(check_PROGRAMS)
 	@for test in $(unit_tests); do \
 		echo "== $$test"; \
-		$(LIBTOOL) --mode=execute valgrind -q --error-exitcode=9 --leak-check=full ./$$test || exit 1; \
+		valgrind -q --error-exitcode=9 --leak-check=full ./$$test || exit 1; \
 	done
 .PHONY: check-asan check-valgrind

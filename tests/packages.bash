@@ -4,7 +4,7 @@
 # The Debian packages that check and demo need, and how they get them.
 # shellcheck disable=SC2034 # the lists are theirs
 
-packages_to_build=(autoconf automake libtool pkg-config gcc make libc6-dev libpmem-dev libndctl-dev
+packages_to_build=(autoconf automake pkg-config gcc make libc6-dev libpmem-dev libndctl-dev
 	libdaxctl-dev libfuse3-dev fuse3 libjson-c-dev libncurses-dev libsystemd-dev libsqlite3-dev
 	libzstd-dev)
 packages_to_test=(clang libcmocka-dev libpmemobj-dev libpmemblk-dev libpmemlog-dev pmdk-tools libuv1-dev

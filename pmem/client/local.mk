@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # libpmem.so.1, which `softpmem run` preloads into the program. It is installed in a directory of its own, so
-# that the system's libpmem stays the system's, and is not built beside the programs: libtool would take it
-# for the -lpmem that the daemon is linked with.
+# that the system's libpmem stays the system's.
 #
-# libclient.la is all of it; unit tests link it to reach what libpmem.so.1 hides.
-noinst_LTLIBRARIES += pmem/client/libclient.la
-pmem_client_libclient_la_SOURCES = \
+# libclient.a is all of it; unit tests link it to reach what libpmem.so.1 hides.
+noinst_LIBRARIES += pmem/client/libclient.a
+libclient = pmem/client/libclient.a
+pmem_client_libclient_a_SOURCES = \
 	pmem/client/compiler.h \
 	pmem/client/connection.c \
 	pmem/client/connection.h \
@@ -31,13 +31,15 @@ pmem_client_libclient_la_SOURCES = \
 	pmem/client/signals.h \
 	pmem/client/store.c \
 	pmem/abi/wpq_producer.c
-pmem_client_libclient_la_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
-pmem_client_libclient_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden -O2
+pmem_client_libclient_a_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
+pmem_client_libclient_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 
-pkglib_LTLIBRARIES += pmem/client/libpmem.la
-pmem_client_libpmem_la_SOURCES =
-pmem_client_libpmem_la_LIBADD = pmem/client/libclient.la
-pmem_client_libpmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 1:0:0 -no-undefined \
+# A shared library that one loader flag names needs no libtool: it is linked as a program.
+clientdir = $(pkglibdir)
+client_PROGRAMS = pmem/client/libpmem.so.1
+pmem_client_libpmem_so_1_SOURCES =
+pmem_client_libpmem_so_1_LDADD = $(pmem_client_libclient_a_OBJECTS)
+EXTRA_pmem_client_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
+pmem_client_libpmem_so_1_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,defs \
 	-Wl,--version-script=$(srcdir)/pmem/client/libpmem.map
-EXTRA_pmem_client_libpmem_la_DEPENDENCIES = pmem/client/libpmem.map
 EXTRA_DIST += pmem/client/libpmem.map

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-noinst_LTLIBRARIES += pmem/common/libcommon.la
-pmem_common_libcommon_la_SOURCES = \
+noinst_LIBRARIES += pmem/common/libcommon.a
+libcommon = pmem/common/libcommon.a
+pmem_common_libcommon_a_SOURCES = \
 	pmem/common/align.h \
 	pmem/common/cleanup.h \
 	pmem/common/clock.h \

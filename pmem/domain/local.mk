@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-noinst_LTLIBRARIES += pmem/domain/libdomain.la
-pmem_domain_libdomain_la_SOURCES = \
+noinst_LIBRARIES += pmem/domain/libdomain.a
+libdomain = pmem/domain/libdomain.a $(libabi) $(libmodel) $(libregion)
+pmem_domain_libdomain_a_SOURCES = \
 	pmem/domain/chunk.c pmem/domain/chunk.h \
 	pmem/domain/domain.c pmem/domain/domain.h \
 	pmem/domain/drain.c pmem/domain/drain.h \
@@ -12,4 +13,3 @@ pmem_domain_libdomain_la_SOURCES = \
 	pmem/domain/rights.c pmem/domain/rights.h \
 	pmem/domain/view.c \
 	pmem/domain/wpq.c pmem/domain/wpq.h
-pmem_domain_libdomain_la_LIBADD = pmem/abi/libabi.la pmem/model/libmodel.la pmem/region/libregion.la

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Crash points, crash states, checkers and findings. Knows traces and models; nothing of the daemon.
-noinst_LTLIBRARIES += pmem/explore/libexplore.la
-pmem_explore_libexplore_la_SOURCES = \
+noinst_LIBRARIES += pmem/explore/libexplore.a
+libexplore = pmem/explore/libexplore.a $(libtrace) $(libmodel) $(libcommon) -ldl
+pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/checker.c pmem/explore/checker.h \
 	pmem/explore/checker_command.c \
 	pmem/explore/checker_loaded.c \
@@ -19,7 +20,6 @@ pmem_explore_libexplore_la_SOURCES = \
 	pmem/explore/trial.c pmem/explore/trial.h \
 	pmem/explore/trace_walk.c pmem/explore/trace_walk.h \
 	pmem/explore/worker.c pmem/explore/worker.h
-pmem_explore_libexplore_la_LIBADD = pmem/trace/libtrace.la pmem/model/libmodel.la pmem/common/libcommon.la -ldl
 
 softpmemincludedir = $(includedir)/softpmem
 softpmeminclude_HEADERS = pmem/explore/softpmem_checker.h

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-noinst_LTLIBRARIES += pmem/model/libmodel.la
-pmem_model_libmodel_la_SOURCES = \
+noinst_LIBRARIES += pmem/model/libmodel.a
+libmodel = pmem/model/libmodel.a $(libcommon)
+pmem_model_libmodel_a_SOURCES = \
 	pmem/model/chooser.c pmem/model/chooser.h \
 	pmem/model/lines.c pmem/model/lines.h \
 	pmem/model/lines_table.c pmem/model/lines_table.h \
@@ -12,4 +13,3 @@ pmem_model_libmodel_la_SOURCES = \
 	pmem/model/names_tree.c pmem/model/names_tree.h \
 	pmem/model/settle.c pmem/model/settle.h \
 	pmem/model/slab.h
-pmem_model_libmodel_la_LIBADD = pmem/common/libcommon.la

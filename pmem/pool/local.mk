@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-noinst_LTLIBRARIES += pmem/pool/libpool.la
-pmem_pool_libpool_la_SOURCES = \
+noinst_LIBRARIES += pmem/pool/libpool.a
+libpool = pmem/pool/libpool.a $(libdomain)
+pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/attach.c \
 	pmem/pool/bytes.c \
 	pmem/pool/create.c \
@@ -47,4 +48,3 @@ pmem_pool_libpool_la_SOURCES = \
 	pmem/pool/view_limits.h \
 	pmem/pool/writeback.c \
 	pmem/pool/writeback.h
-pmem_pool_libpool_la_LIBADD = pmem/domain/libdomain.la

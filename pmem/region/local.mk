@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-noinst_LTLIBRARIES += pmem/region/libregion.la
-pmem_region_libregion_la_SOURCES = \
+noinst_LIBRARIES += pmem/region/libregion.a
+libregion = pmem/region/libregion.a $(libcommon) $(PMEM_LIBS) $(NDCTL_LIBS) $(DAXCTL_LIBS)
+pmem_region_libregion_a_SOURCES = \
 	pmem/region/backend.h \
 	pmem/region/backend_dax.c \
 	pmem/region/backend_devmem.c \
@@ -23,5 +24,4 @@ pmem_region_libregion_la_SOURCES = \
 	pmem/region/physmap_stretch.c \
 	pmem/region/platform.c pmem/region/platform.h \
 	pmem/region/region.c pmem/region/region.h
-pmem_region_libregion_la_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) $(NDCTL_CFLAGS) $(DAXCTL_CFLAGS)
-pmem_region_libregion_la_LIBADD = pmem/common/libcommon.la $(PMEM_LIBS) $(NDCTL_LIBS) $(DAXCTL_LIBS)
+pmem_region_libregion_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) $(NDCTL_CFLAGS) $(DAXCTL_CFLAGS)

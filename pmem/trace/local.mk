@@ -9,8 +9,9 @@ trace_producer_sources = \
 	pmem/trace/slot.h \
 	pmem/trace/varint.h
 
-noinst_LTLIBRARIES += pmem/trace/libtrace.la
-pmem_trace_libtrace_la_SOURCES = $(trace_producer_sources) \
+noinst_LIBRARIES += pmem/trace/libtrace.a
+libtrace = pmem/trace/libtrace.a $(libcommon) $(ZSTD_LIBS)
+pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/buffer.c \
 	pmem/trace/catalog.c pmem/trace/catalog.h \
 	pmem/trace/format.h \
@@ -25,5 +26,4 @@ pmem_trace_libtrace_la_SOURCES = $(trace_producer_sources) \
 	pmem/trace/text.h \
 	pmem/trace/value.c pmem/trace/value.h \
 	pmem/trace/writer.c pmem/trace/writer.h
-pmem_trace_libtrace_la_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)
-pmem_trace_libtrace_la_LIBADD = pmem/common/libcommon.la $(ZSTD_LIBS)
+pmem_trace_libtrace_a_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)

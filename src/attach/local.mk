@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What processes that map pools ask of the daemon.
-noinst_LTLIBRARIES += src/attach/libattach.la
-src_attach_libattach_la_SOURCES = \
+noinst_LIBRARIES += src/attach/libattach.a
+libattach = src/attach/libattach.a $(libserver) $(libpool) $(libfusefs)
+src_attach_libattach_a_SOURCES = \
 	src/attach/attach_answer.c src/attach/attach_answer.h \
 	src/attach/attach_context.h \
 	src/attach/attach_count.c \
@@ -12,4 +13,3 @@ src_attach_libattach_la_SOURCES = \
 	src/attach/attach_paths.c src/attach/attach_paths.h \
 	src/attach/attach_server.c src/attach/attach_server.h \
 	src/attach/attach_views.c src/attach/attach_views.h
-src_attach_libattach_la_LIBADD = src/server/libserver.la pmem/pool/libpool.la fuse/libfusefs.la

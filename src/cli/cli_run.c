@@ -131,7 +131,7 @@ static char *find_library(void)
 	slash = strrchr(self, '/');
 	if (slash) {
 		*slash = '\0';
-		if (asprintf(&path, "%s/pmem/client/.libs/" LIBRARY, self) < 0)
+		if (asprintf(&path, "%s/pmem/client/" LIBRARY, self) < 0)
 			return NULL;
 		if (access(path, R_OK) == 0)
 			return path;

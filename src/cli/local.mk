@@ -25,7 +25,7 @@ softpmem_SOURCES = \
 softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
 softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
 # The pools are for the verbs that work on regions without a daemon.
-softpmem_LDADD = pmem/explore/libexplore.la src/command/libcommand.la src/regions/libregions.la src/wire/libwire.la $(NCURSES_LIBS)
+softpmem_LDADD = $(libexplore) $(libcommand) $(libregions) $(libwire) $(NCURSES_LIBS)
 EXTRA_DIST += src/cli/softpmem.bash
 
 # bash-completion looks for a file with the command's own name: one file has both, the other is a link.

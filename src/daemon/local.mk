@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # softpmemd. All of it but main() is a library, so that tests reach it.
-noinst_LTLIBRARIES += src/daemon/libdaemon.la
-src_daemon_libdaemon_la_SOURCES = \
+noinst_LIBRARIES += src/daemon/libdaemon.a
+libdaemon = src/daemon/libdaemon.a $(libcommand) $(libattach) $(libregions) $(SYSTEMD_LIBS)
+src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/daemon.h \
 	src/daemon/daemon_options.c \
 	src/daemon/log.c src/daemon/log.h \
@@ -20,15 +21,14 @@ src_daemon_libdaemon_la_SOURCES = \
 	src/daemon/verb_status.c \
 	src/daemon/verbs.c src/daemon/verbs.h \
 	src/daemon/walk.c src/daemon/walk.h
-src_daemon_libdaemon_la_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
-src_daemon_libdaemon_la_LIBADD = src/command/libcommand.la src/attach/libattach.la src/regions/libregions.la $(SYSTEMD_LIBS)
+src_daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 
 sbin_PROGRAMS += softpmemd
 softpmemd_SOURCES = src/daemon/softpmemd.c
 softpmemd_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 # Cancelling a thread unwinds it with libgcc_s, which glibc loads only then, and aborts if it is not found.
 # The daemon is linked with it, so that it is there wherever the daemon's libraries were copied to.
-softpmemd_LDADD = src/daemon/libdaemon.la -lgcc_s
+softpmemd_LDADD = $(libdaemon) -lgcc_s
 softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 
 systemdsystemunit_DATA = src/daemon/softpmemd.service

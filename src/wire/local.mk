@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The control protocol: what both programs know of it. Knows nothing of pools and regions.
-noinst_LTLIBRARIES += src/wire/libwire.la
-src_wire_libwire_la_SOURCES = \
+noinst_LIBRARIES += src/wire/libwire.a
+libwire = src/wire/libwire.a $(libcommon) $(JSON_LIBS)
+src_wire_libwire_a_SOURCES = \
 	src/wire/frame.c src/wire/frame.h \
 	src/wire/request.c src/wire/request.h \
 	src/wire/socketpath.c src/wire/socketpath.h \
 	src/wire/text.c src/wire/text.h
-src_wire_libwire_la_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-src_wire_libwire_la_LIBADD = pmem/common/libcommon.la $(JSON_LIBS)
+src_wire_libwire_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)

@@ -20,7 +20,7 @@ tests_bench_handover_time_LDADD = $(PMEM_LIBS) -lpthread
 bench_programs += tests/bench/trace_time
 check_PROGRAMS += tests/bench/trace_time
 tests_bench_trace_time_SOURCES = tests/bench/trace_time.c
-tests_bench_trace_time_LDADD = pmem/trace/libtrace.la -lpthread
+tests_bench_trace_time_LDADD = $(libtrace) -lpthread
 if HAVE_PMEMOBJ
 bench_programs += tests/bench/objects_time
 check_PROGRAMS += tests/bench/objects_time

@@ -32,7 +32,7 @@ tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tes
 
 check_PROGRAMS += tests/e2e/bare_mount
 tests_e2e_bare_mount_SOURCES = tests/e2e/bare_mount.c
-tests_e2e_bare_mount_LDADD = fuse/libfusefs.la
+tests_e2e_bare_mount_LDADD = $(libfusefs)
 
 check_PROGRAMS += tests/e2e/fileops
 tests_e2e_fileops_SOURCES = \
@@ -50,23 +50,23 @@ tests_e2e_notify_listener_SOURCES = tests/e2e/notify_listener.c
 
 check_PROGRAMS += tests/e2e/attached
 tests_e2e_attached_SOURCES = tests/e2e/attached.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
-tests_e2e_attached_LDADD = pmem/domain/libdomain.la
+tests_e2e_attached_LDADD = $(libdomain)
 
 check_PROGRAMS += tests/e2e/agreement
 tests_e2e_agreement_SOURCES = tests/e2e/agreement.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/powerfail.h tests/e2e/tap.h
-tests_e2e_agreement_LDADD = pmem/domain/libdomain.la
+tests_e2e_agreement_LDADD = $(libdomain)
 
 check_PROGRAMS += tests/e2e/unmounted
 tests_e2e_unmounted_SOURCES = tests/e2e/unmounted.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
-tests_e2e_unmounted_LDADD = pmem/domain/libdomain.la
+tests_e2e_unmounted_LDADD = $(libdomain)
 
 check_PROGRAMS += tests/e2e/hostile
 tests_e2e_hostile_SOURCES = tests/e2e/hostile.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
-tests_e2e_hostile_LDADD = pmem/domain/libdomain.la
+tests_e2e_hostile_LDADD = $(libdomain)
 
 check_PROGRAMS += tests/e2e/reused_pid
 tests_e2e_reused_pid_SOURCES = tests/e2e/reused_pid.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
-tests_e2e_reused_pid_LDADD = pmem/domain/libdomain.la
+tests_e2e_reused_pid_LDADD = $(libdomain)
 
 check_PROGRAMS += tests/e2e/pairings
 tests_e2e_pairings_SOURCES = tests/e2e/pairings.c tests/e2e/powerfail.h tests/e2e/tap.h

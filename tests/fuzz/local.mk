@@ -11,24 +11,24 @@ EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
 check_PROGRAMS += tests/fuzz/replay_control
 tests_fuzz_replay_control_SOURCES = tests/fuzz/fuzz_control.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_fuzz_replay_control_LDADD = src/daemon/libdaemon.la
+tests_fuzz_replay_control_LDADD = $(libdaemon)
 
 check_PROGRAMS += tests/fuzz/replay_discovery
 tests_fuzz_replay_discovery_SOURCES = tests/fuzz/fuzz_discovery.c tests/fuzz/replay.c tests/fuzz/fuzz.h
-tests_fuzz_replay_discovery_LDADD = pmem/region/libregion.la
+tests_fuzz_replay_discovery_LDADD = $(libregion)
 
 check_PROGRAMS += tests/fuzz/replay_region
 tests_fuzz_replay_region_SOURCES = tests/fuzz/fuzz_region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
-tests_fuzz_replay_region_LDADD = pmem/pool/libpool.la
+tests_fuzz_replay_region_LDADD = $(libpool)
 
 FUZZ_CC = clang
 FUZZ_SECONDS = 600
 fuzz_flags = $(AM_CPPFLAGS) -I. -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 fuzz_control_sources = src/wire/frame.c src/wire/request.c src/wire/text.c pmem/common/message.c pmem/domain/domain.c pmem/pool/mode.c
-fuzz_discovery_sources = $(pmem_common_libcommon_la_SOURCES) $(pmem_region_libregion_la_SOURCES)
+fuzz_discovery_sources = $(pmem_common_libcommon_a_SOURCES) $(pmem_region_libregion_a_SOURCES)
 # All of the library, instrumented.
-fuzz_region_sources = $(pmem_common_libcommon_la_SOURCES) $(pmem_region_libregion_la_SOURCES) \
-	$(pmem_domain_libdomain_la_SOURCES) $(pmem_pool_libpool_la_SOURCES)
+fuzz_region_sources = $(pmem_common_libcommon_a_SOURCES) $(pmem_region_libregion_a_SOURCES) \
+	$(pmem_domain_libdomain_a_SOURCES) $(pmem_pool_libpool_a_SOURCES)
 
 fuzz_region_libraries = $(PMEM_CFLAGS) $(NDCTL_CFLAGS) $(DAXCTL_CFLAGS) $(PMEM_LIBS) $(NDCTL_LIBS) $(DAXCTL_LIBS)
 

@@ -97,14 +97,12 @@ guest_copy_libraries() {
 }
 
 guest_copy_program() {
-	local program=$1
-	[ -e "${program%/*}/.libs/${program##*/}" ] && program=${program%/*}/.libs/${program##*/}
-	cp "$program" "$work/guest/bin/" && guest_copy_libraries "$program"
+	cp "$1" "$work/guest/bin/" && guest_copy_libraries "$1"
 }
 
 # The library of softpmem run, at the same place relative to the program as in the build tree.
 guest_copy_client() {
-	local client=pmem/client/.libs/libpmem.so.1
+	local client=pmem/client/libpmem.so.1
 	mkdir -p "$work/guest/bin/${client%/*}"
 	cp -L "$abs_top_builddir/$client" "$work/guest/bin/$client" &&
 		guest_copy_libraries "$abs_top_builddir/$client"

@@ -4,7 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 across=$abs_top_builddir/tests/pmdk/across
-library=$abs_top_builddir/pmem/client/.libs/libpmem.so.1
+library=$abs_top_builddir/pmem/client/libpmem.so.1
 export SOFTPMEM_ATTACH=$socket.attach
 
 # start NAME WHAT POOL...: in the background, its words in NAME.out and its pid in $client.

@@ -5,7 +5,7 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 survivor=$abs_top_builddir/tests/pmdk/survivor
 
-library=$abs_top_builddir/pmem/client/.libs/libpmem.so.1
+library=$abs_top_builddir/pmem/client/libpmem.so.1
 export SOFTPMEM_ATTACH=$socket.attach
 # start COUNT: without `softpmem run` between us and the pid that is to be killed.
 mode=count

@@ -3,7 +3,7 @@
 # What the library shows the world, and what it asks of it.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
-library=$abs_top_builddir/pmem/client/.libs/libpmem.so.1
+library=$abs_top_builddir/pmem/client/libpmem.so.1
 system=$(ldconfig -p | sed -n 's/.*libpmem\.so\.1 .*=> //p' | head -n 1)
 
 # versioned LIBRARY: its functions of LIBPMEM_1.0.
@@ -32,12 +32,11 @@ undefined() {
 		grep -Ev '^(mem(cpy|move|set)|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail)$' |
 		grep -Ev '^__([at]san|ubsan)_'
 }
-producer=$abs_top_builddir/pmem/abi/.libs/client_libclient_la-wpq_producer.o
+producer=$abs_top_builddir/pmem/abi/client_libclient_a-wpq_producer.o
 check "the WPQ producer of the library was compiled" test -s "$producer"
 check "the WPQ producer calls no wrapper of a system call" test -z "$(undefined "$producer")"
 check "negative control: connection.c does call functions of libc" \
-	test -n "$(undefined "$abs_top_builddir/pmem/client/.libs/libclient_la-connection.o")"
-# The daemon is linked with the system's: libtool finds ours if it lies in the wrong place.
+	test -n "$(undefined "$abs_top_builddir/pmem/client/libclient_a-connection.o")"
 check "the daemon loads the system's libpmem" \
 	grep -q "libpmem.so.1 => ${system:-/nowhere}" <(ldd "$softpmemd")
 finish

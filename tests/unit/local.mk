@@ -4,78 +4,78 @@ unit_tests =
 
 unit_tests += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c
-tests_unit_test_common_LDADD = pmem/common/libcommon.la $(CMOCKA_LIBS)
+tests_unit_test_common_LDADD = $(libcommon) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_vector
 tests_unit_test_vector_SOURCES = tests/unit/test_vector.c
-tests_unit_test_vector_LDADD = pmem/common/libcommon.la $(CMOCKA_LIBS)
+tests_unit_test_vector_LDADD = $(libcommon) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
-tests_unit_test_pool_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_pool_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_extmap
 tests_unit_test_pool_extmap_SOURCES = tests/unit/test_pool_extmap.c
-tests_unit_test_pool_extmap_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_pool_extmap_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_space
 tests_unit_test_pool_space_SOURCES = tests/unit/test_pool_space.c
-tests_unit_test_pool_space_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_pool_space_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_names
 tests_unit_test_pool_names_SOURCES = tests/unit/test_pool_names.c
-tests_unit_test_pool_names_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_pool_names_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_table
 tests_unit_test_pool_table_SOURCES = tests/unit/test_pool_table.c tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_pool_table_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_pool_table_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_inode
 tests_unit_test_pool_inode_SOURCES = tests/unit/test_pool_inode.c tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_pool_inode_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_pool_inode_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_control
 tests_unit_test_control_SOURCES = tests/unit/test_control.c
 tests_unit_test_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_control_LDADD = src/wire/libwire.la $(CMOCKA_LIBS)
+tests_unit_test_control_LDADD = $(libwire) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_requests
 tests_unit_test_requests_SOURCES = tests/unit/test_requests.c
 tests_unit_test_requests_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_requests_LDADD = src/daemon/libdaemon.la $(CMOCKA_LIBS)
+tests_unit_test_requests_LDADD = $(libdaemon) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_suggest
 tests_unit_test_suggest_SOURCES = tests/unit/test_suggest.c
-tests_unit_test_suggest_LDADD = src/command/libcommand.la $(CMOCKA_LIBS)
+tests_unit_test_suggest_LDADD = $(libcommand) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_server
 tests_unit_test_server_SOURCES = tests/unit/test_server.c tests/unit/servertest.c tests/unit/servertest.h \
 	src/cli/client.c src/cli/client.h
 tests_unit_test_server_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_server_LDADD = src/server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_server_LDADD = $(libserver) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_server_users
 tests_unit_test_server_users_SOURCES = tests/unit/test_server_users.c tests/unit/servertest.c tests/unit/servertest.h
 tests_unit_test_server_users_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_server_users_LDADD = src/server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_server_users_LDADD = $(libserver) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_peer
 tests_unit_test_peer_SOURCES = tests/unit/test_peer.c
-tests_unit_test_peer_LDADD = src/server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_peer_LDADD = $(libserver) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_file
 tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c
-tests_unit_test_region_file_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+tests_unit_test_region_file_LDADD = $(libregion) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_physmap
 tests_unit_test_region_physmap_SOURCES = tests/unit/test_region_physmap.c tests/unit/physmaptest.c \
 	tests/unit/physmaptest.h
-tests_unit_test_region_physmap_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+tests_unit_test_region_physmap_LDADD = $(libregion) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_discover
 tests_unit_test_region_discover_SOURCES = tests/unit/test_region_discover.c tests/unit/physmaptest.c \
 	tests/unit/physmaptest.h
-tests_unit_test_region_discover_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+tests_unit_test_region_discover_LDADD = $(libregion) $(CMOCKA_LIBS)
 EXTRA_DIST += \
 	tests/data/region/crashkernel \
 	tests/data/region/devdax \
@@ -99,155 +99,156 @@ EXTRA_DIST += \
 unit_tests += tests/unit/test_region_media
 tests_unit_test_region_media_SOURCES = tests/unit/test_region_media.c tests/unit/badpage.c \
 	tests/unit/badpage.h
-tests_unit_test_region_media_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+tests_unit_test_region_media_LDADD = $(libregion) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_media_errors
 tests_unit_test_media_errors_SOURCES = tests/unit/test_media_errors.c tests/unit/badpage.c \
 	tests/unit/badpage.h tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_media_errors_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_media_errors_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_memtest
 tests_unit_test_region_memtest_SOURCES = tests/unit/test_region_memtest.c
-tests_unit_test_region_memtest_LDADD = pmem/region/libregion.la $(CMOCKA_LIBS)
+tests_unit_test_region_memtest_LDADD = $(libregion) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_hold
 tests_unit_test_hold_SOURCES = tests/unit/test_hold.c tests/unit/wpqtest.c tests/unit/wpqtest.h
-tests_unit_test_hold_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+tests_unit_test_hold_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_hold_wild
 tests_unit_test_hold_wild_SOURCES = tests/unit/test_hold_wild.c tests/unit/wpqtest.c tests/unit/wpqtest.h
-tests_unit_test_hold_wild_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+tests_unit_test_hold_wild_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_litmus
 tests_unit_test_litmus_SOURCES = tests/unit/test_litmus.c
-tests_unit_test_litmus_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+tests_unit_test_litmus_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_atomicity
 tests_unit_test_atomicity_SOURCES = tests/unit/test_atomicity.c tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_atomicity_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_atomicity_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_damage
 tests_unit_test_damage_SOURCES = tests/unit/test_damage.c tests/unit/mediatest.h tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_damage_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_damage_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_wpq
 tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c tests/unit/wpqtest.c tests/unit/wpqtest.h \
 	tests/unit/badpage.c tests/unit/badpage.h
-tests_unit_test_wpq_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+tests_unit_test_wpq_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_view_index
 tests_unit_test_view_index_SOURCES = tests/unit/test_view_index.c
-tests_unit_test_view_index_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+tests_unit_test_view_index_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_gather
 tests_unit_test_gather_SOURCES = tests/unit/test_gather.c tests/unit/wpqtest.c tests/unit/wpqtest.h
-tests_unit_test_gather_LDADD = pmem/domain/libdomain.la $(CMOCKA_LIBS)
+tests_unit_test_gather_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_race
 tests_unit_test_race_SOURCES = tests/unit/test_race.c tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_race_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_race_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_chooser
 tests_unit_test_model_chooser_SOURCES = tests/unit/test_model_chooser.c
-tests_unit_test_model_chooser_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_chooser_LDADD = $(libmodel) $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_trace_buffer
 tests_unit_test_trace_buffer_SOURCES = tests/unit/test_trace_buffer.c
-tests_unit_test_trace_buffer_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_buffer_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_request_gate
 tests_unit_test_request_gate_SOURCES = tests/unit/test_request_gate.c
-tests_unit_test_request_gate_LDADD = fuse/libfusefs.la $(CMOCKA_LIBS)
+tests_unit_test_request_gate_LDADD = $(libfusefs) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_fuse_parts
 tests_unit_test_fuse_parts_SOURCES = tests/unit/test_fuse_parts.c tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_fuse_parts_LDADD = fuse/libfusefs.la $(CMOCKA_LIBS)
+tests_unit_test_fuse_parts_LDADD = $(libfusefs) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_outage
 tests_unit_test_outage_SOURCES = tests/unit/test_outage.c src/daemon/outage.c src/daemon/outage.h
 tests_unit_test_outage_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-tests_unit_test_outage_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_outage_LDADD = $(libmodel) $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_model_litmus
 tests_unit_test_model_litmus_SOURCES = tests/unit/test_model_litmus.c
-tests_unit_test_model_litmus_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_litmus_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_lines
 tests_unit_test_model_lines_SOURCES = tests/unit/test_model_lines.c
-tests_unit_test_model_lines_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_lines_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_lines_random
 tests_unit_test_model_lines_random_SOURCES = tests/unit/test_model_lines_random.c tests/unit/brute_lines.c \
 	tests/unit/brute_lines.h
-tests_unit_test_model_lines_random_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_lines_random_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_names
 tests_unit_test_model_names_SOURCES = tests/unit/test_model_names.c \
 	tests/unit/namestest.c tests/unit/namestest.h tests/unit/treeset.c tests/unit/treeset.h
-tests_unit_test_model_names_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_names_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_names_litmus
 tests_unit_test_model_names_litmus_SOURCES = tests/unit/test_model_names_litmus.c \
 	tests/unit/namestest.c tests/unit/namestest.h tests/unit/treeset.c tests/unit/treeset.h
-tests_unit_test_model_names_litmus_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_names_litmus_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_names_random
 tests_unit_test_model_names_random_SOURCES = tests/unit/test_model_names_random.c \
 	tests/unit/brute_names.c tests/unit/brute_names.h \
 	tests/unit/brute_random.c tests/unit/brute_random.h tests/unit/treeset.c tests/unit/treeset.h
-tests_unit_test_model_names_random_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_names_random_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_settle
 tests_unit_test_model_settle_SOURCES = tests/unit/test_model_settle.c
-tests_unit_test_model_settle_LDADD = pmem/model/libmodel.la $(CMOCKA_LIBS)
+tests_unit_test_model_settle_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_file
 tests_unit_test_trace_file_SOURCES = tests/unit/test_trace_file.c tests/unit/tracetest.c tests/unit/tracetest.h
-tests_unit_test_trace_file_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_file_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_text
 tests_unit_test_trace_text_SOURCES = tests/unit/test_trace_text.c tests/unit/tracetest.c tests/unit/tracetest.h
-tests_unit_test_trace_text_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_text_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_merge
 tests_unit_test_trace_merge_SOURCES = tests/unit/test_trace_merge.c tests/unit/tracetest.c tests/unit/tracetest.h
-tests_unit_test_trace_merge_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_merge_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_kill
 tests_unit_test_trace_kill_SOURCES = tests/unit/test_trace_kill.c tests/unit/tracetest.c tests/unit/tracetest.h
-tests_unit_test_trace_kill_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_kill_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_litmus
 tests_unit_test_trace_litmus_SOURCES = tests/unit/test_trace_litmus.c
-tests_unit_test_trace_litmus_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_litmus_LDADD = $(libtrace) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/data/litmus
 
 # The shared object that the tests of the search load as a checker.
-check_LTLIBRARIES += tests/explore/checker_commit.la
-tests_explore_checker_commit_la_SOURCES = tests/explore/checker_commit.c
-tests_explore_checker_commit_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+check_PROGRAMS += tests/explore/checker_commit.so
+tests_explore_checker_commit_so_SOURCES = tests/explore/checker_commit.c
+tests_explore_checker_commit_so_CFLAGS = $(AM_CFLAGS) -fPIC
+tests_explore_checker_commit_so_LDFLAGS = $(AM_LDFLAGS) -shared
 
 unit_tests += tests/unit/test_explore_search
 tests_unit_test_explore_search_SOURCES = tests/unit/test_explore_search.c tests/unit/exploretest.c \
 	tests/unit/exploretest.h
-tests_unit_test_explore_search_LDADD = pmem/explore/libexplore.la $(CMOCKA_LIBS)
+tests_unit_test_explore_search_LDADD = $(libexplore) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_explore_litmus
 tests_unit_test_explore_litmus_SOURCES = tests/unit/test_explore_litmus.c
-tests_unit_test_explore_litmus_LDADD = pmem/explore/libexplore.la $(CMOCKA_LIBS)
+tests_unit_test_explore_litmus_LDADD = $(libexplore) $(CMOCKA_LIBS)
 
 client_test_sources = tests/unit/clienttest.c tests/unit/clienttest.h
 unit_tests += tests/unit/test_client_events
 tests_unit_test_client_events_SOURCES = tests/unit/test_client_events.c $(client_test_sources)
 tests_unit_test_client_events_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
-tests_unit_test_client_events_LDADD = pmem/client/libclient.la $(CMOCKA_LIBS)
+tests_unit_test_client_events_LDADD = $(libclient) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_client_flush
 tests_unit_test_client_flush_SOURCES = tests/unit/test_client_flush.c $(client_test_sources)
 tests_unit_test_client_flush_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
-tests_unit_test_client_flush_LDADD = pmem/client/libclient.la $(CMOCKA_LIBS)
+tests_unit_test_client_flush_LDADD = $(libclient) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_client_ranges
 tests_unit_test_client_ranges_SOURCES = tests/unit/test_client_ranges.c
-tests_unit_test_client_ranges_LDADD = pmem/client/libclient.la $(CMOCKA_LIBS)
+tests_unit_test_client_ranges_LDADD = $(libclient) $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
