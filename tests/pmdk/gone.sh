@@ -102,7 +102,9 @@ ordered() {
 mode=journal
 for round in 1 2 3 4 5; do
 	daemon_start --region "file:$work/region,64M" || bail "no daemon"
-	[ -e "$mnt/pool" ] || "$softpmem" create --size 1M pool
+	# A new pool for each round: a round that ends early would leave newer entries of the round before.
+	rm -f "$mnt/pool"
+	"$softpmem" create --size 1M pool
 	start 100000000
 	check "a client writes a journal while its daemon is about to be killed ($round)" \
 		await has_said_enough
