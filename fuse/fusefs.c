@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "invalidate.h"
 #include "mountpoint.h"
 #include "op_directory.h"
 #include "op_open.h"
@@ -32,7 +31,7 @@ static void parts_init(struct fusefs *fs)
 	fusefs_gate_init(&fs->gate);
 	pthread_mutex_init(&fs->files_lock, NULL);
 	pthread_mutex_init(&fs->outage_lock, NULL);
-	pthread_mutex_init(&fs->stale_lock, NULL);
+	fusefs_late_init(&fs->late);
 	fusefs_parking_init(&fs->parking);
 	fusefs_shadows_init(&fs->shadows);
 	sem_init(&fs->wake, 0, 0);
@@ -91,14 +90,13 @@ static void fusefs_free(struct fusefs *fs)
 		fusefs_file_close(fs, fs->files);
 	while (!LIST_EMPTY(&fs->directories))
 		fusefs_directory_close(fs, LIST_FIRST(&fs->directories));
-	fusefs_invalidate_drop(fs);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	trees_destroy(fs);
 	fusefs_shadows_destroy(&fs->shadows);
 	fusefs_parking_destroy(&fs->parking);
 	sem_destroy(&fs->wake);
-	pthread_mutex_destroy(&fs->stale_lock);
+	fusefs_late_destroy(&fs->late);
 	pthread_mutex_destroy(&fs->outage_lock);
 	pthread_mutex_destroy(&fs->files_lock);
 	fusefs_gate_destroy(&fs->gate);
@@ -134,8 +132,9 @@ int fusefs_serve(struct fusefs *fs)
 
 	while (!error && !atomic_load(&fs->stop) && atomic_load(&fs->workers_running)) {
 		sem_wait(&fs->wake);
-		fusefs_invalidate_queued(fs);
+		fusefs_late_run(fs);
 	}
+	fusefs_late_close(fs);
 	if (atomic_load(&fs->workers_running)) {
 		LOCK_SCOPE(&fs->outage_lock);
 		fusefs_mountpoint_detach(fs);

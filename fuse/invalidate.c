@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/cleanup.h"
+#include "late_work.h"
 
 /*
  * An error means that the kernel does not know the inode any more, or that the
@@ -15,8 +15,13 @@ static void invalidate(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t le
 	fuse_lowlevel_notify_inval_inode(fs->session, ino, offset, length);
 }
 
-/* All pages of an inode, and what is remembered of them. */
-static void invalidate_whole(struct fusefs *fs, fuse_ino_t ino)
+void fusefs_invalidate_range(struct fusefs *fs, fuse_ino_t ino, uint64_t from, uint64_t end)
+{
+	/* To the kernel, length 0 means up to the end. */
+	invalidate(fs, ino, (off_t)from, end == UINT64_MAX ? 0 : (off_t)(end - from));
+}
+
+void fusefs_invalidate_whole(struct fusefs *fs, fuse_ino_t ino)
 {
 	uint64_t epoch = fusefs_shadow_begin_drop(&fs->shadows);
 
@@ -42,52 +47,37 @@ void fusefs_invalidate_all(struct fusefs *fs)
 
 /* ---- Later -------------------------------------------------------------------- */
 
+struct late_drop {
+	struct late_work work;
+	fuse_ino_t ino;
+	off_t offset;
+	off_t length; /* bytes; 0: all pages of the inode */
+};
+
+static void drop(struct fusefs *fs, struct late_work *work, bool kernel_answers)
+{
+	struct late_drop *stale = (struct late_drop *)work;
+
+	if (kernel_answers && stale->length)
+		invalidate(fs, stale->ino, stale->offset, stale->length);
+	else if (kernel_answers)
+		fusefs_invalidate_whole(fs, stale->ino);
+	free(stale);
+}
+
 void fusefs_invalidate_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length)
 {
-	struct stale_pages *stale = malloc(sizeof(*stale));
+	struct late_drop *stale = malloc(sizeof(*stale));
 
 	if (!stale) {
 		log_sink_print(&fs->options.log, "mount %s: no memory to have the kernel drop stale pages",
 			       fs->mountpoint);
 		return;
 	}
-	*stale = (struct stale_pages){ .ino = ino, .offset = offset, .length = length };
-	pthread_mutex_lock(&fs->stale_lock);
-	stale->next = fs->stale;
-	fs->stale = stale;
-	pthread_mutex_unlock(&fs->stale_lock);
-	sem_post(&fs->wake);
-}
-
-static struct stale_pages *take_queued(struct fusefs *fs)
-{
-	LOCK_SCOPE(&fs->stale_lock);
-
-	return steal_pointer(&fs->stale);
-}
-
-void fusefs_invalidate_queued(struct fusefs *fs)
-{
-	struct stale_pages *stale = take_queued(fs), *next;
-
-	for (; stale; stale = next) {
-		next = stale->next;
-		if (stale->length)
-			invalidate(fs, stale->ino, stale->offset, stale->length);
-		else
-			invalidate_whole(fs, stale->ino);
-		free(stale);
-	}
-}
-
-void fusefs_invalidate_drop(struct fusefs *fs)
-{
-	struct stale_pages *stale = take_queued(fs), *next;
-
-	for (; stale; stale = next) {
-		next = stale->next;
-		free(stale);
-	}
+	*stale = (struct late_drop){
+		.work = { .run = drop }, .ino = ino, .offset = offset, .length = length
+	};
+	fusefs_late_add(fs, &stale->work);
 }
 
 /* ---- Changes by others -------------------------------------------------------- */
@@ -109,7 +99,7 @@ void fusefs_pool_changed(struct fusefs *fs, struct pool *pool)
 	fuse_ino_t ino = find_ino(fs, pool);
 
 	if (ino)
-		invalidate_whole(fs, ino);
+		fusefs_invalidate_whole(fs, ino);
 }
 
 void fusefs_entry_changed(struct fusefs *fs, struct pool *directory, const char *name)

@@ -11,20 +11,12 @@
 
 #include "mount_context.h"
 
-/* Pages of an inode that the kernel is to drop. */
-struct stale_pages {
-	struct stale_pages *next;
-	fuse_ino_t ino;
-	off_t offset;
-	off_t length; /* bytes; 0: all pages of the inode */
-};
-
 /* Have the thread of fusefs_serve() invalidate pages. `length` 0: all pages of the inode. Any thread. */
 void fusefs_invalidate_later(struct fusefs *fs, fuse_ino_t ino, off_t offset, off_t length);
-/* Invalidate all that was asked for so far. By the thread of fusefs_serve(). */
-void fusefs_invalidate_queued(struct fusefs *fs);
-/* Forget what was asked for. */
-void fusefs_invalidate_drop(struct fusefs *fs);
+/* Invalidate the pages of a range of bytes. `end` UINT64_MAX: to the end of the file. */
+void fusefs_invalidate_range(struct fusefs *fs, fuse_ino_t ino, uint64_t from, uint64_t end);
+/* All pages of an inode, its attributes, and what is remembered of its pages (shadow.h). */
+void fusefs_invalidate_whole(struct fusefs *fs, fuse_ino_t ino);
 
 /*
  * Invalidate every inode of a tree, or of all trees. While only write-back is

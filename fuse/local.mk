@@ -3,10 +3,12 @@
 noinst_LIBRARIES += fuse/libfusefs.a
 libfusefs = fuse/libfusefs.a $(libpool) $(FUSE_LIBS)
 fuse_libfusefs_a_SOURCES = \
+	fuse/cached_pages.c fuse/cached_pages.h \
 	fuse/deferral.c fuse/deferral.h \
 	fuse/dispatch.c fuse/dispatch.h \
 	fuse/fusefs.c fuse/fusefs.h \
 	fuse/invalidate.c fuse/invalidate.h \
+	fuse/late_work.c fuse/late_work.h \
 	fuse/mount_context.h \
 	fuse/mountpoint.c fuse/mountpoint.h \
 	fuse/negotiate.c fuse/negotiate.h \
@@ -16,6 +18,7 @@ fuse_libfusefs_a_SOURCES = \
 	fuse/op_directory.c fuse/op_directory.h \
 	fuse/op_names.c fuse/op_names.h \
 	fuse/op_open.c fuse/op_open.h \
+	fuse/op_seek.c fuse/op_seek.h \
 	fuse/operations.c fuse/operations.h \
 	fuse/park.c fuse/park.h \
 	fuse/parking.c fuse/parking.h \

@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "fusefs.h"
+#include "late_work.h"
 #include "node.h"
 #include "parking.h"
 #include "request_gate.h"
@@ -26,7 +27,6 @@
 
 struct open_directory;
 struct open_file;
-struct stale_pages;
 struct worker;
 
 struct fusefs {
@@ -49,8 +49,7 @@ struct fusefs {
 	/* Held from fusefs_park() to fusefs_resume(), or while the mount is taken away. */
 	pthread_mutex_t outage_lock;
 
-	pthread_mutex_t stale_lock;
-	struct stale_pages *stale; /* guarded by stale_lock; invalidate.h */
+	struct late_queue late;
 
 	/* The answer to INIT that is to be added to (negotiate.h); no other request is served before it. */
 	uint64_t init_request;
@@ -59,7 +58,7 @@ struct fusefs {
 	struct worker *workers;
 	unsigned worker_count;
 	atomic_uint workers_running;
-	sem_t wake; /* of fusefs_serve(): look at stop, stale and workers_running */
+	sem_t wake; /* of fusefs_serve(): look at stop, late and workers_running */
 	atomic_bool stop;
 	dev_t device;	      /* of the mount; 0 if unknown */
 	atomic_bool detached; /* the mount has been taken away; nothing is left to unmount */

@@ -15,9 +15,9 @@ int fusefs_nodes_init(struct nodes *nodes)
 	return 0;
 }
 
-static void node_free(struct node *node)
+void fusefs_node_free(struct node *node)
 {
-	pool_unref(node->pool, node->lookups);
+	fusefs_cached_destroy(&node->cached);
 	free(node);
 }
 
@@ -29,7 +29,8 @@ void fusefs_nodes_destroy(struct nodes *nodes)
 		return;
 	for (node = nodes->all; node; node = next) {
 		next = node->next;
-		node_free(node);
+		pool_unref(node->pool, node->lookups);
+		fusefs_node_free(node);
 	}
 	free(nodes->buckets);
 	pthread_mutex_destroy(&nodes->lock);
@@ -125,10 +126,19 @@ struct node *fusefs_node_take(struct tree *tree, struct pool *pool, bool regular
 		node->tree = tree;
 		node->pool = pool;
 		node->regular = regular;
+		fusefs_cached_init(&node->cached);
 		insert(nodes, node);
 	}
 	node->lookups++;
 	return node;
+}
+
+void fusefs_node_hold(struct node *node)
+{
+	LOCK_SCOPE(&node->tree->nodes.lock);
+
+	pool_ref(node->pool, 1);
+	node->lookups++;
 }
 
 bool fusefs_node_forget(struct node *node, uint64_t lookups)

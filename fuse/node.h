@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cached_pages.h"
 #include "pool/pool.h"
 
 struct tree;
@@ -25,6 +26,9 @@ struct node {
 	uint64_t lookups;  /* how often the kernel was given the nodeid; guarded by nodes.lock */
 	bool regular;
 	bool dead;		  /* of an older generation; written while no request is served */
+	struct cached_pages cached; /* of a regular file */
+	/* Open files through which pages can be mapped and stored to. */
+	_Atomic unsigned storable;
 	struct node *chain;	  /* in nodes.buckets, unless dead; guarded by nodes.lock */
 	struct node *prev, *next; /* in nodes.all; guarded by nodes.lock */
 };
@@ -60,13 +64,26 @@ void fusefs_nodes_destroy(struct nodes *nodes);
 struct node *fusefs_node_take(struct tree *tree, struct pool *pool, bool regular);
 /*
  * The kernel forgets `lookups` of the lookups of a node that is no root; as many
- * references are dropped. True if none is left: the caller frees the node.
+ * references are dropped. True if none is left: the caller calls fusefs_node_free().
  */
 bool fusefs_node_forget(struct node *node, uint64_t lookups);
+/* One more lookup and reference, to be given back by fusefs_entry_forget(). Not of a root. */
+void fusefs_node_hold(struct node *node);
+/* Free a node that fusefs_node_forget() says so of. */
+void fusefs_node_free(struct node *node);
 /* The node that the kernel may know a pool of the tree by now; NULL: none. */
 struct node *fusefs_node_find(struct tree *tree, const struct pool *pool);
 /* From here on every regular file's node is of an older generation. No request is served meanwhile. */
 void fusefs_nodes_end_generation(struct nodes *nodes);
+
+/*
+ * May the kernel have stores of a mapping that it has not written back? When a mapping goes, it is written
+ * back before its file is released.
+ */
+static inline bool fusefs_node_may_have_stores(const struct node *node)
+{
+	return atomic_load(&node->storable) > 0;
+}
 
 static inline bool fusefs_node_is_root(const struct node *node)
 {

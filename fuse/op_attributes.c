@@ -2,9 +2,13 @@
 #include "op_attributes.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/statvfs.h>
 
 #include "common/align.h"
+#include "deferral.h"
+#include "invalidate.h"
+#include "late_work.h"
 #include "op_open.h"
 #include "regions_root.h"
 #include "reply_entry.h"
@@ -76,11 +80,9 @@ static int set_attributes(struct pool *pool, const struct stat *st, int which)
 	return set ? pool_set_attributes(pool, set, &attributes) : 0;
 }
 
-void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which,
-		       struct fuse_file_info *fi)
+static void set_and_reply(fuse_req_t request, struct node *node, struct pool_handle *handle,
+			  const struct stat *st, int which)
 {
-	struct node *node = fusefs_node_of(request, ino);
-	struct pool_handle *handle = fi ? fusefs_handle_of(fi) : NULL;
 	int error = 0;
 
 	if (handle)
@@ -97,6 +99,67 @@ void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int 
 		fuse_reply_err(request, -error);
 	else
 		reply_attributes(request, node);
+}
+
+/*
+ * Stores through a mapping set the mtime when the kernel writes them back. Those
+ * that were made before an mtime is set must not change it later, so they are
+ * written back first.
+ */
+struct late_setattr {
+	struct late_work work;
+	fuse_req_t request;
+	struct gate_token token;
+	struct node *node;
+	struct pool_handle *handle; /* may be NULL */
+	struct stat st;
+	int which;
+};
+
+static void write_back_and_set(struct fusefs *fs, struct late_work *work, bool kernel_answers)
+{
+	struct late_setattr *late = (struct late_setattr *)work;
+
+	if (kernel_answers)
+		fusefs_invalidate_whole(fs, fusefs_node_ino(fs, late->node));
+	set_and_reply(late->request, late->node, late->handle, &late->st, late->which);
+	fusefs_gate_leave(&late->token);
+	free(late);
+}
+
+static void set_after_write_back(fuse_req_t request, struct node *node, struct pool_handle *handle,
+				 const struct stat *st, int which)
+{
+	struct late_setattr *late = calloc(1, sizeof(*late));
+
+	if (!late) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	*late = (struct late_setattr){
+		.work = { .run = write_back_and_set },
+		.request = request,
+		.token = fusefs_defer_reply(),
+		.node = node,
+		.handle = handle,
+		.st = *st,
+		.which = which,
+	};
+	fusefs_late_add(fusefs_of(request), &late->work);
+}
+
+void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which,
+		       struct fuse_file_info *fi)
+{
+	struct node *node = fusefs_node_of(request, ino);
+	struct pool_handle *handle = fi ? fusefs_handle_of(fi) : NULL;
+
+	/* While the kernel waits for a change of size, it writes nothing back. */
+	if ((which & FUSE_SET_ATTR_MTIME) && !(which & FUSE_SET_ATTR_SIZE) &&
+	    fusefs_node_may_have_stores(node))
+		set_after_write_back(request, node, handle, st, which);
+	else
+		set_and_reply(request, node, handle, st, which);
 }
 
 static void add_space(struct statvfs *st, struct pools *pools)

@@ -7,9 +7,22 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "deferral.h"
 #include "invalidate.h"
+#include "late_work.h"
 #include "op_open.h"
 #include "set_id_bits.h"
+
+/*
+ * Is this READ or WRITE between the pool and a process's own buffer? Only such requests name the owner of
+ * POSIX locks (FUSE_READ_LOCKOWNER, FUSE_WRITE_LOCKOWNER). Neither O_DIRECT nor FOPEN_DIRECT_IO tells: pages
+ * of a mapping of such a file are cached all the same, and the kernel may write through its cache when it
+ * could not write directly.
+ */
+static bool is_direct(const struct fuse_file_info *fi)
+{
+	return fi->lock_owner != 0;
+}
 
 /* The kernel may put what it gets into its cache, and write it back one day. */
 static void read_attached(fuse_req_t request, struct node *node, size_t size, uint64_t offset,
@@ -35,6 +48,8 @@ void fusefs_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offse
 	struct pool_read read;
 	int error;
 
+	if (!is_direct(fi))
+		fusefs_cached_add(&node->cached, (uint64_t)offset, size);
 	if (pool_is_attached(node->pool)) {
 		read_attached(request, node, size, (uint64_t)offset, fusefs_handle_of(fi));
 		return;
@@ -82,36 +97,100 @@ static void write_back(fuse_req_t request, fuse_ino_t ino, const char *bytes, si
 	fuse_reply_err(request, (int)-written);
 }
 
-void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
-	      struct fuse_file_info *fi)
+/* ---- Direct writes beside cached pages ----------------------------------------- */
+
+/*
+ * Before a direct write the kernel drops the pages that it caches of the range, and
+ * after it once more, in case somebody read the old bytes meanwhile. The second
+ * is left out for asynchronous writes (generic_file_direct_write() of
+ * mm/filemap.c, which leaves it to a completion that FUSE does not have): a page
+ * that was read in between would stay, with bytes that the file no longer has.
+ * So if anybody may have read such a page, the kernel is told to drop it before
+ * the write is answered.
+ */
+struct late_write {
+	struct late_work work;
+	fuse_req_t request;
+	struct gate_token token;
+	struct node *node;
+	uint64_t offset;
+	size_t size;
+};
+
+static void drop_and_reply(struct fusefs *fs, struct late_work *work, bool kernel_answers)
+{
+	struct late_write *write = (struct late_write *)work;
+	struct cached_pages *cached = &write->node->cached;
+	uint64_t from, end;
+
+	if (kernel_answers && fusefs_cached_begin_drop(cached, write->offset, write->size, &from, &end)) {
+		fusefs_invalidate_range(fs, fusefs_node_ino(fs, write->node), from, end);
+		fusefs_cached_end_drop(cached);
+	}
+	fuse_reply_write(write->request, write->size);
+	fusefs_gate_leave(&write->token);
+	free(write);
+}
+
+static void reply_after_drop(fuse_req_t request, struct node *node, uint64_t offset, size_t size)
+{
+	struct late_write *write = calloc(1, sizeof(*write));
+
+	if (!write) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	*write = (struct late_write){
+		.work = { .run = drop_and_reply },
+		.request = request,
+		.token = fusefs_defer_reply(),
+		.node = node,
+		.offset = offset,
+		.size = size,
+	};
+	fusefs_late_add(fusefs_of(request), &write->work);
+}
+
+static int write_through(fuse_req_t request, struct node *node, const char *bytes, size_t size,
+			 uint64_t offset, struct fuse_file_info *fi)
 {
 	struct pool_handle *handle = fusefs_handle_of(fi);
+	int error = fusefs_drop_set_id_bits(request, pool_of(handle));
 	ssize_t written;
+
+	if (error)
+		return error;
+	if (!is_direct(fi))
+		fusefs_cached_add(&node->cached, offset, size);
+	written = pool_write(handle, bytes, size, offset, POOL_WRITE_FILE);
+	if (written < 0)
+		return (int)written;
+	if (!fusefs_file_of(fi)->direct)
+		fusefs_shadow_overlay(&fusefs_of(request)->shadows, node, offset, bytes, size);
+	/* The kernel sends an FSYNC after a synchronous write, but not after an asynchronous one. */
+	return fi->flags & O_DSYNC ? pool_sync(handle) : 0;
+}
+
+void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
+		     struct fuse_file_info *fi)
+{
+	struct node *node = fusefs_node_of(request, ino);
 	int error;
 
 	if (fi->writepage) {
-		write_back(request, ino, bytes, size, offset, handle);
+		write_back(request, ino, bytes, size, offset, fusefs_handle_of(fi));
 		return;
 	}
-	error = fusefs_drop_set_id_bits(request, pool_of(handle));
-	if (error) {
-		fuse_reply_err(request, -error);
-		return;
-	}
-	written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_FILE);
-	if (written > 0 && !fusefs_file_of(fi)->direct)
-		fusefs_shadow_overlay(&fusefs_of(request)->shadows, fusefs_node_of(request, ino),
-				      (uint64_t)offset, bytes, (size_t)written);
-	/* The kernel sends an FSYNC after a synchronous write, but not after an asynchronous one. */
-	if (written >= 0 && (fi->flags & O_DSYNC))
-		error = pool_sync(handle);
-	if (written < 0)
-		error = (int)written;
+	error = write_through(request, node, bytes, size, (uint64_t)offset, fi);
 	if (error)
 		fuse_reply_err(request, -error);
+	else if (is_direct(fi) && fusefs_cached_overlaps(&node->cached, (uint64_t)offset, size))
+		reply_after_drop(request, node, (uint64_t)offset, size);
 	else
-		fuse_reply_write(request, (size_t)written);
+		fuse_reply_write(request, size);
 }
+
+/* ---- Other requests -------------------------------------------------------------- */
 
 void fusefs_op_fsync(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
@@ -127,14 +206,4 @@ void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t off
 	if (!error)
 		error = pool_fallocate(handle, mode, (uint64_t)offset, (uint64_t)length);
 	fuse_reply_err(request, -error);
-}
-
-void fusefs_op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
-{
-	int64_t found = offset < 0 ? -ENXIO : pool_seek(fusefs_handle_of(fi), (uint64_t)offset, whence);
-
-	if (found < 0)
-		fuse_reply_err(request, (int)-found);
-	else
-		fuse_reply_lseek(request, found);
 }

@@ -12,6 +12,5 @@ void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 void fusefs_op_fsync(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length,
 			 struct fuse_file_info *fi);
-void fusefs_op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi);
 
 #endif

@@ -190,7 +190,7 @@ void fusefs_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, m
 	}
 	error = fusefs_entry_fill(fs, tree_at(request, parent), pool, &entry);
 	if (!error) {
-		error = fusefs_file_open(request, pool, fi);
+		error = fusefs_file_open(request, fusefs_node(fs, entry.ino), fi);
 		if (error)
 			fusefs_entry_forget(fs, entry.ino, 1);
 	}

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "reply_entry.h"
 #include "set_id_bits.h"
 
 static int truncate_at_open(fuse_req_t request, struct pool *pool, struct pool_handle *handle)
@@ -14,7 +15,17 @@ static int truncate_at_open(fuse_req_t request, struct pool *pool, struct pool_h
 	return error ? error : fusefs_drop_set_id_bits(request, pool);
 }
 
-int fusefs_file_open(fuse_req_t request, struct pool *pool, struct fuse_file_info *fi)
+/* A shared mapping that can be stored to needs a descriptor that is open for both. */
+static void note_stores(struct open_file *file, struct node *node, int flags)
+{
+	if ((flags & O_ACCMODE) != O_RDWR)
+		return;
+	fusefs_node_hold(node);
+	atomic_fetch_add(&node->storable, 1);
+	file->stored_to = node;
+}
+
+int fusefs_file_open(fuse_req_t request, struct node *node, struct fuse_file_info *fi)
 {
 	struct fusefs *fs = fusefs_of(request);
 	struct open_file *file = calloc(1, sizeof(*file));
@@ -22,18 +33,19 @@ int fusefs_file_open(fuse_req_t request, struct pool *pool, struct fuse_file_inf
 
 	if (!file)
 		return -ENOMEM;
-	error = pool_open(pool, &file->handle);
+	error = pool_open(node->pool, &file->handle);
 	if (error) {
 		free(file);
 		return error;
 	}
 	if (fi->flags & O_TRUNC)
-		error = truncate_at_open(request, pool, file->handle);
+		error = truncate_at_open(request, node->pool, file->handle);
 	if (error) {
 		pool_close(file->handle);
 		free(file);
 		return error;
 	}
+	note_stores(file, node, fi->flags);
 	pthread_mutex_lock(&fs->files_lock);
 	file->next = fs->files;
 	if (file->next)
@@ -42,7 +54,7 @@ int fusefs_file_open(fuse_req_t request, struct pool *pool, struct fuse_file_inf
 	pthread_mutex_unlock(&fs->files_lock);
 	fi->fh = (uintptr_t)file;
 	/* CPUs store to an attached pool without the kernel's knowledge: its cache would be stale at once. */
-	fi->direct_io = pool_is_attached(pool);
+	fi->direct_io = pool_is_attached(node->pool);
 	fi->keep_cache = !fi->direct_io;
 	file->direct = fi->direct_io;
 	fi->noflush = 1;
@@ -60,6 +72,10 @@ void fusefs_file_close(struct fusefs *fs, struct open_file *file)
 		file->next->prev = file->prev;
 	pthread_mutex_unlock(&fs->files_lock);
 	pool_close(file->handle);
+	if (file->stored_to) {
+		atomic_fetch_sub(&file->stored_to->storable, 1);
+		fusefs_entry_forget(fs, fusefs_node_ino(fs, file->stored_to), 1);
+	}
 	free(file);
 }
 
@@ -68,7 +84,7 @@ void fusefs_op_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 	struct fusefs *fs = fusefs_of(request);
 	struct node *node = fusefs_node(fs, ino);
 	/* ESTALE: look the name up again, and find the new generation. */
-	int error = node->dead ? -ESTALE : fusefs_file_open(request, node->pool, fi);
+	int error = node->dead ? -ESTALE : fusefs_file_open(request, node, fi);
 
 	if (error)
 		fuse_reply_err(request, -error);

@@ -7,6 +7,7 @@
 #include "op_directory.h"
 #include "op_names.h"
 #include "op_open.h"
+#include "op_seek.h"
 
 /*
  * Not served: flush (no process waits for a close), locks (the kernel's own

@@ -78,5 +78,5 @@ void fusefs_entry_forget(struct fusefs *fs, fuse_ino_t ino, uint64_t lookups)
 		return;
 	/* Before the address can be another node's. */
 	fusefs_shadow_forget(&fs->shadows, node);
-	free(node);
+	fusefs_node_free(node);
 }

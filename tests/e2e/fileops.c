@@ -96,6 +96,7 @@ int main(int argc, char **argv)
 		{ "sizes", check_sizes },
 		{ "allocation", check_allocation },
 		{ "mappings", check_mappings },
+		{ "cache", check_cache },
 		{ "locks", check_locks },
 		{ "space", check_space },
 	};

@@ -21,6 +21,7 @@ void check_data(void);
 void check_sizes(void);
 void check_allocation(void);
 void check_mappings(void);
+void check_cache(void);
 void check_locks(void);
 void check_space(void);
 

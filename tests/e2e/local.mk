@@ -38,6 +38,7 @@ check_PROGRAMS += tests/e2e/fileops
 tests_e2e_fileops_SOURCES = \
 	tests/e2e/fileops.c tests/e2e/fileops.h \
 	tests/e2e/fileops_attributes.c \
+	tests/e2e/fileops_cache.c \
 	tests/e2e/fileops_data.c \
 	tests/e2e/fileops_names.c \
 	tests/e2e/fileops_removed.c \

@@ -14,6 +14,7 @@
 
 #include "abi/line.h"
 #include "common/align.h"
+#include "cached_pages.h"
 #include "deferral.h"
 #include "node.h"
 #include "parking.h"
@@ -62,6 +63,71 @@ static void a_deferred_reply_takes_the_token_of_the_handled_request(void **state
 	fusefs_gate_leave(&deferred);
 	assert_int_equal(atomic_load(&gate.inside[0]), 0);
 	fusefs_gate_destroy(&gate);
+}
+
+/* ---- What the kernel may cache of a file ---------------------------------------- */
+
+struct cached_bench {
+	struct cached_pages pages;
+	uint64_t from, end;
+};
+
+static bool drops(struct cached_bench *bench, uint64_t offset, uint64_t length)
+{
+	bench->from = bench->end = 0;
+	return fusefs_cached_begin_drop(&bench->pages, offset, length, &bench->from, &bench->end);
+}
+
+static void a_range_that_was_read_is_cached_until_it_is_dropped(void **state)
+{
+	struct cached_bench bench;
+
+	fusefs_cached_init(&bench.pages);
+	assert_false(fusefs_cached_overlaps(&bench.pages, 0, UINT64_C(1) << 43));
+	fusefs_cached_add(&bench.pages, 70000, 1);
+	assert_true(fusefs_cached_overlaps(&bench.pages, 69999, 2));
+	assert_false(fusefs_cached_overlaps(&bench.pages, 0, 65536));
+	assert_false(fusefs_cached_overlaps(&bench.pages, 131072, 1));
+	assert_false(drops(&bench, 0, 65536));
+	assert_true(drops(&bench, 70000, 1));
+	assert_true(bench.from <= 70000 && bench.end > 70000);
+	/* Another direct write must wait for the drop. */
+	assert_true(fusefs_cached_overlaps(&bench.pages, 70000, 1));
+	fusefs_cached_end_drop(&bench.pages);
+	assert_false(fusefs_cached_overlaps(&bench.pages, 70000, 1));
+	fusefs_cached_destroy(&bench.pages);
+}
+
+static void what_is_read_during_a_drop_is_cached_after_it(void **state)
+{
+	struct cached_bench bench;
+
+	fusefs_cached_init(&bench.pages);
+	fusefs_cached_add(&bench.pages, 0, 4096);
+	assert_true(drops(&bench, 0, 4096));
+	fusefs_cached_add(&bench.pages, 0, 4096);
+	fusefs_cached_end_drop(&bench.pages);
+	assert_true(fusefs_cached_overlaps(&bench.pages, 0, 4096));
+	fusefs_cached_destroy(&bench.pages);
+}
+
+static void a_range_stays_cached_while_the_file_grows(void **state)
+{
+	struct cached_bench bench;
+
+	fusefs_cached_init(&bench.pages);
+	fusefs_cached_add(&bench.pages, 3 * 65536, 65536);
+	for (unsigned shift = 22; shift < 44; shift++) {
+		fusefs_cached_add(&bench.pages, UINT64_C(1) << shift, 1);
+		assert_true(fusefs_cached_overlaps(&bench.pages, 4 * 65536 - 1, 1));
+		assert_true(fusefs_cached_overlaps(&bench.pages, UINT64_C(1) << shift, 1));
+	}
+	/* Negative control: a part in which nothing was read, and one behind the last part. */
+	assert_false(fusefs_cached_overlaps(&bench.pages, UINT64_C(3) << 42, 1));
+	assert_false(fusefs_cached_overlaps(&bench.pages, UINT64_C(1) << 60, 4096));
+	assert_true(drops(&bench, 3 * 65536, 65536));
+	assert_true(bench.from <= 3 * 65536 && bench.end >= 4 * 65536);
+	fusefs_cached_destroy(&bench.pages);
 }
 
 /* ---- Nodes and shadows, over real pools --------------------------------------- */
@@ -123,7 +189,7 @@ static void a_pool_has_one_node_until_its_lookups_are_forgotten(void **state)
 	struct pool *pool = node->pool;
 	assert_true(fusefs_node_forget(node, 1));
 	assert_null(fusefs_node_find(&bench->tree, pool));
-	free(node);
+	fusefs_node_free(node);
 }
 
 static void the_root_is_no_lookup(void **state)
@@ -152,7 +218,7 @@ static void a_regular_file_has_a_new_node_in_the_next_generation(void **state)
 	assert_ptr_not_equal(new, old);
 	assert_ptr_equal(fusefs_node_take(&bench->tree, look_up(bench, "/directory"), false), directory);
 	assert_true(fusefs_node_forget(old, 1));
-	free(old);
+	fusefs_node_free(old);
 }
 
 static void many_nodes_are_found_again(void **state)
@@ -303,6 +369,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parked_requests_come_back_once_and_in_order),
 		cmocka_unit_test(a_deferred_reply_takes_the_token_of_the_handled_request),
+		cmocka_unit_test(a_range_that_was_read_is_cached_until_it_is_dropped),
+		cmocka_unit_test(what_is_read_during_a_drop_is_cached_after_it),
+		cmocka_unit_test(a_range_stays_cached_while_the_file_grows),
 		bench_test(a_pool_has_one_node_until_its_lookups_are_forgotten),
 		bench_test(the_root_is_no_lookup),
 		bench_test(a_regular_file_has_a_new_node_in_the_next_generation),
