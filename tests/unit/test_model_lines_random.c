@@ -19,7 +19,12 @@
 #include "common/rng.h"
 #include "model/lines.h"
 
+/* A build with AddressSanitizer is for faults of memory: fewer runs are enough there. */
+#ifdef __SANITIZE_ADDRESS__
+#define TRACES 5000
+#else
 #define TRACES 100000
+#endif
 #define CONTROL_TRACES 4000
 #define MAX_EVENTS 12
 #define MAX_THREADS 3

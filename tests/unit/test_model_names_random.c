@@ -23,7 +23,12 @@
 #include "model/names_tree.h"
 #include "treeset.h"
 
+/* A build with AddressSanitizer is for faults of memory: fewer runs are enough there. */
+#ifdef __SANITIZE_ADDRESS__
+#define HISTORIES 1000
+#else
 #define HISTORIES 10000
+#endif
 #define CONTROL_HISTORIES 20000
 
 /* ---- The model ---------------------------------------------------------------- */
