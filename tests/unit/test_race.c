@@ -132,10 +132,8 @@ static void *race(void *argument)
 static void *fail_now_and_then(void *argument)
 {
 	const struct racer *racer = argument;
-	uint64_t seed = 0;
-
-	while (!*racer->stop) {
-		const struct chooser chooser = { .policy = (enum chooser_policy)(seed % 3), .seed = ++seed };
+	for (uint64_t seed = 1; !*racer->stop; seed++) {
+		const struct chooser chooser = { .policy = (enum chooser_policy)(seed % 3), .seed = seed };
 		const struct pools_outage outage = { .mappers_are_gone = false };
 		struct pools_info info;
 
