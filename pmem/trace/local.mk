@@ -22,7 +22,9 @@ pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/parse.c \
 	pmem/trace/print.c \
 	pmem/trace/reader.c pmem/trace/reader.h \
+	pmem/trace/replay.c pmem/trace/replay.h \
 	pmem/trace/source.c pmem/trace/source.h \
+	pmem/trace/stat.c pmem/trace/stat.h \
 	pmem/trace/text.h \
 	pmem/trace/value.c pmem/trace/value.h \
 	pmem/trace/writer.c pmem/trace/writer.h

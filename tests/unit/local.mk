@@ -207,6 +207,14 @@ unit_tests += tests/unit/test_trace_text
 tests_unit_test_trace_text_SOURCES = tests/unit/test_trace_text.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_text_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_trace_replay
+tests_unit_test_trace_replay_SOURCES = tests/unit/test_trace_replay.c tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_trace_replay_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_trace_stat
+tests_unit_test_trace_stat_SOURCES = tests/unit/test_trace_stat.c tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_trace_stat_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_trace_merge
 tests_unit_test_trace_merge_SOURCES = tests/unit/test_trace_merge.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_merge_LDADD = $(libtrace) $(CMOCKA_LIBS)

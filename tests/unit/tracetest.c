@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 
 #include "trace/encode.h"
 #include "trace/schema.h"
+#include "trace/text.h"
 #include "trace/writer.h"
 
 #define TEXT(string)                                                                                         \
@@ -203,6 +205,28 @@ int tracetest_write(int level, size_t block)
 	trace_writer_destroy(writer);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	return fd;
+}
+
+void tracetest_visit(const char *lines, void (*visit)(const struct trace_event *event, void *context),
+		     void *context)
+{
+	struct trace_text *text;
+	struct trace_event event;
+	struct message message = { "" };
+	char *string;
+	FILE *in;
+	int result;
+
+	assert_true(asprintf(&string, "softpmem-trace 1\nfile file=1 size=4096\n%s", lines) > 0);
+	in = fmemopen(string, strlen(string), "r");
+	assert_int_equal(trace_text_create(in, "text", &text, &message), 0);
+	while ((result = trace_text_next(text, &event, &message)) == 1)
+		visit(&event, context);
+	if (result < 0)
+		fail_msg("%s", message.text);
+	trace_text_destroy(text);
+	fclose(in);
+	free(string);
 }
 
 unsigned char *tracetest_bytes(int fd, size_t *length)

@@ -26,6 +26,10 @@ struct trace_writer *tracetest_writer(int fd, int level);
 /* Write the events of tracetest_events(), a block for each `block` of them, to a new file. Returns it. */
 int tracetest_write(int level, size_t block);
 
+/* Call `visit` for each event of the text, after the header and a definition of file 1 with 4096 bytes. */
+void tracetest_visit(const char *lines, void (*visit)(const struct trace_event *event, void *context),
+		     void *context);
+
 /* All bytes of a file; free() them. */
 unsigned char *tracetest_bytes(int fd, size_t *length);
 
