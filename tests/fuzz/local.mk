@@ -4,7 +4,8 @@
 fuzz_tests = \
 	tests/fuzz/replay_control.sh \
 	tests/fuzz/replay_discovery.sh \
-	tests/fuzz/replay_region.sh
+	tests/fuzz/replay_region.sh \
+	tests/fuzz/replay_trace.sh
 TESTS += $(fuzz_tests)
 EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
 
@@ -21,6 +22,10 @@ check_PROGRAMS += tests/fuzz/replay_region
 tests_fuzz_replay_region_SOURCES = tests/fuzz/fuzz_region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_region_LDADD = $(libpool)
 
+check_PROGRAMS += tests/fuzz/replay_trace
+tests_fuzz_replay_trace_SOURCES = tests/fuzz/fuzz_trace.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_trace_LDADD = $(libtrace)
+
 FUZZ_CC = clang
 FUZZ_SECONDS = 600
 fuzz_flags = $(AM_CPPFLAGS) -I. -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
@@ -29,11 +34,12 @@ fuzz_discovery_sources = $(pmem_common_libcommon_a_SOURCES) $(pmem_region_libreg
 # All of the library, instrumented.
 fuzz_region_sources = $(pmem_common_libcommon_a_SOURCES) $(pmem_region_libregion_a_SOURCES) \
 	$(pmem_domain_libdomain_a_SOURCES) $(pmem_pool_libpool_a_SOURCES)
+fuzz_trace_sources = $(pmem_common_libcommon_a_SOURCES) $(pmem_trace_libtrace_a_SOURCES)
 
 fuzz_region_libraries = $(PMEM_CFLAGS) $(NDCTL_CFLAGS) $(DAXCTL_CFLAGS) $(PMEM_LIBS) $(NDCTL_LIBS) $(DAXCTL_LIBS)
 
 # Findings are left in tests/fuzz/found.
-fuzz: fuzz-control fuzz-discovery fuzz-region
+fuzz: fuzz-control fuzz-discovery fuzz-region fuzz-trace
 
 fuzz-control:
 	@target=control; sources='$(fuzz_control_sources)'; libraries='$(JSON_CFLAGS) $(JSON_LIBS)'; $(run_fuzz)
@@ -41,6 +47,8 @@ fuzz-discovery:
 	@target=discovery; sources='$(fuzz_discovery_sources)'; libraries='$(fuzz_region_libraries)'; $(run_fuzz)
 fuzz-region:
 	@target=region; sources='$(fuzz_region_sources)'; libraries='$(fuzz_region_libraries)'; $(run_fuzz)
+fuzz-trace:
+	@target=trace; sources='$(fuzz_trace_sources)'; libraries='$(ZSTD_CFLAGS) $(ZSTD_LIBS)'; $(run_fuzz)
 
 run_fuzz = $(MKDIR_P) tests/fuzz/found/$$target; \
 	files=$(srcdir)/tests/fuzz/fuzz_$$target.c; \
@@ -50,6 +58,6 @@ run_fuzz = $(MKDIR_P) tests/fuzz/found/$$target; \
 		-artifact_prefix=tests/fuzz/found/$$target- tests/fuzz/found/$$target $(srcdir)/tests/fuzz/corpus/$$target
 
 clean-local:
-	rm -rf tests/fuzz/found tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_region
+	rm -rf tests/fuzz/found tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_region tests/fuzz/fuzz_trace
 
-.PHONY: fuzz fuzz-control fuzz-discovery fuzz-region
+.PHONY: fuzz fuzz-control fuzz-discovery fuzz-region fuzz-trace

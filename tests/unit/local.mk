@@ -209,15 +209,15 @@ tests_unit_test_trace_text_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_replay
 tests_unit_test_trace_replay_SOURCES = tests/unit/test_trace_replay.c tests/unit/tracetest.c tests/unit/tracetest.h
-tests_unit_test_trace_replay_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_replay_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_stat
 tests_unit_test_trace_stat_SOURCES = tests/unit/test_trace_stat.c tests/unit/tracetest.c tests/unit/tracetest.h
-tests_unit_test_trace_stat_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_stat_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_golden
 tests_unit_test_trace_golden_SOURCES = tests/unit/test_trace_golden.c tests/unit/tracetest.c tests/unit/tracetest.h
-tests_unit_test_trace_golden_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_golden_LDADD = $(libtrace) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/data/trace
 
 unit_tests += tests/unit/test_trace_merge
