@@ -20,6 +20,9 @@ pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/merge.c pmem/trace/merge.h \
 	pmem/trace/merge_run.c pmem/trace/merge_state.h \
 	pmem/trace/parse.c \
+	pmem/trace/pmemcheck.h \
+	pmem/trace/pmemcheck_export.c \
+	pmem/trace/pmemcheck_import.c \
 	pmem/trace/print.c \
 	pmem/trace/reader.c pmem/trace/reader.h \
 	pmem/trace/replay.c pmem/trace/replay.h \

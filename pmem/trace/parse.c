@@ -3,6 +3,7 @@
 #include "trace/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,15 +223,15 @@ static const char *get_event(struct trace_text *text, struct span line, struct t
 
 static int fail_line(struct trace_text *text, int result, const char *wrong, struct span word)
 {
-	int shown = (int)(word.end - word.at);
+	char shown[64];
 
 	text->result = result;
 	if (!word.at)
-		return message_fail(&text->message, result, "%s:%llu: %s", text->name,
-				    (unsigned long long)text->number, wrong);
-	return message_fail(&text->message, result, "%s:%llu: '%.*s%s': %s", text->name,
-			    (unsigned long long)text->number, shown > 60 ? 60 : shown, word.at,
-			    shown > 60 ? "..." : "", wrong);
+		return message_fail(&text->message, result, "%s:%" PRIu64 ": %s", text->name, text->number,
+				    wrong);
+	return message_fail(&text->message, result, "%s:%" PRIu64 ": '%s': %s", text->name, text->number,
+			    trace_text_shown(word.at, (size_t)(word.end - word.at), shown, sizeof(shown)),
+			    wrong);
 }
 
 static const char *get_header(struct trace_text *text, struct span line, struct span *word)

@@ -37,6 +37,16 @@ void trace_text_quote(FILE *out, struct trace_bytes bytes)
 	putc('"', out);
 }
 
+const char *trace_text_shown(const char *bytes, size_t length, char *buffer, size_t buffer_size)
+{
+	const size_t shown = length < buffer_size ? length : buffer_size - 4;
+
+	for (size_t i = 0; i < shown; i++)
+		buffer[i] = bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?';
+	strcpy(buffer + shown, shown < length ? "..." : "");
+	return buffer;
+}
+
 void trace_text_print_header(FILE *out, const unsigned char *uuid, uint64_t created)
 {
 	fprintf(out, "softpmem-trace %d", TRACE_TEXT_VERSION);

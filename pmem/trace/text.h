@@ -40,6 +40,12 @@ void trace_text_print(FILE *out, const struct trace_event *event, uint64_t befor
 /* Print bytes in double quotes; what is not printable ASCII is escaped, so that a terminal is safe. */
 void trace_text_quote(FILE *out, struct trace_bytes bytes);
 
+/*
+ * The start of some bytes for a message: as many as fit, what is not printable ASCII as '?'. The buffer
+ * has 4 bytes or more. Returns it.
+ */
+const char *trace_text_shown(const char *bytes, size_t length, char *buffer, size_t buffer_size);
+
 /* Parses a text as a stream. No thread safety. */
 struct trace_text;
 

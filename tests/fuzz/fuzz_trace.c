@@ -6,6 +6,7 @@
  *	r  records, which are put into a block whose checksums are right
  *	t  the text form
  *	s  slots in the buffer of a recorded thread
+ *	p  a log of pmemcheck
  *
  * Every event that is read must be legal, and the same after it was encoded and decoded, and after it was
  * printed and parsed.
@@ -22,6 +23,7 @@
 #include "trace/encode.h"
 #include "trace/format.h"
 #include "trace/merge.h"
+#include "trace/pmemcheck.h"
 #include "trace/reader.h"
 #include "trace/replay.h"
 #include "trace/schema.h"
@@ -188,6 +190,25 @@ static void fuzz_text(const uint8_t *data, size_t size)
 	fclose(in);
 }
 
+static int take(void *pipeline, const struct trace_event *event)
+{
+	pipeline_take(pipeline, event);
+	return 0;
+}
+
+static void fuzz_pmemcheck(const uint8_t *data, size_t size)
+{
+	FILE *in = fmemopen((void *)(uintptr_t)data, size, "r");
+	struct trace_pmemcheck_skipped skipped;
+	struct message message;
+	struct pipeline pipeline;
+
+	pipeline_start(&pipeline);
+	trace_pmemcheck_import(in, "log", take, &pipeline, &skipped, &message);
+	pipeline_end(&pipeline);
+	fclose(in);
+}
+
 /* A thread whose slots are these bytes, beside one that logs a fence. The trace must be read to its end. */
 static void fuzz_slots(const uint8_t *data, size_t size)
 {
@@ -246,6 +267,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 's':
 		fuzz_slots(data + 1, size - 1);
+		break;
+	case 'p':
+		fuzz_pmemcheck(data + 1, size - 1);
 		break;
 	}
 	return 0;

@@ -220,6 +220,11 @@ tests_unit_test_trace_golden_SOURCES = tests/unit/test_trace_golden.c tests/unit
 tests_unit_test_trace_golden_LDADD = $(libtrace) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/data/trace
 
+unit_tests += tests/unit/test_trace_pmemcheck
+tests_unit_test_trace_pmemcheck_SOURCES = tests/unit/test_trace_pmemcheck.c tests/unit/tracetest.c \
+	tests/unit/tracetest.h
+tests_unit_test_trace_pmemcheck_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_trace_merge
 tests_unit_test_trace_merge_SOURCES = tests/unit/test_trace_merge.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_merge_LDADD = $(libtrace) $(CMOCKA_LIBS)
