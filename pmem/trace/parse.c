@@ -53,7 +53,7 @@ void trace_text_destroy(struct trace_text *text)
 	trace_catalog_destroy(text->catalog);
 	free(text->name);
 	free(text->line);
-	free(text->values.bytes);
+	values_clear(&text->values);
 	free(text);
 }
 
@@ -87,14 +87,8 @@ static bool get_other_bytes(struct values *values, struct span key, struct span 
 	bytes->at = values->bytes + values->used;
 	if (span_is(key, "text"))
 		return value_string(values, value, bytes);
-	if (span_is(key, "zero")) {
-		if (!value_number(value, TRACE_BYTES_MAX, &number))
-			return false;
-		bytes->length = (uint32_t)number;
-		memset(values->bytes + values->used, 0, number);
-		values->used += number;
-		return true;
-	}
+	if (span_is(key, "zero"))
+		return value_zeros(values, value, bytes);
 	for (unsigned i = 0; i < 4; i++) {
 		const unsigned bits = 8u << i;
 
@@ -294,9 +288,9 @@ static int next_line(struct trace_text *text, struct span *line)
 		if (result != 1)
 			return result;
 		*line = rest = (struct span){ text->line, text->line + text->line_length };
+		/* No string is longer than its word; u64= may be by 8 bytes. */
 		if (next_word(&rest, &word) && *word.at != '#')
-			return values_reserve(&text->values, text->line_length + TRACE_BYTES_MAX) ? -ENOMEM
-												  : 1;
+			return values_reserve(&text->values, text->line_length + 8) ? -ENOMEM : 1;
 	}
 }
 

@@ -7,17 +7,23 @@
 
 int values_reserve(struct values *values, size_t room)
 {
-	unsigned char *bytes;
-
 	values->used = 0;
 	if (room <= values->room)
 		return 0;
-	bytes = realloc(values->bytes, room);
-	if (!bytes)
+	/* Nothing of it is kept: realloc() would copy it. */
+	free(values->bytes);
+	values->room = 0;
+	values->bytes = malloc(2 * room);
+	if (!values->bytes)
 		return -ENOMEM;
-	values->bytes = bytes;
-	values->room = room;
+	values->room = 2 * room;
 	return 0;
+}
+
+void values_clear(struct values *values)
+{
+	free(values->bytes);
+	free(values->zeros);
 }
 
 bool span_is(struct span span, const char *word)
@@ -240,4 +246,17 @@ bool value_get(struct values *values, struct span span, struct trace_event *even
 		break;
 	}
 	return false;
+}
+
+bool value_zeros(struct values *values, struct span span, struct trace_bytes *bytes)
+{
+	uint64_t number;
+
+	if (!value_number(span, TRACE_BYTES_MAX, &number))
+		return false;
+	if (!values->zeros)
+		values->zeros = calloc(1, TRACE_BYTES_MAX);
+	bytes->at = values->zeros;
+	bytes->length = (uint32_t)number;
+	return values->zeros;
 }

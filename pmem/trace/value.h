@@ -22,18 +22,22 @@ bool span_cut(struct span *span, char mark, struct span *before);
 
 /* Where the strings and arrays of one line are kept. */
 struct values {
-	unsigned char *bytes; /* the owner frees them */
+	unsigned char *bytes;
 	size_t room, used;
+	unsigned char *zeros; /* TRACE_BYTES_MAX of them, once some were asked for */
 	struct trace_arrays arrays;
 };
 
 /* Forget what was kept and make room for strings of so many bytes in all. 0 or -ENOMEM. */
 int values_reserve(struct values *values, size_t room);
+void values_clear(struct values *values);
 
 /* Each returns false if the span is no such value. Strings never are longer than the span. */
 
 /* Decimal, 0x and hexadecimal, or 0 and octal digits, of at most 31 characters. */
 bool value_number(struct span span, uint64_t most, uint64_t *value);
+/* So many zeros, at most TRACE_BYTES_MAX. */
+bool value_zeros(struct values *values, struct span span, struct trace_bytes *bytes);
 /* Pairs of hexadecimal digits. */
 bool value_hex(struct values *values, struct span span, struct trace_bytes *bytes);
 /* A string in double quotes, with escapes. */
