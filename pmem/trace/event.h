@@ -114,6 +114,7 @@ struct trace_segment {
 	uint64_t offset; /* in the module's file */
 };
 
+/* Of a call stack: the instruction itself, or in frames after the first the return address. */
 struct trace_frame {
 	uint32_t module; /* 0: outside every module; the offset is the address then */
 	uint64_t offset; /* from the module's load bias: an address as its symbols have it */

@@ -14,6 +14,7 @@ libtrace = pmem/trace/libtrace.a $(libcommon) $(ZSTD_LIBS)
 pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/buffer.c \
 	pmem/trace/catalog.c pmem/trace/catalog.h \
+	pmem/trace/events.c pmem/trace/events.h \
 	pmem/trace/format.h \
 	pmem/trace/heap.h \
 	pmem/trace/idmap.c pmem/trace/idmap.h \
@@ -32,3 +33,9 @@ pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/value.c pmem/trace/value.h \
 	pmem/trace/writer.c pmem/trace/writer.h
 pmem_trace_libtrace_a_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)
+
+# Apart from the rest, for the programs that show places: it needs libdw.
+noinst_LIBRARIES += pmem/trace/libtracesymbols.a
+libtracesymbols = pmem/trace/libtracesymbols.a $(libtrace) $(DW_LIBS)
+pmem_trace_libtracesymbols_a_SOURCES = pmem/trace/symbols.c pmem/trace/symbols.h
+pmem_trace_libtracesymbols_a_CFLAGS = $(AM_CFLAGS) $(DW_CFLAGS)

@@ -12,6 +12,10 @@
 #include "trace/schema.h"
 #include "trace/value.h"
 
+#define LINE_BYTES_START 256u
+/* Longer lines stand for no event. */
+#define LINE_BYTES_MAX (2 * TRACE_BYTES_MAX + (64u << 10))
+
 struct trace_text {
 	FILE *in;
 	char *name;
@@ -37,8 +41,10 @@ int trace_text_create(FILE *in, const char *name, struct trace_text **out, struc
 		text->result = 1;
 		text->name = strdup(name);
 		text->catalog = trace_catalog_create();
+		text->line_room = LINE_BYTES_START;
+		text->line = malloc(LINE_BYTES_START);
 	}
-	if (!text || !text->name || !text->catalog) {
+	if (!text || !text->name || !text->catalog || !text->line) {
 		trace_text_destroy(text);
 		return message_fail(message, -ENOMEM, "%s: out of memory", name);
 	}
@@ -66,6 +72,9 @@ static bool next_word(struct span *line, struct span *word)
 
 	while (line->at < line->end && (*line->at == ' ' || *line->at == '\t'))
 		line->at++;
+	/* A comment takes the rest of the line. */
+	if (line->at < line->end && *line->at == '#')
+		line->at = line->end;
 	word->at = line->at;
 	for (; line->at < line->end && (quoted || (*line->at != ' ' && *line->at != '\t')); line->at++) {
 		if (quoted && *line->at == '\\' && line->at + 1 < line->end)
@@ -249,9 +258,6 @@ static const char *get_header(struct trace_text *text, struct span line, struct 
 	return NULL;
 }
 
-/* Longer lines stand for no event. */
-#define LINE_MAX_BYTES (2 * TRACE_BYTES_MAX + (64u << 10))
-
 /* Read a line without its end. 1, 0 at the end of the file, or negative errno. */
 static int read_line(struct trace_text *text)
 {
@@ -261,7 +267,7 @@ static int read_line(struct trace_text *text)
 	text->number++;
 	while ((byte = getc_unlocked(text->in)) != EOF && byte != '\n') {
 		if (text->line_length == text->line_room) {
-			const size_t room = text->line_room ? 2 * text->line_room : 256;
+			const size_t room = 2 * text->line_room;
 			char *line = realloc(text->line, room);
 
 			if (!line)
@@ -269,7 +275,7 @@ static int read_line(struct trace_text *text)
 			text->line = line;
 			text->line_room = room;
 		}
-		if (text->line_length == LINE_MAX_BYTES)
+		if (text->line_length == LINE_BYTES_MAX)
 			return -E2BIG;
 		text->line[text->line_length++] = (char)byte;
 	}
@@ -289,7 +295,7 @@ static int next_line(struct trace_text *text, struct span *line)
 			return result;
 		*line = rest = (struct span){ text->line, text->line + text->line_length };
 		/* No string is longer than its word; u64= may be by 8 bytes. */
-		if (next_word(&rest, &word) && *word.at != '#')
+		if (next_word(&rest, &word))
 			return values_reserve(&text->values, text->line_length + 8) ? -ENOMEM : 1;
 	}
 }

@@ -223,7 +223,11 @@ EXTRA_DIST += tests/data/trace
 unit_tests += tests/unit/test_trace_pmemcheck
 tests_unit_test_trace_pmemcheck_SOURCES = tests/unit/test_trace_pmemcheck.c tests/unit/tracetest.c \
 	tests/unit/tracetest.h
-tests_unit_test_trace_pmemcheck_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_pmemcheck_LDADD = $(libtrace) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_trace_symbols
+tests_unit_test_trace_symbols_SOURCES = tests/unit/test_trace_symbols.c
+tests_unit_test_trace_symbols_LDADD = $(libtracesymbols) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_merge
 tests_unit_test_trace_merge_SOURCES = tests/unit/test_trace_merge.c tests/unit/tracetest.c tests/unit/tracetest.h

@@ -164,6 +164,9 @@ static void test_what_is_left_out_has_a_useful_value(void **state)
 	struct message message;
 
 	assert_int_equal(parse_line("t1 clflushopt 1+0x40", &event, &message, look_at_flush), 1);
+	assert_int_equal(
+		parse_line("t1 clflushopt 1+0x40   # main() t1 sfence", &event, &message, look_at_flush), 1);
+	assert_int_equal(parse_line("t1 clflushopt 1+0x40 #", &event, &message, look_at_flush), 1);
 	assert_int_equal(parse_line("@77 mark \"hello\"", &event, &message, look_at_mark), 1);
 }
 

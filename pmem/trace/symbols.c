@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "trace/symbols.h"
+
+#include <elfutils/libdwfl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "trace/catalog.h"
+#include "trace/idmap.h"
+#include "trace/text.h"
+
+/* A module's file, as libdw has it. */
+struct module {
+	Dwfl_Module *dwfl; /* NULL: its file is not there, or another one */
+	Dwarf_Addr bias;   /* libdw's address less the one in the trace */
+};
+
+struct trace_symbols {
+	const struct trace_catalog *catalog;
+	Dwfl *dwfl; /* NULL: libdw failed */
+	struct idmap modules;
+	struct idmap frames; /* strings, by site << 32 | frame */
+};
+
+static const Dwfl_Callbacks callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.section_address = dwfl_offline_section_address,
+};
+
+struct trace_symbols *trace_symbols_create(const struct trace_catalog *catalog)
+{
+	struct trace_symbols *symbols = calloc(1, sizeof(*symbols));
+
+	if (!symbols)
+		return NULL;
+	symbols->catalog = catalog;
+	symbols->dwfl = dwfl_begin(&callbacks);
+	return symbols;
+}
+
+void trace_symbols_destroy(struct trace_symbols *symbols)
+{
+	if (!symbols)
+		return;
+	idmap_clear(&symbols->modules, free);
+	idmap_clear(&symbols->frames, free);
+	if (symbols->dwfl)
+		dwfl_end(symbols->dwfl);
+	free(symbols);
+}
+
+/* ---- Modules ---------------------------------------------------------------------- */
+
+/* The path comes from the trace: only a plain file is opened. */
+static bool is_plain_file(const char *path)
+{
+	struct stat status;
+
+	return *path == '/' && stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static bool same_build_id(Dwfl_Module *module, const struct trace_bytes *wanted)
+{
+	const unsigned char *bits;
+	GElf_Addr address;
+	int length = dwfl_module_build_id(module, &bits, &address);
+
+	return !wanted->length || (length > 0 && (uint32_t)length == wanted->length &&
+				   memcmp(bits, wanted->at, wanted->length) == 0);
+}
+
+static void load(struct trace_symbols *symbols, const struct trace_event *event, struct module *module)
+{
+	const char *path = (const char *)event->module.path.at;
+	GElf_Addr bias;
+
+	if (!symbols->dwfl || strlen(path) != event->module.path.length || !is_plain_file(path))
+		return;
+	dwfl_report_begin_add(symbols->dwfl);
+	module->dwfl = dwfl_report_offline(symbols->dwfl, path, path, -1);
+	dwfl_report_end(symbols->dwfl, NULL, NULL);
+	if (!module->dwfl || !dwfl_module_getelf(module->dwfl, &bias) ||
+	    !same_build_id(module->dwfl, &event->module.build_id)) {
+		module->dwfl = NULL;
+		return;
+	}
+	module->bias = bias;
+}
+
+static struct module *module_of(struct trace_symbols *symbols, uint32_t id)
+{
+	const struct trace_event *event = trace_catalog_module(symbols->catalog, id);
+	struct module *module = idmap_get(&symbols->modules, id);
+
+	if (module || !event)
+		return module;
+	module = calloc(1, sizeof(*module));
+	if (!module || idmap_set(&symbols->modules, id, module) < 0) {
+		free(module);
+		return NULL;
+	}
+	load(symbols, event, module);
+	return module;
+}
+
+/* ---- Places ------------------------------------------------------------------------ */
+
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* "prog+0x1234", or the bare address outside every module. */
+static void write_place(struct trace_symbols *symbols, const struct trace_frame *frame, char *text,
+			size_t size)
+{
+	const struct trace_event *module = trace_catalog_module(symbols->catalog, frame->module);
+
+	if (module)
+		snprintf(text, size, "%s+0x%" PRIx64, last_part((const char *)module->module.path.at),
+			 frame->offset);
+	else
+		snprintf(text, size, "0x%" PRIx64, frame->offset);
+}
+
+static void write_line(struct module *module, Dwarf_Addr address, char *text, size_t size)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(module->dwfl, address);
+	const char *file;
+	int number;
+
+	file = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+	if (file)
+		snprintf(text, size, "%s:%d", last_part(file), number);
+}
+
+static char *describe(struct trace_symbols *symbols, const struct trace_frame *frame, bool is_return)
+{
+	struct module *module = module_of(symbols, frame->module);
+	char place[512], whole[1024], shown[1024];
+	const char *function = NULL;
+
+	write_place(symbols, frame, place, sizeof(place));
+	if (module && module->dwfl) {
+		const Dwarf_Addr address = frame->offset - is_return + module->bias;
+
+		function = dwfl_module_addrname(module->dwfl, address);
+		write_line(module, address, place, sizeof(place));
+	}
+	snprintf(whole, sizeof(whole), "%s%s%s", function ? function : "", function ? " " : "", place);
+	return strdup(trace_text_shown(whole, strlen(whole), shown, sizeof(shown)));
+}
+
+const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, uint32_t frame)
+{
+	const struct trace_event *event = trace_catalog_site(symbols->catalog, site);
+	const uint64_t key = (uint64_t)site << 32 | frame;
+	char *text = idmap_get(&symbols->frames, key);
+
+	if (text)
+		return text;
+	if (!event || frame >= event->stack.count)
+		return "";
+	text = describe(symbols, &event->stack.frames[frame], frame > 0);
+	if (text && idmap_set(&symbols->frames, key, text) < 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

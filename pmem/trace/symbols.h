@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TRACE_SYMBOLS_H
+#define TRACE_SYMBOLS_H
+
+/*
+ * Functions and source lines of the places in a trace, from the modules' files and their debug
+ * information where those are found: libdw looks for separate files by build id. A file whose
+ * build id is not that of the trace is not used. No thread safety.
+ */
+
+#include <stdint.h>
+
+#include "trace/event.h"
+
+struct trace_catalog;
+struct trace_symbols;
+
+/* The catalog is asked for modules and sites as they are needed; it outlives the struct. NULL: no memory. */
+struct trace_symbols *trace_symbols_create(const struct trace_catalog *catalog);
+void trace_symbols_destroy(struct trace_symbols *symbols);
+
+/*
+ * A frame of a site's call stack in printable ASCII: "function file.c:12", "function prog+0x1234" or
+ * "prog+0x1234". Of frames after the first it is the call that the return address follows. "" if there is
+ * no such site or frame. It belongs to the struct. NULL: no memory.
+ */
+const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, uint32_t frame);
+
+#endif
