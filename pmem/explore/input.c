@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 #include "trace/writer.h"
 
 /* How a text begins; a trace file begins otherwise. */

@@ -167,8 +167,8 @@ static bool has_parent(enum trace_kind kind)
 
 static const char *file_wrong(struct trace_catalog *catalog, const struct trace_event *event)
 {
-	if (creates_file(event->kind) ? known(catalog, FILES, event->file)
-				      : !file_known(catalog, event->file))
+	if (creates_file(event->kind) ? known(catalog, FILES, event->file) :
+					!file_known(catalog, event->file))
 		return creates_file(event->kind) ? "the file's id is in use" : "the file is not defined";
 	if (has_parent(event->kind) && !known(catalog, FILES, event->name.parent))
 		return "the directory is not defined";
@@ -192,24 +192,24 @@ static const char *reference_wrong(struct trace_catalog *catalog, const struct t
 	case TRACE_MODULE:
 		if (known(catalog, MODULES, event->module.module))
 			return "the module is defined twice";
-		return known_or_none(catalog, PROCESSES, event->module.process)
-			       ? NULL
-			       : "the process is not defined";
+		return known_or_none(catalog, PROCESSES, event->module.process) ?
+			       NULL :
+			       "the process is not defined";
 	case TRACE_PROCESS_START:
 		if (known(catalog, PROCESSES, event->process.process))
 			return "the process starts twice";
-		return known_or_none(catalog, PROCESSES, event->process.parent)
-			       ? NULL
-			       : "the parent process is not defined";
+		return known_or_none(catalog, PROCESSES, event->process.parent) ?
+			       NULL :
+			       "the parent process is not defined";
 	case TRACE_PROCESS_EXIT:
-		return known(catalog, PROCESSES, event->process.process) ? NULL
-									 : "the process is not defined";
+		return known(catalog, PROCESSES, event->process.process) ? NULL :
+									   "the process is not defined";
 	case TRACE_THREAD_START:
 		if (known(catalog, THREADS, event->thread))
 			return "the thread starts twice";
-		return known_or_none(catalog, PROCESSES, event->process.process)
-			       ? NULL
-			       : "the process is not defined";
+		return known_or_none(catalog, PROCESSES, event->process.process) ?
+			       NULL :
+			       "the process is not defined";
 	default:
 		return event->file ? file_wrong(catalog, event) : NULL;
 	}

@@ -271,8 +271,8 @@ int trace_decode(const unsigned char *from, size_t length, uint32_t thread, stru
 		 struct trace_event *event, const char **wrong)
 {
 	struct cursor cursor = { .at = from + 1, .end = from + length, .arrays = arrays };
-	const struct trace_schema *schema = length && length <= TRACE_ENCODED_MAX ? trace_schema_of(*from)
-										  : NULL;
+	const struct trace_schema *schema = length && length <= TRACE_ENCODED_MAX ? trace_schema_of(*from) :
+										    NULL;
 
 	*wrong = "the kind is unknown";
 	if (!schema)
@@ -282,8 +282,8 @@ int trace_decode(const unsigned char *from, size_t length, uint32_t thread, stru
 		memset(event, 0, sizeof(*event));
 	trace_event_start(event, (enum trace_kind)from[0], thread);
 	*wrong = "its fields do not fit its length";
-	if (!(event->kind == TRACE_STORE ? decode_store(&cursor, event)
-					 : decode_fields(&cursor, schema, event)))
+	if (!(event->kind == TRACE_STORE ? decode_store(&cursor, event) :
+					   decode_fields(&cursor, schema, event)))
 		return -EBADMSG;
 	*wrong = trace_event_wrong(event);
 	return *wrong ? -EBADMSG : 0;

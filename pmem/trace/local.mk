@@ -14,8 +14,8 @@ libtrace = pmem/trace/libtrace.a $(libcommon) $(ZSTD_LIBS)
 pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/buffer.c \
 	pmem/trace/catalog.c pmem/trace/catalog.h \
-	pmem/trace/events.c pmem/trace/events.h \
-	pmem/trace/format.h \
+	pmem/trace/event_stream.c pmem/trace/event_stream.h \
+	pmem/trace/file_format.h \
 	pmem/trace/heap.h \
 	pmem/trace/idmap.c pmem/trace/idmap.h \
 	pmem/trace/merge.c pmem/trace/merge.h \
@@ -29,7 +29,7 @@ pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/replay.c pmem/trace/replay.h \
 	pmem/trace/source.c pmem/trace/source.h \
 	pmem/trace/stat.c pmem/trace/stat.h \
-	pmem/trace/text.h \
+	pmem/trace/text_form.h \
 	pmem/trace/value.c pmem/trace/value.h \
 	pmem/trace/writer.c pmem/trace/writer.h
 pmem_trace_libtrace_a_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)

@@ -32,8 +32,8 @@ static int write_lost(struct trace_merge *merge, uint64_t stamp, uint32_t thread
 {
 	char text[512];
 	struct trace_event lost = { .kind = TRACE_LOST, .stamp = stamp, .thread = thread };
-	int length = thread ? snprintf(text, sizeof(text), "thread %" PRIu32 ": %s", thread, reason)
-			    : snprintf(text, sizeof(text), "%s", reason);
+	int length = thread ? snprintf(text, sizeof(text), "thread %" PRIu32 ": %s", thread, reason) :
+			      snprintf(text, sizeof(text), "%s", reason);
 
 	lost.lost.count = count;
 	lost.lost.reason.at = (const unsigned char *)text;
@@ -240,8 +240,8 @@ static int write_gap(struct trace_merge *merge, uint64_t next, uint32_t thread, 
 	merge->last = next - 1;
 	merge->gap_since = 0;
 	return write_lost(merge, first, thread, next - first,
-			  thread ? "it did not publish its event in time"
-				 : "a thread was killed before it had published its event",
+			  thread ? "it did not publish its event in time" :
+				   "a thread was killed before it had published its event",
 			  message);
 }
 

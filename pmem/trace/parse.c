@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Text to events. */
-#include "trace/text.h"
+#include "trace/text_form.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -164,8 +164,8 @@ static const char *get_word(struct trace_text *text, struct span word, const str
 		if (*seen & 1u << i)
 			return "the same field is there twice";
 		if (other ? !get_other_bytes(&text->values, key, value,
-					     (struct trace_bytes *)((char *)event + field->offset))
-			  : !value_get(&text->values, value, event, field))
+					     (struct trace_bytes *)((char *)event + field->offset)) :
+			    !value_get(&text->values, value, event, field))
 			return "this is no value of the field";
 		*seen |= 1u << i;
 		return NULL;
@@ -316,8 +316,8 @@ static int next_event(struct trace_text *text, struct trace_event *event)
 	if (result < 0)
 		return fail_line(text, result, strerror(-result), word);
 	if (result == 0)
-		return text->result = text->started ? 0
-						    : fail_line(text, -EBADMSG, "the file is empty", word);
+		return text->result = text->started ? 0 :
+						      fail_line(text, -EBADMSG, "the file is empty", word);
 	wrong = get_event(text, line, event, &word);
 	if (wrong)
 		return fail_line(text, -EBADMSG, wrong, word);

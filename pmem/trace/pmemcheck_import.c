@@ -8,7 +8,7 @@
 #include "common/vector.h"
 #include "trace/pmemcheck.h"
 #include "trace/schema.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 
 /* An element holds a value of at most this many bytes, in hexadecimal. */
 #define ELEMENT_MAX (2 * TRACE_BYTES_MAX + 65536u)
@@ -295,8 +295,8 @@ static int run(struct import *import)
 	while (!import->started && (result = next_element(import)) == 1)
 		import->started = strstr(import->element.items, "START") != NULL;
 	if (!import->started)
-		return result ? result
-			      : message_fail(import->message, -EBADMSG,
+		return result ? result :
+				message_fail(import->message, -EBADMSG,
 					     "%s: there is no START: this is no log of pmemcheck",
 					     import->name);
 	while ((result = next_element(import)) == 1) {
@@ -306,8 +306,8 @@ static int run(struct import *import)
 		if (result < 0)
 			return result;
 	}
-	return result ? result
-		      : message_fail(import->message, -EBADMSG, "%s: the log is cut: there is no STOP",
+	return result ? result :
+			message_fail(import->message, -EBADMSG, "%s: the log is cut: there is no STOP",
 				     import->name);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Events to text. */
-#include "trace/text.h"
+#include "trace/text_form.h"
 
 #include <inttypes.h>
 #include <string.h>

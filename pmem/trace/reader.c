@@ -11,7 +11,7 @@
 #include "common/crc32c.h"
 #include "trace/catalog.h"
 #include "trace/encode.h"
-#include "trace/format.h"
+#include "trace/file_format.h"
 #include "trace/varint.h"
 
 struct trace_reader {

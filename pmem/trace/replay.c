@@ -6,6 +6,7 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/align.h"
 #include "trace/idmap.h"
@@ -214,6 +215,41 @@ void trace_replay_read(const struct trace_replay *replay, uint64_t id, uint64_t 
 		offset += piece;
 		length -= piece;
 	}
+}
+
+static int write_page(int fd, const unsigned char *bytes, size_t length, uint64_t offset)
+{
+	while (length) {
+		ssize_t some = pwrite(fd, bytes, length, (off_t)offset);
+
+		if (some < 0 && errno == EINTR)
+			continue;
+		if (some <= 0)
+			return some < 0 ? -errno : -EIO;
+		bytes += some;
+		offset += (uint64_t)some;
+		length -= (size_t)some;
+	}
+	return 0;
+}
+
+int trace_replay_save(const struct trace_replay *replay, uint64_t id, int fd)
+{
+	const struct replay_file *file = idmap_get(&replay->files, id);
+	const uint64_t size = trace_replay_size(replay, id);
+
+	if (ftruncate(fd, (off_t)size) < 0)
+		return -errno;
+	for (const struct idmap_entry *entry = NULL; file && (entry = idmap_next(&file->pages, entry));) {
+		const uint64_t offset = entry->key * PAGE_BYTES;
+		int error = offset < size ? write_page(fd, entry->value,
+						       (size_t)min_u64(PAGE_BYTES, size - offset), offset) :
+					    0;
+
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
 size_t trace_replay_pages(const struct trace_replay *replay)

@@ -35,6 +35,9 @@ uint64_t trace_replay_size(const struct trace_replay *replay, uint64_t file);
 void trace_replay_read(const struct trace_replay *replay, uint64_t file, uint64_t offset, void *to,
 		       size_t length);
 
+/* Write the contents to an empty file, sparse: only pages that are held take space. 0 or negative errno. */
+int trace_replay_save(const struct trace_replay *replay, uint64_t file, int fd);
+
 /* How many pages of 4096 bytes are held, of all files. */
 size_t trace_replay_pages(const struct trace_replay *replay);
 

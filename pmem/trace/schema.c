@@ -354,8 +354,8 @@ static const char *node_wrong(const struct trace_event *event)
 		return "the file's id is 0";
 	if (event->node.size > INT64_MAX)
 		return "the size is too large";
-	return text_wrong(&event->node.path) ? text_wrong(&event->node.path)
-					     : text_wrong(&event->node.target);
+	return text_wrong(&event->node.path) ? text_wrong(&event->node.path) :
+					       text_wrong(&event->node.target);
 }
 
 static const char *values_wrong(const struct trace_event *event)
@@ -396,8 +396,8 @@ static const char *values_wrong(const struct trace_event *event)
 	case TRACE_THREAD_START:
 		return event->thread ? text_wrong(&event->process.text) : "the thread's id is 0";
 	case TRACE_MARK:
-		return event->mark.source > TRACE_MARK_PIPE ? "the source is unknown"
-							    : text_wrong(&event->mark.text);
+		return event->mark.source > TRACE_MARK_PIPE ? "the source is unknown" :
+							      text_wrong(&event->mark.text);
 	case TRACE_OUTAGE:
 		return text_wrong(&event->outage.policy);
 	case TRACE_LOST:
@@ -411,9 +411,9 @@ static const char *values_wrong(const struct trace_event *event)
 	case TRACE_SITE:
 		if (!event->site)
 			return "the site's id is 0";
-		return !event->stack.count || event->stack.count > TRACE_FRAMES_MAX
-			       ? "the call stack has no frame or more than 64"
-			       : NULL;
+		return !event->stack.count || event->stack.count > TRACE_FRAMES_MAX ?
+			       "the call stack has no frame or more than 64" :
+			       NULL;
 	case TRACE_FENCE:
 	case TRACE_THREAD_EXIT:
 	case TRACE_UNMAP:

@@ -4,7 +4,7 @@
 
 /*
  * Which fields an event of each kind has, in the order in which they are encoded
- * (encode.h) and printed (text.h). One table serves both, so that they cannot differ.
+ * (encode.h) and printed (text_form.h). One table serves both, so that they cannot differ.
  */
 
 #include <stddef.h>

@@ -18,9 +18,9 @@ enum table { POOLS, SITES, MODULES };
 static uint64_t number_of(const struct source_process *process, enum table table, uint64_t own)
 {
 	for (; process; process = process->forked_from) {
-		void *value = idmap_get(table == POOLS	 ? &process->pools
-					: table == SITES ? &process->sites
-							 : &process->modules,
+		void *value = idmap_get(table == POOLS ? &process->pools :
+					table == SITES ? &process->sites :
+							 &process->modules,
 					own);
 
 		if (value)
@@ -114,8 +114,8 @@ static bool take(struct source *source)
 		source->start = 0;
 	}
 	if (source->end == source->room) {
-		const size_t room = source->room ? min_u64(2 * source->room, SLOT_BYTES_MAX + 8)
-						 : BYTES_START;
+		const size_t room = source->room ? min_u64(2 * source->room, SLOT_BYTES_MAX + 8) :
+						   BYTES_START;
 		unsigned char *bytes = realloc(source->bytes, room);
 
 		if (!bytes) {

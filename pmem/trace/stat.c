@@ -179,8 +179,8 @@ static uint64_t stored_bits(const struct trace_event *event, uint64_t line)
 	uint64_t bits = bits_of(from, to - from);
 
 	if (event->kind == TRACE_STORE && event->store.mask)
-		bits &= start >= line ? event->store.mask << (start - line)
-				      : event->store.mask >> (line - start);
+		bits &= start >= line ? event->store.mask << (start - line) :
+					event->store.mask >> (line - start);
 	return bits;
 }
 

@@ -11,7 +11,7 @@
 #include "common/cleanup.h"
 #include "trace/catalog.h"
 #include "trace/idmap.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 
 /* A module's file, as libdw has it. */
 struct module {

@@ -12,7 +12,7 @@
 #include "common/crc32c.h"
 #include "trace/catalog.h"
 #include "trace/encode.h"
-#include "trace/format.h"
+#include "trace/file_format.h"
 #include "trace/schema.h"
 #include "trace/varint.h"
 
@@ -106,9 +106,9 @@ static int allocate(struct trace_writer *writer, const char *name, const struct 
 	writer->zstd = ZSTD_createCCtx();
 	if (!writer->zstd)
 		return -ENOMEM;
-	return ZSTD_isError(ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, options->level))
-		       ? -EINVAL
-		       : 0;
+	return ZSTD_isError(ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, options->level)) ?
+		       -EINVAL :
+		       0;
 }
 
 int trace_writer_create(int fd, const char *name, const struct trace_writer_options *options,

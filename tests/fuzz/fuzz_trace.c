@@ -21,14 +21,14 @@
 #include "fuzz.h"
 #include "trace/buffer.h"
 #include "trace/encode.h"
-#include "trace/format.h"
+#include "trace/file_format.h"
 #include "trace/merge.h"
 #include "trace/pmemcheck.h"
 #include "trace/reader.h"
 #include "trace/replay.h"
 #include "trace/schema.h"
 #include "trace/stat.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 #include "trace/writer.h"
 
 /* What every event goes through. */

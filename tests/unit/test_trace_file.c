@@ -17,7 +17,7 @@
 #include "common/crc32c.h"
 #include "trace/catalog.h"
 #include "trace/encode.h"
-#include "trace/format.h"
+#include "trace/file_format.h"
 #include "trace/reader.h"
 #include "trace/schema.h"
 #include "trace/varint.h"

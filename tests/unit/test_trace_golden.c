@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "trace/reader.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 #include "tracetest.h"
 
 #define EVENTS_A_BLOCK 5

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "trace/text.h"
+#include "trace/text_form.h"
 
 #define VARIABLES 3
 #define STORES 8

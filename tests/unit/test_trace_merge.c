@@ -17,7 +17,7 @@
 #include "trace/encode.h"
 #include "trace/merge.h"
 #include "trace/reader.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 #include "trace/writer.h"
 #include "tracetest.h"
 

@@ -13,7 +13,7 @@
 
 #include "trace/pmemcheck.h"
 #include "trace/replay.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 #include "tracetest.h"
 
 static const char *path_of(void *context, uint64_t file)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -92,6 +93,25 @@ static void test_memory_is_taken_by_pages_touched(void **state)
 			"fallocate op=3 1+0 length=1000000000000\n",
 			apply, replay);
 	assert_int_equal(trace_replay_pages(replay), 3);
+	trace_replay_destroy(replay);
+}
+
+static void test_saved_contents_are_those_that_are_read(void **state)
+{
+	struct trace_replay *replay = trace_replay_create();
+	unsigned char got[64] = { 0 }, wanted[64];
+	int fd = tracetest_file();
+
+	tracetest_visit("image 1+4090 text=\"over an edge\"\ntruncate file=1 size=4100\n", apply, replay);
+	assert_int_equal(trace_replay_save(replay, 1, fd), 0);
+	trace_replay_read(replay, 1, 4080, wanted, 20);
+	assert_int_equal(pread(fd, got, sizeof(got), 4080), 20);
+	assert_memory_equal(got, wanted, 20);
+	assert_memory_equal(got + 10, "over an ed", 10);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(trace_replay_save(replay, 2, fd), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	close(fd);
 	trace_replay_destroy(replay);
 }
 
@@ -186,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_a_shorter_file_forgets_its_end),
 		cmocka_unit_test(test_holes_and_zeroed_ranges_read_as_zeros),
 		cmocka_unit_test(test_modes_that_move_bytes_are_refused),
+		cmocka_unit_test(test_saved_contents_are_those_that_are_read),
 		cmocka_unit_test(test_memory_is_taken_by_pages_touched),
 		cmocka_unit_test(test_random_operations_leave_what_they_leave_in_an_array),
 	};

@@ -13,7 +13,7 @@
 
 #include "trace/catalog.h"
 #include "trace/schema.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 #include "tracetest.h"
 
 /* The text of all events of tracetest_events(); free() it. */

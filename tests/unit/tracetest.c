@@ -15,7 +15,7 @@
 
 #include "trace/encode.h"
 #include "trace/schema.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 #include "trace/writer.h"
 
 #define TEXT(string)                                                                                         \

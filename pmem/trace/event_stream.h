@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef TRACE_EVENTS_H
-#define TRACE_EVENTS_H
+#ifndef TRACE_EVENT_STREAM_H
+#define TRACE_EVENT_STREAM_H
 
 /*
  * The events of a trace, whether it is a trace file or in the text form. For more than reading

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef TRACE_FORMAT_H
-#define TRACE_FORMAT_H
+#ifndef TRACE_FILE_FORMAT_H
+#define TRACE_FILE_FORMAT_H
 
 /*
  * A trace file: a header, then blocks; docs/trace-format.md describes it to the byte.

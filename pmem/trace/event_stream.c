@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "trace/events.h"
+#include "trace/event_stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "trace/format.h"
+#include "trace/file_format.h"
 #include "trace/reader.h"
-#include "trace/text.h"
+#include "trace/text_form.h"
 
 struct trace_events {
 	int fd;
@@ -57,8 +57,8 @@ int trace_events_open(const char *path, struct trace_events **out, struct messag
 	if (!events)
 		return message_fail(message, -ENOMEM, "%s: out of memory", path);
 	events->fd = open(path, O_RDONLY | O_CLOEXEC);
-	error = events->fd < 0 ? message_fail(message, -errno, "%s: %s", path, strerror(errno))
-			       : open_either(events, path, message);
+	error = events->fd < 0 ? message_fail(message, -errno, "%s: %s", path, strerror(errno)) :
+				 open_either(events, path, message);
 	if (error)
 		trace_events_close(events);
 	else
@@ -68,8 +68,8 @@ int trace_events_open(const char *path, struct trace_events **out, struct messag
 
 int trace_events_next(struct trace_events *events, struct trace_event *event, struct message *message)
 {
-	return events->reader ? trace_reader_next(events->reader, event, message)
-			      : trace_text_next(events->text, event, message);
+	return events->reader ? trace_reader_next(events->reader, event, message) :
+				trace_text_next(events->text, event, message);
 }
 
 const struct trace_catalog *trace_events_catalog(const struct trace_events *events)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef TRACE_TEXT_H
-#define TRACE_TEXT_H
+#ifndef TRACE_TEXT_FORM_H
+#define TRACE_TEXT_FORM_H
 
 /*
  * The text form of a trace: one event a line, which a person can read and write.
