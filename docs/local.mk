@@ -13,6 +13,7 @@ dist_man_MANS += \
 	docs/softpmem-run.1 \
 	docs/softpmem-stat.1 \
 	docs/softpmem-status.1 \
+	docs/softpmem-trace.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8
-dist_doc_DATA += docs/benchmarks.md docs/format.md docs/hacking.md docs/reserving-memory.md docs/semantics.md
+dist_doc_DATA += docs/benchmarks.md docs/format.md docs/hacking.md docs/reserving-memory.md docs/semantics.md docs/trace-format.md

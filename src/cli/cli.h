@@ -30,7 +30,7 @@ struct cli_verb {
 	int (*run)(struct cli *cli, const void *options);
 };
 extern const struct cli_verb cli_check, cli_create, cli_destroy, cli_explore, cli_format, cli_list, cli_mark,
-	cli_path, cli_powerfail, cli_regions, cli_run, cli_stat, cli_status;
+	cli_path, cli_powerfail, cli_regions, cli_run, cli_stat, cli_status, cli_trace;
 
 /* What the command line said, apart from the verb's options. */
 struct cli {

@@ -18,14 +18,19 @@ softpmem_SOURCES = \
 	src/cli/cli_run.c \
 	src/cli/cli_stat.c src/cli/cli_stat.h \
 	src/cli/cli_status.c \
+	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
 	src/cli/output.c src/cli/output.h \
-	src/cli/softpmem.c
+	src/cli/softpmem.c \
+	src/cli/trace_commands.h \
+	src/cli/trace_convert.c \
+	src/cli/trace_info.c \
+	src/cli/trace_statistics.c
 softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
 softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
 # The pools are for the verbs that work on regions without a daemon.
-softpmem_LDADD = $(libexplore) $(libcommand) $(libregions) $(libwire) $(NCURSES_LIBS)
+softpmem_LDADD = $(libexplore) $(libtracesymbols) $(libcommand) $(libregions) $(libwire) $(NCURSES_LIBS)
 EXTRA_DIST += src/cli/softpmem.bash
 
 # bash-completion looks for a file with the command's own name: one file has both, the other is a link.

@@ -67,7 +67,7 @@ _softpmem() {
 	*)
 		case $verb:$cur in
 		:*) words='run stat status list create destroy path powerfail mark format check regions
-			explore
+			explore trace
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -82,6 +82,10 @@ _softpmem() {
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive
 				--at --seed --replay --save --list-states --json --help' ;;
+		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
+		trace:*)
+			[ "$previous" = trace ] && words='info dump stat export import'
+			;;
 		regions:-*) words='--json --test --force --help' ;;
 		list:* | stat:* | create:* | destroy:* | path:*)
 			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket" "$region")

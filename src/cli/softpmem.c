@@ -11,7 +11,7 @@
 static const struct cli_verb *const verbs[] = {
 	&cli_run,    &cli_stat,	     &cli_status, &cli_list,   &cli_create,  &cli_destroy,
 	&cli_path,   &cli_powerfail, &cli_mark,	  &cli_format, &cli_regions, &cli_check,
-	&cli_explore,
+	&cli_explore, &cli_trace,
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

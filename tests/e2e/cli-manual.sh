@@ -49,7 +49,7 @@ else
 fi
 
 daemon_start --region memfd:128M || bail "the daemon does not start"
-verbs=(stat status list create destroy path powerfail mark format check)
+verbs=(stat status list create destroy path powerfail mark format check trace)
 # Not everybody is told where memory is.
 if "$softpmem" regions >/dev/null 2>&1; then
 	verbs+=(regions)

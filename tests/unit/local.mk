@@ -205,7 +205,7 @@ tests_unit_test_trace_file_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_document
 tests_unit_test_trace_document_SOURCES = tests/unit/test_trace_document.c
-tests_unit_test_trace_document_LDADD = pmem/trace/libtrace.la $(CMOCKA_LIBS)
+tests_unit_test_trace_document_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_trace_text
 tests_unit_test_trace_text_SOURCES = tests/unit/test_trace_text.c tests/unit/tracetest.c tests/unit/tracetest.h

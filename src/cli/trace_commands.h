@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLI_TRACE_COMMANDS_H
+#define CLI_TRACE_COMMANDS_H
+
+/* The commands of softpmem trace. Each returns an exit status and has printed a failure. */
+
+#include "cli/cli.h"
+
+struct trace_cli_options {
+	const char *output, *images, *sites;
+	bool json, ndjson, pmemcheck, no_source;
+};
+
+struct message;
+struct trace_event;
+struct trace_events;
+
+/*
+ * cli_trace.c: all events of a trace, or of what is good of it; then the message about the rest. A negative
+ * result of `visit` ends it: its message is printed, or "out of memory" if there is none.
+ */
+int trace_each(struct cli *cli, struct trace_events *events,
+	       int (*visit)(void *context, const struct trace_event *event, struct message *message),
+	       void *context);
+
+/* trace_info.c: what a trace is of. */
+int trace_info(struct cli *cli, const char *path, const struct trace_cli_options *options);
+/* trace_statistics.c: what it shows without a checker. */
+int trace_statistics(struct cli *cli, const char *path, const struct trace_cli_options *options);
+/* trace_convert.c: the text form; the log of pmemcheck; and back. */
+int trace_dump(struct cli *cli, const char *path, const struct trace_cli_options *options);
+int trace_export(struct cli *cli, const char *path, const struct trace_cli_options *options);
+int trace_import(struct cli *cli, const char *path, const struct trace_cli_options *options);
+
+struct json_object;
+struct trace_bytes;
+
+/* Bytes of a trace as a JSON string: NULs become spaces, and what is not UTF-8 U+FFFD. NULL: no memory. */
+struct json_object *trace_json_bytes(const struct trace_bytes *bytes);
+struct json_object *trace_json_u64(uint64_t number);
+
+#endif
