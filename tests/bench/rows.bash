@@ -161,6 +161,11 @@ power_failure() {
 	rm -f "$mnt/written"
 }
 
+# trace_figure SIDE NAME: one figure of those that trace_time prints.
+trace_figure() {
+	"$abs_top_builddir/tests/bench/trace_time" "$trace_events" | sed -n "s/^$2  *\\([0-9.]*\\) .*/\\1/p"
+}
+
 rows() {
 	local aio=(--ioengine=libaio --direct=1 --iodepth=16 --bs=4k "--io_size=${io_mib}M")
 	local psync=(--ioengine=psync --bs=4k "--io_size=${io_mib}M")
@@ -190,4 +195,8 @@ rows() {
 	row "power failure, $gib_mib MiB written, lose" ms lower 3 memcpy power_failure lose
 	row "power failure, $gib_mib MiB written, keep" ms lower 3 memcpy power_failure keep
 	row "power failure, $gib_mib MiB written, random" ms lower 3 memcpy power_failure random --seed 1
+	row "trace of $trace_events events, read" s lower 3 - trace_figure "reading the whole trace"
+	row "trace of $trace_events events, memory to read it" MiB lower 64 - \
+		trace_figure "more memory for that"
+	row "trace of $trace_events events, an event" bytes lower 24 - trace_figure "trace file, an event"
 }
