@@ -26,7 +26,7 @@ pmem_trace_libtrace_a_SOURCES = $(trace_producer_sources) \
 	pmem/trace/pmemcheck_import.c \
 	pmem/trace/print.c \
 	pmem/trace/reader.c pmem/trace/reader.h \
-	pmem/trace/replay.c pmem/trace/replay.h \
+	pmem/trace/replay_contents.c pmem/trace/replay_contents.h \
 	pmem/trace/source.c pmem/trace/source.h \
 	pmem/trace/stat.c pmem/trace/stat.h \
 	pmem/trace/text_form.h \

@@ -12,7 +12,7 @@
 #include "trace/catalog.h"
 #include "trace/event_stream.h"
 #include "trace/pmemcheck.h"
-#include "trace/replay.h"
+#include "trace/replay_contents.h"
 #include "trace/symbols.h"
 #include "trace/text_form.h"
 #include "trace/writer.h"

@@ -25,7 +25,7 @@
 #include "trace/merge.h"
 #include "trace/pmemcheck.h"
 #include "trace/reader.h"
-#include "trace/replay.h"
+#include "trace/replay_contents.h"
 #include "trace/schema.h"
 #include "trace/stat.h"
 #include "trace/text_form.h"

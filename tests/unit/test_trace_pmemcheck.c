@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "trace/pmemcheck.h"
-#include "trace/replay.h"
+#include "trace/replay_contents.h"
 #include "trace/text_form.h"
 #include "tracetest.h"
 

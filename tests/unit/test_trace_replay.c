@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "common/rng.h"
-#include "trace/replay.h"
+#include "trace/replay_contents.h"
 #include "tracetest.h"
 
 static void apply(const struct trace_event *event, void *replay)

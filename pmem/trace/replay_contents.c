@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "trace/replay.h"
+#include "trace/replay_contents.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef TRACE_REPLAY_H
-#define TRACE_REPLAY_H
+#ifndef TRACE_REPLAY_CONTENTS_H
+#define TRACE_REPLAY_CONTENTS_H
 
 /*
  * The contents of files as a trace leaves them: what the processors and the mount showed at
