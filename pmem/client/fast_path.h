@@ -15,31 +15,7 @@
 #include "client/connection.h"
 #include "client/events.h"
 #include "client/queues.h"
-
-/*
- * ranges_find() for an address in the entry that this thread found last. The entry may meanwhile hold
- * another range, or none. Read field by field: a struct that is assembled and copied waits for its own
- * stores. `whole` is a constant; a flush does not need out->alias.
- */
-static inline __attribute__((always_inline)) bool fast_path_find(uintptr_t address, struct range *out,
-								 bool whole)
-{
-	uint64_t now = atomic_load_explicit(&ranges_version, memory_order_acquire);
-	const struct range *entry = &ranges_table[thread_self.hint];
-	uintptr_t start = __atomic_load_n(&entry->start, __ATOMIC_RELAXED);
-
-	out->start = address;
-	out->end = __atomic_load_n(&entry->end, __ATOMIC_RELAXED);
-	out->offset = __atomic_load_n(&entry->offset, __ATOMIC_RELAXED) + (address - start);
-	out->view = __atomic_load_n(&entry->view, __ATOMIC_RELAXED);
-	out->region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED);
-	out->flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED);
-	if (whole)
-		out->alias = __atomic_load_n(&entry->alias, __ATOMIC_RELAXED);
-	atomic_thread_fence(memory_order_acquire);
-	return !(now & 1) && atomic_load_explicit(&ranges_version, memory_order_relaxed) == now &&
-	       address >= start && address < out->end;
-}
+#include "client/ranges.h"
 
 static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t address, size_t length,
 								   uint32_t flags)
@@ -51,9 +27,9 @@ static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t addr
 
 	if (unlikely(!client_fast_path_allowed() || !connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
 		return false;
-	if (unlikely(self->depth || !queue || !fast_path_find(address, &at, false)))
+	if (unlikely(self->depth || !queue || !ranges_find_again(address, &at, false)))
 		return false;
-	/* length - 1: a flush of 0 bytes flushes no line. No WPQ is of RANGE_NO_REGION: this is a pool. */
+	/* length - 1: a flush of 0 bytes flushes no line. Only a pool has the region of a WPQ. */
 	if (unlikely(length - 1 >= at.end - address || at.region != queue->region))
 		return false;
 	thread_enter(self);

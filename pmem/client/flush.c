@@ -168,22 +168,7 @@ PUBLIC int pmem_has_auto_flush(void)
 
 /* ---- msync ------------------------------------------------------------------------ */
 
-/* [address, address+length) has at least one byte of a pool in it. */
-static bool touches_pool(uintptr_t address, size_t length)
-{
-	uintptr_t end = address + length;
-
-	while (address < end) {
-		struct range at = ranges_find(address);
-
-		if (at.flags & RANGE_POOL)
-			return true;
-		address = at.end;
-	}
-	return false;
-}
-
-/* Only what of it is a pool: the kernel has answered for the rest. */
+/* Flush the pools within the range: msync(2) has written the rest. */
 static void flush_pools_in(uintptr_t address, size_t length)
 {
 	uintptr_t end = address + length;
@@ -207,7 +192,7 @@ int client_msync(void *address, size_t length, int flags)
 
 	if (error)
 		return (int)error;
-	if ((flags & MS_SYNC) && touches_pool((uintptr_t)address, length)) {
+	if ((flags & MS_SYNC) && ranges_any((uintptr_t)address, length, RANGE_POOL)) {
 		flush_pools_in((uintptr_t)address, align_up(length, PAGE_BYTES));
 		client_fence();
 	}
@@ -246,7 +231,7 @@ PUBLIC int pmem_deep_drain(const void *addr, size_t len)
 	client_fence();
 	if (len == 0)
 		return 0;
-	if (touches_pool((uintptr_t)addr, len)) {
+	if (ranges_any((uintptr_t)addr, len, RANGE_POOL)) {
 		if (!client_settings()->through && thread_self.queues[0])
 			connection_drain();
 	} else {

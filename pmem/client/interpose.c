@@ -28,6 +28,13 @@ static void *pointer_or_errno(long result)
 	return MAP_FAILED;
 }
 
+static int zero_or_errno(long result)
+{
+	if (result)
+		errno = (int)-result;
+	return result ? -1 : 0;
+}
+
 PUBLIC void *mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	return pointer_or_errno(client_mmap(address, length, prot, flags, fd, offset));
@@ -40,11 +47,7 @@ PUBLIC void *mmap64(void *address, size_t length, int prot, int flags, int fd, o
 
 PUBLIC int munmap(void *address, size_t length)
 {
-	long result = client_munmap(address, length);
-
-	if (result)
-		errno = (int)-result;
-	return result ? -1 : 0;
+	return zero_or_errno(client_munmap(address, length));
 }
 
 PUBLIC void *mremap(void *address, size_t old_size, size_t new_size, int flags, ...)
@@ -59,20 +62,32 @@ PUBLIC void *mremap(void *address, size_t old_size, size_t new_size, int flags, 
 	return pointer_or_errno(client_mremap(address, old_size, new_size, flags, new_address));
 }
 
-/*
- * A view has no file system below it that would tell the daemon; here alone it
- * is known. Cancellation points, as libc's are.
- */
+PUBLIC int remap_file_pages(void *address, size_t size, int prot, size_t page, int flags)
+{
+	return zero_or_errno(client_remap_file_pages(address, size, prot, page, flags));
+}
+
+PUBLIC int mprotect(void *address, size_t length, int prot)
+{
+	return zero_or_errno(client_mprotect(address, length, prot, -1));
+}
+
+PUBLIC int pkey_mprotect(void *address, size_t length, int prot, int key)
+{
+	return zero_or_errno(client_mprotect(address, length, prot, key));
+}
+
+PUBLIC int madvise(void *address, size_t length, int advice)
+{
+	return zero_or_errno(client_madvise(address, length, advice));
+}
+
+/* A view is a memory file: the kernel tells the daemon of no fsync. Cancellation points, as in libc. */
 static int sync_descriptor(int fd, long number)
 {
-	int error;
-
 	pthread_testcancel();
-	error = connection_is_view(fd) ? connection_sync(fd) :
-					 (int)raw_call(number, (uintptr_t)fd, 0, 0, 0, 0, 0);
-	if (error)
-		errno = -error;
-	return error ? -1 : 0;
+	return zero_or_errno(connection_is_view(fd) ? connection_sync(fd) :
+						      raw_call(number, (uintptr_t)fd, 0, 0, 0, 0, 0));
 }
 
 PUBLIC int fsync(int fd)
@@ -87,9 +102,5 @@ PUBLIC int fdatasync(int fd)
 
 PUBLIC int msync(void *address, size_t length, int flags)
 {
-	int error = client_msync(address, length, flags);
-
-	if (error)
-		errno = -error;
-	return error ? -1 : 0;
+	return zero_or_errno(client_msync(address, length, flags));
 }

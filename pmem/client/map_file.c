@@ -231,7 +231,7 @@ static void register_mapping(void *address, size_t length)
 
 	/* A kernel that took MAP_SYNC for what is not ours has real persistent memory. */
 	if (ranges_find(start).flags & RANGE_POOL)
-		ranges_mark(start, end, RANGE_REGISTERED);
+		ranges_mark(start, end, RANGE_REGISTERED, 0);
 	else
 		ranges_insert(&foreign);
 	ranges_unlock(signals);

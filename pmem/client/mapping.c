@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * mmap and its family, in libc's place, and fsync: a mapping of a pool's file
- * becomes a mapping of the pool's view. An address leaves the table before the kernel may
- * give it to somebody else, and enters it after the kernel gave it to us.
+ * mmap(2) and its relatives in libc's place: a mapping of a pool's file becomes a mapping of the pool's view.
+ * An address leaves the table before the kernel may give it to another mapping, and enters it after the
+ * kernel has mapped the view there.
  */
 
 #include "client/mapping.h"
@@ -32,7 +32,7 @@ static bool replaces(int flags)
 	return (flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE);
 }
 
-/* What mmap(2) says of the file's own descriptor; the view's would allow all. */
+/* What mmap(2) checks of the file's descriptor: the view's descriptor would allow everything. */
 static int check_access(int prot, int flags, int fd)
 {
 	long mode = RAW3(fcntl, fd, F_GETFL, 0);
@@ -48,36 +48,63 @@ static int check_access(int prot, int flags, int fd)
 	return 0;
 }
 
-/* A fixed mapping ends what was there, even if it then fails: so does the kernel's. */
-static long map_view(void *address, size_t length, int prot, int flags, const struct attached_view *view,
-		     off_t offset)
+/* See ranges_release(). Of the program's own descriptor, so that also its locks of flock(2) are held. */
+static long map_keeper(int fd)
 {
+	return plain_mmap(NULL, PAGE_BYTES, PROT_NONE, MAP_PRIVATE, fd, 0);
+}
+
+static uint16_t flags_of(int flags, int fd)
+{
+	const long mode = RAW3(fcntl, fd, F_GETFL, 0) & O_ACCMODE;
+
+	if (!is_shared(flags))
+		return RANGE_PRIVATE;
+	return mode == O_RDWR ? RANGE_POOL : RANGE_POOL | RANGE_READ_ONLY;
+}
+
+/* The mapping of the view and its range. `range` has all but the addresses. */
+static long map_range(void *address, size_t length, int prot, int flags, int view_fd, struct range *range)
+{
+	const size_t pages = align_up(length, PAGE_BYTES);
 	uint64_t signals = ranges_lock();
-	size_t pages = align_up(length, PAGE_BYTES);
-	struct range range;
 	long result;
 
+	/* A fixed mapping ends what was there even if it then fails: so does the kernel's. */
 	if (replaces(flags))
 		ranges_erase((uintptr_t)address, (uintptr_t)address + pages);
 	/* The view is no DAX file to the kernel; what MAP_SYNC promises, the WPQ keeps. */
-	result = plain_mmap(address, length, prot, flags & ~MAP_SYNC, view->fd, offset);
-	if (!raw_failed(result) && is_shared(flags)) {
-		range = (struct range){ .start = (uintptr_t)result,
-					.end = (uintptr_t)result + pages,
-					.offset = (uint64_t)offset,
-					.view = view->view,
-					.region = (uint16_t)view->region,
-					.flags = RANGE_POOL };
-		if (ranges_insert(&range) != 0) {
+	result = plain_mmap(address, length, prot, flags & ~MAP_SYNC, view_fd, (off_t)range->offset);
+	if (!raw_failed(result)) {
+		range->start = (uintptr_t)result;
+		range->end = range->start + pages;
+		if (ranges_insert(range) != 0) {
 			RAW2(munmap, result, length);
 			result = -ENOMEM;
 		}
 	}
+	if (raw_failed(result))
+		ranges_release(range->keeper);
 	ranges_unlock(signals);
 	return result;
 }
 
-/* Not of a pool. */
+static long map_view(void *address, size_t length, int prot, int flags, int fd,
+		     const struct attached_view *view, off_t offset)
+{
+	struct range range = { .offset = (uint64_t)offset,
+			       .view = view->view,
+			       .region = (uint16_t)view->region,
+			       .flags = flags_of(flags, fd) };
+	long keeper = map_keeper(fd);
+
+	if (raw_failed(keeper))
+		return keeper;
+	range.keeper = (uintptr_t)keeper;
+	return map_range(address, length, prot, flags, view->fd, &range);
+}
+
+/* A mapping of something that is not a pool. */
 static long map_other(void *address, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	uint64_t signals;
@@ -92,7 +119,7 @@ static long map_other(void *address, size_t length, int prot, int flags, int fd,
 	return result;
 }
 
-static bool words_are_right(const void *address, size_t length, int flags, off_t offset)
+static bool arguments_valid(const void *address, size_t length, int flags, off_t offset)
 {
 	if (length == 0 || length > SIZE_MAX - PAGE_BYTES || !is_aligned((uint64_t)offset, PAGE_BYTES))
 		return false;
@@ -105,7 +132,7 @@ long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_
 	long result;
 	int error;
 
-	if (!words_are_right(address, length, flags, offset))
+	if (!arguments_valid(address, length, flags, offset))
 		return plain_mmap(address, length, prot, flags, fd, offset);
 	if ((flags & MAP_ANONYMOUS) || fd < 0 || !connection_serves(fd))
 		return map_other(address, length, prot, flags, fd, offset);
@@ -114,16 +141,33 @@ long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_
 		return error;
 	error = connection_attach(fd, &view);
 	/*
-	 * Whoever may not write to a pool sees it as others see files, and so does
-	 * who maps an empty one: there is no view of it to share yet.
+	 * A process that may not write to the pool maps the file on the mount, as without this library. So
+	 * does one that maps an empty pool: it has no view yet.
 	 */
 	if (error == -EACCES || error == -EROFS || error == -EINVAL)
 		return map_other(address, length, prot, flags, fd, offset);
 	if (error)
 		return error;
-	result = map_view(address, length, prot, flags, &view, offset);
+	result = map_view(address, length, prot, flags, fd, &view, offset);
 	RAW1(close, view.fd);
 	return result;
+}
+
+/* munmap(2), mremap(2) and their like fail with ENOMEM if they concern more ranges than this. */
+#define COPIES_MOST 32
+
+/* Enter copies of ranges again, `by` bytes further. */
+static void insert_copies(const struct range *copies, int count, uintptr_t by)
+{
+	for (int i = 0; i < count; i++) {
+		struct range moved = copies[i];
+
+		moved.start += by;
+		moved.end += by;
+		/* Without it these addresses would be taken for ordinary memory, and flushes be lost. */
+		if (ranges_insert(&moved) != 0)
+			__builtin_trap();
+	}
 }
 
 long client_munmap(void *address, size_t length)
@@ -136,45 +180,163 @@ long client_munmap(void *address, size_t length)
 	if (!is_aligned(start, PAGE_BYTES) || length == 0 || end <= start)
 		return RAW2(munmap, address, length);
 	signals = ranges_lock();
-	/* It fails only when a hole in the midst of one mapping would make one too many. */
+	/* It fails only if a hole in the middle of one mapping would make one mapping too many. */
 	kept = ranges_find(start);
-	ranges_erase(start, end);
+	kept.end = min_u64(kept.end, end);
+	ranges_take(kept.start, kept.end);
+	ranges_erase(kept.end, end);
 	result = RAW2(munmap, address, length);
-	if (result && kept.flags) {
-		kept.end = min_u64(kept.end, end);
-		ranges_insert(&kept);
+	if (result && kept.flags)
+		insert_copies(&kept, 1, 0);
+	else if (kept.flags)
+		ranges_release(kept.keeper);
+	ranges_unlock(signals);
+	return result;
+}
+
+/* ---- mremap ---------------------------------------------------------------------- */
+
+/* One call, its sizes in whole pages, and copies of the ranges that it concerns. */
+struct remapping {
+	uintptr_t from, old_length, new_length;
+	bool keeps_old; /* MREMAP_DONTUNMAP, or a second mapping of the same pages (old_length 0) */
+	int count;
+	struct range copies[COPIES_MOST];
+};
+
+static void release_copies(const struct remapping *call)
+{
+	for (int i = 0; i < call->count; i++)
+		ranges_release(call->copies[i].keeper);
+}
+
+/* Moved, or mapped a second time. A mapping that grows continues by bytes of the same file. */
+static void follow_to(const struct remapping *call, uintptr_t to)
+{
+	const uintptr_t end = call->from + call->new_length;
+
+	ranges_take(to, to + call->new_length);
+	for (int i = 0; i < call->count && call->copies[i].start < end; i++) {
+		struct range copy = call->copies[i];
+
+		/* The kernel makes only one mapping larger, never several. */
+		if (copy.end > end || call->new_length > call->old_length)
+			copy.end = end;
+		insert_copies(&copy, 1, to - call->from);
+	}
+}
+
+/* Other threads may flush to the mapping meanwhile, so what stays mapped is not taken from the table. */
+static void follow_in_place(const struct remapping *call)
+{
+	const uintptr_t old_end = call->from + call->old_length;
+	struct range tail;
+
+	if (call->new_length <= call->old_length || !call->count)
+		return;
+	tail = call->copies[call->count - 1];
+	tail.offset += old_end - tail.start;
+	tail.start = old_end;
+	tail.end = call->from + call->new_length;
+	insert_copies(&tail, 1, 0);
+}
+
+static long remap(const struct remapping *call, int flags, void *new_address)
+{
+	const bool in_place = !(flags & MREMAP_MAYMOVE);
+	const uintptr_t end = call->from + call->old_length;
+	const uintptr_t to = (uintptr_t)new_address;
+	struct range there[COPIES_MOST];
+	int there_count = 0;
+	long result;
+
+	if (flags & MREMAP_FIXED)
+		there_count = ranges_copy(to, to + call->new_length, there, COPIES_MOST);
+	if (there_count < 0)
+		return there_count;
+	if (!call->keeps_old)
+		ranges_take(in_place ? min_u64(call->from + call->new_length, end) : call->from, end);
+	result = RAW5(mremap, call->from, call->old_length, call->new_length, flags, new_address);
+	if (raw_failed(result)) {
+		insert_copies(call->copies, call->count, 0);
+		return result;
+	}
+	if (in_place)
+		follow_in_place(call);
+	else
+		follow_to(call, (uintptr_t)result);
+	release_copies(call);
+	for (int i = 0; i < there_count; i++)
+		ranges_release(there[i].keeper);
+	return result;
+}
+
+long client_mremap(void *address, size_t old_size, size_t new_size, int flags, void *new_address)
+{
+	struct remapping call = { .from = (uintptr_t)address,
+				  .old_length = align_up(old_size, PAGE_BYTES),
+				  .new_length = align_up(new_size, PAGE_BYTES),
+				  .keeps_old = (flags & MREMAP_DONTUNMAP) || old_size == 0 };
+	const uintptr_t looked_at = call.old_length ? call.old_length : PAGE_BYTES;
+	uint64_t signals;
+	long result;
+
+	if (!is_aligned(call.from, PAGE_BYTES) || call.from + looked_at < call.from ||
+	    ((flags & MREMAP_FIXED) && !is_aligned((uintptr_t)new_address, PAGE_BYTES)))
+		return RAW5(mremap, address, old_size, new_size, flags, new_address);
+	signals = ranges_lock();
+	call.count = ranges_copy(call.from, call.from + looked_at, call.copies, COPIES_MOST);
+	result = call.count < 0 ? call.count : remap(&call, flags, new_address);
+	ranges_unlock(signals);
+	return result;
+}
+
+long client_remap_file_pages(void *address, size_t size, int prot, size_t page, int flags)
+{
+	/* As the kernel rounds them. */
+	const uintptr_t start = align_down((uintptr_t)address, PAGE_BYTES);
+	const uintptr_t end = start + align_down(size, PAGE_BYTES);
+	uint64_t signals = ranges_lock();
+	struct range range = ranges_find(start);
+	long result = RAW5(remap_file_pages, address, size, prot, page, flags);
+
+	if (!result && range.flags) {
+		range.end = end;
+		range.offset = (uint64_t)page * PAGE_BYTES;
+		insert_copies(&range, 1, 0);
 	}
 	ranges_unlock(signals);
 	return result;
 }
 
-/* Its ranges in the table follow a mapping that the kernel has moved, grown or cut. */
-static void follow(uintptr_t from, size_t old_length, uintptr_t to, size_t new_length)
-{
-	struct range moved = ranges_find(from);
-	bool copied = old_length == 0;
+/* ---- mprotect and madvise -------------------------------------------------------------- */
 
-	if (!copied)
-		ranges_erase(from, from + old_length);
-	if (from != to || copied)
-		ranges_erase(to, to + new_length);
-	if (!moved.flags)
-		return;
-	moved.start = to;
-	moved.end = to + new_length;
-	/* Without it these addresses would be taken for ordinary memory. */
-	if (ranges_insert(&moved) != 0)
-		__builtin_trap();
+long client_mprotect(void *address, size_t length, int prot, int key)
+{
+	if ((prot & PROT_WRITE) &&
+	    ranges_any((uintptr_t)address, align_up(length, PAGE_BYTES), RANGE_READ_ONLY))
+		return -EACCES;
+	return key < 0 ? RAW3(mprotect, address, length, prot) :
+			 RAW4(pkey_mprotect, address, length, prot, key);
 }
 
-long client_mremap(void *address, size_t old_size, size_t new_size, int flags, void *new_address)
+long client_madvise(void *address, size_t length, int advice)
 {
-	uint64_t signals = ranges_lock();
-	long result = RAW5(mremap, address, old_size, new_size, flags, new_address);
+	const uintptr_t start = (uintptr_t)address, end = start + align_up(length, PAGE_BYTES);
+	uint64_t signals;
+	long result;
 
-	if (!raw_failed(result) && !(flags & MREMAP_DONTUNMAP))
-		follow((uintptr_t)address, align_up(old_size, PAGE_BYTES), (uintptr_t)result,
-		       align_up(new_size, PAGE_BYTES));
+	if (advice == MADV_REMOVE && ranges_any(start, end - start, RANGE_POOL))
+		return -EOPNOTSUPP;
+	if (advice != MADV_DONTFORK && advice != MADV_DOFORK)
+		return RAW3(madvise, address, length, advice);
+	/* fork() takes the lock too. */
+	signals = ranges_lock();
+	result = RAW3(madvise, address, length, advice);
+	if (!result && advice == MADV_DONTFORK)
+		ranges_mark(start, end, RANGE_DONTFORK, 0);
+	else if (!result)
+		ranges_mark(start, end, 0, RANGE_DONTFORK);
 	ranges_unlock(signals);
 	return result;
 }

@@ -10,8 +10,25 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/*
+ * A mapping of a pool is a user of the pool's file until its last page is unmapped, as the kernel's mappings
+ * are: a lock of flock(2) is held, and an unlinked file lives.
+ */
 long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset);
 long client_munmap(void *address, size_t length);
+/* -ENOMEM also if more than 32 ranges of pools are concerned at once. */
 long client_mremap(void *address, size_t old_size, size_t new_size, int flags, void *new_address);
+long client_remap_file_pages(void *address, size_t size, int prot, size_t page, int flags);
+/*
+ * `key`: of pkey_mprotect(2), or -1. A pool that was mapped by a descriptor without write access may not
+ * become writable, though the kernel would allow it for the view.
+ */
+long client_mprotect(void *address, size_t length, int prot, int key);
+/*
+ * MADV_REMOVE would punch the view, of which the pool learns nothing: -EOPNOTSUPP, as from a file system that
+ * cannot punch. MADV_DONTFORK: the child also forgets the range. All other advice acts on a view as on a DAX
+ * file: MADV_DONTNEED drops page table entries and no bytes, MADV_FREE and MADV_WIPEONFORK are EINVAL.
+ */
+long client_madvise(void *address, size_t length, int advice);
 
 #endif

@@ -33,7 +33,6 @@ struct thread {
 	unsigned depth;	 /* queues below it are in use by what was interrupted */
 	bool has_more;	 /* a queue other than queues[0] exists */
 	bool unordered;	 /* clwb or non-temporal stores were executed: the fence must be a real sfence */
-	size_t hint;	 /* of the table entry found last; one word, because a handler may change it */
 };
 extern THREAD_HOT struct thread thread_self;
 

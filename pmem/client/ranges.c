@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The table of what is mapped: sorted, no two ranges overlap, neighbours that
- * continue each other are one. Readers take no lock: `ranges_version` is odd while
- * a writer moves entries, and a reader whose answer was made under another
- * version than it began with asks again. The memory never moves, so that a
- * reader that lost the race reads old entries and nothing else.
+ * The table is sorted. No two ranges overlap, and neighbours that continue each other are one range. Readers
+ * take no lock: `ranges_version` is odd while a writer moves entries, and a reader that finds another version
+ * after it has read the entries than before reads them again. The table's memory never moves and is never
+ * freed, so a reader that loses the race reads wrong entries, but never memory that is not there.
  */
 
 #include "client/ranges.h"
@@ -16,18 +15,18 @@
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
-#include "client/fast_path.h"
-#include "client/queues.h"
+#include "client/compiler.h"
 #include "client/signals.h"
 
-/* More than vm.max_map_count lets anybody have, unless it was raised sixteenfold. */
+/* 16 times the default of vm.max_map_count. */
 #define MOST_RANGES (1u << 20)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 _Atomic uint64_t ranges_version = 2;
 static struct range nothing;
-/* Written under the lock; entries as the version says. Those from `count` on are zero: nothing is in them. */
+/* Written under the lock; entries change while the version is odd. Those from `count` on are zero. */
 struct range *ranges_table = &nothing;
+THREAD_HOT size_t ranges_hint;
 static _Atomic size_t count;
 
 static struct range load(const struct range *entry)
@@ -40,6 +39,7 @@ static struct range load(const struct range *entry)
 		.region = __atomic_load_n(&entry->region, __ATOMIC_RELAXED),
 		.flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED),
 		.alias = __atomic_load_n(&entry->alias, __ATOMIC_RELAXED),
+		.keeper = __atomic_load_n(&entry->keeper, __ATOMIC_RELAXED),
 	};
 }
 
@@ -52,6 +52,7 @@ static void store(struct range *entry, const struct range *range)
 	__atomic_store_n(&entry->region, range->region, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->flags, range->flags, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->alias, range->alias, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->keeper, range->keeper, __ATOMIC_RELAXED);
 }
 
 /* The first entry that ends after `address`. */
@@ -70,7 +71,7 @@ static size_t search(uintptr_t address)
 	return low;
 }
 
-/* *at: the entry that it is in, or the next one. */
+/* The range that `address` is in, or the gap. *at: the entry that it is in, or the next one. */
 static struct range look_up(uintptr_t address, size_t *at)
 {
 	struct range found = { .start = address, .end = UINTPTR_MAX };
@@ -79,17 +80,18 @@ static struct range look_up(uintptr_t address, size_t *at)
 	if (*at == atomic_load_explicit(&count, memory_order_relaxed))
 		return found;
 	found = load(&ranges_table[*at]);
-	/* Between two ranges there is nothing of ours. */
 	if (found.start > address)
 		return (struct range){ .start = address, .end = found.start };
 	return found;
 }
 
-static struct range from(struct range range, uintptr_t address)
+static struct range from(const struct range *range, uintptr_t address)
 {
-	range.offset += address - range.start;
-	range.start = address;
-	return range;
+	struct range rest = *range;
+
+	rest.offset += address - range->start;
+	rest.start = address;
+	return rest;
 }
 
 static __attribute__((noinline)) struct range find_anew(uintptr_t address)
@@ -109,8 +111,8 @@ static __attribute__((noinline)) struct range find_anew(uintptr_t address)
 		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load_explicit(&ranges_version, memory_order_relaxed) != now)
 			continue;
-		thread_self.hint = at;
-		return from(found, address);
+		ranges_hint = at;
+		return from(&found, address);
 	}
 }
 
@@ -118,7 +120,21 @@ struct range ranges_find(uintptr_t address)
 {
 	struct range found;
 
-	return likely(fast_path_find(address, &found, true)) ? found : find_anew(address);
+	return likely(ranges_find_again(address, &found, true)) ? found : find_anew(address);
+}
+
+bool ranges_any(uintptr_t address, size_t length, uint16_t flags)
+{
+	const uintptr_t end = address + length;
+
+	while (address < end) {
+		const struct range at = ranges_find(address);
+
+		if (at.flags & flags)
+			return true;
+		address = at.end;
+	}
+	return false;
 }
 
 uint64_t ranges_lock(void)
@@ -131,7 +147,7 @@ void ranges_unlock(uint64_t signals)
 	signals_unlock(&lock, signals);
 }
 
-/* Odd from here on: nobody believes what he reads. */
+/* From here on the version is odd: readers wait. */
 static void change_begin(void)
 {
 	atomic_fetch_add_explicit(&ranges_version, 1, memory_order_seq_cst);
@@ -143,7 +159,7 @@ static void change_end(void)
 	atomic_fetch_add_explicit(&ranges_version, 1, memory_order_release);
 }
 
-/* Entries [first, first+old) make room for, or close up to, `new` entries. */
+/* Put `new` entries in the place of entries [first, first+old). */
 static void replace(size_t first, size_t old, const struct range *with, size_t new)
 {
 	size_t all = atomic_load_explicit(&count, memory_order_relaxed), tail = all - first - old;
@@ -163,7 +179,7 @@ static void replace(size_t first, size_t old, const struct range *with, size_t n
 	change_end();
 }
 
-void ranges_erase(uintptr_t start, uintptr_t end)
+void ranges_take(uintptr_t start, uintptr_t end)
 {
 	size_t all = atomic_load_explicit(&count, memory_order_relaxed);
 	size_t first = all ? search(start) : 0, last = first, left = 0;
@@ -178,14 +194,69 @@ void ranges_erase(uintptr_t start, uintptr_t end)
 		rest[left++].end = start;
 	}
 	if (ranges_table[last - 1].end > end)
-		rest[left++] = from(ranges_table[last - 1], end);
+		rest[left++] = from(&ranges_table[last - 1], end);
 	replace(first, last - first, rest, left);
+}
+
+void ranges_release(uintptr_t keeper)
+{
+	const size_t all = atomic_load_explicit(&count, memory_order_relaxed);
+
+	if (!keeper)
+		return;
+	for (size_t i = 0; i < all; i++)
+		if (ranges_table[i].keeper == keeper)
+			return;
+	RAW2(munmap, keeper, PAGE_BYTES);
+}
+
+/* Release the keepers, but not this one. */
+static void erase(uintptr_t start, uintptr_t end, uintptr_t kept)
+{
+	while (start < end) {
+		size_t at;
+		const struct range here = look_up(start, &at);
+		const uintptr_t stop = min_u64(here.end, end);
+
+		if (here.flags) {
+			ranges_take(start, stop);
+			if (here.keeper != kept)
+				ranges_release(here.keeper);
+		}
+		start = stop;
+	}
+}
+
+void ranges_erase(uintptr_t start, uintptr_t end)
+{
+	erase(start, end, 0);
+}
+
+int ranges_copy(uintptr_t start, uintptr_t end, struct range *copies, size_t most)
+{
+	size_t copied = 0;
+
+	while (start < end) {
+		size_t at;
+		struct range here = look_up(start, &at);
+
+		here = from(&here, start);
+		here.end = min_u64(here.end, end);
+		start = here.end;
+		if (!here.flags)
+			continue;
+		if (copied == most)
+			return -ENOMEM;
+		copies[copied++] = here;
+	}
+	return (int)copied;
 }
 
 static bool continues(const struct range *range, const struct range *next)
 {
 	return range->end == next->start && range->view == next->view && range->region == next->region &&
 	       range->flags == next->flags && range->alias == next->alias &&
+	       range->keeper == next->keeper &&
 	       range->offset + (range->end - range->start) == next->offset;
 }
 
@@ -203,18 +274,14 @@ static bool have_table(void)
 	return true;
 }
 
-int ranges_insert(const struct range *range)
+/* With nothing in its place. */
+static void insert(const struct range *range)
 {
 	struct range whole = *range;
-	size_t at, old = 0;
+	size_t at = search(range->start), old = 0;
 
 	if (!(whole.flags & RANGE_POOL))
 		whole.region = RANGE_NO_REGION;
-	/* Erasing may split one range in two, and there is the new one. */
-	if (!have_table() || atomic_load_explicit(&count, memory_order_relaxed) + 2 >= MOST_RANGES)
-		return -ENOMEM;
-	ranges_erase(range->start, range->end);
-	at = search(range->start);
 	if (at < atomic_load_explicit(&count, memory_order_relaxed) && continues(&whole, &ranges_table[at])) {
 		whole.end = ranges_table[at].end;
 		old = 1;
@@ -226,27 +293,68 @@ int ranges_insert(const struct range *range)
 		old++;
 	}
 	replace(at, old, &whole, 1);
+}
+
+/* Erasing may split one range in two, and there is the new one. */
+static bool has_room(void)
+{
+	return have_table() && atomic_load_explicit(&count, memory_order_relaxed) + 2 < MOST_RANGES;
+}
+
+int ranges_insert(const struct range *range)
+{
+	if (!has_room())
+		return -ENOMEM;
+	erase(range->start, range->end, range->keeper);
+	insert(range);
 	return 0;
 }
 
-void ranges_mark(uintptr_t start, uintptr_t end, uint16_t flags)
+/* In one change: a reader must not find a gap meanwhile. */
+static void mark_within_entry(size_t at, uintptr_t start, uintptr_t end, uint16_t flags)
+{
+	const struct range entry = ranges_table[at];
+	struct range pieces[3];
+	size_t count_of = 0;
+
+	if (entry.start < start) {
+		pieces[count_of] = entry;
+		pieces[count_of++].end = start;
+	}
+	pieces[count_of] = from(&entry, start);
+	pieces[count_of].end = end;
+	pieces[count_of++].flags = flags;
+	if (entry.end > end)
+		pieces[count_of++] = from(&entry, end);
+	replace(at, 1, pieces, count_of);
+}
+
+void ranges_mark(uintptr_t start, uintptr_t end, uint16_t set, uint16_t clear)
 {
 	while (start < end) {
 		size_t at;
-		struct range here = from(look_up(start, &at), start);
+		const struct range here = look_up(start, &at);
+		const uintptr_t stop = min_u64(here.end, end);
+		const uint16_t flags = (uint16_t)((here.flags & ~clear) | set);
 
-		here.end = min_u64(here.end, end);
-		start = here.end;
-		if (!here.flags)
-			continue;
-		here.flags |= flags;
-		if (ranges_insert(&here) != 0)
+		if (!has_room())
 			return;
+		if (here.flags && here.flags != flags)
+			mark_within_entry(at, start, stop, flags);
+		start = stop;
 	}
 }
 
 void ranges_fork_child(void)
 {
-	/* Held by the thread that forked, which is the only one there is. */
+	for (size_t i = 0; i < atomic_load_explicit(&count, memory_order_relaxed);) {
+		const struct range range = ranges_table[i];
+
+		if (range.flags & RANGE_DONTFORK)
+			ranges_erase(range.start, range.end);
+		else
+			i++;
+	}
+	/* The thread that forked holds it, and is the only one there is. */
 	pthread_mutex_init(&lock, NULL);
 }

@@ -9,6 +9,7 @@ pmdk_tests = \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
 	tests/pmdk/litmus.sh \
+	tests/pmdk/mappings.sh \
 	tests/pmdk/oneline.sh \
 	tests/pmdk/qemu.sh \
 	tests/pmdk/stat.sh \
@@ -17,8 +18,8 @@ pmdk_tests = \
 	tests/pmdk/unmounted.sh
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
-check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/litmus tests/pmdk/oneline \
-	tests/pmdk/survivor
+check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/litmus tests/pmdk/mappings \
+	tests/pmdk/oneline tests/pmdk/survivor
 tests_pmdk_across_SOURCES = tests/pmdk/across.c
 tests_pmdk_across_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_across_LDADD = $(PMEM_LIBS)
@@ -31,6 +32,9 @@ tests_pmdk_functions_LDADD = $(PMEM_LIBS)
 tests_pmdk_litmus_SOURCES = tests/pmdk/litmus.c
 tests_pmdk_litmus_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_litmus_LDADD = $(PMEM_LIBS) -lpthread
+tests_pmdk_mappings_SOURCES = tests/pmdk/mappings.c tests/e2e/tap.h
+tests_pmdk_mappings_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_mappings_LDADD = $(PMEM_LIBS)
 tests_pmdk_oneline_SOURCES = tests/pmdk/oneline.c tests/e2e/powerfail.h
 tests_pmdk_oneline_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_oneline_LDADD = $(PMEM_LIBS) -lpthread

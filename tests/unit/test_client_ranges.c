@@ -61,7 +61,7 @@ static void mark(unsigned first, unsigned count)
 {
 	uint64_t signals = ranges_lock();
 
-	ranges_mark(address_of(first), address_of(first + count), RANGE_REGISTERED);
+	ranges_mark(address_of(first), address_of(first + count), RANGE_REGISTERED, 0);
 	ranges_unlock(signals);
 	for (unsigned i = first; i < first + count; i++)
 		if (pages[i].flags)
