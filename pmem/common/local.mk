@@ -12,4 +12,5 @@ pmem_common_libcommon_a_SOURCES = \
 	pmem/common/remove_tree.c pmem/common/remove_tree.h \
 	pmem/common/rng.h \
 	pmem/common/size.c pmem/common/size.h \
-	pmem/common/vector.c pmem/common/vector.h
+	pmem/common/vector.c pmem/common/vector.h \
+	pmem/common/write_all.h

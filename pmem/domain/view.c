@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/write_all.h"
 #include "domain/chunk.h"
 
 int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out)
@@ -113,22 +114,6 @@ static bool is_present(const struct view *view, uint64_t offset, size_t length)
 	return true;
 }
 
-static int write_all(int fd, const unsigned char *bytes, size_t length, uint64_t offset)
-{
-	while (length) {
-		ssize_t done = pwrite(fd, bytes, length, (off_t)offset);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? -errno : -ENOMEM;
-		bytes += done;
-		offset += (uint64_t)done;
-		length -= (size_t)done;
-	}
-	return 0;
-}
-
 static int memory_store(struct view *view, uint64_t offset, const void *bytes, size_t length)
 {
 	/*
@@ -140,7 +125,7 @@ static int memory_store(struct view *view, uint64_t offset, const void *bytes, s
 		memcpy(view->memory + offset, bytes, length);
 		return 0;
 	}
-	return write_all(view->fd, bytes, length, offset);
+	return write_all_at(view->fd, bytes, length, offset);
 }
 
 /* The page in the media: 1, 0 if it has none there and reads as zero, or -EIO. */
@@ -461,7 +446,7 @@ static int write_media(struct view *view, uint64_t offset, uint64_t media_offset
 	else
 		error = media_borrow(region, media_offset, length, &from);
 	if (!error)
-		error = write_all(view->fd, from, length, offset);
+		error = write_all_at(view->fd, from, length, offset);
 	/* A media error, where the kernel meets it for us. */
 	if (error == -EFAULT)
 		error = media_probe(region, media_offset, length);

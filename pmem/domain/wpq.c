@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/write_all.h"
 #include "domain/drain.h"
 #include "domain/gather.h"
 #include "domain/hold.h"
@@ -32,6 +33,7 @@ static int make_memory(struct wpq *wpq)
 		.header_size = WPQ_HEADER_BYTES,
 		.lane_size = (uint32_t)wpq->map.lane_size,
 	};
+	int error;
 
 	wpq->fd = memfd_create("softpmem-wpq", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (wpq->fd < 0)
@@ -39,10 +41,10 @@ static int make_memory(struct wpq *wpq)
 	atomic_init(&header.batch, wpq->domain->batch);
 	atomic_init(&header.may_hold, hold_is_allowed(wpq->domain));
 	if (ftruncate(wpq->fd, (off_t)mapped_size(wpq->map.lane_size)) < 0 ||
-	    fcntl(wpq->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ||
-	    pwrite(wpq->fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
-		return errno ? -errno : -EIO;
-	return wpq_producer_open(wpq->fd, &wpq->map);
+	    fcntl(wpq->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	error = write_all_at(wpq->fd, &header, sizeof(header), 0);
+	return error ? error : wpq_producer_open(wpq->fd, &wpq->map);
 }
 
 int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out)
@@ -58,6 +60,7 @@ int wpq_create(struct domain *domain, uint32_t lane_size, struct wpq **out)
 	if (!domain->gather)
 		domain->gather = gather_create();
 	wpq->domain = domain;
+	wpq->fd = -1;
 	wpq->map.lane_size = lane_size ? lane_size : WPQ_LANE_SIZE_DEFAULT;
 	wpq->id = domain->next_wpq_id++;
 	error = domain->recent && domain->gather ? make_memory(wpq) : -ENOMEM;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/write_all.h"
 
 int explore_checker_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message)
@@ -96,25 +97,9 @@ int explore_state_lines(const struct explore_state *state, const struct explore_
 	return error;
 }
 
-static int write_all(int fd, const void *bytes, size_t length, uint64_t offset)
-{
-	while (length) {
-		ssize_t written = pwrite(fd, bytes, length, (off_t)offset);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return written < 0 ? -errno : -EIO;
-		bytes = (const unsigned char *)bytes + written;
-		length -= (size_t)written;
-		offset += (uint64_t)written;
-	}
-	return 0;
-}
-
 static int save_line(void *context, uint64_t offset, const unsigned char *bytes)
 {
-	return write_all(*(const int *)context, bytes, LINE_SIZE, offset);
+	return write_all_at(*(const int *)context, bytes, LINE_SIZE, offset);
 }
 
 static int save_bytes(const struct explore_state *state, const struct explore_file *file, int fd)
@@ -125,7 +110,8 @@ static int save_bytes(const struct explore_state *state, const struct explore_fi
 	for (; !error &&
 	       (page = explore_image_next_page(file->image, page)) < align_up(size, PAGE_BYTES) / PAGE_BYTES;
 	     page++)
-		error = write_all(fd, explore_image_page(file->image, page), PAGE_BYTES, page * PAGE_BYTES);
+		error = write_all_at(fd, explore_image_page(file->image, page), PAGE_BYTES,
+				     page * PAGE_BYTES);
 	if (!error)
 		error = explore_state_lines(state, file, save_line, &fd);
 	if (!error && ftruncate(fd, (off_t)size) < 0)

@@ -135,6 +135,10 @@ tests_unit_test_wpq_SOURCES = tests/unit/test_wpq.c tests/unit/wpqtest.c tests/u
 	tests/unit/badpage.c tests/unit/badpage.h
 tests_unit_test_wpq_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_wpq_create
+tests_unit_test_wpq_create_SOURCES = tests/unit/test_wpq_create.c
+tests_unit_test_wpq_create_LDADD = $(libdomain) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_view_index
 tests_unit_test_view_index_SOURCES = tests/unit/test_view_index.c
 tests_unit_test_view_index_LDADD = $(libdomain) $(CMOCKA_LIBS)
