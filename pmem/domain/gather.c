@@ -163,7 +163,7 @@ static __attribute__((noinline)) int write_copied(const struct gather *gather, c
 
 static int write_page(struct gather *gather, const struct open_page *open)
 {
-	const struct snapshot snapshot = { .writer = gather->writer, .batch = open->batch };
+	const struct settle_copy copy = { .writer = gather->writer, .batch = open->batch };
 	struct media_run run = { .gather = gather, .view = open->view };
 	struct placement at;
 	uint64_t from_view;
@@ -171,7 +171,7 @@ static int write_page(struct gather *gather, const struct open_page *open)
 	gather->used &= ~slot_bit(gather, open);
 	if (!open->mask)
 		return 0;
-	from_view = order_unknown(open->view, open->page, open->mask, &snapshot);
+	from_view = order_unknown(open->view, open->page, open->mask, &copy);
 	at = open->view->ops->find(open->view->owner, open->page, 1);
 	if (from_view || !at.placed)
 		return write_copied(gather, open, &at, from_view);
@@ -241,7 +241,7 @@ struct known_place {
 };
 
 static int add_many(struct media_run *run, struct known_place *known, uint64_t page, uint64_t mask,
-		    const struct snapshot *snapshot, const unsigned char *payload, uint64_t last_page)
+		    const struct settle_copy *copy, const unsigned char *payload, uint64_t last_page)
 {
 	struct gather *gather = run->gather;
 	struct open_page *open = slot(gather, run->view, page);
@@ -253,7 +253,7 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 
 	if (is_open(gather, open, run->view, page))
 		open->mask &= ~mask;
-	from_view = order_unknown(run->view, page, mask, snapshot);
+	from_view = order_unknown(run->view, page, mask, copy);
 	if (page - known->page >= known->at.pages) {
 		known->at = run->view->ops->find(run->view->owner, page, last_page - page + 1);
 		known->page = page;
@@ -280,7 +280,7 @@ static uint64_t lines_mask(uint64_t first, uint64_t count)
 static int add_pages(struct gather *gather, struct view *view, const struct wpq_record *record,
 		     const unsigned char *payload)
 {
-	const struct snapshot snapshot = { .writer = gather->writer, .batch = record->batch };
+	const struct settle_copy copy = { .writer = gather->writer, .batch = record->batch };
 	uint64_t line = record->offset / LINE_SIZE, end = line + record->lines;
 	struct media_run run = { .gather = gather, .view = view };
 	struct known_place known = { 0 };
@@ -294,7 +294,7 @@ static int add_pages(struct gather *gather, struct view *view, const struct wpq_
 		if (count < MANY_LINES)
 			error = add_few(gather, view, page, mask, record->batch, payload);
 		else
-			error = add_many(&run, &known, page, mask, &snapshot, payload,
+			error = add_many(&run, &known, page, mask, &copy, payload,
 					 (end - 1) / LINES_PER_PAGE);
 		payload += count * LINE_SIZE;
 		line += count;

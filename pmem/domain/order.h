@@ -2,30 +2,37 @@
 #ifndef DOMAIN_ORDER_H
 #define DOMAIN_ORDER_H
 
-/* Private to pmem/domain: which of two records of one line is the newer. domain->lock is held throughout. */
+/*
+ * Private to pmem/domain: which of two copies of a line, from the WPQs of two
+ * threads, is the newer one. domain->lock is held throughout.
+ */
 
 #include "domain/private.h"
+#include "model/settle.h"
 
-/* Where a record's lines come from. */
-struct snapshot {
-	uint64_t writer; /* the lane: less than UINT64_MAX - 1 */
-	uint64_t batch;	 /* the domain's, before the lines were read */
-};
-
-/* What a domain remembers; NULL without memory. */
+/*
+ * The memory of a domain: which lines and pages were last written to the media, by
+ * which writer and in which batch. A writer is a lane of a WPQ, as a number below
+ * UINT64_MAX. NULL: out of memory. order_destroy(NULL) does nothing.
+ */
 struct recent *order_create(void);
 void order_destroy(struct recent *recent);
 
 /*
- * Which snapshots of the page's masked lines may be older than what the media
- * has? Those are to be written from the view. Notes that all are written now.
+ * Returns those of the masked lines of `page` (bit i: line i) for which the media
+ * may have newer content than `copy`. These are to be written from the view, the
+ * others from the copy. Notes that all of them are written now. The domain has a
+ * memory. No errors.
  */
-uint64_t order_unknown(struct view *view, uint64_t page, uint64_t mask, const struct snapshot *snapshot);
+uint64_t order_unknown(struct view *view, uint64_t page, uint64_t mask, const struct settle_copy *copy);
 
-/* The lines are about to be written from the view itself: records that wait are older. */
+/*
+ * Note that the masked lines of `page` are about to be written from the view
+ * itself: all copies that wait in WPQs are older. Does nothing in a domain without a memory.
+ */
 void order_note_direct(struct view *view, uint64_t page, uint64_t mask);
 
-/* The line will be asked about soon. */
+/* Prefetch what order_unknown() will need for this line. `line` is its offset in the view / LINE_SIZE. */
 void order_prefetch(const struct view *view, uint64_t line);
 
 #endif

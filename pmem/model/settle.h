@@ -66,10 +66,23 @@ static inline uint64_t settle_size(const struct chooser *chooser, uint64_t durab
 	return chooser_keeps(chooser, CHOOSER_WHOLE) ? newest : durable;
 }
 
-/* Where a copy of a line was taken, and when. The beginnings and ends of drains are numbered. */
+/*
+ * Does a file keep its newest times, or those that a sync made durable? `settled` is
+ * the size that settle_size() chose. If it is the newest size, the newest times come
+ * with it.
+ */
+static inline bool settle_keeps_times(const struct chooser *chooser, uint64_t durable, uint64_t settled)
+{
+	return chooser->policy == CHOOSER_KEEP || settled != durable;
+}
+
+/*
+ * Where a copy of a line was taken, and when. The beginnings and ends of drains are
+ * numbered; such a number is a batch.
+ */
 struct settle_copy {
 	uint64_t writer; /* the queue it is in; copies of one queue are in order */
-	uint64_t batch;	 /* the last of those numbers when it was taken, or for the media, written */
+	uint64_t batch;	 /* the last batch when it was taken, or for the media, written */
 };
 
 /*
@@ -82,6 +95,30 @@ struct settle_copy {
 static inline bool settle_maybe_newer(const struct settle_copy *written, const struct settle_copy *copy)
 {
 	return written->batch >= copy->batch && written->writer != copy->writer;
+}
+
+/*
+ * The writes of lines to the media, as far as they are remembered: of one line, or of several lines for which
+ * one memory has to do. Zeroed: none.
+ */
+struct settle_writes {
+	struct settle_copy newest;
+	uint64_t others_batch; /* of the newest write by a writer other than newest.writer; 0: none */
+};
+
+/* `writer` writes one of the lines in `batch`, which is not below the batch of any earlier write. */
+static inline void settle_note_write(struct settle_writes *writes, uint64_t writer, uint64_t batch)
+{
+	if (writes->newest.writer != writer)
+		writes->others_batch = writes->newest.batch;
+	writes->newest = (struct settle_copy){ .writer = writer, .batch = batch };
+}
+
+/* settle_maybe_newer() of any of the writes. */
+static inline bool settle_any_maybe_newer(const struct settle_writes *writes, const struct settle_copy *copy)
+{
+	/* Where `others_batch` is of the copy's own writer, the first condition is as wide as the second. */
+	return settle_maybe_newer(&writes->newest, copy) || writes->others_batch >= copy->batch;
 }
 
 #endif

@@ -139,6 +139,10 @@ unit_tests += tests/unit/test_wpq_create
 tests_unit_test_wpq_create_SOURCES = tests/unit/test_wpq_create.c
 tests_unit_test_wpq_create_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_order
+tests_unit_test_order_SOURCES = tests/unit/test_order.c
+tests_unit_test_order_LDADD = $(libdomain) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_view_index
 tests_unit_test_view_index_SOURCES = tests/unit/test_view_index.c
 tests_unit_test_view_index_LDADD = $(libdomain) $(CMOCKA_LIBS)

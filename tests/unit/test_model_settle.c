@@ -149,6 +149,40 @@ static void a_copy_is_surely_newer_only_than_its_own_queue_and_finished_drains(v
 	}
 }
 
+static void older_writes_of_other_writers_are_not_forgotten(void **state)
+{
+	struct settle_writes writes = { 0 };
+
+	settle_note_write(&writes, 2, 8);
+	settle_note_write(&writes, 1, 10);
+	settle_note_write(&writes, 1, 12);
+	for (uint64_t batch = 6; batch < 15; batch++) {
+		const struct settle_copy by_1 = { 1, batch }, by_2 = { 2, batch }, by_3 = { 3, batch };
+
+		assert_int_equal(settle_any_maybe_newer(&writes, &by_1), batch <= 8);
+		assert_int_equal(settle_any_maybe_newer(&writes, &by_2), batch <= 12);
+		assert_int_equal(settle_any_maybe_newer(&writes, &by_3), batch <= 12);
+	}
+}
+
+static void no_write_is_newer_than_any_copy(void **state)
+{
+	const struct settle_writes none = { 0 };
+	const struct settle_copy copy = { .writer = 3, .batch = 1 };
+
+	assert_false(settle_any_maybe_newer(&none, &copy));
+}
+
+static void the_newest_times_are_kept_with_the_newest_size_or_under_keep(void **state)
+{
+	const struct chooser random = { CHOOSER_RANDOM, 3 };
+
+	assert_true(settle_keeps_times(&keep, 10, 10));
+	assert_false(settle_keeps_times(&lose, 10, 10));
+	assert_false(settle_keeps_times(&random, 10, 10));
+	assert_true(settle_keeps_times(&random, 10, 20));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +195,9 @@ int main(void)
 		cmocka_unit_test(a_pool_gets_its_durable_or_its_newest_size),
 		cmocka_unit_test(caches_are_kept_under_eadr_whatever_the_policy),
 		cmocka_unit_test(a_copy_is_surely_newer_only_than_its_own_queue_and_finished_drains),
+		cmocka_unit_test(older_writes_of_other_writers_are_not_forgotten),
+		cmocka_unit_test(no_write_is_newer_than_any_copy),
+		cmocka_unit_test(the_newest_times_are_kept_with_the_newest_size_or_under_keep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
