@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "domain/domain_state.h"
 
 struct view_chunk *chunk_at(const struct view *view, uint64_t page)
 {

@@ -2,42 +2,80 @@
 #ifndef DOMAIN_CHUNK_H
 #define DOMAIN_CHUNK_H
 
-/* Private to pmem/domain: what is known of each page of a view. */
+/*
+ * Private to pmem/domain: what is known of each page of a view. Pages are numbered
+ * from the beginning of the view; a mask has bit i set for line i of a page. The
+ * owner's lock is held throughout, exclusively by what changes anything.
+ */
 
-#include "domain/private.h"
+#include "common/align.h"
+#include "domain/view_state.h"
 
+/* The mask of a whole page. */
+#define ALL_LINES UINT64_MAX
+
+/* 64 pages of a view: a bit for each page, and in the arrays a mask for each page. */
+#define CHUNK_PAGES 64u
+struct view_chunk {
+	uint64_t present;
+	uint64_t from_mapping; /* pages some of whose dirty lines were stored through a mapping */
+	uint64_t dirty_pages;  /* pages whose dirty mask is not 0 */
+	uint64_t dirty[CHUNK_PAGES];
+	uint64_t written[CHUNK_PAGES]; /* since power-up; dirty is a subset */
+};
+
+/*
+ * Two levels of pointers, so that one byte at 16 TiB costs a megabyte of pointers and not half a gigabyte.
+ * A bit for each pointer tells whether there is something dirty or written behind it, so that a search
+ * costs what it finds.
+ */
+#define NODE_CHUNKS 512u
+#define NODE_PAGES (NODE_CHUNKS * CHUNK_PAGES)
+#define NODE_WORDS (NODE_CHUNKS / 64)
+struct view_node {
+	uint64_t dirty[NODE_WORDS];   /* chunks that have dirty pages */
+	uint64_t written[NODE_WORDS]; /* chunks that may have written lines */
+	struct view_chunk *chunks[NODE_CHUNKS];
+};
+
+/* The bit of `page` in its chunk. */
 static inline uint64_t page_bit(uint64_t page)
 {
 	return (uint64_t)1 << (page % CHUNK_PAGES);
 }
 
-/* The chunk that holds `page`, or NULL; make: NULL only without memory. */
+/* The chunk of `page`, or NULL if it has none. It belongs to the view. */
 struct view_chunk *chunk_at(const struct view *view, uint64_t page);
+/* The same, but make it if there is none. NULL: out of memory. */
 struct view_chunk *chunk_make(struct view *view, uint64_t page);
 
-/* For these three the chunk is there (chunk_make). */
+/* The page is present. Its chunk exists (chunk_make()). */
 void chunk_mark_present(struct view *view, uint64_t page);
-/* Nothing is known of the page any more: it is not present, not dirty and not written. */
+/* The page is neither present nor dirty nor written. Its chunk exists. */
 void chunk_mark_absent(struct view *view, uint64_t page);
+/* The masked lines of a present page were stored to, and are not durable. Its chunk exists. */
 void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask, enum view_store_kind kind);
 
-/* Lines stored and not persisted; 0 for a page nothing is known of. */
+/* The lines of the page that were stored to and not persisted; 0 for a page without a chunk. */
 uint64_t chunk_dirty(const struct view *view, uint64_t page);
+/* The masked lines are durable. */
 void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask);
-/* Do some of its dirty lines come from a mapping? */
+/* Were some of the page's dirty lines stored through a mapping? */
 bool chunk_from_mapping(const struct view *view, uint64_t page);
-/* Lines made durable through a WPQ count as written. Best effort: without memory they are not counted. */
+/* Count the masked lines, made durable through a WPQ, as written. Without memory they are not counted. */
 void chunk_note_written(struct view *view, uint64_t page, uint64_t mask);
+/* Count the masked lines as written no more. */
 void chunk_forget_written(struct view *view, uint64_t page, uint64_t mask);
+
 /*
- * What is present is as the media have it, nothing was written since power-up, and the view is not attached.
- * Takes time by what was written.
+ * Present pages are equal to the media: nothing is dirty, nothing was written since power-up, and the view
+ * is not attached. Takes time by what was written.
  */
 void view_mark_clean(struct view *view);
-/* Free everything but the struct: afterwards the view reads from the media. */
+/* Free all memory of the view except for the struct: afterwards it reads from the media. */
 void view_drop(struct view *view);
 
-/* chunk_note_written() of the page will come soon. */
+/* Prefetch what chunk_note_written() of the page will need. */
 static inline void chunk_prefetch(const struct view *view, uint64_t page)
 {
 	const struct view_chunk *chunk = chunk_at(view, page);

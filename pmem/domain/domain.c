@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "domain/private.h"
+#include "domain/domain_state.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -16,6 +16,7 @@
 #include "domain/gather.h"
 #include "domain/hold.h"
 #include "domain/rights.h"
+#include "model/settle.h"
 
 /* ---- Records --------------------------------------------------------------- */
 
@@ -266,7 +267,6 @@ static void undo_store(struct view *view, const struct wpq_record *record, const
 static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uint64_t pending,
 			  const struct chooser *lane_chooser, struct tally *tally)
 {
-	const bool random = lane_chooser->policy == CHOOSER_RANDOM;
 	const unsigned char *payload;
 	struct view *view = NULL;
 	struct wpq_record record;
@@ -277,10 +277,9 @@ static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uin
 		return false;
 	if (!view)
 		return true;
-	if (record.kind == WPQ_UNDO && (random ? chooser_keeps(lane_chooser, position) :
-						 lane_chooser->policy != CHOOSER_KEEP))
+	if (record.kind == WPQ_UNDO && settle_undo_store(lane_chooser, position))
 		undo_store(view, &record, payload);
-	if (record.kind == WPQ_LINES && random && chooser_keeps(lane_chooser, position))
+	if (record.kind == WPQ_LINES && settle_flushed_copy(lane_chooser, position))
 		drain_record(wpq, view, &record, payload, tally);
 	return true;
 }
@@ -327,8 +326,7 @@ int domain_settle(struct domain *domain, const struct chooser *chooser)
 		/* The places of lanes count from 0 up, those of held lines from the other end down. */
 		const struct chooser held = chooser_derive(chooser, ~wpq->id - 1);
 
-		if (chooser->policy == CHOOSER_RANDOM)
-			hold_settle(wpq, &held);
+		hold_settle(wpq, &held);
 		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
 			const uint64_t place = wpq->id * WPQ_LANES + lane;
 			const struct chooser lane_chooser = chooser_derive(chooser, place);

@@ -4,7 +4,8 @@
 
 /* Private to pmem/domain: the daemon's end of a WPQ. */
 
-#include "domain/private.h"
+#include "domain/domain_state.h"
+#include "domain/view_state.h"
 #include "domain/wpq.h"
 
 /* What a daemon knows of the lines that a WPQ holds. */

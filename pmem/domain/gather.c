@@ -20,6 +20,8 @@
 #include <string.h>
 
 #include "domain/chunk.h"
+#include "domain/domain_state.h"
+#include "domain/persist.h"
 
 #define OPEN_PAGES 64u
 

@@ -18,6 +18,7 @@
 
 #include "domain/gather.h"
 #include "domain/rights.h"
+#include "model/settle.h"
 
 /*
  * Copies are taken away while we read them by who flushes their line two times meanwhile. After some
@@ -203,7 +204,7 @@ void hold_settle(struct wpq *wpq, const struct chooser *chooser)
 		struct wpq_record record;
 
 		/* A line that a record has passed is decided with that record. */
-		if (!chooser_keeps(chooser, i) ||
+		if (!settle_flushed_copy(chooser, i) ||
 		    atomic_load_explicit(&shared->until[i], memory_order_relaxed) != UINT64_MAX)
 			continue;
 		if (try_to_read(&copies, i, hold_fenced(wpq), false, &record) == FOUND &&

@@ -3,13 +3,13 @@ noinst_LIBRARIES += pmem/domain/libdomain.a
 libdomain = pmem/domain/libdomain.a $(libabi) $(libmodel) $(libregion)
 pmem_domain_libdomain_a_SOURCES = \
 	pmem/domain/chunk.c pmem/domain/chunk.h \
-	pmem/domain/domain.c pmem/domain/domain.h \
+	pmem/domain/domain.c pmem/domain/domain.h pmem/domain/domain_state.h \
 	pmem/domain/drain.c pmem/domain/drain.h \
 	pmem/domain/gather.c pmem/domain/gather.h \
 	pmem/domain/hold.c pmem/domain/hold.h \
 	pmem/domain/order.c pmem/domain/order.h \
-	pmem/domain/persist.c \
-	pmem/domain/private.h \
+	pmem/domain/persist.c pmem/domain/persist.h \
 	pmem/domain/rights.c pmem/domain/rights.h \
-	pmem/domain/view.c \
+	pmem/domain/view.c pmem/domain/view_state.h \
+	pmem/domain/view_outage.c \
 	pmem/domain/wpq.c pmem/domain/wpq.h

@@ -7,7 +7,8 @@
  * threads, is the newer one. domain->lock is held throughout.
  */
 
-#include "domain/private.h"
+#include "domain/domain_state.h"
+#include "domain/view_state.h"
 #include "model/settle.h"
 
 /*

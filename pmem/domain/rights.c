@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "domain/domain_state.h"
 #include "domain/wpq.h"
 
 struct wpq_rights {

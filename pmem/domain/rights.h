@@ -4,7 +4,8 @@
 
 /* Private to pmem/domain: what wpq.h says of rights, for who drains. */
 
-#include "domain/private.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 struct wpq_rights;
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "domain/private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/write_all.h"
 #include "domain/chunk.h"
+#include "domain/domain_state.h"
 
 int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out)
 {

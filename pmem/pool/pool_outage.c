@@ -12,6 +12,7 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "model/settle.h"
 #include "pool/inode.h"
 #include "pool/lifetime.h"
 #include "pool/placement.h"
@@ -66,8 +67,8 @@ static uint32_t tearing_unit(const struct pool *pool)
 static int decide_pool(struct pool *pool, const struct chooser *chooser, bool mappers_are_gone,
 		       struct domain_lines *lines)
 {
-	uint64_t size = chooser_keeps(chooser, CHOOSER_WHOLE) ? pool->size : pool->durable_size;
-	bool keeps_times = chooser->policy == CHOOSER_KEEP || size != pool->durable_size;
+	uint64_t size = settle_size(chooser, pool->durable_size, pool->size);
+	bool keeps_times = settle_keeps_times(chooser, pool->durable_size, size);
 	bool changes = size != pool->durable_size || keeps_times;
 	int error = 0;
 
@@ -123,7 +124,7 @@ static void log_failure(struct pools *pools, const struct pool *pool, int error)
 
 int pools_decide(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage)
 {
-	struct chooser stores = *chooser;
+	const struct chooser stores = settle_caches(chooser, domain_persistence(pools->domain));
 	struct pool_queue warm = TAILQ_HEAD_INITIALIZER(warm);
 	struct pool_outage_report *report = calloc(1, sizeof(*report));
 	struct pool *pool;
@@ -131,9 +132,6 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 
 	if (!report)
 		return -ENOMEM;
-	/* Caches in the domain keep every store; a non-temporal one in a queue still needs its fence. */
-	if (domain_persistence(pools->domain) == PERSISTENCE_CPU_CACHE)
-		stores.policy = CHOOSER_KEEP;
 	domain_settle(pools->domain, chooser);
 	while ((pool = TAILQ_FIRST(&pools->active))) {
 		/*

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "domain/chunk.h"
+#include "domain/domain_state.h"
 #include "domain/order.h"
 
 enum { THREAD_A = 2, THREAD_B = 4, THREAD_C = 6 };

@@ -13,6 +13,7 @@
 
 #include "common/rng.h"
 #include "domain/chunk.h"
+#include "domain/domain_state.h"
 
 /* Pages in three nodes, and at the end of the largest pool. */
 #define PAGES 600u

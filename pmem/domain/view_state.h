@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef DOMAIN_VIEW_STATE_H
+#define DOMAIN_VIEW_STATE_H
+
+/*
+ * Private to pmem/domain: the state of a view. The owner's lock guards all fields,
+ * except for those that name domain->lock.
+ */
+
+#include "domain/domain.h"
+
+struct view_node;
+
+struct view {
+	struct domain *domain;
+	const struct view_owner_ops *ops;
+	void *owner;
+	struct view *next, **link; /* in the domain's list; domain->lock */
+	uint32_t id;		   /* names the view in WPQ records; never reused */
+
+	int fd; /* the memfd; -1 before the first page is present */
+	uint64_t fd_size;
+	bool sealed; /* other processes may have the descriptor */
+	bool exact;  /* view_attach_exact(): other processes opened it by a name, and may have it still */
+	unsigned char *memory; /* our mapping of the memfd, of memory_size bytes */
+	uint64_t memory_size;
+	struct view_node **nodes; /* see chunk.h */
+	uint64_t node_count;
+	/* A bit for each node: those with a bit set in their own words of that name. */
+	uint64_t *dirty_nodes, *written_nodes;
+	uint64_t present_pages, dirty_pages;
+	uint64_t written_lines; /* since power-up; those of dropped memory included */
+	bool attached;
+	uint64_t attached_size;	     /* bytes from offset 0; 0 if it is not attached */
+	struct domain_counts counts; /* domain->lock */
+};
+
+#endif
