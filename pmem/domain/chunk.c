@@ -381,6 +381,20 @@ uint64_t view_next_present(const struct view *view, uint64_t page, uint64_t end)
 	return end;
 }
 
+uint64_t view_next_in_memory(const struct view *view, uint64_t page, uint64_t end)
+{
+	const uint64_t attached = min_u64(view_attached_pages(view), end);
+
+	if (page < attached && !view_page_present(view, page)) {
+		const off_t data = lseek(view->fd, (off_t)(page * PAGE_BYTES), SEEK_DATA);
+		const uint64_t stored = data < 0 ? attached : min_u64((uint64_t)data / PAGE_BYTES, attached);
+		const uint64_t present = view_next_present(view, page, attached);
+
+		page = min_u64(stored, present);
+	}
+	return page < attached ? page : view_next_present(view, page, end);
+}
+
 uint64_t view_next_dirty(const struct view *view, uint64_t page, uint64_t end)
 {
 	uint64_t node = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;

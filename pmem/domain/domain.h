@@ -67,6 +67,11 @@ struct view_owner_ops {
 	struct placement (*find)(void *owner, uint64_t page, uint64_t want);
 	/* As find, but give it media to live on: -ENOSPC. */
 	int (*place)(void *owner, uint64_t page, uint64_t want, struct placement *out);
+	/*
+	 * How many bytes of the view are the owner's. What is stored past them is not, and
+	 * does not reach the media. NULL: all of them. Never fails.
+	 */
+	uint64_t (*size)(const void *owner);
 };
 
 /*
@@ -87,6 +92,11 @@ uint64_t view_present_pages(const struct view *view);
 bool view_page_present(const struct view *view, uint64_t page);
 /* The first present page at or after `page` and below `end`; `end` if there is none. */
 uint64_t view_next_present(const struct view *view, uint64_t page, uint64_t end);
+/*
+ * The same for pages whose content is in the view's memory: in an attached view these are not the present
+ * ones only, but all that CPUs stored to.
+ */
+uint64_t view_next_in_memory(const struct view *view, uint64_t page, uint64_t end);
 /* The same for pages with dirty lines. */
 uint64_t view_next_dirty(const struct view *view, uint64_t page, uint64_t end);
 
@@ -102,7 +112,13 @@ int view_store(struct view *view, uint64_t offset, const void *bytes, size_t len
 	       enum view_store_kind kind);
 /* Store zeros, without populating pages that have none and are not placed. */
 int view_store_zero(struct view *view, uint64_t offset, uint64_t length);
-/* Forget the pages' volatile content, without persisting it: they read from the media again. */
+/*
+ * Forget the pages' volatile content, without persisting it: they read from the media
+ * again, or in an attached view as zeros. To be called after each change that makes
+ * bytes zero on the media (truncating, punching, zeroing), with no pages if all of the
+ * change is in one page: copies of lines that clients took before wait in WPQs, and
+ * a drain then writes the view's content instead.
+ */
 void view_discard(struct view *view, uint64_t page, uint64_t pages);
 
 /*
@@ -140,6 +156,12 @@ int view_attach(struct view *view, uint64_t length);
  * that size to who has its descriptor.
  */
 int view_attach_exact(struct view *view, uint64_t size);
+/*
+ * The owner's size is about to grow from `from` to `to` bytes. If the view is attached, it covers the new
+ * size afterwards, and what CPUs stored to pages past `from` is gone. The new pages need no placement: they
+ * are placed when what is stored there becomes durable. -ENOMEM, -EIO.
+ */
+int view_extend(struct view *view, uint64_t from, uint64_t to);
 /* What CPUs stored since and did not persist is lost; their mappings remain, and are nobody's. */
 void view_detach(struct view *view);
 /* What WPQ records call the view. */

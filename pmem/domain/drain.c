@@ -47,14 +47,15 @@ static int read_record(const struct wpq *wpq, unsigned lane, uint64_t position, 
 	return 0;
 }
 
-/* Do the record's lines lie inside the view? */
+/* Do the record's lines lie inside the view's memory? */
 static bool record_is_inside(const struct view *view, const struct wpq_record *record)
 {
 	uint64_t length = (uint64_t)(record->kind == WPQ_UNDO ? 1 : record->lines) * LINE_SIZE;
 
 	if (!view->attached || !is_aligned(record->offset, LINE_SIZE))
 		return false;
-	return record->offset <= view->attached_size && length <= view->attached_size - record->offset;
+	/* Not attached_size: a mapping may reach further, and lines past the size are dropped later. */
+	return record->offset <= view->fd_size && length <= view->fd_size - record->offset;
 }
 
 int drain_find_view(const struct wpq *wpq, const struct wpq_record *record, struct view **view)
@@ -213,8 +214,10 @@ static int drain_wpq(struct wpq *wpq)
 	}
 	if (!result)
 		result = hold_sweep(wpq, fenced);
-	if (result == -EPROTO)
+	if (result == -EPROTO || result == -ENOSPC) {
+		wpq->fault = result;
 		wpq->dead = true;
+	}
 	return result;
 }
 
@@ -277,7 +280,9 @@ static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uin
 		return false;
 	if (!view)
 		return true;
-	if (record.kind == WPQ_UNDO && settle_undo_store(lane_chooser, position))
+	/* What was there before a store is not given back to bytes that were cut off meanwhile. */
+	if (record.kind == WPQ_UNDO && record.batch > view->superseded &&
+	    settle_undo_store(lane_chooser, position))
 		undo_store(view, &record, payload);
 	if (record.kind == WPQ_LINES && settle_flushed_copy(lane_chooser, position))
 		drain_record(wpq, view, &record, payload, tally);

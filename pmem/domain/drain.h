@@ -23,6 +23,7 @@ struct wpq {
 	uint64_t id;
 	int fd;
 	_Atomic bool dead; /* written under domain->lock */
+	_Atomic int fault; /* why it is dead: see wpq_fault() */
 	/* Our own mapping. The client writes here too: nothing in it is believed without a look. */
 	struct wpq_producer map;
 	uint64_t drained[WPQ_LANES];

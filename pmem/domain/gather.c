@@ -22,6 +22,7 @@
 #include "domain/chunk.h"
 #include "domain/domain_state.h"
 #include "domain/persist.h"
+#include "model/settle.h"
 
 #define OPEN_PAGES 64u
 
@@ -121,6 +122,12 @@ static int write_lines(const struct gather *gather, struct view *view, uint64_t 
 
 		line_snapshot(content + line, view->memory + page * PAGE_BYTES + line);
 	}
+	view_clip_page(view, page, content);
+	/* A page without media reads as zeros already, as after it was cut off and came back. */
+	if (!at->placed && view_lines_are_zero(content, mask)) {
+		chunk_note_written(view, page, mask);
+		return 0;
+	}
 	if (at->placed) {
 		for (uint64_t rest = mask; rest && gather->domain->count_clean; rest &= rest - 1) {
 			size_t line = (size_t)__builtin_ctzll(rest) * LINE_SIZE;
@@ -132,11 +139,8 @@ static int write_lines(const struct gather *gather, struct view *view, uint64_t 
 		error = view_write_lines(view, page, mask, content);
 	}
 	chunk_note_written(view, page, mask);
-	/*
-	 * -ENOSPC: the view has shrunk under a mapping, and these bytes are no longer anybody's. -EIO: as
-	 * in run_write().
-	 */
-	return error == -ENOSPC || error == -EIO ? 0 : error;
+	/* As in run_write(). */
+	return error == -EIO ? 0 : error;
 }
 
 static uint64_t slot_bit(const struct gather *gather, const struct open_page *open)
@@ -149,18 +153,19 @@ static const unsigned char *ring_line(const struct gather *gather, uint32_t line
 	return gather->ring + (uint64_t)line * LINE_SIZE;
 }
 
-/* What has to be put together first. */
+/* Lines that have to be put together in one buffer first. */
 static __attribute__((noinline)) int write_copied(const struct gather *gather, const struct open_page *open,
-						  const struct placement *at, uint64_t from_view)
+						  uint64_t mask, const struct placement *at,
+						  uint64_t from_view)
 {
 	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
 
-	for (uint64_t rest = open->mask & ~from_view; rest; rest &= rest - 1) {
+	for (uint64_t rest = mask & ~from_view; rest; rest &= rest - 1) {
 		unsigned line = (unsigned)__builtin_ctzll(rest);
 
 		memcpy(content + line * LINE_SIZE, ring_line(gather, open->at[line]), LINE_SIZE);
 	}
-	return write_lines(gather, open->view, open->page, at, open->mask, from_view, content);
+	return write_lines(gather, open->view, open->page, at, mask, from_view, content);
 }
 
 static int write_page(struct gather *gather, const struct open_page *open)
@@ -168,23 +173,24 @@ static int write_page(struct gather *gather, const struct open_page *open)
 	const struct settle_copy copy = { .writer = gather->writer, .batch = open->batch };
 	struct media_run run = { .gather = gather, .view = open->view };
 	struct placement at;
-	uint64_t from_view;
+	uint64_t from_view, mask;
 
 	gather->used &= ~slot_bit(gather, open);
-	if (!open->mask)
+	mask = open->mask & settle_lines_inside(open->page, view_size(open->view));
+	if (!mask)
 		return 0;
-	from_view = order_unknown(open->view, open->page, open->mask, &copy);
+	from_view = order_unknown(open->view, open->page, mask, &copy);
 	at = open->view->ops->find(open->view->owner, open->page, 1);
-	if (from_view || !at.placed)
-		return write_copied(gather, open, &at, from_view);
-	for (uint64_t rest = open->mask; rest; rest &= rest - 1) {
+	if (from_view || !at.placed || view_ends_in_page(open->view, open->page))
+		return write_copied(gather, open, mask, &at, from_view);
+	for (uint64_t rest = mask; rest; rest &= rest - 1) {
 		unsigned line = (unsigned)__builtin_ctzll(rest);
 
 		run_add(&run, at.media_offset + line * LINE_SIZE, ring_line(gather, open->at[line]),
 			LINE_SIZE);
 	}
 	run_write(&run);
-	chunk_note_written(open->view, open->page, open->mask);
+	chunk_note_written(open->view, open->page, mask);
 	return 0;
 }
 
@@ -248,13 +254,16 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 	struct gather *gather = run->gather;
 	struct open_page *open = slot(gather, run->view, page);
 	const size_t first = (size_t)__builtin_ctzll(mask) * LINE_SIZE;
-	const uint64_t length = (uint64_t)__builtin_popcountll(mask) * LINE_SIZE;
 	_Alignas(LINE_SIZE) unsigned char content[PAGE_BYTES];
 	struct placement at;
-	uint64_t from_view;
+	uint64_t from_view, length;
 
 	if (is_open(gather, open, run->view, page))
 		open->mask &= ~mask;
+	mask &= settle_lines_inside(page, view_size(run->view));
+	if (!mask)
+		return 0;
+	length = (uint64_t)__builtin_popcountll(mask) * LINE_SIZE;
 	from_view = order_unknown(run->view, page, mask, copy);
 	if (page - known->page >= known->at.pages) {
 		known->at = run->view->ops->find(run->view->owner, page, last_page - page + 1);
@@ -262,7 +271,7 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 	}
 	at = known->at;
 	at.media_offset += (page - known->page) * PAGE_BYTES;
-	if (at.placed && !from_view) {
+	if (at.placed && !from_view && !view_ends_in_page(run->view, page)) {
 		run_add(run, at.media_offset + first, payload, length);
 		chunk_note_written(run->view, page, mask);
 		return 0;

@@ -10,6 +10,7 @@ pmem_domain_libdomain_a_SOURCES = \
 	pmem/domain/order.c pmem/domain/order.h \
 	pmem/domain/persist.c pmem/domain/persist.h \
 	pmem/domain/rights.c pmem/domain/rights.h \
-	pmem/domain/view.c pmem/domain/view_state.h \
+	pmem/domain/view.c pmem/domain/view_memory.h pmem/domain/view_state.h \
+	pmem/domain/view_attach.c \
 	pmem/domain/view_outage.c \
 	pmem/domain/wpq.c pmem/domain/wpq.h

@@ -139,6 +139,11 @@ uint64_t order_unknown(struct view *view, uint64_t page, uint64_t mask, const st
 	const struct history history = look_up(view, page);
 	uint64_t unknown = 0;
 
+	/* Bytes of the view became zero since the copy was taken, or before: see view_discard(). */
+	if (copy->batch <= view->superseded) {
+		order_note_direct(view, page, mask);
+		return mask;
+	}
 	if (settle_any_maybe_newer(&history.page->whole, copy))
 		unknown = mask;
 	else if (mask != ALL_LINES || settle_any_maybe_newer(&history.page->parts, copy))

@@ -12,6 +12,7 @@
 #include "domain/chunk.h"
 #include "domain/domain_state.h"
 #include "domain/order.h"
+#include "model/settle.h"
 
 /* One write for each run of lines. */
 int view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *page, uint64_t mask)
@@ -43,7 +44,22 @@ int view_place(struct view *view, uint64_t page, uint64_t want, struct placement
 	return at->placed ? 0 : view->ops->place(view->owner, page, want, at);
 }
 
-int view_write_page(struct view *view, uint64_t media_offset, bool fresh, uint64_t mask,
+bool view_ends_in_page(const struct view *view, uint64_t page)
+{
+	const uint64_t size = view_size(view);
+
+	return size / PAGE_BYTES == page && !is_aligned(size, LINE_SIZE);
+}
+
+void view_clip_page(const struct view *view, uint64_t page, unsigned char *copy)
+{
+	const uint64_t size = view_size(view);
+
+	if (view_ends_in_page(view, page))
+		memset(copy + size % PAGE_BYTES, 0, align_up(size, LINE_SIZE) - size);
+}
+
+int view_write_page(struct view *view, uint64_t page, uint64_t media_offset, bool fresh, uint64_t mask,
 		    const unsigned char *content)
 {
 	_Alignas(LINE_SIZE) unsigned char copy[PAGE_BYTES];
@@ -57,6 +73,7 @@ int view_write_page(struct view *view, uint64_t media_offset, bool fresh, uint64
 
 		line_snapshot(copy + line, content + line);
 	}
+	view_clip_page(view, page, copy);
 	return view_write_masked(view, media_offset, copy, fresh ? ALL_LINES : mask);
 }
 
@@ -70,22 +87,34 @@ int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsi
 	error = view_place(view, page, 1, &at);
 	if (error)
 		return error;
-	return view_write_page(view, at.media_offset, at.fresh, mask,
+	return view_write_page(view, page, at.media_offset, at.fresh, mask,
 			       content ? content : view->memory + page * PAGE_BYTES);
 }
+
+static const unsigned char zero_page[PAGE_BYTES];
 
 /* The lines of a page that are not all zero. */
 static uint64_t nonzero_lines(const unsigned char *page)
 {
-	static const unsigned char zeros[PAGE_BYTES];
 	uint64_t mask = 0;
 
-	if (memcmp(page, zeros, PAGE_BYTES) == 0)
+	if (memcmp(page, zero_page, PAGE_BYTES) == 0)
 		return 0;
 	for (unsigned line = 0; line < LINES_PER_PAGE; line++)
-		if (memcmp(page + line * LINE_SIZE, zeros, LINE_SIZE) != 0)
+		if (memcmp(page + line * LINE_SIZE, zero_page, LINE_SIZE) != 0)
 			mask |= (uint64_t)1 << line;
 	return mask;
+}
+
+bool view_lines_are_zero(const unsigned char *page, uint64_t mask)
+{
+	for (; mask; mask &= mask - 1) {
+		size_t line = (size_t)__builtin_ctzll(mask) * LINE_SIZE;
+
+		if (memcmp(page + line, zero_page, LINE_SIZE) != 0)
+			return false;
+	}
+	return true;
 }
 
 /* The lines of a present page that differ from the media; all lines if the media cannot be read. */
@@ -102,17 +131,24 @@ static uint64_t differing_lines(const struct view *view, uint64_t page)
 
 uint64_t view_volatile_mask(const struct view *view, uint64_t page)
 {
-	return view->attached ? differing_lines(view, page) : chunk_dirty(view, page);
+	if (!view->attached)
+		return chunk_dirty(view, page);
+	return differing_lines(view, page) & settle_lines_inside(page, view_size(view));
 }
 
 uint64_t view_next_volatile(const struct view *view, uint64_t page, uint64_t end)
 {
-	return view->attached ? view_next_present(view, page, end) : view_next_dirty(view, page, end);
+	return view->attached ? view_next_in_memory(view, page, end) : view_next_dirty(view, page, end);
+}
+
+uint64_t view_end(const struct view *view)
+{
+	return max_u64(view->node_count * NODE_PAGES, view_attached_pages(view));
 }
 
 uint64_t view_volatile_lines(const struct view *view)
 {
-	const uint64_t end = view->node_count * NODE_PAGES;
+	const uint64_t end = view_end(view);
 	uint64_t lines = 0;
 
 	for (uint64_t page = 0; (page = view_next_volatile(view, page, end)) < end; page++)
@@ -188,8 +224,8 @@ static int persist_attached(struct view *view, uint64_t page, uint64_t end, uint
 {
 	int result = 0;
 
-	for (; (page = view_next_present(view, page, end)) < end; page++) {
-		int error = write_around_wpqs(view, page, differing_lines(view, page));
+	for (; (page = view_next_in_memory(view, page, end)) < end; page++) {
+		int error = write_around_wpqs(view, page, view_volatile_mask(view, page));
 
 		if (error && error != -EIO) {
 			*reached = page;
@@ -214,7 +250,7 @@ int view_persist(struct view *view, uint64_t page, uint64_t pages)
 	uint64_t end = page + pages, reached;
 	int error;
 
-	if (!view->present_pages)
+	if (!view->present_pages && !view->attached)
 		return 0;
 	error = view->attached ? persist_attached(view, page, end, &reached) :
 				 persist_dirty(view, page, end, &reached);
@@ -231,9 +267,9 @@ int view_evict(struct view *view, uint64_t offset)
 	uint64_t mask = (uint64_t)1 << (offset % PAGE_BYTES / LINE_SIZE);
 	int error;
 
-	if (!view_page_present(view, page))
+	if (!view_in_memory(view, page))
 		return 0;
-	error = write_around_wpqs(view, page, mask);
+	error = write_around_wpqs(view, page, mask & settle_lines_inside(page, view_size(view)));
 	if (error)
 		return error;
 	media_fence(view->domain->region);

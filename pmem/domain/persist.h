@@ -24,12 +24,18 @@ int view_write_lines(struct view *view, uint64_t page, uint64_t mask, const unsi
 int view_write_masked(struct view *view, uint64_t media_offset, const unsigned char *content, uint64_t mask);
 /*
  * view_write_lines() for a page whose media is at `media_offset`; if `fresh`, its other lines become zero.
- * Other threads may store to `content`, which is aligned to a line.
+ * Other threads may store to `content`, which is aligned to a line. Bytes past the owner's size become zero.
  */
-int view_write_page(struct view *view, uint64_t media_offset, bool fresh, uint64_t mask,
+int view_write_page(struct view *view, uint64_t page, uint64_t media_offset, bool fresh, uint64_t mask,
 		    const unsigned char *content);
+/* Are the masked lines of a page all zero? */
+bool view_lines_are_zero(const unsigned char *page, uint64_t mask);
 /* Where the media of up to `want` pages from `page` on is; placed now if they have none. -ENOSPC. */
 int view_place(struct view *view, uint64_t page, uint64_t want, struct placement *at);
+/* Make the bytes of a copy of `page` zero that are past the owner's size, in the line that it ends in. */
+void view_clip_page(const struct view *view, uint64_t page, unsigned char *copy);
+/* Does the owner's size end inside a line of this page? */
+bool view_ends_in_page(const struct view *view, uint64_t page);
 
 /*
  * The lines of a present page that are not durable: those that were stored to, or in an attached view, those
@@ -38,5 +44,7 @@ int view_place(struct view *view, uint64_t page, uint64_t want, struct placement
 uint64_t view_volatile_mask(const struct view *view, uint64_t page);
 /* The first page at or after `page` and below `end` that may have such lines; `end` if there is none. */
 uint64_t view_next_volatile(const struct view *view, uint64_t page, uint64_t end);
+/* No page from this one on is in the view's memory, or dirty. */
+uint64_t view_end(const struct view *view);
 
 #endif

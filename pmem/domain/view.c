@@ -11,6 +11,7 @@
 #include "common/write_all.h"
 #include "domain/chunk.h"
 #include "domain/domain_state.h"
+#include "domain/view_memory.h"
 
 int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out)
 {
@@ -84,8 +85,7 @@ static int memory_reserve(struct view *view, uint64_t size)
 	return 0;
 }
 
-/* The memfd, its mapping and their sizes reach to `end` bytes. */
-static int memory_extend(struct view *view, uint64_t end)
+int view_memory_extend(struct view *view, uint64_t end)
 {
 	if (view->fd < 0) {
 		view->fd = memfd_create("softpmem-view", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -151,6 +151,11 @@ static int make_present(struct view *view, uint64_t page)
 		return -ENOMEM;
 	if (chunk->present & page_bit(page))
 		return 0;
+	/* Its memory is newer than its media. */
+	if (page < view_attached_pages(view)) {
+		chunk_mark_present(view, page);
+		return 0;
+	}
 	has_media = read_media_page(view, page, copy);
 	if (has_media < 0)
 		return has_media;
@@ -216,7 +221,7 @@ static int changed_lines(const struct view *view, uint64_t page, uint64_t start,
 	int has_media;
 
 	*mask = 0;
-	if (view_page_present(view, page)) {
+	if (view_in_memory(view, page)) {
 		now = view->memory + page * PAGE_BYTES;
 	} else {
 		has_media = read_media_page(view, page, copy);
@@ -279,7 +284,7 @@ int view_store(struct view *view, uint64_t offset, const void *bytes, size_t len
 
 	if (length == 0)
 		return 0;
-	error = memory_extend(view, align_up(offset + length, PAGE_BYTES));
+	error = view_memory_extend(view, align_up(offset + length, PAGE_BYTES));
 	if (error)
 		return error;
 	return kind == VIEW_STORE_MAPPED ? store_mapped(view, offset, bytes, length)
@@ -299,11 +304,19 @@ int view_store_zero(struct view *view, uint64_t offset, uint64_t length)
 			error = view_store(view, offset, zeros, piece, VIEW_STORE_FILE);
 			if (error)
 				return error;
+		} else if (view_next_in_memory(view, page, page + 1) == page) {
+			memset(view->memory + offset, 0, piece);
 		}
 		offset += piece;
 		length -= piece;
 	}
 	return 0;
+}
+
+void view_supersede_copies(struct view *view)
+{
+	LOCK_SCOPE(&view->domain->lock);
+	view->superseded = view->domain->batch;
 }
 
 void view_discard(struct view *view, uint64_t page, uint64_t pages)
@@ -318,6 +331,8 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages)
 	if (view->fd >= 0 && first * PAGE_BYTES < view->fd_size)
 		fallocate(view->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(first * PAGE_BYTES),
 			  (off_t)(min_u64(end * PAGE_BYTES, view->fd_size) - first * PAGE_BYTES));
+	if (view->attached)
+		view_supersede_copies(view);
 }
 
 /* How much of a range that has neither memory nor media is one piece. */
@@ -335,14 +350,18 @@ struct piece {
 static struct piece piece_at(const struct view *view, uint64_t offset, uint64_t end)
 {
 	const uint64_t page = offset / PAGE_BYTES, last = (end - 1) / PAGE_BYTES + 1;
-	const uint64_t present = view->present_pages ? view_next_present(view, page, last) : last;
+	const uint64_t present = view_next_in_memory(view, page, last);
 	struct piece piece;
 	uint64_t stop;
 
 	if (present == page) {
-		for (stop = page + 1; stop < last && view_page_present(view, stop); stop++)
-			;
+		stop = page + 1;
+		while (stop < last && view_next_in_memory(view, stop, stop + 1) == stop)
+			stop++;
 		piece = (struct piece){ .kind = PIECE_MEMORY, .memory = view->memory + offset };
+	} else if (page < view_attached_pages(view)) {
+		stop = min_u64(present, view_attached_pages(view));
+		piece = (struct piece){ .kind = PIECE_ZERO };
 	} else {
 		struct placement at = view->ops->find(view->owner, page, present - page);
 
@@ -414,149 +433,4 @@ void view_drop_clean(struct view *view)
 	if (view->fd < 0 || view_is_dirty(view))
 		return;
 	view_drop(view);
-}
-
-/*
- * Before others have the memory: who could shrink it would make us fault, and
- * who could seal it further would keep us from growing it.
- */
-static int memory_seal(struct view *view, int more)
-{
-	if (view->sealed)
-		return 0;
-	if (fcntl(view->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL | more) < 0)
-		return -errno;
-	view->sealed = true;
-	return 0;
-}
-
-/* As many pages of a placement as are copied in one go. */
-#define FILL_PAGES 64u
-
-/* Write media bytes to the memfd, from where they are if the kernel can read them there. */
-static int write_media(struct view *view, uint64_t offset, uint64_t media_offset, uint64_t length,
-		       unsigned char *copy)
-{
-	const struct region *region = view->domain->region;
-	const void *from = copy;
-	int error;
-
-	if (copy)
-		error = media_read(region, media_offset, copy, length);
-	else
-		error = media_borrow(region, media_offset, length, &from);
-	if (!error)
-		error = write_all_at(view->fd, from, length, offset);
-	/* A media error, where the kernel meets it for us. */
-	if (error == -EFAULT)
-		error = media_probe(region, media_offset, length);
-	return error;
-}
-
-/* Absent pages take their bytes from the media: through write(2), which allocates what a fault would. */
-static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media_offset)
-{
-	const void *unused;
-	const bool direct = media_borrow(view->domain->region, media_offset, PAGE_BYTES, &unused) == 0;
-	CLEANUP_FREE unsigned char *copy = direct ? NULL : malloc(FILL_PAGES * PAGE_BYTES);
-	int error = direct || copy ? 0 : -ENOMEM;
-
-	for (uint64_t done = 0; !error && done < pages; done += FILL_PAGES) {
-		uint64_t length = min_u64(pages - done, FILL_PAGES) * PAGE_BYTES;
-
-		error = write_media(view, (page + done) * PAGE_BYTES, media_offset + done * PAGE_BYTES,
-				    length, copy);
-	}
-	return error;
-}
-
-/* All pages of a placement become present. */
-static int populate_placed(struct view *view, uint64_t page, const struct placement *at)
-{
-	const uint64_t end = page + at->pages, start = page;
-	int error = 0;
-
-	while (!error && page < end) {
-		uint64_t stop = view_next_present(view, page, end);
-
-		/* A page without media reads as zero, and so does untouched memory: it costs its bit. */
-		if (at->placed && stop > page)
-			error = fill(view, page, stop - page, at->media_offset + (page - start) * PAGE_BYTES);
-		for (; !error && page < stop; page++) {
-			if (!chunk_make(view, page))
-				error = -ENOMEM;
-			else
-				chunk_mark_present(view, page);
-		}
-		while (page < end && view_page_present(view, page))
-			page++;
-	}
-	return error;
-}
-
-static int populate(struct view *view, uint64_t length)
-{
-	int error = memory_extend(view, length);
-
-	for (uint64_t page = 0; !error && page < length / PAGE_BYTES;) {
-		struct placement at = view->ops->find(view->owner, page, length / PAGE_BYTES - page);
-
-		error = populate_placed(view, page, &at);
-		page += at.pages;
-	}
-	return error;
-}
-
-static void note_attached(struct view *view, uint64_t length)
-{
-	view->attached = true;
-	view->attached_size = max_u64(view->attached_size, length);
-}
-
-int view_attach(struct view *view, uint64_t length)
-{
-	int error = populate(view, length);
-
-	if (!error)
-		error = memory_seal(view, 0);
-	if (!error)
-		note_attached(view, length);
-	return error;
-}
-
-int view_attach_exact(struct view *view, uint64_t size)
-{
-	const uint64_t length = align_up(size, PAGE_BYTES);
-	int error;
-
-	if (view->sealed && view->fd_size != length)
-		return -EBUSY;
-	error = populate(view, length);
-	if (!error && !view->sealed) {
-		if (ftruncate(view->fd, (off_t)size) < 0)
-			return -errno;
-		/* What may be touched: the last page is there as a whole. */
-		view->fd_size = length;
-		error = memory_seal(view, F_SEAL_GROW);
-	}
-	view->exact = true;
-	if (!error)
-		note_attached(view, length);
-	return error;
-}
-
-void view_detach(struct view *view)
-{
-	view->attached = false;
-	view->attached_size = 0;
-}
-
-unsigned char *view_memory(struct view *view)
-{
-	return view->attached ? view->memory : NULL;
-}
-
-int view_fd(const struct view *view)
-{
-	return view->fd;
 }

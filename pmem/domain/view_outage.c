@@ -51,7 +51,7 @@ static int keep_lines(struct view *view, uint64_t page, uint64_t keep, struct pl
 	}
 	if (!keep && !at->fresh)
 		return 0;
-	return view_write_page(view, at->media_offset + (page - *from) * PAGE_BYTES, at->fresh, keep,
+	return view_write_page(view, page, at->media_offset + (page - *from) * PAGE_BYTES, at->fresh, keep,
 			       view->memory + page * PAGE_BYTES);
 }
 
@@ -77,7 +77,7 @@ static int restore_lines(struct view *view, uint64_t page, uint64_t lost)
 
 int view_power_failure(struct view *view, const struct power_failure *failure, struct domain_lines *lines)
 {
-	const uint64_t end = view->node_count * NODE_PAGES;
+	const uint64_t end = view_end(view);
 	const bool keep_memory = failure->keep_memory && view->attached && !view->exact;
 	uint64_t undetermined = 0, kept = 0, from = 0;
 	struct placement at = { 0 };
@@ -103,6 +103,9 @@ int view_power_failure(struct view *view, const struct power_failure *failure, s
 	lines->undetermined = undetermined;
 	lines->kept = kept;
 	lines->lost = undetermined - kept;
+	/* What was stored past the size is no page of the view, and must not become one when that grows. */
+	if (keep_memory && failure->size < view->fd_size)
+		view_discard(view, failure->size / PAGE_BYTES, (view->fd_size - failure->size) / PAGE_BYTES);
 	if (keep_memory && !error)
 		view_mark_clean(view);
 	else

@@ -9,6 +9,8 @@
 
 #include "domain/domain.h"
 
+#include "common/align.h"
+
 struct view_node;
 
 struct view {
@@ -31,8 +33,33 @@ struct view {
 	uint64_t present_pages, dirty_pages;
 	uint64_t written_lines; /* since power-up; those of dropped memory included */
 	bool attached;
-	uint64_t attached_size;	     /* bytes from offset 0; 0 if it is not attached */
+	uint64_t attached_size; /* bytes from offset 0, whole pages; 0 if it is not attached */
+	/*
+	 * The batch in which bytes of the view were last cut off or made zero; domain->lock. Copies of this
+	 * batch or an earlier one may have been taken before that.
+	 */
+	uint64_t superseded;
 	struct domain_counts counts; /* domain->lock */
 };
+
+/* How many bytes of the view are its owner's. */
+static inline uint64_t view_size(const struct view *view)
+{
+	const uint64_t size = view->ops->size ? view->ops->size(view->owner) : UINT64_MAX;
+
+	return view->attached ? min_u64(size, view->attached_size) : size;
+}
+
+/* The pages from 0 on that are attached: each of them reads from the view's memory. */
+static inline uint64_t view_attached_pages(const struct view *view)
+{
+	return view->attached_size / PAGE_BYTES;
+}
+
+/* Does the page read from the view's memory? */
+static inline bool view_in_memory(const struct view *view, uint64_t page)
+{
+	return page < view_attached_pages(view) || view_page_present(view, page);
+}
 
 #endif

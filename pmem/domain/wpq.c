@@ -88,6 +88,11 @@ bool wpq_is_dead(const struct wpq *wpq)
 	return wpq->dead;
 }
 
+int wpq_fault(const struct wpq *wpq)
+{
+	return wpq->fault;
+}
+
 uint32_t view_id(const struct view *view)
 {
 	return view->id;

@@ -45,7 +45,12 @@ struct wpq_usage {
 	uint64_t waiting[WPQ_LANES]; /* bytes not drained, published or not; at most lane_size */
 };
 void wpq_usage(struct wpq *wpq, struct wpq_usage *out);
-/* Did it hold a record that cannot be? Then nothing more of it is drained. */
+/* Has a drain failed for good? Then nothing more of it is drained. */
 bool wpq_is_dead(const struct wpq *wpq);
+/*
+ * Why it is dead: -EPROTO for a malformed record, -ENOSPC if there was no block for a page of a hole that
+ * the client stored to. 0 if it is not dead.
+ */
+int wpq_fault(const struct wpq *wpq);
 
 #endif

@@ -7,8 +7,7 @@ static uint64_t lines_from(unsigned line)
 	return line >= LINES_PER_PAGE ? 0 : UINT64_MAX << line;
 }
 
-/* The lines of a page that begin below a pool's size. */
-static uint64_t lines_inside(uint64_t page, uint64_t size)
+uint64_t settle_lines_inside(uint64_t page, uint64_t size)
 {
 	const uint64_t start = page * PAGE_BYTES;
 
@@ -24,7 +23,7 @@ uint64_t settle_lines(const struct chooser *chooser, uint64_t page, uint64_t und
 {
 	uint64_t kept = 0;
 
-	undetermined &= lines_inside(page, size);
+	undetermined &= settle_lines_inside(page, size);
 	/* The same at every place: no need to ask for each. */
 	if (chooser->policy != CHOOSER_RANDOM)
 		return chooser_keeps(chooser, CHOOSER_WHOLE) ? undetermined : 0;

@@ -29,6 +29,9 @@ static inline struct chooser settle_caches(const struct chooser *chooser, enum p
 	};
 }
 
+/* The lines of page `page` (bit i: line i) that begin below `size` bytes. */
+uint64_t settle_lines_inside(uint64_t page, uint64_t size);
+
 /*
  * Of the lines of a page that are not durable (bit i: line i), those whose newest
  * content is kept. `page` is the page's number in its pool. Lines tear apart in

@@ -162,6 +162,8 @@ static int write_locked(struct pool *pool, const void *bytes, size_t length, uin
 		return error;
 	if (offset > pool->size)
 		error = pool_extend(pool, offset);
+	if (!error && end > pool->size)
+		error = view_extend(pool->view, pool->size, end);
 	if (!error)
 		error = view_store(pool->view, offset, bytes, length,
 				   kind == POOL_WRITE_MAPPED ? VIEW_STORE_MAPPED : VIEW_STORE_FILE);

@@ -64,26 +64,41 @@ static int convert(struct pool *pool, const struct extent *extent, uint64_t page
 	return 0;
 }
 
+static bool is_present(const struct pool *pool, uint64_t page)
+{
+	return pool->view && view_page_present(pool->view, page);
+}
+
+/* How many pages from `page` on, at most `want`, are present if it is, or absent if it is. */
+static uint64_t equally_present(const struct pool *pool, uint64_t page, uint64_t want)
+{
+	uint64_t run = 1;
+
+	while (run < want && is_present(pool, page + run) == is_present(pool, page))
+		run++;
+	return run;
+}
+
 /* Give blocks to pages that have none: one run, from `page` on, of at most `want`. */
 static int place_new(struct pool *pool, uint64_t page, uint64_t want, struct placement *out)
 {
+	const bool promised = is_present(pool, page);
 	const bool align = pool->size >= (uint64_t)GROUP_BLOCKS * BLOCK_BYTES &&
 			   is_aligned(page, GROUP_BLOCKS);
 	uint64_t block, got;
 
 	/*
-	 * Every page that is stored to was promised a block, except for stores through a mapping of
-	 * pages that were cut off.
+	 * Each present page was promised a block. Other pages are stored to through a mapping only, after
+	 * they were punched, or when the pool has grown under it: they have no part in the promise.
 	 */
-	if (pool->promised == 0)
-		return -ENOSPC;
+	want = equally_present(pool, page, want);
 	if (pool_extmap_reserve(&pool->map, 1))
 		return -ENOMEM;
-	got = pool_space_take(&pool->pools->space, SPACE_PROMISED, pool_extmap_goal(&pool->map, page), want,
-			      align, &block);
+	got = pool_space_take(&pool->pools->space, promised ? SPACE_PROMISED : SPACE_DATA,
+			      pool_extmap_goal(&pool->map, page), want, align, &block);
 	if (got == 0)
 		return -ENOSPC;
-	pool->promised -= got;
+	pool->promised -= promised ? got : 0;
 	pool_extmap_insert(&pool->map, page, got, block, false);
 	pool->map_changed = true;
 	*out = (struct placement){
@@ -101,9 +116,17 @@ static int place(void *owner, uint64_t page, uint64_t want, struct placement *ou
 	return extent ? convert(pool, extent, page, want, out) : place_new(pool, page, end - page, out);
 }
 
+static uint64_t owner_size(const void *owner)
+{
+	const struct pool *pool = owner;
+
+	return pool->size;
+}
+
 const struct view_owner_ops pool_view_ops = {
 	.find = find,
 	.place = place,
+	.size = owner_size,
 };
 
 int pool_ensure_view(struct pool *pool)
@@ -124,7 +147,7 @@ uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t page
 		if (pool_extmap_at(&pool->map, page, end, &stop))
 			continue;
 		for (; page < stop; page++)
-			absent += pool->view && view_page_present(pool->view, page) ? 0 : 1;
+			absent += is_present(pool, page) ? 0 : 1;
 	}
 	return absent;
 }

@@ -80,6 +80,8 @@ int pool_extend(struct pool *pool, uint64_t size)
 		if (!error)
 			error = view_store_zero(pool->view, pool->size, min_u64(page_end, size) - pool->size);
 	}
+	if (!error && pool->view)
+		error = view_extend(pool->view, pool->size, size);
 	if (!error)
 		pool->size = size;
 	return error;
@@ -109,9 +111,9 @@ void pool_zero_tail(struct pool *pool)
 		return;
 	/*
 	 * A dirty line there would reach the media with the next sync. Storing to a page that is
-	 * present cannot fail.
+	 * in memory cannot fail.
 	 */
-	if (pool->view && view_page_present(pool->view, page))
+	if (pool->view && view_next_in_memory(pool->view, page, page + 1) == page)
 		view_store_zero(pool->view, pool->durable_size, PAGE_BYTES - in_page);
 	if (!place.placed)
 		return;

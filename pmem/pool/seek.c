@@ -20,7 +20,7 @@ static bool data_run(const struct pool *pool, uint64_t page, uint64_t end, uint6
 	*stop = page + place.pages;
 	if (place.placed || !pool->view)
 		return place.placed;
-	present = view_next_present(pool->view, page, *stop);
+	present = view_next_in_memory(pool->view, page, *stop);
 	if (present > page) {
 		*stop = present;
 		return false;

@@ -22,13 +22,14 @@
 
 /* ---- Expelling ------------------------------------------------------------------ */
 
-static bool has_dead_wpq(const struct attach_client *client)
+/* Why one of the client's WPQs is dead, as wpq_fault(); 0 if none is. */
+static int fault_of(const struct attach_client *client)
 {
 	for (unsigned r = 0; r < client->attach->served.regions; r++)
 		for (size_t i = 0; i < client->regions[r].wpqs.count; i++)
 			if (wpq_is_dead(client->regions[r].wpqs.items[i]))
-				return true;
-	return false;
+				return wpq_fault(client->regions[r].wpqs.items[i]);
+	return 0;
 }
 
 static void expel(struct attach_client *client)
@@ -43,9 +44,15 @@ void attach_expel_malformed(struct attach_server *attach)
 	LOCK_SCOPE(&attach->lock);
 
 	for (struct attach_client *client = attach->clients; client; client = client->next) {
-		if (client->expelled || !has_dead_wpq(client))
+		const int fault = client->expelled ? 0 : fault_of(client);
+
+		if (!fault)
 			continue;
-		server_say(&client->connection, "killed: its WPQ held a malformed record");
+		/* On a DAX file system such a store raises SIGBUS. */
+		server_say(&client->connection,
+			   fault == -ENOSPC ?
+				   "killed: it stored to a hole of a mapped pool, and the region is full" :
+				   "killed: its WPQ held a malformed record");
 		expel(client);
 	}
 }
@@ -92,8 +99,8 @@ int attach_drain(struct attach_server *attach, struct attach_client *client)
 	for (unsigned i = 0; i < served->regions; i++) {
 		int error = needs_drain(served->pools[i], client, i) ? pools_drain(served->pools[i]) : 0;
 
-		/* -EPROTO: a WPQ is dead, possibly another client's. All others have been drained. */
-		if (error && error != -EPROTO)
+		/* A WPQ is dead, possibly another client's. All others have been drained. */
+		if (error && error != -EPROTO && error != -ENOSPC)
 			result = error;
 		if (error && client && pools_media_lost(served->pools[i])) {
 			LOCK_SCOPE(&attach->lock);

@@ -143,6 +143,11 @@ unit_tests += tests/unit/test_order
 tests_unit_test_order_SOURCES = tests/unit/test_order.c
 tests_unit_test_order_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_cut_under_mapping
+tests_unit_test_cut_under_mapping_SOURCES = tests/unit/test_cut_under_mapping.c \
+	tests/unit/mappedtest.c tests/unit/mappedtest.h tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_cut_under_mapping_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_view_index
 tests_unit_test_view_index_SOURCES = tests/unit/test_view_index.c
 tests_unit_test_view_index_LDADD = $(libdomain) $(CMOCKA_LIBS)

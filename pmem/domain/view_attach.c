@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Views that CPUs store to: giving the memory of a view to clients. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/write_all.h"
+#include "domain/chunk.h"
+#include "domain/domain_state.h"
+#include "domain/view_memory.h"
+
+/*
+ * Seal the memfd before clients have it: a client that could shrink it would make
+ * the daemon fault, and one that could add seals would keep it from growing.
+ */
+static int memory_seal(struct view *view, int more)
+{
+	if (view->sealed)
+		return 0;
+	if (fcntl(view->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL | more) < 0)
+		return -errno;
+	view->sealed = true;
+	return 0;
+}
+
+/* As many pages of a placement as are copied in one go. */
+#define FILL_PAGES 64u
+
+/* Write media bytes to the memfd, from where they are if the kernel can read them there. */
+static int write_media(struct view *view, uint64_t offset, uint64_t media_offset, uint64_t length,
+		       unsigned char *copy)
+{
+	const struct region *region = view->domain->region;
+	const void *from = copy;
+	int error;
+
+	if (copy)
+		error = media_read(region, media_offset, copy, length);
+	else
+		error = media_borrow(region, media_offset, length, &from);
+	if (!error)
+		error = write_all_at(view->fd, from, length, offset);
+	/* A media error, where the kernel meets it for us. */
+	if (error == -EFAULT)
+		error = media_probe(region, media_offset, length);
+	return error;
+}
+
+/* Absent pages take their bytes from the media: through write(2), which allocates what a fault would. */
+static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media_offset)
+{
+	const void *unused;
+	const bool direct = media_borrow(view->domain->region, media_offset, PAGE_BYTES, &unused) == 0;
+	CLEANUP_FREE unsigned char *copy = direct ? NULL : malloc(FILL_PAGES * PAGE_BYTES);
+	int error = direct || copy ? 0 : -ENOMEM;
+
+	for (uint64_t done = 0; !error && done < pages; done += FILL_PAGES) {
+		uint64_t length = min_u64(pages - done, FILL_PAGES) * PAGE_BYTES;
+
+		error = write_media(view, (page + done) * PAGE_BYTES, media_offset + done * PAGE_BYTES,
+				    length, copy);
+	}
+	return error;
+}
+
+/* All pages of a placement become present. */
+static int populate_placed(struct view *view, uint64_t page, const struct placement *at)
+{
+	const uint64_t end = page + at->pages, start = page;
+	int error = 0;
+
+	while (!error && page < end) {
+		uint64_t stop = view_next_present(view, page, end);
+
+		/*
+		 * A page without media reads as zero, and so does untouched memory: it costs its bit. The
+		 * memory of pages that are attached already is newer than their media.
+		 */
+		if (at->placed && stop > page && page >= view_attached_pages(view))
+			error = fill(view, page, stop - page, at->media_offset + (page - start) * PAGE_BYTES);
+		for (; !error && page < stop; page++) {
+			if (!chunk_make(view, page))
+				error = -ENOMEM;
+			else
+				chunk_mark_present(view, page);
+		}
+		while (page < end && view_page_present(view, page))
+			page++;
+	}
+	return error;
+}
+
+static int populate(struct view *view, uint64_t length)
+{
+	int error = view_memory_extend(view, length);
+
+	for (uint64_t page = 0; !error && page < length / PAGE_BYTES;) {
+		const uint64_t attached = view_attached_pages(view), all = length / PAGE_BYTES;
+		const uint64_t end = page < attached ? min_u64(attached, all) : all;
+		struct placement at = view->ops->find(view->owner, page, end - page);
+
+		error = populate_placed(view, page, &at);
+		page += at.pages;
+	}
+	return error;
+}
+
+static void note_attached(struct view *view, uint64_t length)
+{
+	view->attached = true;
+	view->attached_size = max_u64(view->attached_size, length);
+}
+
+int view_attach(struct view *view, uint64_t length)
+{
+	int error = populate(view, length);
+
+	if (!error)
+		error = memory_seal(view, 0);
+	if (!error)
+		note_attached(view, length);
+	return error;
+}
+
+int view_attach_exact(struct view *view, uint64_t size)
+{
+	const uint64_t length = align_up(size, PAGE_BYTES);
+	int error;
+
+	if (view->sealed && view->fd_size != length)
+		return -EBUSY;
+	error = populate(view, length);
+	if (!error && !view->sealed) {
+		if (ftruncate(view->fd, (off_t)size) < 0)
+			return -errno;
+		/* What may be touched: the last page is there as a whole. */
+		view->fd_size = length;
+		error = memory_seal(view, F_SEAL_GROW);
+	}
+	view->exact = true;
+	if (!error)
+		note_attached(view, length);
+	return error;
+}
+
+int view_extend(struct view *view, uint64_t from, uint64_t to)
+{
+	const uint64_t length = align_up(to, PAGE_BYTES), first = align_up(from, PAGE_BYTES) / PAGE_BYTES;
+	uint64_t page = view_attached_pages(view);
+	int error;
+
+	/* An exact view belongs to a pool that nobody resizes while it is attached. */
+	if (!view->attached || view->exact)
+		return 0;
+	error = view_memory_extend(view, length);
+	if (error)
+		return error;
+	if (first < length / PAGE_BYTES)
+		view_discard(view, first, length / PAGE_BYTES - first);
+	view_supersede_copies(view);
+	while (!error && page < length / PAGE_BYTES) {
+		struct placement at = view->ops->find(view->owner, page, length / PAGE_BYTES - page);
+
+		if (at.placed)
+			error = populate_placed(view, page, &at);
+		page += at.pages;
+	}
+	if (!error)
+		note_attached(view, length);
+	return error;
+}
+
+void view_detach(struct view *view)
+{
+	view->attached = false;
+	view->attached_size = 0;
+}
+
+unsigned char *view_memory(struct view *view)
+{
+	return view->attached ? view->memory : NULL;
+}
+
+int view_fd(const struct view *view)
+{
+	return view->fd;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "mappedtest.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "pooltest.h"
+
+#define MAPPED_LANE_BYTES 65536u
+
+static bool never_full(void *context, struct wpq_header *header)
+{
+	return false;
+}
+
+static void mapped_attach(struct mapped *scene)
+{
+	struct pool_attachment attachment;
+
+	scene->handle = pooltest_handle(scene->pools, MAPPED_PATH);
+	assert_int_equal(pool_attach(pool_of(scene->handle), &attachment), 0);
+	scene->view = attachment.view;
+	scene->memory = mmap(NULL, MAPPED_GROWN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, attachment.fd, 0);
+	assert_ptr_not_equal(scene->memory, MAP_FAILED);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pools_create_wpq(scene->pools, MAPPED_LANE_BYTES, &scene->wpqs[i]), 0);
+		assert_int_equal(wpq_producer_open(wpq_fd(scene->wpqs[i]), &scene->producers[i]), 0);
+		scene->producers[i].full = never_full;
+	}
+}
+
+static void mapped_detach(struct mapped *scene)
+{
+	if (!scene->memory)
+		return;
+	for (int i = 0; i < 2; i++) {
+		wpq_producer_close(&scene->producers[i]);
+		pools_destroy_wpqs(scene->pools, &scene->wpqs[i], 1);
+	}
+	munmap(scene->memory, MAPPED_GROWN_BYTES);
+	scene->memory = NULL;
+	pool_close(scene->handle);
+}
+
+void mapped_begin(struct mapped *scene)
+{
+	*scene = (struct mapped){ .region = pooltest_region("memfd:16M") };
+	scene->pools = pooltest_open(scene->region);
+	pooltest_make(scene->pools, MAPPED_PATH, S_IFREG | 0644, MAPPED_BYTES);
+	mapped_attach(scene);
+}
+
+void mapped_end(struct mapped *scene)
+{
+	mapped_detach(scene);
+	assert_int_equal(pools_close(scene->pools, NULL), 0);
+	region_close(scene->region);
+}
+
+void mapped_outage(struct mapped *scene, enum chooser_policy policy, uint64_t seed)
+{
+	const struct chooser chooser = { .policy = policy, .seed = seed };
+	const struct pools_outage outage = { .mappers_are_gone = true };
+
+	pools_stop(scene->pools);
+	assert_int_equal(pools_decide(scene->pools, &chooser, &outage), 0);
+	pools_resume(scene->pools);
+	mapped_detach(scene);
+}
+
+void mapped_flush(struct mapped *scene, int thread, uint64_t offset, uint64_t length)
+{
+	assert_true(wpq_flush(&scene->producers[thread], scene->view, scene->memory, offset, length, 0));
+}
+
+void mapped_fence(struct mapped *scene, int thread)
+{
+	wpq_fence(&scene->producers[thread]);
+}
+
+void mapped_persist(struct mapped *scene, uint64_t offset, unsigned char byte)
+{
+	scene->memory[offset] = byte;
+	mapped_flush(scene, 0, offset, 1);
+	mapped_fence(scene, 0);
+}
+
+unsigned char mapped_byte_at(struct mapped *scene, uint64_t offset)
+{
+	struct pool_handle *handle = pooltest_handle(scene->pools, MAPPED_PATH);
+	unsigned char byte = 0xff;
+
+	assert_int_equal(pool_read(handle, &byte, 1, offset), 1);
+	pool_close(handle);
+	return byte;
+}
+
+void mapped_assert_zero(struct mapped *scene, uint64_t offset, uint64_t length)
+{
+	struct pool_handle *handle = pooltest_handle(scene->pools, MAPPED_PATH);
+	unsigned char *bytes = malloc(length);
+	unsigned char *zeros = calloc(1, length);
+	const ssize_t got = pool_read(handle, bytes, length, offset);
+
+	/* What an outage leaves of the size is another test's subject. */
+	assert_true(got >= 0);
+	assert_memory_equal(bytes, zeros, (size_t)got);
+	free(bytes);
+	free(zeros);
+	pool_close(handle);
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Changes of a pool that is mapped: each way in which bytes are cut off, punched or made
+ * zero, with each way in which a copy of them can wait in a WPQ. The bytes do not come
+ * back, neither live nor after an outage.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mappedtest.h"
+#include "pooltest.h"
+
+/* The page whose bytes are cut off, and where in it the cut of a part of a page is. */
+#define CUT_PAGE 9u
+#define CUT_IN_PAGE 100u
+#define CUT_AT (CUT_PAGE * PAGE_BYTES)
+
+/* ---- What waits in a WPQ -------------------------------------------------------- */
+
+struct wait {
+	const char *name;
+	void (*before)(struct mapped *scene); /* the change */
+	void (*after)(struct mapped *scene);
+};
+
+static void flush_page(struct mapped *scene)
+{
+	mapped_flush(scene, 0, CUT_AT, PAGE_BYTES);
+}
+
+static void fence_it(struct mapped *scene)
+{
+	mapped_fence(scene, 0);
+}
+
+static void persist_page(struct mapped *scene)
+{
+	flush_page(scene);
+	fence_it(scene);
+}
+
+static void nothing(struct mapped *scene)
+{
+}
+
+static void flush_lines_one_by_one(struct mapped *scene)
+{
+	for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE)
+		mapped_flush(scene, 0, CUT_AT + at, LINE_SIZE);
+}
+
+/* Lines that are flushed again are no records any more. */
+static void flush_lines_again(struct mapped *scene)
+{
+	for (int i = 0; i < 3; i++)
+		flush_lines_one_by_one(scene);
+}
+
+static void persist_lines_again(struct mapped *scene)
+{
+	flush_lines_again(scene);
+	fence_it(scene);
+}
+
+static void clflush_lines(struct mapped *scene)
+{
+	for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE)
+		assert_true(wpq_clflush(&scene->producers[0], scene->view, scene->memory, CUT_AT + at));
+}
+
+static void flush_in_two_threads(struct mapped *scene)
+{
+	flush_page(scene);
+	mapped_flush(scene, 1, CUT_AT, PAGE_BYTES);
+	mapped_fence(scene, 1);
+}
+
+static const struct wait waits[] = {
+	{ "published record", persist_page, nothing },
+	{ "record fenced after the change", flush_page, fence_it },
+	{ "record never fenced", flush_page, nothing },
+	{ "published lines", persist_lines_again, nothing },
+	{ "lines fenced after the change", flush_lines_again, fence_it },
+	{ "clflush", clflush_lines, nothing },
+	{ "records of two threads", flush_in_two_threads, fence_it },
+};
+
+/* ---- Changes ---------------------------------------------------------------------- */
+
+struct change {
+	const char *name;
+	void (*make)(struct mapped *scene);
+	uint64_t cut; /* from here to the end of the page, bytes are cut off */
+};
+
+static void resize(struct mapped *scene, uint64_t size)
+{
+	assert_int_equal(pool_truncate(pool_of(scene->handle), scene->handle, size), 0);
+}
+
+static void fallocate_all(struct mapped *scene)
+{
+	assert_int_equal(pool_fallocate(scene->handle, 0, 0, MAPPED_BYTES), 0);
+}
+
+static void write_past_cut(struct mapped *scene)
+{
+	assert_int_equal(pool_write(scene->handle, "w", 1, MAPPED_BYTES - 1, POOL_WRITE_FILE), 1);
+	/* This page gets a block, and of the cut line no byte. */
+	assert_int_equal(pool_write(scene->handle, "", 1, CUT_AT + PAGE_BYTES - 1, POOL_WRITE_FILE), 1);
+}
+
+static void truncate_and_grow(struct mapped *scene)
+{
+	resize(scene, CUT_AT);
+	resize(scene, MAPPED_BYTES);
+}
+
+static void truncate_and_fallocate(struct mapped *scene)
+{
+	resize(scene, CUT_AT);
+	fallocate_all(scene);
+}
+
+static void truncate_and_write(struct mapped *scene)
+{
+	resize(scene, CUT_AT);
+	write_past_cut(scene);
+}
+
+static void truncate_in_page_and_grow(struct mapped *scene)
+{
+	resize(scene, CUT_AT + CUT_IN_PAGE);
+	resize(scene, MAPPED_BYTES);
+}
+
+static void truncate_in_page_and_write(struct mapped *scene)
+{
+	resize(scene, CUT_AT + CUT_IN_PAGE);
+	write_past_cut(scene);
+}
+
+static void punch(struct mapped *scene)
+{
+	assert_int_equal(pool_fallocate(scene->handle, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, CUT_AT,
+					PAGE_BYTES),
+			 0);
+}
+
+static void punch_and_fallocate(struct mapped *scene)
+{
+	punch(scene);
+	fallocate_all(scene);
+}
+
+static void punch_and_write(struct mapped *scene)
+{
+	punch(scene);
+	write_past_cut(scene);
+}
+
+static void zero(struct mapped *scene)
+{
+	assert_int_equal(pool_fallocate(scene->handle, FALLOC_FL_ZERO_RANGE, CUT_AT, PAGE_BYTES), 0);
+}
+
+static const struct change changes[] = {
+	{ "truncate and grow", truncate_and_grow, 0 },
+	{ "truncate and fallocate", truncate_and_fallocate, 0 },
+	{ "truncate and write", truncate_and_write, 0 },
+	{ "truncate in a page and grow", truncate_in_page_and_grow, CUT_IN_PAGE },
+	{ "truncate in a page and write", truncate_in_page_and_write, CUT_IN_PAGE },
+	{ "punch", punch, 0 },
+	{ "punch and fallocate", punch_and_fallocate, 0 },
+	{ "punch and write", punch_and_write, 0 },
+	{ "zero range", zero, 0 },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void for_each_pair(void (*test)(const struct wait *wait, const struct change *change))
+{
+	for (size_t w = 0; w < COUNT(waits); w++)
+		for (size_t c = 0; c < COUNT(changes); c++) {
+			print_message("# %s, %s\n", waits[w].name, changes[c].name);
+			test(&waits[w], &changes[c]);
+		}
+}
+
+/* ---- Bytes that were cut off ------------------------------------------------------- */
+
+static void store_and_change(struct mapped *scene, const struct wait *wait, const struct change *change)
+{
+	mapped_begin(scene);
+	mapped_persist(scene, 0, 'k');
+	memset(scene->memory + CUT_AT, 'a', PAGE_BYTES);
+	wait->before(scene);
+	change->make(scene);
+	wait->after(scene);
+}
+
+static void cut_bytes_stay_away_live(const struct wait *wait, const struct change *change)
+{
+	struct mapped scene;
+
+	store_and_change(&scene, wait, change);
+	mapped_assert_zero(&scene, CUT_AT + change->cut, PAGE_BYTES - change->cut);
+	assert_int_equal(pools_drain(scene.pools), 0);
+	mapped_assert_zero(&scene, CUT_AT + change->cut, PAGE_BYTES - change->cut);
+	assert_int_equal(scene.memory[CUT_AT + change->cut], 0);
+	assert_int_equal(pool_sync(scene.handle), 0);
+	mapped_end(&scene);
+}
+
+static void bytes_that_were_cut_off_are_not_read_again(void **state)
+{
+	for_each_pair(cut_bytes_stay_away_live);
+}
+
+static void cut_bytes_stay_away_after_outage(const struct wait *wait, const struct change *change)
+{
+	static const struct chooser choosers[] = {
+		{ CHOOSER_LOSE, 0 }, { CHOOSER_KEEP, 0 }, { CHOOSER_RANDOM, 1 }, { CHOOSER_RANDOM, 2 }
+	};
+
+	for (size_t i = 0; i < COUNT(choosers); i++) {
+		struct mapped scene;
+
+		store_and_change(&scene, wait, change);
+		mapped_outage(&scene, choosers[i].policy, choosers[i].seed);
+		mapped_assert_zero(&scene, CUT_AT + change->cut, PAGE_BYTES - change->cut);
+		/* The fence before the change guarantees what it was of. */
+		assert_int_equal(mapped_byte_at(&scene, 0), 'k');
+		mapped_end(&scene);
+	}
+}
+
+static void bytes_that_were_cut_off_do_not_come_back_in_an_outage(void **state)
+{
+	for_each_pair(cut_bytes_stay_away_after_outage);
+}
+
+static void bytes_before_the_cut_are_kept(void **state)
+{
+	for (size_t w = 0; w < COUNT(waits); w++) {
+		static const struct change cut = { "", truncate_in_page_and_grow, CUT_IN_PAGE };
+		struct mapped scene;
+
+		/* Without its fence it guarantees nothing. */
+		if (waits[w].before == flush_page && waits[w].after == nothing)
+			continue;
+		store_and_change(&scene, &waits[w], &cut);
+		mapped_outage(&scene, CHOOSER_LOSE, 0);
+		assert_int_equal(mapped_byte_at(&scene, CUT_AT + CUT_IN_PAGE - 1), 'a');
+		mapped_end(&scene);
+	}
+}
+
+/* ---- Stores after the change --------------------------------------------------------- */
+
+static void store_after_change_is_durable(const struct wait *wait, const struct change *change)
+{
+	const uint64_t at = CUT_AT + change->cut + 7;
+	struct mapped scene;
+
+	store_and_change(&scene, wait, change);
+	/* The size is durable then. */
+	assert_int_equal(pool_sync(scene.handle), 0);
+	mapped_persist(&scene, at, 'Q');
+	assert_int_equal(mapped_byte_at(&scene, at), 'Q');
+	mapped_outage(&scene, CHOOSER_LOSE, 0);
+	assert_int_equal(mapped_byte_at(&scene, at), 'Q');
+	mapped_end(&scene);
+}
+
+static void what_is_persisted_in_a_place_that_came_back_is_durable(void **state)
+{
+	for_each_pair(store_after_change_is_durable);
+}
+
+static void store_after_change_without_flush_is_lost(const struct wait *wait, const struct change *change)
+{
+	const uint64_t at = CUT_AT + PAGE_BYTES - LINE_SIZE;
+	struct mapped scene;
+
+	store_and_change(&scene, wait, change);
+	/* The size is durable then. */
+	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pools_drain(scene.pools), 0);
+	scene.memory[at] = 'Q';
+	mapped_outage(&scene, CHOOSER_LOSE, 0);
+	assert_int_equal(mapped_byte_at(&scene, at), 0);
+	mapped_end(&scene);
+}
+
+static void what_is_stored_there_and_not_persisted_is_lost(void **state)
+{
+	for_each_pair(store_after_change_without_flush_is_lost);
+}
+
+static void store_after_change_is_synced(const struct wait *wait, const struct change *change)
+{
+	const uint64_t at = CUT_AT + PAGE_BYTES - LINE_SIZE;
+	struct mapped scene;
+
+	store_and_change(&scene, wait, change);
+	scene.memory[at] = 'Q';
+	assert_int_equal(pool_sync(scene.handle), 0);
+	mapped_outage(&scene, CHOOSER_LOSE, 0);
+	assert_int_equal(mapped_byte_at(&scene, at), 'Q');
+	mapped_end(&scene);
+}
+
+static void a_sync_makes_what_was_stored_there_durable(void **state)
+{
+	for_each_pair(store_after_change_is_synced);
+}
+
+/* ---- Growing under a mapping ----------------------------------------------------------- */
+
+static void grow_by_truncate(struct mapped *scene)
+{
+	resize(scene, MAPPED_GROWN_BYTES);
+}
+
+static void grow_by_write(struct mapped *scene)
+{
+	assert_int_equal(pool_write(scene->handle, "e", 1, MAPPED_GROWN_BYTES - 1, POOL_WRITE_FILE), 1);
+	assert_int_equal(pool_sync(scene->handle), 0);
+}
+
+static void grow_by_fallocate(struct mapped *scene)
+{
+	assert_int_equal(pool_fallocate(scene->handle, 0, 0, MAPPED_GROWN_BYTES), 0);
+}
+
+static void (*const growths[])(struct mapped *scene) = { grow_by_truncate, grow_by_write, grow_by_fallocate };
+
+static void what_is_persisted_in_a_part_that_was_added_is_durable(void **state)
+{
+	for (size_t i = 0; i < COUNT(growths); i++) {
+		struct mapped scene;
+
+		mapped_begin(&scene);
+		growths[i](&scene);
+		mapped_persist(&scene, MAPPED_BYTES + 9000, 'Q');
+		assert_int_equal(mapped_byte_at(&scene, MAPPED_BYTES + 9000), 'Q');
+		assert_int_equal(pools_drain(scene.pools), 0);
+		mapped_outage(&scene, CHOOSER_LOSE, 0);
+		assert_int_equal(mapped_byte_at(&scene, MAPPED_BYTES + 9000), 'Q');
+		mapped_end(&scene);
+	}
+}
+
+static void what_was_stored_past_the_end_is_gone_when_the_pool_grows(void **state)
+{
+	for (size_t i = 0; i < COUNT(growths); i++) {
+		struct mapped scene;
+
+		mapped_begin(&scene);
+		resize(&scene, CUT_AT + CUT_IN_PAGE);
+		memset(scene.memory + CUT_AT, 'p', 3 * PAGE_BYTES);
+		mapped_flush(&scene, 0, CUT_AT, 3 * PAGE_BYTES);
+		mapped_fence(&scene, 0);
+		assert_int_equal(pools_drain(scene.pools), 0);
+		growths[i](&scene);
+		mapped_assert_zero(&scene, CUT_AT + CUT_IN_PAGE, 3 * PAGE_BYTES - CUT_IN_PAGE);
+		assert_int_equal(scene.memory[CUT_AT + PAGE_BYTES], 0);
+		mapped_outage(&scene, CHOOSER_LOSE, 0);
+		mapped_assert_zero(&scene, CUT_AT + CUT_IN_PAGE, 3 * PAGE_BYTES - CUT_IN_PAGE);
+		assert_int_equal(mapped_byte_at(&scene, CUT_AT + CUT_IN_PAGE - 1), 'p');
+		mapped_end(&scene);
+	}
+}
+
+static void a_write_to_part_of_a_page_keeps_what_was_stored_beside_it(void **state)
+{
+	struct mapped scene;
+
+	mapped_begin(&scene);
+	truncate_and_grow(&scene);
+	scene.memory[CUT_AT + 1000] = 'Q';
+	assert_int_equal(pool_write(scene.handle, "w", 1, CUT_AT + 2000, POOL_WRITE_FILE), 1);
+	assert_int_equal(mapped_byte_at(&scene, CUT_AT + 1000), 'Q');
+	assert_int_equal(scene.memory[CUT_AT + 2000], 'w');
+	mapped_end(&scene);
+}
+
+static void a_second_attach_keeps_what_was_stored(void **state)
+{
+	struct pool_attachment attachment;
+	struct mapped scene;
+
+	mapped_begin(&scene);
+	truncate_and_grow(&scene);
+	mapped_persist(&scene, CUT_AT, 'd');
+	assert_int_equal(pools_drain(scene.pools), 0);
+	scene.memory[CUT_AT] = 'Q';
+	assert_int_equal(pool_attach(pool_of(scene.handle), &attachment), 0);
+	assert_int_equal(scene.memory[CUT_AT], 'Q');
+	mapped_end(&scene);
+}
+
+static void a_place_stored_to_in_a_hole_is_data_to_seek(void **state)
+{
+	struct mapped scene;
+
+	mapped_begin(&scene);
+	truncate_and_grow(&scene);
+	assert_int_equal(pool_seek(scene.handle, CUT_AT, SEEK_DATA), -ENXIO);
+	scene.memory[CUT_AT + 3 * PAGE_BYTES] = 'Q';
+	assert_int_equal(pool_seek(scene.handle, CUT_AT, SEEK_DATA), CUT_AT + 3 * PAGE_BYTES);
+	mapped_end(&scene);
+}
+
+/* ---- Space ----------------------------------------------------------------------------- */
+
+static void a_record_of_a_hole_takes_no_block_that_a_write_was_promised(void **state)
+{
+	struct mapped scene;
+
+	mapped_begin(&scene);
+	memset(scene.memory, 'a', MAPPED_BYTES);
+	mapped_flush(&scene, 0, CUT_AT, 8 * PAGE_BYTES);
+	mapped_fence(&scene, 0);
+	truncate_and_grow(&scene);
+	for (uint64_t at = 8 * PAGE_BYTES + CUT_AT; at < MAPPED_BYTES; at += PAGE_BYTES)
+		assert_int_equal(pool_write(scene.handle, "w", 1, at, POOL_WRITE_FILE), 1);
+	mapped_persist(&scene, CUT_AT, 'Q');
+	assert_int_equal(pools_drain(scene.pools), 0);
+	assert_int_equal(pool_sync(scene.handle), 0);
+	mapped_end(&scene);
+}
+
+static void a_store_to_a_hole_of_a_full_region_ends_its_wpq_and_no_other(void **state)
+{
+	struct pools_info info;
+	struct mapped scene;
+
+	mapped_begin(&scene);
+	punch(&scene);
+	pooltest_make(scene.pools, "/other", S_IFREG | 0644, 0);
+	pools_info(scene.pools, &info);
+	{
+		struct pool_handle *other = pooltest_handle(scene.pools, "/other");
+		uint64_t size = 0;
+
+		while (pool_fallocate(other, 0, size, PAGE_BYTES) == 0)
+			size += PAGE_BYTES;
+		pool_close(other);
+	}
+	scene.memory[PAGE_BYTES] = 'o';
+	mapped_flush(&scene, 1, PAGE_BYTES, 1);
+	mapped_fence(&scene, 1);
+	mapped_persist(&scene, CUT_AT, 'Q');
+	assert_int_equal(pools_drain(scene.pools), -ENOSPC);
+	assert_int_equal(wpq_fault(scene.wpqs[0]), -ENOSPC);
+	assert_int_equal(wpq_fault(scene.wpqs[1]), 0);
+	assert_int_equal(mapped_byte_at(&scene, PAGE_BYTES), 'o');
+	mapped_outage(&scene, CHOOSER_LOSE, 0);
+	assert_int_equal(mapped_byte_at(&scene, PAGE_BYTES), 'o');
+	mapped_end(&scene);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_that_were_cut_off_are_not_read_again),
+		cmocka_unit_test(bytes_that_were_cut_off_do_not_come_back_in_an_outage),
+		cmocka_unit_test(bytes_before_the_cut_are_kept),
+		cmocka_unit_test(what_is_persisted_in_a_place_that_came_back_is_durable),
+		cmocka_unit_test(what_is_stored_there_and_not_persisted_is_lost),
+		cmocka_unit_test(a_sync_makes_what_was_stored_there_durable),
+		cmocka_unit_test(what_is_persisted_in_a_part_that_was_added_is_durable),
+		cmocka_unit_test(what_was_stored_past_the_end_is_gone_when_the_pool_grows),
+		cmocka_unit_test(a_write_to_part_of_a_page_keeps_what_was_stored_beside_it),
+		cmocka_unit_test(a_second_attach_keeps_what_was_stored),
+		cmocka_unit_test(a_place_stored_to_in_a_hole_is_data_to_seek),
+		cmocka_unit_test(a_record_of_a_hole_takes_no_block_that_a_write_was_promised),
+		cmocka_unit_test(a_store_to_a_hole_of_a_full_region_ends_its_wpq_and_no_other),
+	};
+
+	return cmocka_run_group_tests_name("cut_under_mapping", tests, NULL, NULL);
+}
