@@ -3,8 +3,8 @@
 #define ABI_WPQ_LAYOUT_H
 
 /*
- * A write pending queue, as its client and the daemon have it in shared memory;
- * one a client thread. What is published in it is durable; the daemon drains it
+ * A write pending queue in the memory that a client and the daemon share. Each thread of
+ * a client has one. What is published in it is durable; the daemon drains it
  * to the media. Little-endian, fixed width.
  *
  * A WPQ has two lanes. In the FENCED lane records wait until the thread's
@@ -42,50 +42,51 @@ struct wpq_lane {
 };
 
 /*
- * Some lines are flushed over and over: the head of a log, a counter, a lock. As
- * records they would fill the ring, and keep the daemon busy with what is not
- * worth anything a moment later. So a WPQ holds some lines apart, as part of its
- * FENCED lane: a flush replaces what is held, a fence says up to which flush it
- * is durable, and the daemon takes now and then what is there (it sweeps).
+ * Write combining. Programs flush some lines over and over: the head of a log, a
+ * counter, a lock. As records these flushes would fill the ring, and the daemon would
+ * write each of them to the media. So a WPQ has slots, as part of its FENCED lane. A slot
+ * combines the flushes of one line: each replaces the one before, a fence
+ * says up to which flush the slots are durable, and the daemon collects them when it drains.
  *
- * Flushes of held lines are numbered from 1. There are three copies of a line, so that
- * while one is being written the newest one stays, and the newest that is durable, too.
+ * Flushes of slots are numbered from 1. A slot has three copies of its line, so that
+ * while one is being written there remain the newest one and the newest durable one.
  */
-#define WPQ_HELD 64u
+#define WPQ_SLOTS 64u
 #define WPQ_COPIES 3u
 
-struct wpq_held {
+struct wpq_slot {
 	uint32_t view;
-	uint32_t counts; /* for the client: of which of the WPQ's counts */
+	uint32_t counts; /* for the client: the index in wpq_combining.counts */
 	uint64_t offset; /* of the line in the view */
-	/* Each copy's flush. 0: there is none, or it is being written. */
+	/* The number of each copy's flush. 0: there is no copy, or it is being written. */
 	_Atomic uint64_t number[WPQ_COPIES];
-	uint64_t batch[WPQ_COPIES]; /* as in a record */
+	uint64_t batch[WPQ_COPIES]; /* of each copy, as in a record */
 	_Alignas(64) unsigned char copies[WPQ_COPIES][LINE_SIZE];
 };
-_Static_assert(sizeof(struct wpq_held) == 256, "shared with other processes");
+_Static_assert(sizeof(struct wpq_slot) == 256, "shared with other processes");
 
-/* Of flushes of held lines, by view, since the start; the client's word. */
-struct wpq_held_counts {
+/* Flushes of slots of one view since the start, as the client counts them. */
+struct wpq_slot_counts {
 	_Atomic uint64_t flushes, persists, fences;
 	uint32_t view;
 	uint32_t padding;
 };
-#define WPQ_HELD_VIEWS 16u
+#define WPQ_SLOT_VIEWS 16u
 
-struct wpq_hold {
+struct wpq_combining {
 	_Alignas(64) _Atomic uint64_t fenced; /* written by the client: flushes up to this one are durable */
-	_Atomic uint32_t counted;	      /* so many of `counts` are in use */
-	/* Written by the daemon: what of a flush up to this one is still held, the media has. */
-	_Alignas(64) _Atomic uint64_t swept;
-	_Alignas(64) struct wpq_held_counts counts[WPQ_HELD_VIEWS];
+	_Atomic uint32_t counted;	      /* the number of elements of `counts` in use */
+	/* Written by the daemon: the media has all copies of flushes up to this one. */
+	_Alignas(64) _Atomic uint64_t collected;
+	_Alignas(64) struct wpq_slot_counts counts[WPQ_SLOT_VIEWS];
 	/*
-	 * Positions in the FENCED lane, for each held line: records of the line below `from` are older than
-	 * its copies, those at `until` and beyond it newer. Published beyond `until`, the copies are void.
+	 * Positions in the FENCED lane, for each slot: records of its line below `from` are older than its
+	 * copies; records at `until` and beyond are newer. Once `published` is above `until`, the copies are
+	 * obsolete.
 	 */
-	uint64_t from[WPQ_HELD];
-	_Atomic uint64_t until[WPQ_HELD];
-	struct wpq_held held[WPQ_HELD];
+	uint64_t from[WPQ_SLOTS];
+	_Atomic uint64_t until[WPQ_SLOTS];
+	struct wpq_slot slots[WPQ_SLOTS];
 };
 
 struct wpq_header {
@@ -95,16 +96,16 @@ struct wpq_header {
 	uint32_t lane_size;   /* a power of two, a multiple of 4096 */
 	/* The daemon counts the beginnings and ends of its drains here; see order.c. */
 	_Alignas(64) _Atomic uint64_t batch;
-	/* Written by the daemon: it is at the rings anyway, and need not be asked to drain. */
+	/* Written by the daemon: it is draining anyway, and need not be asked to. */
 	_Atomic uint32_t awake;
 	_Atomic uint32_t state;	   /* written by the daemon: enum wpq_state */
-	_Atomic uint32_t may_hold; /* the same: else each flush is a record */
+	_Atomic uint32_t may_combine; /* written by the daemon; if false, each flush becomes a record */
 	struct wpq_lane lanes[WPQ_LANES];
-	struct wpq_hold hold;
+	struct wpq_combining combining;
 };
 _Static_assert(sizeof(struct wpq_lane) == 128, "shared with other processes");
 _Static_assert(offsetof(struct wpq_header, lanes) == 128, "shared with other processes");
-_Static_assert(offsetof(struct wpq_header, hold) == 384, "shared with other processes");
+_Static_assert(offsetof(struct wpq_header, combining) == 384, "shared with other processes");
 
 #define WPQ_HEADER_BYTES (5u * 4096)
 _Static_assert(sizeof(struct wpq_header) <= WPQ_HEADER_BYTES, "whole pages, before the rings");
@@ -112,29 +113,30 @@ _Static_assert(sizeof(struct wpq_header) <= WPQ_HEADER_BYTES, "whole pages, befo
 enum wpq_record_kind {
 	WPQ_LINES = 1, /* payload: the lines as they were when flushed */
 	/*
-	 * eADR only. payload: one line as it was before a non-temporal store, and
-	 * after it: unfenced, it may yet be lost.
+	 * eADR only. Payload: a line before a non-temporal store, and after it. While
+	 * the store is not fenced, an outage may take it back.
 	 */
 	WPQ_UNDO = 2
 };
 
 /*
- * A WPQ ends with the connection it was given on, which a client may lose without
- * knowing. So it looks here after each publication (what is stored before a
- * barrier of membarrier(2), the daemon finds; what is read after it, says CLOSING).
+ * A WPQ ends with its connection, which a client may lose without noticing. So the
+ * client reads this state after each publication. The daemon issues a barrier by
+ * membarrier(2) between writing CLOSING and its last drain: either that drain finds the
+ * publication, or the client reads CLOSING.
  */
 enum wpq_state {
 	WPQ_OPEN,
 	WPQ_CLOSING, /* is being drained for the last time */
-	WPQ_CLOSED   /* `drained` is where that ended: what lies beyond, the client may publish elsewhere */
+	WPQ_CLOSED   /* the last drain ended at `drained`; the client may publish the rest elsewhere */
 };
 
-/* For who counts; nothing else hangs on them. */
+/* For statistics only. */
 enum wpq_record_flags {
-	WPQ_CONTINUED = 1u << 0, /* a further piece of the flush before it */
-	WPQ_PERSIST = 1u << 1,	 /* its flush and its fence were one call */
-	WPQ_LAST = 1u << 2,	 /* the last one before its fence */
-	WPQ_COUNTED = 1u << 3	 /* a held line that had to go, whose flushes were counted before */
+	WPQ_CONTINUED = 1u << 0, /* part of the same flush as the record before it */
+	WPQ_PERSIST = 1u << 1,	 /* the flush and its fence were one call */
+	WPQ_LAST = 1u << 2,	 /* the last record before its fence */
+	WPQ_COUNTED = 1u << 3	 /* the line of a slot that was released; its flushes were counted there */
 };
 
 struct wpq_record {

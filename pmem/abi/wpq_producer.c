@@ -2,7 +2,7 @@
 
 /*
  * The out-of-line half of the WPQ producer. It maps memory by raw system calls: in libpmem.so.1, libc's
- * mmap() is our own interposer, which takes the lock that the caller may hold.
+ * mmap() is our own interposer, which takes the lock that the caller may combining.
  */
 
 #include "abi/wpq_producer.h"
@@ -43,7 +43,7 @@ int wpq_producer_open(int fd, struct wpq_producer *producer)
 
 	if (raw_failed(memory))
 		return (int)memory;
-	*producer = (struct wpq_producer){ .header = header, .passed_at = UINT64_MAX };
+	*producer = (struct wpq_producer){ .header = header, .superseded_at = UINT64_MAX };
 	if (header->magic != WPQ_MAGIC || header->version != WPQ_VERSION ||
 	    header->header_size != WPQ_HEADER_BYTES)
 		error = -EPROTO;
@@ -69,39 +69,39 @@ void wpq_producer_close(struct wpq_producer *producer)
 /* ---- Records ------------------------------------------------------------------ */
 
 /*
- * A handler left the thread's flush for good (longjmp) before its record was appended: another
- * one takes its position, and what it passed it did not pass.
+ * A signal handler left the thread's flush for good (longjmp) before its record was appended. Another record
+ * takes its position, so the slots that it superseded are in use again.
  */
-static void take_back(struct wpq_producer *producer)
+static void restore_superseded(struct wpq_producer *producer)
 {
 	const uint64_t position = producer->pending[WPQ_FENCED];
 
-	for (uint64_t rest = producer->passed; rest; rest &= rest - 1) {
+	for (uint64_t rest = producer->superseded; rest; rest &= rest - 1) {
 		unsigned index = (unsigned)__builtin_ctzll(rest);
-		_Atomic uint64_t *shared = &producer->header->hold.until[index];
+		_Atomic uint64_t *shared = &producer->header->combining.until[index];
 		uint64_t until = atomic_load_explicit(shared, memory_order_relaxed);
 
-		/* UINT64_MAX: it was left just before it said so. */
+		/* UINT64_MAX: the flush was left just before it stored the position. */
 		if (until != position && until != UINT64_MAX)
 			continue;
 		atomic_store_explicit(shared, UINT64_MAX, memory_order_relaxed);
-		producer->passed &= ~wpq_bit(index);
-		producer->held |= wpq_bit(index);
+		producer->superseded &= ~wpq_bit(index);
+		producer->in_use |= wpq_bit(index);
 	}
-	producer->passed_at = UINT64_MAX;
+	producer->superseded_at = UINT64_MAX;
 }
 
 struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)
 {
 	struct wpq_record *record;
 
-	if (lane == WPQ_FENCED && producer->passed_at == producer->pending[lane])
-		take_back(producer);
+	if (lane == WPQ_FENCED && producer->superseded_at == producer->pending[lane])
+		restore_superseded(producer);
 	while (!(record = wpq_room(producer, lane, lines))) {
 		/*
-		 * What waits for a fence must be published before it can be drained.
-		 * Legal: a flush may take effect at any time before its fence. Stores
-		 * past the caches that records are of come before it.
+		 * Publish what waits for a fence, so that it can be drained. Legal: a flush may
+		 * take effect at any time before its fence. The sfence completes non-temporal
+		 * stores to the records.
 		 */
 		_mm_sfence();
 		wpq_publish(producer, lane);
@@ -111,147 +111,148 @@ struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name
 	return record;
 }
 
-/* ---- Held lines -------------------------------------------------------------- */
+/* ---- Slots ------------------------------------------------------------------- */
 
-/* Of which of the WPQ's counts a view is; WPQ_HELD_VIEWS: there are no more. */
-static uint32_t counts_of(struct wpq_hold *hold, uint32_t view)
+/* The index of the counts of a view; WPQ_SLOT_VIEWS if all are in use. */
+static uint32_t counts_of(struct wpq_combining *combining, uint32_t view)
 {
-	uint32_t counted = atomic_load_explicit(&hold->counted, memory_order_relaxed);
+	uint32_t counted = atomic_load_explicit(&combining->counted, memory_order_relaxed);
 	uint32_t at = 0;
 
-	while (at < counted && hold->counts[at].view != view)
+	while (at < counted && combining->counts[at].view != view)
 		at++;
-	if (at == counted && at < WPQ_HELD_VIEWS) {
-		hold->counts[at].view = view;
-		atomic_store_explicit(&hold->counted, counted + 1, memory_order_release);
+	if (at == counted && at < WPQ_SLOT_VIEWS) {
+		combining->counts[at].view = view;
+		atomic_store_explicit(&combining->counted, counted + 1, memory_order_release);
 	}
 	return at;
 }
 
-/* Hold the line no longer: the media has it, or the ring gets it. False: not now, or there is no room. */
-static bool let_go(struct wpq_producer *producer, unsigned index)
+/* End the use of a slot: the media has its line, or the ring gets it. False: not possible now. */
+static bool release(struct wpq_producer *producer, unsigned index)
 {
-	const struct wpq_hold *hold = &producer->header->hold;
-	const struct wpq_held *held = &hold->held[index];
-	unsigned newest = wpq_newest_copy(held, UINT64_MAX);
+	const struct wpq_combining *combining = &producer->header->combining;
+	const struct wpq_slot *slot = &combining->slots[index];
+	unsigned newest = wpq_newest_copy(slot, UINT64_MAX);
 	struct wpq_record *record;
 
-	if (newest == wpq_newest_copy(held, atomic_load_explicit(&hold->swept, memory_order_acquire))) {
-		producer->held &= ~wpq_bit(index);
+	if (newest ==
+	    wpq_newest_copy(slot, atomic_load_explicit(&combining->collected, memory_order_acquire))) {
+		producer->in_use &= ~wpq_bit(index);
 		return true;
 	}
-	/* What is published is durable: nothing may be that waits for a fence. */
-	if (newest != wpq_newest_copy(held, producer->fenced) ||
+	/* Publishing the record makes it durable, so nothing that is not fenced may be published with it. */
+	if (newest != wpq_newest_copy(slot, producer->fenced) ||
 	    producer->pending[WPQ_FENCED] != producer->published[WPQ_FENCED])
 		return false;
-	/* As a record that passes it, of what it is itself. */
-	record = wpq_begin(producer, WPQ_FENCED, held->view, held->offset, 1, WPQ_COUNTED);
+	/* A record with the slot's own content, which supersedes the slot. */
+	record = wpq_begin(producer, WPQ_FENCED, slot->view, slot->offset, 1, WPQ_COUNTED);
 	if (!record)
 		return false;
-	record->batch = held->batch[newest];
-	memcpy(record + 1, held->copies[newest], LINE_SIZE);
+	record->batch = slot->batch[newest];
+	memcpy(record + 1, slot->copies[newest], LINE_SIZE);
 	wpq_append(producer, WPQ_FENCED, 1);
 	wpq_publish(producer, WPQ_FENCED);
 	return true;
 }
 
-/* Is the place free, or can it be made so? */
+/* Make the slot free. False: it stays in use for now. */
 static bool vacate(struct wpq_producer *producer, unsigned index)
 {
-	if (producer->held & wpq_bit(index)) {
-		if (producer->worth[index]) {
-			producer->worth[index]--;
+	if (producer->in_use & wpq_bit(index)) {
+		if (producer->credit[index]) {
+			producer->credit[index]--;
 			return false;
 		}
-		if (!let_go(producer, index))
+		if (!release(producer, index))
 			return false;
 	}
-	if (!(producer->passed & wpq_bit(index)))
+	if (!(producer->superseded & wpq_bit(index)))
 		return true;
-	/* Its durable copy is the newest one until the record that passed it is durable. */
+	/* The slot's copy is the newest durable one until the record that superseded it is durable. */
 	if (producer->published[WPQ_FENCED] <=
-	    atomic_load_explicit(&producer->header->hold.until[index], memory_order_relaxed))
+	    atomic_load_explicit(&producer->header->combining.until[index], memory_order_relaxed))
 		return false;
-	producer->passed &= ~wpq_bit(index);
+	producer->superseded &= ~wpq_bit(index);
 	return true;
 }
 
-bool wpq_hold_new(struct wpq_producer *producer, uint32_t view, const unsigned char *memory, uint64_t offset,
-		  uint32_t flags)
+bool wpq_slot_claim(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
+		    uint64_t offset, uint32_t flags)
 {
-	struct wpq_hold *hold = &producer->header->hold;
-	unsigned index = wpq_held_index(view, offset);
-	struct wpq_held *held = &hold->held[index];
-	uint32_t counts = counts_of(hold, view);
+	struct wpq_combining *combining = &producer->header->combining;
+	unsigned index = wpq_slot_index(view, offset);
+	struct wpq_slot *slot = &combining->slots[index];
+	uint32_t counts = counts_of(combining, view);
 
-	if (counts == WPQ_HELD_VIEWS || !vacate(producer, index))
+	if (counts == WPQ_SLOT_VIEWS || !vacate(producer, index))
 		return false;
 	for (unsigned i = 0; i < WPQ_COPIES; i++)
-		atomic_store_explicit(&held->number[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&slot->number[i], 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
-	held->view = view;
-	held->offset = offset;
-	held->counts = counts;
-	hold->from[index] = producer->pending[WPQ_FENCED];
-	atomic_store_explicit(&hold->until[index], UINT64_MAX, memory_order_relaxed);
-	producer->held |= wpq_bit(index);
-	producer->worth[index] = 1;
-	wpq_hold_again(producer, index, memory + offset, flags);
+	slot->view = view;
+	slot->offset = offset;
+	slot->counts = counts;
+	combining->from[index] = producer->pending[WPQ_FENCED];
+	atomic_store_explicit(&combining->until[index], UINT64_MAX, memory_order_relaxed);
+	producer->in_use |= wpq_bit(index);
+	producer->credit[index] = 1;
+	wpq_slot_store(producer, index, memory + offset, flags);
 	return true;
 }
 
 /* ---- From one WPQ to another -------------------------------------------------- */
 
 /*
- * The lines that are held, but for copies that the daemon has swept. Their
- * numbers come last, and `fenced` after them: the new WPQ may be swept already.
+ * Copy the slots, except for copies that the daemon has collected. Their numbers are
+ * stored last, and `fenced` after them: the daemon may already be draining the new WPQ.
  */
-static void move_held(const struct wpq_producer *from, struct wpq_producer *to, uint64_t drained)
+static void move_slots(const struct wpq_producer *from, struct wpq_producer *to, uint64_t drained)
 {
-	const struct wpq_hold *old = &from->header->hold;
-	struct wpq_hold *new = &to->header->hold;
-	const uint64_t swept = atomic_load_explicit(&old->swept, memory_order_acquire);
+	const struct wpq_combining *old = &from->header->combining;
+	struct wpq_combining *new = &to->header->combining;
+	const uint64_t collected = atomic_load_explicit(&old->collected, memory_order_acquire);
 	const uint32_t counted = atomic_load_explicit(&old->counted, memory_order_relaxed);
 
 	for (uint32_t i = 0; i < counted; i++)
 		new->counts[i].view = old->counts[i].view;
 	atomic_store_explicit(&new->counted, counted, memory_order_release);
-	to->passed = from->passed;
-	for (unsigned i = 0; i < WPQ_HELD; i++) {
+	to->superseded = from->superseded;
+	for (unsigned i = 0; i < WPQ_SLOTS; i++) {
 		uint64_t until = atomic_load_explicit(&old->until[i], memory_order_relaxed);
 
-		if (!((from->held | from->passed) & wpq_bit(i)))
+		if (!((from->in_use | from->superseded) & wpq_bit(i)))
 			continue;
-		if (from->passed & wpq_bit(i) && until < drained) {
-			to->passed &= ~wpq_bit(i);
+		if (from->superseded & wpq_bit(i) && until < drained) {
+			to->superseded &= ~wpq_bit(i);
 			continue;
 		}
 		new->from[i] = old->from[i] - min_u64(old->from[i], drained);
 		atomic_store_explicit(&new->until[i], until == UINT64_MAX ? until : until - drained,
 				      memory_order_relaxed);
-		new->held[i].view = old->held[i].view;
-		new->held[i].offset = old->held[i].offset;
-		new->held[i].counts = old->held[i].counts;
-		memcpy(new->held[i].batch, old->held[i].batch, sizeof(new->held[i].batch));
-		memcpy(new->held[i].copies, old->held[i].copies, sizeof(new->held[i].copies));
+		new->slots[i].view = old->slots[i].view;
+		new->slots[i].offset = old->slots[i].offset;
+		new->slots[i].counts = old->slots[i].counts;
+		memcpy(new->slots[i].batch, old->slots[i].batch, sizeof(new->slots[i].batch));
+		memcpy(new->slots[i].copies, old->slots[i].copies, sizeof(new->slots[i].copies));
 		for (unsigned copy = 0; copy < WPQ_COPIES; copy++) {
 			uint64_t number =
-				atomic_load_explicit(&old->held[i].number[copy], memory_order_relaxed);
+				atomic_load_explicit(&old->slots[i].number[copy], memory_order_relaxed);
 
-			atomic_store_explicit(&new->held[i].number[copy], number > swept ? number : 0,
+			atomic_store_explicit(&new->slots[i].number[copy], number > collected ? number : 0,
 					      memory_order_release);
 		}
 	}
-	to->held = from->held;
-	if (from->passed_at != UINT64_MAX)
-		to->passed_at = from->passed_at - drained;
+	to->in_use = from->in_use;
+	if (from->superseded_at != UINT64_MAX)
+		to->superseded_at = from->superseded_at - drained;
 	to->flushed = from->flushed;
 	to->fenced = from->fenced;
 	if (from->last_counts)
 		to->last_counts = &new->counts[from->last_counts - old->counts];
 	memcpy(to->newest, from->newest, sizeof(to->newest));
-	memcpy(to->worth, from->worth, sizeof(to->worth));
-	memcpy(to->seen, from->seen, sizeof(to->seen));
+	memcpy(to->credit, from->credit, sizeof(to->credit));
+	memcpy(to->recent, from->recent, sizeof(to->recent));
 	atomic_store_explicit(&new->fenced, to->fenced, memory_order_release);
 }
 
@@ -271,7 +272,7 @@ int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to)
 		to->pending[lane] = length;
 		atomic_store_explicit(&to->header->lanes[lane].pending, length, memory_order_release);
 	}
-	move_held(from, to,
+	move_slots(from, to,
 		  atomic_load_explicit(&from->header->lanes[WPQ_FENCED].drained, memory_order_acquire));
 	if (from->pending[WPQ_FENCED] > from->published[WPQ_FENCED])
 		to->last = (struct wpq_record *)(to->rings[WPQ_FENCED] + to->pending[WPQ_FENCED]) - 1 -

@@ -3,9 +3,9 @@
 #define ABI_WPQ_PRODUCER_H
 
 /*
- * A client's end of a WPQ (shared.h). It needs nothing but memory: no system
- * call, no lock; async-signal-safe. One thread uses it. A handler that interrupts
- * the thread in the midst of a flush may fence here (wpq_fence()), and nothing else.
+ * The client's end of a WPQ (wpq_layout.h). It makes no system calls and takes no
+ * locks. Only one thread uses a producer. A signal handler that interrupts this thread
+ * during a flush may call wpq_fence(), and no other function.
  */
 
 #include <stdbool.h>
@@ -13,29 +13,29 @@
 #include "abi/line.h"
 #include "abi/wpq_layout.h"
 
-/* Lines that were flushed of late, so that who comes again is known; a power of two. */
-#define WPQ_SEEN 512u
+/* The number of recently flushed lines that are remembered; a power of two. */
+#define WPQ_RECENT 512u
 
 /* Not shared. */
 struct wpq_producer {
 	struct wpq_header *header;
 	unsigned char *rings[WPQ_LANES]; /* mapped twice each */
 	uint64_t lane_size;		 /* as it was in the header when it was opened */
-	uint64_t pending[WPQ_LANES];	 /* the truth; the shared copies follow these */
+	uint64_t pending[WPQ_LANES];	 /* authoritative; the shared copies are updated from these */
 	uint64_t published[WPQ_LANES];
-	struct wpq_record *last;	     /* of those in the FENCED lane */
-	struct wpq_held_counts *last_counts; /* where the last flush counts, if its line is held; else NULL */
-	/* Called when a ring is full: return when `drained` has moved, or false to give up. */
+	struct wpq_record *last;	     /* the newest record in the FENCED lane */
+	struct wpq_slot_counts *last_counts; /* of the last flush, if that went to a slot; else NULL */
+	/* Called when a ring is full. Returns true when `drained` has moved, false to give up. */
 	bool (*full)(void *context, struct wpq_header *header);
 	void *full_context;
 
-	uint64_t flushed, fenced; /* flushes of held lines */
-	uint64_t held;		  /* which of header->hold.held are, and are the newest of their lines */
-	uint64_t passed;	  /* which were until a record of their line came */
-	uint64_t passed_at;	  /* the last such record's position; UINT64_MAX: there was none */
-	uint8_t newest[WPQ_HELD]; /* of each held line's copies */
-	uint8_t worth[WPQ_HELD];  /* how often another line has to ask for the place, and is sent away */
-	uint32_t seen[WPQ_SEEN];
+	uint64_t flushed, fenced; /* the numbers of the last flush of a slot, and of the last one fenced */
+	uint64_t in_use;	  /* a bit for each slot that has the newest content of its line */
+	uint64_t superseded;	  /* a bit for each slot whose line has a newer record in the ring */
+	uint64_t superseded_at;	  /* the position of the last such record; UINT64_MAX: none */
+	uint8_t newest[WPQ_SLOTS]; /* the index of each slot's newest copy */
+	uint8_t credit[WPQ_SLOTS]; /* how many requests of other lines for the slot are still refused */
+	uint32_t recent[WPQ_RECENT]; /* names of recently flushed lines; see wpq_was_flushed_recently() */
 };
 
 /* ---- Records ---------------------------------------------------------------- */
@@ -45,7 +45,7 @@ static inline void wpq_publish(struct wpq_producer *producer, enum wpq_lane_name
 	/* Release: the records' bytes come before the position that makes them durable. */
 	atomic_store_explicit(&producer->header->lanes[lane].published, producer->pending[lane],
 			      memory_order_release);
-	/* Then our own: a handler's fence in between must not find that there is nothing to do. */
+	/* The private copy comes second: a signal handler's fence in between must still find work to do. */
 	atomic_signal_fence(memory_order_seq_cst);
 	producer->published[lane] = producer->pending[lane];
 }
@@ -55,7 +55,7 @@ static inline uint64_t wpq_bit(unsigned index)
 	return (uint64_t)1 << index;
 }
 
-/* Room for a record of `lines`, if it is there and nothing else has to be done first; else NULL. */
+/* The place of the next record, of `lines` lines. NULL: no room, or wpq_reserve() has work to do first. */
 static inline struct wpq_record *wpq_room(const struct wpq_producer *producer, enum wpq_lane_name lane,
 					  uint64_t lines)
 {
@@ -63,21 +63,21 @@ static inline struct wpq_record *wpq_room(const struct wpq_producer *producer, e
 	const uint64_t drained =
 		atomic_load_explicit(&producer->header->lanes[lane].drained, memory_order_acquire);
 
-	if (lane == WPQ_FENCED && producer->passed_at == position)
+	if (lane == WPQ_FENCED && producer->superseded_at == position)
 		return NULL;
 	if (position + (lines + 1) * LINE_SIZE - drained > size)
 		return NULL;
 	return (struct wpq_record *)(producer->rings[lane] + (position & (size - 1)));
 }
 
-/* The same, if need be by waiting; NULL if the ring stayed full. At most half a ring is asked for. */
+/* The same, but wait for room; NULL if the ring stayed full. `lines` is at most wpq_record_lines(). */
 struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines);
 
 #define WPQ_FETCH_AHEAD 512u
 
 /*
- * The daemon's processor had the ring's lines last: when one is written, ask for the one that is some
- * records away, to write to. prefetchw: a hint to processors that know it, and nothing to others.
+ * The ring's lines are in the cache of the daemon's processor. When one is written, prefetch a later one
+ * for writing. Processors without prefetchw ignore it.
  */
 static inline void wpq_fetch_ahead(const void *line)
 {
@@ -91,49 +91,49 @@ static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name 
 			      memory_order_release);
 }
 
-/* How many lines [offset, offset+length) touches. */
+/* The number of lines that [offset, offset+length) touches. */
 static inline uint64_t wpq_lines_of(uint64_t offset, uint64_t length)
 {
 	return (offset % LINE_SIZE + length + LINE_SIZE - 1) / LINE_SIZE;
 }
 
-/* The most lines that one record takes. */
+/* The largest number of lines in one record. */
 static inline uint64_t wpq_record_lines(const struct wpq_producer *producer)
 {
 	return producer->lane_size / (2 * LINE_SIZE) - 1;
 }
 
-/* Where the line would be held. */
-static inline unsigned wpq_held_index(uint32_t view, uint64_t offset)
+/* The slot of a line: lines have one place each, which they share. */
+static inline unsigned wpq_slot_index(uint32_t view, uint64_t offset)
 {
 	uint64_t line = offset / LINE_SIZE;
 
-	return (unsigned)(line + line / WPQ_HELD + view * 7) % WPQ_HELD;
+	return (unsigned)(line + line / WPQ_SLOTS + view * 7) % WPQ_SLOTS;
 }
 
-/* A record from `position` on has newer content of such lines as are held. */
-static inline void wpq_pass_held(struct wpq_producer *producer, uint32_t view, uint64_t offset,
+/* The record at `position` has newer content of its lines than their slots have. */
+static inline void wpq_supersede_slots(struct wpq_producer *producer, uint32_t view, uint64_t offset,
 				 uint64_t lines, uint64_t position)
 {
-	struct wpq_hold *hold = &producer->header->hold;
-	uint64_t mask = lines == 1 ? wpq_bit(wpq_held_index(view, offset)) : UINT64_MAX;
+	struct wpq_combining *combining = &producer->header->combining;
+	uint64_t mask = lines == 1 ? wpq_bit(wpq_slot_index(view, offset)) : UINT64_MAX;
 
-	for (uint64_t rest = producer->held & mask; rest; rest &= rest - 1) {
+	for (uint64_t rest = producer->in_use & mask; rest; rest &= rest - 1) {
 		unsigned index = (unsigned)__builtin_ctzll(rest);
-		const struct wpq_held *held = &hold->held[index];
+		const struct wpq_slot *slot = &combining->slots[index];
 
-		if (held->view != view || held->offset - offset >= lines * LINE_SIZE)
+		if (slot->view != view || slot->offset - offset >= lines * LINE_SIZE)
 			continue;
-		producer->passed_at = position;
-		producer->passed |= wpq_bit(index);
-		/* Who leaves us here for good leaves what can be taken back. */
+		producer->superseded_at = position;
+		producer->superseded |= wpq_bit(index);
+		/* If a signal handler never returns here, restore_superseded() can undo this. */
 		atomic_signal_fence(memory_order_seq_cst);
-		atomic_store_explicit(&hold->until[index], position, memory_order_relaxed);
-		producer->held &= ~wpq_bit(index);
+		atomic_store_explicit(&combining->until[index], position, memory_order_relaxed);
+		producer->in_use &= ~wpq_bit(index);
 	}
 }
 
-/* Head the record that there is room for; its lines are to be read, or stored, after this. */
+/* Write the header of a record. The caller reads, or stores to, its lines only after this. */
 static inline void wpq_head(struct wpq_producer *producer, enum wpq_lane_name lane, struct wpq_record *record,
 			    uint32_t view, uint64_t offset, uint32_t lines, uint32_t flags)
 {
@@ -141,14 +141,14 @@ static inline void wpq_head(struct wpq_producer *producer, enum wpq_lane_name la
 	const uint64_t batch = atomic_load_explicit(&producer->header->batch, memory_order_acquire);
 	__m128i *out = (__m128i *)record;
 
-	/* In few stores: see line_snapshot_warm(). */
+	/* As few stores as possible: see line_snapshot_warm(). */
 	_mm_store_si128(out, _mm_set_epi64x((int64_t)offset, (int64_t)((uint64_t)WPQ_LINES << 32 | view)));
 	_mm_store_si128(out + 1, _mm_set_epi64x((int64_t)((uint64_t)flags << 32 | lines), (int64_t)batch));
 	wpq_fetch_ahead(record);
 	if (lane == WPQ_FENCED) {
 		producer->last = record;
 		producer->last_counts = NULL;
-		wpq_pass_held(producer, view, offset, lines, producer->pending[lane]);
+		wpq_supersede_slots(producer, view, offset, lines, producer->pending[lane]);
 	}
 }
 _Static_assert(offsetof(struct wpq_record, view) == 0 && offsetof(struct wpq_record, kind) == 4 &&
@@ -157,8 +157,8 @@ _Static_assert(offsetof(struct wpq_record, view) == 0 && offsetof(struct wpq_rec
 	       "wpq_head() stores them together");
 
 /*
- * A record of `lines` (at most wpq_record_lines()) from `offset` of the view on, for the caller to
- * put its payload in and to wpq_append(). NULL as wpq_reserve().
+ * Begin a record of `lines` (at most wpq_record_lines()) from `offset` of the view on. The caller writes its
+ * payload and calls wpq_append(). NULL as wpq_reserve().
  */
 static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum wpq_lane_name lane,
 					   uint32_t view, uint64_t offset, uint32_t lines,
@@ -173,7 +173,7 @@ static inline struct wpq_record *wpq_begin(struct wpq_producer *producer, enum w
 	return record;
 }
 
-/* Beyond so many the first are in the cache by the time the last were stored. */
+/* Of more lines than this, the first have left the store buffer by the time the last are stored. */
 #define WPQ_WARM_LINES 4u
 
 static inline void wpq_take_lines(struct wpq_record *record, const unsigned char *from, uint32_t lines)
@@ -189,7 +189,7 @@ static inline void wpq_take_lines(struct wpq_record *record, const unsigned char
 	}
 }
 
-/* Snapshot the lines [offset, offset+lines*64) of `memory`, the view's first byte, into the lane. */
+/* Copy the lines [offset, offset+lines*64) of the view that begins at `memory` into records of the lane. */
 static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t view,
 				const unsigned char *memory, uint64_t offset, uint64_t lines, uint32_t flags)
 {
@@ -210,17 +210,17 @@ static inline bool wpq_snapshot(struct wpq_producer *producer, enum wpq_lane_nam
 	return true;
 }
 
-/* ---- Held lines ---------------------------------------------------------------- */
+/* ---- Slots --------------------------------------------------------------------- */
 
-static inline void wpq_read_numbers(const struct wpq_held *held, uint64_t *numbers)
+static inline void wpq_read_numbers(const struct wpq_slot *slot, uint64_t *numbers)
 {
-	/* All of WPQ_COPIES: else they are an array on the stack, which a protector guards. */
+	/* Unrolled, the numbers stay in registers, and the function needs no stack protector. */
 #pragma GCC unroll 3
 	for (unsigned i = 0; i < WPQ_COPIES; i++)
-		numbers[i] = atomic_load_explicit(&held->number[i], memory_order_acquire);
+		numbers[i] = atomic_load_explicit(&slot->number[i], memory_order_acquire);
 }
 
-/* Of copies of these numbers, the newest one of a flush up to this one; WPQ_COPIES: there is none. */
+/* The index of the newest copy whose number is not above `up_to`; WPQ_COPIES if there is none. */
 static inline unsigned wpq_newest_of(const uint64_t *numbers, uint64_t up_to)
 {
 	unsigned newest = WPQ_COPIES;
@@ -236,118 +236,118 @@ static inline unsigned wpq_newest_of(const uint64_t *numbers, uint64_t up_to)
 	return newest;
 }
 
-static inline unsigned wpq_newest_copy(const struct wpq_held *held, uint64_t up_to)
+static inline unsigned wpq_newest_copy(const struct wpq_slot *slot, uint64_t up_to)
 {
 	uint64_t numbers[WPQ_COPIES];
 
-	wpq_read_numbers(held, numbers);
+	wpq_read_numbers(slot, numbers);
 	return wpq_newest_of(numbers, up_to);
 }
 
-/* Not the newest copy, nor the newest durable one. A handler's fence may make them the same at any moment. */
+/* A copy that is neither the newest nor the newest durable one; a handler's fence may make these the same. */
 static inline unsigned wpq_spare_copy(const struct wpq_producer *producer, unsigned index)
 {
-	const struct wpq_held *held = &producer->header->hold.held[index];
+	const struct wpq_slot *slot = &producer->header->combining.slots[index];
 	unsigned newest = producer->newest[index], durable, spare = 0;
 
-	if (atomic_load_explicit(&held->number[newest], memory_order_relaxed) <= producer->fenced)
+	if (atomic_load_explicit(&slot->number[newest], memory_order_relaxed) <= producer->fenced)
 		return newest + 1 == WPQ_COPIES ? 0 : newest + 1;
-	durable = wpq_newest_copy(held, producer->fenced);
+	durable = wpq_newest_copy(slot, producer->fenced);
 	while (spare == newest || spare == durable)
 		spare++;
 	return spare;
 }
 
-/* One more; nobody else writes there. */
+/* Increment a count that only this thread writes. */
 static inline void wpq_count(_Atomic uint64_t *count)
 {
 	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 }
 
-static inline void wpq_hold_again(struct wpq_producer *producer, unsigned index, const unsigned char *line,
+/* Flush a line that has a slot. */
+static inline void wpq_slot_store(struct wpq_producer *producer, unsigned index, const unsigned char *line,
 				  uint32_t flags)
 {
 	struct wpq_header *header = producer->header;
-	struct wpq_held *held = &header->hold.held[index];
+	struct wpq_slot *slot = &header->combining.slots[index];
 	unsigned spare = wpq_spare_copy(producer, index);
 
-	atomic_store_explicit(&held->number[spare], 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->number[spare], 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	/* Acquire: as in wpq_head(). */
-	held->batch[spare] = atomic_load_explicit(&header->batch, memory_order_acquire);
-	line_snapshot_warm(held->copies[spare], line);
-	/* Release: who finds the number, finds the copy. */
-	atomic_store_explicit(&held->number[spare], producer->flushed + 1, memory_order_release);
-	/* Only now: a handler's fence must not be of a copy that is not there yet. */
+	slot->batch[spare] = atomic_load_explicit(&header->batch, memory_order_acquire);
+	line_snapshot_warm(slot->copies[spare], line);
+	/* Release: a reader that finds the number finds the copy. */
+	atomic_store_explicit(&slot->number[spare], producer->flushed + 1, memory_order_release);
+	/* Not earlier: a handler's fence must not cover a copy that is not complete. */
 	atomic_signal_fence(memory_order_seq_cst);
 	producer->flushed++;
 	producer->newest[index] = (uint8_t)spare;
-	producer->last_counts = &header->hold.counts[held->counts];
+	producer->last_counts = &header->combining.counts[slot->counts];
 	wpq_count(&producer->last_counts->flushes);
 	if (flags & WPQ_PERSIST)
 		wpq_count(&producer->last_counts->persists);
 }
 
-/* Has this line been flushed of late? From now on it has. */
-static inline bool wpq_was_seen(struct wpq_producer *producer, uint32_t view, uint64_t offset)
+/* Was this line flushed recently? Remembers that it is now. */
+static inline bool wpq_was_flushed_recently(struct wpq_producer *producer, uint32_t view, uint64_t offset)
 {
 	uint64_t line = offset / LINE_SIZE;
-	uint32_t *seen = &producer->seen[(line ^ line / WPQ_SEEN) % WPQ_SEEN];
-	/* Names of several lines may be the same. None is 0, as in the beginning all are. */
+	uint32_t *recent = &producer->recent[(line ^ line / WPQ_RECENT) % WPQ_RECENT];
+	/* Several lines may have the same name. No name is 0, the initial value. */
 	uint32_t name = ((uint32_t)line ^ view << 24) | (uint32_t)1 << 31;
 
-	if (*seen == name)
+	if (*recent == name)
 		return true;
-	*seen = name;
+	*recent = name;
 	return false;
 }
 
-/* Take in a line that comes often. False: there is no place for it. */
-bool wpq_hold_new(struct wpq_producer *producer, uint32_t view, const unsigned char *memory, uint64_t offset,
-		  uint32_t flags);
+/* Give a slot to a line that is flushed often, and flush it there. False: the slot is taken. */
+bool wpq_slot_claim(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
+		    uint64_t offset, uint32_t flags);
 
-#define WPQ_WORTH_MOST 4u
+#define WPQ_CREDIT_MAX 4u
 
-/* Is the line the one that is held there? */
-static inline bool wpq_is_held(const struct wpq_producer *producer, unsigned index, uint32_t view,
+/* Has slot `index` the newest content of this line? */
+static inline bool wpq_slot_has(const struct wpq_producer *producer, unsigned index, uint32_t view,
 			       uint64_t offset)
 {
-	const struct wpq_held *held = &producer->header->hold.held[index];
+	const struct wpq_slot *slot = &producer->header->combining.slots[index];
 
-	return held->offset == offset && held->view == view && producer->held & wpq_bit(index);
+	return slot->offset == offset && slot->view == view && producer->in_use & wpq_bit(index);
 }
 
-static inline bool wpq_may_hold(const struct wpq_producer *producer, uint32_t flags)
+static inline bool wpq_may_combine(const struct wpq_producer *producer, uint32_t flags)
 {
-	return atomic_load_explicit(&producer->header->may_hold, memory_order_relaxed) &&
+	return atomic_load_explicit(&producer->header->may_combine, memory_order_relaxed) &&
 	       !(flags & WPQ_CONTINUED);
 }
 
 /* ---- Flush and fence ---------------------------------------------------------- */
 
 /*
- * wpq_flush() where there is little to it, as there mostly is: a line that is held already, or a few
- * lines with room for them. Without a call, for callers to whom each instruction counts. False:
- * nothing was done.
+ * The common cases of wpq_flush(), without a function call: a line that has a slot, or a few
+ * lines with room for them in the ring. False: nothing was done.
  */
 static inline bool wpq_flush_now(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
 				 uint64_t offset, uint64_t length, uint32_t flags)
 {
 	const uint64_t start = align_down(offset, LINE_SIZE), lines = wpq_lines_of(offset, length);
-	const bool may_hold = lines == 1 && wpq_may_hold(producer, flags);
-	const unsigned index = wpq_held_index(view, start);
+	const bool may_combine = lines == 1 && wpq_may_combine(producer, flags);
+	const unsigned index = wpq_slot_index(view, start);
 	struct wpq_record *record;
 
-	if (may_hold && wpq_is_held(producer, index, view, start)) {
-		if (producer->worth[index] < WPQ_WORTH_MOST)
-			producer->worth[index]++;
-		wpq_hold_again(producer, index, memory + start, flags);
+	if (may_combine && wpq_slot_has(producer, index, view, start)) {
+		if (producer->credit[index] < WPQ_CREDIT_MAX)
+			producer->credit[index]++;
+		wpq_slot_store(producer, index, memory + start, flags);
 		return true;
 	}
 	record = lines <= WPQ_WARM_LINES ? wpq_room(producer, WPQ_FENCED, lines) : NULL;
-	/* A line that comes again may get a place. */
-	if (!record || (may_hold && wpq_was_seen(producer, view, start)))
+	/* A line that is flushed again may get a slot. */
+	if (!record || (may_combine && wpq_was_flushed_recently(producer, view, start)))
 		return false;
 	wpq_head(producer, WPQ_FENCED, record, view, start, (uint32_t)lines, flags);
 	wpq_take_lines(record, memory + start, (uint32_t)lines);
@@ -356,10 +356,10 @@ static inline bool wpq_flush_now(struct wpq_producer *producer, uint32_t view, c
 }
 
 /*
- * clwb or clflushopt of the lines that [offset, offset+length) touches: their
+ * clwb or clflushopt of the lines that [offset, offset+length) touches. Their
  * content now is durable after this thread's next wpq_fence(). False if the
  * daemon did not make room: nothing may be assumed durable from here on.
- * `flags` (enum wpq_record_flags) say what call it is part of.
+ * `flags` (enum wpq_record_flags) describe the call that it is part of.
  */
 static inline bool wpq_flush(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
 			     uint64_t offset, uint64_t length, uint32_t flags)
@@ -368,13 +368,14 @@ static inline bool wpq_flush(struct wpq_producer *producer, uint32_t view, const
 
 	if (wpq_flush_now(producer, view, memory, offset, length, flags))
 		return true;
-	if (lines == 1 && wpq_may_hold(producer, flags) && wpq_was_seen(producer, view, start) &&
-	    wpq_hold_new(producer, view, memory, start, flags))
+	if (lines == 1 && wpq_may_combine(producer, flags) &&
+	    wpq_was_flushed_recently(producer, view, start) &&
+	    wpq_slot_claim(producer, view, memory, start, flags))
 		return true;
 	return wpq_snapshot(producer, WPQ_FENCED, view, memory, start, lines, flags);
 }
 
-/* clflush: durable at once, and nothing else is. */
+/* clflush: the line is durable at once, and no other flush is. */
 static inline bool wpq_clflush(struct wpq_producer *producer, uint32_t view, const unsigned char *memory,
 			       uint64_t offset)
 {
@@ -385,17 +386,17 @@ static inline bool wpq_clflush(struct wpq_producer *producer, uint32_t view, con
 	return true;
 }
 
-/* Is there something that waits for a fence? */
-static inline bool wpq_waits(const struct wpq_producer *producer)
+/* Is there a flush that no fence has covered yet? */
+static inline bool wpq_has_unfenced(const struct wpq_producer *producer)
 {
 	return producer->pending[WPQ_FENCED] != producer->published[WPQ_FENCED] ||
 	       producer->flushed != producer->fenced;
 }
 
-/* sfence, mfence or a locked RMW of this thread: what it flushed is durable. */
+/* sfence, mfence or a locked RMW of this thread: all that it flushed becomes durable. */
 static inline void wpq_fence(struct wpq_producer *producer)
 {
-	if (!wpq_waits(producer)) {
+	if (!wpq_has_unfenced(producer)) {
 		wpq_count(&producer->header->lanes[WPQ_FENCED].idle_fences);
 		return;
 	}
@@ -407,15 +408,16 @@ static inline void wpq_fence(struct wpq_producer *producer)
 		wpq_publish(producer, WPQ_FENCED);
 	if (producer->flushed == producer->fenced)
 		return;
-	/* Release: after the copies, and after the records that are older than they (see wpq_hold.from). */
-	atomic_store_explicit(&producer->header->hold.fenced, producer->flushed, memory_order_release);
+	/* Release: after the copies, and after the records that are older (see wpq_combining.from). */
+	atomic_store_explicit(&producer->header->combining.fenced, producer->flushed, memory_order_release);
 	atomic_signal_fence(memory_order_seq_cst);
 	producer->fenced = producer->flushed;
 }
 
 /*
- * Under eADR, around a non-temporal store of this thread to one line: before
- * (returns where `after` finds it again) and after. Unfenced, it can be lost.
+ * Under eADR, call these before and after a non-temporal store of this thread to one
+ * line: while it is not fenced, an outage may take it back. `before` returns the record for `after`, or
+ * NULL as wpq_reserve().
  */
 static inline struct wpq_record *wpq_undo_before(struct wpq_producer *producer, uint32_t view,
 						 const unsigned char *memory, uint64_t offset)
@@ -443,11 +445,11 @@ static inline void wpq_undo_after(struct wpq_producer *producer, struct wpq_reco
 	producer->last_counts = NULL;
 }
 
-/* Map a WPQ's memory as its producer, in this process or a client's. */
+/* Map a WPQ's memory. 0 or a negative errno; -EPROTO: it is not a WPQ of this version. Used by both ends. */
 int wpq_producer_open(int fd, struct wpq_producer *producer);
 void wpq_producer_close(struct wpq_producer *producer);
 /*
- * Copy what a WPQ that is WPQ_CLOSED was not drained of into a new one, and
+ * Copy into a new WPQ what was not drained of one that is WPQ_CLOSED, and
  * publish there what was published. -EPROTO: it does not fit.
  */
 int wpq_producer_move(const struct wpq_producer *from, struct wpq_producer *to);

@@ -281,7 +281,7 @@ static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use
 	for (struct queue *queue = first; queue; queue = queue->next) {
 		const struct wpq_producer *producer = &queue->producer;
 
-		if (!wpq_waits(producer) && !wpq_is_closed(producer->header))
+		if (!wpq_has_unfenced(producer) && !wpq_is_closed(producer->header))
 			continue;
 		fence_one(queue, in_use);
 		any = true;

@@ -3,11 +3,11 @@
 #define DOMAIN_DOMAIN_H
 
 /*
- * The persistence domain: what is durable, and when. Knows bytes and lines; no
+ * The persistence domain: what is durable, and when. It knows bytes and lines, and no
  * files, sockets or mounts.
  *
  * A view is what CPUs see of one pool; the media is what a power failure
- * leaves. Between them stand the WPQs, one a client thread. The model is
+ * leaves. Between them are the WPQs, one for each client thread. The model is
  * Px86 as in Khyzha and Lahav, "Taming x86-TSO persistency" (POPL'21);
  * docs/semantics has the table.
  */
@@ -26,27 +26,27 @@ struct domain;
 struct view;
 struct wpq;
 
-/* A power failure, counted in lines of 64 bytes. undetermined = kept + lost. */
+/* The outcome of a power failure, in lines of 64 bytes. undetermined = kept + lost. */
 struct domain_lines {
-	/* Written, and all of it was durable already; anew each time the pool's memory was given back. */
+	/* Written and durable already; counted from when the pool's memory was last given back. */
 	uint64_t guaranteed;
-	uint64_t undetermined; /* written, and some of it was not */
+	uint64_t undetermined; /* written, and not all of it was durable */
 	uint64_t kept;
 	uint64_t lost;
 };
 
-/* What came out of WPQs, as it was drained: for one of them, or for a view. */
+/* What was drained from WPQs: counts of one WPQ, or of one view. */
 struct domain_counts {
-	uint64_t flushes;     /* calls, not lines; of a range in two mappings, two */
-	uint64_t persists;    /* those of them that were one call with their fence */
-	uint64_t fences;      /* that made something durable; of a view: whose last flush was of it */
+	uint64_t flushes;     /* calls, not lines; a range in two mappings counts twice */
+	uint64_t persists;    /* flushes that were one call with their fence */
+	uint64_t fences;      /* that made something durable; for a view: whose last flush was of it */
 	uint64_t lines;	      /* of 64 bytes */
-	uint64_t clean_lines; /* those of them that the media had already; see domain_count_clean() */
+	uint64_t clean_lines; /* lines that the media had already; see domain_count_clean() */
 };
 
 /* ---- The domain --------------------------------------------------------- */
 
-/* One of a region; the region must outlive it. */
+/* Create the domain of a region, which must outlive it. 0 or -ENOMEM. */
 int domain_create(struct region *region, enum persistence_domain kind, struct domain **out);
 void domain_destroy(struct domain *domain);
 enum persistence_domain domain_persistence(const struct domain *domain);
@@ -61,11 +61,11 @@ struct placement {
 	bool fresh;	       /* place() only: the media bytes are undefined, all of them must be written */
 };
 
-/* The owner of a view (a pool) answers for where it lives. All are called with the owner's lock held. */
+/* The owner of a view (a pool) knows its places. All are called with the owner's lock held. */
 struct view_owner_ops {
 	/* Where `page` lives now; at most `want` pages. Never fails. */
 	struct placement (*find)(void *owner, uint64_t page, uint64_t want);
-	/* As find, but give it media to live on: -ENOSPC. */
+	/* As find(), but give the page media if it has none. 0, -ENOMEM or -ENOSPC. */
 	int (*place)(void *owner, uint64_t page, uint64_t want, struct placement *out);
 	/*
 	 * How many bytes of the view are the owner's. What is stored past them is not, and
@@ -81,10 +81,10 @@ struct view_owner_ops {
  * exclusively for the others.
  */
 int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out);
-/* What is volatile in it is lost. */
+/* Its volatile content is lost. NULL does nothing. */
 void view_destroy(struct view *view);
 
-/* Are there bytes in it that the media does not have? */
+/* May it have bytes that the media does not have? */
 bool view_is_dirty(const struct view *view);
 uint64_t view_dirty_pages(const struct view *view);
 uint64_t view_present_pages(const struct view *view);
@@ -145,15 +145,15 @@ void view_drop_clean(struct view *view);
 /* ---- A view that CPUs store to -------------------------------------------- */
 
 /*
- * From here on every page of the view is present and stores to its memory are
- * seen by nobody: a power failure compares it with the media. `length` bytes
- * from offset 0, a multiple of 4096; all of them must have a placement.
+ * Attach the view: clients may map its memory from here on. Their stores are not
+ * noticed, so a power failure compares the memory with the media. Attaches `length` bytes
+ * from offset 0, a multiple of 4096. All pages become present; those that were not must have a placement.
  */
 int view_attach(struct view *view, uint64_t length);
 /*
- * The same for all of a view that never changes its size: its memory is `size`
- * bytes, to the byte, and cannot be made larger, so that it is like a file of
- * that size to who has its descriptor.
+ * The same for a whole view that never changes its size. Its memory has exactly `size`
+ * bytes and cannot grow, so that its descriptor behaves like that of a file of this
+ * size. -EBUSY: clients have it with another size.
  */
 int view_attach_exact(struct view *view, uint64_t size);
 /*
@@ -162,9 +162,9 @@ int view_attach_exact(struct view *view, uint64_t size);
  * are placed when what is stored there becomes durable. -ENOMEM, -EIO.
  */
 int view_extend(struct view *view, uint64_t from, uint64_t to);
-/* What CPUs stored since and did not persist is lost; their mappings remain, and are nobody's. */
+/* What CPUs stored and did not persist is lost. Their mappings remain, and belong to no view any more. */
 void view_detach(struct view *view);
-/* What WPQ records call the view. */
+/* The name of the view in WPQ records. */
 uint32_t view_id(const struct view *view);
 /* The memory of an attached view, in this process; NULL if it is not attached. */
 unsigned char *view_memory(struct view *view);
@@ -174,61 +174,63 @@ unsigned char *view_memory(struct view *view);
  */
 int view_fd(const struct view *view);
 
-/* The cache writes one line back of its own accord: legal at any time, for any line. */
+/* Write one line back, as a cache may do at any time. 0, -ENOSPC or -EIO. */
 int view_evict(struct view *view, uint64_t offset);
 
 /* ---- Power failure ---------------------------------------------------------- */
 
 /*
  * Write all published records of all WPQs to the media and fence. The owners of
- * the views must be locked by the caller, or stand still. -EPROTO if a WPQ held
- * a record that cannot be: the WPQ is dead from there on (wpq_is_dead), its
- * earlier records are drained, other WPQs are not affected. Records for what a
- * view no longer has (it was destroyed or shrunk) are dropped.
+ * the views are locked by the caller, or do not change. -EPROTO if a WPQ has
+ * a malformed record, -ENOSPC if there is no media for the page of a record: the WPQ is
+ * dead from there on (wpq_is_dead()); its earlier records are drained, and other WPQs are
+ * not affected. Records of views that were destroyed are dropped, and so are
+ * lines past the size of a view.
  */
 int domain_drain(struct domain *domain);
 
-/* How many bytes of the rings domain_drain() would find: a look at their positions, which clients write. */
+/* The number of bytes that domain_drain() would find, by what clients say. */
 uint64_t domain_published(struct domain *domain);
 
 /*
- * Tell clients that they need not ask for a drain, or that they must. Look at domain_published() after taking
- * it back.
+ * Tell clients that they need not ask for a drain (true), or that they must. After `false`, look at
+ * domain_published() again: a client may have published just before.
  */
 void domain_set_awake(struct domain *domain, bool awake);
 
-/* Count lines flushed without a change: draining reads the media then, and is slower. Off at first. */
+/* Count lines that were flushed without a change; draining then reads the media. Off at first. */
 void domain_count_clean(struct domain *domain, bool count);
-/* Thread safe. They start with the view. */
+/* The counts since the view was created. Thread safe. */
 void view_counts(const struct view *view, struct domain_counts *out);
 /*
- * Lines of the view that differ from the media: stored, and not durable. What is
- * published should have been drained before. Compares all of its memory.
+ * The number of lines that were stored to and are not durable: those that differ from the
+ * media. Drain what is published first. Compares all memory of an attached view.
  */
 uint64_t view_volatile_lines(const struct view *view);
 
 /*
  * In an outage, after the clients have ended and before view_power_failure():
- * drain what is published, and let the chooser pick which of the records that
- * were flushed and not fenced take effect.
+ * drain what is published, and let the chooser pick which records that were flushed and
+ * not fenced take effect. Errors as domain_drain().
  */
 int domain_settle(struct domain *domain, const struct chooser *chooser);
 
 struct power_failure {
-	struct chooser chooser; /* of this view: its places are byte offsets of tearing units */
-	uint32_t sector; /* how file writes tear: LINE_SIZE, 512 or 4096 */
+	struct chooser chooser; /* derived for this view; its places are byte offsets of tearing units */
+	uint32_t sector; /* the unit in which file writes tear: LINE_SIZE, 512 or 4096 */
 	uint64_t size;	 /* bytes at or past it are never kept */
 	/*
-	 * Nobody is left who has the memory of a view that was attached: it may be
-	 * made what the media is and go on, instead of being copied anew by who attaches next.
+	 * No process has the memory of the attached view any more. So it may be kept, with the media's
+	 * content, instead of being copied anew at the next attach.
 	 */
 	bool keep_memory;
 };
 
 /*
- * Decide the fate of each line of the view that is not durable, write those
- * that are kept to the media, and drop the view's memory, or make it clean; the view is
- * detached. WPQs must have been settled before.
+ * Choose for each line of the view that is not durable whether it is kept, write the
+ * kept ones to the media, and drop the view's memory, or make it clean. The view is
+ * detached. domain_settle() comes before. Returns the first error; lines that could not be
+ * written count as lost.
  */
 int view_power_failure(struct view *view, const struct power_failure *failure, struct domain_lines *lines);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Draining: from the rings to the media. Nothing that a client has written is
- * believed before it is checked. Which of two records of a line is the newer:
- * order.c. How lines get to the media: gather.c.
+ * Draining: from the rings to the media. What a client has written is checked before
+ * it is used. order.c knows which of two records of a line is newer, gather.c writes
+ * lines to the media.
  */
 
 #include "domain/drain.h"
@@ -14,18 +14,18 @@
 
 #include "common/cleanup.h"
 #include "domain/gather.h"
-#include "domain/hold.h"
+#include "domain/combining.h"
 #include "domain/rights.h"
 #include "model/settle.h"
 
 /* ---- Records --------------------------------------------------------------- */
 
-/* Records of few lines, whose headers the processor does not see coming. */
+/* Where records have few lines, the processor does not prefetch their headers by itself. */
 #define FETCH_AHEAD 1024u
 
 /*
- * Copy the header of the record at `position` and check all of it: what may
- * change under us is read once. `limit` is where the lane's records end.
+ * Copy the header of the record at `position`, once, because the client may change it
+ * meanwhile, and check the copy. The lane's records end at `limit`.
  */
 static int read_record(const struct wpq *wpq, unsigned lane, uint64_t position, uint64_t limit,
 		       struct wpq_record *record, const unsigned char **payload)
@@ -70,7 +70,7 @@ int drain_find_view(const struct wpq *wpq, const struct wpq_record *record, stru
 		return record->view < wpq->domain->next_view_id ? 0 : -EPROTO;
 	if (record_is_inside(*view, record))
 		return 0;
-	/* Detached under its mappings, it is as good as gone. */
+	/* A view that was detached under its mappings takes no more records. */
 	if ((*view)->attached)
 		return -EPROTO;
 	*view = NULL;
@@ -85,7 +85,7 @@ static void begin_lane(struct wpq *wpq, unsigned lane)
 		     &wpq->counts);
 }
 
-/* Records of one view that follow each other: what there is to count of them. */
+/* The counts of successive records of one view. */
 struct tally {
 	struct view *view;
 	uint64_t flushes, persists, fences, lines;
@@ -129,10 +129,10 @@ static int drain_record(struct wpq *wpq, struct view *view, const struct wpq_rec
 	return error;
 }
 
-/* What the ring is given back of, at least, while much waits in it. */
+/* While much waits in a ring, room is given back to the client in steps of at least this many bytes. */
 #define GIVE_BACK (256u << 10)
 
-/* All records below `position` are on the media, once this has returned 0: the client may use their room. */
+/* Write all records below `position` to the media, and give their room back to the client. */
 static int give_back(struct wpq *wpq, unsigned lane, uint64_t position)
 {
 	int error = gather_write(wpq->domain->gather);
@@ -145,7 +145,7 @@ static int give_back(struct wpq *wpq, unsigned lane, uint64_t position)
 	return 0;
 }
 
-/* One record at *position, which it moves on. */
+/* Drain the record at *position and advance *position past it. */
 static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64_t published,
 		      struct view **view, struct tally *tally)
 {
@@ -155,7 +155,7 @@ static int drain_next(struct wpq *wpq, unsigned lane, uint64_t *position, uint64
 
 	if (!error)
 		error = drain_find_view(wpq, &record, view);
-	/* Else a fenced non-temporal store under eADR: the view has it, and keeps it. */
+	/* The other kind is a fenced non-temporal store under eADR, which the view has already. */
 	if (!error && *view && record.kind == WPQ_LINES)
 		error = drain_record(wpq, *view, &record, payload, tally);
 	if (!error)
@@ -183,7 +183,7 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 	tally_end(&tally, wpq);
 	if (error && error != -EPROTO)
 		return error;
-	/* Also what came before a record that cannot be. */
+	/* Also the records before a malformed one. */
 	written = gather_write(wpq->domain->gather);
 	if (!written)
 		wpq->drained[lane] = position;
@@ -191,8 +191,8 @@ static int drain_lane(struct wpq *wpq, unsigned lane)
 }
 
 /*
- * Before any `published` is read, and after the last record is written: who reads the number in between is
- * unordered.
+ * Number a batch: before any `published` is read, and after the last record is written. The order of a copy
+ * that was taken in between is unknown.
  */
 static void count_batch(struct domain *domain)
 {
@@ -203,8 +203,8 @@ static void count_batch(struct domain *domain)
 
 static int drain_wpq(struct wpq *wpq)
 {
-	/* Before `published`: what these flushes have to come after is drained then. */
-	const uint64_t fenced = hold_fenced(wpq);
+	/* Read before `published`: so the records that these flushes have to follow are drained first. */
+	const uint64_t fenced = combining_fenced(wpq);
 	int error = 0, result = 0;
 
 	for (unsigned lane = 0; error != -EPROTO && lane < WPQ_LANES; lane++) {
@@ -213,7 +213,7 @@ static int drain_wpq(struct wpq *wpq)
 			result = error;
 	}
 	if (!result)
-		result = hold_sweep(wpq, fenced);
+		result = combining_collect(wpq, fenced);
 	if (result == -EPROTO || result == -ENOSPC) {
 		wpq->fault = result;
 		wpq->dead = true;
@@ -221,14 +221,14 @@ static int drain_wpq(struct wpq *wpq)
 	return result;
 }
 
-/* Tell its client how far we are. */
+/* Tell the client how far its WPQ has been drained. */
 static void tell_drained(const struct wpq *wpq)
 {
 	struct wpq_header *header = wpq->map.header;
 
 	for (unsigned lane = 0; lane < WPQ_LANES; lane++)
 		atomic_store_explicit(&header->lanes[lane].drained, wpq->drained[lane], memory_order_release);
-	atomic_store_explicit(&header->hold.swept, wpq->hold.swept, memory_order_release);
+	atomic_store_explicit(&header->combining.collected, wpq->combining.collected, memory_order_release);
 }
 
 int drain_all(struct domain *domain)
@@ -257,7 +257,7 @@ int domain_drain(struct domain *domain)
 
 /* ---- Power failure ----------------------------------------------------------- */
 
-/* Take back an unfenced non-temporal store, if nothing was stored to its line since. */
+/* Take back an unfenced non-temporal store, unless its line was stored to since. */
 static void undo_store(struct view *view, const struct wpq_record *record, const unsigned char *payload)
 {
 	unsigned char *line = view->memory + record->offset;
@@ -266,7 +266,7 @@ static void undo_store(struct view *view, const struct wpq_record *record, const
 		memcpy(line, payload, LINE_SIZE);
 }
 
-/* False: it cannot be. */
+/* Decide about one record. False: it is malformed. */
 static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uint64_t pending,
 			  const struct chooser *lane_chooser, struct tally *tally)
 {
@@ -290,9 +290,8 @@ static bool settle_record(struct wpq *wpq, unsigned lane, uint64_t position, uin
 }
 
 /*
- * Records that were flushed and not fenced, the newest first: an undo gives back
- * what was there before it. A flush may have taken effect or not; under `keep`
- * the view's own content is newer, and under `lose` it has not.
+ * Decide about records that were flushed and not fenced, the newest first, because an
+ * undo record restores what was there before it.
  */
 static void settle_lane(struct wpq *wpq, unsigned lane, const struct chooser *lane_chooser)
 {
@@ -318,7 +317,7 @@ static void settle_lane(struct wpq *wpq, unsigned lane, const struct chooser *la
 	while (count && settle_record(wpq, lane, positions[count - 1], pending, lane_chooser, &tally))
 		count--;
 	tally_end(&tally, wpq);
-	/* Nobody was promised any of it: what cannot be written is lost. */
+	/* None of it was guaranteed, so what cannot be written is lost. */
 	gather_write(wpq->domain->gather);
 }
 
@@ -328,10 +327,10 @@ int domain_settle(struct domain *domain, const struct chooser *chooser)
 	int error = drain_all(domain);
 
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next) {
-		/* The places of lanes count from 0 up, those of held lines from the other end down. */
-		const struct chooser held = chooser_derive(chooser, ~wpq->id - 1);
+		/* The places of lanes count up from 0, those of slots down from the other end. */
+		const struct chooser slots = chooser_derive(chooser, ~wpq->id - 1);
 
-		hold_settle(wpq, &held);
+		combining_settle(wpq, &slots);
 		for (unsigned lane = 0; lane < WPQ_LANES; lane++) {
 			const uint64_t place = wpq->id * WPQ_LANES + lane;
 			const struct chooser lane_chooser = chooser_derive(chooser, place);

@@ -3,14 +3,13 @@
 /*
  * Programs flush some lines over and over (the head of a log, a counter) and
  * others one after the other. So a few pages are kept open while a lane is being
- * drained: lines come together there, a line that is flushed again is written
- * once, and what there is to be found out about a page is found out for all of them.
+ * drained. They gather lines: a line that is flushed again is written once, and
+ * placement and order are looked up once for all lines of a page.
  *
- * That the media gets records in another order than they were published in can
- * be seen by who looks at it in the midst of a drain, after the daemon was
- * killed: there must have been a moment when the power might have failed and left
- * this. So it is done only where the media dies with the daemon. Elsewhere each
- * record is written before the next one is looked at.
+ * The media then gets records in another order than they were published in. If the
+ * daemon is killed during a drain and its media survives, it may have a state that no
+ * power failure could have left. So lines are gathered only if the media ends with the
+ * daemon. Otherwise each record is written before the next one is read.
  */
 
 #include "domain/gather.h"
@@ -26,13 +25,13 @@
 
 #define OPEN_PAGES 64u
 
-/* So many lines of a page that come as one go to the media at once. */
+/* Records of this many lines of a page, or more, are written without being gathered. */
 #define MANY_LINES 8u
 
 struct open_page {
 	struct view *view;
 	uint64_t page, mask;
-	uint64_t batch; /* as the records of all of its lines have it */
+	uint64_t batch; /* that of the records of all its lines */
 	uint32_t at[LINES_PER_PAGE]; /* where the masked lines are, in lines from the ring's beginning */
 };
 
@@ -41,7 +40,7 @@ struct gather {
 	uint64_t writer;
 	const unsigned char *ring;
 	struct domain_counts *counts;
-	uint64_t used; /* which of the pages are open */
+	uint64_t used; /* a bit for each open page */
 	bool one_by_one;
 	struct open_page pages[OPEN_PAGES];
 };
@@ -63,7 +62,7 @@ void gather_begin(struct gather *gather, struct domain *domain, uint64_t writer,
 	gather->one_by_one = region_outlives_process(domain->region) || domain->count_clean;
 }
 
-/* Those of the lines, about to be written, that the media has already. */
+/* Count the lines that are about to be written and are on the media already. */
 static void count_clean(const struct gather *gather, struct view *view, uint64_t media_offset,
 			const unsigned char *bytes, uint64_t length)
 {
@@ -75,7 +74,7 @@ static void count_clean(const struct gather *gather, struct view *view, uint64_t
 	gather->counts->clean_lines += clean;
 }
 
-/* Lines on their way to the media: those that follow each other in the ring and there go together. */
+/* Lines that are contiguous both in the ring and on the media: they are written together. */
 struct media_run {
 	struct gather *gather;
 	struct view *view;
@@ -111,7 +110,7 @@ static void run_add(struct media_run *run, uint64_t media_offset, const unsigned
 	run->length = length;
 }
 
-/* Lines of one page, those `from_view` as they are there by now. */
+/* Write lines of one page; those in `from_view` with the view's content, the others with `content`. */
 static int write_lines(const struct gather *gather, struct view *view, uint64_t page,
 		       const struct placement *at, uint64_t mask, uint64_t from_view, unsigned char *content)
 {
@@ -205,7 +204,7 @@ int gather_write(struct gather *gather)
 
 static struct open_page *slot(struct gather *gather, const struct view *view, uint64_t page)
 {
-	/* Neighbours have each a slot; views do not begin at the same one. */
+	/* Neighbouring pages have different slots, and views begin at different ones. */
 	return &gather->pages[(page + view->id * 7) % OPEN_PAGES];
 }
 
@@ -231,7 +230,7 @@ static int add_few(struct gather *gather, struct view *view, uint64_t page, uint
 		open->batch = batch;
 		open->mask = 0;
 		gather->used |= slot_bit(gather, open);
-		/* It will be written when its slot is needed, or all are: not at once. */
+		/* The page is written later, when its slot is needed or the drain ends. */
 		__builtin_prefetch(payload);
 		order_prefetch(view, page * LINES_PER_PAGE + (uint64_t)__builtin_ctzll(mask));
 		chunk_prefetch(view, page);
@@ -242,7 +241,7 @@ static int add_few(struct gather *gather, struct view *view, uint64_t page, uint
 	return 0;
 }
 
-/* Where pages of a view live, as it was asked last. */
+/* The placement of a view's pages that was looked up last. */
 struct known_place {
 	struct placement at;
 	uint64_t page;
@@ -276,7 +275,7 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 		chunk_note_written(run->view, page, mask);
 		return 0;
 	}
-	/* It may be given its media now, with many pages after it. */
+	/* The page may be placed now, together with many pages after it. */
 	known->at.pages = 0;
 	memcpy(content + first, payload, length);
 	return write_lines(gather, run->view, page, &at, mask, from_view, content);

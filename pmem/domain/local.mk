@@ -6,7 +6,7 @@ pmem_domain_libdomain_a_SOURCES = \
 	pmem/domain/domain.c pmem/domain/domain.h pmem/domain/domain_state.h \
 	pmem/domain/drain.c pmem/domain/drain.h \
 	pmem/domain/gather.c pmem/domain/gather.h \
-	pmem/domain/hold.c pmem/domain/hold.h \
+	pmem/domain/combining.c pmem/domain/combining.h \
 	pmem/domain/order.c pmem/domain/order.h \
 	pmem/domain/persist.c pmem/domain/persist.h \
 	pmem/domain/rights.c pmem/domain/rights.h \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The daemon's end of a WPQ, from its making to its end. Draining it: drain.c. */
+/* The daemon's end of a WPQ: creation, state and destruction. drain.c drains it. */
 
 #include "domain/domain.h"
 #include "domain/wpq.h"
@@ -17,7 +17,7 @@
 #include "common/write_all.h"
 #include "domain/drain.h"
 #include "domain/gather.h"
-#include "domain/hold.h"
+#include "domain/combining.h"
 #include "domain/order.h"
 
 static size_t mapped_size(uint64_t lane_size)
@@ -39,7 +39,7 @@ static int make_memory(struct wpq *wpq)
 	if (wpq->fd < 0)
 		return -errno;
 	atomic_init(&header.batch, wpq->domain->batch);
-	atomic_init(&header.may_hold, hold_is_allowed(wpq->domain));
+	atomic_init(&header.may_combine, combining_is_allowed(wpq->domain));
 	if (ftruncate(wpq->fd, (off_t)mapped_size(wpq->map.lane_size)) < 0 ||
 	    fcntl(wpq->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
@@ -110,7 +110,7 @@ uint64_t domain_published(struct domain *domain)
 
 			bytes += min_u64(published - wpq->drained[lane], wpq->map.lane_size);
 		}
-		bytes += wpq->dead ? 0 : hold_waiting(wpq);
+		bytes += wpq->dead ? 0 : combining_waiting(wpq);
 	}
 	return bytes;
 }
@@ -125,11 +125,11 @@ void domain_set_awake(struct domain *domain, bool awake)
 void domain_count_clean(struct domain *domain, bool count)
 {
 	LOCK_SCOPE(&domain->lock);
-	/* What is held now was flushed before anybody counted. */
+	/* What is in slots now was flushed before counting began. */
 	drain_all(domain);
 	domain->count_clean = count;
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
-		atomic_store_explicit(&wpq->map.header->may_hold, hold_is_allowed(domain),
+		atomic_store_explicit(&wpq->map.header->may_combine, combining_is_allowed(domain),
 				      memory_order_relaxed);
 }
 
@@ -169,7 +169,7 @@ void wpq_destroy(struct wpq *wpq)
 	domain = wpq->domain;
 	{
 		LOCK_SCOPE(&domain->lock);
-		/* Whatever a client publishes now, it finds out, or we find it. */
+		/* A client that publishes from here on reads CLOSING, or the drain finds its records. */
 		atomic_store_explicit(&wpq->map.header->state, WPQ_CLOSING, memory_order_seq_cst);
 		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
 		drain_all(domain);

@@ -3,8 +3,8 @@
 #define DOMAIN_WPQ_H
 
 /*
- * Write pending queues: the daemon's end. What is shared with the client:
- * shared.h; the client's end: producer.h.
+ * Write pending queues: the daemon's end. abi/wpq_layout.h describes the memory that is
+ * shared with the client, abi/wpq_producer.h is the client's end.
  */
 
 #include "domain/domain.h"
@@ -12,7 +12,7 @@
 
 struct wpq;
 
-/* More than a processor's own cache: its writer and its reader meet in the one that they share. */
+/* Larger than the cache of one core: the client and the daemon exchange lines through the shared cache. */
 #define WPQ_LANE_SIZE_DEFAULT (1u << 22)
 
 /* A new, empty WPQ. lane_size as in the header; 0 means the default. */
@@ -26,7 +26,7 @@ struct wpq_rights;
 int wpq_rights_create(struct domain *domain, struct wpq_rights **out);
 void wpq_rights_destroy(struct wpq_rights *rights);
 int wpq_rights_add(struct wpq_rights *rights, uint32_t view);
-/* From here on a record for another view is one that cannot be. Before that, records are for any view. */
+/* From here on a record for any other view is malformed. Before this call, all views are allowed. */
 void wpq_limit(struct wpq *wpq, const struct wpq_rights *rights);
 
 /*
@@ -37,10 +37,10 @@ void wpq_limit(struct wpq *wpq, const struct wpq_rights *rights);
 void wpq_destroy(struct wpq *wpq);
 /* The memory to share: a memfd of header_size + 2 * lane_size bytes, sealed against resizing. */
 int wpq_fd(const struct wpq *wpq);
-/* What has gone through it, and is in it now. Waiting bytes and idle fences are the client's own word. */
+/* What was drained from it, and what is in it now. Waiting bytes and idle fences are as the client says. */
 struct wpq_usage {
 	struct domain_counts counts;
-	uint64_t idle_fences; /* those that had nothing to publish */
+	uint64_t idle_fences; /* fences that had nothing to publish */
 	uint64_t lane_size;
 	uint64_t waiting[WPQ_LANES]; /* bytes not drained, published or not; at most lane_size */
 };

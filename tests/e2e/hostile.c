@@ -258,7 +258,7 @@ static struct wpq_record *good_record(struct mapping *mapping, struct wpq_produc
 {
 	struct wpq_record *record = wpq_reserve(producer, WPQ_FENCED, 1);
 
-	/* Not held, as a flush of a line would be that comes again. */
+	/* A record, not a slot, as a repeated flush of a line would be. */
 	wpq_snapshot(producer, WPQ_FENCED, mapping->view, mapping->bytes, LINE_SIZE, 1, 0);
 	return record;
 }
@@ -381,51 +381,51 @@ static void spoil_all(struct mapping *mapping, struct wpq_producer *producer)
 			words[i] = rng_mix(seed ^ i);
 }
 
-/* Line 1 is held. */
-static struct wpq_held *good_hold(struct mapping *mapping, struct wpq_producer *producer)
+/* Line 1 has a slot. */
+static struct wpq_slot *good_slot(struct mapping *mapping, struct wpq_producer *producer)
 {
 	for (unsigned i = 0; i < 3; i++) {
 		mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
 		wpq_fence(producer);
 	}
-	return &producer->header->hold.held[wpq_held_index(mapping->view, LINE_SIZE)];
+	return &producer->header->combining.slots[wpq_slot_index(mapping->view, LINE_SIZE)];
 }
 
-static void spoil_held_offset(struct mapping *mapping, struct wpq_producer *producer)
+static void spoil_slot_offset(struct mapping *mapping, struct wpq_producer *producer)
 {
-	struct wpq_held *held = good_hold(mapping, producer);
+	struct wpq_slot *slot = good_slot(mapping, producer);
 
 	mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
-	held->offset = UINT64_MAX - 63;
+	slot->offset = UINT64_MAX - 63;
 }
 
-static void spoil_held_view(struct mapping *mapping, struct wpq_producer *producer)
+static void spoil_slot_view(struct mapping *mapping, struct wpq_producer *producer)
 {
-	struct wpq_held *held = good_hold(mapping, producer);
+	struct wpq_slot *slot = good_slot(mapping, producer);
 
 	mapping_flush(mapping, producer, mapping->bytes + LINE_SIZE, 8);
-	held->view = neighbour->view;
+	slot->view = neighbour->view;
 }
 
 /*
- * The numbers and the offset of a held line change all the time, so that the daemon finds no copy whole. It
+ * The numbers and the offset of a slot change all the time, so that the daemon finds no copy whole. It
  * may or may not see a bad offset; so the last copy has one for good.
  */
-static void spoil_held_in_time(struct mapping *mapping, struct wpq_producer *producer)
+static void spoil_slot_in_time(struct mapping *mapping, struct wpq_producer *producer)
 {
-	volatile struct wpq_held *held = good_hold(mapping, producer);
-	struct wpq_hold *hold = &producer->header->hold;
+	volatile struct wpq_slot *slot = good_slot(mapping, producer);
+	struct wpq_combining *combining = &producer->header->combining;
 	uint64_t n;
 
 	kick(mapping);
 	for (n = 100; n < 50000000; n++) {
-		atomic_store_explicit(&held->number[n % WPQ_COPIES], n, memory_order_relaxed);
-		held->offset = n % 7 ? LINE_SIZE : UINT64_MAX - 63;
-		atomic_store_explicit(&hold->fenced, n - n % 5, memory_order_relaxed);
+		atomic_store_explicit(&slot->number[n % WPQ_COPIES], n, memory_order_relaxed);
+		slot->offset = n % 7 ? LINE_SIZE : UINT64_MAX - 63;
+		atomic_store_explicit(&combining->fenced, n - n % 5, memory_order_relaxed);
 	}
-	held->offset = UINT64_MAX - 63;
-	atomic_store(&held->number[n % WPQ_COPIES], n);
-	atomic_store(&hold->fenced, n);
+	slot->offset = UINT64_MAX - 63;
+	atomic_store(&slot->number[n % WPQ_COPIES], n);
+	atomic_store(&combining->fenced, n);
 }
 
 static bool patient(void *context, struct wpq_header *header)
@@ -492,9 +492,9 @@ static void check_rings(struct bystander *by)
 		{ spoil_backwards, "a position that moves back" },
 		{ spoil_all, "a ring of random bytes that change" },
 		{ spoil_in_time, "records that change while they are drained" },
-		{ spoil_held_offset, "a held line at offset 2^64 - 64" },
-		{ spoil_held_view, "a held line of another client's view" },
-		{ spoil_held_in_time, "a held line that changes while it is swept" },
+		{ spoil_slot_offset, "a slot with offset 2^64 - 64" },
+		{ spoil_slot_view, "a slot of another client's view" },
+		{ spoil_slot_in_time, "a slot that changes while it is collected" },
 	};
 	char name[160];
 

@@ -94,22 +94,22 @@ static void check_counters(const char *pool)
 	struct wpq_producer producer;
 	struct wpq_record *record;
 	struct mapping mapping;
-	struct wpq_hold *hold;
+	struct wpq_combining *combining;
 
 	OK(mapping_open(&mapping, pool) == 0 && mapping_wpq(&mapping, &producer) == 0, "a client that lies");
-	hold = &producer.header->hold;
+	combining = &producer.header->combining;
 	record = wpq_reserve(&producer, WPQ_FENCED, 1);
 	mapping_flush(&mapping, &producer, mapping.bytes, 8);
 	record->flags = ~(uint32_t)WPQ_COUNTED;
 	wpq_fence(&producer);
-	/* Flushes of held lines, of every pool there is. */
-	for (uint32_t i = 0; i < WPQ_HELD_VIEWS; i++) {
-		hold->counts[i].view = i;
-		atomic_store(&hold->counts[i].flushes, 1000 + i);
-		atomic_store(&hold->counts[i].fences, UINT64_MAX);
+	/* Flushes of slots, of every pool. */
+	for (uint32_t i = 0; i < WPQ_SLOT_VIEWS; i++) {
+		combining->counts[i].view = i;
+		atomic_store(&combining->counts[i].flushes, 1000 + i);
+		atomic_store(&combining->counts[i].fences, UINT64_MAX);
 	}
-	atomic_store(&hold->counted, WPQ_HELD_VIEWS);
-	atomic_store(&hold->fenced, UINT64_MAX);
+	atomic_store(&combining->counted, WPQ_SLOT_VIEWS);
+	atomic_store(&combining->fenced, UINT64_MAX);
 	atomic_store(&producer.header->lanes[WPQ_FENCED].idle_fences, UINT64_MAX);
 	atomic_store(&producer.header->lanes[WPQ_FENCED].pending, UINT64_MAX);
 	atomic_store(&producer.header->lanes[WPQ_DIRECT].pending, UINT64_MAX);

@@ -110,13 +110,13 @@ unit_tests += tests/unit/test_region_memtest
 tests_unit_test_region_memtest_SOURCES = tests/unit/test_region_memtest.c
 tests_unit_test_region_memtest_LDADD = $(libregion) $(CMOCKA_LIBS)
 
-unit_tests += tests/unit/test_hold
-tests_unit_test_hold_SOURCES = tests/unit/test_hold.c tests/unit/wpqtest.c tests/unit/wpqtest.h
-tests_unit_test_hold_LDADD = $(libdomain) $(CMOCKA_LIBS)
+unit_tests += tests/unit/test_combining
+tests_unit_test_combining_SOURCES = tests/unit/test_combining.c tests/unit/wpqtest.c tests/unit/wpqtest.h
+tests_unit_test_combining_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
-unit_tests += tests/unit/test_hold_wild
-tests_unit_test_hold_wild_SOURCES = tests/unit/test_hold_wild.c tests/unit/wpqtest.c tests/unit/wpqtest.h
-tests_unit_test_hold_wild_LDADD = $(libdomain) $(CMOCKA_LIBS)
+unit_tests += tests/unit/test_combining_hostile
+tests_unit_test_combining_hostile_SOURCES = tests/unit/test_combining_hostile.c tests/unit/wpqtest.c tests/unit/wpqtest.h
+tests_unit_test_combining_hostile_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_litmus
 tests_unit_test_litmus_SOURCES = tests/unit/test_litmus.c
@@ -146,7 +146,7 @@ tests_unit_test_order_LDADD = $(libdomain) $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_cut_under_mapping
 tests_unit_test_cut_under_mapping_SOURCES = tests/unit/test_cut_under_mapping.c \
 	tests/unit/mappedtest.c tests/unit/mappedtest.h tests/unit/pooltest.c tests/unit/pooltest.h
-tests_unit_test_cut_under_mapping_LDADD = pmem/pool/libpool.la $(CMOCKA_LIBS)
+tests_unit_test_cut_under_mapping_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_view_index
 tests_unit_test_view_index_SOURCES = tests/unit/test_view_index.c

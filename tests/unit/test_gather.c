@@ -46,7 +46,7 @@ static void close_file(struct machine *m)
 	unlink(path);
 }
 
-/* ---- Which writes there are ---------------------------------------------------- */
+/* ---- Writes to the media ------------------------------------------------------ */
 
 struct written {
 	unsigned count;
@@ -82,13 +82,13 @@ static void write_log(struct machine *m, struct written *written)
 	media_observe(m->region, NULL);
 }
 
-static void a_line_is_written_once_where_nobody_can_see_the_order(void **state)
+static void a_line_is_written_once_if_the_media_ends_with_the_daemon(void **state)
 {
 	struct machine *m = open_memfd();
 	struct written written;
 
-	/* This is of records. */
-	atomic_store(&m->producers[0].header->may_hold, false);
+	/* Without slots, all flushes are records. */
+	atomic_store(&m->producers[0].header->may_combine, false);
 	write_log(m, &written);
 	assert_int_equal(written.count, 3);
 	assert_int_equal(machine_media(m)[0], 'c');
@@ -97,7 +97,7 @@ static void a_line_is_written_once_where_nobody_can_see_the_order(void **state)
 	machine_close(m);
 }
 
-static void the_order_is_kept_where_the_media_outlives_the_daemon(void **state)
+static void records_are_written_in_order_if_the_media_outlives_the_daemon(void **state)
 {
 	const uint64_t lines[] = { 0, 100, 0, 101, 0 };
 	struct machine *m = open_file();
@@ -112,7 +112,7 @@ static void the_order_is_kept_where_the_media_outlives_the_daemon(void **state)
 	close_file(m);
 }
 
-static void what_came_before_a_wild_record_is_on_the_media(void **state)
+static void records_before_a_malformed_one_are_on_the_media(void **state)
 {
 	struct machine *m = open_memfd();
 	struct wpq_record *wild;
@@ -128,8 +128,8 @@ static void what_came_before_a_wild_record_is_on_the_media(void **state)
 	machine_close(m);
 }
 
-/* Of two lines of a page one was flushed before another thread's drain, and the other after it. */
-static void lines_of_a_page_have_an_order_each(void **state)
+/* One line of a page was flushed before another thread's drain, another line after it. */
+static void each_line_of_a_page_has_an_order_of_its_own(void **state)
 {
 	struct machine *m = open_memfd();
 	unsigned char *view = view_memory(m->view);
@@ -149,7 +149,7 @@ static void lines_of_a_page_have_an_order_each(void **state)
 	machine_close(m);
 }
 
-/* ---- Any records, and what must come of them ---------------------------------------- */
+/* ---- Random records ----------------------------------------------------------------- */
 
 /* What one thread has flushed, and what it has fenced. */
 static void store_any(struct machine *m, struct rng *rng, uint64_t line, uint64_t count)
@@ -171,7 +171,7 @@ static void flush_any(struct machine *m, struct rng *rng, struct expected *expec
 
 	store_any(m, rng, line, count);
 	expected_flush(m, expected, line, count);
-	/* Not flushed: not to be seen. */
+	/* Stored and not flushed, so it must not reach the media. */
 	store_any(m, rng, line, 1);
 }
 
@@ -181,7 +181,7 @@ static void any_records(struct machine *m, uint64_t seed)
 	struct rng rng = { seed };
 
 	for (unsigned round = 0; round < 60; round++) {
-		/* Less than the ring has room for. */
+		/* Fewer lines than the ring has room for. */
 		for (unsigned i = rng_below(&rng, 60); i > 0; i--) {
 			flush_any(m, &rng, expected);
 			if (rng_below(&rng, 3))
@@ -203,7 +203,7 @@ static void one_threads_records_leave_what_it_fenced_last(void **state)
 	}
 }
 
-static void the_same_in_a_file(void **state)
+static void one_threads_records_leave_what_it_fenced_last_in_a_file(void **state)
 {
 	for (uint64_t seed = 1; seed <= 5; seed++) {
 		struct machine *m = open_file();
@@ -213,7 +213,7 @@ static void the_same_in_a_file(void **state)
 	}
 }
 
-static void the_same_while_clean_lines_are_counted(void **state)
+static void one_threads_records_leave_what_it_fenced_last_while_clean_lines_are_counted(void **state)
 {
 	struct machine *m = open_memfd();
 	struct domain_counts counts;
@@ -239,13 +239,13 @@ static void the_same_while_clean_lines_are_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_line_is_written_once_where_nobody_can_see_the_order),
-		cmocka_unit_test(the_order_is_kept_where_the_media_outlives_the_daemon),
-		cmocka_unit_test(what_came_before_a_wild_record_is_on_the_media),
-		cmocka_unit_test(lines_of_a_page_have_an_order_each),
+		cmocka_unit_test(a_line_is_written_once_if_the_media_ends_with_the_daemon),
+		cmocka_unit_test(records_are_written_in_order_if_the_media_outlives_the_daemon),
+		cmocka_unit_test(records_before_a_malformed_one_are_on_the_media),
+		cmocka_unit_test(each_line_of_a_page_has_an_order_of_its_own),
 		cmocka_unit_test(one_threads_records_leave_what_it_fenced_last),
-		cmocka_unit_test(the_same_in_a_file),
-		cmocka_unit_test(the_same_while_clean_lines_are_counted),
+		cmocka_unit_test(one_threads_records_leave_what_it_fenced_last_in_a_file),
+		cmocka_unit_test(one_threads_records_leave_what_it_fenced_last_while_clean_lines_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,7 @@ static void an_older_snapshot_never_covers_a_newer_one(void **state)
 	assert_int_equal(machine_media(m)[0], 2);
 }
 
-static void nor_do_two_of_one_thread(void **state)
+static void two_older_snapshots_of_one_thread_never_cover_a_newer_one(void **state)
 {
 	struct machine *m = *state;
 
@@ -107,7 +107,7 @@ static void an_older_page_covers_no_newer_page(void **state)
 /* Enough that one of them shares its entry of the table of pages with the first view's. */
 #define OTHERS 700
 
-static void nor_where_pages_share_what_is_remembered(void **state)
+static void an_older_page_covers_no_newer_page_where_pages_share_an_entry(void **state)
 {
 	struct machine *m = *state;
 	struct view *others[OTHERS];
@@ -141,7 +141,7 @@ static void nor_where_pages_share_what_is_remembered(void **state)
 	wpq_destroy(wpq);
 }
 
-static void what_a_closed_wpq_was_not_drained_of_goes_on_in_another(void **state)
+static void records_that_a_closed_wpq_was_not_drained_of_move_to_another(void **state)
 {
 	struct machine *m = *state;
 	struct wpq_producer old, new;
@@ -200,7 +200,7 @@ static uint64_t store_and_fail(struct machine *m, enum chooser_policy policy, bo
 	return lines.lost;
 }
 
-static void memory_that_is_kept_is_what_the_media_has(void **state)
+static void memory_that_an_outage_keeps_is_equal_to_the_media(void **state)
 {
 	static const enum chooser_policy policies[] = { CHOOSER_LOSE, CHOOSER_RANDOM, CHOOSER_KEEP,
 							CHOOSER_LOSE };
@@ -269,7 +269,7 @@ static void a_drain_counts_what_it_drains(void **state)
 	assert_int_equal(view_volatile_lines(m->view), 1);
 }
 
-static void a_snapshot_is_what_was_flushed_not_what_came_later(void **state)
+static void a_record_has_the_content_at_the_time_of_its_flush(void **state)
 {
 	struct machine *m = *state;
 
@@ -283,7 +283,7 @@ static void a_snapshot_is_what_was_flushed_not_what_came_later(void **state)
 	}
 }
 
-static void a_destroyed_view_is_no_offence(void **state)
+static void records_of_a_destroyed_view_are_dropped(void **state)
 {
 	struct machine *m = *state;
 	struct view *gone = NULL;
@@ -327,7 +327,7 @@ static void *race(void *argument)
 	return NULL;
 }
 
-static void one_line_and_two_threads_lose_nothing_fenced(void **state)
+static void two_threads_on_one_line_lose_nothing_that_they_fenced(void **state)
 {
 	struct machine *m = *state;
 	struct racer racers[2] = { { .m = m, .number = 0 }, { .m = m, .number = 1 } };
@@ -370,49 +370,49 @@ static struct wpq_record *good_then(struct machine *m)
 	return (struct wpq_record *)(m->producers[0].rings[WPQ_FENCED] + 128);
 }
 
-static void a_wild_offset(void **state)
+static void a_record_with_a_wild_offset_ends_only_its_own_wpq(void **state)
 {
 	good_then(*state)->offset = (uint64_t)1 << 60;
 	assert_only_zero_died(*state);
 }
 
-static void an_offset_that_wraps(void **state)
+static void a_record_with_an_offset_that_wraps_ends_only_its_own_wpq(void **state)
 {
 	good_then(*state)->offset = UINT64_MAX - 63;
 	assert_only_zero_died(*state);
 }
 
-static void an_unaligned_offset(void **state)
+static void a_record_with_an_unaligned_offset_ends_only_its_own_wpq(void **state)
 {
 	good_then(*state)->offset = 4097;
 	assert_only_zero_died(*state);
 }
 
-static void a_wild_length(void **state)
+static void a_record_with_a_wild_length_ends_only_its_own_wpq(void **state)
 {
 	good_then(*state)->lines = UINT32_MAX;
 	assert_only_zero_died(*state);
 }
 
-static void no_length(void **state)
+static void a_record_of_no_lines_ends_only_its_own_wpq(void **state)
 {
 	good_then(*state)->lines = 0;
 	assert_only_zero_died(*state);
 }
 
-static void a_view_of_nobody(void **state)
+static void a_record_of_an_unknown_view_ends_only_its_own_wpq(void **state)
 {
 	good_then(*state)->view = 77;
 	assert_only_zero_died(*state);
 }
 
-static void an_unknown_kind(void **state)
+static void a_record_of_an_unknown_kind_ends_only_its_own_wpq(void **state)
 {
 	good_then(*state)->kind = 9;
 	assert_only_zero_died(*state);
 }
 
-static void an_index_from_nowhere(void **state)
+static void a_published_position_that_is_too_large_ends_only_its_own_wpq(void **state)
 {
 	struct machine *m = *state;
 
@@ -424,7 +424,7 @@ static void an_index_from_nowhere(void **state)
 	assert_only_zero_died(m);
 }
 
-static void an_index_that_goes_back(void **state)
+static void a_published_position_that_goes_back_ends_only_its_own_wpq(void **state)
 {
 	struct machine *m = *state;
 
@@ -442,27 +442,27 @@ int main(void)
 		machine_test(a_range_larger_than_the_ring_goes_through_it),
 		machine_test(without_a_fence_nothing_is_drained),
 		machine_test(an_older_snapshot_never_covers_a_newer_one),
-		machine_test(nor_do_two_of_one_thread),
+		machine_test(two_older_snapshots_of_one_thread_never_cover_a_newer_one),
 		machine_test(an_older_page_covers_no_newer_line),
 		machine_test(an_older_line_covers_no_newer_page),
 		machine_test(an_older_page_covers_no_newer_page),
-		machine_test(nor_where_pages_share_what_is_remembered),
-		machine_test(what_a_closed_wpq_was_not_drained_of_goes_on_in_another),
-		machine_test(memory_that_is_kept_is_what_the_media_has),
+		machine_test(an_older_page_covers_no_newer_page_where_pages_share_an_entry),
+		machine_test(records_that_a_closed_wpq_was_not_drained_of_move_to_another),
+		machine_test(memory_that_an_outage_keeps_is_equal_to_the_media),
 		machine_test(a_bad_page_does_not_hold_up_the_other_pages_of_a_wpq),
 		machine_test(a_drain_counts_what_it_drains),
-		machine_test(a_snapshot_is_what_was_flushed_not_what_came_later),
-		machine_test(a_destroyed_view_is_no_offence),
-		machine_test(one_line_and_two_threads_lose_nothing_fenced),
-		machine_test(a_wild_offset),
-		machine_test(an_offset_that_wraps),
-		machine_test(an_unaligned_offset),
-		machine_test(a_wild_length),
-		machine_test(no_length),
-		machine_test(a_view_of_nobody),
-		machine_test(an_unknown_kind),
-		machine_test(an_index_from_nowhere),
-		machine_test(an_index_that_goes_back),
+		machine_test(a_record_has_the_content_at_the_time_of_its_flush),
+		machine_test(records_of_a_destroyed_view_are_dropped),
+		machine_test(two_threads_on_one_line_lose_nothing_that_they_fenced),
+		machine_test(a_record_with_a_wild_offset_ends_only_its_own_wpq),
+		machine_test(a_record_with_an_offset_that_wraps_ends_only_its_own_wpq),
+		machine_test(a_record_with_an_unaligned_offset_ends_only_its_own_wpq),
+		machine_test(a_record_with_a_wild_length_ends_only_its_own_wpq),
+		machine_test(a_record_of_no_lines_ends_only_its_own_wpq),
+		machine_test(a_record_of_an_unknown_view_ends_only_its_own_wpq),
+		machine_test(a_record_of_an_unknown_kind_ends_only_its_own_wpq),
+		machine_test(a_published_position_that_is_too_large_ends_only_its_own_wpq),
+		machine_test(a_published_position_that_goes_back_ends_only_its_own_wpq),
 	};
 
 	badpage_init();

@@ -120,23 +120,23 @@ unsigned char machine_has(const struct machine *m, uint64_t line)
 	return byte;
 }
 
-bool machine_holds(const struct machine *m, int thread, uint64_t line)
+bool machine_has_slot(const struct machine *m, int thread, uint64_t line)
 {
-	return m->producers[thread].held & wpq_bit(wpq_held_index(view_id(m->view), line * LINE_SIZE)) &&
-	       machine_held(m, thread, line)->offset == line * LINE_SIZE;
+	return m->producers[thread].in_use & wpq_bit(wpq_slot_index(view_id(m->view), line * LINE_SIZE)) &&
+	       machine_slot(m, thread, line)->offset == line * LINE_SIZE;
 }
 
-struct wpq_held *machine_held(const struct machine *m, int thread, uint64_t line)
+struct wpq_slot *machine_slot(const struct machine *m, int thread, uint64_t line)
 {
 	return &m->producers[thread]
-			.header->hold.held[wpq_held_index(view_id(m->view), line * LINE_SIZE)];
+			.header->combining.slots[wpq_slot_index(view_id(m->view), line * LINE_SIZE)];
 }
 
-void machine_hold(struct machine *m, int thread, uint64_t line)
+void machine_fill_slot(struct machine *m, int thread, uint64_t line)
 {
 	machine_persist(m, thread, line, '1');
 	machine_persist(m, thread, line, '2');
-	assert_true(machine_holds(m, thread, line));
+	assert_true(machine_has_slot(m, thread, line));
 }
 
 int machine_settle(struct machine *m, enum chooser_policy policy, uint64_t seed)

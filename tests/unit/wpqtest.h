@@ -46,10 +46,10 @@ void machine_persist(struct machine *m, int thread, uint64_t line, unsigned char
 /* A line's first byte on the media. */
 unsigned char machine_has(const struct machine *m, uint64_t line);
 
-/* Persist a line twice, as '1' and '2': from then on the thread's WPQ holds it, in this place. */
-void machine_hold(struct machine *m, int thread, uint64_t line);
-bool machine_holds(const struct machine *m, int thread, uint64_t line);
-struct wpq_held *machine_held(const struct machine *m, int thread, uint64_t line);
+/* Persist a line twice, as '1' and '2': from then on it has a slot in the thread's WPQ. */
+void machine_fill_slot(struct machine *m, int thread, uint64_t line);
+bool machine_has_slot(const struct machine *m, int thread, uint64_t line);
+struct wpq_slot *machine_slot(const struct machine *m, int thread, uint64_t line);
 
 /* domain_settle(), as the first step of an outage. */
 int machine_settle(struct machine *m, enum chooser_policy policy, uint64_t seed);
@@ -63,7 +63,7 @@ struct expected {
 void expected_flush(struct machine *m, struct expected *expected, uint64_t line, uint64_t count);
 void expected_fence(struct machine *m, struct expected *expected);
 
-/* A drain finds that thread 0's WPQ has what cannot be, and the other thread notices nothing. */
+/* A drain finds that thread 0's WPQ is malformed, and the other thread's WPQ goes on. */
 void machine_only_zero_dies(struct machine *m);
 
 #endif

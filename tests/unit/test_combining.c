@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Lines that are flushed over and over: held in the WPQ, swept to the media. */
+/* Lines that are flushed over and over: combined in slots of the WPQ, collected to the media. */
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,9 +21,9 @@
 
 #define LINES (VIEW_SIZE / LINE_SIZE)
 
-/* ---- What is held, and when the media has it ------------------------------------- */
+/* ---- What is in slots, and when the media has it --------------------------------- */
 
-static void what_comes_often_takes_no_room_in_the_ring(void **state)
+static void a_line_that_is_flushed_often_takes_no_room_in_the_ring(void **state)
 {
 	struct machine *m = *state;
 	struct wpq_usage usage;
@@ -33,7 +33,7 @@ static void what_comes_often_takes_no_room_in_the_ring(void **state)
 		machine_persist(m, 0, 5, (unsigned char)i);
 	wpq_usage(m->wpqs[0], &usage);
 	assert_int_equal(usage.waiting[WPQ_FENCED], 2 * LINE_SIZE);
-	assert_int_equal(domain_published(m->domain), 2 * LINE_SIZE + WPQ_HELD * LINE_SIZE);
+	assert_int_equal(domain_published(m->domain), 2 * LINE_SIZE + WPQ_SLOTS * LINE_SIZE);
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_int_equal(domain_published(m->domain), 0);
 	assert_int_equal(machine_has(m, 5), 999 % 256);
@@ -51,15 +51,15 @@ static void what_comes_often_takes_no_room_in_the_ring(void **state)
 	assert_int_equal(usage.idle_fences, 1);
 }
 
-static void a_flush_is_counted_once_wherever_it_goes(void **state)
+static void a_flush_is_counted_once_whether_it_goes_to_a_slot_or_to_the_ring(void **state)
 {
 	struct machine *m = *state;
 	struct rng rng = { 3 };
 	struct wpq_usage usage;
 
-	/* Many more lines than there are places: some have to go. */
+	/* Many more lines than slots: some slots are released. */
 	for (unsigned i = 0; i < 10000; i++) {
-		uint64_t line = rng_below(&rng, 8) * WPQ_HELD * 3 + rng_below(&rng, 4);
+		uint64_t line = rng_below(&rng, 8) * WPQ_SLOTS * 3 + rng_below(&rng, 4);
 
 		view_memory(m->view)[line * LINE_SIZE]++;
 		assert_true(wpq_flush(&m->producers[0], view_id(m->view), view_memory(m->view),
@@ -74,9 +74,9 @@ static void a_flush_is_counted_once_wherever_it_goes(void **state)
 	assert_int_equal(usage.counts.lines, 10000);
 }
 
-static void nothing_is_held_of_media_that_outlives_the_daemon(void **state)
+static void no_slot_is_used_if_the_media_outlives_the_daemon(void **state)
 {
-	char path[] = "/tmp/softpmem-hold.XXXXXX", spec[64];
+	char path[] = "/tmp/softpmem-combining.XXXXXX", spec[64];
 	struct wpq_usage usage;
 	struct machine *m;
 	int fd = mkstemp(path);
@@ -93,12 +93,12 @@ static void nothing_is_held_of_media_that_outlives_the_daemon(void **state)
 	unlink(path);
 }
 
-static void nothing_is_held_while_clean_lines_are_counted(void **state)
+static void no_slot_is_used_while_clean_lines_are_counted(void **state)
 {
 	struct machine *m = *state;
 	struct wpq_usage usage;
 
-	machine_hold(m, 0, 5);
+	machine_fill_slot(m, 0, 5);
 	machine_persist(m, 0, 5, 'a');
 	domain_count_clean(m->domain, true);
 	for (unsigned i = 0; i < 10; i++)
@@ -110,16 +110,16 @@ static void nothing_is_held_while_clean_lines_are_counted(void **state)
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 	domain_count_clean(m->domain, false);
-	machine_hold(m, 0, 5);
+	machine_fill_slot(m, 0, 5);
 }
 
 /* ---- Power failure ----------------------------------------------------------------- */
 
-static void what_waits_for_a_fence_is_lost(void **state)
+static void a_flush_of_a_slot_without_its_fence_is_lost_under_lose(void **state)
 {
 	struct machine *m = *state;
 
-	machine_hold(m, 0, 5);
+	machine_fill_slot(m, 0, 5);
 	machine_persist(m, 0, 5, 'b');
 	machine_store(m, 0, 5, 'c');
 	machine_store(m, 0, 5, 'd');
@@ -133,14 +133,14 @@ static void what_waits_for_a_fence_is_lost(void **state)
 	assert_int_equal(machine_has(m, 5), 'd');
 }
 
-static void or_not_by_chance(void **state)
+static void a_flush_of_a_slot_without_its_fence_is_kept_or_lost_under_random(void **state)
 {
 	unsigned kept = 0;
 
 	for (uint64_t seed = 0; seed < 64; seed++) {
 		struct machine *m = machine_open("memfd:2M", 0, WPQ_BYTES);
 
-		machine_hold(m, 0, 5);
+		machine_fill_slot(m, 0, 5);
 		machine_persist(m, 0, 5, 'b');
 		machine_store(m, 0, 5, 'c');
 		view_memory(m->view)[5 * LINE_SIZE] = 'd';
@@ -152,90 +152,90 @@ static void or_not_by_chance(void **state)
 	assert_in_range(kept, 16, 48);
 }
 
-static void a_copy_that_was_being_written_is_none(void **state)
+static void a_copy_that_was_being_written_is_not_collected(void **state)
 {
 	struct machine *m = *state;
 
-	machine_hold(m, 0, 5);
+	machine_fill_slot(m, 0, 5);
 	machine_persist(m, 0, 5, 'b');
-	/* As a thread leaves it that is killed in the midst of its next flush. */
+	/* As a thread leaves the slot that is killed in the middle of its next flush. */
 	{
 		unsigned spare = wpq_spare_copy(&m->producers[0],
-						wpq_held_index(view_id(m->view), 5 * LINE_SIZE));
+						wpq_slot_index(view_id(m->view), 5 * LINE_SIZE));
 
-		atomic_store(&machine_held(m, 0, 5)->number[spare], 0);
-		memset(machine_held(m, 0, 5)->copies[spare], 'X', LINE_SIZE);
+		atomic_store(&machine_slot(m, 0, 5)->number[spare], 0);
+		memset(machine_slot(m, 0, 5)->copies[spare], 'X', LINE_SIZE);
 	}
 	assert_int_equal(machine_settle(m, CHOOSER_RANDOM, 1), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 }
 
-/* Line 5 is held, and durable as 'b'; a flush of its page, with 'c', waits for its fence. */
-static void hold_and_flush_page(struct machine *m)
+/* Line 5 has a slot and is durable as 'b'; a flush of its page, with 'c', waits for its fence. */
+static void fill_slot_and_flush_page(struct machine *m)
 {
-	machine_hold(m, 0, 5);
+	machine_fill_slot(m, 0, 5);
 	machine_persist(m, 0, 5, 'b');
 	view_memory(m->view)[5 * LINE_SIZE] = 'c';
 	assert_true(machine_flush(m, 0, 0, PAGE_BYTES));
 }
 
-static void a_larger_flush_comes_after_what_is_held(void **state)
+static void a_record_of_a_whole_page_is_newer_than_a_slot_filled_before(void **state)
 {
 	struct machine *m = *state;
 
-	hold_and_flush_page(m);
+	fill_slot_and_flush_page(m);
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 	wpq_fence(&m->producers[0]);
-	/* Nor does a sweep write what is older over it. */
+	/* Collecting does not write older content over it either. */
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(domain_drain(m->domain), 0);
 		assert_int_equal(machine_has(m, 5), 'c');
-		machine_hold(m, 0, 100);
+		machine_fill_slot(m, 0, 100);
 	}
 	machine_persist(m, 0, 5, 'd');
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_int_equal(machine_has(m, 5), 'd');
 }
 
-static void a_larger_flush_that_waits_leaves_what_is_held(void **state)
+static void a_record_without_its_fence_leaves_the_slot_as_it_is(void **state)
 {
 	struct machine *m = *state;
 
-	hold_and_flush_page(m);
+	fill_slot_and_flush_page(m);
 	machine_store(m, 0, 5, 'd');
 	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 }
 
 /* As after a handler that jumped out of it. */
-static void a_flush_that_comes_to_no_end_passes_nothing(void **state)
+static void a_flush_that_never_ends_supersedes_no_slot(void **state)
 {
 	struct machine *m = *state;
 
-	machine_hold(m, 0, 5);
+	machine_fill_slot(m, 0, 5);
 	machine_persist(m, 0, 5, 'b');
 	assert_non_null(wpq_begin(&m->producers[0], WPQ_FENCED, view_id(m->view), 0, 64, 0));
-	assert_false(machine_holds(m, 0, 5));
+	assert_false(machine_has_slot(m, 0, 5));
 	/* Where that record was to be. */
 	machine_persist(m, 0, 200, 'x');
-	assert_true(machine_holds(m, 0, 5));
+	assert_true(machine_has_slot(m, 0, 5));
 	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
 	assert_int_equal(machine_has(m, 200), 'x');
 }
 
 /* What has to go for another line, the ring gets as it was flushed. */
-static void a_line_that_has_to_go_is_as_it_was_flushed(void **state)
+static void a_released_slot_leaves_the_content_that_was_flushed(void **state)
 {
 	struct machine *m = *state;
-	const uint64_t other = WPQ_HELD + 4;
+	const uint64_t other = WPQ_SLOTS + 4;
 
-	assert_int_equal(wpq_held_index(0, 5 * LINE_SIZE), wpq_held_index(0, other * LINE_SIZE));
-	machine_hold(m, 0, 5);
+	assert_int_equal(wpq_slot_index(0, 5 * LINE_SIZE), wpq_slot_index(0, other * LINE_SIZE));
+	machine_fill_slot(m, 0, 5);
 	machine_persist(m, 0, 5, 'b');
 	view_memory(m->view)[5 * LINE_SIZE] = 'c';
-	while (machine_holds(m, 0, 5))
+	while (machine_has_slot(m, 0, 5))
 		machine_persist(m, 0, other, 'x');
 	assert_int_equal(machine_settle(m, CHOOSER_LOSE, 0), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
@@ -278,7 +278,7 @@ static void any_run(uint64_t seed)
 	machine_close(m);
 }
 
-static void one_thread_has_what_it_fenced_and_nothing_else(void **state)
+static void the_media_has_what_a_thread_fenced_and_nothing_else(void **state)
 {
 	for (uint64_t seed = 1; seed <= 40; seed++)
 		any_run(seed);
@@ -313,21 +313,21 @@ static void drain_and(struct machine *m, void (*what)(struct machine *m))
 	assert_null(meanwhile.what);
 }
 
-/* Of a line that is held already: a record that passes it, and then it is held again. */
+/* The line has a slot: a record supersedes it, and then the line gets a slot again. */
 static void pass_and_hold_again(struct machine *m)
 {
 	view_memory(m->view)[5 * LINE_SIZE] = 'c';
 	assert_true(machine_flush(m, 0, 5 * LINE_SIZE, 2 * LINE_SIZE));
 	wpq_fence(&m->producers[0]);
 	machine_persist(m, 0, 5, 'd');
-	assert_true(machine_holds(m, 0, 5));
+	assert_true(machine_has_slot(m, 0, 5));
 }
 
-static void a_sweep_does_not_get_ahead_of_the_ring(void **state)
+static void a_slot_is_not_written_before_older_records_of_the_ring(void **state)
 {
 	struct machine *m = *state;
 
-	machine_hold(m, 0, 5);
+	machine_fill_slot(m, 0, 5);
 	machine_persist(m, 0, 100, 'x');
 	/* The ring's end has been looked up by then: 'c' is beyond it, and 'd' is newer. */
 	drain_and(m, pass_and_hold_again);
@@ -343,10 +343,10 @@ static void persist_by_both(struct machine *m)
 	machine_persist(m, 0, 5, 'b');
 }
 
-static void a_line_that_has_to_go_is_as_old_as_its_flush(void **state)
+static void a_released_slot_is_as_old_as_its_flush(void **state)
 {
 	struct machine *m = *state;
-	const uint64_t other = WPQ_HELD + 4;
+	const uint64_t other = WPQ_SLOTS + 4;
 
 	for (unsigned i = 0; i < 3; i++) {
 		machine_persist(m, 1, 5, '1');
@@ -354,7 +354,7 @@ static void a_line_that_has_to_go_is_as_old_as_its_flush(void **state)
 	}
 	drain_and(m, persist_by_both);
 	assert_int_equal(machine_has(m, 5), 'b');
-	while (machine_holds(m, 1, 5))
+	while (machine_has_slot(m, 1, 5))
 		machine_persist(m, 1, other, 'x');
 	assert_int_equal(domain_drain(m->domain), 0);
 	assert_int_equal(machine_has(m, 5), 'b');
@@ -387,7 +387,7 @@ static void *write_lines(void *argument)
 	return NULL;
 }
 
-static void what_is_swept_is_whole_and_new(void **state)
+static void a_collected_copy_is_complete_and_the_newest_durable_one(void **state)
 {
 	struct writer writer = { .m = *state };
 	uint64_t media[LINE_SIZE / 8], torn = 0, old = 0;
@@ -435,7 +435,7 @@ static void fence_and_look(int signal)
 	interrupted.calls++;
 }
 
-static void a_handler_fences_what_it_interrupted(void **state)
+static void a_fence_in_a_signal_handler_covers_what_it_interrupted(void **state)
 {
 	const struct itimerspec often = { .it_interval.tv_nsec = 20000, .it_value.tv_nsec = 20000 };
 	struct sigevent by_signal = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
@@ -462,14 +462,14 @@ static void a_handler_fences_what_it_interrupted(void **state)
 
 /* ---- A WPQ that is closed under its thread --------------------------------------------- */
 
-static void what_is_held_goes_on_in_another_wpq(void **state)
+static void slots_move_to_another_wpq(void **state)
 {
 	struct machine *m = *state;
 	struct wpq_producer *producer = &m->producers[0], old;
 
-	machine_hold(m, 0, 5);
-	machine_hold(m, 0, 6);
-	machine_hold(m, 0, 7);
+	machine_fill_slot(m, 0, 5);
+	machine_fill_slot(m, 0, 6);
+	machine_fill_slot(m, 0, 7);
 	assert_int_equal(domain_drain(m->domain), 0);
 	machine_persist(m, 0, 5, 'a');
 	old = *producer;
@@ -499,24 +499,24 @@ static void what_is_held_goes_on_in_another_wpq(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		machine_test(what_comes_often_takes_no_room_in_the_ring),
-		machine_test(a_flush_is_counted_once_wherever_it_goes),
-		cmocka_unit_test(nothing_is_held_of_media_that_outlives_the_daemon),
-		machine_test(nothing_is_held_while_clean_lines_are_counted),
-		machine_test(what_waits_for_a_fence_is_lost),
-		cmocka_unit_test(or_not_by_chance),
-		machine_test(a_copy_that_was_being_written_is_none),
-		machine_test(a_larger_flush_comes_after_what_is_held),
-		machine_test(a_larger_flush_that_waits_leaves_what_is_held),
-		machine_test(a_flush_that_comes_to_no_end_passes_nothing),
-		machine_test(a_line_that_has_to_go_is_as_it_was_flushed),
-		cmocka_unit_test(one_thread_has_what_it_fenced_and_nothing_else),
-		machine_test(a_sweep_does_not_get_ahead_of_the_ring),
-		machine_test(a_line_that_has_to_go_is_as_old_as_its_flush),
-		machine_test(what_is_swept_is_whole_and_new),
-		machine_test(a_handler_fences_what_it_interrupted),
-		machine_test(what_is_held_goes_on_in_another_wpq),
+		machine_test(a_line_that_is_flushed_often_takes_no_room_in_the_ring),
+		machine_test(a_flush_is_counted_once_whether_it_goes_to_a_slot_or_to_the_ring),
+		cmocka_unit_test(no_slot_is_used_if_the_media_outlives_the_daemon),
+		machine_test(no_slot_is_used_while_clean_lines_are_counted),
+		machine_test(a_flush_of_a_slot_without_its_fence_is_lost_under_lose),
+		cmocka_unit_test(a_flush_of_a_slot_without_its_fence_is_kept_or_lost_under_random),
+		machine_test(a_copy_that_was_being_written_is_not_collected),
+		machine_test(a_record_of_a_whole_page_is_newer_than_a_slot_filled_before),
+		machine_test(a_record_without_its_fence_leaves_the_slot_as_it_is),
+		machine_test(a_flush_that_never_ends_supersedes_no_slot),
+		machine_test(a_released_slot_leaves_the_content_that_was_flushed),
+		cmocka_unit_test(the_media_has_what_a_thread_fenced_and_nothing_else),
+		machine_test(a_slot_is_not_written_before_older_records_of_the_ring),
+		machine_test(a_released_slot_is_as_old_as_its_flush),
+		machine_test(a_collected_copy_is_complete_and_the_newest_durable_one),
+		machine_test(a_fence_in_a_signal_handler_covers_what_it_interrupted),
+		machine_test(slots_move_to_another_wpq),
 	};
 
-	return cmocka_run_group_tests_name("hold", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("combining", tests, NULL, NULL);
 }
