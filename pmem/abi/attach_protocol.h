@@ -5,9 +5,9 @@
 /*
  * How a client process reaches the views and its WPQs: messages of fixed size
  * on a SOCK_SEQPACKET socket beside the control socket (its path with
- * ATTACH_SUFFIX). One connection a process; descriptors travel as SCM_RIGHTS.
- * All integers are little-endian. Who closes the connection gives back its
- * WPQs: what is published in them is drained first.
+ * ATTACH_SUFFIX). Each process has one connection; descriptors are sent as SCM_RIGHTS.
+ * All integers are little-endian. When a connection ends, the daemon drains what is
+ * published in its WPQs and destroys them.
  *
  * A client proves that it may map a pool by sending a descriptor of the pool's
  * file on the mount, open for what it wants to do with the mapping; without a
@@ -20,7 +20,7 @@
 #define ATTACH_SUFFIX ".attach"
 #define ATTACH_MAGIC 0x48435441u /* "ATCH" */
 #define ATTACH_VERSION 2u
-/* A daemon serves at most so many regions. They are numbered from 0, each with WPQs and views of its own. */
+/* The most regions that a daemon serves. They are numbered from 0; each has its own WPQs and views. */
 #define ATTACH_REGIONS_MAX 64u
 
 enum attach_type {
@@ -43,7 +43,7 @@ enum attach_type {
 	ATTACH_WPQ = 3,
 	/* Drain this process's WPQs. Reply when the media has what was published. */
 	ATTACH_DRAIN = 4,
-	/* The same, some time soon; no reply. */
+	/* The same, without waiting: there is no reply. */
 	ATTACH_KICK = 5,
 	/* Make the pool, whose file is sent, durable: what fsync(2) does. Reply when it is. */
 	ATTACH_SYNC = 6
@@ -71,7 +71,7 @@ struct attach_reply {
 	uint64_t mount_device; /* st_dev of the mount; 0: none */
 	uint64_t pool_size;    /* bytes, as stat(2) says; the view is this, rounded up to whole pages */
 	uint64_t ino;
-	uint32_t view;	 /* what WPQ records call it */
+	uint32_t view;	 /* its name in WPQ records */
 	uint32_t domain; /* enum persistence_domain */
 	uint64_t view_device; /* without a mount: st_dev of views' memory; else 0 */
 	uint32_t region;

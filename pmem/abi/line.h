@@ -12,12 +12,12 @@
  * reader that passes word 0 before a store to it and word 7 after a later store
  * there has seen the second without the first, which no crash can leave.
  *
- * Two passes that read the same eight words saw each word constant between its
- * two reads, so all of them held at the moment between the passes. (A word that
- * left its value and came back in between is the one thing this cannot see; the
- * line it yields then differs from a true one by stores that undid each other.)
- * After some tries against a line that never rests, take what there is: each
- * word is whole, and no fence can have covered stores that are still going on.
+ * So the line is read twice. If both passes read the same eight words, each word was
+ * constant between its two reads, and the copy is the line's content between the
+ * passes. (A word that changed and changed back in between is not noticed; the copy
+ * then differs from a true one by stores that undid each other.) If the line keeps
+ * changing, the last copy is used after some tries: each word is complete, and no fence
+ * can have covered stores that are still being made.
  */
 typedef __m128i line_load(const unsigned char *at);
 
@@ -44,13 +44,13 @@ static inline __attribute__((always_inline)) void line_snapshot_by(line_load *lo
 		_mm_storeu_si128(&out[i], pieces[i]);
 }
 
-/* Each half of an aligned vector is loaded whole; volatile keeps the passes two, and in order. */
+/* Each half of an aligned vector is loaded at once. `volatile` keeps both passes, and their order. */
 static inline __m128i line_vector(const unsigned char *at)
 {
 	return *(const volatile __m128i *)at;
 }
 
-/* Two words next to each other, each loaded whole and for itself; as `volatile`, and never made one load. */
+/* Two adjacent words, each loaded by itself. `volatile` as above; they are never combined to one load. */
 static inline __m128i line_words(const unsigned char *at)
 {
 	__m128i words;
@@ -67,11 +67,11 @@ static inline void line_snapshot(void *to, const void *line)
 }
 
 /*
- * The same by words. A line that was stored to just now is in the processor's
- * store buffer, in pieces: a load that fits into one of them gets it at once,
- * while a wider one waits until all have reached the cache. The copy is stored
- * in as few pieces as there are wide ones: while lines that were stored to come
- * from memory, the store buffer is what a processor can run ahead by.
+ * The same by words, for a line that was stored to just now. Its stores are still in the
+ * processor's store buffer. A load that is not wider than one of them is forwarded
+ * from there at once; a wider load waits until all have reached the cache. The copy is
+ * written in wide stores: a processor continues past stores that miss the cache only
+ * while its store buffer has room.
  */
 static inline void line_snapshot_warm(void *to, const void *line)
 {

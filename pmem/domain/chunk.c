@@ -18,7 +18,7 @@ struct view_chunk *chunk_at(const struct view *view, uint64_t page)
 	return view->nodes[node]->chunks[page % NODE_PAGES / CHUNK_PAGES];
 }
 
-/* Room for node number `node`, and for a bit of it in both indexes. */
+/* Make room for node number `node`, and for its bit in both indexes. */
 static bool nodes_reserve(struct view *view, uint64_t node)
 {
 	const uint64_t count = node + 1, words = (count + 63) / 64, old_words = (view->node_count + 63) / 64;
@@ -84,7 +84,7 @@ static void index_dirty(struct view *view, uint64_t page)
 	view->dirty_nodes[node / 64] |= bit(node);
 }
 
-/* It has none any more. */
+/* The chunk of `page` has no dirty pages any more. */
 static void index_clean(struct view *view, uint64_t page)
 {
 	uint64_t node = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
@@ -229,7 +229,7 @@ static void clean_chunk(struct view_chunk *chunk)
 	memset(chunk->written, 0, sizeof(chunk->written));
 }
 
-/* Dirty lines are written lines, so the index of the latter leads to all that is to be cleaned. */
+/* Dirty lines are also written lines, so the index of written chunks finds all chunks to clean. */
 static void clean_node(struct view_node *node)
 {
 	for (uint64_t at = 0; (at = next_bit(node->written, at, NODE_CHUNKS)) < NODE_CHUNKS; at++)
@@ -254,7 +254,7 @@ void view_mark_clean(struct view *view)
 
 /* ---- Giving memory back ------------------------------------------------------------ */
 
-/* What a view owned in memory, to be freed apart from it. */
+/* The memory of a view, which is freed apart from it. */
 struct view_memory {
 	struct domain *domain;
 	struct view_node **nodes;
@@ -351,7 +351,7 @@ bool view_page_present(const struct view *view, uint64_t page)
 	return chunk && chunk->present & page_bit(page);
 }
 
-/* Skip what the two levels say is empty; returns the next page worth a look, below `end`, or `end`. */
+/* The first page at or after `page` that has a chunk; `end` if there is none below. */
 static uint64_t skip_empty(const struct view *view, uint64_t page, uint64_t end)
 {
 	while (page < end) {

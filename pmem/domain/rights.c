@@ -33,7 +33,7 @@ void wpq_rights_destroy(struct wpq_rights *rights)
 	free(rights);
 }
 
-/* Where it is, or would be. */
+/* The index of a view's id, or where it would be inserted. */
 static size_t search(const struct wpq_rights *rights, uint32_t view)
 {
 	size_t low = 0, high = rights->count;

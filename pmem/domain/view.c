@@ -128,7 +128,7 @@ static int memory_store(struct view *view, uint64_t offset, const void *bytes, s
 	return write_all_at(view->fd, bytes, length, offset);
 }
 
-/* The page in the media: 1, 0 if it has none there and reads as zero, or -EIO. */
+/* Read the page from the media: 1; 0 if it has no media and reads as zero; or -EIO. */
 static int read_media_page(const struct view *view, uint64_t page, unsigned char *bytes)
 {
 	struct placement at = view->ops->find(view->owner, page, 1);
@@ -140,7 +140,7 @@ static int read_media_page(const struct view *view, uint64_t page, unsigned char
 	return error ? error : 1;
 }
 
-/* The page is in the view's memory, with the media's content if it was not there. */
+/* Make the page present: if it is not, its memory gets the media's content. */
 static int make_present(struct view *view, uint64_t page)
 {
 	unsigned char copy[PAGE_BYTES];
@@ -185,7 +185,7 @@ static int store_file(struct view *view, uint64_t offset, const void *bytes, siz
 	uint64_t first = offset / PAGE_BYTES, last = (offset + length - 1) / PAGE_BYTES;
 	int error;
 
-	/* Pages that are stored to in part take the rest from the media first. */
+	/* Pages that are stored to in part get the rest from the media first. */
 	if (!is_aligned(offset, PAGE_BYTES)) {
 		error = make_present(view, first);
 		if (error)
@@ -210,7 +210,7 @@ static int store_file(struct view *view, uint64_t offset, const void *bytes, siz
 }
 
 /*
- * Which of the page's lines `bytes` (the part of the page from `start` on) would change. -EIO if the page
+ * The lines of the page that storing `bytes` at `start` in it would change. -EIO if the page
  * is not present and its media cannot be read.
  */
 static int changed_lines(const struct view *view, uint64_t page, uint64_t start, const unsigned char *bytes,
@@ -327,7 +327,7 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages)
 	for (; (page = view_next_present(view, page, end)) < end; page++) {
 		chunk_mark_absent(view, page);
 	}
-	/* What is not present must read as zero when a page of it is made present again. */
+	/* The memory must be zero when a page without media is made present again. */
 	if (view->fd >= 0 && first * PAGE_BYTES < view->fd_size)
 		fallocate(view->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(first * PAGE_BYTES),
 			  (off_t)(min_u64(end * PAGE_BYTES, view->fd_size) - first * PAGE_BYTES));
@@ -335,11 +335,11 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages)
 		view_supersede_copies(view);
 }
 
-/* How much of a range that has neither memory nor media is one piece. */
+/* The size of a piece of a range that has neither memory nor media. */
 #define ZERO_PAGES 64u
 static const unsigned char zero_pages[ZERO_PAGES * PAGE_BYTES];
 
-/* The bytes of [offset, end) up to where they stop being all in one place. */
+/* The bytes from `offset` on, below `end`, that are in one place. */
 struct piece {
 	enum { PIECE_MEMORY, PIECE_MEDIA, PIECE_ZERO } kind;
 	const unsigned char *memory; /* PIECE_MEMORY */

@@ -27,10 +27,10 @@ static int memory_seal(struct view *view, int more)
 	return 0;
 }
 
-/* As many pages of a placement as are copied in one go. */
+/* The number of pages that are copied at once. */
 #define FILL_PAGES 64u
 
-/* Write media bytes to the memfd, from where they are if the kernel can read them there. */
+/* Copy media bytes to the memfd: through `copy`, or directly if that is NULL. */
 static int write_media(struct view *view, uint64_t offset, uint64_t media_offset, uint64_t length,
 		       unsigned char *copy)
 {
@@ -44,13 +44,13 @@ static int write_media(struct view *view, uint64_t offset, uint64_t media_offset
 		error = media_borrow(region, media_offset, length, &from);
 	if (!error)
 		error = write_all_at(view->fd, from, length, offset);
-	/* A media error, where the kernel meets it for us. */
+	/* The kernel met a media error. */
 	if (error == -EFAULT)
 		error = media_probe(region, media_offset, length);
 	return error;
 }
 
-/* Absent pages take their bytes from the media: through write(2), which allocates what a fault would. */
+/* Fill absent pages from the media, by write(2): it allocates memory for less than page faults cost. */
 static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media_offset)
 {
 	const void *unused;
@@ -67,7 +67,7 @@ static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media
 	return error;
 }
 
-/* All pages of a placement become present. */
+/* Make all pages of a placement present. */
 static int populate_placed(struct view *view, uint64_t page, const struct placement *at)
 {
 	const uint64_t end = page + at->pages, start = page;
@@ -137,7 +137,7 @@ int view_attach_exact(struct view *view, uint64_t size)
 	if (!error && !view->sealed) {
 		if (ftruncate(view->fd, (off_t)size) < 0)
 			return -errno;
-		/* What may be touched: the last page is there as a whole. */
+		/* Whole pages: all of the last one can be accessed. */
 		view->fd_size = length;
 		error = memory_seal(view, F_SEAL_GROW);
 	}

@@ -461,7 +461,7 @@ static void run_trial(struct trial *trial, const struct operation *operation,
 	media_observe(region, NULL);
 	trial->after = pooltest_fingerprint(pools);
 	assert_string_not_equal(trial->before, trial->after);
-	/* The observer saw all there was. */
+	/* The observer saw all writes. */
 	pools_abandon(pools);
 	if (spoil)
 		spoil(&record);
@@ -486,7 +486,7 @@ static void leaves_old_or_new(void **state)
 		      (unsigned long long)trial.old_states, (unsigned long long)trial.new_states);
 }
 
-/* Without its fences the same operation leaves thirds: the trial can fail. */
+/* The negative control: without its fences, the same operation leaves other states than the two. */
 static void drop_fences(struct record *record)
 {
 	size_t kept = 0;
@@ -497,7 +497,7 @@ static void drop_fences(struct record *record)
 	record->count = kept;
 }
 
-static void without_fences_there_are_thirds(void **state)
+static void without_its_fences_an_operation_leaves_other_states(void **state)
 {
 	static const struct operation rename_over = { "rename over", prepare, do_rename_over };
 	struct trial trial = { .wrong_allowed = true };
@@ -515,6 +515,6 @@ int main(void)
 	for (int i = 0; i < COUNT; i++)
 		tests[i] = (struct CMUnitTest){ .name = operations[i].name, .test_func = leaves_old_or_new,
 						.initial_state = (void *)(uintptr_t)&operations[i] };
-	tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(without_fences_there_are_thirds);
+	tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(without_its_fences_an_operation_leaves_other_states);
 	return cmocka_run_group_tests_name("atomicity", tests, NULL, NULL);
 }

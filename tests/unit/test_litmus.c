@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Litmus tests of the persistency model, against the domain itself: every
- * interleaving of the threads, a cache write-back of any line at any point, a
- * crash at any point, under the policies. What is forbidden must never be left;
- * everything else must be.
+ * Litmus tests of the persistency model, run on the domain itself: every
+ * interleaving of the threads, a cache write-back of any line at any point, and a
+ * crash at any point, under each policy. A forbidden state must never be left; each
+ * other state must be left by some execution.
  */
 
 #include <errno.h>
@@ -95,7 +95,7 @@ static void machine_stop(struct machine *machine)
 	region_close(machine->region);
 }
 
-/* A power-up with nothing on the media; the queues are emptied by draining what the last run left in them. */
+/* Power up with empty media. Draining empties the queues of the last run. */
 static void power_up(struct machine *machine)
 {
 	assert_int_equal(view_attach(machine->view, PAGE_BYTES), 0);
@@ -203,7 +203,7 @@ struct choices {
 	unsigned count, at;
 };
 
-/* The next number below `of`; a run takes the same as the run before, up to the last that can move on. */
+/* The next choice, below `of`. A run repeats the last run up to the last choice that can advance. */
 static unsigned choose(struct choices *choices, unsigned of)
 {
 	assert_true(choices->at < MAX_CHOICES);
@@ -433,7 +433,7 @@ static void run_litmus(void **state)
 }
 
 /* One 16-byte store to a line is two aligned words, in whichever order. */
-static void a_torn_record_may_show_either_half(void **state)
+static void a_torn_record_may_leave_either_half(void **state)
 {
 	struct litmus low_first = { "torn record", ADR(2, ONE_LINE),
 				    .threads = { { { W, X, 1 }, { W, Y, 1 } } } };
@@ -448,7 +448,7 @@ static void a_torn_record_may_show_either_half(void **state)
 }
 
 /* The negative control: a test that forbids what the model allows must fail, or the others prove nothing. */
-static void what_is_legal_is_not_taken_for_forbidden(void **state)
+static void a_test_that_forbids_a_legal_state_fails(void **state)
 {
 	struct litmus litmus = { "control", ADR(2, LINES_APART),
 				 .threads = { { { W, X, 1 }, { FO, X, 0 }, { W, Y, 1 } } } };
@@ -469,7 +469,7 @@ int main(void)
 	for (int i = 0; i < TABLE; i++)
 		units[i] = (struct CMUnitTest){ .name = tests[i].name, .test_func = run_litmus,
 						.initial_state = (void *)(uintptr_t)&tests[i] };
-	units[TABLE] = (struct CMUnitTest)cmocka_unit_test(a_torn_record_may_show_either_half);
-	units[TABLE + 1] = (struct CMUnitTest)cmocka_unit_test(what_is_legal_is_not_taken_for_forbidden);
+	units[TABLE] = (struct CMUnitTest)cmocka_unit_test(a_torn_record_may_leave_either_half);
+	units[TABLE + 1] = (struct CMUnitTest)cmocka_unit_test(a_test_that_forbids_a_legal_state_fails);
 	return cmocka_run_group_tests_name("litmus", units, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Everybody at once: threads that make, write, sync, read, cut, rename, link and
- * remove in one tree, while the power fails now and then. What is left must
- * load, be sound, and hold each file whole that was synced last.
+ * Threads that create, write, sync, read, truncate, rename, link and remove files in
+ * one tree at the same time, while the power fails now and then. Afterwards the region must
+ * load and pass the check, and each file that was synced last must be complete.
  */
 
 #include <errno.h>
@@ -38,7 +38,7 @@ static int sees(void *context, const char *name, struct pool *pool, uint64_t nex
 	return 0;
 }
 
-/* Bytes, and everything that changes where they are. */
+/* Operations on bytes, and those that change where they are on the media. */
 static void use_bytes(struct pool *pool, struct rng *rng)
 {
 	static const char junk[20000] = "some bytes";
@@ -147,7 +147,7 @@ static void *fail_now_and_then(void *argument)
 	return NULL;
 }
 
-static void nothing_breaks_when_all_work_at_once(void **state)
+static void the_tree_stays_sound_while_all_operations_race(void **state)
 {
 	struct region *region = pooltest_region("memfd:16M");
 	struct pools *pools = pooltest_open(region);
@@ -182,7 +182,7 @@ static void nothing_breaks_when_all_work_at_once(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_breaks_when_all_work_at_once) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(the_tree_stays_sound_while_all_operations_race) };
 
 	return cmocka_run_group_tests_name("race", tests, NULL, NULL);
 }

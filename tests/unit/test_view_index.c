@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What a view knows of its pages, and the index that finds dirty ones, against a model: an array of pages. */
+/* The state of a view's pages and the index of dirty ones, compared with a model: an array of pages. */
 
 #include <setjmp.h>
 #include <stdarg.h>
