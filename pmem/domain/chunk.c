@@ -136,7 +136,7 @@ static void note_written(struct view *view, struct view_chunk *chunk, uint64_t p
 	*written |= mask;
 }
 
-void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask, enum view_store_kind kind)
+void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask)
 {
 	struct view_chunk *chunk = chunk_at(view, page);
 	uint64_t *dirty = &chunk->dirty[page % CHUNK_PAGES];
@@ -149,8 +149,6 @@ void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask, enum view_
 	}
 	*dirty |= mask;
 	note_written(view, chunk, page, mask);
-	if (kind == VIEW_STORE_MAPPED)
-		chunk->from_mapping |= page_bit(page);
 }
 
 void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask)
@@ -163,7 +161,6 @@ void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask)
 	dirty = &chunk->dirty[page % CHUNK_PAGES];
 	if (*dirty && !(*dirty & ~mask)) {
 		view->dirty_pages--;
-		chunk->from_mapping &= ~page_bit(page);
 		chunk->dirty_pages &= ~page_bit(page);
 		if (!chunk->dirty_pages)
 			index_clean(view, page);
@@ -193,13 +190,6 @@ void chunk_mark_absent(struct view *view, uint64_t page)
 	}
 }
 
-bool chunk_from_mapping(const struct view *view, uint64_t page)
-{
-	const struct view_chunk *chunk = chunk_at(view, page);
-
-	return chunk && chunk->from_mapping & page_bit(page);
-}
-
 void chunk_note_written(struct view *view, uint64_t page, uint64_t mask)
 {
 	struct view_chunk *chunk = chunk_make(view, page);
@@ -224,7 +214,7 @@ static void clean_chunk(struct view_chunk *chunk)
 {
 	if (!chunk)
 		return;
-	chunk->from_mapping = chunk->dirty_pages = 0;
+	chunk->dirty_pages = 0;
 	memset(chunk->dirty, 0, sizeof(chunk->dirty));
 	memset(chunk->written, 0, sizeof(chunk->written));
 }

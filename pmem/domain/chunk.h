@@ -18,7 +18,6 @@
 #define CHUNK_PAGES 64u
 struct view_chunk {
 	uint64_t present;
-	uint64_t from_mapping; /* pages some of whose dirty lines were stored through a mapping */
 	uint64_t dirty_pages;  /* pages whose dirty mask is not 0 */
 	uint64_t dirty[CHUNK_PAGES];
 	uint64_t written[CHUNK_PAGES]; /* since power-up; dirty is a subset */
@@ -54,14 +53,12 @@ void chunk_mark_present(struct view *view, uint64_t page);
 /* The page is neither present nor dirty nor written. Its chunk exists. */
 void chunk_mark_absent(struct view *view, uint64_t page);
 /* The masked lines of a present page were stored to, and are not durable. Its chunk exists. */
-void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask, enum view_store_kind kind);
+void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask);
 
 /* The lines of the page that were stored to and not persisted; 0 for a page without a chunk. */
 uint64_t chunk_dirty(const struct view *view, uint64_t page);
 /* The masked lines are durable. */
 void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask);
-/* Were some of the page's dirty lines stored through a mapping? */
-bool chunk_from_mapping(const struct view *view, uint64_t page);
 /* Count the masked lines, made durable through a WPQ, as written. Without memory they are not counted. */
 void chunk_note_written(struct view *view, uint64_t page, uint64_t mask);
 /* Count the masked lines as written no more. */

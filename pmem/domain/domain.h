@@ -101,8 +101,8 @@ uint64_t view_next_in_memory(const struct view *view, uint64_t page, uint64_t en
 uint64_t view_next_dirty(const struct view *view, uint64_t page, uint64_t end);
 
 enum view_store_kind {
-	VIEW_STORE_FILE,  /* every byte given was stored; the sector size rules how it tears */
-	VIEW_STORE_MAPPED /* a page came back from a mapping: lines that did not change were not stored */
+	VIEW_STORE_FILE,  /* every byte given was stored */
+	VIEW_STORE_MAPPED /* a mapped page is written back: lines that did not change were not stored */
 };
 /*
  * Store bytes in the view. -ENOMEM, -EMFILE: nothing was stored. -EIO: a page that is stored to in part
@@ -217,7 +217,7 @@ int domain_settle(struct domain *domain, const struct chooser *chooser);
 
 struct power_failure {
 	struct chooser chooser; /* derived for this view; its places are byte offsets of tearing units */
-	uint32_t sector; /* the unit in which file writes tear: LINE_SIZE, 512 or 4096 */
+	uint32_t sector; /* in bytes, how writes to the file tear: LINE_SIZE, 512 or 4096 */
 	uint64_t size;	 /* bytes at or past it are never kept */
 	/*
 	 * No process has the memory of the attached view any more. So it may be kept, with the media's

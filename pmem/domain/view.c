@@ -204,7 +204,7 @@ static int store_file(struct view *view, uint64_t offset, const void *bytes, siz
 		return error;
 	for (uint64_t page = first; page <= last; page++) {
 		chunk_mark_present(view, page);
-		chunk_set_dirty(view, page, line_mask(page, offset, length), VIEW_STORE_FILE);
+		chunk_set_dirty(view, page, line_mask(page, offset, length));
 	}
 	return 0;
 }
@@ -257,7 +257,7 @@ static int store_mapped_page(struct view *view, uint64_t page, uint64_t start, c
 		error = memory_store(view, page * PAGE_BYTES + from, bytes + (from - start), to - from);
 	}
 	if (!error)
-		chunk_set_dirty(view, page, mask, VIEW_STORE_MAPPED);
+		chunk_set_dirty(view, page, mask);
 	return error;
 }
 

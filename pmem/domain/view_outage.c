@@ -9,13 +9,14 @@
 #include "domain/persist.h"
 #include "model/settle.h"
 
-/* Those of the page's volatile lines that survive. Stores through a mapping tear by lines. */
+/*
+ * Those of the page's volatile lines that survive. CPUs that store to the view itself write
+ * lines. A page that the kernel writes back is written in sectors, as by a page cache over a BTT.
+ */
 static uint64_t lines_kept(const struct view *view, const struct power_failure *failure, uint64_t page,
 			   uint64_t mask)
 {
-	const bool tears_by_lines = view->attached || chunk_from_mapping(view, page);
-
-	return settle_lines(&failure->chooser, page, mask, tears_by_lines ? LINE_SIZE : failure->sector,
+	return settle_lines(&failure->chooser, page, mask, view->attached ? LINE_SIZE : failure->sector,
 			    failure->size);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "common/align.h"
 #include "common/rng.h"
 #include "pool/pool.h"
 #include "mediatest.h"
@@ -181,6 +182,47 @@ static void power_failure(struct bench *bench, enum chooser_policy policy, uint6
 	pools_stop(bench->pools);
 	assert_int_equal(pools_decide(bench->pools, &chooser, &outage), 0);
 	pools_resume(bench->pools);
+}
+
+/* How many of 64 seeds keep a part of a page that was stored to through a mapping and written back. */
+static unsigned torn_pages(struct bench *bench, const char *name, enum pool_mode mode)
+{
+	const struct pool_attributes attributes = { .pool_mode = mode };
+	static char old[PAGE_BYTES], new[PAGE_BYTES];
+	unsigned torn = 0, kept = 0;
+
+	memset(old, 'o', sizeof(old));
+	memset(new, 'n', sizeof(new));
+	pool_unref(make(bench, name, S_IFREG | 0644, 0), 1);
+	for (uint64_t seed = 0; seed < 64; seed++) {
+		struct pool_handle *handle = open_path(bench, name);
+		unsigned changed = 0;
+
+		assert_int_equal(pool_set_attributes(pool_of(handle), POOL_SET_POOL_MODE, &attributes), 0);
+		assert_int_equal(pool_write(handle, old, PAGE_BYTES, 0, POOL_WRITE_FILE), PAGE_BYTES);
+		assert_int_equal(pool_sync(handle), 0);
+		assert_int_equal(pool_write(handle, new, PAGE_BYTES, 0, POOL_WRITE_MAPPED), PAGE_BYTES);
+		pool_close(handle);
+		power_failure(bench, CHOOSER_RANDOM, seed);
+		handle = open_path(bench, name);
+		assert_int_equal(pool_read(handle, new, PAGE_BYTES, 0), PAGE_BYTES);
+		for (unsigned i = 0; i < PAGE_BYTES; i++)
+			changed += new[i] == 'n';
+		memset(new, 'n', sizeof(new));
+		torn += changed > 0 && changed < PAGE_BYTES;
+		kept += changed == PAGE_BYTES;
+		pool_close(handle);
+	}
+	assert_true(mode != POOL_MODE_SECTOR_4096 || (kept > 16 && kept < 48));
+	return torn;
+}
+
+static void a_mapped_page_that_is_written_back_tears_as_its_mode_says(void **state)
+{
+	assert_int_equal(torn_pages(*state, "sectors", POOL_MODE_SECTOR_4096), 0);
+	/* The negative control, and smaller sectors. */
+	assert_true(torn_pages(*state, "lines", POOL_MODE_FSDAX) > 60);
+	assert_true(torn_pages(*state, "small", POOL_MODE_SECTOR_512) > 50);
 }
 
 static void handles_die_with_their_generation(void **state)
@@ -510,6 +552,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(synced_bytes_survive_and_others_do_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_clean_stop_keeps_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_mapped_page_that_is_written_back_tears_as_its_mode_says, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(handles_die_with_their_generation, setup, teardown),
 		cmocka_unit_test_setup_teardown(policies_lose_keep_and_mix, setup, teardown),
 		cmocka_unit_test_setup_teardown(holes_read_as_zero_and_take_no_space, setup, teardown),

@@ -97,7 +97,7 @@ static void change(struct view *view, struct model *model, struct rng *rng)
 	case 1:
 		assert_non_null(chunk_make(view, page));
 		chunk_mark_present(view, page);
-		chunk_set_dirty(view, page, mask, VIEW_STORE_FILE);
+		chunk_set_dirty(view, page, mask);
 		model->present[i] = true;
 		model->dirty[i] |= mask;
 		model->written[i] |= mask;
