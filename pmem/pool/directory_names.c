@@ -104,18 +104,11 @@ static int hash_grow(struct pools *pools)
 
 static int directory_append(struct directory *directory, struct name *name)
 {
-	if (directory->count == directory->room) {
-		size_t room = directory->room ? 2 * directory->room : 8;
-		struct directory_item *grown = realloc(directory->items, room * sizeof(*grown));
+	const struct directory_item item = { .cookie = directory->next_cookie + 1, .name = name };
 
-		if (!grown)
-			return -ENOMEM;
-		directory->items = grown;
-		directory->room = room;
-	}
+	if (vector_append(directory, item) < 0)
+		return -ENOMEM;
 	name->cookie = ++directory->next_cookie;
-	directory->items[directory->count++] = (struct directory_item){ .cookie = name->cookie,
-									.name = name };
 	return 0;
 }
 

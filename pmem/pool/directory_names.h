@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/vector.h"
 #include "pool/format.h"
 
 struct pool;
@@ -29,12 +30,13 @@ struct name {
 };
 
 /* A directory's names in the order of cookies; a removed one leaves a NULL until the list is compacted. */
+struct directory_item {
+	uint64_t cookie;
+	struct name *name;
+};
 struct directory {
-	struct directory_item {
-		uint64_t cookie;
-		struct name *name;
-	} * items;
-	size_t count, room, holes;
+	VECTOR_FIELDS(struct directory_item);
+	size_t holes; /* items whose name is NULL */
 	uint64_t next_cookie;
 	uint32_t subdirectories;
 };

@@ -5,30 +5,16 @@
 #include "pool/extmap.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 void pool_extmap_free(struct extmap *map)
 {
-	free(map->extents);
-	*map = (struct extmap){ 0 };
+	vector_free(map);
 }
 
-int pool_extmap_reserve(struct extmap *map, uint32_t more)
+int pool_extmap_reserve(struct extmap *map, size_t more)
 {
-	uint32_t wanted = map->count + more;
-	struct extent *grown;
-
-	if (wanted <= map->room)
-		return 0;
-	if (wanted < 2 * map->room)
-		wanted = 2 * map->room;
-	grown = realloc(map->extents, wanted * sizeof(struct extent));
-	if (!grown)
-		return -ENOMEM;
-	map->extents = grown;
-	map->room = wanted;
-	return 0;
+	return vector_reserve(map, more);
 }
 
 int pool_extmap_copy(const struct extmap *map, struct extmap *copy)
@@ -37,19 +23,19 @@ int pool_extmap_copy(const struct extmap *map, struct extmap *copy)
 	if (pool_extmap_reserve(copy, map->count))
 		return -ENOMEM;
 	if (map->count)
-		memcpy(copy->extents, map->extents, map->count * sizeof(struct extent));
+		memcpy(copy->items, map->items, map->count * sizeof(struct extent));
 	copy->count = map->count;
 	return 0;
 }
 
-uint32_t pool_extmap_find(const struct extmap *map, uint64_t page)
+size_t pool_extmap_find(const struct extmap *map, uint64_t page)
 {
-	uint32_t low = 0, high = map->count;
+	size_t low = 0, high = map->count;
 
 	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
+		size_t middle = low + (high - low) / 2;
 
-		if (extent_end(&map->extents[middle]) <= page)
+		if (extent_end(&map->items[middle]) <= page)
 			low = middle + 1;
 		else
 			high = middle;
@@ -59,9 +45,9 @@ uint32_t pool_extmap_find(const struct extmap *map, uint64_t page)
 
 const struct extent *pool_extmap_at(const struct extmap *map, uint64_t page, uint64_t limit, uint64_t *end)
 {
-	const struct extent *extent = &map->extents[pool_extmap_find(map, page)];
+	const struct extent *extent = &map->items[pool_extmap_find(map, page)];
 
-	if (extent == map->extents + map->count || extent->page >= limit) {
+	if (extent == map->items + map->count || extent->page >= limit) {
 		*end = limit;
 		return NULL;
 	}
@@ -75,13 +61,13 @@ const struct extent *pool_extmap_at(const struct extmap *map, uint64_t page, uin
 
 uint64_t pool_extmap_goal(const struct extmap *map, uint64_t page)
 {
-	uint32_t at = pool_extmap_find(map, page);
+	size_t at = pool_extmap_find(map, page);
 
 	/*
 	 * Keep a gap of the file as a gap on the media, so that the extents can merge when it is filled
 	 * later.
 	 */
-	return at ? map->extents[at - 1].block + (page - map->extents[at - 1].page) : 0;
+	return at ? map->items[at - 1].block + (page - map->items[at - 1].page) : 0;
 }
 
 static struct extent make_extent(uint64_t page, uint64_t pages, uint64_t block, bool unwritten)
@@ -104,34 +90,27 @@ static bool can_merge(const struct extent *left, const struct extent *right)
 	       (uint64_t)extent_pages(left) + extent_pages(right) < EXTENT_UNWRITTEN;
 }
 
-static void insert_at(struct extmap *map, uint32_t at, struct extent extent)
+/* Room for 1 extent must be reserved. */
+static void insert_at(struct extmap *map, size_t at, struct extent extent)
 {
-	memmove(&map->extents[at + 1], &map->extents[at], (map->count - at) * sizeof(struct extent));
-	map->extents[at] = extent;
-	map->count++;
+	(void)vector_insert(map, at, extent);
 }
 
-static void delete_at(struct extmap *map, uint32_t at)
+static void merge_around(struct extmap *map, size_t at)
 {
-	map->count--;
-	memmove(&map->extents[at], &map->extents[at + 1], (map->count - at) * sizeof(struct extent));
-}
-
-static void merge_around(struct extmap *map, uint32_t at)
-{
-	if (at + 1 < map->count && can_merge(&map->extents[at], &map->extents[at + 1])) {
-		map->extents[at].pages += extent_pages(&map->extents[at + 1]);
-		delete_at(map, at + 1);
+	if (at + 1 < map->count && can_merge(&map->items[at], &map->items[at + 1])) {
+		map->items[at].pages += extent_pages(&map->items[at + 1]);
+		vector_remove(map, at + 1);
 	}
-	if (at > 0 && can_merge(&map->extents[at - 1], &map->extents[at])) {
-		map->extents[at - 1].pages += extent_pages(&map->extents[at]);
-		delete_at(map, at);
+	if (at > 0 && can_merge(&map->items[at - 1], &map->items[at])) {
+		map->items[at - 1].pages += extent_pages(&map->items[at]);
+		vector_remove(map, at);
 	}
 }
 
 void pool_extmap_insert(struct extmap *map, uint64_t page, uint64_t pages, uint64_t block, bool unwritten)
 {
-	uint32_t at = pool_extmap_find(map, page);
+	size_t at = pool_extmap_find(map, page);
 
 	insert_at(map, at, make_extent(page, pages, block, unwritten));
 	merge_around(map, at);
@@ -140,15 +119,15 @@ void pool_extmap_insert(struct extmap *map, uint64_t page, uint64_t pages, uint6
 /* If `page` lies inside an extent, split it in two there. Room for 1 extent must be reserved. */
 static void split_at(struct extmap *map, uint64_t page)
 {
-	uint32_t at = pool_extmap_find(map, page);
+	size_t at = pool_extmap_find(map, page);
 	struct extent whole;
 	uint64_t left;
 
-	if (at == map->count || map->extents[at].page >= page)
+	if (at == map->count || map->items[at].page >= page)
 		return;
-	whole = map->extents[at];
+	whole = map->items[at];
 	left = page - whole.page;
-	map->extents[at] = make_extent(whole.page, left, whole.block, extent_unwritten(&whole));
+	map->items[at] = make_extent(whole.page, left, whole.block, extent_unwritten(&whole));
 	insert_at(
 		map, at + 1,
 		make_extent(page, extent_pages(&whole) - left, whole.block + left, extent_unwritten(&whole)));
@@ -157,7 +136,7 @@ static void split_at(struct extmap *map, uint64_t page)
 int pool_extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct extmap *removed)
 {
 	uint64_t end = page + pages;
-	uint32_t first, last;
+	size_t first, last;
 
 	if (pool_extmap_reserve(map, 2))
 		return -ENOMEM;
@@ -166,14 +145,14 @@ int pool_extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct
 	split_at(map, page);
 	split_at(map, end);
 	first = last = pool_extmap_find(map, page);
-	while (last < map->count && map->extents[last].page < end)
+	while (last < map->count && map->items[last].page < end)
 		last++;
 	if (removed) {
-		memcpy(&removed->extents[removed->count], &map->extents[first],
+		memcpy(&removed->items[removed->count], &map->items[first],
 		       (last - first) * sizeof(struct extent));
 		removed->count += last - first;
 	}
-	memmove(&map->extents[first], &map->extents[last], (map->count - last) * sizeof(struct extent));
+	memmove(&map->items[first], &map->items[last], (map->count - last) * sizeof(struct extent));
 	map->count -= last - first;
 	return 0;
 }
@@ -181,17 +160,17 @@ int pool_extmap_remove(struct extmap *map, uint64_t page, uint64_t pages, struct
 void pool_extmap_flag(struct extmap *map, uint64_t page, uint64_t pages, bool unwritten)
 {
 	uint64_t end = page + pages;
-	uint32_t first;
+	size_t first;
 
 	split_at(map, page);
 	split_at(map, end);
 	first = pool_extmap_find(map, page);
-	for (uint32_t at = first; at < map->count && map->extents[at].page < end; at++)
-		map->extents[at].pages = extent_pages(&map->extents[at]) | (unwritten ? EXTENT_UNWRITTEN : 0);
-	for (uint32_t at = first; at < map->count && map->extents[at].page <= end; at++)
-		while (at + 1 < map->count && can_merge(&map->extents[at], &map->extents[at + 1])) {
-			map->extents[at].pages += extent_pages(&map->extents[at + 1]);
-			delete_at(map, at + 1);
+	for (size_t at = first; at < map->count && map->items[at].page < end; at++)
+		map->items[at].pages = extent_pages(&map->items[at]) | (unwritten ? EXTENT_UNWRITTEN : 0);
+	for (size_t at = first; at < map->count && map->items[at].page <= end; at++)
+		while (at + 1 < map->count && can_merge(&map->items[at], &map->items[at + 1])) {
+			map->items[at].pages += extent_pages(&map->items[at + 1]);
+			vector_remove(map, at + 1);
 		}
 	if (first > 0 && first < map->count)
 		merge_around(map, first);
@@ -201,7 +180,7 @@ uint64_t pool_extmap_pages(const struct extmap *map)
 {
 	uint64_t pages = 0;
 
-	for (uint32_t at = 0; at < map->count; at++)
-		pages += extent_pages(&map->extents[at]);
+	for (size_t at = 0; at < map->count; at++)
+		pages += extent_pages(&map->items[at]);
 	return pages;
 }

@@ -13,11 +13,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/vector.h"
 #include "pool/format.h"
 
 struct extmap {
-	struct extent *extents;
-	uint32_t count, room;
+	VECTOR_FIELDS(struct extent);
 };
 
 static inline uint32_t extent_pages(const struct extent *extent)
@@ -45,7 +45,7 @@ void pool_extmap_free(struct extmap *map);
 int pool_extmap_copy(const struct extmap *map, struct extmap *copy);
 
 /* The index of the first extent that ends after `page`; the count if none does. */
-uint32_t pool_extmap_find(const struct extmap *map, uint64_t page);
+size_t pool_extmap_find(const struct extmap *map, uint64_t page);
 /*
  * The extent that holds `page`, or NULL if the page lies in a hole. The answer holds
  * for the pages from `page` to *end, which is at most `limit` (above `page`).
@@ -57,7 +57,7 @@ uint64_t pool_extmap_goal(const struct extmap *map, uint64_t page);
 uint64_t pool_extmap_pages(const struct extmap *map);
 
 /* Make room for `more` extents, so that as many changes cannot fail: 0 or -ENOMEM. */
-int pool_extmap_reserve(struct extmap *map, uint32_t more);
+int pool_extmap_reserve(struct extmap *map, size_t more);
 /*
  * Add a run of at most EXTENT_UNWRITTEN - 1 pages where there is a hole; it is merged
  * with its neighbours. Room for 1 extent must be reserved.

@@ -54,7 +54,7 @@ void pool_inode_free(struct pool *pool)
 	pool_extmap_free(&pool->retired);
 	free(pool->chain);
 	if (pool->directory)
-		free(pool->directory->items);
+		vector_free(pool->directory);
 	free(pool->directory);
 	pthread_rwlock_destroy(&pool->lock);
 	free(pool);
@@ -156,7 +156,7 @@ static int write_chain(struct pool *pool, const uint64_t *chain, uint32_t count)
 
 		for (unsigned copy = 0; i + 1 < count && copy < 2; copy++)
 			block.next[copy] = chain[2 * (i + 1) + copy];
-		memcpy(block.extents, &pool->map.extents[first], block.count * sizeof(struct extent));
+		memcpy(block.extents, &pool->map.items[first], block.count * sizeof(struct extent));
 		block.checksum = pool_slot_checksum(pools->uuid_seed, &block, sizeof(block));
 		for (unsigned copy = 0; copy < 2; copy++)
 			errors[copy] = media_write(pools->region, chain[2 * i + copy] * BLOCK_BYTES, &block,
@@ -207,7 +207,7 @@ int pool_inode_commit(struct pool *pool)
 	if (count)
 		memcpy(slot.file.map, chain, sizeof(slot.file.map));
 	else if (pool->map.count)
-		memcpy(slot.file.inline_extents, pool->map.extents, pool->map.count * sizeof(struct extent));
+		memcpy(slot.file.inline_extents, pool->map.items, pool->map.count * sizeof(struct extent));
 	error = pool_table_write(pools, pool->index, &slot);
 	if (error) {
 		if (pool->map_changed)

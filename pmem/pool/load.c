@@ -51,19 +51,7 @@ uint64_t pool_load_offset(const struct loader *loader, uint32_t index)
 
 int pool_load_note_fix(struct pools *pools, enum fix_kind kind, uint32_t index)
 {
-	struct fixes *fixes = &pools->fixes;
-
-	if (fixes->count == fixes->room) {
-		size_t room = fixes->room ? 2 * fixes->room : 16;
-		struct fix *grown = realloc(fixes->items, room * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		fixes->items = grown;
-		fixes->room = room;
-	}
-	fixes->items[fixes->count++] = (struct fix){ .kind = kind, .index = index };
-	return 0;
+	return vector_append(&pools->fixes, (struct fix){ .kind = kind, .index = index });
 }
 
 /* ---- The superblock -------------------------------------------------------------- */
@@ -337,7 +325,7 @@ int pool_load_all(const struct region *region, const struct load_report *report,
 		return message_fail(message, -ENOMEM, "region %s: out of memory", region_spec(region));
 	error = load_with(&loader, region, message);
 	loader.pools->files = loader.files;
-	free(loader.names);
+	vector_free(&loader.names);
 	free(loader.name_at);
 	if (error)
 		pools_free(loader.pools);

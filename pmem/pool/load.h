@@ -7,6 +7,7 @@
  * Writes nothing. Nothing on the media is trusted before it was checked.
  */
 
+#include "common/vector.h"
 #include "pool/directory_names.h"
 #include "pool/inode.h"
 #include "pool/pools.h"
@@ -30,9 +31,8 @@ struct loader {
 	const struct load_report *report;
 	struct pools *pools;
 	struct pool **files;	 /* by entry; NULL where it is none */
-	struct name_slot *names; /* in the order of entries */
-	size_t names_count, names_room;
-	uint32_t *name_at; /* by entry: 1 + its place in names; 0: no name */
+	VECTOR(struct name_slot) names; /* in the order of entries */
+	uint32_t *name_at;		/* by entry: 1 + its place in names; 0: no name */
 };
 /* Where the entry's first slot is in the region, for reports. */
 uint64_t pool_load_offset(const struct loader *loader, uint32_t index);

@@ -57,7 +57,7 @@ static bool take_extents(struct pool *pool, const struct extent *extents, uint32
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct extent *extent = &extents[i];
-		uint64_t least = pool->map.count ? extent_end(&pool->map.extents[pool->map.count - 1]) : 0;
+		uint64_t least = pool->map.count ? extent_end(&pool->map.items[pool->map.count - 1]) : 0;
 
 		if (extent->page < least || extent_pages(extent) == 0 || extent_end(extent) > POOL_PAGES_MAX)
 			return false;
@@ -65,7 +65,7 @@ static bool take_extents(struct pool *pool, const struct extent *extents, uint32
 			return false;
 		if (pool_extmap_reserve(&pool->map, 1))
 			return false;
-		pool->map.extents[pool->map.count++] = *extent;
+		pool->map.items[pool->map.count++] = *extent;
 	}
 	return true;
 }

@@ -17,17 +17,9 @@ int pool_load_note_name(struct loader *loader, uint32_t index, const struct name
 				  "entry %u: an invalid name", index);
 		return 0;
 	}
-	if (loader->names_count == loader->names_room) {
-		size_t room = loader->names_room ? 2 * loader->names_room : 256;
-		struct name_slot *grown = realloc(loader->names, room * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		loader->names = grown;
-		loader->names_room = room;
-	}
-	loader->names[loader->names_count++] = *slot;
-	loader->name_at[index] = (uint32_t)loader->names_count;
+	if (vector_append(&loader->names, *slot) < 0)
+		return -ENOMEM;
+	loader->name_at[index] = (uint32_t)loader->names.count;
 	return 0;
 }
 
@@ -42,7 +34,7 @@ static int apply_peer(struct loader *loader, const struct name_slot *slot)
 	    pools->sequences[slot->peer] != slot->peer_sequence)
 		return 0;
 	offset = pool_load_offset(loader, slot->peer);
-	peer = &loader->names[loader->name_at[slot->peer] - 1];
+	peer = &loader->names.items[loader->name_at[slot->peer] - 1];
 	if (slot->action == NAME_EXCHANGES) {
 		pool_load_problem(loader->report, POOLS_LEFTOVER, offset,
 				  "entry %u: an exchange of names was cut before its second half",
@@ -112,12 +104,12 @@ int pool_load_names(struct loader *loader)
 	struct pools *pools = loader->pools;
 	int error = 0;
 
-	for (size_t i = 0; !error && i < loader->names_count; i++)
-		if (loader->name_at[loader->names[i].head.index])
-			error = apply_peer(loader, &loader->names[i]);
-	for (size_t i = 0; !error && i < loader->names_count; i++)
-		if (loader->name_at[loader->names[i].head.index])
-			error = link_name(loader, &loader->names[i]);
+	for (size_t i = 0; !error && i < loader->names.count; i++)
+		if (loader->name_at[loader->names.items[i].head.index])
+			error = apply_peer(loader, &loader->names.items[i]);
+	for (size_t i = 0; !error && i < loader->names.count; i++)
+		if (loader->name_at[loader->names.items[i].head.index])
+			error = link_name(loader, &loader->names.items[i]);
 	loader->report->result->names = pools->name_count;
 	return error;
 }

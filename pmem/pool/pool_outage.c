@@ -47,7 +47,7 @@ static int hide_past_end(struct pool *pool, uint64_t size)
 	uint32_t at = pool_extmap_find(&pool->map, first);
 
 	for (; at < pool->map.count; at++)
-		if (!extent_unwritten(&pool->map.extents[at]))
+		if (!extent_unwritten(&pool->map.items[at]))
 			break;
 	if (at == pool->map.count)
 		return 0;

@@ -61,7 +61,7 @@ void pools_free(struct pools *pools)
 	}
 	free(pools->hash);
 	free(pools->files);
-	free(pools->fixes.items);
+	vector_free(&pools->fixes);
 	free(pools->sequences);
 	free(pools->free_entries);
 	pool_space_destroy(&pools->space);

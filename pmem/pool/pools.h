@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "common/vector.h"
 #include "pool/format.h"
 #include "pool/pool.h"
 #include "pool/space.h"
@@ -38,12 +39,12 @@ enum fix_kind {
 	FIX_RENAMED,   /* a name whose file an exchange changed: write the entry */
 	FIX_FREE_FILE, /* a file without a name: destroy it */
 };
+struct fix {
+	enum fix_kind kind;
+	uint32_t index; /* of the entry */
+};
 struct fixes {
-	struct fix {
-		enum fix_kind kind;
-		uint32_t index; /* of the entry */
-	} * items;
-	size_t count, room;
+	VECTOR_FIELDS(struct fix);
 };
 
 struct pools {

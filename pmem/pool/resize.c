@@ -42,7 +42,7 @@ static void change_end(struct change *change)
 static void release_new(struct pool *pool, const struct extmap *before)
 {
 	for (uint32_t i = 0; i < pool->map.count; i++) {
-		const struct extent *extent = &pool->map.extents[i];
+		const struct extent *extent = &pool->map.items[i];
 		uint64_t stop;
 
 		for (uint64_t page = extent->page; page < extent_end(extent); page = stop)

@@ -117,7 +117,7 @@ static uint64_t unpromised(const struct space *space)
 void pool_space_release_extents(struct space *space, const struct extmap *map)
 {
 	for (uint32_t i = 0; i < map->count; i++)
-		pool_space_release(space, map->extents[i].block, extent_pages(&map->extents[i]));
+		pool_space_release(space, map->items[i].block, extent_pages(&map->items[i]));
 }
 
 int pool_space_promise(struct space *space, uint64_t count)

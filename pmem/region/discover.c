@@ -36,21 +36,17 @@ const char *region_verdict_name(enum region_verdict verdict)
 
 void region_candidates_free(struct region_candidates *candidates)
 {
-	free(candidates->items);
+	vector_free(candidates);
 	*candidates = (struct region_candidates){ 0 };
 }
 
 static struct region_candidate *add(struct finder *finder)
 {
-	struct region_candidates *out = finder->out;
-	struct region_candidate *items = reallocarray(out->items, out->count + 1, sizeof(*items));
+	struct region_candidate *candidate = vector_append_zero(finder->out);
 
-	if (!items)
-		return NULL;
-	out->items = items;
-	items += out->count++;
-	*items = (struct region_candidate){ .numa_node = -1, .dirty_shutdowns = -1 };
-	return items;
+	if (candidate)
+		candidate->numa_node = candidate->dirty_shutdowns = -1;
+	return candidate;
 }
 
 static void refuse(struct region_candidate *candidate, const char *format, ...)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/message.h"
+#include "common/vector.h"
 
 enum region_verdict {
 	REGION_USABLE,
@@ -43,8 +44,7 @@ struct region_candidate {
 };
 
 struct region_candidates {
-	struct region_candidate *items;
-	size_t count;
+	VECTOR_FIELDS(struct region_candidate);
 	/*
 	 * Of use to who found nothing: a memmap= that would set some RAM aside; empty if there is no
 	 * more to give.

@@ -11,7 +11,7 @@
 
 void nd_devices_free(struct nd_devices *devices)
 {
-	free(devices->items);
+	vector_free(devices);
 	*devices = (struct nd_devices){ 0 };
 }
 
@@ -26,14 +26,12 @@ const struct nd_device *nd_find(const struct nd_devices *devices, const char *na
 
 static struct nd_device *add(struct nd_devices *devices, enum nd_kind kind, const char *name)
 {
-	struct nd_device *items = reallocarray(devices->items, devices->count + 1, sizeof(*items));
-	struct nd_device *device;
+	struct nd_device *device = vector_append_zero(devices);
 
-	if (!items)
+	if (!device)
 		return NULL;
-	devices->items = items;
-	device = &items[devices->count++];
-	*device = (struct nd_device){ .kind = kind, .dirty_shutdowns = -1, .numa_node = -1 };
+	device->kind = kind;
+	device->dirty_shutdowns = device->numa_node = -1;
 	snprintf(device->name, sizeof(device->name), "%s", name);
 	return device;
 }

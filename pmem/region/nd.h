@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/message.h"
+#include "common/vector.h"
 
 enum nd_kind { ND_NAMESPACE, ND_DAX };
 
@@ -34,8 +35,7 @@ struct nd_device {
 };
 
 struct nd_devices {
-	struct nd_device *items;
-	size_t count;
+	VECTOR_FIELDS(struct nd_device);
 };
 
 void nd_devices_free(struct nd_devices *devices);

@@ -32,23 +32,12 @@ static void cleanup_dir(DIR **dir)
 
 void phys_ranges_free(struct phys_ranges *ranges)
 {
-	free(ranges->items);
-	*ranges = (struct phys_ranges){ 0 };
+	vector_free(ranges);
 }
 
 int phys_ranges_append(struct phys_ranges *ranges, const struct phys_range *range)
 {
-	/* Doubled at each power of two. */
-	if ((ranges->count & (ranges->count - 1)) == 0) {
-		size_t room = ranges->count ? ranges->count * 2 : 1;
-		struct phys_range *items = reallocarray(ranges->items, room, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		ranges->items = items;
-	}
-	ranges->items[ranges->count++] = *range;
-	return 0;
+	return vector_append(ranges, *range);
 }
 
 bool phys_ranges_cover(const struct phys_ranges *ranges, const char *name, const struct phys_range *range,

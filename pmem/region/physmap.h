@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "common/message.h"
+#include "common/vector.h"
 
 /* Both ends belong to it, as the kernel writes them. */
 struct phys_range {
@@ -25,8 +26,7 @@ struct phys_range {
 };
 
 struct phys_ranges {
-	struct phys_range *items;
-	size_t count;
+	VECTOR_FIELDS(struct phys_range);
 };
 
 void phys_ranges_free(struct phys_ranges *ranges);

@@ -15,13 +15,12 @@
 struct sweep {
 	const struct physmap *map;
 	uint64_t least;
-	/* Where anything begins, or something has just ended: between two of them nothing changes. */
+	/* Addresses where a range begins, or the one before it ended. Between two of them nothing changes. */
 	uint64_t *edges;
 	size_t edge_count;
-	/* What the last piece was explained by: pieces with one explanation are one stretch. */
+	/* What explains the last piece. Adjacent pieces with the same explanation are one stretch. */
 	const struct phys_range *why;
-	struct physmap_stretch *stretches;
-	size_t count;
+	VECTOR(struct physmap_stretch) stretches;
 };
 
 static int by_value(const void *a, const void *b)
@@ -157,10 +156,11 @@ static void explain(const struct physmap *map, struct physmap_stretch *stretch, 
 	}
 }
 
-/* One more piece in which nothing changes: part of the stretch before it, or a new one. */
+/* Add a piece in which nothing changes, to the stretch before it or as a new one. */
 static int take_piece(struct sweep *sweep, uint64_t start, uint64_t last)
 {
-	struct physmap_stretch *stretch = sweep->count ? &sweep->stretches[sweep->count - 1] : NULL;
+	struct physmap_stretch *stretch =
+		sweep->stretches.count ? &sweep->stretches.items[sweep->stretches.count - 1] : NULL;
 	const struct phys_range *why;
 	enum physmap_kind kind = kind_at(sweep->map, start, &why);
 
@@ -170,24 +170,23 @@ static int take_piece(struct sweep *sweep, uint64_t start, uint64_t last)
 		stretch->range.last = last;
 		return 0;
 	}
-	stretch = reallocarray(sweep->stretches, sweep->count + 1, sizeof(*stretch));
+	stretch = vector_append_zero(&sweep->stretches);
 	if (!stretch)
 		return -ENOMEM;
-	sweep->stretches = stretch;
-	stretch += sweep->count++;
-	*stretch = (struct physmap_stretch){ .range = { .start = start, .last = last }, .kind = kind };
+	stretch->range = (struct phys_range){ .start = start, .last = last };
+	stretch->kind = kind;
 	sweep->why = why;
 	explain(sweep->map, stretch, why);
 	return 0;
 }
 
-/* Whole pages only, and no scraps. */
+/* Cut each stretch to whole pages, and drop those that are shorter than `least`. */
 static void trim(struct sweep *sweep)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < sweep->count; i++) {
-		struct physmap_stretch stretch = sweep->stretches[i];
+	for (size_t i = 0; i < sweep->stretches.count; i++) {
+		struct physmap_stretch stretch = sweep->stretches.items[i];
 		struct phys_range *range = &stretch.range;
 		uint64_t start = align_up(range->start, PAGE_BYTES),
 			 end = align_down(range->last + 1, PAGE_BYTES);
@@ -196,9 +195,9 @@ static void trim(struct sweep *sweep)
 			continue;
 		range->start = start;
 		range->last = end - 1;
-		sweep->stretches[kept++] = stretch;
+		sweep->stretches.items[kept++] = stretch;
 	}
-	sweep->count = kept;
+	sweep->stretches.count = kept;
 }
 
 int physmap_stretches(const struct physmap *map, uint64_t least, struct physmap_stretch **out, size_t *count,
@@ -217,11 +216,11 @@ int physmap_stretches(const struct physmap *map, uint64_t least, struct physmap_
 	}
 	free(sweep.edges);
 	if (error) {
-		free(sweep.stretches);
+		vector_free(&sweep.stretches);
 		return message_fail(message, error, "out of memory");
 	}
 	trim(&sweep);
-	*out = sweep.stretches;
-	*count = sweep.count;
+	*out = sweep.stretches.items;
+	*count = sweep.stretches.count;
 	return 0;
 }

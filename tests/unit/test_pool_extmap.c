@@ -65,8 +65,8 @@ static void assert_same(const struct extmap *map, const struct model *model)
 
 	assert_int_equal(map->count, model_extents(model));
 	for (uint32_t i = 0; i < map->count; i++) {
-		assert_true(map->extents[i].page >= last_end);
-		last_end = extent_end(&map->extents[i]);
+		assert_true(map->items[i].page >= last_end);
+		last_end = extent_end(&map->items[i]);
 	}
 	for (uint64_t page = 0; page < PAGES; page++) {
 		assert_page(map, model, page);
@@ -107,7 +107,7 @@ static void remove_run(struct extmap *map, struct model *model, uint64_t page, u
 	assert_int_equal(pool_extmap_remove(map, page, pages, &removed), 0);
 	assert_int_equal(pool_extmap_pages(&removed), expected);
 	for (uint32_t i = 0; i < removed.count; i++) {
-		const struct extent *extent = &removed.extents[i];
+		const struct extent *extent = &removed.items[i];
 
 		assert_true(extent->page >= page && extent_end(extent) <= page + pages);
 		for (uint64_t at = extent->page; at < extent_end(extent); at++)
@@ -158,7 +158,7 @@ static void random_changes_agree_with_a_model_of_each_page(void **state)
 	}
 	pool_extmap_free(&map);
 	assert_int_equal(map.count, 0);
-	assert_null(map.extents);
+	assert_null(map.items);
 }
 
 static void a_copy_does_not_change_with_the_original(void **state)
@@ -172,8 +172,8 @@ static void a_copy_does_not_change_with_the_original(void **state)
 	assert_int_equal(pool_extmap_remove(&map, 11, 1, NULL), 0);
 	assert_int_equal(map.count, 2);
 	assert_int_equal(copy.count, 1);
-	assert_int_equal(copy.extents[0].page, 10);
-	assert_int_equal(extent_pages(&copy.extents[0]), 5);
+	assert_int_equal(copy.items[0].page, 10);
+	assert_int_equal(extent_pages(&copy.items[0]), 5);
 	pool_extmap_free(&map);
 	pool_extmap_free(&copy);
 }
@@ -188,8 +188,8 @@ static void a_run_is_not_merged_beyond_the_length_that_an_extent_can_have(void *
 	pool_extmap_insert(&map, 0, most - 1, 5, false);
 	pool_extmap_insert(&map, most - 1, 1, 5 + most - 1, false);
 	assert_int_equal(map.count, 1);
-	assert_int_equal(extent_pages(&map.extents[0]), most);
-	assert_false(extent_unwritten(&map.extents[0]));
+	assert_int_equal(extent_pages(&map.items[0]), most);
+	assert_false(extent_unwritten(&map.items[0]));
 	pool_extmap_insert(&map, most, 1, 5 + most, false);
 	assert_int_equal(map.count, 2);
 	assert_int_equal(pool_extmap_pages(&map), most + 1);

@@ -95,7 +95,7 @@ static void assert_map_survives(struct bench *bench, uint32_t extents)
 	assert_int_equal(loaded->map.count, extents);
 	assert_int_equal(loaded->chain_count, bench->pool->chain_count);
 	if (extents)
-		assert_memory_equal(loaded->map.extents, bench->pool->map.extents,
+		assert_memory_equal(loaded->map.items, bench->pool->map.items,
 				    extents * sizeof(struct extent));
 	pool_inode_free(loaded);
 }
