@@ -26,12 +26,45 @@ unit_tests += tests/unit/test_pool_names
 tests_unit_test_pool_names_SOURCES = tests/unit/test_pool_names.c
 tests_unit_test_pool_names_LDADD = $(libpool) $(CMOCKA_LIBS)
 
+pool_test_sources = tests/unit/mediatest.h tests/unit/pooltest.c tests/unit/pooltest.h
+unit_tests += tests/unit/test_pool_gate
+tests_unit_test_pool_gate_SOURCES = tests/unit/test_pool_gate.c $(pool_test_sources)
+tests_unit_test_pool_gate_LDADD = $(libpool) $(CMOCKA_LIBS) -lpthread
+
+unit_tests += tests/unit/test_pool_placement
+tests_unit_test_pool_placement_SOURCES = tests/unit/test_pool_placement.c $(pool_test_sources)
+tests_unit_test_pool_placement_LDADD = $(libpool) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_writeback
+tests_unit_test_pool_writeback_SOURCES = tests/unit/test_pool_writeback.c $(pool_test_sources)
+tests_unit_test_pool_writeback_LDADD = $(libpool) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_view_limits
+tests_unit_test_pool_view_limits_SOURCES = tests/unit/test_pool_view_limits.c $(pool_test_sources)
+tests_unit_test_pool_view_limits_LDADD = $(libpool) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_resize
+tests_unit_test_pool_resize_SOURCES = tests/unit/test_pool_resize.c $(pool_test_sources)
+tests_unit_test_pool_resize_LDADD = $(libpool) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_lifetime
+tests_unit_test_pool_lifetime_SOURCES = tests/unit/test_pool_lifetime.c $(pool_test_sources)
+tests_unit_test_pool_lifetime_LDADD = $(libpool) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_load
+tests_unit_test_pool_load_SOURCES = tests/unit/test_pool_load.c $(pool_test_sources)
+tests_unit_test_pool_load_LDADD = $(libpool) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_recovery
+tests_unit_test_pool_recovery_SOURCES = tests/unit/test_pool_recovery.c $(pool_test_sources)
+tests_unit_test_pool_recovery_LDADD = $(libpool) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_pool_table
-tests_unit_test_pool_table_SOURCES = tests/unit/test_pool_table.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_pool_table_SOURCES = tests/unit/test_pool_table.c $(pool_test_sources)
 tests_unit_test_pool_table_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_inode
-tests_unit_test_pool_inode_SOURCES = tests/unit/test_pool_inode.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_pool_inode_SOURCES = tests/unit/test_pool_inode.c $(pool_test_sources)
 tests_unit_test_pool_inode_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_control

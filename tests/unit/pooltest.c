@@ -32,6 +32,52 @@ struct pools *pooltest_open(struct region *region)
 	return pools;
 }
 
+int pooltest_setup(void **state)
+{
+	struct pooltest_bench *bench = calloc(1, sizeof(*bench));
+
+	bench->region = pooltest_region("memfd:16M");
+	bench->pools = pooltest_open(bench->region);
+	pooltest_make(bench->pools, "/file", S_IFREG | 0640, 0);
+	assert_int_equal(pool_lookup_path(bench->pools, "/file", &bench->pool), 0);
+	assert_int_equal(pool_open(bench->pool, &bench->handle), 0);
+	*state = bench;
+	return 0;
+}
+
+int pooltest_teardown(void **state)
+{
+	struct pooltest_bench *bench = *state;
+
+	if (bench->handle)
+		pool_close(bench->handle);
+	pool_unref(bench->pool, 1);
+	pools_abandon(bench->pools);
+	region_close(bench->region);
+	free(bench);
+	return 0;
+}
+
+void pooltest_fill(struct pooltest_bench *bench, uint64_t offset, size_t length, unsigned char byte)
+{
+	unsigned char *bytes = malloc(length);
+
+	memset(bytes, byte, length);
+	assert_int_equal(pool_write(bench->handle, bytes, length, offset, POOL_WRITE_FILE), length);
+	free(bytes);
+}
+
+void pooltest_expect(struct pooltest_bench *bench, uint64_t offset, size_t length, unsigned char byte)
+{
+	unsigned char *bytes = malloc(length);
+
+	assert_int_equal(pool_read(bench->handle, bytes, length, offset), length);
+	for (size_t i = 0; i < length; i++)
+		if (bytes[i] != byte)
+			fail_msg("byte %llu is %#x, not %#x", (unsigned long long)(offset + i), bytes[i], byte);
+	free(bytes);
+}
+
 struct pool *pooltest_parent(struct pools *pools, const char *path, const char **name)
 {
 	char directory[256];

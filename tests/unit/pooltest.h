@@ -2,14 +2,31 @@
 #ifndef TESTS_POOLTEST_H
 #define TESTS_POOLTEST_H
 
-/* What the tests of pmem/pool share. Failures go through cmocka. */
+/* Helpers for the tests of pmem/pool. Failures go through cmocka. */
 
 #include "pool/pool.h"
 
-/* A new region, formatted. */
+/* A new, formatted region. */
 struct region *pooltest_region(const char *spec);
 struct pools *pooltest_open(struct region *region);
-/* Create, with `size` bytes reserved; no reference stays. */
+
+/* For tests of one file of pmem/pool: a memfd region of 16 MiB with an empty file "/file". */
+struct pooltest_bench {
+	struct region *region;
+	struct pools *pools;
+	struct pool *pool;	    /* "/file", with a reference */
+	struct pool_handle *handle; /* of it; a test that closes it sets it to NULL */
+};
+/* The setup and teardown of a cmocka test, whose state is the bench. */
+int pooltest_setup(void **state);
+int pooltest_teardown(void **state);
+#define POOLTEST(test) cmocka_unit_test_setup_teardown(test, pooltest_setup, pooltest_teardown)
+/* Write `length` bytes of the value `byte` to the bench's file; volatile. */
+void pooltest_fill(struct pooltest_bench *bench, uint64_t offset, size_t length, unsigned char byte);
+/* Assert that `length` bytes of the bench's file from `offset` on have the value `byte`. */
+void pooltest_expect(struct pooltest_bench *bench, uint64_t offset, size_t length, unsigned char byte);
+
+/* Create a file with `size` bytes reserved. No reference to it stays. */
 void pooltest_make(struct pools *pools, const char *path, mode_t mode, uint64_t size);
 struct pool_handle *pooltest_handle(struct pools *pools, const char *path);
 void pooltest_put(struct pools *pools, const char *path, const char *text, uint64_t offset, bool sync);
@@ -17,8 +34,8 @@ void pooltest_put(struct pools *pools, const char *path, const char *text, uint6
 struct pool *pooltest_parent(struct pools *pools, const char *path, const char **name);
 
 /*
- * The whole tree as a text: each path with type, attributes, links, target and
- * content. Two regions with the same text hold the same. The caller frees it.
+ * The whole tree as a text: each path with type, attributes, links, target and a checksum of its content.
+ * Two regions with equal texts have equal trees. The caller frees it.
  */
 char *pooltest_fingerprint(struct pools *pools);
 

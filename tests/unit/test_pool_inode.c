@@ -16,37 +16,8 @@
 #include "pool/table.h"
 #include "pooltest.h"
 
-struct bench {
-	struct region *region;
-	struct pools *pools;
-	struct pool *pool;
-};
-
-static int setup(void **state)
-{
-	struct bench *bench = calloc(1, sizeof(*bench));
-
-	bench->region = pooltest_region("memfd:16M");
-	bench->pools = pooltest_open(bench->region);
-	pooltest_make(bench->pools, "/file", S_IFREG | 0640, 0);
-	assert_int_equal(pool_lookup_path(bench->pools, "/file", &bench->pool), 0);
-	*state = bench;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct bench *bench = *state;
-
-	pool_unref(bench->pool, 1);
-	pools_abandon(bench->pools);
-	region_close(bench->region);
-	free(bench);
-	return 0;
-}
-
 /* Every other page of the file gets a block, so that each is an extent. */
-static void add_extents(struct bench *bench, uint32_t count)
+static void add_extents(struct pooltest_bench *bench, uint32_t count)
 {
 	struct pool *pool = bench->pool;
 
@@ -61,7 +32,7 @@ static void add_extents(struct bench *bench, uint32_t count)
 	pool->size = pool->durable_size = 2 * (uint64_t)count * PAGE_BYTES;
 }
 
-static union slot slot_of(const struct bench *bench)
+static union slot slot_of(const struct pooltest_bench *bench)
 {
 	union slot slot;
 
@@ -72,7 +43,7 @@ static union slot slot_of(const struct bench *bench)
 }
 
 /* What the media have of the file, in a pool of its own. Its blocks are released, to be claimed once more. */
-static struct pool *load_again(struct bench *bench)
+static struct pool *load_again(struct pooltest_bench *bench)
 {
 	const union slot slot = slot_of(bench);
 	struct pool *loaded = pool_inode_alloc(bench->pools, bench->pool->index);
@@ -84,7 +55,7 @@ static struct pool *load_again(struct bench *bench)
 	return loaded;
 }
 
-static void assert_map_survives(struct bench *bench, uint32_t extents)
+static void assert_map_survives(struct pooltest_bench *bench, uint32_t extents)
 {
 	struct pool *loaded;
 
@@ -102,7 +73,7 @@ static void assert_map_survives(struct bench *bench, uint32_t extents)
 
 static void a_map_of_as_many_extents_as_the_slot_holds_is_inline(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 
 	assert_map_survives(bench, INLINE_EXTENTS);
 	assert_int_equal(bench->pool->chain_count, 0);
@@ -110,7 +81,7 @@ static void a_map_of_as_many_extents_as_the_slot_holds_is_inline(void **state)
 
 static void a_map_of_one_extent_more_is_in_a_map_block_with_a_copy(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 
 	assert_map_survives(bench, INLINE_EXTENTS + 1);
 	assert_int_equal(bench->pool->chain_count, 2);
@@ -118,7 +89,7 @@ static void a_map_of_one_extent_more_is_in_a_map_block_with_a_copy(void **state)
 
 static void a_map_of_many_extents_is_in_a_chain_of_map_blocks(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 
 	assert_map_survives(bench, 3 * MAP_EXTENTS);
 	assert_int_equal(bench->pool->chain_count, 6);
@@ -126,7 +97,7 @@ static void a_map_of_many_extents_is_in_a_chain_of_map_blocks(void **state)
 
 static void a_new_chain_is_written_before_the_old_one_is_released(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	uint64_t free_before, old[2];
 
 	add_extents(bench, INLINE_EXTENTS + 1);
@@ -144,7 +115,7 @@ static void a_new_chain_is_written_before_the_old_one_is_released(void **state)
 
 static void a_commit_without_room_for_its_chain_changes_nothing_on_the_media(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	union slot before, after;
 	uint64_t block;
 
@@ -161,7 +132,7 @@ static void a_commit_without_room_for_its_chain_changes_nothing_on_the_media(voi
 
 static void attributes_survive_encoding_and_decoding(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	struct pool *pool = bench->pool, *loaded;
 
 	pool->mode = S_IFREG | S_ISVTX | 0751;
@@ -196,17 +167,12 @@ static void attributes_survive_encoding_and_decoding(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(attributes_survive_encoding_and_decoding, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_map_of_as_many_extents_as_the_slot_holds_is_inline, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_map_of_one_extent_more_is_in_a_map_block_with_a_copy, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_map_of_many_extents_is_in_a_chain_of_map_blocks, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_new_chain_is_written_before_the_old_one_is_released, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(
-			a_commit_without_room_for_its_chain_changes_nothing_on_the_media, setup, teardown),
+		POOLTEST(attributes_survive_encoding_and_decoding),
+		POOLTEST(a_map_of_as_many_extents_as_the_slot_holds_is_inline),
+		POOLTEST(a_map_of_one_extent_more_is_in_a_map_block_with_a_copy),
+		POOLTEST(a_map_of_many_extents_is_in_a_chain_of_map_blocks),
+		POOLTEST(a_new_chain_is_written_before_the_old_one_is_released),
+		POOLTEST(a_commit_without_room_for_its_chain_changes_nothing_on_the_media),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
