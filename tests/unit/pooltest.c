@@ -74,7 +74,8 @@ void pooltest_expect(struct pooltest_bench *bench, uint64_t offset, size_t lengt
 	assert_int_equal(pool_read(bench->handle, bytes, length, offset), length);
 	for (size_t i = 0; i < length; i++)
 		if (bytes[i] != byte)
-			fail_msg("byte %llu is %#x, not %#x", (unsigned long long)(offset + i), bytes[i], byte);
+			fail_msg("byte %llu is %#x, not %#x", (unsigned long long)(offset + i), bytes[i],
+				 byte);
 	free(bytes);
 }
 

@@ -79,7 +79,8 @@ static void loading_writes_nothing(void **state)
 
 	make_tree(bench);
 	mediatest_write(bench->region,
-			pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, 1) + 50, &byte, 1);
+			pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, 1) + 50, &byte,
+			1);
 	mediatest_read(bench->region, 0, before, SIZE);
 	assert_int_equal(load(bench, &result, &loaded), 0);
 	pools_free(loaded);

@@ -61,11 +61,11 @@ static void a_damaged_slot_is_replaced_by_its_copy(void **state)
 
 	for (unsigned copy = 0; copy < 2; copy++) {
 		const union slot good = read_slot(bench, index, copy);
+		const uint64_t offset = pool_table_slot_offset(&bench->pools->superblock, index, copy);
 		const unsigned char byte = good.bytes[60] ^ 0x10;
 		union slot damaged, repaired;
 
-		mediatest_write(bench->region,
-				pool_table_slot_offset(&bench->pools->superblock, index, copy) + 60, &byte, 1);
+		mediatest_write(bench->region, offset + 60, &byte, 1);
 		damaged = read_slot(bench, index, copy);
 		assert_false(pool_slot_is_valid(bench->pools->uuid_seed, &damaged, index));
 		crash_and_open(bench);
