@@ -18,10 +18,10 @@
 #include "region/mappers.h"
 #include "region/nd.h"
 
-/* This machine's own /proc and /sys. */
+/* The /proc and /sys of this machine. */
 static const char root[] = "";
 
-/* "dax0.0": what sysfs calls the character device, whatever its node is called. */
+/* The name of the character device in sysfs, as "dax0.0", whatever its node is called. */
 static int name_of(const struct region *region, const char *node, char name[32], struct message *message)
 {
 	char link[64], target[256], *base;
@@ -34,15 +34,17 @@ static int name_of(const struct region *region, const char *node, char name[32],
 				    "enable-device' makes an idle one usable",
 				    region->spec, node, strerror(errno));
 	if (!S_ISCHR(st.st_mode))
-		return message_fail(message, -EINVAL, "region %s: %s is no device-dax: give dax:/dev/daxX.Y",
-				    region->spec, node);
+		return message_fail(message, -EINVAL,
+				    "region %s: %s is not a device-dax: write dax:/dev/daxX.Y", region->spec,
+				    node);
 	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major(st.st_rdev), minor(st.st_rdev));
 	length = readlink(link, target, sizeof(target) - 1);
 	target[length < 0 ? 0 : length] = '\0';
 	base = strrchr(target, '/');
 	if (!base || strncmp(base, "/dax", 4) != 0 || strlen(base) > 31)
-		return message_fail(message, -EINVAL, "region %s: %s is no device-dax: give dax:/dev/daxX.Y",
-				    region->spec, node);
+		return message_fail(message, -EINVAL,
+				    "region %s: %s is not a device-dax: write dax:/dev/daxX.Y", region->spec,
+				    node);
 	strcpy(name, base + 1);
 	return 0;
 }
@@ -51,7 +53,8 @@ static int check_device(struct region *region, const struct nd_device *device, c
 			struct message *message)
 {
 	if (!device || device->size == 0)
-		return message_fail(message, -ENODEV, "region %s: libdaxctl knows no %s", region->spec, name);
+		return message_fail(message, -ENODEV, "region %s: libdaxctl does not know %s", region->spec,
+				    name);
 	if (strcmp(device->mode, "devdax") != 0)
 		return message_fail(message, -EBUSY,
 				    "region %s: the kernel uses %s as its own RAM: take it back first: "
@@ -91,7 +94,7 @@ static int open_node(struct region *region, const char *node, struct message *me
 	if (flock(region->fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
 		return backend_in_use(region, message);
 	if (mappers_find(root, node, 0, region->size, read_only, &who))
-		return message_fail(message, -EBUSY, "region %s: %s has it mapped: stop that first",
+		return message_fail(message, -EBUSY, "region %s: %s has it mapped: stop that process first",
 				    region->spec, who.text);
 	return 0;
 }
@@ -113,8 +116,8 @@ int dax_open(struct region *region, const char *node, struct message *message)
 	if (!error) {
 		region->iomem_fd = open("/proc/iomem", O_RDONLY | O_CLOEXEC);
 		/*
-		 * The kernel can, but where the device is taken away a reply would be lost, not a
-		 * signal sent.
+		 * The kernel can read it. But if the device is taken away during a reply, the reply is
+		 * lost, and no signal tells.
 		 */
 		region->kernel_can_read = false;
 		strcpy(region->memory_type, "write-back");
@@ -124,14 +127,14 @@ int dax_open(struct region *region, const char *node, struct message *message)
 	return error;
 }
 
-/* The device's own entry, all of it, and nothing of another's in it. */
+/* The entry of the device itself, all of it, and nothing of another driver inside. */
 int dax_watch(struct region *region, struct message *message)
 {
 	CLEANUP_PHYS_RANGES struct phys_ranges iomem = { 0 };
 	const struct phys_range *range = &region->range;
 	bool there = false;
 
-	/* A map that cannot be read, or hides its addresses, says nothing against the range. */
+	/* A map that cannot be read, or that hides its addresses, is no evidence against the range. */
 	if (region->iomem_fd < 0 || physmap_reread_iomem(region->iomem_fd, &iomem, NULL) < 0)
 		return 0;
 	for (size_t i = 0; i < iomem.count; i++) {
@@ -143,13 +146,13 @@ int dax_watch(struct region *region, struct message *message)
 		if (strncmp(entry->name, "System RAM", 10) == 0 && phys_range_overlaps(entry, range))
 			return message_fail(
 				message, -EBUSY,
-				"region %s: the kernel has made %s its own RAM: it is not used any more",
+				"region %s: the kernel uses %s as its own RAM now: the region has failed",
 				region->spec, range->name);
 	}
 	if (!there)
 		return message_fail(
 			message, -EBUSY,
-			"region %s: %s was disabled: it is not used any more: daxctl enable-device %s, and "
+			"region %s: %s was disabled: the region has failed: daxctl enable-device %s, and "
 			"start again",
 			region->spec, range->name, range->name);
 	return 0;

@@ -18,14 +18,14 @@
 #include "region/platform.h"
 
 static const char device[] = "/dev/mem";
-/* This machine's own /proc and /sys. */
+/* The /proc and /sys of this machine. */
 static const char root[] = "";
 
-/* "START+SIZE[,uncached]", both numbers as size_parse() takes them. */
+/* Parse "START+SIZE[,uncached]", with both numbers in the form of size_parse(). */
 static int parse_spec(struct region *region, const char *where, struct phys_range *range, bool *uncached,
 		      struct message *message)
 {
-	/* More than any x86-64 has. */
+	/* More physical address bits than any x86-64 processor has. */
 	const uint64_t physical_end = (uint64_t)1 << 52;
 	const char *plus = strchr(where, '+'), *comma = strchr(where, ',');
 	CLEANUP_FREE char *start = plus ? strndup(where, (size_t)(plus - where)) : NULL;
@@ -34,14 +34,14 @@ static int parse_spec(struct region *region, const char *where, struct phys_rang
 
 	if (comma && strcmp(comma, ",uncached") != 0)
 		return message_fail(message, -EINVAL,
-				    "region %s: '%s' is not understood: only ,uncached may follow the size",
+				    "region %s: invalid suffix '%s': only ,uncached may follow the size",
 				    region->spec, comma);
 	*uncached = comma != NULL;
 
 	if (!start || !size || size_parse(start, &range->start) < 0)
 		return message_fail(
 			message, -EINVAL,
-			"region %s: not understood: write devmem:START+SIZE, as in devmem:0x140000000+1G",
+			"region %s: malformed: write devmem:START+SIZE, as in devmem:0x140000000+1G",
 			region->spec);
 	error = backend_parse_size(region, size, &region->size, message);
 	if (error)
@@ -102,13 +102,13 @@ static int cannot_open(const struct region *region, int error, struct message *m
 
 static int open_device(struct region *region, bool uncached, struct message *message)
 {
-	/* It is O_SYNC that makes the mapping uncached. */
+	/* O_SYNC makes the mapping uncached. */
 	region->fd = open(device, (region_is_read_only(region) ? O_RDONLY : O_RDWR) |
 					  (uncached ? O_SYNC : 0) | O_CLOEXEC);
 	return region->fd < 0 ? cannot_open(region, errno, message) : 0;
 }
 
-/* A lock on the bytes of the device that are mapped keeps out who would share some of them, and no other. */
+/* A lock on the mapped bytes of the device excludes only those that want to share some of them. */
 static int lock(const struct region *region, const struct phys_range *range, struct message *message)
 {
 	struct flock lock = {
@@ -126,7 +126,7 @@ static int lock(const struct region *region, const struct phys_range *range, str
 			    device, strerror(errno));
 }
 
-/* Another program's mapping of the range is no lock, but it is a sign. */
+/* Another program does not lock what it maps, but its mapping is visible in /proc. */
 static int check_neighbours(const struct region *region, const struct phys_range *range,
 			    struct message *message)
 {
@@ -142,7 +142,7 @@ static int check_neighbours(const struct region *region, const struct phys_range
 			type = mapped.items[i].name;
 	}
 	return message_fail(message, -EBUSY,
-			    "region %s: %s has some of it mapped through %s%s%s: stop that first",
+			    "region %s: %s has some of it mapped through %s%s%s: stop that process first",
 			    region->spec, who.text, device, *type ? ", " : "", type);
 }
 
@@ -171,7 +171,7 @@ static int map(struct region *region, const struct phys_range *range, struct mes
 	}
 }
 
-/* Who mapped the range first, with another cache type, rules how all later mappings are cached. */
+/* The first mapping of the range decides the cache type of all later ones. */
 static int check_type(struct region *region, const struct phys_range *range, bool uncached,
 		      struct message *message)
 {
@@ -225,10 +225,10 @@ int devmem_open_range(struct region *region, const struct phys_range *range, boo
 		error = map(region, range, message);
 	if (!error)
 		error = check_type(region, range, uncached, message);
-	/* For later, when this process may not see addresses any more. */
+	/* Opened now, because this process may lose the right to see addresses. */
 	if (!error)
 		region->iomem_fd = open("/proc/iomem", O_RDONLY | O_CLOEXEC);
-	/* It may have been claimed between the first look and the mapping. */
+	/* Another driver may have claimed it between the first check and the mapping. */
 	if (!error)
 		error = devmem_watch(region, message);
 	if (error)
@@ -238,7 +238,7 @@ int devmem_open_range(struct region *region, const struct phys_range *range, boo
 
 void devmem_close(struct region *region)
 {
-	/* All of it at once: the kernel loses track of the cache type when a part goes. */
+	/* Unmap all of it at once: the kernel loses track of the cache type if a part is unmapped. */
 	if (region->media)
 		munmap(region->media, region->size);
 	if (region->fd >= 0)
@@ -252,7 +252,7 @@ int devmem_watch(struct region *region, struct message *message)
 	CLEANUP_PHYS_RANGES struct phys_ranges iomem = { 0 };
 	int error = region->iomem_fd < 0 ? 0 : physmap_reread_iomem(region->iomem_fd, &iomem, NULL);
 
-	/* A map that cannot be read says nothing against the range. */
+	/* A map that cannot be read is no evidence against the range. */
 	return error || region->iomem_fd < 0 ? 0
 					     : physmap_recheck(&iomem, region->spec, &region->range, message);
 }

@@ -22,7 +22,7 @@ struct file_spec {
 	uint64_t size;
 };
 
-/* A path may have commas in it: only what follows the last one can be a size. */
+/* A path may contain commas, so only the text after the last one can be a size. */
 static int parse_spec(const struct region *region, const char *where, struct file_spec *spec,
 		      struct message *message)
 {
@@ -63,7 +63,7 @@ static int cannot_open(const struct region *region, int error, struct message *m
 	case ENOENT:
 		return message_fail(
 			message, -ENOENT,
-			"region %s: there is no such file: give a size to make it, as in file:PATH,1G",
+			"region %s: no such file: give a size to create it, as in file:PATH,1G",
 			region->spec);
 	case EACCES:
 	case EPERM:
@@ -73,7 +73,8 @@ static int cannot_open(const struct region *region, int error, struct message *m
 				    strerror(error));
 	case EEXIST:
 		return message_fail(message, -EEXIST,
-				    "region %s: a symbolic link to nothing, or made by another just now",
+				    "region %s: a dangling symbolic link, or a file that another process has "
+				    "just created",
 				    region->spec);
 	case EBUSY:
 		return message_fail(message, -EBUSY,
@@ -84,7 +85,7 @@ static int cannot_open(const struct region *region, int error, struct message *m
 	}
 }
 
-/* Looked at before it is opened: opening some devices alone does something. */
+/* Check the type before opening: opening some devices has side effects. */
 static int open_existing(const struct region *region, const char *path, int *fd, struct message *message)
 {
 	int access = region_is_read_only(region) ? O_RDONLY : O_RDWR;
@@ -96,7 +97,7 @@ static int open_existing(const struct region *region, const char *path, int *fd,
 	error = check_kind(region, st.st_mode, message);
 	if (error)
 		return error;
-	/* Without O_CREAT, O_EXCL keeps us off a block device that is mounted. Readers may be several. */
+	/* Without O_CREAT, O_EXCL refuses a block device that is mounted. Several readers are allowed. */
 	if (S_ISBLK(st.st_mode) && access == O_RDWR)
 		access |= O_EXCL;
 	*fd = open(path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -114,7 +115,7 @@ static int open_or_make(struct region *region, const struct file_spec *spec, boo
 		return cannot_open(region, ENOENT, message);
 	region->fd = open(spec->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (region->fd < 0 && errno == ENOENT)
-		return message_fail(message, -ENOENT, "region %s: the directory it would be in is not there",
+		return message_fail(message, -ENOENT, "region %s: its directory does not exist",
 				    region->spec);
 	if (region->fd < 0)
 		return cannot_open(region, errno, message);
@@ -122,7 +123,10 @@ static int open_or_make(struct region *region, const struct file_spec *spec, boo
 	return 0;
 }
 
-/* flock, not a POSIX lock: it belongs to the open file, so a second open in this process is kept out too. */
+/*
+ * flock(), not a POSIX lock: it belongs to the open file, so that it excludes a second open in this
+ * process too.
+ */
 static int lock(const struct region *region, struct message *message)
 {
 	if (flock(region->fd, (region_is_read_only(region) ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
@@ -132,7 +136,10 @@ static int lock(const struct region *region, struct message *message)
 	return message_fail(message, -errno, "region %s: cannot lock it: %s", region->spec, strerror(errno));
 }
 
-/* The size goes last: who is killed before it leaves an empty file, which the next start takes for none. */
+/*
+ * The size is set last. If the process is killed before, the file is empty, and the next start treats it
+ * as not existing.
+ */
 static int fill_new(struct region *region, uint64_t size)
 {
 	if (fallocate(region->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0) {
@@ -152,7 +159,7 @@ static int allocate_new(struct region *region, const struct file_spec *spec, str
 		region->is_new = true;
 		return 0;
 	}
-	/* What was given out already goes back, also where the file itself stays because it was there. */
+	/* Free the blocks that were allocated, also if the file existed and therefore stays. */
 	(void)!ftruncate(region->fd, 0);
 	return message_fail(message, error,
 			    "region %s: cannot allocate %s for it: %s: free space there, or ask for less",
@@ -191,7 +198,10 @@ static int check_size(const struct region *region, const struct file_spec *spec,
 	return 0;
 }
 
-/* A store to a hole on a full disk would be SIGBUS. Data that is there stays as it is, whatever happens. */
+/*
+ * Fill holes now: on a full disk a store to one would raise SIGBUS. Existing data is not changed,
+ * whatever happens.
+ */
 static int fill_holes(const struct region *region, struct message *message)
 {
 	int error = 0;
@@ -217,7 +227,7 @@ static int take_up(struct region *region, const struct file_spec *spec, struct m
 	error = check_kind(region, st.st_mode, message);
 	if (error)
 		return error;
-	/* Another made it and failed between our open and our lock. */
+	/* Another process created it, and removed it between our open and our lock. */
 	if (st.st_nlink == 0)
 		return message_fail(message, -ENOENT, "region %s: it was removed while being opened",
 				    region->spec);
@@ -232,7 +242,10 @@ static int take_up(struct region *region, const struct file_spec *spec, struct m
 	return error;
 }
 
-/* On a DAX file system MAP_SYNC keeps the file's own metadata durable: flush and fence are all it takes. */
+/*
+ * On a DAX file system MAP_SYNC keeps the file's own metadata durable, so that a flush and a fence are
+ * enough.
+ */
 static int map(struct region *region, struct message *message)
 {
 	if (!region_is_read_only(region)) {
@@ -264,7 +277,7 @@ static int open_spec(struct region *region, const struct file_spec *spec, struct
 		region->kernel_can_read = true;
 		return 0;
 	}
-	/* Without the lock it is another's already, who found it empty and fills it. */
+	/* Without the lock the file belongs to another process, which found it empty and fills it. */
 	if (made && locked)
 		unlink(spec->path);
 	close(steal_fd(&region->fd));
@@ -283,9 +296,9 @@ static int file_open(struct region *region, const char *where, struct message *m
 }
 
 /*
- * Keeps the blocks, unlike punching: no later store can find the disk full. The
- * pages have to be faulted in anew after it (measured on ext4: more than storing
- * zeros to those that are there), so it is for ranges that are mostly not.
+ * Keeps the blocks, unlike punching a hole, so that no later store can find the disk full. All pages have
+ * to be faulted in again afterwards. On ext4 this was measured to cost more than storing zeros to pages
+ * that are present, so it is used for ranges of which most are not.
  */
 static int file_zero(struct region *region, uint64_t offset, uint64_t length)
 {
@@ -301,7 +314,7 @@ static int file_zero(struct region *region, uint64_t offset, uint64_t length)
 
 static void file_close(struct region *region)
 {
-	/* A region that was stopped in good order is on the disk, not in the host's page cache only. */
+	/* After a clean stop the bytes are on the disk, not only in the page cache of the host. */
 	if (!region_is_read_only(region))
 		msync(region->media, region->size, MS_SYNC);
 	munmap(region->media, region->size);

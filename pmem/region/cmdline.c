@@ -9,7 +9,7 @@
 
 #include "common/align.h"
 
-/* COMMAND_LINE_SIZE of x86 is 2048; a boot loader's own words may be shown too. */
+/* COMMAND_LINE_SIZE of x86 is 2048; /proc/cmdline may add the boot loader's own words. */
 #define LINE_MAX_BYTES (16u << 10)
 
 void kernel_options_free(struct kernel_options *options)
@@ -17,7 +17,7 @@ void kernel_options_free(struct kernel_options *options)
 	phys_ranges_free(&options->memmaps);
 }
 
-/* A number as the kernel's memparse() takes them. */
+/* Parse a number as the kernel's memparse() does. */
 static uint64_t parse_number(const char **text)
 {
 	static const char units[] = "KMGTPE";
@@ -33,7 +33,7 @@ static uint64_t parse_number(const char **text)
 	return number;
 }
 
-/* "1G$5G": false for what takes no RAM away, as "1G@5G" and "exactmap". */
+/* Parse a value such as "1G$5G". False for values that take no RAM away, such as "1G@5G" and "exactmap". */
 static bool parse_memmap(const char *text, struct phys_range *range)
 {
 	uint64_t size = parse_number(&text);
@@ -73,7 +73,7 @@ static bool lists(const char *values, const char *value)
 	return false;
 }
 
-/* mem=nopentium says nothing of a limit. */
+/* mem=nopentium sets no limit. */
 static void take_mem(const char *value, struct kernel_options *out)
 {
 	uint64_t limit = parse_number(&value);
@@ -86,7 +86,7 @@ static int take(char *name, char *value, struct kernel_options *out, uint64_t *r
 {
 	const char *number = value;
 
-	/* To the kernel these are one. */
+	/* The kernel treats "-" and "_" in names as equal. */
 	for (char *dash = name; (dash = strchr(dash, '-'));)
 		*dash = '_';
 	if (strcmp(name, "memmap") == 0)
@@ -108,8 +108,8 @@ static int take(char *name, char *value, struct kernel_options *out, uint64_t *r
 }
 
 /*
- * The next NAME[=VALUE], as the kernel's next_arg() cuts them: quotes keep
- * blanks together. NULL at the end, or at the "--" behind which init's begin.
+ * The next NAME[=VALUE], split as the kernel's next_arg() does: quotes keep blanks together. NULL at the
+ * end, or at the "--" that precedes the parameters of init.
  */
 static char *next_word(char **line)
 {
@@ -153,7 +153,7 @@ int kernel_options_read(const char *root, struct kernel_options *out, struct mes
 		*equals = '\0';
 		error = take(word, unquote(equals + 1), out, &ramoops_size);
 	}
-	/* An end past the last address is as far as there can be. */
+	/* An end past the last address is cut off there. */
 	if (ramoops_size)
 		out->ramoops.last =
 			out->ramoops.start + min_u64(ramoops_size - 1, UINT64_MAX - out->ramoops.start);

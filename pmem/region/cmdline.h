@@ -2,20 +2,29 @@
 #ifndef REGION_CMDLINE_H
 #define REGION_CMDLINE_H
 
-/* Private to pmem/region: what the kernel command line says of memory (kernel-parameters.txt). */
+/*
+ * Private to pmem/region: the parameters of the kernel command line that concern memory
+ * (kernel-parameters.txt).
+ */
 
 #include "region/physmap.h"
 
 struct kernel_options {
 	/* memmap= ranges that take RAM away; the name is "$", "!" or "%". */
 	struct phys_ranges memmaps;
-	/* What is above this address is none of the kernel's: the least mem=. UINT64_MAX: there is none. */
+	/* The least mem=: the kernel uses no memory above this address. UINT64_MAX: there is no mem=. */
 	uint64_t mem_limit;
-	/* memmap=exactmap, or ranges given with memmap=SIZE@START: RAM is what the line says. */
+	/*
+	 * memmap=exactmap, or ranges given with memmap=SIZE@START: the command line alone says what is
+	 * RAM.
+	 */
 	bool exact_map;
-	/* pci=nocrs: bridges' windows are not believed, and a gap in the RAM is free for devices. */
+	/*
+	 * pci=nocrs: the kernel ignores the windows that the firmware reports for bridges, and may give
+	 * gaps in the RAM to devices.
+	 */
 	bool pci_nocrs;
-	/* iomem=relaxed: /dev/mem maps what drivers hold. */
+	/* iomem=relaxed: /dev/mem may map ranges that drivers hold. */
 	bool iomem_relaxed;
 	/* crashkernel=...; empty if there is none. */
 	char crashkernel[64];

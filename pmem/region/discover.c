@@ -20,9 +20,9 @@ struct finder {
 	const char *root;
 	const struct physmap *map;
 	const struct nd_devices *devices;
-	/* Empty where debugfs does not tell. */
+	/* Empty where debugfs does not show it. */
 	struct phys_ranges pat;
-	/* Empty if it is not, or nothing tells. */
+	/* Empty if the kernel is not locked down, or does not report it. */
 	char locked_down[32];
 	struct region_candidates *out;
 };
@@ -78,13 +78,13 @@ static void take_memory_type(const struct finder *finder, struct region_candidat
 
 		if (!phys_range_overlaps(part, &range))
 			continue;
-		/* One page that differs spoils all of it. */
+		/* One page with another cache type decides for all of it. */
 		if (!candidate->memory_type[0] || strcmp(part->name, "write-back") != 0)
 			snprintf(candidate->memory_type, sizeof(candidate->memory_type), "%.31s", part->name);
 	}
 }
 
-/* What goes through /dev/mem meets more that can be in the way. */
+/* Further obstacles for memory that is mapped through /dev/mem. */
 static void judge_devmem(const struct finder *finder, struct region_candidate *candidate)
 {
 	if (candidate->verdict == REGION_REFUSED)
@@ -97,7 +97,7 @@ static void judge_devmem(const struct finder *finder, struct region_candidate *c
 		       finder->locked_down);
 	else if (candidate->memory_type[0] && strcmp(candidate->memory_type, "write-back") != 0)
 		refuse(candidate,
-		       "somebody has some of it mapped %s, and whoever maps it now gets that too: stop that "
+		       "another process has some of it mapped %s, and any new mapping is the same: stop that "
 		       "first",
 		       candidate->memory_type);
 }
@@ -134,7 +134,7 @@ static void judge_namespace(const struct finder *finder, const struct nd_device 
 		       "-e %s --mode=devdax",
 		       device->mode, device->name);
 	else if (device->size == 0)
-		refuse(candidate, "its address is told to root only");
+		refuse(candidate, "only root can see its address");
 	else if (physmap_check_namespace(finder->map, candidate->spec, &range, &why) < 0)
 		refuse(candidate, "%s", why.text);
 	judge_devmem(finder, candidate);
@@ -146,7 +146,7 @@ static int take_device(struct finder *finder, const struct nd_device *device)
 	struct region_candidate *candidate;
 	char bad[128];
 
-	/* It is found once more, as its device. */
+	/* The same memory is found again as a device-dax. */
 	if (!is_dax && device->active && strcmp(device->mode, "devdax") == 0 &&
 	    nd_find(finder->devices, device->shown_as))
 		return 0;
@@ -204,18 +204,18 @@ static void judge_stretch(const struct finder *finder, const struct physmap_stre
 		refuse(candidate, "%s", why.text);
 	else if (stretch->kind == PHYSMAP_UNEXPLAINED && options->pci_nocrs)
 		refuse(candidate,
-		       "the kernel knows nothing of it, and with pci=nocrs may give it to a device at any "
-		       "time: put %s on the kernel command line",
+		       "it is in no memory map of the kernel, which with pci=nocrs may give it to a device "
+		       "at any time: put %s on the kernel command line",
 		       words);
 	else if (stretch->kind == PHYSMAP_UNEXPLAINED)
 		refuse(candidate,
-		       "nothing says why the kernel keeps off it, so the firmware or a driver may use it: "
-		       "put %s on the kernel command line; if you know that it is free, name it",
+		       "it is not known why the kernel does not use it, so the firmware or a driver may use "
+		       "it: put %s on the kernel command line; if you know that it is free, name it",
 		       words);
 	else if (stretch->kind == PHYSMAP_GAP) {
 		message_fail(&why, 0,
-			     "the kernel knows nothing of it, and may give it to a device that is plugged "
-			     "in: %s instead of mem= on the kernel command line is safer",
+			     "it is in no memory map of the kernel, which may give it to a device that is "
+			     "plugged in: %s instead of mem= on the kernel command line is safer",
 			     words);
 		doubt(candidate, why.text);
 	} else if (warning.text[0])
@@ -244,7 +244,7 @@ static int take_stretch(struct finder *finder, const struct physmap_stretch *str
 {
 	struct region_candidate *candidate;
 
-	/* What lies beside a namespace in its range holds the namespace's own structures. */
+	/* The rest of a range with a namespace holds the structures of the namespace. */
 	if (belongs_to_device(finder, &stretch->range))
 		return 0;
 	candidate = add_range(finder, &stretch->range);
@@ -255,7 +255,10 @@ static int take_stretch(struct finder *finder, const struct physmap_stretch *str
 	return 0;
 }
 
-/* Set aside as well, but not for us: who asks where the rest of the memory is should find it. */
+/*
+ * Also set aside, but for another purpose. It is listed, so that a user who asks where the rest of the
+ * memory is can find it.
+ */
 static int take_crash_kernel(struct finder *finder, struct message *message)
 {
 	const struct kernel_options *options = physmap_options(finder->map);
@@ -274,7 +277,7 @@ static int take_crash_kernel(struct finder *finder, struct message *message)
 			 options->crashkernel[0] ? "crashkernel=" : "the kernel",
 			 options->crashkernel[0] ? options->crashkernel : "");
 		if (physmap_check(finder->map, candidate->spec, range, &unused, &why) == 0)
-			message_fail(&why, 0, "it is kept for the kernel that takes over after a crash");
+			message_fail(&why, 0, "it is reserved for the kernel that starts after a crash");
 		refuse(candidate, "%s", why.text);
 	}
 	return 0;
@@ -287,7 +290,7 @@ static int take_stretches(struct finder *finder, struct message *message)
 	int error = physmap_stretches(finder->map, REGION_MIN_SIZE, &stretches, &count, message);
 
 	for (size_t i = 0; !error && i < count; i++) {
-		/* The firmware's own odds and ends are nobody's candidates. */
+		/* Small ranges that the firmware keeps for itself are no candidates. */
 		const uint64_t worth_telling = 16u << 20;
 
 		if (stretches[i].kind == PHYSMAP_UNEXPLAINED &&
@@ -300,7 +303,10 @@ static int take_stretches(struct finder *finder, struct message *message)
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
-/* Device-dax before namespaces before /dev/mem: the fewer ways the kernel has to take it back, the better. */
+/*
+ * Device-dax before namespaces before /dev/mem: the fewer ways the kernel has to take the memory back,
+ * the better.
+ */
 static int rank(const struct region_candidate *candidate)
 {
 	if (strncmp(candidate->spec, "dax:", 4) == 0)
@@ -321,7 +327,7 @@ static int better(const void *a, const void *b)
 	return (left->start > right->start) - (left->start < right->start);
 }
 
-/* Below 4 GiB are devices, and what needs addresses of 32 bits. */
+/* Devices, and memory that 32-bit devices can reach, are below 4 GiB. */
 static bool is_better_ram(const struct phys_range *ram, const struct phys_range *other)
 {
 	const uint64_t high = (uint64_t)4 << 30;
@@ -331,7 +337,7 @@ static bool is_better_ram(const struct phys_range *ram, const struct phys_range 
 	return ram->last - ram->start > other->last - other->start;
 }
 
-/* The upper half of the largest System RAM, at a multiple of 1 GiB if it is that large. */
+/* Advise the upper half of the largest System RAM, at a multiple of 1 GiB if it is large enough. */
 static void advise(const struct physmap *map, struct region_candidates *out)
 {
 	const struct phys_range *largest = NULL;
@@ -367,7 +373,7 @@ int discover_tree(const char *root, const struct nd_devices *devices, struct reg
 	if (error)
 		return error;
 	finder.map = map;
-	/* Not told everywhere; what is then not known is found out when it is mapped. */
+	/* Not every kernel reports these. What stays unknown is found out when the region is mapped. */
 	physmap_read_pat(root, &finder.pat, NULL);
 	platform_read_lockdown(root, finder.locked_down, sizeof(finder.locked_down));
 	if (strcmp(finder.locked_down, "none") == 0)

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Faults in the media: SIGBUS at an access to a region's mapping.
+ * Faults in the media: SIGBUS at an access to the mapping of a region.
  *
  *	si_code		the backing		meaning
  *	BUS_MCEERR_*	any			a memory error: the pages around si_addr are bad
  *	BUS_ADRERR	has all of its bytes	the page cannot be read or allocated: it is bad
- *	BUS_ADRERR	is cut short, or gone	the mapping was revoked: the region has failed
+ *	BUS_ADRERR	is truncated, or gone	the mapping was revoked: the region has failed
  *	BUS_ADRERR	device memory		the same
  *
- * A file has all of its bytes while fstat() gives at least the region's size, a block device while
+ * A file has all of its bytes while fstat() reports at least the size of the region, a block device while
  * BLKGETSIZE64 does. /dev/mem and device-dax raise BUS_ADRERR only where the kernel has revoked a
- * mapping: a driver claimed the range, or the device was disabled.
+ * mapping, because a driver claimed the range or the device was disabled.
  *
- * The handler notes a bad place, or the failure, and then replaces these pages (or all of the mapping) by
- * empty memory, so that the access goes on. The function of media.c that made it looks at what was noted
- * afterwards, and returns -EIO. In this order another thread that reads the empty memory finds the note.
+ * The handler records a bad place or a failure, and then replaces these pages (or all of the mapping) by
+ * empty memory, so that the access continues. The function of media.c that made the access checks the
+ * record afterwards, and returns -EIO. In this order another thread that reads the empty memory finds the
+ * record.
  */
 
 #include "region/backend.h"
@@ -32,12 +33,12 @@
 #include "common/align.h"
 #include "common/cleanup.h"
 
-/* A process has one handler for a signal, so this is the process's. */
+/* A process has one handler for each signal, so this one is global. */
 #define REGIONS_MAX 64
 static _Atomic(struct region *) registered[REGIONS_MAX];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sigaction before;
-/* Orders threads that find a region claimed; the signal handler does without. */
+/* Orders threads that find a region claimed. The signal handler does not take it. */
 static pthread_mutex_t fail_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- The signal handler: only what is async-signal-safe -------------------------------- */
@@ -49,7 +50,7 @@ static bool replace_pages(const struct region *region, uint64_t offset, uint64_t
 	return mmap(region->media + offset, length, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
 }
 
-/* All of the mapping at once: the rest of a revoked one would fault next. */
+/* Replace all of the mapping at once: any other page of a revoked mapping would fault next. */
 static bool fail_region(struct region *region, enum region_failure why)
 {
 	int works = REGION_WORKS;
@@ -76,7 +77,7 @@ static struct region_bad decode_bad(uint64_t value)
 				    .length = (uint64_t)PAGE_BYTES << (value & 0xff) };
 }
 
-/* False: there are too many already. */
+/* False: there are REGION_BAD_MAX bad places already. */
 static bool note_bad(struct region *region, uint64_t page, unsigned order)
 {
 	const uint64_t value = (page + 1) << 8 | order;
@@ -92,12 +93,12 @@ static bool note_bad(struct region *region, uint64_t page, unsigned order)
 	return false;
 }
 
-/* The 2^order pages around a bad byte, aligned to that many. */
+/* Mark the 2^order pages around a bad byte as bad, aligned to their size. */
 static bool make_bad(struct region *region, uint64_t offset, unsigned order)
 {
 	uint64_t length, start, end;
 
-	/* The kernel's word for "all of the mapping", or more than there is. */
+	/* The kernel reports all of the mapping this way, or more than there is. */
 	if (order >= 40)
 		return fail_region(region, REGION_POISONED);
 	length = (uint64_t)PAGE_BYTES << order;
@@ -130,13 +131,14 @@ static bool resolve(struct region *region, const siginfo_t *info)
 
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
-	/* Only a fault has an address: from kill(2) the field is something else. */
+	/* Only a fault has an address; after kill(2) the field means something else. */
 	struct region *region = info->si_code > 0 ? region_at(info->si_addr) : NULL;
 	int error = errno;
 
 	/*
-	 * Not ours, or not to be helped: the instruction faults again and meets what was there before
-	 * us. A signal that was sent does not come again by itself.
+	 * Not a fault of a region, or one that cannot be handled: restore the previous handler, which the
+	 * instruction meets when it faults again. A signal that was sent does not come again by itself,
+	 * so it is raised again.
 	 */
 	if (!region || !resolve(region, info)) {
 		sigaction(SIGBUS, &before, NULL);
@@ -258,7 +260,7 @@ int region_watch(struct region *region, struct message *message)
 		LOCK_SCOPE(&fail_lock);
 		if (!region_failed(region)) {
 			region->why_failed = why;
-			/* The new owner of the memory must not get a store of ours, whatever it costs us. */
+			/* No store of ours may reach the memory any more: it belongs to its new owner. */
 			if (!fail_region(region, REGION_CLAIMED))
 				abort();
 		}

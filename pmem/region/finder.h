@@ -2,7 +2,10 @@
 #ifndef REGION_FINDER_H
 #define REGION_FINDER_H
 
-/* Private to pmem/region: discovery on a given tree, for region_discover() and for tests. */
+/*
+ * Private to pmem/region: discovery on the /proc and /sys below `root`, for region_discover() and for
+ * tests.
+ */
 
 #include "region/discover.h"
 #include "region/nd.h"

@@ -19,7 +19,7 @@ struct wanted {
 	bool only_writers;
 };
 
-/* "ADDRESS-ADDRESS rw-s OFFSET MAJOR:MINOR INODE PATH" */
+/* Parse a line "ADDRESS-ADDRESS rw-s OFFSET MAJOR:MINOR INODE PATH". */
 static bool line_maps(const char *line, const struct wanted *wanted)
 {
 	struct phys_range mapped = { 0 };

@@ -21,8 +21,8 @@ static int check_write(const struct region *region, uint64_t offset, uint64_t le
 }
 
 /*
- * What became of an access that was just made. A fault in it has run the handler of SIGBUS in this
- * thread, which noted it before the access went on.
+ * The result of an access that was just made. If it faulted, the handler of SIGBUS ran in this thread,
+ * and recorded the fault before the access continued.
  */
 static inline int outcome(const struct region *region, uint64_t offset, uint64_t length)
 {
@@ -48,7 +48,10 @@ int media_write(struct region *region, uint64_t offset, const void *bytes, uint6
 		return error;
 	if (region->observer.wrote)
 		region->observer.wrote(region->observer.context, offset, bytes, length);
-	/* Whole lines go past the caches, however few: nothing is to be read for them, or to be flushed. */
+	/*
+	 * Whole lines are written past the caches, however few: then no line is read first, or flushed
+	 * later.
+	 */
 	if (is_aligned(offset | length, LINE_SIZE))
 		pmem_memcpy(region->media + offset, bytes, length,
 			    PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
@@ -59,7 +62,7 @@ int media_write(struct region *region, uint64_t offset, const void *bytes, uint6
 
 int media_zero(struct region *region, uint64_t offset, uint64_t length)
 {
-	/* Below this, storing zeros is cheaper than the system call that drops the pages. */
+	/* Below this size, storing zeros is cheaper than the system call that drops the pages. */
 	const uint64_t worth_a_call = 64 * 1024;
 	int error = check_write(region, offset, length);
 
@@ -102,7 +105,7 @@ int media_compare_lines(const struct region *region, uint64_t offset, const void
 	if (!is_inside(region, offset, PAGE_BYTES))
 		return -EINVAL;
 	media = region->media + offset;
-	/* Most pages are equal, and one comparison tells. */
+	/* Most pages are equal, which one comparison of the whole page finds. */
 	if (memcmp(media, page, PAGE_BYTES) != 0)
 		for (unsigned line = 0; line < LINES_PER_PAGE; line++)
 			if (memcmp(media + line * LINE_SIZE, page + line * LINE_SIZE, LINE_SIZE) != 0)

@@ -3,15 +3,15 @@
 #define REGION_MEDIA_H
 
 /*
- * Every read and write of a region's media. Nothing outside pmem/region has a pointer to them, so
- * that a media error is an error of one access, and so that faults can be injected here.
+ * Every read and write of a region's media. Nothing outside of pmem/region has a pointer to them, so a
+ * media error concerns one access only, and faults can be injected here.
  *
  * Offsets and lengths are in bytes; [offset, offset + length) must lie inside the region, else the
  * functions return -EINVAL. Writing to a region that was opened read-only is -EROFS. An access that
  * touches a bad page is -EIO; its bytes on other pages are transferred all the same. Once the region has
  * failed (region_failed()), every access is -EIO. An empty range inside the region always succeeds.
  *
- * Thread safe, as long as nobody writes bytes that another thread reads or writes at the time.
+ * Thread safe, as long as no thread writes bytes that another one reads or writes at the same time.
  */
 
 #include <stdbool.h>
@@ -31,7 +31,7 @@ int media_read(const struct region *region, uint64_t offset, void *bytes, uint64
 int media_write(struct region *region, uint64_t offset, const void *bytes,
 		uint64_t length) MEDIA_CHECKED;
 
-/* Make zero, durable after the next media_fence(). Cheap where the backend can drop pages. */
+/* Store zeros; durable after the next media_fence(). Cheap where the backend can drop pages. */
 int media_zero(struct region *region, uint64_t offset, uint64_t length) MEDIA_CHECKED;
 
 /* All earlier media_write() and media_zero() of this thread are durable (pmem_drain). */
@@ -41,7 +41,7 @@ void media_fence(struct region *region);
 int media_compare(const struct region *region, uint64_t offset, const void *bytes,
 		  uint64_t length) MEDIA_CHECKED;
 
-/* Bit i of *differing: line i of the page (4096 bytes) at `bytes` differs from the media's. */
+/* Set bit i of *differing if line i of the page (4096 bytes) at `bytes` differs from the media. */
 int media_compare_lines(const struct region *region, uint64_t offset, const void *bytes,
 			uint64_t *differing) MEDIA_CHECKED;
 
@@ -50,20 +50,20 @@ int media_is_zero(const struct region *region, uint64_t offset, uint64_t length)
 
 /*
  * The address of media bytes, for a system call to read them from (write(2), writev(2)); valid until
- * region_close(). Only the kernel may follow it: it answers a media error with EFAULT or a short
- * count, after which media_probe() tells whether there is one. -EOPNOTSUPP: the kernel cannot read
+ * region_close(). Only the kernel may read them through it: it answers a media error with EFAULT or a
+ * short count, and media_probe() then tells whether there is one. -EOPNOTSUPP: the kernel cannot read
  * this region (/dev/mem fails with EFAULT); use media_read().
  */
 int media_borrow(const struct region *region, uint64_t offset, uint64_t length,
 		 const void **bytes) MEDIA_CHECKED;
 
-/* Read a byte of each page, so that an error there is found: 0 or -EIO. */
+/* Read a byte of each page, which finds errors there: 0 or -EIO. */
 int media_probe(const struct region *region, uint64_t offset, uint64_t length) MEDIA_CHECKED;
 
 /*
- * An observer of everything that reaches the media, in order: tests use it to build each crash state
- * between two fences. Called before the media change, under no lock; NULL ends it. Not to be changed
- * while others write.
+ * An observer of everything that reaches the media, in order. Tests use it to build each crash state
+ * between two fences. It is called before the media change, with no lock held; NULL removes it. It must
+ * not be changed while other threads write.
  */
 struct media_observer {
 	void (*wrote)(void *context, uint64_t offset, const void *bytes, uint64_t length);

@@ -6,7 +6,7 @@
 #include "common/align.h"
 
 #define BLOCK_WORDS 512u
-/* Odd, so that multiplying by it loses nothing, and its inverse modulo 2^64. */
+/* Odd, so that multiplication by it is reversible; and its inverse modulo 2^64. */
 #define PLACE_FACTOR 0x9e3779b97f4a7c15u
 #define PLACE_INVERSE 0xf1de83e19937733du
 
@@ -16,10 +16,10 @@ enum pattern_kind { NOTHING, PLACE, SAME, RANDOM };
 
 struct pattern {
 	enum pattern_kind kind;
-	uint64_t bits; /* SAME: the word; RANDOM: what is xored to it */
+	uint64_t bits; /* SAME: the word; RANDOM: xored to each word */
 };
 
-/* One walk over all of the memory: what must be there, and what is written after that was read. */
+/* One pass over all of the memory: what each word must hold, and what is written to it after it was read. */
 struct step {
 	const char *test;
 	struct pattern expect, write;
@@ -51,7 +51,7 @@ struct tester {
 	const struct memtest_memory *memory;
 	const struct memtest_options *options;
 	struct memtest_report *report;
-	/* The finding that the last wrong word belongs to; most go on where that ends. */
+	/* The finding to which the last wrong word belongs; most wrong words continue where it ends. */
 	struct memtest_finding *last;
 };
 
@@ -86,8 +86,8 @@ static void write_word(const struct tester *tester, uint64_t offset, uint64_t wo
 }
 
 /*
- * Does what is written to one show in the other? Both are then left as the test of places has them,
- * the other last.
+ * Does a write to one word appear in the other? Afterwards both hold what the address test wrote, the
+ * other one last.
  */
 static bool is_same_memory(const struct tester *tester, uint64_t offset, uint64_t other)
 {
@@ -121,8 +121,8 @@ static struct memtest_finding *new_finding(struct tester *tester, const struct m
 }
 
 /*
- * A word that holds the place of another: the two are the same memory, unless bits are wrong that make
- * it seem so.
+ * A word that holds the offset of another one: the two are the same memory, unless wrong bits make it
+ * seem so.
  */
 static bool take_alias(struct tester *tester, uint64_t offset, uint64_t expected, uint64_t read)
 {
@@ -147,7 +147,7 @@ static bool take_alias(struct tester *tester, uint64_t offset, uint64_t expected
 	return true;
 }
 
-/* A word with few wrong bits stands for itself; where whole words are wrong, it is a range that is. */
+/* A word with few wrong bits is a finding of its own. If whole words are wrong, a range is. */
 static bool is_more_of(const struct memtest_finding *finding, uint64_t reads_0, uint64_t reads_1)
 {
 	const int few = 8;
@@ -189,7 +189,7 @@ static void take_bits(struct tester *tester, uint64_t offset, uint64_t expected,
 	report->reads_1 |= reads_1;
 	if (tester->last && covers(tester->last, offset) && belongs(tester->last, offset, reads_0, reads_1))
 		return;
-	/* One that has the word already comes before one that it is beside. */
+	/* A finding that contains the word takes precedence over one that it is adjacent to. */
 	for (int adjacent = 0; adjacent < 2; adjacent++) {
 		for (size_t i = report->count; i-- > 0;) {
 			struct memtest_finding *finding = &report->findings[i];
@@ -239,7 +239,7 @@ static void walk_block(struct tester *tester, const struct step *step, uint64_t 
 	}
 }
 
-/* How often all of the memory is written or read. */
+/* The number of times that all of the memory is written or read. */
 static uint64_t all_passes(void)
 {
 	uint64_t passes = 0;

@@ -71,7 +71,7 @@ static int64_t dirty_shutdowns(struct ndctl_region *region)
 
 /* ---- Namespaces -------------------------------------------------------------------- */
 
-/* ndctl_namespace_is_enabled() is 0 for what is live through a btt, a pfn or a dax. */
+/* ndctl_namespace_is_enabled() is 0 for a namespace that is active through a btt, a pfn or a dax. */
 static void take_activity(struct nd_device *device, struct ndctl_namespace *ndns)
 {
 	struct ndctl_btt *btt = ndctl_namespace_get_btt(ndns);
@@ -98,7 +98,7 @@ static void take_activity(struct nd_device *device, struct ndctl_namespace *ndns
 	}
 }
 
-/* Of an inactive one without labels nothing says what it was for but the bytes in it: raw. */
+/* Without labels, only its bytes could tell the mode of an inactive namespace: treat it as raw. */
 static const char *mode_name(struct ndctl_namespace *ndns, bool active)
 {
 	enum ndctl_namespace_mode mode =
@@ -226,6 +226,6 @@ int nd_read(struct nd_devices *out, struct message *message)
 	if (!error)
 		return 0;
 	nd_devices_free(out);
-	return message_fail(message, error, "cannot ask libndctl and libdaxctl for namespaces: %s",
+	return message_fail(message, error, "cannot list namespaces with libndctl and libdaxctl: %s",
 			    strerror(-error));
 }

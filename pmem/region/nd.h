@@ -2,7 +2,7 @@
 #ifndef REGION_ND_H
 #define REGION_ND_H
 
-/* Private to pmem/region: what libndctl and libdaxctl know of this machine's persistent memory. */
+/* Private to pmem/region: what libndctl and libdaxctl report about this machine's persistent memory. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,16 +19,16 @@ struct nd_device {
 	char name[32];
 	/* As ndctl and daxctl write it: raw, fsdax, devdax, sector; devdax, system-ram. */
 	char mode[16];
-	/* What it shows as while active: "pmem0"; of a devdax namespace "dax0.0". */
+	/* The name of its block device while it is active, as "pmem0"; of a devdax namespace "dax0.0". */
 	char shown_as[32];
-	/* Physical; size 0 where it is not told. */
+	/* The physical address; size is 0 where the kernel does not show it. */
 	uint64_t start, size;
 	bool active;
-	/* What a mapping of a device-dax must be a multiple of. */
+	/* The alignment of mappings of a device-dax. */
 	uint64_t align;
 	/* "memory_controller", "cpu_cache"; empty if the platform does not say. */
 	char persistence_domain[24];
-	/* Of the DIMMs behind it, in all; -1: they do not count. */
+	/* Dirty shutdowns, summed over its DIMMs; -1: they do not count them. */
 	int64_t dirty_shutdowns;
 	unsigned badblocks;
 	int numa_node; /* -1: unknown */
@@ -42,10 +42,10 @@ void nd_devices_free(struct nd_devices *devices);
 
 #define CLEANUP_ND_DEVICES __attribute__((cleanup(nd_devices_free)))
 
-/* Namespaces with a size, then device-daxes. Addresses are told to root only. */
+/* Read the namespaces with a size, then the device-daxes. Only root sees addresses. */
 int nd_read(struct nd_devices *out, struct message *message);
 
-/* NULL: there is none of this name. */
+/* NULL: no device has this name. */
 const struct nd_device *nd_find(const struct nd_devices *devices, const char *name);
 
 #endif

@@ -8,7 +8,10 @@
 #include "common/align.h"
 #include "region/nd.h"
 
-/* A devdax namespace is mapped as its device; what else is active is somebody's disk. */
+/*
+ * An active devdax namespace is mapped as its device. Any other active namespace is a disk that may be in
+ * use.
+ */
 static int open_active(struct region *region, const struct nd_device *device, struct message *message)
 {
 	char node[64];
@@ -24,7 +27,7 @@ static int open_active(struct region *region, const struct nd_device *device, st
 				    device->name);
 	snprintf(node, sizeof(node), "/dev/%s", device->shown_as);
 	error = dax_open(region, node, message);
-	/* From here on it is closed and watched as what it is. */
+	/* From here on the backend of its device closes and watches it. */
 	if (!error)
 		region->backend = &backend_dax;
 	return error;
@@ -44,7 +47,7 @@ static int open_idle(struct region *region, const struct nd_device *device, stru
 			"create-namespace -f -e %s --mode=devdax",
 			region->spec, device->name, device->mode, device->name);
 	if (device->size == 0)
-		return message_fail(message, -EACCES, "region %s: its address is told to root only",
+		return message_fail(message, -EACCES, "region %s: only root can see its address",
 				    region->spec);
 	if (device->size < REGION_MIN_SIZE || !is_aligned(device->start | device->size, PAGE_BYTES))
 		return message_fail(message, -EINVAL, "region %s: a region has at least 2M, in pages of 4096",
@@ -74,7 +77,7 @@ static int ndctl_open(struct region *region, const char *where, struct message *
 	if (!device || device->kind != ND_NAMESPACE)
 		return message_fail(
 			message, -ENODEV,
-			"region %s: there is no such namespace: 'ndctl list -Ni' shows those there are",
+			"region %s: there is no such namespace: 'ndctl list -Ni' lists them",
 			region->spec);
 	return device->active ? open_active(region, device, message) : open_idle(region, device, message);
 }

@@ -47,7 +47,7 @@ static unsigned char *read_table(const char *root, size_t *length)
 	return *length < TABLE_HEADER || memcmp(table, "SRAT", 4) != 0 ? NULL : steal_pointer(&table);
 }
 
-/* The ranges that have a domain; its number is the depth of each. */
+/* Read the ranges that have a domain; the depth of each is the number of its domain. */
 static int read_domains(const char *root, struct phys_ranges *out)
 {
 	size_t length = 0, bytes = 0;
@@ -75,7 +75,7 @@ static int read_domains(const char *root, struct phys_ranges *out)
 	return error;
 }
 
-/* The domain that all of the range lies in; NULL if there is none. */
+/* The domain in which all of the range lies; NULL if there is none. */
 static const struct phys_range *domain_of(const struct phys_ranges *domains, const struct phys_range *range)
 {
 	struct phys_ranges same = { 0 };
@@ -89,7 +89,7 @@ static const struct phys_range *domain_of(const struct phys_ranges *domains, con
 	for (size_t i = 0; i < domains->count && found; i++) {
 		const struct phys_range *item = &domains->items[i];
 
-		/* A table that contradicts itself says nothing. */
+		/* A table that contradicts itself is not used. */
 		if (item->depth != found->depth && phys_range_overlaps(item, range))
 			found = NULL;
 		else if (item->depth == found->depth && phys_ranges_append(&same, item) < 0)

@@ -89,7 +89,9 @@ int physmap_read_text(const char *root, const char *path, char *text, size_t siz
 	if (ferror(file))
 		return message_fail(message, -EIO, "cannot read %s%s", root, path);
 	text[got] = '\0';
-	return got == size - 1 ? message_fail(message, -EFBIG, "%s%s is too long to be true", root, path) : 0;
+	if (got == size - 1)
+		return message_fail(message, -EFBIG, "%s%s is longer than any real one", root, path);
+	return 0;
 }
 
 static void copy_name(struct phys_range *range, const char *name)
@@ -97,11 +99,11 @@ static void copy_name(struct phys_range *range, const char *name)
 	snprintf(range->name, sizeof(range->name), "%.*s", (int)strcspn(name, "\n"), name);
 }
 
-/* More than any machine has; a map that goes on and on is none. */
+/* More entries than any machine has: a limit for a map without end. */
 #define LINES_MAX 8192
 
 /*
- * Reads lines until `parse` fails; what it makes of a line is appended if it says 1. `path` is for
+ * Read lines until `parse` fails. It returns 1 to append the range that it made of a line. `path` is for
  * messages.
  */
 static int parse_lines(FILE *file, const char *root, const char *path,
@@ -117,7 +119,7 @@ static int parse_lines(FILE *file, const char *root, const char *path,
 		int parsed = parse(line, &range);
 
 		if (parsed < 0 || (parsed > 0 && range.start > range.last) || out->count == LINES_MAX)
-			error = message_fail(message, -EINVAL, "%s%s: the line '%.*s' is not understood",
+			error = message_fail(message, -EINVAL, "%s%s: the line '%.*s' is malformed",
 					     root, path, (int)strcspn(line, "\n"), line);
 		else if (parsed > 0 && phys_ranges_append(out, &range) < 0)
 			error = message_fail(message, -ENOMEM, "out of memory");
@@ -140,7 +142,7 @@ static int read_lines(const char *root, const char *path,
 	return error ? error : parse_lines(file, root, path, parse, out, message);
 }
 
-/* "  100000000-13fffffff : System RAM", two spaces a level. */
+/* Parse "  100000000-13fffffff : System RAM", indented by two spaces for each level. */
 static int parse_iomem(const char *line, struct phys_range *range)
 {
 	size_t spaces = strspn(line, " ");
@@ -189,7 +191,7 @@ int physmap_reread_iomem(int fd, struct phys_ranges *out, struct message *messag
 	return error ? error : addresses_are_told("", out, message);
 }
 
-/* One value of an entry of /sys/firmware/memmap; trailing newline off. */
+/* Read one value of an entry of /sys/firmware/memmap, without the trailing newline. */
 static int read_value(const char *root, const char *entry, const char *value, char *text, size_t size,
 		      struct message *message)
 {
@@ -223,8 +225,8 @@ static int read_firmware_entry(const char *root, const char *entry, struct phys_
 	range.start = strtoull(start, &start_rest, 16);
 	range.last = strtoull(end, &end_rest, 16);
 	if (*start_rest || *end_rest || range.start > range.last)
-		return message_fail(message, -EINVAL, "%s/sys/firmware/memmap/%s: %s to %s is no range", root,
-				    entry, start, end);
+		return message_fail(message, -EINVAL, "%s/sys/firmware/memmap/%s: %s to %s is not a range",
+				    root, entry, start, end);
 	return phys_ranges_append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
 }
 
@@ -268,7 +270,7 @@ static int parse_parameter(const char *line, struct phys_range *range)
 	return rest == line || (*rest && *rest != '\n') ? -EINVAL : 1;
 }
 
-/* 0 in *value: not given, or not loaded, which is the usual case. */
+/* Sets *value to 0 if the module is not loaded or has no such parameter, which is usual. */
 static int read_parameter(const char *root, const char *path, uint64_t *value, struct message *message)
 {
 	CLEANUP_PHYS_RANGES struct phys_ranges values = { 0 };
@@ -291,12 +293,15 @@ int physmap_read_ramoops(const char *root, struct phys_ranges *out, struct messa
 		error = read_parameter(root, size_path, &size, message);
 	if (error || size == 0)
 		return error;
-	/* An end past the last address is as far as there can be. */
+	/* An end past the last address is cut off there. */
 	range.last = range.start + min_u64(size - 1, UINT64_MAX - range.start);
 	return phys_ranges_append(out, &range) < 0 ? message_fail(message, -ENOMEM, "out of memory") : 0;
 }
 
-/* "PAT: [mem 0x0000000140000000-0x0000000180000000] write-back"; the second number is one past the end. */
+/*
+ * Parse "PAT: [mem 0x0000000140000000-0x0000000180000000] write-back"; the second number is the end,
+ * exclusive.
+ */
 static int parse_pat(const char *line, struct phys_range *range)
 {
 	uint64_t end;

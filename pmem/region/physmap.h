@@ -3,10 +3,10 @@
 #define REGION_PHYSMAP_H
 
 /*
- * Private to pmem/region: what the kernel tells of physical memory. Each reader
- * takes the root of the tree it reads from: "" is this machine; tests give trees
- * captured from others. All return 0 or a negative errno with a message that
- * names what could not be read; `out` is emptied first and left empty then.
+ * Private to pmem/region: what the kernel reports about physical memory. Each reader takes the root of
+ * the tree that it reads: "" is this machine; tests pass trees that were captured on others. All return 0
+ * or a negative errno, with a message that names what could not be read. `out` is emptied first, and is
+ * empty after a failure.
  */
 
 #include <stdbool.h>
@@ -16,11 +16,11 @@
 #include "common/message.h"
 #include "common/vector.h"
 
-/* Both ends belong to it, as the kernel writes them. */
+/* A range that includes both ends, as the kernel writes them. */
 struct phys_range {
 	uint64_t start;
 	uint64_t last;
-	/* In /proc/iomem: how deep it is nested. */
+	/* Of an entry of /proc/iomem: its nesting depth. */
 	unsigned depth;
 	char name[64];
 };
@@ -40,34 +40,37 @@ static inline bool phys_range_overlaps(const struct phys_range *a, const struct 
 }
 
 /*
- * Is every byte of `range` in one of the items with this name (NULL: any)? If
- * not, *hole is the first byte that is in none.
+ * Does each byte of `range` lie in an item with this name (NULL: with any)? If not, *hole is the first
+ * byte that does not.
  */
 bool phys_ranges_cover(const struct phys_ranges *ranges, const char *name, const struct phys_range *range,
 		       uint64_t *hole);
 
-/* /proc/iomem, in its order. -EACCES if it hides the addresses, as it does from the unprivileged. */
+/*
+ * Read /proc/iomem, in its order. -EACCES if it hides the addresses, as it does from unprivileged
+ * processes.
+ */
 int physmap_read_iomem(const char *root, struct phys_ranges *out, struct message *message);
 
-/* The same from its start through a descriptor: what may be seen was settled when it was opened. */
+/* The same through a descriptor, from its start. What the kernel shows was decided when it was opened. */
 int physmap_reread_iomem(int fd, struct phys_ranges *out, struct message *message);
 
-/* /sys/firmware/memmap: the firmware's map, before mem= and memmap=; sorted. Needs root. */
+/* Read /sys/firmware/memmap, the firmware's map before mem= and memmap=; sorted. Needs root. */
 int physmap_read_firmware(const char *root, struct phys_ranges *out, struct message *message);
 
-/* All of a short text file, ended with NUL. -EFBIG: it has more than size - 2 bytes. */
+/* Read a short text file, and end it with NUL. -EFBIG: it has more than size - 2 bytes. */
 int physmap_read_text(const char *root, const char *path, char *text, size_t size, struct message *message);
 
-/* The range ramoops keeps the crash log in, if that is loaded. */
+/* Read the range in which ramoops keeps the crash log, if the module is loaded. */
 int physmap_read_ramoops(const char *root, struct phys_ranges *out, struct message *message);
 
 /*
- * The cache types of ranges that are mapped now, from debugfs; the name is the
- * type ("write-back"). -ENOENT or -EACCES where debugfs does not tell.
+ * Read the cache types of ranges that are mapped now, from debugfs; the name of a range is its type
+ * ("write-back"). -ENOENT or -EACCES where debugfs does not show it.
  */
 int physmap_read_pat(const char *root, struct phys_ranges *out, struct message *message);
 
-/* Everything of the above that decides whether a range is free. */
+/* All of the above that decides whether a range is free. */
 struct physmap;
 int physmap_read(const char *root, struct physmap **out, struct message *message);
 void physmap_free(struct physmap **map);
@@ -75,51 +78,45 @@ void physmap_free(struct physmap **map);
 #define CLEANUP_PHYSMAP __attribute__((cleanup(physmap_free)))
 
 /*
- * May this range be media? Refuses, with the reason and the way out, all that
- * is not RAM by the firmware's word and set aside by the kernel. On success
- * *warning is a sentence about what could not be made sure of, or empty.
+ * Can this range be media? A range is refused, with the reason and the way out, unless all of it is RAM
+ * in the firmware's map and set aside by the kernel. On success *warning is a sentence about what could
+ * not be verified, or empty.
  */
 int physmap_check(const struct physmap *map, const char *spec, const struct phys_range *range,
 		  struct message *warning, struct message *message);
 
-/*
- * The same for a namespace that is not active: it is memory by the word of libndctl, and nothing lies
- * in it.
- */
+/* The same for an inactive namespace. It is memory according to libndctl, and nothing is stored in it. */
 int physmap_check_namespace(const struct physmap *map, const char *spec, const struct phys_range *range,
 			    struct message *message);
 
-/* The spec of who wants the range, "region SPEC: ", and what went wrong reading the maps. */
+/* Compose the message "region SPEC: ..." for a failure to read the maps; returns `error`. */
 int physmap_no_maps(const char *spec, int error, const char *why, struct message *message);
 
-/* How RAM is kept from the kernel. */
+/* How RAM is set aside. */
 enum physmap_kind {
 	PHYSMAP_NOT_RAM,
 	PHYSMAP_IN_USE,
 	PHYSMAP_MEMMAP,	     /* by a memmap= of the command line */
 	PHYSMAP_SOFT,	     /* Soft Reserved: EFI's specific purpose memory, CXL, memmap=% */
 	PHYSMAP_LEGACY,	     /* Persistent Memory (legacy): type 12, memmap=! */
-	PHYSMAP_GAP,	     /* in no map of the kernel's, below mem= or memmap=exactmap */
-	PHYSMAP_UNEXPLAINED, /* Reserved, or in no map, and nothing says why */
+	PHYSMAP_GAP,	     /* in no map of the kernel, after mem= or memmap=exactmap */
+	PHYSMAP_UNEXPLAINED, /* Reserved, or in no map, without a known reason */
 };
 
-/* A stretch of the firmware's RAM that is kept from the kernel in one way. */
+/* A stretch of the firmware's RAM that is set aside in one way. */
 struct physmap_stretch {
 	struct phys_range range;
 	enum physmap_kind kind;
 	char set_aside_by[160];
 };
 
-/* The stretches of at least `least` bytes, page aligned, in order; *out is for the caller to free. */
+/* Find the stretches of at least `least` bytes, page aligned, in order. The caller frees *out. */
 int physmap_stretches(const struct physmap *map, uint64_t least, struct physmap_stretch **out, size_t *count,
 		      struct message *message);
 
 const struct kernel_options *physmap_options(const struct physmap *map);
 
-/*
- * Who has claimed some of this range by now, of those who had not when it was opened? 0, or -EBUSY
- * with the reason.
- */
+/* Has anything claimed some of this range since it was opened? 0, or -EBUSY with the reason. */
 int physmap_recheck(const struct phys_ranges *iomem, const char *spec, const struct phys_range *range,
 		    struct message *message);
 

@@ -49,7 +49,7 @@ const char *physmap_memmap_words(const struct phys_range *range, char *text, siz
 	return text;
 }
 
-/* Where RAM is, by the firmware: adjacent entries as one, the smallest left out, as many as fit. */
+/* List the firmware's RAM: adjacent entries as one, small ones left out, as many as fit. */
 static const char *list_ram(const struct phys_ranges *firmware, char *text, size_t size)
 {
 	const uint64_t worth_naming = 64u << 20;
@@ -117,7 +117,7 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 				    "region %s: %#" PRIx64 "-%#" PRIx64
 				    " is where ramoops keeps the kernel's crash log: choose another range",
 				    spec, start, last);
-	/* As in "System RAM (kmem)". */
+	/* For example "System RAM (kmem)". */
 	if (starts_with(entry->name, PHYSMAP_RAM " ("))
 		return message_fail(message, -EBUSY,
 				    "region %s: %#" PRIx64 "-%#" PRIx64
@@ -128,7 +128,7 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 	if (strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0)
 		return message_fail(
 			message, -EBUSY,
-			"region %s: %#" PRIx64 "-%#" PRIx64 " is kept for the kernel that takes over after a "
+			"region %s: %#" PRIx64 "-%#" PRIx64 " is reserved for the kernel that starts after a "
 			"crash (kdump, by crashkernel= on the kernel command line): choose another range",
 			spec, start, last);
 	if (strcmp(entry->name, system_ram) == 0)
@@ -144,7 +144,7 @@ static int in_the_way(const struct phys_range *entry, const char *spec, const st
 			    spec, start, last, entry->name);
 }
 
-/* Of what lies in something else that is in the way: is it that which a person can do something about? */
+/* For an entry inside another one that is in the way: can the user do something about it? */
 static bool says_more(const struct phys_range *entry)
 {
 	return strcmp(entry->name, PHYSMAP_CRASH_KERNEL) == 0 || starts_with(entry->name, PHYSMAP_RAM " (");
@@ -183,7 +183,7 @@ int physmap_check_tree(const struct physmap *map, const char *spec, const struct
 	return 0;
 }
 
-/* Set aside, but by whom? What the command line does not explain, another may rely on. */
+/* The range is set aside. If the command line does not explain it, somebody else may rely on it. */
 static void look_for_doubts(const struct physmap *map, const char *spec, const struct phys_range *range,
 			    struct message *warning)
 {
@@ -193,9 +193,9 @@ static void look_for_doubts(const struct physmap *map, const char *spec, const s
 	physmap_memmap_words(range, words, sizeof(words));
 	if (!phys_ranges_cover(&map->iomem, NULL, range, &hole)) {
 		message_fail(warning, 0,
-			     "region %s: the kernel knows nothing of %#" PRIx64
-			     ", as after mem=, and may give it to a device: %s on the kernel command line "
-			     "is safer",
+			     "region %s: no memory map of the kernel contains %#" PRIx64
+			     ", as after mem=, so it may be given to a device: %s on the kernel "
+			     "command line is safer",
 			     spec, hole, words);
 		return;
 	}
@@ -233,7 +233,7 @@ static int read_maps(const char *root, struct physmap *map, struct message *mess
 		return message_fail(
 			message, -ENOENT,
 			"%s: this kernel does not pass on the firmware's memory map "
-			"(CONFIG_FIRMWARE_MEMMAP), so nothing says what is RAM: use another kernel, or "
+			"(CONFIG_FIRMWARE_MEMMAP), so it is not known what is RAM: use another kernel, or "
 			"file:",
 			why.text);
 	}
@@ -314,8 +314,8 @@ int physmap_check_namespace(const struct physmap *map, const char *spec, const s
 		error = check_free(&map->ramoops, spec, range, message);
 	if (!error && !phys_ranges_cover(&map->iomem, NULL, range, &hole))
 		error = message_fail(message, -EINVAL,
-				     "region %s: the kernel's map does not say what is at %#" PRIx64
-				     ": it is not for us",
+				     "region %s: the kernel's map does not contain %#" PRIx64
+				     ": it cannot be used",
 				     spec, hole);
 	return error;
 }

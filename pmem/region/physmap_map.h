@@ -2,32 +2,35 @@
 #ifndef REGION_PHYSMAP_MAP_H
 #define REGION_PHYSMAP_MAP_H
 
-/* Private to pmem/region: the inside of struct physmap, for who judges ranges by it. */
+/* Private to pmem/region: the definition of struct physmap, for the files that judge ranges by it. */
 
 #include "region/cmdline.h"
 #include "region/physmap.h"
 
-/* What the firmware and the kernel call memory. */
+/* The name that the firmware and the kernel give to memory. */
 #define PHYSMAP_RAM "System RAM"
-/* What the kernel calls the part of that in which another waits for it to crash. */
+/* The kernel's name for the RAM in which a second kernel waits for the first one to crash. */
 #define PHYSMAP_CRASH_KERNEL "Crash kernel"
 
 struct physmap {
 	struct phys_ranges firmware, iomem;
-	/* By the module's parameters and by the command line's: it may not be loaded yet. */
+	/* From the module's parameters, and from the command line if the module is not loaded yet. */
 	struct phys_ranges ramoops;
-	/* Reserved-memory nodes. */
+	/* Reserved-memory nodes of the device tree. */
 	struct phys_ranges tree;
 	struct kernel_options options;
 };
 
-/* What the kernel keeps out of its own and its devices' use; all else in /proc/iomem is in the way. */
+/*
+ * Does the kernel keep this entry of /proc/iomem from its own use and that of devices? All other entries
+ * are in the way of a region.
+ */
 bool physmap_is_set_aside(const struct phys_range *entry);
-/* As a kernel parameter takes it: exact, and short where it can be. */
+/* Format a number for a kernel parameter: exact, and short where possible. */
 void physmap_format_number(uint64_t number, char *text, size_t size);
-/* "memmap=1G$5G", the words that would set this range aside. */
+/* Format the parameter that would set this range aside, as "memmap=1G$5G"; returns `text`. */
 const char *physmap_memmap_words(const struct phys_range *range, char *text, size_t size);
-/* Is it free of the device tree's drivers? */
+/* Does no driver of a device tree node use the range? 0, or a negative errno with the reason. */
 int physmap_check_tree(const struct physmap *map, const char *spec, const struct phys_range *range,
 		       struct message *message);
 

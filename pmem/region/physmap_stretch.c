@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Where RAM is that the kernel does not use, and how it came to that. */
+/* Finds the RAM that the kernel does not use, and why it does not. */
 
 #include "region/physmap_map.h"
 
@@ -52,7 +52,7 @@ static int collect_edges(struct sweep *sweep)
 		return -ENOMEM;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		add_edges(sweep, all[i]);
-	/* mem= need not end where anything begins. */
+	/* mem= may end in the middle of a range. */
 	sweep->edges[sweep->edge_count++] = sweep->map->options.mem_limit;
 	qsort(sweep->edges, sweep->edge_count, sizeof(*sweep->edges), by_value);
 	return 0;
@@ -71,7 +71,7 @@ static bool is_ram(const struct physmap *map, uint64_t address)
 {
 	bool ram = false;
 
-	/* A firmware that contradicts itself is not believed. */
+	/* A map in which RAM overlaps something else is not believed. */
 	for (size_t i = 0; i < map->firmware.count; i++) {
 		const struct phys_range *item = &map->firmware.items[i];
 
@@ -92,7 +92,7 @@ static bool tree_claims(const struct physmap *map, uint64_t address)
 	return physmap_check_tree(map, "", &here, &unused) < 0;
 }
 
-/* What covers `address`; *why is what explains it, if anything does. */
+/* What covers `address`; *why is the range that explains it, if there is one. */
 static enum physmap_kind kind_at(const struct physmap *map, uint64_t address, const struct phys_range **why)
 {
 	const struct kernel_options *options = &map->options;
@@ -122,7 +122,7 @@ static enum physmap_kind kind_at(const struct physmap *map, uint64_t address, co
 	if (known)
 		return *why ? PHYSMAP_MEMMAP : PHYSMAP_UNEXPLAINED;
 	*why = NULL;
-	/* Given to devices as they come: not ours to count on. */
+	/* The kernel gives it to devices when they are plugged in. */
 	return (address >= options->mem_limit || options->exact_map) && !options->pci_nocrs
 		       ? PHYSMAP_GAP
 		       : PHYSMAP_UNEXPLAINED;
@@ -203,7 +203,7 @@ static void trim(struct sweep *sweep)
 int physmap_stretches(const struct physmap *map, uint64_t least, struct physmap_stretch **out, size_t *count,
 		      struct message *message)
 {
-	/* No x86-64 has memory beyond this, and sums stay in range below it. */
+	/* No x86-64 processor has memory beyond this address, and sums do not overflow below it. */
 	const uint64_t physical_end = (uint64_t)1 << 52;
 	struct sweep sweep = { .map = map, .least = least };
 	int error = collect_edges(&sweep);

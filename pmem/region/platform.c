@@ -9,7 +9,7 @@
 
 static const char reserved_memory[] = "/sys/firmware/devicetree/base/reserved-memory";
 
-/* "none [integrity] confidentiality" */
+/* Parse "none [integrity] confidentiality": the word in brackets is the state. */
 void platform_read_lockdown(const char *root, char *state, size_t size)
 {
 	char text[128];
@@ -71,12 +71,12 @@ static int read_node(const char *root, const char *node, struct phys_ranges *out
 	unsigned char reg[1024], compatible[32] = "";
 	size_t length = read_bytes(root, node, "reg", reg, sizeof(reg)), pair;
 
-	/* Without a reg the kernel chooses a place, which then shows in iomem. */
+	/* A node without a reg has no address of its own: the kernel chooses one, which /proc/iomem shows. */
 	if (length == 0)
 		return 0;
 	if (address_cells < 1 || address_cells > 2 || size_cells < 1 || size_cells > 2 ||
 	    length % (pair = 4 * (address_cells + size_cells)) || length == sizeof(reg))
-		return message_fail(message, -EINVAL, "%s%s/%s: its reg is not understood", root,
+		return message_fail(message, -EINVAL, "%s%s/%s: its reg is malformed", root,
 				    reserved_memory, node);
 	read_bytes(root, node, "compatible", compatible, sizeof(compatible) - 1);
 	for (size_t at = 0; at < length; at += pair) {
@@ -87,7 +87,7 @@ static int read_node(const char *root, const char *node, struct phys_ranges *out
 			continue;
 		range.last = range.start + size - 1;
 		if (range.last < range.start)
-			return message_fail(message, -EINVAL, "%s%s/%s: its reg is no range", root,
+			return message_fail(message, -EINVAL, "%s%s/%s: its reg is not a range", root,
 					    reserved_memory, node);
 		snprintf(range.name, sizeof(range.name), "%.30s%s%s", node, compatible[0] ? "," : "",
 			 compatible);

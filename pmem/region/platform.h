@@ -2,21 +2,27 @@
 #ifndef REGION_PLATFORM_H
 #define REGION_PLATFORM_H
 
-/* Private to pmem/region: what else decides over physical memory. */
+/*
+ * Private to pmem/region: the kernel's lockdown and the device tree, which also decide which memory is
+ * free.
+ */
 
 #include "region/physmap.h"
 
-/* "none", "integrity" or "confidentiality"; empty where the kernel does not tell. */
+/* "none", "integrity" or "confidentiality"; empty where the kernel does not report it. */
 void platform_read_lockdown(const char *root, char *state, size_t size);
 
 /*
- * The device tree's reserved-memory nodes, named after the node, with its first
- * compatible string behind a comma if it has one. A machine without a device
- * tree has none: 0.
+ * Read the device tree's reserved-memory nodes. The name of a range is that of its node, followed by a
+ * comma and its first compatible string if it has one. A machine without a device tree has none, which is
+ * success.
  */
 int platform_read_device_tree(const char *root, struct phys_ranges *out, struct message *message);
 
-/* Who was told of this range in advance uses it: a node with a compatible that is not pmem-region's. */
+/*
+ * Is the node for a driver, which may use the range later? True for a node with a compatible string other
+ * than that of pmem-region.
+ */
 bool platform_node_is_claimed(const struct phys_range *node);
 
 #endif

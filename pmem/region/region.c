@@ -27,8 +27,9 @@ int backend_parse_size(const struct region *region, const char *text, uint64_t *
 		return message_fail(message, -ERANGE, "region %s: the size %s is out of range", region->spec,
 				    text);
 	default:
-		return message_fail(message, -EINVAL, "region %s: '%s' is no size: write bytes, or 64M, 16G",
-				    region->spec, text);
+		return message_fail(message, -EINVAL,
+				    "region %s: '%s' is not a size: write bytes, or 64M, 16G", region->spec,
+				    text);
 	}
 	if (*size < REGION_MIN_SIZE)
 		return message_fail(message, -EINVAL, "region %s: %s is too small: a region has at least 2M",
@@ -64,7 +65,8 @@ int backend_in_use(const struct region *region, struct message *message)
 				    "region %s: its memory is in use already, as region %s: name it once",
 				    region->spec, same->spec);
 	return message_fail(message, -EBUSY,
-			    "region %s: in use by another softpmem process, all or in part: stop that first",
+			    "region %s: in use by another softpmem process, all or in part: stop that "
+			    "process first",
 			    region->spec);
 }
 
@@ -101,7 +103,7 @@ int region_open(const char *spec, unsigned flags, struct region **out, struct me
 	if (!region->spec || !region->backend) {
 		error = region->spec ? -EINVAL : -ENOMEM;
 		message_fail(message, error,
-			     "region %s: not understood: write memfd:SIZE, file:PATH[,SIZE], "
+			     "region %s: malformed: write memfd:SIZE, file:PATH[,SIZE], "
 			     "devmem:START+SIZE[,uncached], dax:/dev/daxX.Y or ndctl:namespaceX.Y",
 			     spec);
 		free(region->spec);
@@ -144,7 +146,10 @@ const char *region_persistence_domain(const struct region *region)
 	return region->persistence_domain[0] ? region->persistence_domain : NULL;
 }
 
-/* Physical memory has a range, and its file (as /dev/mem) says nothing; a device may have several nodes. */
+/*
+ * Physical memory is identified by its range, because its file (such as /dev/mem) does not tell, and a
+ * device may have several nodes.
+ */
 bool region_overlaps(const struct region *a, const struct region *b)
 {
 	struct stat first, second;

@@ -47,7 +47,7 @@ no_daemon "a size too small is refused" 'too small' "file:$work/none,1M"
 no_daemon "an odd size to make is refused" 'multiple of 4096' "file:$work/none,16777217"
 no_daemon "a memfd too small is refused" 'too small' memfd:1M
 no_daemon "an odd memfd is refused" 'multiple of 4096' memfd:16777217
-no_daemon "an unknown kind is refused" 'not understood' nvram:16M
+no_daemon "a region of an unknown kind is refused" 'malformed' nvram:16M
 no_daemon "memory that is in use is refused" 'devmem:1M|devmem: needs root|is System RAM' devmem:1M+16M
 check "a refused spec leaves no file behind" test ! -e "$work/none"
 

@@ -193,7 +193,7 @@ refused "the same file twice" "a: its memory is in use already, as region file:$
 refused "by another name" 'in use already' --region "file:$work/a" --region "file:$work/link"
 refused "also where both only read" 'in use already' --read-only --region "file:$work/a" \
 	--region "file:$work/link"
-refused "one that is not there" 'nowhere: there is no such file' "${a[@]}" --region "file:$work/nowhere"
+refused "one that is not there" 'nowhere: no such file' "${a[@]}" --region "file:$work/nowhere"
 check "a daemon that could not open all regions has released the others" "$softpmem" check "file:$work/a"
 
 "$softpmem" format --label same "file:$work/same1,4M" || bail "format"

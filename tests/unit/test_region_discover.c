@@ -113,7 +113,7 @@ static void a_reserve_that_nothing_explains_is_refused(void **state)
 	tree_append("proc/cmdline", "quiet -- memmap=1G$5G\n");
 	find(NULL, 0, &found);
 	assert_int_equal(candidate_at(&found, 5 * GIB)->verdict, REGION_REFUSED);
-	message_says(&found.items[0].why, "nothing says why");
+	message_says(&found.items[0].why, "not known why");
 	region_candidates_free(&found);
 }
 
@@ -374,7 +374,7 @@ static void the_crash_kernels_memory_is_refused(void **state)
 	assert_string_equal(candidate->spec, "devmem:2992M+64M");
 	assert_string_equal(candidate->set_aside_by, "crashkernel=64M");
 	message_says(&candidate->why,
-		     "0xbb000000-0xbeffffff is kept for the kernel that takes over after a crash");
+		     "0xbb000000-0xbeffffff is reserved for the kernel that starts after a crash");
 	assert_int_equal(candidate_at(&found, 5 * GIB)->verdict, REGION_USABLE);
 	region_candidates_free(&found);
 }

@@ -126,7 +126,7 @@ static void odd_parameters_of_the_crash_log_free_nothing(void **state)
 	refused(5 * GIB, GIB, -EBUSY, "0x150000000-0x17fffffff is where ramoops keeps");
 	allowed_without_a_doubt(5 * GIB, 256u << 20);
 	tree_append("sys/module/ramoops/parameters/mem_size", "much\n");
-	refused(5 * GIB, GIB, -EINVAL, "mem_size: the line 'much' is not understood");
+	refused(5 * GIB, GIB, -EINVAL, "mem_size: the line 'much' is malformed");
 }
 
 static void other_use_is_named(void **state)
@@ -150,7 +150,7 @@ static void a_gap_and_an_unexplained_reserve_are_doubts(void **state)
 {
 	tree_lay_out("gap", NULL);
 	assert_int_equal(check_range(5 * GIB, GIB), 0);
-	message_says(&warning, "knows nothing of 0x140000000");
+	message_says(&warning, "no memory map of the kernel contains 0x140000000");
 	message_says(&warning, "memmap=1G$5G");
 	tree_teardown(state);
 	tree_setup(state);
@@ -175,13 +175,13 @@ static void what_is_not_told_is_refused(void **state)
 	refused(5 * GIB, GIB, -ENOENT, "CONFIG_FIRMWARE_MEMMAP");
 	tree_lay_out("reserved", NULL);
 	tree_append("proc/iomem", "no range at all\n");
-	refused(5 * GIB, GIB, -EINVAL, "'no range at all' is not understood");
+	refused(5 * GIB, GIB, -EINVAL, "'no range at all' is malformed");
 	tree_teardown(state);
 	tree_setup(state);
 	tree_lay_out("reserved", "iomem:");
 	refused(5 * GIB, GIB, -ENOENT, "cannot make sure");
 	tree_append("proc/iomem", "180000000-17fffffff : System RAM\n");
-	refused(5 * GIB, GIB, -EINVAL, "not understood");
+	refused(5 * GIB, GIB, -EINVAL, "malformed");
 }
 
 static void cache_types_are_read(void **state)
@@ -222,14 +222,14 @@ static void wrong_specs_are_refused(void **state)
 		const char *spec, *words;
 		int error;
 	} wrong[] = {
-		{ "devmem:", "not understood", -EINVAL },
-		{ "devmem:5G", "not understood", -EINVAL },
-		{ "devmem:+1G", "not understood", -EINVAL },
+		{ "devmem:", "malformed", -EINVAL },
+		{ "devmem:5G", "malformed", -EINVAL },
+		{ "devmem:+1G", "malformed", -EINVAL },
 		{ "devmem:5G+", "no size", -EINVAL },
 		{ "devmem:5G+1M", "too small", -EINVAL },
 		{ "devmem:5G+2097153", "multiple of 4096", -EINVAL },
 		{ "devmem:0x140000001+1G", "start 0x140000001 is not a multiple of 4096", -EINVAL },
-		{ "devmem:4P+1G", "not understood", -EINVAL },
+		{ "devmem:4P+1G", "malformed", -EINVAL },
 		{ "devmem:4096T+1G", "last physical address", -ERANGE },
 		{ "devmem:5G+4096T", "last physical address", -ERANGE },
 	};
