@@ -45,12 +45,14 @@ size_t pool_extmap_find(const struct extmap *map, uint64_t page)
 
 const struct extent *pool_extmap_at(const struct extmap *map, uint64_t page, uint64_t limit, uint64_t *end)
 {
-	const struct extent *extent = &map->items[pool_extmap_find(map, page)];
+	const size_t at = pool_extmap_find(map, page);
+	const struct extent *extent;
 
-	if (extent == map->items + map->count || extent->page >= limit) {
+	if (at == map->count || map->items[at].page >= limit) {
 		*end = limit;
 		return NULL;
 	}
+	extent = &map->items[at];
 	if (extent->page > page) {
 		*end = extent->page;
 		return NULL;
