@@ -515,6 +515,7 @@ int main(void)
 	for (int i = 0; i < COUNT; i++)
 		tests[i] = (struct CMUnitTest){ .name = operations[i].name, .test_func = leaves_old_or_new,
 						.initial_state = (void *)(uintptr_t)&operations[i] };
-	tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(without_its_fences_an_operation_leaves_other_states);
+	tests[COUNT] =
+		(struct CMUnitTest)cmocka_unit_test(without_its_fences_an_operation_leaves_other_states);
 	return cmocka_run_group_tests_name("atomicity", tests, NULL, NULL);
 }

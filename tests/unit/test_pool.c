@@ -552,8 +552,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(synced_bytes_survive_and_others_do_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_clean_stop_keeps_everything, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_mapped_page_that_is_written_back_tears_as_its_mode_says, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(a_mapped_page_that_is_written_back_tears_as_its_mode_says,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(handles_die_with_their_generation, setup, teardown),
 		cmocka_unit_test_setup_teardown(policies_lose_keep_and_mix, setup, teardown),
 		cmocka_unit_test_setup_teardown(holes_read_as_zero_and_take_no_space, setup, teardown),

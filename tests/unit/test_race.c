@@ -182,7 +182,9 @@ static void the_tree_stays_sound_while_all_operations_race(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(the_tree_stays_sound_while_all_operations_race) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_tree_stays_sound_while_all_operations_race),
+	};
 
 	return cmocka_run_group_tests_name("race", tests, NULL, NULL);
 }
