@@ -12,6 +12,7 @@ pmdk_tests = \
 	tests/pmdk/mappings.sh \
 	tests/pmdk/oneline.sh \
 	tests/pmdk/qemu.sh \
+	tests/pmdk/resized.sh \
 	tests/pmdk/stat.sh \
 	tests/pmdk/symbols.sh \
 	tests/pmdk/tools.sh \
@@ -19,7 +20,7 @@ pmdk_tests = \
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
 check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/litmus tests/pmdk/mappings \
-	tests/pmdk/oneline tests/pmdk/survivor
+	tests/pmdk/oneline tests/pmdk/resized tests/pmdk/survivor
 tests_pmdk_across_SOURCES = tests/pmdk/across.c
 tests_pmdk_across_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_across_LDADD = $(PMEM_LIBS)
@@ -38,6 +39,9 @@ tests_pmdk_mappings_LDADD = $(PMEM_LIBS)
 tests_pmdk_oneline_SOURCES = tests/pmdk/oneline.c tests/e2e/powerfail.h
 tests_pmdk_oneline_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_oneline_LDADD = $(PMEM_LIBS) -lpthread
+tests_pmdk_resized_SOURCES = tests/pmdk/resized.c
+tests_pmdk_resized_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_resized_LDADD = $(PMEM_LIBS)
 tests_pmdk_survivor_SOURCES = tests/pmdk/survivor.c
 tests_pmdk_survivor_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_survivor_LDADD = $(PMEM_LIBS)
