@@ -15,8 +15,8 @@ outage_after() {
 	"$softpmem" powerfail --policy lose >/dev/null || return 1
 	"$abs_top_builddir/tests/pmdk/resized" "$3" "$pool" "$2"
 }
-for way in truncate-grow truncate-fallocate truncate-write truncate-in-page punch punch-fallocate punch-write \
-	zero-range grow-under-mapping write-under-mapping grow-and-mremap; do
+for way in truncate-grow truncate-fallocate truncate-write truncate-in-page punch punch-fallocate \
+	punch-write zero-range grow-under-mapping write-under-mapping grow-and-mremap; do
 	check "$way: what was persisted before is not in the place, not even after a power failure" \
 		outage_after change "$way" verify-zero
 	check "$way: what is persisted in the place afterwards survives a power failure" \
