@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "abi/line.h"
 #include "common/cleanup.h"
@@ -136,9 +137,50 @@ uint64_t view_volatile_mask(const struct view *view, uint64_t page)
 	return differing_lines(view, page) & settle_lines_inside(page, view_size(view));
 }
 
-uint64_t view_next_volatile(const struct view *view, uint64_t page, uint64_t end)
+/* The first page at or after `page` and below `end` that has memory in the memfd. */
+static uint64_t next_stored(const struct view *view, uint64_t page, uint64_t end, struct volatile_walk *walk)
 {
-	return view->attached ? view_next_in_memory(view, page, end) : view_next_dirty(view, page, end);
+	off_t data, hole;
+
+	if (page < walk->stored_end)
+		return page;
+	data = lseek(view->fd, (off_t)(page * PAGE_BYTES), SEEK_DATA);
+	if (data < 0 || (uint64_t)data >= end * PAGE_BYTES)
+		return end;
+	hole = lseek(view->fd, data, SEEK_HOLE);
+	walk->stored_end = hole < 0 ? 0 : min_u64((uint64_t)hole / PAGE_BYTES, end);
+	return (uint64_t)data / PAGE_BYTES;
+}
+
+/* The same, or the first page that reads as zero in the view, and not on the media. */
+static uint64_t next_touched(const struct view *view, uint64_t page, uint64_t end, struct volatile_walk *walk)
+{
+	while (page < end) {
+		const uint64_t stored = next_stored(view, page, end, walk);
+
+		if (stored == page)
+			break;
+		while (page < stored) {
+			const struct placement at = view->ops->find(view->owner, page, stored - page);
+
+			if (at.placed &&
+			    media_is_zero(view->domain->region, at.media_offset, PAGE_BYTES) != 1)
+				return page;
+			page += at.placed ? 1 : at.pages;
+		}
+	}
+	return page;
+}
+
+uint64_t view_next_volatile(const struct view *view, uint64_t page, uint64_t end, struct volatile_walk *walk)
+{
+	const uint64_t attached = min_u64(view_attached_pages(view), end);
+
+	if (!view->attached)
+		return view_next_dirty(view, page, end);
+	if (page < attached)
+		page = next_touched(view, page, attached, walk);
+	return page < attached ? page : view_next_present(view, page, end);
 }
 
 uint64_t view_end(const struct view *view)
@@ -149,9 +191,10 @@ uint64_t view_end(const struct view *view)
 uint64_t view_volatile_lines(const struct view *view)
 {
 	const uint64_t end = view_end(view);
+	struct volatile_walk walk = { 0 };
 	uint64_t lines = 0;
 
-	for (uint64_t page = 0; (page = view_next_volatile(view, page, end)) < end; page++)
+	for (uint64_t page = 0; (page = view_next_volatile(view, page, end, &walk)) < end; page++)
 		lines += (uint64_t)__builtin_popcountll(view_volatile_mask(view, page));
 	return lines;
 }
@@ -222,9 +265,10 @@ static int write_around_wpqs(struct view *view, uint64_t page, uint64_t mask)
 
 static int persist_attached(struct view *view, uint64_t page, uint64_t end, uint64_t *reached)
 {
+	struct volatile_walk walk = { 0 };
 	int result = 0;
 
-	for (; (page = view_next_in_memory(view, page, end)) < end; page++) {
+	for (; (page = view_next_volatile(view, page, end, &walk)) < end; page++) {
 		int error = write_around_wpqs(view, page, view_volatile_mask(view, page));
 
 		if (error && error != -EIO) {

@@ -42,8 +42,15 @@ bool view_ends_in_page(const struct view *view, uint64_t page);
  * that differ from the media; all lines if the media cannot be read.
  */
 uint64_t view_volatile_mask(const struct view *view, uint64_t page);
-/* The first page at or after `page` and below `end` that may have such lines; `end` if there is none. */
-uint64_t view_next_volatile(const struct view *view, uint64_t page, uint64_t end);
+/* A walk over volatile pages, zeroed at its beginning. Pages below `stored_end` need no look-up. */
+struct volatile_walk {
+	uint64_t stored_end;
+};
+/*
+ * The first page at or after `page` and below `end` that may have such lines; `end` if there is none. In an
+ * attached view, memory that nobody has touched is passed over without being read.
+ */
+uint64_t view_next_volatile(const struct view *view, uint64_t page, uint64_t end, struct volatile_walk *walk);
 /* No page from this one on is in the view's memory, or dirty. */
 uint64_t view_end(const struct view *view);
 

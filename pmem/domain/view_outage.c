@@ -24,9 +24,10 @@ static uint64_t lines_kept(const struct view *view, const struct power_failure *
 static uint64_t volatile_run(const struct view *view, uint64_t page)
 {
 	const uint64_t most = 4096; /* 16 MiB */
+	struct volatile_walk walk = { 0 };
 	uint64_t run = 1;
 
-	while (run < most && view_next_volatile(view, page + run, page + run + 1) == page + run)
+	while (run < most && view_next_volatile(view, page + run, page + run + 1, &walk) == page + run)
 		run++;
 	return run;
 }
@@ -81,10 +82,11 @@ int view_power_failure(struct view *view, const struct power_failure *failure, s
 	const uint64_t end = view_end(view);
 	const bool keep_memory = failure->keep_memory && view->attached && !view->exact;
 	uint64_t undetermined = 0, kept = 0, from = 0;
+	struct volatile_walk walk = { 0 };
 	struct placement at = { 0 };
 	int error = 0;
 
-	for (uint64_t page = 0; (page = view_next_volatile(view, page, end)) < end; page++) {
+	for (uint64_t page = 0; (page = view_next_volatile(view, page, end, &walk)) < end; page++) {
 		uint64_t mask = view_volatile_mask(view, page);
 		uint64_t keep = lines_kept(view, failure, page, mask);
 		int failed = keep_lines(view, page, keep, &at, &from);

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -424,6 +426,39 @@ static void a_place_stored_to_in_a_hole_is_data_to_seek(void **state)
 	mapped_end(&scene);
 }
 
+static uint64_t memory_blocks(struct mapped *scene)
+{
+	struct pool_attachment attachment;
+	struct stat st;
+
+	assert_int_equal(pool_attach(pool_of(scene->handle), &attachment), 0);
+	assert_int_equal(fstat(attachment.fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+static void memory_that_nobody_touched_stays_untouched(void **state)
+{
+	struct mapped scene;
+	uint64_t lines;
+
+	mapped_begin(&scene);
+	scene.memory[CUT_AT] = 'Q';
+	mapped_persist(&scene, CUT_AT + 2 * PAGE_BYTES, 'Q');
+	assert_int_equal(pool_volatile_lines(pool_of(scene.handle), &lines), 0);
+	assert_int_equal(lines, 2);
+	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_volatile_lines(pool_of(scene.handle), &lines), 0);
+	assert_int_equal(lines, 0);
+	assert_int_equal(memory_blocks(&scene), 2 * PAGE_BYTES);
+	/* A page whose memory was given back reads as zero, and that is written as well. */
+	assert_int_equal(madvise(scene.memory + CUT_AT, PAGE_BYTES, MADV_REMOVE), 0);
+	assert_int_equal(pool_sync(scene.handle), 0);
+	mapped_outage(&scene, CHOOSER_LOSE, 0);
+	assert_int_equal(mapped_byte_at(&scene, CUT_AT), 0);
+	assert_int_equal(mapped_byte_at(&scene, CUT_AT + 2 * PAGE_BYTES), 'Q');
+	mapped_end(&scene);
+}
+
 /* ---- Space ----------------------------------------------------------------------------- */
 
 static void a_record_of_a_hole_takes_no_block_that_a_write_was_promised(void **state)
@@ -487,6 +522,7 @@ int main(void)
 		cmocka_unit_test(a_write_to_part_of_a_page_keeps_what_was_stored_beside_it),
 		cmocka_unit_test(a_second_attach_keeps_what_was_stored),
 		cmocka_unit_test(a_place_stored_to_in_a_hole_is_data_to_seek),
+		cmocka_unit_test(memory_that_nobody_touched_stays_untouched),
 		cmocka_unit_test(a_record_of_a_hole_takes_no_block_that_a_write_was_promised),
 		cmocka_unit_test(a_store_to_a_hole_of_a_full_region_ends_its_wpq_and_no_other),
 	};
