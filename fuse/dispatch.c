@@ -9,9 +9,10 @@
 
 #include "deferral.h"
 #include "negotiate.h"
+#include "newer_requests.h"
 #include "regions_root.h"
 
-static void answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
+void fusefs_answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
 		   size_t size)
 {
 	struct fuse_out_header out = {
@@ -32,7 +33,7 @@ static void answer(struct fusefs *fs, const struct fuse_in_header *in, int error
 static void park(struct fusefs *fs, const struct fuse_buf *request)
 {
 	if (fusefs_parking_add(&fs->parking, request->mem, request->size) < 0)
-		answer(fs, request->mem, -ENOMEM, NULL, 0);
+		fusefs_answer(fs, request->mem, -ENOMEM, NULL, 0);
 }
 
 static void write_while_parked(struct fusefs *fs, const struct fuse_buf *request, enum gate_phase phase)
@@ -41,13 +42,13 @@ static void write_while_parked(struct fusefs *fs, const struct fuse_buf *request
 	const struct fuse_write_in *write = (const void *)(in + 1);
 
 	if (!(write->write_flags & FUSE_WRITE_CACHE)) {
-		answer(fs, in, -EIO, NULL, 0);
+		fusefs_answer(fs, in, -EIO, NULL, 0);
 	} else if (phase == GATE_WRITE_BACK) {
 		fuse_session_process_buf(fs->session, request);
 	} else {
 		struct fuse_write_out done = { .size = write->size };
 
-		answer(fs, in, 0, &done, sizeof(done));
+		fusefs_answer(fs, in, 0, &done, sizeof(done));
 	}
 }
 
@@ -67,7 +68,7 @@ static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *reques
 		break;
 	case FUSE_SETATTR:
 		if (setattr->valid & FATTR_SIZE)
-			answer(fs, in, -EIO, NULL, 0);
+			fusefs_answer(fs, in, -EIO, NULL, 0);
 		else
 			park(fs, request);
 		break;
@@ -76,7 +77,7 @@ static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *reques
 	case FUSE_FALLOCATE:
 	case FUSE_LSEEK:
 	case FUSE_COPY_FILE_RANGE:
-		answer(fs, in, -EIO, NULL, 0);
+		fusefs_answer(fs, in, -EIO, NULL, 0);
 		break;
 	case FUSE_INIT:
 	case FUSE_INTERRUPT:
@@ -96,16 +97,13 @@ static void handle_without_media(struct fusefs *fs, const struct fuse_buf *reque
 	case FUSE_FORGET:
 		break;
 	default:
-		answer(fs, in, -EIO, NULL, 0);
+		fusefs_answer(fs, in, -EIO, NULL, 0);
 	}
 }
 
-/* Linux 6.6 and later send STATX first, until libfuse has answered once that it does not know it. */
 static bool asks_attributes(uint32_t opcode)
 {
-	const uint32_t statx = 52;
-
-	return opcode == FUSE_GETATTR || opcode == statx;
+	return opcode == FUSE_GETATTR || opcode == FUSEFS_STATX;
 }
 
 /* The nodeid of a request that concerns no file (INIT, DESTROY, INTERRUPT, BATCH_FORGET) is 0. */
@@ -125,16 +123,18 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 	struct gate_token token;
 	enum gate_phase phase;
 
+	fusefs_newer_translate(request->mem);
 	fusefs_gate_enter(&fs->gate, &token);
 	fusefs_handling(&token);
 	phase = fusefs_gate_token_phase(&token);
 	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_regions_root_refuses(in->opcode)) {
-		answer(fs, in, -EPERM, NULL, 0);
+		fusefs_answer(fs, in, -EPERM, NULL, 0);
 	} else if (media_are_lost(fs, in)) {
 		handle_without_media(fs, request);
 	} else if (phase == GATE_OPEN) {
 		fusefs_negotiate_hear(fs, in);
-		fuse_session_process_buf(fs->session, request);
+		if (!fusefs_newer_answer(fs, in))
+			fuse_session_process_buf(fs->session, request);
 	} else {
 		handle_while_parked(fs, request, phase);
 	}

@@ -9,8 +9,17 @@
 
 #include "mount_context.h"
 
+struct fuse_in_header;
+
 /* Serve a request as it was read from the kernel. It is done with the bytes on return. */
 void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request);
+
+/*
+ * Answer a request without libfuse: with a negative errno, or with 0 and a body of `size` bytes. It is no error
+ * if no process waits for the answer any more.
+ */
+void fusefs_answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
+		   size_t size);
 
 /* Serve what was parked, in order. The gate is open again. */
 void fusefs_dispatch_parked(struct fusefs *fs);

@@ -12,6 +12,7 @@ fuse_libfusefs_a_SOURCES = \
 	fuse/mount_context.h \
 	fuse/mountpoint.c fuse/mountpoint.h \
 	fuse/negotiate.c fuse/negotiate.h \
+	fuse/newer_requests.c fuse/newer_requests.h \
 	fuse/node.c fuse/node.h \
 	fuse/op_attributes.c fuse/op_attributes.h \
 	fuse/op_data.c fuse/op_data.h \

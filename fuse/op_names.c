@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
+#include "newer_requests.h"
 #include "op_open.h"
 #include "regions_root.h"
 #include "reply_entry.h"
@@ -176,13 +178,33 @@ static int create_or_find(fuse_req_t request, struct pool *directory, const char
 	return error;
 }
 
+/*
+ * With a name in the directory, or without one; then *nameless is a handle that keeps the file until the caller
+ * has opened it.
+ */
+static int create_to_open(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
+			  int flags, struct pool **out, struct pool_handle **nameless)
+{
+	const struct fuse_ctx *client = fuse_req_ctx(request);
+	const struct pool_new attributes = { .mode = (mode & 07777) | S_IFREG,
+					     .uid = client->uid,
+					     .gid = client->gid };
+
+	*nameless = NULL;
+	if (strcmp(name, FUSEFS_NO_NAME) != 0)
+		return create_or_find(request, directory, name, mode, flags, out);
+	return pool_open_nameless(directory, &attributes, out, nameless);
+}
+
 void fusefs_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
 	struct fusefs *fs = fusefs_of(request);
 	struct fuse_entry_param entry;
+	struct pool_handle *nameless;
 	struct pool *pool;
-	int error = create_or_find(request, pool_at(request, parent), name, mode, fi->flags, &pool);
+	int error = create_to_open(request, pool_at(request, parent), name, mode, fi->flags, &pool,
+				   &nameless);
 
 	if (error) {
 		fuse_reply_err(request, -error);
@@ -194,6 +216,8 @@ void fusefs_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, m
 		if (error)
 			fusefs_entry_forget(fs, entry.ino, 1);
 	}
+	if (nameless)
+		pool_close(nameless);
 	if (error) {
 		fuse_reply_err(request, -error);
 	} else if (fuse_reply_create(request, &entry, fi)) {

@@ -17,10 +17,9 @@
 #include "pool/pools.h"
 #include "pool/table.h"
 
-int pool_name_may_add(struct pool *directory, const char *text)
+/* May a file be created in the directory? 0, -EROFS, -ENOTDIR or -ENOENT. */
+static int may_create_in(const struct pool *directory)
 {
-	int error;
-
 	if (directory->pools->read_only)
 		return -EROFS;
 	if (!directory->directory)
@@ -28,7 +27,15 @@ int pool_name_may_add(struct pool *directory, const char *text)
 	/* A removed directory may still be open, or a process's working directory. */
 	if (directory->dead || (!directory->names && directory != directory->pools->root))
 		return -ENOENT;
-	error = pool_name_check(text, strlen(text));
+	return 0;
+}
+
+int pool_name_may_add(struct pool *directory, const char *text)
+{
+	int error = may_create_in(directory);
+
+	if (!error)
+		error = pool_name_check(text, strlen(text));
 	if (error)
 		return error;
 	return pool_names_find(directory->pools, directory, text, strlen(text)) ? -EEXIST : 0;
@@ -150,12 +157,9 @@ static int reserve_size(struct pool *pool, uint64_t size)
 	return error;
 }
 
-/*
- * The file's entry is written first, then the name's. A crash between the two leaves a file without a
- * name, which recovery destroys.
- */
-static int make_file(struct pool *directory, const char *text, const struct pool_new *attributes,
-		     const char *target, struct pool **out)
+/* A file without a name, in memory and on the media; recovery destroys it after a crash. */
+static int make_nameless(struct pool *directory, const struct pool_new *attributes, const char *target,
+			 struct pool **out)
 {
 	struct pools *pools = directory->pools;
 	struct pool *pool;
@@ -186,6 +190,19 @@ static int make_file(struct pool *directory, const char *text, const struct pool
 	}
 	pools->files[index] = pool;
 	atomic_fetch_add(S_ISDIR(pool->mode) ? &pools->directory_count : &pools->file_count, 1);
+	*out = pool;
+	return 0;
+}
+
+/* The file's entry is written first, then the name's. */
+static int make_file(struct pool *directory, const char *text, const struct pool_new *attributes,
+		     const char *target, struct pool **out)
+{
+	struct pool *pool;
+	int error = make_nameless(directory, attributes, target, &pool);
+
+	if (error)
+		return error;
 	error = add_name(directory, text, pool);
 	/* This function's own reference keeps the pool in memory if it is destroyed below. */
 	pool_ref(pool, 1);
@@ -230,6 +247,50 @@ int pool_create(struct pool *directory, const char *name, const struct pool_new 
 	WRITE_SCOPE(&directory->pools->tree);
 	error = pool_name_may_add(directory, name);
 	return error ? error : make_on_media(directory, name, attributes, NULL, out);
+}
+
+static int create_nameless(struct pool *directory, const struct pool_new *attributes, struct pool **out)
+{
+	struct pools *pools = directory->pools;
+	int error;
+
+	GATE_SCOPE(pools);
+	if (!S_ISREG(attributes->mode))
+		return -EINVAL;
+	WRITE_SCOPE(&pools->tree);
+	error = may_create_in(directory);
+	if (!error)
+		error = make_nameless(directory, attributes, NULL, out);
+	if (error)
+		return error;
+	pool_ref(*out, 1);
+	pool_note_nameless(*out);
+	return 0;
+}
+
+static void destroy_unopened(struct pool *pool)
+{
+	GATE_SCOPE(pool->pools);
+	READ_SCOPE(&pool->pools->tree);
+	pool_destroy_if_unused(pool);
+}
+
+int pool_open_nameless(struct pool *directory, const struct pool_new *attributes, struct pool **out,
+		       struct pool_handle **handle)
+{
+	struct pool *pool;
+	int error = create_nameless(directory, attributes, &pool);
+
+	if (error)
+		return error;
+	error = media_outcome(pool->pools, pool_open(pool, handle));
+	if (error) {
+		destroy_unopened(pool);
+		pool_unref(pool, 1);
+		return error;
+	}
+	*out = pool;
+	return 0;
 }
 
 int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid,
@@ -281,12 +342,14 @@ int pool_link(struct pool *pool, struct pool *directory, const char *name)
 		return error;
 	if (pool->directory)
 		return -EPERM;
-	if (pool->links == 0)
+	if (pool->dead || pool->removed)
 		return -ENOENT;
 	if (pool->links >= POOL_LINK_MAX)
 		return -EMLINK;
 	error = add_name(directory, name, pool);
-	if (!error)
+	if (!error) {
+		pool_forget_nameless(pool);
 		pool_touch_file(pool);
+	}
 	return media_outcome(pools, error);
 }

@@ -43,6 +43,14 @@ void pool_note_nameless(struct pool *pool)
 	pool->is_nameless = true;
 }
 
+void pool_forget_nameless(struct pool *pool)
+{
+	LOCK_SCOPE(&pool->pools->list_lock);
+	if (pool->is_nameless)
+		LIST_REMOVE(pool, nameless);
+	pool->is_nameless = false;
+}
+
 void pools_destroy_nameless(struct pools *pools)
 {
 	struct pool *pool;

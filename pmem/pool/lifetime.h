@@ -24,6 +24,8 @@ bool pool_destroy_if_unused(struct pool *pool);
 void pool_destroy_nameless(struct pool *pool);
 /* The pool has lost its last name, and is still open. */
 void pool_note_nameless(struct pool *pool);
+/* It has a name again, or for the first time. */
+void pool_forget_nameless(struct pool *pool);
 /* Destroy all those: their handles are of an older generation. pools->tree is held exclusively. */
 void pools_destroy_nameless(struct pools *pools);
 

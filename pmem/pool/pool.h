@@ -232,10 +232,18 @@ struct pool_new {
 };
 int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes,
 		struct pool **out);
+/*
+ * Create a regular file without a name, with the attributes that pool_create() would give it in this
+ * directory, and open it. The caller gets a reference and a handle. pool_link() can name it; if nothing does,
+ * it is destroyed when its last handle is closed, or by an outage.
+ */
+int pool_open_nameless(struct pool *directory, const struct pool_new *attributes, struct pool **out,
+		       struct pool_handle **handle);
 int pool_symlink(struct pool *directory, const char *name, const char *target, uid_t uid, gid_t gid,
 		 struct pool **out);
 /* Copies the target, NUL terminated. -ERANGE: `size` is too small (POOL_SYMLINK_MAX + 1 is always enough). */
 int pool_readlink(struct pool *pool, char *buffer, size_t size);
+/* -ENOENT for a pool whose last name was removed. */
 int pool_link(struct pool *pool, struct pool *directory, const char *name);
 int pool_unlink(struct pool *directory, const char *name);
 int pool_rmdir(struct pool *directory, const char *name);

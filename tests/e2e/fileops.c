@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,16 @@ nlink_t links_of(const char *name)
 	struct stat st;
 
 	return lstat(name, &st) ? 0 : st.st_nlink;
+}
+
+bool linux_is_at_least(unsigned version, unsigned patchlevel)
+{
+	unsigned running, level;
+	struct utsname name;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &running, &level) != 2)
+		return false;
+	return running > version || (running == version && level >= patchlevel);
 }
 
 static int as_nobody_with_groups(const gid_t *groups, size_t count, int (*what)(void))

@@ -31,6 +31,7 @@ int put(const char *name, const char *text);
 bool holds(const char *name, const char *text);
 bool same_file(const char *a, const char *b);
 nlink_t links_of(const char *name);
+bool linux_is_at_least(unsigned version, unsigned patchlevel);
 /* Runs `what` in a child without privileges; its status. */
 int as_nobody(int (*what)(void));
 /* The same in a child that has `group` as its only supplementary group. */

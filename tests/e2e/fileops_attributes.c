@@ -47,6 +47,36 @@ static void check_times(void)
 	   "a removed name moves its directory's mtime");
 }
 
+/* Linux asks a FUSE file system for the time of birth since 6.6. */
+static void check_birth(void)
+{
+	struct statx at_first = { 0 }, later = { 0 };
+	struct stat directory;
+	bool known;
+
+	OK(!put("born", "b") && !statx(AT_FDCWD, "born", 0, STATX_BASIC_STATS | STATX_BTIME, &at_first),
+	   "statx(2) succeeds");
+	known = at_first.stx_mask & STATX_BTIME;
+	if (!known && !linux_is_at_least(6, 6)) {
+		tap_run++;
+		printf("ok %u - statx(2) shows the time of birth # SKIP Linux is older than 6.6\n", tap_run);
+		return;
+	}
+	OK(known && at_first.stx_btime.tv_sec > 1600000000 && at_first.stx_size == 1 &&
+		   at_first.stx_btime.tv_sec <= at_first.stx_mtime.tv_sec,
+	   "statx(2) shows the time of birth of a file, which is not after its mtime");
+	OK(!put("born", "later") && !chmod("born", 0600) &&
+		   !statx(AT_FDCWD, "born", 0, STATX_BASIC_STATS | STATX_BTIME, &later) &&
+		   later.stx_btime.tv_sec == at_first.stx_btime.tv_sec &&
+		   later.stx_btime.tv_nsec == at_first.stx_btime.tv_nsec && later.stx_size == 5 &&
+		   (later.stx_mode & 07777) == 0600,
+	   "the time of birth stays when a file is written and its mode is set");
+	OK(!statx(AT_FDCWD, ".", 0, STATX_BASIC_STATS | STATX_BTIME, &later) && !stat(".", &directory) &&
+		   (later.stx_mask & STATX_BTIME) && later.stx_ino == directory.st_ino &&
+		   S_ISDIR(later.stx_mode),
+	   "statx(2) shows the time of birth of a directory");
+}
+
 void check_attributes(void)
 {
 	struct stat st;
@@ -64,6 +94,7 @@ void check_attributes(void)
 		   st.st_nlink == 2,
 	   "a new directory has its mode and two links");
 	check_times();
+	check_birth();
 }
 
 static int write_as_other(void)

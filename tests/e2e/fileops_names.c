@@ -299,5 +299,4 @@ void check_special(void)
 	OK(!mknod("plain", S_IFREG | 0600, 0) && !stat("plain", &st) && S_ISREG(st.st_mode),
 	   "mknod(2) makes a regular file");
 	FAILS(mknod("device", S_IFCHR | 0600, makedev(1, 3)), EPERM, "mknod(2) of a device is EPERM");
-	FAILS(open(".", O_RDWR | O_TMPFILE, 0600), EOPNOTSUPP, "O_TMPFILE is EOPNOTSUPP");
 }

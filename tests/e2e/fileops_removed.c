@@ -89,6 +89,7 @@ static bool is_unlinked(int fd)
 	return !fstat(fd, &st) && st.st_nlink == 0;
 }
 
+/* Nothing but "." and "..". */
 static bool lists_nothing(const char *path)
 {
 	DIR *directory = opendir(path);
@@ -97,7 +98,7 @@ static bool lists_nothing(const char *path)
 
 	/* An error ends a listing, too. */
 	while (directory && (entry = readdir(directory)))
-		nothing = false;
+		nothing = nothing && (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."));
 	if (directory)
 		closedir(directory);
 	return nothing;
@@ -139,12 +140,51 @@ static void check_replaced_directory(void)
 	OK(!rmdir("under"), "the directory that replaced it is removed");
 }
 
+static int link_descriptor(int fd, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, path, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+}
+
+/* Linux sends O_TMPFILE to a FUSE file system since 6.1. */
+static void check_nameless(void)
+{
+	int fd = open(".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0640);
+	struct stat st;
+
+	if (fd < 0 && errno == EOPNOTSUPP && !linux_is_at_least(6, 1)) {
+		tap_run++;
+		printf("ok %u - O_TMPFILE creates a file # SKIP Linux is older than 6.1\n", tap_run);
+		return;
+	}
+	OK(fd >= 0 && is_unlinked(fd) && !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+		   (st.st_mode & 07777) == 0640 && st.st_uid == geteuid(),
+	   "O_TMPFILE creates a regular file without a name");
+	OK(write(fd, "bytes", 5) == 5 && !fsync(fd) && lists_nothing("."),
+	   "a file of O_TMPFILE is written and synced, and its directory lists nothing");
+	OK(!link_descriptor(fd, "named") && holds("named", "bytes") && !fstat(fd, &st) && st.st_nlink == 1,
+	   "linkat(2) names a file of O_TMPFILE");
+	close(fd);
+	OK(holds("named", "bytes") && !unlink("named"), "a named file of O_TMPFILE remains after close(2)");
+	fd = open(".", O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, 0600);
+	OK(fd >= 0, "O_TMPFILE with O_EXCL creates a file");
+	FAILS(link_descriptor(fd, "named"), ENOENT, "linkat(2) of a file of O_TMPFILE with O_EXCL is ENOENT");
+	close(fd);
+	FAILS(open("none", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600), ENOENT,
+	      "O_TMPFILE in an absent directory is ENOENT");
+}
+
 void check_removed(void)
 {
 	int fd;
 
 	check_removed_working_directory();
 	check_replaced_directory();
+	OK(!mkdir("nameless", 0755) && !chdir("nameless"), "a directory for files without a name is entered");
+	check_nameless();
+	OK(!chdir("..") && !rmdir("nameless"), "the directory for files without a name is empty and removed");
 	OK(!put("file", "x"), "a file is created");
 	fd = open("file", O_PATH | O_CLOEXEC);
 	OK(!unlink("file") && is_unlinked(fd),
