@@ -5,9 +5,14 @@
 
 static _Thread_local struct gate_token *handled;
 
-void fusefs_handling(struct gate_token *token)
+void fusefs_deferral_begin(struct gate_token *token)
 {
 	handled = token;
+}
+
+void fusefs_deferral_end(void)
+{
+	handled = NULL;
 }
 
 struct gate_token fusefs_defer_reply(void)

@@ -3,14 +3,16 @@
 #define FUSE_DEFERRAL_H
 
 /*
- * Replying later. libfuse has no place in a request for the token it holds, so
- * the thread that handles a request knows it for that time.
+ * Replying after a request's handler has returned. A request holds a token of the
+ * gate until its reply is out, but a libfuse request has no field for it, so the
+ * token is kept in a variable of the thread that handles the request.
  */
 
 #include "request_gate.h"
 
-/* This thread begins to handle the token's request, or, with NULL, has ended to. */
-void fusefs_handling(struct gate_token *token);
+/* Around the handling of the token's request by this thread. */
+void fusefs_deferral_begin(struct gate_token *token);
+void fusefs_deferral_end(void);
 
 /*
  * Take over the token of the request that this thread handles: its handler

@@ -55,7 +55,7 @@ static void write_while_parked(struct fusefs *fs, const struct fuse_buf *request
 /*
  * A request during which the kernel may hold a page lock, or keep write-back
  * waiting (a change of size), must be answered at once, or invalidation never
- * ends. All others are parked, and find the next generation.
+ * ends. All others are parked, and served in the next generation.
  */
 static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *request, enum gate_phase phase)
 {
@@ -88,7 +88,7 @@ static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *reques
 	}
 }
 
-/* Open files stay as they are until the mount goes, as nodes do: fusefs_entry_forget(). */
+/* A RELEASE is answered with an error too: open files are freed with the mount, as nodes are. */
 static void handle_without_media(struct fusefs *fs, const struct fuse_buf *request)
 {
 	const struct fuse_in_header *in = request->mem;
@@ -125,21 +125,21 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 
 	fusefs_newer_translate(request->mem);
 	fusefs_gate_enter(&fs->gate, &token);
-	fusefs_handling(&token);
+	fusefs_deferral_begin(&token);
 	phase = fusefs_gate_token_phase(&token);
 	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_regions_root_refuses(in->opcode)) {
 		fusefs_answer(fs, in, -EPERM, NULL, 0);
 	} else if (media_are_lost(fs, in)) {
 		handle_without_media(fs, request);
 	} else if (phase == GATE_OPEN) {
-		fusefs_negotiate_hear(fs, in);
+		fusefs_negotiate_note_request(fs, in);
 		if (!fusefs_newer_answer(fs, in))
 			fuse_session_process_buf(fs->session, request);
 	} else {
 		handle_while_parked(fs, request, phase);
 	}
-	fusefs_handling(NULL);
-	/* A deferred reply has taken it over. */
+	fusefs_deferral_end();
+	/* Nothing to give back if the reply was deferred: fusefs_defer_reply() took the token over. */
 	fusefs_gate_leave(&token);
 }
 

@@ -15,8 +15,8 @@ struct fuse_in_header;
 void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request);
 
 /*
- * Answer a request without libfuse: with a negative errno, or with 0 and a body of `size` bytes. It is no error
- * if no process waits for the answer any more.
+ * Answer a request without libfuse: with a negative errno, or with 0 and a body of
+ * `size` bytes. The process that waits for the answer may be gone already.
  */
 void fusefs_answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
 		   size_t size);

@@ -3,16 +3,17 @@
 #define FUSE_FUSEFS_H
 
 /*
- * The FUSE 3 face: a region's pools as a tree of files, or several regions', in
- * a directory each. write(2) goes through to the pool at once and is volatile
- * until fsync, fdatasync, O_DSYNC or msync; everything that changes names,
- * owners, modes or times is durable when it returns. The kernel caches data,
- * attributes and names without a time limit: whoever changes pools behind the
- * mount's back says so, below.
+ * The FUSE 3 mount: a tree of files for the pools of one region, or a directory
+ * with such a tree for each of several regions. write(2) goes through to the pool
+ * at once and is volatile until fsync, fdatasync, O_DSYNC or msync; everything
+ * that changes names, owners, modes or times is durable when it returns. The
+ * kernel caches data, attributes and names without a time limit, so every change
+ * of a pool that is not made through the mount must be reported with the
+ * functions under "Changes by others".
  *
  * Functions return 0 or a negative errno. One struct fusefs a mount; several
- * mounts of one struct pools are not supported. Regions are called by their
- * number: their place among those that were mounted.
+ * mounts of one struct pools are not supported. A region's number is its index
+ * among the regions that were given to fusefs_mount().
  */
 
 #include <stdbool.h>
@@ -25,13 +26,16 @@ struct fusefs;
 
 struct fusefs_region {
 	struct pools *pools;
-	/* Of its directory, where there are several regions; one alone is the mount's root. */
+	/* The name of its directory if there are several regions. A single region is the mount's root. */
 	const char *name;
 };
 
 struct fusefs_options {
 	const char *mountpoint;
-	/* For root, or with user_allow_other in /etc/fuse.conf; the kernel checks permissions either way. */
+	/*
+	 * Let other users in: only as root, or with user_allow_other in /etc/fuse.conf. The kernel checks
+	 * permissions either way.
+	 */
 	bool allow_other;
 	bool read_only;
 	unsigned threads; /* 0: a number that suits this machine */
@@ -41,8 +45,8 @@ struct fusefs_options {
 /*
  * Mount. A mount of ours at the same place whose daemon died is cleared first.
  * -EBUSY: a live one is there; -ENOENT, -ENOTDIR: no such directory; -ENODEV: no
- * FUSE in this kernel; -EPERM: not allowed, or fusermount3 is missing. Nobody
- * is served before fusefs_serve() runs, so do not touch the mount in between.
+ * FUSE in this kernel; -EPERM: not allowed, or fusermount3 is missing. No request
+ * is served before fusefs_serve() runs: do not access the mount in between.
  */
 int fusefs_mount(const struct fusefs_region *regions, unsigned count, const struct fusefs_options *options,
 		 struct fusefs **out, struct message *message);
@@ -54,12 +58,13 @@ int fusefs_mount(const struct fusefs_region *regions, unsigned count, const stru
  */
 int fusefs_serve(struct fusefs *fusefs);
 
-/* st_dev of what is on the mount; 0 if unknown. */
+/* st_dev of the files on the mount; 0 if unknown. */
 dev_t fusefs_device(const struct fusefs *fusefs);
 
 /*
- * st_ino on the mount is the pool's own number, and where there are several
- * regions, the region's above it, counted from 1: so no two files have the same.
+ * st_ino on the mount is the pool's own number in its low bits. If there are
+ * several regions, the bits above have the region's number + 1, so that no two
+ * files have the same st_ino.
  */
 #define FUSEFS_REGION_SHIFT 48
 static inline unsigned fusefs_ino_region(uint64_t ino)
@@ -71,7 +76,7 @@ static inline uint64_t fusefs_ino_pool(uint64_t ino)
 	return ino & (((uint64_t)1 << FUSEFS_REGION_SHIFT) - 1);
 }
 
-/* Make fusefs_serve() return soon. Any thread, a signal handler too; more than once does no harm. */
+/* Make fusefs_serve() return soon. Any thread, also in a signal handler, and more than once. */
 void fusefs_stop(struct fusefs *fusefs);
 
 /* Close what clients left open, unmount if that has not been done yet, free. NULL is allowed. */
@@ -80,24 +85,24 @@ void fusefs_unmount(struct fusefs *fusefs);
 /* ---- An outage ---------------------------------------------------------------- */
 
 /*
- * The mount's part in an outage. The director (src/daemon/outage.c) calls the
- * five functions below, from one thread, which must not be one of the mount's
- * and must hold no lock that a file operation needs. fusefs_park() comes first,
- * fusefs_resume() last; between the two the mount is not taken away.
+ * What the mount does in an outage. src/daemon/outage.c calls the five functions
+ * below, from one thread, which must not be one of the mount's and must hold no
+ * lock that a file operation needs. fusefs_park() comes first and fusefs_resume()
+ * last; between the two the mount is not taken away.
  */
 
 /*
- * Serve nothing but the write-back of dirty pages. Requests that a process can
- * wait with are parked, others fail with -EIO. Returns when every request that
- * began earlier has been answered.
+ * Serve nothing but the write-back of dirty pages. Requests that can wait are
+ * parked, others fail with -EIO. Returns when every request that began earlier
+ * has been answered.
  */
 void fusefs_park(struct fusefs *fusefs);
 /*
  * After fusefs_park(): have the kernel write back the dirty pages of all
- * mappings. On return their stores are in the pools, where a pool could take
- * them. They are a consistent cut of what was stored: the next access to a page
- * that was taken from a mapping is a READ, which fails, so that no later store
- * gets ahead of one that was not seen.
+ * mappings. On return their stores are in the pools, unless a pool had no space
+ * for them. They are a consistent cut of what was stored: the next access to a
+ * page that was taken from a mapping is a READ, which fails, so no store is in the
+ * pools while an earlier one is missing.
  */
 void fusefs_write_back(struct fusefs *fusefs);
 /*
@@ -125,9 +130,9 @@ void fusefs_region_lost(struct fusefs *fusefs, unsigned region);
 /* ---- Changes by others -------------------------------------------------------- */
 
 /*
- * Somebody changed pools other than through the mount: a name was added,
- * replaced or removed; bytes, size or attributes are not what they were. Not
- * from a call-back of the pools, and with no lock held that a file operation needs.
+ * Report a change that was not made through the mount: a name was added, replaced
+ * or removed, or the bytes, size or attributes of a pool changed. Not to be called
+ * from a call-back of the pools, nor with a lock held that a file operation needs.
  */
 void fusefs_entry_changed(struct fusefs *fusefs, struct pool *directory, const char *name);
 void fusefs_pool_changed(struct fusefs *fusefs, struct pool *pool);

@@ -3,8 +3,8 @@
 #define FUSE_MOUNT_CONTEXT_H
 
 /*
- * All that a mount consists of. Private to fuse/. The headers included here know
- * nothing of struct fusefs; what needs several of its parts is above this header.
+ * The state of a mount. Private to fuse/. The headers that are included here do
+ * not use struct fusefs; code that needs several parts of it includes this one.
  */
 
 #define FUSE_USE_VERSION 312
@@ -35,7 +35,7 @@ struct fusefs {
 	struct fusefs_options options;
 	char *mountpoint; /* absolute */
 	struct fuse_session *session;
-	struct node *root;	  /* the one tree's, or `regions_root` */
+	struct node *root;	  /* the root of the only tree, or `regions_root` */
 	struct node regions_root; /* of a mount of several regions (regions_root.h) */
 	struct timespec mounted;
 	struct shadows shadows;
@@ -51,7 +51,10 @@ struct fusefs {
 
 	struct late_queue late;
 
-	/* The answer to INIT that is to be added to (negotiate.h); no other request is served before it. */
+	/*
+	 * The INIT request, and the flags that are added to libfuse's answer to it (negotiate.h). No other
+	 * request is served before that answer.
+	 */
 	uint64_t init_request;
 	uint32_t init_flags2;
 
@@ -65,8 +68,8 @@ struct fusefs {
 };
 
 /*
- * Only the daemon changes what the kernel caches, and tells it when it does: so
- * the kernel may keep it for long. Seconds.
+ * For how many seconds the kernel may cache names and attributes. Long, because
+ * the daemon tells the kernel of every change that is not made through the mount.
  */
 #define FUSEFS_CACHE_TIMEOUT 86400.0
 /* The most bytes of data that a request carries: what the kernel's default limit of 256 pages allows. */

@@ -20,7 +20,7 @@
 
 #define SOURCE "softpmem"
 
-/* Why a mount failed: libfuse tells a hook of the process, in the thread that mounts. */
+/* Why a mount failed. libfuse passes the reason to a log function, in the thread that mounts. */
 static _Thread_local char libfuse_message[256];
 
 __attribute__((format(printf, 2, 0)))
@@ -289,7 +289,7 @@ void fusefs_mountpoint_detach(struct fusefs *fs)
 			       fs->mountpoint, fs->mountpoint);
 }
 
-/* libfuse unmounts whatever is at the mountpoint, unless the connection is broken: give it a broken one. */
+/* libfuse unmounts nothing if poll(2) of its descriptor reports an error, as for a pipe without readers. */
 void fusefs_mountpoint_sever(struct fusefs *fs)
 {
 	int ends[2];

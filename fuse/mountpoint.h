@@ -15,7 +15,10 @@ void fusefs_mountpoint_tune(struct fusefs *fs);
  * are written back. If the mount is in use, it is detached once they are.
  */
 void fusefs_mountpoint_detach(struct fusefs *fs);
-/* Have libfuse find nothing to unmount. */
+/*
+ * For a mount that has been taken away: break the session's connection, so that fuse_session_unmount() does
+ * not unmount what another process mounted at the same place since.
+ */
 void fusefs_mountpoint_sever(struct fusefs *fs);
 
 #endif

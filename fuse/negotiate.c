@@ -38,15 +38,15 @@ void fusefs_op_init(void *userdata, struct fuse_conn_info *connection)
 }
 
 /*
- * ---- Past libfuse --------------------------------------------------------------
- * What the kernel can do and libfuse does not know is written into the answer to
- * INIT as that passes on its way to the kernel.
+ * ---- Without libfuse -----------------------------------------------------------
+ * Flags of the kernel that libfuse does not know are added to libfuse's answer to
+ * INIT when it is written to the kernel.
  */
 
 /* A bit of flags2, since Linux 6.6: shared mappings of files that are open for direct I/O. */
 #define DIRECT_IO_ALLOW_MMAP (1u << 4)
 
-void fusefs_negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in)
+void fusefs_negotiate_note_request(struct fusefs *fs, const struct fuse_in_header *in)
 {
 	const struct fuse_init_in *init = (const void *)(in + 1);
 

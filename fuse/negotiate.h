@@ -2,21 +2,21 @@
 #ifndef FUSE_NEGOTIATE_H
 #define FUSE_NEGOTIATE_H
 
-/* What the kernel and the mount agree on when they first meet (INIT). */
+/* What the kernel and the mount agree on in the first request (INIT). */
 
 #include "mount_context.h"
 
 struct fuse_in_header;
 
-/* libfuse's part: what is wanted of what both can do. The handler of INIT. */
+/* The handler of INIT: choose among the capabilities that both the kernel and libfuse have. */
 void fusefs_op_init(void *userdata, struct fuse_conn_info *connection);
 
 /*
- * The part that libfuse 3.14 does not know. Once the session is mounted:
- * look at what libfuse sends. 0 or -ENOMEM.
+ * Pass what libfuse sends through a function of our own, which adds the flags that
+ * libfuse 3.14 does not know. Once, after the session was mounted. 0 or -ENOMEM.
  */
 int fusefs_negotiate_begin(struct fusefs *fs);
-/* To be called with each request before libfuse has it; `in` is followed by its body. */
-void fusefs_negotiate_hear(struct fusefs *fs, const struct fuse_in_header *in);
+/* To be called with each request before it is given to libfuse. The request's body follows `in`. */
+void fusefs_negotiate_note_request(struct fusefs *fs, const struct fuse_in_header *in);
 
 #endif

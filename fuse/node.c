@@ -144,7 +144,7 @@ void fusefs_node_hold(struct node *node)
 bool fusefs_node_forget(struct node *node, uint64_t lookups)
 {
 	struct nodes *nodes = &node->tree->nodes;
-	/* If others forget the rest, the node is gone once the lock is. */
+	/* Another thread may free the node as soon as the lock is released. */
 	struct pool *pool = node->pool;
 	bool last;
 

@@ -16,9 +16,9 @@
 struct tree;
 
 /*
- * One inode that the kernel knows; its address is the nodeid. A regular file has
- * a node a generation: what the kernel cached for an older one, and mappings of
- * it that still exist, never meet the bytes of the new one.
+ * One inode that the kernel knows; its address is the nodeid. A regular file gets
+ * a new node in each generation, so that neither pages that the kernel cached for
+ * an older node nor mappings of it can reach bytes of the new generation.
  */
 struct node {
 	struct tree *tree; /* NULL: the root of a mount of several regions, which has no pool */
@@ -54,12 +54,12 @@ struct tree {
 
 /* 0 or -ENOMEM; then nothing is to be destroyed. */
 int fusefs_nodes_init(struct nodes *nodes);
-/* Free all nodes, and drop their references. No request is served any more. */
+/* Free all nodes, and drop their references. To be called after the last request. */
 void fusefs_nodes_destroy(struct nodes *nodes);
 
 /*
  * The node of a pool, with one more lookup, which takes over the caller's
- * reference to the pool. NULL: no memory, and the reference is the caller's still.
+ * reference to the pool. NULL: no memory, and the caller keeps the reference.
  */
 struct node *fusefs_node_take(struct tree *tree, struct pool *pool, bool regular);
 /*
@@ -69,11 +69,11 @@ struct node *fusefs_node_take(struct tree *tree, struct pool *pool, bool regular
 bool fusefs_node_forget(struct node *node, uint64_t lookups);
 /* One more lookup and reference, to be given back by fusefs_entry_forget(). Not of a root. */
 void fusefs_node_hold(struct node *node);
-/* Free a node that fusefs_node_forget() says so of. */
+/* Free a node for which fusefs_node_forget() returned true. */
 void fusefs_node_free(struct node *node);
-/* The node that the kernel may know a pool of the tree by now; NULL: none. */
+/* The node of this generation by which the kernel may know a pool of the tree; NULL: none. */
 struct node *fusefs_node_find(struct tree *tree, const struct pool *pool);
-/* From here on every regular file's node is of an older generation. No request is served meanwhile. */
+/* Make the nodes of all regular files nodes of an older generation. No request is served during the call. */
 void fusefs_nodes_end_generation(struct nodes *nodes);
 
 /*

@@ -24,7 +24,7 @@ static bool is_direct(const struct fuse_file_info *fi)
 	return fi->lock_owner != 0;
 }
 
-/* The kernel may put what it gets into its cache, and write it back one day. */
+/* The kernel may cache these bytes, and write the page that has them back later. */
 static void read_attached(fuse_req_t request, struct node *node, size_t size, uint64_t offset,
 			  struct pool_handle *handle)
 {
@@ -65,9 +65,9 @@ void fusefs_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offse
 
 /*
  * The kernel writes back what was stored through a mapping. If the pool cannot
- * take a page, the next sync fails once, and the page would stay in the cache as
- * if it were clean: the kernel is told to drop it, so that no process goes on
- * reading bytes that are nowhere else.
+ * take a page, the kernel reports that at the next sync, once, and keeps the page
+ * as if it were clean. It is told to drop the page, so that no process goes on
+ * reading bytes that exist only there.
  */
 static void write_back(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
 		       struct pool_handle *handle)

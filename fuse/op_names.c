@@ -179,8 +179,8 @@ static int create_or_find(fuse_req_t request, struct pool *directory, const char
 }
 
 /*
- * With a name in the directory, or without one; then *nameless is a handle that keeps the file until the caller
- * has opened it.
+ * With a name in the directory, or without one; then *nameless is a handle that
+ * keeps the file until the caller has opened it.
  */
 static int create_to_open(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
 			  int flags, struct pool **out, struct pool_handle **nameless)

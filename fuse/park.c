@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The mount's part in an outage, and in the loss of a region (fusefs.h). */
+/* What the mount does in an outage, and when a region is lost (fusefs.h). */
 
 #include "park.h"
 
@@ -40,11 +40,11 @@ void fusefs_discard_caches(struct fusefs *fs)
 
 void fusefs_resume(struct fusefs *fs)
 {
-	/* The kernel's pages were of nodes that are dead now. */
+	/* The copies are of pages of nodes that are dead now. */
 	fusefs_shadow_forget(&fs->shadows, NULL);
 	fusefs_gate_change(&fs->gate, GATE_OPEN);
 	fusefs_gate_wait(&fs->gate);
-	/* No request is being parked any more. */
+	/* Every request that could still be parked has been parked. */
 	fusefs_dispatch_parked(fs);
 	pthread_mutex_unlock(&fs->outage_lock);
 }

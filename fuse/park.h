@@ -4,7 +4,7 @@
 
 #include "mount_context.h"
 
-/* From its return on only write-back is served. Waits until earlier requests have been answered. */
+/* Serve nothing but write-back from now on. Returns when all earlier requests have been answered. */
 void fusefs_park_requests(struct fusefs *fs);
 
 #endif

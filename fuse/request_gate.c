@@ -45,8 +45,8 @@ void fusefs_gate_enter(struct request_gate *gate, struct gate_token *token)
 	unsigned turn = atomic_load(&gate->turn);
 
 	/*
-	 * Sequentially consistent: either we see the change that was made, or the
-	 * one who made it sees us counted.
+	 * Sequentially consistent: either this thread sees the new turn, or the
+	 * thread that changes the turn sees this one counted.
 	 */
 	for (;;) {
 		unsigned now;

@@ -8,14 +8,14 @@
  * A request takes a token when it begins and gives it back after its reply has
  * gone out. The token is an object, not a lock of a thread: whoever answers the
  * request gives it back, in any thread. A token says in which phase its request
- * began; the request is served by the rules of that phase to its end, whatever
- * the phase is by then. Nobody waits to enter.
+ * began; the request is served by the rules of that phase to its end, also if
+ * the phase changes in the meantime. Taking a token never waits.
  *
- * Changing the phase takes two steps. fusefs_gate_change() is a moment: every
- * request that enters after it is of the new phase. It does not wait, so a
- * request may call it in the middle of its own work. fusefs_gate_wait() waits
- * until every request that entered before the change has given its token back;
- * its caller must not hold one.
+ * Changing the phase takes two steps. fusefs_gate_change() takes effect at once:
+ * every request that takes its token later is of the new phase. It does not wait
+ * for requests, so the thread that calls it may hold a token itself.
+ * fusefs_gate_wait() waits until every request that took its token before the
+ * change has given it back; its caller must not hold one.
  */
 
 #include <pthread.h>
@@ -23,7 +23,7 @@
 #include <stdbool.h>
 
 enum gate_phase {
-	/* All is served. */
+	/* All requests are served. */
 	GATE_OPEN,
 	/* Only pages that the kernel writes back are served: they hold stores that reached its cache. */
 	GATE_WRITE_BACK,
@@ -51,9 +51,9 @@ void fusefs_gate_destroy(struct request_gate *gate);
 
 /* Take a token, in *token. Any thread. */
 void fusefs_gate_enter(struct request_gate *gate, struct gate_token *token);
-/* Give it back. Any thread, once; nothing is done for a token that is none. */
+/* Give a token back, in any thread. A token that was given back already is left alone. */
 void fusefs_gate_leave(struct gate_token *token);
-/* Hand it on: *from is no token afterwards. */
+/* Move the token out of *from, which is empty afterwards. */
 struct gate_token fusefs_gate_token_steal(struct gate_token *from);
 
 /* The phase in which the token's request began. */
@@ -61,7 +61,7 @@ enum gate_phase fusefs_gate_token_phase(const struct gate_token *token);
 /* The phase that a request would enter now. */
 enum gate_phase fusefs_gate_phase(const struct request_gate *gate);
 
-/* Every request that enters from here on is of this phase. Waits for nothing but an earlier change's wait. */
+/* Make this the phase of all later requests. Waits only for requests from before the last change. */
 void fusefs_gate_change(struct request_gate *gate, enum gate_phase phase);
 /* Return when no request that entered before the last change holds a token. */
 void fusefs_gate_wait(struct request_gate *gate);

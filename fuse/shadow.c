@@ -9,7 +9,7 @@
 #include "shadow.h"
 
 #define VERSIONS_MAX 4
-/* Above this count the kernel is asked to drop its pages, so that ours can be forgotten. */
+/* Above this count the kernel is asked to drop its pages of a node, so that their copies can be freed. */
 #define PAGES_MANY 16384
 
 struct shadow {
@@ -36,7 +36,7 @@ static void remove_at(struct shadows *shadows, struct shadow **link)
 	shadows->count--;
 }
 
-/* The versions of a page beyond those that are kept. */
+/* Free the oldest versions of a page beyond VERSIONS_MAX. */
 static void trim(struct shadows *shadows, const struct node *node, uint64_t page)
 {
 	struct shadow **link = bucket_of(shadows, node, page);
@@ -189,7 +189,7 @@ ssize_t fusefs_shadow_write_back(struct shadows *shadows, const struct node *nod
 				return done;
 		}
 	}
-	/* The kernel keeps the page: these are the bytes that later stores are compared with. */
+	/* The kernel keeps the page. Later stores to it are compared with these bytes. */
 	*drop = fusefs_shadow_note(shadows, node, offset, bytes, size);
 	return (ssize_t)size;
 }
@@ -211,8 +211,8 @@ static void forget(struct shadows *shadows, const struct node *node, uint64_t ep
 }
 
 /*
- * While the kernel drops its pages, it may read some of them anew: what is noted
- * in the meantime is of the next epoch, and stays.
+ * While the kernel drops its pages, it may read some of them again. Copies that
+ * are made in the meantime belong to the next epoch, and are kept.
  */
 uint64_t fusefs_shadow_begin_drop(struct shadows *shadows)
 {

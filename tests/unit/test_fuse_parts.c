@@ -55,9 +55,9 @@ static void a_deferred_reply_takes_the_token_of_the_handled_request(void **state
 
 	fusefs_gate_init(&gate);
 	fusefs_gate_enter(&gate, &token);
-	fusefs_handling(&token);
+	fusefs_deferral_begin(&token);
 	deferred = fusefs_defer_reply();
-	fusefs_handling(NULL);
+	fusefs_deferral_end();
 	fusefs_gate_leave(&token);
 	assert_int_equal(atomic_load(&gate.inside[0]), 1);
 	fusefs_gate_leave(&deferred);
