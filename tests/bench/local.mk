@@ -8,7 +8,10 @@ EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash tests/be
 check_PROGRAMS += tests/bench/memcpy_time
 tests_bench_memcpy_time_SOURCES = tests/bench/memcpy_time.c
 
-bench_programs = tests/bench/memcpy_time tests/bench/pmem_time tests/bench/handover_time
+check_PROGRAMS += tests/bench/metadata_time
+tests_bench_metadata_time_SOURCES = tests/bench/metadata_time.c
+
+bench_programs = tests/bench/memcpy_time tests/bench/metadata_time tests/bench/pmem_time tests/bench/handover_time
 check_PROGRAMS += tests/bench/pmem_time
 tests_bench_pmem_time_SOURCES = tests/bench/pmem_time.c
 tests_bench_pmem_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)

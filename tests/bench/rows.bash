@@ -166,6 +166,30 @@ trace_figure() {
 	"$abs_top_builddir/tests/bench/trace_time" "$trace_events" | sed -n "s/^$2  *\\([0-9.]*\\) .*/\\1/p"
 }
 
+# create_and_sync SIDE: "few" has 100 other files in the directory, softpmem has $pools.
+create_and_sync() {
+	local files=100
+	[ "$1" = few ] || files=$pools
+	mkdir -p "$mnt/beside-$files"
+	"$abs_top_builddir/tests/bench/metadata_time" create "$mnt/beside-$files" "$files"
+}
+
+# failure_with_open_files SIDE: "one" has one open file.
+failure_with_open_files() {
+	local files=1 from holder
+	[ "$1" = one ] || files=$open_files
+	mkdir -p "$mnt/held"
+	coproc HOLDER { exec "$abs_top_builddir/tests/bench/metadata_time" hold "$mnt/held" "$files"; }
+	holder=$HOLDER_PID
+	read -r -t 120 -u "${HOLDER[0]}" || return 1
+	from=$EPOCHREALTIME
+	"$softpmem" powerfail --policy lose >/dev/null || return 1
+	milliseconds_since "$from"
+	eval "exec ${HOLDER[1]}>&-"
+	wait "$holder"
+	rm -rf "$mnt/held"
+}
+
 rows() {
 	local aio=(--ioengine=libaio --direct=1 --iodepth=16 --bs=4k "--io_size=${io_mib}M")
 	local psync=(--ioengine=psync --bs=4k "--io_size=${io_mib}M")
@@ -192,6 +216,9 @@ rows() {
 	row "daemon start, ${start_region}iB region and ${start_pool}iB pool" ms lower 100 - fresh_start time
 	row "the same, memory" MiB lower 64 - fresh_start memory
 	row "reload of $pools pools" ms lower 1000 - reload
+	row "create and fsync beside $pools files" us lower 1.2 few create_and_sync
+	rm -rf "$mnt"/beside-*
+	row "power failure with $open_files open files" ms lower - one failure_with_open_files
 	row "power failure, $gib_mib MiB written, lose" ms lower 3 memcpy power_failure lose
 	row "power failure, $gib_mib MiB written, keep" ms lower 3 memcpy power_failure keep
 	row "power failure, $gib_mib MiB written, random" ms lower 3 memcpy power_failure random --seed 1

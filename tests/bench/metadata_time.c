@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * metadata_time create DIR FILES: the median microseconds of creating a file of one page and syncing it, in a
+ * directory that has so many other files.
+ * metadata_time hold DIR FILES: hold so many files of one page open until the standard input ends. Prints
+ * "ready" when they are open.
+ */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MEASURED 1000
+
+static const char page[4096] = "page";
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static double microseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static int open_file(const char *prefix, unsigned number, int flags)
+{
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s%u", prefix, number);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | flags, 0644);
+	if (fd < 0)
+		die(name);
+	return fd;
+}
+
+static void write_and_sync(int fd)
+{
+	if (pwrite(fd, page, sizeof(page), 0) != sizeof(page) || fsync(fd))
+		die("write");
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double one = *(const double *)a, other = *(const double *)b;
+
+	return (one > other) - (one < other);
+}
+
+static void create(unsigned files)
+{
+	static double times[MEASURED];
+	char name[32];
+
+	for (unsigned i = 0; i < files; i++)
+		close(open_file("other", i, 0));
+	for (unsigned i = 0; i < MEASURED; i++) {
+		double from = microseconds();
+		int fd = open_file("new", i, O_EXCL);
+
+		write_and_sync(fd);
+		close(fd);
+		times[i] = microseconds() - from;
+	}
+	for (unsigned i = 0; i < MEASURED; i++) {
+		snprintf(name, sizeof(name), "new%u", i);
+		unlink(name);
+	}
+	qsort(times, MEASURED, sizeof(times[0]), by_value);
+	printf("%.2f\n", times[MEASURED / 2]);
+}
+
+static void hold(unsigned files)
+{
+	const struct rlimit limit = { .rlim_cur = files + 100, .rlim_max = files + 100 };
+
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		die("setrlimit");
+	for (unsigned i = 0; i < files; i++)
+		write_and_sync(open_file("held", i, 0));
+	puts("ready");
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned files = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+	bool creates = argc == 4 && !strcmp(argv[1], "create");
+
+	if (!files || (!creates && strcmp(argv[1], "hold") != 0)) {
+		fprintf(stderr, "usage: metadata_time create|hold DIR FILES\n");
+		return 2;
+	}
+	if (chdir(argv[2]))
+		die(argv[2]);
+	if (creates)
+		create(files);
+	else
+		hold(files);
+	return 0;
+}
