@@ -13,6 +13,7 @@ e2e_tests = \
 	tests/e2e/control-many.sh \
 	tests/e2e/disk-full.sh \
 	tests/e2e/fuse-exercise.sh \
+	tests/e2e/fuse-late.sh \
 	tests/e2e/fuse-mount.sh \
 	tests/e2e/fuse-operations.sh \
 	tests/e2e/fuse-power.sh \
@@ -30,6 +31,9 @@ EXTRA_DIST += $(e2e_tests)
 
 check_PROGRAMS += tests/e2e/exercise
 tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tests/e2e/exercise_model.h tests/e2e/powerfail.h
+
+check_PROGRAMS += tests/e2e/cache_storm
+tests_e2e_cache_storm_SOURCES = tests/e2e/cache_storm.c
 
 check_PROGRAMS += tests/e2e/bare_mount
 tests_e2e_bare_mount_SOURCES = tests/e2e/bare_mount.c
