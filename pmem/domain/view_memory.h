@@ -12,8 +12,8 @@
  */
 int view_memory_extend(struct view *view, uint64_t end);
 /*
- * Note that bytes of the view have become zero: copies of its lines that were taken up to
- * now are older. Takes domain->lock.
+ * Note that bytes of the view have become zero: copies of its lines that were taken up to now are older.
+ * Takes domain->lock.
  */
 void view_supersede_copies(struct view *view);
 
