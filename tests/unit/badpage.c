@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-/* The only test code that knows where a region is mapped. */
+/* The only test code that uses the address of a region's mapping. */
 #include "region/backend.h"
 
 #define PAGE 4096u
@@ -54,7 +54,7 @@ static struct {
 	struct sigaction before;
 } poisoned;
 
-/* A signal that a thread sends to itself is handled before the access is tried again. */
+/* A signal that a thread sends to itself is handled before the access is repeated. */
 static void on_sigsegv(int number, siginfo_t *info, void *context)
 {
 	const unsigned char *at = info->si_addr;

@@ -2,7 +2,10 @@
 #ifndef TESTS_MEDIATEST_H
 #define TESTS_MEDIATEST_H
 
-/* Access to media in tests, where an error ends the test. For cmocka programs, after its header. */
+/*
+ * Access to media for tests, which ends the test on an error. For cmocka programs; include it after
+ * cmocka.h.
+ */
 
 #include "region/media.h"
 

@@ -33,7 +33,7 @@ static void crc32c_continues_from_any_split(void **state)
 		assert_int_equal(crc32c(crc32c(0, text, split), text + split, sizeof(text) - split), whole);
 }
 
-static void sizes_are_read_as_ndctl_writes_them(void **state)
+static void sizes_are_parsed_in_the_form_of_ndctl(void **state)
 {
 	uint64_t size = 0;
 
@@ -49,7 +49,7 @@ static void sizes_are_read_as_ndctl_writes_them(void **state)
 	assert_int_equal(size, (uint64_t)1 << 63);
 }
 
-static void what_is_no_size_is_refused(void **state)
+static void text_that_is_not_a_size_is_refused(void **state)
 {
 	const char *const wrong[] = { "", " 1", "-1", "+1", "M", "1X", "1MM", "1M ", "1e9", "1.5G" };
 	uint64_t size = 7;
@@ -61,7 +61,7 @@ static void what_is_no_size_is_refused(void **state)
 	assert_int_equal(size, 7);
 }
 
-static void sizes_are_written_short(void **state)
+static void sizes_are_formatted_in_their_shortest_form(void **state)
 {
 	char text[32];
 
@@ -71,7 +71,7 @@ static void sizes_are_written_short(void **state)
 	assert_string_equal(size_format(3u << 29, text, sizeof(text)), "1.5G");
 }
 
-static void message_keeps_the_error_and_the_words(void **state)
+static void message_fail_returns_the_error_and_formats_the_text(void **state)
 {
 	struct message message;
 
@@ -87,7 +87,7 @@ static void keep_line(void *context, const char *line)
 	snprintf(last->text, sizeof(last->text), "%s", line);
 }
 
-static void a_log_sink_gets_the_formatted_line_and_none_drops_it(void **state)
+static void a_log_sink_receives_the_formatted_line_and_an_empty_one_drops_it(void **state)
 {
 	struct message last = { "" };
 	const struct log_sink sink = { keep_line, &last }, none = { 0 };
@@ -103,11 +103,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(crc32c_gives_the_check_value_of_rfc_3720),
 		cmocka_unit_test(crc32c_continues_from_any_split),
-		cmocka_unit_test(sizes_are_read_as_ndctl_writes_them),
-		cmocka_unit_test(what_is_no_size_is_refused),
-		cmocka_unit_test(sizes_are_written_short),
-		cmocka_unit_test(message_keeps_the_error_and_the_words),
-		cmocka_unit_test(a_log_sink_gets_the_formatted_line_and_none_drops_it),
+		cmocka_unit_test(sizes_are_parsed_in_the_form_of_ndctl),
+		cmocka_unit_test(text_that_is_not_a_size_is_refused),
+		cmocka_unit_test(sizes_are_formatted_in_their_shortest_form),
+		cmocka_unit_test(message_fail_returns_the_error_and_formats_the_text),
+		cmocka_unit_test(a_log_sink_receives_the_formatted_line_and_an_empty_one_drops_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What discovery makes of machines: maps captured from guests, and what libndctl
- * said there of their namespaces.
+ * Discovery of regions on machines: maps that were captured from guests, with what libndctl reported
+ * there about their namespaces.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -42,7 +42,7 @@ static const struct region_candidate *candidate_at(const struct region_candidate
 	return NULL;
 }
 
-/* The capture has one candidate, with this spec and verdict. */
+/* Assert that the capture has one candidate, with this spec and verdict. */
 static void one(const char *capture, const char *spec, enum region_verdict verdict, const char *by,
 		const char *why)
 {
@@ -71,7 +71,7 @@ static void each_way_to_reserve_is_found(void **state)
 	    "memmap=2G$4G instead of mem=");
 }
 
-static void two_reservations_are_two(void **state)
+static void two_reservations_are_two_candidates(void **state)
 {
 	struct region_candidates found;
 
@@ -83,7 +83,7 @@ static void two_reservations_are_two(void **state)
 	region_candidates_free(&found);
 }
 
-static void what_the_crash_log_leaves_is_found(void **state)
+static void memory_around_the_crash_log_is_found(void **state)
 {
 	struct region_candidates found;
 
@@ -95,7 +95,7 @@ static void what_the_crash_log_leaves_is_found(void **state)
 	region_candidates_free(&found);
 }
 
-static void without_a_reservation_there_is_advice(void **state)
+static void without_a_reservation_a_memmap_is_advised(void **state)
 {
 	struct region_candidates found;
 
@@ -105,7 +105,7 @@ static void without_a_reservation_there_is_advice(void **state)
 	region_candidates_free(&found);
 }
 
-static void a_reserve_that_nothing_explains_is_refused(void **state)
+static void reserved_memory_without_a_known_reason_is_refused(void **state)
 {
 	struct region_candidates found;
 
@@ -117,7 +117,7 @@ static void a_reserve_that_nothing_explains_is_refused(void **state)
 	region_candidates_free(&found);
 }
 
-static void a_gap_that_devices_may_be_given_is_refused(void **state)
+static void a_gap_that_the_kernel_may_give_to_devices_is_refused(void **state)
 {
 	struct region_candidates found;
 
@@ -129,7 +129,7 @@ static void a_gap_that_devices_may_be_given_is_refused(void **state)
 	region_candidates_free(&found);
 }
 
-static void lockdown_closes_dev_mem_only(void **state)
+static void lockdown_refuses_dev_mem_and_allows_device_dax(void **state)
 {
 	struct nd_device dax = { .kind = ND_DAX,
 				 .name = "dax0.0",
@@ -156,7 +156,7 @@ static void lockdown_closes_dev_mem_only(void **state)
 	region_candidates_free(&found);
 }
 
-static void another_cache_type_is_refused(void **state)
+static void memory_mapped_with_another_cache_type_is_refused(void **state)
 {
 	struct region_candidates found;
 
@@ -169,7 +169,7 @@ static void another_cache_type_is_refused(void **state)
 	region_candidates_free(&found);
 }
 
-static void a_device_dax_is_best(void **state)
+static void a_device_dax_comes_first(void **state)
 {
 	struct nd_device devices[] = {
 		{ .kind = ND_NAMESPACE,
@@ -220,7 +220,7 @@ static void device(struct nd_device about, const char *capture, enum region_verd
 	tree_setup(NULL);
 }
 
-static void namespaces_are_judged_by_what_they_do(void **state)
+static void only_inactive_raw_namespaces_are_usable(void **state)
 {
 	struct nd_device it = { .kind = ND_NAMESPACE, .name = "namespace0.0", .mode = "raw", .start = 5 * GIB,
 				.size = GIB };
@@ -233,7 +233,7 @@ static void namespaces_are_judged_by_what_they_do(void **state)
 	it.active = true;
 	strcpy(it.shown_as, "pmem0s");
 	device(it, "namespace-sector", REGION_REFUSED, "active as /dev/pmem0s");
-	/* What libndctl gets wrong, the kernel's map knows. */
+	/* The kernel's map corrects what libndctl reports wrongly. */
 	it = (struct nd_device){
 		.kind = ND_NAMESPACE, .name = "namespace0.0", .mode = "raw", .start = 5 * GIB, .size = GIB
 	};
@@ -243,7 +243,7 @@ static void namespaces_are_judged_by_what_they_do(void **state)
 	device(it, "nvdimm", REGION_REFUSED, "ndctl disable-namespace namespace0.0");
 }
 
-static void device_daxes_are_judged_by_their_driver(void **state)
+static void a_disabled_device_dax_and_one_used_as_ram_are_refused(void **state)
 {
 	struct nd_device it = {
 		.kind = ND_DAX, .name = "dax0.0", .mode = "devdax", .start = 5 * GIB, .size = GIB
@@ -255,8 +255,8 @@ static void device_daxes_are_judged_by_their_driver(void **state)
 	device(it, "devdax", REGION_REFUSED, "daxctl reconfigure-device");
 }
 
-/* Where libndctl says nothing at all, the kernel's map still keeps us off what is active. */
-static void the_map_alone_refuses(void **state)
+/* Where libndctl reports nothing, the kernel's map alone keeps active devices out. */
+static void active_devices_are_no_candidates_without_libndctl(void **state)
 {
 	static const char *const captures[] = { "namespace", "namespace-sector", "nvdimm", "nvdimm-labels",
 						"devdax" };
@@ -273,7 +273,7 @@ static void the_map_alone_refuses(void **state)
 	}
 }
 
-static void without_privilege_nothing_is_found(void **state)
+static void discovery_without_privilege_fails_with_eacces(void **state)
 {
 	struct nd_devices none = { 0 };
 	struct region_candidates found;
@@ -283,7 +283,7 @@ static void without_privilege_nothing_is_found(void **state)
 	assert_int_equal(found.count, 0);
 }
 
-static void the_command_line_is_read_as_the_kernel_does(void **state)
+static void the_command_line_is_parsed_as_the_kernel_does(void **state)
 {
 	struct kernel_options options;
 
@@ -307,7 +307,7 @@ static void the_command_line_is_read_as_the_kernel_does(void **state)
 	kernel_options_free(&options);
 }
 
-static void the_command_line_tells_of_ramoops_before_it_is_loaded(void **state)
+static void ramoops_on_the_command_line_counts_before_the_module_is_loaded(void **state)
 {
 	struct region_candidates found;
 
@@ -332,7 +332,7 @@ static void append_bytes(const char *path, const unsigned char *bytes, size_t si
 	fclose(file);
 }
 
-static void the_device_tree_claims_its_nodes(void **state)
+static void a_device_tree_node_with_a_compatible_is_left_out(void **state)
 {
 	static const unsigned char two[] = { 0, 0, 0, 2 };
 	static const unsigned char reg[] = { 0, 0, 0, 1, 0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0 };
@@ -361,7 +361,7 @@ static void the_device_tree_claims_its_nodes(void **state)
 	region_candidates_free(&found);
 }
 
-static void the_crash_kernels_memory_is_refused(void **state)
+static void memory_of_the_crash_kernel_is_refused(void **state)
 {
 	const struct region_candidate *candidate;
 	struct region_candidates found;
@@ -379,8 +379,8 @@ static void the_crash_kernels_memory_is_refused(void **state)
 	region_candidates_free(&found);
 }
 
-/* memmap=% makes memory Reserved, persistent, or takes it out of all maps. */
-static void memory_of_another_type_is_what_it_was_made(void **state)
+/* memmap=% makes memory Reserved or persistent, or removes it from all maps. */
+static void memory_retyped_with_memmap_is_found_by_its_new_type(void **state)
 {
 	struct region_candidates found;
 
@@ -404,7 +404,7 @@ static void append_little(const char *path, uint64_t value, size_t size)
 	append_bytes(path, bytes, size);
 }
 
-/* An entry of the affinity table: memory from `start` on is in `domain`. */
+/* Make an entry of the affinity table: memory from `start` on is in `domain`. */
 static void append_affinity(unsigned domain, uint64_t start, uint64_t size, unsigned flags)
 {
 	static const char table[] = "sys/firmware/acpi/tables/SRAT";
@@ -430,7 +430,7 @@ static int node_at(uint64_t start)
 	return node;
 }
 
-static void the_node_is_that_of_the_memory_in_the_same_domain(void **state)
+static void the_numa_node_is_that_of_other_memory_in_the_same_domain(void **state)
 {
 	static const unsigned char header[48] = "SRAT";
 
@@ -446,14 +446,14 @@ static void the_node_is_that_of_the_memory_in_the_same_domain(void **state)
 	tree_append("sys/devices/system/node/node1/memory46", "");
 	assert_int_equal(node_at(5 * GIB), 1);
 	assert_int_equal(node_at(5 * GIB + 512 * MIB), 1);
-	/* What is not enabled says nothing; who says two things says nothing. */
+	/* An entry that is not enabled is ignored, and so is a table that contradicts itself. */
 	append_affinity(0, 5 * GIB, 256 * MIB, 0);
 	assert_int_equal(node_at(5 * GIB), 1);
 	append_affinity(0, 5 * GIB, 256 * MIB, 1);
 	assert_int_equal(node_at(5 * GIB), -1);
 }
 
-static void who_maps_a_device_is_found(void **state)
+static void a_process_that_maps_a_device_is_found(void **state)
 {
 	struct message who;
 
@@ -474,25 +474,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_way_to_reserve_is_found),
-		TEST(two_reservations_are_two),
-		TEST(what_the_crash_log_leaves_is_found),
-		TEST(without_a_reservation_there_is_advice),
-		TEST(a_reserve_that_nothing_explains_is_refused),
-		TEST(a_gap_that_devices_may_be_given_is_refused),
-		TEST(lockdown_closes_dev_mem_only),
-		TEST(another_cache_type_is_refused),
-		TEST(a_device_dax_is_best),
-		TEST(namespaces_are_judged_by_what_they_do),
-		TEST(device_daxes_are_judged_by_their_driver),
-		TEST(the_map_alone_refuses),
-		TEST(without_privilege_nothing_is_found),
-		TEST(the_command_line_is_read_as_the_kernel_does),
-		TEST(the_command_line_tells_of_ramoops_before_it_is_loaded),
-		TEST(the_device_tree_claims_its_nodes),
-		TEST(the_crash_kernels_memory_is_refused),
-		TEST(memory_of_another_type_is_what_it_was_made),
-		TEST(the_node_is_that_of_the_memory_in_the_same_domain),
-		TEST(who_maps_a_device_is_found),
+		TEST(two_reservations_are_two_candidates),
+		TEST(memory_around_the_crash_log_is_found),
+		TEST(without_a_reservation_a_memmap_is_advised),
+		TEST(reserved_memory_without_a_known_reason_is_refused),
+		TEST(a_gap_that_the_kernel_may_give_to_devices_is_refused),
+		TEST(lockdown_refuses_dev_mem_and_allows_device_dax),
+		TEST(memory_mapped_with_another_cache_type_is_refused),
+		TEST(a_device_dax_comes_first),
+		TEST(only_inactive_raw_namespaces_are_usable),
+		TEST(a_disabled_device_dax_and_one_used_as_ram_are_refused),
+		TEST(active_devices_are_no_candidates_without_libndctl),
+		TEST(discovery_without_privilege_fails_with_eacces),
+		TEST(the_command_line_is_parsed_as_the_kernel_does),
+		TEST(ramoops_on_the_command_line_counts_before_the_module_is_loaded),
+		TEST(a_device_tree_node_with_a_compatible_is_left_out),
+		TEST(memory_of_the_crash_kernel_is_refused),
+		TEST(memory_retyped_with_memmap_is_found_by_its_new_type),
+		TEST(the_numa_node_is_that_of_other_memory_in_the_same_domain),
+		TEST(a_process_that_maps_a_device_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ static int teardown(void **state)
 	return system(command);
 }
 
-/* "file:" and a path in the test's directory. */
+/* The spec of a file in the test's directory. */
 static const char *spec(const char *name)
 {
 	static char text[256];
@@ -83,7 +83,7 @@ static void refused(const char *name, unsigned flags, int error, const char *wor
 		fail_msg("'%s' does not name %s and say '%s'", message.text, spec(name), words);
 }
 
-static void a_file_is_made_whole_and_comes_back(void **state)
+static void a_created_file_is_allocated_and_keeps_its_bytes(void **state)
 {
 	struct region *region = open_region("a,4M", REGION_CREATE);
 	const void *borrowed;
@@ -105,7 +105,7 @@ static void a_file_is_made_whole_and_comes_back(void **state)
 	region_close(open_region("a,4096K", REGION_CREATE));
 }
 
-static void zeroing_keeps_the_blocks_and_the_neighbours(void **state)
+static void zeroing_keeps_the_blocks_and_the_bytes_around(void **state)
 {
 	struct region *region = open_region("a,16M", REGION_CREATE);
 	static unsigned char ones[12u << 20];
@@ -129,7 +129,7 @@ static void zeroing_keeps_the_blocks_and_the_neighbours(void **state)
 	region_close(region);
 }
 
-static void commas_belong_to_the_path_unless_a_size_follows(void **state)
+static void a_comma_belongs_to_the_path_unless_a_size_follows(void **state)
 {
 	region_close(open_region("a,b,2M", REGION_CREATE));
 	assert_int_equal(access(path("a,b"), F_OK), 0);
@@ -137,7 +137,7 @@ static void commas_belong_to_the_path_unless_a_size_follows(void **state)
 	refused("a,", REGION_CREATE, -ENOENT, "no such file");
 }
 
-static void a_file_that_is_not_there_needs_a_size_to_be_made(void **state)
+static void a_missing_file_is_created_only_with_a_size(void **state)
 {
 	refused("a", REGION_CREATE, -ENOENT, "give a size");
 	refused("a,2M", 0, -ENOENT, "no such file");
@@ -146,7 +146,7 @@ static void a_file_that_is_not_there_needs_a_size_to_be_made(void **state)
 	assert_int_equal(access(path("a"), F_OK), -1);
 }
 
-static void wrong_sizes_are_refused_and_leave_nothing(void **state)
+static void invalid_sizes_are_refused_and_leave_no_file(void **state)
 {
 	refused("a,1M", REGION_CREATE, -EINVAL, "too small");
 	refused("a,2097153", REGION_CREATE, -EINVAL, "4096");
@@ -161,7 +161,7 @@ static void wrong_sizes_are_refused_and_leave_nothing(void **state)
 	refused("other,2M", REGION_CREATE, -EINVAL, "leave the size out");
 }
 
-static void an_empty_file_counts_as_none(void **state)
+static void an_empty_file_counts_as_missing(void **state)
 {
 	struct region *region;
 
@@ -172,7 +172,7 @@ static void an_empty_file_counts_as_none(void **state)
 	region_close(region);
 }
 
-static void a_second_opener_is_kept_out(void **state)
+static void a_second_open_fails_with_ebusy(void **state)
 {
 	struct region *region = open_region("a,2M", REGION_CREATE), *second;
 	int status;
@@ -193,7 +193,7 @@ static void a_second_opener_is_kept_out(void **state)
 	region_close(open_region("a", 0));
 }
 
-static void what_is_no_file_is_refused(void **state)
+static void only_regular_files_and_block_devices_are_accepted(void **state)
 {
 	assert_int_equal(mkdir(path("dir"), 0700), 0);
 	refused("dir", REGION_CREATE, -EISDIR, "directory");
@@ -210,7 +210,7 @@ static void what_is_no_file_is_refused(void **state)
 	region_close(open_region("to-target", 0));
 }
 
-static void a_file_one_may_only_read_opens_for_reading(void **state)
+static void a_file_without_write_permission_opens_read_only(void **state)
 {
 	struct region *region;
 	int status;
@@ -233,7 +233,7 @@ static void a_file_one_may_only_read_opens_for_reading(void **state)
 	region_close(region);
 }
 
-/* A tmpfs of 8 MiB over the test's directory, seen by this process alone. */
+/* Mount a tmpfs of 8 MiB over the test's directory, in a mount namespace of this process. */
 static void enter_small_disk(void)
 {
 	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
@@ -278,7 +278,10 @@ static void a_full_disk_is_an_error_at_opening(void **state)
 	assert_int_equal(umount2(directory, MNT_DETACH), 0);
 }
 
-/* A loop device over the file, gone with its last user. Returns an fd that keeps it, or -1. */
+/*
+ * Make a loop device over the file, which goes away with its last user. Returns a descriptor that keeps
+ * it, or -1.
+ */
 static int make_loop(const char *name, char *device, size_t size)
 {
 	struct loop_config config = { .block_size = 512, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
@@ -299,7 +302,7 @@ static int make_loop(const char *name, char *device, size_t size)
 	return fd;
 }
 
-static void a_block_device_is_taken_whole(void **state)
+static void a_block_device_is_used_as_a_whole(void **state)
 {
 	char device[32], text[64];
 	struct region *region;
@@ -332,17 +335,17 @@ static void a_block_device_is_taken_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_file_is_made_whole_and_comes_back),
-		TEST(zeroing_keeps_the_blocks_and_the_neighbours),
-		TEST(commas_belong_to_the_path_unless_a_size_follows),
-		TEST(a_file_that_is_not_there_needs_a_size_to_be_made),
-		TEST(wrong_sizes_are_refused_and_leave_nothing),
-		TEST(an_empty_file_counts_as_none),
-		TEST(a_second_opener_is_kept_out),
-		TEST(what_is_no_file_is_refused),
-		TEST(a_file_one_may_only_read_opens_for_reading),
+		TEST(a_created_file_is_allocated_and_keeps_its_bytes),
+		TEST(zeroing_keeps_the_blocks_and_the_bytes_around),
+		TEST(a_comma_belongs_to_the_path_unless_a_size_follows),
+		TEST(a_missing_file_is_created_only_with_a_size),
+		TEST(invalid_sizes_are_refused_and_leave_no_file),
+		TEST(an_empty_file_counts_as_missing),
+		TEST(a_second_open_fails_with_ebusy),
+		TEST(only_regular_files_and_block_devices_are_accepted),
+		TEST(a_file_without_write_permission_opens_read_only),
 		TEST(a_full_disk_is_an_error_at_opening),
-		TEST(a_block_device_is_taken_whole),
+		TEST(a_block_device_is_used_as_a_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

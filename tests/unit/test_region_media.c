@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* The seam through which media are read and written, and what a fault in one of their pages does. */
+/* The functions that read and write media, and what a fault in one of the pages does. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ static struct region *open_memfd(void)
 	return region;
 }
 
-/* A file region of SIZE bytes; the file's descriptor in *fd, so that the test can cut it short. */
+/* Open a file region of SIZE bytes. *fd is the file, so that the test can truncate it. */
 static struct region *open_file(int *fd)
 {
 	char path[] = "/tmp/softpmem-media.XXXXXX", spec[64];
@@ -52,7 +52,7 @@ static struct region *open_file(int *fd)
 	return region;
 }
 
-/* All pages of the media get a byte of their own. */
+/* Fill each page of the media with its own byte. */
 static void fill(struct region *region)
 {
 	unsigned char *bytes = malloc(SIZE);
@@ -105,7 +105,7 @@ static void ranges_up_to_the_last_byte_are_accepted(void **state)
 	region_close(region);
 }
 
-static void a_read_only_region_is_not_written(void **state)
+static void a_write_to_a_read_only_region_fails(void **state)
 {
 	char path[] = "/tmp/softpmem-media.XXXXXX", spec[64];
 	struct region *region = NULL;
@@ -143,7 +143,7 @@ static void comparisons_find_the_line_that_differs(void **state)
 	region_close(region);
 }
 
-static void without_a_fault_no_place_is_bad(void **state)
+static void a_region_without_a_fault_has_no_bad_place(void **state)
 {
 	struct region *region = open_memfd();
 	struct region_bad bad;
@@ -157,7 +157,7 @@ static void without_a_fault_no_place_is_bad(void **state)
 
 /* ---- One bad page ------------------------------------------------------------------------- */
 
-/* The pages [offset, offset + length), and no others, are bad, and the region works. */
+/* Assert that the pages [offset, offset + length), and no others, are bad, and that the region works. */
 static void assert_bad(struct region *region, uint64_t offset, uint64_t length)
 {
 	struct region_bad bad = { 0 };
@@ -212,7 +212,7 @@ static void a_memory_error_is_an_error_of_that_page_alone(void **state)
 	region_close(region);
 }
 
-static void a_memory_error_makes_as_many_pages_bad_as_the_kernel_says(void **state)
+static void a_memory_error_makes_as_many_pages_bad_as_the_kernel_reports(void **state)
 {
 	struct region *region = open_memfd();
 
@@ -230,7 +230,7 @@ static void every_access_to_a_bad_page_is_an_error(void **state)
 	const void *borrowed;
 	uint64_t lines;
 
-	/* Each on a page that no other access has met before. */
+	/* Each access is the first one to its page. */
 	for (int access = 0; access < 7; access++) {
 		region = open_memfd();
 		fill(region);
@@ -282,7 +282,7 @@ static void bytes_beside_a_bad_page_are_transferred(void **state)
 	region_close(region);
 }
 
-static void the_kernel_meets_a_bad_page_with_efault_and_a_probe_finds_it(void **state)
+static void a_system_call_on_a_bad_page_fails_with_efault_and_a_probe_finds_it(void **state)
 {
 	struct region *region = open_memfd();
 	int sink = memfd_create("sink", MFD_CLOEXEC);
@@ -299,7 +299,7 @@ static void the_kernel_meets_a_bad_page_with_efault_and_a_probe_finds_it(void **
 	region_close(region);
 }
 
-static void one_bad_page_too_many_fails_the_region(void **state)
+static void more_bad_places_than_the_limit_fail_the_region(void **state)
 {
 	struct message message = { "" };
 	struct region *region = open_memfd();
@@ -340,8 +340,8 @@ static void *read_bad_page(void *argument)
 	return NULL;
 }
 
-/* The page becomes empty memory once: a thread that reads that must not take it for the media. */
-static void no_thread_takes_the_replacement_for_the_media(void **state)
+/* The bad page is replaced by empty memory once. A thread that reads the replacement must get an error. */
+static void no_thread_reads_the_replacement_of_a_bad_page_as_media(void **state)
 {
 	for (int round = 0; round < 200; round++) {
 		struct region *region = open_memfd();
@@ -368,7 +368,7 @@ static void no_thread_takes_the_replacement_for_the_media(void **state)
 
 /* ---- A revoked mapping ---------------------------------------------------------------------- */
 
-static void a_file_cut_short_fails_the_region(void **state)
+static void truncating_the_file_fails_the_region(void **state)
 {
 	struct message message = { "" };
 	int fd;
@@ -389,7 +389,10 @@ static void a_file_cut_short_fails_the_region(void **state)
 	close(fd);
 }
 
-/* AddressSanitizer's runtime calls this: its own handler would end the process by exit, not by the signal. */
+/*
+ * AddressSanitizer's runtime calls this. Its own handler would end the process with exit(), not with the
+ * signal.
+ */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -398,7 +401,7 @@ const char *__asan_default_options(void)
 
 /* ---- Signals that are not a region's ----------------------------------------------------------- */
 
-/* How a child ends that runs this with a region open. */
+/* The exit status of a child that runs `run` with a region open. */
 static int end_of_child(void (*run)(void))
 {
 	struct region *region = open_memfd();
@@ -427,7 +430,7 @@ static void send_sigbus(void)
 	kill(getpid(), SIGBUS);
 }
 
-static void a_fault_outside_the_regions_still_ends_the_process(void **state)
+static void a_fault_outside_of_regions_ends_the_process(void **state)
 {
 	int status = end_of_child(touch_an_empty_file);
 
@@ -435,7 +438,7 @@ static void a_fault_outside_the_regions_still_ends_the_process(void **state)
 	assert_int_equal(WTERMSIG(status), SIGBUS);
 }
 
-static void a_sigbus_from_kill_is_handed_on(void **state)
+static void a_sigbus_from_kill_reaches_the_previous_handler(void **state)
 {
 	int status = end_of_child(send_sigbus);
 
@@ -448,21 +451,21 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranges_outside_the_region_are_refused),
 		cmocka_unit_test(ranges_up_to_the_last_byte_are_accepted),
-		cmocka_unit_test(a_read_only_region_is_not_written),
+		cmocka_unit_test(a_write_to_a_read_only_region_fails),
 		cmocka_unit_test(comparisons_find_the_line_that_differs),
-		cmocka_unit_test(without_a_fault_no_place_is_bad),
+		cmocka_unit_test(a_region_without_a_fault_has_no_bad_place),
 		cmocka_unit_test(an_unreadable_page_is_an_error_of_that_page_alone),
 		cmocka_unit_test(an_unreadable_page_of_a_file_is_an_error_of_that_page_alone),
 		cmocka_unit_test(a_memory_error_is_an_error_of_that_page_alone),
-		cmocka_unit_test(a_memory_error_makes_as_many_pages_bad_as_the_kernel_says),
+		cmocka_unit_test(a_memory_error_makes_as_many_pages_bad_as_the_kernel_reports),
 		cmocka_unit_test(every_access_to_a_bad_page_is_an_error),
 		cmocka_unit_test(bytes_beside_a_bad_page_are_transferred),
-		cmocka_unit_test(the_kernel_meets_a_bad_page_with_efault_and_a_probe_finds_it),
-		cmocka_unit_test(one_bad_page_too_many_fails_the_region),
-		cmocka_unit_test(no_thread_takes_the_replacement_for_the_media),
-		cmocka_unit_test(a_file_cut_short_fails_the_region),
-		cmocka_unit_test(a_fault_outside_the_regions_still_ends_the_process),
-		cmocka_unit_test(a_sigbus_from_kill_is_handed_on),
+		cmocka_unit_test(a_system_call_on_a_bad_page_fails_with_efault_and_a_probe_finds_it),
+		cmocka_unit_test(more_bad_places_than_the_limit_fail_the_region),
+		cmocka_unit_test(no_thread_reads_the_replacement_of_a_bad_page_as_media),
+		cmocka_unit_test(truncating_the_file_fails_the_region),
+		cmocka_unit_test(a_fault_outside_of_regions_ends_the_process),
+		cmocka_unit_test(a_sigbus_from_kill_reaches_the_previous_handler),
 	};
 
 	badpage_init();

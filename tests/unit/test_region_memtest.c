@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The memory test on memory whose faults are known: simulated, with bits that
- * are stuck and address lines that are cut; and on memory without any.
+ * The memory test, on simulated memory with known faults (stuck bits, cut address lines) and on memory
+ * without any.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -19,15 +19,15 @@
 #define MIB (1u << 20)
 #define SIZE (2u * MIB)
 
-/* Memory as a board may have it. */
+/* Simulated memory with faults. */
 struct board {
 	uint64_t words[SIZE / 8];
-	/* Address bits that make no difference: they read as 0. */
+	/* Address bits that are cut: they read as 0. */
 	uint64_t cut;
-	/* In each word from `from` to `to`, every `each` bytes of them. */
+	/* Stuck bits: in every `each` bytes from `from` to `to`, one word. */
 	uint64_t from, to, each;
 	uint64_t stuck_0, stuck_1;
-	/* Writes between these do not arrive. */
+	/* Writes to offsets between these are lost. */
 	uint64_t deaf_from, deaf_to;
 	unsigned unsettled;
 };
@@ -82,7 +82,7 @@ static int test_board(void)
 	return memtest_run(&memory, &options, &report);
 }
 
-static void memory_without_a_fault_has_none(void **state)
+static void memory_without_a_fault_passes(void **state)
 {
 	assert_int_equal(test_board(), 0);
 	assert_int_equal(report.count, 0);
@@ -95,8 +95,8 @@ static void memory_without_a_fault_has_none(void **state)
 		assert_int_equal(board.words[i], 0);
 }
 
-/* Every bit of a word, stuck either way, at the ends and in the middle. */
-static void each_stuck_bit_is_named(void **state)
+/* Each bit of a word, stuck at 0 and at 1, at the ends and in the middle of the memory. */
+static void each_stuck_bit_is_reported(void **state)
 {
 	static const uint64_t places[] = { 0, 4096 + 24, SIZE - 8 };
 
@@ -120,7 +120,7 @@ static void each_stuck_bit_is_named(void **state)
 	}
 }
 
-static void words_that_are_apart_are_told_apart(void **state)
+static void wrong_words_apart_from_each_other_are_separate_findings(void **state)
 {
 	board.from = 8 * 1000;
 	board.to = 8 * 1003;
@@ -132,7 +132,7 @@ static void words_that_are_apart_are_told_apart(void **state)
 	assert_int_equal(report.findings[1].offset - report.findings[0].offset, 16);
 }
 
-static void a_dead_range_is_one(void **state)
+static void a_range_that_loses_writes_is_one_finding(void **state)
 {
 	board.deaf_from = 0x10000;
 	board.deaf_to = 0x30000;
@@ -143,8 +143,11 @@ static void a_dead_range_is_one(void **state)
 	assert_int_equal(report.findings[0].size, 0x20000);
 }
 
-/* A line of the data bus: more words are wrong than are listed, but all are counted, and the bit is told. */
-static void what_is_too_much_to_list_is_counted(void **state)
+/*
+ * A cut line of the data bus: more words are wrong than fit into the list. All are counted, and the bit
+ * is reported.
+ */
+static void findings_beyond_the_list_are_counted(void **state)
 {
 	board.to = SIZE;
 	board.each = 16;
@@ -157,7 +160,7 @@ static void what_is_too_much_to_list_is_counted(void **state)
 	assert_int_equal(report.reads_1, 0);
 }
 
-static void a_cut_address_line_is_an_alias(void **state)
+static void a_cut_address_line_is_reported_as_an_alias(void **state)
 {
 	for (unsigned bit = 6; bit < 21; bit++) {
 		uint64_t half = (uint64_t)1 << bit, total = 0;
@@ -179,12 +182,12 @@ static void a_cut_address_line_is_an_alias(void **state)
 	}
 }
 
-/* A word that reads as the place of another, but is none: a bit that is stuck makes it seem so. */
-static void a_stuck_bit_is_no_alias(void **state)
+/* A word that reads as the offset of another one because of a stuck bit, and is no alias. */
+static void a_stuck_bit_is_not_reported_as_an_alias(void **state)
 {
 	board.from = board.deaf_from = 0x2000;
 	board.to = board.deaf_to = 0x2008;
-	/* What the test of places writes to the word at 0x8000. */
+	/* What the address test writes to the word at 0x8000. */
 	board.words[0x2000 / 8] = (0x8000 / 8 + 1) * 0x9e3779b97f4a7c15u;
 	assert_int_equal(test_board(), 0);
 	assert_int_equal(report.count, 1);
@@ -199,7 +202,7 @@ static int stop_in_the_middle(void *context, const char *test, uint64_t done, ui
 	return done >= total / 2 ? -EINTR : 0;
 }
 
-static void a_test_can_be_stopped(void **state)
+static void a_progress_callback_can_stop_the_test(void **state)
 {
 	const struct memtest_memory memory = {
 		.size = SIZE, .write = board_write, .read = board_read, .settle = board_settle
@@ -215,7 +218,7 @@ static void a_test_can_be_stopped(void **state)
 	assert_true(report.read < 10u * SIZE);
 }
 
-static void a_region_passes(void **state)
+static void a_memfd_region_passes(void **state)
 {
 	const struct memtest_options options = { .seed = 1 };
 	struct memtest_memory memory;
@@ -230,7 +233,7 @@ static void a_region_passes(void **state)
 	region_close(region);
 }
 
-/* What is read is what is in the memory: a byte that another changes behind the test's back is found. */
+/* The test reads the memory itself: a byte that something else changes during the test is found. */
 static struct region *spoiled;
 static int spoil(void *context, const char *test, uint64_t done, uint64_t total)
 {
@@ -241,7 +244,7 @@ static int spoil(void *context, const char *test, uint64_t done, uint64_t total)
 	return 0;
 }
 
-static void a_region_that_another_writes_to_does_not(void **state)
+static void a_region_whose_bytes_change_during_the_test_fails(void **state)
 {
 	const struct memtest_options options = { .seed = 1, .progress = spoil };
 	struct memtest_memory memory;
@@ -262,16 +265,16 @@ static void a_region_that_another_writes_to_does_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(memory_without_a_fault_has_none),
-		TEST(each_stuck_bit_is_named),
-		TEST(words_that_are_apart_are_told_apart),
-		TEST(a_dead_range_is_one),
-		TEST(what_is_too_much_to_list_is_counted),
-		TEST(a_cut_address_line_is_an_alias),
-		TEST(a_stuck_bit_is_no_alias),
-		TEST(a_test_can_be_stopped),
-		TEST(a_region_passes),
-		TEST(a_region_that_another_writes_to_does_not),
+		TEST(memory_without_a_fault_passes),
+		TEST(each_stuck_bit_is_reported),
+		TEST(wrong_words_apart_from_each_other_are_separate_findings),
+		TEST(a_range_that_loses_writes_is_one_finding),
+		TEST(findings_beyond_the_list_are_counted),
+		TEST(a_cut_address_line_is_reported_as_an_alias),
+		TEST(a_stuck_bit_is_not_reported_as_an_alias),
+		TEST(a_progress_callback_can_stop_the_test),
+		TEST(a_memfd_region_passes),
+		TEST(a_region_whose_bytes_change_during_the_test_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What may be media, on maps captured from guests with 5 GiB (tests/data/region;
- * each file is what `grep -rH ''` says of the files it names, the ranges at
- * 5 GiB set aside in one way each).
+ * Which ranges can be media, on maps captured from guests with 5 GiB (tests/data/region). Each capture is
+ * the output of `grep -rH ''` on the files that it names; the range at 5 GiB is set aside in a different
+ * way in each.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -51,14 +51,14 @@ static void allowed_without_a_doubt(uint64_t start, uint64_t size)
 	assert_string_equal(warning.text, "");
 }
 
-static void ram_set_aside_with_memmap_is_media(void **state)
+static void ram_set_aside_with_memmap_is_accepted(void **state)
 {
 	tree_lay_out("reserved", NULL);
 	allowed_without_a_doubt(5 * GIB, GIB);
 	allowed_without_a_doubt(5 * GIB + 4096, 2u << 20);
 }
 
-static void legacy_and_soft_reserved_memory_is_media(void **state)
+static void legacy_and_soft_reserved_memory_is_accepted(void **state)
 {
 	tree_lay_out("legacy", NULL);
 	allowed_without_a_doubt(5 * GIB, GIB);
@@ -68,7 +68,7 @@ static void legacy_and_soft_reserved_memory_is_media(void **state)
 	allowed_without_a_doubt(5 * GIB, GIB);
 }
 
-static void what_the_kernel_uses_is_refused(void **state)
+static void ram_that_the_kernel_uses_is_refused(void **state)
 {
 	tree_lay_out("reserved", NULL);
 	refused(4 * GIB, GIB, -EBUSY, "0x100000000-0x13fffffff is System RAM");
@@ -78,7 +78,7 @@ static void what_the_kernel_uses_is_refused(void **state)
 	refused(1 << 20, 16u << 20, -EBUSY, "System RAM");
 }
 
-static void what_is_no_ram_is_refused(void **state)
+static void a_range_that_is_not_all_ram_is_refused(void **state)
 {
 	tree_lay_out("reserved", NULL);
 	refused(5 * GIB, GIB + 4096, -EINVAL, "0x180000000 is nothing");
@@ -101,7 +101,7 @@ static void an_active_device_dax_is_refused(void **state)
 	refused(5 * GIB, GIB, -EBUSY, "daxctl disable-device dax0.0");
 }
 
-static void the_crash_log_is_refused(void **state)
+static void the_range_of_the_crash_log_is_refused(void **state)
 {
 	tree_lay_out("ramoops", NULL);
 	refused(5 * GIB, GIB, -EBUSY, "crash log");
@@ -109,16 +109,16 @@ static void the_crash_log_is_refused(void **state)
 	allowed_without_a_doubt(0x150100000, 2u << 20);
 }
 
-/* Where the kernel has page structs for the range, ramoops does not show in iomem. */
-static void the_crash_log_is_refused_where_only_its_parameters_tell(void **state)
+/* Where the kernel has page structs for the range, ramoops does not appear in iomem. */
+static void the_range_of_the_crash_log_is_refused_by_its_parameters_alone(void **state)
 {
 	tree_lay_out("ramoops", "ramoops:");
 	refused(5 * GIB, GIB, -EBUSY, "0x150000000-0x1500fffff is where ramoops keeps");
 	allowed_without_a_doubt(0x150100000, 2u << 20);
 }
 
-/* What cannot be read as a range keeps us off more, never less. */
-static void odd_parameters_of_the_crash_log_free_nothing(void **state)
+/* Parameters that are not a range must never make memory usable. */
+static void malformed_parameters_of_the_crash_log_make_nothing_usable(void **state)
 {
 	tree_lay_out("reserved", NULL);
 	tree_append("sys/module/ramoops/parameters/mem_address", "5637144576\n");
@@ -129,7 +129,7 @@ static void odd_parameters_of_the_crash_log_free_nothing(void **state)
 	refused(5 * GIB, GIB, -EINVAL, "mem_size: the line 'much' is malformed");
 }
 
-static void other_use_is_named(void **state)
+static void the_refusal_names_another_user_of_the_range(void **state)
 {
 	tree_lay_out("reserved", NULL);
 	tree_append("proc/iomem", "  150000000-1500fffff : Some Device\n");
@@ -137,7 +137,7 @@ static void other_use_is_named(void **state)
 		"0x150000000-0x1500fffff is in use by the kernel or a device as 'Some Device'");
 }
 
-static void the_kernels_own_use_of_a_device_dax_is_named(void **state)
+static void the_refusal_names_a_device_dax_that_the_kernel_uses_as_ram(void **state)
 {
 	tree_lay_out("devdax", NULL);
 	tree_append("proc/iomem", "      140000000-17fffffff : System RAM (kmem)\n");
@@ -146,7 +146,7 @@ static void the_kernels_own_use_of_a_device_dax_is_named(void **state)
 	message_says(&message, "daxctl reconfigure-device --mode=devdax");
 }
 
-static void a_gap_and_an_unexplained_reserve_are_doubts(void **state)
+static void a_gap_and_an_unexplained_reserve_are_accepted_with_a_warning(void **state)
 {
 	tree_lay_out("gap", NULL);
 	assert_int_equal(check_range(5 * GIB, GIB), 0);
@@ -162,14 +162,14 @@ static void a_gap_and_an_unexplained_reserve_are_doubts(void **state)
 	allowed_without_a_doubt(5 * GIB + (256u << 20), 16u << 20);
 }
 
-static void hidden_addresses_are_refused(void **state)
+static void an_iomem_that_hides_its_addresses_is_refused(void **state)
 {
 	tree_lay_out("unprivileged", NULL);
 	refused(5 * GIB, GIB, -EACCES, "hides its addresses");
 	message_says(&message, "needs root");
 }
 
-static void what_is_not_told_is_refused(void **state)
+static void a_missing_or_malformed_map_is_refused(void **state)
 {
 	tree_lay_out("reserved", "firmware");
 	refused(5 * GIB, GIB, -ENOENT, "CONFIG_FIRMWARE_MEMMAP");
@@ -184,7 +184,7 @@ static void what_is_not_told_is_refused(void **state)
 	refused(5 * GIB, GIB, -EINVAL, "malformed");
 }
 
-static void cache_types_are_read(void **state)
+static void cache_types_are_read_from_debugfs(void **state)
 {
 	struct phys_ranges mapped;
 
@@ -201,7 +201,7 @@ static void cache_types_are_read(void **state)
 	assert_int_equal(physmap_read_pat(tree_root, &mapped, &message), -ENOENT);
 }
 
-static void nesting_is_read(void **state)
+static void the_depth_of_iomem_entries_is_read(void **state)
 {
 	struct phys_ranges iomem;
 
@@ -216,7 +216,7 @@ static void nesting_is_read(void **state)
 	phys_ranges_free(&iomem);
 }
 
-static void wrong_specs_are_refused(void **state)
+static void malformed_specs_are_refused(void **state)
 {
 	static const struct {
 		const char *spec, *words;
@@ -249,23 +249,23 @@ static void wrong_specs_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(ram_set_aside_with_memmap_is_media),
-		TEST(legacy_and_soft_reserved_memory_is_media),
-		TEST(what_the_kernel_uses_is_refused),
-		TEST(what_is_no_ram_is_refused),
+		TEST(ram_set_aside_with_memmap_is_accepted),
+		TEST(legacy_and_soft_reserved_memory_is_accepted),
+		TEST(ram_that_the_kernel_uses_is_refused),
+		TEST(a_range_that_is_not_all_ram_is_refused),
 		TEST(an_active_namespace_is_refused),
 		TEST(an_active_device_dax_is_refused),
-		TEST(the_crash_log_is_refused),
-		TEST(the_crash_log_is_refused_where_only_its_parameters_tell),
-		TEST(odd_parameters_of_the_crash_log_free_nothing),
-		TEST(the_kernels_own_use_of_a_device_dax_is_named),
-		TEST(other_use_is_named),
-		TEST(a_gap_and_an_unexplained_reserve_are_doubts),
-		TEST(hidden_addresses_are_refused),
-		TEST(what_is_not_told_is_refused),
-		TEST(cache_types_are_read),
-		TEST(nesting_is_read),
-		TEST(wrong_specs_are_refused),
+		TEST(the_range_of_the_crash_log_is_refused),
+		TEST(the_range_of_the_crash_log_is_refused_by_its_parameters_alone),
+		TEST(malformed_parameters_of_the_crash_log_make_nothing_usable),
+		TEST(the_refusal_names_a_device_dax_that_the_kernel_uses_as_ram),
+		TEST(the_refusal_names_another_user_of_the_range),
+		TEST(a_gap_and_an_unexplained_reserve_are_accepted_with_a_warning),
+		TEST(an_iomem_that_hides_its_addresses_is_refused),
+		TEST(a_missing_or_malformed_map_is_refused),
+		TEST(cache_types_are_read_from_debugfs),
+		TEST(the_depth_of_iomem_entries_is_read),
+		TEST(malformed_specs_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,7 +120,7 @@ static void a_size_that_overflows_is_enomem_and_changes_nothing(void **state)
 	}
 }
 
-/* The room is made up: growing it would overflow, so no item may be stored. */
+/* The room is an invented number: growing it would overflow, so no item may be stored. */
 static void an_append_that_fails_stores_nothing_and_does_not_evaluate_its_value(void **state)
 {
 	struct pairs full = { .count = SIZE_MAX, .room = SIZE_MAX };
