@@ -2,7 +2,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-/* softpmem's one context, and its verbs. */
+/* The context of softpmem, and its verbs. */
 
 #include <limits.h>
 #include <stdbool.h>
@@ -20,19 +20,19 @@ struct cli;
 struct cli_verb {
 	const char *name;
 	const char *summary;   /* one line, without a full stop */
-	const char *arguments; /* in the usage: "PATH"; "" if it takes none */
-	/* What an argument is: lines of the help. NULL: nothing. */
+	const char *arguments; /* its arguments in the usage: "PATH"; "": none */
+	/* Lines of the help that explain the arguments; NULL: none. */
 	const char *details;
-	int least, most; /* how many arguments; INT_MAX: a command, whose options are not the verb's */
+	int least, most; /* maximum number of arguments; INT_MAX: a command, with options of its own */
 	const struct command_option *options;
-	size_t options_bytes; /* of the structure of their values */
+	size_t options_bytes; /* size of the structure of the options' values */
 	/* Returns an exit status. `options` is that structure. */
 	int (*run)(struct cli *cli, const void *options);
 };
 extern const struct cli_verb cli_check, cli_create, cli_destroy, cli_explore, cli_format, cli_list, cli_mark,
 	cli_path, cli_powerfail, cli_regions, cli_run, cli_stat, cli_status, cli_trace;
 
-/* What the command line said, apart from the verb's options. */
+/* The parsed command line, apart from the options of the verb. */
 struct cli {
 	char *socket; /* NULL: the default */
 	bool verbose;
@@ -40,33 +40,37 @@ struct cli {
 	const char *argument; /* the first; NULL: none */
 	char **arguments;     /* all, NULL at the end */
 	struct output_progress progress;
-	/* While a full-screen view has the terminal: a failure waits in `held`, and progress is not shown. */
+	/*
+	 * While a full-screen view uses the terminal, a failure waits in `held`, and progress is not
+	 * printed.
+	 */
 	bool holds;
 	char *held;
 };
 
-/* "softpmem: TEXT" on stderr, safe for a terminal. Returns CLI_FAILED. */
+/* Print "softpmem: TEXT" on stderr, safe for a terminal. Returns CLI_FAILED. */
 int cli_fail(struct cli *cli, const char *text);
-/* "softpmem VERB: ...": the command line is wrong. Returns CLI_USAGE. */
+/* Print "softpmem VERB: ..." for a usage error. Returns CLI_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A request of this verb, for the caller to put; NULL without memory. */
+/* A request with this verb, for the caller to put; NULL without memory. */
 struct json_object *cli_request(const char *verb);
 /* Add a member, unless the value is NULL or false. */
 void cli_put(struct json_object *request, const char *key, const char *value);
 void cli_put_true(struct json_object *request, const char *key, bool value);
 
 /*
- * Send the request (NULL: there was no memory for it) and hear the answer. `item` may be NULL. *result is for
- * the caller to put; not NULL if the status is CLI_OK. Returns an exit status; a failure has been printed.
+ * Send the request (NULL: there was no memory for it) and receive the answer. `item` may be NULL. *result
+ * is for the caller to put; it is not NULL if the status is CLI_OK. Returns an exit status; a failure has
+ * been printed.
  */
 int cli_ask(struct cli *cli, struct json_object *request, void (*item)(void *, struct json_object *),
 	    void *item_context, struct json_object **result);
-/* The same where the answer has neither items nor a result. */
+/* The same for a request whose answer has neither items nor a result. */
 int cli_ask_only(struct cli *cli, struct json_object *request);
-/* The answer to "status". */
+/* Request the answer to "status". */
 int cli_ask_status(struct cli *cli, struct json_object **result);
-/* The regions of a "status" answer: how many, and the array, which belongs to `status`. */
+/* The regions of a "status" answer: their number, and the array, which belongs to `status`. */
 size_t cli_regions_of(struct json_object *status, struct json_object **regions);
 
 #endif

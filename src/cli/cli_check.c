@@ -107,7 +107,7 @@ static void print_summary(struct json_object *result)
 	       (unsigned long long)output_u64(result, "leftovers"));
 }
 
-/* One region's, or those of each of several. */
+/* Print the result of one region, or of each of several. */
 static void print_summaries(struct json_object *result)
 {
 	struct json_object *regions;

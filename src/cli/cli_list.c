@@ -62,7 +62,7 @@ static int list_regions(struct cli *cli, const struct list_options *options)
 	return CLI_OK;
 }
 
-/* The head of a list: a line for each region that it may be of. */
+/* The head of a list: a line for each region that it covers. */
 static int print_regions(struct cli *cli, const struct list_options *options)
 {
 	CLEANUP_JSON struct json_object *result = NULL;
@@ -93,7 +93,7 @@ static int print_regions(struct cli *cli, const struct list_options *options)
 
 /* ---- Pools and directories ------------------------------------------------------------ */
 
-/* "user:group". Looked up once while the numbers stay the same: most lists have one owner. */
+/* "user:group". The names are looked up again only if the numbers change: most lists have one owner. */
 struct owner {
 	bool known;
 	uint64_t uid, gid;

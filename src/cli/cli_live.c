@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* softpmem stat --follow on a terminal. */
+/* The full-screen view of `softpmem stat --follow`. */
 
 #include "cli/cli_stat.h"
 
@@ -14,7 +14,7 @@
 
 #define CONTROL_C 3
 
-/* A row that is too long continues in the next line, which the next row clears. */
+/* A row that is too long continues on the next line, which the next row overwrites. */
 static void draw_row(int *line, const char *text, attr_t how)
 {
 	if (*line >= LINES)
@@ -47,14 +47,14 @@ static void draw(const struct stat_options *options, const struct sample *sample
 	CLEANUP_JSON struct json_object *total = sample_total(sample);
 	size_t pools = json_object_array_length(sample->pools);
 	size_t clients = json_object_array_length(sample->clients);
-	/* With their head; up to a third of the lines. */
+	/* The rows of clients with their head: up to a third of the lines. */
 	int for_clients = (int)(clients + 1 < (size_t)LINES / 3 ? clients + 1 : (size_t)LINES / 3);
 	char text[ROW_BYTES], generation[40] = "";
 	int line = 0;
 
 	if (total)
 		control_put_string(total, "path", "total");
-	/* With several regions there is no one generation. */
+	/* Several regions have different generations. */
 	if (json_object_object_get_ex(sample->result, "generation", NULL))
 		snprintf(generation, sizeof(generation), ", generation %llu",
 			 (unsigned long long)output_u64(sample->result, "generation"));
@@ -70,7 +70,7 @@ static void draw(const struct stat_options *options, const struct sample *sample
 	refresh();
 }
 
-/* Wait until `deadline`. False: the user leaves. */
+/* Wait until `deadline`. False: the user quits. */
 static bool wait_for_keys(const struct stat_options *options, const struct sample *sample,
 			  unsigned interval_ms, uint64_t deadline)
 {

@@ -19,9 +19,9 @@ struct test {
 	bool json;
 	struct region *region;
 	bool is_physical;
-	uint64_t start; /* physical, else 0 */
+	uint64_t start; /* physical address of the range; 0 if it has none */
 	struct timespec started;
-	double watched; /* when region_watch() was called last, in seconds since the start */
+	double watched; /* time of the last call of region_watch(), in seconds since the start */
 	struct message message;
 };
 
@@ -32,7 +32,10 @@ static void on_interrupt(int number)
 	interrupted = 1;
 }
 
-/* The first signal stops the test, the second has its default effect: a test that hangs can be ended. */
+/*
+ * The first signal stops the test. The second one has its default effect, so that a test that hangs can
+ * be ended.
+ */
 static void catch_interrupts(void)
 {
 	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
@@ -73,7 +76,7 @@ static int on_progress(void *context, const char *name, uint64_t done, uint64_t 
 
 /* ---- What was found ------------------------------------------------------------------ */
 
-/* "bit 5 stuck at 1, bits 8-11 stuck at 0": bits in a row together. */
+/* Format bits as "bit 5 stuck at 1, bits 8-11 stuck at 0", with consecutive bits as a range. */
 static void put_bits(char *text, size_t size, uint64_t mask, const char *how)
 {
 	size_t used = strlen(text);
@@ -96,7 +99,7 @@ static void put_bits(char *text, size_t size, uint64_t mask, const char *how)
 
 static const char *bits_text(uint64_t reads_0, uint64_t reads_1)
 {
-	/* 64 times the longest. */
+	/* room for 64 of the longest items */
 	static char text[2048];
 
 	text[0] = '\0';
@@ -230,7 +233,7 @@ static int run(struct test *test, struct memtest_report *report)
 	error = memtest_run(&memory, &options, report);
 	seconds = seconds_since(&test->started);
 	output_progress_end(&test->cli->progress);
-	/* If the memory was taken away, what was read of it is not a fault. */
+	/* If the memory was taken away during the test, wrong words are not faults. */
 	if (region_failure(test->region, &test->message) < 0)
 		return cli_fail(test->cli, test->message.text);
 	if (test->json)

@@ -5,8 +5,8 @@
 #include "cli/cli.h"
 
 /*
- * softpmem regions --test RANGE: test memory, whose content is lost. `force`: also if it holds pools or, in
- * a file, anything. Returns an exit status.
+ * Run `softpmem regions --test RANGE`: a test that destroys the content of the memory. With `force`, also
+ * if it contains pools or, in a file, any bytes. Returns an exit status.
  */
 int memtest_verb(struct cli *cli, const char *range, bool force, bool json);
 

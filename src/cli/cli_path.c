@@ -25,7 +25,7 @@ static int run(struct cli *cli, const void *values)
 	cli_put(request, "path", cli->argument);
 	cli_put(request, "region", options->region);
 	status = cli_ask(cli, request, NULL, NULL, &result);
-	/* Not escaped: this is for $(...), not for reading. */
+	/* Not escaped: the output is for $(...), not for reading. */
 	if (status == CLI_OK)
 		puts(output_string(result, "path"));
 	return status;

@@ -37,7 +37,7 @@ static void print_lines(struct json_object *object)
 	       (unsigned long long)output_u64(object, "lines_lost"));
 }
 
-/* The outage had nothing to decide about it: it is left out of the table. */
+/* The outage had nothing to decide for this region: leave it out of the table. */
 static bool is_unaffected(struct json_object *pool)
 {
 	return output_u64(pool, "lines_guaranteed") == 0 && output_u64(pool, "lines_undetermined") == 0 &&

@@ -22,7 +22,7 @@ static const struct command_option options_table[] = {
 	{ .name = NULL },
 };
 
-/* The reason without the name of the region, which the line before it has. */
+/* The reason without the name of the region, which the previous line has. */
 static const char *without_spec(const struct region_candidate *candidate)
 {
 	const char *why = candidate->why.text;

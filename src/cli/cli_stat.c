@@ -17,7 +17,7 @@
 
 #define PATHS_MAX 1024
 
-/* Counters of a pool and of a client alike. */
+/* Counters that both pools and clients have. */
 static const char *const counters[] = { "persists", "flushes", "fences", "bytes", "clean_lines" };
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
 
@@ -35,7 +35,7 @@ static void take_item(void *context, struct json_object *item)
 	bool is_pool = strcmp(output_string(item, "kind"), "pool") == 0;
 
 	json_object_object_del(item, "kind");
-	/* Fences that had nothing to publish are fences too. */
+	/* Fences that published nothing are counted too. */
 	if (!is_pool)
 		control_put_u64(item, "fences", output_u64(item, "fences") + output_u64(item, "idle_fences"));
 	add(is_pool ? sample->pools : sample->clients, item);
@@ -96,7 +96,7 @@ static bool is_same(struct json_object *a, struct json_object *b)
 	       strcmp(output_string(a, "path"), output_string(b, "path")) == 0;
 }
 
-/* The same pool or client, which is usually near the place it had. */
+/* Find the same pool or client in the previous answer, usually at the same position. */
 static struct json_object *find_same(struct json_object *array, struct json_object *item, size_t near)
 {
 	size_t count = json_object_array_length(array);
@@ -117,7 +117,10 @@ static void put_rates(struct json_object *now, struct json_object *before, uint6
 			 old = before ? output_u64(before, counters[i]) : 0;
 		char key[40];
 
-		/* Less than before: the pid is another process's now, or the pool was created again. */
+		/*
+		 * Lower than before: the pid belongs to another process now, or the pool was created
+		 * again.
+		 */
 		if (old > value)
 			old = 0;
 		snprintf(key, sizeof(key), "%s_per_second", counters[i]);

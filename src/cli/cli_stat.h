@@ -2,7 +2,7 @@
 #ifndef CLI_STAT_H
 #define CLI_STAT_H
 
-/* Between cli_stat.c, which asks and prints, and cli_live.c, the full-screen view. */
+/* The interface between cli_stat.c, which requests and prints, and cli_live.c, the full-screen view. */
 
 #include "cli/cli.h"
 
@@ -17,11 +17,11 @@ struct stat_context {
 	bool clean_sent; /* --clean was sent to the daemon */
 };
 
-/* The daemon's answer at one moment. Objects with the members of softpmem-stat(1). */
+/* The answers of the daemon at one moment. The objects have the members of softpmem-stat(1). */
 struct sample {
 	struct json_object *result, *pools, *clients;
 };
-/* Ask for what the command line wants. Returns an exit status; a failure has been printed. */
+/* Send the requests for what the command line selects. Returns an exit status; a failure has been printed. */
 int sample_take(struct stat_context *context, struct sample *sample);
 void sample_clear(struct sample *sample);
 /* Add the members NAME_per_second to the objects of `now`, and sort them: the highest rates first. */

@@ -14,7 +14,7 @@
 struct client {
 	int fd;
 	char *path;
-	size_t start, end; /* of the bytes in the buffer that were not taken yet */
+	size_t start, end; /* of the bytes in the buffer that were not consumed yet */
 	char buffer[64 << 10];
 };
 

@@ -2,7 +2,7 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
-/* The client's end of the control socket. */
+/* The client side of the control socket. */
 
 #include <json-c/json.h>
 
@@ -10,7 +10,7 @@
 
 struct client;
 
-/* Connect to the socket. A negative errno with a message that says what to do. */
+/* Connect to the socket. A negative errno, with a message that names the remedy. */
 int client_connect(const char *path, struct client **out, struct message *message);
 void client_close(struct client *client);
 
@@ -22,9 +22,9 @@ struct client_answer {
 };
 
 /*
- * Send a request and hear the answer to its end. Returns the daemon's status, 0 or a negative errno with the
- * daemon's message; or a negative errno with a message of the connection's failure. *result: the result in
- * the final frame, for the caller to put; NULL: none.
+ * Send a request and receive the whole answer. Returns the status of the daemon, 0 or a negative errno
+ * with the daemon's message; or a negative errno with a message about the failed connection. *result: the
+ * result in the final frame, for the caller to put; NULL: none.
  */
 int client_ask(struct client *client, struct json_object *request, const struct client_answer *answer,
 	       struct json_object **result, struct message *message);

@@ -16,7 +16,7 @@
 
 #define EVIDENCE_MOST 20u
 
-/* What a trace says is printed safe for a terminal. */
+/* Print text of a trace, escaped for a terminal. */
 static void print_safe(const char *text)
 {
 	CLEANUP_FREE char *safe = text_printable(text);
@@ -254,7 +254,7 @@ int explore_print(const struct explore_outcome *outcome, int fd, bool json, stru
 
 	if (error)
 		return error;
-	/* To its end, for all that it defines. */
+	/* Read the trace to its end, for all of its definitions. */
 	while (trace_reader_next(reader, &event, &ignored) == 1)
 		;
 	if (json) {

@@ -11,12 +11,12 @@
 #include "wire/frame.h"
 #include "wire/text.h"
 
-/* A request that takes less shows no progress. */
+/* A request that takes less time prints no progress. */
 #define PROGRESS_AFTER_MS 1000
 
 /* ---- JSON ---------------------------------------------------------------------- */
 
-/* JSON is UTF-8, names need not be: such a name gets a second member with its bytes escaped. */
+/* JSON is UTF-8, and names may not be: such a name gets a second member with its bytes escaped. */
 static void make_utf8(struct json_object *object, const char *key, const char *escaped_key)
 {
 	const char *text = output_string(object, key);

@@ -2,7 +2,7 @@
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
-/* What softpmem prints: tables for people, JSON for programs, progress on stderr. */
+/* Output of softpmem: tables for people, JSON for programs, progress on stderr. */
 
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -10,27 +10,27 @@
 
 /* ---- JSON, as ndctl prints it --------------------------------------------- */
 
-/* An array that is printed element by element. */
+/* A JSON array that is printed element by element. */
 struct output_array {
 	bool begun;
 };
 void output_array_item(struct output_array *array, struct json_object *item);
 void output_array_end(struct output_array *array);
-/* One object. */
+/* Print one object. */
 void output_object(struct json_object *object);
-/* One object on one line. */
+/* Print one object on one line. */
 void output_line(struct json_object *object);
 
 /* ---- Tables ----------------------------------------------------------------- */
 
-/* A member of an object; 0 or "" if there is none. */
+/* Get a member of an object; 0 or "" if there is none. */
 uint64_t output_u64(struct json_object *object, const char *key);
 const char *output_string(struct json_object *object, const char *key);
-/* "64M"; the result lives until the fourth call after this one. */
+/* Format a size as "64M"; the result is valid until the fourth call after this one. */
 const char *output_size(struct json_object *object, const char *key);
-/* "fsdax", "sector" or "sector:512". */
+/* The mode of an object: "fsdax", "sector" or "sector:512". */
 const char *output_mode(struct json_object *object);
-/* A name, escaped (text_escape()), followed by `end`. */
+/* Print a name, escaped (text_escape()), followed by `end`. */
 void output_name(const char *name, const char *end);
 
 /* ---- Progress, on stderr ------------------------------------------------------ */
@@ -39,10 +39,10 @@ struct output_progress {
 	bool enabled, tty, shown;
 	uint64_t started, last; /* milliseconds */
 };
-/* Progress is shown on a terminal, or if `verbose`. */
+/* Print progress, if stderr is a terminal or with `verbose`. */
 void output_progress_start(struct output_progress *progress, bool verbose);
 void output_progress(void *progress, const char *what, uint64_t done, uint64_t total);
-/* Before anything else is printed. */
+/* Erase the progress line, before anything else is printed. */
 void output_progress_end(struct output_progress *progress);
 
 #endif

@@ -7,7 +7,7 @@
 #include "command/suggest.h"
 #include "common/cleanup.h"
 
-/* In the order of the help: what a newcomer needs first. */
+/* In the order of the help: the verbs that a newcomer needs come first. */
 static const struct cli_verb *const verbs[] = {
 	&cli_run,    &cli_stat,	     &cli_status, &cli_list,   &cli_create,  &cli_destroy,
 	&cli_path,   &cli_powerfail, &cli_mark,	  &cli_format, &cli_regions, &cli_check,
@@ -15,7 +15,7 @@ static const struct cli_verb *const verbs[] = {
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
-/* Options of all verbs: before the verb, or after it. */
+/* Options of all verbs, which may be given before or after the verb. */
 struct common_options {
 	const char *socket;
 	bool verbose, help, version;

@@ -8,7 +8,7 @@
 #include "command/suggest.h"
 #include "common/vector.h"
 
-#define FIRST_LONG 256 /* getopt_long()'s value of the first option; above all letters */
+#define FIRST_LONG 256 /* The value that getopt_long() returns for the first option, above all letters. */
 
 /* Both tables as one list. */
 struct table {
@@ -26,7 +26,7 @@ static int table_fill(struct table *table)
 {
 	char *letter = table->letters;
 
-	/* ':': report a missing value as such. '+': stop at the first argument. */
+	/* ':' has a missing value reported as such; '+' stops at the first argument. */
 	if (table->parse->to_first)
 		*letter++ = '+';
 	*letter++ = ':';
@@ -68,7 +68,7 @@ static const struct command_option *find_option(const struct table *table, int i
 	return NULL;
 }
 
-/* The structure that belongs to the option's table. */
+/* The structure of values of the option's table. */
 static void *values_of(const struct table *table, const struct command_option *option)
 {
 	for (const struct command_option *row = table->parse->options[0]; row->name; row++)
@@ -134,7 +134,7 @@ static int set_value(const struct table *table, const struct command_option *opt
 	return 0;
 }
 
-/* The name of a long option that getopt does not know, without its dashes and value. */
+/* The name of a long option that getopt does not know, without dashes and value. */
 static void report_unknown(const struct table *table, const char *word)
 {
 	const char *command = table->parse->command, *similar = NULL;
@@ -145,7 +145,7 @@ static void report_unknown(const struct table *table, const char *word)
 		fprintf(stderr, "%s: --%s takes no value\n", command, find_option(table, optopt)->name);
 		return;
 	}
-	/* In a group such as -xv only getopt knows which letter it was. */
+	/* In a group such as -xv, only getopt knows which letter is unknown. */
 	if (optopt) {
 		fprintf(stderr, "%s: unknown option -%c: see '%s --help'\n", command, optopt, command);
 		return;
@@ -165,7 +165,7 @@ static int parse_all(struct table *table, int argc, char **argv)
 {
 	int id;
 
-	optind = 0; /* glibc: start again */
+	optind = 0; /* glibc: restart the scan */
 	opterr = 0;
 	while ((id = getopt_long(argc, argv, table->letters, table->getopt.items, NULL)) != -1) {
 		const struct command_option *option;

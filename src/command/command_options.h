@@ -3,8 +3,8 @@
 #define COMMAND_OPTIONS_H
 
 /*
- * Options on a command line. A program or verb declares its own as rows of a table, which is also its help,
- * and gets their values in a structure of its own.
+ * Options on a command line. A program or a verb declares its options as rows of a table, which is also
+ * the source of their help, and gets the values in a structure of its own.
  */
 
 #include <stdbool.h>
@@ -13,13 +13,14 @@
 
 struct command_option {
 	const char *name;    /* "size", for --size; NULL ends the table */
-	char letter;	     /* 'R', for -R; 0: none */
-	const char *value;   /* what stands for its value in the help: "SIZE"; NULL: it takes none */
-	const char *choices; /* "on off": the values it may have; NULL: any */
-	size_t offset; /* in the structure of values: of a const char * if it takes a value, else of a bool */
+	char letter;	     /* the letter 'R', for -R; 0: there is none */
+	const char *value;   /* the value in the help: "SIZE"; NULL: the option takes none */
+	const char *choices; /* "on off": the allowed values; NULL: any value */
+	/* In the structure of values: of a const char * if the option takes a value, else of a bool. */
+	size_t offset;
 	/*
-	 * Instead of the offset: take the value (NULL for a switch) into the structure, in the order of the
-	 * command line. 0, or -1 with a reason that follows "--NAME 'VALUE': ".
+	 * Instead of the offset: put the value (NULL for a switch) into the structure. Called in the
+	 * order of the command line. 0, or -1 with a reason that follows "--NAME 'VALUE': ".
 	 */
 	int (*set)(void *values, const char *value, const char **reason);
 	const char *help; /* NULL: the help leaves the option out */
@@ -45,12 +46,12 @@ struct command_line {
 	/* Tables, each ended by a row without a name; the second may be NULL. */
 	const struct command_option *options[2];
 	void *values[2]; /* the structure of each table's values */
-	bool to_first;	 /* stop at the first argument, instead of going on to options after it */
+	bool to_first;	 /* stop at the first argument: options after it are arguments */
 };
 
 /*
  * Parse the options after argv[0], and move the arguments behind them. Returns the index of the first
- * argument, or -1: a message was printed. Not thread safe (getopt(3)).
+ * argument, or -1 after printing a message. Not thread safe (getopt(3)).
  */
 int command_parse(const struct command_line *parse, int argc, char **argv);
 

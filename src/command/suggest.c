@@ -13,8 +13,9 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
 }
 
 /*
- * How many letters must be inserted, removed, replaced or exchanged with their neighbour to turn one word
- * into the other (optimal string alignment distance). The words have at most LENGTH_MAX letters.
+ * The number of letters that must be inserted, removed, replaced or exchanged with their neighbour to
+ * turn one word into the other (optimal string alignment distance). The words have at most LENGTH_MAX
+ * letters.
  */
 static unsigned distance(const char *a, const char *b)
 {
@@ -42,13 +43,16 @@ static unsigned distance(const char *a, const char *b)
 void suggest(struct suggestion *suggestion, const char *known)
 {
 	const size_t length = strlen(suggestion->word);
-	/* Of a short word, one letter; of a longer one, a third. */
+	/*
+	 * The number of mistakes that a suggestion may have: one in a short word, a third of the letters
+	 * in a longer one.
+	 */
 	const unsigned most = length < 4 ? 1 : (unsigned)(length + 1) / 3;
 	unsigned here;
 
 	if (!length || length > LENGTH_MAX || strlen(known) > LENGTH_MAX)
 		return;
-	/* A beginning of the word is as good as a word with one mistake. */
+	/* A prefix of the known word counts as one mistake. */
 	here = length > 1 && strncmp(known, suggestion->word, length) == 0
 		       ? 1
 		       : distance(suggestion->word, known);

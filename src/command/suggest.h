@@ -2,12 +2,12 @@
 #ifndef COMMAND_SUGGEST_H
 #define COMMAND_SUGGEST_H
 
-/* Which known word a person may have meant. */
+/* Finds the known word that a mistyped one may stand for. */
 
 struct suggestion {
-	const char *word; /* what was written */
-	const char *best; /* the known word that is most like it; NULL: none is */
-	unsigned distance; /* of `best` */
+	const char *word; /* the unknown word */
+	const char *best; /* the known word that is most similar; NULL: none is similar enough */
+	unsigned distance; /* between word and best */
 };
 
 /* Consider another known word, which must outlive the suggestion. */

@@ -17,12 +17,12 @@
 #include "server/control_server.h"
 
 #define REGIONS_MAX ATTACH_REGIONS_MAX
-/* The spec of the region that is found, not named. */
+/* The spec of a region that the daemon is to find itself. */
 #define REGION_AUTO "auto"
 
 struct region_option {
 	const char *spec;
-	const char *label; /* if it is formatted now; NULL: none */
+	const char *label; /* for formatting; NULL: none */
 };
 
 struct daemon_options {
@@ -32,28 +32,31 @@ struct daemon_options {
 	char *socket;
 	const char *group; /* NULL: none */
 	enum persistence_domain domain;
-	bool has_domain;     /* else the platform's word, where it has one */
-	enum pool_mode mode; /* INHERIT: none was given */
-	unsigned threads;    /* 0: the mount chooses */
+	bool has_domain;     /* if not given, the platform decides, where it reports a domain */
+	enum pool_mode mode; /* INHERIT: not given */
+	unsigned threads;    /* 0: the default of the mount */
 	bool allow_other;
 	bool read_only;
 	bool background;
 	bool verbose;
 };
 
-/* A region, and what is on it. Nobody changes any of it once the daemon is ready. */
+/* A region and its pools. Constant once the daemon is ready. */
 struct served_region {
-	unsigned number; /* among those of the daemon */
-	const char *spec; /* as it was given, or what auto came to */
-	char *chosen;	  /* the latter; NULL if it was named */
+	unsigned number; /* index among those of the daemon */
+	const char *spec; /* as it was given, or the one that was found for auto */
+	char *chosen;	  /* the one that was found; NULL if the spec was given */
 	char label[POOL_LABEL_MAX + 1];
-	/* Of its directory, where there are several, and for --region: the label, or regionN. */
+	/*
+	 * Its name, for the directory on a mount with several regions and for --region: the label, or
+	 * regionN.
+	 */
 	char name[POOL_LABEL_MAX + 1];
 	enum persistence_domain domain;
 	struct region *region;
 	struct pools *pools;
-	bool lost_told;	   /* the watching thread's */
-	unsigned bad_told; /* the same: how many bad places are in the log */
+	bool lost_told;	   /* used by the watching thread only */
+	unsigned bad_told; /* the same: the number of bad places that were logged */
 };
 
 struct daemon {
@@ -73,13 +76,13 @@ struct daemon {
 	pthread_mutex_t mark_lock;
 	char mark[REQUEST_MARK_MAX + 1]; /* guarded by mark_lock */
 
-	pthread_mutex_t outage_lock; /* one outage, or loss of a region, at a time; the first of all locks */
+	pthread_mutex_t outage_lock; /* serializes outages and losses of regions; the first of all locks */
 
 	pthread_t serving; /* the mount's thread */
 	int ended_fd;	   /* an eventfd: readable once the mount has ended */
 };
 
-/* Fill in from the command line. Returns -1 to go on, else the exit status. */
+/* Fill in the options from the command line. Returns -1 to continue, else the exit status. */
 int daemon_parse_options(int argc, char **argv, struct daemon_options *options);
 
 /* Answer a request; `context` is the struct daemon (control_options.handle). */

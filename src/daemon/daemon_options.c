@@ -11,7 +11,7 @@
 
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, GO_ON = -1 };
 
-/* What daemon_options does not have. */
+/* Options that are not stored in daemon_options. */
 struct parsed {
 	struct daemon_options *options;
 	const char *socket, *mode, *domain;
@@ -46,7 +46,7 @@ static int add_region(void *values, const char *spec, const char **reason)
 	return 0;
 }
 
-/* Of the region before it on the command line; before any region, of the first. */
+/* The label belongs to the region before it on the command line; before any region, to the first one. */
 static int set_label(void *values, const char *label, const char **reason)
 {
 	struct daemon_options *options = ((struct parsed *)values)->options;
@@ -117,7 +117,7 @@ static int check_together(const struct daemon_options *options)
 	return GO_ON;
 }
 
-/* Absolute if the daemon goes to the background, where its directory is another. */
+/* Make the path absolute if the daemon goes to the background, where its working directory is another one. */
 static int settle_socket(struct daemon_options *options, const char *given)
 {
 	struct message message = { "out of memory" };
@@ -164,7 +164,7 @@ int daemon_parse_options(int argc, char **argv, struct daemon_options *options)
 		fprintf(stderr, "softpmemd: unexpected argument '%s': see 'softpmemd --help'\n", argv[first]);
 		return STATUS_USAGE;
 	}
-	/* The parser has checked both values. */
+	/* The option parser has checked both values. */
 	if (parsed.mode)
 		pool_mode_parse(parsed.mode, &options->mode);
 	options->has_domain = parsed.domain;

@@ -9,7 +9,10 @@
 #include "common/cleanup.h"
 #include "wire/text.h"
 
-/* JOURNAL_STREAM names the socket systemd connected (systemd.exec(5)); others inherit it. */
+/*
+ * JOURNAL_STREAM names the socket to which systemd connected stderr (systemd.exec(5)). Other processes
+ * inherit the variable, so compare it.
+ */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");

@@ -5,15 +5,15 @@
 #include <stdbool.h>
 #include <syslog.h>
 
-/* The daemon's log: a line an event, on stderr or, once it has none, to syslog. Thread safe. */
+/* The daemon's log: a line for each event, on stderr or, in the background, to syslog. Thread safe. */
 struct log {
 	bool verbose; /* LOG_DEBUG lines too */
 	bool syslog;
-	bool journal; /* stderr is the journal's: give each line its priority */
+	bool journal; /* stderr leads to the systemd journal: begin each line with its priority */
 };
 
 void log_open(struct log *log, bool verbose);
-/* From here on stderr leads nowhere. */
+/* Call it once stderr is /dev/null: lines go to syslog from here on. */
 void log_to_syslog(struct log *log);
 void log_line(const struct log *log, int priority, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

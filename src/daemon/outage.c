@@ -14,16 +14,16 @@ struct outage {
 	struct daemon *daemon;
 	const struct outage_options *options;
 	struct outage_report *report;
-	uint64_t files, decided; /* how many there are, and how many have been decided */
+	uint64_t files, decided; /* total number of regions, and of those that were decided */
 };
 
-/* The same, as one region sees it. */
+/* One outage, for one region. */
 struct region_outage {
 	struct outage *outage;
 	const struct served_region *region;
 };
 
-/* Kept in memory until the outage is over: a client that reads slowly must not prolong it. */
+/* Collected in memory until the outage is over: a client that reads slowly must not prolong it. */
 static void note_file(void *context, const struct pool_outage_report *pool)
 {
 	const struct region_outage *part = context;
@@ -74,7 +74,7 @@ static bool all_are_lost(const struct daemon *daemon)
 	return true;
 }
 
-/* Can stores that are still in dirty pages of the kernel's cache survive? */
+/* Can stores in dirty pages of the kernel's cache survive? */
 static bool stores_may_survive(const struct daemon *daemon, const struct chooser *chooser)
 {
 	if (chooser->policy != CHOOSER_LOSE)
@@ -102,8 +102,8 @@ static void discard_caches(const struct daemon *daemon)
 }
 
 /*
- * Pools of two regions have the same numbers and must not share choices. By its
- * name, so that the order in which the regions were given does not matter.
+ * Pools of two regions have the same numbers and must not share choices. Derive by the name of the
+ * region, so that the order in which the regions were given does not matter.
  */
 static struct chooser region_chooser(const struct daemon *daemon, const struct served_region *region,
 				     const struct chooser *chooser)
@@ -111,7 +111,10 @@ static struct chooser region_chooser(const struct daemon *daemon, const struct s
 	return daemon->region_count == 1 ? *chooser : chooser_derive_name(chooser, region->name);
 }
 
-/* A region whose media are lost takes no part. The first error is returned; the rest is decided. */
+/*
+ * A region whose media are lost takes no part. All others are decided even after an error; the first
+ * error is returned.
+ */
 static int decide(struct outage *outage, bool mappers_are_gone)
 {
 	struct daemon *daemon = outage->daemon;
@@ -156,7 +159,10 @@ int outage_run(struct daemon *daemon, const struct outage_options *options, stru
 	if (all_are_lost(daemon))
 		return -EIO;
 	count_files(&outage);
-	/* While the mount answers: a process that waits for it in the kernel cannot end before. */
+	/*
+	 * Stop the clients while the mount still answers: a process that waits for the mount in the
+	 * kernel cannot end before it gets its answer.
+	 */
 	mappers_are_gone = attach_power_fails(daemon->attach);
 	stop_mount(daemon, &options->chooser);
 	for (unsigned i = 0; i < daemon->region_count; i++)

@@ -27,14 +27,14 @@
 #include "daemon/daemon.h"
 
 struct outage_options {
-	/* Of the machine; every region, pool and line derives its own from it. */
+	/* For the whole machine. Each region, pool and line derives its own chooser from it. */
 	struct chooser chooser;
-	/* Called after each pool that was decided, by the thread that runs the outage; may be NULL. */
+	/* Called after each pool was decided, by the thread that runs the outage; may be NULL. */
 	void (*progress)(void *context, uint64_t done, uint64_t total);
 	void *context;
 };
 
-/* What became of one regular file that had volatile state. */
+/* The outcome for one regular file that had volatile state. */
 struct outage_file {
 	const struct served_region *region;
 	char *path; /* in the region; "" for a file without a name */
@@ -45,23 +45,22 @@ struct outage_file {
 
 struct outage_report {
 	VECTOR(struct outage_file) files;
-	struct domain_lines total; /* of all files, also of those not in `files` */
-	uint64_t unreported;	   /* files that are not in `files`: there was no memory */
+	struct domain_lines total; /* of all files, including those not in `files` */
+	uint64_t unreported;	   /* number of files that are not in `files` for lack of memory */
 };
 
 /*
- * Let the power of the machine fail, and return when it is served again. The
- * report must be all-zero; free it with outage_report_free(), on an error too.
- * -EIO: the media of all regions are lost. Other errors: the outage took place,
- * but something that the policy keeps was lost (the log has it).
+ * Let the power of the machine fail, and return when the regions are served again. The report must be
+ * all-zero; free it with outage_report_free(), also after an error. -EIO: the media of all regions are
+ * lost. Other errors: the outage took place, but something that the policy keeps was lost (the log names
+ * it).
  */
 int outage_run(struct daemon *daemon, const struct outage_options *options, struct outage_report *report);
 void outage_report_free(struct outage_report *report);
 
 /*
- * A region's media are lost for good. Kill the processes that map its pools, so
- * that none goes on storing to memory that nobody keeps, and have its files fail
- * with -EIO. The other regions go on.
+ * A region's media are lost for good. Kill the processes that map its pools, so that none continues to
+ * store to memory that nobody keeps, and make its files fail with -EIO. The other regions continue.
  */
 void outage_region_lost(struct daemon *daemon, const struct served_region *region);
 

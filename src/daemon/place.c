@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Which region a request is about, and which path in it. */
+/* Finds the region that a request concerns, and the path in it. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,10 @@
 #include "daemon/served.h"
 #include "daemon/verbs.h"
 
-/* "a//b/" becomes "/a/b", the root "". -EINVAL for "." and "..": paths begin at the root. */
+/*
+ * Normalize a path: "a//b/" becomes "/a/b", the root "". -EINVAL for "." and "..": paths begin at the
+ * root.
+ */
 static int normalize(const char *path, char **out)
 {
 	char *result = malloc(strlen(path) + 2), *to = result;
@@ -49,8 +52,8 @@ int job_region(struct job *job, const char *name)
 	if (job->region)
 		return 0;
 	return message_fail(&job->message, -ENOENT,
-			    "region %.64s: the daemon serves no region of that name: 'softpmem list -R' "
-			    "shows those that it serves",
+			    "region %.64s: the daemon does not serve a region of that name: 'softpmem list "
+			    "-R' shows those that it serves",
 			    name);
 }
 
@@ -84,7 +87,7 @@ int job_place(struct job *job, const char *name, const char *path)
 	error = normalize(asked, &job->path);
 	if (error == -EINVAL)
 		return message_fail(&job->message, error,
-				    "%.512s: a path begins at the root and has no . or .. in it", asked);
+				    "%.512s: a path begins at the root and contains no . or ..", asked);
 	if (error)
 		return job_fail(job, error, asked);
 	if (!job->region && *job->path)
@@ -115,8 +118,8 @@ void job_put_region(const struct job *job, const struct served_region *region, s
 int job_refuse_top(struct job *job, const char *path)
 {
 	return message_fail(&job->message, -EPERM,
-			    "%.512s: only the regions' directories are here: write /REGION/PATH, or give "
-			    "--region",
+			    "%.512s: only the directories of the regions are here: write /REGION/PATH, or "
+			    "give --region",
 			    path);
 }
 

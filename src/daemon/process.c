@@ -21,7 +21,7 @@ static void __attribute__((noreturn)) wait_for(pid_t child, int fd)
 	char byte;
 	int status;
 
-	/* End of file without a byte: the child ended before it was ready, and has said why. */
+	/* End of file without a byte: the child exited before it was ready, after printing the reason. */
 	if (read(fd, &byte, 1) == 1)
 		_exit(0);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -70,7 +70,7 @@ void process_ready(int ready_fd)
 void process_raise_files(void)
 {
 	struct rlimit limit;
-	rlim_t most = 1048576; /* fs.nr_open's default: beyond it setrlimit fails */
+	rlim_t most = 1048576; /* the default of fs.nr_open, beyond which setrlimit fails */
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
@@ -94,7 +94,7 @@ int process_drop_privileges(bool mounts)
 
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -errno;
-	/* The bounding set first: changing it needs CAP_SETPCAP. */
+	/* The bounding set comes first: changing it needs CAP_SETPCAP. */
 	if (data[0].effective & 1u << CAP_SETPCAP)
 		for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
 			if (!(keep >> capability & 1) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)

@@ -14,7 +14,10 @@
 
 /* ---- Their memory ------------------------------------------------------------ */
 
-/* What others that are open keep out is refused there; two that only read the same get here. */
+/*
+ * A region that overlaps one that is written was refused when it was opened. Two read-only regions with
+ * the same memory get here.
+ */
 static int check_same(const struct daemon *daemon, const struct served_region *served,
 		      struct message *message)
 {
@@ -45,13 +48,13 @@ static int open_region(struct daemon *daemon, struct served_region *served, stru
 		log_line(&daemon->log, LOG_WARNING, "%s", region_warning(served->region));
 	platform = region_persistence_domain(served->region);
 	served->domain = options->domain;
-	/* What the platform says is one of the words that are parsed. */
+	/* The platform reports one of the names that are parsed here. */
 	if (platform && !options->has_domain)
 		persistence_domain_parse(platform, &served->domain);
 	return 0;
 }
 
-/* After those that were named, so that it finds another. */
+/* Search after the named regions are open, so that another one is found. */
 static int open_chosen(struct daemon *daemon, struct served_region *served, struct message *message)
 {
 	int error = regions_choose(&served->chosen, message);
@@ -90,7 +93,7 @@ static void report_progress(void *context, const char *what, uint64_t done, uint
 
 	log_line(&daemon->log, LOG_DEBUG, "%s: %llu of %llu", what, (unsigned long long)done,
 		 (unsigned long long)total);
-	/* systemd stops a service that takes long to start, unless it says that it is alive. */
+	/* systemd stops a service that takes long to start, unless the service reports that it is alive. */
 	process_notify("STATUS=%s: %llu of %llu\nEXTEND_TIMEOUT_USEC=30000000", what,
 		       (unsigned long long)done, (unsigned long long)total);
 }
@@ -148,7 +151,7 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 		break;
 	case POOLS_PROBE_FOREIGN:
 		error = message_fail(message, -EEXIST,
-				     "region %s: it holds bytes that are not softpmem's: 'softpmem "
+				     "region %s: it contains other bytes than softpmem's: 'softpmem "
 				     "format --force' overwrites them",
 				     served->spec);
 		break;
@@ -172,7 +175,7 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 
 /* ---- What they are called ---------------------------------------------------- */
 
-/* Those that the daemon gives are not for labels: one would be another region's. */
+/* The names regionN are not allowed as labels: the daemon may give one to another region. */
 static bool reads_as_given(const char *label)
 {
 	const char *number = label + strlen("region");
@@ -181,7 +184,7 @@ static bool reads_as_given(const char *label)
 	       number[strspn(number, "0123456789")] == '\0';
 }
 
-/* Why the label cannot be the name; NULL: it can. */
+/* The reason why the label cannot be the name; NULL: it can. */
 static const char *not_a_name(const struct daemon *daemon, const struct served_region *served)
 {
 	const char *label = served->label;
@@ -209,7 +212,7 @@ static void name_region(struct daemon *daemon, struct served_region *served)
 		snprintf(served->name, sizeof(served->name), "region%u", served->number);
 	if (served->label[0] && why && daemon->region_count > 1)
 		log_line(&daemon->log, LOG_WARNING,
-			 "region %s: it is called %s, and not by its label '%s': %s", served->spec,
+			 "region %s: its name is %s, not its label '%s': %s", served->spec,
 			 served->name, served->label, why);
 }
 
@@ -234,7 +237,7 @@ struct served_region *served_find(struct daemon *daemon, const char *name)
 
 /* ---- What becomes of them ---------------------------------------------------- */
 
-/* The daemon goes on, so that who is at its files and its socket hears what happened. */
+/* The daemon keeps running, so that users of its files and its socket get an error. */
 static void tell_lost(struct daemon *daemon, struct served_region *served, const char *why)
 {
 	log_line(&daemon->log, LOG_ERR, "%s", why);

@@ -2,23 +2,26 @@
 #ifndef SRC_SERVED_H
 #define SRC_SERVED_H
 
-/* The regions that the daemon serves: opening them, what they are called, and what becomes of them. */
+/* The regions that the daemon serves: opening, naming and watching them. */
 
 #include "daemon/daemon.h"
 
-/* Open their memory, for as long as this process has the privileges for it. */
+/* Open the memory of the regions, while this process still has the privileges for it. */
 int served_open_regions(struct daemon *daemon, struct message *message);
-/* Load what is on them, and name them. */
+/* Load the pools of the regions, and name the regions. */
 int served_open_pools(struct daemon *daemon, struct message *message);
-/* Commit, mark as cleanly stopped, close. The first error is returned, and all are logged. */
+/*
+ * Make everything durable, mark the regions as cleanly stopped, close them. The first error is returned,
+ * and all are logged.
+ */
 int served_close(struct daemon *daemon);
 
-/* By name; NULL: there is none. */
+/* Find a region by its name; NULL: there is none. */
 struct served_region *served_find(struct daemon *daemon, const char *name);
 
 /*
- * Has anything been taken away? Then it is said, and nobody goes on with it. To
- * be called now and then, from one thread.
+ * Check whether the memory of a region was taken away. If so, it is logged, and the region fails. To be
+ * called periodically, from one thread.
  */
 void served_watch(struct daemon *daemon);
 

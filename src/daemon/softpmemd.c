@@ -35,7 +35,7 @@ static void *serve_mount(void *argument)
 	return NULL;
 }
 
-/* Absolute, so that it means the same in the background, and to who asks for a pool's path. */
+/* Absolute, because the path is used in the background and printed by `softpmem path`. */
 static int resolve_mountpoint(struct daemon *daemon, struct message *message)
 {
 	const char *mount = daemon->options.mount;
@@ -46,7 +46,7 @@ static int resolve_mountpoint(struct daemon *daemon, struct message *message)
 	daemon->mountpoint = realpath(mount, NULL);
 	if (daemon->mountpoint)
 		return 0;
-	/* A mount whose daemon died answers nothing at all: fusefs_mount() clears it away. */
+	/* A mount whose daemon died answers no call: fusefs_mount() unmounts it. */
 	if (errno != ENOTCONN)
 		return message_fail(message, -errno,
 				    "mount %s: %s: make the directory, or give --mount another", mount,
@@ -108,7 +108,7 @@ static int find_group(const char *name, bool *given, gid_t *id, struct message *
 		return 0;
 	group = getgrnam(name);
 	if (!group)
-		return message_fail(message, -ENOENT, "group %s: there is no such group", name);
+		return message_fail(message, -ENOENT, "group %s: no such group", name);
 	*id = group->gr_gid;
 	return 0;
 }
@@ -167,7 +167,7 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 	return 0;
 }
 
-/* Everything that can fail, in the order in which a failure costs least. */
+/* All steps that can fail, ordered by how little a failure costs. */
 static int start(struct daemon *daemon, struct message *message)
 {
 	int error = resolve_mountpoint(daemon, message);
@@ -179,7 +179,7 @@ static int start(struct daemon *daemon, struct message *message)
 	if (error)
 		return error;
 	process_raise_files();
-	/* Before the first thread: capabilities are a thread's own. */
+	/* Before the first thread is started: capabilities belong to a thread. */
 	error = process_drop_privileges(daemon->mountpoint != NULL);
 	if (error)
 		return message_fail(message, error, "cannot drop privileges: %s", strerror(-error));
@@ -221,8 +221,8 @@ static void say_ready(struct daemon *daemon)
 }
 
 /*
- * Where the kernel does not take a mapping back by itself, for so long two may
- * use one memory. A look costs 0.2 ms.
+ * Where the kernel does not revoke a mapping by itself, two owners may use the memory for this long. A
+ * check takes 0.2 ms.
  */
 #define WATCH_MS 250
 
@@ -279,7 +279,10 @@ static int block_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	/* Before any thread: all of them inherit it, and the signals come to nobody but the descriptor. */
+	/*
+	 * Before any thread is started: all threads inherit the mask, so that the signals arrive at the
+	 * descriptor only.
+	 */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC);

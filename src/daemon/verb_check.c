@@ -16,11 +16,11 @@ static const struct request_field fields[] = {
 	REQUEST_FIELDS_END,
 };
 
-/* What one pass over a region found. */
+/* The findings of one pass over a region. */
 struct findings {
 	struct job *job;
 	VECTOR_FIELDS(struct pools_problem);
-	bool overflow; /* there was no memory for all of them */
+	bool overflow; /* there was not enough memory for all problems */
 };
 
 static void note_problem(void *context, const struct pools_problem *problem)
@@ -84,8 +84,8 @@ static void send_problems(struct job *job, const struct served_region *region, c
 }
 
 /*
- * The metadata changes while it is read, and a half-written entry looks like a damaged one. A problem that
- * two passes find in the same place is one.
+ * The metadata changes while it is read, and a half-written entry looks like a damaged one. So only a
+ * problem that two passes find in the same place is reported.
  */
 static int check_region(struct job *job, const struct served_region *region, struct json_object **report)
 {
@@ -112,7 +112,7 @@ static int check_region(struct job *job, const struct served_region *region, str
 	return error;
 }
 
-/* All regions are checked and reported. The message is of the last that failed. */
+/* Check all regions and report on each. The message is that of the last region that failed. */
 static int check_all(struct job *job)
 {
 	struct json_object *reports = json_object_new_array();

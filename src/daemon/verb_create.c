@@ -36,7 +36,7 @@ static int check(const void *request, struct message *message)
 	return 0;
 }
 
-/* Parent directories that were made, to be removed again if the pool cannot be created. */
+/* Parent directories that were created, to be removed again if the pool cannot be created. */
 struct made {
 	struct pool *parent;
 	const char *name;
@@ -86,7 +86,7 @@ static void made_free(struct job *job, struct made *made, bool undo)
 	}
 }
 
-/* As job_parent(), but make missing directories, and put them on the list *made. */
+/* As job_parent(), but create missing directories, and put them on the list *made. */
 static int make_parents(struct job *job, char *path, struct pool **out, const char **name,
 			struct made **made)
 {
@@ -140,7 +140,7 @@ static int run(struct job *job)
 		made_free(job, made, true);
 		if (error == -ENOENT)
 			return message_fail(&job->message, error,
-					    "%.512s: its directory does not exist: --parents makes it",
+					    "%.512s: its directory does not exist: --parents creates it",
 					    job->shown);
 		return job_fail(job, error, job->shown);
 	}

@@ -28,7 +28,7 @@ static int remove_name(struct job *job, struct pool *directory, const char *name
 	if (error)
 		return error;
 	job_entry_changed(job, directory, name);
-	/* The pool may have other names, and the kernel caches its link count. */
+	/* The pool may have other names, whose link count the kernel caches. */
 	if (!is_directory && job->daemon->fusefs)
 		fusefs_pool_changed(job->daemon->fusefs, pool);
 	return 0;

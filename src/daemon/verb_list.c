@@ -19,7 +19,7 @@ static const struct request_field fields[] = {
 	REQUEST_FIELDS_END,
 };
 
-/* Longer paths are not listed. With every byte escaped a path must fit into a frame. */
+/* Longer paths are not listed: even with every byte escaped, a path must fit into a frame. */
 #define PATH_MAX_LISTED (CONTROL_REPLY_MAX / 8)
 
 static const char *type_name(mode_t mode)

@@ -119,7 +119,10 @@ static uint64_t draw_seed(void)
 {
 	uint32_t seed;
 
-	/* Never short for up to 256 bytes, and the kernel's pool is ready long before a daemon starts. */
+	/*
+	 * A read of up to 256 bytes is never short, and the pool of the kernel is initialized long before
+	 * a daemon starts.
+	 */
 	(void)!getrandom(&seed, sizeof(seed), 0);
 	return seed;
 }
@@ -142,7 +145,7 @@ static void name_generations(const struct daemon *daemon, char *text, size_t siz
 			at += (size_t)snprintf(text + at, size - at, "%s %s %llu", comma, region->name,
 					       generation);
 	}
-	/* Cut short where there are very many: `softpmem status` has them all. */
+	/* Truncated if there are very many regions: `softpmem status` lists all. */
 	if (at >= size)
 		strcpy(text + size - sizeof("..."), "...");
 }
@@ -168,7 +171,7 @@ static void log_outage(struct job *job, const struct chooser *chooser, const str
 			 (unsigned long long)report->total.lost);
 }
 
-/* Power fails in a machine, not in a region: refused only if the media of all regions are lost. */
+/* Power fails for the whole machine, so the request is refused only if the media of all regions are lost. */
 static int check_regions(struct job *job)
 {
 	int error = 0;

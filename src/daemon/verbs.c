@@ -100,10 +100,10 @@ int verbs_decode(struct json_object *json, const struct verb **verb, void **requ
 		return -EINVAL;
 	*verb = find_verb(name);
 	if (!*verb)
-		return message_fail(message, -EINVAL, "%.64s: the daemon knows no such verb", name);
+		return message_fail(message, -EINVAL, "%.64s: the daemon does not know this verb", name);
 	decoded = calloc(1, (*verb)->request_bytes + 1);
 	if (!decoded)
-		return message_fail(message, -ENOMEM, "%s: the daemon has no memory", name);
+		return message_fail(message, -ENOMEM, "%s: the daemon is out of memory", name);
 	error = request_decode(json, (*verb)->fields, decoded, message);
 	if (!error && (*verb)->check)
 		error = (*verb)->check(decoded, message);
@@ -122,7 +122,7 @@ static int run(struct job *job, struct json_object *json)
 		return error;
 	job->request = request;
 	error = verb->run(job);
-	/* A region that has failed is the reason for whatever its verb made of it. */
+	/* If a region has failed, that is the reason for the failure of the verb. */
 	if (job->region && region_failed(job->region->region))
 		error = region_failure(job->region->region, &job->message);
 	return error;

@@ -2,7 +2,7 @@
 #ifndef DAEMON_VERBS_H
 #define DAEMON_VERBS_H
 
-/* The verbs of the control socket, a file each, and what these files share. */
+/* The verbs of the control socket, each in a file of its own, and what these files share. */
 
 #include "daemon/daemon.h"
 #include "wire/request.h"
@@ -13,7 +13,7 @@ struct verb {
 	const char *name;
 	const struct request_field *fields; /* its members, decoded into job->request */
 	size_t request_bytes;		    /* of the structure they are decoded into */
-	/* Values that each are right and do not go together: -EINVAL with a message. May be NULL. */
+	/* Refuse values that are valid one by one but not together: -EINVAL with a message. May be NULL. */
 	int (*check)(const void *request, struct message *message);
 	/* 0, or a negative errno with job->message set. */
 	int (*run)(struct job *job);
@@ -21,17 +21,17 @@ struct verb {
 extern const struct verb verb_check, verb_create, verb_destroy, verb_list, verb_mark, verb_path,
 	verb_powerfail, verb_stat, verb_status;
 
-/* A request being answered. */
+/* A request while it is answered. */
 struct job {
 	struct daemon *daemon;
 	const void *request; /* the verb's structure */
 	const struct peer *peer;
 	struct reply *reply;
-	struct json_object *result; /* goes into the final frame; NULL: nothing */
-	struct message message;	    /* the reason, if it failed */
+	struct json_object *result; /* for the final frame; NULL: none */
+	struct message message;	    /* the reason for a failure */
 
 	/* What the request is about (job_place()). */
-	struct served_region *region; /* NULL: all of several regions */
+	struct served_region *region; /* NULL: all regions, of several */
 	char *path;    /* in the region, as "/a/b"; the root is "" */
 	char *shown;   /* the path in messages: with several regions, "/NAME/a/b" */
 	bool prefixed; /* the requested path began with the region's name */
@@ -62,7 +62,7 @@ int job_parent(struct job *job, char *path, struct pool **parent, const char **n
 int job_refuse_top(struct job *job, const char *path);
 /* A path of the region as messages show it, for the caller to free; NULL without memory. */
 char *job_show(const struct daemon *daemon, const struct served_region *region, const char *path);
-/* With several regions, say which one this object is of. */
+/* With several regions, add the name of the one that this object is in. */
 void job_put_region(const struct job *job, const struct served_region *region, struct json_object *object);
 /* A directory's entry changed without the mount: the kernel must look it up again. */
 void job_entry_changed(struct job *job, struct pool *directory, const char *name);

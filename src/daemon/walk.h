@@ -3,18 +3,18 @@
 #define SRC_WALK_H
 
 /*
- * Walking the tree without recursion, which a deep tree would turn into a
- * deep stack, and without holding up others: names are taken a batch at a time.
+ * Walks the tree without recursion, for which a deep tree would need a deep stack, and without blocking
+ * other threads for long: names are read in batches.
  */
 
 #include "pool/pool.h"
 
-/* So many names at once, that nobody waits long for the names lock. */
+/* The number of names in a batch: so few that no thread waits long for the lock of the names. */
 #define BATCH 64
 
 struct batch {
 	int count;
-	uint64_t cookie; /* where the next batch begins */
+	uint64_t cookie; /* cookie after which the next batch begins */
 	struct {
 		char name[POOL_NAME_MAX + 1];
 		struct pool *pool;
@@ -22,22 +22,22 @@ struct batch {
 };
 
 /*
- * The names after `cookie` (0: from the first). How many there were, or a
- * negative errno; each comes with a reference, for batch_drop().
+ * Read the names after `cookie` (0: from the first). Returns their number, or a negative errno. Each
+ * comes with a reference; batch_drop() drops them.
  */
 int batch_read(struct pool *directory, uint64_t cookie, struct batch *batch);
 void batch_drop(struct batch *batch);
 
-/* A directory to be visited, with a reference, on a stack of them. */
+/* A directory that is to be visited, with a reference, on a stack of such directories. */
 struct visit {
 	struct pool *directory;
-	char *path; /* what it is called: the caller's business */
+	char *path; /* its path, in the form that the caller uses */
 	struct visit *next;
 };
 
-/* Adds a reference of its own, and copies the path. */
+/* Push a directory: takes its own reference, and copies the path. */
 int visit_push(struct visit **stack, struct pool *directory, const char *path);
-/* The top one, for visit_free(). */
+/* Pop the top directory, for visit_free(). */
 struct visit *visit_take(struct visit **stack);
 void visit_free(struct visit *visit);
 

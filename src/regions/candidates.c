@@ -43,7 +43,7 @@ enum regions_holds regions_look(struct region_candidate *candidate)
 		holds = REGIONS_FOREIGN;
 		break;
 	}
-	/* What was read is worth nothing if it was taken away meanwhile. */
+	/* If the memory was taken away meanwhile, what was read is not its content. */
 	if (region_failure(region, &candidate->why)) {
 		candidate->verdict = REGION_REFUSED;
 		holds = REGIONS_UNKNOWN;
@@ -87,7 +87,7 @@ int regions_choose(char **spec, struct message *message)
 	if (error)
 		return message_fail(message, error, "region auto: %s%s", why.text,
 				    error == -EACCES || error == -EPERM ? ": it needs root" : "");
-	/* The best is first. */
+	/* Candidates are sorted: the best one comes first. */
 	for (size_t i = 0; i < found.count && !chosen; i++) {
 		switch (regions_look(&found.items[i])) {
 		case REGIONS_POOLS:
@@ -124,7 +124,7 @@ static bool overlaps(const struct range *range, uint64_t start, uint64_t size)
 	return start < range->end && size > 0 && start + size > range->start;
 }
 
-/* The candidate that has this address, one that is refused if any is; or NULL. */
+/* The candidate that contains this address, a refused one if there is one; or NULL. */
 static const struct region_candidate *candidate_at(const struct region_candidates *found, uint64_t address)
 {
 	const struct range here = { .start = address, .end = address + 1 };
@@ -140,7 +140,7 @@ static const struct region_candidate *candidate_at(const struct region_candidate
 	return at;
 }
 
-/* Of a superblock there are two, on a region's first page and on its last: is this the first? */
+/* A region has a superblock on its first page and one on its last. Is this the first one? */
 static bool has_another_at_its_end(const struct region *region, uint64_t offset, uint64_t size)
 {
 	uint64_t end = offset + size - PAGE_BYTES, at = end, unused;
@@ -148,7 +148,7 @@ static bool has_another_at_its_end(const struct region *region, uint64_t offset,
 	return pools_find(region, &at, &unused) && at == end;
 }
 
-/* Pools that begin or end in the media, of which some lie in the range. */
+/* Find pools whose first or last page lies in the media, and of which some part lies in the range. */
 static int refuse_pools(const struct region *region, uint64_t media_start, const char *spec,
 			const struct range *range, struct message *message)
 {
@@ -168,14 +168,14 @@ static int refuse_pools(const struct region *region, uint64_t media_start, const
 	return 0;
 }
 
-/* What surrounds the range may hold the beginning of a region that reaches into it. */
+/* The memory around the range may contain the beginning of a region that reaches into it. */
 static int look_around(const struct region_candidate *candidate, const char *spec, const struct range *range,
 		       struct message *message)
 {
 	struct region *region;
 	int error = region_open(candidate->spec, REGION_READ_ONLY, &region, NULL);
 
-	/* Where a daemon is at some of it, its pools keep us out of just those. */
+	/* Where a daemon serves some of it, only the pools of that daemon are off limits. */
 	if (error)
 		return 0;
 	error = refuse_pools(region, candidate->start, spec, range, message);
@@ -194,7 +194,7 @@ static int judge_range(const char *spec, const struct range *range, bool force, 
 		if (!candidate)
 			error = message_fail(
 				message, -EBUSY,
-				"region %s: nothing says that %#llx is free to be used: 'softpmem regions' "
+				"region %s: it is not known whether %#llx is free: 'softpmem regions' "
 				"shows what is",
 				spec, (unsigned long long)at);
 		else if (candidate->verdict == REGION_REFUSED)
@@ -213,7 +213,7 @@ int regions_open_for_test(const char *spec, bool force, struct region **out, str
 	struct range range = { 0 };
 	struct region *region;
 	bool is_physical;
-	/* Where it is, if it is for us at all. */
+	/* Find the range of the memory, unless it is refused. */
 	int error = region_open(spec, REGION_READ_ONLY, &region, message);
 
 	if (error)
@@ -228,7 +228,7 @@ int regions_open_for_test(const char *spec, bool force, struct region **out, str
 	if (error)
 		return error;
 	error = force ? 0 : refuse_pools(region, range.start, spec, &range, message);
-	/* What a machine's reserved memory holds is chance; a file's bytes are somebody's. */
+	/* The content of reserved memory is arbitrary, but the bytes of a file belong to somebody. */
 	if (!error && !force && !is_physical && pools_probe(region) != POOLS_PROBE_BLANK)
 		error = message_fail(message, -EEXIST,
 				     "region %s: it holds something, and a test destroys it: --force does so",

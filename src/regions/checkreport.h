@@ -2,7 +2,7 @@
 #ifndef SRC_CHECKREPORT_H
 #define SRC_CHECKREPORT_H
 
-/* What a check found, as JSON: the same from a daemon and from a region nobody serves. */
+/* The findings of a check as JSON, for the daemon and for regions that no daemon serves. */
 
 #include <json-c/json.h>
 

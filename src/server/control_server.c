@@ -31,7 +31,7 @@ static int begin(struct server_client *client, struct message *message)
 		.client = client, .patience = options->patience, .size = REPLY_BUFFER_BYTES
 	};
 	mine->reply.buffer = malloc(REPLY_BUFFER_BYTES);
-	return mine->reply.buffer ? 0 : message_fail(message, -ENOMEM, "the daemon has no memory");
+	return mine->reply.buffer ? 0 : message_fail(message, -ENOMEM, "the daemon is out of memory");
 }
 
 static void end(struct server_client *client)
@@ -54,7 +54,7 @@ static void reject(struct control_client *mine, int error, const char *why)
 	reply_final(&mine->reply, error, why, NULL);
 }
 
-/* One request, answered. False: the stream cannot be followed any further. */
+/* Answer one request. False: the connection cannot be used any further. */
 static bool serve(struct server_client *client)
 {
 	const struct control_options *options = server_context(client);

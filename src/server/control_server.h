@@ -23,7 +23,7 @@ struct control_options {
 	const char *path; /* of the socket */
 	bool has_group;	  /* who may connect, beside root and the user of this process */
 	gid_t group;
-	unsigned clients;  /* at most so many at once */
+	unsigned clients;  /* maximum number of clients at a time */
 	unsigned patience; /* milliseconds to wait for a client's bytes, or for it to take ours */
 	/*
 	 * Answer a request, an object whose members are unchecked, on the client's thread. It must end with
@@ -41,8 +41,8 @@ int control_listen(const struct control_options *options, struct server **out, s
 /* ---- Answering ------------------------------------------------------------ */
 
 /*
- * Frames wait in a buffer until they are worth a system call. Once the client cannot be reached, each call
- * returns -EPIPE and sends nothing: the handler may go on or stop.
+ * Frames are buffered to save system calls. Once the client cannot be reached, each call returns -EPIPE
+ * and sends nothing: the handler may continue or stop.
  */
 
 /* Takes the reference. */

@@ -62,8 +62,8 @@ static int bind_socket(struct listener *listener, const struct sockaddr_un *addr
 	const struct listener_options *options = &listener->options;
 	mode_t mode = options->has_group ? 0660 : 0600;
 	/*
-	 * The umask keeps others out until the socket's owner and mode are set. It is the process's: no other
-	 * thread runs yet.
+	 * The umask denies access until the owner and the mode of the socket are set. It is a property of
+	 * the process, in which no other thread runs yet.
 	 */
 	mode_t mask = umask(0177);
 	int error = bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
@@ -71,7 +71,7 @@ static int bind_socket(struct listener *listener, const struct sockaddr_un *addr
 
 	umask(mask);
 	if (error)
-		return message_fail(message, error, "socket %s: cannot make it: %s", options->path,
+		return message_fail(message, error, "socket %s: cannot create it: %s", options->path,
 				    strerror(-error));
 	if ((options->has_group && chown(options->path, (uid_t)-1, options->group) < 0) ||
 	    chmod(options->path, mode) < 0 || lstat(options->path, &st) < 0 ||
@@ -170,6 +170,6 @@ void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *c
 		if (fd >= 0)
 			take(context, fd);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-			poll(&fds[1], 1, 100); /* the connection stays in the queue: wait for others to end */
+			poll(&fds[1], 1, 100); /* the connection stays queued until others end */
 	}
 }

@@ -20,23 +20,26 @@ struct listener_options {
 struct listener {
 	struct listener_options options;
 	int fd;
-	/* Of the socket's file: it is removed only while it is the one that was made. */
+	/*
+	 * The identity of the socket's file: the file is removed only if it is still the one that was
+	 * created.
+	 */
 	dev_t dev;
 	ino_t ino;
 };
 
 /*
- * Make the socket, in place of one that nobody listens to any more. -EADDRINUSE:
- * a daemon listens there. The path must outlive the listener.
+ * Create the socket, and replace a stale one. -EADDRINUSE: a daemon listens there. The path must outlive
+ * the listener.
  */
 int listener_open(struct listener *listener, const struct listener_options *options, struct message *message);
-/* Remove the socket's file, if nobody has replaced it. */
+/* Remove the file of the socket, unless it was replaced. */
 void listener_unlink(struct listener *listener);
 void listener_close(struct listener *listener);
 /* Accept connections until stop_fd is readable, and give each descriptor to take(), which then owns it. */
 void listener_serve(struct listener *listener, int stop_fd, void (*take)(void *context, int fd),
 		    void *context);
-/* May the process at the other end of `fd`, which is `peer`, connect? */
+/* Does the process `peer` at the other end of `fd` have permission to connect? */
 bool listener_admits(const struct listener *listener, int fd, const struct peer *peer);
 
 #endif

@@ -7,27 +7,27 @@
 #include <sys/types.h>
 
 /*
- * How many log lines a user may cause: LOGLIMIT_LINES in LOGLIMIT_PERIOD_MS. Without a limit a client that
- * breaks the protocol in a loop fills the disk. The caller's lock guards it.
+ * Limits how many log lines a user can cause: LOGLIMIT_LINES in LOGLIMIT_PERIOD_MS. Otherwise a client
+ * that breaks the protocol in a loop could fill the disk. The lock of the caller guards it.
  */
 #define LOGLIMIT_LINES 20u
 #define LOGLIMIT_PERIOD_MS 60000u
-/* So many users are remembered; the one seen longest ago makes room for another. */
+/* The number of users that are remembered. A further one replaces the one that was seen least recently. */
 #define LOGLIMIT_USERS 64u
 
 struct loglimit {
 	struct loglimit_user {
 		bool used;
 		uid_t uid;
-		uint64_t since;	     /* milliseconds: when the period began */
+		uint64_t since;	     /* start of the period, in milliseconds */
 		unsigned lines;	     /* in this period */
 		unsigned suppressed; /* in this period */
 	} users[LOGLIMIT_USERS];
 };
 
 /*
- * May this user cause a line at the time `now` (milliseconds)? *suppressed: how many lines were dropped
- * since the last one that was allowed; the caller says so.
+ * May this user cause a line at the time `now` (milliseconds)? *suppressed is the number of lines that
+ * were dropped since the last one that was allowed, for the caller to report.
  */
 bool loglimit_allows(struct loglimit *limit, uid_t uid, uint64_t now, unsigned *suppressed);
 

@@ -11,7 +11,7 @@
 #include "common/cleanup.h"
 
 #ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* asm-generic/socket.h of Linux 6.5 */
+#define SO_PEERPIDFD 77 /* from asm-generic/socket.h of Linux 6.5 */
 #endif
 
 static bool pidfd_is_alive(int pidfd)
@@ -25,7 +25,7 @@ static bool pidfd_is_alive(int pidfd)
 	return ready == 0;
 }
 
-/* The effective user of the process that has the number now: -1 if there is none. */
+/* The effective user of the process that has the pid now; -1 if there is none. */
 static long long current_uid(pid_t pid)
 {
 	char path[40], line[256];
@@ -47,7 +47,7 @@ int peer_pidfd_by_number(pid_t pid, uid_t uid)
 {
 	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-	/* Alive after the look: while it lives, nobody else has its number. */
+	/* It is still alive after the file was read, so no other process had its number meanwhile. */
 	if (pidfd < 0 || current_uid(pid) != (long long)uid || !pidfd_is_alive(pidfd))
 		return -1;
 	return steal_fd(&pidfd);

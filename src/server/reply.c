@@ -67,7 +67,7 @@ static int put_frame(struct reply *reply, enum control_type type, struct json_ob
 	unsigned char *frame = reply->broken || !body ? NULL : control_encode(type, body, &length);
 
 	json_object_put(body);
-	/* The client would not notice a missing frame; it notices that the connection ends. */
+	/* A missing frame is not noticed by the client; the end of the connection is. */
 	if (!frame)
 		reply->broken = true;
 	else if (length > reply->size - reply->filled)
@@ -110,7 +110,7 @@ void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64
 	uint64_t now = clock_ms();
 	struct json_object *body;
 
-	/* With half a buffer to send, the client has enough to read. */
+	/* Half a buffer waits to be sent, so the client has enough to read. */
 	if (reply->broken || now - reply->progress_sent < PROGRESS_INTERVAL_MS ||
 	    reply->filled > reply->size / 2)
 		return;

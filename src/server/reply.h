@@ -17,11 +17,14 @@ struct reply {
 	unsigned patience; /* milliseconds to wait for the client to read */
 	bool broken;	   /* the client cannot be reached any more */
 	uint64_t progress_sent; /* clock_ms() */
-	unsigned char *buffer;	/* `size` bytes, of which `filled` wait to be sent */
+	unsigned char *buffer;	/* of `size` bytes; the first `filled` wait to be sent */
 	size_t size, filled;
 };
 
-/* Exactly `length` bytes before the time `until` (clock_ms()): 0, -EPIPE (hung up), -ETIMEDOUT. */
+/*
+ * Receive exactly `length` bytes before the time `until` (clock_ms()): 0, -EPIPE (the client hung up),
+ * -ETIMEDOUT.
+ */
 int reply_receive(struct reply *reply, void *bytes, size_t length, uint64_t until);
 
 #endif

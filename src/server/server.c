@@ -18,17 +18,17 @@
 #include "server/loglimit.h"
 
 #define ACCEPT_STACK_BYTES (256u << 10)
-/* How long a new client waits for the place of one that leaves. */
+/* How long a new client waits for the place of a client that is leaving. */
 #define MAKE_ROOM_MS 500
 
 struct server {
 	struct server_options options;
 	struct listener listener;
-	int stop_fd; /* an eventfd: readable once the server is to stop */
+	int stop_fd; /* an eventfd; readable once the server has to stop */
 	bool started;
 	pthread_t acceptor;
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a client left, or keeps the server waiting */
+	pthread_cond_t changed; /* signalled when a client has left, or keeps the server waiting */
 	/* Guarded by lock. */
 	struct server_client *clients;
 	unsigned count;
@@ -40,7 +40,7 @@ void *server_context(const struct server_client *client)
 	return client->server->options.context;
 }
 
-/* The user of this process, and root: their places and their log lines are not limited. */
+/* Is this the user of this process, or root? Their places and log lines are not limited. */
 static bool is_trusted(const struct peer *peer)
 {
 	return peer->uid == 0 || peer->uid == geteuid();
@@ -63,7 +63,7 @@ void server_say(struct server_client *client, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (suppressed)
-		log_sink_print(&server->options.log, "%s: uid %u: %u lines were left out",
+		log_sink_print(&server->options.log, "%s: uid %u: %u lines were suppressed",
 			   server->options.name, peer->uid, suppressed);
 	log_sink_print(&server->options.log, "%s: pid %d, uid %u: %s", server->options.name, (int)peer->pid,
 		   peer->uid, text);
@@ -112,7 +112,10 @@ static bool has_place(const struct server *server, const struct peer *peer)
 	return unused && (is_trusted(peer) || places_of(server, peer->uid) < unused);
 }
 
-/* Of one user's clients, or of all. NULL: the server waits for none of them. */
+/*
+ * The client, of this user or of all, that has kept the server waiting longest. NULL: the server waits
+ * for none.
+ */
 static struct server_client *waiting_longest(const struct server *server, const uid_t *uid)
 {
 	struct server_client *longest = NULL;
@@ -124,7 +127,7 @@ static struct server_client *waiting_longest(const struct server *server, const 
 	return longest;
 }
 
-/* Has a client hung up whose thread has not noticed yet? */
+/* Has a client hung up without its thread having noticed? */
 static bool is_any_leaving(const struct server *server)
 {
 	for (const struct server_client *client = server->clients; client; client = client->next) {
@@ -145,11 +148,11 @@ static void set_deadline(struct timespec *at, unsigned milliseconds)
 }
 
 /*
- * Wait for a place, and hang up on the client that has kept the server waiting longest to get one: on the
- * new client's own user's, if that user has any. False: there is none.
+ * Wait for a place. To get one, hang up on the client that has kept the server waiting longest: on one of
+ * the new client's own user, if there is one. False: there is no place.
  *
- * A client that is new and has not asked yet waits too. It is not hung up on while others are leaving; but
- * those may take long, so the wait for them has an end.
+ * A client that is new and has sent no request yet also counts as waiting. It is not evicted while others
+ * are leaving. Since those may take long to leave, the wait for them is limited.
  */
 static bool make_room(struct server *server, const struct peer *peer)
 {
@@ -225,11 +228,11 @@ static int give_place(struct server *server, struct server_client *client, struc
 
 	if (!make_room(server, &client->peer))
 		return message_fail(message, -EBUSY, places_of(server, client->peer.uid) ?
-				    "this user's clients have all the places it may have" :
+				    "this user's clients have all the places that one user may have" :
 				    "the daemon is busy with too many clients: try again");
 	error = server_thread(server->options.stack_bytes, client_thread, client, &thread);
 	if (error)
-		return message_fail(message, error, "the daemon has no more threads: try again");
+		return message_fail(message, error, "the daemon cannot start another thread: try again");
 	pthread_detach(thread);
 	client->next = server->clients;
 	server->clients = client;
@@ -237,7 +240,7 @@ static int give_place(struct server *server, struct server_client *client, struc
 	return 0;
 }
 
-/* Is the process at the other end one that may connect, and is there a place for it? */
+/* May the process at the other end connect, and is there a place for it? */
 static int admit(struct server *server, struct server_client *client, struct message *message)
 {
 	const struct server_ops *ops = server->options.ops;
@@ -247,7 +250,8 @@ static int admit(struct server *server, struct server_client *client, struct mes
 									      &client->peer))
 		return message_fail(
 			message, -EACCES,
-			"permission denied: only the daemon's user, root and --group may talk to it");
+			"permission denied: only the daemon's user, root and the members of --group may "
+			"connect");
 	error = ops->begin(client, message);
 	if (error)
 		return error;

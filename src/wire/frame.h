@@ -68,7 +68,9 @@ int control_body_decode(const char *bytes, size_t length, struct json_object **o
 
 /* ---- Members of a JSON object, checked ------------------------------------ */
 
-/* -ENOENT: there is no such member. -EINVAL: it has another type, is negative, or a string has a NUL in it.
+/*
+ * Get a member of an object. -ENOENT: there is no such member. -EINVAL: it has another type, is negative,
+ * or is a string with a NUL in it.
  */
 int control_get_string(struct json_object *object, const char *key, const char **value);
 int control_get_u64(struct json_object *object, const char *key, uint64_t *value);

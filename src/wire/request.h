@@ -14,10 +14,10 @@
 
 #include "common/message.h"
 
-/* Bytes of a mark's text. */
+/* Maximum length of the text of a mark, in bytes. */
 #define REQUEST_MARK_MAX 255
 
-/* A number that may be left out. */
+/* An optional number. */
 struct request_number {
 	bool given;
 	uint64_t value;

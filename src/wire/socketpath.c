@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Any user can create a directory in /tmp, and put a socket of his own into it. */
+/* Any user can create this directory in /tmp, and a socket in it. */
 static int check_directory(const char *directory, struct message *message)
 {
 	struct stat st;

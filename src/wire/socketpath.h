@@ -5,7 +5,7 @@
 #include "common/message.h"
 
 /*
- * Where the control socket is without --socket: $SOFTPMEM_SOCKET; else /run/softpmem (root),
+ * The path of the control socket without --socket: $SOFTPMEM_SOCKET; else in /run/softpmem (root),
  * $XDG_RUNTIME_DIR/softpmem, or /tmp/softpmem-UID. The caller frees *path. -EPERM: the directory in /tmp
  * belongs to another user. -ENOMEM.
  */

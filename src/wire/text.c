@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many bytes the UTF-8 character at `text` has; 0 if there is none (RFC 3629). */
+/* The number of bytes of the UTF-8 character at `text`; 0 if it is not one (RFC 3629). */
 static size_t utf8_length(const unsigned char *text)
 {
 	static const struct {
@@ -36,7 +36,7 @@ static size_t utf8_length(const unsigned char *text)
 
 static bool is_control(const unsigned char *text, size_t length)
 {
-	/* C1 controls too: some terminals interpret them. */
+	/* Escape C1 controls too: some terminals interpret them. */
 	return (length == 1 && (text[0] < 0x20 || text[0] == 0x7f)) ||
 	       (length == 2 && text[0] == 0xc2 && text[1] < 0xa0);
 }

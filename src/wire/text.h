@@ -9,11 +9,14 @@
  * JSON. The caller frees the results. NULL without memory.
  */
 
-/* Control characters and bytes that are not UTF-8 become \ooo: safe to show on one line. */
+/*
+ * Replace control characters and bytes that are not UTF-8 by \ooo: the result is safe to print on one
+ * line.
+ */
 char *text_printable(const char *text);
-/* The same, and a backslash becomes two: the original name can be told from the result. */
+/* The same, and double each backslash: the result identifies the original name. */
 char *text_escape(const char *text);
-/* Bytes that are not UTF-8 become U+FFFD, for JSON. *changed: there were such bytes. */
+/* Replace bytes that are not UTF-8 by U+FFFD, for JSON. *changed: whether there were such bytes. */
 char *text_utf8(const char *text, bool *changed);
 
 #endif

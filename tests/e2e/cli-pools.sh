@@ -40,7 +40,7 @@ check "create --mode makes a pool in a directory of another mode" "$softpmem" cr
 check "--mode overrides the mode of the directory" listed /sectors/dax mode '"fsdax"'
 
 check_fails "create refuses a path whose directory is missing, and names --parents" \
-	"--parents makes it" "$softpmem" create /x/y/z
+	"--parents creates it" "$softpmem" create /x/y/z
 check "create --parents succeeds" "$softpmem" create --parents --size 1M x/y/z
 check "create --parents makes the missing directories" test -f "$mnt/x/y/z"
 check "create --parents accepts directories that exist" "$softpmem" create --parents x/y/w

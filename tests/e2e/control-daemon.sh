@@ -55,7 +55,7 @@ check_fails "a mount point that does not exist is refused" \
 	"$softpmemd" --mount "$work/nowhere" --socket "$socket"
 check_fails "a mount point that is a file is refused" \
 	"$work/file" "$softpmemd" --mount "$work/file" --socket "$socket"
-check_fails "--group with an unknown group is refused" 'group nobody-of-that-name: there is no such group' \
+check_fails "--group with an unknown group is refused" 'group nobody-of-that-name: no such group' \
 	"$softpmemd" --group nobody-of-that-name --socket "$socket"
 check "a daemon that was refused leaves no socket" test ! -e "$socket"
 

@@ -83,12 +83,12 @@ check "path takes a path that begins with the region's name" \
 check_fails "the message about a missing pool names its region" '/beta/none: No such file' \
 	"$softpmem" path --region beta none
 check_fails "a region name that does not exist is refused" \
-	'gamma: the daemon serves no region of that name.*list -R' \
+	'gamma: the daemon does not serve a region of that name.*list -R' \
 	"$softpmem" create --region gamma /pool
 check_fails "a path that names no region is refused" '/pool: the daemon serves several regions.*--region' \
 	"$softpmem" create /pool
 check_fails "nothing can be created in the root of several regions" \
-	"only the regions' directories are here" "$softpmem" create /
+	"only the directories of the regions are here" "$softpmem" create /
 check_fails "the directory of a region cannot be destroyed" \
 	'the root cannot be destroyed' "$softpmem" destroy /beta
 check "a pool is destroyed by --region and its path" "$softpmem" destroy --region beta pool
@@ -176,7 +176,7 @@ daemon_start "${b[@]}" || bail "no daemon"
 check "a single region is the root of the mount" test "$(cat "$mnt/file")" = one
 check "--region is accepted by a daemon with one region" test "$(paths --region beta /file)" = "/file "
 check_fails "--region with a wrong name is refused by a daemon with one region" \
-	'alpha: the daemon serves no region of that name' "$softpmem" list --region alpha
+	'alpha: the daemon does not serve a region of that name' "$softpmem" list --region alpha
 check "the daemon stops cleanly" daemon_stop
 check "check finds no damage in the first region" "$softpmem" check "file:$work/a"
 check "check finds no damage in the second region" "$softpmem" check "file:$work/b"
@@ -205,7 +205,7 @@ daemon_start --region "file:$work/same1" --region "file:$work/same2" --region "f
 check "labels that cannot be file names are not used as directory names" \
 	test "$(ls "$mnt")" = $'region0\nregion1\nregion2\nregion3'
 check "the log says why a label is not used as a name" \
-	test "$(grep -c "it is called region., and not by its label '" "$work/daemon.log")" = 4
+	test "$(grep -c "its name is region., not its label '" "$work/daemon.log")" = 4
 check "the daemon stops cleanly" daemon_stop
 
 # ---- Without a mount ---------------------------------------------------------------------
