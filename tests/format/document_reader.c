@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every number here is from docs/format.md; no header of the pools is included. */
+/* Every number in this file is from docs/format.md. No header of the pools is included. */
 
 #define BLOCK 4096u
 #define SLOT 320u
@@ -145,7 +145,7 @@ static const unsigned char *current_slot(struct reader *reader, uint32_t index)
 	return NULL;
 }
 
-/* "Renames": what a name that is valid says of another. */
+/* The section "Renames": apply the action of a valid name to its peer. */
 static void apply_peer(struct reader *reader, const struct name *name)
 {
 	uint32_t peer = u32(name->slot + 40);
@@ -229,7 +229,7 @@ static struct extents extents_of(struct reader *reader, const unsigned char *slo
 	return extents;
 }
 
-/* The next extent's 16 bytes; NULL after the last. */
+/* The 16 bytes of the next extent; NULL after the last one. */
 static const unsigned char *next_extent(struct reader *reader, struct extents *extents)
 {
 	if (!extents->left)
@@ -245,7 +245,10 @@ static const unsigned char *next_extent(struct reader *reader, struct extents *e
 	       16 * (uint64_t)extents->at++;
 }
 
-/* The content, `size` bytes long; *pages counts all that is allocated. For the caller to free. */
+/*
+ * The content of a file, `size` bytes long, for the caller to free. *pages is the number of allocated
+ * pages.
+ */
 static unsigned char *content(struct reader *reader, const unsigned char *slot, uint64_t *pages)
 {
 	uint64_t size = u64(slot + 56);

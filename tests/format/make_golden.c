@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * make_golden DIRECTORY: the images that tests/data/format holds, as this version
- * of the format writes them. Run once for a version; an image that was committed
- * is never made again. The cut image is what concurrent operations may leave when
- * they are all cut at once, with one copy of this and that damaged besides.
+ * make_golden DIRECTORY: writes the images of tests/data/format, as this version of the format has them.
+ * It is run once for each version; a committed image is never regenerated. The cut image is a state that
+ * concurrent operations can leave when all of them are cut at once, with one copy of some structures
+ * damaged in addition.
  */
 
 #include <setjmp.h>
@@ -72,7 +72,7 @@ static void saw_zero(void *context, uint64_t offset, uint64_t length)
 {
 }
 
-/* The first fence of an exchange: slot 0 of one of the two names is written. */
+/* The first fence of an exchange: slot 0 of one of the two names has been written. */
 static void saw_fence(void *context)
 {
 	struct cut *cut = context;
@@ -81,7 +81,7 @@ static void saw_fence(void *context)
 		mediatest_read(cut->region, 0, cut->image, SCENE_SIZE);
 }
 
-/* Slot `copy` of an entry; the slots of the table are the only ones with its index and a kind. */
+/* Find slot `copy` of an entry. No other structure in the image has its number and a valid kind. */
 static unsigned char *slot_of(unsigned char *image, uint32_t index, unsigned copy)
 {
 	for (uint64_t block = 1; block < SCENE_SIZE / 4096 - 1; block++)
@@ -97,7 +97,7 @@ static unsigned char *slot_of(unsigned char *image, uint32_t index, unsigned cop
 	return NULL;
 }
 
-/* As if the writes of this entry had not come. */
+/* Undo the writes of this entry. */
 static void put_back(unsigned char *image, unsigned char *before, uint32_t index)
 {
 	for (unsigned copy = 0; copy < 2; copy++)
@@ -170,7 +170,7 @@ static void cut_image(void **state)
 	assert_int_equal(pool_rename(root, "b", root, "target", 0), 0);
 	pool_unref(root, 1);
 	exchange_cut(pools, &cut);
-	/* Cut before the name of what was created, and before what was replaced is freed. */
+	/* Cut a create before its name is written, and a rename before the replaced name is freed. */
 	put_back(cut.image, before, name_entry(cut.image, "nameless"));
 	put_back(cut.image, before, name_entry(before, "target"));
 	put_back(cut.image, before, target);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* read_region FILE: the tree in a file: region that nobody serves. */
+/* read_region FILE: prints the tree of a file: region that no daemon serves. */
 
 #include <fcntl.h>
 #include <stdio.h>

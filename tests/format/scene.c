@@ -83,7 +83,7 @@ void scene_prepare(struct pools *pools)
 	pooltest_make(pools, "/reserved", S_IFREG | 0600, 40960);
 	pooltest_put(pools, "/reserved", "written in reserved space", 8192, true);
 	pooltest_make(pools, "/fifo", S_IFIFO | 0622, 0);
-	/* More extents than an entry holds, and more than one map block does. */
+	/* More extents than an entry or one map block holds. */
 	pooltest_make(pools, "/dir/pieces", S_IFREG | 0600, 2200000);
 	for (int i = 0; i < 262; i++)
 		allocate(pools, "/dir/pieces", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -92,7 +92,7 @@ void scene_prepare(struct pools *pools)
 	link_to(pools, "/link", "dir/pieces");
 	hard_link(pools, "/a", "/dir/sub/a-too");
 	set_mode(pools, "/b", 04711, POOL_MODE_SECTOR_512);
-	/* A directory of some more. */
+	/* A directory with more names. */
 	for (int i = 0; i < 20; i++) {
 		char path[32];
 

@@ -15,7 +15,10 @@ struct scene_operation {
 	const char *name;
 	void (*run)(struct pools *pools);
 };
-/* Ends with a NULL name. Each works on what scene_prepare() left, and after those before it. */
+/*
+ * The list ends with a NULL name. Each operation expects the tree of scene_prepare() after all previous
+ * operations.
+ */
 extern const struct scene_operation scene_operations[];
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * docs/format.md against the loader: a reader written from the document and the
- * loader must see the same tree in golden images of version 1, and in what a
- * crash may leave at any write of an operation.
+ * Compares docs/format.md with the loader. The loader and a reader that was written from the document
+ * must see the same tree in golden images of version 1, and in what a crash may leave at any write of an
+ * operation.
  */
 
 #include <setjmp.h>
@@ -31,7 +31,7 @@ static char *read_by_document(const unsigned char *image, uint64_t size, int *da
 	return text;
 }
 
-/* Through the loader, mending or not; the result of the check after it goes to *result. */
+/* Read the tree with the loader, which may repair it. *result is the result of a check afterwards. */
 static char *read_by_loader(struct region *scratch, const unsigned char *image, uint64_t size, bool read_only,
 			    struct pools_check_result *result)
 {
@@ -78,7 +78,7 @@ struct watch {
 	uint64_t states;
 };
 
-/* Before this write, and with only its first half: on media, lines are whole. */
+/* The states before this write, and with only its first half: the media hold whole lines. */
 static void saw_write(void *context, uint64_t offset, const void *bytes, uint64_t length)
 {
 	struct watch *watch = context;
@@ -99,7 +99,7 @@ static void saw_fence(void *context)
 {
 }
 
-static void document_and_loader_agree(void **state)
+static void the_document_and_the_loader_agree_at_each_write_of_an_operation(void **state)
 {
 	struct region *region = pooltest_region(SCENE_SPEC);
 	struct pools *pools = pooltest_open(region);
@@ -142,7 +142,7 @@ static char *output_of(const char *program, const char *file, size_t most, size_
 	return bytes;
 }
 
-/* What version 1 wrote, today's loader and the document's reader still read. */
+/* The loader and the reader of today both read what version 1 wrote. */
 static void golden(const char *image_name, const char *tree_name, bool whole)
 {
 	size_t length, tree_length;
@@ -155,13 +155,13 @@ static void golden(const char *image_name, const char *tree_name, bool whole)
 	assert_int_equal(length, SCENE_SIZE);
 	read = read_by_document(image, SCENE_SIZE, &damaged);
 	assert_int_equal(damaged, 0);
-	assert_same_text("the tree, but by the document", tree, read);
+	assert_same_text("the tree that the reader of the document reads", tree, read);
 	seen = read_by_loader(scratch, image, SCENE_SIZE, true, &result);
-	assert_same_text("the tree, but by the loader", tree, seen);
+	assert_same_text("the tree that the loader reads", tree, seen);
 	assert_true(whole ? result.leftovers + result.redundant == 0 :
 			    result.leftovers >= 4 && result.redundant >= 3);
 	mended = read_by_loader(scratch, image, SCENE_SIZE, false, &after);
-	assert_same_text("the tree, but once mended", tree, mended);
+	assert_same_text("the tree after a repair", tree, mended);
 	assert_int_equal(after.leftovers + after.redundant, 0);
 	region_close(scratch);
 	free(image);
@@ -171,18 +171,21 @@ static void golden(const char *image_name, const char *tree_name, bool whole)
 	free(mended);
 }
 
-static void golden_clean(void **state)
+static void the_clean_golden_image_is_read(void **state)
 {
 	golden("v1-clean.img.gz", "v1-clean.tree", true);
 }
 
-static void golden_cut(void **state)
+static void the_cut_golden_image_is_read_and_repaired(void **state)
 {
 	golden("v1-cut.img.gz", "v1-cut.tree", false);
 }
 
-/* Negative control: what both copies of an entry have lost is missed, and a byte of a file is seen. */
-static void damage_is_seen(void **state)
+/*
+ * Negative control: an entry that both copies have lost is missing, and a changed byte of a file is
+ * noticed.
+ */
+static void damage_of_the_golden_image_is_noticed(void **state)
 {
 	size_t length;
 	unsigned char *image = (unsigned char *)output_of("gzip -dc", "v1-clean.img.gz", SCENE_SIZE, &length);
@@ -197,7 +200,7 @@ static void damage_is_seen(void **state)
 	assert_int_equal(damaged, 0);
 	assert_string_not_equal(before, after);
 	free(after);
-	/* Entry 0, the root: slot 0 in block 1, slot 1 in block 9. */
+	/* Entry 0 is the root. Its slot 0 is in block 1, its slot 1 in block 9. */
 	image[4096 + 100] ^= 1;
 	image[9 * 4096 + 100] ^= 1;
 	after = read_by_document(image, SCENE_SIZE, &damaged);
@@ -210,10 +213,10 @@ static void damage_is_seen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(document_and_loader_agree),
-		cmocka_unit_test(golden_clean),
-		cmocka_unit_test(golden_cut),
-		cmocka_unit_test(damage_is_seen),
+		cmocka_unit_test(the_document_and_the_loader_agree_at_each_write_of_an_operation),
+		cmocka_unit_test(the_clean_golden_image_is_read),
+		cmocka_unit_test(the_cut_golden_image_is_read_and_repaired),
+		cmocka_unit_test(damage_of_the_golden_image_is_noticed),
 	};
 
 	return cmocka_run_group_tests_name("format", tests, NULL, NULL);

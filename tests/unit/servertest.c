@@ -133,7 +133,7 @@ int raw_connect(struct bench *bench)
 
 void raw_send(int fd, const void *bytes, size_t length)
 {
-	/* Who is refused at once may be hung up on before he has said all. */
+	/* A client that is refused at once may be disconnected before it has sent everything. */
 	if (send(fd, bytes, length, MSG_NOSIGNAL) < 0)
 		assert_true(errno == EPIPE || errno == ECONNRESET);
 }

@@ -21,7 +21,7 @@ struct bench {
 	struct server *server;
 	sem_t entered; /* the handler of a "mark" is running */
 	sem_t leave;   /* the handler of a "mark" may return */
-	sem_t cut_off; /* the handler of a "list" was told that its client is gone */
+	sem_t cut_off; /* the handler of a "list" got -EPIPE for its client */
 };
 
 /*
@@ -34,7 +34,7 @@ void servertest_handle(void *context, struct json_object *request, const struct 
 /* Listen with bench->options, and serve. */
 void servertest_listen(struct bench *bench);
 
-/* Nobody is given up on while the test runs. */
+/* A patience that does not end while a test runs. */
 int servertest_setup(void **state);
 int servertest_setup_impatient(void **state);
 int servertest_teardown(void **state);
@@ -45,13 +45,13 @@ void raw_ask(int fd, const char *body);
 /* The final frame's status and text. */
 uint64_t raw_final(int fd, char text[256]);
 /*
- * Let all handlers go on, and check that each of the clients, one for each place, gets its answer. Closes
- * them.
+ * Let all handlers return, and check that each client, one for each place, gets its answer. Closes the
+ * clients.
  */
 void raw_finish_all(struct bench *bench, const int fds[PLACES]);
-/* Closes it, too. */
+/* Closes the connection too. */
 void assert_hung_up(int fd);
-/* The server answers others: what every misbehaving client must leave as it was. */
+/* Assert that the server answers other clients, whatever a misbehaving one does. */
 void assert_serves(struct bench *bench);
 
 #endif

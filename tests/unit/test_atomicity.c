@@ -476,7 +476,7 @@ static void run_trial(struct trial *trial, const struct operation *operation,
 	free(record.pieces);
 }
 
-static void leaves_old_or_new(void **state)
+static void operation_leaves_the_old_or_the_new_state(void **state)
 {
 	struct trial trial = { 0 };
 
@@ -509,12 +509,19 @@ static void without_its_fences_an_operation_leaves_other_states(void **state)
 int main(void)
 {
 	enum { COUNT = sizeof(operations) / sizeof(operations[0]) };
+	static char names[COUNT][96];
 	struct CMUnitTest tests[COUNT + 1];
 
 	memset(tests, 0, sizeof(tests));
-	for (int i = 0; i < COUNT; i++)
-		tests[i] = (struct CMUnitTest){ .name = operations[i].name, .test_func = leaves_old_or_new,
-						.initial_state = (void *)(uintptr_t)&operations[i] };
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(names[i], sizeof(names[i]), "%s leaves the old or the new state",
+			 operations[i].name);
+		tests[i] = (struct CMUnitTest){
+			.name = names[i],
+			.test_func = operation_leaves_the_old_or_the_new_state,
+			.initial_state = (void *)(uintptr_t)&operations[i],
+		};
+	}
 	tests[COUNT] =
 		(struct CMUnitTest)cmocka_unit_test(without_its_fences_an_operation_leaves_other_states);
 	return cmocka_run_group_tests_name("atomicity", tests, NULL, NULL);

@@ -24,7 +24,7 @@ static struct json_object *json(const char *text)
 
 /* ---- Frames ------------------------------------------------------------------- */
 
-static void a_frame_is_these_bytes(void **state)
+static void a_frame_has_the_documented_bytes(void **state)
 {
 	static const unsigned char golden[] = "SPPM\1\0\4\0\14\0\0\0\0\0\0\0{\"status\":0}";
 	CLEANUP_JSON struct json_object *body = json("{\"status\": 0}");
@@ -36,7 +36,7 @@ static void a_frame_is_these_bytes(void **state)
 	free(frame);
 }
 
-static void a_frame_comes_back(void **state)
+static void a_decoded_frame_equals_the_encoded_one(void **state)
 {
 	CLEANUP_JSON struct json_object *body = json("{\"path\": \"/db/\\u0001wal\"}");
 	CLEANUP_JSON struct json_object *back = NULL;
@@ -56,7 +56,7 @@ static void a_frame_comes_back(void **state)
 	free(bytes);
 }
 
-static void names_that_are_not_utf8_come_back(void **state)
+static void names_that_are_not_utf8_survive_a_frame(void **state)
 {
 	static const char name[] = "/\xff\xfe caf\xe9 \xed\xa0\x80";
 	CLEANUP_JSON struct json_object *body = json_object_new_object();
@@ -74,7 +74,7 @@ static void names_that_are_not_utf8_come_back(void **state)
 	free(bytes);
 }
 
-static void headers_that_lie_are_refused(void **state)
+static void malformed_headers_are_refused(void **state)
 {
 	static const struct {
 		const char bytes[17];
@@ -98,13 +98,13 @@ static void headers_that_lie_are_refused(void **state)
 				 wrong[i].error);
 		assert_non_null(strstr(message.text, wrong[i].says));
 	}
-	/* As many bytes as are allowed are. */
+	/* A body of the maximum length is accepted. */
 	assert_int_equal(
 		control_header_decode("SPPM\1\0\1\0\0\0\1\0\0\0\0\0", CONTROL_REQUEST_MAX, &frame, &message),
 		0);
 }
 
-static void bodies_that_are_no_object_are_refused(void **state)
+static void bodies_that_are_not_a_json_object_are_refused(void **state)
 {
 	static const char *const wrong[] = { "",	 " ",
 					     "{",	 "[]",
@@ -121,7 +121,7 @@ static void bodies_that_are_no_object_are_refused(void **state)
 	assert_int_equal(control_body_decode("{}\0", 3, &object, &message), -EBADMSG);
 }
 
-static void a_body_too_large_to_send_is_not_sent(void **state)
+static void a_body_above_the_limit_is_not_encoded(void **state)
 {
 	CLEANUP_JSON struct json_object *body = json_object_new_object();
 	char *large = malloc(CONTROL_REPLY_MAX + 1);
@@ -179,7 +179,7 @@ static void members_of_each_kind_are_decoded(void **state)
 	assert_int_equal(example.colour, BLUE);
 }
 
-static void members_that_are_not_given_stay_zero(void **state)
+static void missing_members_stay_zero(void **state)
 {
 	CLEANUP_JSON struct json_object *request = json("{\"verb\":\"v\",\"name\":\"\"}");
 	struct example example = { 0 };
@@ -230,7 +230,7 @@ static void assert_text(char *made, const char *wanted)
 	free(made);
 }
 
-static void names_are_safe_to_show(void **state)
+static void escaped_names_are_safe_on_a_terminal(void **state)
 {
 	assert_text(text_escape("plain name"), "plain name");
 	assert_text(text_escape("a\nb\033[2J\177"), "a\\012b\\033[2J\\177");
@@ -238,7 +238,7 @@ static void names_are_safe_to_show(void **state)
 	assert_text(text_printable("a\\012\n"), "a\\012\\012");
 	assert_text(text_escape("gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe"),
 		    "gr\xc3\xbc\xc3\x9f \xf0\x9f\x92\xbe");
-	/* A C1 control, an overlong slash, a surrogate, beyond Unicode, cut short. */
+	/* A C1 control, an overlong slash, a surrogate, a code point beyond Unicode, a truncated sequence. */
 	assert_text(text_escape("\xc2\x9b"), "\\302\\233");
 	assert_text(text_escape("\xc0\xaf"), "\\300\\257");
 	assert_text(text_escape("\xed\xa0\x80"), "\\355\\240\\200");
@@ -246,7 +246,7 @@ static void names_are_safe_to_show(void **state)
 	assert_text(text_escape("x\xe2\x82"), "x\\342\\202");
 }
 
-static void json_gets_utf8(void **state)
+static void text_for_json_is_always_utf8(void **state)
 {
 	bool changed;
 
@@ -259,17 +259,17 @@ static void json_gets_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_frame_is_these_bytes),
-		cmocka_unit_test(a_frame_comes_back),
-		cmocka_unit_test(names_that_are_not_utf8_come_back),
-		cmocka_unit_test(headers_that_lie_are_refused),
-		cmocka_unit_test(bodies_that_are_no_object_are_refused),
-		cmocka_unit_test(a_body_too_large_to_send_is_not_sent),
+		cmocka_unit_test(a_frame_has_the_documented_bytes),
+		cmocka_unit_test(a_decoded_frame_equals_the_encoded_one),
+		cmocka_unit_test(names_that_are_not_utf8_survive_a_frame),
+		cmocka_unit_test(malformed_headers_are_refused),
+		cmocka_unit_test(bodies_that_are_not_a_json_object_are_refused),
+		cmocka_unit_test(a_body_above_the_limit_is_not_encoded),
 		cmocka_unit_test(members_of_each_kind_are_decoded),
-		cmocka_unit_test(members_that_are_not_given_stay_zero),
+		cmocka_unit_test(missing_members_stay_zero),
 		cmocka_unit_test(malformed_members_are_refused),
-		cmocka_unit_test(names_are_safe_to_show),
-		cmocka_unit_test(json_gets_utf8),
+		cmocka_unit_test(escaped_names_are_safe_on_a_terminal),
+		cmocka_unit_test(text_for_json_is_always_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

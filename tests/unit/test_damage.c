@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Damage: any single byte of metadata, both copies of it, and tables that
- * contradict themselves. The check names it and changes nothing; loading loses
- * nothing that a copy still holds, and refuses to write to the rest.
+ * Damage: any single byte of metadata, both copies of a structure, and inconsistent tables. The check
+ * reports the damage and changes nothing. Loading loses nothing of which a copy is left, and refuses to
+ * write to the rest.
  */
 
 #include <errno.h>
@@ -99,12 +99,12 @@ static void assert_loads_whole(struct subject *subject)
 	assert_string_equal(fingerprint, subject->fingerprint);
 	free(fingerprint);
 	pools_abandon(pools);
-	/* And what was damaged is mended. */
+	/* Loading has also repaired the damage. */
 	result = check(subject, 0);
 	assert_int_equal(result.redundant + result.leftovers, 0);
 }
 
-/* One flipped byte: named as a damaged copy, nothing written by the check, nothing lost by loading. */
+/* Flip one byte: the check reports a damaged copy and writes nothing, and loading loses nothing. */
 static void assert_byte_is_redundant(struct subject *subject, uint64_t offset, bool load)
 {
 	struct pools_check_result result;
@@ -126,7 +126,7 @@ static void assert_byte_is_redundant(struct subject *subject, uint64_t offset, b
 	}
 }
 
-static void any_byte_of_a_superblock(void **state)
+static void a_damaged_byte_of_a_superblock_is_repaired(void **state)
 {
 	struct subject *subject = *state;
 
@@ -135,7 +135,7 @@ static void any_byte_of_a_superblock(void **state)
 			assert_byte_is_redundant(subject, copy * (SIZE - BLOCK_BYTES) + byte, byte % 64 == 0);
 }
 
-static void any_byte_of_the_table(void **state)
+static void a_damaged_byte_of_the_table_is_repaired(void **state)
 {
 	struct subject *subject = *state;
 	const struct table_chunk *chunk = &subject->superblock.chunks[0];
@@ -146,7 +146,7 @@ static void any_byte_of_the_table(void **state)
 			assert_byte_is_redundant(subject, block * BLOCK_BYTES + byte, byte % 97 == 0);
 }
 
-static void any_byte_of_a_map_block(void **state)
+static void a_damaged_byte_of_a_map_block_is_repaired(void **state)
 {
 	struct subject *subject = *state;
 	unsigned found = 0;
@@ -185,7 +185,10 @@ static void take_name(void *context, const struct pools_problem *problem)
 		memcpy(named->text, problem->text, sizeof(named->text));
 }
 
-/* Opening for writing is refused; read-only what is left can be saved; the check names the entry. */
+/*
+ * Assert that opening for writing is refused, that everything else can be read in a read-only region, and
+ * that the check names the entry.
+ */
 static void assert_refused(struct subject *subject, const char *mention)
 {
 	const struct pools_options read_write = { 0 }, read_only = { .read_only = true };
@@ -209,7 +212,7 @@ static void assert_refused(struct subject *subject, const char *mention)
 	free(before);
 }
 
-static void both_slots_of_an_entry(void **state)
+static void an_entry_with_two_damaged_slots_is_reported_as_lost(void **state)
 {
 	struct subject *subject = *state;
 
@@ -224,7 +227,7 @@ static void both_slots_of_an_entry(void **state)
 	}
 }
 
-static void both_superblocks(void **state)
+static void a_region_with_two_damaged_superblocks_is_refused(void **state)
 {
 	struct subject *subject = *state;
 	const struct pools_options options = { 0 };
@@ -238,7 +241,7 @@ static void both_superblocks(void **state)
 	assert_non_null(strstr(message.text, "superblock"));
 }
 
-/* Change a file's entry and seal it again, in both slots: what a bug, or an enemy, could leave. */
+/* Change the entry of a file in both slots, with a correct checksum, as a bug or an attacker could. */
 static void forge(struct subject *subject, uint32_t index, void (*change)(union slot *slot))
 {
 	uint32_t seed = crc32c(0, subject->superblock.uuid, 16);
@@ -295,14 +298,14 @@ static void an_impossible_mode(union slot *slot)
 	slot->file.mode = 0777;
 }
 
-static void crossed_metadata(void **state)
+static void inconsistent_attributes_and_extents_are_reported(void **state)
 {
 	static void (*const changes[])(union slot *slot) = {
 		into_the_superblock, outside_the_region, an_endless_extent, too_many_extents,
 		a_map_that_is_none,  a_huge_map,	 an_impossible_size, an_impossible_mode,
 	};
 	struct subject *subject = *state;
-	/* Entry 3 is /dir/a: after the root, /dir and its name. */
+	/* Entry 3 is /dir/a: entry 0 is the root, 1 is /dir, and 2 its name. */
 	const uint32_t file = 3;
 
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
@@ -337,7 +340,7 @@ static void under_itself(union slot *slot)
 	slot->name.parent = slot->name.file;
 }
 
-static void crossed_names(void **state)
+static void inconsistent_names_are_reported(void **state)
 {
 	static void (*const changes[])(union slot *slot) = { nowhere, no_file, a_slash, empty };
 	struct subject *subject = *state;
@@ -347,12 +350,12 @@ static void crossed_names(void **state)
 		assert_refused(subject, "entry 4");
 		restore(subject);
 	}
-	/* Entry 2 is the name of /dir: a directory in itself is reached by nobody. */
+	/* Entry 2 is the name of /dir. A directory that contains itself cannot be reached. */
 	forge(subject, 2, under_itself);
 	assert_refused(subject, "cannot be reached");
 }
 
-static void random_damage_is_survived(void **state)
+static void random_damage_crashes_neither_check_nor_loading(void **state)
 {
 	struct subject *subject = *state;
 	struct rng rng = { .state = 99 };
@@ -376,14 +379,18 @@ static void random_damage_is_survived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(any_byte_of_a_superblock, setup, teardown),
-		cmocka_unit_test_setup_teardown(any_byte_of_the_table, setup, teardown),
-		cmocka_unit_test_setup_teardown(any_byte_of_a_map_block, setup, teardown),
-		cmocka_unit_test_setup_teardown(both_slots_of_an_entry, setup, teardown),
-		cmocka_unit_test_setup_teardown(both_superblocks, setup, teardown),
-		cmocka_unit_test_setup_teardown(crossed_metadata, setup, teardown),
-		cmocka_unit_test_setup_teardown(crossed_names, setup, teardown),
-		cmocka_unit_test_setup_teardown(random_damage_is_survived, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_byte_of_a_superblock_is_repaired, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_byte_of_the_table_is_repaired, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_byte_of_a_map_block_is_repaired, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_entry_with_two_damaged_slots_is_reported_as_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_region_with_two_damaged_superblocks_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			inconsistent_attributes_and_extents_are_reported, setup, teardown),
+		cmocka_unit_test_setup_teardown(inconsistent_names_are_reported, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			random_damage_crashes_neither_check_nor_loading, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("damage", tests, NULL, NULL);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* src/daemon/outage.c: the order of the phases. The participants are replaced by ones that write it down. */
+/*
+ * The order of the phases of an outage (src/daemon/outage.c). The participants are replaced by functions
+ * that record their calls.
+ */
 
 #include <errno.h>
 #include <setjmp.h>

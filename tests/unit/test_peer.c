@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which process is at the other end of a connection, and how many log lines a user may cause. */
+/* The process at the other end of a connection, and the limit of log lines for each user. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@
 
 /* ---- Peers ------------------------------------------------------------------------ */
 
-/* A child that connects, and ends when `go` is closed. *fd: its connection, as the server has it. */
+/* Start a child that connects, and exits when `go` is closed. *fd is the server's end of the connection. */
 static pid_t connected_child(int *fd, int *go)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -28,7 +28,7 @@ static pid_t connected_child(int *fd, int *go)
 	socklen_t length = sizeof(address);
 	pid_t child;
 
-	/* An abstract name that the kernel chooses. */
+	/* Bind to an abstract name, which the kernel chooses. */
 	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
 	assert_int_equal(listen(listener, 1), 0);
@@ -83,7 +83,7 @@ static void a_peer_that_ended_before_it_was_accepted_is_not_alive(void **state)
 	close(fd);
 }
 
-static void a_number_is_only_the_same_users_process(void **state)
+static void a_pid_of_another_user_is_not_the_peer(void **state)
 {
 	int pidfd = peer_pidfd_by_number(getpid(), geteuid());
 	struct peer self = { .pid = getpid(), .uid = geteuid(), .pidfd = pidfd };
@@ -94,7 +94,7 @@ static void a_number_is_only_the_same_users_process(void **state)
 	assert_int_equal(peer_pidfd_by_number(getpid(), geteuid() + 1), -1);
 }
 
-static void the_number_of_an_ended_process_is_nobodys(void **state)
+static void the_pid_of_an_ended_process_has_no_pidfd(void **state)
 {
 	int status;
 	pid_t child = fork();
@@ -107,7 +107,7 @@ static void the_number_of_an_ended_process_is_nobodys(void **state)
 
 /* ---- Log lines ---------------------------------------------------------------------- */
 
-static void a_user_may_cause_so_many_lines_a_minute(void **state)
+static void a_user_causes_at_most_the_limit_of_log_lines_in_a_period(void **state)
 {
 	struct loglimit *limit = calloc(1, sizeof(*limit));
 	unsigned suppressed;
@@ -123,7 +123,7 @@ static void a_user_may_cause_so_many_lines_a_minute(void **state)
 	free(limit);
 }
 
-static void a_users_lines_cost_no_other_user_any(void **state)
+static void the_log_lines_of_one_user_do_not_count_for_another(void **state)
 {
 	struct loglimit *limit = calloc(1, sizeof(*limit));
 	unsigned suppressed;
@@ -135,7 +135,7 @@ static void a_users_lines_cost_no_other_user_any(void **state)
 	free(limit);
 }
 
-static void more_users_than_are_remembered_are_still_limited(void **state)
+static void the_limit_holds_with_more_users_than_are_remembered(void **state)
 {
 	struct loglimit *limit = calloc(1, sizeof(*limit));
 	unsigned suppressed;
@@ -153,11 +153,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_peer_is_alive_until_its_process_ends),
 		cmocka_unit_test(a_peer_that_ended_before_it_was_accepted_is_not_alive),
-		cmocka_unit_test(a_number_is_only_the_same_users_process),
-		cmocka_unit_test(the_number_of_an_ended_process_is_nobodys),
-		cmocka_unit_test(a_user_may_cause_so_many_lines_a_minute),
-		cmocka_unit_test(a_users_lines_cost_no_other_user_any),
-		cmocka_unit_test(more_users_than_are_remembered_are_still_limited),
+		cmocka_unit_test(a_pid_of_another_user_is_not_the_peer),
+		cmocka_unit_test(the_pid_of_an_ended_process_has_no_pidfd),
+		cmocka_unit_test(a_user_causes_at_most_the_limit_of_log_lines_in_a_period),
+		cmocka_unit_test(the_log_lines_of_one_user_do_not_count_for_another),
+		cmocka_unit_test(the_limit_holds_with_more_users_than_are_remembered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

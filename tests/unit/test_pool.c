@@ -69,7 +69,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* What a killed daemon leaves is loaded by the next one. */
+/* A killed daemon leaves a region that the next one loads. */
 static void restart(struct bench *bench)
 {
 	pools_abandon(bench->pools);
@@ -225,7 +225,7 @@ static void a_mapped_page_that_is_written_back_tears_as_its_mode_says(void **sta
 	assert_true(torn_pages(*state, "small", POOL_MODE_SECTOR_512) > 50);
 }
 
-static void handles_die_with_their_generation(void **state)
+static void a_handle_of_an_older_generation_fails(void **state)
 {
 	struct bench *bench = *state;
 	struct pool_handle *handle;
@@ -244,7 +244,7 @@ static void handles_die_with_their_generation(void **state)
 	pool_close(handle);
 }
 
-static void policies_lose_keep_and_mix(void **state)
+static void the_policies_lose_all_keep_all_or_mix_by_the_seed(void **state)
 {
 	struct bench *bench = *state;
 	unsigned char block[64 * 64], back[64 * 64];
@@ -309,7 +309,7 @@ static void holes_read_as_zero_and_take_no_space(void **state)
 	assert_sound(bench);
 }
 
-static void stale_bytes_never_come_back(void **state)
+static void bytes_that_were_cut_off_do_not_reappear(void **state)
 {
 	struct bench *bench = *state;
 	struct pool_handle *handle;
@@ -339,8 +339,8 @@ static void stale_bytes_never_come_back(void **state)
 	assert_sound(bench);
 }
 
-/* A sync that a kill cuts before its commit leaves bytes behind the end, which nobody may ever see. */
-static void bytes_behind_the_end_are_blanked_after_a_crash(void **state)
+/* A sync that a kill interrupts before its commit leaves bytes behind the end, which must never be read. */
+static void bytes_behind_the_end_are_zeroed_after_a_crash(void **state)
 {
 	struct bench *bench = *state;
 	struct pool_handle *handle;
@@ -361,7 +361,7 @@ static void bytes_behind_the_end_are_blanked_after_a_crash(void **state)
 	pool_close(handle);
 }
 
-static void a_full_region_refuses_and_stays_whole(void **state)
+static void a_full_region_refuses_writes_and_stays_consistent(void **state)
 {
 	struct bench *bench = *state;
 	struct pool_new big = { .mode = S_IFREG | 0600, .size = 64u << 20 };
@@ -384,7 +384,7 @@ static void a_full_region_refuses_and_stays_whole(void **state)
 		offset += (uint64_t)done;
 	assert_int_equal(done, -ENOSPC);
 	assert_int_equal(offset, before.free);
-	/* What a write was given room for is always there for the sync. */
+	/* A write reserves the space that a later sync needs. */
 	assert_int_equal(pool_sync(handle), 0);
 	pool_close(handle);
 	assert_sound(bench);
@@ -395,7 +395,7 @@ static void a_full_region_refuses_and_stays_whole(void **state)
 	assert_sound(bench);
 }
 
-static void names_link_rename_and_go(void **state)
+static void names_are_linked_renamed_and_removed(void **state)
 {
 	struct bench *bench = *state;
 	struct pool *root = pool_root(bench->pools), *found = NULL;
@@ -459,7 +459,7 @@ static void punched_and_zeroed_ranges_read_as_zero(void **state)
 	assert_sound(bench);
 }
 
-static void many_names_in_one_directory(void **state)
+static void a_directory_holds_many_names(void **state)
 {
 	struct bench *bench = *state;
 	struct pool *root = pool_root(bench->pools);
@@ -560,8 +560,11 @@ static void a_pool_whose_last_name_was_removed_cannot_be_named_again(void **stat
 	assert_sound(bench);
 }
 
-/* Each pool with volatile bytes takes a descriptor: when they run out, closed pools make room. */
-static void more_dirty_pools_than_descriptors(void **state)
+/*
+ * Each pool with volatile bytes takes a descriptor. When there are too many, closed pools are synced and
+ * their descriptors closed.
+ */
+static void more_pools_can_be_dirty_than_there_are_descriptors(void **state)
 {
 	struct bench *bench = *state;
 	struct rlimit before, few;
@@ -578,7 +581,7 @@ static void more_dirty_pools_than_descriptors(void **state)
 		pool_unref(make(bench, name, S_IFREG | 0644, 0), 1);
 		handle = open_path(bench, name);
 		put(handle, name, 0);
-		/* What makes a view without a write counts as well. */
+		/* A view that is made without a write counts as well. */
 		assert_int_equal(pool_truncate(pool_of(handle), handle, 5000), 0);
 		pool_close(handle);
 	}
@@ -597,7 +600,7 @@ static struct pool_attributes attributes_of(struct pool *pool)
 	return attributes;
 }
 
-static void a_set_group_id_directory_gives_its_group_to_what_is_created_in_it(void **state)
+static void a_file_created_in_a_set_group_id_directory_gets_its_group(void **state)
 {
 	const struct pool_new file = { .mode = S_IFREG | 0644, .uid = 1, .gid = 2 };
 	const struct pool_new directory = { .mode = S_IFDIR | 0755, .uid = 1, .gid = 2 };
@@ -617,7 +620,7 @@ static void a_set_group_id_directory_gives_its_group_to_what_is_created_in_it(vo
 	assert_int_equal(attributes_of(made).gid, 8);
 	assert_int_equal(attributes_of(made).mode, S_IFDIR | S_ISGID | 0755);
 	pool_unref(made, 1);
-	/* The control: a directory without the bit. */
+	/* Negative control: a directory without the bit. */
 	assert_int_equal(pool_create(plain, "directory", &directory, &made), 0);
 	assert_int_equal(attributes_of(made).gid, 2);
 	assert_int_equal(attributes_of(made).mode, S_IFDIR | 0755);
@@ -633,24 +636,27 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_clean_stop_keeps_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_mapped_page_that_is_written_back_tears_as_its_mode_says,
 						setup, teardown),
-		cmocka_unit_test_setup_teardown(handles_die_with_their_generation, setup, teardown),
-		cmocka_unit_test_setup_teardown(policies_lose_keep_and_mix, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_handle_of_an_older_generation_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_policies_lose_all_keep_all_or_mix_by_the_seed, setup, teardown),
 		cmocka_unit_test_setup_teardown(holes_read_as_zero_and_take_no_space, setup, teardown),
-		cmocka_unit_test_setup_teardown(stale_bytes_never_come_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(bytes_behind_the_end_are_blanked_after_a_crash, setup,
+		cmocka_unit_test_setup_teardown(bytes_that_were_cut_off_do_not_reappear, setup, teardown),
+		cmocka_unit_test_setup_teardown(bytes_behind_the_end_are_zeroed_after_a_crash, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(a_full_region_refuses_and_stays_whole, setup_small, teardown),
-		cmocka_unit_test_setup_teardown(names_link_rename_and_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_full_region_refuses_writes_and_stays_consistent, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(names_are_linked_renamed_and_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_nameless_pool_is_destroyed_unless_it_is_named, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_nameless_pool_does_not_survive_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_pool_whose_last_name_was_removed_cannot_be_named_again,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(punched_and_zeroed_ranges_read_as_zero, setup, teardown),
-		cmocka_unit_test_setup_teardown(more_dirty_pools_than_descriptors, setup, teardown),
-		cmocka_unit_test_setup_teardown(many_names_in_one_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_set_group_id_directory_gives_its_group_to_what_is_created_in_it, setup, teardown),
+			more_pools_can_be_dirty_than_there_are_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_directory_holds_many_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_file_created_in_a_set_group_id_directory_gets_its_group, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

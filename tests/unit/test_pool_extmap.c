@@ -58,7 +58,7 @@ static void assert_page(const struct extmap *map, const struct model *model, uin
 	assert_int_equal(end, expected);
 }
 
-/* The map says of each page what the model says, in as few extents as can be. */
+/* Assert that the map and the model agree on each page, and that the map has as few extents as possible. */
 static void assert_same(const struct extmap *map, const struct model *model)
 {
 	uint64_t pages = 0, last_end = 0;
@@ -79,7 +79,7 @@ static void insert_run(struct extmap *map, struct model *model, struct rng *rng,
 		       uint64_t pages)
 {
 	const bool unwritten = rng_below(rng, 2);
-	/* Often the block that continues the extent before, so that runs merge. */
+	/* Often choose the block that continues the previous extent, so that runs merge. */
 	uint64_t block = rng_below(rng, 2) ? pool_extmap_goal(map, page) : 0;
 	uint64_t stop = page;
 

@@ -16,7 +16,7 @@
 #include "pool/table.h"
 #include "pooltest.h"
 
-/* Every other page of the file gets a block, so that each is an extent. */
+/* Give a block to every other page of the file, so that each is an extent of its own. */
 static void add_extents(struct pooltest_bench *bench, uint32_t count)
 {
 	struct pool *pool = bench->pool;
@@ -42,7 +42,10 @@ static union slot slot_of(const struct pooltest_bench *bench)
 	return slot;
 }
 
-/* What the media have of the file, in a pool of its own. Its blocks are released, to be claimed once more. */
+/*
+ * Load the file from the media into a second pool. The blocks of the first one are released, so that they
+ * can be claimed again.
+ */
 static struct pool *load_again(struct pooltest_bench *bench)
 {
 	const union slot slot = slot_of(bench);

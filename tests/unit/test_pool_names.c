@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Names in memory against a model that is a list of names. */
+/* Compares the names in memory with a model that is a list of names. */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -36,7 +36,7 @@ static struct pool *make_directory(struct pools *pools, uint32_t index)
 	return pool;
 }
 
-/* Some share the beginning, or the hash's first word. */
+/* Some names share their beginning, or the first word that is hashed. */
 static size_t text_of(unsigned number, char text[32])
 {
 	return (size_t)snprintf(text, 32, number % 3 ? "segment-%u" : "%u", number);
@@ -46,7 +46,7 @@ static int setup(void **state)
 {
 	struct tree *tree = calloc(1, sizeof(*tree));
 
-	/* Names need no media. */
+	/* The tests of names need no media. */
 	tree->pools = calloc(1, sizeof(*tree->pools));
 	for (uint32_t i = 0; i < DIRECTORIES; i++)
 		tree->directories[i] = make_directory(tree->pools, i);
@@ -100,7 +100,7 @@ static void assert_found(const struct tree *tree, uint32_t directory, unsigned n
 			 tree->names[directory][number]);
 }
 
-/* Its items are its names, once each, in the order of cookies. */
+/* Assert that the items of a directory are its names, once each, in the order of cookies. */
 static void assert_listed(const struct tree *tree, uint32_t directory)
 {
 	const struct directory *list = tree->directories[directory]->directory;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Free space against a model that has an array element for each block. */
+/* Compares the free space with a model that has an array element for each block. */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 #include "common/rng.h"
 #include "pool/space.h"
 
-/* Three groups, and a last one that is not whole. */
+/* Three groups, and an incomplete last one. */
 #define BLOCKS (3 * GROUP_BLOCKS + 100)
 #define STEPS 20000u
 
@@ -80,7 +80,7 @@ static void take(struct space *space, struct model *model, struct rng *rng)
 					      model->free - model->promised;
 	got = pool_space_take(space, purpose, goal, want, align, &block);
 	assert_true(got <= min_u64(want, allowed));
-	/* A promise holds: there is always a run. The others get one if they may have any block. */
+	/* A promise always finds a run. The other purposes get one if they may have any block. */
 	assert_int_equal(got > 0, allowed > 0);
 	if (!got)
 		return;
@@ -111,7 +111,7 @@ static void claim(struct space *space, struct model *model, struct rng *rng)
 	const bool allowed = count > 0 && model_is_free(model, block, count) &&
 			     model->free - model->promised >= count;
 
-	/* The promise would not be kept: loading, which claims, promises nothing. */
+	/* Claiming promised blocks would break the promise. Loading, which claims blocks, promises none. */
 	if (count > 0 && model_is_free(model, block, count) && !allowed)
 		return;
 	assert_int_equal(pool_space_claim(space, block, count), allowed);
@@ -180,7 +180,7 @@ static void a_long_run_is_aligned_if_there_is_such_a_run(void **state)
 	assert_true(pool_space_claim(&space, 0, 10));
 	assert_int_equal(pool_space_take(&space, SPACE_DATA, 0, GROUP_BLOCKS, true, &block), GROUP_BLOCKS);
 	assert_int_equal(block, GROUP_BLOCKS);
-	/* The control: without the wish it starts where the search does. */
+	/* Negative control: without `align` the run begins where the search does. */
 	assert_int_equal(pool_space_take(&space, SPACE_DATA, 0, 20, false, &block), 20);
 	assert_int_equal(block, 10);
 	pool_space_destroy(&space);

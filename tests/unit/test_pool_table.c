@@ -136,7 +136,7 @@ static void no_entry_is_given_twice_while_the_table_grows(void **state)
 	free(taken);
 	assert_true(bench->pools->superblock.table_chunks > 1);
 	assert_int_equal(pool_table_entries(&bench->pools->superblock), bench->pools->entries);
-	/* Every slot has a place of its own, and the new ones are valid. */
+	/* Each slot has its own offset, and the new ones are valid. */
 	for (uint32_t index = 1; index < bench->pools->entries; index++) {
 		for (unsigned copy = 0; copy < 2; copy++) {
 			union slot slot = slot_on_media(bench, index, copy);
@@ -195,7 +195,7 @@ static void assert_refused(struct superblock superblock, uint64_t region_size)
 	assert_false(pool_superblock_is_valid(&superblock, region_size));
 }
 
-static void a_superblock_whose_fields_cannot_be_right_is_invalid(void **state)
+static void a_superblock_with_impossible_fields_is_invalid(void **state)
 {
 	struct bench *bench = *state;
 	const uint64_t size = region_size(bench->region);
@@ -207,7 +207,7 @@ static void a_superblock_whose_fields_cannot_be_right_is_invalid(void **state)
 	bad = good;
 	bad.label[3] ^= 1;
 	assert_false(pool_superblock_is_valid(&bad, size));
-	/* From here on with the right checksum. */
+	/* From here on the checksum is correct. */
 	bad = good;
 	bad.magic[0] = 'X';
 	assert_refused(bad, size);
@@ -239,7 +239,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_full_region_has_no_more_entries, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			both_copies_of_the_superblock_are_written_with_a_higher_sequence, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_superblock_whose_fields_cannot_be_right_is_invalid, setup,
+		cmocka_unit_test_setup_teardown(a_superblock_with_impossible_fields_is_invalid, setup,
 						teardown),
 	};
 

@@ -225,7 +225,7 @@ static void malformed_specs_are_refused(void **state)
 		{ "devmem:", "malformed", -EINVAL },
 		{ "devmem:5G", "malformed", -EINVAL },
 		{ "devmem:+1G", "malformed", -EINVAL },
-		{ "devmem:5G+", "no size", -EINVAL },
+		{ "devmem:5G+", "not a size", -EINVAL },
 		{ "devmem:5G+1M", "too small", -EINVAL },
 		{ "devmem:5G+2097153", "multiple of 4096", -EINVAL },
 		{ "devmem:0x140000001+1G", "start 0x140000001 is not a multiple of 4096", -EINVAL },

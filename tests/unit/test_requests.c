@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which requests the daemon's verbs take: what they do with them is tested on a daemon (tests/e2e). */
+/*
+ * The decoding of requests for the verbs of the daemon. What the verbs do is tested with a daemon
+ * (tests/e2e).
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

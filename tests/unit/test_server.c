@@ -61,7 +61,7 @@ static void count_progress(void *context, const char *what, uint64_t done, uint6
 	heard->progress++;
 }
 
-static void the_client_hears_every_item_in_order(void **state)
+static void the_client_receives_all_items_in_order(void **state)
 {
 	struct bench *bench = *state;
 	CLEANUP_JSON struct json_object *request = json_tokener_parse("{\"verb\": \"check\"}");
@@ -81,7 +81,7 @@ static void the_client_hears_every_item_in_order(void **state)
 	client_close(client);
 }
 
-static void the_client_hears_errors(void **state)
+static void the_client_receives_the_errors_of_the_daemon(void **state)
 {
 	struct bench *bench = *state;
 	CLEANUP_JSON struct json_object *request = json_tokener_parse("{\"verb\": \"path\"}");
@@ -96,7 +96,7 @@ static void the_client_hears_errors(void **state)
 	client_close(client);
 }
 
-static void the_client_says_when_nobody_answers(void **state)
+static void the_client_reports_that_no_daemon_answers(void **state)
 {
 	struct bench *bench = *state;
 	struct message message;
@@ -110,7 +110,7 @@ static void the_client_says_when_nobody_answers(void **state)
 
 /* ---- Who misbehaves ---------------------------------------------------------------- */
 
-static void garbage_is_told_so_and_hung_up_on(void **state)
+static void a_client_that_sends_garbage_gets_a_message_and_is_disconnected(void **state)
 {
 	int fd = raw_connect(*state);
 	char text[256];
@@ -121,7 +121,7 @@ static void garbage_is_told_so_and_hung_up_on(void **state)
 	assert_serves(*state);
 }
 
-static void another_version_is_told_ours(void **state)
+static void a_client_of_another_version_learns_the_version_of_the_server(void **state)
 {
 	int fd = raw_connect(*state);
 	char text[256];
@@ -133,7 +133,7 @@ static void another_version_is_told_ours(void **state)
 	assert_serves(*state);
 }
 
-static void a_frame_too_long_is_refused_unread(void **state)
+static void a_frame_that_is_too_long_is_refused_without_reading_it(void **state)
 {
 	int fd = raw_connect(*state);
 	char text[256];
@@ -144,7 +144,7 @@ static void a_frame_too_long_is_refused_unread(void **state)
 	assert_serves(*state);
 }
 
-static void an_answer_is_no_request(void **state)
+static void a_frame_that_is_not_a_request_is_refused(void **state)
 {
 	int fd = raw_connect(*state);
 	char text[256];
@@ -154,7 +154,7 @@ static void an_answer_is_no_request(void **state)
 	assert_hung_up(fd);
 }
 
-static void a_bad_body_costs_only_its_request(void **state)
+static void a_malformed_body_fails_only_its_own_request(void **state)
 {
 	int fd = raw_connect(*state);
 	char text[256];
@@ -168,7 +168,7 @@ static void a_bad_body_costs_only_its_request(void **state)
 	close(fd);
 }
 
-static void half_a_message_is_given_up_on(void **state)
+static void a_client_that_sends_half_a_message_is_disconnected_in_the_end(void **state)
 {
 	int header = raw_connect(*state), body = raw_connect(*state), nothing = raw_connect(*state);
 
@@ -180,34 +180,34 @@ static void half_a_message_is_given_up_on(void **state)
 	assert_hung_up(nothing);
 }
 
-static void half_a_message_keeps_nobody_else_waiting(void **state)
+static void half_a_message_does_not_delay_other_clients(void **state)
 {
 	int fd = raw_connect(*state);
 	char text[256];
 
 	raw_send(fd, "SPPM\1\0\1\0\21\0\0\0\0\0\0\0{\"verb\"", 23);
 	assert_serves(*state);
-	/* Its other half is as good as ever. */
+	/* The other half of the message still arrives. */
 	raw_send(fd, ":\"status\"}", 10);
 	assert_int_equal(raw_final(fd, text), 0);
 	close(fd);
 }
 
-static void who_stops_reading_is_given_up_on(void **state)
+static void a_client_that_stops_reading_is_disconnected_in_the_end(void **state)
 {
 	struct bench *bench = *state;
 	int fd = raw_connect(bench);
 
 	raw_ask(fd, "{\"verb\":\"list\"}");
 	assert_serves(bench);
-	/* The handler ends, though nobody has read a byte of what it sends without end. */
+	/* The handler ends, although nobody has read a byte of its endless output. */
 	while (sem_wait(&bench->cut_off) < 0)
 		;
 	assert_serves(bench);
 	close(fd);
 }
 
-static void who_stops_reading_keeps_nobody_else_waiting(void **state)
+static void a_client_that_stops_reading_does_not_delay_others(void **state)
 {
 	struct bench *bench = *state;
 	int fd = raw_connect(bench);
@@ -220,7 +220,7 @@ static void who_stops_reading_keeps_nobody_else_waiting(void **state)
 		;
 }
 
-static void who_keeps_the_server_waiting_makes_room(void **state)
+static void a_client_that_keeps_the_server_waiting_is_evicted_for_a_new_one(void **state)
 {
 	struct pollfd fds[3 * PLACES];
 	int gone = 0;
@@ -229,7 +229,7 @@ static void who_keeps_the_server_waiting_makes_room(void **state)
 		fds[i] = (struct pollfd){ .fd = raw_connect(*state), .events = POLLIN };
 		assert_serves(*state);
 	}
-	/* Only as many as there are places can still be there; the others hear of it. */
+	/* At most as many clients as there are places can still be connected; the others get a message. */
 	while (gone < 2 * PLACES) {
 		assert_true(poll(fds, 3 * PLACES, -1) > 0);
 		for (int i = 0; i < 3 * PLACES; i++) {
@@ -245,7 +245,7 @@ static void who_keeps_the_server_waiting_makes_room(void **state)
 			close(fds[i].fd);
 }
 
-static void when_all_are_served_the_next_is_told_to_wait(void **state)
+static void a_client_without_a_place_is_refused_with_ebusy(void **state)
 {
 	struct bench *bench = *state;
 	int fds[PLACES], fd;
@@ -264,7 +264,7 @@ static void when_all_are_served_the_next_is_told_to_wait(void **state)
 	assert_serves(bench);
 }
 
-static void who_has_just_come_stays_while_others_leave(void **state)
+static void a_new_client_is_not_evicted_while_others_leave(void **state)
 {
 	struct bench *bench = *state;
 	int fresh, late;
@@ -280,7 +280,7 @@ static void who_has_just_come_stays_while_others_leave(void **state)
 	}
 	fresh = raw_connect(bench);
 	late = raw_connect(bench);
-	/* By then the server has looked for a place for it; if it has not, there is less to see. */
+	/* By then the server has looked for a place for it. If it has not, the test is only weaker. */
 	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	for (int i = 0; i < PLACES - 1; i++)
 		sem_post(&bench->leave);
@@ -314,7 +314,7 @@ static void *ask_fifty_times(void *argument)
 	return (void *)failed;
 }
 
-static void all_who_fit_are_served(void **state)
+static void as_many_clients_as_there_are_places_are_served(void **state)
 {
 	pthread_t threads[PLACES / 2];
 
@@ -343,7 +343,7 @@ static int try_to_listen(struct bench *bench, struct message *message)
 	return error;
 }
 
-static void a_live_socket_is_left_alone(void **state)
+static void a_socket_on_which_a_daemon_listens_is_not_replaced(void **state)
 {
 	struct message message;
 
@@ -370,7 +370,7 @@ static void a_stale_socket_is_replaced(void **state)
 	assert_int_equal(access(bench->path, F_OK), -1);
 }
 
-static void another_file_is_not_replaced(void **state)
+static void a_file_that_is_not_a_socket_is_not_replaced(void **state)
 {
 	struct bench *bench = *state;
 	struct message message;
@@ -382,7 +382,7 @@ static void another_file_is_not_replaced(void **state)
 	assert_int_equal(access(bench->path, F_OK), 0);
 }
 
-static void a_path_too_long_is_refused(void **state)
+static void a_path_that_is_too_long_for_a_socket_is_refused(void **state)
 {
 	struct bench *bench = *state;
 	char path[200];
@@ -398,7 +398,7 @@ static void a_path_too_long_is_refused(void **state)
 	assert_int_equal(control_listen(&options, &server, &message), -ENAMETOOLONG);
 }
 
-static void stopping_hangs_up_and_cleans_up(void **state)
+static void stopping_disconnects_clients_and_removes_the_socket(void **state)
 {
 	struct bench *bench = *state;
 	int idle = raw_connect(bench), stuck = raw_connect(bench);
@@ -418,30 +418,30 @@ int main(void)
 	cmocka_unit_test_setup_teardown(name, servertest_setup_impatient, servertest_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(one_connection_carries_many_requests),
-		TEST(the_client_hears_every_item_in_order),
-		TEST(the_client_hears_errors),
-		TEST(the_client_says_when_nobody_answers),
-		TEST(garbage_is_told_so_and_hung_up_on),
-		TEST(another_version_is_told_ours),
-		TEST(a_frame_too_long_is_refused_unread),
-		TEST(an_answer_is_no_request),
-		TEST(a_bad_body_costs_only_its_request),
-		IMPATIENT(half_a_message_is_given_up_on),
-		TEST(half_a_message_keeps_nobody_else_waiting),
-		IMPATIENT(who_stops_reading_is_given_up_on),
-		TEST(who_stops_reading_keeps_nobody_else_waiting),
-		TEST(who_keeps_the_server_waiting_makes_room),
-		TEST(when_all_are_served_the_next_is_told_to_wait),
-		TEST(who_has_just_come_stays_while_others_leave),
-		TEST(all_who_fit_are_served),
-		TEST(a_live_socket_is_left_alone),
+		TEST(the_client_receives_all_items_in_order),
+		TEST(the_client_receives_the_errors_of_the_daemon),
+		TEST(the_client_reports_that_no_daemon_answers),
+		TEST(a_client_that_sends_garbage_gets_a_message_and_is_disconnected),
+		TEST(a_client_of_another_version_learns_the_version_of_the_server),
+		TEST(a_frame_that_is_too_long_is_refused_without_reading_it),
+		TEST(a_frame_that_is_not_a_request_is_refused),
+		TEST(a_malformed_body_fails_only_its_own_request),
+		IMPATIENT(a_client_that_sends_half_a_message_is_disconnected_in_the_end),
+		TEST(half_a_message_does_not_delay_other_clients),
+		IMPATIENT(a_client_that_stops_reading_is_disconnected_in_the_end),
+		TEST(a_client_that_stops_reading_does_not_delay_others),
+		TEST(a_client_that_keeps_the_server_waiting_is_evicted_for_a_new_one),
+		TEST(a_client_without_a_place_is_refused_with_ebusy),
+		TEST(a_new_client_is_not_evicted_while_others_leave),
+		TEST(as_many_clients_as_there_are_places_are_served),
+		TEST(a_socket_on_which_a_daemon_listens_is_not_replaced),
 		TEST(a_stale_socket_is_replaced),
-		TEST(another_file_is_not_replaced),
-		TEST(a_path_too_long_is_refused),
-		TEST(stopping_hangs_up_and_cleans_up),
+		TEST(a_file_that_is_not_a_socket_is_not_replaced),
+		TEST(a_path_that_is_too_long_for_a_socket_is_refused),
+		TEST(stopping_disconnects_clients_and_removes_the_socket),
 	};
 
-	/* A test that waits for ever would keep the others from running. */
+	/* A test that blocks for ever would prevent the others from running. */
 	alarm(120);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 
 #include "servertest.h"
 
-/* Serve other users too: as members of a group. Only root can become them. */
+/* Serve the members of a group too. Only root can become another user. */
 static void serve_users(struct bench *bench)
 {
 	if (geteuid() != 0)
@@ -49,7 +49,7 @@ static uint64_t status_for(struct bench *bench, uid_t uid)
 	return (uint64_t)WEXITSTATUS(status);
 }
 
-static void strangers_may_not_talk(void **state)
+static void a_user_outside_of_the_group_is_refused(void **state)
 {
 	struct bench *bench = *state;
 	struct stat st;
@@ -58,14 +58,14 @@ static void strangers_may_not_talk(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 	if (geteuid() != 0)
 		skip();
-	/* With the file's mode out of the way, the credentials still count. */
+	/* Even if the mode of the file allows it, the credentials are checked. */
 	assert_int_equal(chmod(bench->directory, 0755), 0);
 	assert_int_equal(chmod(bench->path, 0666), 0);
 	assert_int_equal(status_for(bench, 65534), EACCES);
 	assert_int_equal(status_for(bench, 0), 0);
 }
 
-static void the_group_may_talk(void **state)
+static void a_member_of_the_group_is_served(void **state)
 {
 	struct bench *bench = *state;
 	struct stat st;
@@ -81,7 +81,7 @@ static void the_group_may_talk(void **state)
 
 /* ---- Places ------------------------------------------------------------------------------ */
 
-/* A connection that a process of this user has made, who is of the group. */
+/* Connect with a process of this user, which is a member of the group. */
 static int connect_as(struct bench *bench, uid_t uid)
 {
 	int ends[2], fd = -1;
@@ -115,7 +115,7 @@ static int connect_as(struct bench *bench, uid_t uid)
 	return fd;
 }
 
-/* A client whose request is being handled, and which therefore keeps its place. */
+/* A client whose request is being handled, so that it keeps its place. */
 static int busy_client(struct bench *bench, uid_t uid)
 {
 	int fd = connect_as(bench, uid);
@@ -133,7 +133,10 @@ static void a_user_gets_at_most_half_of_what_is_free(void **state)
 	char text[256];
 
 	serve_users(bench);
-	/* Of four: two, then one, and the last one is left to the daemon's user. */
+	/*
+	 * Of four places, the first user gets two and the second one. The last one is left to the
+	 * daemon's user.
+	 */
 	fds[0] = busy_client(bench, 65533);
 	fds[1] = busy_client(bench, 65533);
 	refused = connect_as(bench, 65533);
@@ -149,7 +152,7 @@ static void a_user_gets_at_most_half_of_what_is_free(void **state)
 	assert_serves(bench);
 }
 
-static void a_users_idle_client_loses_its_place_to_the_same_users_new_one(void **state)
+static void an_idle_client_is_evicted_for_a_new_one_of_the_same_user(void **state)
 {
 	struct bench *bench = *state;
 	int others, idle, fresh, busy;
@@ -163,7 +166,7 @@ static void a_users_idle_client_loses_its_place_to_the_same_users_new_one(void *
 	raw_ask(fresh, "{\"verb\":\"status\"}");
 	assert_int_equal(raw_final(fresh, text), 0);
 	assert_hung_up(idle);
-	/* It has waited longest, but is another user's. */
+	/* It has kept the server waiting longest, but belongs to another user. */
 	raw_ask(others, "{\"verb\":\"status\"}");
 	assert_int_equal(raw_final(others, text), 0);
 	sem_post(&bench->leave);
@@ -177,13 +180,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, servertest_setup, servertest_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(strangers_may_not_talk),
-		TEST(the_group_may_talk),
+		TEST(a_user_outside_of_the_group_is_refused),
+		TEST(a_member_of_the_group_is_served),
 		TEST(a_user_gets_at_most_half_of_what_is_free),
-		TEST(a_users_idle_client_loses_its_place_to_the_same_users_new_one),
+		TEST(an_idle_client_is_evicted_for_a_new_one_of_the_same_user),
 	};
 
-	/* A test that waits for ever would keep the others from running. */
+	/* A test that blocks for ever would prevent the others from running. */
 	alarm(120);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
