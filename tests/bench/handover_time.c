@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * What large copies can reach, without softpmem: the MiB/s of a thread that stores warm bytes past the
- * caches, in pieces, round and round in MIB.
+ * The limit for large copies, without softpmem: the MiB/s of a thread that stores warm bytes past the
+ * caches, in pieces, repeatedly over MIB.
  *
- *   handover_time alone MIB SECONDS   it does nothing else
- *   handover_time both MIB SECONDS    it leaves each piece in a ring, too, from which another thread stores
- *                                     it to memory of its own: what an emulator does at least, which has
- *                                     what a program sees and what is durable
+ *	handover_time alone MIB SECONDS	the thread does nothing else
+ *	handover_time both MIB SECONDS	the thread also puts each piece into a ring, and
+ *					another thread stores it to memory of its own
+ *
+ * The second is the minimum of an emulator, which keeps what a program sees and what is durable apart.
  */
 
 #include <errno.h>
@@ -30,8 +31,8 @@
 
 static size_t size;
 static unsigned char *ring;
-static _Alignas(64) _Atomic uint64_t left;  /* in the ring, since the start */
-static _Alignas(64) _Atomic uint64_t taken; /* of that */
+static _Alignas(64) _Atomic uint64_t left;  /* bytes that were put into the ring since the start */
+static _Alignas(64) _Atomic uint64_t taken; /* bytes of these that were taken out */
 static atomic_bool over;
 
 static void die(const char *what, int error)
@@ -48,7 +49,7 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* As a pool is: shared memory, of small pages. */
+/* Shared memory with small pages, as a pool. */
 static unsigned char *shared(size_t length)
 {
 	int fd = memfd_create("handover_time", MFD_CLOEXEC);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * map_time KIND POOL [COUNT]: insertions a second into a map of PMDK's examples, of keys at random, each
- * with a value of 64 bytes, in one transaction. A new pool of 256 MiB. To be built with those examples, as
- * bench.sh does.
+ * map_time KIND POOL [COUNT]: insertions per second into a map of PMDK's examples. Keys are random, each
+ * has a value of 64 bytes, and each insertion is a transaction. Creates a pool of 256 MiB. Built together
+ * with the examples by bench.sh.
  */
 
 #include <ex_common.h>
@@ -43,13 +43,13 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* The same keys every time, and no key twice. */
+/* The same keys in each run, without duplicates. */
 static uint64_t key_of(uint64_t i)
 {
 	return (i + 1) * 0x9e3779b97f4a7c15u;
 }
 
-/* The value is there with its key, or neither is. */
+/* Key and value become durable together. */
 static void insert(struct map_ctx *context, TOID(struct map) map, uint64_t from, uint64_t to)
 {
 	for (uint64_t i = from; i < to; i++) {
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 	context = map_ctx_init(ops, pool);
 	if (!context || map_create(context, &root->map, NULL) != 0)
 		die("create");
-	/* The allocator's first chunks are another matter. */
+	/* The first chunks of the allocator would distort the result. */
 	insert(context, root->map, 0, count / 8);
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	insert(context, root->map, count / 8, count);

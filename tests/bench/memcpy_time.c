@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* memcpy_time MIB: the milliseconds of one memcpy of so much, of pages that are all there. */
+/* memcpy_time MIB: the milliseconds of one memcpy of this size, between pages that are present. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

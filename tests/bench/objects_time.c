@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * objects_time THREADS POOL [SECONDS [ACCOUNTS]]: libpmemobj transactions a second of so many
- * threads together.
+ * objects_time THREADS POOL [SECONDS [ACCOUNTS]]: libpmemobj transactions per second, of all threads
+ * together.
  *
- * Each thread has a table of its own. A transaction moves an amount between two
- * of its accounts of 64 bytes each, which it finds at random: two snapshots, two
- * changes, a commit. A new pool of 256 MiB is made, with 64 MiB of accounts for
- * each thread if it is not said how many. (PMDK's own benchmark of transactions has
- * 10000 objects at most.)
+ * Each thread has its own table of accounts of 64 bytes. A transaction moves an amount between two random
+ * accounts: two snapshots, two changes, a commit. Creates a pool of 256 MiB, with 64 MiB of accounts for
+ * each thread unless ACCOUNTS is given. (The benchmark of transactions in PMDK has 10000 objects at
+ * most.)
  */
 
 #include <libpmemobj.h>
@@ -102,7 +101,7 @@ static int construct(PMEMobjpool *pool, void *memory, void *argument)
 	return 0;
 }
 
-/* Money is neither made nor lost. */
+/* The sum of all accounts must not change. */
 static int audit(const struct worker *worker)
 {
 	int64_t sum = 0;

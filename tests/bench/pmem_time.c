@@ -29,7 +29,7 @@
 
 #define PAGE 4096
 #define MIB ((size_t)1 << 20)
-#define SOURCES 4 /* of memcpy, one after the other: warm, but not one line for ever */
+#define SOURCES 4 /* source of memcpy, used in order: warm, but not always the same line */
 
 struct place {
 	unsigned char *memory;
@@ -79,7 +79,7 @@ static unsigned char *map(const char *path, size_t size, size_t *length)
 	return memory;
 }
 
-/* In pieces, as programs do it. */
+/* Store in pieces, as programs do. */
 static void settle(unsigned char *memory, size_t length)
 {
 	for (size_t at = 0; at < length; at += MIB)
@@ -119,7 +119,7 @@ static void copy(struct place *place, uint64_t count)
 	}
 }
 
-/* Operations a second, over at least so many seconds. */
+/* Operations per second, measured for at least `seconds`. */
 static double rate(struct place *place, double seconds, void (*operation)(struct place *, uint64_t))
 {
 	uint64_t done = 0, batch = 1 + 65536 / place->size;
@@ -154,7 +154,10 @@ static int micro(int argc, char **argv)
 	return 0;
 }
 
-/* Pages that hold zeros only were never written: then this would measure something else. */
+/*
+ * Check that the pages were written before: a page of zeros may be a hole, and touching it would measure
+ * something else.
+ */
 static int touch(const char *how, const char *path)
 {
 	bool store = strcmp(how, "store") == 0;

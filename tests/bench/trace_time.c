@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How long the parts of a trace take: what a recorded thread does for an event, what the
- * consumer does, and what reading costs.
+ * The time that the parts of a trace take: an event in a recorded thread, the work of the consumer, and
+ * reading.
  *
  *	trace_time [EVENTS]
  *
- * Each line is a name, a value and its unit. Ten million events by default.
+ * Each line of the output is a name, a value and its unit. Default: ten million events.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -85,7 +85,7 @@ struct recording {
 	struct trace_merge *merge;
 	struct trace_producer producer;
 	uint64_t events;
-	double seconds; /* that the producer took */
+	double seconds; /* events that the producer accepted */
 };
 
 static void define(struct recording *recording)
@@ -146,7 +146,10 @@ static void *produce(void *argument)
 	return NULL;
 }
 
-/* Events that find room in the ring: nobody takes them yet. The second round has its pages mapped. */
+/*
+ * Events that fit into the ring before any is consumed. In the second round the pages of the ring are
+ * mapped.
+ */
 static void time_burst(int fd)
 {
 	struct recording recording;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a client stores through its mapping, and what others read and write on the
- * mount, are the same bytes.
+ * A client stores through its mapping, and others read and write the same bytes on the mount.
  *
- *   agreement DIR PROGRAM
+ *	agreement DIR PROGRAM
  *
- * PROGRAM is run as `PROGRAM powerfail --policy P`. The client is another
- * process, which takes commands from a pipe.
+ * PROGRAM is run as `PROGRAM powerfail --policy P`. The client is another process, which takes commands
+ * from a pipe.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -181,7 +180,8 @@ static void check_older_handle(void)
 	   "an older descriptor and mapping show a store once it is drained");
 	OK(write_line(fd, 2, 22) && tell(&client, LOAD, 2, 0) == 22,
 	   "the client loads what an older descriptor writes");
-	OK(tell(&client, LOAD, 1, 0) == 11, "a write beside it leaves the client's own store");
+	OK(tell(&client, LOAD, 1, 0) == 11,
+	   "a write(2) to another part of the line keeps the store of the client");
 	munmap(map, SIZE);
 	close(fd);
 	end(&client);
@@ -210,7 +210,7 @@ static void check_write_back(int fd, const struct client *attached)
 	   "the kernel's page is older than the pool");
 	OK(store_and_sync(map, 6, 0, 66) && tell(&client, LOAD, 6, 0) == 66,
 	   "the client loads what is stored through a mapping of the mount and msynced");
-	OK(tell(&client, LOAD, 5, 0) == 55, "a page that is written back leaves the client's newer lines");
+	OK(tell(&client, LOAD, 5, 0) == 55, "a page that is written back keeps newer lines of the client");
 	OK(tell(&client, STORE, 7, 77) == 0 && store_and_sync(map, 7, 1, 1) &&
 		   tell(&client, LOAD, 7, 0) == 77,
 	   "a page that is written back leaves the client's newer words of a line");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What becomes of the stores of attached clients, without libpmem.
+ * The fate of the stores of attached clients, which do not use libpmem.
  *
- *   attached fates DIR PROGRAM       fenced, flushed, stored; killed or without power
- *   attached killed DIR PROGRAM N    ten times N clients killed at random moments of a loop of fences
- *   attached battery DIR PROGRAM     eADR: stores survive
+ *	attached fates DIR PROGRAM	fenced, flushed and stored lines at a power failure
+ *	attached killed DIR PROGRAM N	ten times N clients, killed at random moments of a loop of fences
+ *	attached battery DIR PROGRAM	eADR: all stores survive
  *
  * PROGRAM is run as `PROGRAM powerfail --policy P [--seed N]`.
  */
@@ -36,7 +36,7 @@ static void __attribute__((noreturn)) bail_out(const char *why)
 	exit(1);
 }
 
-/* Never a number that means more than one process: kill(-1) ends everything there is. */
+/* Never a number that stands for several processes: kill(-1) would end all of them. */
 static void kill_client(pid_t client, int number)
 {
 	if (client <= 1)
@@ -54,7 +54,7 @@ static void make_pool(const char *name)
 	close(fd);
 }
 
-/* What a fresh reader sees at the beginning of a line. */
+/* What a new reader sees at the beginning of a line. */
 static uint64_t read_line(const char *name, unsigned line)
 {
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
@@ -93,7 +93,7 @@ static void begin_client(const char *name, struct mapping *mapping, struct wpq_p
 	producer->full_context = mapping;
 }
 
-/* Line 0 is fenced, line 1 flushed, line 2 stored; then wait, with a child that has the mapping too. */
+/* Fence line 0, flush line 1, store line 2; then wait, with a child that inherits the mapping. */
 static void store_and_wait(const char *name, int ready)
 {
 	struct wpq_producer producer;
@@ -113,7 +113,7 @@ static void store_and_wait(const char *name, int ready)
 		pause();
 }
 
-/* Its process id, once it and its child have stored what they store. */
+/* Start a client. Returns its pid once it and its child have made their stores. */
 static pid_t start_client(const char *name)
 {
 	int ready[2];
@@ -130,12 +130,12 @@ static pid_t start_client(const char *name)
 	close(ready[1]);
 	for (int i = 0; i < 2; i++)
 		if (read(ready[0], bytes, 1) != 1)
-			bail_out("a client does not come to store what it should");
+			bail_out("a client ended before it made its stores");
 	close(ready[0]);
 	return client;
 }
 
-/* Every child of ours, and those they left, ended by SIGKILL; how many. */
+/* Reap all children and grandchildren that have ended. Returns the number of those that SIGKILL ended. */
 static int reap(void)
 {
 	int killed = 0, status;
@@ -155,14 +155,14 @@ static bool holds(const char *name, uint64_t fenced, uint64_t flushed, uint64_t 
 static void check_policies(void)
 {
 	make_pool("pool");
-	OK(start_client("pool") > 0, "a client that fenced, one line flushed, one stored; and its child");
-	OK(holds("pool", 1, 1, 1, 1), "the mount shows all of it");
-	OK(!powerfail(program, "lose", 0), "the power fails, policy lose");
-	OK(reap() == 2, "the client was killed, and its child");
-	OK(holds("pool", 1, 0, 0, 0), "what was fenced is there, and nothing else");
+	OK(start_client("pool") > 0, "a client and its child have made their stores");
+	OK(holds("pool", 1, 1, 1, 1), "the mount shows all stores of the client");
+	OK(!powerfail(program, "lose", 0), "the power fails with policy lose");
+	OK(reap() == 2, "the power failure has killed the client and its child");
+	OK(holds("pool", 1, 0, 0, 0), "with policy lose the fenced line survives, and no other");
 	OK(start_client("pool") > 0 && !powerfail(program, "keep", 0) && reap() == 2,
-	   "once more, policy keep");
-	OK(holds("pool", 1, 1, 1, 1), "all of it is there");
+	   "the power fails with policy keep");
+	OK(holds("pool", 1, 1, 1, 1), "with policy keep all lines survive");
 }
 
 static void check_killed_client(void)
@@ -173,9 +173,10 @@ static void check_killed_client(void)
 	client = start_client("pool");
 	kill_client(client, SIGKILL);
 	waitpid(client, NULL, 0);
-	OK(holds("pool", 1, 1, 1, 1), "a killed client is no power failure: its stores stay");
-	OK(!powerfail(program, "lose", 0) && reap() == 1, "then the power fails; the child is killed");
-	OK(holds("pool", 1, 0, 0, 0), "what the client had fenced is there, and nothing else");
+	OK(holds("pool", 1, 1, 1, 1), "the stores of a killed client stay in the pool");
+	OK(!powerfail(program, "lose", 0) && reap() == 1, "a later power failure kills the child");
+	OK(holds("pool", 1, 0, 0, 0),
+	   "the line that a killed client had fenced survives the power failure, and no other");
 }
 
 static void check_stopped_client(void)
@@ -187,11 +188,11 @@ static void check_stopped_client(void)
 	client = start_client("pool");
 	kill_client(client, SIGSTOP);
 	waitpid(client, &status, WUNTRACED);
-	OK(!powerfail(program, "lose", 0) && reap() == 2, "a stopped client is killed like any other");
-	OK(holds("pool", 1, 0, 0, 0), "what it had fenced is there, and nothing else");
+	OK(!powerfail(program, "lose", 0) && reap() == 2, "a power failure kills a stopped client");
+	OK(holds("pool", 1, 0, 0, 0), "the line that a stopped client had fenced survives, and no other");
 }
 
-/* Others store to a pool that a client has attached. */
+/* A process that has a file open, but maps no pool. */
 static void check_bystander(void)
 {
 	pid_t client;
@@ -202,8 +203,9 @@ static void check_bystander(void)
 	client = start_client("pool");
 	fd = open("other", O_RDWR | O_CLOEXEC);
 	OK(client > 0 && pwrite(fd, "x", 1, 0) == 1 && !powerfail(program, "lose", 0) && reap() == 2,
-	   "a failure while somebody has a file open and nothing mapped");
-	OK(pwrite(fd, "x", 1, 0) < 0 && errno == EIO, "whose process goes on");
+	   "the power fails while another process has a file open");
+	OK(pwrite(fd, "x", 1, 0) < 0 && errno == EIO,
+	   "a process that maps no pool survives, and its file answers EIO");
 	close(fd);
 }
 
@@ -216,7 +218,7 @@ static int fates(void)
 	return tap_done();
 }
 
-/* Count up: store, flush, fence, say so; then a store that is not flushed. */
+/* Count up: store a number, flush, fence, record it; then store it to a line that is never flushed. */
 static void count(const char *name, _Atomic uint64_t *fenced, _Atomic uint64_t *stored)
 {
 	struct wpq_producer producer;
@@ -235,7 +237,7 @@ static void count(const char *name, _Atomic uint64_t *fenced, _Atomic uint64_t *
 	}
 }
 
-/* The newest number below which none is missing: each of the last LINES numbers is in its line. */
+/* Is each of the last LINES numbers up to `fenced` in its line? */
 static bool all_there(const char *name, uint64_t fenced)
 {
 	for (uint64_t n = fenced; n && n + LINES > fenced; n--) {
@@ -247,14 +249,14 @@ static bool all_there(const char *name, uint64_t fenced)
 	return true;
 }
 
-/* So many are killed, each on a pool of its own, before the power fails. */
+/* The number of clients that are killed, each on its own pool, before the power fails. */
 enum { VICTIMS = 10 };
 struct victim {
 	_Alignas(LINE_SIZE) _Atomic uint64_t fenced;
 	_Atomic uint64_t stored;
 };
 
-/* False: the client came to no fence, or what it had stored is not in the view. */
+/* False: the client reached no fence, or a store of it is not in the view. */
 static bool kill_at_some_moment(const char *name, struct victim *victim)
 {
 	pid_t client;
@@ -296,10 +298,10 @@ static int killed(int rounds)
 		}
 	}
 	printf("# %llu fences\n", (unsigned long long)total);
-	OK(kept, "every client came as far as a fence, and what it stored stays in the view");
-	OK(durable, "what it fenced survives the failure that follows");
-	/* It may have fenced one more than it said. */
-	OK(!all_there("pool9", last + 2), "negative control: what it never fenced is not there");
+	OK(kept, "each killed client had fenced, and its stores stay in the view");
+	OK(durable, "what a killed client had fenced survives the next power failure");
+	/* It may have fenced one number more than it recorded. */
+	OK(!all_there("pool9", last + 2), "negative control: a number that was never fenced is not found");
 	return tap_done();
 }
 
@@ -307,8 +309,8 @@ static int battery(void)
 {
 	make_pool("pool");
 	OK(start_client("pool") > 0 && !powerfail(program, "lose", 0) && reap() == 2,
-	   "a client, and the power fails");
-	OK(holds("pool", 1, 1, 1, 1), "every store is there: the caches are in the persistence domain");
+	   "the power fails under a client");
+	OK(holds("pool", 1, 1, 1, 1), "with eADR every store survives");
 	return tap_done();
 }
 
@@ -320,9 +322,9 @@ int main(int argc, char **argv)
 	}
 	program = argv[3];
 	srandom(1);
-	/* Grandchildren are ours to wait for. */
+	/* Reap grandchildren too. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	/* A deadlock is a failure, not a hang. */
+	/* Turn a deadlock into a failure. */
 	alarm(240);
 	if (!strcmp(argv[1], "fates"))
 		return fates();

@@ -7,7 +7,7 @@
 
 #include "tap.h"
 
-/* All of them in the working directory, which is on the mount and empty. */
+/* All tests work in the current directory, which is on the mount and empty. */
 void check_names(void);
 void check_links(void);
 void check_renames(void);
@@ -25,14 +25,14 @@ void check_cache(void);
 void check_locks(void);
 void check_space(void);
 
-/* A file that holds `text`; 0 or -1. */
+/* Write a file with this text; 0 or -1. */
 int put(const char *name, const char *text);
 /* Does the file hold exactly `text`? */
 bool holds(const char *name, const char *text);
 bool same_file(const char *a, const char *b);
 nlink_t links_of(const char *name);
 bool linux_is_at_least(unsigned version, unsigned patchlevel);
-/* Runs `what` in a child without privileges; its status. */
+/* Run `what` in a child without privileges; returns its status. */
 int as_nobody(int (*what)(void));
 /* The same in a child that has `group` as its only supplementary group. */
 int as_nobody_in_group(gid_t group, int (*what)(void));

@@ -12,9 +12,9 @@ is_dead() {
 	! stat -f "$mnt" >/dev/null 2>&1
 }
 
-refused "no such directory" "$work/none: .*[Nn]o such" "$work/none"
+refused "a mount point that does not exist is refused" "$work/none: .*[Nn]o such" "$work/none"
 echo >"$work/file"
-refused "not a directory" "[Nn]ot a directory" "$work/file"
+refused "a mount point that is not a directory is refused" "[Nn]ot a directory" "$work/file"
 
 daemon_start --region "file:$work/region,64M" || bail "no daemon"
 refused "a live daemon is mounted there" "another softpmemd is mounted there" "$mnt"
@@ -82,7 +82,7 @@ exec {fuse}<>/dev/fuse
 mount -i -t fuse.foreign -o "fd=$fuse,rootmode=40000,user_id=0,group_id=0" foreign "$work/foreign"
 exec {fuse}>&-
 at_exit+=("umount -l '$work/foreign'")
-refused "another file system's dead mount" "a dead mount of another file system" "$work/foreign"
+refused "a dead mount of another file system is refused" "a dead mount of another file system" "$work/foreign"
 
 check_fails "without /dev/fuse the message says how to load it" "/dev/fuse: .*modprobe fuse" \
 	unshare -m sh -c "mount -t tmpfs none /dev && exec '$softpmemd' --region memfd:16M --mount '$mnt' \

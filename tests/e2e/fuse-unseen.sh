@@ -41,17 +41,17 @@ for _ in $(seq 100); do
 done
 
 check "a file is written and synced" write_synced file durable
-check "its bytes are overwritten without a sync" write_volatile file VOLATIL
+check "the bytes of the file are overwritten without a sync" write_volatile file VOLATIL
 check "the pools lose power without telling the mount" tell fail-unseen lose 0
 check "negative control: the kernel's cache still has the lost bytes" holds file VOLATIL
 check "the pool has the synced bytes" pool_holds file durable
 check "another file is written and synced" write_synced other durable
-check "its bytes are overwritten without a sync as well" write_volatile other VOLATIL
+check "the bytes of the other file are overwritten without a sync" write_volatile other VOLATIL
 check "power fails through the mount" tell fail lose 0
 check "after a power failure through the mount the synced bytes are read" holds other durable
 
 check "a file is written before the pool changes" write_synced scribbled before
-check "its bytes are in the kernel's cache" holds scribbled before
+check "the bytes of the file are in the kernel's cache" holds scribbled before
 check "the pool is changed without telling the mount" tell scribble-unseen scribbled behind
 check "negative control: the kernel's cache hides a change of the pool" holds scribbled before
 check "the pool is changed and the mount is told" tell scribble scribbled after!
@@ -66,7 +66,7 @@ check "a new name that the mount was told of is found" test -e "$mnt/told"
 check "the pool is destroyed without telling the mount" tell destroy-unseen told
 check "negative control: the kernel's cache still has a destroyed name" test -e "$mnt/told"
 check "a further pool is created and the mount is told" tell make brief
-check "its name is in the kernel's cache" test -e "$mnt/brief"
+check "the name of the file is in the kernel's cache" test -e "$mnt/brief"
 check "the pool is destroyed and the mount is told" tell destroy brief
 check "a destroyed name that the mount was told of is gone" test ! -e "$mnt/brief"
 

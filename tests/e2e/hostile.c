@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Clients that attack the daemon, and one that does nothing wrong and must not be disturbed.
+ * Clients that attack the daemon, and one well-behaved client that must not be disturbed.
  *
- *   hostile DIR    DIR is in the second of two regions
+ *	hostile DIR	DIR is in the second of two regions
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 #include "tap.h"
 
 #define SIZE (64u << 10)
-/* Ends a test that hangs. A step takes seconds; no result depends on how many. */
+/* Ends a test that hangs. A step takes seconds; no result depends on this limit. */
 #define HANG_SECONDS 600
 
 unsigned tap_run, tap_failed;
@@ -59,7 +59,7 @@ static int greeted(void)
 	return connection;
 }
 
-/* After a good greeting, the daemon answers this with the error and hangs up. */
+/* After a valid greeting, does the daemon answer this message with the error and close the connection? */
 static bool ends_with(const void *bytes, size_t size, const int *fds, size_t fd_count, int error)
 {
 	int connection = greeted();
@@ -72,7 +72,7 @@ static bool ends_with(const void *bytes, size_t size, const int *fds, size_t fd_
 	return good;
 }
 
-/* The daemon refuses this descriptor, and the connection lives on. */
+/* Does the daemon refuse this descriptor, and does the connection continue? */
 static bool refuses(int fd, int error)
 {
 	int connection = greeted();
@@ -164,7 +164,7 @@ static void check_descriptors(void)
 	close(null);
 }
 
-/* A client that does nothing wrong, and that the other ones must not disturb. */
+/* A well-behaved client, which the other ones must not disturb. */
 struct bystander {
 	struct mapping mapping;
 	struct wpq_producer producer;
@@ -205,18 +205,18 @@ static void check_floods(struct bystander *by)
 
 	for (i = 0; i < 1200; i++)
 		connections[i] = attach_connect(NULL);
-	OK(bystander_works(by), "while 1,200 connections say nothing, others are served");
+	OK(bystander_works(by), "while 1,200 connections send nothing, other clients are served");
 	for (i = 0; i < 1200; i++) {
 		struct pollfd end = { .fd = connections[i], .events = POLLIN };
 
 		refused += connections[i] >= 0 && poll(&end, 1, -1) == 1;
 		close(connections[i]);
 	}
-	OK(refused == 1200, "the daemon hangs up on all clients that do not greet it");
+	OK(refused == 1200, "the daemon closes all connections that send no greeting");
 	deaf = greeted();
 	for (i = 0; i < 100000 && !attach_send(deaf, &hello, sizeof(hello), NULL, 0); i++)
 		;
-	OK(i < 100000, "a client that asks and never reads is hung up on");
+	OK(i < 100000, "a client that sends requests and never reads is disconnected");
 	close(deaf);
 	deaf = greeted();
 	for (i = 0; i < 10000 && !attach_send(deaf, &kick, sizeof(kick), NULL, 0); i++)
@@ -241,7 +241,7 @@ static void check_many_wpqs(struct bystander *by)
 			break;
 	}
 	printf("# %d WPQs\n", made);
-	OK(error == -EMFILE && made >= 1000, "a process gets thousands of WPQs, and then EMFILE");
+	OK(error == -EMFILE && made >= 1000, "a process gets at least 1,000 WPQs before EMFILE");
 	OK(bystander_works(by), "after a client has taken all the WPQs that it may have, others are served");
 	close(connection);
 	connection = greeted();
@@ -258,7 +258,7 @@ static struct wpq_record *good_record(struct mapping *mapping, struct wpq_produc
 {
 	struct wpq_record *record = wpq_reserve(producer, WPQ_FENCED, 1);
 
-	/* A record, not a slot, as a repeated flush of a line would be. */
+	/* Make a record; a repeated flush of the line would use a slot. */
 	wpq_snapshot(producer, WPQ_FENCED, mapping->view, mapping->bytes, LINE_SIZE, 1, 0);
 	return record;
 }
@@ -311,7 +311,7 @@ static void spoil_backwards(struct mapping *mapping, struct wpq_producer *produc
 	producer->pending[WPQ_FENCED] -= 2 * LINE_SIZE;
 }
 
-/* One of the last 500 records. */
+/* The number of one of the last 500 records. */
 static volatile struct wpq_record *some_record(struct wpq_producer *producer, uint64_t number)
 {
 	uint64_t position = producer->pending[WPQ_FENCED] - 2 * LINE_SIZE * (1 + number % 500);
@@ -320,7 +320,7 @@ static volatile struct wpq_record *some_record(struct wpq_producer *producer, ui
 	return (volatile struct wpq_record *)(producer->rings[WPQ_FENCED] + position);
 }
 
-/* Have the daemon look at the rings now. */
+/* Make the daemon drain the rings now. */
 static void kick(const struct mapping *mapping)
 {
 	const struct attach_request request = request_of(ATTACH_KICK);
@@ -348,8 +348,9 @@ static void spoil_for_a_moment(volatile struct wpq_record *record, uint64_t numb
 }
 
 /*
- * The fields of a record change between a good and a bad value while the daemon drains it. The daemon may or
- * may not see a bad one; so the last record is bad for good. Nothing here sleeps or waits without a limit.
+ * The fields of a record change between a valid and an invalid value while the daemon drains it. The
+ * daemon may or may not read an invalid one, so the last record stays invalid. Nothing here sleeps or
+ * waits without a limit.
  */
 static void spoil_in_time(struct mapping *mapping, struct wpq_producer *producer)
 {
@@ -367,7 +368,7 @@ static void spoil_in_time(struct mapping *mapping, struct wpq_producer *producer
 	good_record(mapping, producer)->lines = UINT32_MAX;
 }
 
-/* The whole ring is random bytes, which change all the time. */
+/* Fill the whole ring with random bytes, which change all the time. */
 static void spoil_all(struct mapping *mapping, struct wpq_producer *producer)
 {
 	uint64_t *words = (uint64_t *)producer->rings[WPQ_FENCED];
@@ -381,7 +382,7 @@ static void spoil_all(struct mapping *mapping, struct wpq_producer *producer)
 			words[i] = rng_mix(seed ^ i);
 }
 
-/* Line 1 has a slot. */
+/* Give line 1 a slot. */
 static struct wpq_slot *good_slot(struct mapping *mapping, struct wpq_producer *producer)
 {
 	for (unsigned i = 0; i < 3; i++) {
@@ -408,8 +409,8 @@ static void spoil_slot_view(struct mapping *mapping, struct wpq_producer *produc
 }
 
 /*
- * The numbers and the offset of a slot change all the time, so that the daemon finds no copy whole. It
- * may or may not see a bad offset; so the last copy has one for good.
+ * The numbers and the offset of a slot change all the time, so that the daemon finds no consistent copy. It
+ * may or may not read an invalid offset, so the last copy keeps one.
  */
 static void spoil_slot_in_time(struct mapping *mapping, struct wpq_producer *producer)
 {
@@ -434,7 +435,7 @@ static bool patient(void *context, struct wpq_header *header)
 	return true;
 }
 
-/* Persist line 0 properly, then spoil the ring, and wait to be killed. */
+/* Persist line 0 correctly, then corrupt the ring, and wait to be killed. */
 static void __attribute__((noreturn)) spoil_and_wait(spoil_fn *spoil)
 {
 	struct wpq_producer producer;
@@ -501,7 +502,7 @@ static void check_rings(struct bystander *by)
 	neighbour = &by->mapping;
 	for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
 		alarm(HANG_SECONDS);
-		snprintf(name, sizeof(name), "%s: its client is killed, and nothing else is lost",
+		snprintf(name, sizeof(name), "%s: the client is killed, and no other data is lost",
 			 spoils[i].what);
 		OK(spoiler_is_killed(spoils[i].spoil), name);
 		snprintf(name, sizeof(name), "%s: other clients are served", spoils[i].what);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The service manager's end of sd_notify(3): prints what comes to the socket it makes, up to a STOPPING=1. */
+/*
+ * The side of the service manager in sd_notify(3): creates a socket, and prints what arrives there, up to
+ * STOPPING=1.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,7 +23,7 @@ int main(int argc, char **argv)
 		perror(argv[1]);
 		return 1;
 	}
-	/* The test would wait for ever for a daemon that says nothing. */
+	/* Do not wait for ever for a daemon that sends nothing. */
 	alarm(60);
 	while ((length = recv(fd, text, sizeof(text) - 1, 0)) >= 0) {
 		text[length] = '\0';

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 /*
- * Runs `PROGRAM powerfail --policy P [--seed N]`, its words thrown away; the wait status, -1 if it did not
- * run.
+ * Run `PROGRAM powerfail --policy P [--seed N]` and discard its output. Returns the wait status, or -1 if
+ * it was not run.
  */
 static inline int powerfail(const char *program, const char *policy, unsigned long seed)
 {

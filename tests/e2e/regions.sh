@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What may hold a region and what may not, each with the words the user gets.
+# Which files and sizes can be a region and which cannot, with the message for each.
 . "$abs_top_srcdir/tests/lib.sh"
 
 region=$work/region
 
-# no_daemon WHAT PATTERN SPEC: it says so and does not stay.
+# no_daemon NAME PATTERN SPEC: a daemon for this region must exit with a message that matches.
 no_daemon() {
 	check_fails "$1" "$2" timeout 20 "$softpmemd" --region "$3" --socket "$work/second.sock"
 }
@@ -14,8 +14,9 @@ no_daemon() {
 check "a daemon creates and formats the file of a region" daemon_start --region "file:$region,64M"
 seq 100000 >"$mnt/numbers"
 sync "$mnt/numbers"
-no_daemon "a second daemon on it is kept out" 'in use by another' "file:$region"
-no_daemon "also by another name of it" 'in use by another' "file:$work/../${work##*/}/region"
+no_daemon "a second daemon on the same file is refused" 'in use by another' "file:$region"
+no_daemon "a second daemon on another path of the same file is refused" \
+	'in use by another' "file:$work/../${work##*/}/region"
 check_fails "format is refused while a daemon serves the file" \
 	'in use by another' "$softpmem" format --force "file:$region"
 check_fails "an offline check is refused while a daemon serves the file" \
@@ -32,21 +33,22 @@ check "after SIGKILL a daemon serves the file again" daemon_start --region "file
 check "after SIGKILL the synced file is there" cmp "$mnt/more" <(seq 200000)
 daemon_stop
 cp "$region" "$work/before"
-no_daemon "another size than it has is refused" 'leave the size out' "file:$region,32M"
+no_daemon "a size that differs from that of the file is refused" 'leave the size out' "file:$region,32M"
 check "a refused daemon changes no byte of the file" cmp "$region" "$work/before"
 
-no_daemon "a file that is not there needs a size" 'no such file: give a size' "file:$work/none"
-no_daemon "its directory has to be there" 'directory' "file:$work/none/none,16M"
+no_daemon "a file that does not exist is refused without a size" 'no such file: give a size' "file:$work/none"
+no_daemon "a file in a directory that does not exist is refused" 'directory' "file:$work/none/none,16M"
 no_daemon "a directory is refused" 'a directory' "file:$work"
 no_daemon "a fifo is refused" 'neither a regular file' "file:$(mkfifo "$work/fifo" && echo "$work/fifo")"
-no_daemon "a file too small is refused" 'at least 2M' \
+no_daemon "a file that is too small is refused" 'at least 2M' \
 	"file:$(truncate -s 1M "$work/small" && echo "$work/small")"
-no_daemon "an odd size is refused" 'multiple of 4096' \
+no_daemon "a file whose size is not a multiple of 4096 is refused" 'multiple of 4096' \
 	"file:$(truncate -s 16777217 "$work/odd" && echo "$work/odd")"
-no_daemon "a size too small is refused" 'too small' "file:$work/none,1M"
-no_daemon "an odd size to make is refused" 'multiple of 4096' "file:$work/none,16777217"
-no_daemon "a memfd too small is refused" 'too small' memfd:1M
-no_daemon "an odd memfd is refused" 'multiple of 4096' memfd:16777217
+no_daemon "a size that is too small is refused" 'too small' "file:$work/none,1M"
+no_daemon "a size for a new file that is not a multiple of 4096 is refused" \
+	'multiple of 4096' "file:$work/none,16777217"
+no_daemon "a memfd that is too small is refused" 'too small' memfd:1M
+no_daemon "a memfd whose size is not a multiple of 4096 is refused" 'multiple of 4096' memfd:16777217
 no_daemon "a region of an unknown kind is refused" 'malformed' nvram:16M
 no_daemon "memory that is in use is refused" 'devmem:1M|devmem: needs root|is System RAM' devmem:1M+16M
 check "a refused spec leaves no file behind" test ! -e "$work/none"
@@ -54,13 +56,14 @@ check "a refused spec leaves no file behind" test ! -e "$work/none"
 if [ "$(id -u)" -eq 0 ]; then
 	chmod 755 "$work"
 	chmod 444 "$region"
-	# Programs in a private build directory may be out of the other user's reach.
+	# The other user may have no access to a private build directory.
 	cp "$softpmemd" "$work/softpmemd"
 	check_fails "a file without write permission is refused" 'not allowed to open it for writing' \
 		setpriv --reuid=65534 --regid=65534 --clear-groups "$work/softpmemd" --region "file:$region" \
 		--socket /tmp/softpmem-none.sock
 else
 	chmod 444 "$region"
-	no_daemon "a file one may not write is refused" 'not allowed to open it for writing' "file:$region"
+	no_daemon "a file without write permission is refused" \
+		'not allowed to open it for writing' "file:$region"
 fi
 finish

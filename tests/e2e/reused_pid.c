@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A process keeps the connection of one that has ended, and whose pid another process has now. The daemon
- * must not take the second for the first: the mappings of the new process give the old connection nothing.
+ * A process keeps the connection of one that has ended and whose pid another process has now. The daemon
+ * must not mistake the second for the first: the mappings of the new process must not give rights to the
+ * old connection.
  *
- *   reused_pid POOL    as root, who may choose a pid (clone3(2), set_tid)
+ *	reused_pid POOL	as root, who may choose a pid (clone3(2), set_tid)
  */
 #include <linux/sched.h>
 #include <sched.h>
@@ -29,7 +30,10 @@ static long request_wpq(int connection)
 	return error;
 }
 
-/* Run in a child that shares our descriptors: what it connects is ours when it has ended. */
+/*
+ * Run in a child that shares the descriptors of this process, which keeps the connection after the child
+ * has ended.
+ */
 static int connect_and_greet(void *connection)
 {
 	struct attach_reply reply;
@@ -49,7 +53,10 @@ static pid_t fork_with_pid(pid_t pid)
 	return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
 }
 
-/* A process with this pid that maps the pool until `until` is closed. Says so on `ready`. */
+/*
+ * Start a process with this pid, which maps the pool until `until` is closed, and writes to `ready` when
+ * it does.
+ */
 static void map_pool(const char *pool, int ready, int until)
 {
 	struct mapping mapping;

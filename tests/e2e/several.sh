@@ -188,12 +188,15 @@ refused() {
 	check_fails "$what" "$pattern" timeout 20 "$softpmemd" --mount "$mnt" --socket "$socket" "$@"
 }
 ln -s "$work/a" "$work/link"
-refused "the same file twice" "a: its memory is in use already, as region file:$work/a" \
+refused "a file that is given twice is refused" "a: its memory is in use already, as region file:$work/a" \
 	--region "file:$work/a" --region "file:$work/a"
-refused "by another name" 'in use already' --region "file:$work/a" --region "file:$work/link"
-refused "also where both only read" 'in use already' --read-only --region "file:$work/a" \
+refused "a file that is given by two names is refused" \
+	'in use already' --region "file:$work/a" --region "file:$work/link"
+refused "a file that is given by two names is refused with --read-only too" \
+	'in use already' --read-only --region "file:$work/a" \
 	--region "file:$work/link"
-refused "one that is not there" 'nowhere: no such file' "${a[@]}" --region "file:$work/nowhere"
+refused "a daemon with one missing file among its regions is refused" \
+	'nowhere: no such file' "${a[@]}" --region "file:$work/nowhere"
 check "a daemon that could not open all regions has released the others" "$softpmem" check "file:$work/a"
 
 "$softpmem" format --label same "file:$work/same1,4M" || bail "format"

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* TAP for test programs that are no cmocka units: they check a live mount. */
+/* TAP for test programs that do not use cmocka because they check a live mount. */
 extern unsigned tap_run, tap_failed;
 
 static inline void tap_ok(bool good, const char *what, const char *condition, int line)
@@ -24,7 +24,7 @@ static inline void tap_ok(bool good, const char *what, const char *condition, in
 }
 
 #define OK(condition, what) tap_ok((condition), what, #condition, __LINE__)
-/* The call fails, with this errno and no other. */
+/* The call must fail with exactly this errno. */
 #define FAILS(call, wanted, what) tap_ok((errno = 0, (call) < 0) && errno == (wanted), what, #call, __LINE__)
 
 static inline int tap_done(void)

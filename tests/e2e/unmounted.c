@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A client of a daemon without a mount that means harm.
+ * A malicious client of a daemon without a mount.
  *
- *   unmounted POOL    by its path, as `softpmem path` prints it
+ *	unmounted POOL	the path that `softpmem path` prints
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static int greeted(void)
 	return connection;
 }
 
-/* The daemon answers so, and the connection lives on. Takes the descriptor. */
+/* Does the daemon answer with this error, and does the connection continue? Closes the descriptor. */
 static bool answers(unsigned type, int fd, int error)
 {
 	int connection = greeted();
@@ -60,19 +60,25 @@ static void check_descriptors(const char *pool)
 	int connection = greeted(), elsewhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct attach_reply reply;
 
-	OK(answers(ATTACH_POOL, memory("something"), -EIO), "memory of the client's own is no pool");
-	OK(answers(ATTACH_POOL, memory("softpmem-view"), -EIO), "whatever it is called");
-	OK(answers(ATTACH_SYNC, memory("softpmem-view"), -EIO), "and cannot be synced");
-	OK(answers(ATTACH_POOL, queue(connection), -EIO), "a WPQ's memory is no pool");
+	OK(answers(ATTACH_POOL, memory("something"), -EIO), "a memfd of the client is refused as a pool");
+	OK(answers(ATTACH_POOL, memory("softpmem-view"), -EIO),
+	   "a memfd of the client with the name of a view is refused as a pool");
+	OK(answers(ATTACH_SYNC, memory("softpmem-view"), -EIO), "a memfd of the client cannot be synced");
+	OK(answers(ATTACH_POOL, queue(connection), -EIO), "the memory of a WPQ is refused as a pool");
 	OK(attach_ask(connection, ATTACH_POOL, elsewhere, &reply, NULL) == -EXDEV,
-	   "nor is a file of elsewhere");
-	OK(answers(ATTACH_POOL, open(pool, O_RDONLY | O_CLOEXEC), -EACCES), "one that may only read");
-	OK(answers(ATTACH_POOL, open(pool, O_WRONLY | O_CLOEXEC), -EACCES), "one that may only write");
-	OK(answers(ATTACH_POOL, open(pool, O_PATH | O_CLOEXEC), -EACCES), "one that may do neither");
-	OK(answers(ATTACH_SYNC, open(pool, O_PATH | O_CLOEXEC), -EBADF), "which cannot be synced either");
-	OK(answers(ATTACH_SYNC, open(pool, O_RDONLY | O_CLOEXEC), 0), "as those that are open can");
+	   "a file of another file system is refused as a pool");
+	OK(answers(ATTACH_POOL, open(pool, O_RDONLY | O_CLOEXEC), -EACCES),
+	   "a read-only descriptor of a pool is refused");
+	OK(answers(ATTACH_POOL, open(pool, O_WRONLY | O_CLOEXEC), -EACCES),
+	   "a write-only descriptor of a pool is refused");
+	OK(answers(ATTACH_POOL, open(pool, O_PATH | O_CLOEXEC), -EACCES),
+	   "a descriptor with O_PATH is refused");
+	OK(answers(ATTACH_SYNC, open(pool, O_PATH | O_CLOEXEC), -EBADF),
+	   "a descriptor with O_PATH cannot be synced");
+	OK(answers(ATTACH_SYNC, open(pool, O_RDONLY | O_CLOEXEC), 0),
+	   "a read-only descriptor of a pool can be synced");
 	OK(answers(ATTACH_POOL, open(pool, O_RDWR | O_CLOEXEC), 0),
-	   "and mapped, those that may read and write");
+	   "a descriptor for reading and writing is accepted");
 	close(elsewhere);
 	close(connection);
 }
@@ -83,9 +89,9 @@ static void check_memory(const char *pool)
 	struct stat stat;
 
 	OK(fstat(fd, &stat) == 0 && ftruncate(fd, 0) < 0 && errno == EPERM, "a view cannot be shrunk");
-	OK(ftruncate(fd, stat.st_size + 1) < 0 && errno == EPERM, "nor grown");
-	OK(fallocate(fd, FALLOC_FL_KEEP_SIZE, stat.st_size, 4096) < 0, "nor given more memory");
-	OK(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) < 0 && errno == EPERM, "nor sealed for others");
+	OK(ftruncate(fd, stat.st_size + 1) < 0 && errno == EPERM, "a view cannot be grown");
+	OK(fallocate(fd, FALLOC_FL_KEEP_SIZE, stat.st_size, 4096) < 0, "a view cannot be given more memory");
+	OK(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) < 0 && errno == EPERM, "a view cannot be sealed");
 	close(fd);
 }
 
@@ -96,13 +102,14 @@ static void check_counters(const char *pool)
 	struct mapping mapping;
 	struct wpq_combining *combining;
 
-	OK(mapping_open(&mapping, pool) == 0 && mapping_wpq(&mapping, &producer) == 0, "a client that lies");
+	OK(mapping_open(&mapping, pool) == 0 && mapping_wpq(&mapping, &producer) == 0,
+	   "a client with false counters attaches");
 	combining = &producer.header->combining;
 	record = wpq_reserve(&producer, WPQ_FENCED, 1);
 	mapping_flush(&mapping, &producer, mapping.bytes, 8);
 	record->flags = ~(uint32_t)WPQ_COUNTED;
 	wpq_fence(&producer);
-	/* Flushes of slots, of every pool. */
+	/* Claim flushes of slots, for every view. */
 	for (uint32_t i = 0; i < WPQ_SLOT_VIEWS; i++) {
 		combining->counts[i].view = i;
 		atomic_store(&combining->counts[i].flushes, 1000 + i);
@@ -115,10 +122,10 @@ static void check_counters(const char *pool)
 	atomic_store(&producer.header->lanes[WPQ_DIRECT].pending, UINT64_MAX);
 	printf("# lies told\n");
 	fflush(stdout);
-	/* Until whoever looks at them has seen enough. */
+	/* Wait until the test script has read the counters. */
 	getchar();
 	OK(attach_ask(mapping.connection, ATTACH_DRAIN, -1, &(struct attach_reply){ 0 }, NULL) == 0,
-	   "is served");
+	   "a client with false counters is served");
 }
 
 int main(int argc, char **argv)

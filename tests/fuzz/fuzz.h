@@ -5,7 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* libFuzzer's interface: what each target defines, and replay.c calls where there is no libFuzzer. */
+/*
+ * The interface of libFuzzer: each target defines this function, and replay.c calls it where there is no
+ * libFuzzer.
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

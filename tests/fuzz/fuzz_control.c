@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Bytes on the control socket, as a client may send them to the daemon. */
+/* Fuzz target: the bytes that a client sends to the daemon on the control socket. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ static void check_text(const char *text)
 	free(utf8);
 }
 
-/* A request that is decoded is still that request after it was printed and parsed. */
+/* A decoded request is the same request after it was printed and parsed again. */
 static void check_again(struct json_object *json, const struct verb *verb)
 {
 	const char *text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN);
@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= sizeof(struct control_header);
 		if (frame.length > size)
 			return 0;
-		/* A block of its own, so that a sanitizer sees reads beyond its end. */
+		/* A separate allocation, so that a sanitizer notices reads beyond its end. */
 		copy = malloc(frame.length + 1);
 		memcpy(copy, data, frame.length);
 		check_body(copy, frame.length);

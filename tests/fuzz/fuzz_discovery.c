@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A machine's /proc and /sys as lines of PATH:TEXT (tests/data/region), of which
- * discovery may say anything but that memory can be used that is in use.
+ * Fuzz target: /proc and /sys of a machine, as lines of PATH:TEXT (tests/data/region). Whatever they
+ * contain, discovery must never report memory in use as usable.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 
 static char root[64];
 
-/* Nothing that leads out of the root, and nothing but what discovery reads. */
+/* Accept only paths that stay below the root and that discovery reads. */
 static int is_harmless(const char *path)
 {
 	static const char *const starts[] = { "proc/", "sys/firmware/", "sys/kernel/", "sys/module/ramoops/",
@@ -67,7 +67,7 @@ static void lay_out(const char *data, size_t size)
 	}
 }
 
-/* By the kernel's map, read here and not by what is tested. */
+/* Is the range in use according to the kernel's map? The map is read here, not by the code under test. */
 static void must_be_free(uint64_t start, uint64_t last)
 {
 	static const char *const free_names[] = { "Reserved", "Persistent Memory",
@@ -90,7 +90,7 @@ static void must_be_free(uint64_t start, uint64_t last)
 		name[strcspn(name, "\n")] = '\0';
 		for (size_t i = 0; i < sizeof(free_names) / sizeof(free_names[0]); i++)
 			is_free |= strcmp(name + 3, free_names[i]) == 0;
-		/* "Persistent Memory" is told by its beginning. */
+		/* "Persistent Memory" is identified by its beginning. */
 		is_free |=
 			strncmp(name + 3, "hmem.", 5) == 0 || strncmp(name + 3, "Persistent Memory", 17) == 0;
 		if (!is_free)
@@ -99,7 +99,7 @@ static void must_be_free(uint64_t start, uint64_t last)
 	fclose(file);
 }
 
-/* The number a file under the root begins with; 0: there is none. */
+/* The number at the beginning of a file under the root; 0: there is none. */
 static uint64_t number_in(const char *path)
 {
 	char full[128], line[64];
@@ -116,7 +116,7 @@ static uint64_t number_in(const char *path)
 	return number;
 }
 
-/* The crash log is not in iomem everywhere. */
+/* Not every kernel shows the crash log in iomem. */
 static void must_not_be_the_crash_log(uint64_t start, uint64_t last)
 {
 	uint64_t from = number_in("sys/module/ramoops/parameters/mem_address");
@@ -128,7 +128,7 @@ static void must_not_be_the_crash_log(uint64_t start, uint64_t last)
 
 static void discover(void)
 {
-	/* What libndctl might say: a namespace that it takes for idle, and one that is. */
+	/* What libndctl might report: a namespace that it believes to be idle, and one that is active. */
 	struct nd_device devices[] = {
 		{ .kind = ND_NAMESPACE,
 		  .name = "namespace0.0",

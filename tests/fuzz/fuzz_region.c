@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The loader, the check and what runs on a loaded region, given metadata that
- * somebody spoiled on purpose: each change is sealed with a right checksum again,
- * or nothing but the checksum would ever be tested.
+ * Fuzz target: the loader, the check, and operations on a loaded region whose metadata was corrupted on
+ * purpose. Each change gets a correct checksum again, because otherwise only the checksum would be
+ * tested.
  *
  * An input is a list of changes to the image of a region:
- *   what (1 byte, see `enum change`), which (1), offset (2, little endian), length (1), as many bytes
+ *	what (1 byte, see `enum change`), which (1), offset (2, little endian), length (1), that many bytes
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -30,9 +30,9 @@ enum change {
 	CHANGE_BOTH_SLOTS, /* the same in both copies */
 	CHANGE_SUPERBLOCK, /* `which` & 1: the copy */
 	CHANGE_BOTH_SUPERBLOCKS,
-	CHANGE_MAP, /* `which`: which map block there is */
-	CHANGE_RAW, /* a block, unsealed */
-	COPY_SLOT,  /* over the entry that the first byte names, its own index and all */
+	CHANGE_MAP, /* `which`: number of the map block */
+	CHANGE_RAW, /* a block, without a new checksum */
+	COPY_SLOT,  /* copied over the entry that the first byte names, with its own index */
 	CHANGES
 };
 
@@ -85,7 +85,7 @@ static void fill(struct pools *pools, const char *path, uint64_t offset, size_t 
 	pool_unref(pool, 1);
 }
 
-/* More extents than fit into the slot, or into one map block: every other page, without data. */
+/* More extents than fit into the slot or into one map block: every other page, without data. */
 static void scatter(struct pools *pools, const char *path)
 {
 	struct pool *pool = at(pools, path);
@@ -211,7 +211,7 @@ static void apply(const struct image *image, unsigned char *bytes, unsigned what
 			if (what % CHANGES == CHANGE_SUPERBLOCK && i != copy)
 				continue;
 			target = bytes + (i ? SIZE - BLOCK_BYTES : 0);
-			/* The uuid is what everything else is sealed with. */
+			/* All other checksums depend on the uuid. */
 			if (offset % BLOCK_BYTES >= 40 && offset % BLOCK_BYTES < 56)
 				continue;
 			patch(target, BLOCK_BYTES, offset, change, length > 16 ? 16 : length);
@@ -322,7 +322,7 @@ static void look_at_all(struct pools *pools)
 	pool_unref(root, 1);
 }
 
-/* Results do not matter here: only that the region stays sound whatever they are. */
+/* The results do not matter: the region must stay consistent whatever they are. */
 static void change_all(struct pools *pools)
 {
 	static const char *const paths[] = { "/small", "/holes", "/directory/hard", "/directory/deep",
@@ -391,7 +391,7 @@ static void test_region(struct region *region)
 	message.text[0] = '\0';
 	opened = try_open(region, false, &pools, &message);
 	if (opened < 0) {
-		/* EROFS: sound, but of a later version that asks not to be written by this one. */
+		/* EROFS: consistent, but of a later version that this one must not write. */
 		must(checked != 0 || opened == -EROFS, "what the check finds sound can be opened");
 		must(message.text[0] != '\0', "who refuses says why");
 		return;
@@ -423,7 +423,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(bytes, image->bytes, SIZE);
 	apply_all(image, bytes, data, size);
 	must(region_open(SPEC, 0, &region, NULL) == 0, "a region");
-	/* It is all zeros, as most of the image. */
+	/* The block is all zero, as most of the image. */
 	for (uint64_t offset = 0; offset < SIZE; offset += BLOCK_BYTES)
 		if (memcmp(bytes + offset, nothing, BLOCK_BYTES) != 0)
 			must(media_write(region, offset, bytes + offset, BLOCK_BYTES) == 0, "is written");

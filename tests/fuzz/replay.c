@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs a fuzz target without libFuzzer: on each file of a corpus, then on
- * mutations of them. What is wrong shows as an abort or to a sanitizer.
+ * Runs a fuzz target without libFuzzer: on each file of a corpus, then on mutations of them. A fault is
+ * an abort, or is found by a sanitizer.
  *
- *   replay CORPUS-DIRECTORY [MUTATIONS [SEED]]
+ *	replay CORPUS-DIRECTORY [MUTATIONS [SEED]]
  */
 #include <dirent.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ static struct input read_input(const char *directory, const char *name)
 	return input;
 }
 
-/* Each in its own block, exactly as large, so that a sanitizer sees the end. */
+/* A separate allocation of the exact size, so that a sanitizer notices reads beyond its end. */
 static void try_copy(const uint8_t *bytes, size_t size)
 {
 	uint8_t *copy = malloc(size ? size : 1);
@@ -54,10 +54,11 @@ static void try_copy(const uint8_t *bytes, size_t size)
 	free(copy);
 }
 
-/* Up to four changes: a bit, a byte, a telling number, a stretch moved, an end cut. */
+/* Make up to four changes: flip a bit, set a byte, write a boundary value, move bytes, or truncate. */
 static size_t mutate(uint8_t *bytes, size_t size, struct rng *rng)
 {
-	static const uint32_t telling[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0xffffffff };
+	static const uint32_t boundaries[] = { 0,      1,      0x7f,	   0x80,      0xff,
+					       0x7fff, 0xffff, 0x7fffffff, 0xffffffff };
 
 	for (uint64_t changes = 1 + rng_below(rng, 4); changes && size >= 8; changes--) {
 		size_t at = rng_below(rng, size), other = rng_below(rng, size);
@@ -71,7 +72,7 @@ static size_t mutate(uint8_t *bytes, size_t size, struct rng *rng)
 			bytes[at] = (uint8_t)rng_next(rng);
 			break;
 		case 2:
-			memcpy(bytes + rng_below(rng, size - 3), &telling[rng_below(rng, 9)], 4);
+			memcpy(bytes + rng_below(rng, size - 3), &boundaries[rng_below(rng, 9)], 4);
 			break;
 		case 3:
 			length = length > size - at ? size - at : length;
