@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Two programs, from the bottom up.
+# Two programs, in the order of dependencies.
 include src/command/local.mk
 include src/wire/local.mk
 include src/server/local.mk

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What every shell test starts from: TAP, a private directory, a daemon of its
-# own, and no trace of either when it ends, however it ends.
+# Sourced by every shell test: TAP, a private directory, and a private daemon, which are removed however the
+# test ends.
 #
 #   . "$abs_top_srcdir/tests/lib.sh"
 #   daemon_start --region memfd:64M
@@ -13,7 +13,7 @@ set -u
 : "${abs_top_srcdir:?run me through make check, or set abs_top_srcdir and abs_top_builddir}"
 : "${abs_top_builddir:?}"
 PATH=$abs_top_builddir:$PATH
-# Debian puts some programs we drive where an unprivileged PATH does not look.
+# Some programs are in directories that are not in the PATH of ordinary users.
 PATH=$PATH:/usr/sbin:/sbin
 softpmemd=$abs_top_builddir/softpmemd
 softpmem=$abs_top_builddir/softpmem
@@ -41,7 +41,7 @@ not_ok() {
 	printf 'not ok %d - %s\n' "$tests_run" "$1"
 }
 
-# check WHAT COMMAND...: one test, which is that the command succeeds.
+# check NAME COMMAND...: a test that passes if the command succeeds.
 check() {
 	local what=$1
 	shift
@@ -54,8 +54,8 @@ check() {
 	fi
 }
 
-# check_fails WHAT PATTERN COMMAND...: it fails with a non-zero status below 128 (no
-# signal) and its output matches the extended regular expression.
+# check_fails NAME PATTERN COMMAND...: a test that passes if the command fails with a status below 128 (not
+# by a signal) and its output matches the extended regular expression.
 check_fails() {
 	local what=$1 pattern=$2 status
 	shift 2
@@ -70,7 +70,7 @@ check_fails() {
 	fi
 }
 
-# await COMMAND...: until it succeeds, for half a minute at the most.
+# await COMMAND...: repeat the command until it succeeds, for at most half a minute.
 await() {
 	for _ in $(seq 600); do
 		"$@" && return 0
@@ -79,7 +79,7 @@ await() {
 	return 1
 }
 
-# relay COMMAND...: a program that speaks TAP itself; its tests become ours, and its end one more.
+# relay COMMAND...: run a program that prints TAP, and report its tests, and its end as one more test.
 relay() {
 	local line ended=
 	while IFS= read -r line; do
@@ -90,7 +90,7 @@ relay() {
 		*) printf '%s\n' "$line" ;;
 		esac
 	done < <("$@" 2>&1)
-	check "${1##*/} came to its end" test -n "$ended"
+	check "${1##*/} ran to its end" test -n "$ended"
 }
 
 skip() {
@@ -109,7 +109,7 @@ finish() {
 	exit
 }
 
-# daemon_start [OPTION...]: a daemon on $mnt and $socket, ready when this returns.
+# daemon_start [OPTION...]: start a daemon on $mnt and $socket, and wait until it is ready.
 daemon_start() {
 	"$softpmemd" --mount "$mnt" --socket "$socket" "$@" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
@@ -124,7 +124,7 @@ daemon_start() {
 	return 1
 }
 
-# daemon_stop: the clean way; the exit status is the daemon's.
+# daemon_stop: stop the daemon cleanly. The status is that of the daemon.
 daemon_stop() {
 	local status=0
 	[ -n "$daemon_pid" ] || return 0
@@ -134,7 +134,7 @@ daemon_stop() {
 	return $status
 }
 
-# daemon_kill: as it dies in a crash; the stale mount stays.
+# daemon_kill: kill the daemon as in a crash. The stale mount stays.
 daemon_kill() {
 	kill -KILL "$daemon_pid" 2>/dev/null
 	wait "$daemon_pid" 2>/dev/null

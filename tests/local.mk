@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Every test speaks TAP; automake's driver counts, `make check` runs them side by side.
+# Every test prints TAP, which automake's driver counts. `make check -j` runs them in parallel.
 AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)'; \
 	export abs_top_srcdir abs_top_builddir; \
@@ -11,7 +11,7 @@ TEST_EXTENSIONS = .sh
 
 EXTRA_DIST += tests/lib.sh tests/packages.bash
 
-# Suites are fragments of their own, so that each room keeps its list.
+# Each directory lists its own tests.
 include tests/unit/local.mk
 include tests/format/local.mk
 include tests/e2e/local.mk
@@ -21,7 +21,7 @@ include tests/engines/local.mk
 include tests/bench/local.mk
 include tests/pmdk/local.mk
 
-# The same tests, watched more closely: a build of its own for the one, valgrind for the other.
+# The same tests with sanitizers, in another build directory, and under valgrind.
 check-asan:
 	$(MKDIR_P) asan
 	cd asan && $(abs_top_srcdir)/configure --enable-sanitizers && \

@@ -29,11 +29,12 @@ softpmem_SOURCES = \
 	src/cli/trace_statistics.c
 softpmem_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
 softpmem_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(NCURSES_CFLAGS)
-# The pools are for the verbs that work on regions without a daemon.
+# libregions is for the verbs that work on regions without a daemon.
 softpmem_LDADD = $(libexplore) $(libtracesymbols) $(libcommand) $(libregions) $(libwire) $(NCURSES_LIBS)
 EXTRA_DIST += src/cli/softpmem.bash
 
-# bash-completion looks for a file with the command's own name: one file has both, the other is a link.
+# bash-completion looks for a file with the name of the command. One file completes both commands; a link has the
+# other name.
 install-data-hook:
 	$(MKDIR_P) "$(DESTDIR)$(bashcompletiondir)"
 	$(INSTALL_DATA) $(srcdir)/src/cli/softpmem.bash "$(DESTDIR)$(bashcompletiondir)/softpmem"

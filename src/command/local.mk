@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Command lines: options declared in tables, for both programs.
+# Parsing of command lines, with options in tables, for both programs.
 noinst_LIBRARIES += src/command/libcommand.a
 libcommand = src/command/libcommand.a $(libcommon)
 src_command_libcommand_a_SOURCES = \

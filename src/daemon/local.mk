@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# softpmemd. All of it but main() is a library, so that tests reach it.
+# softpmemd. All of it except main() is in a library, which tests link.
 noinst_LIBRARIES += src/daemon/libdaemon.a
 libdaemon = src/daemon/libdaemon.a $(libcommand) $(libattach) $(libregions) $(SYSTEMD_LIBS)
 src_daemon_libdaemon_a_SOURCES = \
@@ -26,8 +26,8 @@ src_daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 sbin_PROGRAMS += softpmemd
 softpmemd_SOURCES = src/daemon/softpmemd.c
 softpmemd_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
-# Cancelling a thread unwinds it with libgcc_s, which glibc loads only then, and aborts if it is not found.
-# The daemon is linked with it, so that it is there wherever the daemon's libraries were copied to.
+# Cancelling a thread unwinds it with libgcc_s. glibc loads that library only then, and aborts if it is missing. The
+# daemon is linked with it, so that it is copied wherever the libraries of the daemon are.
 softpmemd_LDADD = $(libdaemon) -lgcc_s
 softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 

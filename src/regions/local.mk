@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Regions that no daemon serves: which there are, what they hold, and the report of a check of one.
+# Regions that no daemon serves: finding them, their content, and the report of a check.
 noinst_LIBRARIES += src/regions/libregions.a
 libregions = src/regions/libregions.a $(libwire) $(libpool)
 src_regions_libregions_a_SOURCES = \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The control protocol: what both programs know of it. Knows nothing of pools and regions.
+# The control protocol, for both programs. It does not depend on pools and regions.
 noinst_LIBRARIES += src/wire/libwire.a
 libwire = src/wire/libwire.a $(libcommon) $(JSON_LIBS)
 src_wire_libwire_a_SOURCES = \

@@ -6,7 +6,7 @@
 # same way; a row is the median of its rounds.
 #
 #   BENCH_ROUNDS=N      rounds (7)
-#   BENCH_SMALL=1       sizes that only show that it runs
+#   BENCH_SMALL=1       tiny sizes, to test the benchmark itself
 #   BENCH_ONLY=REGEX    rows whose name matches
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
@@ -51,7 +51,8 @@ fail() {
 	exit 1
 }
 
-# Reads and writes go to the daemon, pages are kept, and all users may come if we are root: as with us.
+# Options as close to ours as possible: requests go to the daemon, the kernel caches pages, and root allows
+# all users.
 passthrough_start() {
 	local options=source=$shm/source,cache=always,no_writeback
 	[ "$(id -u)" -ne 0 ] || options+=,allow_other
@@ -79,7 +80,7 @@ sides_start() {
 }
 
 # row NAME UNIT BETTER TARGET AGAINST MEASURE [ARGUMENT...]: MEASURE SIDE ARGUMENT... prints a number.
-#   BETTER: higher or lower. TARGET: of our figure to theirs. AGAINST: a side, or "-" and TARGET is our limit.
+#   BETTER: higher or lower. TARGET: the ratio of our figure to theirs. AGAINST: a side, or "-" for a limit.
 row() {
 	local name=$1 unit=$2 better=$3 target=$4 against=$5 round side sides=(softpmem)
 	shift 5
@@ -91,7 +92,7 @@ row() {
 			"$1" "$side" "${@:2}" >>"$results.$side" 2>"$work/measure.err" ||
 				fail "$name, $side: $(tail -n 2 "$work/measure.err")"
 		done
-		# Neither side is always the first.
+		# Alternate the side that runs first.
 		[ "${#sides[@]}" -eq 1 ] || sides=("${sides[1]}" "${sides[0]}")
 	done
 	print_row "$name" "$unit" "$better" "$target" "$against"

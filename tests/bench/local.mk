@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make bench prints the table of docs/benchmarks.md. In `make check` it only has to run.
+# make bench prints the table of docs/benchmarks.md. `make check` only tests that it runs.
 bench_tests = tests/bench/smoke.sh
 TESTS += $(bench_tests)
 EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash tests/bench/pmem_rows.bash \

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What make bench measures of programs written for libpmem: the same binary under `softpmem run` on a pool,
-# and beside the system's libpmem on tmpfs, which is told that this is persistent memory.
+# Rows of make bench for programs written for libpmem: the same binary under `softpmem run` on a pool, and
+# with the system's libpmem on tmpfs, which is told to treat it as persistent memory.
 
 pmdk_examples=/usr/share/doc/libpmemobj-dev/examples
 
-# beside SIDE COMMAND...: as it is run on that side.
+# beside SIDE COMMAND...: run a command as on that side.
 beside() {
 	local side=$1
 	shift
@@ -16,21 +16,21 @@ beside() {
 	esac
 }
 
-# micro SIDE persist|memcpy SIZE order|scatter: operations a second.
+# micro SIDE persist|memcpy SIZE order|scatter: print operations per second.
 micro() {
 	beside "$1" "$abs_top_builddir/tests/bench/pmem_time" "$2" "$3" "$4" "${directory[$1]}/pmem" \
 		"$pmem_seconds" "$pmem_mib"
 }
 
-# handover SIDE: MiB/s of large copies that are handed over to a second thread, which copies them too, on
-# our side, and of those that are not. No softpmem is in either.
+# handover SIDE: print the MiB/s of large copies without softpmem. On our side a second thread copies each
+# piece once more; on the other side there is no second thread.
 handover() {
 	local how=alone
 	[ "$1" != softpmem ] || how=both
 	"$abs_top_builddir/tests/bench/handover_time" "$how" "$pmem_mib" "$pmem_seconds"
 }
 
-# objects SIDE THREADS [ACCOUNTS]: transactions a second.
+# objects SIDE THREADS [ACCOUNTS]: print transactions per second.
 objects() {
 	local pool=${directory[$1]}/objects
 	rm -f "$pool"
@@ -38,7 +38,7 @@ objects() {
 		rm "$pool"
 }
 
-# The examples are used as they are shipped: their warnings are not ours.
+# The examples are compiled unchanged, so their warnings are ignored.
 map_time_make() (
 	cd "$pmdk_examples" && gcc -O2 -w -o "$work/map_time" -I. -Itree_map -Ihashmap -Imap \
 		-I"$abs_top_srcdir/tests/pmdk/examples" "$abs_top_srcdir/tests/bench/map_time.c" \
@@ -52,7 +52,7 @@ map_inserts() {
 	beside "$1" "$work/map_time" "$2" "${directory[$1]}/map" "$map_keys" && rm "${directory[$1]}/map"
 }
 
-# pmem_fio SIDE FIELD OPTION...: fio's libpmem engine.
+# pmem_fio SIDE FIELD OPTION...: print a figure of fio's libpmem engine.
 pmem_fio() {
 	local side=$1 field=$2
 	shift 2
@@ -63,8 +63,8 @@ pmem_fio() {
 		awk -F ';' -v f="$field" '$1 == 3 { print $f; found = $f > 0 } END { exit !found }'
 }
 
-# first_touch SIDE load|store [cut]: of each page, by a process that has just mapped it. With `cut`, our
-# side has lost its power since; without, it is as the writer of the data left it.
+# first_touch SIDE load|store [cut]: print the time of the first access to each page, in a process that has
+# just mapped the file. With `cut`, the power has failed on our side since the data was written.
 first_touch() {
 	local file=${directory[$1]}/touched
 	[ -s "$file" ] || tr '\0' x </dev/urandom |
@@ -78,7 +78,7 @@ first_touch() {
 pmem_rows() {
 	local where
 
-	# In order, as in a log, and scattered, as in a table.
+	# Sequential accesses, as in a log, and scattered ones, as in a table.
 	for where in order scatter; do
 		row "store + pmem_persist, 64 B, $where" ops/s higher 1 libpmem micro persist 64 "$where"
 		row "store + pmem_persist, 256 B, $where" ops/s higher 1 libpmem micro persist 256 "$where"

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What make bench measures.
+# Rows of make bench for files on the mount.
 
 milliseconds_since() {
 	awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.2f\n", (to - from) * 1000 }'
 }
 
-# fio_job FIELD FILE OPTION...: one figure of fio's terse output (7: KiB/s and 8: IOPS of reads, 48 and 49 of
-# writes).
+# fio_job FIELD FILE OPTION...: print one figure of fio's terse output (7: KiB/s and 8: IOPS of reads; 48
+# and 49: of writes).
 fio_job() {
 	local field=$1 file=$2
 	shift 2
@@ -18,13 +18,13 @@ fio_job() {
 			'$1 == 3 { print $field; found = $field > 0 } END { exit !found }'
 }
 
-# lay_out SIDE: its test file, written and synced once.
+# lay_out SIDE: write and sync the test file of a side once.
 lay_out() {
 	local file=${directory[$1]}/data
 	[ -s "$file" ] || dd if=/dev/urandom of="$file" bs=1M count="$file_mib" conv=fsync status=none
 }
 
-# io SIDE READ_OR_WRITE OPTION...: on the file as it is. What it left unsynced is synced outside the measure.
+# io SIDE READ_OR_WRITE OPTION...: measure I/O on the existing file. A sync afterwards is not measured.
 io() {
 	local side=$1 kind=$2 field=8 status=0
 	shift 2
@@ -35,7 +35,7 @@ io() {
 	return "$status"
 }
 
-# write_new SIDE OPTION...: a file that is not there yet; MiB/s.
+# write_new SIDE OPTION...: print the MiB/s of writing a new file.
 write_new() {
 	local side=$1 status=0
 	shift
@@ -51,7 +51,7 @@ read_all() {
 	fio_job 7 "${directory[$1]}/data" --rw=read --bs=1M --ioengine=psync | awk '{ print $1 / 1024 }'
 }
 
-# cached SIDE OPTION...: every page of the file is in the kernel's cache.
+# cached SIDE OPTION...: measure I/O on a file whose pages are all in the kernel's cache.
 cached() {
 	local side=$1
 	shift
@@ -71,7 +71,7 @@ lmdb_commits() {
 	"$abs_top_builddir/tests/engines/lmdb_load" bench "${directory[$1]}/lmdb" "$commits"
 }
 
-# passthrough_ll keeps no owners, and checks none: only the directory itself has to be postgres's.
+# passthrough_ll neither stores nor checks owners, so only the directory itself must belong to postgres.
 use_cluster() {
 	pg_data=${directory[$1]}/pg
 	pg_out=$work/pg-$1
@@ -100,7 +100,7 @@ pgbench_transactions() {
 	postgres_stop
 }
 
-# A daemon of its own, on a second socket, which is ready when its log says so.
+# Start another daemon, on a second socket, and wait until its log reports that it is ready.
 second_start() {
 	exec {second_log}< <(exec "$softpmemd" --socket "$work/second.sock" "$@" 2>&1)
 	second_pid=$!
@@ -127,7 +127,7 @@ fresh_start() {
 	second_stop
 }
 
-# A region with many pools, made once through a mount of its own.
+# Create a region with many pools once, through another mount.
 many_pools() {
 	[ ! -e "$shm/many" ] || return 0
 	mkdir "$work/many"
@@ -146,7 +146,8 @@ reload() {
 	second_stop
 }
 
-# power_failure SIDE POLICY...: of one pool with as much written and not synced as memcpy copies.
+# power_failure SIDE POLICY...: print the time of a power failure of one pool, with as many unsynced bytes
+# as memcpy copies.
 power_failure() {
 	local from
 	if [ "$1" = memcpy ]; then

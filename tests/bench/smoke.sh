@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# One round of make bench with tiny sizes: every row has its figures. They mean nothing.
+# One round of make bench with tiny sizes: every row must have figures, whose values mean nothing.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
@@ -16,13 +16,13 @@ for name in '1 MiB sequential read' '4 KiB random write, libaio' 'mmap store' 'S
 	'memory' 'reload' 'create and fsync' 'power failure with' 'power failure,' 'pmem_persist, 64 B' \
 	'pmem_memcpy_persist, 1 MiB' 'trace of 10000 events, read' \
 	'large copies of two bare threads' 'load from each page' 'after a power failure, store'; do
-	check "it measures: $name" measures "$name"
+	check "the benchmark measures: $name" measures "$name"
 done
 if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
 	for name in 'libpmemobj transactions, 2 threads' 'btree, insert' 'fio libpmem, 4 KiB random read'; do
-		check "it measures: $name" measures "$name"
+		check "the benchmark measures: $name" measures "$name"
 	done
 fi
-check_fails "negative control: what is no persistent memory is not measured" "is no persistent memory" \
+check_fails "negative control: memory that is not persistent is not measured" "is no persistent memory" \
 	"$abs_top_builddir/tests/bench/pmem_time" persist 64 order "$work/plain" 0.01 1
 finish

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Through the real daemon and a real mount.
+# Tests with a real daemon and a real mount.
 e2e_tests = \
 	tests/e2e/agreement.sh \
 	tests/e2e/cli-manual.sh \

@@ -1,9 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Cutting the power under a writer. After the library: a writer prints N once its
-# transaction N is committed, to a pipe that no power failure reaches; a verifier
-# is told the last N that was acknowledged.
+# Power failures while a writer runs; to be sourced after tests/lib.sh. A writer prints N to a pipe once its
+# transaction N is committed. A verifier gets the last N that was acknowledged in this way.
 
 seed=${SOFTPMEM_TEST_SEED:-1}
 RANDOM=$seed
@@ -12,7 +11,7 @@ replay_note() {
 	note "seed $seed; to replay: SOFTPMEM_TEST_SEED=$seed make check TESTS=tests/engines/$(basename "$0")"
 }
 
-# needs WHAT PROGRAM...: skips the script where one is not installed.
+# needs WHAT PROGRAM...: skip the test if one of the programs is not installed.
 needs() {
 	local what=$1 program
 	shift
@@ -28,7 +27,7 @@ writer_pid=
 writer_acks=
 acknowledged=0
 
-# writer_start COMMAND...: its acknowledgements arrive in read_acks.
+# writer_start COMMAND...: start a writer, whose acknowledgements read_acks reads.
 writer_start() {
 	exec {writer_acks}< <(exec "$@" 2>>"$work/writer.err")
 	writer_pid=$!
@@ -48,7 +47,7 @@ spin() {
 	for ((i = 0; i < $1; i++)); do :; done
 }
 
-# writer_end: take its last acknowledgements; it has to end by itself, as its files are gone.
+# writer_end: read the last acknowledgements. The writer must exit by itself, because its files are dead.
 writer_end() {
 	local number status=0
 	while :; do
@@ -61,14 +60,14 @@ writer_end() {
 	kill -KILL "$writer_pid" 2>/dev/null
 	wait "$writer_pid" 2>/dev/null
 	exec {writer_acks}<&-
-	# Beyond 128 nothing came for that long.
+	# A status above 128 means that the time was over.
 	[ "$status" -le 128 ] || {
 		note "the writer went on for 20 seconds without power"
 		return 1
 	}
 }
 
-# cut POLICY: the power fails, now. The report goes to $work/report.
+# cut POLICY: let the power fail. The report goes to $work/report.
 cut() {
 	local policy=$1
 	shift
@@ -97,7 +96,7 @@ cut_under_writer() {
 	writer_end
 }
 
-# verify_cut WHAT VERIFIER...: says how far the data got, or what is wrong with it, on its standard output.
+# verify_cut WHAT VERIFIER...: the verifier prints how many transactions survived, or what is wrong.
 verify_cut() {
 	local what=$1
 	shift
@@ -109,7 +108,7 @@ verify_cut() {
 	acknowledged=$(cat "$work/verdict")
 }
 
-# cuts POLICY COUNT WRITER -- VERIFIER: all of them, one verdict.
+# cuts POLICY COUNT WRITER -- VERIFIER: so many power failures, each verified; fails if one does.
 cuts() {
 	local policy=$1 count=$2 writer=() i before=$acknowledged
 	shift 2
@@ -123,16 +122,16 @@ cuts() {
 		verify_cut "policy $policy, cut $i" "$@" || return 1
 	done
 	note "policy $policy: $count cuts, $((acknowledged - before)) transactions"
-	# A writer that got nowhere was not cut in the middle of anything.
+	# If a writer made no progress, the power failures proved nothing.
 	[ "$acknowledged" -gt "$before" ]
 }
 
-# verdict_of WHAT COMMAND...: as check, but in this shell.
+# verdict_of NAME COMMAND...: like check, but runs the command in this shell.
 verdict_of() {
 	if "${@:2}"; then ok "$1"; else not_ok "$1"; fi
 }
 
-# loses WHAT VERIFIER...: the negative control of verify_cut.
+# loses NAME VERIFIER...: the negative control of verify_cut: the verifier must find losses.
 loses() {
 	local what=$1 status=0
 	shift

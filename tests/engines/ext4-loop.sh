@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# ext4 on a loop device on a pool. Its barriers arrive as FSYNC: what was fsynced on
-# it is back after a cut and a replay of its journal.
+# ext4 on a loop device on a pool. Its barriers arrive as FSYNC requests, so that files that were fsynced on
+# it survive a power failure and a replay of the journal.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -12,7 +12,7 @@ needs "ext4 on a loop device" mkfs.ext4 e2fsck losetup
 loop=
 ext4=$work/ext4
 
-# The policies that may tear a journal block need sectors, as on any disk.
+# With a policy that may tear a journal block the pool needs atomic sectors, as on any disk.
 image=/disks/image
 
 detach() {
@@ -30,17 +30,17 @@ attach() {
 	loop=$(losetup --find --show --direct-io=on "$("$softpmem" path "$image")")
 }
 
-# attach_and_mount OPTIONS: no commit of ext4's own accord comes between.
+# attach_and_mount OPTIONS: with a commit interval so long that ext4 commits nothing by itself.
 attach_and_mount() {
 	attach && mount -t ext4 -o "commit=600,$1" "$loop" "$ext4"
 }
 
-# content_of N: what file N holds.
+# content_of N: print the content of file N.
 content_of() {
 	yes "file $1" | head -c $((1 + $1 * 7919 % 150000))
 }
 
-# Files that are fsynced, each acknowledged by its number, until one cannot be.
+# Write and fsync files, and acknowledge each by its number, until a write fails.
 # shellcheck disable=SC2016 # the writer expands it
 write_files='number=$1
 while yes "file $((number + 1))" | head -c $((1 + (number + 1) * 7919 % 150000)) |
@@ -49,10 +49,10 @@ while yes "file $((number + 1))" | head -c $((1 + (number + 1) * 7919 % 150000))
 	echo "$number"
 done'
 
-# write_and_cut POLICY: beside the synced files there is one that is not.
+# write_and_cut POLICY: write synced files and an unsynced one, and let the power fail.
 write_and_cut() {
 	local status=0
-	# Under a new name each time: ext4 flushes what replaces a file.
+	# Use a new name each time: ext4 flushes a file that replaces another one.
 	unsynced=$ext4/unsynced-$1-$acknowledged
 	content_of 18 >"$unsynced"
 	cut_under_writer "$1" bash -c "$write_files" "$ext4" "$acknowledged" || status=1
@@ -61,7 +61,7 @@ write_and_cut() {
 	return "$status"
 }
 
-# replay: what the reset machine does when it comes up again. A new device does not wait for the old.
+# replay: what a machine does after the reset. A new loop device need not wait for the old one.
 replay() {
 	attach && mount -t ext4 "$loop" "$ext4" && umount "$ext4" && e2fsck -fn "$loop"
 }
@@ -78,7 +78,7 @@ unsynced_is_back() {
 	content_of 18 | cmp - "$unsynced"
 }
 
-# cut_and_come_back POLICY: once.
+# cut_and_come_back POLICY: one power failure, and the recovery from it.
 cut_and_come_back() {
 	{
 		attach_and_mount barrier=1 && write_and_cut "$1" && replay && synced_are_back
@@ -93,7 +93,7 @@ cut_and_come_back() {
 	detach
 }
 
-# cut_often POLICY: three times.
+# cut_often POLICY: three power failures, each with a recovery.
 cut_often() {
 	local before=$acknowledged
 	for _ in 1 2 3; do
@@ -115,10 +115,10 @@ fi
 mkdir "$ext4"
 replay_note
 daemon_start --region memfd:256M || bail "the daemon does not start"
-check "a directory of mode sector" "$softpmem" create --directory --mode sector /disks
-check "a pool for the image" "$softpmem" create --size 64M "$image"
-check "losetup --direct-io=on takes the pool" attach
-check "mkfs.ext4" mkfs.ext4 -q "$loop"
+check "create --mode sector makes a directory" "$softpmem" create --directory --mode sector /disks
+check "create makes a pool for the image" "$softpmem" create --size 64M "$image"
+check "losetup --direct-io=on accepts the pool" attach
+check "mkfs.ext4 formats the pool" mkfs.ext4 -q "$loop"
 detach
 for policy in lose keep random; do
 	what="ext4: 3 cuts with policy $policy"
@@ -126,13 +126,13 @@ for policy in lose keep random; do
 		cut_often "$policy"
 done
 
-# The control: without barriers, fsync does not reach the pool.
+# Negative control: without barriers, fsync does not reach the pool.
 check "ext4 is mounted without barriers" attach_and_mount barrier=0
-check "files are fsynced, but nothing says so to the pool, and the power fails" write_and_cut lose
+check "without barriers, files are fsynced and the power fails" write_and_cut lose
 if { replay && synced_are_back; } >"$work/verdict" 2>&1; then
-	not_ok "ext4 without barriers: the cut loses what was fsynced"
+	not_ok "ext4 without barriers: the power failure loses files that were fsynced"
 else
-	ok "ext4 without barriers: the cut loses what was fsynced"
+	ok "ext4 without barriers: the power failure loses files that were fsynced"
 fi
 detach
 check "the daemon stops cleanly" daemon_stop

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# fio writes and verifies with crc32c through write(2), a mapping and direct
-# asynchronous I/O; and finds its synced blocks again after a cut.
+# fio writes blocks and verifies their crc32c, with write(2), a mapping and direct asynchronous I/O. Synced
+# blocks survive a power failure.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 needs fio fio
 
-# job NAME OPTION...: blocks of many sizes in random order, each with its checksum.
+# job NAME OPTION...: write blocks of many sizes in random order, each with its checksum.
 job() {
 	local name=$1
 	shift
@@ -30,17 +30,19 @@ replay_note
 daemon_start --region memfd:256M || bail "the daemon does not start"
 for engine in psync mmap libaio; do
 	read -r -a options <<<"$(options_of $engine)"
-	check "fio $engine: writes, and every block verifies" job "$engine" "${options[@]}"
-	check "fio $engine: writes and syncs" job "$engine-synced" "${options[@]}" --do_verify=0 --end_fsync=1
-	check "fio $engine: writes and does not sync" job "$engine-unsynced" "${options[@]}" --do_verify=0 \
+	check "fio $engine: every written block verifies" job "$engine" "${options[@]}"
+	check "fio $engine: a job writes and syncs" \
+		job "$engine-synced" "${options[@]}" --do_verify=0 --end_fsync=1
+	check "fio $engine: a job writes and does not sync" \
+		job "$engine-unsynced" "${options[@]}" --do_verify=0 \
 		--fallocate=none
 done
 check "the power fails" cut lose
 for engine in psync mmap libaio; do
 	read -r -a options <<<"$(options_of $engine)"
-	check "fio $engine: every synced block verifies after the cut" \
+	check "fio $engine: every synced block verifies after the power failure" \
 		job "$engine-synced" "${options[@]}" --verify_only
-	check_fails "fio $engine: the blocks that were not synced do not" '' \
+	check_fails "fio $engine: unsynced blocks do not verify after the power failure" '' \
 		job "$engine-unsynced" "${options[@]}" --verify_only
 done
 check "the daemon stops cleanly" daemon_stop

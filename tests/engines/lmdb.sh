@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# LMDB: mdb_load and mdb_dump around cuts, and a writer that is cut. Its meta pages
-# trust a sector to be written whole, so random failures need a pool of mode sector.
+# LMDB: mdb_load and mdb_dump before and after power failures, and a writer during them. LMDB expects that a
+# sector of its meta pages is written as a whole, so random failures need a pool of mode sector.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -11,7 +11,7 @@ needs LMDB mdb_load mdb_dump
 
 load=$abs_top_builddir/tests/engines/lmdb_load
 
-# dump_format ITEMS: what mdb_load reads, sorted as mdb_dump prints it.
+# dump_format ITEMS: print input for mdb_load, sorted as mdb_dump prints it.
 dump_format() {
 	printf 'VERSION=3\nformat=bytevalue\ntype=btree\nmapsize=33554432\nmaxreaders=126\nHEADER=END\n'
 	awk -v items="$1" -v seed="$seed" 'BEGIN {
@@ -30,7 +30,7 @@ items_of() {
 	sed -n '/^HEADER=END/,/^DATA=END/p' "$1" | grep '^ '
 }
 
-# load_then_cut POLICY: what mdb_load had finished is all there.
+# load_then_cut POLICY: all items of a finished mdb_load must survive.
 load_then_cut() {
 	local directory=$mnt/done-$1
 	mkdir "$directory"
@@ -41,7 +41,8 @@ load_then_cut() {
 	cmp "$work/expected" "$work/found"
 }
 
-# cut_then_dump POLICY N: a mdb_load cut in the middle leaves the first items of its input, none half.
+# cut_then_dump POLICY N: a mdb_load during a power failure must leave whole transactions, the first of its
+# input.
 cut_then_dump() {
 	local directory=$mnt/middle-$1-$2 loader lines status=0
 	mkdir "$directory"
@@ -57,7 +58,7 @@ cut_then_dump() {
 	lines=$(wc -l <"$work/found")
 	note "policy $1: $((lines / 2)) of 40000 items are there"
 	head -n "$lines" "$work/expected" | cmp - "$work/found" || status=1
-	# An environment that has a first committed transaction opens.
+	# An environment can be opened once its first transaction was committed.
 	[ ! -s "$directory/data.mdb" ] || [ -s "$work/dump" ] || status=1
 	return "$status"
 }
@@ -76,11 +77,11 @@ items_of "$work/input" >"$work/expected"
 mkdir "$mnt/sync" "$mnt/nosync"
 
 for policy in lose keep random; do
-	verdict_of "LMDB: mdb_load, a cut with policy $policy, mdb_dump gives all of it" \
+	verdict_of "LMDB: all items of a finished mdb_load survive with policy $policy" \
 		load_then_cut "$policy"
-	verdict_of "LMDB: mdb_load cut in the middle with policy $policy leaves whole transactions" \
+	verdict_of "LMDB: a mdb_load during a power failure with policy $policy leaves whole transactions" \
 		middle "$policy"
-	verdict_of "LMDB: 8 cuts with policy $policy, every acknowledged commit is there" \
+	verdict_of "LMDB: every acknowledged commit survives 8 power failures with policy $policy" \
 		cuts "$policy" 8 "$load" write "$mnt/sync" sync -- "$load" verify "$mnt/sync"
 done
 
@@ -95,7 +96,7 @@ writer_start "$load" write "$mnt/nosync" nosync
 read_acks 50 || bail "the writer of the control does not write"
 check "the power fails under MDB_NOSYNC" cut lose
 writer_end
-loses "LMDB, MDB_NOSYNC: the cut loses acknowledged commits" "$load" verify "$mnt/nosync"
+loses "LMDB, MDB_NOSYNC: the power failure loses acknowledged commits" "$load" verify "$mnt/nosync"
 
 check "the daemon stops cleanly" daemon_stop
 finish

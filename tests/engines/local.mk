@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The storage engines that people bring, on a mount that loses its power.
+# Storage engines on a mount whose power fails.
 engine_tests = \
 	tests/engines/ext4-loop.sh \
 	tests/engines/fio.sh \
@@ -8,7 +8,7 @@ engine_tests = \
 	tests/engines/rocksdb.sh
 engine_programs =
 
-# What ./check runs once more under sanitizers, besides units and fuzzing.
+# The tests that ./check runs again with sanitizers, besides unit tests and fuzz targets.
 sanitized_tests = tests/engines/fio.sh tests/e2e/cli-pools.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
 if HAVE_SQLITE
 engine_programs += tests/engines/sqlite_load

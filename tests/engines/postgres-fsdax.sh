@@ -9,13 +9,13 @@
 
 replay_note
 postgres_prepare
-check "the cluster starts" postgres_start
+check "the PostgreSQL cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill
 for run in 1 2 3 4 5; do
-	verdict_of "PostgreSQL, fsdax, policy lose, cut $run: no acknowledged transaction is missing" \
+	verdict_of "PostgreSQL, fsdax, lose, failure $run: no acknowledged transaction is missing" \
 		survives "$run" lose
 done
-verdict_of "PostgreSQL, fsync=off: the cut loses acknowledged transactions" postgres_control
+verdict_of "PostgreSQL, fsync=off: the power failure loses acknowledged transactions" postgres_control
 postgres_kill_at_exit
 check "the daemon stops cleanly" daemon_stop
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# PostgreSQL trusts a sector of its control file to be written whole: with mode
-# sector it has to survive whatever a failure keeps.
+# PostgreSQL expects that a sector of its control file is written as a whole. With mode sector it must
+# survive a power failure of each policy.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -12,14 +12,14 @@
 
 replay_note
 postgres_prepare --mode sector
-check "the cluster starts" postgres_start
+check "the PostgreSQL cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill
 run=0
 for policy in random lose keep random lose keep; do
 	run=$((run + 1))
-	verdict_of "PostgreSQL, sector, policy $policy, cut $run: no acknowledged transaction is missing" \
+	verdict_of "PostgreSQL, sector, $policy, failure $run: no acknowledged transaction is missing" \
 		survives "$run" "$policy"
 done
-check "the cluster stops cleanly" postgres_stop
+check "the PostgreSQL cluster stops cleanly" postgres_stop
 check "the daemon stops cleanly" daemon_stop
 finish

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# PostgreSQL with its data directory on the mount, under pgbench. Each client of
-# pgbench numbers its transactions; pgbench's log, which no power failure reaches,
-# says how many of them were acknowledged. After the library and cuts.bash.
+# PostgreSQL with its data directory on the mount, under pgbench; to be sourced after tests/lib.sh and
+# cuts.bash. Each client of pgbench numbers its transactions. The log of pgbench, which is not on the mount,
+# has those that were acknowledged.
 
 pg_bin=
 for directory in /usr/lib/postgresql/15/bin /usr/lib/postgresql/*/bin; do
@@ -19,8 +19,8 @@ pg_job=
 pg_shared_memory=
 pg_clients=4
 
-# as_postgres COMMAND...: PostgreSQL refuses to run as root. No process stays in between to be
-# stopped or killed instead of it.
+# as_postgres COMMAND...: run a command as a user other than root, as PostgreSQL demands. The command
+# replaces the shell, so that signals reach it.
 as_postgres() {
 	if [ "$(id -u)" -eq 0 ]; then
 		setpriv --reuid=postgres --regid=postgres --init-groups "$@"
@@ -33,7 +33,7 @@ postgres_is_installed() {
 	[ -n "$pg_bin" ] && { [ "$(id -u)" -ne 0 ] || id postgres >/dev/null 2>&1; }
 }
 
-# postgres_initdb: an empty cluster in $pg_data, which is on a mount that others may use.
+# postgres_initdb: create an empty cluster in $pg_data.
 postgres_initdb() {
 	mkdir -p "$pg_data" "$pg_out" || return 1
 	[ "$(id -u)" -ne 0 ] || chown postgres "$pg_data" "$pg_out" || return 1
@@ -44,19 +44,20 @@ postgres_initdb() {
 		unix_socket_directories = '$pg_out'
 		shared_buffers = 8MB
 		max_connections = 20
-		# Checkpoints and recycled segments all the time, so that cuts fall into some.
+		# Frequent checkpoints and recycled segments, so that power failures fall into them.
 		min_wal_size = 2MB
 		max_wal_size = 6MB
 		checkpoint_timeout = 30s
 		restart_after_crash = off
-		# Nothing in /dev/shm that a killed cluster leaves there.
+		# Use nothing in /dev/shm: a killed cluster would leave it there.
 		dynamic_shared_memory_type = mmap
 		log_checkpoints = off
 	END
 	sync "$pg_data/postgresql.conf"
 }
 
-# postgres_prepare DAEMON_OPTION...: a daemon that other users can use, and an empty cluster.
+# postgres_prepare DAEMON_OPTION...: start a daemon whose mount other users can use, and create an empty
+# cluster.
 postgres_prepare() {
 	if ! postgres_is_installed; then
 		skip "PostgreSQL" "postgresql-15 is not installed"
@@ -65,10 +66,10 @@ postgres_prepare() {
 	[ "$(id -u)" -ne 0 ] || set -- --allow-other "$@"
 	chmod 711 "$work"
 	daemon_start --region memfd:768M "$@" || bail "the daemon does not start"
-	check "initdb" postgres_initdb
+	check "initdb creates a cluster" postgres_initdb
 }
 
-# postgres_start [OPTION...]: and wait until recovery is over.
+# postgres_start [OPTION...]: start the cluster, and wait until recovery is complete.
 postgres_start() {
 	local lines
 	as_postgres "$pg_bin/postgres" -D "$pg_data" "$@" >>"$work/postgres.log" 2>&1 &
@@ -88,7 +89,7 @@ postgres_start() {
 	return 1
 }
 
-# postgres_kill: no process of the cluster is left, as after a reset of the machine.
+# postgres_kill: kill all processes of the cluster, as a reset of the machine does.
 postgres_kill() {
 	local children
 	kill -STOP "$pg_pid" 2>/dev/null
@@ -115,7 +116,7 @@ query() {
 	"$pg_bin/psql" -h "$pg_out" -U postgres -d postgres -X -At -v ON_ERROR_STOP=1 -c "$1"
 }
 
-# The tables of pgbench's TPC-B, and one row more for each transaction.
+# Create the tables of pgbench's TPC-B, and a table with one row for each transaction.
 postgres_fill() {
 	"$pg_bin/pgbench" -h "$pg_out" -U postgres -i -q -s 1 postgres >>"$work/pgbench.out" 2>&1 &&
 		query "CREATE TABLE done(run int, client int, number int, delta int,
@@ -134,7 +135,7 @@ postgres_fill() {
 	END
 }
 
-# load_and_cut RUN POLICY: pgbench, until the power fails.
+# load_and_cut RUN POLICY: run pgbench until the power fails.
 load_and_cut() {
 	local load wanted=$((50 + RANDOM % 400)) turns=$((RANDOM % 3000)) status=0
 	rm -f "$work"/log.*
@@ -154,7 +155,7 @@ load_and_cut() {
 	return "$status"
 }
 
-# none_missing RUN: of each client the acknowledged transactions are there, at most one more, and no gap.
+# none_missing RUN: each client must have all of its acknowledged transactions, at most one more, and no gap.
 none_missing() {
 	local client acked there
 	for ((client = 0; client < pg_clients; client++)); do
@@ -168,7 +169,7 @@ none_missing() {
 	done
 }
 
-# balanced: what was moved is the same in all four tables, and every page and index can be read.
+# balanced: the sums of all four tables must be equal, and every page and index must be readable.
 balanced() {
 	local sums
 	sums=$(query "SELECT
@@ -187,12 +188,13 @@ balanced() {
 	}
 }
 
-# survives RUN POLICY: one cut and the recovery from it.
+# survives RUN POLICY: one power failure, and the recovery from it.
 survives() {
 	load_and_cut "$1" "$2" && postgres_start && none_missing "$1" && balanced
 }
 
-# The control: without fsync the cut must leave a cluster that does not start, or transactions missing.
+# Negative control: without fsync the power failure must leave a cluster that does not start, or lacks
+# transactions.
 postgres_control() {
 	postgres_stop && postgres_start -c fsync=off || return 1
 	load_and_cut 99 lose || return 1

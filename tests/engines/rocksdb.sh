@@ -1,22 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# RocksDB: db_bench fillsync, cut. What it writes follows from its seed, so another
-# db_bench, on tmpfs, tells what the database is after any number of operations.
+# RocksDB: a power failure during db_bench fillsync. Its seed determines what it writes, so that another
+# db_bench, on tmpfs, makes the database that is expected after any number of operations.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 needs RocksDB db_bench ldb
 
-# Small: tables and the MANIFEST are written all the time. But a MANIFEST whose last record was kept in part,
-# and its length in whole, RocksDB does not open: it trusts that a file system lengthens a file only after its
-# bytes are there.
+# Small buffers have tables and the MANIFEST written frequently. RocksDB does not open a database whose
+# MANIFEST has its full length, but only a part of its last record: it expects that a file system makes a
+# file longer only after the bytes are durable.
 small_memtable=65536
 large_memtable=67108864
 memtable=$small_memtable
 
-# bench DATABASE OPERATIONS [OPTION...]: fillsync in an ever new order, one line after each operation.
+# bench DATABASE OPERATIONS [OPTION...]: run fillsync with a line of output after each operation.
 bench() {
 	local database=$1 operations=$2
 	shift 2
@@ -25,7 +25,7 @@ bench() {
 		--compression_type=none "$@"
 }
 
-# acknowledged_by_bench: fillsync counts what it has done in "(1,N) ops".
+# acknowledged_by_bench: print N of the last "(1,N) ops" of fillsync.
 acknowledged_by_bench() {
 	sed -n 's/.*thread 0: ([0-9]*,\([0-9]*\)) ops.*/\1/p' "$work/bench.err" | tail -n 1
 }
@@ -34,7 +34,7 @@ content() {
 	ldb --db="$1" scan --hex >"$2" 2>"$work/ldb.err"
 }
 
-# reference OPERATIONS: the database after that many, in $work/reference.
+# reference OPERATIONS: make the database after that many operations in $work/reference.
 reference() {
 	rm -rf "$work/reference.db"
 	: >"$work/reference"
@@ -44,7 +44,7 @@ reference() {
 	}
 }
 
-# verify_content DATABASE: it opens, and is what the acknowledged operations, or one more, leave.
+# verify_content DATABASE: it must open, and have the acknowledged operations, or one more.
 verify_content() {
 	content "$1" "$work/found" || {
 		cat "$work/ldb.err" "$work/found"
@@ -57,7 +57,7 @@ verify_content() {
 	return 1
 }
 
-# fill_and_cut POLICY DATABASE: fillsync until the power fails.
+# fill_and_cut POLICY DATABASE: run fillsync until the power fails.
 fill_and_cut() {
 	local wanted=$((20 + RANDOM % 400)) writer status=0
 	bench_seed=$RANDOM
@@ -66,12 +66,12 @@ fill_and_cut() {
 	writer=$!
 	until [ "$(wc -l <"$work/bench.err")" -ge "$wanted" ] || ! kill -0 "$writer" 2>/dev/null; do :; done
 	cut "$1" || status=1
-	# RocksDB goes on after a failed write; a machine without power does not.
+	# RocksDB continues after a failed write, so kill it as the power failure of a machine would.
 	kill -KILL "$writer" 2>/dev/null
 	wait "$writer" 2>/dev/null
 	acknowledged=$(acknowledged_by_bench)
 	acknowledged=${acknowledged:-0}
-	# Not every line tells an operation, so there may be some fewer of those.
+	# Not every line stands for an operation, so there may be fewer operations than lines.
 	[ "$(wc -l <"$work/bench.err")" -ge "$wanted" ] && [ "$acknowledged" -gt 0 ] || status=1
 	note "policy $1: db_bench seed $bench_seed, $acknowledged operations acknowledged"
 	return "$status"
@@ -101,18 +101,18 @@ for policy in lose keep random; do
 		fill_cut_and_verify "$policy"
 done
 
-# The control: the same operations without sync.
+# Negative control: the same operations without sync.
 bench_seed=$RANDOM
 acknowledged=300
 (bench "$mnt/nosync" 300 --benchmarks=fillrandom --num=400) >/dev/null 2>&1
-check "RocksDB without sync: db_bench ends, and its operations can be read" \
+check "RocksDB without sync: db_bench succeeds, and its operations can be read" \
 	content "$mnt/nosync" "$work/before"
 check "the power fails" cut lose
 content "$mnt/nosync" "$work/found"
 if [ -s "$work/before" ] && ! cmp -s "$work/before" "$work/found"; then
-	ok "RocksDB without sync: the cut loses operations that had ended"
+	ok "RocksDB without sync: the power failure loses completed operations"
 else
-	not_ok "RocksDB without sync: the cut loses operations that had ended"
+	not_ok "RocksDB without sync: the power failure loses completed operations"
 fi
 
 check "the daemon stops cleanly" daemon_stop

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The media holds exactly the durable bytes at all times, so killing the daemon is a
-# power failure too: on a region in a file, the next daemon clears the stale mount and
-# SQLite finds every acknowledged commit.
+# The media have exactly the durable bytes at any time, so killing the daemon has the effect of a power
+# failure. On a region in a file, the next daemon removes the stale mount, and SQLite finds every
+# acknowledged commit.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -11,7 +11,7 @@
 
 load=$abs_top_builddir/tests/engines/sqlite_load
 
-# kill_under_writer DB SYNCHRONOUS: and start the next daemon.
+# kill_under_writer DB SYNCHRONOUS: kill the daemon while a writer runs, and start the next daemon.
 kill_under_writer() {
 	writer_start "$load" write "$1" WAL "$2"
 	read_acks $((1 + RANDOM % 40)) || return 1
@@ -32,9 +32,9 @@ kills() {
 
 replay_note
 daemon_start --region "file:$work/region,128M" || bail "the daemon does not start"
-verdict_of "SQLite, WAL, synchronous=FULL: the daemon is killed 8 times, every acknowledged commit is there" \
+verdict_of "SQLite, WAL, synchronous=FULL: every acknowledged commit survives 8 kills of the daemon" \
 	kills
-check "the region is sound" "$softpmem" check
+check "check finds no damage in the region" "$softpmem" check
 acknowledged=0
 check "the daemon is killed under synchronous=OFF" kill_under_writer "$mnt/off" OFF
 loses "SQLite, WAL, synchronous=OFF: the kill loses acknowledged commits" "$load" verify "$mnt/off"

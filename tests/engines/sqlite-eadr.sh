@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# SQLite on a DIMM whose caches are in the persistence domain: a store is durable, so
-# even synchronous=OFF loses nothing that was acknowledged.
+# SQLite on a DIMM with caches in the persistence domain: every store is durable, so that even
+# synchronous=OFF loses no acknowledged commit.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -22,13 +22,14 @@ for journal in WAL DELETE; do
 done
 check "the daemon stops cleanly" daemon_stop
 
-# The control: the same on a DIMM that needs flushes.
+# Negative control: the same on a DIMM that needs flushes.
 acknowledged=0
 daemon_start --region memfd:128M || bail "the daemon does not start"
 writer_start "$load" write "$mnt/db" WAL OFF
 read_acks 20 || bail "the writer of the control does not write"
 check "the power fails" cut lose
 writer_end
-loses "SQLite, WAL, synchronous=OFF, ADR: the cut loses acknowledged commits" "$load" verify "$mnt/db"
+loses "SQLite, WAL, synchronous=OFF, ADR: the power failure loses acknowledged commits" \
+	"$load" verify "$mnt/db"
 check "the daemon stops cleanly" daemon_stop
 finish

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# SQLite in one journal mode, which the caller names in $journal: its writer is cut
-# 60 times, and what synchronous=OFF loses is lost.
+# SQLite in the journal mode $journal, with 60 power failures while it writes; and a negative control with
+# synchronous=OFF.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -21,7 +21,7 @@ for policy in lose keep random; do
 			"$load" verify "$mnt/full/db"
 done
 
-# The controls: a writer that is killed loses nothing, whatever it synced; a cut does.
+# Negative controls: a killed writer loses nothing, even without a sync; a power failure does.
 acknowledged=0
 writer_start "$load" write "$mnt/off/db" "$journal" OFF
 read_acks 50 || bail "the writer of the control does not write"
@@ -33,7 +33,8 @@ writer_start "$load" write "$mnt/off/db" "$journal" OFF
 read_acks 50 || bail "the writer of the control does not write"
 check "the power fails under synchronous=OFF" cut lose
 writer_end
-loses "SQLite, $journal, synchronous=OFF: the cut loses acknowledged commits" "$load" verify "$mnt/off/db"
+loses "SQLite, $journal, synchronous=OFF: the power failure loses acknowledged commits" \
+	"$load" verify "$mnt/off/db"
 
 check "the daemon stops cleanly" daemon_stop
 finish

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# docs/format.md, proved: a reader written from it against the loader, and golden images.
+# Tests of docs/format.md: a reader that was written from it is compared with the loader, also on golden images.
 format_sources = tests/format/document_reader.c tests/format/document_reader.h tests/format/scene.c tests/format/scene.h \
 	tests/unit/pooltest.c tests/unit/pooltest.h
 

@@ -26,7 +26,7 @@ check_PROGRAMS += tests/fuzz/replay_trace
 tests_fuzz_replay_trace_SOURCES = tests/fuzz/fuzz_trace.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_trace_LDADD = $(libtrace)
 
-# libFuzzer's programs link the same libraries, in a build directory of their own, where clang instruments all of
+# The programs for libFuzzer link the same libraries, in their own build directory, where clang instruments all of
 # the code. `make fuzz-build` only builds them. Each replayer above links what its fuzz target links, so a library
 # that is missing here fails in `make check` too.
 EXTRA_PROGRAMS = tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_region \

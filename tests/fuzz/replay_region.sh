@@ -1,4 +1,4 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The loader of regions, and what runs on them, over its corpus and mutations of it.
+# Run the fuzz target of the loader on its corpus and on mutations of it.
 exec "$abs_top_builddir/tests/fuzz/replay_region" "$abs_top_srcdir/tests/fuzz/corpus/region" 2000

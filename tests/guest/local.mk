@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# In a guest under QEMU: the real /dev/mem, and a machine that can be reset.
+# Tests in a guest under QEMU, which has a real /dev/mem and can be reset.
 guest_tests = \
 	tests/guest/dax.sh \
 	tests/guest/devmem.sh \
@@ -24,6 +24,6 @@ endif
 check-guest: all
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(guest_tests)'
 
-# The kernel that the tests fetched.
+# The kernel that the tests downloaded.
 distclean-local:
 	rm -rf tests/guest/kernel tests/guest/kernel.new tests/guest/kernel.lock

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# One cmocka program a subject; its name, its sources, its libraries.
+# A cmocka program for each subject, with its sources and libraries.
 unit_tests =
 
 unit_tests += tests/unit/test_common
@@ -327,7 +327,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 
-# The house itself.
+# Tests of the source tree.
 house_tests = \
 	tests/unit/headers.sh \
 	tests/unit/style.sh \
