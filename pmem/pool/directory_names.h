@@ -45,7 +45,7 @@ struct directory {
 int pool_name_check(const char *text, size_t length);
 /* A name that is in no directory yet; freed with free(). `length` is at most POOL_NAME_MAX. */
 struct name *pool_name_alloc(const char *text, size_t length);
-/* Its slot, but for what pool_table_write() fills in. */
+/* The slot of a name, except for the fields that pool_table_write() fills in. */
 void pool_name_encode(const struct name *name, union slot *slot);
 
 /* NULL: there is no such name. */
@@ -56,7 +56,7 @@ size_t pool_names_after(const struct directory *directory, uint64_t cookie);
 bool pool_directory_is_empty(const struct pool *directory);
 /* Add it to the hash, the directory and the file: 0, or -ENOMEM and nothing was added. */
 int pool_names_link(struct pools *pools, struct name *name, struct pool *directory, struct pool *file);
-/* The reverse; the name is the caller's to free. */
+/* The reverse of pool_names_link(). The caller frees the name. */
 void pool_names_unlink(struct pools *pools, struct name *name);
 
 #endif

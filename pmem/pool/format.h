@@ -3,16 +3,15 @@
 #define POOL_FORMAT_H
 
 /*
- * The on-media format, version 1: docs/format is its description, this header
- * its twin. All integers are little-endian; blocks are 4096 bytes, counted from
- * the start of the region.
+ * The on-media format, version 1, as docs/format.md describes it. All integers are little-endian; blocks
+ * have 4096 bytes and are counted from the start of the region.
  *
- *   block 0             superblock, copy 0
- *   ...                 table chunks, map blocks, data: wherever free space was
- *   last block          superblock, copy 1
+ *	block 0		superblock, copy 0
+ *	...		table chunks, map blocks and data, wherever space was free
+ *	last block	superblock, copy 1
  *
- * Everything but data is there twice and checksummed: a write that a crash cuts
- * short leaves the other copy, and so does a damaged byte.
+ * All metadata is stored twice and has checksums: a write that a crash cuts short leaves the other copy
+ * intact, and so does a damaged byte.
  */
 
 #include <stddef.h>
@@ -38,7 +37,10 @@ struct superblock {
 	char magic[8];
 	uint32_t version;
 	uint32_t size; /* of this struct */
-	/* Bits nobody knows: compat: ignore; ro_compat: read only; incompat: refuse. */
+	/*
+	 * With unknown bits in compat: ignore them; in ro_compat: read only; in incompat: refuse the
+	 * region.
+	 */
 	uint64_t features_compat;
 	uint64_t features_ro_compat;
 	uint64_t features_incompat;
@@ -78,8 +80,8 @@ struct slot_head {
 	uint32_t checksum;
 	uint16_t kind;
 	uint16_t reserved0;
-	uint64_t sequence; /* counts the entry's changes, over all its lives */
-	uint32_t index;	   /* the entry's own */
+	uint64_t sequence; /* counts the changes of the entry, across all its uses */
+	uint32_t index;	   /* number of the entry */
 	uint32_t reserved1;
 };
 _Static_assert(sizeof(struct slot_head) == 24, "on media");
@@ -102,7 +104,7 @@ struct file_slot {
 	uint64_t size;
 	int64_t seconds[4]; /* atime, mtime, ctime, btime */
 	uint32_t nanoseconds[4];
-	uint32_t extents;    /* all of them, wherever they are */
+	uint32_t extents;    /* number of all extents, inline or in map blocks */
 	uint32_t map_blocks; /* 0: the extents are inline; else in a chain of as many map blocks */
 	uint64_t map[2];     /* the first map block, in two copies */
 	uint64_t reserved;
@@ -114,7 +116,7 @@ _Static_assert(offsetof(struct file_slot, seconds) == 64, "on media");
 _Static_assert(offsetof(struct file_slot, map) == 120, "on media");
 _Static_assert(offsetof(struct file_slot, inline_extents) == 144, "on media");
 
-/* What becoming valid does to another name at once; see docs/format, "Renames". */
+/* The effect of a name that becomes valid on another name; see docs/format.md, "Renames". */
 enum name_action {
 	NAME_ALONE = 0,
 	NAME_REPLACES = 1, /* the peer, if its sequence is peer_sequence, is no longer a name */

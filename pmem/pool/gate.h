@@ -3,23 +3,23 @@
 #define POOL_GATE_H
 
 /*
- * Private to pmem/pool: the gate between calls and an outage. Every call that
- * touches volatile state or the media is inside; an outage waits until all are out
- * and keeps new ones from entering. Calls without a handle wait for its end; calls
- * through a handle fail, because their handle is of an older generation then.
+ * Private to pmem/pool: the gate between calls and an outage. Every call that uses volatile state or the
+ * media is inside the gate. An outage waits until all calls have left, and lets no new one enter. Calls
+ * without a handle wait for the end of the outage. Calls through a handle fail, because the handle is of
+ * an older generation then.
  */
 
 #include "pool/inode.h"
 #include "pool/pools.h"
 
-/* Wait until no outage is under way, and keep the next one off until pool_gate_leave(). */
+/* Wait until no outage is running, and delay the next one until pool_gate_leave(). */
 void pool_gate_enter(struct pools *pools);
 /*
- * The same for a handle, without waiting: -EIO if the handle is of an older generation or the media are
+ * Enter with a handle, without waiting: -EIO if the handle is of an older generation or the media are
  * lost.
  */
 int pool_gate_enter_handle(struct pool_handle *handle);
-/* The same without waiting: false if an outage is under way or about to begin. */
+/* Enter without waiting: false if an outage is running or about to begin. */
 bool pool_gate_try_enter(struct pools *pools);
 void pool_gate_leave(struct pools *pools);
 
@@ -29,11 +29,11 @@ static inline void pool_gate_cleanup(struct pools **pools)
 		pool_gate_leave(*pools);
 }
 
-/* Be inside until the end of the enclosing scope. */
+/* Stay inside until the end of the enclosing scope. */
 #define GATE_SCOPE(which) \
 	struct pools *scope_gate \
 		__attribute__((cleanup(pool_gate_cleanup), unused)) = (pool_gate_enter(which), (which))
-/* The same for a handle; returns from the enclosing function with the error if there is one. */
+/* The same with a handle. Returns from the enclosing function if there is an error. */
 #define HANDLE_SCOPE(handle) \
 	struct pools *scope_gate \
 		__attribute__((cleanup(pool_gate_cleanup), unused)) = (handle)->pool->pools; \

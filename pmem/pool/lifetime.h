@@ -3,30 +3,26 @@
 #define POOL_LIFETIME_H
 
 /*
- * Private to pmem/pool: the end of a pool. Its blocks and its entry are given back
- * when its last name and its last handle are gone; its memory when the last
- * reference is dropped.
+ * Private to pmem/pool: the end of a pool. Its blocks and its entry are freed when its last name and its
+ * last handle are gone, and its memory when the last reference is dropped.
  */
 
 #include "pool/inode.h"
 
-/*
- * Give the blocks and the entry back. pool->lock and pools->tree are held exclusively, or nobody else
- * runs.
- */
+/* Free the blocks and the entry. pool->lock and pools->tree are held exclusively, or no other thread runs. */
 void pool_destroy(struct pool *pool);
 /*
- * The same if it has neither a name nor a handle: true. pools->tree is held, and the caller has a
+ * Destroy the pool if it has neither a name nor a handle: true. pools->tree is held, and the caller has a
  * reference.
  */
 bool pool_destroy_if_unused(struct pool *pool);
 /* The same for a caller without a reference. NULL is allowed. */
 void pool_destroy_nameless(struct pool *pool);
-/* The pool has lost its last name, and is still open. */
+/* Record that the pool has lost its last name and is still open. */
 void pool_note_nameless(struct pool *pool);
-/* It has a name again, or for the first time. */
+/* Record that the pool has a name, again or for the first time. */
 void pool_forget_nameless(struct pool *pool);
-/* Destroy all those: their handles are of an older generation. pools->tree is held exclusively. */
+/* Destroy all pools without a name: their handles are of an older generation. pools->tree is held exclusively. */
 void pools_destroy_nameless(struct pools *pools);
 
 #endif

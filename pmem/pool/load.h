@@ -3,8 +3,8 @@
 #define POOL_LOAD_H
 
 /*
- * Private to pmem/pool: from the media to memory, for opening and for checking.
- * Writes nothing. Nothing on the media is trusted before it was checked.
+ * Private to pmem/pool: loads a region from the media into memory, for opening and for checking. Writes
+ * nothing, and trusts nothing on the media before it was checked.
  */
 
 #include "common/vector.h"
@@ -18,15 +18,15 @@ struct load_report {
 	void *context;
 	struct pools_check_result *result; /* counts what is found */
 };
-/* Report a problem and count it; a NULL report drops it. */
+/* Report a problem and count it. A NULL report drops it. */
 void pool_load_problem(const struct load_report *report, enum pools_problem_kind kind, uint64_t offset,
 		       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Build everything in memory and report what is wrong: 0, -ENODATA, -EUCLEAN, -EPROTONOSUPPORT, -ENOMEM. */
+/* Load everything into memory and report what is wrong: 0, -ENODATA, -EUCLEAN, -EPROTONOSUPPORT, -ENOMEM. */
 int pool_load_all(const struct region *region, const struct load_report *report, struct pools **out,
 		  struct message *message);
 
-/* The state of a pool_load_all(). */
+/* The state of pool_load_all(). */
 struct loader {
 	const struct load_report *report;
 	struct pools *pools;
@@ -34,9 +34,9 @@ struct loader {
 	VECTOR(struct name_slot) names; /* in the order of entries */
 	uint32_t *name_at;		/* by entry: 1 + its place in names; 0: no name */
 };
-/* Where the entry's first slot is in the region, for reports. */
+/* The offset of the entry's first slot in the region, for reports. */
 uint64_t pool_load_offset(const struct loader *loader, uint32_t index);
-/* Remember what recovery has to finish: 0 or -ENOMEM. */
+/* Record something that recovery has to complete: 0 or -ENOMEM. */
 int pool_load_note_fix(struct pools *pools, enum fix_kind kind, uint32_t index);
 /* Add a name's entry to loader->names if its text is valid: 0 or -ENOMEM. */
 int pool_load_note_name(struct loader *loader, uint32_t index, const struct name_slot *slot);

@@ -3,9 +3,8 @@
 #define POOL_NAMESPACE_H
 
 /*
- * Private to pmem/pool: what creating, removing and renaming have in common. Each
- * operation becomes durable by one pool_table_write(). pools->tree is held
- * exclusively.
+ * Private to pmem/pool: functions that creating, removing and renaming share. Each operation becomes
+ * durable by one pool_table_write(). pools->tree is held exclusively.
  */
 
 #include "pool/directory_names.h"

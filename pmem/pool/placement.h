@@ -3,39 +3,37 @@
 #define POOL_PLACEMENT_H
 
 /*
- * Private to pmem/pool: where the pages of a pool's view live on the media, and the
- * blocks that are promised to pages that have none yet. pool->lock is held,
- * exclusively by whatever changes anything.
+ * Private to pmem/pool: the place of each page of a view on the media, and the blocks that are promised
+ * to pages without one. pool->lock is held, exclusively by functions that change anything.
  *
- * Invariant: pool->promised is the number of pages that are present in the view and
- * have no block.
+ * Invariant: pool->promised is the number of pages that are present in the view and have no block.
  */
 
 #include "domain/domain.h"
 #include "pool/inode.h"
 
-/* For view_create(); the owner is the struct pool. */
+/* The operations for view_create(). The owner is the struct pool. */
 extern const struct view_owner_ops pool_view_ops;
-/* Make the view if there is none: 0 or -ENOMEM. */
+/* Create the view if there is none: 0 or -ENOMEM. */
 int pool_ensure_view(struct pool *pool);
 
-/* Where `page` lives, and at most `want` pages from it on: pool_view_ops.find. */
+/* The place of at most `want` pages from `page` on: pool_view_ops.find. */
 struct placement pool_find_pages(const struct pool *pool, uint64_t page, uint64_t want);
 
-/* Pages of the range that have no block and are not present: a store to one needs a block. */
+/* The number of pages in the range that have no block and are not present: a store to one needs a block. */
 uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages);
-/* Pages of the range that are present and have no block: each was promised one. */
+/* The number of pages in the range that are present and have no block: each was promised one. */
 uint64_t pool_promised_pages(const struct pool *pool, uint64_t page, uint64_t pages);
-/* Recount the promise after the map was restored. */
+/* Recompute the promise after the map was restored. */
 void pool_recount_promised(struct pool *pool);
 /*
- * Give blocks, unwritten, to the range's pages that have none: 0, -ENOMEM or -ENOSPC; then some of them may
- * have got theirs. pool_inode_commit() makes it durable.
+ * Give unwritten blocks to the pages of the range that have none: 0, -ENOMEM or -ENOSPC. After an error
+ * some pages may have got one. pool_inode_commit() makes it durable.
  */
 int pool_reserve_pages(struct pool *pool, uint64_t page, uint64_t pages);
 /*
- * Discard what is volatile in the pages, and the promise to them: `promised`, counted before the map lost
- * any block.
+ * Discard the volatile bytes of the pages, and the promise of `promised` blocks, which were counted
+ * before the map lost any block.
  */
 void pool_discard_pages(struct pool *pool, uint64_t page, uint64_t pages, uint64_t promised);
 

@@ -55,7 +55,7 @@ struct pools {
 
 	/* The gate (gate.h). */
 	pthread_rwlock_t power;
-	pthread_mutex_t gate_lock; /* of `gate`, which calls that wait for the end of an outage wait for */
+	pthread_mutex_t gate_lock; /* for `gate`, on which calls wait for the end of an outage */
 	pthread_cond_t gate;
 	_Atomic bool power_off;
 	_Atomic uint64_t generation;
@@ -97,12 +97,12 @@ struct pools {
 	struct space space;
 };
 
-/* Empty, without a domain: NULL if there is no memory. */
+/* An empty struct pools without a domain; NULL if there is no memory. */
 struct pools *pools_alloc(const struct region *region);
-/* Free everything in memory; writes nothing. Nobody refers to any pool. */
+/* Free all memory; writes nothing. No reference to any pool may be left. */
 void pools_free(struct pools *pools);
 
-/* `result`, or -EIO if it is no error but the media were lost: then it was not done. */
+/* `result`; but -EIO if it is no error and the media were lost, because then nothing was done. */
 static inline int media_outcome(const struct pools *pools, int result)
 {
 	return result >= 0 && region_failed(pools->region) ? -EIO : result;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Finishes, when a region is opened, what a crash left half done. */
+/* Completes what a crash left half done, when a region is opened. */
 
 #include "pool/recovery.h"
 
@@ -14,7 +14,7 @@
 #include "pool/resize.h"
 #include "pool/table.h"
 
-/* Write the entry's current slot over the other one. If that is on a bad page, the good copy must do. */
+/* Write the entry's current slot over the other one. If that is on a bad page, one copy must be enough. */
 static void repair_copies(struct pools *pools, uint32_t index)
 {
 	union slot copies[2];
@@ -76,7 +76,7 @@ int pools_finish_crash(struct pools *pools)
 			break;
 		}
 	}
-	/* Rewrite maps of which a copy was damaged. */
+	/* Rewrite maps of which one copy was damaged. */
 	for (uint32_t index = 0; !error && index < pools->entries; index++)
 		if (pools->files[index] && pools->files[index]->map_changed &&
 		    pool_inode_commit(pools->files[index]) < 0)

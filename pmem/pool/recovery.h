@@ -2,11 +2,17 @@
 #ifndef POOL_RECOVERY_H
 #define POOL_RECOVERY_H
 
-/* Private to pmem/pool: finishes what a crash left half done. While opening: nobody else runs. */
+/*
+ * Private to pmem/pool: completes what a crash left half done. Called while opening, when no other thread
+ * runs.
+ */
 
 #include "pool/pools.h"
 
-/* Do all of pools->fixes, and write maps anew of which a copy was damaged. -EIO: one cannot be written. */
+/*
+ * Complete all of pools->fixes, and rewrite maps of which one copy was damaged. -EIO: one cannot be
+ * written.
+ */
 int pools_finish_crash(struct pools *pools);
 /* Zero the bytes behind the size of each file in its last page, where they are not zero. */
 void pools_zero_tails(struct pools *pools);

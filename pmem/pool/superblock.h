@@ -10,7 +10,7 @@
 #include "region/media.h"
 #include "region/region.h"
 
-/* Is this copy whole, and of a region of at most `region_size` bytes? */
+/* Is this copy intact, and does its region have at most `region_size` bytes? */
 bool pool_superblock_is_valid(const struct superblock *superblock, uint64_t region_size);
 /*
  * Write two copies, one after the other, so that one of them is whole at any moment: 0 if the media took

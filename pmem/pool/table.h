@@ -13,14 +13,17 @@
 #include "pool/format.h"
 #include "pool/pools.h"
 
-/* Entries in all chunks of the table. */
+/* The number of entries in all chunks of the table. */
 uint64_t pool_table_entries(const struct superblock *superblock);
 /* The region's offset of slot `copy` (0 or 1) of an entry; UINT64_MAX beyond the table. */
 uint64_t pool_table_slot_offset(const struct superblock *superblock, uint32_t index, unsigned copy);
 
-/* Of a slot or a map block, whose first four bytes are the checksum. `uuid_seed`: see struct pools. */
+/*
+ * The checksum of a slot or a map block, whose first four bytes are the checksum field. `uuid_seed`: see
+ * struct pools.
+ */
 uint32_t pool_slot_checksum(uint32_t uuid_seed, const void *slot, size_t size);
-/* Is it whole, and of this entry? */
+/* Is the slot intact, and does it belong to this entry? */
 bool pool_slot_is_valid(uint32_t uuid_seed, const union slot *slot, uint32_t index);
 
 /*

@@ -11,7 +11,7 @@
  * follow. 0, -ENOSPC, -ENOMEM or -EIO: a part may have been written, and the rest is still dirty.
  */
 int pool_persist(struct pool *pool, uint64_t page, uint64_t pages);
-/* Make everything of it durable: bytes, map, size and times. Errors as above. */
+/* Make bytes, map, size and times of the pool durable. Errors as above. */
 int pool_sync_locked(struct pool *pool);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Does a mount behave as POSIX and Linux say of files? fileops DIR. As root it checks permissions too. */
+/*
+ * fileops DIR: checks that files on a mount behave as POSIX and Linux require. As root it checks
+ * permissions too.
+ */
 #include "fileops.h"
 
 #include <fcntl.h>

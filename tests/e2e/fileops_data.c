@@ -281,7 +281,10 @@ static fsblkcnt_t free_blocks(void)
 	return statvfs(".", &st) ? 0 : st.f_bfree;
 }
 
-/* A store into a hole of a full region is lost: msync(2) says so, and the page must not go on showing it. */
+/*
+ * A store into a hole of a full region is lost: msync(2) reports it, and the page must not show it
+ * afterwards.
+ */
 static void check_store_without_space(int hole)
 {
 	volatile unsigned char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, hole, 0);

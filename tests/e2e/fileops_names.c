@@ -188,7 +188,7 @@ void check_renames(void)
 	check_rename_directories();
 }
 
-/* How often the directory lists each of f0 .. f<count-1>; -1 if anything else is in it. */
+/* How many times the directory lists each of f0 .. f<count-1>; -1 if it lists anything else. */
 static int census(DIR *directory, unsigned char *seen, int count)
 {
 	struct dirent *entry;

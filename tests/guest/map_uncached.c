@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Map a range of /dev/mem and hold it, as a careless neighbour would: map_uncached START SIZE [cached]. */
+/*
+ * map_uncached START SIZE [cached]: maps a range of /dev/mem and keeps it mapped, as a careless program
+ * could.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
