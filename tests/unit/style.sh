@@ -60,7 +60,6 @@ unique_names() {
 			sub(".*/", "", name)
 		}
 		path ~ "^tests/(data|fuzz/corpus|pmdk/examples)/" { next }
-		path ~ "^pmem/trace/(format|text)\\.h$" { next }
 		name in first {
 			print path ": has the name of " first[name] ": rename one of them"
 			found = 1
