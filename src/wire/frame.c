@@ -21,7 +21,7 @@ int control_header_decode(const void *bytes, uint32_t max, struct control_frame 
 	if (frame->version != CONTROL_VERSION)
 		return message_fail(
 			message, -EPROTONOSUPPORT,
-			"the frame has version %u of the control protocol, and this program has version %u",
+			"the frame has version %u, and version %u of the control protocol is required",
 			frame->version, CONTROL_VERSION);
 	if (header.reserved || frame->type < CONTROL_REQUEST || frame->type > CONTROL_FINAL)
 		return message_fail(message, -EBADMSG, "the frame's header is malformed (type %u)",
