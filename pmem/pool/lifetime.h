@@ -22,7 +22,10 @@ void pool_destroy_nameless(struct pool *pool);
 void pool_note_nameless(struct pool *pool);
 /* Record that the pool has a name, again or for the first time. */
 void pool_forget_nameless(struct pool *pool);
-/* Destroy all pools without a name: their handles are of an older generation. pools->tree is held exclusively. */
+/*
+ * Destroy all pools without a name: their handles are of an older generation. The caller holds pools->tree
+ * exclusively.
+ */
 void pools_destroy_nameless(struct pools *pools);
 
 #endif

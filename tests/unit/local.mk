@@ -14,6 +14,10 @@ unit_tests += tests/unit/test_pool
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
 tests_unit_test_pool_LDADD = $(libpool) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_pool_nameless
+tests_unit_test_pool_nameless_SOURCES = tests/unit/test_pool_nameless.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_pool_nameless_LDADD = $(libpool) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_pool_extmap
 tests_unit_test_pool_extmap_SOURCES = tests/unit/test_pool_extmap.c
 tests_unit_test_pool_extmap_LDADD = $(libpool) $(CMOCKA_LIBS)

@@ -481,85 +481,6 @@ static void a_directory_holds_many_names(void **state)
 	assert_sound(bench);
 }
 
-static struct pool *make_nameless(struct bench *bench, struct pool_handle **handle)
-{
-	const struct pool_new attributes = { .mode = S_IFREG | 0640, .uid = 7, .gid = 8 };
-	struct pool *root = pool_root(bench->pools), *pool = NULL;
-
-	assert_int_equal(pool_open_nameless(root, &attributes, &pool, handle), 0);
-	pool_unref(root, 1);
-	return pool;
-}
-
-static uint64_t file_count(struct bench *bench)
-{
-	struct pools_info info;
-
-	pools_info(bench->pools, &info);
-	return info.pools;
-}
-
-static void a_nameless_pool_is_destroyed_unless_it_is_named(void **state)
-{
-	struct bench *bench = *state;
-	struct pool *pool, *root = pool_root(bench->pools);
-	struct pool_attributes attributes;
-	struct pool_handle *handle;
-
-	pool = make_nameless(bench, &handle);
-	assert_int_equal(pool_get_attributes(pool, &attributes), 0);
-	assert_int_equal(attributes.links, 0);
-	assert_int_equal(attributes.mode, S_IFREG | 0640);
-	assert_int_equal(file_count(bench), 1);
-	pool_close(handle);
-	assert_int_equal(file_count(bench), 0);
-	/* Closed without a name, it is gone for good. */
-	assert_int_equal(pool_link(pool, root, "late"), -ENOENT);
-	pool_unref(pool, 1);
-
-	pool = make_nameless(bench, &handle);
-	put(handle, "kept", 0);
-	assert_int_equal(pool_sync(handle), 0);
-	assert_int_equal(pool_link(pool, root, "named"), 0);
-	pool_close(handle);
-	pool_unref(pool, 1);
-	pool_unref(root, 1);
-	restart(bench);
-	assert_int_equal(file_count(bench), 1);
-	handle = open_path(bench, "named");
-	expect(handle, "kept", 4, 0);
-	pool_close(handle);
-	assert_sound(bench);
-}
-
-static void a_nameless_pool_does_not_survive_a_restart(void **state)
-{
-	struct bench *bench = *state;
-	struct pool_handle *handle;
-	struct pool *pool = make_nameless(bench, &handle);
-
-	put(handle, "lost", 0);
-	assert_int_equal(pool_sync(handle), 0);
-	pool_unref(pool, 1);
-	restart(bench);
-	assert_int_equal(file_count(bench), 0);
-	assert_sound(bench);
-}
-
-static void a_pool_whose_last_name_was_removed_cannot_be_named_again(void **state)
-{
-	struct bench *bench = *state;
-	struct pool *pool = make(bench, "file", S_IFREG | 0644, 0), *root = pool_root(bench->pools);
-	struct pool_handle *handle = open_path(bench, "file");
-
-	assert_int_equal(pool_unlink(root, "file"), 0);
-	assert_int_equal(pool_link(pool, root, "again"), -ENOENT);
-	pool_close(handle);
-	pool_unref(pool, 1);
-	pool_unref(root, 1);
-	assert_sound(bench);
-}
-
 /*
  * Each pool with volatile bytes takes a descriptor. When there are too many, closed pools are synced and
  * their descriptors closed.
@@ -646,11 +567,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_full_region_refuses_writes_and_stays_consistent, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(names_are_linked_renamed_and_removed, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_nameless_pool_is_destroyed_unless_it_is_named, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_nameless_pool_does_not_survive_a_restart, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_pool_whose_last_name_was_removed_cannot_be_named_again,
-						setup, teardown),
 		cmocka_unit_test_setup_teardown(punched_and_zeroed_ranges_read_as_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			more_pools_can_be_dirty_than_there_are_descriptors, setup, teardown),

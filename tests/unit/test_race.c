@@ -132,10 +132,9 @@ static void *race(void *argument)
 static void *fail_now_and_then(void *argument)
 {
 	const struct racer *racer = argument;
-	uint64_t seed = 0;
 
-	while (!*racer->stop) {
-		const struct chooser chooser = { .policy = (enum chooser_policy)(seed % 3), .seed = seed + 1 };
+	for (uint64_t seed = 1; !*racer->stop; seed++) {
+		const struct chooser chooser = { .policy = (enum chooser_policy)(seed % 3), .seed = seed };
 		const struct pools_outage outage = { .mappers_are_gone = false };
 		struct pools_info info;
 
@@ -145,7 +144,6 @@ static void *fail_now_and_then(void *argument)
 		pools_resume(racer->pools);
 		pools_info(racer->pools, &info);
 		pools_sync(racer->pools);
-		seed++;
 	}
 	return NULL;
 }
