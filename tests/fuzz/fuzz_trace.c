@@ -220,7 +220,7 @@ static void fuzz_slots(const uint8_t *data, size_t size)
 	struct trace_writer *writer;
 	struct trace_merge *merge;
 	struct trace_clock *clock;
-	uint32_t process, thread;
+	uint32_t process = 0, thread;
 	int clock_fd, fd = memfd_create("fuzz", MFD_CLOEXEC);
 
 	require(trace_clock_create(&clock, &clock_fd) == 0);
