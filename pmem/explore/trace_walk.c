@@ -38,7 +38,7 @@ struct explore_walk {
 static void commit(void *context, uint64_t address, const void *bytes, size_t length)
 {
 	struct explore_walk *walk = context;
-	uint64_t offset;
+	uint64_t offset = 0;
 	struct explore_file *file = explore_walk_locate(walk, address, &offset);
 	int error = explore_image_write(file->image, offset, bytes, length);
 

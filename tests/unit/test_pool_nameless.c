@@ -138,7 +138,7 @@ static void a_pool_whose_last_name_was_removed_cannot_be_named_again(void **stat
 	struct pool *root = pool_root(bench->pools), *pool = NULL;
 	struct pool_handle *handle;
 
-	pooltest_make(bench->pools, "file", S_IFREG | 0644, 0);
+	pooltest_make(bench->pools, "/file", S_IFREG | 0644, 0);
 	handle = pooltest_handle(bench->pools, "file");
 	assert_int_equal(pool_lookup(root, "file", &pool), 0);
 	assert_int_equal(pool_unlink(root, "file"), 0);

@@ -122,14 +122,17 @@ static void old_bytes_around_the_first_write_to_unwritten_blocks_are_zeroed(void
 				 page == 1 ? 7 : 0);
 }
 
-static void a_page_to_which_no_block_was_promised_gets_none(void **state)
+static void a_page_to_which_no_block_was_promised_gets_a_free_block(void **state)
 {
 	struct pooltest_bench *bench = *state;
 	struct placement place;
 
-	/* As after a store through a mapping to a page that was cut off. */
-	assert_int_equal(pool_view_ops.place(bench->pool, 0, 1, &place), -ENOSPC);
-	assert_int_equal(bench->pool->map.count, 0);
+	/* As after a store through a mapping to a page that was punched. */
+	assert_int_equal(pool_view_ops.place(bench->pool, 0, 1, &place), 0);
+	assert_true(place.placed);
+	assert_int_equal(bench->pool->map.count, 1);
+	assert_int_equal(bench->pool->promised, 0);
+	assert_int_equal(bench->pools->space.promised, 0);
 }
 
 static void discarding_pages_gives_their_promise_back(void **state)
@@ -167,7 +170,7 @@ int main(void)
 		POOLTEST(reserving_more_than_is_free_changes_nothing),
 		POOLTEST(reserving_uses_the_blocks_that_were_promised),
 		POOLTEST(old_bytes_around_the_first_write_to_unwritten_blocks_are_zeroed),
-		POOLTEST(a_page_to_which_no_block_was_promised_gets_none),
+		POOLTEST(a_page_to_which_no_block_was_promised_gets_a_free_block),
 		POOLTEST(discarding_pages_gives_their_promise_back),
 		POOLTEST(a_recount_finds_the_pages_that_need_a_block),
 	};
