@@ -15,12 +15,13 @@ void *vector_grown(void *items, size_t count, size_t *room, size_t more, size_t 
 	if (wanted < FIRST_ROOM)
 		wanted = FIRST_ROOM;
 	/* Where doubling is more than there is, what was asked for may still fit. */
-	grown = doubled > wanted ? reallocarray(items, doubled, item_size) : NULL;
+	grown = doubled > wanted && doubled <= SIZE_MAX / item_size ? realloc(items, doubled * item_size) : NULL;
 	if (grown) {
 		*room = doubled;
 		return grown;
 	}
-	grown = reallocarray(items, wanted, item_size);
+	/* Not reallocarray(): AddressSanitizer ends a process whose sizes overflow there. */
+	grown = wanted <= SIZE_MAX / item_size ? realloc(items, wanted * item_size) : NULL;
 	if (grown)
 		*room = wanted;
 	return grown;
