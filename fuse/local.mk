@@ -8,6 +8,7 @@ fuse_libfusefs_a_SOURCES = \
 	fuse/dispatch.c fuse/dispatch.h \
 	fuse/fusefs.c fuse/fusefs.h \
 	fuse/invalidate.c fuse/invalidate.h \
+	fuse/late_request.c fuse/late_request.h \
 	fuse/late_work.c fuse/late_work.h \
 	fuse/mount_context.h \
 	fuse/mountpoint.c fuse/mountpoint.h \

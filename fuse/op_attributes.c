@@ -2,13 +2,11 @@
 #include "op_attributes.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/statvfs.h>
 
 #include "common/align.h"
-#include "deferral.h"
 #include "invalidate.h"
-#include "late_work.h"
+#include "late_request.h"
 #include "op_open.h"
 #include "regions_root.h"
 #include "reply_entry.h"
@@ -107,9 +105,7 @@ static void set_and_reply(fuse_req_t request, struct node *node, struct pool_han
  * written back first.
  */
 struct late_setattr {
-	struct late_work work;
-	fuse_req_t request;
-	struct gate_token token;
+	struct late_request late;
 	struct node *node;
 	struct pool_handle *handle; /* may be NULL */
 	struct stat st;
@@ -118,34 +114,26 @@ struct late_setattr {
 
 static void write_back_and_set(struct fusefs *fs, struct late_work *work, bool kernel_answers)
 {
-	struct late_setattr *late = (struct late_setattr *)work;
+	struct late_setattr *set = (struct late_setattr *)work;
 
 	if (kernel_answers)
-		fusefs_invalidate_whole(fs, fusefs_node_ino(fs, late->node));
-	set_and_reply(late->request, late->node, late->handle, &late->st, late->which);
-	fusefs_gate_leave(&late->token);
-	free(late);
+		fusefs_invalidate_whole(fs, fusefs_node_ino(fs, set->node));
+	set_and_reply(set->late.request, set->node, set->handle, &set->st, set->which);
+	fusefs_late_request_end(&set->late);
 }
 
 static void set_after_write_back(fuse_req_t request, struct node *node, struct pool_handle *handle,
 				 const struct stat *st, int which)
 {
-	struct late_setattr *late = calloc(1, sizeof(*late));
+	struct late_setattr *set = fusefs_late_request(request, sizeof(*set), write_back_and_set);
 
-	if (!late) {
-		fuse_reply_err(request, ENOMEM);
+	if (!set)
 		return;
-	}
-	*late = (struct late_setattr){
-		.work = { .run = write_back_and_set },
-		.request = request,
-		.token = fusefs_defer_reply(),
-		.node = node,
-		.handle = handle,
-		.st = *st,
-		.which = which,
-	};
-	fusefs_late_add(fusefs_of(request), &late->work);
+	set->node = node;
+	set->handle = handle;
+	set->st = *st;
+	set->which = which;
+	fusefs_late_add(fusefs_of(request), &set->late.work);
 }
 
 void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int which,

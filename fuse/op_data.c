@@ -7,9 +7,8 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
-#include "deferral.h"
 #include "invalidate.h"
-#include "late_work.h"
+#include "late_request.h"
 #include "op_open.h"
 #include "set_id_bits.h"
 
@@ -109,9 +108,7 @@ static void write_back(fuse_req_t request, fuse_ino_t ino, const char *bytes, si
  * the write is answered.
  */
 struct late_write {
-	struct late_work work;
-	fuse_req_t request;
-	struct gate_token token;
+	struct late_request late;
 	struct node *node;
 	uint64_t offset;
 	size_t size;
@@ -127,28 +124,20 @@ static void drop_and_reply(struct fusefs *fs, struct late_work *work, bool kerne
 		fusefs_invalidate_range(fs, fusefs_node_ino(fs, write->node), from, end);
 		fusefs_cached_end_drop(cached);
 	}
-	fuse_reply_write(write->request, write->size);
-	fusefs_gate_leave(&write->token);
-	free(write);
+	fuse_reply_write(write->late.request, write->size);
+	fusefs_late_request_end(&write->late);
 }
 
 static void reply_after_drop(fuse_req_t request, struct node *node, uint64_t offset, size_t size)
 {
-	struct late_write *write = calloc(1, sizeof(*write));
+	struct late_write *write = fusefs_late_request(request, sizeof(*write), drop_and_reply);
 
-	if (!write) {
-		fuse_reply_err(request, ENOMEM);
+	if (!write)
 		return;
-	}
-	*write = (struct late_write){
-		.work = { .run = drop_and_reply },
-		.request = request,
-		.token = fusefs_defer_reply(),
-		.node = node,
-		.offset = offset,
-		.size = size,
-	};
-	fusefs_late_add(fusefs_of(request), &write->work);
+	write->node = node;
+	write->offset = offset;
+	write->size = size;
+	fusefs_late_add(fusefs_of(request), &write->late.work);
 }
 
 static int write_through(fuse_req_t request, struct node *node, const char *bytes, size_t size,

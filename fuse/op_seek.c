@@ -2,13 +2,11 @@
 #include "op_seek.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/align.h"
-#include "deferral.h"
 #include "invalidate.h"
-#include "late_work.h"
+#include "late_request.h"
 #include "op_open.h"
 
 /*
@@ -26,9 +24,7 @@ struct range {
 };
 
 struct late_seek {
-	struct late_work work;
-	fuse_req_t request;
-	struct gate_token token;
+	struct late_request late;
 	fuse_ino_t ino;
 	struct pool_handle *handle;
 	uint64_t offset;
@@ -95,9 +91,8 @@ static void run(struct fusefs *fs, struct late_work *work, bool kernel_answers)
 {
 	struct late_seek *seek = (struct late_seek *)work;
 
-	reply(seek->request, kernel_answers ? seek_written_back(fs, seek) : all_is_data(seek));
-	fusefs_gate_leave(&seek->token);
-	free(seek);
+	reply(seek->late.request, kernel_answers ? seek_written_back(fs, seek) : all_is_data(seek));
+	fusefs_late_request_end(&seek->late);
 }
 
 void fusefs_op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
@@ -112,19 +107,12 @@ void fusefs_op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whenc
 		reply(request, found);
 		return;
 	}
-	seek = calloc(1, sizeof(*seek));
-	if (!seek) {
-		fuse_reply_err(request, ENOMEM);
+	seek = fusefs_late_request(request, sizeof(*seek), run);
+	if (!seek)
 		return;
-	}
-	*seek = (struct late_seek){
-		.work = { .run = run },
-		.request = request,
-		.token = fusefs_defer_reply(),
-		.ino = ino,
-		.handle = handle,
-		.offset = (uint64_t)offset,
-		.whence = whence,
-	};
-	fusefs_late_add(fs, &seek->work);
+	seek->ino = ino;
+	seek->handle = handle;
+	seek->offset = (uint64_t)offset;
+	seek->whence = whence;
+	fusefs_late_add(fs, &seek->late.work);
 }
