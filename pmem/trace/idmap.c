@@ -56,6 +56,20 @@ int idmap_set(struct idmap *map, uint64_t key, void *value)
 	return 0;
 }
 
+void *idmap_make(struct idmap *map, uint64_t key, size_t size)
+{
+	void *value = idmap_get(map, key);
+
+	if (value)
+		return value;
+	value = calloc(1, size);
+	if (value && idmap_set(map, key, value) < 0) {
+		free(value);
+		return NULL;
+	}
+	return value;
+}
+
 void idmap_clear(struct idmap *map, void (*free_value)(void *value))
 {
 	for (size_t i = 0; free_value && i < map->capacity; i++)

@@ -28,6 +28,9 @@ void *idmap_get(const struct idmap *map, uint64_t key);
 /* Set the value of the key, new or not. 0 or -ENOMEM. */
 int idmap_set(struct idmap *map, uint64_t key, void *value);
 
+/* The value of the key; if it has none, a zeroed one of `size` bytes is made, for free(). NULL: no memory. */
+void *idmap_make(struct idmap *map, uint64_t key, size_t size);
+
 /* Free the table, and each value with free_value unless that is NULL. */
 void idmap_clear(struct idmap *map, void (*free_value)(void *value));
 

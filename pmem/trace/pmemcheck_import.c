@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/align.h"
 #include "common/vector.h"
@@ -181,7 +182,7 @@ static uint64_t file_of(struct import *import, const char *path, uint64_t size, 
 	}
 	event.file = import->paths.count;
 	event.node.size = size;
-	event.node.attributes.mode = 0100644;
+	event.node.attributes.mode = S_IFREG | 0644;
 	event.node.path.at = (const unsigned char *)copy;
 	event.node.path.length = (uint32_t)strlen(copy);
 	*error = emit(import, &event);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/align.h"
+#include "common/write_all.h"
 #include "trace/idmap.h"
 
 struct replay_file {
@@ -18,7 +19,6 @@ struct replay_file {
 
 struct trace_replay {
 	struct idmap files;
-	size_t pages;
 	uint64_t last_id; /* most events are about the same file */
 	struct replay_file *last;
 };
@@ -47,33 +47,11 @@ void trace_replay_destroy(struct trace_replay *replay)
 /* The file's contents, new if it has none yet. NULL: no memory. */
 static struct replay_file *file_of(struct trace_replay *replay, uint64_t id)
 {
-	struct replay_file *file = replay->last_id == id ? replay->last : idmap_get(&replay->files, id);
-
-	if (!file) {
-		file = calloc(1, sizeof(*file));
-		if (!file || idmap_set(&replay->files, id, file) < 0) {
-			free(file);
-			return NULL;
-		}
+	if (!replay->last || replay->last_id != id) {
+		replay->last = idmap_make(&replay->files, id, sizeof(*replay->last));
+		replay->last_id = id;
 	}
-	replay->last_id = id;
-	replay->last = file;
-	return file;
-}
-
-static unsigned char *page_of(struct trace_replay *replay, struct replay_file *file, uint64_t page)
-{
-	unsigned char *bytes = idmap_get(&file->pages, page);
-
-	if (bytes)
-		return bytes;
-	bytes = calloc(1, PAGE_BYTES);
-	if (!bytes || idmap_set(&file->pages, page, bytes) < 0) {
-		free(bytes);
-		return NULL;
-	}
-	replay->pages++;
-	return bytes;
+	return replay->last;
 }
 
 static void copy_masked(unsigned char *to, const unsigned char *from, uint32_t at, size_t length,
@@ -84,7 +62,7 @@ static void copy_masked(unsigned char *to, const unsigned char *from, uint32_t a
 			to[i] = from[i];
 }
 
-static int set_bytes(struct trace_replay *replay, struct replay_file *file, const struct trace_event *event)
+static int set_bytes(struct replay_file *file, const struct trace_event *event)
 {
 	const uint64_t mask = event->kind == TRACE_STORE ? event->store.mask : 0;
 	const unsigned char *from = event->store.bytes.at;
@@ -94,7 +72,7 @@ static int set_bytes(struct trace_replay *replay, struct replay_file *file, cons
 	while (at < event->store.bytes.length) {
 		const size_t within = offset % PAGE_BYTES;
 		const size_t piece = (size_t)min_u64(event->store.bytes.length - at, PAGE_BYTES - within);
-		unsigned char *page = page_of(replay, file, offset / PAGE_BYTES);
+		unsigned char *page = idmap_make(&file->pages, offset / PAGE_BYTES, PAGE_BYTES);
 
 		if (!page)
 			return -ENOMEM;
@@ -182,9 +160,9 @@ int trace_replay_apply(struct trace_replay *replay, const struct trace_event *ev
 		/* A page that the kernel writes back may reach beyond the end: the file stays as long. */
 		if (!(event->flags & TRACE_WRITE_PAGE))
 			file->size = max_u64(file->size, event->store.offset + event->store.bytes.length);
-		return set_bytes(replay, file, event);
+		return set_bytes(file, event);
 	default:
-		return set_bytes(replay, file, event);
+		return set_bytes(file, event);
 	}
 }
 
@@ -217,22 +195,6 @@ void trace_replay_read(const struct trace_replay *replay, uint64_t id, uint64_t 
 	}
 }
 
-static int write_page(int fd, const unsigned char *bytes, size_t length, uint64_t offset)
-{
-	while (length) {
-		ssize_t some = pwrite(fd, bytes, length, (off_t)offset);
-
-		if (some < 0 && errno == EINTR)
-			continue;
-		if (some <= 0)
-			return some < 0 ? -errno : -EIO;
-		bytes += some;
-		offset += (uint64_t)some;
-		length -= (size_t)some;
-	}
-	return 0;
-}
-
 int trace_replay_save(const struct trace_replay *replay, uint64_t id, int fd)
 {
 	const struct replay_file *file = idmap_get(&replay->files, id);
@@ -242,9 +204,8 @@ int trace_replay_save(const struct trace_replay *replay, uint64_t id, int fd)
 		return -errno;
 	for (const struct idmap_entry *entry = NULL; file && (entry = idmap_next(&file->pages, entry));) {
 		const uint64_t offset = entry->key * PAGE_BYTES;
-		int error = offset < size ? write_page(fd, entry->value,
-						       (size_t)min_u64(PAGE_BYTES, size - offset), offset) :
-					    0;
+		const size_t length = offset < size ? (size_t)min_u64(PAGE_BYTES, size - offset) : 0;
+		int error = write_all_at(fd, entry->value, length, offset);
 
 		if (error)
 			return error;
@@ -254,5 +215,9 @@ int trace_replay_save(const struct trace_replay *replay, uint64_t id, int fd)
 
 size_t trace_replay_pages(const struct trace_replay *replay)
 {
-	return replay->pages;
+	size_t pages = 0;
+
+	for (const struct idmap_entry *entry = NULL; (entry = idmap_next(&replay->files, entry));)
+		pages += ((const struct replay_file *)entry->value)->pages.count;
+	return pages;
 }

@@ -98,28 +98,13 @@ void trace_stat_destroy(struct trace_stat *stat)
 
 /* ---- What is counted of what ----------------------------------------------------- */
 
-/* The key's entry, zeroed if it is new. NULL: no memory. */
-static void *entry_of(struct idmap *map, uint64_t key, size_t size)
-{
-	void *entry = idmap_get(map, key);
-
-	if (entry)
-		return entry;
-	entry = calloc(1, size);
-	if (entry && idmap_set(map, key, entry) < 0) {
-		free(entry);
-		return NULL;
-	}
-	return entry;
-}
-
 static struct stat_file *file_of(struct trace_stat *stat, uint64_t id)
 {
 	struct stat_file *file = stat->last_file == id ? stat->file : NULL;
 
 	if (file)
 		return file;
-	file = entry_of(&stat->files, id, sizeof(*file));
+	file = idmap_make(&stat->files, id, sizeof(*file));
 	if (file) {
 		file->counts.file = id;
 		stat->last_file = id;
@@ -130,7 +115,7 @@ static struct stat_file *file_of(struct trace_stat *stat, uint64_t id)
 
 static struct trace_site_counts *site_of(struct trace_stat *stat, uint32_t id)
 {
-	struct trace_site_counts *site = entry_of(&stat->sites, id, sizeof(*site));
+	struct trace_site_counts *site = idmap_make(&stat->sites, id, sizeof(*site));
 
 	if (site)
 		site->site = id;
@@ -140,7 +125,7 @@ static struct trace_site_counts *site_of(struct trace_stat *stat, uint32_t id)
 /* The line, with what has become durable in the meantime taken out. NULL: no memory. */
 static struct line *line_of(struct trace_stat *stat, struct stat_file *file, uint64_t number)
 {
-	struct chunk *chunk = entry_of(&file->chunks, number / LINES_PER_CHUNK, sizeof(*chunk));
+	struct chunk *chunk = idmap_make(&file->chunks, number / LINES_PER_CHUNK, sizeof(*chunk));
 	struct line *line;
 
 	if (!chunk)
@@ -211,7 +196,7 @@ static void fence(struct stat_thread *thread)
 static int add_store(struct trace_stat *stat, const struct trace_event *event)
 {
 	struct stat_file *file = file_of(stat, event->file);
-	struct stat_thread *thread = entry_of(&stat->threads, event->thread, sizeof(*thread));
+	struct stat_thread *thread = idmap_make(&stat->threads, event->thread, sizeof(*thread));
 	struct trace_site_counts *site = site_of(stat, event->site);
 	const uint64_t end = event->store.offset + event->store.bytes.length;
 	struct trace_counts add = { .stores = 1 };
@@ -305,7 +290,7 @@ static int add_flush(struct trace_stat *stat, const struct trace_event *event)
 		.first = event->flush.offset / LINE_SIZE,
 		.end = (event->flush.offset + event->flush.length) / LINE_SIZE,
 		.which = (enum trace_flush)event->op,
-		.thread = entry_of(&stat->threads, event->thread, sizeof(*sweep.thread)),
+		.thread = idmap_make(&stat->threads, event->thread, sizeof(*sweep.thread)),
 		.add = &add,
 	};
 
@@ -321,7 +306,7 @@ static int add_flush(struct trace_stat *stat, const struct trace_event *event)
 
 static int add_fence(struct trace_stat *stat, const struct trace_event *event)
 {
-	struct stat_thread *thread = entry_of(&stat->threads, event->thread, sizeof(*thread));
+	struct stat_thread *thread = idmap_make(&stat->threads, event->thread, sizeof(*thread));
 	struct trace_site_counts *site = site_of(stat, event->site);
 	struct trace_counts add = { .fences = 1 };
 
