@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +41,23 @@ int cli_usage(const struct cli *cli, const char *format, ...)
 	printable = text ? text_printable(text) : NULL;
 	fprintf(stderr, "softpmem %s: %s\n", cli->verb->name, printable ? printable : "out of memory");
 	return CLI_USAGE;
+}
+
+int cli_whole_number(const struct cli *cli, const char *option, const char *text, uint64_t least,
+		     uint64_t most, uint64_t *value)
+{
+	uint64_t number;
+	char *end;
+
+	if (!text)
+		return CLI_OK;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || number < least || number > most)
+		return cli_usage(cli, "--%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'",
+				 option, least, most, text);
+	*value = number;
+	return CLI_OK;
 }
 
 /* ---- Requests ---------------------------------------------------------------------- */

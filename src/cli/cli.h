@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "command/command_options.h"
 #include "cli/client.h"
@@ -52,6 +53,13 @@ struct cli {
 int cli_fail(struct cli *cli, const char *text);
 /* Print "softpmem VERB: ..." for a usage error. Returns CLI_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * The value of an option that takes a whole number from `least` to `most`, in decimal; *value stays if `text`
+ * is NULL. Returns CLI_OK, or CLI_USAGE with the failure printed. `option` is the name without dashes.
+ */
+int cli_whole_number(const struct cli *cli, const char *option, const char *text, uint64_t least,
+		     uint64_t most, uint64_t *value);
 
 /* A request with this verb, for the caller to put; NULL without memory. */
 struct json_object *cli_request(const char *verb);

@@ -58,24 +58,6 @@ static const struct command_option options_table[] = {
 
 /* ---- The command line ---------------------------------------------------------------------- */
 
-/* A whole number from `least` to `most`; *value stays if there is no text. */
-static int parse_number(const struct cli *cli, const char *option, const char *text, uint64_t least,
-			uint64_t most, uint64_t *value)
-{
-	char *end;
-	uint64_t number;
-
-	if (!text)
-		return CLI_OK;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || number < least || number > most)
-		return cli_usage(cli, "--%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'",
-				 option, least, most, text);
-	*value = number;
-	return CLI_OK;
-}
-
 static int parse_options(const struct cli *cli, const struct explore_cli_options *given,
 			 struct explore_options *options)
 {
@@ -95,20 +77,20 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		lines_mode_parse(given->persistency, &options->walk.mode);
 	if (given->domain)
 		persistence_domain_parse(given->domain, &options->walk.domain);
-	status = parse_number(cli, "seed", given->seed, 0, UINT64_MAX, &options->seed);
+	status = cli_whole_number(cli, "seed", given->seed, 0, UINT64_MAX, &options->seed);
 	if (!status)
-		status = parse_number(cli, "states", given->states, 1, UINT64_MAX, &options->states);
+		status = cli_whole_number(cli, "states", given->states, 1, UINT64_MAX, &options->states);
 	if (!status)
-		status = parse_number(cli, "time", given->time, 1, UINT_MAX, &seconds);
+		status = cli_whole_number(cli, "time", given->time, 1, UINT_MAX, &seconds);
 	if (!status)
-		status = parse_number(cli, "timeout", given->timeout, 1, 86400, &timeout);
+		status = cli_whole_number(cli, "timeout", given->timeout, 1, 86400, &timeout);
 	if (!status)
-		status = parse_number(cli, "jobs", given->jobs, 1, 1024, &jobs);
+		status = cli_whole_number(cli, "jobs", given->jobs, 1, 1024, &jobs);
 	if (!status)
-		status =
-			parse_number(cli, "exhaustive", given->exhaustive, 0, 1u << 30, &options->exhaustive);
+		status = cli_whole_number(cli, "exhaustive", given->exhaustive, 0, 1u << 30,
+					  &options->exhaustive);
 	if (!status)
-		status = parse_number(cli, "at", given->at, 0, UINT64_MAX - 1, &options->at);
+		status = cli_whole_number(cli, "at", given->at, 0, UINT64_MAX - 1, &options->at);
 	options->seconds = (unsigned)seconds;
 	options->timeout_ms = (unsigned)timeout * 1000;
 	options->workers = (unsigned)jobs;

@@ -67,6 +67,13 @@ static int options_valid(const struct cli *cli, const struct trace_command *comm
 	return CLI_OK;
 }
 
+int trace_open(struct cli *cli, const char *path, struct trace_events **events)
+{
+	struct message message = { "" };
+
+	return trace_events_open(path, events, &message) < 0 ? cli_fail(cli, message.text) : CLI_OK;
+}
+
 int trace_each(struct cli *cli, struct trace_events *events,
 	       int (*visit)(void *context, const struct trace_event *event, struct message *message),
 	       void *context)

@@ -5,6 +5,7 @@
 /* The commands of softpmem trace. Each returns an exit status and has printed a failure. */
 
 #include "cli/cli.h"
+#include "trace/event_stream.h"
 
 struct trace_cli_options {
 	const char *output, *images, *sites;
@@ -13,7 +14,14 @@ struct trace_cli_options {
 
 struct message;
 struct trace_event;
-struct trace_events;
+
+/* cli_trace.c: open a trace in either form; returns an exit status. CLEANUP_EVENTS closes it. */
+int trace_open(struct cli *cli, const char *path, struct trace_events **events);
+static inline void trace_close(struct trace_events **events)
+{
+	trace_events_close(*events);
+}
+#define CLEANUP_EVENTS __attribute__((cleanup(trace_close)))
 
 /*
  * cli_trace.c: all events of a trace, or of what is good of it; then the message about the rest. A negative
@@ -37,6 +45,5 @@ struct trace_bytes;
 
 /* Bytes of a trace as a JSON string: NULs become spaces, and what is not UTF-8 U+FFFD. NULL: no memory. */
 struct json_object *trace_json_bytes(const struct trace_bytes *bytes);
-struct json_object *trace_json_u64(uint64_t number);
 
 #endif

@@ -19,19 +19,6 @@
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
-static void close_events(struct trace_events **events)
-{
-	trace_events_close(*events);
-}
-#define CLEANUP_EVENTS __attribute__((cleanup(close_events)))
-
-static int open_events(struct cli *cli, const char *path, struct trace_events **events)
-{
-	struct message message = { "" };
-
-	return trace_events_open(path, events, &message) < 0 ? cli_fail(cli, message.text) : CLI_OK;
-}
-
 static int fail_errno(struct cli *cli, const char *path, int error)
 {
 	struct message message;
@@ -133,7 +120,7 @@ int trace_dump(struct cli *cli, const char *path, const struct trace_cli_options
 {
 	CLEANUP_EVENTS struct trace_events *events = NULL;
 	struct dump dump = { 0 };
-	int status = open_events(cli, path, &events);
+	int status = trace_open(cli, path, &events);
 
 	if (status)
 		return status;
@@ -240,7 +227,7 @@ int trace_export(struct cli *cli, const char *path, const struct trace_cli_optio
 
 	if (!options->pmemcheck)
 		return cli_usage(cli, "export requires --pmemcheck: the text form is what 'dump' prints");
-	status = open_events(cli, path, &events);
+	status = trace_open(cli, path, &events);
 	if (status)
 		return status;
 	if (options->images && mkdir(options->images, 0777) < 0 && errno != EEXIST)

@@ -15,11 +15,6 @@
 #include "wire/frame.h"
 #include "wire/text.h"
 
-struct json_object *trace_json_u64(uint64_t number)
-{
-	return json_object_new_uint64(number);
-}
-
 struct json_object *trace_json_bytes(const struct trace_bytes *bytes)
 {
 	CLEANUP_FREE char *copy = malloc((size_t)bytes->length + 1), *utf8 = NULL;
@@ -53,35 +48,41 @@ static void count_kind(struct info *info, const struct trace_event *event)
 	if (json_object_object_get_ex(info->kinds, name, &count))
 		json_object_set_uint64(count, json_object_get_uint64(count) + 1);
 	else
-		json_object_object_add(info->kinds, name, trace_json_u64(1));
+		control_put_u64(info->kinds, name, 1);
 }
 
 static void add_process(struct info *info, const struct trace_event *event)
 {
 	struct json_object *process = json_object_new_object();
 
-	json_object_object_add(process, "process", trace_json_u64(event->process.process));
-	json_object_object_add(process, "parent", trace_json_u64(event->process.parent));
+	control_put_u64(process, "process", event->process.process);
+	control_put_u64(process, "parent", event->process.parent);
 	json_object_object_add(process, "pid", json_object_new_int(event->process.pid));
 	json_object_object_add(process, "command", trace_json_bytes(&event->process.text));
 	json_object_array_add(info->processes, process);
+}
+
+static void put_uuid(struct json_object *object, const char *key, const unsigned char uuid[16])
+{
+	char text[33];
+
+	for (int i = 0; i < 16; i++)
+		snprintf(text + 2 * i, 3, "%02x", uuid[i]);
+	control_put_string(object, key, text);
 }
 
 /* Of the files that were there at the start, those that have contents. */
 static void add_file(struct info *info, const struct trace_event *event)
 {
 	struct json_object *file;
-	char uuid[33];
 
 	if (event->node.attributes.mode && !S_ISREG(event->node.attributes.mode))
 		return;
 	file = json_object_new_object();
-	for (int i = 0; i < 16; i++)
-		snprintf(uuid + 2 * i, 3, "%02x", event->node.uuid[i]);
-	json_object_object_add(file, "file", trace_json_u64(event->file));
+	control_put_u64(file, "file", event->file);
 	json_object_object_add(file, "path", trace_json_bytes(&event->node.path));
-	json_object_object_add(file, "size", trace_json_u64(event->node.size));
-	json_object_object_add(file, "uuid", json_object_new_string(uuid));
+	control_put_u64(file, "size", event->node.size);
+	put_uuid(file, "uuid", event->node.uuid);
 	json_object_array_add(info->files, file);
 }
 
@@ -122,16 +123,12 @@ static struct json_object *member(struct json_object *result, const char *name, 
 
 static void add_header(struct json_object *result, const char *path, const struct trace_events *events)
 {
-	const unsigned char *uuid = trace_events_uuid(events);
 	const struct trace_bytes name = { (const unsigned char *)path, (uint32_t)strlen(path) };
-	char text[33];
 
-	for (int i = 0; i < 16; i++)
-		snprintf(text + 2 * i, 3, "%02x", uuid[i]);
 	member(result, "trace", trace_json_bytes(&name));
-	member(result, "form", json_object_new_string(trace_events_are_text(events) ? "text" : "binary"));
-	member(result, "id", json_object_new_string(text));
-	member(result, "created", trace_json_u64(trace_events_created(events)));
+	control_put_string(result, "form", trace_events_are_text(events) ? "text" : "binary");
+	put_uuid(result, "id", trace_events_uuid(events));
+	control_put_u64(result, "created", trace_events_created(events));
 }
 
 /* ---- Printing --------------------------------------------------------------------------------- */
@@ -210,13 +207,12 @@ static void print(struct json_object *result, const struct info *info)
 int trace_info(struct cli *cli, const char *path, const struct trace_cli_options *options)
 {
 	CLEANUP_JSON struct json_object *result = json_object_new_object();
-	struct trace_events *events;
-	struct message message = { "" };
+	CLEANUP_EVENTS struct trace_events *events = NULL;
 	struct info info = { 0 };
-	int status;
+	int status = trace_open(cli, path, &events);
 
-	if (trace_events_open(path, &events, &message) < 0)
-		return cli_fail(cli, message.text);
+	if (status)
+		return status;
 	info.properties = member(result, "properties", json_object_new_object());
 	info.kinds = member(result, "kinds", json_object_new_object());
 	info.processes = member(result, "processes", json_object_new_array());
@@ -224,17 +220,16 @@ int trace_info(struct cli *cli, const char *path, const struct trace_cli_options
 	status = trace_each(cli, events, take, &info);
 	add_header(result, path, events);
 	/* A text need not have its end. */
-	member(result, "complete",
-	       json_object_new_boolean(status == CLI_OK && (info.complete || trace_events_are_text(events))));
-	member(result, "events", trace_json_u64(info.events));
-	member(result, "threads", trace_json_u64(info.threads));
-	member(result, "modules", trace_json_u64(info.modules));
-	member(result, "sites", trace_json_u64(info.sites));
-	member(result, "lost", trace_json_u64(info.lost));
+	control_put_bool(result, "complete",
+			 status == CLI_OK && (info.complete || trace_events_are_text(events)));
+	control_put_u64(result, "events", info.events);
+	control_put_u64(result, "threads", info.threads);
+	control_put_u64(result, "modules", info.modules);
+	control_put_u64(result, "sites", info.sites);
+	control_put_u64(result, "lost", info.lost);
 	if (options->json)
 		output_object(result);
 	else
 		print(result, &info);
-	trace_events_close(events);
 	return status;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -90,20 +88,20 @@ static bool is_directory(const struct report *report, uint64_t file)
 static void add_counts(struct json_object *object, const struct trace_counts *counts)
 {
 	for (size_t i = 0; i < COLUMNS; i++)
-		json_object_object_add(object, columns[i].member,
-				       trace_json_u64(count_in(counts, &columns[i])));
+		control_put_u64(object, columns[i].member, count_in(counts, &columns[i]));
 }
 
 static struct json_object *total_json(const struct report *report)
 {
+	const struct trace_stat *stat = report->stat;
 	struct json_object *total = json_object_new_object();
 
-	add_counts(total, trace_stat_counts(report->stat));
-	json_object_object_add(total, "lines", trace_json_u64(trace_stat_lines(report->stat)));
-	json_object_object_add(total, "writes", trace_json_u64(trace_stat_events(report->stat, TRACE_WRITE)));
-	json_object_object_add(total, "write_bytes", trace_json_u64(trace_stat_write_bytes(report->stat)));
-	json_object_object_add(total, "marks", trace_json_u64(trace_stat_events(report->stat, TRACE_MARK)));
-	json_object_object_add(total, "lost", trace_json_u64(trace_stat_events(report->stat, TRACE_LOST)));
+	add_counts(total, trace_stat_counts(stat));
+	control_put_u64(total, "lines", trace_stat_lines(stat));
+	control_put_u64(total, "writes", trace_stat_events(stat, TRACE_WRITE));
+	control_put_u64(total, "write_bytes", trace_stat_write_bytes(stat));
+	control_put_u64(total, "marks", trace_stat_events(stat, TRACE_MARK));
+	control_put_u64(total, "lost", trace_stat_events(stat, TRACE_LOST));
 	return total;
 }
 
@@ -112,7 +110,7 @@ static struct json_object *site_json(const struct report *report, const struct t
 	const struct trace_event *event = trace_catalog_site(report->catalog, site->site);
 	struct json_object *object = json_object_new_object(), *stack = json_object_new_array();
 
-	json_object_object_add(object, "site", trace_json_u64(site->site));
+	control_put_u64(object, "site", site->site);
 	add_counts(object, &site->counts);
 	for (uint32_t i = 0; report->symbols && event && i < event->stack.count; i++)
 		json_object_array_add(stack, json_object_new_string(place_of(report, site->site, i)));
@@ -128,30 +126,42 @@ static struct json_object *file_json(const struct report *report, const struct t
 
 	trace_catalog_path(report->catalog, file->file, path, sizeof(path));
 	bytes.length = (uint32_t)strlen(path);
-	json_object_object_add(object, "file", trace_json_u64(file->file));
+	control_put_u64(object, "file", file->file);
 	json_object_object_add(object, "path", trace_json_bytes(&bytes));
-	json_object_object_add(object, "directory",
-			       json_object_new_boolean(is_directory(report, file->file)));
-	json_object_object_add(object, "stores", trace_json_u64(file->stores));
-	json_object_object_add(object, "changes", trace_json_u64(file->writes));
-	json_object_object_add(object, "syncs", trace_json_u64(file->syncs));
-	json_object_object_add(object, "unsynced", json_object_new_boolean(file->changed));
+	control_put_bool(object, "directory", is_directory(report, file->file));
+	control_put_u64(object, "stores", file->stores);
+	control_put_u64(object, "changes", file->writes);
+	control_put_u64(object, "syncs", file->syncs);
+	control_put_bool(object, "unsynced", file->changed);
 	return object;
 }
 
 /* A row by itself says what it is of. */
 static void print_line(struct json_object *object, const char *type)
 {
-	json_object_object_add(object, "type", json_object_new_string(type));
+	control_put_string(object, "type", type);
 	output_line(object);
 	json_object_put(object);
+}
+
+static void print_ndjson(const struct report *report)
+{
+	const struct trace_site_counts *sites;
+	const size_t site_count = sites_shown(report, &sites);
+	size_t file_count;
+	const struct trace_file_counts *files = trace_stat_files(report->stat, &file_count);
+
+	print_line(total_json(report), "total");
+	for (size_t i = 0; i < site_count; i++)
+		print_line(site_json(report, &sites[i]), "site");
+	for (size_t i = 0; i < file_count; i++)
+		print_line(file_json(report, &files[i]), "file");
 }
 
 static void print_json(const struct report *report)
 {
 	CLEANUP_JSON struct json_object *result = json_object_new_object();
 	struct json_object *site_array = json_object_new_array(), *file_array = json_object_new_array();
-	const bool lines = report->options->ndjson;
 	const struct trace_site_counts *sites;
 	const size_t site_count = sites_shown(report, &sites);
 	size_t file_count;
@@ -160,22 +170,11 @@ static void print_json(const struct report *report)
 	json_object_object_add(result, "total", total_json(report));
 	json_object_object_add(result, "sites", site_array);
 	json_object_object_add(result, "files", file_array);
-	if (lines)
-		print_line(total_json(report), "total");
-	for (size_t i = 0; i < site_count; i++) {
-		if (lines)
-			print_line(site_json(report, &sites[i]), "site");
-		else
-			json_object_array_add(site_array, site_json(report, &sites[i]));
-	}
-	for (size_t i = 0; i < file_count; i++) {
-		if (lines)
-			print_line(file_json(report, &files[i]), "file");
-		else
-			json_object_array_add(file_array, file_json(report, &files[i]));
-	}
-	if (!lines)
-		output_object(result);
+	for (size_t i = 0; i < site_count; i++)
+		json_object_array_add(site_array, site_json(report, &sites[i]));
+	for (size_t i = 0; i < file_count; i++)
+		json_object_array_add(file_array, file_json(report, &files[i]));
+	output_object(result);
 }
 
 /* ---- Tables ------------------------------------------------------------------------------------ */
@@ -240,50 +239,47 @@ static void print_files(const struct report *report)
 	}
 }
 
-static int parse_sites(const struct cli *cli, const char *text, uint64_t *most)
+static void print_report(const struct report *report)
 {
-	char *end;
-
-	*most = SITES_DEFAULT;
-	if (!text)
-		return CLI_OK;
-	errno = 0;
-	*most = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno)
-		return cli_usage(cli, "--sites takes a whole number, not '%s'", text);
-	return CLI_OK;
+	if (report->options->json) {
+		print_json(report);
+	} else if (report->options->ndjson) {
+		print_ndjson(report);
+	} else {
+		print_totals(report);
+		print_sites(report);
+		print_files(report);
+	}
 }
 
 int trace_statistics(struct cli *cli, const char *path, const struct trace_cli_options *options)
 {
+	CLEANUP_EVENTS struct trace_events *events = NULL;
+	struct report report = { .options = options, .most_sites = SITES_DEFAULT };
 	struct trace_stat *stat;
-	struct report report = { .options = options };
-	struct trace_events *events;
-	struct message message = { "" };
-	int status = parse_sites(cli, options->sites, &report.most_sites);
+	int status =
+		cli_whole_number(cli, "sites", options->sites, 0, UINT64_MAX, &report.most_sites);
 
 	if (status)
 		return status;
 	if (options->json && options->ndjson)
 		return cli_usage(cli, "--json and --ndjson are two forms of the same: give one");
-	if (trace_events_open(path, &events, &message) < 0)
-		return cli_fail(cli, message.text);
+	status = trace_open(cli, path, &events);
+	if (status)
+		return status;
 	stat = trace_stat_create();
-	status = stat ? trace_each(cli, events, take, stat) : cli_fail(cli, "out of memory");
-	if (stat && trace_stat_end(stat) == 0) {
+	if (!stat)
+		return cli_fail(cli, "out of memory");
+	status = trace_each(cli, events, take, stat);
+	if (trace_stat_end(stat) < 0) {
+		status = cli_fail(cli, "out of memory");
+	} else {
 		report.stat = stat;
 		report.catalog = trace_events_catalog(events);
 		report.symbols = options->no_source ? NULL : trace_symbols_create(report.catalog);
-		if (options->json || options->ndjson) {
-			print_json(&report);
-		} else {
-			print_totals(&report);
-			print_sites(&report);
-			print_files(&report);
-		}
+		print_report(&report);
 		trace_symbols_destroy(report.symbols);
 	}
 	trace_stat_destroy(stat);
-	trace_events_close(events);
 	return status;
 }
