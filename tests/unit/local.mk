@@ -11,11 +11,11 @@ tests_unit_test_vector_SOURCES = tests/unit/test_vector.c
 tests_unit_test_vector_LDADD = $(libcommon) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool
-tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
+tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(pool_test_sources)
 tests_unit_test_pool_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_nameless
-tests_unit_test_pool_nameless_SOURCES = tests/unit/test_pool_nameless.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_pool_nameless_SOURCES = tests/unit/test_pool_nameless.c $(pool_test_sources)
 tests_unit_test_pool_nameless_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_pool_extmap

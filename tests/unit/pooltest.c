@@ -32,27 +32,65 @@ struct pools *pooltest_open(struct region *region)
 	return pools;
 }
 
-int pooltest_setup(void **state)
+int pooltest_setup_empty(void **state)
 {
 	struct pooltest_bench *bench = calloc(1, sizeof(*bench));
 
 	bench->region = pooltest_region("memfd:16M");
 	bench->pools = pooltest_open(bench->region);
+	*state = bench;
+	return 0;
+}
+
+int pooltest_setup(void **state)
+{
+	struct pooltest_bench *bench;
+
+	pooltest_setup_empty(state);
+	bench = *state;
 	pooltest_make(bench->pools, "/file", S_IFREG | 0640, 0);
 	assert_int_equal(pool_lookup_path(bench->pools, "/file", &bench->pool), 0);
 	assert_int_equal(pool_open(bench->pool, &bench->handle), 0);
-	*state = bench;
 	return 0;
+}
+
+static void abandon(struct pooltest_bench *bench)
+{
+	if (bench->handle)
+		pool_close(bench->handle);
+	if (bench->pool)
+		pool_unref(bench->pool, 1);
+	if (bench->pools)
+		pools_abandon(bench->pools);
+	bench->handle = NULL;
+	bench->pool = NULL;
+}
+
+void pooltest_restart(struct pooltest_bench *bench)
+{
+	abandon(bench);
+	bench->pools = pooltest_open(bench->region);
+}
+
+static void print_problem(void *context, const struct pools_problem *problem)
+{
+	print_message("# problem %d: %s\n", problem->kind, problem->text);
+}
+
+void pooltest_assert_sound(const struct region *region)
+{
+	const struct pools_check_options options = { .problem = print_problem };
+	struct pools_check_result result;
+
+	assert_int_equal(pools_check(region, &options, &result, NULL), 0);
+	assert_int_equal(result.leftovers + result.redundant + result.damaged, 0);
 }
 
 int pooltest_teardown(void **state)
 {
 	struct pooltest_bench *bench = *state;
 
-	if (bench->handle)
-		pool_close(bench->handle);
-	pool_unref(bench->pool, 1);
-	pools_abandon(bench->pools);
+	abandon(bench);
 	region_close(bench->region);
 	free(bench);
 	return 0;

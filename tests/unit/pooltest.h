@@ -14,13 +14,20 @@ struct pools *pooltest_open(struct region *region);
 struct pooltest_bench {
 	struct region *region;
 	struct pools *pools;
-	struct pool *pool;	    /* "/file", with a reference */
+	struct pool *pool;	    /* "/file", with a reference; may be NULL */
 	struct pool_handle *handle; /* of it; a test that closes it sets it to NULL */
 };
 /* The setup and teardown of a cmocka test, whose state is the bench. */
 int pooltest_setup(void **state);
 int pooltest_teardown(void **state);
+/* The same setup without the file. */
+int pooltest_setup_empty(void **state);
+#define POOLTEST_EMPTY(test) cmocka_unit_test_setup_teardown(test, pooltest_setup_empty, pooltest_teardown)
 #define POOLTEST(test) cmocka_unit_test_setup_teardown(test, pooltest_setup, pooltest_teardown)
+/* Free the pools without writing, as if the daemon was killed, and open the region again; closes the file. */
+void pooltest_restart(struct pooltest_bench *bench);
+/* Assert that checking the region finds nothing. The pools may be open. */
+void pooltest_assert_sound(const struct region *region);
 /* Write `length` bytes of the value `byte` to the bench's file; volatile. */
 void pooltest_fill(struct pooltest_bench *bench, uint64_t offset, size_t length, unsigned char byte);
 /* Assert that `length` bytes of the bench's file from `offset` on have the value `byte`. */

@@ -242,7 +242,7 @@ static void cut_bytes_stay_away_after_outage(const struct wait *wait, const stru
 		store_and_change(&scene, wait, change);
 		mapped_outage(&scene, choosers[i].policy, choosers[i].seed);
 		mapped_assert_zero(&scene, CUT_AT + change->cut, PAGE_BYTES - change->cut);
-		/* The fence before the change guarantees what it was of. */
+		/* This byte was flushed and fenced before the change. */
 		assert_int_equal(mapped_byte_at(&scene, 0), 'k');
 		mapped_end(&scene);
 	}

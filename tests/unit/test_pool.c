@@ -15,6 +15,7 @@
 #include "common/rng.h"
 #include "pool/pool.h"
 #include "mediatest.h"
+#include "pooltest.h"
 
 struct bench {
 	struct region *region;
@@ -74,20 +75,6 @@ static void restart(struct bench *bench)
 {
 	pools_abandon(bench->pools);
 	bench->pools = open_pools(bench->region);
-}
-
-static void count_problem(void *context, const struct pools_problem *problem)
-{
-	print_message("# problem %d: %s\n", problem->kind, problem->text);
-}
-
-static void assert_sound(struct bench *bench)
-{
-	struct pools_check_options options = { .problem = count_problem };
-	struct pools_check_result result;
-
-	assert_int_equal(pools_check(bench->region, &options, &result, NULL), 0);
-	assert_int_equal(result.leftovers + result.redundant + result.damaged, 0);
 }
 
 static struct pool *make(struct bench *bench, const char *name, mode_t mode, uint64_t size)
@@ -150,7 +137,7 @@ static void synced_bytes_survive_and_others_do_not(void **state)
 	assert_int_equal(size_of(handle), 7);
 	expect(handle, "durable", 7, 0);
 	pool_close(handle);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void a_clean_stop_keeps_everything(void **state)
@@ -306,7 +293,7 @@ static void holes_read_as_zero_and_take_no_space(void **state)
 	assert_int_equal(pool_seek(handle, 0, SEEK_DATA), (1u << 30) - 4096);
 	assert_int_equal(pool_seek(handle, 0, SEEK_HOLE), 0);
 	pool_close(handle);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void bytes_that_were_cut_off_do_not_reappear(void **state)
@@ -336,7 +323,7 @@ static void bytes_that_were_cut_off_do_not_reappear(void **state)
 	handle = open_path(bench, "a");
 	expect(handle, "012\0\0\0\0\0z", 9, 0);
 	pool_close(handle);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 /* A sync that a kill interrupts before its commit leaves bytes behind the end, which must never be read. */
@@ -387,12 +374,12 @@ static void a_full_region_refuses_writes_and_stays_consistent(void **state)
 	/* A write reserves the space that a later sync needs. */
 	assert_int_equal(pool_sync(handle), 0);
 	pool_close(handle);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 	assert_int_equal(pool_unlink(root, "fill"), 0);
 	pools_info(bench->pools, &after);
 	assert_int_equal(before.free, after.free);
 	pool_unref(root, 1);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void names_are_linked_renamed_and_removed(void **state)
@@ -425,7 +412,7 @@ static void names_are_linked_renamed_and_removed(void **state)
 	assert_int_equal(pool_lookup_path(bench->pools, "/dir/c", &found), 0);
 	pool_unref(found, 1);
 	assert_int_equal(pool_lookup_path(bench->pools, "/b", &found), -ENOENT);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void punched_and_zeroed_ranges_read_as_zero(void **state)
@@ -456,7 +443,7 @@ static void punched_and_zeroed_ranges_read_as_zero(void **state)
 	pool_close(handle);
 	free(data);
 	free(back);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void a_directory_holds_many_names(void **state)
@@ -478,7 +465,7 @@ static void a_directory_holds_many_names(void **state)
 	restart(bench);
 	pools_info(bench->pools, &info);
 	assert_int_equal(info.pools, 5000);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 /*
@@ -510,7 +497,7 @@ static void more_pools_can_be_dirty_than_there_are_descriptors(void **state)
 	expect(handle, "dirty-0", 7, 0);
 	pool_close(handle);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static struct pool_attributes attributes_of(struct pool *pool)

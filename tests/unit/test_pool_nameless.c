@@ -12,48 +12,17 @@
 #include "pool/pool.h"
 #include "pooltest.h"
 
-struct bench {
-	struct region *region;
-	struct pools *pools;
-};
-
-static int setup(void **state)
-{
-	struct bench *bench = calloc(1, sizeof(*bench));
-
-	bench->region = pooltest_region("memfd:16M");
-	bench->pools = pooltest_open(bench->region);
-	*state = bench;
-	return 0;
-}
-
+/* The pools must also close cleanly. */
 static int teardown(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 
 	assert_int_equal(pools_close(bench->pools, NULL), 0);
-	region_close(bench->region);
-	free(bench);
-	return 0;
+	bench->pools = NULL;
+	return pooltest_teardown(state);
 }
 
-/* A killed daemon leaves a region that the next one loads. */
-static void restart(struct bench *bench)
-{
-	pools_abandon(bench->pools);
-	bench->pools = pooltest_open(bench->region);
-}
-
-static void assert_sound(struct bench *bench)
-{
-	const struct pools_check_options options = { 0 };
-	struct pools_check_result result;
-
-	assert_int_equal(pools_check(bench->region, &options, &result, NULL), 0);
-	assert_int_equal(result.leftovers + result.redundant + result.damaged, 0);
-}
-
-static struct pool *make_nameless(struct bench *bench, struct pool_handle **handle)
+static struct pool *make_nameless(struct pooltest_bench *bench, struct pool_handle **handle)
 {
 	const struct pool_new attributes = { .mode = S_IFREG | 0640, .uid = 7, .gid = 8 };
 	struct pool *root = pool_root(bench->pools), *pool = NULL;
@@ -69,7 +38,7 @@ static void put_synced(struct pool_handle *handle, const char *text)
 	assert_int_equal(pool_sync(handle), 0);
 }
 
-static uint64_t file_count(struct bench *bench)
+static uint64_t file_count(struct pooltest_bench *bench)
 {
 	struct pools_info info;
 
@@ -79,7 +48,7 @@ static uint64_t file_count(struct bench *bench)
 
 static void a_nameless_pool_is_destroyed_when_it_is_closed(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	struct pool *root = pool_root(bench->pools);
 	struct pool_attributes attributes;
 	struct pool_handle *handle;
@@ -94,12 +63,12 @@ static void a_nameless_pool_is_destroyed_when_it_is_closed(void **state)
 	assert_int_equal(pool_link(pool, root, "late"), -ENOENT);
 	pool_unref(pool, 1);
 	pool_unref(root, 1);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void a_nameless_pool_that_gets_a_name_is_kept(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	struct pool *root = pool_root(bench->pools);
 	struct pool_handle *handle;
 	struct pool *pool = make_nameless(bench, &handle);
@@ -110,33 +79,33 @@ static void a_nameless_pool_that_gets_a_name_is_kept(void **state)
 	pool_close(handle);
 	pool_unref(pool, 1);
 	pool_unref(root, 1);
-	restart(bench);
+	pooltest_restart(bench);
 	assert_int_equal(file_count(bench), 1);
 	handle = pooltest_handle(bench->pools, "named");
 	assert_int_equal(pool_read(handle, text, 4, 0), 4);
 	assert_string_equal(text, "kept");
 	pool_close(handle);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void a_nameless_pool_does_not_survive_a_restart(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	struct pool_handle *handle;
 	struct pool *pool = make_nameless(bench, &handle);
 
 	put_synced(handle, "lost");
 	pool_unref(pool, 1);
-	restart(bench);
+	pooltest_restart(bench);
 	/* Its pool ended with the abandoned pools: only the handle's own memory is left. */
 	free(handle);
 	assert_int_equal(file_count(bench), 0);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void a_pool_whose_last_name_was_removed_cannot_be_named_again(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	struct pool *root = pool_root(bench->pools), *pool = NULL;
 	struct pool_handle *handle;
 
@@ -148,18 +117,18 @@ static void a_pool_whose_last_name_was_removed_cannot_be_named_again(void **stat
 	pool_close(handle);
 	pool_unref(pool, 1);
 	pool_unref(root, 1);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
+
+#define NAMELESS(test) cmocka_unit_test_setup_teardown(test, pooltest_setup_empty, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_nameless_pool_is_destroyed_when_it_is_closed, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_nameless_pool_that_gets_a_name_is_kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_nameless_pool_does_not_survive_a_restart, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_pool_whose_last_name_was_removed_cannot_be_named_again,
-						setup, teardown),
+		NAMELESS(a_nameless_pool_is_destroyed_when_it_is_closed),
+		NAMELESS(a_nameless_pool_that_gets_a_name_is_kept),
+		NAMELESS(a_nameless_pool_does_not_survive_a_restart),
+		NAMELESS(a_pool_whose_last_name_was_removed_cannot_be_named_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,31 +18,11 @@
 #include "pool/table.h"
 #include "pooltest.h"
 
-/* Free the pools without writing, as if the daemon was killed, and open the region again. */
-static void crash_and_open(struct pooltest_bench *bench)
-{
-	pool_close(bench->handle);
-	pool_unref(bench->pool, 1);
-	pools_abandon(bench->pools);
-	bench->pools = pooltest_open(bench->region);
-	bench->handle = NULL;
-	bench->pool = NULL;
-}
-
-/* Find the file again after crash_and_open(). */
+/* Find the file again after pooltest_restart(). */
 static void find_file(struct pooltest_bench *bench)
 {
 	assert_int_equal(pool_lookup_path(bench->pools, "/file", &bench->pool), 0);
 	assert_int_equal(pool_open(bench->pool, &bench->handle), 0);
-}
-
-static void assert_sound(struct pooltest_bench *bench)
-{
-	const struct pools_check_options options = { 0 };
-	struct pools_check_result result;
-
-	assert_int_equal(pools_check(bench->region, &options, &result, NULL), 0);
-	assert_int_equal(result.leftovers + result.redundant, 0);
 }
 
 static union slot read_slot(const struct pooltest_bench *bench, uint32_t index, unsigned copy)
@@ -68,11 +48,11 @@ static void a_damaged_slot_is_replaced_by_its_copy(void **state)
 		mediatest_write(bench->region, offset + 60, &byte, 1);
 		damaged = read_slot(bench, index, copy);
 		assert_false(pool_slot_is_valid(bench->pools->uuid_seed, &damaged, index));
-		crash_and_open(bench);
+		pooltest_restart(bench);
 		find_file(bench);
 		repaired = read_slot(bench, index, copy);
 		assert_memory_equal(&repaired, &good, SLOT_SIZE);
-		assert_sound(bench);
+		pooltest_assert_sound(bench->region);
 	}
 }
 
@@ -89,12 +69,12 @@ static void an_older_slot_is_replaced_by_the_newer_one(void **state)
 	newer = read_slot(bench, index, 1);
 	mediatest_write(bench->region, pool_table_slot_offset(&bench->pools->superblock, index, 1), &old,
 			SLOT_SIZE);
-	crash_and_open(bench);
+	pooltest_restart(bench);
 	find_file(bench);
 	assert_int_equal(bench->pool->size, 100);
 	assert_true(newer.head.sequence > old.head.sequence);
 	assert_int_equal(read_slot(bench, index, 1).head.sequence, newer.head.sequence);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 }
 
 static void a_file_that_lost_its_name_before_the_crash_is_destroyed(void **state)
@@ -109,12 +89,12 @@ static void a_file_that_lost_its_name_before_the_crash_is_destroyed(void **state
 	assert_int_equal(pool_unlink(root, "file"), 0);
 	pool_unref(root, 1);
 	assert_int_equal(read_slot(bench, index, 0).head.kind, SLOT_FILE);
-	crash_and_open(bench);
+	pooltest_restart(bench);
 	assert_int_equal(bench->pools->space.free, free_before);
 	/* The entries of the file and of its name. */
 	assert_int_equal(bench->pools->free_count, free_entries + 2);
 	assert_int_equal(read_slot(bench, index, 0).head.kind, SLOT_FREE);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 
 	pooltest_make(bench->pools, "/file", S_IFREG | 0600, 0);
 	find_file(bench);
@@ -130,9 +110,9 @@ static void a_map_with_one_damaged_copy_is_written_anew(void **state)
 	assert_int_equal(pool_sync(bench->handle), 0);
 	assert_int_equal(bench->pool->chain_count, 2);
 	mediatest_write(bench->region, bench->pool->chain[0] * BLOCK_BYTES + 41, &byte, 1);
-	crash_and_open(bench);
+	pooltest_restart(bench);
 	find_file(bench);
-	assert_sound(bench);
+	pooltest_assert_sound(bench->region);
 	for (uint64_t i = 0; i < INLINE_EXTENTS + 1; i++)
 		pooltest_expect(bench, 2 * i * PAGE_BYTES, PAGE_BYTES, (unsigned char)i);
 }
@@ -167,7 +147,7 @@ static void opening_after_a_crash_zeroes_bytes_behind_the_end(void **state)
 	uint64_t offset;
 
 	put_bytes_behind_the_end(bench, &offset);
-	crash_and_open(bench);
+	pooltest_restart(bench);
 	find_file(bench);
 	assert_int_equal(mediatest_byte(bench->region, offset + 99), 1);
 	assert_int_equal(mediatest_byte(bench->region, offset + 100), 0);
@@ -182,7 +162,7 @@ static void a_crash_is_counted_and_a_clean_stop_is_not(void **state)
 	const uint64_t dirty = bench->pools->superblock.dirty_shutdowns;
 	const uint64_t generation = bench->pools->generation;
 
-	crash_and_open(bench);
+	pooltest_restart(bench);
 	assert_int_equal(bench->pools->superblock.dirty_shutdowns, dirty + 1);
 	assert_int_equal(pools_close(bench->pools, NULL), 0);
 	bench->pools = pooltest_open(bench->region);

@@ -16,32 +16,7 @@
 #include "pool/table.h"
 #include "pooltest.h"
 
-struct bench {
-	struct region *region;
-	struct pools *pools;
-};
-
-static int setup(void **state)
-{
-	struct bench *bench = calloc(1, sizeof(*bench));
-
-	bench->region = pooltest_region("memfd:16M");
-	bench->pools = pooltest_open(bench->region);
-	*state = bench;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct bench *bench = *state;
-
-	pools_abandon(bench->pools);
-	region_close(bench->region);
-	free(bench);
-	return 0;
-}
-
-static union slot slot_on_media(const struct bench *bench, uint32_t index, unsigned copy)
+static union slot slot_on_media(const struct pooltest_bench *bench, uint32_t index, unsigned copy)
 {
 	const uint64_t offset = pool_table_slot_offset(&bench->pools->superblock, index, copy);
 	union slot slot;
@@ -62,7 +37,7 @@ static union slot name_slot(const char *text)
 
 static void both_slots_of_a_written_entry_are_valid_and_equal(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	union slot slot = name_slot("name"), copies[2];
 	uint64_t sequence;
 	uint32_t index;
@@ -82,7 +57,7 @@ static void both_slots_of_a_written_entry_are_valid_and_equal(void **state)
 
 static void a_changed_byte_another_entry_and_another_region_make_a_slot_invalid(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	const uint32_t seed = bench->pools->uuid_seed;
 	union slot slot = name_slot("name");
 	uint32_t index;
@@ -102,7 +77,7 @@ static void a_changed_byte_another_entry_and_another_region_make_a_slot_invalid(
 
 static void a_freed_entry_is_free_on_the_media_and_is_taken_again(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	union slot slot = name_slot("name");
 	uint32_t index, again;
 
@@ -120,7 +95,7 @@ static void a_freed_entry_is_free_on_the_media_and_is_taken_again(void **state)
 
 static void no_entry_is_given_twice_while_the_table_grows(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	const uint32_t before = bench->pools->entries, wanted = 4 * before;
 	bool *taken = calloc(wanted * 2, sizeof(*taken));
 
@@ -150,7 +125,7 @@ static void no_entry_is_given_twice_while_the_table_grows(void **state)
 
 static void a_full_region_has_no_more_entries(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	uint64_t block;
 	uint32_t index;
 	int error;
@@ -165,7 +140,7 @@ static void a_full_region_has_no_more_entries(void **state)
 	assert_int_equal(index, 5);
 }
 
-static struct superblock superblock_on_media(const struct bench *bench, uint64_t offset)
+static struct superblock superblock_on_media(const struct pooltest_bench *bench, uint64_t offset)
 {
 	struct superblock superblock;
 
@@ -175,7 +150,7 @@ static struct superblock superblock_on_media(const struct bench *bench, uint64_t
 
 static void both_copies_of_the_superblock_are_written_with_a_higher_sequence(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	const uint64_t size = region_size(bench->region);
 	struct superblock superblock = bench->pools->superblock, first, last;
 
@@ -197,7 +172,7 @@ static void assert_refused(struct superblock superblock, uint64_t region_size)
 
 static void a_superblock_with_impossible_fields_is_invalid(void **state)
 {
-	struct bench *bench = *state;
+	struct pooltest_bench *bench = *state;
 	const uint64_t size = region_size(bench->region);
 	const struct superblock good = superblock_on_media(bench, 0);
 	struct superblock bad;
@@ -228,19 +203,13 @@ static void a_superblock_with_impossible_fields_is_invalid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(both_slots_of_a_written_entry_are_valid_and_equal, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(
-			a_changed_byte_another_entry_and_another_region_make_a_slot_invalid, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_freed_entry_is_free_on_the_media_and_is_taken_again, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(no_entry_is_given_twice_while_the_table_grows, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_full_region_has_no_more_entries, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			both_copies_of_the_superblock_are_written_with_a_higher_sequence, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_superblock_with_impossible_fields_is_invalid, setup,
-						teardown),
+		POOLTEST_EMPTY(both_slots_of_a_written_entry_are_valid_and_equal),
+		POOLTEST_EMPTY(a_changed_byte_another_entry_and_another_region_make_a_slot_invalid),
+		POOLTEST_EMPTY(a_freed_entry_is_free_on_the_media_and_is_taken_again),
+		POOLTEST_EMPTY(no_entry_is_given_twice_while_the_table_grows),
+		POOLTEST_EMPTY(a_full_region_has_no_more_entries),
+		POOLTEST_EMPTY(both_copies_of_the_superblock_are_written_with_a_higher_sequence),
+		POOLTEST_EMPTY(a_superblock_with_impossible_fields_is_invalid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
