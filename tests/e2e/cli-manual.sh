@@ -40,6 +40,27 @@ documented() { # documented PAGE OPTION...
 	done
 }
 
+named_in() { # named_in FILE WORD...
+	local file=$1 word
+	shift
+	for word; do
+		grep -qw -- "$word" "$file" || { echo "$word is not in $file"; return 1; }
+	done
+}
+
+# shellcheck source=tests/packages.bash
+. "$abs_top_srcdir/tests/packages.bash"
+required=()
+for package in "${packages_to_build[@]}"; do
+	# Only a test program is built with it.
+	[ "$package" = libsqlite3-dev ] || required+=("$package")
+done
+check "the README names each package that the build requires" \
+	named_in "$abs_top_srcdir/README.md" "${required[@]}"
+sed "s/libdaxctl-dev//" "$abs_top_srcdir/README.md" >"$work/README.md"
+check_fails "negative control: a package that the README does not name is reported" \
+	"libdaxctl-dev is not in" named_in "$work/README.md" "${required[@]}"
+
 if command -v mandoc >/dev/null; then
 	for page in "$docs"/*.[18]; do
 		check "$(basename "$page") is clean" test -z "$(mandoc -T lint -W warning "$page" 2>&1)"
