@@ -134,7 +134,7 @@ int dax_watch(struct region *region, struct message *message)
 	const struct phys_range *range = &region->range;
 	bool there = false;
 
-	/* A map that cannot be read, or that hides its addresses, is no evidence against the range. */
+	/* Without a readable map the range counts as unchanged. So it does if the map hides the addresses. */
 	if (region->iomem_fd < 0 || physmap_reread_iomem(region->iomem_fd, &iomem, NULL) < 0)
 		return 0;
 	for (size_t i = 0; i < iomem.count; i++) {

@@ -252,7 +252,7 @@ int devmem_watch(struct region *region, struct message *message)
 	CLEANUP_PHYS_RANGES struct phys_ranges iomem = { 0 };
 	int error = region->iomem_fd < 0 ? 0 : physmap_reread_iomem(region->iomem_fd, &iomem, NULL);
 
-	/* A map that cannot be read is no evidence against the range. */
+	/* Without a readable map the range counts as unchanged. */
 	return error || region->iomem_fd < 0 ? 0
 					     : physmap_recheck(&iomem, region->spec, &region->range, message);
 }

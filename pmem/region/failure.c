@@ -136,9 +136,8 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 	int error = errno;
 
 	/*
-	 * Not a fault of a region, or one that cannot be handled: restore the previous handler, which the
-	 * instruction meets when it faults again. A signal that was sent does not come again by itself,
-	 * so it is raised again.
+	 * The fault lies outside all regions, or resolve() failed. Restore the previous handler: it is called
+	 * when the instruction faults again. A signal that a process sent does not repeat: it is raised here.
 	 */
 	if (!region || !resolve(region, info)) {
 		sigaction(SIGBUS, &before, NULL);

@@ -61,7 +61,7 @@ enum region_flags {
  *
  * Memory that is taken away while the region is open (a driver claims the range,
  * a device-dax is disabled, a file is truncated) does not kill the process: see
- * region_failed(). Nor does a page that cannot be read: see region_bad_place().
+ * region_failed(). An unreadable page does not kill it either: see region_bad_place().
  * For this, region_open() installs a handler of SIGBUS, which passes faults
  * outside of regions on to the previous handler.
  */

@@ -16,19 +16,19 @@ outages() {
 	done
 	for policy in keep lose random; do
 		sleep 1
-		check "with $1 threads a power failure ends while requests wait for the kernel: $policy" \
+		check "a power failure ends while requests wait for the kernel (policy $policy, $1 threads)" \
 			timeout 60 "$softpmem" powerfail --policy "$policy"
 	done
 	for pid in "${storms[@]}"; do
-		check "with $1 threads the programs end" wait "$pid"
+		check "the programs end after the power failures ($1 threads)" wait "$pid"
 	done
 	rounds=$(awk '{ sum += $1 } END { print sum + 0 }' "$work/rounds-$1")
 	note "$rounds rounds"
-	check "with $1 threads requests were served between the power failures" test "$rounds" -gt 10
+	check "requests were served between the power failures ($1 threads)" test "$rounds" -gt 10
 	"$storm" "$mnt/three" "$seconds" >"$work/last" &
 	pid=$!
 	await test -s "$mnt/three"
-	check "with $1 threads the daemon stops while requests wait for the kernel" daemon_stop
+	check "the daemon stops while requests wait for the kernel ($1 threads)" daemon_stop
 	kill "$pid" 2>/dev/null
 	wait "$pid"
 }
