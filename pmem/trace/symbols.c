@@ -130,14 +130,28 @@ static void write_place(struct trace_symbols *symbols, const struct trace_frame 
 		snprintf(text, size, "0x%" PRIx64, frame->offset);
 }
 
+/* The compilation unit that has the address; *bias as in dwfl_module_addrdie(). NULL: none has. */
+static Dwarf_Die *unit_of(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *bias)
+{
+	Dwarf_Die *unit = dwfl_module_addrdie(module, address, bias);
+
+	if (unit)
+		return unit;
+	/* libdw looks into .debug_aranges, which clang does not write. */
+	while ((unit = dwfl_module_nextcu(module, unit, bias)) && dwarf_haspc(unit, address - *bias) != 1)
+		;
+	return unit;
+}
+
 static void write_line(struct module *module, Dwarf_Addr address, char *text, size_t size)
 {
-	Dwfl_Line *line = dwfl_module_getsrc(module->dwfl, address);
-	const char *file;
+	Dwarf_Addr bias;
+	Dwarf_Die *unit = unit_of(module->dwfl, address, &bias);
+	Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
+	const char *file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
 	int number;
 
-	file = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
-	if (file)
+	if (file && dwarf_lineno(line, &number) == 0)
 		snprintf(text, size, "%s:%d", last_part(file), number);
 }
 
