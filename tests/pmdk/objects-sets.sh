@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The same on poolsets, of three parts and with a replica, cut at each fence.
+# The same on poolsets, of three parts and with a replica, cut at fences.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/pmdk/objects.bash
@@ -11,11 +11,15 @@ set_of() {
 	printf '%s\n' PMEMPOOLSET "${@:2}" >"$work/$1.set"
 }
 
+# SOFTPMEM_TEST_LONG=1: at every fence.
+stride=5
+[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || stride=1
+
 daemon_start --region memfd:64M || bail "no daemon"
 parts=("$mnt/part1" "$mnt/part2" "$mnt/part3")
 set_of parts "2M ${parts[0]}" "4M ${parts[1]}" "4M ${parts[2]}"
-check "a pool set of three parts that is cut at every fence is consistent" \
-	cut_at_fences 100 lose 1 "$work/parts.set" "${parts[@]}"
+check "a pool set of three parts that is cut at fences is consistent" \
+	cut_at_fences 30 lose "$stride" "$work/parts.set" "${parts[@]}"
 note_cuts
 rm -f "${parts[@]}"
 
@@ -23,8 +27,8 @@ if command -v pmempool >/dev/null; then
 	set_of replica "8M $mnt/part" REPLICA "8M $mnt/copy"
 	set_of alone "8M $mnt/part"
 	export OBJECTS_ALONE=$work/alone.set
-	check "a pool set with a replica that is cut at every fence is consistent" \
-		cut_at_fences 100 lose 1 "$work/replica.set" "$mnt/part" "$mnt/copy"
+	check "a pool set with a replica that is cut at fences is consistent" \
+		cut_at_fences 30 lose "$stride" "$work/replica.set" "$mnt/part" "$mnt/copy"
 	note_cuts
 	unset OBJECTS_ALONE
 	rm -f "$mnt/part" "$mnt/copy"
@@ -35,5 +39,5 @@ fi
 export SOFTPMEM_TEST_SKIP_FLUSH=7
 check_fails "negative control: with one flush in seven left out the checker fails on three parts" \
 	"$judge_says" \
-	cut_at_fences 100 lose 1 "$work/parts.set" "${parts[@]}"
+	cut_at_fences 30 lose "$stride" "$work/parts.set" "${parts[@]}"
 finish

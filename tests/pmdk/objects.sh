@@ -8,16 +8,16 @@
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 pool=$mnt/pool
 # SOFTPMEM_TEST_LONG=1: at every fence with each policy.
-stride=3
+stride=7
 [ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || stride=1
 
 daemon_start --region memfd:32M || bail "no daemon"
 check "a pool that is cut at every fence with lose is consistent" cut_at_fences 100 lose 1 "$pool" "$pool"
 note_cuts
 check "a pool that is cut at fences with random is consistent" \
-	cut_at_fences 30 random "$stride" "$pool" "$pool"
+	cut_at_fences 20 random "$stride" "$pool" "$pool"
 note_cuts
-check "a pool that is cut at fences with keep is consistent" cut_at_fences 30 keep "$stride" "$pool" "$pool"
+check "a pool that is cut at fences with keep is consistent" cut_at_fences 20 keep "$stride" "$pool" "$pool"
 note_cuts
 export SOFTPMEM_TEST_SKIP_FLUSH=7
 check_fails "negative control: with one flush in seven left out the checker fails" "$judge_says" \
