@@ -9,10 +9,12 @@
  * All integers are little-endian. When a connection ends, the daemon drains what is
  * published in its WPQs and destroys them.
  *
- * A client proves that it may map a pool by sending a descriptor of the pool's
- * file on the mount, open for what it wants to do with the mapping; without a
- * mount, one of the view's own memory, opened by the path that the daemon gave
- * the pool in its own /proc.
+ * A client proves that it may map a pool by sending a descriptor of the pool's file on the mount, open
+ * for reading and writing. If the daemon has no mount, it sends a descriptor of the view's memory, opened
+ * by the path in the daemon's /proc that `softpmem path` prints.
+ *
+ * A daemon that has no place for a client, or does not admit it, sends one reply of type 0 with the error
+ * and its reason, and closes the connection.
  */
 
 #include <stdint.h>
@@ -25,27 +27,23 @@
 
 enum attach_type {
 	/*
-	 * First on a connection. Reply: mount_device, view_device, domain: cpu_cache
-	 * only if it is every region's.
+	 * The first message. Reply: mount_device, view_device, domain (cpu_cache only if all regions have
+	 * it).
 	 */
 	ATTACH_HELLO = 1,
 	/*
-	 * With one descriptor, of a pool's file, open for reading and writing.
-	 * All of the pool's size is given space. Reply: one descriptor, the
-	 * view's; region, view, pool_size, ino, and the region's domain and
-	 * generation.
+	 * With one descriptor, of a pool's file, open for reading and writing. The daemon allocates space for
+	 * all of the pool's size. Reply: a descriptor of the view; region, view, pool_size, ino, and the
+	 * region's domain and generation.
 	 */
 	ATTACH_POOL = 2,
-	/*
-	 * For `region`, whose views its records may name. Reply: one descriptor, of a
-	 * new WPQ (abi/wpq_layout.h).
-	 */
+	/* Reply: a descriptor of a new WPQ (wpq_layout.h), whose records may name views of `region`. */
 	ATTACH_WPQ = 3,
 	/* Drain this process's WPQs. Reply when the media has what was published. */
 	ATTACH_DRAIN = 4,
 	/* The same, without waiting: there is no reply. */
 	ATTACH_KICK = 5,
-	/* Make the pool, whose file is sent, durable: what fsync(2) does. Reply when it is. */
+	/* fsync(2) of the pool whose descriptor is sent. Reply when it is durable. */
 	ATTACH_SYNC = 6
 };
 
@@ -66,17 +64,17 @@ struct attach_reply {
 	uint16_t version;
 	uint16_t type; /* of the request */
 	uint32_t size;
-	int32_t error; /* 0 or a negative errno; -EIO: the pool's generation is over */
+	int32_t error; /* 0 or a negative errno; -EIO: the descriptor is from before a power failure */
 	uint64_t generation;
-	uint64_t mount_device; /* st_dev of the mount; 0: none */
+	uint64_t mount_device; /* st_dev of the mount; 0: there is none */
 	uint64_t pool_size;    /* bytes, as stat(2) says; the view is this, rounded up to whole pages */
 	uint64_t ino;
 	uint32_t view;	 /* its name in WPQ records */
 	uint32_t domain; /* enum persistence_domain */
-	uint64_t view_device; /* without a mount: st_dev of views' memory; else 0 */
+	uint64_t view_device; /* without a mount, st_dev of the views' memory; else 0 */
 	uint32_t region;
 	uint32_t reserved;
-	char message[56]; /* a few words for an error, NUL terminated */
+	char message[56]; /* the reason for an error, NUL terminated */
 };
 _Static_assert(sizeof(struct attach_reply) == 128, "shared with other processes");
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The process's one connection to the daemon. It is made when it is first
- * needed, and made anew in a forked child. Everything here happens under one
- * lock and without signals; nothing of it is needed to flush and fence, until a
- * ring is full.
+ * The connection is made when it is first needed, and anew in a forked child. All state is guarded by one
+ * lock, under which signals are blocked. Flushes and fences need no connection until a ring is full.
  */
 
 #include "client/connection.h"
@@ -12,16 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/vfs.h>
 
-#include "abi/attach_protocol.h"
 #include "abi/rawcall.h"
+#include "client/channel.h"
+#include "client/courier.h"
 #include "client/errormsg.h"
 #include "client/settings.h"
 #include "client/signals.h"
@@ -29,18 +25,14 @@
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
 #endif
-/* A program's own descriptors are small numbers, and closed in loops over small numbers. */
-#define HIGH_DESCRIPTOR 500
-#define PATIENCE_MS 1000
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* All guarded by the lock. */
-static int connection = -1;
-static uint64_t connection_inode; /* is it ours still, or did the program close it and open another? */
+/* Guarded by the lock. */
+static struct channel channel = CHANNEL_CLOSED;
 static uint64_t mount_device, view_device;
-static pid_t daemon_pid; /* whose views we map; 0: nobody's yet */
+static pid_t daemon_pid; /* the daemon whose views this process maps; 0: none yet */
 static enum persistence_domain domain = PERSISTENCE_MEMORY_CONTROLLER;
-static bool greeted; /* once: the devices and the domain are known */
+static bool greeted; /* at least once: the devices and the domain are known */
 
 static uint64_t enter(void)
 {
@@ -52,6 +44,7 @@ static void leave(uint64_t signals)
 	signals_unlock(&lock, signals);
 }
 
+/* Nothing can be made durable any more. */
 static void die(const char *why)
 {
 	client_complain("the daemon is gone: ", why);
@@ -63,171 +56,31 @@ static void die(const char *why)
 		RAW2(kill, RAW1(getpid, 0), 9);
 }
 
-/* ---- Messages -------------------------------------------------------------- */
-
-static long send_request(enum attach_type type, unsigned region, int fd)
-{
-	struct attach_request request = {
-		.magic = ATTACH_MAGIC,
-		.version = ATTACH_VERSION,
-		.type = (uint16_t)type,
-		.size = sizeof(request),
-		.region = region,
-	};
-	struct iovec bytes = { &request, sizeof(request) };
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1 };
-	long result;
-
-	if (fd >= 0) {
-		struct cmsghdr *header = (struct cmsghdr *)control;
-
-		message.msg_control = control;
-		message.msg_controllen = sizeof(control);
-		*header = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS
-		};
-		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	}
-	do
-		result = RAW3(sendmsg, connection, &message,
-			      MSG_NOSIGNAL | (type == ATTACH_KICK ? MSG_DONTWAIT : 0));
-	while (result == -EINTR);
-	return result < 0 ? result : 0;
-}
-
-static int received_fd(struct msghdr *message)
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	int fd = -1;
-
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	return fd;
-}
-
-/* However long it takes: a daemon that is stopped goes on some time. */
-static void wait_for_reply(void)
-{
-	struct pollfd waiting = { .fd = connection, .events = POLLIN };
-
-	if (RAW3(poll, &waiting, 1, PATIENCE_MS) != 0)
-		return;
-	client_complain("the daemon does not answer; waiting until it does", "");
-	while (RAW3(poll, &waiting, 1, -1) == -EINTR)
-		;
-}
-
-static long receive_reply(enum attach_type type, struct attach_reply *reply, int *fd)
-{
-	struct iovec bytes = { reply, sizeof(*reply) };
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct msghdr message = {
-		.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
-	};
-	long result;
-
-	wait_for_reply();
-	do
-		result = RAW3(recvmsg, connection, &message, MSG_CMSG_CLOEXEC);
-	while (result == -EINTR);
-	if (result < 0)
-		return result;
-	*fd = received_fd(&message);
-	if (result == 0)
-		return -ECONNRESET;
-	if (result != sizeof(*reply) || reply->magic != ATTACH_MAGIC || reply->version != ATTACH_VERSION ||
-	    reply->type != type)
-		return -EPROTO;
-	return 0;
-}
-
-/* One request and its reply. 0 if there was one, whatever it says. */
-static long converse_of(unsigned region, enum attach_type type, int send, struct attach_reply *reply,
-			int *got)
-{
-	int fd = -1;
-	long error = send_request(type, region, send);
-
-	if (!error)
-		error = receive_reply(type, reply, &fd);
-	if ((error || reply->error || !got) && fd >= 0) {
-		RAW1(close, fd);
-		fd = -1;
-	}
-	if (got)
-		*got = fd;
-	return error;
-}
-
-/* Of no region, or of one that is not for us to say. */
-static long converse(enum attach_type type, int send, struct attach_reply *reply, int *got)
-{
-	return converse_of(0, type, send, reply, got);
-}
-
 /* ---- Connecting ------------------------------------------------------------- */
 
-static bool still_ours(void)
+/* A request of no region, or of one that the daemon knows. */
+static int converse(enum attach_type type, int fd, struct attach_reply *reply, int *got)
 {
-	struct stat stat;
+	const struct channel_request request = { .type = type, .fd = fd };
 
-	return connection >= 0 && RAW2(fstat, connection, &stat) == 0 && stat.st_ino == connection_inode &&
-	       S_ISSOCK(stat.st_mode);
+	return channel_ask(&channel, &request, reply, got);
 }
 
-static long connect_to(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct stat stat;
-	long fd, high, error;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = RAW3(socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	high = RAW3(fcntl, fd, F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR);
-	if (high >= 0) {
-		RAW1(close, fd);
-		fd = high;
-	}
-	error = RAW3(connect, fd, &address, sizeof(address));
-	if (!error)
-		error = RAW2(fstat, fd, &stat);
-	if (error) {
-		RAW1(close, fd);
-		return error;
-	}
-	connection = (int)fd;
-	connection_inode = stat.st_ino;
-	return 0;
-}
-
-static long getsockopt_pid(pid_t *pid)
-{
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	long error = RAW5(getsockopt, connection, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-
-	*pid = peer.pid;
-	return error;
-}
-
-/* Another daemon than the one we knew has nothing of what we mapped. */
-static long greet(void)
+/* Another daemon than before knows nothing of the views that this process maps. */
+static int greet(char reason[static sizeof(((struct attach_reply *)0)->message)])
 {
 	struct attach_reply reply;
-	long error = converse(ATTACH_HELLO, -1, &reply, NULL);
-	pid_t pid;
+	int error = converse(ATTACH_HELLO, -1, &reply, NULL);
 
-	if (error || reply.error)
-		return error ? error : reply.error;
-	if (getsockopt_pid(&pid) < 0 || (daemon_pid && pid != daemon_pid))
+	if (error)
+		return error;
+	if (reply.error) {
+		memcpy(reason, reply.message, sizeof(reply.message));
+		return reply.error;
+	}
+	if (daemon_pid && channel.daemon != daemon_pid)
 		return -EHOSTDOWN;
-	daemon_pid = pid;
+	daemon_pid = channel.daemon;
 	mount_device = reply.mount_device;
 	view_device = reply.view_device;
 	domain = reply.domain == PERSISTENCE_CPU_CACHE ? PERSISTENCE_CPU_CACHE :
@@ -236,34 +89,43 @@ static long greet(void)
 	return 0;
 }
 
-static long ensure_connected(void)
+static void complain_unreachable(int error, const char *reason)
+{
+	static bool told;
+
+	if (!told)
+		client_complain("the daemon cannot be reached: ",
+				*reason ? reason : strerrordesc_np(-error));
+	told = true;
+	/* Without it the program would run on, and its flushes would make nothing durable. */
+	if (!greeted && client_settings()->must_attach) {
+		client_complain("this process ends; --allow-unattached lets it run without", "");
+		RAW1(exit_group, 1);
+	}
+}
+
+static int ensure_connected(void)
 {
 	const char *path = client_settings()->attach_path;
-	static bool told;
-	long error;
+	char reason[sizeof(((struct attach_reply *)0)->message)] = "";
+	int error;
 
-	if (still_ours())
+	if (channel_is_open(&channel))
 		return 0;
-	/* Whoever has the number now, it is not for us to close. */
-	connection = -1;
 	if (!path)
 		return -ENOTCONN;
-	error = connect_to(path);
+	error = channel_connect(&channel, path);
 	if (!error) {
-		error = greet();
-		if (error) {
-			RAW1(close, connection);
-			connection = -1;
-		}
+		error = greet(reason);
+		if (error)
+			channel_close(&channel);
 	}
-	if (error && !told) {
-		told = true;
-		client_complain("the daemon cannot be reached: ", strerrordesc_np((int)-error));
-	}
+	if (error)
+		complain_unreachable(error, reason);
 	return error;
 }
 
-/* ---- What others ask for ------------------------------------------------------ */
+/* ---- Requests ------------------------------------------------------------------ */
 
 static bool is_on_fuse(int fd)
 {
@@ -287,7 +149,7 @@ static void name_descriptor(int fd, char path[40])
 	path[at] = '\0';
 }
 
-/* By its name, which others may have given to theirs. */
+/* By its name, which the files of another program may have too. */
 static bool may_be_view(int fd)
 {
 	static const char name[] = "/memfd:softpmem-view";
@@ -298,17 +160,17 @@ static bool may_be_view(int fd)
 	       memcmp(target, name, sizeof(name) - 1) == 0;
 }
 
-/* Is its device the one that the daemon has named? */
-static bool is_of(dev_t device, const uint64_t *named)
+/* Is it the device that the daemon has named? */
+static bool is_device(dev_t device, const uint64_t *named)
 {
 	uint64_t signals = enter();
-	bool ours;
+	bool same;
 
 	if (!greeted)
 		ensure_connected();
-	ours = greeted && *named && device == *named;
+	same = greeted && *named && device == *named;
 	leave(signals);
-	return ours;
+	return same;
 }
 
 bool connection_serves(int fd)
@@ -318,8 +180,8 @@ bool connection_serves(int fd)
 	if (!client_settings()->attach_path || RAW2(fstat, fd, &stat) != 0 || !S_ISREG(stat.st_mode))
 		return false;
 	if (is_on_fuse(fd))
-		return is_of(stat.st_dev, &mount_device);
-	return may_be_view(fd) && is_of(stat.st_dev, &view_device);
+		return is_device(stat.st_dev, &mount_device);
+	return may_be_view(fd) && is_device(stat.st_dev, &view_device);
 }
 
 bool connection_is_view(int fd)
@@ -327,7 +189,7 @@ bool connection_is_view(int fd)
 	struct stat stat;
 
 	return client_settings()->attach_path && RAW2(fstat, fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
-	       may_be_view(fd) && is_of(stat.st_dev, &view_device);
+	       may_be_view(fd) && is_device(stat.st_dev, &view_device);
 }
 
 static int open_for_writing(int fd, bool *opened)
@@ -348,8 +210,7 @@ int connection_attach(int fd, struct attached_view *out)
 	struct attach_reply reply = { 0 };
 	uint64_t signals;
 	bool opened;
-	int proof = open_for_writing(fd, &opened);
-	long error;
+	int proof = open_for_writing(fd, &opened), error;
 
 	if (proof < 0)
 		return proof;
@@ -361,11 +222,11 @@ int connection_attach(int fd, struct attached_view *out)
 	if (opened)
 		RAW1(close, proof);
 	if (error || reply.error)
-		return error ? (int)error : reply.error;
+		return error ? error : reply.error;
 	if (out->fd < 0)
 		return -EPROTO;
 	if (reply.region >= ATTACH_REGIONS_MAX) {
-		RAW1(close, out->fd);
+		courier_close(out->fd);
 		return -EPROTO;
 	}
 	out->region = reply.region;
@@ -378,26 +239,26 @@ int connection_sync(int fd)
 {
 	struct attach_reply reply = { 0 };
 	uint64_t signals = enter();
-	long error = ensure_connected();
+	int error = ensure_connected();
 
 	if (!error)
 		error = converse(ATTACH_SYNC, fd, &reply, NULL);
 	leave(signals);
-	return error ? (int)error : reply.error;
+	return error ? error : reply.error;
 }
 
 int connection_wpq(unsigned region)
 {
 	struct attach_reply reply = { 0 };
 	uint64_t signals = enter();
-	int fd = -1;
-	long error = ensure_connected();
+	const struct channel_request request = { .type = ATTACH_WPQ, .region = region, .fd = -1 };
+	int fd = -1, error = ensure_connected();
 
 	if (!error)
-		error = converse_of(region, ATTACH_WPQ, -1, &reply, &fd);
+		error = channel_ask(&channel, &request, &reply, &fd);
 	leave(signals);
 	if (error || reply.error)
-		return error ? (int)error : reply.error;
+		return error ? error : reply.error;
 	return fd < 0 ? -EPROTO : fd;
 }
 
@@ -405,27 +266,27 @@ void connection_drain(void)
 {
 	struct attach_reply reply = { 0 };
 	uint64_t signals = enter();
-	long error = ensure_connected();
+	int error = ensure_connected();
 
-	/* If the program closed our connection, the daemon closes our WPQs, and they say so. */
+	/* If the program has closed the socket, the daemon closes the WPQs, and their state says so. */
 	if (!error)
 		error = converse(ATTACH_DRAIN, -1, &reply, NULL);
 	if (error || reply.error)
-		die(strerrordesc_np((int)-(error ? error : reply.error)));
+		die(strerrordesc_np(-(error ? error : reply.error)));
 	leave(signals);
 }
 
 void connection_kick(void)
 {
+	const struct channel_request request = { .type = ATTACH_KICK, .fd = -1 };
 	uint64_t signals = enter();
-	long error = ensure_connected();
+	int error = ensure_connected();
 
 	if (!error)
-		error = send_request(ATTACH_KICK, 0, -1);
-
-	/* Too many kicks already wait to be read: one of them will do. */
+		error = channel_tell(&channel, &request);
+	/* -EAGAIN: kicks that the daemon has not read wait there already. */
 	if (error && error != -EAGAIN)
-		die(strerrordesc_np((int)-error));
+		die(strerrordesc_np(-error));
 	leave(signals);
 }
 
@@ -470,10 +331,10 @@ void connection_fork_child(void)
 {
 	uint64_t signals = fork_signals;
 
-	/* The parent's: it must see no message of ours, and be gone when the parent is. */
-	if (still_ours())
-		RAW1(close, connection);
-	connection = -1;
+	/* The parent's. The courier's descriptors were not inherited. */
+	if (!channel.hidden && channel_is_open(&channel))
+		RAW1(close, channel.fd);
+	channel = CHANNEL_CLOSED;
 	pthread_mutex_init(&lock, NULL);
 	signals_restore(signals);
 }

@@ -6,6 +6,8 @@
  * Requests to the daemon (abi/attach_protocol.h). The process has one connection, made at its first use and
  * anew in a forked child. All functions are thread-safe and may be called from signal handlers; they block
  * signals while they hold the connection's lock. Errors are negative errnos.
+ *
+ * A process that must attach (settings.h) and cannot connect for the first time ends with status 1.
  */
 
 #include <stdatomic.h>
@@ -16,7 +18,7 @@
 #include "common/persistence.h"
 
 struct attached_view {
-	int fd;		 /* of the view's memory; the caller closes it */
+	int fd;		 /* of the view's memory, the courier's; for courier_close() */
 	unsigned region; /* below ATTACH_REGIONS_MAX */
 	uint32_t view;	 /* its number in WPQ records */
 	uint64_t size;	 /* of the pool, in bytes */
@@ -33,7 +35,7 @@ int connection_sync(int fd);
  * it has no view that could be mapped.
  */
 int connection_attach(int fd, struct attached_view *out);
-/* A descriptor of the memory of a new WPQ of this region, for the caller to close. */
+/* The courier's descriptor of the memory of a new WPQ of this region, for courier_close(). */
 int connection_wpq(unsigned region);
 /* Wait until the media has what this process published. Ends the process if no daemon is left to do it. */
 void connection_drain(void);

@@ -11,8 +11,8 @@ void client_fast_path_update(void)
 	const struct client_settings *set = client_settings();
 
 	atomic_store_explicit(&client_fast_path_allowed_flag,
-			      !client_recorder() && !set->through && !set->flush_never && !set->cut_at &&
-				      !set->skip_flush,
+			      !client_recorder() && !set->through && !set->flush_never && !set->valgrind &&
+				      !set->cut_at && !set->skip_flush,
 			      memory_order_relaxed);
 }
 

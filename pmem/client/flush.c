@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Flush, fence, and what is made of the two: libpmem's section 3 pages. */
+/*
+ * Flushing and fencing: pmem_flush(3), pmem_drain(3), pmem_persist(3), pmem_msync(3),
+ * pmem_deep_persist(3).
+ */
 
 #include "client/flush.h"
 
@@ -16,8 +19,9 @@
 #include "client/events.h"
 #include "client/fast_path.h"
 #include "client/settings.h"
+#include "client/valgrind.h"
 
-/* ---- Memory that is no pool: the processor's own instructions -------------- */
+/* ---- Other memory: the processor's own instructions ------------------------ */
 
 enum flush_instruction { UNKNOWN, CLFLUSH, CLFLUSHOPT, CLWB };
 
@@ -187,7 +191,10 @@ static void flush_pools_in(uintptr_t address, size_t length)
 
 int client_msync(void *address, size_t length, int flags)
 {
-	/* The kernel judges the words, and does the rest of what is not ours. */
+	/* To memcheck a system call reads all of its buffer, padding too. */
+	if (unlikely(client_settings()->valgrind) && ranges_any((uintptr_t)address, length, RANGE_POOL))
+		valgrind_make_defined(address, length);
+	/* The kernel checks the arguments, and writes back what is not a pool. */
 	long error = RAW3(msync, address, length, flags);
 
 	if (error)
@@ -217,7 +224,7 @@ PUBLIC int pmem_msync(const void *addr, size_t len)
 	return 0;
 }
 
-/* ---- Deep: to the media itself ------------------------------------------------------ */
+/* ---- Deep: to the media ------------------------------------------------------ */
 
 PUBLIC void pmem_deep_flush(const void *addr, size_t len)
 {

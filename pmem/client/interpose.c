@@ -37,12 +37,16 @@ static int zero_or_errno(long result)
 
 PUBLIC void *mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	return pointer_or_errno(client_mmap(address, length, prot, flags, fd, offset));
+	const void *caller = __builtin_return_address(0);
+
+	return pointer_or_errno(client_mmap_for(caller, address, length, prot, flags, fd, offset));
 }
 
 PUBLIC void *mmap64(void *address, size_t length, int prot, int flags, int fd, off64_t offset)
 {
-	return pointer_or_errno(client_mmap(address, length, prot, flags, fd, offset));
+	const void *caller = __builtin_return_address(0);
+
+	return pointer_or_errno(client_mmap_for(caller, address, length, prot, flags, fd, offset));
 }
 
 PUBLIC int munmap(void *address, size_t length)

@@ -6,9 +6,13 @@
 noinst_LIBRARIES += pmem/client/libclient.a
 libclient = pmem/client/libclient.a
 pmem_client_libclient_a_SOURCES = \
+	pmem/client/channel.c \
+	pmem/client/channel.h \
 	pmem/client/compiler.h \
 	pmem/client/connection.c \
 	pmem/client/connection.h \
+	pmem/client/courier.c \
+	pmem/client/courier.h \
 	pmem/client/errormsg.c \
 	pmem/client/errormsg.h \
 	pmem/client/events.c \
@@ -30,6 +34,7 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/settings.h \
 	pmem/client/signals.h \
 	pmem/client/store.c \
+	pmem/client/valgrind.h \
 	pmem/abi/wpq_producer.c
 pmem_client_libclient_a_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
 pmem_client_libclient_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2

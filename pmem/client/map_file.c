@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* pmem_map_file(3) and what goes with it. */
+/* pmem_map_file(3), pmem_unmap(3) and pmem_is_pmem(3). */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 
 /* ---- The file ----------------------------------------------------------------- */
 
-static bool words_are_right(size_t length, int flags)
+static bool arguments_valid(size_t length, int flags)
 {
 	if (flags & ~ALL_FILE_FLAGS)
 		client_set_errormsg(0, "invalid flag specified %x", (unsigned)flags);
@@ -115,7 +115,7 @@ static int take_length(int fd, const char *path, size_t *length)
 	return 0;
 }
 
-/* ---- Where it goes -------------------------------------------------------------- */
+/* ---- The address -------------------------------------------------------------- */
 
 static size_t alignment(size_t length)
 {
@@ -128,7 +128,7 @@ static long reserve(uintptr_t address, size_t length, int flags)
 		    0);
 }
 
-/* Anywhere, so aligned. */
+/* Address space at a multiple of `align`. */
 static long reserve_aligned(size_t length, size_t align)
 {
 	long room = reserve(0, length + align, 0);
@@ -146,7 +146,7 @@ static long reserve_aligned(size_t length, size_t align)
 	return (long)at;
 }
 
-/* PMEM_MMAP_HINT: there, or the first free place above it. */
+/* PMEM_MMAP_HINT: address space there, or at the first free place above it. */
 static long reserve_above(uintptr_t hint, size_t length, size_t align)
 {
 	long result;
@@ -187,7 +187,7 @@ static void *map_fd(int fd, size_t length, bool *is_sync)
 
 /* ---- Is it persistent? ------------------------------------------------------------ */
 
-/* PMEM_IS_PMEM_FORCE, as it was at the first question. -1: it says nothing. */
+/* The value of PMEM_IS_PMEM_FORCE at the first call; -1 if it is not set to 0 or 1. */
 static int forced(void)
 {
 	static atomic_int known = -2;
@@ -229,7 +229,7 @@ static void register_mapping(void *address, size_t length)
 	struct range foreign = { .start = start, .end = end, .flags = RANGE_REGISTERED };
 	uint64_t signals = ranges_lock();
 
-	/* A kernel that took MAP_SYNC for what is not ours has real persistent memory. */
+	/* If the kernel granted MAP_SYNC for another file, that is real persistent memory. */
 	if (ranges_find(start).flags & RANGE_POOL)
 		ranges_mark(start, end, RANGE_REGISTERED, 0);
 	else
@@ -237,7 +237,7 @@ static void register_mapping(void *address, size_t length)
 	ranges_unlock(signals);
 }
 
-/* ---- The pair ------------------------------------------------------------------------ */
+/* ---- Map and unmap ------------------------------------------------------------------------ */
 
 PUBLIC void *pmem_map_file(const char *path, size_t len, int flags, mode_t mode, size_t *mapped_lenp,
 			   int *is_pmemp)
@@ -246,7 +246,7 @@ PUBLIC void *pmem_map_file(const char *path, size_t len, int flags, mode_t mode,
 	void *address = NULL;
 	bool is_sync;
 
-	if (!words_are_right(len, flags))
+	if (!arguments_valid(len, flags))
 		return NULL;
 	fd = flags & PMEM_FILE_TMPFILE ? open_nameless(path, flags) : open_named(path, flags, mode);
 	if (fd < 0)

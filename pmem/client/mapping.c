@@ -8,12 +8,15 @@
 
 #include "client/mapping.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
 #include "client/connection.h"
+#include "client/courier.h"
 #include "client/ranges.h"
 #include "common/align.h"
 
@@ -74,7 +77,7 @@ static long map_range(void *address, size_t length, int prot, int flags, int vie
 	if (replaces(flags))
 		ranges_erase((uintptr_t)address, (uintptr_t)address + pages);
 	/* The view is no DAX file to the kernel; what MAP_SYNC promises, the WPQ keeps. */
-	result = plain_mmap(address, length, prot, flags & ~MAP_SYNC, view_fd, (off_t)range->offset);
+	result = courier_mmap(address, length, prot, flags & ~MAP_SYNC, view_fd, (off_t)range->offset);
 	if (!raw_failed(result)) {
 		range->start = (uintptr_t)result;
 		range->end = range->start + pages;
@@ -149,7 +152,7 @@ long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_
 	if (error)
 		return error;
 	result = map_view(address, length, prot, flags, fd, &view, offset);
-	RAW1(close, view.fd);
+	courier_close(view.fd);
 	return result;
 }
 
@@ -168,6 +171,39 @@ static void insert_copies(const struct range *copies, int count, uintptr_t by)
 		if (ranges_insert(&moved) != 0)
 			__builtin_trap();
 	}
+}
+
+static bool is_name_of(const char *path, const char *library)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return strncmp(name, library, strlen(library)) == 0;
+}
+
+static bool flushes_by_libpmem(const void *caller)
+{
+	static const char *const libraries[] = { "libpmemobj.so", "libpmemblk.so", "libpmemlog.so",
+						 "libpmempool.so" };
+	Dl_info info;
+
+	if (!dladdr(caller, &info) || !info.dli_fname)
+		return false;
+	for (size_t i = 0; i < sizeof(libraries) / sizeof(*libraries); i++)
+		if (is_name_of(info.dli_fname, libraries[i]))
+			return true;
+	return false;
+}
+
+long client_mmap_for(const void *caller, void *address, size_t length, int prot, int flags, int fd,
+		     off_t offset)
+{
+	const bool sync = (flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & MAP_SYNC);
+
+	/* A file that is no pool may be on a real DAX file system: the kernel decides. */
+	if (sync && fd >= 0 && connection_serves(fd) && !flushes_by_libpmem(caller))
+		return -EOPNOTSUPP;
+	return client_mmap(address, length, prot, flags, fd, offset);
 }
 
 long client_munmap(void *address, size_t length)

@@ -11,10 +11,20 @@
 #include <sys/types.h>
 
 /*
+ * MAP_SYNC on a pool is for callers that flush by libpmem's functions: client_mmap() grants it, and whoever
+ * calls it for another caller must refuse it before.
+ *
  * A mapping of a pool is a user of the pool's file until its last page is unmapped, as the kernel's mappings
  * are: a lock of flock(2) is held, and an unlinked file lives.
  */
 long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset);
+/*
+ * The same, for the program: MAP_SYNC on a pool is -EOPNOTSUPP, as from a file system without DAX, unless the
+ * code at `caller` is one of PMDK's libraries that flush by libpmem. libpmem2, Java and others execute flush
+ * instructions of their own, which nobody sees; they fall back to msync(2).
+ */
+long client_mmap_for(const void *caller, void *address, size_t length, int prot, int flags, int fd,
+		     off_t offset);
 long client_munmap(void *address, size_t length);
 /* -ENOMEM also if more than 32 ranges of pools are concerned at once. */
 long client_mremap(void *address, size_t old_size, size_t new_size, int flags, void *new_address);

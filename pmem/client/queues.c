@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A WPQ for each thread that flushes and each region it flushes to, taken at its
- * first flush there and given back when it ends. A fence is of all of them. A
- * signal handler that flushes in the midst of its thread's flush finds the WPQ
- * busy, and takes another.
+ * Each thread has a WPQ for each region that it flushes to. It takes one at its first flush to the region
+ * and gives it back when it ends. A fence publishes all of them. A signal handler that flushes in the
+ * middle of its thread's flush finds the WPQ in use and takes another.
  */
 
 #include "client/queues.h"
@@ -19,14 +18,16 @@
 #include "abi/attach_protocol.h"
 #include "abi/rawcall.h"
 #include "client/connection.h"
+#include "client/courier.h"
 #include "client/errormsg.h"
 #include "client/events.h"
 #include "client/settings.h"
 #include "client/signals.h"
+#include "client/valgrind.h"
 
 THREAD_HOT struct thread thread_self;
 
-/* Given back by threads that ended; with all signals blocked. */
+/* Guards `idle`: the queues of threads that have ended. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct queue *idle[ATTACH_REGIONS_MAX];
 static pthread_key_t thread_end;
@@ -42,10 +43,10 @@ static void leave(uint64_t signals)
 	signals_unlock(&lock, signals);
 }
 
-/* Looks at a full ring before we ask: the daemon is at it, as a rule, and a question costs more than this. */
+/* Looks at a full ring before the daemon is asked: usually it drains already, and asking costs more. */
 #define SPINS 20000
 
-/* Who waits for room has asked for a drain before, at a quarter of the ring. False: queue_replace() it. */
+/* For wpq_producer.full. The thread has asked for a drain at a quarter of the ring. False: it is closed. */
 static bool make_room(void *context, struct wpq_header *header)
 {
 	uint64_t drained[WPQ_LANES];
@@ -65,13 +66,25 @@ static bool make_room(void *context, struct wpq_header *header)
 	return !wpq_is_closed(header);
 }
 
+struct open_call {
+	int fd;
+	struct wpq_producer *producer;
+};
+
+static long call_open(void *argument)
+{
+	const struct open_call *open = argument;
+
+	return wpq_producer_open(open->fd, open->producer);
+}
+
 static int open_producer(struct wpq_producer *producer, unsigned region)
 {
-	int fd = connection_wpq(region);
-	int error = fd < 0 ? fd : wpq_producer_open(fd, producer);
+	struct open_call open = { .fd = connection_wpq(region), .producer = producer };
+	int error = open.fd < 0 ? open.fd : (int)courier_call(call_open, &open);
 
-	if (fd >= 0)
-		RAW1(close, fd);
+	if (open.fd >= 0)
+		courier_close(open.fd);
 	if (error)
 		return error;
 	producer->full = make_room;
@@ -90,7 +103,7 @@ static struct queue *new_queue(unsigned region)
 
 	if (raw_failed(memory))
 		return NULL;
-	/* See enum wpq_state. Where it is not to be had, there is a moment in which a close is missed. */
+	/* See enum wpq_state. Without it there is a moment in which a close is not noticed. */
 	RAW3(membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
 	queue->region = region;
 	if (open_producer(&queue->producer, region) != 0) {
@@ -100,20 +113,19 @@ static struct queue *new_queue(unsigned region)
 	return queue;
 }
 
-/* The end of a program that can make nothing durable any more. */
+/* Nothing can be made durable any more. */
 static _Noreturn void give_up(void)
 {
-	client_complain("no write pending queue to be had from the daemon: nothing can be made durable; ",
-		 "this program ends here");
+	client_complain("the daemon gives this process no write pending queue, so nothing can be durable; ",
+		 "the process ends");
 	__builtin_trap();
 }
 
 #define CLOSING_MS 10000
 
 /*
- * The program has closed our connection (closefrom(3) in one that becomes a
- * daemon), and so the daemon this WPQ. What it was not drained of goes on in a
- * new one; no handler of this thread may be in the midst of it.
+ * The program has closed the socket, so the daemon has closed this WPQ. What was not drained continues in
+ * a new one. No flush of this thread may be in progress in it.
  */
 __attribute__((noinline)) void queue_replace(struct queue *queue)
 {
@@ -155,7 +167,7 @@ static void give_back(void *thread)
 	struct thread *self = thread;
 	uint64_t signals;
 
-	/* A thread's end is full of locked instructions: what it flushed has reached the WPQ for good. */
+	/* Ending a thread executes locked instructions, each of which is a fence. */
 	queue_fence();
 	signals = enter();
 	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
@@ -173,9 +185,8 @@ static void give_back(void *thread)
 }
 
 /*
- * This thread's WPQ for where it is now, in a flush already or not, and not that
- * of the first region it flushed to. A handler may fence at any moment: what it
- * walks is whole before it is there.
+ * The thread's WPQ of the region at this depth of handlers. A handler may fence at any moment, so a queue is
+ * complete before it is linked into the list.
  */
 __attribute__((noinline)) struct queue *queue_find_or_take(struct thread *self, unsigned depth,
 							   unsigned region)
@@ -211,10 +222,9 @@ void queue_reopen(struct queue *queue)
 	thread_leave(self, depth);
 }
 
-/* What a call that ends in a fence has flushed, before it is through: the daemon may begin while we go on. */
+/* A call that ends in a fence publishes each so many bytes, so that the daemon can begin to drain. */
 #define EARLY_BYTES (64u << 10)
 
-/* Before a piece and not after it: something is left for the fence, which marks it. */
 void queue_publish_early(struct wpq_producer *producer)
 {
 	if (producer->pending[WPQ_FENCED] - producer->published[WPQ_FENCED] < EARLY_BYTES)
@@ -248,6 +258,17 @@ static bool flush_all(struct wpq_producer *producer, const struct range *at, con
 	return wpq_flush(producer, at->view, view, at->offset, length, flags);
 }
 
+/*
+ * A snapshot compares bytes of the line, as no flush instruction does: memcheck would report each struct
+ * whose padding was never stored to.
+ */
+static void make_lines_defined(uintptr_t address, size_t length)
+{
+	const uintptr_t start = align_down(address, LINE_SIZE);
+
+	valgrind_make_defined((void *)start, align_up(address + length, LINE_SIZE) - start);
+}
+
 void queue_flush(const struct range *at, uintptr_t address, size_t length, uint32_t flags)
 {
 	unsigned depth;
@@ -255,25 +276,27 @@ void queue_flush(const struct range *at, uintptr_t address, size_t length, uint3
 	/* Where the view's first byte would be, if all of it were mapped here. */
 	const unsigned char *view = (const unsigned char *)(address - at->offset);
 
-	/* All of it again: a line's later snapshot does for its earlier one. */
+	if (unlikely(client_settings()->valgrind))
+		make_lines_defined(address, length);
+	/* After a replacement all is flushed again: a later snapshot of a line includes the earlier one. */
 	while (unlikely(!flush_all(&queue->producer, at, view, length, flags)))
 		queue_replace(queue);
 	queue_end(queue, depth);
 }
 
-/* `in_use`: by what this handler interrupted. */
+/* `in_use`: the flush that this handler interrupted uses the queue. */
 static inline __attribute__((always_inline)) void fence_one(struct queue *queue, bool in_use)
 {
 	wpq_fence(&queue->producer);
 	while (queue_is_closed(queue)) {
-		/* It cannot be moved now, and so its fence cannot be kept. */
+		/* It cannot be replaced now, so the fence has no effect. */
 		if (in_use)
 			give_up();
 		queue_replace(queue);
 	}
 }
 
-/* Those of several regions. It counts as one that had nothing to do only where no region had. */
+/* Queues of several regions. The fence is counted as idle only if no queue had anything to publish. */
 static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use)
 {
 	bool any = false;
@@ -293,10 +316,10 @@ static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use
 void queue_fence(void)
 {
 	struct thread *self = &thread_self;
-	/* A handler that published more, between our look at the positions and our store, would be undone. */
+	/* Else a handler's fence between reading the positions and storing them would be undone. */
 	unsigned depth = thread_enter(self);
 
-	/* A handler may have been first to need one. */
+	/* All depths: queues[0] may be missing if a handler was the first to flush. */
 	for (unsigned i = 0; i < QUEUE_DEPTH; i++) {
 		struct queue *queue = self->queues[i];
 
@@ -323,20 +346,23 @@ static void fork_prepare(void)
 	signals = enter();
 	fork_signals = signals;
 	connection_fork_prepare();
+	courier_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+	courier_fork_parent();
 	connection_fork_parent();
 	leave(fork_signals);
 	ranges_unlock(fork_table);
 }
 
-/* The parent's WPQs are not even mapped here; what it flushed and did not fence stays its own. */
+/* The parent's WPQs are not mapped here: what it flushed and did not fence is the parent's. */
 static void fork_child(void)
 {
 	uint64_t signals = fork_table;
 
+	courier_fork_child();
 	connection_fork_child();
 	pthread_mutex_init(&lock, NULL);
 	memset(idle, 0, sizeof(idle));

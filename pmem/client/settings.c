@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "client/events.h"
+#include "client/valgrind.h"
 
 /* From this many bytes on libpmem's copies go past the caches, if it is left the choice. */
 #define NONTEMPORAL_THRESHOLD 256u
@@ -40,7 +41,9 @@ const struct client_settings *client_settings_learn(void)
 	found.attach_path = getenv("SOFTPMEM_ATTACH");
 	if (found.attach_path && !*found.attach_path)
 		found.attach_path = NULL;
+	found.must_attach = is_set_to("SOFTPMEM_MUST_ATTACH", "1");
 	found.through = is_set_to("SOFTPMEM_THROUGH", "1");
+	found.valgrind = valgrind_is_running();
 	found.flush_never = is_set_to("PMEM_NO_FLUSH", "1");
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
 	found.cut_at = number("SOFTPMEM_TEST_CUT_AT");

@@ -16,9 +16,11 @@
 
 struct client_settings {
 	const char *attach_path; /* SOFTPMEM_ATTACH, the daemon's socket; NULL: act as an ordinary libpmem */
+	bool must_attach;	 /* SOFTPMEM_MUST_ATTACH=1: the process ends if the daemon refuses it */
 	bool through;		 /* SOFTPMEM_THROUGH=1: a fence waits until the media has its lines */
 	bool flush_never;	 /* PMEM_NO_FLUSH=1 */
 	bool flush_always;	 /* PMEM_NO_FLUSH=0: flush also where the domain is cpu_cache */
+	bool valgrind;		 /* the process runs under Valgrind */
 	size_t nontemporal_from; /* PMEM_MOVNT_THRESHOLD, bytes; SIZE_MAX: PMEM_NO_MOVNT=1 */
 	bool has_hint;		 /* PMEM_MMAP_HINT is set */
 	uintptr_t hint;		 /* its value, an address */

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -18,11 +20,14 @@
 
 struct run_options {
 	bool through;
+	bool allow_unattached;
 };
 
 static const struct command_option options_table[] = {
 	COMMAND_SWITCH(struct run_options, through, "through",
 		   "a fence waits until the media has what was flushed"),
+	COMMAND_SWITCH(struct run_options, allow_unattached, "allow-unattached",
+		       "run it even if the daemon refuses to attach it"),
 	{ .name = NULL },
 };
 
@@ -164,29 +169,99 @@ static int set_preload(struct cli *cli)
 	return setenv("LD_PRELOAD", preload, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
 }
 
-/* Absolute: the program may change its directory. */
-static int set_socket(struct cli *cli, const struct run_options *options)
+static int set_switch(struct cli *cli, const char *name, bool on)
+{
+	return (on ? setenv(name, "1", 1) : unsetenv(name)) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
+static int set_socket(struct cli *cli, const char *path, const struct run_options *options)
+{
+	int status = setenv("SOFTPMEM_ATTACH", path, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+
+	if (status == CLI_OK)
+		status = set_switch(cli, "SOFTPMEM_THROUGH", options->through);
+	if (status == CLI_OK)
+		status = set_switch(cli, "SOFTPMEM_MUST_ATTACH", !options->allow_unattached);
+	return status;
+}
+
+/* Absolute: the program may change its directory. NULL without memory. */
+static char *attach_path(const struct cli *cli)
 {
 	CLEANUP_FREE char *whole = realpath(cli->socket, NULL);
-	CLEANUP_FREE char *path = NULL;
+	char *path;
 
-	if (!whole || asprintf(&path, "%s" ATTACH_SUFFIX, whole) < 0) {
-		path = NULL;
-		return cli_fail(cli, "out of memory");
-	}
-	if (setenv("SOFTPMEM_ATTACH", path, 1) < 0)
-		return cli_fail(cli, "out of memory");
-	if (options->through)
-		setenv("SOFTPMEM_THROUGH", "1", 1);
-	else
-		unsetenv("SOFTPMEM_THROUGH");
-	return CLI_OK;
+	return whole && asprintf(&path, "%s" ATTACH_SUFFIX, whole) >= 0 ? path : NULL;
+}
+
+/* ---- Does the daemon attach us? -------------------------------------------------------- */
+
+/* Longer than the daemon waits for others to make room. */
+#define ATTACH_SECONDS 10
+
+static int open_attach_socket(const char *path)
+{
+	const struct timeval patience = { .tv_sec = ATTACH_SECONDS };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+/* A refused client is hung up on: the kernel may report that once as a reset before it gives the reply. */
+static ssize_t receive_reply(int fd, struct attach_reply *reply)
+{
+	ssize_t got = recv(fd, reply, sizeof(*reply), 0);
+
+	return got < 0 && errno == ECONNRESET ? recv(fd, reply, sizeof(*reply), 0) : got;
+}
+
+/* Greet the daemon as the program will. NULL: it would attach it; else the reason, for the caller to free. */
+static char *refusal(const char *path)
+{
+	const struct attach_request hello = {
+		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = ATTACH_HELLO, .size = sizeof(hello)
+	};
+	struct attach_reply reply = { 0 };
+	CLEANUP_FD int fd = open_attach_socket(path);
+
+	if (fd < 0)
+		return strdup(strerror(-fd));
+	/* Not sent: the daemon has hung up, and may have said why. */
+	if (send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+		return strdup(strerror(errno));
+	if (receive_reply(fd, &reply) != sizeof(reply) || reply.magic != ATTACH_MAGIC)
+		return strdup("it does not answer");
+	if (!reply.error)
+		return NULL;
+	return strndup(reply.message, sizeof(reply.message));
+}
+
+static int check_attach(struct cli *cli, const char *path, const struct run_options *options)
+{
+	CLEANUP_FREE char *reason = refusal(path);
+	CLEANUP_FREE char *text = NULL;
+
+	if (!reason)
+		return CLI_OK;
+	if (asprintf(&text, "run: the daemon refuses to attach the program: %s%s", reason,
+		     options->allow_unattached ? "" : "; --allow-unattached runs it on the mount alone") < 0)
+		text = NULL;
+	cli_fail(cli, text ? text : "out of memory");
+	return options->allow_unattached ? CLI_OK : CLI_FAILED;
 }
 
 static int run(struct cli *cli, const void *values)
 {
 	const char *name = cli->arguments[0];
-	CLEANUP_FREE char *program = find_program(name);
+	CLEANUP_FREE char *program = find_program(name), *path = NULL;
 	CLEANUP_JSON struct json_object *answer = NULL;
 	CLEANUP_FREE char *text = NULL;
 	int error = program ? 0 : errno, status;
@@ -194,9 +269,13 @@ static int run(struct cli *cli, const void *values)
 	/* Before the program runs: is there a daemon? */
 	status = cli_ask_status(cli, &answer);
 	if (status == CLI_OK)
+		path = attach_path(cli);
+	if (status == CLI_OK)
+		status = path ? check_attach(cli, path, values) : cli_fail(cli, "out of memory");
+	if (status == CLI_OK)
 		status = set_preload(cli);
 	if (status == CLI_OK)
-		status = set_socket(cli, values);
+		status = set_socket(cli, path, values);
 	if (status != CLI_OK)
 		return status;
 	if (!error) {

@@ -24,6 +24,7 @@ e2e_tests = \
 	tests/e2e/regions-test.sh \
 	tests/e2e/run-attach.sh \
 	tests/e2e/run-hostile.sh \
+	tests/e2e/run-refused.sh \
 	tests/e2e/run-verb.sh \
 	tests/e2e/several.sh
 TESTS += $(e2e_tests)
@@ -66,6 +67,9 @@ check_PROGRAMS += tests/e2e/unmounted
 tests_e2e_unmounted_SOURCES = tests/e2e/unmounted.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
 tests_e2e_unmounted_LDADD = $(libdomain)
 
+check_PROGRAMS += tests/e2e/crowd
+tests_e2e_crowd_SOURCES = tests/e2e/crowd.c tests/e2e/attaching.c tests/e2e/attaching.h
+tests_e2e_crowd_LDADD = $(libdomain)
 check_PROGRAMS += tests/e2e/hostile
 tests_e2e_hostile_SOURCES = tests/e2e/hostile.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
 tests_e2e_hostile_LDADD = $(libdomain)

@@ -137,8 +137,8 @@ static int judge(const char *path)
 
 static void *map(size_t offset, size_t length, void *at)
 {
-	void *address = mmap(at, length, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC |
-			     (at ? MAP_FIXED : 0), pool_fd, (off_t)offset);
+	void *address = mmap(at, length, PROT_READ | PROT_WRITE, MAP_SHARED | (at ? MAP_FIXED : 0), pool_fd,
+			     (off_t)offset);
 
 	if (address == MAP_FAILED)
 		die("mmap");

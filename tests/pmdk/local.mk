@@ -3,6 +3,7 @@
 pmdk_tests = \
 	tests/pmdk/across.sh \
 	tests/pmdk/blocks.sh \
+	tests/pmdk/descriptors.sh \
 	tests/pmdk/disturbed.sh \
 	tests/pmdk/domains.sh \
 	tests/pmdk/exact.sh \
@@ -10,6 +11,7 @@ pmdk_tests = \
 	tests/pmdk/gone.sh \
 	tests/pmdk/litmus.sh \
 	tests/pmdk/mappings.sh \
+	tests/pmdk/memcheck.sh \
 	tests/pmdk/oneline.sh \
 	tests/pmdk/qemu.sh \
 	tests/pmdk/resized.sh \
@@ -19,11 +21,15 @@ pmdk_tests = \
 	tests/pmdk/unmounted.sh
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
-check_PROGRAMS += tests/pmdk/across tests/pmdk/exact tests/pmdk/functions tests/pmdk/litmus tests/pmdk/mappings \
-	tests/pmdk/oneline tests/pmdk/resized tests/pmdk/survivor
+check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/functions \
+	tests/pmdk/litmus tests/pmdk/mappings tests/pmdk/oneline tests/pmdk/padding tests/pmdk/resized \
+	tests/pmdk/survivor tests/pmdk/without_pidfd
 tests_pmdk_across_SOURCES = tests/pmdk/across.c
 tests_pmdk_across_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_across_LDADD = $(PMEM_LIBS)
+tests_pmdk_descriptors_SOURCES = tests/pmdk/descriptors.c tests/e2e/tap.h
+tests_pmdk_descriptors_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_descriptors_LDADD = $(PMEM_LIBS) -lpthread
 tests_pmdk_exact_SOURCES = tests/pmdk/exact.c
 tests_pmdk_exact_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_exact_LDADD = $(PMEM_LIBS)
@@ -42,6 +48,10 @@ tests_pmdk_oneline_LDADD = $(PMEM_LIBS) -lpthread
 tests_pmdk_resized_SOURCES = tests/pmdk/resized.c
 tests_pmdk_resized_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_resized_LDADD = $(PMEM_LIBS)
+tests_pmdk_without_pidfd_SOURCES = tests/pmdk/without_pidfd.c
+tests_pmdk_padding_SOURCES = tests/pmdk/padding.c
+tests_pmdk_padding_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) -O0 -Wno-uninitialized
+tests_pmdk_padding_LDADD = $(PMEM_LIBS)
 tests_pmdk_survivor_SOURCES = tests/pmdk/survivor.c
 tests_pmdk_survivor_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_survivor_LDADD = $(PMEM_LIBS)
@@ -56,5 +66,13 @@ tests_pmdk_objects_SOURCES = $(objects_sources)
 tests_pmdk_objects_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_pmdk_objects_LDADD = $(PMEMOBJ_LIBS) -lpthread
 pmdk_tests += $(pmemobj_tests)
+endif
+EXTRA_DIST += tests/pmdk/pmem2.sh tests/pmdk/pmem2.c
+if HAVE_PMEM2
+check_PROGRAMS += tests/pmdk/pmem2
+tests_pmdk_pmem2_SOURCES = tests/pmdk/pmem2.c
+tests_pmdk_pmem2_CFLAGS = $(AM_CFLAGS) $(PMEM2_CFLAGS)
+tests_pmdk_pmem2_LDADD = $(PMEM2_LIBS)
+pmdk_tests += tests/pmdk/pmem2.sh
 endif
 TESTS += $(pmdk_tests)

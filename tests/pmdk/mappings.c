@@ -215,6 +215,21 @@ static void check_protection(void)
 	close(fd);
 }
 
+/* MAP_SYNC promises that the program's own flush instructions persist: nobody sees them. */
+static void check_sync(void)
+{
+	int fd = open(pool, O_RDWR | O_CLOEXEC);
+	void *at;
+
+	errno = 0;
+	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	OK(at == MAP_FAILED && errno == EOPNOTSUPP, "mmap() with MAP_SYNC by a program is refused");
+	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE, fd, 0);
+	OK(at != MAP_FAILED, "negative control: mmap() with MAP_SHARED_VALIDATE succeeds");
+	munmap(at, PAGE);
+	close(fd);
+}
+
 static void check_advice(void)
 {
 	unsigned char *at = map_at(NULL, 0, 2), *private;
@@ -343,6 +358,7 @@ static void check_unlinked(void)
 static int rules(void)
 {
 	check_protection();
+	check_sync();
 	check_advice();
 	check_fork();
 	check_lock();

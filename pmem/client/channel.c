@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "client/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "abi/rawcall.h"
+#include "client/courier.h"
+#include "client/errormsg.h"
+
+/* After this without a reply the program is told what it waits for. */
+#define PATIENCE_MS 1000
+
+/* ---- Messages: in the courier ------------------------------------------------------- */
+
+struct exchange {
+	const struct channel *channel;
+	const struct channel_request *request;
+	struct attach_reply *reply;
+	int *fd;
+	int patience; /* of the wait for the reply, milliseconds; -1: without a limit */
+	bool sent;
+};
+
+/* A control message with one descriptor. */
+union descriptor {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static long send_message(const struct channel *channel, const struct attach_request *bytes, int fd, int flags)
+{
+	struct iovec iov = { (void *)(uintptr_t)bytes, sizeof(*bytes) };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union descriptor control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+						 .cmsg_level = SOL_SOCKET,
+						 .cmsg_type = SCM_RIGHTS } };
+	long result;
+
+	if (fd >= 0) {
+		*(int *)CMSG_DATA(&control.header) = fd;
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+	}
+	do
+		result = RAW3(sendmsg, channel->fd, &message, MSG_NOSIGNAL | flags);
+	while (result == -EINTR);
+	return result < 0 ? result : 0;
+}
+
+static long send_request(const struct exchange *exchange)
+{
+	const struct channel_request *request = exchange->request;
+	const struct attach_request bytes = {
+		.magic = ATTACH_MAGIC,
+		.version = ATTACH_VERSION,
+		.type = (uint16_t)request->type,
+		.size = sizeof(bytes),
+		.region = request->region,
+	};
+	const int copy = request->fd >= 0 ? courier_borrow(request->fd) : -1;
+	long result;
+
+	if (request->fd >= 0 && copy < 0)
+		return copy;
+	result = send_message(exchange->channel, &bytes, copy, exchange->reply ? 0 : MSG_DONTWAIT);
+	if (request->fd >= 0)
+		courier_return(copy);
+	return result;
+}
+
+static int received_fd(struct msghdr *message)
+{
+	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+
+	return header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+			       header->cmsg_len == CMSG_LEN(sizeof(int)) ?
+		       *(int *)CMSG_DATA(header) :
+		       -1;
+}
+
+static bool is_reply(const struct attach_reply *reply, enum attach_type type)
+{
+	if (reply->magic != ATTACH_MAGIC || reply->version != ATTACH_VERSION)
+		return false;
+	/* A server that has no place for the client says so before it reads the request: its type is 0. */
+	return reply->type == type || (reply->type == 0 && reply->error);
+}
+
+static long receive_reply(const struct exchange *exchange)
+{
+	struct attach_reply *reply = exchange->reply;
+	struct iovec iov = { reply, sizeof(*reply) };
+	union descriptor control = { 0 };
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
+	bool reset = false, good;
+	long result;
+	int fd;
+
+	/*
+	 * A daemon that refuses the client hangs up without reading the request: the kernel reports that once
+	 * as a reset, and then gives the reply.
+	 */
+	do {
+		result = RAW3(recvmsg, exchange->channel->fd, &message, MSG_CMSG_CLOEXEC);
+		if (result == -ECONNRESET && !reset) {
+			reset = true;
+			result = -EINTR;
+		}
+	} while (result == -EINTR);
+	if (result < 0)
+		return result;
+	fd = received_fd(&message);
+	good = result == sizeof(*reply) && is_reply(reply, exchange->request->type);
+	if (good && !reply->error && exchange->fd)
+		*exchange->fd = fd;
+	else if (fd >= 0)
+		RAW1(close, fd);
+	if (!good)
+		return result == 0 ? -ECONNRESET : -EPROTO;
+	reply->message[sizeof(reply->message) - 1] = '\0';
+	return 0;
+}
+
+/* -ETIMEDOUT: no reply yet. */
+static long run_exchange(void *argument)
+{
+	struct exchange *exchange = argument;
+	struct pollfd waiting = { .fd = exchange->channel->fd, .events = POLLIN };
+	long result = exchange->sent ? 0 : send_request(exchange);
+
+	exchange->sent = true;
+	/* A daemon that refuses the client may have hung up before, and its reason waits to be read. */
+	if ((result && result != -EPIPE) || !exchange->reply)
+		return result;
+	do
+		result = RAW3(poll, &waiting, 1, exchange->patience);
+	while (result == -EINTR);
+	return result == 0 ? -ETIMEDOUT : receive_reply(exchange);
+}
+
+int channel_ask(const struct channel *channel, const struct channel_request *request,
+		struct attach_reply *reply, int *fd)
+{
+	struct exchange exchange = {
+		.channel = channel, .request = request, .reply = reply, .fd = fd, .patience = PATIENCE_MS
+	};
+	long result;
+
+	if (fd)
+		*fd = -1;
+	result = courier_call(run_exchange, &exchange);
+	if (result == -ETIMEDOUT) {
+		/* A daemon that is stopped goes on some time. */
+		client_complain("the daemon does not answer; waiting until it does", "");
+		exchange.patience = -1;
+		result = courier_call(run_exchange, &exchange);
+	}
+	return (int)result;
+}
+
+int channel_tell(const struct channel *channel, const struct channel_request *request)
+{
+	struct exchange exchange = { .channel = channel, .request = request };
+
+	return (int)courier_call(run_exchange, &exchange);
+}
+
+/* ---- The socket -------------------------------------------------------------------------- */
+
+/* In the calling thread, whose user and capabilities the daemon is to see. */
+int channel_connect(struct channel *channel, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	struct stat st;
+	long fd, error;
+
+	*channel = CHANNEL_CLOSED;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	channel->hidden = courier_hides();
+	fd = RAW3(socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return (int)fd;
+	error = RAW3(connect, fd, &address, sizeof(address));
+	if (!error)
+		error = RAW5(getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	if (!error)
+		error = RAW2(fstat, fd, &st);
+	if (error) {
+		RAW1(close, fd);
+		return (int)error;
+	}
+	channel->inode = st.st_ino;
+	channel->daemon = peer.pid;
+	channel->fd = courier_adopt((int)fd);
+	return channel->fd < 0 ? channel->fd : 0;
+}
+
+bool channel_is_open(const struct channel *channel)
+{
+	struct stat st;
+
+	if (channel->fd < 0 || channel->hidden)
+		return channel->fd >= 0;
+	return RAW2(fstat, channel->fd, &st) == 0 && st.st_ino == channel->inode && S_ISSOCK(st.st_mode);
+}
+
+void channel_close(struct channel *channel)
+{
+	if (channel_is_open(channel))
+		courier_close(channel->fd);
+	*channel = CHANNEL_CLOSED;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_CHANNEL_H
+#define CLIENT_CHANNEL_H
+
+/*
+ * The socket to the daemon, and one request on it at a time (abi/attach_protocol.h). The socket and what it
+ * receives are descriptors of the courier's. The caller serialises all calls. Errors are negative errnos.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "abi/attach_protocol.h"
+
+struct channel {
+	int fd; /* -1: not connected */
+	bool hidden; /* the program does not have the descriptor */
+	ino_t inode; /* of the socket: has the program closed it and opened another file? */
+	pid_t daemon;
+};
+#define CHANNEL_CLOSED ((struct channel){ .fd = -1 })
+
+/* `path` is the attach socket's. */
+int channel_connect(struct channel *channel, const char *path);
+/* False also if the program has closed the socket. */
+bool channel_is_open(const struct channel *channel);
+/* Close the socket if it is still the channel's. */
+void channel_close(struct channel *channel);
+
+struct channel_request {
+	enum attach_type type;
+	unsigned region; /* 0 where the type has none */
+	int fd;		 /* of the program, to be sent; -1: none */
+};
+/*
+ * Send the request and wait for its reply, however long that takes. 0 if there was one, whatever it says: its
+ * `error` is for the caller. *fd is the courier's descriptor that came with it, or -1; `fd` may be NULL.
+ */
+int channel_ask(const struct channel *channel, const struct channel_request *request,
+		struct attach_reply *reply, int *fd);
+/* Send a request that has no reply. -EAGAIN: the daemon has not read the ones before. */
+int channel_tell(const struct channel *channel, const struct channel_request *request);
+
+#endif
