@@ -189,6 +189,7 @@ int channel_connect(struct channel *channel, const char *path)
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
 	channel->hidden = courier_hides();
+	channel->owner = RAW1(getpid, 0);
 	fd = RAW3(socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return (int)fd;
@@ -212,7 +213,7 @@ bool channel_is_open(const struct channel *channel)
 	struct stat st;
 
 	if (channel->fd < 0 || channel->hidden)
-		return channel->fd >= 0;
+		return channel->fd >= 0 && RAW1(getpid, 0) == channel->owner;
 	return RAW2(fstat, channel->fd, &st) == 0 && st.st_ino == channel->inode && S_ISSOCK(st.st_mode);
 }
 

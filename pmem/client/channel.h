@@ -15,6 +15,7 @@
 struct channel {
 	int fd; /* -1: not connected */
 	bool hidden; /* the program does not have the descriptor */
+	long owner;  /* the process that connected: its children have the structure, but not the courier */
 	ino_t inode; /* of the socket: has the program closed it and opened another file? */
 	pid_t daemon;
 };

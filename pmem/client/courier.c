@@ -40,6 +40,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Guarded by the lock; the thread itself changes STARTING to READY or UNAVAILABLE. */
 static _Atomic uint32_t state = STOPPED;
 static int process_fd = -1; /* a pidfd of this process, in the thread's table */
+static long owner;	    /* the process that has the thread */
 /* One call at a time. `posted` is 1 from when it is complete until the thread has stored the result. */
 static _Atomic uint32_t posted;
 static struct {
@@ -148,6 +149,7 @@ static void start(void)
 	pointer = (uintptr_t *)(memory + (long)(THREAD_BYTES - ABOVE_POINTER_BYTES));
 	pointer[0] = (uintptr_t)pointer;
 	pointer[CANARY_WORD] = canary();
+	owner = RAW1(getpid, 0);
 	state = STARTING;
 	if (clone_thread((void *)(memory + (long)(GUARD_BYTES + STACK_BYTES)), pointer, run_thread) < 0) {
 		RAW2(munmap, memory, THREAD_BYTES);
@@ -170,6 +172,9 @@ static void start(void)
 /* The lock is held. */
 static bool is_ready(void)
 {
+	/* A child of the bare system call, for which courier_fork_child() was not called. */
+	if (atomic_load(&state) == READY && RAW1(getpid, 0) != owner)
+		state = STOPPED;
 	if (atomic_load(&state) == STOPPED) {
 		if (SANITIZED || valgrind_is_running())
 			state = UNAVAILABLE;

@@ -201,7 +201,8 @@ long client_mmap_for(const void *caller, void *address, size_t length, int prot,
 	const bool sync = (flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & MAP_SYNC);
 
 	/* A file that is no pool may be on a real DAX file system: the kernel decides. */
-	if (sync && fd >= 0 && connection_serves(fd) && !flushes_by_libpmem(caller))
+	if (sync && fd >= 0 && connection_serves(fd) && connection_domain() != PERSISTENCE_CPU_CACHE &&
+	    !flushes_by_libpmem(caller))
 		return -EOPNOTSUPP;
 	return client_mmap(address, length, prot, flags, fd, offset);
 }
