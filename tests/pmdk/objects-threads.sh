@@ -12,7 +12,8 @@ moments=60
 [ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || moments=200
 
 daemon_start --region memfd:32M || bail "no daemon"
-check "a pool of 4 threads that is cut at $moments moments is consistent" cut_at_moments "$moments" "$pool" "$pool"
+check "a pool of 4 threads that is cut at $moments moments is consistent" \
+	cut_at_moments "$moments" "$pool" "$pool"
 note_cuts
 export SOFTPMEM_TEST_SKIP_FLUSH=7
 check_fails "negative control: with one flush in seven left out the checker fails" "$judge_says" \
