@@ -18,6 +18,11 @@ PATH=$PATH:/usr/sbin:/sbin
 softpmemd=$abs_top_builddir/softpmemd
 softpmem=$abs_top_builddir/softpmem
 
+# softpmem run -- "${faulty[@]}" PROGRAM: with the faults that tests/pmdk/flush_faults.c lists.
+# shellcheck disable=SC2034 # for those who source this
+faulty=("$abs_top_builddir/tests/pmdk/flush_faults.so" "$abs_top_builddir/pmem/client/libpmem.so.1")
+faulty=(env "LD_PRELOAD=${faulty[0]}:${faulty[1]}")
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/softpmem-test.XXXXXX") || exit 1
 mnt=$work/mnt
 socket=$work/control.sock

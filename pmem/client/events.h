@@ -6,15 +6,14 @@
  * The library's own stores, flushes and fences, for a recorder. One recorder a process may be attached; it is
  * told of every store that the library makes to the program's memory, every flush and every fence.
  *
- * While none is attached this costs nothing: an attached recorder clears client_fast_path_allowed, which the
- * fast paths of flush, fence and store read anyway, and only their slow paths ask for a recorder.
+ * While none is attached this costs nothing: an attached recorder forbids the fast paths (settings.h) of
+ * flush, fence and store, and only their slow paths ask for a recorder.
  *
  * What the trace calls durable, the WPQs have: a flush is announced before its lines are copied to a WPQ, a
  * fence after they were published.
  */
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,21 +64,6 @@ static inline void client_event_fence(void)
 
 	if (unlikely(recorder))
 		recorder->fence();
-}
-
-/* ---- The flag of the fast paths ------------------------------------------------ */
-
-/* Private to this header, events.c and settings.c. */
-extern atomic_bool client_fast_path_allowed_flag;
-void client_fast_path_update(void);
-
-/*
- * True if no recorder is attached, and the settings are known and change neither what a fence does nor what a
- * flush does in the memory_controller domain.
- */
-static inline bool client_fast_path_allowed(void)
-{
-	return atomic_load_explicit(&client_fast_path_allowed_flag, memory_order_relaxed);
 }
 
 #endif

@@ -13,7 +13,7 @@
  */
 
 #include "client/connection.h"
-#include "client/events.h"
+#include "client/settings.h"
 #include "client/queues.h"
 #include "client/ranges.h"
 

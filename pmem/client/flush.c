@@ -54,31 +54,12 @@ static void flush_foreign(uintptr_t from, uintptr_t to)
 	thread_self.unordered = true;
 }
 
-/* ---- Test hooks --------------------------------------------------------------- */
-
-bool client_flush_left_out(void)
-{
-	static _Atomic uint64_t flushes;
-
-	return client_settings()->skip_flush && ++flushes % client_settings()->skip_flush == 0;
-}
-
-static void cut(void)
-{
-	static _Atomic uint64_t fences;
-
-	if (client_settings()->cut_at && ++fences == client_settings()->cut_at)
-		RAW2(kill, RAW1(getpid, 0), 9);
-}
-
 /* ---- Flush and fence ------------------------------------------------------------ */
 
 void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
 {
 	uintptr_t end = address + length;
 
-	if (unlikely(client_flush_left_out()))
-		return;
 	while (address < end) {
 		struct range at = ranges_find(address);
 		uintptr_t stop = at.end < end ? at.end : end;
@@ -109,8 +90,6 @@ bool client_flushes_count(void)
 
 static __attribute__((noinline)) void fence_in_full(void)
 {
-	if (unlikely(client_settings()->cut_at))
-		cut();
 	thread_order(&thread_self);
 	queue_fence();
 }

@@ -26,8 +26,6 @@ void client_flush_range(uintptr_t address, size_t length, uint32_t flags);
 void client_flush_lines(uintptr_t address, size_t length, uint32_t flags);
 /* True unless PMEM_NO_FLUSH or the cpu_cache domain makes flushes unnecessary. */
 bool client_flushes_count(void);
-/* True if a test's setting says to leave out this flush. */
-bool client_flush_left_out(void);
 /* msync(2) including its meaning for pools. 0 or a negative errno. */
 int client_msync(void *address, size_t length, int flags);
 

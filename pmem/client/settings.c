@@ -4,12 +4,10 @@
 
 #include "client/settings.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/events.h"
 #include "client/valgrind.h"
 
 /* From this many bytes on libpmem's copies go past the caches, if it is left the choice. */
@@ -22,15 +20,26 @@ static bool is_set_to(const char *name, const char *value)
 	return text && strcmp(text, value) == 0;
 }
 
-static uint64_t number(const char *name)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 10) : 0;
-}
-
 struct client_settings client_settings_read;
 atomic_bool client_settings_known;
+atomic_bool client_fast_path_allowed_flag;
+static atomic_bool fast_path_forbidden;
+
+static void update_fast_path(void)
+{
+	const struct client_settings *set = &client_settings_read;
+
+	atomic_store_explicit(&client_fast_path_allowed_flag,
+			      atomic_load(&client_settings_known) && !atomic_load(&fast_path_forbidden) &&
+				      !set->through && !set->flush_never && !set->valgrind,
+			      memory_order_relaxed);
+}
+
+void client_fast_path_forbid(bool forbid)
+{
+	atomic_store(&fast_path_forbidden, forbid);
+	update_fast_path();
+}
 
 const struct client_settings *client_settings_learn(void)
 {
@@ -46,8 +55,6 @@ const struct client_settings *client_settings_learn(void)
 	found.valgrind = valgrind_is_running();
 	found.flush_never = is_set_to("PMEM_NO_FLUSH", "1");
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
-	found.cut_at = number("SOFTPMEM_TEST_CUT_AT");
-	found.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
 	found.nontemporal_from = is_set_to("PMEM_NO_MOVNT", "1") ? SIZE_MAX : NONTEMPORAL_THRESHOLD;
 	threshold = getenv("PMEM_MOVNT_THRESHOLD");
 	if (threshold && found.nontemporal_from != SIZE_MAX) {
@@ -64,19 +71,6 @@ const struct client_settings *client_settings_learn(void)
 	/* Two threads that come here first write the same bytes. */
 	client_settings_read = found;
 	atomic_store_explicit(&client_settings_known, true, memory_order_release);
-	client_fast_path_update();
+	update_fast_path();
 	return &client_settings_read;
-}
-
-/* A test's children: each is cut elsewhere, and not all of them leave flushes out. */
-static void fork_child(void)
-{
-	client_settings_read.cut_at = number("SOFTPMEM_TEST_CUT_AT");
-	client_settings_read.skip_flush = number("SOFTPMEM_TEST_SKIP_FLUSH");
-	client_fast_path_update();
-}
-
-static __attribute__((constructor)) void prepare(void)
-{
-	pthread_atfork(NULL, NULL, fork_child);
 }

@@ -24,8 +24,6 @@ struct client_settings {
 	size_t nontemporal_from; /* PMEM_MOVNT_THRESHOLD, bytes; SIZE_MAX: PMEM_NO_MOVNT=1 */
 	bool has_hint;		 /* PMEM_MMAP_HINT is set */
 	uintptr_t hint;		 /* its value, an address */
-	/* Tests only: kill the process at this fence; leave out flushes whose number this divides */
-	uint64_t cut_at, skip_flush;
 };
 
 /* Private to this header and settings.c. */
@@ -40,5 +38,22 @@ static inline const struct client_settings *client_settings(void)
 		return &client_settings_read;
 	return client_settings_learn();
 }
+
+/* ---- The fast paths of flush, fence and store -------------------------------------- */
+
+/* Private to this header and settings.c. */
+extern atomic_bool client_fast_path_allowed_flag;
+
+/*
+ * True if the settings are known and change neither what a fence does nor what a flush does in the
+ * memory_controller domain, and nobody forbids the fast paths.
+ */
+static inline bool client_fast_path_allowed(void)
+{
+	return atomic_load_explicit(&client_fast_path_allowed_flag, memory_order_relaxed);
+}
+
+/* Forbid the fast paths, for a recorder that must see every event, or allow them again. */
+void client_fast_path_forbid(bool forbid);
 
 #endif

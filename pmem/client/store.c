@@ -156,12 +156,11 @@ static void copy_streaming(unsigned char *to, const unsigned char *from, size_t 
 			piece = align_down(piece, LINE_SIZE);
 		else if (to_line)
 			piece = min_u64(piece, to_line);
-		if (stream && likely(!client_flush_left_out())) {
+		if (stream) {
 			stream_range(&at, to, from, piece, how);
 		} else {
 			memcpy(to, from, piece);
-			if (!stream)
-				client_flush_lines((uintptr_t)to, piece, how);
+			client_flush_lines((uintptr_t)to, piece, how);
 		}
 		how |= WPQ_CONTINUED;
 		to += piece;

@@ -17,7 +17,8 @@ guest_prepare || {
 }
 # shellcheck disable=SC2034 # for guest_image
 guest_client=yes
-guest_image "$abs_top_srcdir/tests/guest/pmemobj.guest" "$softpmemd" "$softpmem" "$persistent" ||
+guest_image "$abs_top_srcdir/tests/guest/pmemobj.guest" "$softpmemd" "$softpmem" "$persistent" \
+	"$abs_top_builddir/tests/pmdk/flush_faults.so" ||
 	bail "cannot build the initramfs"
 journal=$work/journal
 # shellcheck disable=SC2034 # for guest_start

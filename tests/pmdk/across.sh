@@ -4,7 +4,6 @@
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 across=$abs_top_builddir/tests/pmdk/across
-library=$abs_top_builddir/pmem/client/libpmem.so.1
 export SOFTPMEM_ATTACH=$socket.attach
 
 # start NAME WHAT POOL...: in the background, its words in NAME.out and its pid in $client.
@@ -12,7 +11,7 @@ start() {
 	local name=$1
 	shift
 	: >"$work/$name.out"
-	LD_PRELOAD=$library "$across" "$@" >"$work/$name.out" 2>"$work/$name.err" &
+	"${faulty[@]}" "$across" "$@" >"$work/$name.out" 2>"$work/$name.err" &
 	client=$!
 }
 has_said() { [ "$(wc -l <"$work/$1.out")" -ge "$2" ]; }

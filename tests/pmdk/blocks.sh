@@ -6,7 +6,7 @@
 pool=$mnt/pool
 steps=16
 
-run() { "$softpmem" run -- "$@"; }
+run() { "$softpmem" run -- "${faulty[@]}" "$@"; }
 compile() {
 	${CC:-cc} -O1 -Wall -o "$work/blocks" "$abs_top_srcdir/tests/pmdk/blocks.c" -lpmemblk -lpmemlog
 }

@@ -11,7 +11,7 @@ daemon_start --region memfd:64M || bail "no daemon"
 leaves() {
 	rm -f "$mnt/pool" "$work/model"
 	"$softpmem" create --size 8M pool || return 1
-	"$softpmem" run -- "$exact" "$1" "$mnt/pool" "$work/model" "$2" || return 1
+	"$softpmem" run -- "${faulty[@]}" "$exact" "$1" "$mnt/pool" "$work/model" "$2" || return 1
 	"$softpmem" powerfail --policy lose || return 1
 	"$exact" judge "$mnt/pool" "$work/model"
 }

@@ -11,7 +11,7 @@ if [ ! -d "$examples/map" ]; then
 fi
 # shellcheck disable=SC2154
 daemon_start --region "$region" || bail "no daemon"
-run() { "$softpmem" run -- "$@"; }
+run() { "$softpmem" run -- "${faulty[@]}" "$@"; }
 cut_power() { "$softpmem" powerfail --policy lose >/dev/null; }
 
 # example PROGRAM SOURCE...: as it is shipped; warnings are its authors' affair.

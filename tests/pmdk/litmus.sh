@@ -12,7 +12,7 @@ leaves() {
 	rm -f "$mnt/pool"
 	"$softpmem" create --size 1M pool || return 1
 	: >"$work/said"
-	"$softpmem" run -- "$litmus" run "$mnt/pool" >"$work/said" &
+	"$softpmem" run -- "${faulty[@]}" "$litmus" run "$mnt/pool" >"$work/said" &
 	program=$!
 	for _ in $(seq 1200); do
 		[ ! -s "$work/said" ] || break
@@ -21,7 +21,7 @@ leaves() {
 	"$softpmem" powerfail --policy "$@" >/dev/null || return 1
 	wait "$program" 2>/dev/null
 	[ -s "$work/said" ] || { echo "the program did not come to its end"; return 1; }
-	SOFTPMEM_TEST_SKIP_FLUSH=0 "$softpmem" run -- "$litmus" judge "$mnt/pool" "$policy"
+	"$softpmem" run -- "$litmus" judge "$mnt/pool" "$policy"
 }
 
 daemon_start --region memfd:64M || bail "no daemon"

@@ -24,6 +24,10 @@ EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/functions \
 	tests/pmdk/litmus tests/pmdk/mappings tests/pmdk/oneline tests/pmdk/padding tests/pmdk/resized \
 	tests/pmdk/survivor tests/pmdk/without_pidfd
+check_PROGRAMS += tests/pmdk/flush_faults.so
+tests_pmdk_flush_faults_so_SOURCES = tests/pmdk/flush_faults.c
+tests_pmdk_flush_faults_so_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) -fPIC
+tests_pmdk_flush_faults_so_LDFLAGS = $(AM_LDFLAGS) -shared
 tests_pmdk_across_SOURCES = tests/pmdk/across.c
 tests_pmdk_across_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_across_LDADD = $(PMEM_LIBS)

@@ -13,7 +13,8 @@ cut_at_fences() {
 	local least=$1 policy=$2 stride=$3
 	shift 3
 	rm -f "${@:2}"
-	"$softpmem" run -- "$objects" fences "$softpmem" "$policy" "$stride" "$@" >"$work/cuts" || {
+	"$softpmem" run -- "${faulty[@]}" "$objects" fences "$softpmem" "$policy" "$stride" "$@" \
+		>"$work/cuts" || {
 		cat "$work/cuts"
 		return 1
 	}
@@ -27,7 +28,7 @@ cut_at_moments() {
 	local cuts=$1
 	shift
 	rm -f "${@:2}"
-	"$softpmem" run -- "$objects" moments "$softpmem" "$cuts" "$@" >"$work/cuts" || {
+	"$softpmem" run -- "${faulty[@]}" "$objects" moments "$softpmem" "$cuts" "$@" >"$work/cuts" || {
 		cat "$work/cuts"
 		return 1
 	}

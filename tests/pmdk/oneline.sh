@@ -6,7 +6,9 @@
 
 daemon_start --region memfd:64M || bail "no daemon"
 "$softpmem" create --size 1M pool
-oneline() { "$softpmem" run -- "$abs_top_builddir/tests/pmdk/oneline" "$softpmem" "$mnt/pool" "$@"; }
+oneline() {
+	"$softpmem" run -- "${faulty[@]}" "$abs_top_builddir/tests/pmdk/oneline" "$softpmem" "$mnt/pool" "$@"
+}
 
 check "two threads that flush one line 10000000 times each never leave less than was fenced" \
 	oneline 10000000 50

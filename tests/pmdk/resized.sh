@@ -6,7 +6,7 @@
 
 daemon_start --region memfd:64M || bail "no daemon"
 pool=$mnt/pool
-resized() { "$softpmem" run -- "$abs_top_builddir/tests/pmdk/resized" "$@"; }
+resized() { "$softpmem" run -- "${faulty[@]}" "$abs_top_builddir/tests/pmdk/resized" "$@"; }
 
 # outage_after STEP WAY VERIFY: the power fails right after the program has ended.
 outage_after() {

@@ -122,7 +122,7 @@ check "a power failure kills each process that maps the pool, under run or not" 
 
 # cut_ours: cut_at_fences, as this user.
 cut_ours() {
-	run "$objects" fences "$softpmem" lose 9 "$pool" "$pool" >"$work/cuts" ||
+	run "${faulty[@]}" "$objects" fences "$softpmem" lose 9 "$pool" "$pool" >"$work/cuts" ||
 		{ cat "$work/cuts"; return 1; }
 	[ "$(awk '{ print $1 }' "$work/cuts")" -ge 10 ]
 }
