@@ -25,6 +25,7 @@ faulty=(env "LD_PRELOAD=${faulty[0]}:${faulty[1]}")
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/softpmem-test.XXXXXX") || exit 1
 mnt=$work/mnt
+shared=$work/shared
 socket=$work/control.sock
 export SOFTPMEM_SOCKET=$socket
 mkdir "$mnt"
@@ -112,6 +113,16 @@ finish() {
 	printf '1..%d\n' "$tests_run"
 	[ "$tests_failed" -eq 0 ]
 	exit
+}
+
+# share PATH...: copy files of the build directory to $shared, where every user can run them. Another user
+# may be unable to enter the build directory.
+share() {
+	local path
+	chmod 711 "$work" || return 1
+	for path; do
+		install -D -m 755 "$abs_top_builddir/$path" "$shared/$path" || return 1
+	done
 }
 
 # daemon_start [OPTION...]: start a daemon on $mnt and $socket, and wait until it is ready.

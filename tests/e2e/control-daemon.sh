@@ -127,19 +127,20 @@ if [ "$(id -u)" = 0 ]; then
 	user=$work/user
 	mkdir "$user" "$user/mnt"
 	chown -R 65534:65534 "$user"
-	chmod 755 "$work"
+	share softpmem softpmemd || bail "the programs cannot be copied"
 	mknod -m 666 "$work/fuse" c 10 229
 	as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups
 		env -u SOFTPMEM_SOCKET XDG_RUNTIME_DIR="$user")
 	# shellcheck disable=SC2016 # the inner shell's
 	unshare -m sh -c 'mount --bind "$1" /dev/fuse && shift && exec "$@"' sh "$work/fuse" \
-		"${as_user[@]}" "$softpmemd" --region memfd:64M --mount "$user/mnt" >"$work/user.log" 2>&1 &
+		"${as_user[@]}" "$shared/softpmemd" --region memfd:64M --mount "$user/mnt" \
+		>"$work/user.log" 2>&1 &
 	daemon_pid=$!
 	export SOFTPMEM_SOCKET=$user/softpmem/control.sock
 	if started; then
 		inside=(nsenter -m -t "$daemon_pid")
 		check "the daemon of a user without privileges answers create" \
-			"${as_user[@]}" "$softpmem" create --size 1M /pool
+			"${as_user[@]}" "$shared/softpmem" create --size 1M /pool
 		check "the user can write and read on the mount" "${inside[@]}" "${as_user[@]}" \
 			sh -c "echo hello >'$user/mnt/file' && grep hello '$user/mnt/file'"
 		check "the default socket is in a directory of the user's own" \
@@ -147,26 +148,29 @@ if [ "$(id -u)" = 0 ]; then
 		check_fails "another user, even root, cannot read the user's mount" \
 			'denied' "${inside[@]}" cat "$user/mnt/file"
 		check "root may use the socket of another user's daemon" "$softpmem" status
-		check "powerfail works without root" "${as_user[@]}" "$softpmem" powerfail
+		check "powerfail works without root" "${as_user[@]}" "$shared/softpmem" powerfail
 		check "powerfail without root loses unsynced bytes" "${inside[@]}" "${as_user[@]}" \
 			sh -c "! grep hello '$user/mnt/file'"
 		chmod 711 "$user/softpmem"
 		chmod 666 "$SOFTPMEM_SOCKET"
 		check_fails "other users may not use the socket" 'permission denied: only the daemon.s user' \
-			setpriv --reuid 65533 --regid 65533 --clear-groups "$softpmem" status
+			setpriv --reuid 65533 --regid 65533 --clear-groups "$shared/softpmem" status
 		check "the user's daemon ends with status 0 and unmounts" daemon_stop
 
-		# Without XDG_RUNTIME_DIR the place is in /tmp, where others may have been first.
-		mkdir "/tmp/softpmem-65531"
-		at_exit+=("rmdir /tmp/softpmem-65531")
-		nobody=(setpriv --reuid 65531 --regid 65531 --clear-groups
+		# Without XDG_RUNTIME_DIR the place is in /tmp, where others may have been first. These
+		# programs have a /tmp of their own.
+		mkdir -m 755 "$work/tmp" "$work/tmp/softpmem-65531"
+		cp "$softpmem" "$softpmemd" "$work/tmp"
+		# shellcheck disable=SC2016 # the inner shell's
+		nobody=(unshare -m sh -c 'mount --bind "$1" /tmp && shift && exec "$@"' sh "$work/tmp"
+			setpriv --reuid 65531 --regid 65531 --clear-groups
 			env -u SOFTPMEM_SOCKET -u XDG_RUNTIME_DIR)
 		check_fails "a daemon refuses a socket directory that belongs to somebody else" \
 			'/tmp/softpmem-65531: belongs to another user' \
-			"${nobody[@]}" "$softpmemd" --region memfd:64M
+			"${nobody[@]}" /tmp/softpmemd --region memfd:64M
 		check_fails "softpmem refuses a socket directory that belongs to somebody else" \
 			'/tmp/softpmem-65531: belongs to another user' \
-			"${nobody[@]}" "$softpmem" status
+			"${nobody[@]}" /tmp/softpmem status
 	else
 		sed 's/^/# /' "$work/user.log"
 		not_ok "an unprivileged user's daemon"
@@ -180,9 +184,9 @@ if [ "$(id -u)" = 0 ]; then
 	check "a daemon starts with --group" started
 	check "the socket belongs to the group" test "$(stat -c '%a %g' "$socket")" = "660 $gid"
 	check "members of the group may use the socket" \
-		setpriv --reuid 65533 --regid 65533 --groups "$gid" "$softpmem" status
+		setpriv --reuid 65533 --regid 65533 --groups "$gid" "$shared/softpmem" status
 	check_fails "users outside the group may not use the socket" 'Permission denied' \
-		setpriv --reuid 65533 --regid 65533 --clear-groups "$softpmem" status
+		setpriv --reuid 65533 --regid 65533 --clear-groups "$shared/softpmem" status
 	daemon_stop
 fi
 finish

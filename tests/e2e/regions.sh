@@ -54,13 +54,12 @@ no_daemon "memory that is in use is refused" 'devmem:1M|devmem: needs root|is Sy
 check "a refused spec leaves no file behind" test ! -e "$work/none"
 
 if [ "$(id -u)" -eq 0 ]; then
-	chmod 755 "$work"
+	share softpmemd || bail "the daemon cannot be copied"
+	mkdir -m 777 "$work/sockets"
 	chmod 444 "$region"
-	# The other user may have no access to a private build directory.
-	cp "$softpmemd" "$work/softpmemd"
 	check_fails "a file without write permission is refused" 'not allowed to open it for writing' \
-		setpriv --reuid=65534 --regid=65534 --clear-groups "$work/softpmemd" --region "file:$region" \
-		--socket /tmp/softpmem-none.sock
+		setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$shared/softpmemd" --region "file:$region" --socket "$work/sockets/none.sock"
 else
 	chmod 444 "$region"
 	no_daemon "a file without write permission is refused" \

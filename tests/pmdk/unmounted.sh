@@ -6,14 +6,18 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/pmdk/objects.bash
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
-survivor=$abs_top_builddir/tests/pmdk/survivor
 
+# Root's default socket is the machine's. The default socket of another user is where XDG_RUNTIME_DIR says.
 user=()
-stranger=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-if [ "$(id -u)" = 0 ] && "${stranger[@]}" test -x "$softpmem" -a -x "$survivor"; then
-	user=("${stranger[@]}")
-fi
-mkdir "$work/home" && chmod 711 "$work" && chmod 777 "$work/home"
+[ "$(id -u)" != 0 ] || user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+programs=(softpmem softpmemd pmem/client/libpmem.so.1 tests/pmdk/survivor tests/e2e/unmounted)
+[ ! -x "$objects" ] || programs+=(tests/pmdk/objects)
+share "${programs[@]}" || bail "the programs cannot be copied"
+softpmem=$shared/softpmem
+softpmemd=$shared/softpmemd
+survivor=$shared/tests/pmdk/survivor
+objects=$shared/tests/pmdk/objects
+mkdir "$work/home" && chmod 777 "$work/home"
 unset SOFTPMEM_SOCKET
 export XDG_RUNTIME_DIR=$work/home
 ours() { "${user[@]}" "$@"; }
@@ -150,7 +154,7 @@ numbers() {
 		sed -n '/"clients"/q; s/^ *"\([a-z]*\)":\([0-9]*\),$/\1=\2/p' | sed 1,2d
 }
 numbers /small >"$work/numbers"
-ours "$abs_top_builddir/tests/e2e/unmounted" "$odd" <&7 >"$work/harm" &
+ours "$shared/tests/e2e/unmounted" "$odd" <&7 >"$work/harm" &
 harm=$!
 for _ in $(seq 600); do
 	grep -q "^# lies told" "$work/harm" && break
