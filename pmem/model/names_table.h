@@ -29,7 +29,7 @@ struct names_link {
 struct names_list {
 	struct names_link *first, *last;
 	size_t count;
-	size_t visited; /* how many a pass over all operations has met; see names_choice.c */
+	size_t visited; /* counts used by a pass over all operations; see names_choice.c */
 };
 
 /* A name in a directory. */

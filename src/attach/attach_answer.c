@@ -165,8 +165,8 @@ static int allow_view(struct attach_client *client, unsigned region, uint32_t vi
 
 /*
  * A forked child, or a process that has lost its connection, has mappings of views whose files it has not
- * shown on this connection. A mapping of a view is proof enough that the process may write to the pool: it
- * is the pool's memory itself. Looked at once, before the client's first WPQ of the region.
+ * shown on this connection. A mapping of a view proves that the process may write to the pool, because it is
+ * the pool's memory. This is checked once, before the client gets its first WPQ of the region.
  */
 static int allow_mapped_views(struct attach_client *client, unsigned region)
 {

@@ -183,8 +183,8 @@ static void set_awake(const struct attach_server *attach, bool awake)
 }
 
 /*
- * Drain without a pause for as long as much comes in. A client that fills a ring then finds room without
- * asking for it. A client that flushes little is drained now and then, and asks when it has to.
+ * Drain without a pause while this much comes in. A client that fills its rings then finds room without
+ * asking. A client that flushes little is drained now and then, and asks when its ring is full.
  */
 static int drain_awake(struct attach_server *attach)
 {
@@ -197,7 +197,7 @@ static int drain_awake(struct attach_server *attach)
 			error = attach_drain(attach, NULL);
 			last = now_us();
 		} else {
-			/* Each look takes the positions' cache lines away from the clients. */
+			/* Each look takes the cache lines of the positions away from the clients. */
 			for (unsigned i = 0; i < LOOK_PAUSES; i++)
 				__builtin_ia32_pause();
 		}

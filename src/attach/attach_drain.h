@@ -14,12 +14,12 @@ struct attach_server;
  */
 int attach_drain(struct attach_server *attach, struct attach_client *client);
 
-/* Ask the drain thread for a drain, soon. */
+/* Ask the drain thread for a drain. Does not wait for it. */
 void attach_drain_kick(struct attach_server *attach);
 
 /*
- * Kill clients whose WPQ is dead because it held a malformed record: the daemon drains it no more, and what
- * such a client fences from here on would be lost.
+ * Kill clients whose WPQ is dead because it had a malformed record. The daemon drains such a WPQ no more, so
+ * what the client fences from here on would be lost.
  */
 void attach_expel_malformed(struct attach_server *attach);
 

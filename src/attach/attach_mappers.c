@@ -154,7 +154,7 @@ int mappers_views_of(const struct peer *peer, const struct view_memory *views, s
 		return -ESRCH;
 	snprintf(pid, sizeof(pid), "%d", (int)peer->pid);
 	search_process(pid, &search);
-	/* If it lives still, nobody else had its number meanwhile. */
+	/* If the process still lives, no other process had its number in between. */
 	if (!peer_is_alive(peer))
 		return -ESRCH;
 	for (size_t i = 0; i < count; i++)
@@ -181,8 +181,8 @@ static void kill_if_mapping(const struct log_sink *log, const char *pid, const s
 	if (!process_maps(pid, views, count))
 		return;
 	/*
-	 * The number may have become another process's before the pidfd was opened. So look again: if that
-	 * process maps no view it is left alone; if it has ended since, the signal finds nobody.
+	 * The number may have become another process's before the pidfd was opened, so search again. If that
+	 * process maps no view, leave it alone. If it has ended since, the signal has no effect.
 	 */
 	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
 	if (pidfd < 0 || !process_maps(pid, views, count))

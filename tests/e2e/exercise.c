@@ -50,7 +50,7 @@ static struct {
 static struct rng rng;
 static struct file *files;
 static unsigned long operation, failures;
-static const struct file *suspect; /* whose history is shown; NULL: that of all files */
+static const struct file *suspect; /* show the history of this file; NULL: of all files */
 static char history[HISTORY][160];
 static unsigned char *bounce; /* page aligned */
 static sigjmp_buf fault;
@@ -131,7 +131,10 @@ static void file_close(struct file *file)
 	close(file->direct_fd);
 }
 
-/* The byte in the pool, past the kernel's cache, to tell which of the two is wrong. -1: none. */
+/*
+ * The byte in the pool, read past the kernel's cache: it tells whether the cache or the pool is wrong. -1:
+ * there is none.
+ */
 static int pool_byte(const struct file *file, size_t offset)
 {
 	static unsigned char page[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
@@ -178,7 +181,7 @@ static void read_back(struct file *file, int fd, const char *how, size_t offset,
 	compare(file, how, bounce, offset, want);
 }
 
-/* An offset and a length, aligned to `unit`. Most are small and near each other. */
+/* A random offset and length, aligned to `unit`. Most ranges are small and near each other. */
 static size_t some_range(size_t unit, size_t limit, size_t *length)
 {
 	size_t offset = rng_below(&rng, limit);
@@ -200,7 +203,7 @@ static void fill(unsigned char *bytes, size_t length)
 		bytes[i] = (unsigned char)(rng_mix(word + i / 8) >> (i % 8 * 8));
 }
 
-/* The limit of offsets: files grow slowly, so that their ends matter. */
+/* The upper limit of offsets. Files grow slowly, so that operations often meet their ends. */
 static size_t reach(const struct file *file)
 {
 	return min_u64(MODEL_MAX, file->model.size + 3 * PAGE_BYTES);
@@ -366,7 +369,7 @@ static void do_replace(struct file *file)
 	file_open(file);
 }
 
-/* A file that was open or mapped during the power failure is dead, whatever was read through it before. */
+/* A file that was open or mapped during the power failure is of no use any more; open it again. */
 static void check_dead(struct file *file)
 {
 	if (pread(file->fd, bounce, 1, 0) >= 0 || errno != EIO)

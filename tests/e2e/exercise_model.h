@@ -30,7 +30,7 @@ struct model {
 	unsigned char now[MODEL_MAX];	  /* zero from `size` on */
 	unsigned char durable[MODEL_MAX]; /* zero from `durable_size` on */
 	size_t size, durable_size;
-	size_t other_size; /* may be durable instead: a change inside the file may commit its size */
+	size_t other_size; /* this size may be durable instead: a change inside the file may commit the size */
 	struct model_line lines[MODEL_LINES];
 	bool mapped_dirty[MODEL_PAGES]; /* with stores that may be only in the kernel's cache */
 };
@@ -48,8 +48,8 @@ void model_allocate(struct model *model, size_t offset, size_t length);
 /* A sync that covers all write(2)s, and the stores through the mapping in these pages. */
 void model_sync(struct model *model, size_t offset, size_t length);
 /*
- * After a power failure the file is `size` bytes that read as `bytes`. Returns
- * NULL and continues with those bytes, or says what is wrong, at *where.
+ * After a power failure: the file is `size` bytes long and reads as `bytes`. Returns NULL, and the model
+ * continues with those bytes; or returns what is wrong, at offset *where.
  */
 const char *model_power_failure(struct model *model, enum model_policy policy, size_t sector,
 				const unsigned char *bytes, size_t size, size_t *where);

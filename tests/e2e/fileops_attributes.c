@@ -181,7 +181,7 @@ static mode_t after(int (*what)(void), mode_t mode)
 	return chmod("suid", mode) || as_nobody(what) ? (mode_t)-1 : mode_of("suid");
 }
 
-/* Bits that let no program run with another identity, but that a change by another user clears as well. */
+/* Bits that give no program another identity, but that a change by another user clears as well. */
 static void check_set_group_id_without_execute(void)
 {
 	static const struct {

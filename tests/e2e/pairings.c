@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Each way to a pool's bytes through the mount, paired with each way through libpmem's
- * mapping, in different processes. What one process does the other sees, neither puts old
- * bytes over the other's, and what either made durable survives a power failure.
+ * Pairs each way to access a pool through the mount with each way to access it through libpmem's mapping, in
+ * different processes. Each process sees what the other one stores, neither overwrites new bytes by old ones,
+ * and what either made durable survives a power failure.
  *
  *   pairings DIR PROGRAM    to be started by `PROGRAM run`; PROGRAM is softpmem
- *   pairings side           a process that is one side of the pairings: it takes commands on stdin
+ *   pairings side           a process that is one side of a pair: it takes commands on stdin
  *
- * Each pairing is tried on a file that the mount's side opened, read and mapped before
- * the mapping was made, and on one that it opened after.
+ * Each pair is tried on a file that the mount's side opened, read and mapped before the mapping was made, and
+ * on one that it opened after.
  */
 
 #include <fcntl.h>
@@ -285,7 +285,7 @@ static bool sync_and_load(void)
 
 static bool sync_and_store(void)
 {
-	/* The kernel's page has the old B, and the old A but for one word. */
+	/* The kernel's cached page has the old B, and the old A except for one word. */
 	return mount_does(LOAD, A, 0, 0) == 1 && mapping_does(STORE, B, 0, 2) == 0 &&
 	       mapping_does(STORE, A, 1, 3) == 0 && mount_stores_and_syncs(A, 0, 4) &&
 	       mapping_does(LOAD, B, 0, 0) == 2 && mapping_does(LOAD, A, 1, 0) == 3 &&

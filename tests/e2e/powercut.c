@@ -86,7 +86,7 @@ static bool holds(const char *name, const char *text)
 	struct stat st;
 	int fd;
 
-	/* The size first, without an open: what the kernel cached of the file must be gone too. */
+	/* Read the size first, without an open: what the kernel cached of the file must be gone too. */
 	if (stat(name, &st) || st.st_size != (off_t)strlen(text))
 		return false;
 	fd = open(name, O_RDONLY | O_CLOEXEC);
@@ -218,7 +218,7 @@ static void *storm_write(void *context)
 	return NULL;
 }
 
-/* By path, without handles: such calls wait until the outage is over. */
+/* By path, without handles. Such calls wait until the outage is over. */
 static void *storm_names(void *context)
 {
 	struct stat st;
@@ -261,7 +261,7 @@ static int storm(int failures)
 		before = atomic_load(&rounds);
 		usleep((useconds_t)(n * 7919 % 20000));
 		good = !powerfail(program, policies[n % 3], (unsigned long)n);
-		/* A thread whose file is dead begins again. If none does, the alarm ends the test. */
+		/* A thread whose file is dead opens it again. If no thread does, the alarm ends the test. */
 		while (good && atomic_load(&rounds) == before)
 			usleep(1000);
 	}

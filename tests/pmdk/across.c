@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Pools of several regions in one program.
+ * A program that has pools of several regions mapped.
  *
- *   across once POOL...      stores to each, flushes each, one fence; then flushes without one, and waits to
- *                            be killed
- *   across count POOL...     numbers from 1, a line each, in all pools with one fence; by threads that come
- *                            and go, with handlers that do the same to the last line; says what is done:
- *                            "NUMBER HANDLED"
- *   across fill POOL...      the same until each line but the last has its number; then waits to be killed
- *   across beside POOL POOL  the second half of one mapped right behind the first half of the other, and
- *                            one persist over both
+ *   across once POOL...      store to two pages of each pool, flush the first page of each, and fence once; then
+ *                            flush the second pages without a fence, and wait to be killed
+ *   across count POOL...     write increasing numbers, one to a line, to all pools, with one fence for each
+ *                            number. The threads that do so start and end all the time, and a signal handler
+ *                            does the same to the last line. Print progress as "NUMBER HANDLED"
+ *   across fill POOL...      the same until each line but the last has its number; then wait to be killed
+ *   across beside POOL POOL  map the second half of one pool right behind the first half of the other, and
+ *                            persist both halves by one call
  */
 
 #include <fcntl.h>
@@ -47,7 +47,7 @@ static void __attribute__((noreturn)) once(void)
 	for (int i = 0; i < pool_count; i++)
 		pmem_flush(pools[i], 4096);
 	pmem_drain();
-	/* Flushed, and not fenced; the first page's fence was before it. */
+	/* These flushes are not fenced: the fence above is before them. */
 	for (int i = 0; i < pool_count; i++)
 		pmem_flush(pools[i] + 4096, 4096);
 	puts("fenced");
@@ -56,7 +56,7 @@ static void __attribute__((noreturn)) once(void)
 		pause();
 }
 
-/* The same number into all of them; the order of the flushes is another for the handler. */
+/* Store the number to a line of each pool. The handler flushes the pools in another order. */
 static void put(size_t line, uint64_t number, int step)
 {
 	int first = step > 0 ? 0 : pool_count - 1;

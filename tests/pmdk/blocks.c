@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A libpmemblk and a libpmemlog program to be cut short, and the judges of what they leave.
+ * A program of libpmemblk and one of libpmemlog that a test kills, and checkers of the pools that they leave.
  *
- *   blocks run blk|log POOL JOURNAL STEPS   so many steps in all; a byte in JOURNAL for each that is done
- *   blocks check blk|log POOL JOURNAL       0: each block is whole and the last one written, or one more;
- *                                           the log has what was appended, or one record more
+ *   blocks run blk|log POOL JOURNAL STEPS   do steps until there are STEPS of them; append a byte to
+ *                                           JOURNAL after each step
+ *   blocks check blk|log POOL JOURNAL       exit with 0 if the pool has the result of all steps of the
+ *                                           journal, or of one more, and nothing in it is torn
  */
 
 #include <libpmemblk.h>
@@ -42,7 +43,7 @@ static void note(int journal)
 		die("journal", "cannot write");
 }
 
-/* Each word of what is written in a step is its number. */
+/* A step writes its number to each word of a block or record. */
 static void fill(uint64_t *words, size_t bytes, uint64_t step)
 {
 	for (size_t i = 0; i < bytes / sizeof(*words); i++)
@@ -93,7 +94,7 @@ static int check_blocks(const char *path, uint64_t done)
 	}
 	pool = open_blocks(path);
 	for (uint64_t i = 0; i < BLOCKS; i++) {
-		/* The number of the last step that wrote it, counted from 1. */
+		/* The number of the last step that wrote the block, counted from 1. */
 		uint64_t last = done > i ? (done - 1 - i) / BLOCKS * BLOCKS + i + 1 : 0;
 
 		if (pmemblk_read(pool, block, (long long)i) != 0)
@@ -139,7 +140,7 @@ static int run_log(const char *path, int journal, uint64_t step, uint64_t steps)
 
 static uint64_t seen;
 
-/* A record at a time; 0 ends the walk. */
+/* Called for each record. Returning 0 ends the walk. */
 static int see(const void *bytes, size_t length, void *argument)
 {
 	const uint64_t *record = bytes;

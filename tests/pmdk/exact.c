@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Stores, flushes and fences through every kind of mapping, beside a model that
- * knows to the byte what a power failure with policy `lose` may leave: what was
- * persisted, and in few lines what was stored since, for a cache may write a line
- * back at any time, and the daemon does where it does not know which is newer.
+ * Stores, flushes and fences through every kind of mapping. A model says to the byte what a power failure
+ * with policy `lose` may leave: the persisted bytes. In a few lines it may also leave bytes that were stored
+ * later, because a cache may write a line back at any time. The daemon does this where it does not know which
+ * of two copies of a line is newer.
  *
- *   exact WHAT POOL MODEL SEED    POOL is zero and as long as POOL_BYTES; the model goes to a file
- *   exact judge POOL MODEL        after the failure
+ *   exact WHAT POOL MODEL SEED    POOL is POOL_BYTES long and zero; the model is written to the file MODEL
+ *   exact judge POOL MODEL        after the failure: exit with 0 if the pool is one that the model allows
  *
- * WHAT: mappings  random pieces mapped, cut, covered, moved, stored to at odd offsets
- *       odd       mappings of every length at every page; flushes at every offset of every length
+ * WHAT: mappings  random mappings that are cut, covered and moved, and stored to at odd offsets
+ *       odd       mappings of every length at every page; flushes of every length at every offset
  *       many      10,000 mappings at a time
- *       threads   thousands that come and go
- *       fork      a child beside its parent, in the midst of a flush
- *       signals   handlers that flush and fence in the midst of a flush
+ *       threads   thousands of threads that start and end
+ *       fork      a child that runs beside its parent and was forked during a flush
+ *       signals   signal handlers that flush and fence during a flush
  */
 
 #include <errno.h>
@@ -40,16 +40,19 @@
 
 #define LINES (POOL_BYTES / LINE_SIZE)
 #define HISTORY 14
-/* Lines that are newer than they had to be: more would mean that stores are not lost as they should. */
+/*
+ * The most lines that may be newer than what was persisted. More would mean that stores without a flush
+ * survive.
+ */
 #define MOST_NEWER (LINES / 100)
 
-/* What a line held since it was last persisted: sums of its content. */
+/* Checksums of the contents that a line had since it was last persisted. */
 struct history {
 	uint32_t count, sums[HISTORY + 1];
 };
 struct model {
-	unsigned char view[POOL_BYTES];	   /* as CPUs see it */
-	unsigned char durable[POOL_BYTES]; /* as the media must have it, or newer */
+	unsigned char view[POOL_BYTES];	   /* what the program sees */
+	unsigned char durable[POOL_BYTES]; /* what the media must have; a line may also be newer */
 	struct history since[LINES];
 };
 
@@ -85,7 +88,7 @@ static void model_store(size_t offset, int value, size_t length)
 	for (size_t line = offset / LINE_SIZE; line * LINE_SIZE < offset + length; line++) {
 		struct history *since = &model->since[line];
 
-		/* More than fit: then anything will do. */
+		/* There were more contents than fit: any content is accepted. */
 		if (since->count < HISTORY)
 			since->sums[since->count] = sum(model->view + line * LINE_SIZE);
 		since->count++;
@@ -182,7 +185,7 @@ static void work_on(unsigned char *address, size_t offset, size_t length, enum h
 	if (how == DEEP && pmem_deep_persist(address, length) != 0)
 		die("pmem_deep_persist");
 	if (how == MSYNC) {
-		/* All of every page it touches. */
+		/* Whole pages: those that the range touches. */
 		size_t before = offset % PAGE_BYTES;
 
 		model_persist(offset - before, align_up(before + length, PAGE_BYTES));
@@ -191,7 +194,7 @@ static void work_on(unsigned char *address, size_t offset, size_t length, enum h
 	}
 }
 
-/* Somewhere in [offset, offset+length), which is at `address`. */
+/* Do a random operation on a part of [offset, offset+length), which is mapped at `address`. */
 static void work_within(unsigned char *address, size_t offset, size_t length)
 {
 	size_t size = 1 + below(min_u64(length, below(4) ? 300 : below(8) ? 20000 : 200000));
@@ -208,12 +211,12 @@ static void map_and_work(void)
 
 	work_within(at, first * PAGE_BYTES, pages * PAGE_BYTES);
 	switch (below(5)) {
-	case 0: /* another piece over the second half */
+	case 0: /* another part of the pool over the second half */
 		map(other * PAGE_BYTES, half * PAGE_BYTES, at + (pages - half) * PAGE_BYTES);
 		work_within(at + (pages - half) * PAGE_BYTES, other * PAGE_BYTES, half * PAGE_BYTES);
 		work_within(at, first * PAGE_BYTES, (pages - half) * PAGE_BYTES);
 		break;
-	case 1: /* a hole in the middle, with ordinary memory in it */
+	case 1: /* ordinary memory over the middle */
 		if (mmap(at + PAGE_BYTES, PAGE_BYTES, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 			die("mmap");
@@ -223,12 +226,12 @@ static void map_and_work(void)
 		model_persist((first + 2) * PAGE_BYTES, 100);
 		work_within(at + 2 * PAGE_BYTES, (first + 2) * PAGE_BYTES, (pages - 2) * PAGE_BYTES);
 		break;
-	case 2: /* cut at both ends */
+	case 2: /* unmapped at both ends */
 		munmap(at, PAGE_BYTES);
 		munmap(at + (pages - 1) * PAGE_BYTES, PAGE_BYTES);
 		work_within(at + PAGE_BYTES, (first + 1) * PAGE_BYTES, (pages - 2) * PAGE_BYTES);
 		break;
-	case 3: { /* moved and cut */
+	case 3: { /* moved, then unmapped in part */
 		unsigned char *moved = mremap(at, pages * PAGE_BYTES, half * PAGE_BYTES, MREMAP_MAYMOVE);
 
 		if (moved == MAP_FAILED)
@@ -240,7 +243,7 @@ static void map_and_work(void)
 		work_within(at, first * PAGE_BYTES, pages * PAGE_BYTES);
 		break;
 	}
-	case 4: { /* copy-on-write stays out of it */
+	case 4: { /* stores to a private mapping must not reach the pool */
 		unsigned char *own = mmap(at, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
 					  pool_fd, (off_t)(first * PAGE_BYTES));
 
@@ -276,7 +279,7 @@ static void map_odd_lengths(void)
 		length = min_u64(length, POOL_BYTES - offset);
 		last = length - 1;
 		at = map(offset, length, NULL);
-		/* From its last byte to the end of that page. */
+		/* From the last byte of the mapping to the end of its page. */
 		work_on(at + last, offset + last, align_up(length, PAGE_BYTES) - last, PERSIST);
 		work_on(at, offset, length < 200 ? length : 200, PERSIST);
 		munmap(at, length);
@@ -295,7 +298,7 @@ static void odd(void)
 		die("no length");
 	map_odd_lengths();
 	at = map(0, POOL_BYTES, NULL);
-	/* Around the ends of pages. */
+	/* Flushes that cross the ends of pages. */
 	for (size_t start = 0; start < MOST; start++) {
 		for (size_t length = 0; length < MOST; length++) {
 			size_t page = 1 + (start * MOST + length) % (PAGES - 1);
@@ -332,7 +335,9 @@ static void many(void)
 enum { AT_A_TIME = 8, ROUNDS = 250 };
 static unsigned char *whole;
 
-/* Each has a page: the first half persisted, the second only stored, or only flushed. */
+/*
+ * Each thread has a page. It persists the first half, and only stores to the second half, or also flushes it.
+ */
 static void *thread_works(void *argument)
 {
 	size_t offset = (size_t)argument * PAGE_BYTES, half = PAGE_BYTES / 2;
@@ -379,7 +384,7 @@ static void threads(void)
 	for (size_t page = 0; page < ROUNDS * AT_A_TIME; page++)
 		for (size_t i = 0; i < PAGE_BYTES / 2; i++)
 			model->durable[page * PAGE_BYTES + i] = (unsigned char)(i / LINE_SIZE + 1);
-	/* `before` is the mappings of one. */
+	/* `before` is how many mappings the process had. */
 	if (count_queues() > (AT_A_TIME + 1) * before) {
 		errno = 0;
 		die("threads that ended leave their WPQs behind");
@@ -392,7 +397,10 @@ static void fork_child(unsigned char *at, size_t round)
 {
 	size_t mine = POOL_BYTES / 2 + round * PAGE_BYTES;
 
-	/* It inherits the mapping. What the parent flushed and did not fence is the parent's. */
+	/*
+	 * The child inherits the mapping. A flush of the parent that has no fence is not the child's to
+	 * fence.
+	 */
 	work_on(at + mine, mine, 100, PERSIST);
 	work_on(at + mine + 1000, mine + 1000, 100, STORE_ONLY);
 	pmem_drain();
@@ -408,7 +416,7 @@ static void fork_often(void)
 		int status;
 		pid_t child;
 
-		/* Flushed, and never fenced by this thread in the rounds that are odd. */
+		/* In odd rounds this thread flushes and never fences. */
 		work_on(at + offset, offset, 64, STORE_ONLY);
 		pmem_flush(at + offset, 64);
 		child = fork();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Every function of libpmem, called well and badly in the directory argv[1]; what
- * it said goes to stdout, one line a call. The same program with the system's libpmem
- * on the same kind of file must say the same.
+ * Calls every function of libpmem with valid and invalid arguments, in the directory argv[1], and prints the
+ * result of each call as one line. The same program with the system's libpmem must print the same for the
+ * same kind of file.
  */
 
 #include <errno.h>
@@ -85,20 +85,20 @@ static void ask_and_sync(unsigned char *at, size_t length)
 {
 	int local = 0;
 
-	say("is_pmem of it all", pmem_is_pmem(at, length));
+	say("is_pmem of the mapping", pmem_is_pmem(at, length));
 	say("is_pmem of a part", pmem_is_pmem(at + 100, 1000));
-	say("is_pmem of nothing", pmem_is_pmem(at, 0));
+	say("is_pmem of an empty range", pmem_is_pmem(at, 0));
 	say("is_pmem past its end", pmem_is_pmem(at, length + PMEM_MIN_PART));
 	say("has_hw_drain", pmem_has_hw_drain());
 	say("has_auto_flush", pmem_has_auto_flush());
 	say("msync of an odd range", pmem_msync(at + 5, 100));
-	say("msync of nothing", pmem_msync(at + 5, 0));
-	say("msync of what is not there", pmem_msync((void *)0x10000, 100));
+	say("msync of an empty range", pmem_msync(at + 5, 0));
+	say("msync of unmapped memory", pmem_msync((void *)0x10000, 100));
 	say("deep_persist of an odd range", pmem_deep_persist(at + 5, 100));
-	say("deep_persist of nothing", pmem_deep_persist(at + 5, 0));
+	say("deep_persist of an empty range", pmem_deep_persist(at + 5, 0));
 	say("deep_drain", pmem_deep_drain(at + 5, 100));
 	say("deep_persist of the stack", pmem_deep_persist(&local, sizeof(local)));
-	say("deep_drain of what is not there", pmem_deep_drain((void *)0x10000, 100));
+	say("deep_drain of unmapped memory", pmem_deep_drain((void *)0x10000, 100));
 	pmem_deep_flush(at + 63, 2);
 	pmem_flush(at + 1, 4097);
 	pmem_drain();
@@ -107,7 +107,7 @@ static void ask_and_sync(unsigned char *at, size_t length)
 	pmem_persist(&local, sizeof(local));
 	pmem_persist(NULL, 0);
 	say("unmap of an odd address", pmem_unmap(at + 1, 4096));
-	say("unmap of nothing", pmem_unmap(at, 0));
+	say("unmap of an empty range", pmem_unmap(at, 0));
 }
 
 static unsigned long sum(const unsigned char *at, size_t length)

@@ -32,7 +32,8 @@ check "softpmem's libpmem runs on a pool" say pool "$mnt/directory" "$softpmem" 
 check "on a pool softpmem's libpmem answers as the system's, except for is_pmem" \
 	diff <(without_is_pmem real) <(without_is_pmem pool)
 check "is_pmem is true for a pool, and false past its end and for an empty range" \
-	diff <(printf 'is_pmem %s\n' 'of it all: 1' 'of a part: 1' 'of nothing: 0' 'past its end: 0') \
+	diff <(printf 'is_pmem %s\n' 'of the mapping: 1' 'of a part: 1' 'of an empty range: 0' \
+		'past its end: 0') \
 	<(grep -E '^is_pmem (of|past)' "$work/pool")
 
 for force in 0 1; do

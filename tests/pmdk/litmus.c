@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The rows of the persistency model, each on a line of its own, by a real program with real threads.
+ * The rows of the persistency model, each on a line of the pool of its own, by a program with real threads.
  *
- *   litmus run POOL            do all of it, say so on stdout, and wait for the power to fail
- *   litmus judge POOL POLICY   what is left of each line is what the policy leaves; with `random` it is one
- *                              of the legal states, and a number of bits on stdout says which
- *   litmus rows                how many there are
+ *   litmus run POOL            do all rows, say so on stdout, and wait for the power failure
+ *   litmus judge POOL POLICY   exit with 0 if each line is what the policy leaves. With `random` any legal
+ *                              state is accepted, and the bits of a number on stdout say which were found
+ *   litmus rows                print the number of rows
  *
- * A line begins as 0. A row's stores to its first word are numbered from 1.
+ * Each line is 0 at first. The stores of a row to its first word store 1, 2 and so on.
  */
 
 #include <libpmem.h>
@@ -22,7 +22,7 @@
 
 #define LINE 64
 
-static int is_battery; /* eADR: what a row leaves there is another column */
+static int is_battery; /* under eADR, where other states are expected */
 
 static void store(uint64_t *line, uint64_t value)
 {
@@ -94,7 +94,7 @@ static void flush_twice(uint64_t *line)
 
 static void flush_of_neighbour(uint64_t *line)
 {
-	/* Any byte of a line is all of it. */
+	/* A flush of any byte flushes the line. */
 	store(line, 1);
 	pmem_persist(line + 7, 1);
 }
@@ -129,7 +129,7 @@ static void non_temporal_overlapping(uint64_t *line)
 static void *fence_here(void *line)
 {
 	pmem_drain();
-	/* One that has a queue to fence. */
+	/* A thread that has a queue to fence. */
 	pmem_persist((uint64_t *)line + LINE / 8, 8);
 	return NULL;
 }
@@ -137,7 +137,7 @@ static void *fence_here(void *line)
 static void *flush_here(void *line)
 {
 	pmem_flush(line, 8);
-	/* To end is to fence: wait for the power to fail. */
+	/* The end of a thread fences, so it must wait for the power failure. */
 	atomic_store((_Atomic uint64_t *)((uint64_t *)line + 1), 1);
 	for (;;)
 		pause();
@@ -171,8 +171,8 @@ static void flush_of_another(uint64_t *line)
 }
 
 /*
- * What the first word is after `lose` and after `keep`, and with eADR. Rows that leave a flush without a
- * fence come last: a later fence of the same thread would commit it.
+ * The first word after `lose`, after `keep`, and under eADR. Rows that leave a flush without a fence come
+ * last: a later fence of the same thread would commit it.
  */
 static const struct row {
 	const char *what;
@@ -198,7 +198,7 @@ static const struct row {
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-/* Far from each other: a row may touch the next line. */
+/* Rows have lines far apart, because a row may touch the next line. */
 static uint64_t *line_of(unsigned char *memory, size_t row)
 {
 	return (uint64_t *)(memory + row * 4 * LINE);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * What a step does follows from its number: transactions that allocate, free,
- * change small and large ranges, and some that are aborted; allocations outside
- * of transactions, published alone or several things at once. The judge does
- * the same steps to a model in its own memory.
+ * The number of a step determines what it does: transactions that allocate, free, and change small and large
+ * ranges, some of which are aborted; and allocations outside of transactions, which are published one by one
+ * or several at once. The checker does the same steps to a model in its own memory and compares.
  */
 
 #include "objects.h"
@@ -27,7 +26,7 @@
 struct node {
 	PMEMoid next;
 	uint64_t key;
-	uint64_t words; /* that follow, each `key` */
+	uint64_t words; /* that follow; each is `key` */
 	uint64_t value[];
 };
 
@@ -36,9 +35,9 @@ struct work {
 	PMEMoid list;	/* newest first */
 	PMEMoid buckets[BUCKETS];
 	PMEMoid scratch;
-	PMEMoid made; /* changes with made_by and made_for, or not at all */
+	PMEMoid made; /* changes together with made_by and made_for */
 	uint64_t made_by, made_for;
-	uint64_t page[PAGE_WORDS]; /* all alike */
+	uint64_t page[PAGE_WORDS]; /* all have the same value */
 };
 
 struct root {
@@ -72,13 +71,13 @@ static enum action action_of(uint64_t step)
 	return script[step % (sizeof(script) / sizeof(script[0]))];
 }
 
-/* Few sizes: each takes a chunk of a small pool for its own. */
+/* Few sizes, because each takes a chunk of the small pool. */
 static uint64_t words_of(uint64_t key)
 {
 	return 1 + mix(key + 77) % 3 * 19;
 }
 
-/* An earlier insertion of that kind; it may have been removed since. */
+/* An earlier insertion of that kind. Its object may have been removed since. */
 static uint64_t victim_of(uint64_t step, enum action insertion)
 {
 	uint64_t victim = step - 1 - mix(step) % (step < 32 ? 1 : 32);
@@ -162,7 +161,7 @@ static void renew_scratch(PMEMobjpool *pool, struct work *work, uint64_t step)
 		die("alloc");
 }
 
-/* The new object, three words and the old object's end: one redo log. */
+/* One redo log publishes the new object, sets three words and frees the old object. */
 static void publish(PMEMobjpool *pool, struct work *work, uint64_t step)
 {
 	struct pobj_action actions[6];

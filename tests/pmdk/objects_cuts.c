@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Cuts the power under the program of objects.c and has the judge look. Itself
- * it maps no pool, so a power failure does not end it.
+ * Lets the power fail while the program of objects.c runs, and has its checker look at the pool. This process
+ * maps no pool itself, so a power failure does not kill it.
  *
- *   objects fences PROGRAM POLICY STRIDE POOL FILE...   at each STRIDE'th fence of the run, from the first to
- *                                                       the last, the pool each time as it was created
- *   objects moments PROGRAM CUTS POOL FILE...           under 4 threads, at so many moments, with each policy
- *                                                       in turn; the program goes on with what is left
+ *   objects fences PROGRAM POLICY STRIDE POOL FILE...   at each STRIDE'th fence of the run, each time with the pool
+ *                                                       as it was created
+ *   objects moments PROGRAM CUTS POOL FILE...           CUTS times while 4 threads work, with each policy in turn;
+ *                                                       the program continues with the pool that is left
  *
- * PROGRAM is softpmem. FILEs are what the pool, or the poolset, is made of. To be started by
- * `PROGRAM run`. Exits with 0, and a number of cuts in words; with 1, and what the judge says of which cut.
+ * PROGRAM is softpmem. The FILEs are what the pool or pool set consists of. To be started by `PROGRAM run`,
+ * with flush_faults.so preloaded. Exits with 0 and prints the number of cuts, or exits with 1 and prints what
+ * the checker found after which cut.
  *
- * OBJECTS_ALONE names a poolset like POOL, without its replica. libpmemobj 1.12.1 dies of SIGSEGV when it
- * opens a pool with a replica in which a redo log is unfinished, on whatever file system and after a mere
- * SIGKILL. Then pmempool takes the replica away, as the user would have to, and what is left must be right.
+ * OBJECTS_ALONE names a pool set like POOL without its replica. libpmemobj 1.12.1 crashes when it opens a
+ * pool with a replica in which a redo log is unfinished, on any file system and also after a SIGKILL without
+ * a power failure. Then pmempool removes the replica, as a user would have to, and the rest of the pool set
+ * must be consistent.
  */
 
 #include <errno.h>
@@ -34,7 +36,7 @@
 #include "objects.h"
 
 #define POOL_BYTES ((size_t)8 << 20)
-#define STEPS 10	       /* each action, and what it does to what it has left before */
+#define STEPS 10	       /* each action, and the state that is left to it */
 #define MOST_STEPS 4000 /* of a thread in one pool */
 #define FILES 4
 
@@ -79,7 +81,7 @@ static void read_all(int fd, unsigned char *bytes, size_t size)
 	}
 }
 
-/* Children have no use for it, and are forked by the hundred. */
+/* The children do not use it, and hundreds of them are forked. */
 static unsigned char *own_memory(size_t size)
 {
 	unsigned char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -103,12 +105,12 @@ static void base_keep(struct base *base)
 	close(fd);
 }
 
-/* Only the pages that differ, and durable: the next cut must not find older ones. */
+/* Write only the pages that differ, and make them durable: the next failure must not find older ones. */
 static void base_restore(const struct base *base)
 {
 	int fd = open_file(base);
 
-	/* A replica that was taken away is made again. */
+	/* Make the replica again if it was removed. */
 	if (ftruncate(fd, (off_t)base->size) != 0)
 		die(base->path);
 	read_all(fd, base->now, base->size);
@@ -132,7 +134,9 @@ static void restore(void)
 
 enum errand { CREATE, RUN_ONE, RUN_ALL, CHECK };
 
-/* A fence at which the child is to die, or 0. Flushes are left out by the program only, if at all. */
+/*
+ * `cut_at`: the fence at which the child is killed, or 0. Only the program that is tested leaves flushes out.
+ */
 static pid_t start(enum errand errand, unsigned long cut_at)
 {
 	char number[32];
@@ -155,7 +159,7 @@ static pid_t start(enum errand errand, unsigned long cut_at)
 		exit(objects_run(pool, journal, 1, STEPS));
 	case RUN_ALL:
 		objects_run(pool, journal, WORKERS, MOST_STEPS);
-		/* Before the power failed: slow machines do that. */
+		/* The program ended before the power failed, as happens on slow machines. */
 		for (;;)
 			pause();
 	case CHECK:
@@ -269,7 +273,10 @@ static bool has_room(void)
 	return true;
 }
 
-/* After so many commits, at least one: who has not mapped the pool yet is not killed; and a little later. */
+/*
+ * Wait for this many commits, at least one, because a process that has not mapped the pool yet is not killed;
+ * then wait a little longer.
+ */
 static bool await_moment(pid_t child, uint64_t commits, unsigned microseconds)
 {
 	uint64_t enough = committed() + commits;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Two threads that flush one line at once: what each has fenced is never older after a power failure,
- * though the other's flush may have looked at the line before it.
+ * Two threads flush the same line at the same time. After a power failure the line is never older than what
+ * either thread has fenced, even if the other thread's flush had read the line before.
  *
- *   oneline PROGRAM POOL FENCES CUTS [1]   so many fences of each thread, or of one, and so many cuts
+ *   oneline PROGRAM POOL FENCES CUTS [1]   do FENCES fences in each of two threads, or in one, with CUTS failures
  *
- * What one of two leaves out, the other's flush may do for it: a test of the test takes one.
+ * The negative control uses one thread, because with two threads one may flush what the other leaves out.
  *
- * PROGRAM is softpmem. The threads are in a child, which the power failure kills; what they had fenced
- * is in memory that outlives it. Exits with 1 if something is older.
+ * PROGRAM is softpmem. The threads run in a child, which the power failure kills. What they have fenced is
+ * recorded in memory that survives the child. Exits with 1 if the line is older.
  */
 
 #include <errno.h>
@@ -124,7 +124,7 @@ static int judge(unsigned which)
 	return result;
 }
 
-/* After so many more fences of each thread. */
+/* Wait until each thread has done this many more fences. */
 static int cut_once(const char *program, unsigned which, uint64_t fences)
 {
 	uint64_t until = least() + fences;

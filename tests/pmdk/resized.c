@@ -45,7 +45,7 @@ static void allocate(int mode, long offset, long length)
 		die("fallocate");
 }
 
-/* A byte in each page from the second on, away from the place that is looked at. */
+/* A byte in each page from the second on, outside of the place that is checked. */
 static void write_pages(void)
 {
 	for (long at = PAGE; at < SIZE; at += PAGE)
@@ -121,8 +121,8 @@ static void grow_and_remap(void)
 static const struct way {
 	const char *name;
 	void (*change)(void);
-	long place;  /* what is looked at: from here on, LENGTH bytes */
-	long mapped; /* bytes that are mapped before */
+	long place;  /* offset of the place that is checked, of LENGTH bytes */
+	long mapped; /* bytes that are mapped before the change */
 } ways[] = {
 	{ "truncate-grow", truncate_and_grow, 2 * PAGE, SIZE },
 	{ "truncate-fallocate", truncate_and_fallocate, 2 * PAGE, SIZE },
@@ -148,7 +148,7 @@ static const struct way *find_way(const char *name)
 	exit(2);
 }
 
-/* The place is zero but for the byte at STORED, which is `stored`. */
+/* The place is zero except for the byte at STORED, which is `stored`. */
 static void expect(const char *where, const unsigned char *bytes, unsigned char stored)
 {
 	for (long i = 0; i < LENGTH; i++) {

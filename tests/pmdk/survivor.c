@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Numbers made durable one after the other, each said aloud on stdout once it is.
+ * A program that makes numbers durable one after the other, and prints each on stdout once it is durable.
  *
- *   survivor count POOL COUNT    64-bit numbers, a line each, from 1 to COUNT
- *   survivor shut POOL COUNT     the same, and closes all descriptors but the first three now and then
- *   survivor paced POOL COUNT    the same, and waits for a line on stdin before each thousand
- *   survivor journal POOL COUNT  the same, and after each number its count in the first line, the head
- *   survivor store POOL          a store to each line, no flush
- *   survivor nontemporal POOL    pmem_memcpy() past the caches, no fence, a plain store; waits to be killed
- *   survivor where POOL POOL     the addresses that two mappings get
- *   survivor ask                 what pmem_has_auto_flush() says
+ *   survivor count POOL COUNT    64-bit numbers from 1 to COUNT, one to a line
+ *   survivor shut POOL COUNT     the same, and now and then close all descriptors but the first three
+ *   survivor paced POOL COUNT    the same, and wait for a line on stdin before each thousand
+ *   survivor journal POOL COUNT  the same, and after each number store its count in the first line
+ *   survivor store POOL          store to each line, without a flush
+ *   survivor nontemporal POOL    non-temporal pmem_memcpy() without a fence, a plain store; wait to be killed
+ *   survivor where POOL POOL     print the addresses of two mappings
+ *   survivor ask                 print the result of pmem_has_auto_flush()
  */
 
 #include <libpmem.h>
@@ -99,7 +99,7 @@ int main(int argc, char **argv)
 		memset(block, 'n', sizeof(block));
 		pmem_memcpy(at, block, sizeof(block), PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
 		memset(at + 512, 's', 512);
-		/* The end of a process is a fence, too. */
+		/* The end of a process fences, too. */
 		puts("stored");
 		fflush(stdout);
 		pause();
