@@ -30,7 +30,7 @@ struct model {
 	unsigned char now[MODEL_MAX];	  /* zero from `size` on */
 	unsigned char durable[MODEL_MAX]; /* zero from `durable_size` on */
 	size_t size, durable_size;
-	size_t other_size; /* this size may be durable instead: a change inside the file may commit the size */
+	size_t other_size; /* may be durable instead: a change inside the file may commit a size */
 	struct model_line lines[MODEL_LINES];
 	bool mapped_dirty[MODEL_PAGES]; /* with stores that may be only in the kernel's cache */
 };

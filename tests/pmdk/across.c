@@ -3,8 +3,8 @@
 /*
  * A program that has pools of several regions mapped.
  *
- *   across once POOL...      store to two pages of each pool, flush the first page of each, and fence once; then
- *                            flush the second pages without a fence, and wait to be killed
+ *   across once POOL...      store to two pages of each pool, flush the first page of each, and fence once;
+ *                            then flush the second pages without a fence, and wait to be killed
  *   across count POOL...     write increasing numbers, one to a line, to all pools, with one fence for each
  *                            number. The threads that do so start and end all the time, and a signal handler
  *                            does the same to the last line. Print progress as "NUMBER HANDLED"

@@ -4,10 +4,10 @@
  * Lets the power fail while the program of objects.c runs, and has its checker look at the pool. This process
  * maps no pool itself, so a power failure does not kill it.
  *
- *   objects fences PROGRAM POLICY STRIDE POOL FILE...   at each STRIDE'th fence of the run, each time with the pool
- *                                                       as it was created
- *   objects moments PROGRAM CUTS POOL FILE...           CUTS times while 4 threads work, with each policy in turn;
- *                                                       the program continues with the pool that is left
+ *   objects fences PROGRAM POLICY STRIDE POOL FILE...   at each STRIDE'th fence of the run, each time with
+ *                                                       the pool as it was created
+ *   objects moments PROGRAM CUTS POOL FILE...           CUTS times while 4 threads work, with each policy
+ *                                                       in turn; the program continues with what is left
  *
  * PROGRAM is softpmem. The FILEs are what the pool or pool set consists of. To be started by `PROGRAM run`,
  * with flush_faults.so preloaded. Exits with 0 and prints the number of cuts, or exits with 1 and prints what

@@ -4,7 +4,7 @@
  * Two threads flush the same line at the same time. After a power failure the line is never older than what
  * either thread has fenced, even if the other thread's flush had read the line before.
  *
- *   oneline PROGRAM POOL FENCES CUTS [1]   do FENCES fences in each of two threads, or in one, with CUTS failures
+ *   oneline PROGRAM POOL FENCES CUTS [1]   do FENCES fences in each of two threads, or in one; CUTS failures
  *
  * The negative control uses one thread, because with two threads one may flush what the other leaves out.
  *
