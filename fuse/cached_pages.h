@@ -24,7 +24,7 @@ void fusefs_cached_destroy(struct cached_pages *pages);
 
 /*
  * The kernel may cache these bytes. Call it before the bytes are read from the pool or written to it:
- * whoever changes them afterwards then finds them here. Any thread.
+ * a thread that changes them afterwards then finds them here. Any thread.
  */
 void fusefs_cached_add(struct cached_pages *pages, uint64_t offset, uint64_t length);
 /* May the kernel have a page of this range, or is it being told to drop one? Any thread. */

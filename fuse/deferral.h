@@ -16,7 +16,7 @@ void fusefs_deferral_end(void);
 
 /*
  * Take over the token of the request that this thread handles: its handler
- * returns without a reply, and whoever replies gives the token back afterwards.
+ * returns without a reply, and the code that replies gives the token back afterwards.
  * Until then no outage gets past fusefs_park().
  */
 struct gate_token fusefs_defer_reply(void);

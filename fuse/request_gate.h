@@ -6,8 +6,8 @@
  * Decides how a request is served, and knows which requests are being served.
  *
  * A request takes a token when it begins and gives it back after its reply has
- * gone out. The token is an object, not a lock of a thread: whoever answers the
- * request gives it back, in any thread. A token says in which phase its request
+ * gone out. The token is an object, not a lock of a thread: the code
+ * that answers the request gives it back, in any thread. A token says in which phase its request
  * began; the request is served by the rules of that phase to its end, also if
  * the phase changes in the meantime. Taking a token never waits.
  *

@@ -11,8 +11,8 @@
 #include <sys/types.h>
 
 /*
- * MAP_SYNC on a pool is for callers that flush by libpmem's functions: client_mmap() grants it, and whoever
- * calls it for another caller must refuse it before.
+ * MAP_SYNC on a pool is for callers that flush by libpmem's functions: client_mmap() grants it. A
+ * function that maps for another caller must refuse MAP_SYNC before it calls client_mmap().
  *
  * A mapping of a pool is a user of the pool's file until its last page is unmapped, as the kernel's mappings
  * are: a lock of flock(2) is held, and an unlinked file lives.

@@ -4,7 +4,7 @@
 
 /*
  * Events as bytes: a byte for the kind, then the fields that schema.h lists. Stamp and
- * thread are not among them; whoever frames the bytes keeps those. The same encoding
+ * thread are not among them; the frame around the bytes has those. The same encoding
  * is in trace files and in TRACE_SLOT_EVENT.
  */
 

@@ -28,15 +28,15 @@ forbidden() {
 }
 cd "$mnt" || bail "no mount"
 denied='Operation not permitted|Permission denied'
-forbidden "nothing is made beside them: a file" 'echo >file' "cannot create.*($denied)"
-forbidden "a directory" 'mkdir directory' "$denied"
-forbidden "a symbolic link" 'ln -s alpha link' "$denied"
-forbidden "a region's directory is not renamed" 'mv alpha gamma' "$denied"
-forbidden "nor into another" 'mv alpha beta/alpha' "$denied"
-forbidden "nor removed" 'rmdir region2' "$denied"
+forbidden "no file can be created beside the regions" 'echo >file' "cannot create.*($denied)"
+forbidden "no directory can be created beside the regions" 'mkdir directory' "$denied"
+forbidden "no symbolic link can be created beside the regions" 'ln -s alpha link' "$denied"
+forbidden "a region's directory cannot be renamed" 'mv alpha gamma' "$denied"
+forbidden "a region's directory cannot be moved into another region" 'mv alpha beta/alpha' "$denied"
+forbidden "a region's directory cannot be removed" 'rmdir region2' "$denied"
 forbidden "the root keeps its mode" 'chmod 777 .' "$denied"
 mkdir alpha/dir
-forbidden "nothing is moved there" 'mv -T alpha/dir gamma' "$denied"
+forbidden "no directory can be moved beside the regions" 'mv -T alpha/dir gamma' "$denied"
 check "a region's own directory has a mode to change" chmod 700 alpha
 chmod 755 alpha
 
