@@ -127,7 +127,7 @@ static int write_format(struct region *region, struct superblock *superblock, co
 	media_fence(region);
 	if (!error)
 		error = pool_table_init_chunk(region, crc32c(0, superblock->uuid, sizeof(superblock->uuid)),
-					      &superblock->chunks[0], 0);
+					      &superblock->chunks[0], 0, 1);
 	for (unsigned copy = 0; !error && copy < 2; copy++)
 		error = media_write(region, pool_table_slot_offset(superblock, 0, copy), root, sizeof(*root));
 	media_fence(region);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/align.h"
 #include "common/cleanup.h"
 #include "pool/table.h"
 
@@ -30,6 +31,8 @@ static int apply_peer(struct loader *loader, const struct name_slot *slot)
 	struct name_slot *peer;
 	uint64_t offset;
 
+	if (slot->action != NAME_ALONE && slot->peer >= pools->entries)
+		pools->new_sequence = max_u64(pools->new_sequence, slot->peer_sequence + 1);
 	if (slot->action == NAME_ALONE || slot->peer >= pools->entries || !loader->name_at[slot->peer] ||
 	    pools->sequences[slot->peer] != slot->peer_sequence)
 		return 0;

@@ -44,6 +44,7 @@ pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/superblock.h \
 	pmem/pool/table.c \
 	pmem/pool/table.h \
+	pmem/pool/trim.c \
 	pmem/pool/view_limits.c \
 	pmem/pool/view_limits.h \
 	pmem/pool/writeback.c \

@@ -139,6 +139,13 @@ void pools_info(struct pools *pools, struct pools_info *info);
 /* Make everything volatile durable. After an error the other pools are tried; the last error is returned. */
 int pools_sync(struct pools *pools);
 
+/*
+ * Give back what no pool has: memory of blocks that were freed a second ago or earlier, where the region's
+ * backend takes it back, and the last chunks of the table if all their entries are free. To be called four
+ * times a second, from one thread; returns at once during an outage.
+ */
+void pools_trim(struct pools *pools);
+
 /* ---- Check ------------------------------------------------------------- */
 
 enum pools_problem_kind {

@@ -37,6 +37,7 @@ struct pools *pools_alloc(const struct region *region)
 	pthread_mutex_init(&pools->drain_lock, NULL);
 	pthread_mutex_init(&pools->table_lock, NULL);
 	TAILQ_INIT(&pools->active);
+	pools->new_sequence = 1;
 	return pools;
 }
 
@@ -151,6 +152,9 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 	pools->options = effective;
 	pools->read_only = effective.read_only;
 	pools_set_limits(pools);
+	/* Without memory for it, free blocks keep their memory. */
+	if (!pools->read_only && media_can_discard(region))
+		(void)!pool_space_note_released(&pools->space);
 	if (!pools->read_only) {
 		error = pools_finish_crash(pools);
 		if (pools->superblock.state != STATE_CLEAN)

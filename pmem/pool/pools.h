@@ -93,6 +93,8 @@ struct pools {
 	uint64_t *sequences;	/* of each entry, as on the media */
 	uint32_t *free_entries; /* a stack */
 	uint32_t free_count;
+	uint32_t shrink_tried;	/* free_count when the table could not shrink; 0: it was not tried */
+	uint64_t new_sequence;	/* of entries of a new chunk: see "The table" in docs/format.md */
 
 	struct space space;
 };

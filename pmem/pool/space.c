@@ -44,6 +44,8 @@ void pool_space_destroy(struct space *space)
 {
 	free(space->used);
 	free(space->group_free);
+	free(space->released);
+	free(space->group_tick);
 	pthread_mutex_destroy(&space->lock);
 }
 
@@ -52,12 +54,29 @@ static bool is_used(const struct space *space, uint64_t block)
 	return space->used[block / 64] >> (block % 64) & 1;
 }
 
+static void note_released(struct space *space, uint64_t word, uint64_t mask)
+{
+	space->released_count += (uint64_t)__builtin_popcountll(mask & ~space->released[word]);
+	space->released[word] |= mask;
+	space->group_tick[word * 64 / GROUP_BLOCKS] = space->tick;
+}
+
+static void forget_released(struct space *space, uint64_t word, uint64_t mask)
+{
+	space->released_count -= (uint64_t)__builtin_popcountll(mask & space->released[word]);
+	space->released[word] &= ~mask;
+}
+
 static void set_used(struct space *space, uint64_t block, uint64_t count, bool used)
 {
 	for (uint64_t end = block + count; block < end;) {
 		uint64_t piece = min_u64(64 - block % 64, end - block);
 		uint64_t mask = (piece == 64 ? UINT64_MAX : ((uint64_t)1 << piece) - 1) << (block % 64);
 
+		if (space->released && used)
+			forget_released(space, block / 64, mask);
+		else if (space->released)
+			note_released(space, block / 64, mask);
 		if (used) {
 			space->used[block / 64] |= mask;
 			space->group_free[block / GROUP_BLOCKS] =
@@ -105,6 +124,68 @@ void pool_space_release(struct space *space, uint64_t block, uint64_t count)
 {
 	LOCK_SCOPE(&space->lock);
 	set_used(space, block, count, false);
+}
+
+/* ---- Discarding ------------------------------------------------------------------ */
+
+int pool_space_note_released(struct space *space)
+{
+	const uint64_t groups = (space->blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
+
+	space->released = calloc(groups * GROUP_BLOCKS / 64, sizeof(uint64_t));
+	space->group_tick = calloc(groups, sizeof(uint32_t));
+	return space->released && space->group_tick ? 0 : -ENOMEM;
+}
+
+/* The run of released blocks at or after *block and before `end`; 0: there is none. */
+static uint64_t next_released(const struct space *space, uint64_t *block, uint64_t end)
+{
+	uint64_t at = *block, run = 0;
+
+	while (at < end && !(space->released[at / 64] >> (at % 64) & 1))
+		at = space->released[at / 64] >> (at % 64) ? at + 1 : align_down(at, 64) + 64;
+	while (at + run < end && space->released[(at + run) / 64] >> ((at + run) % 64) & 1)
+		run++;
+	*block = at;
+	return run;
+}
+
+static uint64_t discard_in_group(struct space *space, uint64_t group,
+				 void (*discard)(void *context, uint64_t block, uint64_t count),
+				 void *context)
+{
+	const uint64_t end = (group + 1) * GROUP_BLOCKS;
+	uint64_t block = group * GROUP_BLOCKS, run, done = 0;
+
+	while ((run = next_released(space, &block, end))) {
+		discard(context, block, run);
+		done += run;
+		block += run;
+	}
+	memset(&space->released[group * GROUP_BLOCKS / 64], 0, GROUP_BLOCKS / 8);
+	space->released_count -= done;
+	return done;
+}
+
+uint64_t pool_space_discard(struct space *space, uint32_t rest, uint64_t most,
+			    void (*discard)(void *context, uint64_t block, uint64_t count), void *context)
+{
+	const uint64_t groups = (space->blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
+	uint64_t done = 0;
+
+	{
+		LOCK_SCOPE(&space->lock);
+		space->tick++;
+		if (!space->released_count)
+			return 0;
+	}
+	/* The lock is released after each group: a call that needs blocks waits for one group at most. */
+	for (uint64_t group = 0; group < groups && done < most; group++) {
+		LOCK_SCOPE(&space->lock);
+		if (space->tick - space->group_tick[group] > rest)
+			done += discard_in_group(space, group, discard, context);
+	}
+	return done;
 }
 
 static uint64_t unpromised(const struct space *space)

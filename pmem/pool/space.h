@@ -27,6 +27,14 @@ struct space {
 	uint64_t rover;		/* where the search for a file's first block starts */
 	uint64_t *used;		/* a bit a block */
 	uint16_t *group_free;	/* free blocks of each group of GROUP_BLOCKS */
+	/*
+	 * Blocks that were released and not discarded since: a bit a block, their number, and for each
+	 * group the tick of its last release. NULL unless pool_space_note_released() was called.
+	 */
+	uint64_t *released;
+	uint64_t released_count;
+	uint32_t *group_tick;
+	uint32_t tick; /* the number of calls of pool_space_discard() */
 };
 
 /* All blocks are free. 0 or -ENOMEM. */
@@ -38,6 +46,17 @@ bool pool_space_claim(struct space *space, uint64_t block, uint64_t count);
 void pool_space_release(struct space *space, uint64_t block, uint64_t count);
 /* Release the blocks of all extents of the map. */
 void pool_space_release_extents(struct space *space, const struct extmap *map);
+
+/* Note from now on which blocks are released, for pool_space_discard(): 0 or -ENOMEM. */
+int pool_space_note_released(struct space *space);
+/*
+ * Call `discard` for released blocks that are still free, in runs inside one group, with space->lock held:
+ * no other thread can take the blocks meanwhile. A group in which blocks were released since the last
+ * `rest` calls of this function is left alone, because blocks that are released often are taken again soon.
+ * Stops after `most` blocks. Returns the number of blocks.
+ */
+uint64_t pool_space_discard(struct space *space, uint32_t rest, uint64_t most,
+			    void (*discard)(void *context, uint64_t block, uint64_t count), void *context);
 
 /* Set blocks aside for later: 0 or -ENOSPC. */
 int pool_space_promise(struct space *space, uint64_t count);

@@ -69,7 +69,7 @@ static void free_slot(union slot *slot, uint32_t uuid_seed, uint32_t index, uint
 }
 
 int pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
-			  uint32_t first_index)
+			  uint32_t first_index, uint64_t sequence)
 {
 	int result = 0;
 
@@ -79,7 +79,7 @@ int pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struc
 
 		for (uint32_t i = 0; i < SLOTS_PER_BLOCK; i++)
 			free_slot((union slot *)(content + i * SLOT_SIZE), uuid_seed,
-				  first_index + (uint32_t)(block * SLOTS_PER_BLOCK + i), 1);
+				  first_index + (uint32_t)(block * SLOTS_PER_BLOCK + i), sequence);
 		errors[0] = media_write(region, (chunk->block + block) * BLOCK_BYTES, content, BLOCK_BYTES);
 		errors[1] = media_write(region, (chunk->block + chunk->blocks / 2 + block) * BLOCK_BYTES,
 					content, BLOCK_BYTES);
@@ -142,7 +142,8 @@ static int table_grow(struct pools *pools)
 		return error;
 	}
 	*chunk = (struct table_chunk){ .block = block, .blocks = got };
-	error = pool_table_init_chunk(pools->region, pools->uuid_seed, chunk, pools->entries);
+	error = pool_table_init_chunk(pools->region, pools->uuid_seed, chunk, pools->entries,
+				      pools->new_sequence);
 	media_fence(pools->region);
 	/* Blocks that the media does not take stay taken: the next try gets others. */
 	if (error)
@@ -154,7 +155,7 @@ static int table_grow(struct pools *pools)
 		return error;
 	}
 	for (uint64_t index = entries; index-- > pools->entries;) {
-		pools->sequences[index] = 1;
+		pools->sequences[index] = pools->new_sequence;
 		pools->free_entries[pools->free_count++] = (uint32_t)index;
 	}
 	pools->entries = (uint32_t)entries;
@@ -206,4 +207,67 @@ int pool_table_free(struct pools *pools, uint32_t index)
 	if (!error)
 		pool_table_put_back(pools, index);
 	return error;
+}
+
+/* ---- Shrinking -------------------------------------------------------------- */
+
+static uint32_t last_chunk_entries(const struct superblock *superblock)
+{
+	return (uint32_t)(superblock->chunks[superblock->table_chunks - 1].blocks / 2 * SLOTS_PER_BLOCK);
+}
+
+/* A quarter of the remaining entries must be free, or the next file would make the table grow again. */
+static bool enough_are_free(const struct pools *pools)
+{
+	const uint32_t last = last_chunk_entries(&pools->superblock);
+
+	return pools->superblock.table_chunks > 1 && pools->free_count >= last &&
+	       pools->free_count - last >= (pools->entries - last) / 4;
+}
+
+bool pool_table_may_shrink(struct pools *pools)
+{
+	LOCK_SCOPE(&pools->table_lock);
+	return pools->free_count != pools->shrink_tried && enough_are_free(pools);
+}
+
+/* Remove the entries from `first` on from memory. */
+static void forget_entries(struct pools *pools, uint32_t first)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < pools->free_count; i++)
+		if (pools->free_entries[i] < first)
+			pools->free_entries[kept++] = pools->free_entries[i];
+	/* A name may still have one of these entries as the peer of a rename that was completed. */
+	for (uint32_t index = first; index < pools->entries; index++)
+		pools->new_sequence = max_u64(pools->new_sequence, pools->sequences[index] + 1);
+	pools->free_count = kept;
+	pools->entries = first;
+}
+
+bool pool_table_shrink(struct pools *pools)
+{
+	struct superblock *superblock = &pools->superblock;
+	struct table_chunk chunk;
+	uint32_t last, unused = 0;
+
+	LOCK_SCOPE(&pools->table_lock);
+	pools->shrink_tried = pools->free_count;
+	if (!enough_are_free(pools))
+		return false;
+	last = last_chunk_entries(superblock);
+	for (uint32_t i = 0; i < pools->free_count; i++)
+		unused += pools->free_entries[i] >= pools->entries - last;
+	if (unused != last)
+		return false;
+	chunk = superblock->chunks[--superblock->table_chunks];
+	superblock->chunks[superblock->table_chunks] = (struct table_chunk){ 0 };
+	if (pool_superblock_write(pools->region, superblock) < 0) {
+		superblock->chunks[superblock->table_chunks++] = chunk;
+		return false;
+	}
+	forget_entries(pools, pools->entries - last);
+	pool_space_release(&pools->space, chunk.block, chunk.blocks);
+	return true;
 }

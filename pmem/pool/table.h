@@ -27,11 +27,11 @@ uint32_t pool_slot_checksum(uint32_t uuid_seed, const void *slot, size_t size);
 bool pool_slot_is_valid(uint32_t uuid_seed, const union slot *slot, uint32_t index);
 
 /*
- * Lay out a chunk of free entries with sequence 1; `first_index` is the chunk's first
+ * Lay out a chunk of free entries with one sequence; `first_index` is the chunk's first
  * entry. Durable after the next fence. -EIO: the media took neither slot of some entry.
  */
 int pool_table_init_chunk(struct region *region, uint32_t uuid_seed, const struct table_chunk *chunk,
-			  uint32_t first_index);
+			  uint32_t first_index, uint64_t sequence);
 
 /*
  * Take a free entry; the table grows if there is none: 0, -ENOSPC, -ENOMEM or -EIO.
@@ -48,5 +48,13 @@ void pool_table_put_back(struct pools *pools, uint32_t index);
 int pool_table_write(struct pools *pools, uint32_t index, union slot *slot);
 /* Make the entry free, on the media and in memory. Durable on return. -EIO: it stays as it was. */
 int pool_table_free(struct pools *pools, uint32_t index);
+
+/* Were enough entries freed since the last pool_table_shrink() that it is worth a call? */
+bool pool_table_may_shrink(struct pools *pools);
+/*
+ * Remove the last chunk of the table if all its entries are free and enough others are. pools->tree is held
+ * exclusively. False: the table stays as it is.
+ */
+bool pool_table_shrink(struct pools *pools);
 
 #endif

@@ -20,6 +20,11 @@ struct backend {
 	int (*open)(struct region *region, const char *where, struct message *message);
 	/* Make [offset, offset+length), page aligned, zero; -EOPNOTSUPP: store zeros instead. */
 	int (*zero)(struct region *region, uint64_t offset, uint64_t length);
+	/*
+	 * Give the memory of [offset, offset+length), page aligned and not empty, back to the system: 0 or a
+	 * negative errno. The bytes read as before or as zeros afterwards. NULL: it cannot be given back.
+	 */
+	int (*discard)(struct region *region, uint64_t offset, uint64_t length);
 	/* Undo what open() did. */
 	void (*close)(struct region *region);
 	/* Does no one else use the memory? 0, or -EBUSY with the reason. NULL: nothing else can claim it. */

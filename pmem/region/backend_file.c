@@ -312,6 +312,24 @@ static int file_zero(struct region *region, uint64_t offset, uint64_t length)
 	return 0;
 }
 
+/*
+ * The disk space stays allocated for the same reason as in file_zero(). What is given back is memory of
+ * the page cache, and the writing of these pages to the disk.
+ */
+static int file_discard(struct region *region, uint64_t offset, uint64_t length)
+{
+	const uint64_t worth_the_faults = 2u << 20;
+	struct stat st;
+
+	/* A block device would have to write zeros. */
+	if (length < worth_the_faults || fstat(region->fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -EOPNOTSUPP;
+	if (fallocate(region->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) <
+	    0)
+		return -errno;
+	return 0;
+}
+
 static void file_close(struct region *region)
 {
 	/* After a clean stop the bytes are on the disk, not only in the page cache of the host. */
@@ -325,6 +343,7 @@ const struct backend backend_file = {
 	.scheme = "file",
 	.open = file_open,
 	.zero = file_zero,
+	.discard = file_discard,
 	.is_whole = failure_fd_is_whole,
 	.close = file_close,
 };

@@ -52,6 +52,7 @@ const struct backend backend_memfd = {
 	.scheme = "memfd",
 	.open = memfd_open,
 	.zero = memfd_zero,
+	.discard = memfd_zero,
 	.is_whole = failure_fd_is_whole,
 	.close = memfd_close,
 };

@@ -77,6 +77,30 @@ int media_zero(struct region *region, uint64_t offset, uint64_t length)
 	return outcome(region, offset, length);
 }
 
+bool media_can_discard(const struct region *region)
+{
+	return region->backend->discard && !region_is_read_only(region);
+}
+
+int media_discard(struct region *region, uint64_t offset, uint64_t length)
+{
+	int error = check_write(region, offset, length);
+
+	if (error)
+		return error;
+	if (!is_aligned(offset | length, PAGE_BYTES))
+		return -EINVAL;
+	if (region_failed(region))
+		return -EIO;
+	if (!region->backend->discard)
+		return -EOPNOTSUPP;
+	if (length == 0)
+		return 0;
+	if (region->observer.zeroed)
+		region->observer.zeroed(region->observer.context, offset, length);
+	return region->backend->discard(region, offset, length);
+}
+
 void media_fence(struct region *region)
 {
 	pmem_drain();

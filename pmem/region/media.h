@@ -34,6 +34,15 @@ int media_write(struct region *region, uint64_t offset, const void *bytes,
 /* Store zeros; durable after the next media_fence(). Cheap where the backend can drop pages. */
 int media_zero(struct region *region, uint64_t offset, uint64_t length) MEDIA_CHECKED;
 
+/*
+ * Give the memory of whole pages back to the system: their bytes have no meaning any more, and no read
+ * before the next write may depend on them. -EOPNOTSUPP: this region's memory is not given back. What the
+ * region reserved (the disk space of file:) stays reserved.
+ */
+int media_discard(struct region *region, uint64_t offset, uint64_t length) MEDIA_CHECKED;
+/* Can media_discard() give memory of this region back? */
+bool media_can_discard(const struct region *region);
+
 /* All earlier media_write() and media_zero() of this thread are durable (pmem_drain). */
 void media_fence(struct region *region);
 

@@ -270,6 +270,12 @@ void served_watch(struct daemon *daemon)
 	}
 }
 
+void served_trim(struct daemon *daemon)
+{
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		pools_trim(daemon->regions[i].pools);
+}
+
 int served_close(struct daemon *daemon)
 {
 	int result = 0;

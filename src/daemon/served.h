@@ -24,5 +24,7 @@ struct served_region *served_find(struct daemon *daemon, const char *name);
  * called periodically, from one thread.
  */
 void served_watch(struct daemon *daemon);
+/* Give back memory that no pool of a region has: pools_trim(). Called as often as served_watch(). */
+void served_trim(struct daemon *daemon);
 
 #endif

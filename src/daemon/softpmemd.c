@@ -232,8 +232,10 @@ static void wait_for_end(struct daemon *daemon, int signal_fd)
 				{ .fd = daemon->ended_fd, .events = POLLIN } };
 	struct signalfd_siginfo info;
 
-	while (poll(fds, 2, WATCH_MS) <= 0)
+	while (poll(fds, 2, WATCH_MS) <= 0) {
 		served_watch(daemon);
+		served_trim(daemon);
+	}
 	if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		log_line(&daemon->log, LOG_NOTICE, "stopping: SIG%s", sigabbrev_np((int)info.ssi_signo));
 	else

@@ -14,6 +14,7 @@ e2e_tests = \
 	tests/e2e/disk-full.sh \
 	tests/e2e/fuse-exercise.sh \
 	tests/e2e/fuse-late.sh \
+	tests/e2e/fuse-memory.sh \
 	tests/e2e/fuse-mount.sh \
 	tests/e2e/fuse-operations.sh \
 	tests/e2e/fuse-power.sh \

@@ -19,6 +19,7 @@
 #include "common/align.h"
 #include "common/rng.h"
 #include "mediatest.h"
+#include "pool/pools.h"
 #include "pooltest.h"
 
 #define SPEC "memfd:2M"
@@ -151,20 +152,22 @@ static void do_link(struct pools *pools)
 	pool_unref(dir, 1);
 }
 
+static void unlink_from(struct pools *pools, const char *path, const char *name)
+{
+	struct pool *dir = find(pools, path);
+
+	assert_int_equal(pool_unlink(dir, name), 0);
+	pool_unref(dir, 1);
+}
+
 static void do_unlink(struct pools *pools)
 {
-	struct pool *dir = find(pools, "/dir");
-
-	assert_int_equal(pool_unlink(dir, "c"), 0);
-	pool_unref(dir, 1);
+	unlink_from(pools, "/dir", "c");
 }
 
 static void do_unlink_pieces(struct pools *pools)
 {
-	struct pool *root = find(pools, "/");
-
-	assert_int_equal(pool_unlink(root, "pieces"), 0);
-	pool_unref(root, 1);
+	unlink_from(pools, "/", "pieces");
 }
 
 static void do_rmdir(struct pools *pools)
@@ -323,6 +326,30 @@ static void fill_the_table(struct pools *pools)
 	}
 }
 
+static void fill_the_table_and_more(struct pools *pools)
+{
+	fill_the_table(pools);
+	do_grow_the_table(pools);
+	assert_true(pools->superblock.table_chunks > 1);
+	pooltest_put(pools, "/dir/last", "bytes of a file in the last chunk of the table", 70000, true);
+	for (int i = 0; i < 17; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "fill-%d", i);
+		unlink_from(pools, "/", path);
+	}
+}
+
+/* What is given back must not be part of the old state, whatever of it a crash leaves. */
+static void do_unlink_and_trim(struct pools *pools)
+{
+	unlink_from(pools, "/dir", "last");
+	for (int i = 0; i < 6; i++)
+		pools_trim(pools);
+	assert_int_equal(pools->superblock.table_chunks, 1);
+	media_fence(pools->region);
+}
+
 struct operation {
 	const char *name;
 	void (*prepare)(struct pools *pools);
@@ -353,6 +380,7 @@ static const struct operation operations[] = {
 	{ "first write into reserved space", prepare, do_write_reserved },
 	{ "overwrite in sector mode", prepare_sectors, do_overwrite_sectors },
 	{ "create that grows the table", fill_the_table, do_grow_the_table },
+	{ "unlink, then a trim", fill_the_table_and_more, do_unlink_and_trim },
 };
 
 /* ---- The cuts ---------------------------------------------------------------------------- */

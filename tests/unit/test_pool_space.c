@@ -22,6 +22,7 @@
 
 struct model {
 	bool used[BLOCKS];
+	bool released[BLOCKS]; /* and not discarded or taken since */
 	uint64_t free, promised;
 };
 
@@ -45,6 +46,7 @@ static void model_set(struct model *model, uint64_t block, uint64_t count, bool 
 	for (uint64_t at = block; at < block + count; at++) {
 		assert_int_not_equal(model->used[at], used);
 		model->used[at] = used;
+		model->released[at] = !used;
 	}
 	model->free = used ? model->free - count : model->free + count;
 }
@@ -137,6 +139,38 @@ static void unpromise(struct space *space, struct model *model, struct rng *rng)
 	model->promised -= count;
 }
 
+static void model_discard(void *context, uint64_t block, uint64_t count)
+{
+	struct model *model = context;
+
+	for (uint64_t at = block; at < block + count; at++) {
+		assert_true(model->released[at] && !model->used[at]);
+		model->released[at] = false;
+	}
+}
+
+static uint64_t released_blocks(const struct model *model)
+{
+	uint64_t count = 0;
+
+	for (uint64_t block = 0; block < BLOCKS; block++)
+		count += model->released[block];
+	return count;
+}
+
+static void discard(struct space *space, struct model *model, struct rng *rng)
+{
+	/* Without a rest, and not limited, all of them. */
+	const uint32_t rest = (uint32_t)rng_below(rng, 2);
+	const uint64_t before = released_blocks(model);
+	const uint64_t done = pool_space_discard(space, rest, UINT64_MAX, model_discard, model);
+
+	assert_int_equal(before - released_blocks(model), done);
+	assert_int_equal(space->released_count, released_blocks(model));
+	if (rest == 0)
+		assert_int_equal(space->released_count, 0);
+}
+
 static void random_changes_agree_with_a_model_of_each_block(void **state)
 {
 	struct rng rng = { .state = 30 };
@@ -145,9 +179,10 @@ static void random_changes_agree_with_a_model_of_each_block(void **state)
 
 	(void)state;
 	assert_int_equal(pool_space_init(&space, BLOCKS), 0);
+	assert_int_equal(pool_space_note_released(&space), 0);
 	assert_same(&space, &model);
 	for (unsigned step = 0; step < STEPS; step++) {
-		switch (rng_below(&rng, 6)) {
+		switch (rng_below(&rng, 7)) {
 		case 0:
 			take(&space, &model, &rng);
 			break;
@@ -163,6 +198,9 @@ static void random_changes_agree_with_a_model_of_each_block(void **state)
 			break;
 		case 5:
 			unpromise(&space, &model, &rng);
+			break;
+		case 6:
+			discard(&space, &model, &rng);
 			break;
 		}
 		assert_same(&space, &model);

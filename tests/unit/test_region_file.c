@@ -332,11 +332,39 @@ static void a_block_device_is_used_as_a_whole(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void discarded_pages_keep_their_disk_space_and_others_their_bytes(void **state)
+{
+	const uint64_t mib = 1u << 20;
+	struct region *region;
+	struct stat before, after;
+	int error;
+
+	(void)state;
+	make_file("r", 8 << 20);
+	region = open_region("r", 0);
+	mediatest_write(region, 2 * mib - 1, "<", 1);
+	mediatest_write(region, 2 * mib, "discarded", 9);
+	mediatest_write(region, 6 * mib, ">", 1);
+	assert_int_equal(stat(path("r"), &before), 0);
+	error = media_discard(region, 2 * mib, 4 * mib);
+	/* tmpfs cannot do it; then nothing has changed. */
+	assert_true(error == 0 || error == -EOPNOTSUPP);
+	assert_int_equal(mediatest_byte(region, 2 * mib), error ? 'd' : 0);
+	assert_int_equal(mediatest_byte(region, 2 * mib - 1), '<');
+	assert_int_equal(mediatest_byte(region, 6 * mib), '>');
+	assert_int_equal(stat(path("r"), &after), 0);
+	assert_true(after.st_blocks >= before.st_blocks);
+	assert_int_equal(media_discard(region, 2 * mib + 1, 4096), -EINVAL);
+	assert_int_equal(media_discard(region, 7 * mib, 2 * mib), -EINVAL);
+	region_close(region);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_created_file_is_allocated_and_keeps_its_bytes),
 		TEST(zeroing_keeps_the_blocks_and_the_bytes_around),
+		TEST(discarded_pages_keep_their_disk_space_and_others_their_bytes),
 		TEST(a_comma_belongs_to_the_path_unless_a_size_follows),
 		TEST(a_missing_file_is_created_only_with_a_size),
 		TEST(invalid_sizes_are_refused_and_leave_no_file),

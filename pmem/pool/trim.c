@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Gives back what no pool has: the memory of free blocks, and chunks of the table without an entry in use. */
+
+#include <errno.h>
+
+#include "common/cleanup.h"
+#include "pool/gate.h"
+#include "pool/pools.h"
+#include "pool/table.h"
+
+/*
+ * A block that is taken again soon must not be given back each time: a page that was given back costs a fault
+ * and a zeroed page at the next store to it. pools_trim() is called four times a second.
+ */
+#define REST_CALLS 4u
+/* The caller has other work, and 2 MiB take 0.1 ms. */
+#define BLOCKS_A_CALL (512u * GROUP_BLOCKS)
+
+static void discard(void *context, uint64_t block, uint64_t count)
+{
+	/* If the backend does not take the memory back, the blocks are free all the same. */
+	(void)!media_discard(context, block * BLOCK_BYTES, count * BLOCK_BYTES);
+}
+
+/*
+ * The table is looked at only while it may have shrunk since the last look: counting the free entries of the
+ * last chunk reads all free entries.
+ */
+static void trim_table(struct pools *pools)
+{
+	if (!pool_table_may_shrink(pools))
+		return;
+	WRITE_SCOPE(&pools->tree);
+	while (pool_table_shrink(pools))
+		continue;
+}
+
+void pools_trim(struct pools *pools)
+{
+	if (pools->read_only || region_failed(pools->region) || !pool_gate_try_enter(pools))
+		return;
+	trim_table(pools);
+	if (pools->space.released)
+		pool_space_discard(&pools->space, REST_CALLS, BLOCKS_A_CALL, discard, pools->region);
+	pool_gate_leave(pools);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The memory of free blocks, and chunks of the table that are not needed any more, are given back. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/align.h"
+#include "mediatest.h"
+#include "pool/load.h"
+#include "pool/pools.h"
+#include "pool/table.h"
+#include "pooltest.h"
+
+#define MIB (1u << 20)
+#define LENGTH (8u * MIB)
+/* After so many calls every block that was freed before them has been given back. */
+#define CALLS 6
+
+static void trim(struct pooltest_bench *bench, unsigned calls)
+{
+	for (unsigned i = 0; i < calls; i++)
+		pools_trim(bench->pools);
+}
+
+/* Of the only region that is open in this process. */
+static uint64_t memory_of_region(void)
+{
+	for (int fd = 3; fd < 100; fd++) {
+		char path[32], target[64] = "";
+		struct stat st;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) < 0)
+			continue;
+		if (!strstr(target, "memfd:softpmem-region"))
+			continue;
+		assert_int_equal(fstat(fd, &st), 0);
+		return (uint64_t)st.st_blocks * 512;
+	}
+	fail_msg("no descriptor of a memfd region");
+	return 0;
+}
+
+static void remove_path(struct pools *pools, const char *path)
+{
+	const char *name;
+	struct pool *parent = pooltest_parent(pools, path, &name);
+
+	assert_int_equal(pool_unlink(parent, name), 0);
+	pool_unref(parent, 1);
+}
+
+static void remove_file(struct pooltest_bench *bench)
+{
+	pool_close(bench->handle);
+	bench->handle = NULL;
+	remove_path(bench->pools, "/file");
+}
+
+static void the_memory_of_a_removed_file_is_given_back(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const uint64_t before = memory_of_region();
+
+	pooltest_make(bench->pools, "/stays", S_IFREG | 0600, 0);
+	pooltest_put(bench->pools, "/stays", "bytes that stay", 0, true);
+	pooltest_fill(bench, 0, LENGTH, 0x55);
+	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_true(memory_of_region() >= before + LENGTH);
+	/* Negative control: a file that exists keeps its memory. */
+	trim(bench, CALLS);
+	assert_true(memory_of_region() >= before + LENGTH);
+	pooltest_expect(bench, 0, LENGTH, 0x55);
+
+	remove_file(bench);
+	assert_true(memory_of_region() >= before + LENGTH);
+	trim(bench, CALLS);
+	assert_in_range(memory_of_region(), 0, before + 64 * 1024);
+	pooltest_assert_sound(bench->region);
+}
+
+static void what_a_truncate_a_punch_and_a_sector_write_free_is_given_back(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const uint64_t before = memory_of_region();
+	const struct pool_attributes sectors = { .pool_mode = POOL_MODE_SECTOR_4096 };
+
+	pooltest_fill(bench, 0, LENGTH, 0x55);
+	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_fallocate(bench->handle, 0x01 | 0x02, 0, LENGTH / 4), 0);
+	assert_int_equal(pool_truncate(bench->pool, NULL, LENGTH / 2), 0);
+	trim(bench, CALLS);
+	assert_in_range(memory_of_region(), before + LENGTH / 4, before + LENGTH / 4 + 64 * 1024);
+	pooltest_expect(bench, LENGTH / 4, LENGTH / 4, 0x55);
+
+	assert_int_equal(pool_set_attributes(bench->pool, POOL_SET_POOL_MODE, &sectors), 0);
+	pooltest_fill(bench, LENGTH / 4, LENGTH / 4, 0x66);
+	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_true(memory_of_region() >= before + LENGTH / 2);
+	trim(bench, CALLS);
+	assert_in_range(memory_of_region(), before + LENGTH / 4, before + LENGTH / 4 + 64 * 1024);
+	pooltest_restart(bench);
+	bench->handle = pooltest_handle(bench->pools, "/file");
+	pooltest_expect(bench, LENGTH / 4, LENGTH / 4, 0x66);
+}
+
+/* ---- The observer ---------------------------------------------------------------- */
+
+struct watch {
+	struct pooltest_bench *bench;
+	uint64_t discarded; /* bytes */
+};
+
+/* Load the media as they are, as after a crash at this moment: no file may have the blocks. */
+static void assert_unused_on_media(void *context, uint64_t offset, uint64_t length)
+{
+	struct watch *watch = context;
+	struct pools_check_result result = { 0 };
+	const struct load_report report = { .result = &result };
+	struct pools *loaded = NULL;
+
+	assert_int_equal(pool_load_all(watch->bench->region, &report, &loaded, NULL), 0);
+	assert_true(pool_space_claim(&loaded->space, offset / BLOCK_BYTES, length / BLOCK_BYTES));
+	pools_free(loaded);
+	watch->discarded += length;
+}
+
+static void what_is_given_back_is_not_referred_to_on_the_media(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	struct watch watch = { .bench = bench };
+	const struct media_observer observer = { .zeroed = assert_unused_on_media, .context = &watch };
+
+	pooltest_make(bench->pools, "/stays", S_IFREG | 0600, 0);
+	pooltest_put(bench->pools, "/stays", "bytes that stay", 0, true);
+	pooltest_fill(bench, 0, LENGTH, 0x55);
+	assert_int_equal(pool_sync(bench->handle), 0);
+	media_observe(bench->region, &observer);
+	/* Unlinked and open: the entry on the media has the blocks. */
+	remove_path(bench->pools, "/file");
+	trim(bench, CALLS);
+	assert_int_equal(watch.discarded, 0);
+	pool_close(bench->handle);
+	bench->handle = NULL;
+	trim(bench, CALLS);
+	media_observe(bench->region, NULL);
+	assert_in_range(watch.discarded, LENGTH, LENGTH + 64 * 1024);
+}
+
+static void count_discarded(void *context, uint64_t offset, uint64_t length)
+{
+	struct watch *watch = context;
+
+	(void)offset;
+	watch->discarded += length;
+}
+
+static void blocks_that_are_used_again_soon_keep_their_memory(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	struct watch watch = { .bench = bench };
+	const struct media_observer observer = { .zeroed = count_discarded, .context = &watch };
+
+	media_observe(bench->region, &observer);
+	for (unsigned round = 0; round < 20; round++) {
+		pooltest_fill(bench, 0, LENGTH, 0x55);
+		assert_int_equal(pool_sync(bench->handle), 0);
+		assert_int_equal(pool_truncate(bench->pool, NULL, 0), 0);
+		trim(bench, 1);
+	}
+	assert_int_equal(watch.discarded, 0);
+	/* Negative control: left alone, they are given back. */
+	trim(bench, CALLS);
+	media_observe(bench->region, NULL);
+	assert_true(watch.discarded >= LENGTH);
+}
+
+/* ---- The table ------------------------------------------------------------------- */
+
+#define FILES 400
+
+/* All but the last `fewer`. */
+static void make_files(struct pools *pools, unsigned fewer)
+{
+	for (unsigned i = 0; i < FILES - fewer; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/many%u", i);
+		pooltest_make(pools, path, S_IFREG | 0600, 0);
+	}
+}
+
+static void remove_files(struct pools *pools, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/many%u", i);
+		remove_path(pools, path);
+	}
+}
+
+static void the_table_shrinks_when_its_files_are_removed(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const uint64_t free_before = pool_space_free_for_data(&bench->pools->space);
+
+	pooltest_make(bench->pools, "/stays", S_IFREG | 0600, 0);
+	pooltest_put(bench->pools, "/stays", "bytes that stay", 0, true);
+	make_files(bench->pools, 0);
+	assert_true(bench->pools->superblock.table_chunks > 2);
+	/* Negative control: a table in use stays. */
+	trim(bench, CALLS);
+	assert_true(bench->pools->superblock.table_chunks > 2);
+	remove_files(bench->pools, FILES);
+	trim(bench, CALLS);
+	assert_int_equal(bench->pools->superblock.table_chunks, 1);
+	assert_int_equal(pool_space_free_for_data(&bench->pools->space), free_before - 1);
+	pooltest_assert_sound(bench->region);
+	pooltest_restart(bench);
+	assert_int_equal(bench->pools->superblock.table_chunks, 1);
+	make_files(bench->pools, 0);
+	pooltest_assert_sound(bench->region);
+	remove_files(bench->pools, FILES);
+}
+
+/*
+ * A name replaces one whose entry is in the last chunk of the table, and keeps that entry as its peer. Then
+ * the table shrinks, and the region is opened again.
+ */
+static void leave_an_old_rename(struct pooltest_bench *bench)
+{
+	struct pool *root;
+
+	pooltest_make(bench->pools, "/low", S_IFREG | 0600, 0);
+	make_files(bench->pools, 0);
+	assert_int_equal(pool_lookup_path(bench->pools, "/", &root), 0);
+	assert_int_equal(pool_rename(root, "low", root, "many399", 0), 0);
+	pool_unref(root, 1);
+	remove_files(bench->pools, FILES - 1);
+	trim(bench, CALLS);
+	assert_int_equal(bench->pools->superblock.table_chunks, 1);
+	pooltest_restart(bench);
+}
+
+static bool a_restart_keeps_the_tree(struct pooltest_bench *bench)
+{
+	char *before = pooltest_fingerprint(bench->pools), *after;
+	bool equal;
+
+	pooltest_restart(bench);
+	after = pooltest_fingerprint(bench->pools);
+	equal = strcmp(before, after) == 0;
+	free(before);
+	free(after);
+	return equal;
+}
+
+static void entries_of_a_new_chunk_are_not_the_peers_of_old_renames(void **state)
+{
+	struct pooltest_bench *bench = *state;
+
+	leave_an_old_rename(bench);
+	make_files(bench->pools, 1);
+	pooltest_make(bench->pools, "/extra", S_IFREG | 0600, 0);
+	assert_true(a_restart_keeps_the_tree(bench));
+}
+
+static void entries_of_a_new_chunk_would_be_peers_if_their_sequence_began_with_1(void **state)
+{
+	struct pooltest_bench *bench = *state;
+
+	leave_an_old_rename(bench);
+	assert_true(bench->pools->new_sequence > 1);
+	bench->pools->new_sequence = 1;
+	make_files(bench->pools, 1);
+	pooltest_make(bench->pools, "/extra", S_IFREG | 0600, 0);
+	assert_false(a_restart_keeps_the_tree(bench));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		POOLTEST(the_memory_of_a_removed_file_is_given_back),
+		POOLTEST(what_a_truncate_a_punch_and_a_sector_write_free_is_given_back),
+		POOLTEST(what_is_given_back_is_not_referred_to_on_the_media),
+		POOLTEST(blocks_that_are_used_again_soon_keep_their_memory),
+		POOLTEST_EMPTY(the_table_shrinks_when_its_files_are_removed),
+		POOLTEST_EMPTY(entries_of_a_new_chunk_are_not_the_peers_of_old_renames),
+		POOLTEST_EMPTY(entries_of_a_new_chunk_would_be_peers_if_their_sequence_began_with_1),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
