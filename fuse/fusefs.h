@@ -38,13 +38,14 @@ struct fusefs_options {
 	 */
 	bool allow_other;
 	bool read_only;
+	bool nonempty;	  /* mount on a directory that has files, which the mount hides */
 	unsigned threads; /* 0: a number that suits this machine */
 	struct log_sink log;
 };
 
 /*
  * Mount. A mount of ours at the same place whose daemon died is cleared first.
- * -EBUSY: a live one is there; -ENOENT, -ENOTDIR: no such directory; -ENODEV: no
+ * -EBUSY: a live one is there; -ENOENT, -ENOTDIR: no such directory; -ENOTEMPTY: it has files; -ENODEV: no
  * FUSE in this kernel; -EPERM: not allowed, or fusermount3 is missing. No request
  * is served before fusefs_serve() runs: do not access the mount in between.
  */

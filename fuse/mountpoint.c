@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "mountpoint.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_log.h>
@@ -141,7 +142,21 @@ static char *absolute(const char *mountpoint)
 	return path ? realpath(path, NULL) : NULL;
 }
 
-static int check_place(const char *mountpoint, struct message *message)
+/* A directory that cannot be read counts as empty: it is no obstacle to mounting. */
+static bool is_empty(const char *directory)
+{
+	DIR *stream = opendir(directory);
+	const struct dirent *entry;
+	bool empty = true;
+
+	while (stream && empty && (entry = readdir(stream)))
+		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+	if (stream)
+		closedir(stream);
+	return empty;
+}
+
+static int check_place(const struct fusefs *fs, const char *mountpoint, struct message *message)
 {
 	struct stat st;
 
@@ -158,6 +173,11 @@ static int check_place(const char *mountpoint, struct message *message)
 			message, -EPERM,
 			"%s: mounting needs write access to it; use a directory of yours",
 			mountpoint);
+	if (!fs->options.nonempty && !is_empty(mountpoint))
+		return message_fail(message, -ENOTEMPTY,
+				    "%s: the directory has files, which the mount would hide; use an empty "
+				    "directory, or give --nonempty",
+				    mountpoint);
 	return 0;
 }
 
@@ -210,7 +230,7 @@ int fusefs_mountpoint_attach(struct fusefs *fs, struct message *message)
 	}
 	error = clear_stale(fs, fs->mountpoint, message);
 	if (!error)
-		error = check_place(fs->mountpoint, message);
+		error = check_place(fs, fs->mountpoint, message);
 	if (!error)
 		error = check_fuse(message);
 	if (error)

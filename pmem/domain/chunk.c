@@ -124,16 +124,16 @@ uint64_t chunk_dirty(const struct view *view, uint64_t page)
 	return chunk ? chunk->dirty[page % CHUNK_PAGES] : 0;
 }
 
-static void note_written(struct view *view, struct view_chunk *chunk, uint64_t page, uint64_t mask)
+static void note_durable(struct view *view, struct view_chunk *chunk, uint64_t page, uint64_t mask)
 {
-	uint64_t *written = &chunk->written[page % CHUNK_PAGES];
+	uint64_t *durable = &chunk->durable[page % CHUNK_PAGES];
 
-	if (!(mask & ~*written))
+	if (!(mask & ~*durable))
 		return;
-	if (!*written)
+	if (!*durable)
 		index_written(view, page);
-	view->written_lines += (uint64_t)__builtin_popcountll(mask & ~*written);
-	*written |= mask;
+	view->durable_lines += (uint64_t)__builtin_popcountll(mask & ~*durable);
+	*durable |= mask;
 }
 
 void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask)
@@ -143,22 +143,19 @@ void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask)
 
 	if (!*dirty && mask) {
 		view->dirty_pages++;
-		if (!chunk->dirty_pages)
+		if (!chunk->dirty_pages) {
 			index_dirty(view, page);
+			index_written(view, page);
+		}
 		chunk->dirty_pages |= page_bit(page);
 	}
 	*dirty |= mask;
-	note_written(view, chunk, page, mask);
 }
 
-void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask)
+static void clear_dirty(struct view *view, struct view_chunk *chunk, uint64_t page, uint64_t mask)
 {
-	struct view_chunk *chunk = chunk_at(view, page);
-	uint64_t *dirty;
+	uint64_t *dirty = &chunk->dirty[page % CHUNK_PAGES];
 
-	if (!chunk)
-		return;
-	dirty = &chunk->dirty[page % CHUNK_PAGES];
 	if (*dirty && !(*dirty & ~mask)) {
 		view->dirty_pages--;
 		chunk->dirty_pages &= ~page_bit(page);
@@ -166,6 +163,16 @@ void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask)
 			index_clean(view, page);
 	}
 	*dirty &= ~mask;
+}
+
+void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask)
+{
+	struct view_chunk *chunk = chunk_at(view, page);
+
+	if (!chunk)
+		return;
+	note_durable(view, chunk, page, mask & chunk->dirty[page % CHUNK_PAGES]);
+	clear_dirty(view, chunk, page, mask);
 }
 
 void chunk_mark_present(struct view *view, uint64_t page)
@@ -182,32 +189,21 @@ void chunk_mark_absent(struct view *view, uint64_t page)
 {
 	struct view_chunk *chunk = chunk_at(view, page);
 
-	chunk_clear_dirty(view, page, ALL_LINES);
-	chunk_forget_written(view, page, ALL_LINES);
+	clear_dirty(view, chunk, page, ALL_LINES);
+	view->durable_lines -= (uint64_t)__builtin_popcountll(chunk->durable[page % CHUNK_PAGES]);
+	chunk->durable[page % CHUNK_PAGES] = 0;
 	if (chunk->present & page_bit(page)) {
 		chunk->present &= ~page_bit(page);
 		view->present_pages--;
 	}
 }
 
-void chunk_note_written(struct view *view, uint64_t page, uint64_t mask)
+void chunk_note_durable(struct view *view, uint64_t page, uint64_t mask)
 {
 	struct view_chunk *chunk = chunk_make(view, page);
 
 	if (chunk)
-		note_written(view, chunk, page, mask);
-}
-
-void chunk_forget_written(struct view *view, uint64_t page, uint64_t mask)
-{
-	struct view_chunk *chunk = chunk_at(view, page);
-	uint64_t *written;
-
-	if (!chunk)
-		return;
-	written = &chunk->written[page % CHUNK_PAGES];
-	view->written_lines -= (uint64_t)__builtin_popcountll(*written & mask);
-	*written &= ~mask;
+		note_durable(view, chunk, page, mask);
 }
 
 static void clean_chunk(struct view_chunk *chunk)
@@ -216,10 +212,10 @@ static void clean_chunk(struct view_chunk *chunk)
 		return;
 	chunk->dirty_pages = 0;
 	memset(chunk->dirty, 0, sizeof(chunk->dirty));
-	memset(chunk->written, 0, sizeof(chunk->written));
+	memset(chunk->durable, 0, sizeof(chunk->durable));
 }
 
-/* Dirty lines are also written lines, so the index of written chunks finds all chunks to clean. */
+/* The index of written chunks finds all chunks to clean. */
 static void clean_node(struct view_node *node)
 {
 	for (uint64_t at = 0; (at = next_bit(node->written, at, NODE_CHUNKS)) < NODE_CHUNKS; at++)
@@ -237,7 +233,7 @@ void view_mark_clean(struct view *view)
 		view->written_nodes[at / 64] &= ~bit(at);
 		view->dirty_nodes[at / 64] &= ~bit(at);
 	}
-	view->dirty_pages = view->written_lines = 0;
+	view->dirty_pages = view->durable_lines = 0;
 	view->attached = false;
 	view->attached_size = 0;
 }

@@ -20,7 +20,7 @@ struct view_chunk {
 	uint64_t present;
 	uint64_t dirty_pages;  /* pages whose dirty mask is not 0 */
 	uint64_t dirty[CHUNK_PAGES];
-	uint64_t written[CHUNK_PAGES]; /* since power-up; dirty is a subset */
+	uint64_t durable[CHUNK_PAGES]; /* written since power-up and made durable, possibly dirty again */
 };
 
 /*
@@ -33,7 +33,7 @@ struct view_chunk {
 #define NODE_WORDS (NODE_CHUNKS / 64)
 struct view_node {
 	uint64_t dirty[NODE_WORDS];   /* chunks that have dirty pages */
-	uint64_t written[NODE_WORDS]; /* chunks that may have written lines */
+	uint64_t written[NODE_WORDS]; /* chunks that may have dirty or durable lines */
 	struct view_chunk *chunks[NODE_CHUNKS];
 };
 
@@ -50,19 +50,17 @@ struct view_chunk *chunk_make(struct view *view, uint64_t page);
 
 /* The page is present. Its chunk exists (chunk_make()). */
 void chunk_mark_present(struct view *view, uint64_t page);
-/* The page is neither present nor dirty nor written. Its chunk exists. */
+/* The page is neither present nor dirty nor counted as durable. Its chunk exists. */
 void chunk_mark_absent(struct view *view, uint64_t page);
 /* The masked lines of a present page were stored to, and are not durable. Its chunk exists. */
 void chunk_set_dirty(struct view *view, uint64_t page, uint64_t mask);
 
 /* The lines of the page that were stored to and not persisted; 0 for a page without a chunk. */
 uint64_t chunk_dirty(const struct view *view, uint64_t page);
-/* The masked lines are durable. */
+/* Those of the masked lines that are dirty have become durable. */
 void chunk_clear_dirty(struct view *view, uint64_t page, uint64_t mask);
-/* Count the masked lines, made durable through a WPQ, as written. Without memory they are not counted. */
-void chunk_note_written(struct view *view, uint64_t page, uint64_t mask);
-/* Count the masked lines as written no more. */
-void chunk_forget_written(struct view *view, uint64_t page, uint64_t mask);
+/* Count the masked lines as made durable, through a WPQ. Without memory they are not counted. */
+void chunk_note_durable(struct view *view, uint64_t page, uint64_t mask);
 
 /*
  * Present pages are equal to the media: nothing is dirty, nothing was written since power-up, and the view
@@ -72,13 +70,13 @@ void view_mark_clean(struct view *view);
 /* Free all memory of the view except for the struct: afterwards it reads from the media. */
 void view_drop(struct view *view);
 
-/* Prefetch what chunk_note_written() of the page will need. */
+/* Prefetch what chunk_note_durable() of the page will need. */
 static inline void chunk_prefetch(const struct view *view, uint64_t page)
 {
 	const struct view_chunk *chunk = chunk_at(view, page);
 
 	if (chunk)
-		__builtin_prefetch(&chunk->written[page % CHUNK_PAGES], 1);
+		__builtin_prefetch(&chunk->durable[page % CHUNK_PAGES], 1);
 }
 
 #endif

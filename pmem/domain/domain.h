@@ -28,7 +28,10 @@ struct wpq;
 
 /* The outcome of a power failure, in lines of 64 bytes. undetermined = kept + lost. */
 struct domain_lines {
-	/* Written and durable already; counted from when the pool's memory was last given back. */
+	/*
+	 * Made durable since power-up. A line that was stored to again later is undetermined as well.
+	 * After the pool's memory was given back a line may be counted again.
+	 */
 	uint64_t guaranteed;
 	uint64_t undetermined; /* written, and not all of it was durable */
 	uint64_t kept;

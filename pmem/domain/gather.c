@@ -124,7 +124,7 @@ static int write_lines(const struct gather *gather, struct view *view, uint64_t 
 	view_clip_page(view, page, content);
 	/* A page without media reads as zeros already, as after it was cut off and came back. */
 	if (!at->placed && view_lines_are_zero(content, mask)) {
-		chunk_note_written(view, page, mask);
+		chunk_note_durable(view, page, mask);
 		return 0;
 	}
 	if (at->placed) {
@@ -137,7 +137,7 @@ static int write_lines(const struct gather *gather, struct view *view, uint64_t 
 	} else {
 		error = view_write_lines(view, page, mask, content);
 	}
-	chunk_note_written(view, page, mask);
+	chunk_note_durable(view, page, mask);
 	/* As in run_write(). */
 	return error == -EIO ? 0 : error;
 }
@@ -189,7 +189,7 @@ static int write_page(struct gather *gather, const struct open_page *open)
 			LINE_SIZE);
 	}
 	run_write(&run);
-	chunk_note_written(open->view, open->page, mask);
+	chunk_note_durable(open->view, open->page, mask);
 	return 0;
 }
 
@@ -272,7 +272,7 @@ static int add_many(struct media_run *run, struct known_place *known, uint64_t p
 	at.media_offset += (page - known->page) * PAGE_BYTES;
 	if (at.placed && !from_view && !view_ends_in_page(run->view, page)) {
 		run_add(run, at.media_offset + first, payload, length);
-		chunk_note_written(run->view, page, mask);
+		chunk_note_durable(run->view, page, mask);
 		return 0;
 	}
 	/* The page may be placed now, together with many pages after it. */

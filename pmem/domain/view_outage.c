@@ -96,13 +96,11 @@ int view_power_failure(struct view *view, const struct power_failure *failure, s
 			error = failed;
 		else
 			kept += (uint64_t)__builtin_popcountll(keep);
-		/* Only this choice made the kept lines durable, so they do not count as guaranteed. */
-		chunk_forget_written(view, page, mask);
 		failed = keep_memory ? restore_lines(view, page, mask & ~keep) : 0;
 		error = error ? error : failed;
 	}
 	media_fence(view->domain->region);
-	lines->guaranteed = view->written_lines;
+	lines->guaranteed = view->durable_lines;
 	lines->undetermined = undetermined;
 	lines->kept = kept;
 	lines->lost = undetermined - kept;
@@ -113,6 +111,6 @@ int view_power_failure(struct view *view, const struct power_failure *failure, s
 		view_mark_clean(view);
 	else
 		view_drop(view);
-	view->written_lines = 0;
+	view->durable_lines = 0;
 	return error;
 }

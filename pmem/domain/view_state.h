@@ -31,7 +31,7 @@ struct view {
 	/* A bit for each node: those with a bit set in their own words of that name. */
 	uint64_t *dirty_nodes, *written_nodes;
 	uint64_t present_pages, dirty_pages;
-	uint64_t written_lines; /* since power-up; those of dropped memory included */
+	uint64_t durable_lines; /* made durable since power-up; those of dropped memory included */
 	bool attached;
 	uint64_t attached_size; /* bytes from offset 0, whole pages; 0 if it is not attached */
 	/*

@@ -62,6 +62,18 @@ static void offline_progress(void *context, const char *what, uint64_t done, uin
 	output_progress(&findings->cli->progress, what, done, total);
 }
 
+/* A result of the daemon's form: an array of one report, which this takes over. */
+static struct json_object *one_report(struct json_object *report)
+{
+	struct json_object *result = json_object_new_object(), *regions = json_object_new_array();
+
+	if (report && result && regions && json_object_array_add(regions, report) == 0 &&
+	    json_object_object_add(result, "regions", regions) == 0)
+		return result;
+	json_object_put(result);
+	return NULL;
+}
+
 static int check_offline(struct cli *cli, struct findings *findings, struct json_object **result)
 {
 	struct pools_check_options options = { .problem = add_offline,
@@ -84,17 +96,17 @@ static int check_offline(struct cli *cli, struct findings *findings, struct json
 	error = pools_check(region, &options, &counts, &message);
 	output_progress_end(&cli->progress);
 	if (error == 0 || error == -EUCLEAN)
-		*result = checkreport_result(region_spec(region), &counts);
+		*result = one_report(checkreport_result(region_spec(region), &counts));
 	if (region_failure(region, &message))
 		error = -EIO;
 	region_close(region);
 	return error ? cli_fail(cli, message.text) : CLI_OK;
 }
 
-static void print_summary(struct json_object *result)
+static void print_summary(struct json_object *result, bool named)
 {
 	fputs("region ", stdout);
-	if (*output_string(result, "name"))
+	if (named)
 		output_name(output_string(result, "name"), ", ");
 	output_name(output_string(result, "region"), "");
 	printf(": %llu files, %llu directories, %llu names, %s used\n",
@@ -107,17 +119,13 @@ static void print_summary(struct json_object *result)
 	       (unsigned long long)output_u64(result, "leftovers"));
 }
 
-/* Print the result of one region, or of each of several. */
 static void print_summaries(struct json_object *result)
 {
 	struct json_object *regions;
+	size_t count = cli_regions_of(result, &regions);
 
-	if (!json_object_object_get_ex(result, "regions", &regions)) {
-		print_summary(result);
-		return;
-	}
-	for (size_t i = 0; i < json_object_array_length(regions); i++)
-		print_summary(json_object_array_get_idx(regions, i));
+	for (size_t i = 0; i < count; i++)
+		print_summary(json_object_array_get_idx(regions, i), count > 1);
 }
 
 static int run(struct cli *cli, const void *values)

@@ -63,17 +63,18 @@ static void print_region(struct json_object *region)
 
 static void print_report(struct json_object *report, struct json_object *pools)
 {
-	struct json_object *seed, *regions = NULL;
+	struct json_object *seed, *regions;
+	size_t count = cli_regions_of(report, &regions);
 
 	printf("power failed: policy %s", output_string(report, "policy"));
 	if (json_object_object_get_ex(report, "seed", &seed))
 		printf(", seed %llu", (unsigned long long)output_u64(report, "seed"));
 	fputs("; ", stdout);
-	if (!json_object_object_get_ex(report, "regions", &regions))
-		print_generation(report, "; ");
+	if (count == 1)
+		print_generation(json_object_array_get_idx(regions, 0), "; ");
 	fputs("last mark: ", stdout);
 	output_name(*output_string(report, "mark") ? output_string(report, "mark") : "none", "\n");
-	for (size_t i = 0; regions && i < json_object_array_length(regions); i++)
+	for (size_t i = 0; count > 1 && i < count; i++)
 		print_region(json_object_array_get_idx(regions, i));
 	printf("%10s %12s %8s %8s %-10s %10s %10s %s\n", "GUARANTEED", "UNDETERMINED", "KEPT", "LOST", "MODE",
 	       "BEFORE", "AFTER", "PATH");

@@ -4,12 +4,9 @@
 
 # _softpmem_pools PROGRAM SOCKET REGION: paths of the daemon's pools, or nothing without a daemon.
 _softpmem_pools() {
-	local path
-	while read -r path; do
-		# What the table had to escape cannot be typed as it stands.
-		[[ $path == *\\* ]] || printf '%s\n' "$path"
-	done < <("$1" ${2:+--socket "$2"} list ${3:+--region "$3"} 2>/dev/null |
-		sed -n 's/^[^/]*[0-9a-f]\{12\} \//\//p')
+	# What JSON had to escape cannot be typed as it stands.
+	"$1" ${2:+--socket "$2"} list ${3:+--region "$3"} --json 2>/dev/null |
+		sed -n 's/^ *"path":"\([^"\\]*\)",*$/\1/p'
 }
 
 # _softpmem_regions PROGRAM SOCKET: what the regions that the daemon serves are called.
@@ -34,17 +31,51 @@ _softpmem_region() {
 	compopt -o nospace 2>/dev/null
 }
 
+# _softpmem_command FIRST: the words from number FIRST on are another program's command line.
+_softpmem_command() {
+	if declare -F _command_offset >/dev/null; then
+		_command_offset "$1"
+	elif [ "$1" -eq "$COMP_CWORD" ]; then
+		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+		compopt -o filenames 2>/dev/null
+	fi
+}
+
+# _softpmem_program VERB: the number of the first word of the program that the verb at number VERB starts;
+# after COMP_CWORD if it has not begun. `run` takes it after its options, `explore` after --.
+_softpmem_program() {
+	local i
+	for ((i = $1 + 1; i <= COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--) [ "$i" -eq "$COMP_CWORD" ] || { echo $((i + 1)) && return; } ;;
+		--socket) i=$((i + 1)) ;;
+		-*) ;;
+		*) [ "${COMP_WORDS[$1]}" != run ] || { echo "$i" && return; } ;;
+		esac
+	done
+	echo $((COMP_CWORD + 1))
+}
+
 _softpmem() {
 	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' socket='' \
-		region='' i words=''
+		region='' at=0 i words=''
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--socket) socket=${COMP_WORDS[++i]} ;;
 		--region) region=${COMP_WORDS[++i]} ;;
 		-*) ;;
-		*) [ -n "$verb" ] || verb=${COMP_WORDS[i]} ;;
+		*) [ -n "$verb" ] || { verb=${COMP_WORDS[i]} && at=$i; } ;;
 		esac
 	done
+	if [ "$verb" = run ] || [ "$verb" = explore ]; then
+		i=$(_softpmem_program "$at")
+		if [ "$i" -le "$COMP_CWORD" ]; then
+			_softpmem_command "$i"
+			return
+		fi
+	fi
 	case $previous in
 	--socket | :)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -69,7 +100,7 @@ _softpmem() {
 		:*) words='run stat status list create destroy path powerfail mark format check regions
 			explore trace
 			--socket --verbose --version --help' ;;
-		run:-*) words='--through --help' ;;
+		run:-*) words='--through --allow-unattached --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
 		status:-*) words='--json --help' ;;
 		list:-*) words='--json --region --regions -R --help' ;;
@@ -83,8 +114,14 @@ _softpmem() {
 		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive
 				--at --seed --replay --save --list-states --json --help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
-		trace:*)
-			[ "$previous" = trace ] && words='info dump stat export import'
+		trace:* | explore:*)
+			if [ "$previous" = trace ]; then
+				words='info dump stat export import'
+			else
+				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+				compopt -o filenames 2>/dev/null
+				return
+			fi
 			;;
 		regions:-*) words='--json --test --force --help' ;;
 		list:* | stat:* | create:* | destroy:* | path:*)
@@ -124,8 +161,8 @@ _softpmemd() {
 	--mode) words='fsdax sector sector:512' ;;
 	--label | --threads) return ;;
 	*)
-		words='--region --mount --socket --domain --mode --label --allow-other --read-only --threads
-			--group --daemon --verbose --version --help'
+		words='--region --mount --socket --domain --mode --label --allow-other --nonempty --read-only
+			--threads --group --daemon --verbose --version --help'
 		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -37,6 +37,7 @@ struct daemon_options {
 	unsigned threads;    /* 0: the default of the mount */
 	bool allow_other;
 	bool read_only;
+	bool nonempty;
 	bool background;
 	bool verbose;
 };

@@ -87,6 +87,7 @@ static const struct command_option direct[] = {
 	COMMAND_VALUE(struct daemon_options, mount, "mount", "DIR", "show the pools as files here"),
 	COMMAND_VALUE(struct daemon_options, group, "group", "GROUP", "its members may use this daemon too"),
 	COMMAND_SWITCH(struct daemon_options, allow_other, "allow-other", "let other users into the mount"),
+	COMMAND_SWITCH(struct daemon_options, nonempty, "nonempty", "mount on a directory that has files"),
 	COMMAND_SWITCH(struct daemon_options, read_only, "read-only", "change nothing in the regions"),
 	COMMAND_SWITCH(struct daemon_options, background, "daemon", "go to the background when ready"),
 	{ .name = "verbose", .letter = 'v', .offset = offsetof(struct daemon_options, verbose),
@@ -108,6 +109,10 @@ static int check_together(const struct daemon_options *options)
 {
 	if (options->allow_other && !options->mount) {
 		fputs("softpmemd: --allow-other requires --mount\n", stderr);
+		return STATUS_USAGE;
+	}
+	if (options->nonempty && !options->mount) {
+		fputs("softpmemd: --nonempty requires --mount\n", stderr);
 		return STATUS_USAGE;
 	}
 	if (options->read_only && options->mode != POOL_MODE_INHERIT) {

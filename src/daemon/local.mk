@@ -23,7 +23,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/walk.c src/daemon/walk.h
 src_daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
 
-sbin_PROGRAMS += softpmemd
+bin_PROGRAMS += softpmemd
 softpmemd_SOURCES = src/daemon/softpmemd.c
 softpmemd_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 # Cancelling a thread unwinds it with libgcc_s. glibc loads that library only then, and aborts if it is missing. The
@@ -33,6 +33,6 @@ softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 
 systemdsystemunit_DATA = src/daemon/softpmemd.service
 src/daemon/softpmemd.service: src/daemon/softpmemd.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) src/daemon && $(SED) -e 's|[@]sbindir[@]|$(sbindir)|g' $(srcdir)/src/daemon/softpmemd.service.in >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(MKDIR_P) src/daemon && $(SED) -e 's|[@]bindir[@]|$(bindir)|g' $(srcdir)/src/daemon/softpmemd.service.in >$@.tmp && mv $@.tmp $@
 CLEANFILES += src/daemon/softpmemd.service
 EXTRA_DIST += src/daemon/softpmemd.service.in

@@ -111,8 +111,7 @@ char *job_show(const struct daemon *daemon, const struct served_region *region, 
 
 void job_put_region(const struct job *job, const struct served_region *region, struct json_object *object)
 {
-	if (job->daemon->region_count > 1)
-		control_put_string(object, "region", region->name);
+	control_put_string(object, "region", region->name);
 }
 
 int job_refuse_top(struct job *job, const char *path)

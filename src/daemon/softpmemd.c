@@ -63,6 +63,7 @@ static int start_mount(struct daemon *daemon, struct message *message)
 		.mountpoint = daemon->mountpoint,
 		.allow_other = daemon->options.allow_other,
 		.read_only = daemon->options.read_only,
+		.nonempty = daemon->options.nonempty,
 		.threads = daemon->options.threads,
 		.log = { log_callback, &daemon->log },
 	};

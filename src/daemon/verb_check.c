@@ -112,8 +112,8 @@ static int check_region(struct job *job, const struct served_region *region, str
 	return error;
 }
 
-/* Check all regions and report on each. The message is that of the last region that failed. */
-static int check_all(struct job *job)
+/* Check one region, or all (NULL), and report on each. The message is that of the last region that failed. */
+static int check_regions(struct job *job, const struct served_region *only)
 {
 	struct json_object *reports = json_object_new_array();
 	int result = 0;
@@ -124,7 +124,7 @@ static int check_all(struct job *job)
 	for (unsigned i = 0; i < job->daemon->region_count; i++) {
 		const struct served_region *region = &job->daemon->regions[i];
 		struct json_object *report = NULL;
-		int error = check_region(job, region, &report);
+		int error = only && region != only ? 0 : check_region(job, region, &report);
 
 		if (report) {
 			control_put_string(report, "name", region->name);
@@ -142,7 +142,7 @@ static int run(struct job *job)
 
 	if (error)
 		return error;
-	return job->region ? check_region(job, job->region, &job->result) : check_all(job);
+	return check_regions(job, job->region);
 }
 
 const struct verb verb_check = {

@@ -72,7 +72,7 @@ static void put_region(struct json_object *object, const struct served_region *r
 	control_put_u64(object, "dirty_shutdowns", info.dirty_shutdowns);
 }
 
-/* The state of each of several regions. */
+/* The state of each region. */
 static struct json_object *summarize_regions(const struct daemon *daemon)
 {
 	struct json_object *regions = json_object_new_array();
@@ -103,10 +103,7 @@ static struct json_object *summary(struct job *job, const struct chooser *choose
 	control_put_string(result, "policy", chooser_policy_name(chooser->policy));
 	if (chooser->policy == CHOOSER_RANDOM)
 		control_put_u64(result, "seed", chooser->seed);
-	if (daemon->region_count == 1)
-		put_region(result, &daemon->regions[0]);
-	else
-		json_object_object_add(result, "regions", summarize_regions(daemon));
+	json_object_object_add(result, "regions", summarize_regions(daemon));
 	control_put_string(result, "mark", mark);
 	put_lines(result, &report->total);
 	if (report->unreported)

@@ -64,10 +64,7 @@ static int run(struct job *job)
 			return job_fail(job, -ENOMEM, "status");
 		put_region(object, &daemon->regions[i]);
 	}
-	if (daemon->region_count == 1)
-		put_region(result, &daemon->regions[0]);
-	else
-		control_put_string(result, "state", state_of_all(daemon));
+	control_put_string(result, "state", state_of_all(daemon));
 	daemon_last_mark(daemon, mark);
 	json_object_object_add(result, "regions", steal_pointer(&regions));
 	if (daemon->mountpoint)

@@ -117,6 +117,10 @@ check "list --json without a path shows every entry of the tree" \
 	test "$("$softpmem" list --json | grep -ac '"path":')" = \
 	"$(($(find "$mnt" | tr -dc '\n' | wc -c) - 2))"
 
+check "list is not wider than 80 columns before the path" \
+	test "$("$softpmem" list | awk 'NR == 2 { print index($0, "PATH") < 80 && !/UUID/ }')" = 1
+check "list -v shows UUIDs" grep -q ' UUID .* PATH$' <("$softpmem" list -v)
+
 # ---- destroy
 check "destroy removes a pool" "$softpmem" destroy /one
 check "a destroyed pool is no longer on the mount" is_gone one

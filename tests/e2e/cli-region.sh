@@ -6,7 +6,7 @@
 image=$work/image
 region=file:$image
 status_of() {
-	"$softpmem" status --json | sed -n "s/^  \"$1\":\(.*[^,]\),*\$/\1/p"
+	"$softpmem" status --json | sed -n "s/^ *\"$1\":\(.*[^,]\),*\$/\1/p"
 }
 
 # ---- format

@@ -106,6 +106,8 @@ check "softpmemd --mode raw is refused" wrong 'fsdax, sector or sector:512' "$so
 check "softpmemd --threads 0 is refused" wrong 'from 1 to 1024' "$softpmemd" --threads 0
 check "softpmemd --allow-other without a mount is refused" wrong 'requires --mount' \
 	"$softpmemd" --allow-other
+check "softpmemd --nonempty without a mount is refused" wrong '--nonempty requires --mount' \
+	"$softpmemd" --nonempty
 check "softpmemd --read-only with a mode is refused" wrong 'no mode can be set' \
 	"$softpmemd" --read-only --mode sector
 check "softpmemd --label with 64 bytes is refused" wrong 'at most 63 bytes' \

@@ -57,6 +57,20 @@ check_fails "a mount point that is a file is refused" \
 	"$work/file" "$softpmemd" --mount "$work/file" --socket "$socket"
 check_fails "--group with an unknown group is refused" 'group nobody-of-that-name: no such group' \
 	"$softpmemd" --group nobody-of-that-name --socket "$socket"
+check_fails "a mount point that has files is refused, and the message names the option" \
+	"$work: the directory has files.*--nonempty" "$softpmemd" --mount "$work" --socket "$socket"
+mkdir "$work/full" && touch "$work/full/file"
+daemon_start --region memfd:64M --mount "$work/full" --nonempty
+check "with --nonempty the files are hidden while it is mounted" test ! -e "$work/full/file"
+check "the daemon that hides files stops" daemon_stop
+check "the files are there again" test -e "$work/full/file"
+total=$(($(awk '/^MemTotal|^SwapTotal/ { sum += $2 } END { print sum }' /proc/meminfo) * 2))
+check "a region larger than memory is served" daemon_start --region "memfd:${total}K"
+check "the log warns that there is less memory than the region has" \
+	grep -q "region memfd:${total}K: this machine has only .* of memory available" "$work/daemon.log"
+check "negative control: there is no warning about the smaller regions" \
+	test "$(grep -c 'of memory available' "$work/daemon.log")" = 1
+daemon_stop
 check "a daemon that was refused leaves no socket" test ! -e "$socket"
 
 # ---- --daemon

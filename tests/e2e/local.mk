@@ -2,6 +2,7 @@
 # Tests with a real daemon and a real mount.
 e2e_tests = \
 	tests/e2e/agreement.sh \
+	tests/e2e/cli-completion.sh \
 	tests/e2e/cli-manual.sh \
 	tests/e2e/cli-pools.sh \
 	tests/e2e/cli-explore.sh \

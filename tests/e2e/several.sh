@@ -62,6 +62,10 @@ check "statfs(2) of the mount's root reports the size of all regions" \
 	test "$(blocks .)" = "$(((32 + 48 + 16) * 256))"
 cd /
 
+members() { "$softpmem" status --json | sed -n 's/^  "\([a-z_]*\)":.*/\1/p' | paste -sd ' '; }
+check "status --json has the same members as with one region" \
+	test "$(members)" = "state regions mount mark pid version"
+
 # ---- The control socket ------------------------------------------------------------
 check "create takes a path that begins with the region's name" \
 	"$softpmem" create --parents --size 1M /alpha/db/pool
