@@ -11,6 +11,7 @@
 #include "negotiate.h"
 #include "newer_requests.h"
 #include "regions_root.h"
+#include "set_id_bits.h"
 
 void fusefs_answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
 		   size_t size)
@@ -133,6 +134,7 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 		handle_without_media(fs, request);
 	} else if (phase == GATE_OPEN) {
 		fusefs_negotiate_note_request(fs, in);
+		fusefs_set_id_note_request(fs, in);
 		if (!fusefs_newer_answer(fs, in))
 			fuse_session_process_buf(fs->session, request);
 	} else {

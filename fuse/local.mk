@@ -21,6 +21,7 @@ fuse_libfusefs_a_SOURCES = \
 	fuse/op_names.c fuse/op_names.h \
 	fuse/op_open.c fuse/op_open.h \
 	fuse/op_seek.c fuse/op_seek.h \
+	fuse/op_xattr.c fuse/op_xattr.h \
 	fuse/operations.c fuse/operations.h \
 	fuse/park.c fuse/park.h \
 	fuse/parking.c fuse/parking.h \

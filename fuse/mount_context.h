@@ -56,7 +56,8 @@ struct fusefs {
 	 * request is served before that answer.
 	 */
 	uint64_t init_request;
-	uint32_t init_flags2;
+	uint32_t init_flags, init_flags2;
+	bool clears_set_id; /* the kernel leaves it to us (set_id_bits.h) */
 
 	struct worker *workers;
 	unsigned worker_count;

@@ -21,10 +21,7 @@ static void want(struct fuse_conn_info *connection, unsigned capability)
 
 void fusefs_op_init(void *userdata, struct fuse_conn_info *connection)
 {
-	/*
-	 * The kernel drops pages when it is told to, not when an mtime changed. It
-	 * clears set-user-ID bits itself (set_id_bits.h): it knows which processes may keep them.
-	 */
+	/* The kernel drops pages when it is told to, not when an mtime changed. */
 	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
 					FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
 					FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
@@ -50,11 +47,15 @@ void fusefs_negotiate_note_request(struct fusefs *fs, const struct fuse_in_heade
 {
 	const struct fuse_init_in *init = (const void *)(in + 1);
 
-	if (in->opcode != FUSE_INIT || in->len < sizeof(*in) + sizeof(*init) ||
-	    !(init->flags & FUSE_INIT_EXT))
+	if (in->opcode != FUSE_INIT || in->len < sizeof(*in) + sizeof(*init))
 		return;
 	fs->init_request = in->unique;
-	fs->init_flags2 = init->flags2 & DIRECT_IO_ALLOW_MMAP;
+	fs->init_flags = init->flags & FUSE_HANDLE_KILLPRIV_V2;
+	fs->clears_set_id = fs->init_flags & FUSE_HANDLE_KILLPRIV_V2;
+	if (init->flags & FUSE_INIT_EXT)
+		fs->init_flags2 = init->flags2 & DIRECT_IO_ALLOW_MMAP;
+	if (fs->init_flags2)
+		fs->init_flags |= FUSE_INIT_EXT;
 }
 
 static ssize_t send_iov(int fd, struct iovec *iov, int count, void *userdata)
@@ -62,13 +63,13 @@ static ssize_t send_iov(int fd, struct iovec *iov, int count, void *userdata)
 	struct fusefs *fs = userdata;
 	const struct fuse_out_header *out = iov[0].iov_base;
 
-	if (fs->init_flags2 && out->unique == fs->init_request && !out->error && count > 1 &&
+	if (fs->init_flags && out->unique == fs->init_request && !out->error && count > 1 &&
 	    iov[1].iov_len == sizeof(struct fuse_init_out)) {
 		struct fuse_init_out *init = iov[1].iov_base;
 
-		init->flags |= FUSE_INIT_EXT;
+		init->flags |= fs->init_flags;
 		init->flags2 |= fs->init_flags2;
-		fs->init_flags2 = 0;
+		fs->init_flags = 0;
 	}
 	return writev(fd, iov, count);
 }

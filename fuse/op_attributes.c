@@ -78,6 +78,12 @@ static int set_attributes(struct pool *pool, const struct stat *st, int which)
 	return set ? pool_set_attributes(pool, set, &attributes) : 0;
 }
 
+/*
+ * Not of libfuse: a change of the owner of a file that is no directory clears the bits, and so does a request
+ * that changes nothing, which the kernel sends before it writes to a file with such bits or capabilities.
+ */
+#define CLEAR_SET_ID (1 << 30)
+
 static void set_and_reply(fuse_req_t request, struct node *node, struct pool_handle *handle,
 			  const struct stat *st, int which)
 {
@@ -89,10 +95,11 @@ static void set_and_reply(fuse_req_t request, struct node *node, struct pool_han
 		error = -ESTALE;
 	if (!error && (which & FUSE_SET_ATTR_SIZE))
 		error = st->st_size < 0 ? -EINVAL : pool_truncate(node->pool, handle, (uint64_t)st->st_size);
+	/* While the file has its old group. */
+	if (!error && (which & (FUSE_SET_ATTR_SIZE | CLEAR_SET_ID)))
+		error = fusefs_drop_set_id_bits(request, node->pool);
 	if (!error)
 		error = set_attributes(node->pool, st, which);
-	if (!error && (which & FUSE_SET_ATTR_SIZE))
-		error = fusefs_drop_set_id_bits(request, node->pool);
 	if (error)
 		fuse_reply_err(request, -error);
 	else
@@ -142,6 +149,8 @@ void fusefs_op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int 
 	struct node *node = fusefs_node_of(request, ino);
 	struct pool_handle *handle = fi ? fusefs_handle_of(fi) : NULL;
 
+	if (which == 0 || fusefs_set_id_must_go())
+		which |= CLEAR_SET_ID;
 	/* While the kernel waits for a change of size, it writes nothing back. */
 	if ((which & FUSE_SET_ATTR_MTIME) && !(which & FUSE_SET_ATTR_SIZE) &&
 	    fusefs_node_may_have_stores(node))

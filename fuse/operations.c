@@ -8,10 +8,11 @@
 #include "op_names.h"
 #include "op_open.h"
 #include "op_seek.h"
+#include "op_xattr.h"
 
 /*
  * Not served: flush (no process waits for a close), locks (the kernel's own
- * suffice for one mount), extended attributes, access (the kernel checks
+ * suffice for one mount), access (the kernel checks
  * permissions), copy_file_range (within one machine the kernel's fallback is as
  * fast).
  */
@@ -41,6 +42,10 @@ const struct fuse_lowlevel_ops fusefs_operations = {
 	.releasedir = fusefs_op_releasedir,
 	.fsyncdir = fusefs_op_fsyncdir,
 	.statfs = fusefs_op_statfs,
+	.setxattr = fusefs_op_setxattr,
+	.getxattr = fusefs_op_getxattr,
+	.listxattr = fusefs_op_listxattr,
+	.removexattr = fusefs_op_removexattr,
 	.create = fusefs_op_create,
 	.fallocate = fusefs_op_fallocate,
 	.lseek = fusefs_op_lseek,

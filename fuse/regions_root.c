@@ -12,6 +12,8 @@ bool fusefs_regions_root_refuses(uint32_t opcode)
 {
 	switch (opcode) {
 	case FUSE_SETATTR:
+	case FUSE_SETXATTR:
+	case FUSE_REMOVEXATTR:
 	case FUSE_SYMLINK:
 	case FUSE_MKNOD:
 	case FUSE_MKDIR:

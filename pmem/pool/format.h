@@ -26,6 +26,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define SUPERBLOCK_MAGIC "SOFTPMEM"
 #define TABLE_CHUNKS_MAX 200u
 
+/* Bits of features_ro_compat. */
+#define FEATURE_XATTRS 1u /* some file has, or had, extended attributes */
+
 enum superblock_state { STATE_CLEAN = 1, STATE_IN_USE = 2 };
 
 struct table_chunk {
@@ -107,13 +110,14 @@ struct file_slot {
 	uint32_t extents;    /* number of all extents, inline or in map blocks */
 	uint32_t map_blocks; /* 0: the extents are inline; else in a chain of as many map blocks */
 	uint64_t map[2];     /* the first map block, in two copies */
-	uint64_t reserved;
+	uint64_t xattrs;     /* with FEATURE_XATTRS: first block of the area of attributes; 0: none */
 	struct extent inline_extents[INLINE_EXTENTS];
 };
 _Static_assert(sizeof(struct file_slot) == SLOT_SIZE, "on media");
 _Static_assert(offsetof(struct file_slot, uuid) == 40, "on media");
 _Static_assert(offsetof(struct file_slot, seconds) == 64, "on media");
 _Static_assert(offsetof(struct file_slot, map) == 120, "on media");
+_Static_assert(offsetof(struct file_slot, xattrs) == 136, "on media");
 _Static_assert(offsetof(struct file_slot, inline_extents) == 144, "on media");
 
 /* The effect of a name that becomes valid on another name; see docs/format.md, "Renames". */
@@ -163,5 +167,30 @@ struct map_block {
 };
 _Static_assert(sizeof(struct map_block) == BLOCK_BYTES, "one block");
 _Static_assert(offsetof(struct map_block, extents) == 40, "on media");
+
+/* ---- Extended attributes ------------------------------------------------------- */
+
+#define XATTR_MAGIC 0x54415853u /* "SXAT" */
+#define XATTR_BLOCKS 2u		/* adjacent ones */
+
+struct xattr_record {
+	uint8_t name_length; /* not 0 */
+	uint8_t reserved;
+	uint16_t value_length;
+	unsigned char name[]; /* without a terminator; the value follows it */
+} __attribute__((packed));
+_Static_assert(sizeof(struct xattr_record) == 4, "on media");
+
+struct xattr_area {
+	uint32_t checksum; /* as a slot's */
+	uint32_t magic;
+	uint32_t owner;	 /* the file's entry */
+	uint32_t length; /* of the records, in bytes; not 0 */
+	uint32_t count;	 /* of the records */
+	uint32_t reserved;
+	unsigned char records[XATTR_BLOCKS * BLOCK_BYTES - 24]; /* sorted by name; zeros behind */
+};
+_Static_assert(sizeof(struct xattr_area) == XATTR_BLOCKS * BLOCK_BYTES, "two blocks");
+_Static_assert(offsetof(struct xattr_area, records) == 24, "on media");
 
 #endif

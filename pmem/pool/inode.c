@@ -53,6 +53,7 @@ void pool_inode_free(struct pool *pool)
 	pool_extmap_free(&pool->map);
 	pool_extmap_free(&pool->retired);
 	free(pool->chain);
+	free(pool->xattrs);
 	if (pool->directory)
 		vector_free(pool->directory);
 	free(pool->directory);
@@ -111,6 +112,7 @@ static void encode(const struct pool *pool, struct file_slot *slot)
 	encode_time(slot, 1, pool->durable_mtime);
 	encode_time(slot, 2, pool->durable_ctime);
 	encode_time(slot, 3, pool->btime);
+	slot->xattrs = pool->xattrs_block;
 }
 
 /* ---- Map blocks ------------------------------------------------------------------ */

@@ -43,7 +43,7 @@ struct pool {
 	struct name *names;
 	struct directory *directory; /* NULL unless it is one */
 
-	pthread_rwlock_t lock; /* guards all down to `chain_count` */
+	pthread_rwlock_t lock; /* guards all down to `has_capability` */
 	_Atomic mode_t mode; /* pool_file_mode() reads it without the lock */
 	uid_t uid;
 	gid_t gid;
@@ -64,6 +64,12 @@ struct pool {
 	uint64_t promised;     /* blocks set aside for pages that are present and have none */
 	uint64_t *chain;       /* map blocks on the media, copies 0 and 1 alternating */
 	uint32_t chain_count;
+	/* Extended attributes (xattr.c): the records of their area on the media, and its first block. */
+	unsigned char *xattrs;
+	size_t xattrs_length; /* bytes */
+	uint64_t xattrs_block;
+	bool xattrs_damaged;
+	_Atomic bool has_capability; /* pool_has_capability() reads it without the lock */
 
 	/* pools->list_lock guards all below. */
 	TAILQ_ENTRY(pool) active;

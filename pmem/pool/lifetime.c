@@ -13,6 +13,7 @@
 #include "pool/pools.h"
 #include "pool/table.h"
 #include "pool/view_limits.h"
+#include "pool/xattr.h"
 
 /* ---- Destroying ------------------------------------------------------------------ */
 
@@ -82,6 +83,7 @@ void pool_destroy(struct pool *pool)
 		pool_space_release_extents(&pools->space, &pool->map);
 		pool_space_release_extents(&pools->space, &pool->retired);
 		pool_chain_release(&pools->space, pool->chain, pool->chain_count);
+		pool_xattrs_release(pool);
 	}
 	pool_extmap_free(&pool->map);
 	pool_extmap_free(&pool->retired);

@@ -17,6 +17,7 @@
 #include "common/crc32c.h"
 #include "pool/superblock.h"
 #include "pool/table.h"
+#include "pool/xattr.h"
 
 void pool_load_problem(const struct load_report *report, enum pools_problem_kind kind, uint64_t offset,
 		       const char *format, ...)
@@ -230,6 +231,14 @@ static int load_file(struct loader *loader, uint32_t index, const struct file_sl
 			loader->report, POOLS_DAMAGE, pool_load_offset(loader, index),
 			"entry %u: the file's extents are out of order, outside the region, or claimed "
 			"by another file too",
+			index);
+	if (!pool_load_xattrs(pool, slot))
+		pool_load_problem(
+			loader->report, POOLS_DAMAGE,
+			slot->xattrs < pools->space.blocks ? slot->xattrs * BLOCK_BYTES :
+							     pool_load_offset(loader, index),
+			"entry %u: the file's extended attributes are damaged, outside the region, or "
+			"claimed by another file too",
 			index);
 	if (S_ISLNK(pool->mode) && pool_extmap_find(&pool->map, 0) == pool->map.count)
 		pool_load_problem(loader->report, POOLS_DAMAGE, pool_load_offset(loader, index),

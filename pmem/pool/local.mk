@@ -48,4 +48,6 @@ pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/view_limits.c \
 	pmem/pool/view_limits.h \
 	pmem/pool/writeback.c \
-	pmem/pool/writeback.h
+	pmem/pool/writeback.h \
+	pmem/pool/xattr.c \
+	pmem/pool/xattr.h

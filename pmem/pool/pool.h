@@ -227,6 +227,28 @@ enum pool_set {
 /* Durable on return. Of a pool for which pool_get_last_attributes() shows 0 links, only in memory. */
 int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_attributes *attributes);
 
+/* ---- Extended attributes ------------------------------------------------ */
+
+/*
+ * Names begin with "user.", "trusted." or "security.", and have at most POOL_NAME_MAX bytes; all attributes
+ * of a pool together, with 4 bytes for each, take at most this many bytes. Who may do what is the caller's to
+ * check. Errors as in xattr(7): -ENODATA for a name that the pool does not have, -ERANGE for a buffer or a
+ * name of a wrong length, -EOPNOTSUPP for other names, -ENOSPC, -EEXIST and -ENODATA for XATTR_CREATE and
+ * XATTR_REPLACE; -EIO if the attributes on the media are damaged.
+ */
+#define POOL_XATTRS_MAX (8192 - 24)
+/* Durable on return, and atomic: an outage leaves all attributes as before the call or as after it. */
+int pool_xattr_set(struct pool *pool, const char *name, const void *value, size_t size, int flags);
+int pool_xattr_remove(struct pool *pool, const char *name);
+/* The length of the value, which is copied unless `size` is 0. */
+ssize_t pool_xattr_get(struct pool *pool, const char *name, void *value, size_t size);
+/* The length of all names with a NUL behind each, which are copied unless `size` is 0. */
+ssize_t pool_xattr_list(struct pool *pool, bool trusted, char *list, size_t size);
+/* Has it "security.capability"? Waits for nothing: this is on the way of every write. */
+bool pool_has_capability(const struct pool *pool);
+/* Remove "security.capability" if the pool has it, as each write to a file does. */
+int pool_drop_capability(struct pool *pool);
+
 /* ---- Names -------------------------------------------------------------- */
 
 struct pool_new {
@@ -353,9 +375,9 @@ struct pool_attachment {
 	uint64_t size; /* of the pool, in bytes */
 };
 /*
- * Let client processes map and store to the pool's view. All of the pool's size gets blocks first
- * (-ENOSPC). Must be called again after the pool has grown. The pool stays attached until an outage or
- * its destruction.
+ * Let client processes map and store to the pool's view. Holes stay holes until a store to them
+ * is drained; pools_drain() says what happens if there is no space then. Must be called again after the pool
+ * has grown. The pool stays attached until an outage or its destruction.
  */
 int pool_attach(struct pool *pool, struct pool_attachment *attachment);
 /*

@@ -136,7 +136,8 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 	if (!error && !pools->root)
 		error = message_fail(message, -EUCLEAN, "region %s: its root directory is lost",
 				     region_spec(region));
-	if (!error && pools->superblock.features_ro_compat && !effective.read_only)
+	if (!error && !effective.read_only &&
+	    (pools->superblock.features_ro_compat & ~(uint64_t)FEATURE_XATTRS))
 		error = message_fail(
 			message, -EROFS,
 			"region %s: its format has features that this program can only read: open "

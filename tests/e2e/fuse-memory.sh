@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # The memory of a region follows what its files hold, and not what they once held.
-. "$abs_top_srcdir/tests/lib.sh"
+. "${abs_top_srcdir:?}/tests/lib.sh" || exit 1
 
 daemon_start --region memfd:512M || bail "the daemon does not start"
 

@@ -20,6 +20,7 @@ e2e_tests = \
 	tests/e2e/fuse-operations.sh \
 	tests/e2e/fuse-power.sh \
 	tests/e2e/fuse-unseen.sh \
+	tests/e2e/fuse-xattr.sh \
 	tests/e2e/format-document.sh \
 	tests/e2e/region-lost.sh \
 	tests/e2e/regions.sh \

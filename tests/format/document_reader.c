@@ -273,6 +273,29 @@ static unsigned char *content(struct reader *reader, const unsigned char *slot, 
 
 /* ---- The tree ------------------------------------------------------------------------ */
 
+/* The section "Extended attributes". */
+static void print_xattrs(struct reader *reader, const unsigned char *slot)
+{
+	const uint64_t block = u64(slot + 136);
+	const unsigned char *area = reader->image + block * BLOCK, *record = area + 24;
+
+	if (!(u64(reader->super + 24) & 1) || !block)
+		return;
+	if (block + 2 > reader->size / BLOCK || u32(area + 4) != 0x54415853 ||
+	    u32(area + 8) != u32(slot + 16) ||
+	    u32(area) != crc32c_of(reader->seed, area + 4, 2 * BLOCK - 4)) {
+		reader->damaged++;
+		return;
+	}
+	for (uint32_t left = u32(area + 16); left > 0; left--) {
+		const uint32_t length = record[0], size = u16(record + 2);
+
+		fprintf(reader->out, " %.*s %u %08x", (int)length, (const char *)record + 4, size,
+			crc32c_of(0, record + 4 + length, size));
+		record += 4 + length + size;
+	}
+}
+
 static void print_file(struct reader *reader, const char *path, const struct file *file)
 {
 	const unsigned char *slot = file->slot, *uuid = slot + 40;
@@ -289,6 +312,7 @@ static void print_file(struct reader *reader, const char *path, const struct fil
 			crc32c_of(0, bytes, u64(slot + 56)));
 	if (type == 0120000)
 		fprintf(reader->out, " to %s", (const char *)bytes);
+	print_xattrs(reader, slot);
 	fputc('\n', reader->out);
 	free(bytes);
 }

@@ -158,6 +158,30 @@ static void grow_the_table(struct pools *pools)
 	}
 }
 
+static void set_attribute(struct pools *pools, const char *path, const char *name, const char *value)
+{
+	struct pool *pool = find(pools, path);
+
+	assert_int_equal(pool_xattr_set(pool, name, value, strlen(value), 0), 0);
+	pool_unref(pool, 1);
+}
+
+static void set_attributes(struct pools *pools)
+{
+	set_attribute(pools, "/dir", "user.of-a-directory", "value");
+	set_attribute(pools, "/a", "user.second", "another");
+	set_attribute(pools, "/a", "security.first", "");
+	set_attribute(pools, "/a", "user.second", "changed");
+}
+
+static void remove_attribute(struct pools *pools)
+{
+	struct pool *pool = find(pools, "/a");
+
+	assert_int_equal(pool_xattr_remove(pool, "user.second"), 0);
+	pool_unref(pool, 1);
+}
+
 const struct scene_operation scene_operations[] = {
 	{ "create with a size", create },
 	{ "exchange", exchange },
@@ -168,5 +192,7 @@ const struct scene_operation scene_operations[] = {
 	{ "shrink", shrink },
 	{ "unlink", drop },
 	{ "creates that make the table grow", grow_the_table },
+	{ "extended attributes are set", set_attributes },
+	{ "an extended attribute is removed", remove_attribute },
 	{ NULL, NULL },
 };

@@ -71,6 +71,10 @@ unit_tests += tests/unit/test_pool_trim
 tests_unit_test_pool_trim_SOURCES = tests/unit/test_pool_trim.c $(pool_test_sources)
 tests_unit_test_pool_trim_LDADD = $(libpool) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_pool_xattr
+tests_unit_test_pool_xattr_SOURCES = tests/unit/test_pool_xattr.c $(pool_test_sources)
+tests_unit_test_pool_xattr_LDADD = $(libpool) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_pool_inode
 tests_unit_test_pool_inode_SOURCES = tests/unit/test_pool_inode.c $(pool_test_sources)
 tests_unit_test_pool_inode_LDADD = $(libpool) $(CMOCKA_LIBS)

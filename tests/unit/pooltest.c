@@ -225,6 +225,20 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
 }
 
+static void describe_xattrs(struct text *text, struct pool *pool)
+{
+	char list[POOL_XATTRS_MAX], value[POOL_XATTRS_MAX];
+	ssize_t length = pool_xattr_list(pool, true, list, sizeof(list));
+
+	assert_true(length >= 0);
+	for (ssize_t at = 0; at < length; at += (ssize_t)strlen(list + at) + 1) {
+		ssize_t size = pool_xattr_get(pool, list + at, value, sizeof(value));
+
+		assert_true(size >= 0);
+		append(text, " %s %lld %08x", list + at, (long long)size, crc32c(0, value, (size_t)size));
+	}
+}
+
 static void describe(struct text *text, const char *path, struct pool *pool)
 {
 	struct pool_attributes a;
@@ -243,6 +257,7 @@ static void describe(struct text *text, const char *path, struct pool *pool)
 		assert_int_equal(pool_readlink(pool, target, sizeof(target)), 0);
 		append(text, " to %s", target);
 	}
+	describe_xattrs(text, pool);
 	append(text, "\n");
 }
 

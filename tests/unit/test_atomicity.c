@@ -350,6 +350,39 @@ static void do_unlink_and_trim(struct pools *pools)
 	media_fence(pools->region);
 }
 
+static void set_attribute(struct pools *pools, const char *path, const char *value)
+{
+	struct pool *pool = find(pools, path);
+
+	assert_int_equal(pool_xattr_set(pool, "user.name", value, strlen(value), 0), 0);
+	pool_unref(pool, 1);
+}
+
+static void prepare_attributes(struct pools *pools)
+{
+	prepare(pools);
+	set_attribute(pools, "/a", "old");
+	set_attribute(pools, "/dir", "of a directory");
+}
+
+static void do_set_attribute(struct pools *pools)
+{
+	set_attribute(pools, "/a", "new");
+}
+
+static void do_remove_attribute(struct pools *pools)
+{
+	struct pool *pool = find(pools, "/a");
+
+	assert_int_equal(pool_xattr_remove(pool, "user.name"), 0);
+	pool_unref(pool, 1);
+}
+
+static void do_unlink_with_attributes(struct pools *pools)
+{
+	unlink_from(pools, "/", "a");
+}
+
 struct operation {
 	const char *name;
 	void (*prepare)(struct pools *pools);
@@ -380,6 +413,10 @@ static const struct operation operations[] = {
 	{ "first write into reserved space", prepare, do_write_reserved },
 	{ "overwrite in sector mode", prepare_sectors, do_overwrite_sectors },
 	{ "create that grows the table", fill_the_table, do_grow_the_table },
+	{ "the first attribute of a region", prepare, do_set_attribute },
+	{ "set attribute", prepare_attributes, do_set_attribute },
+	{ "remove attribute", prepare_attributes, do_remove_attribute },
+	{ "unlink of a file with attributes", prepare_attributes, do_unlink_with_attributes },
 	{ "unlink, then a trim", fill_the_table_and_more, do_unlink_and_trim },
 };
 
