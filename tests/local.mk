@@ -13,6 +13,7 @@ EXTRA_DIST += tests/lib.sh tests/packages.bash
 
 # Each directory lists its own tests.
 include tests/unit/local.mk
+include tests/record/local.mk
 include tests/format/local.mk
 include tests/e2e/local.mk
 include tests/fuzz/local.mk

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Signals: stores that fault, traps, faults in the midst of stubs, and signals that come at a bad moment. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "abi/rawcall.h"
+#include "client/record/calls.h"
+#include "client/record/code.h"
+#include "client/record/engine.h"
+#include "client/record/process_map.h"
+#include "client/record/operand.h"
+#include "client/record/patch.h"
+#include "client/record/thunk.h"
+#include "common/align.h"
+
+#define PAGE_FAULT_WRITE 2 /* of the error code that the processor pushes */
+#define TRAP_FLAG 0x100
+
+/* ucontext's indices of the general registers, by their numbers. */
+static const uint8_t greg[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+				  REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+
+static void go_to(ucontext_t *context, uint64_t address)
+{
+	context->uc_mcontext.gregs[REG_RIP] = (greg_t)address;
+}
+
+static bool in_thunk(uint64_t address)
+{
+	return address >= (uint64_t)record_thunk_first && address < (uint64_t)record_thunk_last;
+}
+
+/* The kernel's signal set: bit n - 1 is signal n. glibc's sigset_t begins with it. */
+static uint64_t *mask_of(ucontext_t *context)
+{
+	return (uint64_t *)(void *)&context->uc_sigmask;
+}
+
+/* ---- Signals that have to wait --------------------------------------------------------------- */
+
+/* Those that an instruction itself causes: blocked, they would end the process. */
+static uint64_t synchronous(void)
+{
+	static const int numbers[] = { SIGSEGV, SIGBUS, SIGTRAP, SIGILL, SIGFPE };
+	uint64_t set = 0;
+
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		set |= (uint64_t)1 << (numbers[i] - 1);
+	return set;
+}
+
+bool record_defer(int number, siginfo_t *info, void *context_pointer)
+{
+	ucontext_t *context = context_pointer;
+	struct record_thread *self = &record_self;
+	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	bool in_stub;
+
+	if (!record_engine.started)
+		return false;
+	in_stub = record_code_contains(rip);
+	if (!in_stub && !self->inside && !in_thunk(rip))
+		return false;
+	self->stepping = true;
+	self->kept_info = *info;
+	self->kept_info.si_signo = number;
+	self->kept_mask = *mask_of(context);
+	*mask_of(context) = ~synchronous();
+	/* C code turns stepping on when it goes back to the stub. */
+	if (in_stub)
+		context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+	return true;
+}
+
+/* Deliver the signal that was kept back as soon as this handler returns. */
+static void deliver_kept(ucontext_t *context)
+{
+	struct record_thread *self = &record_self;
+
+	self->stepping = false;
+	context->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+	*mask_of(context) = self->kept_mask;
+	RAW4(rt_tgsigqueueinfo, RAW1(getpid, 0), RAW1(gettid, 0), self->kept_info.si_signo, &self->kept_info);
+}
+
+static void step(ucontext_t *context)
+{
+	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+
+	if (record_code_contains(rip))
+		return;
+	if (record_self.inside || in_thunk(rip))
+		context->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+	else
+		deliver_kept(context);
+}
+
+static bool trap(ucontext_t *context)
+{
+	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	struct record_site *site;
+
+	if (record_self.stepping && (context->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG)) {
+		step(context);
+		return true;
+	}
+	/* int3 leaves rip behind itself. The stub is right even if the jump is in place by now. */
+	site = record_site_at(rip - 1);
+	if (!site)
+		return false;
+	go_to(context, site->stub);
+	return true;
+}
+
+/* ---- Faults in stubs ------------------------------------------------------------------------------ */
+
+/* What the inline part of a stub has on the stack: see enter() in emit.c. */
+enum { STACK_FLAGS, STACK_RAX, STACK_SLOT, STACK_HEAD, STACK_PLACE, STACK_ADDRESS, STACK_WORDS };
+#define STACK_RED_ZONE 128
+
+static void abandon_inline(ucontext_t *context, const struct record_site *site, unsigned locks)
+{
+	greg_t *registers = context->uc_mcontext.gregs;
+	const uint64_t *stack = (const uint64_t *)registers[REG_RSP];
+	uint64_t ax = stack[STACK_FLAGS];
+	/* lahf's SF, ZF, AF, PF, CF in ah, OF in al. */
+	greg_t flags = (greg_t)((ax >> 8 & 0xd5) | (ax & 1) << 11);
+
+	record_inline_abandon((uint64_t)registers[greg[site->scratch[1]]], locks);
+	registers[greg[site->scratch[0]]] = (greg_t)stack[STACK_ADDRESS];
+	registers[greg[site->scratch[1]]] = (greg_t)stack[STACK_PLACE];
+	registers[greg[site->scratch[2]]] = (greg_t)stack[STACK_HEAD];
+	registers[greg[site->scratch[3]]] = (greg_t)stack[STACK_SLOT];
+	registers[REG_RAX] = (greg_t)stack[STACK_RAX];
+	registers[REG_EFL] = (registers[REG_EFL] & ~(greg_t)0x8d5) | flags;
+	registers[REG_RSP] += STACK_WORDS * 8 + STACK_RED_ZONE;
+}
+
+static void abandon_call(ucontext_t *context)
+{
+	uint64_t registers[16];
+
+	for (unsigned i = 0; i < 16; i++)
+		registers[i] = (uint64_t)context->uc_mcontext.gregs[greg[i]];
+	record_call_abandon(registers);
+	for (unsigned i = 0; i < 16; i++)
+		context->uc_mcontext.gregs[greg[i]] = (greg_t)registers[i];
+}
+
+/* The program knows nothing of aliases. */
+static void translate_address(siginfo_t *info)
+{
+	uint64_t at = (uint64_t)info->si_addr;
+
+	for (unsigned i = 1; i < RECORD_RANGES; i++) {
+		const struct record_range *range = &record_low->ranges[i];
+
+		if (range->delta && at - range->delta - range->start < range->length) {
+			info->si_addr = (void *)(at - range->delta);
+			return;
+		}
+	}
+}
+
+static bool is_store_to_pool(const siginfo_t *info, const ucontext_t *context)
+{
+	return record_engine.setup.stores && (context->uc_mcontext.gregs[REG_ERR] & PAGE_FAULT_WRITE) &&
+	       record_range_find((uint64_t)info->si_addr);
+}
+
+static bool fault_in_stub(struct record_site *site, siginfo_t *info, ucontext_t *context)
+{
+	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	bool scatters = site->insn.target == RECORD_TARGET_VECTOR;
+
+	if (rip == site->lookup_at) { /* no address of a process: the instruction itself shall fault */
+		go_to(context, site->native_label);
+		return true;
+	}
+	/* A mapping came into being after the lookup, or a string instruction has reached one. */
+	if ((rip == site->native_at || (scatters && rip == site->call_at)) &&
+	    is_store_to_pool(info, context)) {
+		if (record_self.retried == site && site->way == RECORD_CALLS)
+			record_die("a store to a pool is not recognized", site);
+		record_self.retried = site;
+		go_to(context, site->stub);
+		return true;
+	}
+	if (rip == site->one_at || rip == site->two_at)
+		abandon_inline(context, site, rip == site->two_at ? 2 : 1);
+	else if (rip == site->call_at && !scatters)
+		abandon_call(context);
+	else if (rip != site->native_at && rip != site->call_at)
+		return false;
+	translate_address(info);
+	go_to(context, site->address);
+	return false;
+}
+
+/* ---- Stores that fault ------------------------------------------------------------------------------- */
+
+static bool store_faulted(ucontext_t *context)
+{
+	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	uint64_t available = RECORD_INSN_MAX, page_end = align_up(rip + 1, PAGE_BYTES);
+	struct record_site *site;
+	unsigned char present;
+
+	if (page_end - rip < available && RAW3(mincore, page_end, PAGE_BYTES, &present) == -ENOMEM)
+		available = page_end - rip;
+	site = record_site_at(rip);
+	if (site)
+		record_site_check(site);
+	site = record_site_make(rip, (const uint8_t *)rip, available, RECORD_FOR_STORES);
+	if (!site)
+		return false;
+	if (site->patched == RECORD_NOT_PATCHED && !site->unpatchable) {
+		if (record_mapping_is_patchable(rip))
+			record_site_patch(site);
+		else
+			site->unpatchable = true;
+	}
+	go_to(context, site->stub);
+	return true;
+}
+
+static bool fault(siginfo_t *info, ucontext_t *context)
+{
+	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	struct record_site *site = record_code_contains(rip) ? record_site_of_stub(rip) : NULL;
+
+	if (site)
+		return fault_in_stub(site, info, context);
+	return is_store_to_pool(info, context) && store_faulted(context);
+}
+
+bool record_signal(int number, siginfo_t *info, void *context_pointer)
+{
+	ucontext_t *context = context_pointer;
+	bool ours = false;
+
+	if (!record_engine.started)
+		return false;
+	if (number == SIGTRAP)
+		ours = trap(context);
+	else if (number == SIGSEGV || number == SIGBUS)
+		ours = fault(info, context);
+	if (!ours && record_self.stepping)
+		deliver_kept(context);
+	return ours;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RECORD_RECORD_H
+#define RECORD_RECORD_H
+
+/*
+ * The recorder's instruction engine. It finds the instructions of a running program that store to
+ * pools, flush lines or fence, and replaces each by a jump to a stub of its own. Two uses:
+ *
+ *  - flushes and fences alone: programs that flush by instructions of their own are told to the client;
+ *  - stores as well: pools are mapped read-only, the first store of an instruction faults, is done
+ *    through a writable alias and logged, and the instruction is patched so that it faults no more.
+ *
+ * One engine a process. Functions return 0 or a negative errno. None of them changes errno, and none
+ * may be called from a stub's hooks unless it says so.
+ */
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/record/decode.h"
+
+struct trace_clock;
+struct trace_producer;
+
+struct record_setup {
+	bool stores; /* record stores too; else only flushes and fences are looked for */
+	/*
+	 * SIGTRAP comes to record_signal(), and no thread blocks it: code that threads are running is patched
+	 * under their feet, and a flush or a fence without room for a jump becomes a trap. Without it code is
+	 * patched only while nobody can run it, and such an instruction is refused.
+	 */
+	bool traps;
+	/*
+	 * With `stores`: descriptors of the trace's clock page (trace/buffer.h) and of memory for the locks
+	 * of lines, RECORD_LOCKS_BYTES, both shared by all processes recorded into one trace. -1: this
+	 * process's and its children's own.
+	 */
+	int clock_fd, locks_fd;
+	/*
+	 * Attach this thread's buffer. Called once a thread, with signals blocked. NULL: nothing is logged.
+	 */
+	int (*attach)(struct trace_producer *producer, struct trace_clock *clock);
+	/*
+	 * A flush of the line of `address`, and a fence. Called with every register of the program saved.
+	 * False: the address is in no pool, and the flush is executed; a fence is executed in any case. NULL:
+	 * neither.
+	 */
+	bool (*on_flush)(uintptr_t address, enum record_flush_kind kind);
+	void (*on_fence)(enum record_fence_kind kind);
+	/* A site of the trace gets this id; may be NULL. In signal handlers too. */
+	void (*on_site)(uint32_t id, uintptr_t address);
+	/* Code in [own_start, own_end) is never patched: the hooks', and what they call that stores to no
+	 * pool. */
+	uintptr_t own_start, own_end;
+};
+#define RECORD_LOCKS_BYTES 65536u
+
+/* Before any other function, by the only thread. Nothing is patched yet. -ENOMEM, -ENOSYS, -EPERM. */
+int record_start(const struct record_setup *setup);
+bool record_started(void);
+
+/*
+ * [address, address + length) is a mapping of the pool from `offset` on; the same bytes are mapped
+ * writable at `alias` (with setup.stores; else the address itself). Multiples of the page size. `pool`:
+ * up to 65535. -ENOSPC: there are RECORD_RANGES mappings already. Thread safe; signals must be blocked.
+ */
+int record_range_add(uintptr_t address, size_t length, uint32_t pool, uint64_t offset, uintptr_t alias);
+/* Whatever of [address, address + length) is known is known no more. Thread safe; signals blocked. */
+void record_range_remove(uintptr_t address, size_t length);
+/* The alias of an address in a pool's mapping; 0: in none. */
+uintptr_t record_alias(uintptr_t address);
+
+/* A second thread, or a process that shares the mappings, may exist from now on. */
+void record_many(void);
+/*
+ * Not 0: this thread has something that its next fence makes durable. The engine sets it before on_flush(),
+ * and clears it before on_fence(); the client sets and clears it for flushes and fences of its own.
+ */
+extern _Thread_local uint64_t record_waiting __attribute__((tls_model("initial-exec")));
+
+/* What record_scan() and record_stat() count. */
+struct record_counts {
+	uint32_t flushes, fences;	  /* instructions found by disassembly */
+	uint32_t direct, punned, trapped; /* sites by the way they are patched, stores included */
+	uint32_t unpatched;		  /* sites that fault or are missed each time */
+	uint32_t refused;		  /* instructions in code that is not understood for sure */
+};
+/*
+ * Find and patch flushes and fences of the objects that are loaded and were not looked at yet. `refuse`
+ * is told of each that is not patched: its object, its address as the object's symbols have them, why, and
+ * whether the object has flushes.
+ * Not in a signal handler. The first call without setup.traps is -EBUSY if the process has other threads.
+ * Objects that a later call finds are taken for ones of which no code has run yet.
+ */
+typedef void record_refuse_fn(const char *object, uintptr_t address, const struct record_insn *insn,
+			      const char *why, bool has_flushes);
+int record_scan(record_refuse_fn *refuse);
+/*
+ * Call function() whenever the loader has loaded or unloaded an object, before code of it runs, on the thread
+ * that did it. -EOPNOTSUPP: the loader's notification for debuggers is not as we know it.
+ */
+int record_watch_loader(void (*function)(void));
+/* Code in [address, address + length) is about to be unmapped: its sites are forgotten. */
+void record_forget_code(uintptr_t address, size_t length);
+struct record_counts record_stat(void);
+
+/*
+ * A SIGSEGV, SIGBUS or SIGTRAP, as its handler got it. True: it was the recorder's own, `context` is
+ * changed and the handler returns. False: it is the program's; `context` and `info` are as the
+ * instruction of the program itself would have made them.
+ */
+bool record_signal(int number, siginfo_t *info, void *context);
+/*
+ * Is the program interrupted in the midst of a recorded store? Then a handler of its own must not run
+ * yet: the signal, with all others, is kept back until the store is done, and delivered again.
+ */
+bool record_defer(int number, siginfo_t *info, void *context);
+
+/* The child of a fork: no buffer, no thread but this one. Logging starts again with the next store. */
+void record_fork_child(void);
+/* This thread ends: gives its private stack back and detaches its buffer. */
+void record_thread_exit(void);
+
+#endif

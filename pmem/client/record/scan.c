@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Flushes and fences of all loaded objects are patched. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "client/record/code.h"
+#include "client/record/engine.h"
+#include "client/record/elf_functions.h"
+#include "client/record/patch.h"
+#include "client/record/sites.h"
+#include "client/signals.h"
+
+#define OBJECTS_MAX 1024u
+
+struct candidate {
+	uint64_t address;
+	struct record_insn insn;
+	const char *refused; /* why it is not patched; or NULL */
+};
+
+struct scan {
+	record_refuse_fn *refuse;
+	const char *object;
+	uint64_t bias;		      /* addresses as the object's symbols have them */
+	const char *refused;	      /* why nothing of the object is patched; or NULL */
+	struct candidate *candidates; /* of one object */
+	size_t count, room;
+	bool has_flushes; /* the object has */
+	bool alone; /* nobody else can run the code that is patched */
+	int error;
+};
+
+/* The objects that were looked at: by where their code is. */
+static struct known {
+	struct record_text text;
+	uint32_t round; /* of the last scan that saw it */
+} known[OBJECTS_MAX];
+static unsigned known_count;
+static uint32_t scan_round;
+static struct record_counts counts;
+
+static void refuse(struct scan *scan, uint64_t address, const struct record_insn *insn, const char *why)
+{
+	counts.refused++;
+	if (scan->refuse)
+		scan->refuse(scan->object, address - scan->bias, insn, why, scan->has_flushes);
+}
+
+static void found(void *context, uint64_t address, const struct record_insn *insn, const char *refused)
+{
+	struct scan *scan = context;
+
+	if (address >= record_engine.setup.own_start && address < record_engine.setup.own_end)
+		return;
+	if (insn->class == RECORD_FLUSH)
+		counts.flushes++;
+	else
+		counts.fences++;
+	scan->has_flushes |= insn->class == RECORD_FLUSH;
+	if (scan->count == scan->room) {
+		size_t room = scan->room ? 2 * scan->room : 256;
+		struct candidate *grown = realloc(scan->candidates, room * sizeof(*grown));
+
+		if (!grown) {
+			scan->error = -ENOMEM;
+			return;
+		}
+		scan->candidates = grown;
+		scan->room = room;
+	}
+	scan->candidates[scan->count++] = (struct candidate){
+		address, *insn, refused ? refused : scan->refused
+	};
+}
+
+/* Descending: a punned jump is made of what follows, as it will be. */
+static int descending(const void *a, const void *b)
+{
+	const struct candidate *first = a, *second = b;
+
+	return first->address > second->address ? -1 : first->address < second->address;
+}
+
+/* Is there no thread but this one? */
+static bool is_alone(void)
+{
+	struct stat status;
+
+	/* A directory a thread, and two more links. */
+	return RAW4(newfstatat, AT_FDCWD, "/proc/self/task", &status, 0) == 0 && status.st_nlink == 3;
+}
+
+static void patch_candidate(struct scan *scan, const struct candidate *candidate)
+{
+	bool store = candidate->insn.class == RECORD_STORE;
+	/* A locked store that is recorded has one stub for both. */
+	enum record_purpose purpose = store && (!record_engine.setup.stores ||
+						record_insn_way(&candidate->insn) == RECORD_UNCOVERED)
+					      ? RECORD_FOR_FENCE
+					      : RECORD_FOR_STORES;
+	struct record_site *site;
+
+	if (candidate->refused) {
+		refuse(scan, candidate->address, &candidate->insn, candidate->refused);
+		return;
+	}
+	site = record_site_make(candidate->address, candidate->insn.bytes, candidate->insn.length, purpose);
+	if (!site) {
+		refuse(scan, candidate->address, &candidate->insn, "no stub can be made for it");
+		return;
+	}
+	if (site->patched != RECORD_NOT_PATCHED)
+		return;
+	site->may_trap = record_engine.setup.traps && !store;
+	if (!(scan->alone ? record_site_patch_alone(site) : record_site_patch(site)))
+		refuse(scan, candidate->address, &candidate->insn, "no jump can be put there");
+}
+
+static void patch_object(struct scan *scan)
+{
+	qsort(scan->candidates, scan->count, sizeof(scan->candidates[0]), descending);
+	for (size_t i = 0; i < scan->count; i++)
+		if (!i || scan->candidates[i].address != scan->candidates[i - 1].address)
+			patch_candidate(scan, &scan->candidates[i]);
+	scan->count = 0;
+	scan->has_flushes = false;
+}
+
+static struct known *find_known(const struct record_text *text)
+{
+	for (unsigned i = 0; i < known_count; i++)
+		if (known[i].text.start == text->start && known[i].text.end == text->end)
+			return &known[i];
+	return NULL;
+}
+
+/* The loader may still write such an object's code. */
+static bool is_relocated(const struct dl_phdr_info *object)
+{
+	const ElfW(Dyn) *entry = NULL;
+
+	for (unsigned i = 0; i < object->dlpi_phnum; i++)
+		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			entry = (const void *)(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr);
+	for (; entry && entry->d_tag != DT_NULL; entry++)
+		if (entry->d_tag == DT_TEXTREL ||
+		    (entry->d_tag == DT_FLAGS && (entry->d_un.d_val & DF_TEXTREL)))
+			return true;
+	return false;
+}
+
+static int scan_object(struct dl_phdr_info *object, size_t size, void *context)
+{
+	struct scan *scan = context;
+	struct record_text texts[RECORD_TEXTS_MAX];
+	unsigned count = record_object_texts(object, texts);
+	struct known *seen;
+	int error;
+
+	/* The vDSO has no file; its code is the kernel's. */
+	if (!count || strncmp(object->dlpi_name, "linux-vdso", 10) == 0)
+		return 0;
+	seen = find_known(&texts[0]);
+	if (seen) {
+		seen->round = scan_round;
+		return 0;
+	}
+	if (known_count == OBJECTS_MAX)
+		return scan->error = -ENOSPC;
+	for (unsigned i = 0; i < count; i++)
+		record_sites_forget(texts[i].start, texts[i].end - texts[i].start);
+	known[known_count++] = (struct known){ texts[0], scan_round };
+	scan->bias = object->dlpi_addr;
+	scan->object = object->dlpi_name[0] ? object->dlpi_name : "the program";
+	scan->refused = is_relocated(object) ? "the object's code has relocations" : NULL;
+	error = record_find_sites(object, found, scan);
+	if (!scan->error)
+		scan->error = error;
+	if (!scan->error)
+		patch_object(scan);
+	return scan->error;
+}
+
+/* Objects that are no longer there take their sites with them. */
+static void forget_unloaded(void)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < known_count; i++) {
+		if (known[i].round == scan_round)
+			known[kept++] = known[i];
+		else
+			record_sites_forget(known[i].text.start, known[i].text.end - known[i].text.start);
+	}
+	known_count = kept;
+}
+
+int record_scan(record_refuse_fn *refuse_fn)
+{
+	/* The loader tells of an object before code of it runs. */
+	struct scan scan = { .refuse = refuse_fn, .alone = is_alone() };
+	uint64_t signals;
+
+	if (!record_engine.started)
+		return -EINVAL;
+	if (!record_engine.setup.traps) {
+		if (!scan.alone && !scan_round)
+			return -EBUSY;
+		/* The loader tells of an object before code of it runs. */
+		scan.alone = true;
+	}
+	signals = signals_block();
+	record_patch_take();
+	record_code_refresh();
+	scan_round++;
+	dl_iterate_phdr(scan_object, &scan);
+	if (!scan.error)
+		forget_unloaded();
+	record_patch_give();
+	signals_restore(signals);
+	free(scan.candidates);
+	return scan.error;
+}
+
+void record_forget_code(uintptr_t address, size_t length)
+{
+	uint64_t signals = signals_block();
+
+	if (record_engine.started)
+		record_sites_forget(address, length);
+	signals_restore(signals);
+}
+
+struct record_counts record_stat(void)
+{
+	struct record_counts now = counts;
+
+	for (uint32_t id = 1; id <= record_site_count(); id++) {
+		const struct record_site *site = record_site_by_id(id);
+
+		if (site->gone)
+			continue;
+		now.direct += site->patched == RECORD_PATCHED_DIRECT;
+		now.punned += site->patched == RECORD_PATCHED_PUNNED;
+		now.trapped += site->patched == RECORD_PATCHED_TRAP;
+		now.unpatched += site->patched == RECORD_NOT_PATCHED;
+	}
+	return now;
+}

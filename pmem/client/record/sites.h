@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RECORD_SITES_H
+#define RECORD_SITES_H
+
+/*
+ * Flushes and fences in the code of a loaded object, found by disassembly. record_scan() is in record.h.
+ * Private to pmem/client/record. Not in signal handlers: uses malloc().
+ */
+
+#include <link.h>
+
+#include "client/record/decode.h"
+
+/*
+ * Called for each: a flush, a fence or a locked instruction. `refused`: why it must not be patched, or NULL.
+ */
+typedef void record_found_fn(void *context, uint64_t address, const struct record_insn *insn,
+			     const char *refused);
+/* -ENOMEM. Instructions in code whose boundaries are not certain are found with a reason. */
+int record_find_sites(const struct dl_phdr_info *object, record_found_fn *found, void *context);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RECORD_STATE_H
+#define RECORD_STATE_H
+
+/*
+ * What stubs and C code share: the tables that stubs read by 32-bit absolute addresses, and the state
+ * of a thread, which stubs read relative to fs. Private to pmem/client/record.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/record/decode.h"
+#include "client/record/record.h"
+#include "trace/slot.h"
+
+/* ---- Which addresses are pools ---------------------------------------------------- */
+
+/* The address space of a process, 2^47 bytes, in chunks: a byte each says which range is in it. */
+#define RECORD_CHUNK_SHIFT 21
+#define RECORD_ADDRESS_BITS 47
+#define RECORD_CHUNKS ((size_t)1 << (RECORD_ADDRESS_BITS - RECORD_CHUNK_SHIFT))
+#define RECORD_RANGES 255u
+/* Stubs are sure about stores that begin in a range, and not in its last bytes. */
+#define RECORD_RANGE_EDGE 64u
+
+/*
+ * A mapping of a pool, or the entry for chunks with several. A stub takes d = address - start;
+ * d <= inner: wholly inside; else d + 64 < outer (both unsigned): perhaps partly inside, C code looks.
+ */
+struct record_range {
+	uint64_t start;
+	uint64_t inner;
+	uint64_t outer;
+	uint64_t place; /* pool << TRACE_SLOT_POOL_SHIFT | offset of `start` in the pool */
+	uint64_t delta; /* from an address to the writable alias */
+	uint64_t length;
+	uint64_t unused[2];
+};
+_Static_assert(sizeof(struct record_range) == 64, "stubs shift by 6");
+
+/* ---- Locks of lines ------------------------------------------------------------------ */
+
+/*
+ * A lock by offset in the pool, so that two mappings of a pool share it, as processes do. 0 or the
+ * thread id of the owner. Two are taken in ascending order of their place in this table.
+ */
+#define RECORD_LOCK_SHIFT 6
+#define RECORD_LOCK_COUNT 1024u
+#define RECORD_LOCK_MASK ((RECORD_LOCK_COUNT - 1) << RECORD_LOCK_SHIFT)
+struct record_lock {
+	_Alignas(64) _Atomic uint32_t owner;
+};
+_Static_assert(sizeof(struct record_lock) == 1u << RECORD_LOCK_SHIFT,
+	       "an offset masked is an offset of a lock");
+
+/* ---- Memory below 2 GiB -------------------------------------------------------------- */
+
+struct record_low {
+	/* Shared with forked children and, if the consumer gave it, with other recorded processes. */
+	_Alignas(4096) struct record_lock locks[RECORD_LOCK_COUNT];
+	/* Shared with everybody who is recorded into the trace: its first page. */
+	_Alignas(4096) struct trace_clock clock;
+	/* This process's. */
+	_Alignas(4096) struct record_range ranges[RECORD_RANGES + 1]; /* 0 is none */
+	uint64_t begin, end; /* entry points of thunk.S for `call [abs32]` */
+	/* Stubs take locks: set for good before a second thread or process can store to a pool. */
+	uint32_t many;
+	_Alignas(4096) uint8_t chunks[RECORD_CHUNKS];
+};
+/* Its address fits in 31 bits, so that a sign-extended displacement reaches every part of it. */
+extern struct record_low *record_low;
+static inline int32_t record_low_address(const void *at)
+{
+	return (int32_t)(uintptr_t)at;
+}
+
+/* ---- A thread ------------------------------------------------------------------------- */
+
+/*
+ * The general registers of an interrupted program, by their numbers, and what C code keeps of an operation
+ * that is in progress between the two calls of a stub. thunk.h has the offsets of the first part.
+ */
+struct record_frame {
+	uint64_t registers[16]; /* [RECORD_RSP]: as the program has it */
+	uint64_t flags;
+	uint64_t resume;	    /* where the thunk continues */
+	uint64_t stack_top;	    /* of the private stack from then on: this frame is on it or not */
+	struct record_frame *outer; /* an operation in whose midst this one is */
+	struct record_site *site;
+	uint64_t address; /* what the operation stores to first, in the pool's mapping */
+	uint64_t alias;
+	uint64_t length;	 /* bytes that it may store from there on */
+	uint64_t mask;		 /* of a masked store of at most 64 bytes: bit i is byte i; 0: all */
+	uint64_t count;		 /* string instructions: elements of this step */
+	uint64_t replaced[2];	 /* the program's values of registers that are replaced meanwhile */
+	uint64_t stamp;		 /* 0: nothing is logged */
+	uint32_t flags_of_store; /* TRACE_* */
+	bool locked;		 /* `locks` are held */
+	uint64_t locks[RECORD_LOCK_COUNT / 64]; /* a bit a lock */
+	uint64_t unused[2];
+};
+_Static_assert(sizeof(struct record_frame) % 64 == 0, "the private stack stays aligned");
+
+struct record_thread {
+	uint64_t
+		stack_top; /* of the private stack; thunk.S lowers it while a frame is on it. 0: not set up */
+	uint32_t inside;   /* depth of C code that was called by a stub */
+	uint32_t id;	   /* the kernel's thread id */
+	uint64_t stack_base;
+	struct trace_producer producer;
+	uint64_t inline_limit;	     /* stubs log while the head is below it: neither room nor bell is near */
+	struct record_frame *open;   /* the innermost operation that has begun and not ended */
+	struct record_site *retried; /* its own instruction faulted in the stub, which was entered again */
+	bool starting, started;	     /* the producer is being attached; was, or could not be */
+	bool stepping;		     /* a signal is kept back until the stub is left */
+	siginfo_t kept_info;
+	uint64_t kept_mask; /* the program's signal mask meanwhile */
+	/* Stored by a stub before it calls, where C code needs them: scatter's indices and data, masks. */
+	uint64_t opmask;
+	_Alignas(64) unsigned char vectors[2][64];
+};
+extern _Thread_local struct record_thread record_self __attribute__((tls_model("initial-exec")));
+/* From fs to record_self and to record_waiting: the same in every thread. */
+extern int32_t record_self_offset, record_waiting_offset;
+
+/* ---- Sites ------------------------------------------------------------------------------ */
+
+enum record_patch { RECORD_NOT_PATCHED, RECORD_PATCHED_DIRECT, RECORD_PATCHED_PUNNED, RECORD_PATCHED_TRAP };
+
+/* An instruction that the recorder has a stub for. Lives as long as the process. */
+struct record_site {
+	uint64_t address;
+	struct record_insn insn;
+	enum record_way way;
+	uint32_t id; /* in the trace; from 1 */
+	enum record_patch patched;
+	bool fence_only;     /* a locked store, of which only the fence is of interest */
+	bool fence_always;   /* the hook is called even if nothing waits for the fence */
+	bool unpatchable;    /* tried, or not allowed to */
+	bool gone;	     /* its code was unmapped */
+	bool may_trap;	     /* where no jump can be put, a trap is: flushes and fences never fault */
+	uint8_t jump_length; /* bytes from `address` that the jump is made of, successors' included */
+	uint64_t target;     /* of the jump */
+	/* The stub, and places in it that a fault there is told apart by; 0: there is none. */
+	uint64_t stub, stub_end;
+	uint64_t lookup_at, native_label; /* the load from chunks[], and what to do if it faults */
+	uint64_t one_at, two_at;	  /* the inline operation with one and with two lines locked */
+	uint64_t native_at;		  /* the instruction as it was */
+	uint64_t call_at;		  /* the operation between two calls */
+	uint64_t after_at;		  /* ... and what follows it */
+	uint8_t scratch[4];		  /* saved on the stack by the inline part, in this order */
+	uint8_t base;			  /* holds the alias in the operation between two calls */
+};
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RECORD_STUB_H
+#define RECORD_STUB_H
+
+/* A stub while it is assembled: what emit.c and emit_call.c share. */
+
+#include <stddef.h>
+
+#include "client/record/asm.h"
+#include "client/record/state.h"
+
+/*
+ * A stub that stores without a call:
+ *
+ *	save four registers, rax and the flags below the red zone
+ *	look the address up: not in a pool -> native
+ *	room in this thread's buffer -> else the call part
+ *	lock the line, or two lines, if there are other threads
+ *	take a stamp, write the slot's words
+ *	the operation, on the alias
+ *	copy what is there now into the slot, publish it
+ *	unlock, restore
+ *
+ * The registers: `address` becomes the alias; `place` is the slot's word 1, of which the lock's number is
+ * a part; `head` is the position in the ring; `slot` is where the slot is in memory. rax is for everything
+ * else. While the operation runs, all registers but these four are the program's.
+ */
+struct stub {
+	struct record_asm code;
+	struct record_site *site;
+	const struct record_insn *insn;
+	unsigned address, place, head, slot;
+	/* Branches to the parts that follow: not in a pool; perhaps partly in one; everything rare. */
+	uint32_t to_native[2], to_call[8];
+	unsigned natives, calls;
+};
+
+#define STACK_SKIP 128 /* the red zone */
+#define STACK_SAVED 48 /* what enter() pushes */
+enum { SAVED_FLAGS = 0, SAVED_RAX = 8 };
+
+#define STACK_SKIP 128 /* the red zone */
+
+/* Where fields of record_self and of record_low are, for instructions. */
+static inline int32_t stub_thread_field(size_t offset)
+{
+	return record_self_offset + (int32_t)offset;
+}
+#define THREAD(field) stub_thread_field(offsetof(struct record_thread, field))
+#define LOW(field) record_low_address(&record_low->field)
+
+/* A jump to what follows the instruction. */
+static inline void stub_go_on(struct stub *s)
+{
+	asm_jump_to(&s->code, s->site->address + s->insn->length);
+}
+
+/*
+ * The part that calls C code, with the program's registers and flags in place: before and after the
+ * operation, or, for a flush or a fence, once. False: the instruction does not reach so far.
+ */
+bool stub_call_part(struct stub *s);
+
+#endif

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The recorder's instruction engine, by itself.
+record_tests =
+
+record_world = tests/record/world.c tests/record/world.h
+record_libs = pmem/client/record/librecord.a pmem/client/record/libcalls.a $(libtrace) $(ZYDIS_LIBS)
+
+record_tests += tests/record/test_forms
+tests_record_test_forms_SOURCES = tests/record/test_forms.c tests/record/enumerate.c \
+	tests/record/form.h tests/record/formrun.S tests/record/formstate.c $(record_world)
+tests_record_test_forms_LDADD = $(record_libs)
+EXTRA_DIST += tests/record/uncovered.txt
+
+record_tests += tests/record/test_patch
+tests_record_test_patch_SOURCES = tests/record/test_patch.c tests/e2e/tap.h $(record_world)
+tests_record_test_patch_LDADD = $(record_libs)
+
+record_tests += tests/record/test_threads
+tests_record_test_threads_SOURCES = tests/record/test_threads.c tests/e2e/tap.h $(record_world)
+tests_record_test_threads_LDADD = $(record_libs)
+
+# Position-independent and not: where jumps can lead differs.
+record_tests += tests/record/test_inline tests/record/test_inline_nopie
+tests_record_test_inline_SOURCES = tests/record/test_inline.c tests/record/inline_code.S tests/record/form.h \
+	tests/record/formrun.S tests/e2e/tap.h $(record_world)
+tests_record_test_inline_LDADD = $(record_libs)
+tests_record_test_inline_nopie_SOURCES = $(tests_record_test_inline_SOURCES)
+tests_record_test_inline_nopie_CFLAGS = $(AM_CFLAGS) -fno-pie
+tests_record_test_inline_nopie_LDFLAGS = $(AM_LDFLAGS) -no-pie
+tests_record_test_inline_nopie_LDADD = $(record_libs)
+
+check_PROGRAMS += $(record_tests)
+TESTS += $(record_tests)
