@@ -217,6 +217,11 @@ bool courier_hides(void)
 	return ready;
 }
 
+unsigned courier_threads(void)
+{
+	return atomic_load(&state) == READY && RAW1(getpid, 0) == owner;
+}
+
 int courier_borrow(int fd)
 {
 	long copy, thread_fd;

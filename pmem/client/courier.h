@@ -33,6 +33,8 @@ void courier_return(int copy);
 
 /* True if the library's descriptors are hidden from the program. Starts the courier if need be. */
 bool courier_hides(void);
+/* How many threads this process has for it now: 0 or 1. */
+unsigned courier_threads(void);
 /* Move a descriptor of the program to the library's. Returns its number there. */
 int courier_adopt(int fd);
 /* mmap(2) and close(2) of a descriptor of the library's. */

@@ -18,6 +18,7 @@
 #include "client/errormsg.h"
 #include "client/events.h"
 #include "client/fast_path.h"
+#include "client/inline.h"
 #include "client/settings.h"
 #include "client/valgrind.h"
 
@@ -102,6 +103,7 @@ static inline __attribute__((always_inline)) void fence_now(void)
 
 void client_fence(void)
 {
+	client_inline_fenced();
 	fence_now();
 }
 
@@ -115,11 +117,13 @@ __attribute__((noinline)) void client_persist(uintptr_t address, size_t length)
 {
 	if (unlikely(!fast_path_flush(address, length, WPQ_PERSIST)))
 		flush_in_full(address, length, WPQ_PERSIST | (length > QUEUE_EARLY_FROM ? QUEUE_EARLY : 0));
+	client_inline_fenced();
 	fence_now();
 }
 
 void client_flush(uintptr_t address, size_t length)
 {
+	client_inline_flushed();
 	if (unlikely(!fast_path_flush(address, length, 0)))
 		flush_in_full(address, length, 0);
 }

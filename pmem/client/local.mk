@@ -4,7 +4,7 @@
 #
 # libclient.a is all of it; unit tests link it to reach what libpmem.so.1 hides.
 noinst_LIBRARIES += pmem/client/libclient.a
-libclient = pmem/client/libclient.a
+libclient = pmem/client/libclient.a $(librecord)
 pmem_client_libclient_a_SOURCES = \
 	pmem/client/channel.c \
 	pmem/client/channel.h \
@@ -20,6 +20,8 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/fast_path.h \
 	pmem/client/flush.c \
 	pmem/client/flush.h \
+	pmem/client/inline.c \
+	pmem/client/inline.h \
 	pmem/client/interpose.c \
 	pmem/client/map_file.c \
 	pmem/client/mapping.c \
@@ -35,7 +37,8 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/signals.h \
 	pmem/client/store.c \
 	pmem/client/valgrind.h \
-	pmem/abi/wpq_producer.c
+	pmem/abi/wpq_producer.c \
+	$(trace_producer_sources)
 pmem_client_libclient_a_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
 pmem_client_libclient_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 
@@ -43,7 +46,8 @@ pmem_client_libclient_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 clientdir = $(pkglibdir)
 client_PROGRAMS = pmem/client/libpmem.so.1
 pmem_client_libpmem_so_1_SOURCES =
-pmem_client_libpmem_so_1_LDADD = $(pmem_client_libclient_a_OBJECTS)
+pmem_client_libpmem_so_1_LDADD = $(pmem_client_libclient_a_OBJECTS) $(pmem_client_record_librecord_a_OBJECTS) \
+	$(pmem_client_record_libcalls_a_OBJECTS) $(ZYDIS_LIBS)
 EXTRA_pmem_client_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
 pmem_client_libpmem_so_1_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,defs \
 	-Wl,--version-script=$(srcdir)/pmem/client/libpmem.map

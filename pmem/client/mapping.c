@@ -8,15 +8,14 @@
 
 #include "client/mapping.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
 #include "client/connection.h"
 #include "client/courier.h"
+#include "client/inline.h"
 #include "client/ranges.h"
 #include "common/align.h"
 
@@ -151,6 +150,9 @@ long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_
 		return map_other(address, length, prot, flags, fd, offset);
 	if (error)
 		return error;
+	/* Before the program can store to the pool. */
+	if (is_shared(flags))
+		client_inline_start();
 	result = map_view(address, length, prot, flags, fd, &view, offset);
 	courier_close(view.fd);
 	return result;
@@ -173,37 +175,17 @@ static void insert_copies(const struct range *copies, int count, uintptr_t by)
 	}
 }
 
-static bool is_name_of(const char *path, const char *library)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-
-	return strncmp(name, library, strlen(library)) == 0;
-}
-
-static bool flushes_by_libpmem(const void *caller)
-{
-	static const char *const libraries[] = { "libpmemobj.so", "libpmemblk.so", "libpmemlog.so",
-						 "libpmempool.so" };
-	Dl_info info;
-
-	if (!dladdr(caller, &info) || !info.dli_fname)
-		return false;
-	for (size_t i = 0; i < sizeof(libraries) / sizeof(*libraries); i++)
-		if (is_name_of(info.dli_fname, libraries[i]))
-			return true;
-	return false;
-}
-
 long client_mmap_for(const void *caller, void *address, size_t length, int prot, int flags, int fd,
 		     off_t offset)
 {
 	const bool sync = (flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (flags & MAP_SYNC);
 
 	/* A file that is no pool may be on a real DAX file system: the kernel decides. */
-	if (sync && fd >= 0 && connection_serves(fd) && connection_domain() != PERSISTENCE_CPU_CACHE &&
-	    !flushes_by_libpmem(caller))
-		return -EOPNOTSUPP;
+	if (sync && fd >= 0 && connection_serves(fd) && connection_domain() != PERSISTENCE_CPU_CACHE) {
+		client_inline_start();
+		if (!client_inline_sees(caller))
+			return -EOPNOTSUPP;
+	}
 	return client_mmap(address, length, prot, flags, fd, offset);
 }
 

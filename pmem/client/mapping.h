@@ -19,10 +19,9 @@
  */
 long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset);
 /*
- * The same, for the program: MAP_SYNC on a pool is -EOPNOTSUPP, as from a file system without DAX, unless
- * the code at `caller` is one of PMDK's libraries that flush by libpmem, or the persistence domain is
- * cpu_cache and nothing has to be flushed. libpmem2, Java and others execute flush instructions of their
- * own, which the library does not see; they fall back to msync(2).
+ * The same, for the program: MAP_SYNC on a pool is -EOPNOTSUPP, as from a file system without DAX, if flushes
+ * of the code at `caller` are not seen (client/inline.h), unless the persistence domain is cpu_cache and
+ * nothing has to be flushed. libpmem2 and others then fall back to msync(2).
  */
 long client_mmap_for(const void *caller, void *address, size_t length, int prot, int flags, int fd,
 		     off_t offset);

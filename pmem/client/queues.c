@@ -21,6 +21,7 @@
 #include "client/courier.h"
 #include "client/errormsg.h"
 #include "client/events.h"
+#include "client/inline.h"
 #include "client/settings.h"
 #include "client/signals.h"
 #include "client/valgrind.h"
@@ -182,6 +183,7 @@ static void give_back(void *thread)
 	self->depth = 0;
 	self->has_more = false;
 	leave(signals);
+	client_inline_thread_end();
 }
 
 /*
@@ -370,6 +372,7 @@ static void fork_child(void)
 	thread_self.depth = 0;
 	thread_self.has_more = false;
 	ranges_fork_child();
+	signals_locks_held = 0;
 	signals_restore(signals);
 }
 

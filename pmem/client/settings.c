@@ -55,6 +55,8 @@ const struct client_settings *client_settings_learn(void)
 	found.valgrind = valgrind_is_running();
 	found.flush_never = is_set_to("PMEM_NO_FLUSH", "1");
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
+	found.inline_never = is_set_to("SOFTPMEM_INLINE", "0");
+	found.inline_verbose = is_set_to("SOFTPMEM_INLINE", "verbose");
 	found.nontemporal_from = is_set_to("PMEM_NO_MOVNT", "1") ? SIZE_MAX : NONTEMPORAL_THRESHOLD;
 	threshold = getenv("PMEM_MOVNT_THRESHOLD");
 	if (threshold && found.nontemporal_from != SIZE_MAX) {

@@ -12,6 +12,10 @@
 #include <stdint.h>
 
 #include "abi/rawcall.h"
+#include "client/compiler.h"
+
+/* How many locks of the client this thread holds. Zero in code of the program. */
+extern THREAD_HOT unsigned signals_locks_held;
 
 /* Block all signals of this thread. Returns the previous mask, for signals_restore(). */
 static inline uint64_t signals_block(void)
@@ -32,6 +36,7 @@ static inline uint64_t signals_lock(pthread_mutex_t *lock)
 {
 	uint64_t signals = signals_block();
 
+	signals_locks_held++;
 	pthread_mutex_lock(lock);
 	return signals;
 }
@@ -39,6 +44,7 @@ static inline uint64_t signals_lock(pthread_mutex_t *lock)
 static inline void signals_unlock(pthread_mutex_t *lock, uint64_t signals)
 {
 	pthread_mutex_unlock(lock);
+	signals_locks_held--;
 	signals_restore(signals);
 }
 

@@ -17,6 +17,7 @@
 #include "client/connection.h"
 #include "client/events.h"
 #include "client/flush.h"
+#include "client/inline.h"
 #include "client/nontemporal.h"
 #include "client/queues.h"
 #include "client/settings.h"
@@ -238,6 +239,8 @@ static inline void *copy(void *to, const void *from, size_t length, unsigned fla
 {
 	const bool nontemporal = is_nontemporal(length, flags);
 
+	if (flags & PMEM_F_MEM_NODRAIN)
+		client_inline_flushed();
 	if (nontemporal && is_undoable(flags)) {
 		copy_undoable(to, from, length);
 	} else if (nontemporal && unlikely(client_recorder())) {
@@ -258,6 +261,8 @@ static inline void *set(void *to, int value, size_t length, unsigned flags)
 {
 	const bool nontemporal = is_nontemporal(length, flags);
 
+	if (flags & PMEM_F_MEM_NODRAIN)
+		client_inline_flushed();
 	if (nontemporal && is_undoable(flags)) {
 		set_undoable(to, value, length);
 	} else if (nontemporal && unlikely(client_recorder())) {

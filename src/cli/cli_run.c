@@ -21,6 +21,7 @@
 struct run_options {
 	bool through;
 	bool allow_unattached;
+	bool no_inline;
 };
 
 static const struct command_option options_table[] = {
@@ -28,6 +29,8 @@ static const struct command_option options_table[] = {
 		   "a fence waits until the media has what was flushed"),
 	COMMAND_SWITCH(struct run_options, allow_unattached, "allow-unattached",
 		       "run it even if the daemon refuses to attach it"),
+	COMMAND_SWITCH(struct run_options, no_inline, "no-inline",
+		   "leave the program's own flush and fence instructions alone"),
 	{ .name = NULL },
 };
 
@@ -174,6 +177,15 @@ static int set_switch(struct cli *cli, const char *name, bool on)
 	return (on ? setenv(name, "1", 1) : unsetenv(name)) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
 }
 
+/* What the library does about flush and fence instructions of the program; unset: it patches them. */
+static int set_inline(struct cli *cli, const struct run_options *options)
+{
+	const char *value = options->no_inline ? "0" : cli->verbose ? "verbose" : NULL;
+	int error = value ? setenv("SOFTPMEM_INLINE", value, 1) : unsetenv("SOFTPMEM_INLINE");
+
+	return error == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
 static int set_socket(struct cli *cli, const char *path, const struct run_options *options)
 {
 	int status = setenv("SOFTPMEM_ATTACH", path, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
@@ -182,6 +194,8 @@ static int set_socket(struct cli *cli, const char *path, const struct run_option
 		status = set_switch(cli, "SOFTPMEM_THROUGH", options->through);
 	if (status == CLI_OK)
 		status = set_switch(cli, "SOFTPMEM_MUST_ATTACH", !options->allow_unattached);
+	if (status == CLI_OK)
+		status = set_inline(cli, options);
 	return status;
 }
 

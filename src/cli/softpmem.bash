@@ -100,7 +100,7 @@ _softpmem() {
 		:*) words='run stat status list create destroy path powerfail mark format check regions
 			explore trace
 			--socket --verbose --version --help' ;;
-		run:-*) words='--through --allow-unattached --help' ;;
+		run:-*) words='--through --allow-unattached --no-inline --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
 		status:-*) words='--json --help' ;;
 		list:-*) words='--json --region --regions -R --help' ;;

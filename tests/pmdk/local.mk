@@ -9,6 +9,7 @@ pmdk_tests = \
 	tests/pmdk/exact.sh \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
+	tests/pmdk/inline.sh \
 	tests/pmdk/litmus.sh \
 	tests/pmdk/mappings.sh \
 	tests/pmdk/memcheck.sh \
@@ -59,6 +60,13 @@ tests_pmdk_padding_LDADD = $(PMEM_LIBS)
 tests_pmdk_survivor_SOURCES = tests/pmdk/survivor.c
 tests_pmdk_survivor_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_survivor_LDADD = $(PMEM_LIBS)
+
+check_PROGRAMS += tests/pmdk/inline_program tests/pmdk/inline_library.so
+tests_pmdk_inline_program_SOURCES = tests/pmdk/inline_program.c
+tests_pmdk_inline_program_LDADD = -ldl -lpthread
+tests_pmdk_inline_library_so_SOURCES = tests/pmdk/inline_library.c
+tests_pmdk_inline_library_so_CFLAGS = $(AM_CFLAGS) -fPIC
+tests_pmdk_inline_library_so_LDFLAGS = $(AM_LDFLAGS) -shared
 
 pmemobj_tests = tests/pmdk/examples.sh tests/pmdk/examples-all.sh \
 	tests/pmdk/objects.sh tests/pmdk/objects-sets.sh tests/pmdk/objects-threads.sh

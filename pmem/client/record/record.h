@@ -54,6 +54,8 @@ struct record_setup {
 	/* Code in [own_start, own_end) is never patched: the hooks', and what they call that stores to no
 	 * pool. */
 	uintptr_t own_start, own_end;
+	/* How many threads of the process run no other code than that; NULL: none. */
+	unsigned (*own_threads)(void);
 };
 #define RECORD_LOCKS_BYTES 65536u
 

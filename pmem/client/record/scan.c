@@ -17,6 +17,7 @@
 #include "client/signals.h"
 
 #define OBJECTS_MAX 1024u
+#define ENDING_THREAD_MS 20u
 
 struct candidate {
 	uint64_t address;
@@ -87,13 +88,24 @@ static int descending(const void *a, const void *b)
 	return first->address > second->address ? -1 : first->address < second->address;
 }
 
-/* Is there no thread but this one? */
-static bool is_alone(void)
+static bool has_one_thread(void)
 {
+	const unsigned own = record_engine.setup.own_threads ? record_engine.setup.own_threads() : 0;
 	struct stat status;
 
 	/* A directory a thread, and two more links. */
-	return RAW4(newfstatat, AT_FDCWD, "/proc/self/task", &status, 0) == 0 && status.st_nlink == 3;
+	return RAW4(newfstatat, AT_FDCWD, "/proc/self/task", &status, 0) == 0 && status.st_nlink == 3 + own;
+}
+
+/* Is there no thread but this one that can run code of the program? One that ends may be there for a moment. */
+static bool is_alone(void)
+{
+	static const struct timespec moment = { .tv_nsec = 1000000 };
+	unsigned tries = 0;
+
+	while (!has_one_thread() && ++tries < ENDING_THREAD_MS)
+		RAW2(nanosleep, &moment, NULL);
+	return tries < ENDING_THREAD_MS;
 }
 
 static void patch_candidate(struct scan *scan, const struct candidate *candidate)
@@ -203,18 +215,16 @@ static void forget_unloaded(void)
 
 int record_scan(record_refuse_fn *refuse_fn)
 {
-	/* The loader tells of an object before code of it runs. */
-	struct scan scan = { .refuse = refuse_fn, .alone = is_alone() };
+	struct scan scan = { .refuse = refuse_fn, .alone = true };
 	uint64_t signals;
 
 	if (!record_engine.started)
 		return -EINVAL;
-	if (!record_engine.setup.traps) {
-		if (!scan.alone && !scan_round)
-			return -EBUSY;
-		/* The loader tells of an object before code of it runs. */
-		scan.alone = true;
-	}
+	if (record_engine.setup.traps)
+		scan.alone = is_alone();
+	/* Later the loader tells of an object before code of it runs. */
+	else if (!scan_round && !is_alone())
+		return -EBUSY;
 	signals = signals_block();
 	record_patch_take();
 	record_code_refresh();

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/inline.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/compiler.h"
+#include "client/connection.h"
+#include "client/courier.h"
+#include "client/errormsg.h"
+#include "client/flush.h"
+#include "client/ranges.h"
+#include "client/settings.h"
+#include "client/signals.h"
+
+THREAD_HOT unsigned signals_locks_held;
+static atomic_bool active;
+
+/* ---- What the engine calls -------------------------------------------------------------- */
+
+static bool on_flush(uintptr_t address, enum record_flush_kind kind)
+{
+	struct range at = ranges_find(address);
+
+	if (!(at.flags & RANGE_POOL))
+		return false;
+	if (connection_domain() == PERSISTENCE_CPU_CACHE)
+		return true;
+	client_flush_range(align_down(address, LINE_SIZE), LINE_SIZE, 0);
+	/*
+	 * clflush needs no fence. A fence also makes durable what the thread flushed before, which the
+	 * processor may do.
+	 */
+	if (kind == RECORD_CLFLUSH)
+		client_fence();
+	return true;
+}
+
+static void on_fence(enum record_fence_kind kind)
+{
+	/*
+	 * libc's locked instructions are patched as all others are. One by which the client takes a lock is
+	 * no fence of the program, and a fence may need the same lock.
+	 */
+	if (signals_locks_held > 0)
+		record_waiting = 1;
+	else
+		client_fence();
+}
+
+/* ---- Refusals ------------------------------------------------------------------------------- */
+
+/*
+ * An unseen flush persists nothing. An unseen fence delays what its thread flushed to the next one, and
+ * objects without flushes have many (sfence after non-temporal copies in DRAM, locks): those are named on
+ * request only.
+ */
+static void refuse(const char *object, uintptr_t address, const struct record_insn *insn, const char *why,
+		   bool has_flushes)
+{
+	char text[300];
+
+	if ((insn->class == RECORD_STORE || !has_flushes) && !client_settings()->inline_verbose)
+		return;
+	snprintf(text, sizeof(text), "%s+0x%lx: %s is not seen: ", object, (unsigned long)address,
+		 record_insn_name(insn));
+	client_complain(text, why);
+}
+
+/* ---- Patching ------------------------------------------------------------------------------ */
+
+static void scan(void)
+{
+	int error = record_scan(refuse);
+
+	if (error)
+		client_complain("flush instructions of the program are not seen: ",
+				error == -EBUSY ? "it has started threads by system calls of its own" :
+						  strerrordesc_np(-error));
+	else
+		atomic_store(&active, true);
+}
+
+static void fork_child(void)
+{
+	record_fork_child();
+}
+
+/* Of this library nothing is patched: its flushes are real ones, of memory that is no pool. */
+static void set_own(struct record_setup *setup)
+{
+	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+	extern const char etext[] __attribute__((visibility("hidden")));
+
+	setup->own_start = (uintptr_t)__ehdr_start;
+	setup->own_end = (uintptr_t)etext;
+}
+
+static void start(void)
+{
+	struct record_setup setup = {
+		.clock_fd = -1,
+		.locks_fd = -1,
+		.on_flush = on_flush,
+		.on_fence = on_fence,
+		.own_threads = courier_threads,
+	};
+	int error;
+
+	if (client_settings()->inline_never || !client_settings()->attach_path ||
+	    connection_domain_is(PERSISTENCE_CPU_CACHE))
+		return;
+	set_own(&setup);
+	error = record_start(&setup);
+	if (error) {
+		client_complain("flush instructions of the program are not seen: ", strerrordesc_np(-error));
+		return;
+	}
+	pthread_atfork(NULL, NULL, fork_child);
+	scan();
+	if (!atomic_load(&active))
+		return;
+	error = record_watch_loader(scan);
+	if (error)
+		client_complain("flush instructions of objects loaded later are not seen: ",
+				strerrordesc_np(-error));
+}
+
+void client_inline_start(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, start);
+}
+
+void client_inline_thread_end(void)
+{
+	record_waiting = 0;
+	record_thread_exit();
+}
+
+/* ---- Threads ----------------------------------------------------------------------------------- */
+
+typedef int thread_create_fn(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
+			     void *argument);
+
+/* Code is patched while one thread alone can run it: before the program has a second one. */
+PUBLIC int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
+			  void *argument)
+{
+	static thread_create_fn *_Atomic next;
+	thread_create_fn *found = atomic_load(&next);
+
+	if (!found) {
+		client_inline_start();
+		found = (thread_create_fn *)dlsym(RTLD_NEXT, "pthread_create");
+		atomic_store(&next, found);
+	}
+	return found(thread, attributes, function, argument);
+}
+
+/* ---- Callers ----------------------------------------------------------------------------------- */
+
+static bool is_name_of(const char *path, const char *library)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return strncmp(name, library, strlen(library)) == 0;
+}
+
+static bool is_one_of(const char *path, const char *const *libraries)
+{
+	for (; *libraries; libraries++)
+		if (is_name_of(path, *libraries))
+			return true;
+	return false;
+}
+
+bool client_inline_sees(const void *caller)
+{
+	static const char *const by_libpmem[] = { "libpmemobj.so", "libpmemblk.so", "libpmemlog.so",
+						  "libpmempool.so", NULL };
+	/* A Java virtual machine flushes by code that it makes as it runs. */
+	static const char *const by_made_code[] = { "libnio.so", "libjvm.so", NULL };
+	Dl_info info;
+
+	if (!dladdr(caller, &info) || !info.dli_fname)
+		return false;
+	if (is_one_of(info.dli_fname, by_libpmem))
+		return true;
+	return atomic_load(&active) && !is_one_of(info.dli_fname, by_made_code);
+}
