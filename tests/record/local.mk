@@ -11,6 +11,10 @@ tests_record_test_forms_SOURCES = tests/record/test_forms.c tests/record/enumera
 tests_record_test_forms_LDADD = $(record_libs)
 EXTRA_DIST += tests/record/uncovered.txt
 
+record_tests += tests/record/test_step
+tests_record_test_step_SOURCES = tests/record/test_step.c tests/e2e/tap.h
+tests_record_test_step_LDADD = $(record_libs)
+
 record_tests += tests/record/test_patch
 tests_record_test_patch_SOURCES = tests/record/test_patch.c tests/e2e/tap.h $(record_world)
 tests_record_test_patch_LDADD = $(record_libs)

@@ -323,7 +323,7 @@ unsigned record_object_texts(const struct dl_phdr_info *object, struct record_te
 		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
 		uint64_t start = object->dlpi_addr + segment->p_vaddr;
 
-		if (segment->p_type == PT_LOAD && (segment->p_flags & (PF_X | PF_W)) == PF_X)
+		if (segment->p_type == PT_LOAD && (segment->p_flags & (PF_X | PF_W | PF_R)) == (PF_X | PF_R))
 			texts[count++] = (struct record_text){ start, start + segment->p_filesz };
 	}
 	return count;

@@ -21,7 +21,7 @@ struct record_functions {
 	size_t count, room;
 };
 
-/* A segment of code that is not writable. */
+/* A segment of code that is readable and not writable. */
 struct record_text {
 	uint64_t start, end;
 };

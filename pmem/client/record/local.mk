@@ -42,6 +42,7 @@ pmem_client_record_librecord_a_SOURCES = \
 	pmem/client/record/sites.c \
 	pmem/client/record/sites.h \
 	pmem/client/record/state.h \
+	pmem/client/record/step.c \
 	pmem/client/record/stub.h \
 	pmem/client/record/thunk.S \
 	pmem/client/record/thunk.h

@@ -23,7 +23,7 @@
 #define GROUP_BYTES 512u
 
 static struct {
-	uint32_t lock;		   /* thread id of the owner, or 0 */
+	uint64_t lock;		   /* the owner's, see record_patch_take(); or 0 */
 	uint32_t depth;		   /* so many times more it was taken by the owner */
 	struct record_site *sites; /* RECORD_SITES_MAX, [0] unused; entries never move */
 	_Atomic uint32_t count;
@@ -37,7 +37,8 @@ static struct {
 void record_patch_take(void)
 {
 	static const struct timespec moment = { .tv_nsec = 20000 };
-	uint32_t none = 0, mine = (uint32_t)RAW1(gettid, 0);
+	/* An address of this thread's; no system call, for a scan takes the lock often. */
+	uint64_t none = 0, mine = (uint64_t)&record_self;
 
 	if (__atomic_load_n(&patches.lock, __ATOMIC_RELAXED) == mine) {
 		patches.depth++;
@@ -70,7 +71,8 @@ void record_patch_fork_child(void)
 
 static uint32_t table_start(uint64_t address)
 {
-	return (uint32_t)((address * 0x9e3779b97f4a7c15u) >> 40) % TABLE_SIZE;
+	/* What is near in the code is near in the table: each of its pages that is used costs a page fault. */
+	return (uint32_t)(address >> 4) % TABLE_SIZE;
 }
 
 struct record_site *record_site_by_id(uint32_t id)
@@ -95,6 +97,14 @@ struct record_site *record_site_at(uint64_t address)
 		if (patches.sites[id].address == address && !patches.sites[id].gone)
 			return &patches.sites[id];
 	}
+}
+
+bool record_sites_in(uint64_t address, uint64_t length)
+{
+	for (uint32_t id = 1; id <= patches.count; id++)
+		if (patches.sites[id].address - address < length && !patches.sites[id].gone)
+			return true;
+	return false;
 }
 
 struct record_site *record_site_of_stub(uint64_t address)
@@ -179,11 +189,12 @@ struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint
 
 	if (site)
 		return site;
-	if (map_tables() != 0 || !record_decode(code, available, &insn) || insn.class == RECORD_OTHER)
+	if (map_tables() != 0)
 		return NULL;
 	record_patch_take();
+	/* With the lock held the bytes are the program's, or there is a site by now. */
 	site = record_site_at(address);
-	if (!site)
+	if (!site && record_decode(code, available, &insn) && insn.class != RECORD_OTHER)
 		site = add_site(address, &insn, purpose);
 	record_patch_give();
 	return site;
@@ -341,19 +352,31 @@ static void make_jumps(struct group *group)
 	}
 }
 
-static int write_heads(const struct group *group, bool traps)
+/*
+ * A jump is made of the heads behind it as well: it must not run while one of them is a trap. So traps are put
+ * upwards, and heads downwards, each seen by all threads before the next.
+ */
+static int trap_heads(const struct group *group)
 {
 	static const uint8_t trap = TRAP;
 	int error = 0;
 
-	/* Upwards, each seen by all before the next: a jump whose last bytes change has its head trapped
-	 * first. */
 	for (unsigned i = group->count; i-- && !error;) {
+		error = record_code_write(group->sites[i]->address, &trap, 1);
+		record_code_sync();
+	}
+	return error;
+}
+
+static int write_heads(const struct group *group)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < group->count && !error; i++) {
 		uint64_t at = group->sites[i]->address;
 
-		error = record_code_write(at, traps ? &trap : group->bytes + (at - group->start), 1);
-		if (traps)
-			record_code_sync();
+		error = record_code_write(at, group->bytes + (at - group->start), 1);
+		record_code_sync();
 	}
 	return error;
 }
@@ -375,14 +398,13 @@ static int write_tails(const struct group *group)
 /* Threads that come across a head meanwhile trap, and go on in the stub (record_signal()). */
 static int write_live(const struct group *group)
 {
-	int error = write_heads(group, true);
+	int error = trap_heads(group);
 
 	if (!error)
 		error = write_tails(group);
 	record_code_sync();
 	if (!error)
-		error = write_heads(group, false);
-	record_code_sync();
+		error = write_heads(group);
 	return error;
 }
 

@@ -27,6 +27,8 @@ void record_patch_give(void);
 
 /* The site at this address; NULL: none. Without the lock. */
 struct record_site *record_site_at(uint64_t address);
+/* Is there a site in [address, address + length)? */
+bool record_sites_in(uint64_t address, uint64_t length);
 /* The site of whose stub `address` is a part; NULL: none. */
 struct record_site *record_site_of_stub(uint64_t address);
 

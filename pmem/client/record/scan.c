@@ -33,18 +33,27 @@ struct scan {
 	struct candidate *candidates; /* of one object */
 	size_t count, room;
 	bool has_flushes; /* the object has */
-	bool alone; /* nobody else can run the code that is patched */
+	bool alone;	  /* the process has no other thread */
+	bool in_place;	  /* nobody else can run the code that is patched */
 	int error;
 };
 
-/* The objects that were looked at: by where their code is. */
+/* The objects that are loaded: by where their code is. */
 static struct known {
 	struct record_text text;
-	uint32_t round; /* of the last scan that saw it */
+	uint32_t first_round, round; /* the scans that saw it first and last */
+	bool has_any;		     /* flushes or fences */
+	bool patched;		     /* those of `kinds` are */
+	enum record_kinds kinds;
 } known[OBJECTS_MAX];
 static unsigned known_count;
 static uint32_t scan_round;
 static struct record_counts counts;
+/*
+ * Locked instructions are patched once an object has flushes that wait for a fence. Programs that flush by
+ * functions of libpmem fence by them as well, and their libraries have hundreds of locked instructions.
+ */
+static enum record_kinds wanted = RECORD_FLUSHES_AND_FENCES;
 
 static void refuse(struct scan *scan, uint64_t address, const struct record_insn *insn, const char *why)
 {
@@ -53,11 +62,16 @@ static void refuse(struct scan *scan, uint64_t address, const struct record_insn
 		scan->refuse(scan->object, address - scan->bias, insn, why, scan->has_flushes);
 }
 
+static bool is_own(uint64_t address)
+{
+	return address >= record_engine.setup.own_start && address < record_engine.setup.own_end;
+}
+
 static void found(void *context, uint64_t address, const struct record_insn *insn, const char *refused)
 {
 	struct scan *scan = context;
 
-	if (address >= record_engine.setup.own_start && address < record_engine.setup.own_end)
+	if (is_own(address))
 		return;
 	if (insn->class == RECORD_FLUSH)
 		counts.flushes++;
@@ -130,11 +144,11 @@ static void patch_candidate(struct scan *scan, const struct candidate *candidate
 	if (site->patched != RECORD_NOT_PATCHED)
 		return;
 	site->may_trap = record_engine.setup.traps && !store;
-	if (!(scan->alone ? record_site_patch_alone(site) : record_site_patch(site)))
+	if (!(scan->in_place ? record_site_patch_alone(site) : record_site_patch(site)))
 		refuse(scan, candidate->address, &candidate->insn, "no jump can be put there");
 }
 
-static void patch_object(struct scan *scan)
+static void patch_candidates(struct scan *scan)
 {
 	qsort(scan->candidates, scan->count, sizeof(scan->candidates[0]), descending);
 	for (size_t i = 0; i < scan->count; i++)
@@ -167,35 +181,93 @@ static bool is_relocated(const struct dl_phdr_info *object)
 	return false;
 }
 
-static int scan_object(struct dl_phdr_info *object, size_t size, void *context)
+/* NULL with an error: there are too many. */
+static struct known *note_object(struct scan *scan, const struct record_text *texts, unsigned count)
+{
+	struct known *seen = find_known(&texts[0]);
+
+	if (!seen && known_count == OBJECTS_MAX) {
+		scan->error = -ENOSPC;
+		return NULL;
+	}
+	if (!seen) {
+		for (unsigned i = 0; i < count; i++)
+			record_sites_forget(texts[i].start, texts[i].end - texts[i].start);
+		seen = &known[known_count++];
+		*seen = (struct known){ .text = texts[0], .first_round = scan_round };
+	}
+	seen->round = scan_round;
+	return seen;
+}
+
+static void look(void *context, uint64_t address, const struct record_insn *insn, const char *refused)
+{
+	struct known *object = context;
+
+	if (is_own(address))
+		return;
+	object->has_any = true;
+	/* clflush needs no fence. */
+	if (insn->class == RECORD_FLUSH && insn->flush != RECORD_CLFLUSH)
+		wanted = RECORD_LOCKED_TOO;
+}
+
+/* The vDSO has no file; its code is the kernel's. */
+static bool is_vdso(const struct dl_phdr_info *object)
+{
+	return strncmp(object->dlpi_name, "linux-vdso", 10) == 0;
+}
+
+/* Which kinds of instructions do the objects have that are new? */
+static int look_at_object(struct dl_phdr_info *object, size_t size, void *context)
 {
 	struct scan *scan = context;
 	struct record_text texts[RECORD_TEXTS_MAX];
 	unsigned count = record_object_texts(object, texts);
 	struct known *seen;
-	int error;
 
-	/* The vDSO has no file; its code is the kernel's. */
-	if (!count || strncmp(object->dlpi_name, "linux-vdso", 10) == 0)
+	if (!count || is_vdso(object))
 		return 0;
 	seen = find_known(&texts[0]);
 	if (seen) {
 		seen->round = scan_round;
 		return 0;
 	}
-	if (known_count == OBJECTS_MAX)
-		return scan->error = -ENOSPC;
-	for (unsigned i = 0; i < count; i++)
-		record_sites_forget(texts[i].start, texts[i].end - texts[i].start);
-	known[known_count++] = (struct known){ texts[0], scan_round };
+	seen = note_object(scan, texts, count);
+	if (seen)
+		scan->error = record_find_sites(object, RECORD_FLUSHES_AND_FENCES, look, seen);
+	return scan->error;
+}
+
+static bool is_to_be_patched(const struct scan *scan, const struct known *object)
+{
+	if (object->patched ? object->kinds == wanted : !object->has_any && wanted == RECORD_FLUSHES_AND_FENCES)
+		return false;
+	/* Other threads may run the code of an object that was there before. */
+	return object->first_round == scan_round || scan->alone || record_engine.setup.traps;
+}
+
+static int patch_object(struct dl_phdr_info *object, size_t size, void *context)
+{
+	struct scan *scan = context;
+	struct record_text texts[RECORD_TEXTS_MAX];
+	struct known *seen;
+
+	if (!record_object_texts(object, texts) || is_vdso(object))
+		return 0;
+	seen = find_known(&texts[0]);
+	if (!seen || !is_to_be_patched(scan, seen))
+		return 0;
 	scan->bias = object->dlpi_addr;
 	scan->object = object->dlpi_name[0] ? object->dlpi_name : "the program";
 	scan->refused = is_relocated(object) ? "the object's code has relocations" : NULL;
-	error = record_find_sites(object, found, scan);
+	/* The loader tells of a new object before code of it runs. */
+	scan->in_place = scan->alone || !record_engine.setup.traps;
+	seen->patched = true;
+	seen->kinds = wanted;
+	scan->error = record_find_sites(object, wanted, found, scan);
 	if (!scan->error)
-		scan->error = error;
-	if (!scan->error)
-		patch_object(scan);
+		patch_candidates(scan);
 	return scan->error;
 }
 
@@ -215,23 +287,23 @@ static void forget_unloaded(void)
 
 int record_scan(record_refuse_fn *refuse_fn)
 {
-	struct scan scan = { .refuse = refuse_fn, .alone = true };
+	struct scan scan = { .refuse = refuse_fn };
 	uint64_t signals;
 
 	if (!record_engine.started)
 		return -EINVAL;
-	if (record_engine.setup.traps)
-		scan.alone = is_alone();
-	/* Later the loader tells of an object before code of it runs. */
-	else if (!scan_round && !is_alone())
+	scan.alone = scan_round ? has_one_thread() : is_alone();
+	if (!scan_round && !scan.alone && !record_engine.setup.traps)
 		return -EBUSY;
 	signals = signals_block();
 	record_patch_take();
 	record_code_refresh();
 	scan_round++;
-	dl_iterate_phdr(scan_object, &scan);
+	dl_iterate_phdr(look_at_object, &scan);
 	if (!scan.error)
 		forget_unloaded();
+	if (!scan.error)
+		dl_iterate_phdr(patch_object, &scan);
 	record_patch_give();
 	signals_restore(signals);
 	free(scan.candidates);

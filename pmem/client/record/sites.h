@@ -11,12 +11,19 @@
 
 #include "client/record/decode.h"
 
+enum record_kinds {
+	RECORD_FLUSHES_AND_FENCES, /* clwb, clflushopt, clflush, sfence, mfence */
+	RECORD_LOCKED_TOO	   /* and locked instructions with a memory operand */
+};
+
 /*
- * Called for each: a flush, a fence or a locked instruction. `refused`: why it must not be patched, or NULL.
+ * Called for each. `refused`: why it must not be patched, or NULL. Instructions that were patched before are
+ * found as they were.
  */
 typedef void record_found_fn(void *context, uint64_t address, const struct record_insn *insn,
 			     const char *refused);
 /* -ENOMEM. Instructions in code whose boundaries are not certain are found with a reason. */
-int record_find_sites(const struct dl_phdr_info *object, record_found_fn *found, void *context);
+int record_find_sites(const struct dl_phdr_info *object, enum record_kinds kinds, record_found_fn *found,
+		      void *context);
 
 #endif
