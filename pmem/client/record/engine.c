@@ -54,6 +54,16 @@ static int learn_xsave(void)
 
 	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
 		return -ENOSYS;
+	__get_cpuid_count(0xd, 1, &a, &b, &c, &d);
+	record_has_xsavec = a & 2;
+	return 0;
+}
+
+/* What instructions that store a state of the processor store. Hypervisors make cpuid slow. */
+static void learn_components(void)
+{
+	unsigned a = 0, b = 0, c = 0, d = 0;
+
 	__asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
 	record_engine.xcr0 = a | (uint64_t)d << 32;
 	for (unsigned i = 2; i < 63; i++) {
@@ -62,9 +72,6 @@ static int learn_xsave(void)
 		record_engine.components[i].offset = b;
 		record_engine.components[i].aligned = c & 2;
 	}
-	__get_cpuid_count(0xd, 1, &a, &b, &c, &d);
-	record_has_xsavec = a & 2;
-	return 0;
 }
 
 int record_start(const struct record_setup *setup)
@@ -74,12 +81,17 @@ int record_start(const struct record_setup *setup)
 
 	record_engine.setup = *setup;
 	error = learn_xsave();
+	if (!error && setup->stores)
+		learn_components();
 	if (!error)
 		error = map_low();
 	if (!error)
 		error = share(record_low->locks, sizeof(record_low->locks), setup->locks_fd);
 	if (!error)
 		error = share(&record_low->clock, PAGE_BYTES, setup->clock_fd);
+	if (!error)
+		error = record_patch_start();
+	/* After all that is mapped here: it learns which addresses are free. */
 	if (!error)
 		error = record_code_start();
 	if (error)

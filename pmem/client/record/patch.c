@@ -117,14 +117,12 @@ struct record_site *record_site_of_stub(uint64_t address)
 	return NULL;
 }
 
-static int map_tables(void)
+int record_patch_start(void)
 {
 	size_t sites = (size_t)(RECORD_SITES_MAX + 1) * sizeof(struct record_site);
 	size_t table = (size_t)TABLE_SIZE * sizeof(patches.table[0]);
 	long at;
 
-	if (patches.table)
-		return 0;
 	at = RAW6(mmap, NULL, sites + table, PROT_READ | PROT_WRITE,
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (raw_failed(at))
@@ -189,8 +187,6 @@ struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint
 
 	if (site)
 		return site;
-	if (map_tables() != 0)
-		return NULL;
 	record_patch_take();
 	/* With the lock held the bytes are the program's, or there is a site by now. */
 	site = record_site_at(address);

@@ -19,6 +19,9 @@
 
 #include "client/record/state.h"
 
+/* Once, before the functions below. -ENOMEM. */
+int record_patch_start(void);
+
 /*
  * The patch lock, recursive. What is done between the two opens the way to code once instead of each time.
  */

@@ -200,22 +200,18 @@ static struct known *note_object(struct scan *scan, const struct record_text *te
 	return seen;
 }
 
-static void look(void *context, uint64_t address, const struct record_insn *insn, const char *refused)
+/* clflush needs no fence. */
+static void look(void *unused, uint64_t address, const struct record_insn *insn, const char *refused)
 {
-	struct known *object = context;
-
-	if (is_own(address))
-		return;
-	object->has_any = true;
-	/* clflush needs no fence. */
-	if (insn->class == RECORD_FLUSH && insn->flush != RECORD_CLFLUSH)
+	if (!is_own(address) && insn->class == RECORD_FLUSH && insn->flush != RECORD_CLFLUSH)
 		wanted = RECORD_LOCKED_TOO;
 }
 
-/* The vDSO has no file; its code is the kernel's. */
-static bool is_vdso(const struct dl_phdr_info *object)
+/* No code; the vDSO, which has no file and is the kernel's; or nothing but our own code. */
+static bool is_left_alone(const struct dl_phdr_info *object, const struct record_text *texts, unsigned count)
 {
-	return strncmp(object->dlpi_name, "linux-vdso", 10) == 0;
+	return count == 0 || strncmp(object->dlpi_name, "linux-vdso", 10) == 0 ||
+	       (count == 1 && is_own(texts[0].start) && is_own(texts[0].end - 1));
 }
 
 /* Which kinds of instructions do the objects have that are new? */
@@ -224,9 +220,10 @@ static int look_at_object(struct dl_phdr_info *object, size_t size, void *contex
 	struct scan *scan = context;
 	struct record_text texts[RECORD_TEXTS_MAX];
 	unsigned count = record_object_texts(object, texts);
+	struct record_traces traces;
 	struct known *seen;
 
-	if (!count || is_vdso(object))
+	if (is_left_alone(object, texts, count))
 		return 0;
 	seen = find_known(&texts[0]);
 	if (seen) {
@@ -234,8 +231,12 @@ static int look_at_object(struct dl_phdr_info *object, size_t size, void *contex
 		return 0;
 	}
 	seen = note_object(scan, texts, count);
-	if (seen)
-		scan->error = record_find_sites(object, RECORD_FLUSHES_AND_FENCES, look, seen);
+	if (!seen)
+		return scan->error;
+	traces = record_look_for_sites(object);
+	seen->has_any = traces.any;
+	if (traces.needs_fence && wanted != RECORD_LOCKED_TOO)
+		scan->error = record_find_sites(object, RECORD_FLUSHES_AND_FENCES, look, NULL);
 	return scan->error;
 }
 
@@ -251,9 +252,10 @@ static int patch_object(struct dl_phdr_info *object, size_t size, void *context)
 {
 	struct scan *scan = context;
 	struct record_text texts[RECORD_TEXTS_MAX];
+	unsigned count = record_object_texts(object, texts);
 	struct known *seen;
 
-	if (!record_object_texts(object, texts) || is_vdso(object))
+	if (is_left_alone(object, texts, count))
 		return 0;
 	seen = find_known(&texts[0]);
 	if (!seen || !is_to_be_patched(scan, seen))

@@ -219,14 +219,16 @@ static int each_function(struct sweep *sweep)
 	const struct record_functions *list = &sweep->functions;
 	CLEANUP_FREE bool *even = calloc(list->count + 1, sizeof(*even));
 	CLEANUP_FREE bool *swept = calloc(list->count + 1, sizeof(*swept));
-	uint64_t done = 0, at, end;
+	uint64_t hit = next_hit(sweep, 0, sweep->size), done = 0, at, end;
 
 	if (!even || !swept)
 		return -ENOMEM;
 	for (size_t i = 0; i < list->count; i++) {
 		if (!offsets_of(sweep, &list->items[i], &at, &end))
 			continue;
-		swept[i] = next_hit(sweep, at, end) < end;
+		if (hit < at)
+			hit = next_hit(sweep, at, sweep->size);
+		swept[i] = hit < end;
 		if (swept[i])
 			even[i] = sweep_function(sweep, at, end);
 	}
@@ -302,6 +304,30 @@ static bool choose_text(struct sweep *sweep, const struct record_text *text)
 	sweep->size = text->end - text->start;
 	sweep->patched = record_sites_in(text->start, sweep->size);
 	return sweep->size >= RECORD_INSN_MAX && next_hit(sweep, 0, sweep->size) < sweep->size;
+}
+
+/* 66 0f ae, or with a REX between, and a memory operand; the ae is at `at`, behind three bytes or more. */
+static bool may_need_fence(const uint8_t *code, uint64_t at)
+{
+	return code[at + 1] < 0xc0 && (code[at - 2] == 0x66 || (code[at - 2] & 0xf0) == 0x40);
+}
+
+struct record_traces record_look_for_sites(const struct dl_phdr_info *object)
+{
+	struct sweep sweep = { .kinds = RECORD_FLUSHES_AND_FENCES };
+	struct record_text texts[RECORD_TEXTS_MAX];
+	unsigned count = record_object_texts(object, texts);
+	struct record_traces found = { false, false };
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!choose_text(&sweep, &texts[i]))
+			continue;
+		found.any = true;
+		for (uint64_t at = next_hit(&sweep, 0, sweep.size); at < sweep.size;
+		     at = next_hit(&sweep, at + 1, sweep.size))
+			found.needs_fence |= may_need_fence(sweep.code, at);
+	}
+	return found;
 }
 
 int record_find_sites(const struct dl_phdr_info *object, enum record_kinds kinds, record_found_fn *found,

@@ -22,6 +22,13 @@ enum record_kinds {
  */
 typedef void record_found_fn(void *context, uint64_t address, const struct record_insn *insn,
 			     const char *refused);
+/* What an object may have, by its bytes alone, which takes little time. */
+struct record_traces {
+	bool any;	  /* flushes or fences */
+	bool needs_fence; /* clwb or clflushopt, which wait for a fence */
+};
+struct record_traces record_look_for_sites(const struct dl_phdr_info *object);
+
 /* -ENOMEM. Instructions in code whose boundaries are not certain are found with a reason. */
 int record_find_sites(const struct dl_phdr_info *object, enum record_kinds kinds, record_found_fn *found,
 		      void *context);
