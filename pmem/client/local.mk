@@ -37,8 +37,7 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/signals.h \
 	pmem/client/store.c \
 	pmem/client/valgrind.h \
-	pmem/abi/wpq_producer.c \
-	$(trace_producer_sources)
+	pmem/abi/wpq_producer.c
 pmem_client_libclient_a_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
 pmem_client_libclient_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 
@@ -47,7 +46,7 @@ clientdir = $(pkglibdir)
 client_PROGRAMS = pmem/client/libpmem.so.1
 pmem_client_libpmem_so_1_SOURCES =
 pmem_client_libpmem_so_1_LDADD = $(pmem_client_libclient_a_OBJECTS) $(pmem_client_record_librecord_a_OBJECTS) \
-	$(pmem_client_record_libcalls_a_OBJECTS) $(ZYDIS_LIBS)
+	$(pmem_client_record_libcalls_a_OBJECTS) $(pmem_client_record_libproducer_a_OBJECTS) $(ZYDIS_LIBS)
 EXTRA_pmem_client_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
 pmem_client_libpmem_so_1_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,defs \
 	-Wl,--version-script=$(srcdir)/pmem/client/libpmem.map

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# A program of libpmem2 persists by its own flush instructions. With --no-inline, or where they are not seen, it
-# falls back to msync(2).
+# A program of libpmem2 persists by its own flush instructions. With --no-inline it falls back to msync(2).
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 pmem2=$abs_top_builddir/tests/pmdk/pmem2

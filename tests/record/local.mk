@@ -3,7 +3,7 @@
 record_tests =
 
 record_world = tests/record/world.c tests/record/world.h
-record_libs = pmem/client/record/librecord.a pmem/client/record/libcalls.a $(libtrace) $(ZYDIS_LIBS)
+record_libs = $(librecord) $(libtrace)
 
 record_tests += tests/record/test_forms
 tests_record_test_forms_SOURCES = tests/record/test_forms.c tests/record/enumerate.c \

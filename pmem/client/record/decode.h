@@ -134,8 +134,8 @@ struct record_step {
 };
 bool record_decode_step(const uint8_t *code, uint64_t available, struct record_step *out);
 /*
- * The same for the most frequent instructions, and much faster. False: the other function has to decide, as it
- * does near the end of what may be read.
+ * The same for the most frequent instructions, and much faster. False: the other function has to decide, as
+ * it does near the end of what may be read.
  */
 bool record_step_quickly(const uint8_t *code, uint64_t available, struct record_step *out);
 

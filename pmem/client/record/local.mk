@@ -3,8 +3,12 @@
 #
 # libcalls runs between two instructions of the program, with its vector registers in place: it must not be
 # compiled to use them, nor to call what may (memcpy, memset).
-noinst_LIBRARIES += pmem/client/record/librecord.a pmem/client/record/libcalls.a
-librecord = pmem/client/record/librecord.a pmem/client/record/libcalls.a $(ZYDIS_LIBS)
+noinst_LIBRARIES += pmem/client/record/librecord.a pmem/client/record/libcalls.a \
+	pmem/client/record/libproducer.a
+librecord = pmem/client/record/librecord.a pmem/client/record/libcalls.a \
+	pmem/client/record/libproducer.a $(ZYDIS_LIBS)
+pmem_client_record_libproducer_a_SOURCES = $(trace_producer_sources)
+pmem_client_record_libproducer_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 pmem_client_record_libcalls_a_SOURCES = \
 	pmem/client/record/calls.c \
 	pmem/client/record/calls.h \

@@ -71,7 +71,7 @@ void record_patch_fork_child(void)
 
 static uint32_t table_start(uint64_t address)
 {
-	/* What is near in the code is near in the table: each of its pages that is used costs a page fault. */
+	/* Sites that are near in the code are near in the table: each page that is used costs a fault. */
 	return (uint32_t)(address >> 4) % TABLE_SIZE;
 }
 
@@ -349,8 +349,8 @@ static void make_jumps(struct group *group)
 }
 
 /*
- * A jump is made of the heads behind it as well: it must not run while one of them is a trap. So traps are put
- * upwards, and heads downwards, each seen by all threads before the next.
+ * A jump is made of the heads behind it as well: it must not run while one of them is a trap. So traps are
+ * put upwards, and heads downwards, each seen by all threads before the next.
  */
 static int trap_heads(const struct group *group)
 {

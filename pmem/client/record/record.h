@@ -91,12 +91,12 @@ struct record_counts {
 };
 /*
  * Find and patch flushes and fences of the objects that are loaded and were not looked at yet; locked
- * instructions too, from when an object is loaded that has clwb or clflushopt, which wait for a fence. `refuse`
- * is told of each that is not patched: its object, its address as the object's symbols have them, why, and
- * whether the object has flushes.
+ * instructions too, from when an object is loaded that has clwb or clflushopt, which wait for a fence.
+ * `refuse` is told of each that is not patched: its object, its address as the object's symbols have them,
+ * why, and whether the object has flushes.
  * Not in a signal handler. The first call without setup.traps is -EBUSY if the process has other threads.
- * Objects that a later call finds are taken for ones of which no code has run yet. If one of them is the first
- * with flushes, locked instructions of the objects before it are left alone if there are other threads.
+ * Objects that a later call finds are taken for ones of which no code has run yet. If one of them is the
+ * first with such flushes and there are other threads, locked instructions of older objects are left alone.
  */
 typedef void record_refuse_fn(const char *object, uintptr_t address, const struct record_insn *insn,
 			      const char *why, bool has_flushes);

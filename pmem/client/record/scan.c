@@ -111,7 +111,7 @@ static bool has_one_thread(void)
 	return RAW4(newfstatat, AT_FDCWD, "/proc/self/task", &status, 0) == 0 && status.st_nlink == 3 + own;
 }
 
-/* Is there no thread but this one that can run code of the program? One that ends may be there for a moment. */
+/* Does only this thread run code of the program? One that ends may be there for a moment. */
 static bool is_alone(void)
 {
 	static const struct timespec moment = { .tv_nsec = 1000000 };
@@ -242,7 +242,9 @@ static int look_at_object(struct dl_phdr_info *object, size_t size, void *contex
 
 static bool is_to_be_patched(const struct scan *scan, const struct known *object)
 {
-	if (object->patched ? object->kinds == wanted : !object->has_any && wanted == RECORD_FLUSHES_AND_FENCES)
+	if (object->patched && object->kinds == wanted)
+		return false;
+	if (!object->has_any && wanted == RECORD_FLUSHES_AND_FENCES)
 		return false;
 	/* Other threads may run the code of an object that was there before. */
 	return object->first_round == scan_round || scan->alone || record_engine.setup.traps;

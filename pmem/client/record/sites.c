@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Every function that contains the bytes of a candidate is decoded from its start to its end. Its instructions
- * are believed if they end where it ends, and if every direct branch, its own and others', leads to the
- * beginning of one. Code that no function covers is only searched for the bytes of flushes and fences.
+ * Every function that contains the bytes of a candidate is decoded from its start to its end. Its
+ * instructions are believed if they end where it ends, and if every direct branch, its own and others', leads
+ * to the beginning of one. Code that no function covers is only searched for the bytes of flushes and fences.
  */
 
 #include "client/record/sites.h"
@@ -41,14 +41,32 @@ static void set_bit(unsigned char *bits, uint64_t at)
 
 /* ---- Bytes ------------------------------------------------------------------------------------ */
 
-/* f0, perhaps other prefixes, an opcode that can be locked, and a memory operand. RECORD_INSN_MAX readable bytes. */
+static bool is_prefix(uint8_t byte)
+{
+	switch (byte) {
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x40 ... 0x4f:
+	case 0x64 ... 0x67:
+	case 0xf2 ... 0xf3:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * f0, perhaps other prefixes, an opcode that can be locked, and a memory operand. RECORD_INSN_MAX bytes may be
+ * read.
+ */
 static bool may_be_locked(const uint8_t *code)
 {
 	unsigned at = 1;
 	uint8_t opcode;
 
-	while (at < 5 && (code[at] == 0x66 || code[at] == 0x64 || code[at] == 0x2e || (code[at] & 0xf0) == 0x40 ||
-			  code[at] == 0xf2 || code[at] == 0xf3))
+	while (at < RECORD_INSN_MAX - 3 && is_prefix(code[at]))
 		at++;
 	opcode = code[at];
 	if (opcode == 0x0f)
@@ -93,8 +111,8 @@ static unsigned interesting(const uint8_t *code, enum record_kinds kinds)
 }
 
 /*
- * The first place from `at` on, before `end`, where a candidate may be; `end`: nowhere. The first and the last
- * two bytes of the text are left out: no candidate has its opcode there.
+ * The first place from `at` on, before `end`, where a candidate may be; `end`: nowhere. The first and the
+ * last two bytes of the text are left out: no candidate has its opcode there.
  */
 static uint64_t next_hit(const struct sweep *sweep, uint64_t at, uint64_t end)
 {
