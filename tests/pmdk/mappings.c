@@ -215,7 +215,7 @@ static void check_protection(void)
 	close(fd);
 }
 
-/* MAP_SYNC promises that the program's own flush instructions persist: nobody sees them. */
+/* MAP_SYNC promises that the program's own flush instructions persist: with --no-inline they do not. */
 static void check_sync(void)
 {
 	int fd = open(pool, O_RDWR | O_CLOEXEC);

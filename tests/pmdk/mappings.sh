@@ -18,7 +18,7 @@ check_fails "negative control: stores of a program that is not under run are los
 	"$mappings" moved "$mnt/pool"
 
 cd "$mnt" || bail "no mount"
-relay "$softpmem" run -- "$mappings" rules pool
+relay "$softpmem" run --no-inline -- "$mappings" rules pool
 # The child flushed its own memory at the address of a mapping that it did not inherit.
 page_of_parent() { dd if=pool bs=4096 skip=50 count=1 status=none | tr -d '\0'; }
 check "the pool has what the parent stored" test "$(page_of_parent)" = p

@@ -58,8 +58,8 @@ static bool is_prefix(uint8_t byte)
 }
 
 /*
- * f0, perhaps other prefixes, an opcode that can be locked, and a memory operand. RECORD_INSN_MAX bytes may be
- * read.
+ * f0, perhaps other prefixes, an opcode that can be locked, and a memory operand. RECORD_INSN_MAX bytes may
+ * be read.
  */
 static bool may_be_locked(const uint8_t *code)
 {
