@@ -3,7 +3,9 @@
 /* Flushes and fences as compilers and people write them, a function each; rdi is the address. */
 
 	.text
+/* Padding, so that a jump that is made of what follows leads to where there can be a stub. */
 .macro function name
+	.balign	16
 	.globl	\name
 	.type	\name, @function
 \name:

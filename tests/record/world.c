@@ -152,7 +152,9 @@ const struct world_event *world_events(size_t *count)
 
 	/* The events of the last call point into what was taken then. */
 	for (unsigned i = 0; i < trace.count; i++) {
-		memmove(trace.slots[i], trace.slots[i] + trace.seen[i], trace.used[i] - trace.seen[i]);
+		if (trace.seen[i])
+			memmove(trace.slots[i], trace.slots[i] + trace.seen[i],
+				trace.used[i] - trace.seen[i]);
 		trace.used[i] -= trace.seen[i];
 	}
 	world_collect();
@@ -162,7 +164,8 @@ const struct world_event *world_events(size_t *count)
 			at += 8 * parse(i, (const uint64_t *)(const void *)(trace.slots[i] + at));
 		trace.seen[i] = trace.used[i];
 	}
-	qsort(trace.events, trace.event_count, sizeof(*trace.events), by_stamp);
+	if (trace.event_count)
+		qsort(trace.events, trace.event_count, sizeof(*trace.events), by_stamp);
 	for (size_t i = 0; i < trace.event_count; i++) {
 		if (trace.events[i].stamp != last + 1)
 			errx(1, "stamp %llu follows %llu", (unsigned long long)trace.events[i].stamp,
