@@ -54,6 +54,23 @@ static void write_while_parked(struct fusefs *fs, const struct fuse_buf *request
 }
 
 /*
+ * A process that is killed cannot end before its request is answered, and an outage waits for the end of the
+ * processes that map pools. So a parked request can be interrupted.
+ */
+static void interrupt_while_parked(struct fusefs *fs, const struct fuse_buf *request)
+{
+	const struct fuse_in_header *in = request->mem;
+	const struct fuse_interrupt_in *interrupt = (const void *)(in + 1);
+	const struct fuse_in_header interrupted = { .unique = interrupt->unique };
+
+	if (in->len >= sizeof(*in) + sizeof(*interrupt) &&
+	    fusefs_parking_remove(&fs->parking, interrupt->unique))
+		fusefs_answer(fs, &interrupted, -EINTR, NULL, 0);
+	else
+		fuse_session_process_buf(fs->session, request);
+}
+
+/*
  * A request during which the kernel may hold a page lock, or keep write-back
  * waiting (a change of size), must be answered at once, or invalidation never
  * ends. All others are parked, and served in the next generation.
@@ -80,8 +97,10 @@ static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *reques
 	case FUSE_COPY_FILE_RANGE:
 		fusefs_answer(fs, in, -EIO, NULL, 0);
 		break;
-	case FUSE_INIT:
 	case FUSE_INTERRUPT:
+		interrupt_while_parked(fs, request);
+		break;
+	case FUSE_INIT:
 		fuse_session_process_buf(fs->session, request);
 		break;
 	default:
@@ -128,6 +147,11 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 	fusefs_gate_enter(&fs->gate, &token);
 	fusefs_deferral_begin(&token);
 	phase = fusefs_gate_token_phase(&token);
+	if (phase == GATE_OPEN && fusefs_moment_meet(fs, in)) {
+		fusefs_gate_leave(&token);
+		fusefs_gate_enter(&fs->gate, &token);
+		phase = fusefs_gate_token_phase(&token);
+	}
 	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_regions_root_refuses(in->opcode)) {
 		fusefs_answer(fs, in, -EPERM, NULL, 0);
 	} else if (media_are_lost(fs, in)) {

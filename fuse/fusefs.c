@@ -33,6 +33,7 @@ static void parts_init(struct fusefs *fs)
 	pthread_mutex_init(&fs->outage_lock, NULL);
 	fusefs_late_init(&fs->late);
 	fusefs_parking_init(&fs->parking);
+	fusefs_moment_init(&fs->moment);
 	fusefs_shadows_init(&fs->shadows);
 	sem_init(&fs->wake, 0, 0);
 }
@@ -94,6 +95,7 @@ static void fusefs_free(struct fusefs *fs)
 		fuse_session_destroy(fs->session);
 	trees_destroy(fs);
 	fusefs_shadows_destroy(&fs->shadows);
+	fusefs_moment_destroy(&fs->moment);
 	fusefs_parking_destroy(&fs->parking);
 	sem_destroy(&fs->wake);
 	fusefs_late_destroy(&fs->late);

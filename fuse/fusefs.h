@@ -128,6 +128,52 @@ void fusefs_resume(struct fusefs *fusefs);
  */
 void fusefs_region_lost(struct fusefs *fusefs, unsigned region);
 
+/* ---- An exact moment ------------------------------------------------------------ */
+
+/*
+ * An outage at an exact request of the mount. One moment at a time is armed. The
+ * worker that meets the request stops the mount (from then on only requests that
+ * began before it are served to their end) and calls reached(); the caller then
+ * runs an outage, which continues from there. Whatever requests are served, no
+ * later one has an effect before the outage.
+ */
+
+enum fusefs_event_kind {
+	FUSEFS_EVENT_CHANGE, /* a request that changes bytes, sizes, names or attributes, or syncs */
+	FUSEFS_EVENT_SYNC    /* fsync or fdatasync of a file or a directory */
+};
+
+struct fusefs_moment {
+	enum fusefs_event_kind kind;
+	uint64_t number; /* of the request, counted from 1 since it was armed */
+	bool after;	 /* the outage comes after the request and its reply; else it is not served */
+	/*
+	 * fnmatch(3): only requests on paths that match count; the pattern of a name without a slash
+	 * matches in every directory. NULL: all.
+	 */
+	char *pattern;
+	/* Called by a worker of the mount. No outage begins before it returns. */
+	void (*reached)(void *context);
+	void *context;
+};
+
+/* The request that was met, or so far the last one that counted. */
+struct fusefs_event {
+	uint64_t number;	    /* of requests that counted */
+	const char *operation;	    /* a system call such as "write"; static; "" before it is reached */
+	char path[4096 + 256 + 2]; /* on the mount; "" for a file without a name */
+};
+
+/* -EBUSY: a moment is armed or reached already; -ENOMEM. *moment is copied. */
+int fusefs_moment_arm(struct fusefs *fusefs, const struct fusefs_moment *moment);
+/* False, and nothing has happened, if the moment was reached: an outage must follow. */
+bool fusefs_moment_disarm(struct fusefs *fusefs);
+/* The moment is now: stop the mount at once; an outage must follow. */
+void fusefs_moment_now(struct fusefs *fusefs);
+void fusefs_moment_seen(struct fusefs *fusefs, struct fusefs_event *seen);
+/* The mount is stopped for a moment, and no outage has begun since. */
+bool fusefs_moment_is_stopped(struct fusefs *fusefs);
+
 /* ---- Changes by others -------------------------------------------------------- */
 
 /*

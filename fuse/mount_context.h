@@ -23,6 +23,7 @@
 #include "node.h"
 #include "parking.h"
 #include "request_gate.h"
+#include "request_moment.h"
 #include "shadow.h"
 
 struct open_directory;
@@ -46,6 +47,7 @@ struct fusefs {
 
 	struct request_gate gate;
 	struct parking parking;
+	struct moment moment;
 	/* Held from fusefs_park() to fusefs_resume(), or while the mount is taken away. */
 	pthread_mutex_t outage_lock;
 

@@ -10,6 +10,7 @@
 
 void fusefs_park_requests(struct fusefs *fs)
 {
+	fusefs_moment_suspend(&fs->moment);
 	fusefs_gate_change(&fs->gate, GATE_WRITE_BACK);
 	fusefs_gate_wait(&fs->gate);
 }
@@ -45,6 +46,7 @@ void fusefs_resume(struct fusefs *fs)
 	fusefs_gate_change(&fs->gate, GATE_OPEN);
 	fusefs_gate_wait(&fs->gate);
 	/* Every request that could still be parked has been parked. */
+	fusefs_moment_continue(&fs->moment);
 	fusefs_dispatch_parked(fs);
 	pthread_mutex_unlock(&fs->outage_lock);
 }

@@ -2,6 +2,7 @@
 #include "parking.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,25 @@ int fusefs_parking_add(struct parking *parking, const void *bytes, size_t size)
 	*parking->end = parked;
 	parking->end = &parked->next;
 	return 0;
+}
+
+bool fusefs_parking_remove(struct parking *parking, uint64_t unique)
+{
+	LOCK_SCOPE(&parking->lock);
+
+	for (struct parked_request **at = &parking->first; *at; at = &(*at)->next) {
+		struct parked_request *parked = *at;
+		const struct fuse_in_header *in = (const void *)parked->bytes;
+
+		if (in->unique != unique)
+			continue;
+		*at = parked->next;
+		if (!*at)
+			parking->end = at;
+		free(parked);
+		return true;
+	}
+	return false;
 }
 
 struct parked_request *fusefs_parking_take(struct parking *parking)

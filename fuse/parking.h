@@ -8,7 +8,9 @@
  */
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct parked_request {
 	struct parked_request *next;
@@ -26,6 +28,8 @@ void fusefs_parking_init(struct parking *parking);
 void fusefs_parking_destroy(struct parking *parking);
 /* Copies the bytes. 0 or -ENOMEM. */
 int fusefs_parking_add(struct parking *parking, const void *bytes, size_t size);
+/* Take out the request with this number of the kernel's. False: it is not parked. */
+bool fusefs_parking_remove(struct parking *parking, uint64_t unique);
 /* All of them, in order, for the caller to free one by one. NULL: none. */
 struct parked_request *fusefs_parking_take(struct parking *parking);
 

@@ -11,7 +11,8 @@
 
 struct powerfail_options {
 	const char *policy, *seed;
-	bool json;
+	const char *before_op, *after_op, *before_sync, *after_sync, *at_mark, *path, *wait;
+	bool kill, json;
 };
 
 static const struct command_option options_table[] = {
@@ -19,6 +20,19 @@ static const struct command_option options_table[] = {
 		   "lose, keep or random: what becomes of volatile lines"),
 	COMMAND_VALUE(struct powerfail_options, seed, "seed", "N",
 		  "of random: the same state and seed leave the same bytes"),
+	COMMAND_VALUE(struct powerfail_options, before_op, "before-op", "N",
+		      "wait for the Nth change of files; it is not done"),
+	COMMAND_VALUE(struct powerfail_options, after_op, "after-op", "N", "the same; it is done"),
+	COMMAND_VALUE(struct powerfail_options, before_sync, "before-sync", "N",
+		      "wait for the Nth fsync; it is not done"),
+	COMMAND_VALUE(struct powerfail_options, after_sync, "after-sync", "N", "the same; it is done"),
+	COMMAND_VALUE(struct powerfail_options, at_mark, "at-mark", "TEXT",
+		      "wait until 'softpmem mark' sets it"),
+	COMMAND_VALUE(struct powerfail_options, path, "path", "PATTERN",
+		      "count only files whose path matches"),
+	COMMAND_VALUE(struct powerfail_options, wait, "wait", "SECONDS",
+		      "wait no longer; exit with 1"),
+	COMMAND_SWITCH(struct powerfail_options, kill, "kill", "kill the processes that use the mount"),
 	COMMAND_SWITCH(struct powerfail_options, json, "json", "print the whole report as a JSON object"),
 	{ .name = NULL },
 };
@@ -61,6 +75,30 @@ static void print_region(struct json_object *region)
 		print_generation(region, "\n");
 }
 
+/* Which event it was: "before sync 3: fdatasync of /db/wal". */
+static void print_moment(struct json_object *report)
+{
+	struct json_object *moment, *killed;
+
+	if (json_object_object_get_ex(report, "moment", &moment)) {
+		const char *path = output_string(moment, "path");
+
+		if (strcmp(output_string(moment, "event"), "mark") == 0) {
+			fputs("at the mark ", stdout);
+			output_name(output_string(moment, "mark"), "\n");
+		} else {
+			printf("%s %s %llu: %s of ", output_string(moment, "when"),
+			       output_string(moment, "event"),
+			       (unsigned long long)output_u64(moment, "number"),
+			       output_string(moment, "operation"));
+			output_name(*path ? path : "a file without a name", "\n");
+		}
+	}
+	if (json_object_object_get_ex(report, "killed", &killed))
+		printf("%llu processes that used the mount were killed\n",
+		       (unsigned long long)output_u64(report, "killed"));
+}
+
 static void print_report(struct json_object *report, struct json_object *pools)
 {
 	struct json_object *seed, *regions;
@@ -74,6 +112,7 @@ static void print_report(struct json_object *report, struct json_object *pools)
 		print_generation(json_object_array_get_idx(regions, 0), "; ");
 	fputs("last mark: ", stdout);
 	output_name(*output_string(report, "mark") ? output_string(report, "mark") : "none", "\n");
+	print_moment(report);
 	for (size_t i = 0; count > 1 && i < count; i++)
 		print_region(json_object_array_get_idx(regions, i));
 	printf("%10s %12s %8s %8s %-10s %10s %10s %s\n", "GUARANTEED", "UNDETERMINED", "KEPT", "LOST", "MODE",
@@ -94,6 +133,47 @@ static void print_report(struct json_object *report, struct json_object *pools)
 	if (output_u64(report, "unreported_pools"))
 		printf("%llu more pools are in the total only: the daemon ran out of memory\n",
 		       (unsigned long long)output_u64(report, "unreported_pools"));
+}
+
+/* Put the moment and what belongs to it into the request. */
+static int put_moment(struct cli *cli, const struct powerfail_options *options, struct json_object *request)
+{
+	const struct {
+		const char *option, *key, *value;
+		uint64_t least, most;
+	} numbers[] = {
+		{ "before-op", "before_op", options->before_op, 1, UINT64_MAX },
+		{ "after-op", "after_op", options->after_op, 1, UINT64_MAX },
+		{ "before-sync", "before_sync", options->before_sync, 1, UINT64_MAX },
+		{ "after-sync", "after_sync", options->after_sync, 1, UINT64_MAX },
+		{ "wait", "wait", options->wait, 0, UINT32_MAX },
+	};
+	int events = 0;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		uint64_t number = 0;
+		int status = cli_whole_number(cli, numbers[i].option, numbers[i].value, numbers[i].least,
+					      numbers[i].most, &number);
+
+		if (status != CLI_OK)
+			return status;
+		if (!numbers[i].value)
+			continue;
+		control_put_u64(request, numbers[i].key, number);
+		events += strcmp(numbers[i].option, "wait") != 0;
+	}
+	if (options->path && !events)
+		return cli_usage(cli, "--path requires an event to count, such as --before-sync 1");
+	events += options->at_mark != NULL;
+	if (events > 1)
+		return cli_usage(cli, "a power failure has one moment: give one of --before-op, --after-op, "
+				      "--before-sync, --after-sync and --at-mark");
+	if (options->wait && !events)
+		return cli_usage(cli, "--wait requires an event to wait for, such as --before-sync 1");
+	cli_put(request, "at_mark", options->at_mark);
+	cli_put(request, "pattern", options->path);
+	cli_put_true(request, "kill", options->kill);
+	return CLI_OK;
 }
 
 static int run(struct cli *cli, const void *values)
@@ -118,6 +198,9 @@ static int run(struct cli *cli, const void *values)
 		control_put_u64(request, "seed", seed);
 	}
 	cli_put(request, "policy", options->policy);
+	status = put_moment(cli, options, request);
+	if (status != CLI_OK)
+		return status;
 	status = cli_ask(cli, request, collect, pools, &report);
 	if (status != CLI_OK)
 		return status;

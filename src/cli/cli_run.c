@@ -30,7 +30,7 @@ static const struct command_option options_table[] = {
 	COMMAND_SWITCH(struct run_options, allow_unattached, "allow-unattached",
 		       "run it even if the daemon refuses to attach it"),
 	COMMAND_SWITCH(struct run_options, no_inline, "no-inline",
-		   "leave the program's own flush and fence instructions alone"),
+		   "leave flush and fence instructions alone"),
 	{ .name = NULL },
 };
 

@@ -108,7 +108,8 @@ _softpmem() {
 		destroy:-*) words='--recursive --region --help' ;;
 		path:-*) words='--region --help' ;;
 		mark:-*) words='--help' ;;
-		powerfail:*) words='--policy --seed --json --help' ;;
+		powerfail:*) words='--policy --seed --before-op --after-op --before-sync --after-sync
+			--at-mark --path --wait --kill --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive

@@ -11,6 +11,7 @@
 #include "attach/attach_server.h"
 #include "fusefs.h"
 #include "daemon/log.h"
+#include "daemon/moment.h"
 #include "pool/pool.h"
 #include "region/region.h"
 #include "wire/request.h"
@@ -76,6 +77,8 @@ struct daemon {
 	/* The last mark; "" before the first. */
 	pthread_mutex_t mark_lock;
 	char mark[REQUEST_MARK_MAX + 1]; /* guarded by mark_lock */
+
+	struct daemon_moment moment; /* its lock comes before those of the mount */
 
 	pthread_mutex_t outage_lock; /* serializes outages and losses of regions; the first of all locks */
 

@@ -6,6 +6,8 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/daemon.h \
 	src/daemon/daemon_options.c \
 	src/daemon/log.c src/daemon/log.h \
+	src/daemon/moment.c src/daemon/moment.h \
+	src/daemon/mount_users.c src/daemon/mount_users.h \
 	src/daemon/outage.c src/daemon/outage.h \
 	src/daemon/place.c \
 	src/daemon/process.c src/daemon/process.h \

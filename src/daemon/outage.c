@@ -149,6 +149,15 @@ static void count_files(struct outage *outage)
 	}
 }
 
+/* No outage follows: serve the requests that have waited for it since the moment. */
+static void open_mount(const struct daemon *daemon, const struct outage_options *options)
+{
+	if (!options->at_moment || !daemon->fusefs)
+		return;
+	fusefs_park(daemon->fusefs);
+	fusefs_resume(daemon->fusefs);
+}
+
 int outage_run(struct daemon *daemon, const struct outage_options *options, struct outage_report *report)
 {
 	struct outage outage = { .daemon = daemon, .options = options, .report = report };
@@ -156,8 +165,12 @@ int outage_run(struct daemon *daemon, const struct outage_options *options, stru
 	bool mappers_are_gone;
 	int error;
 
-	if (all_are_lost(daemon))
+	if (all_are_lost(daemon)) {
+		open_mount(daemon, options);
 		return -EIO;
+	}
+	if (options->at_moment && daemon->fusefs && !fusefs_moment_is_stopped(daemon->fusefs))
+		return -ECANCELED;
 	count_files(&outage);
 	/*
 	 * Stop the clients while the mount still answers: a process that waits for the mount in the

@@ -29,6 +29,8 @@
 struct outage_options {
 	/* For the whole machine. Each region, pool and line derives its own chooser from it. */
 	struct chooser chooser;
+	/* The mount was stopped at an exact request (fusefs_moment_arm(), fusefs_moment_now()). */
+	bool at_moment;
 	/* Called after each pool was decided, by the thread that runs the outage; may be NULL. */
 	void (*progress)(void *context, uint64_t done, uint64_t total);
 	void *context;
@@ -52,8 +54,8 @@ struct outage_report {
 /*
  * Let the power of the machine fail, and return when the regions are served again. The report must be
  * all-zero; free it with outage_report_free(), also after an error. -EIO: the media of all regions are
- * lost. Other errors: the outage took place, but something that the policy keeps was lost (the log names
- * it).
+ * lost. -ECANCELED: another outage came between the moment and this call. Other errors: the outage took
+ * place, but something that the policy keeps was lost (the log names it).
  */
 int outage_run(struct daemon *daemon, const struct outage_options *options, struct outage_report *report);
 void outage_report_free(struct outage_report *report);

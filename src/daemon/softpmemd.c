@@ -300,6 +300,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	moment_init(&daemon.moment);
 	log_open(&daemon.log, daemon.options.verbose);
 	if (daemon.options.background) {
 		int error = process_background(&ready_fd);
@@ -318,6 +319,7 @@ int main(int argc, char **argv)
 	status = run(&daemon, signal_fd, ready_fd);
 	close(signal_fd);
 	close(daemon.ended_fd);
+	moment_destroy(&daemon.moment);
 	free(daemon.mountpoint);
 	free(daemon.options.socket);
 	return status;

@@ -34,6 +34,7 @@ static int run(struct job *job)
 		strcpy(daemon->mark, request->text);
 	}
 	log_line(&daemon->log, LOG_NOTICE, "mark: %s", request->text);
+	moment_meet_mark(daemon, request->text);
 	return 0;
 }
 

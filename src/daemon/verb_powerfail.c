@@ -5,14 +5,27 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/align.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "wire/frame.h"
+#include "daemon/mount_users.h"
 #include "daemon/outage.h"
 #include "daemon/verbs.h"
+
+/* How often a request that waits for its moment looks whether its client is still there. */
+#define LOOK_MS 200
+#define WAIT_MAX_S (365u * 86400)
 
 struct powerfail_request {
 	enum chooser_policy policy; /* CHOOSER_LOSE if it is not given */
 	struct request_number seed;
+	/* The moment: at most one of these. */
+	uint64_t before_op, after_op, before_sync, after_sync;
+	const char *at_mark;
+	const char *pattern;	    /* of the paths that count */
+	struct request_number wait; /* the most seconds to wait for the moment */
+	bool kill;		    /* the processes that use the mount */
 };
 _Static_assert(CHOOSER_LOSE == 0, "a policy that is not given is a zero");
 
@@ -24,8 +37,125 @@ static int parse_policy(const char *text, void *policy)
 static const struct request_field fields[] = {
 	REQUEST_FIELD("policy", REQUEST_WORD, struct powerfail_request, policy, .parse = parse_policy),
 	REQUEST_FIELD("seed", REQUEST_NUMBER, struct powerfail_request, seed),
+	REQUEST_FIELD("before_op", REQUEST_U64, struct powerfail_request, before_op),
+	REQUEST_FIELD("after_op", REQUEST_U64, struct powerfail_request, after_op),
+	REQUEST_FIELD("before_sync", REQUEST_U64, struct powerfail_request, before_sync),
+	REQUEST_FIELD("after_sync", REQUEST_U64, struct powerfail_request, after_sync),
+	REQUEST_FIELD("at_mark", REQUEST_STRING, struct powerfail_request, at_mark),
+	REQUEST_FIELD("pattern", REQUEST_STRING, struct powerfail_request, pattern),
+	REQUEST_FIELD("wait", REQUEST_NUMBER, struct powerfail_request, wait),
+	REQUEST_FIELD("kill", REQUEST_BOOL, struct powerfail_request, kill),
 	REQUEST_FIELDS_END,
 };
+
+static int check(const void *decoded, struct message *message)
+{
+	const struct powerfail_request *request = decoded;
+	int events = (request->before_op > 0) + (request->after_op > 0) + (request->before_sync > 0) +
+		     (request->after_sync > 0) + (request->at_mark != NULL);
+
+	if (events > 1)
+		return message_fail(message, -EINVAL, "powerfail: an outage has one moment: give one event");
+	if (request->at_mark && (!*request->at_mark || strlen(request->at_mark) > REQUEST_MARK_MAX))
+		return message_fail(message, -EINVAL, "powerfail: the text of a mark has 1 to %d bytes",
+				    REQUEST_MARK_MAX);
+	if (request->pattern && (!events || request->at_mark))
+		return message_fail(
+			message, -EINVAL,
+			"powerfail: a pattern of paths is for the number of an operation or sync");
+	if (request->wait.given && !events)
+		return message_fail(message, -EINVAL,
+				    "powerfail: without an event there is nothing to wait for");
+	return 0;
+}
+
+/* ---- The moment ------------------------------------------------------------------ */
+
+static struct moment_wanted wanted_moment(const struct powerfail_request *request)
+{
+	const uint64_t op = request->before_op + request->after_op;
+	const uint64_t sync = request->before_sync + request->after_sync;
+
+	/* check() let at most one of the numbers through. */
+	return (struct moment_wanted){
+		.event = request->at_mark ? MOMENT_MARK :
+			 op		  ? MOMENT_CHANGE :
+			 sync		  ? MOMENT_SYNC :
+					    MOMENT_NOW,
+		.after = request->after_op || request->after_sync,
+		.number = op + sync,
+		.pattern = request->pattern,
+		.mark = request->at_mark,
+	};
+}
+
+static struct fusefs_event seen_event(const struct daemon *daemon)
+{
+	struct fusefs_event seen = { .operation = "" };
+
+	if (daemon->fusefs)
+		fusefs_moment_seen(daemon->fusefs, &seen);
+	return seen;
+}
+
+static int give_up(struct job *job, const struct moment_wanted *wanted)
+{
+	if (wanted->event == MOMENT_MARK)
+		return message_fail(&job->message, -ETIMEDOUT,
+				    "powerfail: the mark '%s' did not come: the power is still on",
+				    wanted->mark);
+	return message_fail(&job->message, -ETIMEDOUT,
+			    "powerfail: only %llu of %llu %s came: the power is still on",
+			    (unsigned long long)seen_event(job->daemon).number,
+			    (unsigned long long)wanted->number,
+			    wanted->event == MOMENT_SYNC ? "syncs" : "operations");
+}
+
+/* Wait until the mount has stopped at the event. */
+static int await_moment(struct job *job, const struct moment_wanted *wanted)
+{
+	const struct powerfail_request *request = job->request;
+	const uint64_t until = request->wait.given ?
+				       clock_ms() + min_u64(request->wait.value, WAIT_MAX_S) * 1000 :
+				       UINT64_MAX;
+	int error = moment_arm(job->daemon, wanted, &job->message);
+
+	if (error)
+		return error;
+	while (!moment_wait(job->daemon, LOOK_MS)) {
+		reply_progress(job->reply, "waiting for the moment", seen_event(job->daemon).number,
+			       wanted->number);
+		if ((reply_is_broken(job->reply) || clock_ms() >= until) && moment_disarm(job->daemon))
+			return give_up(job, wanted);
+	}
+	return 0;
+}
+
+static void put_moment(const struct daemon *daemon, const struct moment_wanted *wanted,
+		       struct json_object *result)
+{
+	const struct fusefs_event seen = seen_event(daemon);
+	struct json_object *moment;
+
+	if (wanted->event == MOMENT_NOW)
+		return;
+	moment = json_object_new_object();
+	if (!moment)
+		return;
+	control_put_string(moment, "event",
+			   wanted->event == MOMENT_MARK ? "mark" :
+			   wanted->event == MOMENT_SYNC ? "sync" :
+							  "operation");
+	if (wanted->event == MOMENT_MARK) {
+		control_put_string(moment, "mark", wanted->mark);
+	} else {
+		control_put_string(moment, "when", wanted->after ? "after" : "before");
+		control_put_u64(moment, "number", seen.number);
+		control_put_string(moment, "operation", seen.operation);
+		control_put_string(moment, "path", seen.path);
+	}
+	json_object_object_add(result, "moment", moment);
+}
 
 static void send_progress(void *context, uint64_t done, uint64_t total)
 {
@@ -181,29 +311,64 @@ static int check_regions(struct job *job)
 	return error;
 }
 
-static int run(struct job *job)
+static int explain(struct job *job, int error)
+{
+	if (error == -ECANCELED)
+		return message_fail(&job->message, error,
+				    "powerfail: another power failure came at the same moment: try again");
+	return message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
+}
+
+/* The mount is stopped, if there is a moment. */
+static int fail_power(struct job *job, const struct moment_wanted *wanted)
 {
 	const struct powerfail_request *request = job->request;
 	const struct outage_options options = {
 		.chooser = { .policy = request->policy,
 			     .seed = request->seed.given ? request->seed.value : draw_seed() },
+		.at_moment = wanted->event != MOMENT_NOW || request->kill,
 		.progress = send_progress,
 		.context = job,
 	};
 	struct outage_report report = { 0 };
-	int error = check_regions(job), lost;
+	unsigned killed = 0;
+	int error;
 
-	if (error)
-		return error;
+	if (request->kill) {
+		/* No process sees that the power is off: each ends at the moment. */
+		if (wanted->event == MOMENT_NOW && job->daemon->fusefs)
+			fusefs_moment_now(job->daemon->fusefs);
+		killed = mount_users_kill(job->daemon, job->peer->pid);
+	}
 	error = outage_run(job->daemon, &options, &report);
 	if (error)
-		message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
+		explain(job, error);
 	log_outage(job, &options.chooser, &report, error);
 	if (!error) {
 		job->result = summary(job, &options.chooser, &report);
+		if (job->result) {
+			put_moment(job->daemon, wanted, job->result);
+			if (request->kill)
+				control_put_u64(job->result, "killed", killed);
+		}
 		send_files(job, &report);
 	}
 	outage_report_free(&report);
+	return error;
+}
+
+static int run(struct job *job)
+{
+	const struct moment_wanted wanted = wanted_moment(job->request);
+	int error = check_regions(job), lost;
+
+	if (!error && wanted.event != MOMENT_NOW)
+		error = await_moment(job, &wanted);
+	if (error)
+		return error;
+	error = fail_power(job, &wanted);
+	if (wanted.event != MOMENT_NOW)
+		moment_end(job->daemon);
 	/* The last region may have been lost in the meantime. */
 	lost = check_regions(job);
 	return lost ? lost : error;
@@ -213,5 +378,6 @@ const struct verb verb_powerfail = {
 	.name = "powerfail",
 	.fields = fields,
 	.request_bytes = sizeof(struct powerfail_request),
+	.check = check,
 	.run = run,
 };

@@ -70,6 +70,7 @@ static int run(struct job *job)
 	if (daemon->mountpoint)
 		control_put_string(result, "mount", daemon->mountpoint);
 	control_put_string(result, "mark", mark);
+	control_put_bool(result, "awaits_event", moment_is_awaited(daemon));
 	control_put_u64(result, "pid", (uint64_t)getpid());
 	control_put_string(result, "version", PACKAGE_VERSION);
 	return 0;

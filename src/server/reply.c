@@ -125,6 +125,11 @@ void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64
 		flush_some(reply);
 }
 
+bool reply_is_broken(const struct reply *reply)
+{
+	return reply->broken;
+}
+
 void reply_final(struct reply *reply, int error, const char *text, struct json_object *result)
 {
 	struct json_object *body = json_object_new_object();

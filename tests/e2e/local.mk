@@ -7,6 +7,7 @@ e2e_tests = \
 	tests/e2e/cli-pools.sh \
 	tests/e2e/cli-explore.sh \
 	tests/e2e/cli-powerfail.sh \
+	tests/e2e/powerfail-moment.sh \
 	tests/e2e/cli-region.sh \
 	tests/e2e/cli-trace.sh \
 	tests/e2e/cli-words.sh \

@@ -64,7 +64,7 @@ cd /
 
 members() { "$softpmem" status --json | sed -n 's/^  "\([a-z_]*\)":.*/\1/p' | paste -sd ' '; }
 check "status --json has the same members as with one region" \
-	test "$(members)" = "state regions mount mark pid version"
+	test "$(members)" = "state regions mount mark awaits_event pid version"
 
 # ---- The control socket ------------------------------------------------------------
 check "create takes a path that begins with the region's name" \

@@ -57,6 +57,13 @@ void attach_region_lost(struct attach_server *server, unsigned region)
 	say("clients lose", (char)('0' + region));
 }
 
+static bool mount_is_stopped;
+
+bool fusefs_moment_is_stopped(struct fusefs *fusefs)
+{
+	return mount_is_stopped;
+}
+
 void fusefs_park(struct fusefs *fusefs)
 {
 	say("park", 0);
@@ -218,6 +225,35 @@ static void without_any_media_no_phase_begins(void **state)
 	assert_string_equal(log_text, "");
 }
 
+static int run_at_moment(void)
+{
+	const struct outage_options options = { .at_moment = true };
+
+	return outage_run(&daemon_under_test, &options, &report);
+}
+
+static void an_outage_at_a_moment_runs_if_the_mount_is_still_stopped(void **state)
+{
+	mount_is_stopped = true;
+	assert_int_equal(run_at_moment(), 0);
+	assert_string_equal(log_text, "stop clients; park; " PHASES_OF_BOTH);
+}
+
+static void an_outage_at_a_moment_that_another_outage_has_ended_is_cancelled(void **state)
+{
+	mount_is_stopped = false;
+	assert_int_equal(run_at_moment(), -ECANCELED);
+	assert_string_equal(log_text, "");
+}
+
+static void without_any_media_a_mount_that_is_stopped_for_a_moment_serves_again(void **state)
+{
+	mount_is_stopped = true;
+	pools[0].lost = pools[1].lost = true;
+	assert_int_equal(run_at_moment(), -EIO);
+	assert_string_equal(log_text, "park; resume mount; ");
+}
+
 static void a_client_that_does_not_end_is_told_to_the_pools(void **state)
 {
 	assert_int_equal(run(CHOOSER_LOSE), 0);
@@ -297,6 +333,9 @@ int main(void)
 		outage_test(an_error_of_one_region_does_not_stop_the_outage),
 		outage_test(a_lost_region_is_not_decided),
 		outage_test(without_any_media_no_phase_begins),
+		outage_test(an_outage_at_a_moment_runs_if_the_mount_is_still_stopped),
+		outage_test(an_outage_at_a_moment_that_another_outage_has_ended_is_cancelled),
+		outage_test(without_any_media_a_mount_that_is_stopped_for_a_moment_serves_again),
 		outage_test(a_client_that_does_not_end_is_told_to_the_pools),
 		outage_test(one_region_has_the_seed_itself),
 		outage_test(seeds_of_several_regions_depend_on_their_names_only),

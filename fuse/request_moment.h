@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FUSE_REQUEST_MOMENT_H
+#define FUSE_REQUEST_MOMENT_H
+
+/*
+ * Outages at an exact request. fusefs_moment_arm() (fusefs.h) names the request by
+ * its kind and number; the worker that meets it closes the gate, and so decides which
+ * requests are served before the outage. Another thread then runs the outage.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "fusefs.h"
+
+struct fuse_in_header;
+
+enum moment_state {
+	MOMENT_IDLE,
+	MOMENT_ARMED,
+	/* The request was met; an outage is to come. */
+	MOMENT_REACHED
+};
+
+struct moment {
+	_Atomic bool armed; /* a hint that needs no lock: the state is MOMENT_ARMED */
+	pthread_mutex_t lock;
+	/* Guarded by lock. */
+	enum moment_state state;
+	bool stopped;	/* the gate is closed, and an outage is to come */
+	bool suspended; /* during an outage, and once the mount is taken away */
+	struct fusefs_moment what;
+	struct fusefs_event seen;
+};
+
+void fusefs_moment_init(struct moment *moment);
+void fusefs_moment_destroy(struct moment *moment);
+
+/*
+ * A request is about to be served, in the phase GATE_OPEN. True: the outage comes before it, the gate is
+ * closed, and it is to be served by the rules of the new phase.
+ */
+bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in);
+
+/* From here on no request is the moment. To be called before the gate is closed for an outage. */
+void fusefs_moment_suspend(struct moment *moment);
+/* The outage is over: count on, unless this was the outage that the moment was for. */
+void fusefs_moment_continue(struct moment *moment);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/moment.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "daemon/daemon.h"
+
+void moment_init(struct daemon_moment *moment)
+{
+	pthread_condattr_t attributes;
+
+	pthread_mutex_init(&moment->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&moment->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+void moment_destroy(struct daemon_moment *moment)
+{
+	pthread_cond_destroy(&moment->changed);
+	pthread_mutex_destroy(&moment->lock);
+}
+
+static void set_state(struct daemon_moment *moment, enum daemon_moment_state state)
+{
+	moment->state = state;
+	pthread_cond_broadcast(&moment->changed);
+}
+
+/* Called by a worker of the mount. */
+static void reached(void *context)
+{
+	struct daemon_moment *moment = context;
+	LOCK_SCOPE(&moment->lock);
+
+	set_state(moment, DAEMON_MOMENT_REACHED);
+}
+
+static int arm_mount(struct daemon *daemon, const struct moment_wanted *wanted, struct message *message)
+{
+	const struct fusefs_moment what = {
+		.kind = wanted->event == MOMENT_SYNC ? FUSEFS_EVENT_SYNC : FUSEFS_EVENT_CHANGE,
+		.number = wanted->number,
+		.after = wanted->after,
+		.pattern = (char *)wanted->pattern,
+		.reached = reached,
+		.context = &daemon->moment,
+	};
+	int error = daemon->fusefs ? fusefs_moment_arm(daemon->fusefs, &what) : -EINVAL;
+
+	if (error == -EINVAL)
+		return message_fail(message, error,
+				    "powerfail: the daemon has no mount whose requests could be counted: "
+				    "start it with --mount");
+	return error ? message_fail(message, error, "powerfail: %s", strerror(-error)) : 0;
+}
+
+int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct message *message)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	int error = 0;
+
+	{
+		LOCK_SCOPE(&moment->lock);
+		if (moment->state != DAEMON_MOMENT_IDLE)
+			return message_fail(message, -EBUSY,
+					    "powerfail: another command waits for its moment: end it first");
+		moment->state = DAEMON_MOMENT_ARMED;
+		strcpy(moment->mark, wanted->event == MOMENT_MARK ? wanted->mark : "");
+	}
+	/* Without the lock: a worker may call reached() at once. */
+	if (wanted->event != MOMENT_MARK)
+		error = arm_mount(daemon, wanted, message);
+	if (error)
+		moment_end(daemon);
+	return error;
+}
+
+bool moment_wait(struct daemon *daemon, unsigned milliseconds)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	struct timespec until;
+	LOCK_SCOPE(&moment->lock);
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+	until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (moment->state == DAEMON_MOMENT_ARMED)
+		if (pthread_cond_timedwait(&moment->changed, &moment->lock, &until))
+			break;
+	return moment->state == DAEMON_MOMENT_REACHED;
+}
+
+bool moment_disarm(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	/* A mark needs no mount; a request on the mount is decided there. */
+	if (daemon->fusefs && !fusefs_moment_disarm(daemon->fusefs))
+		return false;
+	LOCK_SCOPE(&moment->lock);
+	if (moment->state == DAEMON_MOMENT_REACHED)
+		return false;
+	set_state(moment, DAEMON_MOMENT_IDLE);
+	return true;
+}
+
+void moment_end(struct daemon *daemon)
+{
+	LOCK_SCOPE(&daemon->moment.lock);
+
+	set_state(&daemon->moment, DAEMON_MOMENT_IDLE);
+}
+
+bool moment_is_awaited(struct daemon *daemon)
+{
+	LOCK_SCOPE(&daemon->moment.lock);
+
+	return daemon->moment.state == DAEMON_MOMENT_ARMED;
+}
+
+void moment_meet_mark(struct daemon *daemon, const char *text)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	LOCK_SCOPE(&moment->lock);
+
+	if (moment->state != DAEMON_MOMENT_ARMED || !*moment->mark || strcmp(moment->mark, text) != 0)
+		return;
+	if (daemon->fusefs)
+		fusefs_moment_now(daemon->fusefs);
+	set_state(moment, DAEMON_MOMENT_REACHED);
+	while (moment->state == DAEMON_MOMENT_REACHED)
+		pthread_cond_wait(&moment->changed, &moment->lock);
+}

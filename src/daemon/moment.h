@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SRC_MOMENT_H
+#define SRC_MOMENT_H
+
+/*
+ * Waiting for the exact moment of an outage: a request on the mount, or a mark. Each moment belongs to one
+ * request of the control socket, whose thread waits for it and then runs the outage. Any thread.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/message.h"
+#include "wire/request.h"
+
+struct daemon;
+struct fusefs_event;
+
+enum moment_event { MOMENT_NOW, MOMENT_CHANGE, MOMENT_SYNC, MOMENT_MARK };
+
+struct moment_wanted {
+	enum moment_event event;
+	bool after;	     /* of a change or sync */
+	uint64_t number;     /* the same; from 1 */
+	const char *pattern; /* the same; NULL: all paths */
+	const char *mark;    /* of MOMENT_MARK */
+};
+
+enum daemon_moment_state { DAEMON_MOMENT_IDLE, DAEMON_MOMENT_ARMED, DAEMON_MOMENT_REACHED };
+
+/* Part of struct daemon; private to moment.c. */
+struct daemon_moment {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum daemon_moment_state state;	 /* guarded by lock, as what follows */
+	char mark[REQUEST_MARK_MAX + 1]; /* that is waited for; "" if another event is */
+};
+
+void moment_init(struct daemon_moment *moment);
+void moment_destroy(struct daemon_moment *moment);
+
+/*
+ * Wait from here on for the event. 0; -EBUSY (another request waits for one), -EINVAL (there is no mount) or
+ * -ENOMEM, with a message.
+ */
+int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct message *message);
+/* True once it is reached, else false after so many milliseconds. If it is reached, an outage must follow. */
+bool moment_wait(struct daemon *daemon, unsigned milliseconds);
+/* Wait no longer. False: it was reached, and an outage must follow. */
+bool moment_disarm(struct daemon *daemon);
+/* The outage is over. */
+void moment_end(struct daemon *daemon);
+
+/* Does a request wait for its moment? */
+bool moment_is_awaited(struct daemon *daemon);
+
+/* A mark was set. Returns after the outage, if one is at this mark. */
+void moment_meet_mark(struct daemon *daemon, const char *text);
+
+#endif

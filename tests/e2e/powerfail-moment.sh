@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Power failures at an exact operation, sync or mark.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+daemon_start --region memfd:64M || bail "no daemon"
+
+is_awaited() { "$softpmem" status --json | grep -q '"awaits_event":true'; }
+# cut_at OPTION...: a power failure that waits for its moment, in the background; it reports to $work/report.
+cut_at() {
+	"$softpmem" powerfail --wait 60 --json "$@" >"$work/report" 2>"$work/report.err" &
+	cut=$!
+	await is_awaited
+}
+has_failed() { wait "$cut"; }
+reports() { grep -qE "$1" "$work/report" || { cat "$work/report" "$work/report.err"; return 1; }; }
+
+# steps FILE: write 1, 2, ... to the file and sync it after each, and print those that were acknowledged. The
+# file stays open, so that no step is done after the outage.
+# shellcheck disable=SC2094 # sync reads nothing
+steps() {
+	local step
+	for step in 1 2 3 4 5; do
+		{ echo "$step" >&9 && sync "$1"; } 2>>"$work/steps.err" || break
+		echo "$step"
+	done 9>"$1"
+}
+
+# survives WHEN NUMBER EXPECTED: what is in the file and what was acknowledged, after an outage at a sync.
+survives() {
+	local acknowledged
+	rm -f "$mnt/log"
+	: >"$mnt/log" && sync "$mnt/log" || return
+	cut_at "--$1" "$2" || return
+	acknowledged=$(steps "$mnt/log" | tr -d '\n')
+	has_failed || return
+	[ "$acknowledged $(tr -d '\n' <"$mnt/log")" = "$3" ] && return
+	echo "acknowledged and survived: $acknowledged $(tr -d '\n' <"$mnt/log")"
+	return 1
+}
+check "before the third sync, two steps were acknowledged and survive" survives before-sync 3 "12 12"
+check "the report names the sync and the file" reports '"operation":"fsync"'
+check "the report has the number of the sync" reports '"number":3'
+# The fourth step cannot be acknowledged: its file is of the old generation.
+check "after the third sync, three steps were acknowledged and survive" survives after-sync 3 "123 123"
+check "after the first sync, one step was acknowledged and survives" survives after-sync 1 "1 1"
+
+# An operation, and what comes after it.
+directories() {
+	local name
+	for name in one two three; do mkdir "$mnt/$name" || return; done
+}
+made() { (cd "$mnt" && echo ./*/); }
+only_two() {
+	cut_at --before-op 3 --path '/t*' --policy keep || return
+	# /two and /three are the first two. The rename counts by its old path, and is done after the outage.
+	directories && mv "$mnt/two" "$mnt/other" && has_failed
+}
+check "an outage comes before the third operation on paths that match" only_two
+check "the report names the path that matched" reports '"path":"/two"'
+check "all directories are there, since names are durable at once" test "$(made)" = "./one/ ./other/ ./three/"
+
+renames() {
+	cut_at --after-op 1 --path target || return
+	echo new >"$mnt/source" && mv "$mnt/source" "$mnt/target" && has_failed
+}
+check "a rename matches by its new path as well" renames
+check "the report says that the operation was a rename" reports '"operation":"rename"'
+check "after the rename the new name is there" test -e "$mnt/target"
+
+# A mark.
+marks() {
+	cut_at --at-mark "half way" || return
+	"$softpmem" mark "not yet" && is_awaited && "$softpmem" mark "half way" && has_failed
+}
+check "an outage comes at a mark, and not at another one" marks
+check "the report names the mark" reports '"mark":"half way"'
+returned() {
+	echo data >"$mnt/data" && cut_at --at-mark "the end" && "$softpmem" mark "the end" || return
+	# The mark returns after the outage: what was not synced is gone.
+	[ ! -s "$mnt/data" ] && has_failed
+}
+check "a mark at which power fails returns after the outage" returned
+
+# --kill
+killed() {
+	local user other
+	sleep 600 3<"$mnt/one" & user=$!
+	(cd "$mnt/one" && exec sleep 600) & other=$!
+	sleep 600 & stranger=$!
+	await in_use "$user" "$other" || return
+	"$softpmem" powerfail --kill --json >"$work/report" || return
+	wait "$user"; [ $? -eq 137 ] || return
+	wait "$other"; [ $? -eq 137 ]
+}
+in_use() { [ "$(readlink "/proc/$1/fd/3")" = "$mnt/one" ] && [ "$(readlink "/proc/$2/cwd")" = "$mnt/one" ]; }
+check "powerfail --kill kills the processes that use the mount" killed
+check "the report counts them" reports '"killed":2'
+check "a process that does not use the mount goes on" kill "$stranger"
+
+dies_at_sync() {
+	local writer
+	rm -f "$mnt/log"
+	cut_at --after-sync 2 --kill || return
+	# It keeps the file open, so that it is found whatever it does at the moment.
+	(exec 7>"$mnt/log"; for step in 1 2 3 4; do echo "$step" >&7; sync "$mnt/log"; done; sleep 600) &
+	writer=$!
+	has_failed || return
+	wait "$writer"
+	[ $? -eq 137 ] && [ "$(tr -d '\n' <"$mnt/log")" = 12 ]
+}
+check "a writer is killed after its second sync, and the file has what was synced" dies_at_sync
+
+# ---- What does not happen ----------------------------------------------------------
+cut_at --before-sync 1000000 --path nothing
+check_fails "a second command that waits is refused" "another command waits" \
+	"$softpmem" powerfail --before-sync 1
+check "a power failure in between does not end the waiting" "$softpmem" powerfail
+check "the command still waits" is_awaited
+kill "$cut"
+wait "$cut" 2>/dev/null
+nobody_waits() { ! is_awaited; }
+check "a command that is killed waits no more" await nobody_waits
+check_fails "an event that does not come in time is told, with how many came" "only 0 of 7 syncs came" \
+	"$softpmem" powerfail --before-sync 7 --wait 0
+check "nothing has failed then" test -e "$mnt/one"
+check_fails "two moments are a usage error" "has one moment" \
+	"$softpmem" powerfail --before-sync 7 --at-mark x
+check_fails "a pattern without a number is a usage error" "path requires" "$softpmem" powerfail --path x
+check_fails "the number 0 is a usage error" "before-op" "$softpmem" powerfail --before-op 0
+
+# A negative control: an outage at no exact moment, of a file that is never synced, loses all of it.
+rm -f "$mnt/log"
+echo 1 >"$mnt/log"
+"$softpmem" powerfail >/dev/null
+check "negative control: without a sync nothing survives" test ! -s "$mnt/log"
+check "the daemon stops cleanly" daemon_stop
+
+daemon_start_unmounted() {
+	"$softpmemd" --region memfd:16M --socket "$socket" >>"$work/daemon.log" 2>&1 &
+	daemon_pid=$!
+	await "$softpmem" status
+}
+check "a daemon without a mount starts" daemon_start_unmounted
+check_fails "without a mount there are no syncs to count" "has no mount" "$softpmem" powerfail --before-sync 1
+finish
