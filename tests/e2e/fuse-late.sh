@@ -31,6 +31,8 @@ outages() {
 	check "the daemon stops while requests wait for the kernel ($1 threads)" daemon_stop
 	kill "$pid" 2>/dev/null
 	wait "$pid"
+	# Without the mount it creates its file in the directory, over which the next daemon would not mount.
+	rm -f "$mnt/three"
 }
 
 outages 1
