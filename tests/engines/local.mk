@@ -14,7 +14,6 @@ if HAVE_SQLITE
 engine_programs += tests/engines/sqlite_load
 engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh tests/engines/sqlite-eadr.sh \
 	tests/engines/sqlite-daemon-killed.sh
-sanitized_tests += tests/engines/sqlite-wal.sh
 endif
 if HAVE_LMDB
 engine_programs += tests/engines/lmdb_load

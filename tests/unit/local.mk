@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A cmocka program for each subject, with its sources and libraries.
 unit_tests =
+# These repeat the same code for many inputs. distcheck leaves them out.
+long_unit_tests = tests/unit/test_explore_search tests/unit/test_litmus tests/unit/test_model_lines_random \
+	tests/unit/test_model_names_random tests/unit/test_trace_file
 
 unit_tests += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c
