@@ -10,9 +10,12 @@ dist_man_MANS += \
 	docs/softpmem-path.1 \
 	docs/softpmem-powerfail.1 \
 	docs/softpmem-regions.1 \
+	docs/softpmem-rename.1 \
+	docs/softpmem-resize.1 \
 	docs/softpmem-run.1 \
 	docs/softpmem-stat.1 \
 	docs/softpmem-status.1 \
+	docs/softpmem-stop.1 \
 	docs/softpmem-trace.1 \
 	docs/softpmem.1 \
 	docs/softpmemd.8

@@ -15,9 +15,12 @@ softpmem_SOURCES = \
 	src/cli/cli_path.c \
 	src/cli/cli_powerfail.c \
 	src/cli/cli_regions.c \
+	src/cli/cli_rename.c \
+	src/cli/cli_resize.c \
 	src/cli/cli_run.c \
 	src/cli/cli_stat.c src/cli/cli_stat.h \
 	src/cli/cli_status.c \
+	src/cli/cli_stop.c \
 	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
 	src/cli/explore_print.c src/cli/explore_print.h \

@@ -97,8 +97,8 @@ _softpmem() {
 		;;
 	*)
 		case $verb:$cur in
-		:*) words='run stat status list create destroy path powerfail mark format check regions
-			explore trace
+		:*) words='run stat status list create destroy rename resize path powerfail mark format
+			check regions explore trace stop
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --allow-unattached --no-inline --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -106,7 +106,9 @@ _softpmem() {
 		list:-*) words='--json --region --regions -R --help' ;;
 		create:-*) words='--size --mode --directory --perm --parents --region --help' ;;
 		destroy:-*) words='--recursive --region --help' ;;
-		path:-*) words='--region --help' ;;
+		rename:-*) words='--replace --region --help' ;;
+		resize:-* | path:-*) words='--region --help' ;;
+		stop:-*) words='--help' ;;
 		mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --before-op --after-op --before-sync --after-sync
 			--at-mark --path --wait --kill --json --help' ;;

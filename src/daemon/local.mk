@@ -19,8 +19,11 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/verb_mark.c \
 	src/daemon/verb_path.c \
 	src/daemon/verb_powerfail.c \
+	src/daemon/verb_rename.c \
+	src/daemon/verb_resize.c \
 	src/daemon/verb_stat.c \
 	src/daemon/verb_status.c \
+	src/daemon/verb_stop.c \
 	src/daemon/verbs.c src/daemon/verbs.h \
 	src/daemon/walk.c src/daemon/walk.h
 src_daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)

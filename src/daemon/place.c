@@ -84,6 +84,8 @@ int job_place(struct job *job, const char *name, const char *path)
 
 	if (error)
 		return error;
+	free(steal_pointer(&job->path));
+	free(steal_pointer(&job->shown));
 	error = normalize(asked, &job->path);
 	if (error == -EINVAL)
 		return message_fail(&job->message, error,

@@ -2,9 +2,11 @@
 #include "daemon/verbs.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "wire/frame.h"
@@ -78,8 +80,11 @@ static const struct verb *const verbs[] = {
 	&verb_mark,
 	&verb_path,
 	&verb_powerfail,
+	&verb_rename,
+	&verb_resize,
 	&verb_stat,
 	&verb_status,
+	&verb_stop,
 };
 
 static const struct verb *find_verb(const char *name)
@@ -139,6 +144,9 @@ void verbs_handle(void *context, struct json_object *json, const struct peer *pe
 	log_line(&job.daemon->log, LOG_DEBUG, "control: pid %d, uid %u: %.64s%s%.512s: %s", (int)peer->pid,
 		 peer->uid, verb, *path ? " " : "", path, error ? job.message.text : "done");
 	reply_final(reply, error, error ? job.message.text : "", job.result);
+	/* The main thread waits for this signal. */
+	if (job.stops)
+		kill(getpid(), SIGTERM);
 	free(job.path);
 	free(job.shown);
 }

@@ -19,7 +19,7 @@ struct verb {
 	int (*run)(struct job *job);
 };
 extern const struct verb verb_check, verb_create, verb_destroy, verb_list, verb_mark, verb_path,
-	verb_powerfail, verb_stat, verb_status;
+	verb_powerfail, verb_rename, verb_resize, verb_stat, verb_status, verb_stop;
 
 /* A request while it is answered. */
 struct job {
@@ -29,6 +29,7 @@ struct job {
 	struct reply *reply;
 	struct json_object *result; /* for the final frame; NULL: none */
 	struct message message;	    /* the reason for a failure */
+	bool stops;		    /* the daemon ends after the reply */
 
 	/* What the request is about (job_place()). */
 	struct served_region *region; /* NULL: all regions, of several */
@@ -50,7 +51,8 @@ int job_fail(struct job *job, int error, const char *path);
 int job_region(struct job *job, const char *name);
 /*
  * Find the region and the path (NULL: the root). -EIO with a message if the region has failed. `name` is the
- * region's; with NULL and several regions, the path begins with it.
+ * region's; with NULL and several regions, the path begins with it. A verb that concerns two places calls it
+ * for one after the other.
  */
 int job_place(struct job *job, const char *name, const char *path);
 /*

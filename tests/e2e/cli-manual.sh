@@ -70,7 +70,7 @@ else
 fi
 
 daemon_start --region memfd:128M || bail "the daemon does not start"
-verbs=(stat status list create destroy path powerfail mark format check trace)
+verbs=(stat status list create destroy rename resize path powerfail mark format check trace)
 # Not everybody is told where memory is.
 if "$softpmem" regions >/dev/null 2>&1; then
 	verbs+=(regions)
@@ -88,7 +88,10 @@ mapfile -t options < <(options_of "$softpmem" explore | grep -Ev '^(socket|verbo
 check "softpmem-explore(1) documents every option" documented "$docs/softpmem-explore.1" "${options[@]}"
 empty || bail "what the last example made cannot be destroyed"
 check "the examples of softpmem(1) work" run_example "$docs/softpmem.1"
-daemon_stop
+empty || bail "what the last example made cannot be destroyed"
+check "the examples of softpmem-stop(1) work" run_example "$docs/softpmem-stop.1"
+wait "$daemon_pid"
+daemon_pid=
 at_exit+=("umount -l $work/tmp/pmem")
 check "the examples of softpmemd(8) work" run_example "$docs/softpmemd.8"
 mapfile -t options < <(options_of "$softpmemd")

@@ -18,7 +18,8 @@ fits_a_screen() {
 	"$@" --help >"$work/help" && [ "$(wc -l <"$work/help")" -le 24 ] && ! grep -E '^.{81}' "$work/help"
 }
 
-verbs=(run stat status list create destroy path powerfail mark format check regions explore trace)
+verbs=(run stat status list create destroy rename resize path powerfail mark format check regions
+	explore trace stop)
 check "softpmem --help fits on a screen" fits_a_screen "$softpmem"
 check "softpmemd --help fits on a screen" fits_a_screen "$softpmemd"
 check "softpmem --help lists every verb that these tests know, and no other" \
