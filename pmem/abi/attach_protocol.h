@@ -32,9 +32,8 @@ enum attach_type {
 	 */
 	ATTACH_HELLO = 1,
 	/*
-	 * With one descriptor, of a pool's file, open for reading and writing. The daemon allocates space for
-	 * all of the pool's size. Reply: a descriptor of the view; region, view, pool_size, ino, and the
-	 * region's domain and generation.
+	 * With one descriptor, of a pool's file, open for reading and writing. Reply: a descriptor of the
+	 * view; region, view, pool_size, ino, and the region's domain and generation.
 	 */
 	ATTACH_POOL = 2,
 	/* Reply: a descriptor of a new WPQ (wpq_layout.h), whose records may name views of `region`. */
@@ -44,7 +43,12 @@ enum attach_type {
 	/* The same, without waiting: there is no reply. */
 	ATTACH_KICK = 5,
 	/* fsync(2) of the pool whose descriptor is sent. Reply when it is durable. */
-	ATTACH_SYNC = 6
+	ATTACH_SYNC = 6,
+	/*
+	 * msync(2) of `length` bytes from `offset` on of the pool whose view is `view` of `region`. Reply
+	 * when they are durable.
+	 */
+	ATTACH_SYNC_RANGE = 7
 };
 
 struct attach_request {
@@ -54,8 +58,10 @@ struct attach_request {
 	uint32_t size; /* of this struct */
 	uint32_t flags; /* 0 */
 	uint32_t region;
-	uint32_t reserved_here;
-	uint64_t reserved[5];
+	uint32_t view;	 /* of ATTACH_SYNC_RANGE, and so are the next two; of others 0 */
+	uint64_t offset; /* bytes */
+	uint64_t length;
+	uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct attach_request) == 64, "shared with other processes");
 

@@ -62,6 +62,9 @@ static long send_request(const struct exchange *exchange)
 		.type = (uint16_t)request->type,
 		.size = sizeof(bytes),
 		.region = request->region,
+		.view = request->view,
+		.offset = request->offset,
+		.length = request->length,
 	};
 	const int copy = request->fd >= 0 ? courier_borrow(request->fd) : -1;
 	long result;

@@ -30,7 +30,9 @@ void channel_close(struct channel *channel);
 
 struct channel_request {
 	enum attach_type type;
-	unsigned region; /* 0 where the type has none */
+	unsigned region; /* 0 where the type has none, and so are the next three */
+	uint32_t view;
+	uint64_t offset, length;
 	int fd;		 /* of the program, to be sent; -1: none */
 };
 /*

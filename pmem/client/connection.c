@@ -247,6 +247,24 @@ int connection_sync(int fd)
 	return error ? error : reply.error;
 }
 
+int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint64_t length)
+{
+	const struct channel_request request = { .type = ATTACH_SYNC_RANGE,
+						 .region = region,
+						 .view = view,
+						 .offset = offset,
+						 .length = length,
+						 .fd = -1 };
+	struct attach_reply reply = { 0 };
+	uint64_t signals = enter();
+	int error = ensure_connected();
+
+	if (!error)
+		error = channel_ask(&channel, &request, &reply, NULL);
+	leave(signals);
+	return error ? error : reply.error;
+}
+
 int connection_wpq(unsigned region)
 {
 	struct attach_reply reply = { 0 };

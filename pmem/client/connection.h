@@ -30,6 +30,8 @@ bool connection_serves(int fd);
 bool connection_is_view(int fd);
 /* fsync(2) for a view's descriptor. */
 int connection_sync(int fd);
+/* msync(2) for a range of a view, in bytes. */
+int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint64_t length);
 /*
  * Attach to the pool that `fd` is a descriptor of. -EACCES, -EROFS: the process may not write to it; -EINVAL:
  * it has no view that could be mapped.

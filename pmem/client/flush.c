@@ -155,21 +155,41 @@ PUBLIC int pmem_has_auto_flush(void)
 
 /* ---- msync ------------------------------------------------------------------------ */
 
-/* Flush the pools within the range: msync(2) has written the rest. */
-static void flush_pools_in(uintptr_t address, size_t length)
+/*
+ * From this length on the daemon is asked to write what differs from the media. Copies of all lines to the
+ * WPQ would cost more, and reading a place that nobody has touched would give it memory.
+ */
+#define MSYNC_BY_DAEMON (256u << 10)
+
+static int sync_pool(const struct range *at, uintptr_t address, size_t length)
+{
+	const uint64_t offset = at->offset + (address - at->start);
+
+	client_event_flush(address, length);
+	if (length >= MSYNC_BY_DAEMON)
+		return connection_sync_range(at->region, at->view, offset, length);
+	queue_flush(at, address, length, WPQ_PERSIST);
+	return 0;
+}
+
+/* Make the pools within the range durable: msync(2) has written the rest. */
+static int sync_pools_in(uintptr_t address, size_t length)
 {
 	uintptr_t end = address + length;
+	int result = 0;
 
 	while (address < end) {
 		struct range at = ranges_find(address);
 		uintptr_t stop = at.end < end ? at.end : end;
 
 		if (at.flags & RANGE_POOL) {
-			client_event_flush(address, stop - address);
-			queue_flush(&at, address, stop - address, WPQ_PERSIST);
+			int error = sync_pool(&at, address, stop - address);
+
+			result = result ? result : error;
 		}
 		address = stop;
 	}
+	return result;
 }
 
 int client_msync(void *address, size_t length, int flags)
@@ -183,10 +203,10 @@ int client_msync(void *address, size_t length, int flags)
 	if (error)
 		return (int)error;
 	if ((flags & MS_SYNC) && ranges_any((uintptr_t)address, length, RANGE_POOL)) {
-		flush_pools_in((uintptr_t)address, align_up(length, PAGE_BYTES));
+		error = sync_pools_in((uintptr_t)address, align_up(length, PAGE_BYTES));
 		client_fence();
 	}
-	return 0;
+	return (int)error;
 }
 
 static int sync_pages(const void *addr, size_t len)

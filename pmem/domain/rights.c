@@ -77,3 +77,11 @@ int wpq_rights_add(struct wpq_rights *rights, uint32_t view)
 	rights->count++;
 	return 0;
 }
+
+bool wpq_rights_have(const struct wpq_rights *rights, uint32_t view)
+{
+	if (!rights)
+		return false;
+	LOCK_SCOPE(&rights->domain->lock);
+	return rights_allow(rights, view);
+}

@@ -67,7 +67,7 @@ static int fill(struct view *view, uint64_t page, uint64_t pages, uint64_t media
 	return error;
 }
 
-/* Make all pages of a placement present. */
+/* Make all pages of a placement that is on the media present. */
 static int populate_placed(struct view *view, uint64_t page, const struct placement *at)
 {
 	const uint64_t end = page + at->pages, start = page;
@@ -76,11 +76,8 @@ static int populate_placed(struct view *view, uint64_t page, const struct placem
 	while (!error && page < end) {
 		uint64_t stop = view_next_present(view, page, end);
 
-		/*
-		 * A page without media reads as zero, and so does untouched memory: it costs its bit. The
-		 * memory of pages that are attached already is newer than their media.
-		 */
-		if (at->placed && stop > page && page >= view_attached_pages(view))
+		/* The memory of pages that are attached already is newer than their media. */
+		if (stop > page && page >= view_attached_pages(view))
 			error = fill(view, page, stop - page, at->media_offset + (page - start) * PAGE_BYTES);
 		for (; !error && page < stop; page++) {
 			if (!chunk_make(view, page))
@@ -103,7 +100,12 @@ static int populate(struct view *view, uint64_t length)
 		const uint64_t end = page < attached ? min_u64(attached, all) : all;
 		struct placement at = view->ops->find(view->owner, page, end - page);
 
-		error = populate_placed(view, page, &at);
+		/*
+		 * A page without media reads as zero, and so does untouched memory. It costs nothing, because
+		 * a view may be much larger than the region.
+		 */
+		if (at.placed)
+			error = populate_placed(view, page, &at);
 		page += at.pages;
 	}
 	return error;

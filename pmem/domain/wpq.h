@@ -26,6 +26,8 @@ struct wpq_rights;
 int wpq_rights_create(struct domain *domain, struct wpq_rights **out);
 void wpq_rights_destroy(struct wpq_rights *rights);
 int wpq_rights_add(struct wpq_rights *rights, uint32_t view);
+/* Was the view added? NULL: no rights, and so no. */
+bool wpq_rights_have(const struct wpq_rights *rights, uint32_t view);
 /* From here on a record for any other view is malformed. Before this call, all views are allowed. */
 void wpq_limit(struct wpq *wpq, const struct wpq_rights *rights);
 

@@ -49,17 +49,12 @@ static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
 	if (!S_ISREG(pool->mode) || pool->size == 0)
 		return -EINVAL;
 	/*
-	 * Draining has no caller to report ENOSPC to, so all of an attached pool's size gets blocks,
-	 * and the size becomes durable, before a client can store. A second attach of an unchanged pool
-	 * skips the sync: mapping a pool must not make other clients' stores durable.
+	 * The size becomes durable before a client can store. A second attach of an unchanged pool skips the
+	 * sync: mapping a pool must not make other clients' stores durable. Holes get blocks when stores to
+	 * them are drained, as on DAX at the first store: a pool may be larger than its region.
 	 */
 	if (!again)
 		error = pool_sync_locked(pool);
-	if (!error)
-		error = pool_reserve_pages(pool, 0, pages_up(pool->size));
-	pool->map_changed = true;
-	if (!error)
-		error = pool_inode_commit(pool);
 	if (!error)
 		error = pool_ensure_view(pool);
 	if (error)
@@ -174,6 +169,50 @@ void pools_for_once_attached(struct pools *pools, void (*call)(void *context, st
 	struct pool **found = once_attached_pools(pools, &count);
 
 	call_each(found, count, call, context);
+}
+
+struct pool *pools_find_attached(struct pools *pools, uint32_t view)
+{
+	size_t count;
+	struct pool **attached = attached_pools(pools, &count), *found = NULL;
+
+	for (size_t i = 0; attached && i < count; i++) {
+		bool same;
+		{
+			READ_SCOPE(&attached[i]->lock);
+			same = attached[i]->view && view_id(attached[i]->view) == view;
+		}
+		if (same && !found)
+			found = attached[i];
+		else
+			pool_unref(attached[i], 1);
+	}
+	free(attached);
+	return found;
+}
+
+static int sync_range(struct pool *pool, uint64_t offset, uint64_t length)
+{
+	const uint64_t first = offset / PAGE_BYTES;
+	const uint64_t end = pages_up(min_u64(offset + length, POOL_SIZE_MAX));
+	int error = first < end ? pool_persist(pool, first, end - first) : 0;
+
+	pool_account_view(pool);
+	/* Pages of holes have blocks now. */
+	if (!error && pool->map_changed)
+		error = pool_inode_commit(pool);
+	return error;
+}
+
+int pool_sync_range(struct pool *pool, uint64_t offset, uint64_t length)
+{
+	GATE_SCOPE(pool->pools);
+	if (offset > POOL_SIZE_MAX || length > POOL_SIZE_MAX)
+		return -EINVAL;
+	WRITE_SCOPE(&pool->lock);
+	if (pool->dead)
+		return 0;
+	return media_outcome(pool->pools, sync_range(pool, offset, length));
 }
 
 /* ---- The domain's services ------------------------------------------------------- */

@@ -79,6 +79,45 @@ static uint64_t equally_present(const struct pool *pool, uint64_t page, uint64_t
 	return run;
 }
 
+/* The hole around `page` within the aligned 2 MiB of the file, and within its size. */
+static void hole_around(const struct pool *pool, uint64_t page, uint64_t *start, uint64_t *end)
+{
+	const uint64_t group = align_down(page, CONVERT_PAGES);
+	uint64_t stop;
+
+	*start = group;
+	while (*start < page && (pool_extmap_at(&pool->map, *start, page + 1, &stop) || stop <= page))
+		*start = stop;
+	stop = min_u64(group + CONVERT_PAGES, pages_up(pool->size));
+	pool_extmap_at(&pool->map, page, max_u64(page + 1, stop), end);
+}
+
+/*
+ * A hole that a client stores to through its mapping is filled around the page, as a DAX file system does for
+ * a huge page: a map of single pages would be written again with each drain. Not where space is scarce, where
+ * pages of the hole were promised blocks, or where there is no such run. False: nothing was placed.
+ */
+static bool fill_around(struct pool *pool, uint64_t page)
+{
+	struct space *space = &pool->pools->space;
+	uint64_t start, end, block, got;
+
+	if (!pool->is_attached || pool_space_free_for_data(space) < space->blocks / 8)
+		return false;
+	hole_around(pool, page, &start, &end);
+	if (view_next_present(pool->view, start, end) < end || pool_extmap_reserve(&pool->map, 1))
+		return false;
+	got = pool_space_take(space, SPACE_DATA, pool_extmap_goal(&pool->map, start), end - start,
+			      is_aligned(start, GROUP_BLOCKS), &block);
+	if (got < end - start) {
+		if (got)
+			pool_space_release(space, block, got);
+		return false;
+	}
+	pool_extmap_insert(&pool->map, start, got, block, true);
+	return true;
+}
+
 /* Give blocks to pages that have none: one run, from `page` on, of at most `want`. */
 static int place_new(struct pool *pool, uint64_t page, uint64_t want, struct placement *out)
 {
@@ -113,6 +152,8 @@ static int place(void *owner, uint64_t page, uint64_t want, struct placement *ou
 	uint64_t end;
 	const struct extent *extent = pool_extmap_at(&pool->map, page, page + want, &end);
 
+	if (!extent && fill_around(pool, page))
+		extent = pool_extmap_at(&pool->map, page, page + want, &end);
 	return extent ? convert(pool, extent, page, want, out) : place_new(pool, page, end - page, out);
 }
 

@@ -386,6 +386,13 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment);
  */
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment);
 bool pool_is_attached(struct pool *pool);
+/* The attached pool whose view has this number, with a reference; NULL: there is none. */
+struct pool *pools_find_attached(struct pools *pools, uint32_t view);
+/*
+ * msync(2) of a range of an attached pool: what of it differs from the media is durable on return. -ENOSPC: a
+ * hole was stored to, and there is no space.
+ */
+int pool_sync_range(struct pool *pool, uint64_t offset, uint64_t length);
 /* What was drained for the pool since the region was opened, across outages. */
 int pool_counts(struct pool *pool, struct domain_counts *counts);
 /*

@@ -268,6 +268,33 @@ static int answer_sync(struct attach_client *client, struct attach_exchange *exc
 	return fsync(exchange->fds[0]) < 0 ? fail(exchange, -errno, strerror(errno)) : 0;
 }
 
+/* Only of a pool that the client may write to, as for a record. */
+static int answer_sync_range(struct attach_client *client, struct attach_exchange *exchange)
+{
+	const struct attach_request *request = &exchange->request;
+	const unsigned region = request->region;
+	struct pool *pool;
+	int error;
+
+	if (region >= client->attach->served.regions)
+		return break_off(exchange, -EINVAL, "no region has that number");
+	/* A forked child that has not flushed yet has no rights: its mappings give it some. */
+	if (!wpq_rights_have(client->regions[region].rights, request->view)) {
+		error = allow_mapped_views(client, region);
+		if (error)
+			return fail(exchange, error, strerror(-error));
+	}
+	if (!wpq_rights_have(client->regions[region].rights, request->view))
+		return fail(exchange, -EACCES, "not a view that the client may write to");
+	pool = pools_find_attached(client->attach->served.pools[region], request->view);
+	/* It was removed: nothing of it is to be kept. */
+	if (!pool)
+		return 0;
+	error = pool_sync_range(pool, request->offset, request->length);
+	pool_unref(pool, 1);
+	return error ? fail(exchange, error, strerror(-error)) : 0;
+}
+
 /* ---- WPQs -------------------------------------------------------------------------- */
 
 static size_t wpqs_of(const struct attach_client *client)
@@ -330,12 +357,14 @@ static int check_request(const struct attach_client *client, struct attach_excha
 	static const uint64_t zeros[sizeof(exchange->request.reserved) / sizeof(uint64_t)];
 	const struct attach_request *request = &exchange->request;
 	const bool wants_descriptor = request->type == ATTACH_POOL || request->type == ATTACH_SYNC;
+	const bool has_range = request->type == ATTACH_SYNC_RANGE;
 
 	if (!exchange->whole || request->magic != ATTACH_MAGIC)
 		return break_off(exchange, -EBADMSG, "not a message of this protocol");
 	if (request->version != ATTACH_VERSION || request->size != sizeof(*request))
 		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
-	if (request->flags || request->reserved_here || (request->region && request->type != ATTACH_WPQ) ||
+	if (request->flags || (request->region && request->type != ATTACH_WPQ && !has_range) ||
+	    ((request->view || request->offset || request->length) && !has_range) ||
 	    memcmp(request->reserved, zeros, sizeof(zeros)) != 0)
 		return break_off(exchange, -EINVAL, "a flag or field that this daemon does not know");
 	if (!client->greeted && request->type != ATTACH_HELLO)
@@ -362,6 +391,8 @@ static int serve(struct attach_client *client, struct attach_exchange *exchange)
 		return 0;
 	case ATTACH_SYNC:
 		return answer_sync(client, exchange);
+	case ATTACH_SYNC_RANGE:
+		return answer_sync_range(client, exchange);
 	}
 	return break_off(exchange, -EBADMSG, "unknown message type");
 }

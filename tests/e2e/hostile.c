@@ -85,6 +85,22 @@ static bool refuses(int fd, int error)
 	return good;
 }
 
+static bool range_is_refused(uint32_t view)
+{
+	struct attach_request request = request_of(ATTACH_SYNC_RANGE);
+	struct attach_reply reply = { 0 };
+	int connection = attach_connect(NULL);
+	bool refused;
+
+	request.view = view;
+	request.length = UINT64_MAX;
+	refused = attach_ask(connection, ATTACH_HELLO, -1, &reply, NULL) == 0 &&
+		  !attach_send(connection, &request, sizeof(request), NULL, 0) &&
+		  !attach_receive(connection, &reply, NULL) && reply.error == -EACCES;
+	close(connection);
+	return refused;
+}
+
 static void check_messages(void)
 {
 	struct attach_request request = request_of(ATTACH_WPQ);
@@ -119,7 +135,7 @@ static void check_messages(void)
 	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL),
 	   "a message with an unknown flag ends its connection");
 	request = request_of(ATTACH_WPQ);
-	request.reserved[4] = 1;
+	request.reserved[2] = 1;
 	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL),
 	   "a message whose reserved bytes are not zero ends its connection");
 	request = request_of(ATTACH_WPQ);
@@ -133,6 +149,16 @@ static void check_messages(void)
 	request.region = 1;
 	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL),
 	   "a region in a message that takes none ends its connection");
+	request = request_of(ATTACH_DRAIN);
+	request.length = 1;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL),
+	   "a range in a message that takes none ends its connection");
+	request = request_of(ATTACH_SYNC_RANGE);
+	request.region = UINT32_MAX;
+	OK(ends_with(&request, sizeof(request), NULL, 0, -EINVAL),
+	   "a range of a region after the last one ends its connection");
+	OK(range_is_refused(UINT32_MAX) && range_is_refused(0),
+	   "a range of a view that the client does not map is refused");
 }
 
 static void check_descriptors(void)

@@ -15,6 +15,7 @@ pmdk_tests = \
 	tests/pmdk/memcheck.sh \
 	tests/pmdk/oneline.sh \
 	tests/pmdk/qemu.sh \
+	tests/pmdk/larger.sh \
 	tests/pmdk/resized.sh \
 	tests/pmdk/stat.sh \
 	tests/pmdk/symbols.sh \
@@ -23,7 +24,7 @@ pmdk_tests = \
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
 check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/functions \
-	tests/pmdk/litmus tests/pmdk/mappings tests/pmdk/oneline tests/pmdk/padding tests/pmdk/resized \
+	tests/pmdk/larger tests/pmdk/litmus tests/pmdk/mappings tests/pmdk/oneline tests/pmdk/padding tests/pmdk/resized \
 	tests/pmdk/survivor tests/pmdk/without_pidfd
 check_PROGRAMS += tests/pmdk/flush_faults.so
 tests_pmdk_flush_faults_so_SOURCES = tests/pmdk/flush_faults.c
@@ -50,6 +51,9 @@ tests_pmdk_mappings_LDADD = $(PMEM_LIBS)
 tests_pmdk_oneline_SOURCES = tests/pmdk/oneline.c tests/e2e/powerfail.h
 tests_pmdk_oneline_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_oneline_LDADD = $(PMEM_LIBS) -lpthread
+tests_pmdk_larger_SOURCES = tests/pmdk/larger.c
+tests_pmdk_larger_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_larger_LDADD = $(PMEM_LIBS)
 tests_pmdk_resized_SOURCES = tests/pmdk/resized.c
 tests_pmdk_resized_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_resized_LDADD = $(PMEM_LIBS)

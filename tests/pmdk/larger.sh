@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Sparse pools that are larger than their region, and msync of mappings that are mostly holes: see larger.c.
+# shellcheck source=tests/lib.sh
+. "${abs_top_srcdir:?}/tests/lib.sh" || exit 1
+
+daemon_start --region memfd:64M || bail "no daemon"
+pool=$mnt/pool
+program=$abs_top_builddir/tests/pmdk/larger
+larger() { "$softpmem" run -- "$program" "$@"; }
+
+map_takes_no_space() {
+	rm -f "$pool"
+	larger map "$pool" "$1" "$2" && [ "$(stat -c %b "$pool")" -eq 0 ]
+}
+check "a file of 10 GiB is mapped in a region of 64 MiB, and takes no space" map_takes_no_space 10240 mmap
+check "a file of 1 TiB is mapped" map_takes_no_space 1048576 mmap
+check "a file of 10 GiB is mapped for reading" map_takes_no_space 10240 read-only
+check "pmem_map_file maps a new sparse file of 4 GiB" map_takes_no_space 4096 pmem_map_file
+
+# stored_and_lost SIZE WAY: the power fails right after the program has ended.
+stored_and_lost() {
+	rm -f "$pool"
+	larger store "$pool" "$1" "$2" || return 1
+	"$softpmem" powerfail --policy lose >/dev/null || return 1
+	"$program" verify "$pool" "$1"
+}
+for size in 1 64 10240 1048576; do
+	for way in persist msync; do
+		check "$size MiB: $way makes stores to holes durable" stored_and_lost $size $way
+	done
+done
+check_fails "negative control: without either, stores to holes are lost" "byte 100 of place 0 is 0" \
+	stored_and_lost 10240 nothing
+rm "$pool"
+
+# As on a DAX file system, where such a store raises SIGBUS.
+larger fill "$pool" 100 persist >/dev/null 2>&1
+check "a program that persists more than the region holds is killed" test $? -eq 137
+rm "$pool"
+check_fails "msync of more than the region holds fails with ENOSPC" "msync: No space left" \
+	larger fill "$pool" 100 msync
+rm -f "$pool"
+check "a program that stores as much as there is runs to its end" larger fill "$pool" 50 persist
+rm "$pool"
+check "the same with msync" larger fill "$pool" 50 msync
+rm "$pool"
+check "check finds no damage" "$softpmem" check
+check "the daemon stops cleanly" daemon_stop
+finish
