@@ -156,20 +156,18 @@ PUBLIC int pmem_has_auto_flush(void)
 /* ---- msync ------------------------------------------------------------------------ */
 
 /*
- * From this length on the daemon is asked to write what differs from the media. Copies of all lines to the
- * WPQ would cost more, and reading a place that nobody has touched would give it memory.
+ * The daemon writes what differs from the media, and has the kernel drop its pages of the file, so that a
+ * process outside sees what was stored when msync(2) returns. Copies of all lines to the WPQ would cost more,
+ * and reading a place that nobody has touched would give it memory.
  */
-#define MSYNC_BY_DAEMON (256u << 10)
-
 static int sync_pool(const struct range *at, uintptr_t address, size_t length)
 {
 	const uint64_t offset = at->offset + (address - at->start);
+	int error;
 
 	client_event_flush(address, length);
-	if (length >= MSYNC_BY_DAEMON)
-		return connection_sync_range(at->region, at->view, offset, length);
-	queue_flush(at, address, length, WPQ_PERSIST);
-	return 0;
+	error = connection_sync_range(at->region, at->view, offset, length);
+	return error && error != -ENOSPC ? -EIO : error;
 }
 
 /* Make the pools within the range durable: msync(2) has written the rest. */

@@ -291,6 +291,9 @@ static int answer_sync_range(struct attach_client *client, struct attach_exchang
 	if (!pool)
 		return 0;
 	error = pool_sync_range(pool, request->offset, request->length);
+	/* Before the reply: processes that have the file open on the mount see what was stored. */
+	if (!error && client->attach->served.changed)
+		client->attach->served.changed(client->attach->served.context, pool);
 	pool_unref(pool, 1);
 	return error ? fail(exchange, error, strerror(-error)) : 0;
 }

@@ -8,6 +8,10 @@
  *                                   whole mapping) or nothing
  *   larger verify FILE SIZE         after a power failure: the places have 'Q', and their neighbours are zero
  *   larger fill FILE SIZE WAY       store to each page, and then WAY: persist each at once, or msync all
+ *   larger inside FILE SIZE WAY     as `store`, in steps: it prints a line when it has mapped the file, and
+ *                                   when it has stored, and waits for a byte on stdin after each
+ *   larger outside FILE SIZE CMD    open, map and read FILE, which CMD (`larger inside`) has mapped, before
+ *                                   it stores; then what it stored must be read through both
  *
  * SIZE is in MiB. Exits with 1 and a message if it is not so.
  */
@@ -96,6 +100,95 @@ static void store(const char *path, const char *way)
 		die("msync");
 }
 
+static void say_and_wait(const char *what)
+{
+	char byte;
+
+	if (puts(what) < 0 || fflush(stdout) || read(0, &byte, 1) != 1)
+		die(what);
+}
+
+static void store_in_steps(const char *path, const char *way)
+{
+	unsigned char *bytes;
+
+	open_file(path, O_RDWR);
+	bytes = map(PROT_READ | PROT_WRITE);
+	say_and_wait("mapped");
+	for (int i = 0; i < PLACES; i++)
+		bytes[place(i)] = 'Q';
+	if (strcmp(way, "msync") == 0 && msync(bytes, (size_t)size, MS_SYNC) < 0)
+		die("msync");
+	say_and_wait("stored");
+}
+
+/* Run the command with pipes as its stdin and stdout. */
+static void start(char **command, int *to, int *from)
+{
+	int in[2], out[2];
+	pid_t pid;
+
+	if (pipe(in) < 0 || pipe(out) < 0)
+		die("pipe");
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		close(in[1]);
+		close(out[0]);
+		execvp(command[0], command);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	*to = in[1];
+	*from = out[0];
+}
+
+static void await_line(int from)
+{
+	char line[16];
+
+	if (read(from, line, sizeof(line)) <= 0)
+		die("the other process has ended");
+}
+
+static void expect_places(const volatile unsigned char *bytes, unsigned char value)
+{
+	for (int i = 0; i < PLACES; i++) {
+		unsigned char byte;
+
+		if (pread(file, &byte, 1, place(i)) != 1)
+			die("pread");
+		if (byte == value && bytes[place(i)] == value)
+			continue;
+		printf("place %d is %d when read, and %d in the mapping\n", i, byte, bytes[place(i)]);
+		exit(1);
+	}
+}
+
+static void look_from_outside(const char *path, char **command)
+{
+	const unsigned char *bytes;
+	int to, from;
+
+	open_file(path, O_RDWR);
+	if (ftruncate(file, size) < 0)
+		die("ftruncate");
+	bytes = map(PROT_READ);
+	start(command, &to, &from);
+	await_line(from);
+	expect_places(bytes, 0);
+	if (write(to, "s", 1) != 1)
+		die("write");
+	await_line(from);
+	expect_places(bytes, 'Q');
+	if (write(to, "e", 1) != 1)
+		die("write");
+}
+
 static void verify(const char *path)
 {
 	open_file(path, O_RDONLY);
@@ -146,6 +239,10 @@ int main(int argc, char **argv)
 		verify(argv[2]);
 	else if (strcmp(argv[1], "fill") == 0 && argc == 5)
 		fill(argv[2], argv[4]);
+	else if (strcmp(argv[1], "inside") == 0 && argc == 5)
+		store_in_steps(argv[2], argv[4]);
+	else if (strcmp(argv[1], "outside") == 0 && argc > 4)
+		look_from_outside(argv[2], argv + 4);
 	else
 		return 2;
 	return 0;

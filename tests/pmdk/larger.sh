@@ -45,6 +45,19 @@ check "a program that stores as much as there is runs to its end" larger fill "$
 rm "$pool"
 check "the same with msync" larger fill "$pool" 50 msync
 rm "$pool"
+
+# seen_outside SIZE WAY: by a process that opened, mapped and read the file before the store.
+seen_outside() {
+	rm -f "$pool"
+	: >"$pool"
+	"$program" outside "$pool" "$1" "$softpmem" run -- "$program" inside "$pool" "$1" "$2"
+}
+for size in 1 10240; do
+	check "$size MiB: a process outside sees stores when msync returns" seen_outside $size msync
+done
+check_fails "negative control: without msync it reads its old pages" "is 0 when read, and 0 in" \
+	seen_outside 1 nothing
+rm "$pool"
 check "check finds no damage" "$softpmem" check
 check "the daemon stops cleanly" daemon_stop
 finish
