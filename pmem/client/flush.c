@@ -167,6 +167,11 @@ static int sync_pool(const struct range *at, uintptr_t address, size_t length)
 
 	client_event_flush(address, length);
 	error = connection_sync_range(at->region, at->view, offset, length);
+	/* Without a daemon to ask, the WPQ is all there is. */
+	if (error == -ENOTCONN) {
+		queue_flush(at, address, length, WPQ_PERSIST);
+		return 0;
+	}
 	return error && error != -ENOSPC ? -EIO : error;
 }
 
