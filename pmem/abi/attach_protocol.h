@@ -48,7 +48,9 @@ enum attach_type {
 	 * msync(2) of `length` bytes from `offset` on of the pool whose view is `view` of `region`. Reply
 	 * when they are durable.
 	 */
-	ATTACH_SYNC_RANGE = 7
+	ATTACH_SYNC_RANGE = 7,
+	/* A struct attach_mark: as `softpmem mark` does. Reply when it is the last mark. */
+	ATTACH_MARK = 8
 };
 
 struct attach_request {
@@ -64,6 +66,13 @@ struct attach_request {
 	uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct attach_request) == 64, "shared with other processes");
+
+#define ATTACH_MARK_BYTES 256u
+struct attach_mark {
+	struct attach_request request; /* its size is that of this struct */
+	char text[ATTACH_MARK_BYTES];  /* not empty, NUL terminated */
+};
+_Static_assert(sizeof(struct attach_mark) == 320, "shared with other processes");
 
 struct attach_reply {
 	uint32_t magic;

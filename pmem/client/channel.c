@@ -33,10 +33,13 @@ union descriptor {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-static long send_message(const struct channel *channel, const struct attach_request *bytes, int fd, int flags)
+/* `text`: of ATTACH_MARK_BYTES, or NULL. */
+static long send_message(const struct channel *channel, const struct attach_request *bytes, const char *text,
+			 int fd, int flags)
 {
-	struct iovec iov = { (void *)(uintptr_t)bytes, sizeof(*bytes) };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov[2] = { { (void *)(uintptr_t)bytes, sizeof(*bytes) },
+				{ (void *)(uintptr_t)text, ATTACH_MARK_BYTES } };
+	struct msghdr message = { .msg_iov = iov, .msg_iovlen = text ? 2 : 1 };
 	union descriptor control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
 						 .cmsg_level = SOL_SOCKET,
 						 .cmsg_type = SCM_RIGHTS } };
@@ -60,7 +63,7 @@ static long send_request(const struct exchange *exchange)
 		.magic = ATTACH_MAGIC,
 		.version = ATTACH_VERSION,
 		.type = (uint16_t)request->type,
-		.size = sizeof(bytes),
+		.size = request->text ? sizeof(struct attach_mark) : sizeof(bytes),
 		.region = request->region,
 		.view = request->view,
 		.offset = request->offset,
@@ -71,7 +74,8 @@ static long send_request(const struct exchange *exchange)
 
 	if (request->fd >= 0 && copy < 0)
 		return copy;
-	result = send_message(exchange->channel, &bytes, copy, exchange->reply ? 0 : MSG_DONTWAIT);
+	result = send_message(exchange->channel, &bytes, request->text, copy,
+			      exchange->reply ? 0 : MSG_DONTWAIT);
 	if (request->fd >= 0)
 		courier_return(copy);
 	return result;

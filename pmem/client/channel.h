@@ -34,6 +34,7 @@ struct channel_request {
 	uint32_t view;
 	uint64_t offset, length;
 	int fd;		 /* of the program, to be sent; -1: none */
+	const char *text; /* of ATTACH_MARK_BYTES, for ATTACH_MARK; else NULL */
 };
 /*
  * Send the request and wait for its reply, however long that takes. 0 if there was one, whatever it says: its

@@ -265,6 +265,19 @@ int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint6
 	return error ? error : reply.error;
 }
 
+int connection_mark(const char *text)
+{
+	const struct channel_request request = { .type = ATTACH_MARK, .fd = -1, .text = text };
+	struct attach_reply reply = { 0 };
+	uint64_t signals = enter();
+	int error = ensure_connected();
+
+	if (!error)
+		error = channel_ask(&channel, &request, &reply, NULL);
+	leave(signals);
+	return error ? error : reply.error;
+}
+
 int connection_wpq(unsigned region)
 {
 	struct attach_reply reply = { 0 };

@@ -37,6 +37,8 @@ int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint6
  * it has no view that could be mapped.
  */
 int connection_attach(int fd, struct attached_view *out);
+/* Tell the daemon of a mark, and wait until it has it. `text` has ATTACH_MARK_BYTES. */
+int connection_mark(const char *text);
 /* The courier's descriptor of the memory of a new WPQ of this region, for courier_close(). */
 int connection_wpq(unsigned region);
 /* Wait until the media has what this process published. Ends the process if no daemon is left to do it. */

@@ -25,6 +25,7 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/interpose.c \
 	pmem/client/map_file.c \
 	pmem/client/mapping.c \
+	pmem/client/mark.c \
 	pmem/client/mapping.h \
 	pmem/client/nontemporal.c \
 	pmem/client/nontemporal.h \

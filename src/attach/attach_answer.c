@@ -355,6 +355,16 @@ static int answer_wpq(struct attach_client *client, struct attach_exchange *exch
 
 /* ---- Messages ------------------------------------------------------------------------ */
 
+static size_t size_of(const struct attach_request *request)
+{
+	return request->type == ATTACH_MARK ? sizeof(struct attach_mark) : sizeof(*request);
+}
+
+static bool is_text(const char text[static ATTACH_MARK_BYTES])
+{
+	return *text && memchr(text, '\0', ATTACH_MARK_BYTES);
+}
+
 static int check_request(const struct attach_client *client, struct attach_exchange *exchange)
 {
 	static const uint64_t zeros[sizeof(exchange->request.reserved) / sizeof(uint64_t)];
@@ -364,7 +374,7 @@ static int check_request(const struct attach_client *client, struct attach_excha
 
 	if (!exchange->whole || request->magic != ATTACH_MAGIC)
 		return break_off(exchange, -EBADMSG, "not a message of this protocol");
-	if (request->version != ATTACH_VERSION || request->size != sizeof(*request))
+	if (request->version != ATTACH_VERSION || request->size != size_of(request))
 		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
 	if (request->flags || (request->region && request->type != ATTACH_WPQ && !has_range) ||
 	    ((request->view || request->offset || request->length) && !has_range) ||
@@ -374,6 +384,8 @@ static int check_request(const struct attach_client *client, struct attach_excha
 		return break_off(exchange, -EPROTO, "the first message must be the greeting");
 	if (exchange->fd_count && !wants_descriptor)
 		return break_off(exchange, -EBADMSG, "this message takes no descriptor");
+	if (request->type == ATTACH_MARK && !is_text(exchange->mark.text))
+		return break_off(exchange, -EINVAL, "a mark has 1 to 255 bytes");
 	return 0;
 }
 
@@ -396,6 +408,8 @@ static int serve(struct attach_client *client, struct attach_exchange *exchange)
 		return answer_sync(client, exchange);
 	case ATTACH_SYNC_RANGE:
 		return answer_sync_range(client, exchange);
+	case ATTACH_MARK: /* was done before */
+		return 0;
 	}
 	return break_off(exchange, -EBADMSG, "unknown message type");
 }
@@ -434,9 +448,21 @@ static bool answer(struct attach_client *client, struct attach_exchange *exchang
 	       !exchange->over;
 }
 
+/* Without the lock `power`: an outage may be at this mark. */
+static void set_mark(struct attach_client *client, struct attach_exchange *exchange)
+{
+	const struct attach_served *served = &client->attach->served;
+
+	if (exchange->request.type == ATTACH_MARK && served->marked && !check_request(client, exchange))
+		served->marked(served->context, exchange->mark.text);
+}
+
 bool attach_answer(struct attach_client *client)
 {
 	struct attach_exchange exchange = { .reply_fd = -1 };
 
-	return attach_receive(client, &exchange) && answer(client, &exchange);
+	if (!attach_receive(client, &exchange))
+		return false;
+	set_mark(client, &exchange);
+	return answer(client, &exchange);
 }

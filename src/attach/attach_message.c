@@ -20,13 +20,20 @@ static void take_descriptors(struct msghdr *header, struct attach_exchange *exch
 	}
 }
 
+static bool is_whole(const struct attach_exchange *exchange, size_t got)
+{
+	return got >= sizeof(exchange->request) &&
+	       got == (exchange->request.type == ATTACH_MARK ? sizeof(exchange->mark) :
+							       sizeof(exchange->request));
+}
+
 bool attach_receive(struct attach_client *client, struct attach_exchange *exchange)
 {
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(ATTACH_DESCRIPTORS_MAX * sizeof(int))];
 	} control;
-	struct iovec iov = { .iov_base = &exchange->request, .iov_len = sizeof(exchange->request) };
+	struct iovec iov = { .iov_base = &exchange->mark, .iov_len = sizeof(exchange->mark) };
 	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t got;
 
@@ -42,7 +49,7 @@ bool attach_receive(struct attach_client *client, struct attach_exchange *exchan
 	if (got <= 0)
 		return false;
 	take_descriptors(&header, exchange);
-	exchange->whole = got == sizeof(exchange->request) && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+	exchange->whole = is_whole(exchange, (size_t)got) && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
 	return true;
 }
 

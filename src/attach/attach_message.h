@@ -17,8 +17,11 @@ struct attach_client;
 
 /* A request and the reply to it. */
 struct attach_exchange {
-	struct attach_request request;
-	bool whole; /* the request has its exact size, and no descriptor was cut off */
+	union {
+		struct attach_request request;
+		struct attach_mark mark; /* request.type == ATTACH_MARK */
+	};
+	bool whole; /* the message has its exact size, and no descriptor was cut off */
 	int fds[ATTACH_DESCRIPTORS_MAX]; /* received; whoever has the exchange closes them */
 	size_t fd_count;
 	struct attach_reply reply;

@@ -34,6 +34,11 @@ struct attach_served {
 	dev_t device; /* of the mount; 0: there is none, and pools are opened by attach_path() */
 	/* Cached bytes of the pool are stale, or will be soon. Called from any thread. May be NULL. */
 	void (*changed)(void *context, struct pool *pool);
+	/*
+	 * A client has sent a mark: 1 to 255 bytes, and a NUL. May wait until an outage is over. Called from
+	 * any thread. May be NULL.
+	 */
+	void (*marked)(void *context, const char *text);
 	void *context;
 };
 

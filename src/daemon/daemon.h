@@ -89,6 +89,11 @@ struct daemon {
 /* Fill in the options from the command line. Returns -1 to continue, else the exit status. */
 int daemon_parse_options(int argc, char **argv, struct daemon_options *options);
 
+/*
+ * The text, of up to REQUEST_MARK_MAX bytes, is the last mark from here on, and in the log. Returns after the
+ * outage, if one is at this mark. Thread-safe.
+ */
+void daemon_set_mark(struct daemon *daemon, const char *text);
 /* Answer a request; `context` is the struct daemon (control_options.handle). */
 void verbs_handle(void *context, struct json_object *request, const struct peer *peer, struct reply *reply);
 

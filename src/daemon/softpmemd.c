@@ -145,12 +145,18 @@ static void pool_changed(void *context, struct pool *pool)
 		fusefs_pool_changed(daemon->fusefs, pool);
 }
 
+static void client_marked(void *context, const char *text)
+{
+	daemon_set_mark(context, text);
+}
+
 static int start_sockets(struct daemon *daemon, struct message *message)
 {
 	struct attach_served served = {
 		.regions = daemon->region_count,
 		.device = daemon->fusefs ? fusefs_device(daemon->fusefs) : 0,
 		.changed = pool_changed,
+		.marked = client_marked,
 		.context = daemon,
 	};
 	int error;

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/cleanup.h"
 #include "daemon/verbs.h"
 
 struct mark_request {
@@ -27,14 +26,8 @@ static int check(const void *request, struct message *message)
 static int run(struct job *job)
 {
 	const struct mark_request *request = job->request;
-	struct daemon *daemon = job->daemon;
 
-	{
-		LOCK_SCOPE(&daemon->mark_lock);
-		strcpy(daemon->mark, request->text);
-	}
-	log_line(&daemon->log, LOG_NOTICE, "mark: %s", request->text);
-	moment_meet_mark(daemon, request->text);
+	daemon_set_mark(job->daemon, request->text);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "daemon/moment.h"
 #include "wire/frame.h"
 
 int job_fail(struct job *job, int error, const char *path)
@@ -46,6 +47,16 @@ void job_put_mode(struct json_object *object, enum pool_mode mode)
 int job_parse_mode(const char *text, void *mode)
 {
 	return pool_mode_parse(text, mode);
+}
+
+void daemon_set_mark(struct daemon *daemon, const char *text)
+{
+	{
+		LOCK_SCOPE(&daemon->mark_lock);
+		strcpy(daemon->mark, text);
+	}
+	log_line(&daemon->log, LOG_NOTICE, "mark: %s", text);
+	moment_meet_mark(daemon, text);
 }
 
 void daemon_last_mark(struct daemon *daemon, char mark[REQUEST_MARK_MAX + 1])

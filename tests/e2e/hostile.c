@@ -161,6 +161,30 @@ static void check_messages(void)
 	   "a range of a view that the client does not map is refused");
 }
 
+static void check_marks(void)
+{
+	struct attach_mark mark = { .request = request_of(ATTACH_MARK), .text = "x" };
+	int fd = make_pool("marked");
+
+	mark.request.size = sizeof(mark);
+	OK(ends_with(&mark, sizeof(mark) - 1, NULL, 0, -EBADMSG),
+	   "a mark that lacks a byte ends its connection");
+	OK(ends_with(&mark, sizeof(mark.request), NULL, 0, -EBADMSG),
+	   "a mark without a text ends its connection");
+	OK(ends_with(&mark, sizeof(mark), &fd, 1, -EBADMSG),
+	   "a mark with a descriptor ends its connection");
+	mark.request.type = ATTACH_WPQ;
+	OK(ends_with(&mark, sizeof(mark), NULL, 0, -EBADMSG),
+	   "another message with a text ends its connection");
+	mark.request.type = ATTACH_MARK;
+	mark.text[0] = '\0';
+	OK(ends_with(&mark, sizeof(mark), NULL, 0, -EINVAL), "an empty mark ends its connection");
+	memset(mark.text, 'x', sizeof(mark.text));
+	OK(ends_with(&mark, sizeof(mark), NULL, 0, -EINVAL),
+	   "a mark that is not terminated ends its connection");
+	close(fd);
+}
+
 static void check_descriptors(void)
 {
 	struct attach_request pool = request_of(ATTACH_POOL), wpq = request_of(ATTACH_WPQ);
@@ -564,6 +588,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	alarm(HANG_SECONDS);
 	check_messages();
+	check_marks();
 	check_descriptors();
 	check_shrinking();
 	bystander_begin(&bystander);

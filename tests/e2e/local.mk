@@ -29,11 +29,17 @@ e2e_tests = \
 	tests/e2e/regions-test.sh \
 	tests/e2e/run-attach.sh \
 	tests/e2e/run-hostile.sh \
+	tests/e2e/run-mark.sh \
 	tests/e2e/run-refused.sh \
 	tests/e2e/run-verb.sh \
 	tests/e2e/several.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
+
+check_PROGRAMS += tests/e2e/marker
+tests_e2e_marker_SOURCES = tests/e2e/marker.c tests/e2e/tap.h
+tests_e2e_marker_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib
+tests_e2e_marker_LDADD = lib/libsoftpmem.a -ldl
 
 check_PROGRAMS += tests/e2e/exercise
 tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tests/e2e/exercise_model.h tests/e2e/powerfail.h
