@@ -62,7 +62,7 @@ check_fails "negative control: a package that the README does not name is report
 	"libdaxctl-dev is not in" named_in "$work/README.md" "${required[@]}"
 
 if command -v mandoc >/dev/null; then
-	for page in "$docs"/*.[18]; do
+	for page in "$docs"/*.[138]; do
 		check "$(basename "$page") is clean" test -z "$(mandoc -T lint -W warning "$page" 2>&1)"
 	done
 else
