@@ -173,10 +173,6 @@ static void check_marks(void)
 	   "a mark without a text ends its connection");
 	OK(ends_with(&mark, sizeof(mark), &fd, 1, -EBADMSG),
 	   "a mark with a descriptor ends its connection");
-	mark.request.type = ATTACH_WPQ;
-	OK(ends_with(&mark, sizeof(mark), NULL, 0, -EBADMSG),
-	   "another message with a text ends its connection");
-	mark.request.type = ATTACH_MARK;
 	mark.text[0] = '\0';
 	OK(ends_with(&mark, sizeof(mark), NULL, 0, -EINVAL), "an empty mark ends its connection");
 	memset(mark.text, 'x', sizeof(mark.text));
