@@ -156,8 +156,10 @@ static long run_exchange(void *argument)
 int channel_ask(const struct channel *channel, const struct channel_request *request,
 		struct attach_reply *reply, int *fd)
 {
+	/* msync(2) of much takes long, and that is no reason to complain. */
+	const int patience = request->type == ATTACH_SYNC_RANGE ? -1 : PATIENCE_MS;
 	struct exchange exchange = {
-		.channel = channel, .request = request, .reply = reply, .fd = fd, .patience = PATIENCE_MS
+		.channel = channel, .request = request, .reply = reply, .fd = fd, .patience = patience
 	};
 	long result;
 
