@@ -167,6 +167,11 @@ int view_attach_exact(struct view *view, uint64_t size);
 int view_extend(struct view *view, uint64_t from, uint64_t to);
 /* What CPUs stored and did not persist is lost. Their mappings remain, and belong to no view any more. */
 void view_detach(struct view *view);
+/*
+ * Take back the memory that clients took past the end of an attached view, or of its file: they can make
+ * the file of a view that may grow longer. Returns the number of bytes. The owner's lock may be held shared.
+ */
+uint64_t view_take_back(struct view *view);
 /* The name of the view in WPQ records. */
 uint32_t view_id(const struct view *view);
 /* The memory of an attached view, in this process; NULL if it is not attached. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -85,6 +86,26 @@ static int memory_reserve(struct view *view, uint64_t size)
 	return 0;
 }
 
+/*
+ * Clients with the descriptor of a view that may grow can make its file longer. Their bytes past its end are
+ * not the pool's: whatever is there later begins as zeros.
+ */
+static int grow_file(struct view *view, uint64_t size)
+{
+	struct stat st;
+
+	if (fstat(view->fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size > view->fd_size &&
+	    fallocate(view->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)view->fd_size,
+		      st.st_size - (off_t)view->fd_size) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size < size && ftruncate(view->fd, (off_t)size) < 0)
+		return -errno;
+	view->fd_size = size;
+	return 0;
+}
+
 int view_memory_extend(struct view *view, uint64_t end)
 {
 	if (view->fd < 0) {
@@ -93,11 +114,10 @@ int view_memory_extend(struct view *view, uint64_t end)
 			return -errno;
 	}
 	if (end > view->fd_size) {
-		uint64_t size = align_up(end, 2u << 20);
+		int error = grow_file(view, align_up(end, 2u << 20));
 
-		if (ftruncate(view->fd, (off_t)size) < 0)
-			return -errno;
-		view->fd_size = size;
+		if (error)
+			return error;
 	}
 	return memory_reserve(view, end);
 }
@@ -311,6 +331,27 @@ int view_store_zero(struct view *view, uint64_t offset, uint64_t length)
 		length -= piece;
 	}
 	return 0;
+}
+
+uint64_t view_take_back(struct view *view)
+{
+	const uint64_t limit = view->attached ? view->attached_size : view->fd_size;
+	const uint64_t block = 512; /* of st_blocks */
+	uint64_t end, taken;
+	struct stat st;
+
+	/* Only clients that have the descriptor can have stored outside, and not if the file cannot grow. */
+	if (!view->sealed || view->exact || fstat(view->fd, &st) < 0)
+		return 0;
+	taken = (uint64_t)st.st_blocks * block;
+	end = max_u64((uint64_t)st.st_size, view->fd_size);
+	if (end <= limit || (end == view->fd_size && taken <= limit))
+		return 0;
+	if (fallocate(view->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)limit,
+		      (off_t)(end - limit)) < 0 ||
+	    fstat(view->fd, &st) < 0)
+		return 0;
+	return taken - min_u64(taken, (uint64_t)st.st_blocks * block);
 }
 
 void view_supersede_copies(struct view *view)

@@ -141,8 +141,9 @@ int pools_sync(struct pools *pools);
 
 /*
  * Give back what no pool has: memory of blocks that were freed a second ago or earlier, where the region's
- * backend takes it back, and the last chunks of the table if all their entries are free. To be called four
- * times a second, from one thread; returns at once during an outage.
+ * backend takes it back, and the last chunks of the table if all their entries are free; and the memory that
+ * clients took past the end of a pool that they map. To be called four times a second, from one thread;
+ * returns at once during an outage.
  */
 void pools_trim(struct pools *pools);
 

@@ -96,6 +96,8 @@ struct pools {
 	uint32_t shrink_tried;	/* free_count when the table could not shrink; 0: it was not tried */
 	uint64_t new_sequence;	/* of entries of a new chunk: see "The table" in docs/format.md */
 
+	uint64_t told_outside; /* clock_ms() of the last line of take_back(); pools_trim()'s thread */
+
 	struct space space;
 };
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Gives back what no pool has: the memory of free blocks, and chunks of the table without an entry in use. */
+/*
+ * Gives back what no pool has: the memory of free blocks, chunks of the table without an entry in use, and
+ * the memory that clients took past the end of pools.
+ */
 
 #include <errno.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
+#include "domain/domain.h"
 #include "pool/gate.h"
 #include "pool/pools.h"
 #include "pool/table.h"
@@ -36,6 +41,28 @@ static void trim_table(struct pools *pools)
 		continue;
 }
 
+#define TELL_MS 60000u
+
+/* A client that takes memory in a loop has what it can fill between two calls, and causes a line a minute. */
+static void take_back(void *context, struct pool *pool)
+{
+	struct pools *pools = context;
+	uint64_t bytes = 0, now = clock_ms();
+
+	/* A sync may hold the lock for long: the next call is soon. */
+	if (pthread_rwlock_tryrdlock(&pool->lock) != 0)
+		return;
+	if (pool->view && !pool->dead)
+		bytes = view_take_back(pool->view);
+	pthread_rwlock_unlock(&pool->lock);
+	if (!bytes || (pools->told_outside && now - pools->told_outside < TELL_MS))
+		return;
+	pools->told_outside = now;
+	log_sink_print(&pools->options.log,
+		       "file entry %u: a client took %llu bytes past its end: they were taken back",
+		       pool->index, (unsigned long long)bytes);
+}
+
 void pools_trim(struct pools *pools)
 {
 	if (pools->read_only || region_failed(pools->region) || !pool_gate_try_enter(pools))
@@ -43,5 +70,6 @@ void pools_trim(struct pools *pools)
 	trim_table(pools);
 	if (pools->space.released)
 		pool_space_discard(&pools->space, REST_CALLS, BLOCKS_A_CALL, discard, pools->region);
+	pools_for_once_attached(pools, take_back, pools);
 	pool_gate_leave(pools);
 }

@@ -14,9 +14,11 @@
 #include "common/align.h"
 #include "common/cleanup.h"
 #include "common/size.h"
+#include "region/file_place.h"
 
 struct file_spec {
 	char *path;
+	struct file_place place; /* of the path */
 	/* The text after the last comma, if it is a size; else NULL. */
 	const char *size_text;
 	uint64_t size;
@@ -85,14 +87,37 @@ static int cannot_open(const struct region *region, int error, struct message *m
 	}
 }
 
+/*
+ * A region that is written to is the caller's own file, or root's: what another user can put there, that user
+ * can also replace by a name of a file that the caller must not overwrite.
+ */
+static int check_owner(const struct region *region, const struct file_spec *spec, const struct stat *st,
+		       struct message *message)
+{
+	if (region_is_read_only(region) || !S_ISREG(st->st_mode))
+		return 0;
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return message_fail(message, -EPERM,
+				    "region %s: the file belongs to another user (uid %u): use a file of "
+				    "your own, or run softpmemd as that user",
+				    region->spec, st->st_uid);
+	if (spec->place.shared && st->st_nlink > 1)
+		return message_fail(message, -EPERM,
+				    "region %s: the file has several names, in a directory that others may "
+				    "write to: copy it",
+				    region->spec);
+	return 0;
+}
+
 /* Check the type before opening: opening some devices has side effects. */
-static int open_existing(const struct region *region, const char *path, int *fd, struct message *message)
+static int open_existing(const struct region *region, const struct file_place *place, int *fd,
+			 struct message *message)
 {
 	int access = region_is_read_only(region) ? O_RDONLY : O_RDWR;
 	struct stat st;
 	int error;
 
-	if (stat(path, &st) < 0)
+	if (fstatat(place->directory, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	error = check_kind(region, st.st_mode, message);
 	if (error)
@@ -100,23 +125,21 @@ static int open_existing(const struct region *region, const char *path, int *fd,
 	/* Without O_CREAT, O_EXCL refuses a block device that is mounted. Several readers are allowed. */
 	if (S_ISBLK(st.st_mode) && access == O_RDWR)
 		access |= O_EXCL;
-	*fd = open(path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	*fd = openat(place->directory, place->name, access | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	return *fd < 0 ? cannot_open(region, errno, message) : 0;
 }
 
 static int open_or_make(struct region *region, const struct file_spec *spec, bool *made,
 			struct message *message)
 {
-	int error = open_existing(region, spec->path, &region->fd, message);
+	int error = open_existing(region, &spec->place, &region->fd, message);
 
 	if (error != -ENOENT)
 		return error;
 	if (!(region->flags & REGION_CREATE) || region_is_read_only(region) || !spec->size_text)
 		return cannot_open(region, ENOENT, message);
-	region->fd = open(spec->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (region->fd < 0 && errno == ENOENT)
-		return message_fail(message, -ENOENT, "region %s: its directory does not exist",
-				    region->spec);
+	region->fd = openat(spec->place.directory, spec->place.name,
+			    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (region->fd < 0)
 		return cannot_open(region, errno, message);
 	*made = true;
@@ -217,6 +240,17 @@ static int fill_holes(const struct region *region, struct message *message)
 	return 0;
 }
 
+static int find_place(const struct region *region, struct file_spec *spec, struct message *message)
+{
+	int error = file_place_find(spec->path, region_is_read_only(region), region->spec, &spec->place,
+				    message);
+
+	if (error == -ENOENT && spec->size_text)
+		return message_fail(message, -ENOENT, "region %s: its directory does not exist",
+				    region->spec);
+	return error && error != -EPERM ? cannot_open(region, -error, message) : error;
+}
+
 static int take_up(struct region *region, const struct file_spec *spec, struct message *message)
 {
 	struct stat st;
@@ -225,6 +259,8 @@ static int take_up(struct region *region, const struct file_spec *spec, struct m
 	if (fstat(region->fd, &st) < 0)
 		return message_fail(message, -errno, "region %s: fstat: %s", region->spec, strerror(errno));
 	error = check_kind(region, st.st_mode, message);
+	if (!error)
+		error = check_owner(region, spec, &st, message);
 	if (error)
 		return error;
 	/* Another process created it, and removed it between our open and our lock. */
@@ -279,18 +315,22 @@ static int open_spec(struct region *region, const struct file_spec *spec, struct
 	}
 	/* Without the lock the file belongs to another process, which found it empty and fills it. */
 	if (made && locked)
-		unlink(spec->path);
+		unlinkat(spec->place.directory, spec->place.name, 0);
 	close(steal_fd(&region->fd));
 	return error;
 }
 
 static int file_open(struct region *region, const char *where, struct message *message)
 {
-	struct file_spec spec = { 0 };
+	struct file_spec spec = { .place.directory = -1 };
 	int error = parse_spec(region, where, &spec, message);
 
 	if (!error)
+		error = find_place(region, &spec, message);
+	if (!error)
 		error = open_spec(region, &spec, message);
+	if (spec.place.directory >= 0)
+		close(spec.place.directory);
 	free(spec.path);
 	return error;
 }

@@ -20,6 +20,7 @@ pmem_region_libregion_a_SOURCES = \
 	pmem/region/numa.c pmem/region/numa.h \
 	pmem/region/physmap.c pmem/region/physmap.h \
 	pmem/region/physmap_check.c \
+	pmem/region/file_place.c pmem/region/file_place.h \
 	pmem/region/physmap_map.h \
 	pmem/region/physmap_stretch.c \
 	pmem/region/platform.c pmem/region/platform.h \

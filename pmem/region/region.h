@@ -44,7 +44,10 @@ enum region_flags {
  * A file: region is a regular file or an unmounted block device. PATH may
  * contain commas: what follows the last one is SIZE if it is a valid size. SIZE
  * must be equal to the size of an existing file (an empty file counts as not
- * existing). All of the file is allocated on opening, so that a full disk is an
+ * existing). A region that is written to is the caller's own file or root's, and the path follows no symbolic
+ * link of another user in a sticky directory that others may write to (-EPERM).
+ *
+ * All of the file is allocated on opening, so that a full disk is an
  * error at that moment and not a SIGBUS at a store. Its media survive the death
  * of the daemon. They survive a power loss of the host only after region_close(),
  * which waits until they are on the disk, or on a DAX file system. Truncating the

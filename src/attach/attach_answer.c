@@ -454,7 +454,7 @@ static void set_mark(struct attach_client *client, struct attach_exchange *excha
 	const struct attach_served *served = &client->attach->served;
 
 	if (exchange->request.type == ATTACH_MARK && served->marked && !check_request(client, exchange))
-		served->marked(served->context, exchange->mark.text);
+		served->marked(served->context, client->connection.peer.uid, exchange->mark.text);
 }
 
 bool attach_answer(struct attach_client *client)

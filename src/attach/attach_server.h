@@ -38,7 +38,7 @@ struct attach_served {
 	 * A client has sent a mark: 1 to 255 bytes, and a NUL. May wait until an outage is over. Called from
 	 * any thread. May be NULL.
 	 */
-	void (*marked)(void *context, const char *text);
+	void (*marked)(void *context, uid_t uid, const char *text);
 	void *context;
 };
 

@@ -16,6 +16,7 @@
 #include "region/region.h"
 #include "wire/request.h"
 #include "server/control_server.h"
+#include "server/loglimit.h"
 
 #define REGIONS_MAX ATTACH_REGIONS_MAX
 /* The spec of a region that the daemon is to find itself. */
@@ -72,6 +73,9 @@ struct daemon {
 	struct server *server; /* of the control socket */
 	struct attach_server *attach;
 
+	pthread_mutex_t loglimit_lock;
+	struct loglimit loglimit; /* of marks and power failures; guarded by loglimit_lock */
+
 	_Atomic bool counts_clean; /* see domain_count_clean() */
 
 	/* The last mark; "" before the first. */
@@ -93,7 +97,7 @@ int daemon_parse_options(int argc, char **argv, struct daemon_options *options);
  * The text, of up to REQUEST_MARK_MAX bytes, is the last mark from here on, and in the log. Returns after the
  * outage, if one is at this mark. Thread-safe.
  */
-void daemon_set_mark(struct daemon *daemon, const char *text);
+void daemon_set_mark(struct daemon *daemon, uid_t uid, const char *text);
 /* Answer a request; `context` is the struct daemon (control_options.handle). */
 void verbs_handle(void *context, struct json_object *request, const struct peer *peer, struct reply *reply);
 

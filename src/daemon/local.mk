@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # softpmemd. All of it except main() is in a library, which tests link.
 noinst_LIBRARIES += src/daemon/libdaemon.a
-libdaemon = src/daemon/libdaemon.a $(libcommand) $(libattach) $(libregions) $(SYSTEMD_LIBS)
+libdaemon = src/daemon/libdaemon.a $(libcommand) $(libattach) $(libregions) $(SYSTEMD_LIBS) $(SECCOMP_LIBS)
 src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/daemon.h \
 	src/daemon/daemon_options.c \
@@ -11,6 +11,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/outage.c src/daemon/outage.h \
 	src/daemon/place.c \
 	src/daemon/process.c src/daemon/process.h \
+	src/daemon/sandbox.c src/daemon/sandbox.h \
 	src/daemon/served.c src/daemon/served.h \
 	src/daemon/verb_check.c \
 	src/daemon/verb_create.c \
@@ -26,7 +27,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/verb_stop.c \
 	src/daemon/verbs.c src/daemon/verbs.h \
 	src/daemon/walk.c src/daemon/walk.h
-src_daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS)
+src_daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS) $(SECCOMP_CFLAGS)
 
 bin_PROGRAMS += softpmemd
 softpmemd_SOURCES = src/daemon/softpmemd.c

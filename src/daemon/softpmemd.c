@@ -17,6 +17,7 @@
 #include "common/size.h"
 #include "daemon/daemon.h"
 #include "daemon/process.h"
+#include "daemon/sandbox.h"
 #include "daemon/served.h"
 
 #define CLIENTS 128
@@ -145,9 +146,9 @@ static void pool_changed(void *context, struct pool *pool)
 		fusefs_pool_changed(daemon->fusefs, pool);
 }
 
-static void client_marked(void *context, const char *text)
+static void client_marked(void *context, uid_t uid, const char *text)
 {
-	daemon_set_mark(context, text);
+	daemon_set_mark(context, uid, text);
 }
 
 static int start_sockets(struct daemon *daemon, struct message *message)
@@ -190,10 +191,18 @@ static int start(struct daemon *daemon, struct message *message)
 	error = process_drop_privileges(daemon->mountpoint != NULL);
 	if (error)
 		return message_fail(message, error, "cannot drop privileges: %s", strerror(-error));
+	error = sandbox_enter(daemon->mountpoint != NULL);
+	if (error)
+		return message_fail(message, error, "cannot restrict system calls: %s", strerror(-error));
 	error = served_open_pools(daemon, message);
 	if (!error)
 		error = start_mount(daemon, message);
-	return error ? error : start_sockets(daemon, message);
+	if (error)
+		return error;
+	error = sandbox_deny_mounting();
+	if (error)
+		return message_fail(message, error, "cannot deny mounting: %s", strerror(-error));
+	return start_sockets(daemon, message);
 }
 
 static void say_ready(struct daemon *daemon)
@@ -300,7 +309,8 @@ static int block_signals(void)
 int main(int argc, char **argv)
 {
 	struct daemon daemon = { .mark_lock = PTHREAD_MUTEX_INITIALIZER,
-				 .outage_lock = PTHREAD_MUTEX_INITIALIZER };
+				 .outage_lock = PTHREAD_MUTEX_INITIALIZER,
+				 .loglimit_lock = PTHREAD_MUTEX_INITIALIZER };
 	int status = daemon_parse_options(argc, argv, &daemon.options);
 	int signal_fd, ready_fd = -1;
 

@@ -27,7 +27,7 @@ static int run(struct job *job)
 {
 	const struct mark_request *request = job->request;
 
-	daemon_set_mark(job->daemon, request->text);
+	daemon_set_mark(job->daemon, job->peer->uid, request->text);
 	return 0;
 }
 

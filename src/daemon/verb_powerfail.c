@@ -280,22 +280,20 @@ static void name_generations(const struct daemon *daemon, char *text, size_t siz
 static void log_outage(struct job *job, const struct chooser *chooser, const struct outage_report *report,
 		       int error)
 {
-	const struct log *log = &job->daemon->log;
 	char seed[32] = "", generations[1024];
 
 	if (chooser->policy == CHOOSER_RANDOM)
 		snprintf(seed, sizeof(seed), ", seed %llu", (unsigned long long)chooser->seed);
 	name_generations(job->daemon, generations, sizeof(generations));
 	if (error)
-		log_line(log, LOG_ERR, "%s (policy %s%s)", job->message.text,
-			 chooser_policy_name(chooser->policy), seed);
+		daemon_log_for(job->daemon, job->peer->uid, LOG_ERR, "%s (policy %s%s)", job->message.text,
+			chooser_policy_name(chooser->policy), seed);
 	else
-		log_line(log, LOG_NOTICE,
-			 "power failure: policy %s%s; %s; lines: %llu guaranteed, %llu kept, "
-			 "%llu lost",
-			 chooser_policy_name(chooser->policy), seed, generations,
-			 (unsigned long long)report->total.guaranteed, (unsigned long long)report->total.kept,
-			 (unsigned long long)report->total.lost);
+		daemon_log_for(job->daemon, job->peer->uid, LOG_NOTICE,
+			"power failure: policy %s%s; %s; lines: %llu guaranteed, %llu kept, %llu lost",
+			chooser_policy_name(chooser->policy), seed, generations,
+			(unsigned long long)report->total.guaranteed, (unsigned long long)report->total.kept,
+			(unsigned long long)report->total.lost);
 }
 
 /* Power fails for the whole machine, so the request is refused only if the media of all regions are lost. */

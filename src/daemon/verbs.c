@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "daemon/moment.h"
 #include "wire/frame.h"
 
@@ -49,13 +51,33 @@ int job_parse_mode(const char *text, void *mode)
 	return pool_mode_parse(text, mode);
 }
 
-void daemon_set_mark(struct daemon *daemon, const char *text)
+void daemon_log_for(struct daemon *daemon, uid_t uid, int priority, const char *format, ...)
+{
+	unsigned suppressed = 0;
+	char text[2048];
+	va_list args;
+
+	if (uid != 0 && uid != geteuid()) {
+		LOCK_SCOPE(&daemon->loglimit_lock);
+		if (!loglimit_allows(&daemon->loglimit, uid, clock_ms(), &suppressed))
+			return;
+	}
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (suppressed)
+		log_line(&daemon->log, LOG_NOTICE, "control: uid %u: %u lines were suppressed", uid,
+			 suppressed);
+	log_line(&daemon->log, priority, "%s", text);
+}
+
+void daemon_set_mark(struct daemon *daemon, uid_t uid, const char *text)
 {
 	{
 		LOCK_SCOPE(&daemon->mark_lock);
 		strcpy(daemon->mark, text);
 	}
-	log_line(&daemon->log, LOG_NOTICE, "mark: %s", text);
+	daemon_log_for(daemon, uid, LOG_NOTICE, "mark: %s", text);
 	moment_meet_mark(daemon, text);
 }
 

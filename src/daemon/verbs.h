@@ -75,6 +75,13 @@ void job_put_mode(struct json_object *object, enum pool_mode mode);
 /* request_field.parse for a pool's mode. */
 int job_parse_mode(const char *text, void *mode);
 
+/*
+ * Log what a request of this user did. The lines of a user other than root and the daemon's own are limited:
+ * see server/loglimit.h.
+ */
+void daemon_log_for(struct daemon *daemon, uid_t uid, int priority, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
 /* The last mark, or "". */
 void daemon_last_mark(struct daemon *daemon, char mark[REQUEST_MARK_MAX + 1]);
 

@@ -122,6 +122,16 @@ check "lines that do not go to the journal have no priority" sh -c "! grep '^<' 
 # ---- Privileges
 if [ "$(id -u)" = 0 ]; then
 	daemon_start --region memfd:64M || bail "the daemon does not start"
+	# one_of_all FIELD: what the field of all threads of the daemon is.
+	one_of_all() { cat /proc/"$daemon_pid"/task/*/status | sed -n "s/^$1:[[:space:]]*//p" | sort -u; }
+	if nm "$softpmemd" | grep -q __asan_init; then
+		skip "the sandbox" "a build with a sanitizer has none"
+	else
+		check "no thread of root's daemon gains privileges by executing a program" \
+			test "$(one_of_all NoNewPrivs)" = 1
+		check "all threads of root's daemon have the filters of system calls and of mounting" \
+			test "$(one_of_all Seccomp) $(one_of_all Seccomp_filters)" = "2 2"
+	fi
 	check "a daemon with a mount keeps CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE and CAP_SYS_ADMIN" \
 		grep -qx "CapPrm:.0*280024" "/proc/$daemon_pid/status"
 	check "all threads of the daemon have the same capabilities" \
@@ -162,6 +172,8 @@ if [ "$(id -u)" = 0 ]; then
 		check_fails "another user, even root, cannot read the user's mount" \
 			'denied' "${inside[@]}" cat "$user/mnt/file"
 		check "root may use the socket of another user's daemon" "$softpmem" status
+		check "a user's daemon with a mount can execute fusermount3, which is setuid" \
+			test "$(cat /proc/"$daemon_pid"/task/*/status | grep -c '^NoNewPrivs:.*1')" = 0
 		check "powerfail works without root" "${as_user[@]}" "$shared/softpmem" powerfail
 		check "powerfail without root loses unsynced bytes" "${inside[@]}" "${as_user[@]}" \
 			sh -c "! grep hello '$user/mnt/file'"
@@ -199,6 +211,14 @@ if [ "$(id -u)" = 0 ]; then
 	check "the socket belongs to the group" test "$(stat -c '%a %g' "$socket")" = "660 $gid"
 	check "members of the group may use the socket" \
 		setpriv --reuid 65533 --regid 65533 --groups "$gid" "$shared/softpmem" status
+	for ((i = 0; i < 30; i++)); do
+		setpriv --reuid 65533 --regid 65533 --groups "$gid" "$shared/softpmem" mark "of a member $i"
+		"$softpmem" mark "of root $i"
+	done
+	check "a user of the group causes at most 20 lines a minute in the log" \
+		test "$(grep -c 'mark: of a member' "$work/daemon.log")" = 20
+	check "negative control: the lines of root are not limited" \
+		test "$(grep -c 'mark: of root' "$work/daemon.log")" = 30
 	check_fails "users outside the group may not use the socket" 'Permission denied' \
 		setpriv --reuid 65533 --regid 65533 --clear-groups "$shared/softpmem" status
 	daemon_stop

@@ -81,6 +81,10 @@ tests_e2e_unmounted_LDADD = $(libdomain)
 check_PROGRAMS += tests/e2e/crowd
 tests_e2e_crowd_SOURCES = tests/e2e/crowd.c tests/e2e/attaching.c tests/e2e/attaching.h
 tests_e2e_crowd_LDADD = $(libdomain)
+check_PROGRAMS += tests/e2e/view_growth
+tests_e2e_view_growth_SOURCES = tests/e2e/view_growth.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
+tests_e2e_view_growth_LDADD = $(libdomain)
+
 check_PROGRAMS += tests/e2e/hostile
 tests_e2e_hostile_SOURCES = tests/e2e/hostile.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
 tests_e2e_hostile_LDADD = $(libdomain)

@@ -223,6 +223,14 @@ unit_tests += tests/unit/test_fuse_parts
 tests_unit_test_fuse_parts_SOURCES = tests/unit/test_fuse_parts.c tests/unit/pooltest.c tests/unit/pooltest.h
 tests_unit_test_fuse_parts_LDADD = $(libfusefs) $(CMOCKA_LIBS)
 
+# A build with a sanitizer has no sandbox.
+if !SANITIZERS
+unit_tests += tests/unit/test_sandbox
+endif
+tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c src/daemon/sandbox.c src/daemon/sandbox.h
+tests_unit_test_sandbox_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
+tests_unit_test_sandbox_LDADD = $(CMOCKA_LIBS) $(SECCOMP_LIBS) -lpthread
+
 unit_tests += tests/unit/test_outage
 tests_unit_test_outage_SOURCES = tests/unit/test_outage.c src/daemon/outage.c src/daemon/outage.h
 tests_unit_test_outage_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)

@@ -244,6 +244,43 @@ static void enter_small_disk(void)
 	}
 }
 
+/* What root meets in a directory where anybody can make files. */
+static void links_and_files_of_other_users_are_refused(void **state)
+{
+	char other[256];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	make_file("target", 2 << 20);
+	assert_int_equal(mkdir(path("shared"), 0700), 0);
+	assert_int_equal(chmod(path("shared"), 01777), 0);
+	assert_int_equal(symlink("../target", path("shared/link")), 0);
+	assert_int_equal(symlink("..", path("shared/up")), 0);
+	region_close(open_region("shared/link", 0));
+	region_close(open_region("shared/up/target", 0));
+
+	assert_int_equal(lchown(path("shared/link"), 65534, 65534), 0);
+	assert_int_equal(lchown(path("shared/up"), 65534, 65534), 0);
+	refused("shared/link", 0, -EPERM, "'link' is a symbolic link of another user (uid 65534)");
+	refused("shared/up/target", 0, -EPERM, "'up' is a symbolic link of another user");
+	refused("shared/up/new,2M", REGION_CREATE, -EPERM, "'up' is a symbolic link of another user");
+	region_close(open_region("shared/link", REGION_READ_ONLY));
+	assert_int_equal(chmod(path("shared"), 0777), 0);
+	region_close(open_region("shared/link", 0));
+	assert_int_equal(chmod(path("shared"), 01777), 0);
+
+	make_file("shared/twice", 2 << 20);
+	region_close(open_region("shared/twice", 0));
+	strcpy(other, path("shared/second"));
+	assert_int_equal(link(path("shared/twice"), other), 0);
+	refused("shared/twice", 0, -EPERM, "several names");
+
+	assert_int_equal(chown(path("target"), 65534, 65534), 0);
+	refused("target", 0, -EPERM, "belongs to another user (uid 65534)");
+	region_close(open_region("target", REGION_READ_ONLY));
+}
+
 static void a_full_disk_is_an_error_at_opening(void **state)
 {
 	struct region *region;
@@ -330,7 +367,6 @@ static void a_block_device_is_used_as_a_whole(void **state)
 	close(loop);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static void discarded_pages_keep_their_disk_space_and_others_their_bytes(void **state)
 {
@@ -359,6 +395,8 @@ static void discarded_pages_keep_their_disk_space_and_others_their_bytes(void **
 	region_close(region);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +410,7 @@ int main(void)
 		TEST(a_second_open_fails_with_ebusy),
 		TEST(only_regular_files_and_block_devices_are_accepted),
 		TEST(a_file_without_write_permission_opens_read_only),
+		TEST(links_and_files_of_other_users_are_refused),
 		TEST(a_full_disk_is_an_error_at_opening),
 		TEST(a_block_device_is_used_as_a_whole),
 	};
