@@ -2,12 +2,17 @@
 # Fuzz targets. In `make check` each runs over its committed corpus and mutations of
 # it; `make fuzz` builds them with clang's libFuzzer and lets them run.
 fuzz_tests = \
+	tests/fuzz/replay_attach.sh \
 	tests/fuzz/replay_control.sh \
 	tests/fuzz/replay_discovery.sh \
 	tests/fuzz/replay_region.sh \
 	tests/fuzz/replay_trace.sh
 TESTS += $(fuzz_tests)
 EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
+
+check_PROGRAMS += tests/fuzz/replay_attach
+tests_fuzz_replay_attach_SOURCES = tests/fuzz/fuzz_attach.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_attach_LDADD = $(libattach)
 
 check_PROGRAMS += tests/fuzz/replay_control
 tests_fuzz_replay_control_SOURCES = tests/fuzz/fuzz_control.c tests/fuzz/replay.c tests/fuzz/fuzz.h
@@ -29,8 +34,11 @@ tests_fuzz_replay_trace_LDADD = $(libtrace)
 # The programs for libFuzzer link the same libraries, in their own build directory, where clang instruments all of
 # the code. `make fuzz-build` only builds them. Each replayer above links what its fuzz target links, so a library
 # that is missing here fails in `make check` too.
-EXTRA_PROGRAMS = tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_region \
+EXTRA_PROGRAMS = tests/fuzz/fuzz_attach tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_region \
 	tests/fuzz/fuzz_trace
+tests_fuzz_fuzz_attach_SOURCES = tests/fuzz/fuzz_attach.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_attach_LDADD = $(libattach)
+tests_fuzz_fuzz_attach_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_fuzz_fuzz_control_LDADD = $(libdaemon)
@@ -49,7 +57,7 @@ fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 FUZZ_CC = clang
 FUZZ_SECONDS = 600
 
-fuzz: fuzz-control fuzz-discovery fuzz-region fuzz-trace
+fuzz: fuzz-attach fuzz-control fuzz-discovery fuzz-region fuzz-trace
 
 fuzz-build:
 	$(MKDIR_P) fuzzing
@@ -58,7 +66,7 @@ fuzz-build:
 	cd fuzzing && $(MAKE) $(AM_MAKEFLAGS) $(EXTRA_PROGRAMS)
 
 # Inputs that make a target fail, and those that reach new code, are left in tests/fuzz/found.
-fuzz-control fuzz-discovery fuzz-region fuzz-trace: fuzz-build
+fuzz-attach fuzz-control fuzz-discovery fuzz-region fuzz-trace: fuzz-build
 	@target=$(@:fuzz-%=%); found=tests/fuzz/found; \
 	$(MKDIR_P) $$found/$$target && \
 	fuzzing/tests/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
@@ -67,4 +75,4 @@ fuzz-control fuzz-discovery fuzz-region fuzz-trace: fuzz-build
 clean-local:
 	rm -rf tests/fuzz/found fuzzing
 
-.PHONY: fuzz fuzz-build fuzz-control fuzz-discovery fuzz-region fuzz-trace
+.PHONY: fuzz fuzz-build fuzz-attach fuzz-control fuzz-discovery fuzz-region fuzz-trace
