@@ -21,6 +21,7 @@ include tests/guest/local.mk
 include tests/engines/local.mk
 include tests/bench/local.mk
 include tests/pmdk/local.mk
+include tests/debian/local.mk
 
 # The same tests with sanitizers, in another build directory, and under valgrind.
 check-asan:

@@ -7,7 +7,8 @@
 packages_to_build=(autoconf automake pkg-config gcc make libc6-dev libpmem-dev libndctl-dev
 	libdaxctl-dev libfuse3-dev fuse3 libjson-c-dev libncurses-dev libsystemd-dev libsqlite3-dev
 	libzstd-dev libdw-dev libzydis-dev libseccomp-dev)
-packages_to_test=(clang libcmocka-dev libpmemobj-dev libpmem2-dev libpmemblk-dev libpmemlog-dev pmdk-tools
+packages_to_test=(clang debhelper debootstrap
+	libcmocka-dev libpmemobj-dev libpmem2-dev libpmemblk-dev libpmemlog-dev pmdk-tools
 	libuv1-dev liblmdb-dev xz-utils mandoc shellcheck valgrind sqlite3 lmdb-utils rocksdb-tools fio
 	postgresql-15 e2fsprogs procps attr rsync libcap2-bin qemu-system-x86 seabios
 	busybox-static cpio ndctl daxctl kexec-tools ovmf systemd-boot-efi grub-efi-amd64-bin grub-common)

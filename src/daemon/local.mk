@@ -37,8 +37,10 @@ softpmemd_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 softpmemd_LDADD = $(libdaemon) -lgcc_s
 softpmemd_LDFLAGS = $(AM_LDFLAGS) -Wl,--no-as-needed
 
-systemdsystemunit_DATA = src/daemon/softpmemd.service
+systemdsystemunit_DATA = src/daemon/softpmemd.service src/daemon/softpmemd-mount.service
 src/daemon/softpmemd.service: src/daemon/softpmemd.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) src/daemon && $(SED) -e 's|[@]bindir[@]|$(bindir)|g' $(srcdir)/src/daemon/softpmemd.service.in >$@.tmp && mv $@.tmp $@
-CLEANFILES += src/daemon/softpmemd.service
-EXTRA_DIST += src/daemon/softpmemd.service.in
+src/daemon/softpmemd-mount.service: src/daemon/softpmemd-mount.service.in Makefile
+$(systemdsystemunit_DATA):
+	$(AM_V_GEN)$(MKDIR_P) src/daemon && $(SED) -e 's|[@]bindir[@]|$(bindir)|g' $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
+CLEANFILES += $(systemdsystemunit_DATA)
+EXTRA_DIST += src/daemon/softpmemd.service.in src/daemon/softpmemd-mount.service.in

@@ -32,6 +32,7 @@ e2e_tests = \
 	tests/e2e/run-mark.sh \
 	tests/e2e/run-refused.sh \
 	tests/e2e/run-verb.sh \
+	tests/e2e/service-units.sh \
 	tests/e2e/several.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
