@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # 100,000 random operations with power failures among them, against a model that
 # knows what is durable. A failure prints the line that replays it.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 exercise=$abs_top_builddir/tests/e2e/exercise
 seed=${EXERCISE_SEED:-1}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Outages and requests that are answered after the kernel has written pages back: neither waits for the other.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 storm=$abs_top_builddir/tests/e2e/cache_storm
 seconds=6

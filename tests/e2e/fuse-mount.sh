@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Mounting and unmounting: what is in the way, what a dead daemon left, what is still held.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 # A daemon that must fail to start, on the directory given.
 refused() {

@@ -3,7 +3,7 @@
 # What the kernel caches, and that it is told when that is no longer so. Each
 # change is made twice: once unseen by the mount, when the cache must show what
 # was, or the other half of the test proves nothing.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 mkfifo "$work/commands" "$work/answers"
 "$abs_top_builddir/tests/e2e/bare_mount" "$mnt" 64M <"$work/commands" >"$work/answers" 2>>"$work/daemon.log" &

@@ -4,7 +4,7 @@
 # softpmem regions --test: what it refuses to overwrite, what it says of sound
 # memory and of memory that is not, and that it can be stopped. Real reserved
 # memory is tested in tests/guest.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 memory=$work/memory
 truncate -s 32M "$memory"

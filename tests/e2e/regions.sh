@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Which files and sizes can be a region and which cannot, with the message for each.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 region=$work/region
 

@@ -3,7 +3,7 @@
 #
 # Reserved RAM as the kernel's own emulated NVDIMM (memmap=SIZE!START): the daemon refuses it while a
 # namespace is active on it, and file: regions on its DAX file system work.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
 guest_prepare || {

@@ -3,7 +3,7 @@
 #
 # Reserved RAM through the real /dev/mem on a machine that is reset without warning: synced bytes survive,
 # unsynced bytes do not.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
 guest_prepare || {

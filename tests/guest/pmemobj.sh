@@ -3,7 +3,7 @@
 #
 # A libpmemobj program on the real /dev/mem, run with --through by a user without privileges, on a machine
 # that is reset without warning.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
 persistent=$abs_top_builddir/tests/guest/persistent

@@ -3,7 +3,7 @@
 #
 # Every way to reserve memory, each in a machine of its own: what 'softpmem regions' prints about it, whether
 # the daemon can use it, and what happens when it is taken away.
-. "$abs_top_srcdir/tests/lib.sh"
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
 . "$abs_top_srcdir/tests/guest/guest.sh"
 
 guest_prepare || {
