@@ -57,9 +57,10 @@ static void start_server(void)
 					     .size = 64 << 10 };
 	struct attach_options options = { .path = path };
 	struct attach_served served = { .regions = 1, .names = { "region0" } };
-	struct region *region;
-	struct pools *pools;
-	struct pool *pool;
+	/* Static: they are in use until the process ends, and a sanitizer must not take them for leaks. */
+	static struct region *region;
+	static struct pools *pools;
+	static struct pool *pool;
 	char *pool_path;
 
 	must(mkdtemp(directory), "a directory");
