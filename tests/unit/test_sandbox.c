@@ -84,7 +84,7 @@ static int abilities(void)
 /* The abilities of a child that has called these functions; -1 if one of them failed. */
 static int abilities_after(bool enter, bool mounts, bool deny_mounting)
 {
-	int status;
+	int status = 0;
 	pid_t child = fork();
 
 	if (child == 0) {
