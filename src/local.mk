@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Two programs, in the order of dependencies.
+# Two programs, in the order of dependencies, and the library that programs under test are linked with.
+include src/lib/local.mk
 include src/command/local.mk
 include src/wire/local.mk
 include src/server/local.mk

@@ -39,8 +39,8 @@ EXTRA_DIST += $(e2e_tests)
 
 check_PROGRAMS += tests/e2e/marker
 tests_e2e_marker_SOURCES = tests/e2e/marker.c tests/e2e/tap.h
-tests_e2e_marker_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib
-tests_e2e_marker_LDADD = lib/libsoftpmem.a -ldl
+tests_e2e_marker_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/lib
+tests_e2e_marker_LDADD = src/lib/libsoftpmem.a -ldl
 
 check_PROGRAMS += tests/e2e/exercise
 tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tests/e2e/exercise_model.h tests/e2e/powerfail.h

@@ -52,8 +52,9 @@ compiles() {
 	PKG_CONFIG_PATH=$work "${@:2}" -o "$work/main" "$work/main.$1" \
 		$(PKG_CONFIG_PATH=$work pkg-config --cflags --libs softpmem) && "$work/main"
 }
-sed -e "s,^includedir=.*,includedir=$abs_top_srcdir/lib," -e "s,^libdir=.*,libdir=$abs_top_builddir/lib," \
-	"$abs_top_builddir/lib/softpmem.pc" >"$work/softpmem.pc"
+sed -e "s,^includedir=.*,includedir=$abs_top_srcdir/src/lib," \
+	-e "s,^libdir=.*,libdir=$abs_top_builddir/src/lib," \
+	"$abs_top_builddir/src/lib/softpmem.pc" >"$work/softpmem.pc"
 check "a C program is built with the flags of pkg-config" compiles c cc -Wall -Werror
 if command -v c++ >/dev/null; then
 	check "a C++ program is built with the flags of pkg-config" compiles cc c++ -Wall -Werror
