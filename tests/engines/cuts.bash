@@ -79,10 +79,10 @@ cut() {
 	}
 }
 
-# cut_under_writer POLICY COMMAND...: run the writer, cut after a seeded number of acknowledgements and a
-# short spin.
+# cut_under_writer POLICY COMMAND...: run the writer, cut after a seeded number of acknowledgements, or after
+# $acks_before_cut, and a short spin.
 cut_under_writer() {
-	local policy=$1 acks=$((RANDOM % 40)) turns=$((RANDOM % 3000))
+	local policy=$1 acks=${acks_before_cut:-$((RANDOM % 40))} turns=$((RANDOM % 3000))
 	shift
 	writer_start "$@"
 	if ! read_acks "$acks"; then
