@@ -140,8 +140,15 @@ void pools_info(struct pools *pools, struct pools_info *info);
 int pools_sync(struct pools *pools);
 
 /*
- * Give back what no pool has: memory of blocks that were freed a second ago or earlier, where the region's
- * backend takes it back, and the last chunks of the table if all their entries are free; and the memory that
+ * For so many calls of pools_trim() a block must be free before its memory is given back. A block that is
+ * used again soon must keep its memory: a page that was given back costs a fault, and a zeroed page, at the
+ * next store.
+ */
+#define POOLS_TRIM_REST 20u
+
+/*
+ * Give back what no pool has: memory of blocks that were freed some calls ago, where the region's backend
+ * takes it back, and the last chunks of the table if all their entries are free; and the memory that
  * clients took past the end of a pool that they map. To be called four times a second, from one thread;
  * returns at once during an outage.
  */

@@ -14,11 +14,6 @@
 #include "pool/pools.h"
 #include "pool/table.h"
 
-/*
- * A block that is taken again soon must not be given back each time: a page that was given back costs a fault
- * and a zeroed page at the next store to it. pools_trim() is called four times a second.
- */
-#define REST_CALLS 4u
 /* The caller has other work, and 2 MiB take 0.1 ms. */
 #define BLOCKS_A_CALL (512u * GROUP_BLOCKS)
 
@@ -69,7 +64,7 @@ void pools_trim(struct pools *pools)
 		return;
 	trim_table(pools);
 	if (pools->space.released)
-		pool_space_discard(&pools->space, REST_CALLS, BLOCKS_A_CALL, discard, pools->region);
+		pool_space_discard(&pools->space, POOLS_TRIM_REST, BLOCKS_A_CALL, discard, pools->region);
 	pools_for_once_attached(pools, take_back, pools);
 	pool_gate_leave(pools);
 }

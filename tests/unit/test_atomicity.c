@@ -344,7 +344,7 @@ static void fill_the_table_and_more(struct pools *pools)
 static void do_unlink_and_trim(struct pools *pools)
 {
 	unlink_from(pools, "/dir", "last");
-	for (int i = 0; i < 6; i++)
+	for (unsigned i = 0; i < POOLS_TRIM_REST + 2; i++)
 		pools_trim(pools);
 	assert_int_equal(pools->superblock.table_chunks, 1);
 	media_fence(pools->region);
