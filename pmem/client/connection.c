@@ -58,19 +58,12 @@ static void die(const char *why)
 
 /* ---- Connecting ------------------------------------------------------------- */
 
-/* A request of no region, or of one that the daemon knows. */
-static int converse(enum attach_type type, int fd, struct attach_reply *reply, int *got)
-{
-	const struct channel_request request = { .type = type, .fd = fd };
-
-	return channel_ask(&channel, &request, reply, got);
-}
-
 /* Another daemon than before knows nothing of the views that this process maps. */
 static int greet(char reason[static sizeof(((struct attach_reply *)0)->message)])
 {
+	const struct channel_request request = { .type = ATTACH_HELLO, .fd = -1 };
 	struct attach_reply reply;
-	int error = converse(ATTACH_HELLO, -1, &reply, NULL);
+	int error = channel_ask(&channel, &request, &reply, NULL);
 
 	if (error)
 		return error;
@@ -192,6 +185,18 @@ bool connection_is_view(int fd)
 	       may_be_view(fd) && is_device(stat.st_dev, &view_device);
 }
 
+/* Ask, connected first if need be. `received` is the reply's descriptor, or NULL. 0 or a negative errno. */
+static int ask(const struct channel_request *request, struct attach_reply *reply, int *received)
+{
+	uint64_t signals = enter();
+	int error = ensure_connected();
+
+	if (!error)
+		error = channel_ask(&channel, request, reply, received);
+	leave(signals);
+	return error ? error : reply->error;
+}
+
 static int open_for_writing(int fd, bool *opened)
 {
 	char path[40];
@@ -207,22 +212,19 @@ static int open_for_writing(int fd, bool *opened)
 
 int connection_attach(int fd, struct attached_view *out)
 {
+	struct channel_request request = { .type = ATTACH_POOL };
 	struct attach_reply reply = { 0 };
-	uint64_t signals;
 	bool opened;
-	int proof = open_for_writing(fd, &opened), error;
+	int error;
 
-	if (proof < 0)
-		return proof;
-	signals = enter();
-	error = ensure_connected();
-	if (!error)
-		error = converse(ATTACH_POOL, proof, &reply, &out->fd);
-	leave(signals);
+	request.fd = open_for_writing(fd, &opened);
+	if (request.fd < 0)
+		return request.fd;
+	error = ask(&request, &reply, &out->fd);
 	if (opened)
-		RAW1(close, proof);
-	if (error || reply.error)
-		return error ? error : reply.error;
+		RAW1(close, request.fd);
+	if (error)
+		return error;
 	if (out->fd < 0)
 		return -EPROTO;
 	if (reply.region >= ATTACH_REGIONS_MAX) {
@@ -237,14 +239,10 @@ int connection_attach(int fd, struct attached_view *out)
 
 int connection_sync(int fd)
 {
+	const struct channel_request request = { .type = ATTACH_SYNC, .fd = fd };
 	struct attach_reply reply = { 0 };
-	uint64_t signals = enter();
-	int error = ensure_connected();
 
-	if (!error)
-		error = converse(ATTACH_SYNC, fd, &reply, NULL);
-	leave(signals);
-	return error ? error : reply.error;
+	return ask(&request, &reply, NULL);
 }
 
 int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint64_t length)
@@ -256,55 +254,38 @@ int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint6
 						 .length = length,
 						 .fd = -1 };
 	struct attach_reply reply = { 0 };
-	uint64_t signals = enter();
-	int error = ensure_connected();
 
-	if (!error)
-		error = channel_ask(&channel, &request, &reply, NULL);
-	leave(signals);
-	return error ? error : reply.error;
+	return ask(&request, &reply, NULL);
 }
 
 int connection_mark(const char *text)
 {
 	const struct channel_request request = { .type = ATTACH_MARK, .fd = -1, .text = text };
 	struct attach_reply reply = { 0 };
-	uint64_t signals = enter();
-	int error = ensure_connected();
 
-	if (!error)
-		error = channel_ask(&channel, &request, &reply, NULL);
-	leave(signals);
-	return error ? error : reply.error;
+	return ask(&request, &reply, NULL);
 }
 
 int connection_wpq(unsigned region)
 {
-	struct attach_reply reply = { 0 };
-	uint64_t signals = enter();
 	const struct channel_request request = { .type = ATTACH_WPQ, .region = region, .fd = -1 };
-	int fd = -1, error = ensure_connected();
+	struct attach_reply reply = { 0 };
+	int fd = -1, error = ask(&request, &reply, &fd);
 
-	if (!error)
-		error = channel_ask(&channel, &request, &reply, &fd);
-	leave(signals);
-	if (error || reply.error)
-		return error ? error : reply.error;
+	if (error)
+		return error;
 	return fd < 0 ? -EPROTO : fd;
 }
 
 void connection_drain(void)
 {
+	const struct channel_request request = { .type = ATTACH_DRAIN, .fd = -1 };
 	struct attach_reply reply = { 0 };
-	uint64_t signals = enter();
-	int error = ensure_connected();
-
 	/* If the program has closed the socket, the daemon closes the WPQs, and their state says so. */
-	if (!error)
-		error = converse(ATTACH_DRAIN, -1, &reply, NULL);
-	if (error || reply.error)
-		die(strerrordesc_np(-(error ? error : reply.error)));
-	leave(signals);
+	int error = ask(&request, &reply, NULL);
+
+	if (error)
+		die(strerrordesc_np(-error));
 }
 
 void connection_kick(void)

@@ -304,23 +304,14 @@ static struct xattr_record *make_record(const char *name, const void *value, siz
 	return record;
 }
 
-int pool_xattr_set(struct pool *pool, const char *name, const void *value, size_t size, int flags)
+/* Put `record` (NULL: nothing) in place of the attribute `name`. `flags` as of setxattr(2). */
+static int replace_record(struct pool *pool, const char *name, const struct xattr_record *record, int flags)
 {
-	CLEANUP_FREE struct xattr_record *record = NULL;
 	struct records records;
 	size_t at;
 	bool found;
-	int error = check_name(name);
+	int error;
 
-	if (error)
-		return error;
-	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
-		return -EINVAL;
-	if (size > POOL_XATTRS_MAX)
-		return -ENOSPC;
-	record = make_record(name, value, size);
-	if (!record)
-		return -ENOMEM;
 	GATE_SCOPE(pool->pools);
 	if (pool->pools->read_only)
 		return -EROFS;
@@ -337,25 +328,26 @@ int pool_xattr_set(struct pool *pool, const char *name, const void *value, size_
 	return edit_records(pool, at, found, record);
 }
 
-int pool_xattr_remove(struct pool *pool, const char *name)
+int pool_xattr_set(struct pool *pool, const char *name, const void *value, size_t size, int flags)
 {
-	struct records records;
-	size_t at;
-	bool found;
+	CLEANUP_FREE struct xattr_record *record = NULL;
 	int error = check_name(name);
 
 	if (error)
 		return error;
-	GATE_SCOPE(pool->pools);
-	if (pool->pools->read_only)
-		return -EROFS;
-	WRITE_SCOPE(&pool->lock);
-	error = may_use(pool);
-	if (error)
-		return error;
-	records = records_of(pool);
-	at = find_record(&records, name, &found);
-	return found ? edit_records(pool, at, true, NULL) : -ENODATA;
+	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+		return -EINVAL;
+	if (size > POOL_XATTRS_MAX)
+		return -ENOSPC;
+	record = make_record(name, value, size);
+	return record ? replace_record(pool, name, record, flags) : -ENOMEM;
+}
+
+int pool_xattr_remove(struct pool *pool, const char *name)
+{
+	int error = check_name(name);
+
+	return error ? error : replace_record(pool, name, NULL, XATTR_REPLACE);
 }
 
 /* ---- Reading ---------------------------------------------------------------------- */
