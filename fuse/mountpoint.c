@@ -142,7 +142,7 @@ static char *absolute(const char *mountpoint)
 	return path ? realpath(path, NULL) : NULL;
 }
 
-/* A directory that cannot be read counts as empty: it is no obstacle to mounting. */
+/* A directory that cannot be read counts as empty: the daemon can mount over it. */
 static bool is_empty(const char *directory)
 {
 	DIR *stream = opendir(directory);

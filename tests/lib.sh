@@ -20,8 +20,8 @@ softpmem=$abs_top_builddir/softpmem
 
 # softpmem run -- "${faulty[@]}" PROGRAM: with the faults that tests/pmdk/flush_faults.c lists.
 # shellcheck disable=SC2034 # for those who source this
-faulty=("$abs_top_builddir/tests/pmdk/flush_faults.so" "$abs_top_builddir/pmem/client/libpmem.so.1")
-faulty=(env "LD_PRELOAD=${faulty[0]}:${faulty[1]}")
+client_library=$abs_top_builddir/pmem/client/libpmem.so.1
+faulty=(env "LD_PRELOAD=$abs_top_builddir/tests/pmdk/flush_faults.so:$client_library")
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/softpmem-test.XXXXXX") || exit 1
 mnt=$work/mnt

@@ -3,7 +3,7 @@
 #define SRC_SANDBOX_H
 
 /*
- * What the daemon denies to itself, so that whoever makes it execute his code by hostile bytes gains little:
+ * What the daemon denies to itself, so that code that hostile bytes make it execute gains little:
  * no privileges by executing a program, and no system calls but those that the daemon makes. A denied call
  * fails with EPERM. Not in a build with a sanitizer, whose leak check needs ptrace(2).
  */

@@ -19,7 +19,7 @@ check "the mount has the directory's new name" test -d "$mnt/data"
 check_fails "a name that is taken is not replaced" "/taken: File exists: --replace replaces it" \
 	"$softpmem" rename /other /taken
 check "the refused rename changes nothing" grep -aq bytes "$mnt/other"
-check "with --replace it is replaced" "$softpmem" rename --replace /other /taken
+check "rename --replace replaces a name that is taken" "$softpmem" rename --replace /other /taken
 check "the replaced name has the other pool's bytes" grep -aq bytes "$mnt/taken"
 check_fails "a pool that does not exist is named" "/none: No such file" "$softpmem" rename /none /new
 check_fails "the root cannot be renamed" "the root cannot be renamed" "$softpmem" rename / /new

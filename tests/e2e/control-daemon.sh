@@ -61,7 +61,7 @@ check_fails "a mount point that has files is refused, and the message names the 
 	"$work: the directory has files.*--nonempty" "$softpmemd" --mount "$work" --socket "$socket"
 mkdir "$work/full" && touch "$work/full/file"
 daemon_start --region memfd:64M --mount "$work/full" --nonempty
-check "with --nonempty the files are hidden while it is mounted" test ! -e "$work/full/file"
+check "a mount with --nonempty hides the files of its directory" test ! -e "$work/full/file"
 check "the daemon that hides files stops" daemon_stop
 check "the files are there again" test -e "$work/full/file"
 total=$(($(awk '/^MemTotal|^SwapTotal/ { sum += $2 } END { print sum }' /proc/meminfo) * 2))

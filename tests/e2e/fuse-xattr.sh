@@ -33,7 +33,7 @@ check_fails "ACLs are refused" "not supported" setfattr -n system.posix_acl_acce
 
 head -c 4000 /dev/zero | tr '\0' v >"$work/long"
 check "a value of 4000 bytes is taken" setfattr -n user.long -v "$(cat "$work/long")" "$mnt/file"
-check "it is read back" has_value file user.long "$(cat "$work/long")"
+check "a value of 4000 bytes is read back" has_value file user.long "$(cat "$work/long")"
 check_fails "attributes of more than 8 KiB in all are refused" "No space left" \
 	setfattr -n user.longer -v "$(cat "$work/long" "$work/long")" "$mnt/file"
 check "the others are unchanged" has_value file user.color green

@@ -35,19 +35,20 @@ check "one process holds all 1,024 attach connections" has_line 'held 1024' "$wo
 check_fails "run prints the daemon's reason if it cannot attach" \
 	'refuses to attach the program: .*(places|clients)' "$softpmem" run touch "$work/ran"
 check "run does not start a program that cannot attach" test ! -e "$work/ran"
-check "run --allow-unattached starts it" "$softpmem" run --allow-unattached touch "$work/ran"
-check "the program has run" test -e "$work/ran"
+check "run --allow-unattached starts a program that cannot attach" \
+	"$softpmem" run --allow-unattached touch "$work/ran"
+check "a program that was started with --allow-unattached has run" test -e "$work/ran"
 
 echo go >"$work/late.go"
 wait "$late"
 check "a program that cannot attach when it first maps a pool ends with status 1" test $? -eq 1
-check "it prints the daemon's reason" \
+check "a program that cannot attach prints the daemon's reason" \
 	grep -Eq '^softpmem: the daemon cannot be reached: .*(places|clients)' "$work/late.err"
-check "it has persisted nothing" test "$(cat "$work/late.out")" = started
+check "a program that cannot attach has persisted nothing" test "$(cat "$work/late.out")" = started
 echo go >"$work/allowed.go"
 wait "$allowed"
-check "with --allow-unattached the program maps the file on the mount" test $? -eq 0
-check "with --allow-unattached the daemon's reason is printed too" \
+check "a program that runs with --allow-unattached maps the file on the mount" test $? -eq 0
+check "a program that runs with --allow-unattached prints the daemon's reason too" \
 	grep -q '^softpmem: the daemon cannot be reached' "$work/allowed.err"
 
 exec 5>&-

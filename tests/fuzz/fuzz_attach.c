@@ -32,7 +32,8 @@ enum shape {
 #define BODY (sizeof(struct attach_request) - offsetof(struct attach_request, flags))
 
 static struct attach_server *server;
-static char directory[] = "/tmp/softpmem-fuzz.XXXXXX", path[64];
+/* With the suffix of the attach socket, a path of a socket has at most 107 bytes. */
+static char directory[98], path[100];
 static int pool_fd = -1, read_only_fd = -1, pipe_fds[2];
 
 static void must(bool good, const char *what)
@@ -61,8 +62,10 @@ static void start_server(void)
 	static struct region *region;
 	static struct pools *pools;
 	static struct pool *pool;
+	const char *tmp = getenv("TMPDIR");
 	char *pool_path;
 
+	snprintf(directory, sizeof(directory), "%s/softpmem-fuzz.XXXXXX", tmp ? tmp : "/tmp");
 	must(mkdtemp(directory), "a directory");
 	snprintf(path, sizeof(path), "%s/s", directory);
 	must(region_open("memfd:8M", 0, &region, NULL) == 0, "a region");

@@ -80,7 +80,7 @@ guest_prepare() {
 	if ! (flock 9 && { [ -e "$guest_cache/vmlinuz" ] || guest_unpack_kernel; }) \
 		9>"$guest_cache.lock" >"$work/kernel.log" 2>&1; then
 		sed 's/^/# kernel: /' "$work/kernel.log"
-		# shellcheck disable=SC2034 # for who includes this
+		# shellcheck disable=SC2034 # for the scripts that include this
 		guest_reason="linux-image-cloud-amd64 could not be downloaded with apt"
 		return 1
 	fi

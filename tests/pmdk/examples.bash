@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What the tests with libpmemobj's examples share. $region is set by who sources this.
+# What the tests with libpmemobj's examples share. The script that sources this sets $region.
 
 examples=/usr/share/doc/libpmemobj-dev/examples
 

@@ -47,7 +47,7 @@ case $flags in
 	check "negative control: what was flushed by an instruction and not fenced is lost" \
 		is_lost "" nothing "$at"
 	next
-	check "with --no-inline what was persisted by instructions is lost" is_lost --no-inline clwb "$at"
+	check "run --no-inline loses what a program persists by instructions" is_lost --no-inline clwb "$at"
 	;;
 esac
 check "MAP_SYNC is granted where flushes are seen" \

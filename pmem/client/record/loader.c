@@ -3,7 +3,8 @@
 /*
  * The loader calls a function that does nothing, r_debug.r_brk, whenever it has changed the list of loaded
  * objects, so that debuggers can set a breakpoint there. A jump to code of ours is put into its place. An
- * interposed dlopen() would not do: the loader resolves names by who calls it.
+ * interposed dlopen() would not do: the loader resolves the names by the object that calls it, which would be
+ * this library.
  */
 
 #include <errno.h>
