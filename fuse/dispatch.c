@@ -11,6 +11,7 @@
 #include "negotiate.h"
 #include "newer_requests.h"
 #include "regions_root.h"
+#include "request_path.h"
 #include "set_id_bits.h"
 
 void fusefs_answer(struct fusefs *fs, const struct fuse_in_header *in, int error, const void *body,
@@ -152,7 +153,7 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 		fusefs_gate_enter(&fs->gate, &token);
 		phase = fusefs_gate_token_phase(&token);
 	}
-	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_regions_root_refuses(in->opcode)) {
+	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_changes_entry(in->opcode)) {
 		fusefs_answer(fs, in, -EPERM, NULL, 0);
 	} else if (media_are_lost(fs, in)) {
 		handle_without_media(fs, request);

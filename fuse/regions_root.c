@@ -1,33 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "regions_root.h"
 
-#include <linux/fuse.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/align.h"
 #include "reply_entry.h"
-
-bool fusefs_regions_root_refuses(uint32_t opcode)
-{
-	switch (opcode) {
-	case FUSE_SETATTR:
-	case FUSE_SETXATTR:
-	case FUSE_REMOVEXATTR:
-	case FUSE_SYMLINK:
-	case FUSE_MKNOD:
-	case FUSE_MKDIR:
-	case FUSE_CREATE:
-	case FUSE_LINK:
-	case FUSE_UNLINK:
-	case FUSE_RMDIR:
-	case FUSE_RENAME:
-	case FUSE_RENAME2:
-		return true;
-	default:
-		return false;
-	}
-}
 
 void fusefs_regions_root_attributes(const struct fusefs *fs, struct stat *st)
 {

@@ -16,8 +16,7 @@ static inline bool fusefs_is_regions_root(const struct fusefs *fs, fuse_ino_t in
 	return ino == FUSE_ROOT_ID && !fs->root->tree;
 }
 
-/* Would a request of this kind (FUSE_MKDIR, ...) change it? Such a request is refused with -EPERM. */
-bool fusefs_regions_root_refuses(uint32_t opcode);
+/* Requests that change it (fusefs_changes_entry()) are refused with -EPERM. */
 void fusefs_regions_root_attributes(const struct fusefs *fs, struct stat *st);
 void fusefs_regions_root_lookup(fuse_req_t request, const char *name);
 

@@ -33,7 +33,7 @@ static bool path_matches(const char *pattern, const char *path)
 	return fnmatch(pattern, !strchr(pattern, '/') && last ? last + 1 : path, 0) == 0;
 }
 
-/* Does the request count? If so, seen->path is the path of it that matches. */
+/* Does the request count? If there is a pattern, seen->path is then the path of it that matches. */
 static bool counts(struct fusefs *fs, const struct fusefs_moment *what, const struct fuse_in_header *in,
 		   struct fusefs_event *seen)
 {
@@ -41,8 +41,10 @@ static bool counts(struct fusefs *fs, const struct fusefs_moment *what, const st
 
 	if (kind != FUSEFS_REQUEST_SYNC && (what->kind == FUSEFS_EVENT_SYNC || kind != FUSEFS_REQUEST_CHANGE))
 		return false;
+	if (!what->pattern)
+		return true;
 	fusefs_request_path(fs, in, 0, seen->path, sizeof(seen->path));
-	if (!what->pattern || path_matches(what->pattern, seen->path))
+	if (path_matches(what->pattern, seen->path))
 		return true;
 	fusefs_request_path(fs, in, 1, seen->path, sizeof(seen->path));
 	return path_matches(what->pattern, seen->path);
@@ -70,6 +72,8 @@ bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in)
 		return false;
 	}
 	moment->seen.operation = fusefs_request_name(in);
+	if (!moment->what.pattern)
+		fusefs_request_path(fs, in, 0, moment->seen.path, sizeof(moment->seen.path));
 	moment->state = MOMENT_REACHED;
 	atomic_store(&moment->armed, false);
 	stop(fs);

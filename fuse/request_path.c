@@ -5,16 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum fusefs_request_kind fusefs_request_kind(const struct fuse_in_header *in)
+bool fusefs_changes_entry(uint32_t opcode)
 {
-	const struct fuse_write_in *write = (const void *)(in + 1);
-
-	switch (in->opcode) {
-	case FUSE_WRITE:
-		if (in->len >= sizeof(*in) + sizeof(*write) && write->write_flags & FUSE_WRITE_CACHE)
-			return FUSEFS_REQUEST_OTHER;
-		return FUSEFS_REQUEST_CHANGE;
+	switch (opcode) {
 	case FUSE_SETATTR:
+	case FUSE_SETXATTR:
+	case FUSE_REMOVEXATTR:
 	case FUSE_SYMLINK:
 	case FUSE_MKNOD:
 	case FUSE_MKDIR:
@@ -24,6 +20,23 @@ enum fusefs_request_kind fusefs_request_kind(const struct fuse_in_header *in)
 	case FUSE_RMDIR:
 	case FUSE_RENAME:
 	case FUSE_RENAME2:
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum fusefs_request_kind fusefs_request_kind(const struct fuse_in_header *in)
+{
+	const struct fuse_write_in *write = (const void *)(in + 1);
+
+	if (fusefs_changes_entry(in->opcode))
+		return FUSEFS_REQUEST_CHANGE;
+	switch (in->opcode) {
+	case FUSE_WRITE:
+		if (in->len >= sizeof(*in) + sizeof(*write) && write->write_flags & FUSE_WRITE_CACHE)
+			return FUSEFS_REQUEST_OTHER;
+		return FUSEFS_REQUEST_CHANGE;
 	case FUSE_FALLOCATE:
 	case FUSE_COPY_FILE_RANGE:
 		return FUSEFS_REQUEST_CHANGE;
@@ -51,13 +64,22 @@ static const char *setattr_name(const struct fuse_in_header *in)
 const char *fusefs_request_name(const struct fuse_in_header *in)
 {
 	static const char *const names[] = {
-		[FUSE_WRITE] = "write",		[FUSE_SYMLINK] = "symlink",
-		[FUSE_MKNOD] = "mknod",		[FUSE_MKDIR] = "mkdir",
-		[FUSE_CREATE] = "create",	[FUSE_LINK] = "link",
-		[FUSE_UNLINK] = "unlink",	[FUSE_RMDIR] = "rmdir",
-		[FUSE_RENAME] = "rename",	[FUSE_RENAME2] = "rename",
-		[FUSE_FALLOCATE] = "fallocate", [FUSE_FSYNC] = "fsync",
-		[FUSE_FSYNCDIR] = "fsync",	[FUSE_COPY_FILE_RANGE] = "copy_file_range",
+		[FUSE_WRITE] = "write",
+		[FUSE_SYMLINK] = "symlink",
+		[FUSE_MKNOD] = "mknod",
+		[FUSE_MKDIR] = "mkdir",
+		[FUSE_CREATE] = "create",
+		[FUSE_LINK] = "link",
+		[FUSE_UNLINK] = "unlink",
+		[FUSE_RMDIR] = "rmdir",
+		[FUSE_RENAME] = "rename",
+		[FUSE_RENAME2] = "rename",
+		[FUSE_FALLOCATE] = "fallocate",
+		[FUSE_FSYNC] = "fsync",
+		[FUSE_FSYNCDIR] = "fsync",
+		[FUSE_SETXATTR] = "setxattr",
+		[FUSE_REMOVEXATTR] = "removexattr",
+		[FUSE_COPY_FILE_RANGE] = "copy_file_range",
 	};
 	const struct fuse_fsync_in *fsync = (const void *)(in + 1);
 

@@ -17,6 +17,9 @@ enum fusefs_request_kind {
 	FUSEFS_REQUEST_SYNC    /* fsync or fdatasync of a file or directory */
 };
 
+/* Does a request of this kind (FUSE_MKDIR, ...) change a name or attributes? */
+bool fusefs_changes_entry(uint32_t opcode);
+
 enum fusefs_request_kind fusefs_request_kind(const struct fuse_in_header *in);
 
 /* The system call that it stands for, such as "write" or "rename". Static. */

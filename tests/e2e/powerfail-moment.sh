@@ -69,6 +69,13 @@ check "a rename matches by its new path as well" renames
 check "the report says that the operation was a rename" reports '"operation":"rename"'
 check "after the rename the new name is there" test -e "$mnt/target"
 
+attributes() {
+	cut_at --after-op 1 && setfattr -n user.key -v value "$mnt/target" && has_failed
+}
+check "an outage comes after a change of an extended attribute" attributes
+check "the report says that the operation was a setxattr" reports '"operation":"setxattr"'
+check "the report names the file, also without a pattern" reports '"path":"/target"'
+
 # A mark.
 marks() {
 	cut_at --at-mark "half way" || return
