@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "attach/attach_mappers.h"
 #include "common/cleanup.h"
 #include "common/vector.h"
 #include "daemon/daemon.h"
@@ -32,26 +32,32 @@ static bool link_is_below(int directory, const char *name, const char *mountpoin
 	return strncmp(target, mountpoint, length) == 0 && (target[length] == '/' || target[length] == '\0');
 }
 
+/* For closedir(); NULL: it cannot be read. */
+static DIR *open_directory(int parent, const char *name)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+
+	if (fd >= 0 && !directory)
+		close(fd);
+	return directory;
+}
+
 static bool has_open(int process, const char *mountpoint)
 {
-	int fds = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *directory = fds < 0 ? NULL : fdopendir(fds);
+	DIR *fds = open_directory(process, "fd");
 	struct dirent *entry;
 	bool found = false;
 
-	if (!directory) {
-		if (fds >= 0)
-			close(fds);
-		return false;
-	}
-	while (!found && (entry = readdir(directory)))
-		found = link_is_below(fds, entry->d_name, mountpoint);
-	closedir(directory);
+	while (!found && fds && (entry = readdir(fds)))
+		found = link_is_below(dirfd(fds), entry->d_name, mountpoint);
+	if (fds)
+		closedir(fds);
 	return found;
 }
 
-/* A line of /proc/PID/maps: "FROM-TO rw-s OFFSET MAJOR:MINOR INODE PATH". */
-static bool has_mapped(int process, dev_t device)
+/* A line of /proc/PID/maps: "FROM-TO rw-s OFFSET MAJOR:MINOR INODE PATH". *lives: there is one. */
+static bool has_mapped(int process, dev_t device, bool *lives)
 {
 	CLEANUP_FREE char *line = NULL;
 	int fd = openat(process, "maps", O_RDONLY | O_CLOEXEC);
@@ -65,21 +71,47 @@ static bool has_mapped(int process, dev_t device)
 			close(fd);
 		return false;
 	}
-	while (!found && getline(&line, &room, maps) >= 0)
+	while (!found && getline(&line, &room, maps) >= 0) {
+		*lives = true;
 		found = sscanf(line, "%*s %*s %*s %x:%x", &major_number, &minor_number) == 2 &&
 			makedev(major_number, minor_number) == device;
+	}
 	fclose(maps);
 	return found;
 }
 
-static bool uses_mount(const struct daemon *daemon, int process)
+static bool thread_uses_mount(const struct daemon *daemon, int process, bool *lives)
 {
 	static const char *const links[] = { "cwd", "root", "exe" };
 
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		if (link_is_below(process, links[i], daemon->mountpoint))
 			return true;
-	return has_open(process, daemon->mountpoint) || has_mapped(process, fusefs_device(daemon->fusefs));
+	return has_open(process, daemon->mountpoint) ||
+	       has_mapped(process, fusefs_device(daemon->fusefs), lives);
+}
+
+/*
+ * By one thread that lives, since threads share files and memory. The first thread may have ended, and then
+ * it has neither, while others run.
+ */
+static bool uses_mount(const struct daemon *daemon, int process)
+{
+	DIR *threads = open_directory(process, "task");
+	bool uses = false, lives = false;
+	struct dirent *entry;
+
+	while (!uses && !lives && threads && (entry = readdir(threads))) {
+		CLEANUP_FD int thread = -1;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		thread = openat(dirfd(threads), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		uses = thread >= 0 && thread_uses_mount(daemon, thread, &lives);
+	}
+	if (threads)
+		closedir(threads);
+	return uses;
 }
 
 /*
@@ -92,7 +124,7 @@ static bool kill_if_user(const struct daemon *daemon, int proc, const char *numb
 	CLEANUP_FD int process = openat(proc, number, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return pidfd >= 0 && process >= 0 && uses_mount(daemon, process) &&
-	       syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0;
+	       process_kill(pidfd) == 0;
 }
 
 struct killed {

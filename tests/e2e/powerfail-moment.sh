@@ -106,6 +106,26 @@ check "powerfail --kill kills the processes that use the mount" killed
 check "the report counts them" reports '"killed":2'
 check "a process that does not use the mount goes on" kill "$stranger"
 
+# Linux shows no descriptors and no mappings for such a process itself, only for its threads.
+without_first_thread='import ctypes, os, sys, threading
+os.dup2(os.open(sys.argv[1], os.O_RDONLY), 3)
+libc = ctypes.CDLL(None)
+threading.Thread(target=libc.sleep, args=(600,)).start()
+libc.pthread_exit(None)'
+is_zombie() { grep -q "^State:.Z" "/proc/$1/status"; }
+threads_have_ended() { [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 1 ]; }
+kills_without_first_thread() {
+	local user status
+	python3 -c "$without_first_thread" "$mnt/one" & user=$!
+	await is_zombie "$user" || return
+	"$softpmem" powerfail --kill --json >"$work/report" && await threads_have_ended "$user"
+	status=$?
+	kill -KILL "$user"
+	wait "$user"
+	return "$status"
+}
+check "a process whose first thread has ended is killed too" kills_without_first_thread
+
 dies_at_sync() {
 	local writer
 	rm -f "$mnt/log"
