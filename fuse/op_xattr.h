@@ -2,7 +2,7 @@
 #ifndef FUSE_OP_XATTR_H
 #define FUSE_OP_XATTR_H
 
-/* Requests that read or change extended attributes. The kernel has checked who may do what. */
+/* Requests that read or change extended attributes. The kernel has checked the permissions. */
 
 #include "mount_context.h"
 

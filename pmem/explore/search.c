@@ -147,7 +147,7 @@ static int helper_prepare(struct search_run *run, unsigned number)
 	return helper_start(run, helper);
 }
 
-/* A worker ended in the midst of a check: its successor reports that in the state's place. */
+/* A worker ended during a check. Its successor reports that as the result of the state. */
 static int helper_restart(struct search_run *run, struct helper *helper, int status, uint64_t running)
 {
 	struct explore_verdict *verdict = &helper->crash.verdict;

@@ -18,8 +18,8 @@ int attach_drain(struct attach_server *attach, struct attach_client *client);
 void attach_drain_kick(struct attach_server *attach);
 
 /*
- * Kill clients whose WPQ is dead because it had a malformed record. The daemon drains such a WPQ no more, so
- * what the client fences from here on would be lost.
+ * Kill clients whose WPQ is dead because it had a malformed record. The daemon does not drain such a WPQ
+ * again, so what the client fences from here on would be lost.
  */
 void attach_expel_malformed(struct attach_server *attach);
 

@@ -52,7 +52,7 @@ int reply_item(struct reply *reply, struct json_object *item);
  * while the power is off.
  */
 void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64_t total);
-/* The client has hung up, or reads no more. Noticed by the functions above. */
+/* True if a function above has noticed that the client hung up, or does not read. */
 bool reply_is_broken(const struct reply *reply);
 /* Takes the reference to result, which may be NULL. error: 0 or a negative errno. */
 void reply_final(struct reply *reply, int error, const char *text, struct json_object *result);

@@ -148,7 +148,7 @@ check "the command still waits" is_awaited
 kill "$cut"
 wait "$cut" 2>/dev/null
 nobody_waits() { ! is_awaited; }
-check "a command that is killed waits no more" await nobody_waits
+check "a command that is killed stops waiting" await nobody_waits
 check_fails "an event that does not come in time is told, with how many came" "only 0 of 7 syncs came" \
 	"$softpmem" powerfail --before-sync 7 --wait 0
 check "nothing has failed then" test -e "$mnt/one"

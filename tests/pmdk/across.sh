@@ -95,7 +95,7 @@ check_fails "negative control: a number that was never acknowledged is reported 
 	holds beta/pool $((number + 10000000)) 0
 
 # Each line once, and so one flush that went elsewhere is seen. Two pools are of one region: a handler that
-# flushes to one in the midst of a flush to another must mix up neither pools nor regions.
+# flushes to one while it interrupts a flush to another must mix up neither pools nor regions.
 size=8M
 fresh alpha/pool alpha/other beta/pool gamma/pool
 start fill fill "${three[@]}" "$mnt/alpha/other"

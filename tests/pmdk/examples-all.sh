@@ -56,7 +56,7 @@ fill_queue() {
 if command -v pmempool >/dev/null; then
 	check "queue inserts and removes entries" fill_queue
 	knows "queue" "Entries 1/4 1: b" "$work/queue" "$mnt/queue" show
-	# In the midst of an entry: it is there with all of its bytes, or the queue is as it was.
+	# Killed while it writes an entry: the entry is there as a whole, or the queue is as it was.
 	SOFTPMEM_TEST_CUT_AT=12 run "$work/queue" "$mnt/queue" enqueue c >/dev/null 2>&1
 	check "queue is killed while it inserts an entry" test $? -eq 137
 	cut_power

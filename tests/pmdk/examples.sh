@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The examples that come with libpmemobj, built as they are: each map cut in the midst of insertions.
+# The examples that come with libpmemobj, built as they are: each map cut while it inserts.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 keys=60

@@ -106,7 +106,7 @@ function inline_data
 1:	ret
 end inline_data
 
-/* Nobody says that this is a function. */
+/* No symbol says that this is a function. */
 	.globl	inline_nameless
 inline_nameless:
 	clwb	(%rdi)

@@ -261,7 +261,7 @@ int main(void)
 	check_fences();
 	check_row();
 	OK(was_refused(inline_skipped_prefix, 16, "a branch leads into it"),
-	   "an instruction into whose midst a branch leads is refused");
+	   "an instruction is refused if a branch leads into the middle of it");
 	OK(was_refused(inline_data, 3, "data or unknown instructions are in the function"),
 	   "an instruction in a function with data is refused");
 	OK(was_refused(inline_nameless, 4, "it is in no known function"),

@@ -84,7 +84,7 @@ static uint64_t follow(uint64_t value)
 	return value * 6364136223846793005u + 1442695040888963407u;
 }
 
-/* Do one step of the chain, whoever else does. */
+/* Do one step of the chain, while other threads do steps of it. */
 static void step_chain(const unsigned char *code, uint64_t *at)
 {
 	for (;;) {

@@ -284,7 +284,7 @@ static void the_media_has_what_a_thread_fenced_and_nothing_else(void **state)
 		any_run(seed);
 }
 
-/* ---- In the midst of a drain ------------------------------------------------------------ */
+/* ---- During a drain --------------------------------------------------------------------- */
 
 struct meanwhile {
 	struct machine *m;

@@ -445,7 +445,7 @@ struct record_frame *record_call_end(struct record_frame *after, uint32_t number
 	return back_to_stub(frame);
 }
 
-/* ---- Failures in the midst of an operation ------------------------------------------- */
+/* ---- Failures during an operation ---------------------------------------------------- */
 
 void record_call_abandon(uint64_t registers[16])
 {

@@ -18,7 +18,7 @@ struct record_frame *record_call_end(struct record_frame *frame, uint32_t site);
 void record_thread_setup(void);
 
 /*
- * The innermost operation failed in its midst: a signal hit it, with the general registers in `registers`.
+ * The innermost operation failed: a signal interrupted it, with the general registers in `registers`.
  * Gives its locks and its stamp back, puts into `registers` what the program has there, and forgets it.
  */
 void record_call_abandon(uint64_t registers[16]);

@@ -220,7 +220,7 @@ static bool is_free(uint64_t address, uint32_t bytes)
 	return true;
 }
 
-/* Take exactly [address, address + bytes), mapping pages there if nobody has. */
+/* Take exactly [address, address + bytes), and map pages there that are not mapped yet. */
 static bool claim(uint64_t address, uint32_t bytes)
 {
 	if (address < ADDRESS_MIN || address >= ADDRESS_END - bytes)
@@ -318,8 +318,8 @@ void record_code_close(void)
 }
 
 /*
- * Where /proc is not mounted, the process is not dumpable, or the kernel lets nobody write through it
- * (proc_mem.force_override).
+ * For a system where /proc/self/mem cannot be written: /proc is not mounted, the process is not dumpable, or
+ * the kernel forbids it (proc_mem.force_override).
  */
 static int write_by_protection(uint64_t address, const uint8_t *bytes, uint32_t count)
 {

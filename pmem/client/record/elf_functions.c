@@ -68,7 +68,7 @@ static bool take(struct span *span, void *out, uint64_t bytes)
 	return true;
 }
 
-/* Signed or not: the upper bits do not matter to those who ask. */
+/* LEB128, signed or unsigned: the callers need only the bits that are the same in both. */
 static bool take_leb128(struct span *span, uint64_t *out)
 {
 	unsigned char byte;

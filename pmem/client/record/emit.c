@@ -271,7 +271,7 @@ static void give_back(struct stub *s, bool two)
 	struct record_asm *a = &s->code;
 	uint32_t alone;
 
-	/* It does not change in the midst of a stub: this thread would be the one to do it. */
+	/* It does not change while a stub runs, because only this thread changes it. */
 	asm_absolute(a, false, 0x83, 7, LOW(many)); /* cmp dword [many], 0 */
 	asm_byte(a, 0);
 	alone = asm_branch(a, ASM_ZERO);

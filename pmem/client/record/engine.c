@@ -209,7 +209,7 @@ static void update_chunks(uint64_t start, uint64_t length)
 	}
 }
 
-/* Entries are used in turn: a stub that has read one meanwhile finds it as it was for long. */
+/* All entries are used before one is used again, so that a stub can finish with an entry that was removed. */
 static struct record_range *free_range(void)
 {
 	for (unsigned i = 0; i < RECORD_RANGES - 1; i++) {
@@ -275,7 +275,7 @@ void record_range_remove(uintptr_t address, size_t length)
 
 		if (!overlaps(&was, address, length))
 			continue;
-		/* Its other fields stay: a stub may be in the midst of reading them. */
+		/* Its other fields stay, because a stub may be reading them. */
 		record_low->ranges[i].length = 0;
 		keep_part(&was, was.start, address);
 		keep_part(&was, end, was.start + was.length);

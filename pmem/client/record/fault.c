@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Signals: stores that fault, traps, faults in the midst of stubs, and signals that come at a bad moment. */
+/* Signals: stores that fault, traps, faults inside of stubs, and signals that must wait for a stub to end. */
 
 #include <errno.h>
 #include <fcntl.h>

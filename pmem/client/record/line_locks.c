@@ -27,7 +27,7 @@ static void take_lock(struct record_lock *lock)
 			__builtin_ia32_pause();
 			continue;
 		}
-		/* The owner may wait for our processor, or have been killed in the midst of a store. */
+		/* The owner may wait for our processor, or have been killed during a store. */
 		RAW1(sched_yield, 0);
 		if (tries % (1u << 20) == 0 && !owner_lives(owner) &&
 		    atomic_compare_exchange_strong(&lock->owner, &owner, mine))

@@ -10,8 +10,9 @@
 #include "client/record/state.h"
 
 /*
- * All of [frame->address, +length), which is in pools, in ascending order of their locks; none while the
- * process is alone (record_low->many). Waits, and takes a lock over whose owner was killed.
+ * Take the locks of all lines of [frame->address, +length), which is in pools, in ascending order. Takes none
+ * while the process has one thread (record_low->many). Waits for a lock; one whose owner was killed is taken
+ * from it.
  */
 void record_lines_take(struct record_frame *frame);
 void record_lines_give(struct record_frame *frame);

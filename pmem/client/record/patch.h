@@ -49,7 +49,7 @@ struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint
 
 /* Replace the site's instruction by a jump, while other threads may run it. False: it cannot be done. */
 bool record_site_patch(struct record_site *site);
-/* The same where no other thread runs: the process has one, and it is not in the midst of the site. */
+/* The same where no other thread runs: the process has one thread, and that does not execute the site. */
 bool record_site_patch_alone(struct record_site *site);
 
 /*

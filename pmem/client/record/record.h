@@ -8,7 +8,7 @@
  *
  *  - flushes and fences alone: programs that flush by instructions of their own are told to the client;
  *  - stores as well: pools are mapped read-only, the first store of an instruction faults, is done
- *    through a writable alias and logged, and the instruction is patched so that it faults no more.
+ *    through a writable alias and logged, and the instruction is patched so that it does not fault again.
  *
  * One engine a process. Functions return 0 or a negative errno. None of them changes errno, and none
  * may be called from a stub's hooks unless it says so.
@@ -69,7 +69,7 @@ bool record_started(void);
  * up to 65535. -ENOSPC: there are RECORD_RANGES mappings already. Thread safe; signals must be blocked.
  */
 int record_range_add(uintptr_t address, size_t length, uint32_t pool, uint64_t offset, uintptr_t alias);
-/* Whatever of [address, address + length) is known is known no more. Thread safe; signals blocked. */
+/* Forget all ranges, or parts of ranges, in [address, address + length). Thread safe; signals blocked. */
 void record_range_remove(uintptr_t address, size_t length);
 /* The alias of an address in a pool's mapping; 0: in none. */
 uintptr_t record_alias(uintptr_t address);
@@ -117,8 +117,8 @@ struct record_counts record_stat(void);
  */
 bool record_signal(int number, siginfo_t *info, void *context);
 /*
- * Is the program interrupted in the midst of a recorded store? Then a handler of its own must not run
- * yet: the signal, with all others, is kept back until the store is done, and delivered again.
+ * Has the signal interrupted a recorded store of the program? Then the program's handler must not run yet:
+ * this signal, and all others, are blocked until the store is done, and the signal is delivered again.
  */
 bool record_defer(int number, siginfo_t *info, void *context);
 

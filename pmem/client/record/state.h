@@ -88,7 +88,7 @@ struct record_frame {
 	uint64_t flags;
 	uint64_t resume;	    /* where the thunk continues */
 	uint64_t stack_top;	    /* of the private stack from then on: this frame is on it or not */
-	struct record_frame *outer; /* an operation in whose midst this one is */
+	struct record_frame *outer; /* the operation that this one interrupted */
 	struct record_site *site;
 	uint64_t address; /* what the operation stores to first, in the pool's mapping */
 	uint64_t alias;
