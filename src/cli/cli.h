@@ -50,6 +50,11 @@ struct cli {
 	char *held;
 };
 
+/* For verbs whose argument is the path of a pool: its help, and the option --region, a member of `type`. */
+#define CLI_PATH_DETAILS "  PATH                  from the root of the tree: /db/wal\n"
+#define CLI_PATH_REGION(type) \
+	COMMAND_VALUE(type, region, "region", "NAME", "in this region; PATH is then a path in it")
+
 /* Print "softpmem: TEXT" on stderr, safe for a terminal. Returns CLI_FAILED. */
 int cli_fail(struct cli *cli, const char *text);
 /* Print "softpmem VERB: ..." for a usage error. Returns CLI_USAGE. */

@@ -20,8 +20,7 @@ static const struct command_option options_table[] = {
 	COMMAND_SWITCH(struct create_options, directory, "directory", "create a directory"),
 	COMMAND_VALUE(struct create_options, perm, "perm", "OCTAL", "permissions, such as 0640"),
 	COMMAND_SWITCH(struct create_options, parents, "parents", "create missing parent directories"),
-	COMMAND_VALUE(struct create_options, region, "region", "NAME",
-		      "in this region; PATH is then a path in it"),
+	CLI_PATH_REGION(struct create_options),
 	{ .name = NULL },
 };
 
@@ -66,7 +65,7 @@ const struct cli_verb cli_create = {
 	.name = "create",
 	.summary = "Create a pool or a directory",
 	.arguments = "PATH",
-	.details = "  PATH                  from the root of the tree: /db/wal\n",
+	.details = CLI_PATH_DETAILS,
 	.least = 1,
 	.most = 1,
 	.options = options_table,

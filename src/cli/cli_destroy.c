@@ -10,8 +10,7 @@ struct destroy_options {
 
 static const struct command_option options_table[] = {
 	COMMAND_SWITCH(struct destroy_options, recursive, "recursive", "also what a directory contains"),
-	COMMAND_VALUE(struct destroy_options, region, "region", "NAME",
-		  "in this region; PATH is then a path in it"),
+	CLI_PATH_REGION(struct destroy_options),
 	{ .name = NULL },
 };
 
@@ -30,7 +29,7 @@ const struct cli_verb cli_destroy = {
 	.name = "destroy",
 	.summary = "Remove a pool or a directory",
 	.arguments = "PATH",
-	.details = "  PATH                  from the root of the tree: /db/wal\n",
+	.details = CLI_PATH_DETAILS,
 	.least = 1,
 	.most = 1,
 	.options = options_table,

@@ -10,8 +10,7 @@ struct path_options {
 };
 
 static const struct command_option options_table[] = {
-	COMMAND_VALUE(struct path_options, region, "region", "NAME",
-		      "in this region; PATH is then a path in it"),
+	CLI_PATH_REGION(struct path_options),
 	{ .name = NULL },
 };
 
@@ -35,7 +34,7 @@ const struct cli_verb cli_path = {
 	.name = "path",
 	.summary = "Print the file name by which programs open a pool",
 	.arguments = "PATH",
-	.details = "  PATH                  from the root of the tree: /db/wal\n",
+	.details = CLI_PATH_DETAILS,
 	.least = 1,
 	.most = 1,
 	.options = options_table,

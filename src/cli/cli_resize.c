@@ -9,8 +9,7 @@ struct resize_options {
 };
 
 static const struct command_option options_table[] = {
-	COMMAND_VALUE(struct resize_options, region, "region", "NAME",
-		      "in this region; PATH is then a path in it"),
+	CLI_PATH_REGION(struct resize_options),
 	{ .name = NULL },
 };
 
@@ -34,7 +33,7 @@ const struct cli_verb cli_resize = {
 	.name = "resize",
 	.summary = "Change the size of a pool",
 	.arguments = "PATH SIZE",
-	.details = "  PATH                  from the root of the tree: /db/wal\n"
+	.details = CLI_PATH_DETAILS
 		   "  SIZE                  bytes, or 64M, 16G; all of it is reserved\n",
 	.least = 2,
 	.most = 2,
