@@ -95,12 +95,6 @@ bool pool_is_attached(struct pool *pool)
 	return pool->is_attached;
 }
 
-bool pools_are_attached(struct pools *pools)
-{
-	LOCK_SCOPE(&pools->list_lock);
-	return !LIST_EMPTY(&pools->attached);
-}
-
 /*
  * The attached pools, each with a reference, and their number in *count. NULL: there is none (*count is
  * 0) or no memory.

@@ -408,8 +408,6 @@ int pool_counts(struct pool *pool, struct domain_counts *counts);
  * is compared.
  */
 int pool_volatile_lines(struct pool *pool, uint64_t *lines);
-/* Is any pool attached? */
-bool pools_are_attached(struct pools *pools);
 /* Call `call` for each attached pool, with no lock held. */
 void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context);
 /* The same for each pool that was attached since the region was opened. */

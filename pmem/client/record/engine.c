@@ -107,11 +107,6 @@ int record_start(const struct record_setup *setup)
 	return 0;
 }
 
-bool record_started(void)
-{
-	return record_engine.started;
-}
-
 void record_many(void)
 {
 	if (record_engine.started)
@@ -282,13 +277,6 @@ void record_range_remove(uintptr_t address, size_t length)
 		update_chunks(was.start, was.length);
 	}
 	ranges_give();
-}
-
-uintptr_t record_alias(uintptr_t address)
-{
-	const struct record_range *range = record_engine.started ? record_range_find(address) : NULL;
-
-	return range ? address + range->delta : 0;
 }
 
 /* ---- The end of threads and processes ------------------------------------------------------------ */

@@ -61,7 +61,6 @@ struct record_setup {
 
 /* Before any other function, by the only thread. Nothing is patched yet. -ENOMEM, -ENOSYS, -EPERM. */
 int record_start(const struct record_setup *setup);
-bool record_started(void);
 
 /*
  * [address, address + length) is a mapping of the pool from `offset` on; the same bytes are mapped
@@ -71,8 +70,6 @@ bool record_started(void);
 int record_range_add(uintptr_t address, size_t length, uint32_t pool, uint64_t offset, uintptr_t alias);
 /* Forget all ranges, or parts of ranges, in [address, address + length). Thread safe; signals blocked. */
 void record_range_remove(uintptr_t address, size_t length);
-/* The alias of an address in a pool's mapping; 0: in none. */
-uintptr_t record_alias(uintptr_t address);
 
 /* A second thread, or a process that shares the mappings, may exist from now on. */
 void record_many(void);
@@ -106,8 +103,6 @@ int record_scan(record_refuse_fn *refuse);
  * that did it. -EOPNOTSUPP: the loader's notification for debuggers is not as we know it.
  */
 int record_watch_loader(void (*function)(void));
-/* Code in [address, address + length) is about to be unmapped: its sites are forgotten. */
-void record_forget_code(uintptr_t address, size_t length);
 struct record_counts record_stat(void);
 
 /*

@@ -314,15 +314,6 @@ int record_scan(record_refuse_fn *refuse_fn)
 	return scan.error;
 }
 
-void record_forget_code(uintptr_t address, size_t length)
-{
-	uint64_t signals = signals_block();
-
-	if (record_engine.started)
-		record_sites_forget(address, length);
-	signals_restore(signals);
-}
-
 struct record_counts record_stat(void)
 {
 	struct record_counts now = counts;
