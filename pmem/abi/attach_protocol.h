@@ -74,6 +74,12 @@ struct attach_mark {
 };
 _Static_assert(sizeof(struct attach_mark) == 320, "shared with other processes");
 
+/* The size of a message of this type, in bytes. */
+static inline uint32_t attach_message_size(uint16_t type)
+{
+	return type == ATTACH_MARK ? sizeof(struct attach_mark) : sizeof(struct attach_request);
+}
+
 struct attach_reply {
 	uint32_t magic;
 	uint16_t version;

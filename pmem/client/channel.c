@@ -63,7 +63,7 @@ static long send_request(const struct exchange *exchange)
 		.magic = ATTACH_MAGIC,
 		.version = ATTACH_VERSION,
 		.type = (uint16_t)request->type,
-		.size = request->text ? sizeof(struct attach_mark) : sizeof(bytes),
+		.size = attach_message_size((uint16_t)request->type),
 		.region = request->region,
 		.view = request->view,
 		.offset = request->offset,

@@ -355,11 +355,6 @@ static int answer_wpq(struct attach_client *client, struct attach_exchange *exch
 
 /* ---- Messages ------------------------------------------------------------------------ */
 
-static size_t size_of(const struct attach_request *request)
-{
-	return request->type == ATTACH_MARK ? sizeof(struct attach_mark) : sizeof(*request);
-}
-
 static bool is_text(const char text[static ATTACH_MARK_BYTES])
 {
 	return *text && memchr(text, '\0', ATTACH_MARK_BYTES);
@@ -374,7 +369,7 @@ static int check_request(const struct attach_client *client, struct attach_excha
 
 	if (!exchange->whole || request->magic != ATTACH_MAGIC)
 		return break_off(exchange, -EBADMSG, "not a message of this protocol");
-	if (request->version != ATTACH_VERSION || request->size != size_of(request))
+	if (request->version != ATTACH_VERSION || request->size != attach_message_size(request->type))
 		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
 	if (request->flags || (request->region && request->type != ATTACH_WPQ && !has_range) ||
 	    ((request->view || request->offset || request->length) && !has_range) ||

@@ -22,9 +22,7 @@ static void take_descriptors(struct msghdr *header, struct attach_exchange *exch
 
 static bool is_whole(const struct attach_exchange *exchange, size_t got)
 {
-	return got >= sizeof(exchange->request) &&
-	       got == (exchange->request.type == ATTACH_MARK ? sizeof(exchange->mark) :
-							       sizeof(exchange->request));
+	return got >= sizeof(exchange->request) && got == attach_message_size(exchange->request.type);
 }
 
 bool attach_receive(struct attach_client *client, struct attach_exchange *exchange)
