@@ -21,7 +21,7 @@
 
 #define ATTACH_SUFFIX ".attach"
 #define ATTACH_MAGIC 0x48435441u /* "ATCH" */
-#define ATTACH_VERSION 2u
+#define ATTACH_VERSION 3u
 /* The most regions that a daemon serves. They are numbered from 0; each has its own WPQs and views. */
 #define ATTACH_REGIONS_MAX 64u
 
@@ -33,7 +33,8 @@ enum attach_type {
 	ATTACH_HELLO = 1,
 	/*
 	 * With one descriptor, of a pool's file, open for reading and writing. Reply: a descriptor of the
-	 * view; region, view, pool_size, ino, and the region's domain and generation.
+	 * view; region, view, pool_size, ino, and the region's domain and generation. If this process is
+	 * recorded, trace_pool is the number of the pool in its slots (trace/slot.h) from here on.
 	 */
 	ATTACH_POOL = 2,
 	/* Reply: a descriptor of a new WPQ (wpq_layout.h), whose records may name views of `region`. */
@@ -50,18 +51,44 @@ enum attach_type {
 	 */
 	ATTACH_SYNC_RANGE = 7,
 	/* A struct attach_mark: as `softpmem mark` does. Reply when it is the last mark. */
-	ATTACH_MARK = 8
+	ATTACH_MARK = 8,
+	/*
+	 * Record this process. With the flag ATTACH_TRACE_FORKED it is a forked child, and `offset` is the
+	 * trace's number of its parent, a process of the same user. Reply: two descriptors, the trace's clock
+	 * (trace_clock_map()) and memory of ATTACH_LOCKS_BYTES for locks on lines, both shared by all
+	 * processes of the recording; `number`, of the process in the trace. -ENOENT: nothing is being
+	 * recorded; -EALREADY: this connection's process is recorded.
+	 */
+	ATTACH_TRACE_PROCESS = 9,
+	/*
+	 * Record a thread of this process, whose thread id is `offset`. Reply: a descriptor of its buffer
+	 * (trace_producer_attach()); `number`, of the thread in the trace. -ENOENT: this process is not being
+	 * recorded; -EMFILE: too many threads.
+	 */
+	ATTACH_TRACE_THREAD = 10,
+	/*
+	 * The thread whose number in the trace is `offset` has ended, or writes no more. -ESRCH: it is not
+	 * one of this process.
+	 */
+	ATTACH_TRACE_THREAD_GONE = 11
 };
+
+/* For attach_request.flags: of ATTACH_TRACE_PROCESS. */
+#define ATTACH_TRACE_FORKED (1u << 0)
+/* Zeros at first. What is in it is between the recorded processes. */
+#define ATTACH_LOCKS_BYTES 65536u
+/* For attach_reply.trace_pool: the pool is not recorded. */
+#define ATTACH_TRACE_NO_POOL 0xffffffffu
 
 struct attach_request {
 	uint32_t magic;
 	uint16_t version;
 	uint16_t type;
 	uint32_t size; /* of this struct */
-	uint32_t flags; /* 0 */
+	uint32_t flags; /* ATTACH_TRACE_FORKED; else 0 */
 	uint32_t region;
 	uint32_t view;	 /* of ATTACH_SYNC_RANGE, and so are the next two; of others 0 */
-	uint64_t offset; /* bytes */
+	uint64_t offset; /* bytes; of ATTACH_TRACE_* a number */
 	uint64_t length;
 	uint64_t reserved[3];
 };
@@ -88,13 +115,16 @@ struct attach_reply {
 	int32_t error; /* 0 or a negative errno; -EIO: the descriptor is from before a power failure */
 	uint64_t generation;
 	uint64_t mount_device; /* st_dev of the mount; 0: there is none */
-	uint64_t pool_size;    /* bytes, as stat(2) says; the view is this, rounded up to whole pages */
+	union {
+		uint64_t pool_size; /* bytes, as stat(2) says; the view is this, rounded up to whole pages */
+		uint64_t number;    /* of ATTACH_TRACE_PROCESS and ATTACH_TRACE_THREAD */
+	};
 	uint64_t ino;
 	uint32_t view;	 /* its name in WPQ records */
 	uint32_t domain; /* enum persistence_domain */
 	uint64_t view_device; /* without a mount, st_dev of the views' memory; else 0 */
 	uint32_t region;
-	uint32_t reserved;
+	uint32_t trace_pool; /* ATTACH_TRACE_NO_POOL: none */
 	char message[56]; /* the reason for an error, NUL terminated */
 };
 _Static_assert(sizeof(struct attach_reply) == 128, "shared with other processes");

@@ -37,6 +37,7 @@ struct pool {
 	_Atomic uint32_t opens; /* handles; decided upon under pools->opens_lock */
 	_Atomic bool dead;	/* destroyed, or about to be: its entry is free */
 	_Atomic bool removed;	/* a call removed its last name; false if an outage destroyed it */
+	_Atomic uint64_t tag;	/* pool_tag() */
 
 	/* pools->tree guards these three. */
 	_Atomic uint32_t links;

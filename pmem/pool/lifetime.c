@@ -124,6 +124,16 @@ void pool_destroy_nameless(struct pool *pool)
 
 /* ---- References ------------------------------------------------------------------ */
 
+uint64_t pool_tag(const struct pool *pool)
+{
+	return atomic_load(&pool->tag);
+}
+
+void pool_set_tag(struct pool *pool, uint64_t tag)
+{
+	atomic_store(&pool->tag, tag);
+}
+
 struct pools *pool_pools(const struct pool *pool)
 {
 	return pool->pools;

@@ -194,6 +194,9 @@ int pool_lookup_path(struct pools *pools, const char *path, struct pool **out);
 int pool_lookup_ino(struct pools *pools, uint64_t ino, struct pool **out);
 /* The pools of its region. */
 struct pools *pool_pools(const struct pool *pool);
+/* A number that the one user who needs it keeps with a pool, as long as the pool exists; 0 at first. */
+uint64_t pool_tag(const struct pool *pool);
+void pool_set_tag(struct pool *pool, uint64_t tag);
 void pool_ref(struct pool *pool, uint64_t count);
 void pool_unref(struct pool *pool, uint64_t count);
 

@@ -96,9 +96,17 @@ int trace_merge_put(struct trace_merge *merge, const struct trace_event *event)
 	if (trace_event_wrong(event))
 		return -EINVAL;
 	LOCK_SCOPE(&merge->lock);
-	while (merge->queue_bytes > QUEUE_BYTES_MAX)
+	while (merge->queue_bytes > QUEUE_BYTES_MAX && !merge->refuses)
 		pthread_cond_wait(&merge->queue_shrank, &merge->lock);
-	return merge_enqueue(merge, event);
+	return merge->refuses ? -ESHUTDOWN : merge_enqueue(merge, event);
+}
+
+void trace_merge_refuse(struct trace_merge *merge)
+{
+	LOCK_SCOPE(&merge->lock);
+
+	merge->refuses = true;
+	pthread_cond_broadcast(&merge->queue_shrank);
 }
 
 int trace_merge_process(struct trace_merge *merge, int32_t pid, uint32_t parent, bool forked,

@@ -65,9 +65,11 @@ int trace_merge_thread_gone(struct trace_merge *merge, uint32_t thread);
 /*
  * Append an event of this process: an operation of the mount, a mark, an outage. Its stamp is the moment of
  * the call, or 0 for a definition. The event is copied. Blocks while more than 64 MiB wait to be written. 0,
- * -ENOMEM, or -EINVAL: the event is malformed.
+ * -ENOMEM, -EINVAL: the event is malformed, or -ESHUTDOWN after trace_merge_refuse().
  */
 int trace_merge_put(struct trace_merge *merge, const struct trace_event *event);
+/* Nothing is written any more: trace_merge_put() fails from here on, also calls that wait. */
+void trace_merge_refuse(struct trace_merge *merge);
 
 /*
  * Write what has come, in order. Returns the number of events written, or the negative errno of the writer,

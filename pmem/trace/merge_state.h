@@ -31,6 +31,7 @@ struct trace_merge {
 	pthread_cond_t queue_shrank;
 	struct queued *queue, **queue_end; /* stamps ascend */
 	size_t queue_bytes;
+	bool refuses;
 	struct source_heap added; /* sources that the run has not seen yet, in no order */
 	VECTOR(uint32_t) gone;	  /* threads whose end the run has not seen yet */
 	struct idmap processes;

@@ -14,6 +14,7 @@
 #include "attach/attach_drain.h"
 #include "attach/attach_mappers.h"
 #include "attach/attach_message.h"
+#include "attach/attach_trace.h"
 #include "common/cleanup.h"
 #include "fusefs.h"
 
@@ -32,6 +33,13 @@ static int break_off(struct attach_exchange *exchange, int error, const char *wh
 {
 	exchange->over = true;
 	return fail(exchange, error, why);
+}
+
+/* A descriptor of a view or a WPQ, which keeps it. */
+static void give_fd(struct attach_exchange *exchange, int fd)
+{
+	exchange->reply_fds[0] = fd;
+	exchange->reply_fd_count = 1;
 }
 
 /* ---- Descriptors ------------------------------------------------------------- */
@@ -221,7 +229,8 @@ static int attach_pool(struct attach_client *client, struct attach_exchange *exc
 	exchange->reply.ino = attributes.ino;
 	exchange->reply.view = attachment.view;
 	exchange->reply.pool_size = attachment.size;
-	exchange->reply_fd = attachment.fd;
+	attach_trace_pool(client, exchange, pool);
+	give_fd(exchange, attachment.fd);
 	return 0;
 }
 
@@ -349,7 +358,7 @@ static int answer_wpq(struct attach_client *client, struct attach_exchange *exch
 	if (attach->wpq_count++ == 0)
 		pthread_cond_signal(&attach->drain_soon);
 	put_region(attach, exchange, region);
-	exchange->reply_fd = wpq_fd(wpq);
+	give_fd(exchange, wpq_fd(wpq));
 	return 0;
 }
 
@@ -366,13 +375,17 @@ static int check_request(const struct attach_client *client, struct attach_excha
 	const struct attach_request *request = &exchange->request;
 	const bool wants_descriptor = request->type == ATTACH_POOL || request->type == ATTACH_SYNC;
 	const bool has_range = request->type == ATTACH_SYNC_RANGE;
+	const bool has_number = request->type >= ATTACH_TRACE_PROCESS &&
+				request->type <= ATTACH_TRACE_THREAD_GONE;
+	const uint32_t flags = request->type == ATTACH_TRACE_PROCESS ? ATTACH_TRACE_FORKED : 0;
 
 	if (!exchange->whole || request->magic != ATTACH_MAGIC)
 		return break_off(exchange, -EBADMSG, "not a message of this protocol");
 	if (request->version != ATTACH_VERSION || request->size != attach_message_size(request->type))
 		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
-	if (request->flags || (request->region && request->type != ATTACH_WPQ && !has_range) ||
-	    ((request->view || request->offset || request->length) && !has_range) ||
+	if ((request->flags & ~flags) || (request->region && request->type != ATTACH_WPQ && !has_range) ||
+	    ((request->view || request->length) && !has_range) ||
+	    (request->offset && !has_range && !has_number) ||
 	    memcmp(request->reserved, zeros, sizeof(zeros)) != 0)
 		return break_off(exchange, -EINVAL, "a flag or field that this daemon does not know");
 	if (!client->greeted && request->type != ATTACH_HELLO)
@@ -405,6 +418,12 @@ static int serve(struct attach_client *client, struct attach_exchange *exchange)
 		return answer_sync_range(client, exchange);
 	case ATTACH_MARK: /* was done before */
 		return 0;
+	case ATTACH_TRACE_PROCESS:
+		return attach_trace_process(client, exchange);
+	case ATTACH_TRACE_THREAD:
+		return attach_trace_thread(client, exchange);
+	case ATTACH_TRACE_THREAD_GONE:
+		return attach_trace_thread_gone(client, exchange);
 	}
 	return break_off(exchange, -EBADMSG, "unknown message type");
 }
@@ -416,6 +435,16 @@ static enum persistence_domain common_domain(const struct attach_served *served)
 		if (pools_persistence(served->pools[i]) != PERSISTENCE_CPU_CACHE)
 			return PERSISTENCE_MEMORY_CONTROLLER;
 	return PERSISTENCE_CPU_CACHE;
+}
+
+static bool send_reply(struct attach_client *client, struct attach_exchange *exchange)
+{
+	const bool sent = attach_reply_send(client->connection.fd, &exchange->reply, exchange->reply_fds,
+					    exchange->reply.error ? 0 : exchange->reply_fd_count);
+
+	for (size_t i = 0; exchange->reply_fds_owned && i < exchange->reply_fd_count; i++)
+		close(exchange->reply_fds[i]);
+	return sent;
 }
 
 /* No outage falls between the request and its reply, so no view of an older generation is sent. */
@@ -439,8 +468,7 @@ static bool answer(struct attach_client *client, struct attach_exchange *exchang
 	close_received(attach, exchange);
 	if (!exchange->over && exchange->request.type == ATTACH_KICK)
 		return true;
-	return attach_reply_send(client->connection.fd, reply, reply->error ? -1 : exchange->reply_fd) &&
-	       !exchange->over;
+	return send_reply(client, exchange) && !exchange->over;
 }
 
 /* Without the lock `power`: an outage may be at this mark. */
@@ -454,7 +482,7 @@ static void set_mark(struct attach_client *client, struct attach_exchange *excha
 
 bool attach_answer(struct attach_client *client)
 {
-	struct attach_exchange exchange = { .reply_fd = -1 };
+	struct attach_exchange exchange = { .whole = false };
 
 	if (!attach_receive(client, &exchange))
 		return false;

@@ -12,6 +12,7 @@
 #include "attach/attach_views.h"
 #include "common/vector.h"
 #include "domain/wpq.h"
+#include "recorder/recorder_clients.h"
 #include "server/server.h"
 
 /* What a client has of one region. */
@@ -29,6 +30,7 @@ struct attach_client {
 	struct attach_server *attach;
 	uint64_t greet_until; /* clock_ms(); its own thread's */
 	bool greeted;	      /* its own thread's */
+	struct recorder_process recorded; /* its own thread's */
 	/* Guarded by attach->lock. */
 	bool expelled; /* it was killed, and that was logged */
 	struct attach_client_region *regions; /* as many as are served */

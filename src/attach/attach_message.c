@@ -51,22 +51,22 @@ bool attach_receive(struct attach_client *client, struct attach_exchange *exchan
 	return true;
 }
 
-bool attach_reply_send(int fd, const struct attach_reply *reply, int reply_fd)
+bool attach_reply_send(int fd, const struct attach_reply *reply, const int *fds, size_t count)
 {
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(ATTACH_REPLY_FDS_MAX * sizeof(int))];
 	} control = { 0 };
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply) };
 	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (reply_fd >= 0) {
+	if (count) {
 		header.msg_control = &control;
-		header.msg_controllen = sizeof(control);
+		header.msg_controllen = CMSG_SPACE(count * sizeof(int));
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &reply_fd, sizeof(int));
+		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
 	}
 	return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*reply);
 }
@@ -74,6 +74,7 @@ bool attach_reply_send(int fd, const struct attach_reply *reply, int reply_fd)
 void attach_reply_begin(struct attach_reply *reply)
 {
 	*reply = (struct attach_reply){
-		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .size = sizeof(*reply)
+		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .size = sizeof(*reply),
+		.trace_pool = ATTACH_TRACE_NO_POOL,
 	};
 }

@@ -12,6 +12,7 @@
 #include "attach/attach_context.h"
 #include "attach/attach_drain.h"
 #include "attach/attach_message.h"
+#include "attach/attach_trace.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 
@@ -92,6 +93,7 @@ static void end(struct server_client *connection)
 {
 	struct attach_client *client = attach_client_of(connection);
 
+	attach_trace_end(client);
 	leave(client);
 	for (unsigned i = 0; i < client->attach->served.regions; i++)
 		wpq_rights_destroy(client->regions[i].rights);
@@ -105,7 +107,7 @@ static void refuse(struct server_client *connection, int error, const char *why)
 	attach_reply_begin(&reply);
 	reply.error = error;
 	snprintf(reply.message, sizeof(reply.message), "%s", why);
-	attach_reply_send(connection->fd, &reply, -1);
+	attach_reply_send(connection->fd, &reply, NULL, 0);
 }
 
 /* ---- Beginning and end ------------------------------------------------------------------ */

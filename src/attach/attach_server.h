@@ -16,6 +16,7 @@
 #include "common/log_sink.h"
 #include "common/message.h"
 #include "pool/pool.h"
+#include "recorder/recorder.h"
 
 struct attach_server;
 
@@ -32,6 +33,7 @@ struct attach_served {
 	const char *names[ATTACH_REGIONS_MAX];	 /* of the regions, for the log */
 	unsigned regions;
 	dev_t device; /* of the mount; 0: there is none, and pools are opened by attach_path() */
+	struct recorder *recorder; /* of these pools */
 	/* Cached bytes of the pool are stale, or will be soon. Called from any thread. May be NULL. */
 	void (*changed)(void *context, struct pool *pool);
 	/*

@@ -72,6 +72,7 @@ struct daemon {
 	struct control_options control;
 	struct server *server; /* of the control socket */
 	struct attach_server *attach;
+	struct recorder *recorder;
 
 	pthread_mutex_t loglimit_lock;
 	struct loglimit loglimit; /* of marks and power failures; guarded by loglimit_lock */

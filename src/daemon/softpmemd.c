@@ -156,6 +156,7 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 	struct attach_served served = {
 		.regions = daemon->region_count,
 		.device = daemon->fusefs ? fusefs_device(daemon->fusefs) : 0,
+		.recorder = daemon->recorder,
 		.changed = pool_changed,
 		.marked = client_marked,
 		.context = daemon,
@@ -173,6 +174,18 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 		return message_fail(message, error, "socket %s: cannot start a thread: %s",
 				    daemon->options.socket, strerror(-error));
 	return 0;
+}
+
+static int create_recorder(struct daemon *daemon, struct message *message)
+{
+	struct recorder_region regions[REGIONS_MAX];
+	int error;
+
+	for (unsigned i = 0; i < daemon->region_count; i++)
+		regions[i] = (struct recorder_region){ .pools = daemon->regions[i].pools,
+						       .name = daemon->regions[i].name };
+	error = recorder_create(regions, daemon->region_count, &daemon->recorder);
+	return error ? message_fail(message, error, "recorder: %s", strerror(-error)) : 0;
 }
 
 /* All steps that can fail, ordered by how little a failure costs. */
@@ -195,6 +208,8 @@ static int start(struct daemon *daemon, struct message *message)
 	if (error)
 		return message_fail(message, error, "cannot restrict system calls: %s", strerror(-error));
 	error = served_open_pools(daemon, message);
+	if (!error)
+		error = create_recorder(daemon, message);
 	if (!error)
 		error = start_mount(daemon, message);
 	if (error)
@@ -264,6 +279,7 @@ static int stop(struct daemon *daemon)
 	server_stop(daemon->server);
 	attach_stop(daemon->attach);
 	stop_mount(daemon);
+	recorder_destroy(daemon->recorder);
 	return served_close(daemon);
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 #include "common/cleanup.h"
 #include "fuzz.h"
 #include "pool/pool.h"
+#include "recorder/recorder.h"
 #include "region/region.h"
 
 enum shape {
@@ -27,11 +29,14 @@ enum shape {
 	SHAPE_READ_ONLY = 16,	 /* with one that is open for reading only */
 	SHAPE_FOREIGN = 32,	 /* with that of a pipe */
 	SHAPE_BYTES = 64,	 /* flags, region and reserved bytes are the input's, else 0 */
+	SHAPE_MORE = 128,	 /* 8 more than the type */
 };
 #define MESSAGES_MAX 32
 #define BODY (sizeof(struct attach_request) - offsetof(struct attach_request, flags))
 
 static struct attach_server *server;
+static struct recorder *recorder;
+static int trace_fd = -1;
 /* With the suffix of the attach socket, a path of a socket has at most 107 bytes. */
 static char directory[98], path[100];
 static int pool_fd = -1, read_only_fd = -1, pipe_fds[2];
@@ -47,6 +52,7 @@ static void must(bool good, const char *what)
 static void stop_server(void)
 {
 	attach_stop(server);
+	recorder_destroy(recorder);
 	rmdir(directory);
 }
 
@@ -58,6 +64,7 @@ static void start_server(void)
 					     .size = 64 << 10 };
 	struct attach_options options = { .path = path };
 	struct attach_served served = { .regions = 1, .names = { "region0" } };
+	struct recorder_region recorded = { .name = "region0" };
 	/* Static: they are in use until the process ends, and a sanitizer must not take them for leaks. */
 	static struct region *region;
 	static struct pools *pools;
@@ -71,9 +78,14 @@ static void start_server(void)
 	must(region_open("memfd:8M", 0, &region, NULL) == 0, "a region");
 	must(pools_format(region, &format, NULL) == 0, "a format");
 	must(pools_open(region, &pools_options, &pools, NULL) == 0, "pools");
+	trace_fd = memfd_create("trace", MFD_CLOEXEC);
+	recorded.pools = pools;
+	must(recorder_create(&recorded, 1, &recorder) == 0, "a recorder");
+	must(recorder_begin(recorder, trace_fd, "trace", NULL) == 0, "a recording");
 	must(pool_create(pool_root(pools), "pool", &attributes, &pool) == 0, "a pool");
 	must(attach_listen(&options, &server, NULL) == 0, "a socket");
 	served.pools[0] = pools;
+	served.recorder = recorder;
 	must(attach_start(server, &served) == 0, "a server");
 	must(attach_path(server, pool, &pool_path) == 0, "a path");
 	pool_fd = open(pool_path, O_RDWR | O_CLOEXEC);
@@ -114,11 +126,11 @@ static bool send_request(int connection, const struct attach_request *request, c
 }
 
 /* False: the server has hung up. */
-static bool receive_reply(int connection, struct attach_reply *reply, bool *has_fd)
+static bool receive_reply(int connection, struct attach_reply *reply, size_t *fd_count)
 {
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec iov = { .iov_base = reply, .iov_len = sizeof(*reply) };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
@@ -133,28 +145,33 @@ static bool receive_reply(int connection, struct attach_reply *reply, bool *has_
 		return false;
 	must(got == (ssize_t)sizeof(*reply), "a whole reply");
 	part = CMSG_FIRSTHDR(&message);
-	*has_fd = part && part->cmsg_type == SCM_RIGHTS;
-	if (*has_fd) {
+	*fd_count = part && part->cmsg_type == SCM_RIGHTS ? (part->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+	for (size_t i = 0; i < *fd_count; i++) {
 		int fd;
 
-		memcpy(&fd, CMSG_DATA(part), sizeof(fd));
+		memcpy(&fd, CMSG_DATA(part) + i * sizeof(fd), sizeof(fd));
 		close(fd);
 	}
 	return true;
 }
 
 /* What holds for the answer to any message. */
-static void check_reply(const struct attach_request *request, const struct attach_reply *reply, bool has_fd)
+static void check_reply(const struct attach_request *request, const struct attach_reply *reply,
+			size_t fd_count)
 {
-	const bool gives_fd = request->type == ATTACH_POOL || request->type == ATTACH_WPQ;
+	const bool gives_fd = request->type == ATTACH_POOL || request->type == ATTACH_WPQ ||
+			      request->type == ATTACH_TRACE_THREAD;
+	const size_t gives = request->type == ATTACH_TRACE_PROCESS ? 2 : gives_fd;
+	const uint32_t flags = request->type == ATTACH_TRACE_PROCESS ? ATTACH_TRACE_FORKED : 0;
 
 	must(reply->magic == ATTACH_MAGIC && reply->version == ATTACH_VERSION, "a reply of the protocol");
 	must(reply->size == sizeof(*reply), "the size of a reply");
 	must(reply->type == request->type || reply->type == 0, "a reply to this message");
 	must(memchr(reply->message, '\0', sizeof(reply->message)), "a message that ends");
 	must(reply->error <= 0 && (reply->error == 0 || reply->message[0]), "a reason for the error");
-	must(has_fd == (gives_fd && reply->error == 0), "a descriptor if and only if it was asked for");
-	must(reply->error || (request->flags == 0 && request->region == 0), "that no other region exists");
+	must(fd_count == (reply->error ? 0 : gives), "descriptors if and only if they were asked for");
+	must(reply->error || (!(request->flags & ~flags) && request->region == 0),
+	     "that no other region exists");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -171,12 +188,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const uint8_t shape = *data++;
 		int fds[3];
 		size_t count = 0, bytes = shape & SHAPE_BYTES ? BODY : 0;
-		bool has_fd;
+		size_t fd_count;
 
 		size--;
 		bytes = bytes < size ? bytes : size;
 		request = (struct attach_request){ .magic = ATTACH_MAGIC, .version = ATTACH_VERSION,
 						   .type = shape & SHAPE_TYPE, .size = sizeof(request) };
+		request.type += shape & SHAPE_MORE ? 8 : 0;
 		memcpy(&request.flags, data, bytes);
 		data += bytes;
 		size -= bytes;
@@ -191,12 +209,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		kicked |= request.type == ATTACH_KICK;
 		if (request.type == ATTACH_KICK)
 			continue;
-		if (!receive_reply(connection, &reply, &has_fd))
+		if (!receive_reply(connection, &reply, &fd_count))
 			return 0;
 		/* A kick has no answer, unless it ends the connection. */
 		if (kicked && reply.type == ATTACH_KICK && reply.error)
 			return 0;
-		check_reply(&request, &reply, has_fd);
+		check_reply(&request, &reply, fd_count);
 	}
 	return 0;
 }

@@ -215,6 +215,11 @@ unit_tests += tests/unit/test_trace_buffer
 tests_unit_test_trace_buffer_SOURCES = tests/unit/test_trace_buffer.c
 tests_unit_test_trace_buffer_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_recorder
+tests_unit_test_recorder_SOURCES = tests/unit/test_recorder.c tests/unit/pooltest.c tests/unit/pooltest.h \
+	tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_recorder_LDADD = $(librecorder) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_request_gate
 tests_unit_test_request_gate_SOURCES = tests/unit/test_request_gate.c
 tests_unit_test_request_gate_LDADD = $(libfusefs) $(CMOCKA_LIBS)

@@ -60,7 +60,7 @@ model_is_pure() {
 		grep -Ev "include[[:space:]]*($own|$libc)"
 }
 
-below_src='(abi|region|model|domain|pool|client|trace|explore)/|fusefs\.h'
+below_src='(abi|region|model|domain|pool|client|trace|explore|recorder)/|fusefs\.h'
 
 # Verbs that talk to the daemon learn about pools and regions from its replies only. The verbs that work
 # without a daemon may use pools and regions directly.
@@ -118,27 +118,29 @@ walls() {
 		pmem/common pmem/region pmem/domain pmem/pool pmem/client pmem/trace fuse
 	check "no directory below src/ and fuse/ includes sockets" wall "$tree" \
 		'sys/socket\.h|sys/un\.h|netinet/|netdb\.h' \
-		pmem/common pmem/region pmem/domain pmem/pool pmem/trace pmem/explore
+		pmem/common pmem/region pmem/domain pmem/pool pmem/trace pmem/recorder pmem/explore
 	check "no directory below src/ and fuse/ includes mounts" wall "$tree" \
 		'sys/mount\.h|mntent\.h|linux/mount\.h' pmem
 	check "pmem/common depends on no other directory" wall "$tree" \
-		'(abi|region|model|domain|pool|client|trace|explore)/|fusefs\.h' pmem/common
+		'(abi|region|model|domain|pool|client|trace|explore|recorder)/|fusefs\.h' pmem/common
 	check "pmem/model includes only common, the line size and pure parts of libc" \
 		model_is_pure "$tree"
 	check "pmem/abi depends on pmem/common alone" wall "$tree" \
-		'(model|region|domain|pool|client|trace|explore)/|fusefs\.h' pmem/abi
+		'(model|region|domain|pool|client|trace|explore|recorder)/|fusefs\.h' pmem/abi
 	check "pmem/region depends on no directory above it" wall "$tree" \
-		'(model|domain|pool|client|trace|explore)/|fusefs\.h' pmem/region
+		'(model|domain|pool|client|trace|explore|recorder)/|fusefs\.h' pmem/region
 	check "pmem/domain depends on no directory above it" wall "$tree" \
-		'(pool|client|trace|explore)/|fusefs\.h' pmem/domain
+		'(pool|client|trace|explore|recorder)/|fusefs\.h' pmem/domain
 	check "pmem/pool depends on no directory above it" wall "$tree" \
-		'(client|trace|explore)/|fusefs\.h' pmem/pool
+		'(client|trace|explore|recorder)/|fusefs\.h' pmem/pool
 	check "pmem/client depends on abi, trace and common alone" wall "$tree" \
-		'(model|region|domain|pool|fault|explore)/|fusefs\.h' pmem/client
+		'(model|region|domain|pool|fault|explore|recorder)/|fusefs\.h' pmem/client
 	check "pmem/trace depends on abi and common alone" wall "$tree" \
-		'(region|domain|pool|client|model|fault|explore)/|fusefs\.h' pmem/trace
+		'(region|domain|pool|client|model|fault|explore|recorder)/|fusefs\.h' pmem/trace
+	check "pmem/recorder depends on pmem/pool, pmem/trace and what they depend on" wall "$tree" \
+		'(region|domain|client|model|explore)/|fusefs\.h' pmem/recorder
 	check "pmem/explore does not depend on the daemon" wall "$tree" \
-		'(region|domain|pool|client)/|fusefs\.h' pmem/explore
+		'(region|domain|pool|client|recorder)/|fusefs\.h' pmem/explore
 	check "pmem/ and fuse/ do not depend on src/" wall "$tree" \
 		'(command|wire|server|regions|attach|daemon|cli)/' pmem fuse
 	check "src/command depends on pmem/common alone" wall "$tree" \
@@ -154,7 +156,7 @@ walls() {
 		'(command|regions|daemon|cli)/' src/attach
 	check "src/daemon does not depend on the command line client" wall "$tree" 'cli/' src/daemon
 	check "src/cli depends on no part of the daemon" wall "$tree" \
-		'(server|attach|daemon|model|domain|client)/|fusefs\.h' src/cli
+		'(server|attach|daemon|model|domain|client|recorder)/|fusefs\.h' src/cli
 	check "in src/cli only verbs that work without a daemon use pools and regions" \
 		online_only "$tree"
 	check "no other directory includes private headers of region, domain and pool" \
@@ -183,6 +185,7 @@ done <<-'END'
 	pmem/abi "domain/domain.h"
 	pmem/client "domain/domain.h"
 	pmem/trace "client/private.h"
+	pmem/recorder "client/private.h"
 	fuse "wire/frame.h"
 	src "region/backend.h"
 	src/command "wire/frame.h"
@@ -208,7 +211,7 @@ END
 	walls "$work/tree"
 ) >"$work/planted.out"
 check_planted() {
-	! grep '^ok' "$work/planted.out" && [ "$(grep -c '^not ok' "$work/planted.out")" -ge 28 ]
+	! grep '^ok' "$work/planted.out" && [ "$(grep -c '^not ok' "$work/planted.out")" -ge 29 ]
 }
 check "a break in any wall is reported" check_planted
 for header in '<pthread.h>' '<stdio.h>' '<unistd.h>' '"domain/domain.h"' '"abi/attach.h"' '"lines.h"'; do

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RECORDER_RECORDER_H
+#define RECORDER_RECORDER_H
+
+/*
+ * Records what happens to the pools of all regions into a trace file
+ * (docs/trace-format.md): the operations of the mount (recorder_files.h), and the stores
+ * of processes that map pools (recorder_clients.h). There is at most one recording at a time. A
+ * thread of the recorder writes the file.
+ *
+ * Functions return 0 or a negative errno. Any thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/message.h"
+
+struct pools;
+struct recorder;
+struct trace_event;
+
+/* What is recorded. Must outlive the recorder; `pools` and `names` belong to the caller. */
+struct recorder_region {
+	struct pools *pools;
+	const char *name;
+};
+
+int recorder_create(const struct recorder_region *regions, unsigned count, struct recorder **out);
+/* Ends a recording, and frees. No other call is running. NULL is allowed. */
+void recorder_destroy(struct recorder *recorder);
+
+/*
+ * Begin a recording into the file, from its current position on; `name` is for messages. The recorder has its
+ * own copy of the descriptor. -EBUSY with a message: there is a recording, or its summary was not collected.
+ */
+int recorder_begin(struct recorder *recorder, int fd, const char *name, struct message *message);
+/* Have the recording end soon. -ENOENT: there is none. */
+int recorder_stop(struct recorder *recorder);
+/* Wait until the recording has ended: false if it has not after so many milliseconds. */
+bool recorder_wait(struct recorder *recorder, unsigned milliseconds);
+
+/* A recording so far, or as it was in the end. */
+struct recorder_summary {
+	uint64_t events, bytes; /* in the file; bytes are those of the file */
+	uint64_t processes, threads;
+	/* 0; or why it ended early, with a message. The file then ends with its last whole block. */
+	int error;
+	struct message message;
+};
+void recorder_progress(struct recorder *recorder, struct recorder_summary *summary);
+/* After recorder_wait() was true: the summary. Another recording may begin from here on. */
+void recorder_collect(struct recorder *recorder, struct recorder_summary *summary);
+
+/* Is there a recording? What is recorded until the answer is used may differ. */
+bool recorder_is_on(const struct recorder *recorder);
+
+/* Add an event that concerns no file: a mark or an outage. Nothing happens without a recording. */
+void recorder_put(struct recorder *recorder, const struct trace_event *event);
+
+#endif

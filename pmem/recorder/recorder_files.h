@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RECORDER_RECORDER_FILES_H
+#define RECORDER_RECORDER_FILES_H
+
+/* The files of a trace: their numbers, and what was in them when they were first needed. */
+
+#include <stdint.h>
+
+#include "trace/event.h"
+
+struct pool;
+struct pool_attributes;
+struct recorder;
+
+struct trace_attributes recorder_attributes(const struct pool_attributes *attributes);
+
+/*
+ * The pool's number in the trace; it is defined there, with its contents, if it is not yet. The caller
+ * holds recorder->lock, and there is a recording. 0 and *file, or a negative errno.
+ */
+int recorder_files_define(struct recorder *recorder, struct pool *pool, uint64_t *file);
+
+#endif
