@@ -9,6 +9,7 @@ dist_man_MANS += \
 	docs/softpmem-mark.1 \
 	docs/softpmem-path.1 \
 	docs/softpmem-powerfail.1 \
+	docs/softpmem-record.1 \
 	docs/softpmem-regions.1 \
 	docs/softpmem-rename.1 \
 	docs/softpmem-resize.1 \

@@ -207,7 +207,7 @@ static int open_trace(struct recorder *recorder, int fd, const char *name, struc
 						      .created = (uint64_t)time(NULL) };
 
 	recorder->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (recorder->fd < 0)
+	if (recorder->fd < 0 || ftruncate(recorder->fd, 0) < 0 || lseek(recorder->fd, 0, SEEK_SET) < 0)
 		return message_fail(message, -errno, "%s: %s", name, strerror(errno));
 	return trace_writer_create(recorder->fd, name, &options, &recorder->writer, message);
 }
@@ -302,7 +302,7 @@ bool recorder_wait(struct recorder *recorder, unsigned milliseconds)
 	while (recorder->phase == RECORDER_BUSY)
 		if (pthread_cond_timedwait(&recorder->changed, &recorder->phase_lock, &until))
 			break;
-	return recorder->phase == RECORDER_ENDED;
+	return recorder->phase != RECORDER_BUSY;
 }
 
 void recorder_progress(struct recorder *recorder, struct recorder_summary *summary)

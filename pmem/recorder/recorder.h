@@ -31,13 +31,13 @@ int recorder_create(const struct recorder_region *regions, unsigned count, struc
 void recorder_destroy(struct recorder *recorder);
 
 /*
- * Begin a recording into the file, from its current position on; `name` is for messages. The recorder has its
- * own copy of the descriptor. -EBUSY with a message: there is a recording, or its summary was not collected.
+ * Begin a recording into the file, which is emptied; `name` is for messages. The recorder has its own copy of
+ * the descriptor. -EBUSY with a message: there is a recording, or its summary was not collected.
  */
 int recorder_begin(struct recorder *recorder, int fd, const char *name, struct message *message);
 /* Have the recording end soon. -ENOENT: there is none. */
 int recorder_stop(struct recorder *recorder);
-/* Wait until the recording has ended: false if it has not after so many milliseconds. */
+/* Wait until there is no recording, or it has ended: false if it has not after so many milliseconds. */
 bool recorder_wait(struct recorder *recorder, unsigned milliseconds);
 
 /* A recording so far, or as it was in the end. */

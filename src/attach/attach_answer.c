@@ -17,6 +17,7 @@
 #include "attach/attach_trace.h"
 #include "common/cleanup.h"
 #include "fusefs.h"
+#include "server/foreign_fd.h"
 
 /* Each takes five mappings of the 65,530 that a process may have. */
 #define WPQS_OF_ALL 8192
@@ -43,23 +44,6 @@ static void give_fd(struct attach_exchange *exchange, int fd)
 }
 
 /* ---- Descriptors ------------------------------------------------------------- */
-
-static void *close_thread(void *argument)
-{
-	close((int)(intptr_t)argument);
-	return NULL;
-}
-
-/* The last close of a file waits for its file system, which may be the client's own FUSE and never answer. */
-static void close_foreign(int fd)
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, close_thread, (void *)(intptr_t)fd) == 0)
-		pthread_detach(thread);
-	else
-		close(fd);
-}
 
 /* Type, device and inode number of a file, without asking its file system. */
 static bool identify(int fd, struct statx *stx)
@@ -88,7 +72,7 @@ static void close_received(const struct attach_server *attach, struct attach_exc
 		if (identify(exchange->fds[i], &stx) && (on_mount(attach, &stx) || is_memory(attach, &stx)))
 			close(exchange->fds[i]);
 		else
-			close_foreign(exchange->fds[i]);
+			server_close_foreign(exchange->fds[i]);
 	}
 }
 

@@ -13,6 +13,7 @@
 
 struct client {
 	int fd;
+	int given_fd; /* to be sent with the next request; -1: none */
 	char *path;
 	size_t start, end; /* of the bytes in the buffer that were not consumed yet */
 	char buffer[64 << 10];
@@ -45,6 +46,7 @@ int client_connect(const char *path, struct client **out, struct message *messag
 		free(client);
 		return message_fail(message, -ENOMEM, "%s: out of memory", path);
 	}
+	client->given_fd = -1;
 	client->fd = steal_fd(&fd);
 	*out = client;
 	return 0;
@@ -86,6 +88,36 @@ static int receive(struct client *client, void *bytes, size_t length, struct mes
 	return 0;
 }
 
+void client_give_fd(struct client *client, int fd)
+{
+	client->given_fd = fd;
+}
+
+/* As send(2); the first bytes carry the descriptor. */
+static ssize_t send_some(struct client *client, const void *bytes, size_t length)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = length };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t sent;
+
+	if (client->given_fd >= 0) {
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &client->given_fd, sizeof(int));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+	}
+	sent = sendmsg(client->fd, &message, MSG_NOSIGNAL);
+	if (sent > 0)
+		client->given_fd = -1;
+	return sent;
+}
+
 static int send_request(struct client *client, struct json_object *request, struct message *message)
 {
 	CLEANUP_FREE char *frame = NULL;
@@ -95,7 +127,7 @@ static int send_request(struct client *client, struct json_object *request, stru
 	if (!frame)
 		return message_fail(message, -ENOMEM, "%s: the request is too large", client->path);
 	while (sent < length) {
-		ssize_t count = send(client->fd, frame + sent, length - sent, MSG_NOSIGNAL);
+		ssize_t count = send_some(client, frame + sent, length - sent);
 
 		if (count >= 0)
 			sent += (size_t)count;

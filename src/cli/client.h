@@ -14,6 +14,9 @@ struct client;
 int client_connect(const char *path, struct client **out, struct message *message);
 void client_close(struct client *client);
 
+/* Send a copy of the descriptor with the next request. It stays open until then. */
+void client_give_fd(struct client *client, int fd);
+
 struct client_answer {
 	/* Each may be NULL. The objects belong to the client. */
 	void (*item)(void *context, struct json_object *item);

@@ -14,6 +14,7 @@ softpmem_SOURCES = \
 	src/cli/cli_memtest.c src/cli/cli_memtest.h \
 	src/cli/cli_path.c \
 	src/cli/cli_powerfail.c \
+	src/cli/cli_record.c \
 	src/cli/cli_regions.c \
 	src/cli/cli_rename.c \
 	src/cli/cli_resize.c \
@@ -25,6 +26,7 @@ softpmem_SOURCES = \
 	src/cli/client.c src/cli/client.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
 	src/cli/output.c src/cli/output.h \
+	src/cli/run_program.c src/cli/run_program.h \
 	src/cli/softpmem.c \
 	src/cli/trace_commands.h \
 	src/cli/trace_convert.c \

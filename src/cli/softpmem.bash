@@ -44,15 +44,16 @@ _softpmem_command() {
 }
 
 # _softpmem_program VERB: the number of the first word of the program that the verb at number VERB starts;
-# after COMP_CWORD if it has not begun. `run` takes it after its options, `explore` after --.
+# after COMP_CWORD if it has not begun. `run` and `record` take it after their
+# options, `explore` after --.
 _softpmem_program() {
 	local i
 	for ((i = $1 + 1; i <= COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--) [ "$i" -eq "$COMP_CWORD" ] || { echo $((i + 1)) && return; } ;;
-		--socket) i=$((i + 1)) ;;
+		--socket | --output | -o) i=$((i + 1)) ;;
 		-*) ;;
-		*) [ "${COMP_WORDS[$1]}" != run ] || { echo "$i" && return; } ;;
+		*) [ "${COMP_WORDS[$1]}" = explore ] || { echo "$i" && return; } ;;
 		esac
 	done
 	echo $((COMP_CWORD + 1))
@@ -69,7 +70,7 @@ _softpmem() {
 		*) [ -n "$verb" ] || { verb=${COMP_WORDS[i]} && at=$i; } ;;
 		esac
 	done
-	if [ "$verb" = run ] || [ "$verb" = explore ]; then
+	if [ "$verb" = run ] || [ "$verb" = record ] || [ "$verb" = explore ]; then
 		i=$(_softpmem_program "$at")
 		if [ "$i" -le "$COMP_CWORD" ]; then
 			_softpmem_command "$i"
@@ -77,7 +78,7 @@ _softpmem() {
 		fi
 	fi
 	case $previous in
-	--socket | :)
+	--socket | --output | -o | :)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -97,8 +98,8 @@ _softpmem() {
 		;;
 	*)
 		case $verb:$cur in
-		:*) words='run stat status list create destroy rename resize path powerfail mark format
-			check regions explore trace stop
+		:*) words='run stat status list create destroy rename resize path powerfail mark
+			record explore trace format regions check stop
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --allow-unattached --no-inline --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -108,6 +109,7 @@ _softpmem() {
 		destroy:-*) words='--recursive --region --help' ;;
 		rename:-*) words='--replace --region --help' ;;
 		resize:-* | path:-*) words='--region --help' ;;
+		record:-*) words='--output --stop --through --allow-unattached --no-inline -o --help' ;;
 		stop:-*) words='--help' ;;
 		mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --before-op --after-op --before-sync --after-sync

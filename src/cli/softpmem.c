@@ -9,9 +9,9 @@
 
 /* In the order of the help: the verbs that a newcomer needs come first. */
 static const struct cli_verb *const verbs[] = {
-	&cli_run,     &cli_stat,      &cli_status,    &cli_list,	  &cli_create, &cli_destroy,
-	&cli_rename,  &cli_resize,    &cli_path,      &cli_powerfail, &cli_mark,	 &cli_format,
-	&cli_regions, &cli_check,     &cli_explore,   &cli_trace,	  &cli_stop,
+	&cli_run,     &cli_stat,      &cli_status,    &cli_list,      &cli_create, &cli_destroy,
+	&cli_rename,  &cli_resize,    &cli_path,      &cli_powerfail, &cli_mark,   &cli_record,
+	&cli_explore, &cli_trace,     &cli_format,    &cli_regions,   &cli_check,  &cli_stop,
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

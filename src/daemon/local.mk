@@ -20,6 +20,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/verb_mark.c \
 	src/daemon/verb_path.c \
 	src/daemon/verb_powerfail.c \
+	src/daemon/verb_record.c \
 	src/daemon/verb_rename.c \
 	src/daemon/verb_resize.c \
 	src/daemon/verb_stat.c \

@@ -319,6 +319,8 @@ static int block_signals(void)
 	 */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* A trace may reach the limit of file sizes. */
+	signal(SIGXFSZ, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 

@@ -113,6 +113,7 @@ static const struct verb *const verbs[] = {
 	&verb_mark,
 	&verb_path,
 	&verb_powerfail,
+	&verb_record,
 	&verb_rename,
 	&verb_resize,
 	&verb_stat,

@@ -54,8 +54,7 @@ static void reject(struct control_client *mine, int error, const char *why)
 	reply_final(&mine->reply, error, why, NULL);
 }
 
-/* Answer one request. False: the connection cannot be used any further. */
-static bool serve(struct server_client *client)
+static bool serve_request(struct server_client *client)
 {
 	const struct control_options *options = server_context(client);
 	struct control_client *mine = control_client_of(client);
@@ -87,6 +86,15 @@ static bool serve(struct server_client *client)
 	}
 	options->handle(options->context, json, &client->peer, &mine->reply);
 	return !mine->reply.broken;
+}
+
+/* Answer one request. False: the connection cannot be used any further. */
+static bool serve(struct server_client *client)
+{
+	const bool usable = serve_request(client);
+
+	reply_drop_fd(&control_client_of(client)->reply);
+	return usable;
 }
 
 int control_listen(const struct control_options *options, struct server **out, struct message *message)

@@ -45,6 +45,8 @@ int control_listen(const struct control_options *options, struct server **out, s
  * and sends nothing: the handler may continue or stop.
  */
 
+/* The descriptor that the client has sent with its request, for the caller to close; -1: none. */
+int reply_take_fd(struct reply *reply);
 /* Takes the reference. */
 int reply_item(struct reply *reply, struct json_object *item);
 /*

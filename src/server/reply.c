@@ -8,16 +8,69 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "server/foreign_fd.h"
 #include "wire/frame.h"
 
 #define PROGRESS_INTERVAL_MS 250
+/* No request needs more than one descriptor. More are received only to be closed. */
+#define FDS_MAX 4
+
+void reply_drop_fd(struct reply *reply)
+{
+	if (reply->has_fd)
+		server_close_foreign(reply->fd);
+	reply->has_fd = false;
+}
+
+int reply_take_fd(struct reply *reply)
+{
+	if (!reply->has_fd)
+		return -1;
+	reply->has_fd = false;
+	return reply->fd;
+}
+
+/* Of several descriptors the last one counts. */
+static void take_fds(struct reply *reply, struct msghdr *message)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+		const size_t bytes = part->cmsg_len - CMSG_LEN(0);
+
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+			reply_drop_fd(reply);
+			memcpy(&reply->fd, CMSG_DATA(part) + at, sizeof(int));
+			reply->has_fd = true;
+		}
+	}
+}
+
+/* recv(2), and the descriptors that come with the bytes. */
+static ssize_t receive_some(struct reply *reply, void *bytes, size_t length)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = bytes, .iov_len = length };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t got = recvmsg(reply->client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (got >= 0)
+		take_fds(reply, &message);
+	return got;
+}
 
 int reply_receive(struct reply *reply, void *bytes, size_t length, uint64_t until)
 {
 	unsigned char *at = bytes;
 
 	while (length) {
-		ssize_t got = recv(reply->client->fd, at, length, MSG_DONTWAIT);
+		ssize_t got = receive_some(reply, at, length);
 
 		if (got > 0) {
 			at += got;

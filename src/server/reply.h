@@ -19,7 +19,12 @@ struct reply {
 	uint64_t progress_sent; /* clock_ms() */
 	unsigned char *buffer;	/* of `size` bytes; the first `filled` wait to be sent */
 	size_t size, filled;
+	bool has_fd; /* the client has sent `fd` with its request */
+	int fd;
 };
+
+/* Close a descriptor that came with a request and was not taken. */
+void reply_drop_fd(struct reply *reply);
 
 /*
  * Receive exactly `length` bytes before the time `until` (clock_ms()): 0, -EPIPE (the client hung up),

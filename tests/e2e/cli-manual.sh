@@ -70,7 +70,7 @@ else
 fi
 
 daemon_start --region memfd:128M || bail "the daemon does not start"
-verbs=(stat status list create destroy rename resize path powerfail mark format check trace)
+verbs=(stat status list create destroy rename resize path powerfail mark record format check trace)
 # Not everybody is told where memory is.
 if "$softpmem" regions >/dev/null 2>&1; then
 	verbs+=(regions)

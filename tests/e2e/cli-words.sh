@@ -19,7 +19,7 @@ fits_a_screen() {
 }
 
 verbs=(run stat status list create destroy rename resize path powerfail mark format check regions
-	explore trace stop)
+	explore trace record stop)
 check "softpmem --help fits on a screen" fits_a_screen "$softpmem"
 check "softpmemd --help fits on a screen" fits_a_screen "$softpmemd"
 check "softpmem --help lists every verb that these tests know, and no other" \
@@ -64,6 +64,12 @@ for perm in "" 8 644x 10000 -1 "+7"; do
 done
 check "create --mode raw is refused" wrong 'give fsdax, sector or sector:512' \
 	"$softpmem" create --mode raw /a
+check "record without a trace is refused" wrong 'name the trace' "$softpmem" record
+check "record --stop with a trace is refused" wrong 'takes neither' "$softpmem" record --stop -o "$work/trace"
+check "record --stop with a program is refused" wrong 'takes neither' "$softpmem" record --stop -- true
+check "record --through without a program is refused" wrong 'are for a program' \
+	"$softpmem" record -o "$work/trace" --through
+check "a wrong command line of record leaves no file" test ! -e "$work/trace"
 check "powerfail --policy maybe is refused" wrong 'give lose, keep or random' \
 	"$softpmem" powerfail --policy maybe
 check "powerfail --seed without --policy random is refused" wrong '--seed requires --policy random' \

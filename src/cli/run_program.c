@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/run_program.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "abi/attach_protocol.h"
+#include "cli/cli.h"
+#include "common/cleanup.h"
+#include "wire/frame.h"
+
+/* As env(1) and the shell: the program cannot be run, or was not found. */
+enum { RUN_CANNOT = 126, RUN_NOT_FOUND = 127 };
+
+#define LIBRARY "libpmem.so.1"
+
+/* ---- Programs that do not load our libpmem ------------------------------------------------------ */
+
+/* Where execvp(3) would find it; NULL with errno. For the caller to free. */
+static char *find_program(const char *name)
+{
+	const char *path = getenv("PATH");
+	CLEANUP_FREE char *copy = strdup(path ? path : "/usr/bin:/bin");
+	char *place, *rest = copy;
+	struct stat st;
+
+	if (strchr(name, '/'))
+		return access(name, F_OK) == 0 ? strdup(name) : NULL;
+	while (rest && (place = strsep(&rest, ":"))) {
+		char *program;
+
+		if (asprintf(&program, "%s/%s", *place ? place : ".", name) < 0)
+			return NULL;
+		if (access(program, X_OK) == 0 && stat(program, &st) == 0 && S_ISREG(st.st_mode))
+			return program;
+		free(program);
+	}
+	errno = ENOENT;
+	return NULL;
+}
+
+static void warn(const char *program, const char *what)
+{
+	fprintf(stderr, "softpmem: warning: %s: %s: it will run without softpmem's libpmem\n",
+		program, what);
+}
+
+static bool has_interpreter(int fd, const Elf64_Ehdr *header)
+{
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		off_t at = (off_t)(header->e_phoff + (uint64_t)i * header->e_phentsize);
+		Elf64_Phdr part;
+
+		if (pread(fd, &part, sizeof(part), at) != (ssize_t)sizeof(part))
+			return true; /* unknown: do not warn */
+		if (part.p_type == PT_INTERP)
+			return true;
+	}
+	return false;
+}
+
+static void look_at_elf(const char *program, int fd, const Elf64_Ehdr *header)
+{
+	if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
+		warn(program, "it is not an x86-64 program and cannot load " LIBRARY);
+	else if (!has_interpreter(fd, header))
+		warn(program, "it is linked statically and does not load " LIBRARY);
+}
+
+/* The loader ignores LD_PRELOAD for a program that gains privileges. */
+static void look_at_privileges(const char *program, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return;
+	if (((st.st_mode & S_ISUID) && st.st_uid != geteuid()) ||
+	    ((st.st_mode & S_ISGID) && (st.st_mode & S_IXGRP) && st.st_gid != getegid()))
+		warn(program, "it is setuid or setgid, and the loader ignores LD_PRELOAD");
+	else if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
+		warn(program, "it has file capabilities, and the loader ignores LD_PRELOAD");
+}
+
+/* A script's interpreter may be a script again: the kernel follows up to this depth. */
+static void look_at_program(const char *program, int depth)
+{
+	union {
+		Elf64_Ehdr header;
+		char text[PATH_MAX];
+	} start = { 0 };
+	char interpreter[PATH_MAX];
+	CLEANUP_FD int fd = open(program, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || pread(fd, &start, sizeof(start) - 1, 0) < (ssize_t)sizeof(start.header))
+		return;
+	if (memcmp(start.header.e_ident, ELFMAG, SELFMAG) == 0) {
+		look_at_elf(program, fd, &start.header);
+		look_at_privileges(program, fd);
+	} else if (depth && sscanf(start.text, "#! %4095s", interpreter) == 1) {
+		look_at_program(interpreter, depth - 1);
+	}
+}
+
+/* ---- The environment --------------------------------------------------------------- */
+
+/* In the build tree if this program is there, else where it was installed. NULL: nowhere. */
+static char *find_library(void)
+{
+	char self[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *path, *slash;
+
+	self[length > 0 ? length : 0] = '\0';
+	slash = strrchr(self, '/');
+	if (slash) {
+		*slash = '\0';
+		if (asprintf(&path, "%s/pmem/client/" LIBRARY, self) < 0)
+			return NULL;
+		if (access(path, R_OK) == 0)
+			return path;
+		free(path);
+	}
+	path = strdup(PKGLIBDIR "/" LIBRARY);
+	if (path && access(path, R_OK) < 0) {
+		free(path);
+		path = NULL;
+	}
+	return path;
+}
+
+static int set_preload(struct cli *cli)
+{
+	CLEANUP_FREE char *library = find_library();
+	const char *others = getenv("LD_PRELOAD");
+	CLEANUP_FREE char *preload = NULL;
+
+	if (!library)
+		return cli_fail(cli, PKGLIBDIR "/" LIBRARY ": cannot read it: install softpmem whole");
+	/* Blanks and colons separate the names in LD_PRELOAD. */
+	if (strpbrk(library, " :"))
+		return cli_fail(cli, "softpmem lies in a directory with a blank or a colon in its name: "
+				     "no library there can be preloaded: move it");
+	if (asprintf(&preload, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") < 0) {
+		preload = NULL;
+		return cli_fail(cli, "out of memory");
+	}
+	return setenv("LD_PRELOAD", preload, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
+static int set_switch(struct cli *cli, const char *name, bool on)
+{
+	return (on ? setenv(name, "1", 1) : unsetenv(name)) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
+/* What the library does about flush and fence instructions of the program; unset: it patches them. */
+static int set_inline(struct cli *cli, const struct run_program *options)
+{
+	const char *value = options->no_inline ? "0" : cli->verbose ? "verbose" : NULL;
+	int error = value ? setenv("SOFTPMEM_INLINE", value, 1) : unsetenv("SOFTPMEM_INLINE");
+
+	return error == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
+static int set_socket(struct cli *cli, const char *path, const struct run_program *options)
+{
+	int status = setenv("SOFTPMEM_ATTACH", path, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+
+	if (status == CLI_OK)
+		status = set_switch(cli, "SOFTPMEM_THROUGH", options->through);
+	if (status == CLI_OK)
+		status = set_switch(cli, "SOFTPMEM_MUST_ATTACH", !options->allow_unattached);
+	if (status == CLI_OK && options->record)
+		status = set_switch(cli, "SOFTPMEM_RECORD", true);
+	if (status == CLI_OK)
+		status = set_inline(cli, options);
+	return status;
+}
+
+/* Absolute: the program may change its directory. NULL without memory. */
+static char *attach_path(const struct cli *cli)
+{
+	CLEANUP_FREE char *whole = realpath(cli->socket, NULL);
+	char *path;
+
+	return whole && asprintf(&path, "%s" ATTACH_SUFFIX, whole) >= 0 ? path : NULL;
+}
+
+/* ---- Does the daemon attach us? -------------------------------------------------------- */
+
+/* Longer than the daemon waits for others to make room. */
+#define ATTACH_SECONDS 10
+
+static int open_attach_socket(const char *path)
+{
+	const struct timeval patience = { .tv_sec = ATTACH_SECONDS };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+/* A refused client is hung up on: the kernel may report that once as a reset before it gives the reply. */
+static ssize_t receive_reply(int fd, struct attach_reply *reply)
+{
+	ssize_t got = recv(fd, reply, sizeof(*reply), 0);
+
+	return got < 0 && errno == ECONNRESET ? recv(fd, reply, sizeof(*reply), 0) : got;
+}
+
+/* Greet the daemon as the program will. NULL: it would attach it; else the reason, for the caller to free. */
+static char *refusal(const char *path)
+{
+	const struct attach_request hello = {
+		.magic = ATTACH_MAGIC, .version = ATTACH_VERSION, .type = ATTACH_HELLO, .size = sizeof(hello)
+	};
+	struct attach_reply reply = { 0 };
+	CLEANUP_FD int fd = open_attach_socket(path);
+
+	if (fd < 0)
+		return strdup(strerror(-fd));
+	/* Not sent: the daemon has hung up, and may have said why. */
+	if (send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+		return strdup(strerror(errno));
+	if (receive_reply(fd, &reply) != sizeof(reply) || reply.magic != ATTACH_MAGIC)
+		return strdup("it does not answer");
+	if (!reply.error)
+		return NULL;
+	return strndup(reply.message, sizeof(reply.message));
+}
+
+static int check_attach(struct cli *cli, const char *path, const struct run_program *options)
+{
+	CLEANUP_FREE char *reason = refusal(path);
+	CLEANUP_FREE char *text = NULL;
+
+	if (!reason)
+		return CLI_OK;
+	if (asprintf(&text, "%s: the daemon refuses to attach the program: %s%s", cli->verb->name, reason,
+		     options->allow_unattached ? "" : "; --allow-unattached runs it on the mount alone") < 0)
+		text = NULL;
+	cli_fail(cli, text ? text : "out of memory");
+	return options->allow_unattached ? CLI_OK : CLI_FAILED;
+}
+
+int run_program_prepare(struct cli *cli, const struct run_program *options)
+{
+	CLEANUP_JSON struct json_object *answer = NULL;
+	CLEANUP_FREE char *path = NULL;
+	int status = cli_ask_status(cli, &answer);
+
+	if (status == CLI_OK)
+		path = attach_path(cli);
+	if (status == CLI_OK)
+		status = path ? check_attach(cli, path, options) : cli_fail(cli, "out of memory");
+	if (status == CLI_OK)
+		status = set_preload(cli);
+	if (status == CLI_OK)
+		status = set_socket(cli, path, options);
+	return status;
+}
+
+int run_program(struct cli *cli)
+{
+	const char *name = cli->arguments[0];
+	CLEANUP_FREE char *program = find_program(name), *text = NULL;
+	int error = program ? 0 : errno;
+
+	if (!error) {
+		look_at_program(program, 4);
+		fflush(stdout);
+		execv(program, cli->arguments);
+		error = errno;
+	}
+	if (asprintf(&text, "%s: %s: %s", cli->verb->name, name, strerror(error)) < 0)
+		text = NULL;
+	cli_fail(cli, text ? text : "out of memory");
+	return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/verbs.h"
+#include "recorder/recorder.h"
+#include "server/foreign_fd.h"
+#include "wire/frame.h"
+
+/* How often the client is told what was recorded, and it is noticed that the client has ended. */
+#define LOOK_MS 100
+
+struct record_request {
+	const char *file; /* the name of the trace, for messages */
+	bool stop;	  /* the recording of another client */
+};
+
+static const struct request_field fields[] = {
+	REQUEST_FIELD("file", REQUEST_STRING, struct record_request, file),
+	REQUEST_FIELD("stop", REQUEST_BOOL, struct record_request, stop),
+	REQUEST_FIELDS_END,
+};
+
+static int check(const void *decoded, struct message *message)
+{
+	const struct record_request *request = decoded;
+
+	if (!request->file == !request->stop)
+		return message_fail(message, -EINVAL,
+				    "record: either a file is written or a recording is stopped");
+	return 0;
+}
+
+/* A trace has the bytes of all files, whoever may read these. */
+static int check_user(struct job *job)
+{
+	if (job->peer->uid == 0 || job->peer->uid == geteuid())
+		return 0;
+	return message_fail(&job->message, -EACCES,
+			    "record: a trace has the contents of all files: only root and the daemon's user "
+			    "may record");
+}
+
+static int check_file(struct job *job, const char *name, int fd)
+{
+	const dev_t mount = job->daemon->fusefs ? fusefs_device(job->daemon->fusefs) : 0;
+	struct statx stx;
+	int flags;
+
+	if (fd < 0)
+		return message_fail(&job->message, -EINVAL, "record: %.512s: no descriptor came with it",
+				    name);
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) < 0)
+		return message_fail(&job->message, -errno, "record: %.512s: %s", name, strerror(errno));
+	if (!S_ISREG(stx.stx_mode))
+		return message_fail(&job->message, -EINVAL, "record: %.512s: not a regular file", name);
+	/* The events of writing it would have to be written. */
+	if (mount && makedev(stx.stx_dev_major, stx.stx_dev_minor) == mount)
+		return message_fail(&job->message, -EINVAL,
+				    "record: %.512s: it is on the mount that is recorded: write the trace to "
+				    "another file system",
+				    name);
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || (flags & (O_APPEND | O_PATH)) || (flags & O_ACCMODE) == O_RDONLY)
+		return message_fail(&job->message, -EBADF, "record: %.512s: not open for writing", name);
+	return 0;
+}
+
+static int begin(struct job *job, const char *name, int fd)
+{
+	struct message why;
+	int error = check_file(job, name, fd);
+
+	if (error)
+		return error;
+	/* No outage while the files are read. */
+	LOCK_SCOPE(&job->daemon->outage_lock);
+	error = recorder_begin(job->daemon->recorder, fd, name, &why);
+	return error ? message_fail(&job->message, error, "record: %s", why.text) : 0;
+}
+
+/* Until it was stopped, the file could not be written, or the client has ended. */
+static void await_end(struct job *job)
+{
+	struct recorder *recorder = job->daemon->recorder;
+	struct recorder_summary summary;
+
+	do {
+		recorder_progress(recorder, &summary);
+		reply_progress(job->reply, "recording", summary.events, summary.events);
+		if (reply_is_broken(job->reply))
+			recorder_stop(recorder);
+	} while (!recorder_wait(recorder, LOOK_MS));
+}
+
+static int conclude(struct job *job, const struct recorder_summary *summary)
+{
+	struct daemon *daemon = job->daemon;
+
+	if (summary->error) {
+		daemon_log_for(daemon, job->peer->uid, LOG_ERR, "record: ended early: %s",
+			       summary->message.text);
+		return message_fail(&job->message, summary->error,
+				    "record: %.1024s: the trace has the first %llu events or fewer",
+				    summary->message.text, (unsigned long long)summary->events);
+	}
+	daemon_log_for(daemon, job->peer->uid, LOG_NOTICE, "record: ended: %llu events, %llu bytes",
+		       (unsigned long long)summary->events, (unsigned long long)summary->bytes);
+	job->result = json_object_new_object();
+	if (!job->result)
+		return 0;
+	control_put_u64(job->result, "events", summary->events);
+	control_put_u64(job->result, "bytes", summary->bytes);
+	control_put_u64(job->result, "processes", summary->processes);
+	control_put_u64(job->result, "threads", summary->threads);
+	return 0;
+}
+
+static int record(struct job *job, const char *name)
+{
+	const int fd = reply_take_fd(job->reply);
+	struct recorder_summary summary;
+	int error = begin(job, name, fd);
+
+	if (fd >= 0)
+		server_close_foreign(fd);
+	if (error)
+		return error;
+	daemon_log_for(job->daemon, job->peer->uid, LOG_NOTICE, "record: %.512s: begun", name);
+	await_end(job);
+	recorder_collect(job->daemon->recorder, &summary);
+	return conclude(job, &summary);
+}
+
+/* Returns when the file is complete. */
+static int stop(struct job *job)
+{
+	struct recorder *recorder = job->daemon->recorder;
+
+	if (recorder_stop(recorder) < 0)
+		return message_fail(&job->message, -ENOENT, "record: nothing is being recorded");
+	while (!recorder_wait(recorder, LOOK_MS))
+		;
+	return 0;
+}
+
+static int run(struct job *job)
+{
+	const struct record_request *request = job->request;
+	int error = check_user(job);
+
+	if (error)
+		return error;
+	return request->stop ? stop(job) : record(job, request->file);
+}
+
+const struct verb verb_record = {
+	.name = "record",
+	.fields = fields,
+	.request_bytes = sizeof(struct record_request),
+	.check = check,
+	.run = run,
+};
