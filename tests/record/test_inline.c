@@ -52,12 +52,13 @@ static bool on_flush(uintptr_t address, enum record_flush_kind kind)
 	return true;
 }
 
-static void on_fence(enum record_fence_kind kind)
+static bool on_fence(enum record_fence_kind kind)
 {
 	hooks.fence_kinds[hooks.fences++ % 8] = kind;
 	memcpy(&hooks.seen, world.pool, 8);
 	spoil_vectors();
 	record_waiting = hooks.keep_waiting;
+	return true;
 }
 
 /* ---- Refusals ------------------------------------------------------------------------------ */

@@ -59,8 +59,7 @@ static uint64_t call_on_fence(void *argument)
 {
 	const struct hook_call *call = argument;
 
-	record_engine.setup.on_fence((enum record_fence_kind)call->kind);
-	return 0;
+	return record_engine.setup.on_fence((enum record_fence_kind)call->kind);
 }
 
 static void do_fence(enum record_fence_kind kind, const struct record_site *site)
@@ -68,10 +67,11 @@ static void do_fence(enum record_fence_kind kind, const struct record_site *site
 	struct hook_call call = { .kind = (int)kind };
 
 	record_waiting = 0;
+	/* What the trace calls durable is durable. */
+	if (record_engine.setup.on_fence && !record_keeping_vectors(call_on_fence, &call))
+		return;
 	if (record_engine.setup.stores)
 		record_log_fence(kind, site->id);
-	if (record_engine.setup.on_fence)
-		record_keeping_vectors(call_on_fence, &call);
 }
 
 /* False: no pool's line, the processor shall flush it. */
@@ -81,9 +81,7 @@ static bool do_flush(const struct record_frame *frame, const struct record_site 
 				  .kind = (int)site->insn.flush };
 	bool ours = false;
 
-	if (record_engine.setup.stores) {
-		if (!record_range_find(call.address))
-			return false;
+	if (record_engine.setup.stores && record_range_find(call.address)) {
 		record_log_flush(call.address, site->insn.flush, site->id);
 		ours = true;
 	}
@@ -477,7 +475,7 @@ void record_inline_abandon(uint64_t place, unsigned locks)
 	*slot = TRACE_SLOT_VOID | *slot >> TRACE_SLOT_STAMP_SHIFT << TRACE_SLOT_STAMP_SHIFT;
 	producer->head += 8;
 	record_log_publish();
-	if (!record_low->many)
+	if (!record_are_many())
 		return;
 	for (unsigned i = locks; i--;)
 		atomic_store_explicit(&record_low->locks[number + i].owner, 0, memory_order_release);

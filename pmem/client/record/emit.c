@@ -271,8 +271,11 @@ static void give_back(struct stub *s, bool two)
 	struct record_asm *a = &s->code;
 	uint32_t alone;
 
-	/* It does not change while a stub runs, because only this thread changes it. */
-	asm_absolute(a, false, 0x83, 7, LOW(many)); /* cmp dword [many], 0 */
+	/*
+	 * It does not change while a stub runs: this thread alone changes it, or others wait
+	 * (record_many()).
+	 */
+	asm_absolute(a, false, 0x83, 7, LOW(locks[RECORD_LAST_LOCK].many)); /* cmp dword [many], 0 */
 	asm_byte(a, 0);
 	alone = asm_branch(a, ASM_ZERO);
 	lock_offset(s, s->place);
@@ -359,7 +362,7 @@ static bool inline_store(struct stub *s)
 	enter(s);
 	edge = look_up(s);
 	check_room(s);
-	asm_absolute(a, false, 0x83, 7, LOW(many));
+	asm_absolute(a, false, 0x83, 7, LOW(locks[RECORD_LAST_LOCK].many));
 	asm_byte(a, 0);
 	alone = asm_branch(a, ASM_ZERO);
 	if (s->insn->size > 1) {

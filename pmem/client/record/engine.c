@@ -43,8 +43,12 @@ static int map_low(void)
 static int share(void *at, size_t bytes, int fd)
 {
 	int flags = MAP_SHARED | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0);
-	long result = RAW6(mmap, at, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+	long result;
 
+	if (record_engine.setup.map && fd >= 0)
+		result = record_engine.setup.map(at, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+	else
+		result = RAW6(mmap, at, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
 	return raw_failed(result) ? (int)result : 0;
 }
 
@@ -104,13 +108,27 @@ int record_start(const struct record_setup *setup)
 	record_self_offset = (int32_t)((uint64_t)&record_self - fs);
 	record_waiting_offset = (int32_t)((uint64_t)&record_waiting - fs);
 	record_engine.started = true;
+	if (setup->stores && atomic_fetch_add(&record_low->locks[RECORD_LAST_LOCK].processes, 1) > 0)
+		record_many_by_now();
 	return 0;
 }
 
 void record_many(void)
 {
 	if (record_engine.started)
-		record_low->many = 1;
+		atomic_store(&record_low->locks[RECORD_LAST_LOCK].many, 1);
+}
+
+/*
+ * An inline stub takes tens of nanoseconds. Only one that loses its processor in the middle takes longer,
+ * and gets it back in this time unless dozens of threads want it.
+ */
+static const struct timespec stub_ends = { .tv_nsec = 100 * 1000 * 1000 };
+
+void record_many_by_now(void)
+{
+	if (record_engine.started && !atomic_exchange(&record_low->locks[RECORD_LAST_LOCK].many, 1))
+		RAW2(nanosleep, &stub_ends, NULL);
 }
 
 /* ---- Messages ------------------------------------------------------------------------------ */
@@ -153,6 +171,11 @@ void record_die(const char *why, const struct record_site *site)
 	RAW3(write, 2, text.bytes, text.length);
 	for (;;)
 		RAW1(exit_group, EXIT_NOT_COVERED);
+}
+
+void record_stop(const char *why)
+{
+	record_die(why, NULL);
 }
 
 /* ---- Ranges ----------------------------------------------------------------------------------- */
@@ -301,8 +324,9 @@ void record_thread_exit(void)
 {
 	if (record_self.started && record_self.producer.header)
 		trace_producer_detach(&record_self.producer);
-	record_self.producer.closed = true;
-	record_self.started = true;
+	/* Destructors that store later attach another buffer. */
+	record_self.producer = (struct trace_producer){ .header = NULL };
+	record_self.started = false;
 	record_self.inline_limit = 0;
 	if (record_self.stack_top && !record_self.inside) {
 		uint64_t base = record_self.stack_base;

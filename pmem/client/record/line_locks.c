@@ -39,7 +39,7 @@ void record_lines_take(struct record_frame *frame)
 {
 	for (unsigned i = 0; i < RECORD_LOCK_COUNT / 64; i++)
 		frame->locks[i] = 0;
-	if (!record_low->many)
+	if (!record_are_many())
 		return;
 	for (uint64_t at = align_down(frame->address, 64); at < frame->address + frame->length; at += 64) {
 		uint64_t number = record_place(record_range_find(at), at) >> RECORD_LOCK_SHIFT &

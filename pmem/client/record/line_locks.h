@@ -11,7 +11,7 @@
 
 /*
  * Take the locks of all lines of [frame->address, +length), which is in pools, in ascending order. Takes none
- * while the process has one thread (record_low->many). Waits for a lock; one whose owner was killed is taken
+ * while the process has one thread (record_are_many()). Waits for a lock; one whose owner was killed is taken
  * from it.
  */
 void record_lines_take(struct record_frame *frame);

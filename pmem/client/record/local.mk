@@ -37,6 +37,7 @@ pmem_client_record_librecord_a_SOURCES = \
 	pmem/client/record/process_map.h \
 	pmem/client/record/elf_functions.c \
 	pmem/client/record/elf_functions.h \
+	pmem/client/record/own_stores.c \
 	pmem/client/record/patch.c \
 	pmem/client/record/patch.h \
 	pmem/client/record/record.h \

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "client/record/decode.h"
 
@@ -39,16 +40,22 @@ struct record_setup {
 	 */
 	int clock_fd, locks_fd;
 	/*
+	 * mmap(2) of these two; NULL: of the calling thread's descriptors. Returns a negative errno if it
+	 * fails.
+	 */
+	long (*map)(void *address, size_t length, int prot, int flags, int fd, off_t offset);
+	/*
 	 * Attach this thread's buffer. Called once a thread, with signals blocked. NULL: nothing is logged.
 	 */
 	int (*attach)(struct trace_producer *producer, struct trace_clock *clock);
 	/*
 	 * A flush of the line of `address`, and a fence. Called with every register of the program saved.
-	 * False: the address is in no pool, and the flush is executed; a fence is executed in any case. NULL:
-	 * neither.
+	 * on_flush() returns false if the address is in no pool, and the flush is executed. on_fence()
+	 * returns false if it is none of the program's, and it is not logged; it is executed in any case.
+	 * NULL: neither.
 	 */
 	bool (*on_flush)(uintptr_t address, enum record_flush_kind kind);
-	void (*on_fence)(enum record_fence_kind kind);
+	bool (*on_fence)(enum record_fence_kind kind);
 	/* A site of the trace gets this id; may be NULL. In signal handlers too. */
 	void (*on_site)(uint32_t id, uintptr_t address);
 	/* Code in [own_start, own_end) is never patched: the hooks', and what they call that stores to no
@@ -71,13 +78,46 @@ int record_range_add(uintptr_t address, size_t length, uint32_t pool, uint64_t o
 /* Forget all ranges, or parts of ranges, in [address, address + length). Thread safe; signals blocked. */
 void record_range_remove(uintptr_t address, size_t length);
 
-/* A second thread, or a process that shares the mappings, may exist from now on. */
+/*
+ * A second thread, or a process that shares the mappings, may exist from now on. The caller is the only
+ * one.
+ */
 void record_many(void);
+/*
+ * The same, called by the second one. It waits until all stores are done that began when the first one
+ * believed to be alone.
+ */
+void record_many_by_now(void);
 /*
  * Not 0: this thread has something that its next fence makes durable. The engine sets it before on_flush(),
  * and clears it before on_fence(); the client sets and clears it for flushes and fences of its own.
  */
 extern _Thread_local uint64_t record_waiting __attribute__((tls_model("initial-exec")));
+
+/* ---- What the client itself does to pools; with setup.stores ------------------------------ */
+
+struct trace_event;
+
+/*
+ * The functions below may be called from any code but stubs' hooks, in signal handlers of the program too
+ * as long as these are deferred (record_defer()). `site`: the event's in the trace; 0: not known.
+ */
+
+/* Is a byte of [address, address + length) in a pool? False too before record_start(). */
+bool record_concerns(uintptr_t address, size_t length);
+/*
+ * memmove(3) and memset(3). What goes to pools is stored through their aliases, and logged as one range, in
+ * events of up to 4 KiB; an event is atomic to other recorded stores.
+ */
+void record_move(void *to, const void *from, size_t length, bool nontemporal, uint32_t site);
+void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t site);
+/* Log clwb of the lines of [address, address + length) that are in pools; sfence. */
+void record_flush(uintptr_t address, size_t length, uint32_t site);
+void record_fence(uint32_t site);
+/* Log a definition, a mark, or another event that a process may log. In on_site() too. */
+void record_event(const struct trace_event *event);
+/* Print "softpmem: recording stopped: WHY" and end the process. Async-signal-safe. */
+_Noreturn void record_stop(const char *why);
 
 /* What record_scan() and record_stat() count. */
 struct record_counts {

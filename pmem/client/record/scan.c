@@ -299,6 +299,9 @@ int record_scan(record_refuse_fn *refuse_fn)
 	scan.alone = scan_round ? has_one_thread() : is_alone();
 	if (!scan_round && !scan.alone && !record_engine.setup.traps)
 		return -EBUSY;
+	/* Which fences have nothing to wait for is for the reader of the trace to say. */
+	if (record_engine.setup.stores)
+		wanted = RECORD_LOCKED_TOO;
 	signals = signals_block();
 	record_patch_take();
 	record_code_refresh();

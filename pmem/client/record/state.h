@@ -46,13 +46,21 @@ _Static_assert(sizeof(struct record_range) == 64, "stubs shift by 6");
 /*
  * A lock by offset in the pool, so that two mappings of a pool share it, as processes do. 0 or the
  * thread id of the owner. Two are taken in ascending order of their place in this table.
+ *
+ * The last lock's line also has what concerns all recorded processes.
  */
 #define RECORD_LOCK_SHIFT 6
 #define RECORD_LOCK_COUNT 1024u
 #define RECORD_LOCK_MASK ((RECORD_LOCK_COUNT - 1) << RECORD_LOCK_SHIFT)
 struct record_lock {
 	_Alignas(64) _Atomic uint32_t owner;
+	/*
+	 * Of the last lock. `many`: stubs take locks; set for good when a second thread or process may store
+	 * to a pool. `processes`: how many have started to record, ended ones included.
+	 */
+	_Atomic uint32_t many, processes;
 };
+#define RECORD_LAST_LOCK (RECORD_LOCK_COUNT - 1)
 _Static_assert(sizeof(struct record_lock) == 1u << RECORD_LOCK_SHIFT,
 	       "an offset masked is an offset of a lock");
 
@@ -66,12 +74,14 @@ struct record_low {
 	/* This process's. */
 	_Alignas(4096) struct record_range ranges[RECORD_RANGES + 1]; /* 0 is none */
 	uint64_t begin, end; /* entry points of thunk.S for `call [abs32]` */
-	/* Stubs take locks: set for good before a second thread or process can store to a pool. */
-	uint32_t many;
 	_Alignas(4096) uint8_t chunks[RECORD_CHUNKS];
 };
 /* Its address fits in 31 bits, so that a sign-extended displacement reaches every part of it. */
 extern struct record_low *record_low;
+static inline bool record_are_many(void)
+{
+	return atomic_load_explicit(&record_low->locks[RECORD_LAST_LOCK].many, memory_order_relaxed);
+}
 static inline int32_t record_low_address(const void *at)
 {
 	return (int32_t)(uintptr_t)at;

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * What the client itself does to pools: copies, flushes and fences of libpmem's functions, bytes that the
+ * kernel stores. Called as functions, not by stubs. Between taking a stamp and publishing it the thread
+ * counts as inside of C code, so that signals are deferred (record_defer()).
+ */
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "abi/rawcall.h"
+#include "client/record/calls.h"
+#include "client/record/engine.h"
+#include "client/record/event_log.h"
+#include "client/record/line_locks.h"
+#include "client/record/operand.h"
+#include "common/align.h"
+#include "trace/buffer.h"
+
+/* Of one event: as many locks are held, and as many bytes are on the stack. */
+#define PIECE_BYTES 4096u
+
+
+/* ---- Sections that no signal handler interrupts ------------------------------------------- */
+
+static void section_begin(void)
+{
+	if (!record_self.stack_top)
+		record_thread_setup();
+	record_self.inside++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void section_end(void)
+{
+	struct record_thread *self = &record_self;
+	uint64_t mask;
+
+	atomic_signal_fence(memory_order_seq_cst);
+	if (--self->inside || !self->stepping)
+		return;
+	/* All asynchronous signals are blocked since one was kept back. */
+	mask = self->kept_mask;
+	RAW4(rt_tgsigqueueinfo, RAW1(getpid, 0), RAW1(gettid, 0), self->kept_info.si_signo, &self->kept_info);
+	self->stepping = false;
+	RAW4(rt_sigprocmask, 2 /* SIG_SETMASK */, &mask, NULL, sizeof(mask));
+}
+
+/* ---- Pools ------------------------------------------------------------------------------------ */
+
+/* What is at `at`: a range, or NULL; *stop: where that may change, at most `end`. */
+static const struct record_range *part_at(uint64_t at, uint64_t end, uint64_t *stop)
+{
+	const struct record_range *range = record_range_find(at);
+	uint64_t chunk = at >> RECORD_CHUNK_SHIFT;
+
+	if (range)
+		*stop = min_u64(end, range->start + range->length);
+	else if (chunk < RECORD_CHUNKS && record_low->chunks[chunk])
+		*stop = min_u64(end, align_down(at, PAGE_BYTES) + PAGE_BYTES);
+	else
+		*stop = min_u64(end, (chunk + 1) << RECORD_CHUNK_SHIFT);
+	return range;
+}
+
+bool record_concerns(uintptr_t address, size_t length)
+{
+	const uint64_t end = address + length < address ? UINT64_MAX : address + length;
+
+	if (!record_engine.started || !record_engine.setup.stores)
+		return false;
+	for (uint64_t at = address; at < end;)
+		if (part_at(at, end, &at))
+			return true;
+	return false;
+}
+
+/* ---- Stores --------------------------------------------------------------------------------- */
+
+/* A page that is not there raises its signal here, where no lock is held. */
+static void touch(const struct record_range *range, uint64_t at, uint64_t length)
+{
+	(void)*(const volatile unsigned char *)(at + range->delta);
+	(void)*(const volatile unsigned char *)(at + range->delta + length - 1);
+}
+
+/* At most PIECE_BYTES, wholly in the range. */
+static void store_piece(const struct record_range *range, uint64_t at, const unsigned char *bytes,
+			uint64_t length, uint32_t flags, uint32_t site)
+{
+	struct trace_producer *producer = &record_self.producer;
+	struct record_frame frame = { .address = at, .length = length };
+	const uint64_t place = record_place(range, at);
+	bool logs;
+
+	touch(range, at, length);
+	section_begin();
+	logs = record_log_room(length + 2 * TRACE_SLOT_ROOM);
+	record_lines_take(&frame);
+	if (logs)
+		frame.stamp = trace_stamp(producer);
+	memcpy((void *)(at + range->delta), bytes, length);
+	if (logs && length <= TRACE_SLOT_INLINE_MAX)
+		trace_put_store(producer, frame.stamp, flags, site, place, bytes, (uint32_t)length);
+	else if (logs)
+		trace_put_store_long(producer, frame.stamp, flags, site, place, bytes, length);
+	record_lines_give(&frame);
+	if (logs)
+		record_log_publish();
+	section_end();
+}
+
+/* Where the bytes come from: memory, or one value. */
+struct bytes {
+	const unsigned char *from;
+	int value;
+};
+
+static void take_bytes(const struct bytes *bytes, uint64_t done, unsigned char *to, uint64_t length)
+{
+	if (bytes->from)
+		memcpy(to, bytes->from + done, length);
+	else
+		memset(to, bytes->value, length);
+}
+
+static void store_in_range(const struct record_range *range, uint64_t at, uint64_t length,
+			   const struct bytes *bytes, uint64_t done, uint32_t flags, uint32_t site)
+{
+	unsigned char piece[PIECE_BYTES];
+
+	while (length) {
+		uint64_t count = min_u64(length, align_down(at, PIECE_BYTES) + PIECE_BYTES - at);
+
+		/* Before a lock is taken: it may fault, and lie in a pool itself. */
+		take_bytes(bytes, done, piece, count);
+		store_piece(range, at, piece, count, flags, site);
+		flags |= TRACE_CONTINUED;
+		at += count;
+		done += count;
+		length -= count;
+	}
+}
+
+static void store_all(uint64_t to, size_t length, const struct bytes *bytes, bool nontemporal, uint32_t site)
+{
+	const uint64_t end = to + length;
+	uint32_t flags = nontemporal ? TRACE_NONTEMPORAL : 0;
+	uint64_t stop;
+
+	/* Up to 8 bytes in one line are one store. */
+	if (length > 8 || to % LINE_SIZE + length > LINE_SIZE)
+		flags |= TRACE_RANGE;
+	for (uint64_t at = to; at < end; at = stop) {
+		const struct record_range *range = part_at(at, end, &stop);
+
+		if (range) {
+			store_in_range(range, at, stop - at, bytes, at - to, flags, site);
+			flags |= TRACE_CONTINUED;
+		} else {
+			take_bytes(bytes, at - to, (unsigned char *)at, stop - at);
+		}
+	}
+	if (nontemporal)
+		record_waiting = 1;
+}
+
+void record_move(void *to, const void *from, size_t length, bool nontemporal, uint32_t site)
+{
+	struct bytes bytes = { .from = from };
+	unsigned char few[PIECE_BYTES];
+	const uintptr_t start = (uintptr_t)to, source = (uintptr_t)from;
+	long copy = 0;
+
+	/* Where a part would be overwritten before it is read, all is copied first. */
+	if (start > source && start < source + length) {
+		if (length > sizeof(few))
+			copy = RAW6(mmap, NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				    -1, 0);
+		if (raw_failed(copy))
+			record_die("no memory for a copy", NULL);
+		bytes.from = copy ? (unsigned char *)copy : few;
+		memcpy((void *)(uintptr_t)bytes.from, from, length);
+	}
+	store_all(start, length, &bytes, nontemporal, site);
+	if (copy)
+		RAW2(munmap, copy, length);
+}
+
+void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t site)
+{
+	const struct bytes bytes = { .value = value };
+
+	store_all((uintptr_t)to, length, &bytes, nontemporal, site);
+}
+
+/* ---- Flushes, fences, other events -------------------------------------------------------------- */
+
+static void log_lines(const struct record_range *range, uint64_t at, uint64_t stop, uint32_t site)
+{
+	struct trace_producer *producer = &record_self.producer;
+	uint64_t line = align_down(at, LINE_SIZE);
+
+	while (line < stop) {
+		uint64_t lines = min_u64((stop - line + LINE_SIZE - 1) / LINE_SIZE, TRACE_SLOT_INLINE_MAX);
+
+		section_begin();
+		if (record_log_room(TRACE_SLOT_ROOM)) {
+			trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site,
+					record_place(range, line), (uint32_t)lines);
+			record_log_publish();
+		}
+		section_end();
+		line += lines * LINE_SIZE;
+	}
+}
+
+void record_flush(uintptr_t address, size_t length, uint32_t site)
+{
+	const uint64_t end = address + length;
+	uint64_t stop;
+
+	for (uint64_t at = address; at < end; at = stop) {
+		const struct record_range *range = part_at(at, end, &stop);
+
+		if (range)
+			log_lines(range, at, stop, site);
+	}
+}
+
+void record_fence(uint32_t site)
+{
+	section_begin();
+	record_log_fence(RECORD_SFENCE, site);
+	section_end();
+}
+
+void record_event(const struct trace_event *event)
+{
+	section_begin();
+	if (record_log_room(TRACE_SLOT_ROOM)) {
+		trace_log_event(&record_self.producer, event);
+		record_log_publish();
+	}
+	section_end();
+}
