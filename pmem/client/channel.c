@@ -22,15 +22,15 @@ struct exchange {
 	const struct channel *channel;
 	const struct channel_request *request;
 	struct attach_reply *reply;
-	int *fd;
+	int *fds; /* CHANNEL_FDS; NULL: none are wanted */
 	int patience; /* of the wait for the reply, milliseconds; -1: without a limit */
 	bool sent;
 };
 
-/* A control message with one descriptor. */
-union descriptor {
+/* A control message with descriptors. */
+union descriptors {
 	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(int))];
+	char bytes[CMSG_SPACE(CHANNEL_FDS * sizeof(int))];
 };
 
 /* `text`: of ATTACH_MARK_BYTES, or NULL. */
@@ -40,7 +40,7 @@ static long send_message(const struct channel *channel, const struct attach_requ
 	struct iovec iov[2] = { { (void *)(uintptr_t)bytes, sizeof(*bytes) },
 				{ (void *)(uintptr_t)text, ATTACH_MARK_BYTES } };
 	struct msghdr message = { .msg_iov = iov, .msg_iovlen = text ? 2 : 1 };
-	union descriptor control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+	union descriptors control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
 						 .cmsg_level = SOL_SOCKET,
 						 .cmsg_type = SCM_RIGHTS } };
 	long result;
@@ -48,7 +48,7 @@ static long send_message(const struct channel *channel, const struct attach_requ
 	if (fd >= 0) {
 		*(int *)CMSG_DATA(&control.header) = fd;
 		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
+		message.msg_controllen = CMSG_SPACE(sizeof(int));
 	}
 	do
 		result = RAW3(sendmsg, channel->fd, &message, MSG_NOSIGNAL | flags);
@@ -64,6 +64,7 @@ static long send_request(const struct exchange *exchange)
 		.version = ATTACH_VERSION,
 		.type = (uint16_t)request->type,
 		.size = attach_message_size((uint16_t)request->type),
+		.flags = request->flags,
 		.region = request->region,
 		.view = request->view,
 		.offset = request->offset,
@@ -81,14 +82,16 @@ static long send_request(const struct exchange *exchange)
 	return result;
 }
 
-static int received_fd(struct msghdr *message)
+static void received_fds(struct msghdr *message, int fds[CHANNEL_FDS])
 {
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	const struct cmsghdr *header = CMSG_FIRSTHDR(message);
 
-	return header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-			       header->cmsg_len == CMSG_LEN(sizeof(int)) ?
-		       *(int *)CMSG_DATA(header) :
-		       -1;
+	for (unsigned i = 0; i < CHANNEL_FDS; i++) {
+		fds[i] = -1;
+		if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+		    header->cmsg_len >= CMSG_LEN((i + 1) * sizeof(int)))
+			fds[i] = ((const int *)(const void *)CMSG_DATA(header))[i];
+	}
 }
 
 static bool is_reply(const struct attach_reply *reply, enum attach_type type)
@@ -103,13 +106,13 @@ static long receive_reply(const struct exchange *exchange)
 {
 	struct attach_reply *reply = exchange->reply;
 	struct iovec iov = { reply, sizeof(*reply) };
-	union descriptor control = { 0 };
+	union descriptors control = { 0 };
 	struct msghdr message = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
 	};
 	bool reset = false, good;
+	int fds[CHANNEL_FDS];
 	long result;
-	int fd;
 
 	/*
 	 * A daemon that refuses the client hangs up without reading the request: the kernel reports that once
@@ -124,12 +127,14 @@ static long receive_reply(const struct exchange *exchange)
 	} while (result == -EINTR);
 	if (result < 0)
 		return result;
-	fd = received_fd(&message);
+	received_fds(&message, fds);
 	good = result == sizeof(*reply) && is_reply(reply, exchange->request->type);
-	if (good && !reply->error && exchange->fd)
-		*exchange->fd = fd;
-	else if (fd >= 0)
-		RAW1(close, fd);
+	for (unsigned i = 0; i < CHANNEL_FDS; i++) {
+		if (good && !reply->error && exchange->fds)
+			exchange->fds[i] = fds[i];
+		else if (fds[i] >= 0)
+			RAW1(close, fds[i]);
+	}
 	if (!good)
 		return result == 0 ? -ECONNRESET : -EPROTO;
 	reply->message[sizeof(reply->message) - 1] = '\0';
@@ -154,17 +159,17 @@ static long run_exchange(void *argument)
 }
 
 int channel_ask(const struct channel *channel, const struct channel_request *request,
-		struct attach_reply *reply, int *fd)
+		struct attach_reply *reply, int fds[CHANNEL_FDS])
 {
 	/* msync(2) of much takes long, and that is no reason to complain. */
 	const int patience = request->type == ATTACH_SYNC_RANGE ? -1 : PATIENCE_MS;
 	struct exchange exchange = {
-		.channel = channel, .request = request, .reply = reply, .fd = fd, .patience = patience
+		.channel = channel, .request = request, .reply = reply, .fds = fds, .patience = patience
 	};
 	long result;
 
-	if (fd)
-		*fd = -1;
+	for (unsigned i = 0; fds && i < CHANNEL_FDS; i++)
+		fds[i] = -1;
 	result = courier_call(run_exchange, &exchange);
 	if (result == -ETIMEDOUT) {
 		/* A daemon that is stopped goes on some time. */

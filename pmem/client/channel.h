@@ -30,18 +30,22 @@ void channel_close(struct channel *channel);
 
 struct channel_request {
 	enum attach_type type;
-	unsigned region; /* 0 where the type has none, and so are the next three */
+	uint32_t flags;	 /* 0 where the type has none, and so are the next four */
+	unsigned region;
 	uint32_t view;
 	uint64_t offset, length;
 	int fd;		 /* of the program, to be sent; -1: none */
 	const char *text; /* of ATTACH_MARK_BYTES, for ATTACH_MARK; else NULL */
 };
+/* The most descriptors that a reply has. */
+#define CHANNEL_FDS 2
 /*
- * Send the request and wait for its reply, however long that takes. 0 if there was one, whatever it says: its
- * `error` is for the caller. *fd is the courier's descriptor that came with it, or -1; `fd` may be NULL.
+ * Send the request and wait for its reply, however long that takes. 0 if there was one, whatever it says:
+ * its `error` is for the caller. fds: the courier's descriptors that came with it, then -1; NULL: they are
+ * closed.
  */
 int channel_ask(const struct channel *channel, const struct channel_request *request,
-		struct attach_reply *reply, int *fd);
+		struct attach_reply *reply, int fds[CHANNEL_FDS]);
 /* Send a request that has no reply. -EAGAIN: the daemon has not read the ones before. */
 int channel_tell(const struct channel *channel, const struct channel_request *request);
 

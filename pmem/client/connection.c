@@ -97,6 +97,52 @@ static void complain_unreachable(int error, const char *reason)
 	}
 }
 
+/* ---- Being recorded ---------------------------------------------------------------- */
+
+/* Guarded by the lock. */
+static struct {
+	uint32_t process; /* in the trace; 0: not yet. A forked child has its parent's until it joins */
+	int fds[CHANNEL_FDS]; /* the courier's, of the first connection: clock and locks */
+} trace = { .fds = { -1, -1 } };
+
+/* What is not recorded would be missing in the trace, and nobody would know. */
+static _Noreturn void stop_unrecorded(int error, const char *reason)
+{
+	client_complain("this process cannot be recorded, and ends: ",
+			*reason ? reason : strerrordesc_np(-error));
+	for (;;)
+		RAW1(exit_group, 1);
+}
+
+/* Each connection is of a process that the daemon records. `error`: the daemon was not reached. */
+static void join_trace(int error, char reason[static sizeof(((struct attach_reply *)0)->message)])
+{
+	const struct channel_request request = { .type = ATTACH_TRACE_PROCESS,
+						 .flags = trace.process ? ATTACH_TRACE_FORKED : 0,
+						 .offset = trace.process,
+						 .fd = -1 };
+	struct attach_reply reply = { 0 };
+	int fds[CHANNEL_FDS];
+
+	if (!error)
+		error = channel_ask(&channel, &request, &reply, fds);
+	if (!error && reply.error) {
+		memcpy(reason, reply.message, sizeof(reply.message));
+		error = reply.error;
+	}
+	if (!error && (fds[0] < 0 || fds[1] < 0 || !reply.number || reply.number > UINT32_MAX))
+		error = -EPROTO;
+	if (error)
+		stop_unrecorded(error, error == -ENOENT ? "nothing is being recorded" : reason);
+	for (unsigned i = 0; i < CHANNEL_FDS; i++) {
+		if (trace.process)
+			courier_close(fds[i]);
+		else
+			trace.fds[i] = fds[i];
+	}
+	trace.process = (uint32_t)reply.number;
+}
+
 static int ensure_connected(void)
 {
 	const char *path = client_settings()->attach_path;
@@ -115,6 +161,8 @@ static int ensure_connected(void)
 	}
 	if (error)
 		complain_unreachable(error, reason);
+	if (client_settings()->record)
+		join_trace(error, reason);
 	return error;
 }
 
@@ -189,12 +237,19 @@ bool connection_is_view(int fd)
 static int ask(const struct channel_request *request, struct attach_reply *reply, int *received)
 {
 	uint64_t signals = enter();
-	int error = ensure_connected();
+	int error = ensure_connected(), fds[CHANNEL_FDS];
 
 	if (!error)
-		error = channel_ask(&channel, request, reply, received);
+		error = channel_ask(&channel, request, reply, fds);
 	leave(signals);
-	return error ? error : reply->error;
+	if (error)
+		return error;
+	if (received)
+		*received = fds[0];
+	for (unsigned i = received ? 1 : 0; i < CHANNEL_FDS; i++)
+		if (fds[i] >= 0)
+			courier_close(fds[i]);
+	return reply->error;
 }
 
 static int open_for_writing(int fd, bool *opened)
@@ -234,7 +289,53 @@ int connection_attach(int fd, struct attached_view *out)
 	out->region = reply.region;
 	out->view = reply.view;
 	out->size = reply.pool_size;
+	out->is_traced = client_settings()->record && reply.trace_pool != ATTACH_TRACE_NO_POOL;
+	out->trace_pool = reply.trace_pool;
 	return 0;
+}
+
+void connection_trace_shared(int *clock, int *locks)
+{
+	uint64_t signals = enter();
+	int error = ensure_connected();
+
+	if (error)
+		stop_unrecorded(error, "");
+	*clock = trace.fds[0];
+	*locks = trace.fds[1];
+	leave(signals);
+}
+
+int connection_trace_thread(long tid, uint32_t *thread)
+{
+	const struct channel_request request = { .type = ATTACH_TRACE_THREAD,
+						 .offset = (uint64_t)tid,
+						 .fd = -1 };
+	struct attach_reply reply = { 0 };
+	int fd = -1, error = ask(&request, &reply, &fd);
+
+	if (error)
+		return error;
+	*thread = (uint32_t)reply.number;
+	return fd < 0 ? -EPROTO : fd;
+}
+
+void connection_trace_thread_gone(uint32_t thread)
+{
+	const struct channel_request request = { .type = ATTACH_TRACE_THREAD_GONE,
+						 .offset = thread,
+						 .fd = -1 };
+	struct attach_reply reply = { 0 };
+
+	ask(&request, &reply, NULL);
+}
+
+bool connection_daemon_lives(void)
+{
+	const pid_t pid = __atomic_load_n(&daemon_pid, __ATOMIC_RELAXED);
+
+	/* Of another pid namespace it has no number here. */
+	return pid <= 0 || RAW2(kill, pid, 0) != -ESRCH;
 }
 
 int connection_sync(int fd)

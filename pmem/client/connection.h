@@ -22,6 +22,8 @@ struct attached_view {
 	unsigned region; /* below ATTACH_REGIONS_MAX */
 	uint32_t view;	 /* its number in WPQ records */
 	uint64_t size;	 /* of the pool, in bytes */
+	bool is_traced;	 /* stores to it are recorded, */
+	uint32_t trace_pool; /* under this number in slots */
 };
 
 /* True if `fd` is a regular file on the daemon's mount, or a view of a daemon that has no mount. */
@@ -39,6 +41,20 @@ int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint6
 int connection_attach(int fd, struct attached_view *out);
 /* Tell the daemon of a mark, and wait until it has it. `text` has ATTACH_MARK_BYTES. */
 int connection_mark(const char *text);
+/*
+ * With settings.record: the courier's descriptors of the trace's clock and of the locks of lines, which
+ * stay open. Ends the process if it cannot be recorded; so does each function above when it connects.
+ */
+void connection_trace_shared(int *clock, int *locks);
+/*
+ * The courier's descriptor of the buffer of this thread, for courier_close(). *thread: its number in the
+ * trace.
+ */
+int connection_trace_thread(long tid, uint32_t *thread);
+/* Is the daemon's process there? Without the lock. */
+bool connection_daemon_lives(void);
+/* A thread writes no more to its buffer. */
+void connection_trace_thread_gone(uint32_t thread);
 /* The courier's descriptor of the memory of a new WPQ of this region, for courier_close(). */
 int connection_wpq(unsigned region);
 /* Wait until the media has what this process published. Ends the process if no daemon is left to do it. */

@@ -55,6 +55,7 @@ const struct client_settings *client_settings_learn(void)
 	found.valgrind = valgrind_is_running();
 	found.flush_never = is_set_to("PMEM_NO_FLUSH", "1");
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
+	found.record = found.attach_path && is_set_to("SOFTPMEM_RECORD", "1");
 	found.inline_never = is_set_to("SOFTPMEM_INLINE", "0");
 	found.inline_verbose = is_set_to("SOFTPMEM_INLINE", "verbose");
 	found.nontemporal_from = is_set_to("PMEM_NO_MOVNT", "1") ? SIZE_MAX : NONTEMPORAL_THRESHOLD;

@@ -22,6 +22,7 @@ struct client_settings {
 	bool flush_always;	 /* PMEM_NO_FLUSH=0: flush also where the domain is cpu_cache */
 	bool valgrind;		 /* the process runs under Valgrind */
 	size_t nontemporal_from; /* PMEM_MOVNT_THRESHOLD, bytes; SIZE_MAX: PMEM_NO_MOVNT=1 */
+	bool record;		 /* SOFTPMEM_RECORD=1: stores to pools are recorded */
 	bool inline_never;	 /* SOFTPMEM_INLINE=0: the program's own flush instructions are left alone */
 	bool inline_verbose;	 /* SOFTPMEM_INLINE=verbose: name every instruction that is not seen */
 	bool has_hint;		 /* PMEM_MMAP_HINT is set */
