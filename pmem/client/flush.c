@@ -19,6 +19,7 @@
 #include "client/events.h"
 #include "client/fast_path.h"
 #include "client/inline.h"
+#include "client/recording.h"
 #include "client/settings.h"
 #include "client/valgrind.h"
 
@@ -107,6 +108,15 @@ void client_fence(void)
 	fence_now();
 }
 
+void client_fence_seen(void)
+{
+	client_inline_fenced();
+	if (likely(fast_path_fence()))
+		return;
+	thread_order(&thread_self);
+	queue_fence_unannounced();
+}
+
 static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)
 {
 	if (likely(client_flushes_count()))
@@ -130,16 +140,19 @@ void client_flush(uintptr_t address, size_t length)
 
 PUBLIC void pmem_flush(const void *addr, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	client_flush((uintptr_t)addr, len);
 }
 
 PUBLIC void pmem_drain(void)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	client_fence();
 }
 
 PUBLIC void pmem_persist(const void *addr, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	client_persist((uintptr_t)addr, len);
 }
 
@@ -221,8 +234,10 @@ static int sync_pages(const void *addr, size_t len)
 
 PUBLIC int pmem_msync(const void *addr, size_t len)
 {
-	int error = sync_pages(addr, len);
+	int error;
 
+	client_recording_called_from(__builtin_return_address(0));
+	error = sync_pages(addr, len);
 	if (error) {
 		client_set_errormsg(-error, "msync");
 		return -1;
@@ -234,10 +249,11 @@ PUBLIC int pmem_msync(const void *addr, size_t len)
 
 PUBLIC void pmem_deep_flush(const void *addr, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	client_flush_range((uintptr_t)addr, len, 0);
 }
 
-PUBLIC int pmem_deep_drain(const void *addr, size_t len)
+static int deep_drain(const void *addr, size_t len)
 {
 	int error = 0;
 
@@ -257,8 +273,15 @@ PUBLIC int pmem_deep_drain(const void *addr, size_t len)
 	return 0;
 }
 
+PUBLIC int pmem_deep_drain(const void *addr, size_t len)
+{
+	client_recording_called_from(__builtin_return_address(0));
+	return deep_drain(addr, len);
+}
+
 PUBLIC int pmem_deep_persist(const void *addr, size_t len)
 {
-	pmem_deep_flush(addr, len);
-	return pmem_deep_drain(addr, len);
+	client_recording_called_from(__builtin_return_address(0));
+	client_flush_range((uintptr_t)addr, len, 0);
+	return deep_drain(addr, len);
 }

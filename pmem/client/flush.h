@@ -15,6 +15,8 @@
 void client_flush(uintptr_t address, size_t length);
 /* pmem_drain(): sfence. */
 void client_fence(void);
+/* The same for a fence instruction of the program, of which a recorder is not told. */
+void client_fence_seen(void);
 /* pmem_persist(): both in one call. */
 void client_persist(uintptr_t address, size_t length);
 /*

@@ -13,7 +13,9 @@
 #include "client/courier.h"
 #include "client/errormsg.h"
 #include "client/flush.h"
+#include "client/modules.h"
 #include "client/ranges.h"
+#include "client/recording.h"
 #include "client/settings.h"
 #include "client/signals.h"
 
@@ -30,26 +32,29 @@ static bool on_flush(uintptr_t address, enum record_flush_kind kind)
 		return false;
 	if (connection_domain() == PERSISTENCE_CPU_CACHE)
 		return true;
-	client_flush_range(align_down(address, LINE_SIZE), LINE_SIZE, 0);
+	/* The engine has logged it, if it records. */
+	client_flush_lines(align_down(address, LINE_SIZE), LINE_SIZE, 0);
 	/*
 	 * clflush needs no fence. A fence also makes durable what the thread flushed before, which the
 	 * processor may do.
 	 */
 	if (kind == RECORD_CLFLUSH)
-		client_fence();
+		client_fence_seen();
 	return true;
 }
 
-static void on_fence(enum record_fence_kind kind)
+static bool on_fence(enum record_fence_kind kind)
 {
 	/*
 	 * libc's locked instructions are patched as all others are. One by which the client takes a lock is
 	 * no fence of the program, and a fence may need the same lock.
 	 */
-	if (signals_locks_held > 0)
+	if (signals_locks_held > 0) {
 		record_waiting = 1;
-	else
-		client_fence();
+		return false;
+	}
+	client_fence_seen();
+	return true;
 }
 
 /* ---- Refusals ------------------------------------------------------------------------------- */
@@ -75,7 +80,11 @@ static void refuse(const char *object, uintptr_t address, const struct record_in
 
 static void scan(void)
 {
-	int error = record_scan(refuse);
+	int error;
+
+	if (client_recording())
+		client_modules_refresh();
+	error = record_scan(refuse);
 
 	if (error)
 		client_complain("flush instructions of the program are not seen: ",
@@ -83,11 +92,6 @@ static void scan(void)
 						  strerrordesc_np(-error));
 	else
 		atomic_store(&active, true);
-}
-
-static void fork_child(void)
-{
-	record_fork_child();
 }
 
 /* Of this library nothing is patched: its flushes are real ones, of memory that is no pool. */
@@ -98,6 +102,23 @@ static void set_own(struct record_setup *setup)
 
 	setup->own_start = (uintptr_t)__ehdr_start;
 	setup->own_end = (uintptr_t)etext;
+}
+
+/* False: nothing is patched. */
+static bool start_without_stores(const struct record_setup *setup)
+{
+	int error;
+
+	if (client_settings()->inline_never || !client_settings()->attach_path ||
+	    connection_domain_is(PERSISTENCE_CPU_CACHE))
+		return false;
+	error = record_start(setup);
+	if (error) {
+		client_complain("flush instructions of the program are not seen: ", strerrordesc_np(-error));
+		return false;
+	}
+	pthread_atfork(NULL, NULL, record_fork_child);
+	return true;
 }
 
 static void start(void)
@@ -111,16 +132,11 @@ static void start(void)
 	};
 	int error;
 
-	if (client_settings()->inline_never || !client_settings()->attach_path ||
-	    connection_domain_is(PERSISTENCE_CPU_CACHE))
-		return;
 	set_own(&setup);
-	error = record_start(&setup);
-	if (error) {
-		client_complain("flush instructions of the program are not seen: ", strerrordesc_np(-error));
+	if (client_settings()->record)
+		client_recording_start(&setup);
+	else if (!start_without_stores(&setup))
 		return;
-	}
-	pthread_atfork(NULL, NULL, fork_child);
 	scan();
 	if (!atomic_load(&active))
 		return;
@@ -140,7 +156,9 @@ void client_inline_start(void)
 void client_inline_thread_end(void)
 {
 	record_waiting = 0;
-	record_thread_exit();
+	/* A recorded thread ends later: destructors may store. */
+	if (!client_recording())
+		record_thread_exit();
 }
 
 /* ---- Threads ----------------------------------------------------------------------------------- */
@@ -160,6 +178,7 @@ PUBLIC int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 		found = (thread_create_fn *)dlsym(RTLD_NEXT, "pthread_create");
 		atomic_store(&next, found);
 	}
+	client_recording_thread();
 	return found(thread, attributes, function, argument);
 }
 

@@ -27,14 +27,19 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/mapping.c \
 	pmem/client/mark.c \
 	pmem/client/mapping.h \
+	pmem/client/modules.c \
+	pmem/client/modules.h \
 	pmem/client/nontemporal.c \
 	pmem/client/nontemporal.h \
 	pmem/client/queues.c \
 	pmem/client/queues.h \
 	pmem/client/ranges.c \
 	pmem/client/ranges.h \
+	pmem/client/recording.c \
+	pmem/client/recording.h \
 	pmem/client/settings.c \
 	pmem/client/settings.h \
+	pmem/client/signal_handlers.h \
 	pmem/client/signals.h \
 	pmem/client/store.c \
 	pmem/client/valgrind.h \
@@ -42,13 +47,27 @@ pmem_client_libclient_a_SOURCES = \
 pmem_client_libclient_a_CPPFLAGS = $(AM_CPPFLAGS) $(PMEM_CFLAGS)
 pmem_client_libclient_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 
+client_objects = $(pmem_client_libclient_a_OBJECTS) $(pmem_client_record_librecord_a_OBJECTS) \
+	$(pmem_client_record_libcalls_a_OBJECTS) $(pmem_client_record_libproducer_a_OBJECTS) $(ZYDIS_LIBS)
+client_ldflags = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,defs \
+	-Wl,--version-script=$(srcdir)/pmem/client/libpmem.map
+
 # A shared library that one loader flag names needs no libtool: it is linked as a program.
 clientdir = $(pkglibdir)
 client_PROGRAMS = pmem/client/libpmem.so.1
 pmem_client_libpmem_so_1_SOURCES =
-pmem_client_libpmem_so_1_LDADD = $(pmem_client_libclient_a_OBJECTS) $(pmem_client_record_librecord_a_OBJECTS) \
-	$(pmem_client_record_libcalls_a_OBJECTS) $(pmem_client_record_libproducer_a_OBJECTS) $(ZYDIS_LIBS)
+pmem_client_libpmem_so_1_LDADD = $(client_objects)
 EXTRA_pmem_client_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
-pmem_client_libpmem_so_1_LDFLAGS = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,defs \
-	-Wl,--version-script=$(srcdir)/pmem/client/libpmem.map
+pmem_client_libpmem_so_1_LDFLAGS = $(client_ldflags)
 EXTRA_DIST += pmem/client/libpmem.map
+
+# The same for `softpmem record`, with more functions of libc interposed.
+client_recorderdir = $(pkglibdir)/recorder
+client_recorder_PROGRAMS = pmem/client/recorder/libpmem.so.1
+pmem_client_recorder_libpmem_so_1_SOURCES = \
+	pmem/client/kernel_stores.c \
+	pmem/client/signal_handlers.c
+pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
+pmem_client_recorder_libpmem_so_1_LDADD = $(client_objects)
+EXTRA_pmem_client_recorder_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
+pmem_client_recorder_libpmem_so_1_LDFLAGS = $(client_ldflags)

@@ -17,6 +17,8 @@
 #include "client/courier.h"
 #include "client/inline.h"
 #include "client/ranges.h"
+#include "client/recording.h"
+#include "client/settings.h"
 #include "common/align.h"
 
 static long plain_mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset)
@@ -50,6 +52,13 @@ static int check_access(int prot, int flags, int fd)
 	return 0;
 }
 
+/* Forget the ranges in [start, end), whose mappings are about to be replaced. */
+static void erase(uintptr_t start, uintptr_t end)
+{
+	client_recording_unmap(start, end);
+	ranges_erase(start, end);
+}
+
 /* See ranges_release(). Of the program's own descriptor, so that also its locks of flock(2) are held. */
 static long map_keeper(int fd)
 {
@@ -65,22 +74,32 @@ static uint16_t flags_of(int flags, int fd)
 	return mode == O_RDWR ? RANGE_POOL : RANGE_POOL | RANGE_READ_ONLY;
 }
 
+/* Are stores to the mapping recorded? */
+static bool is_traced(const struct attached_view *view, const struct range *range)
+{
+	return client_recording() && view->is_traced && range->flags == RANGE_POOL;
+}
+
 /* The mapping of the view and its range. `range` has all but the addresses. */
-static long map_range(void *address, size_t length, int prot, int flags, int view_fd, struct range *range)
+static long map_range(void *address, size_t length, int prot, int flags, const struct attached_view *view,
+		      struct range *range)
 {
 	const size_t pages = align_up(length, PAGE_BYTES);
+	const bool traced = is_traced(view, range);
 	uint64_t signals = ranges_lock();
 	long result;
 
 	/* A fixed mapping ends what was there even if it then fails: so does the kernel's. */
 	if (replaces(flags))
-		ranges_erase((uintptr_t)address, (uintptr_t)address + pages);
+		erase((uintptr_t)address, (uintptr_t)address + pages);
 	/* The view is no DAX file to the kernel; what MAP_SYNC promises, the WPQ keeps. */
-	result = courier_mmap(address, length, prot, flags & ~MAP_SYNC, view_fd, (off_t)range->offset);
+	result = courier_mmap(address, length, traced ? client_recording_protection(prot) : prot,
+			      flags & ~MAP_SYNC, view->fd, (off_t)range->offset);
 	if (!raw_failed(result)) {
 		range->start = (uintptr_t)result;
 		range->end = range->start + pages;
-		if (ranges_insert(range) != 0) {
+		if ((traced && client_recording_map(range, prot, view->trace_pool) != 0) ||
+		    ranges_insert(range) != 0) {
 			RAW2(munmap, result, length);
 			result = -ENOMEM;
 		}
@@ -103,7 +122,7 @@ static long map_view(void *address, size_t length, int prot, int flags, int fd,
 	if (raw_failed(keeper))
 		return keeper;
 	range.keeper = (uintptr_t)keeper;
-	return map_range(address, length, prot, flags, view->fd, &range);
+	return map_range(address, length, prot, flags, view, &range);
 }
 
 /* A mapping of something that is not a pool. */
@@ -115,7 +134,7 @@ static long map_other(void *address, size_t length, int prot, int flags, int fd,
 	if (!replaces(flags))
 		return plain_mmap(address, length, prot, flags, fd, offset);
 	signals = ranges_lock();
-	ranges_erase((uintptr_t)address, (uintptr_t)address + align_up(length, PAGE_BYTES));
+	erase((uintptr_t)address, (uintptr_t)address + align_up(length, PAGE_BYTES));
 	result = plain_mmap(address, length, prot, flags, fd, offset);
 	ranges_unlock(signals);
 	return result;
@@ -151,7 +170,7 @@ long client_mmap(void *address, size_t length, int prot, int flags, int fd, off_
 	if (error)
 		return error;
 	/* Before the program can store to the pool. */
-	if (is_shared(flags))
+	if (is_shared(flags) || client_settings()->record)
 		client_inline_start();
 	result = map_view(address, length, prot, flags, fd, &view, offset);
 	courier_close(view.fd);
@@ -202,9 +221,12 @@ long client_munmap(void *address, size_t length)
 	/* It fails only if a hole in the middle of one mapping would make one mapping too many. */
 	kept = ranges_find(start);
 	kept.end = min_u64(kept.end, end);
+	client_recording_unmap(start, end);
 	ranges_take(kept.start, kept.end);
 	ranges_erase(kept.end, end);
 	result = RAW2(munmap, address, length);
+	if (result && client_recording())
+		record_stop("munmap() failed");
 	if (result && kept.flags)
 		insert_copies(&kept, 1, 0);
 	else if (kept.flags)
@@ -260,7 +282,41 @@ static void follow_in_place(const struct remapping *call)
 	insert_copies(&tail, 1, 0);
 }
 
-static long remap(const struct remapping *call, int flags, void *new_address)
+/* ---- ... and the aliases that a recorder has ---- */
+
+/* Before the call. What it unmaps loses its alias. */
+static void prepare_aliases(struct remapping *call, int flags, uintptr_t to)
+{
+	if (call->count > 1)
+		record_stop("mremap() of several mappings of pools at once");
+	if (flags & MREMAP_FIXED)
+		client_recording_unmap(to, to + call->new_length);
+	if (!call->keeps_old && call->new_length < call->old_length)
+		client_recording_unmap(call->from + call->new_length, call->from + call->old_length);
+}
+
+/* After it. Of the one range that is concerned the copy has its new alias then. */
+static void move_alias(struct remapping *call, uintptr_t to)
+{
+	struct range *range = &call->copies[0], whole;
+	const size_t old_length = min_u64(call->old_length, call->new_length);
+
+	if (!call->count || !range->alias || (to == call->from && call->new_length <= call->old_length))
+		return;
+	if (range->start != call->from || (!call->keeps_old && range->end < call->from + old_length))
+		record_stop("mremap() of a pool's mapping and of other memory at once");
+	if (!call->keeps_old)
+		range->end = call->from + old_length;
+	range->alias = client_recording_remap(range, to, call->new_length, call->keeps_old);
+	if (to != call->from)
+		return;
+	/* It grew in place, and all of it has another alias. */
+	whole = *range;
+	whole.end = to + call->new_length;
+	insert_copies(&whole, 1, 0);
+}
+
+static long remap(struct remapping *call, int flags, void *new_address)
 {
 	const bool in_place = !(flags & MREMAP_MAYMOVE);
 	const uintptr_t end = call->from + call->old_length;
@@ -273,6 +329,8 @@ static long remap(const struct remapping *call, int flags, void *new_address)
 		there_count = ranges_copy(to, to + call->new_length, there, COPIES_MOST);
 	if (there_count < 0)
 		return there_count;
+	if (client_recording())
+		prepare_aliases(call, flags, to);
 	if (!call->keeps_old)
 		ranges_take(in_place ? min_u64(call->from + call->new_length, end) : call->from, end);
 	result = RAW5(mremap, call->from, call->old_length, call->new_length, flags, new_address);
@@ -280,6 +338,8 @@ static long remap(const struct remapping *call, int flags, void *new_address)
 		insert_copies(call->copies, call->count, 0);
 		return result;
 	}
+	if (client_recording())
+		move_alias(call, (uintptr_t)result);
 	if (in_place)
 		follow_in_place(call);
 	else
@@ -317,7 +377,11 @@ long client_remap_file_pages(void *address, size_t size, int prot, size_t page, 
 	const uintptr_t end = start + align_down(size, PAGE_BYTES);
 	uint64_t signals = ranges_lock();
 	struct range range = ranges_find(start);
-	long result = RAW5(remap_file_pages, address, size, prot, page, flags);
+	long result;
+
+	if (client_recording() && range.flags)
+		record_stop("remap_file_pages() of a pool");
+	result = RAW5(remap_file_pages, address, size, prot, page, flags);
 
 	if (!result && range.flags) {
 		range.end = end;
@@ -330,11 +394,26 @@ long client_remap_file_pages(void *address, size_t size, int prot, size_t page, 
 
 /* ---- mprotect and madvise -------------------------------------------------------------- */
 
+static long protect_recorded(uintptr_t start, size_t length, int prot, int key)
+{
+	uint64_t signals;
+	long result;
+
+	if (!is_aligned(start, PAGE_BYTES))
+		return -EINVAL;
+	signals = ranges_lock();
+	result = client_recording_protect(start, start + length, prot, key);
+	ranges_unlock(signals);
+	return result;
+}
+
 long client_mprotect(void *address, size_t length, int prot, int key)
 {
 	if ((prot & PROT_WRITE) &&
 	    ranges_any((uintptr_t)address, align_up(length, PAGE_BYTES), RANGE_READ_ONLY))
 		return -EACCES;
+	if (client_recording() && ranges_any((uintptr_t)address, align_up(length, PAGE_BYTES), RANGE_POOL))
+		return protect_recorded((uintptr_t)address, align_up(length, PAGE_BYTES), prot, key);
 	return key < 0 ? RAW3(mprotect, address, length, prot) :
 			 RAW4(pkey_mprotect, address, length, prot, key);
 }
@@ -352,6 +431,8 @@ long client_madvise(void *address, size_t length, int advice)
 	/* fork() takes the lock too. */
 	signals = ranges_lock();
 	result = RAW3(madvise, address, length, advice);
+	if (!result && client_recording())
+		client_recording_advise(start, end, advice);
 	if (!result && advice == MADV_DONTFORK)
 		ranges_mark(start, end, RANGE_DONTFORK, 0);
 	else if (!result)

@@ -315,7 +315,7 @@ static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use
 		fence_one(first, in_use);
 }
 
-void queue_fence(void)
+void queue_fence_unannounced(void)
 {
 	struct thread *self = &thread_self;
 	/* Else a handler's fence between reading the positions and storing them would be undone. */
@@ -333,6 +333,11 @@ void queue_fence(void)
 	thread_leave(self, depth);
 	if (unlikely(client_settings()->through) && self->queues[0])
 		connection_drain();
+}
+
+void queue_fence(void)
+{
+	queue_fence_unannounced();
 	client_event_fence();
 }
 

@@ -40,6 +40,7 @@ static struct range load(const struct range *entry)
 		.flags = __atomic_load_n(&entry->flags, __ATOMIC_RELAXED),
 		.alias = __atomic_load_n(&entry->alias, __ATOMIC_RELAXED),
 		.keeper = __atomic_load_n(&entry->keeper, __ATOMIC_RELAXED),
+		.trace_pool = __atomic_load_n(&entry->trace_pool, __ATOMIC_RELAXED),
 	};
 }
 
@@ -53,6 +54,7 @@ static void store(struct range *entry, const struct range *range)
 	__atomic_store_n(&entry->flags, range->flags, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->alias, range->alias, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->keeper, range->keeper, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->trace_pool, range->trace_pool, __ATOMIC_RELAXED);
 }
 
 /* The first entry that ends after `address`. */

@@ -37,6 +37,7 @@ struct range {
 	/* A flush does not need these. */
 	intptr_t alias; /* a recorder's second mapping of the bytes is this much further; 0: none */
 	uintptr_t keeper; /* see ranges_release(); 0: none */
+	uint32_t trace_pool; /* with an alias: the pool's number in the recorder's slots */
 };
 _Static_assert(sizeof(struct range) == LINE_SIZE, "a lookup that knows the entry reads one line");
 
@@ -49,7 +50,7 @@ extern THREAD_HOT size_t ranges_hint;
 /*
  * ranges_find() for an address in the entry that this thread found last; false if it is not there. The entry
  * may meanwhile hold another range, or none. It is read field by field: a struct that is assembled and
- * copied waits for its own stores. `whole` is a constant; a flush does not need the last two fields.
+ * copied waits for its own stores. `whole` is a constant; a flush does not need the last three fields.
  */
 static inline __attribute__((always_inline)) bool ranges_find_again(uintptr_t address, struct range *out,
 								    bool whole)
@@ -67,6 +68,7 @@ static inline __attribute__((always_inline)) bool ranges_find_again(uintptr_t ad
 	if (whole) {
 		out->alias = __atomic_load_n(&entry->alias, __ATOMIC_RELAXED);
 		out->keeper = __atomic_load_n(&entry->keeper, __ATOMIC_RELAXED);
+		out->trace_pool = __atomic_load_n(&entry->trace_pool, __ATOMIC_RELAXED);
 	}
 	atomic_thread_fence(memory_order_acquire);
 	return !(now & 1) && atomic_load_explicit(&ranges_version, memory_order_relaxed) == now &&

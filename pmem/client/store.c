@@ -20,6 +20,7 @@
 #include "client/inline.h"
 #include "client/nontemporal.h"
 #include "client/queues.h"
+#include "client/recording.h"
 #include "client/settings.h"
 #include "common/align.h"
 
@@ -279,45 +280,54 @@ static inline void *set(void *to, int value, size_t length, unsigned flags)
 
 PUBLIC void *pmem_memmove(void *pmemdest, const void *src, size_t len, unsigned flags)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return copy(pmemdest, src, len, flags);
 }
 
 PUBLIC void *pmem_memcpy(void *pmemdest, const void *src, size_t len, unsigned flags)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return copy(pmemdest, src, len, flags);
 }
 
 PUBLIC void *pmem_memset(void *pmemdest, int c, size_t len, unsigned flags)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return set(pmemdest, c, len, flags);
 }
 
 PUBLIC void *pmem_memmove_nodrain(void *pmemdest, const void *src, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return copy(pmemdest, src, len, PMEM_F_MEM_NODRAIN);
 }
 
 PUBLIC void *pmem_memcpy_nodrain(void *pmemdest, const void *src, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return copy(pmemdest, src, len, PMEM_F_MEM_NODRAIN);
 }
 
 PUBLIC void *pmem_memset_nodrain(void *pmemdest, int c, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return set(pmemdest, c, len, PMEM_F_MEM_NODRAIN);
 }
 
 PUBLIC void *pmem_memmove_persist(void *pmemdest, const void *src, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return copy(pmemdest, src, len, 0);
 }
 
 PUBLIC void *pmem_memcpy_persist(void *pmemdest, const void *src, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return copy(pmemdest, src, len, 0);
 }
 
 PUBLIC void *pmem_memset_persist(void *pmemdest, int c, size_t len)
 {
+	client_recording_called_from(__builtin_return_address(0));
 	return set(pmemdest, c, len, 0);
 }

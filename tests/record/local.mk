@@ -35,3 +35,12 @@ tests_record_test_inline_nopie_LDADD = $(record_libs)
 
 check_PROGRAMS += $(record_tests)
 TESTS += $(record_tests)
+
+# Is the replay of a trace what the pool holds? For scripts.
+check_PROGRAMS += tests/record/same_contents
+tests_record_same_contents_SOURCES = tests/record/same_contents.c
+tests_record_same_contents_LDADD = $(libtrace)
+
+check_PROGRAMS += tests/record/subject
+tests_record_subject_SOURCES = tests/record/subject.c tests/record/subject.h
+tests_record_subject_LDADD = -lpthread

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_MODULES_H
+#define CLIENT_MODULES_H
+
+/*
+ * Definitions of a recorded process: the loaded objects, and the sites of its events in them, each defined
+ * in the trace before the first event that refers to it.
+ */
+
+#include <stdint.h>
+
+/*
+ * Learn which objects are loaded now. Thread-safe; not in signal handlers. Objects that are not known are
+ * taken for no object, and sites in them for bare addresses.
+ */
+void client_modules_refresh(void);
+/* For record_setup.on_site. Signals are blocked. */
+void client_modules_define_site(uint32_t site, uintptr_t address);
+/*
+ * The site of the call of one of our functions that returns to `address`; 0 if there are too many. Thread-
+ * safe, async-signal-safe.
+ */
+uint32_t client_modules_caller(uintptr_t address);
+/* In the child of a fork: its locks. Definitions are inherited. */
+void client_modules_fork_child(void);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include "client/signal_handlers.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "abi/rawcall.h"
+#include "client/compiler.h"
+#include "client/record/record.h"
+#include "client/recording.h"
+#include "client/signals.h"
+
+#define SIGNALS 65 /* by number; 0 is none */
+#define BIT(number) ((uint64_t)1 << ((number) - 1))
+/* The engine's: never blocked. */
+#define RESTORER_FLAG 0x04000000u /* SA_RESTORER, which libc's headers do not have */
+#define FAULTS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGTRAP))
+
+/* The kernel's struct sigaction. */
+struct kernel_action {
+	void (*handler)(int number, siginfo_t *info, void *context);
+	uint64_t flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Guarded by the lock: what the program asked for. */
+static struct kernel_action wanted[SIGNALS];
+static void (*restorer)(void); /* libc's, which debuggers and unwinders know */
+static atomic_bool owned;
+
+/* ---- The kernel's side --------------------------------------------------------------- */
+
+static long kernel_sigaction(int number, const struct kernel_action *action, struct kernel_action *old)
+{
+	return RAW4(rt_sigaction, number, action, old, sizeof(action->mask));
+}
+
+static bool is_fault(int number)
+{
+	return (FAULTS & BIT(number)) != 0;
+}
+
+static bool is_default(const struct kernel_action *action)
+{
+	return action->handler == (void *)SIG_DFL || action->handler == (void *)SIG_IGN;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context);
+
+/* Install what does `wanted[number]`. The lock is held. */
+static long install(int number)
+{
+	const uint64_t kept = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_ONSTACK | SA_RESTART;
+	const struct kernel_action *program = &wanted[number];
+	struct kernel_action action = *program;
+
+	if (is_fault(number) || !is_default(program)) {
+		action.handler = on_signal;
+		action.flags = (program->flags & kept) | SA_SIGINFO | RESTORER_FLAG;
+		action.restorer = restorer;
+		action.mask = program->mask & ~FAULTS;
+		if (!(program->flags & SA_NODEFER))
+			action.mask |= BIT(number);
+		/* The engine's work is not interrupted; call_handler() sets the mask for the program's. */
+		if (is_fault(number))
+			action.mask = ~(uint64_t)0;
+	}
+	return kernel_sigaction(number, &action, NULL);
+}
+
+/* ---- The program's handlers ------------------------------------------------------------ */
+
+/* What to call, as of now. SA_RESETHAND: it is the last time. */
+static struct kernel_action take_wanted(int number)
+{
+	uint64_t signals = signals_lock(&lock);
+	struct kernel_action action = wanted[number];
+
+	if (!is_default(&action) && (action.flags & SA_RESETHAND)) {
+		wanted[number].handler = (void *)SIG_DFL;
+		install(number);
+	}
+	signals_unlock(&lock, signals);
+	return action;
+}
+
+/* End as the default action of SIGSEGV, SIGBUS or SIGTRAP does. */
+static void default_action(int number, siginfo_t *info)
+{
+	struct kernel_action action = { .handler = (void *)SIG_DFL };
+	uint64_t set = BIT(number);
+
+	kernel_sigaction(number, &action, NULL);
+	/* It waits until this handler returns; a fault would come again by itself, a trap would not. */
+	RAW4(rt_tgsigqueueinfo, RAW1(getpid, 0), RAW1(gettid, 0), number, info);
+	RAW4(rt_sigprocmask, SIG_UNBLOCK, &set, NULL, sizeof(set));
+}
+
+static void call_handler(int number, siginfo_t *info, ucontext_t *context)
+{
+	const struct kernel_action action = take_wanted(number);
+	uint64_t mask;
+
+	if (action.handler == (void *)SIG_IGN && info->si_code <= 0)
+		return;
+	if (is_default(&action)) {
+		/* Of another signal it was set in this moment, and the kernel does it the next time. */
+		if (is_fault(number))
+			default_action(number, info);
+		return;
+	}
+	/* The kernel's set is the beginning of libc's. */
+	memcpy(&mask, &context->uc_sigmask, sizeof(mask));
+	mask |= action.mask | (action.flags & SA_NODEFER ? 0 : BIT(number));
+	mask &= ~FAULTS;
+	/*
+	 * sigsuspend(2) and ppoll(2) may have blocked faults; of other signals the kernel has set the mask.
+	 */
+	if (is_fault(number))
+		RAW4(rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
+	mask = FAULTS;
+	RAW4(rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof(mask));
+	action.handler(number, info, context);
+}
+
+/* SIGSEGV and its like from an instruction, not from kill(2). */
+static bool is_caused(int number, const siginfo_t *info)
+{
+	return is_fault(number) && info->si_code > 0;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	if (is_caused(number, info)) {
+		if (record_signal(number, info, context))
+			return;
+	} else if (record_defer(number, info, context)) {
+		return;
+	}
+	call_handler(number, info, context);
+}
+
+/* ---- Taking over --------------------------------------------------------------------------- */
+
+typedef int sigaction_fn(int number, const struct sigaction *action, struct sigaction *old);
+typedef int sigmask_fn(int how, const sigset_t *set, sigset_t *old);
+
+/* Found when the library is loaded, or before: a handler may call our functions. */
+static sigaction_fn *next_sigaction;
+static sigmask_fn *next_sigprocmask, *next_pthread_sigmask;
+
+static __attribute__((constructor)) void find_next(void)
+{
+	next_sigaction = (sigaction_fn *)dlsym(RTLD_NEXT, "sigaction");
+	next_sigprocmask = (sigmask_fn *)dlsym(RTLD_NEXT, "sigprocmask");
+	next_pthread_sigmask = (sigmask_fn *)dlsym(RTLD_NEXT, "pthread_sigmask");
+}
+
+/* libc's restorer is in every action that it installs. */
+static int learn_restorer(void)
+{
+	struct sigaction action, old;
+	struct kernel_action kernel;
+
+	action = (struct sigaction){ .sa_handler = SIG_DFL };
+	if (next_sigaction(SIGTRAP, &action, &old) != 0)
+		return -errno;
+	kernel_sigaction(SIGTRAP, NULL, &kernel);
+	restorer = kernel.restorer;
+	next_sigaction(SIGTRAP, &old, NULL);
+	return restorer ? 0 : -EOPNOTSUPP;
+}
+
+int client_signal_handlers_own(void)
+{
+	uint64_t signals = signals_lock(&lock), faults = FAULTS;
+	int error = learn_restorer();
+
+	for (int number = 1; number < SIGNALS && !error; number++) {
+		/* libc keeps the two behind 31 to itself. */
+		if (number == SIGKILL || number == SIGSTOP || (number >= 32 && number < SIGRTMIN))
+			continue;
+		if (kernel_sigaction(number, NULL, &wanted[number]) != 0 || install(number) != 0)
+			error = -EINVAL;
+	}
+	if (!error)
+		atomic_store(&owned, true);
+	signals_unlock(&lock, signals);
+	RAW4(rt_sigprocmask, SIG_UNBLOCK, &faults, NULL, sizeof(faults));
+	return error;
+}
+
+void client_signal_handlers_fork_child(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
+/* ---- As libc has them ------------------------------------------------------------------------ */
+
+/* Not the kernel's errors: those of libc's function come first. */
+static bool is_ours(int number)
+{
+	return atomic_load(&owned) && number > 0 && number < SIGNALS && number != SIGKILL &&
+	       number != SIGSTOP && (number < 32 || number >= SIGRTMIN);
+}
+
+static void to_program(const struct kernel_action *from, struct sigaction *to)
+{
+	memset(to, 0, sizeof(*to));
+	to->sa_sigaction = from->handler;
+	to->sa_flags = (int)(from->flags & ~(uint64_t)RESTORER_FLAG);
+	memcpy(&to->sa_mask, &from->mask, sizeof(from->mask));
+}
+
+static struct kernel_action from_program(const struct sigaction *from)
+{
+	struct kernel_action to = { .handler = from->sa_sigaction,
+				    .flags = (uint32_t)from->sa_flags | RESTORER_FLAG,
+				    .restorer = restorer };
+
+	memcpy(&to.mask, &from->sa_mask, sizeof(to.mask));
+	return to;
+}
+
+PUBLIC int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+	struct kernel_action program, was;
+	uint64_t signals;
+	long error = 0;
+
+	if (!next_sigaction)
+		find_next();
+	if (!is_ours(number))
+		return next_sigaction(number, action, old);
+	if (action)
+		program = from_program(action);
+	signals = signals_lock(&lock);
+	was = wanted[number];
+	if (action) {
+		wanted[number] = program;
+		error = install(number);
+	}
+	signals_unlock(&lock, signals);
+	if (error) {
+		errno = (int)-error;
+		return -1;
+	}
+	/* Not under the lock: it may lie in a pool. */
+	if (old)
+		to_program(&was, old);
+	return 0;
+}
+
+static sighandler_t set_handler(int number, sighandler_t handler, int flags)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags }, old;
+
+	if (handler == SIG_ERR || number < 1 || number >= SIGNALS) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	return sigaction(number, &action, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+/*
+ * BSD's meaning, which libc gives it by default; a mask of none and no SA_NODEFER is the same as its own
+ * bit.
+ */
+PUBLIC sighandler_t signal(int number, sighandler_t handler)
+{
+	return set_handler(number, handler, SA_RESTART);
+}
+
+PUBLIC sighandler_t bsd_signal(int number, sighandler_t handler);
+PUBLIC sighandler_t bsd_signal(int number, sighandler_t handler)
+{
+	return set_handler(number, handler, SA_RESTART);
+}
+
+/* System V's: signal() of programs that ask for X/Open alone. */
+PUBLIC sighandler_t sysv_signal(int number, sighandler_t handler)
+{
+	return set_handler(number, handler, (int)(SA_RESETHAND | SA_NODEFER));
+}
+
+PUBLIC sighandler_t __sysv_signal(int number, sighandler_t handler);
+PUBLIC sighandler_t __sysv_signal(int number, sighandler_t handler)
+{
+	return set_handler(number, handler, (int)(SA_RESETHAND | SA_NODEFER));
+}
+
+/* The same set without the engine's signals, if they are to be blocked. */
+static const sigset_t *without_faults(int how, const sigset_t *set, sigset_t *room)
+{
+	uint64_t mask;
+
+	if (!set || how == SIG_UNBLOCK || !atomic_load(&owned))
+		return set;
+	*room = *set;
+	memcpy(&mask, room, sizeof(mask));
+	mask &= ~FAULTS;
+	memcpy(room, &mask, sizeof(mask));
+	return room;
+}
+
+PUBLIC int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	sigset_t room;
+
+	if (!next_sigprocmask)
+		find_next();
+	return next_sigprocmask(how, without_faults(how, set, &room), old);
+}
+
+PUBLIC int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	sigset_t room;
+
+	if (!next_pthread_sigmask)
+		find_next();
+	return next_pthread_sigmask(how, without_faults(how, set, &room), old);
+}
