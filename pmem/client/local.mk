@@ -65,9 +65,11 @@ EXTRA_DIST += pmem/client/libpmem.map
 client_recorderdir = $(pkglibdir)/recorder
 client_recorder_PROGRAMS = pmem/client/recorder/libpmem.so.1
 pmem_client_recorder_libpmem_so_1_SOURCES = \
+	pmem/client/kernel_refusals.c \
 	pmem/client/kernel_stores.c \
+	pmem/client/libc_copies.c \
 	pmem/client/signal_handlers.c
-pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
+pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2 -fno-builtin
 pmem_client_recorder_libpmem_so_1_LDADD = $(client_objects)
 EXTRA_pmem_client_recorder_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
 pmem_client_recorder_libpmem_so_1_LDFLAGS = $(client_ldflags)

@@ -114,8 +114,9 @@ static void look_at_program(const char *program, int depth)
 /* ---- The environment --------------------------------------------------------------- */
 
 /* In the build tree if this program is there, else where it was installed. NULL: nowhere. */
-static char *find_library(void)
+static char *find_library(bool record)
 {
+	const char *name = record ? "recorder/" LIBRARY : LIBRARY;
 	char self[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *path, *slash;
@@ -124,23 +125,24 @@ static char *find_library(void)
 	slash = strrchr(self, '/');
 	if (slash) {
 		*slash = '\0';
-		if (asprintf(&path, "%s/pmem/client/" LIBRARY, self) < 0)
+		if (asprintf(&path, "%s/pmem/client/%s", self, name) < 0)
 			return NULL;
 		if (access(path, R_OK) == 0)
 			return path;
 		free(path);
 	}
-	path = strdup(PKGLIBDIR "/" LIBRARY);
-	if (path && access(path, R_OK) < 0) {
+	if (asprintf(&path, PKGLIBDIR "/%s", name) < 0)
+		return NULL;
+	if (access(path, R_OK) < 0) {
 		free(path);
 		path = NULL;
 	}
 	return path;
 }
 
-static int set_preload(struct cli *cli)
+static int set_preload(struct cli *cli, bool record)
 {
-	CLEANUP_FREE char *library = find_library();
+	CLEANUP_FREE char *library = find_library(record);
 	const char *others = getenv("LD_PRELOAD");
 	CLEANUP_FREE char *preload = NULL;
 
@@ -270,7 +272,7 @@ int run_program_prepare(struct cli *cli, const struct run_program *options)
 	if (status == CLI_OK)
 		status = path ? check_attach(cli, path, options) : cli_fail(cli, "out of memory");
 	if (status == CLI_OK)
-		status = set_preload(cli);
+		status = set_preload(cli, options->record);
 	if (status == CLI_OK)
 		status = set_socket(cli, path, options);
 	return status;

@@ -44,3 +44,13 @@ tests_record_same_contents_LDADD = $(libtrace)
 check_PROGRAMS += tests/record/subject
 tests_record_subject_SOURCES = tests/record/subject.c tests/record/subject.h
 tests_record_subject_LDADD = -lpthread
+
+if HAVE_PMEMOBJ
+check_PROGRAMS += tests/record/objects_subject
+tests_record_objects_subject_SOURCES = tests/record/objects_subject.c
+tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
+tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
+endif
+
+TESTS += tests/record/recorded.sh
+EXTRA_DIST += tests/record/recorded.sh tests/record/exceptions.cc tests/record/mapping.py

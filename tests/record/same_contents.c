@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * same_contents TRACE PATH COPY: do the events of a complete trace make the pool PATH what the file COPY
- * holds, byte for byte? Prints the first difference. PATH is as the trace has it: of a pool that was there
- * before or that was created in the root directory meanwhile.
+ * same_contents TRACE PATH COPY [OFFSET]: do the events of a complete trace make the pool PATH what the
+ * file COPY holds, byte for byte? And does each store to the 8 bytes at OFFSET store one more than the one
+ * before, as locked increments do in memory order? Prints the first difference. PATH is as the trace has
+ * it: of a pool that was there before or that was created in the root directory meanwhile.
  */
 
 #include <err.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,26 @@ static uint64_t named_by(const struct trace_event *event, const char *path)
 	return 0;
 }
 
+/* A chain of values; `offset` UINT64_MAX: none is looked at. */
+static struct {
+	uint64_t offset, value, length;
+} chain = { .offset = UINT64_MAX };
+
+static void follow_chain(const struct trace_event *event)
+{
+	uint64_t value;
+
+	if (event->kind != TRACE_STORE || event->store.offset != chain.offset ||
+	    event->store.bytes.length != 8)
+		return;
+	memcpy(&value, event->store.bytes.at, sizeof(value));
+	if (value != chain.value + 1)
+		errx(1, "%llu was stored after %llu", (unsigned long long)value,
+		     (unsigned long long)chain.value);
+	chain.value = value;
+	chain.length++;
+}
+
 static uint64_t replay(struct trace_reader *reader, struct trace_replay *contents, const char *path)
 {
 	struct message message;
@@ -45,6 +67,7 @@ static uint64_t replay(struct trace_reader *reader, struct trace_replay *content
 		if (event.kind == TRACE_LOST)
 			errx(1, "events are lost: %.*s", (int)event.lost.reason.length,
 			     (const char *)event.lost.reason.at);
+		follow_chain(&event);
 		if (trace_replay_apply(contents, &event) != 0)
 			errx(1, "an event cannot be replayed");
 		named = named_by(&event, path);
@@ -88,8 +111,10 @@ int main(int argc, char **argv)
 	uint64_t file;
 	int fd;
 
-	if (argc != 4 || !contents)
-		errx(2, "usage: same_contents TRACE PATH COPY");
+	if (argc < 4 || argc > 5 || !contents)
+		errx(2, "usage: same_contents TRACE PATH COPY [OFFSET]");
+	if (argc == 5)
+		chain.offset = strtoull(argv[4], NULL, 0);
 	fd = open(argv[1], O_RDONLY);
 	if (fd < 0)
 		err(1, "%s", argv[1]);
@@ -99,6 +124,8 @@ int main(int argc, char **argv)
 	if (!file)
 		errx(1, "%s is not in the trace", argv[2]);
 	compare(contents, file, argv[3]);
+	if (argc == 5 && !chain.length)
+		errx(1, "nothing was stored at %s", argv[4]);
 	trace_reader_destroy(reader);
 	trace_replay_destroy(contents);
 	close(fd);

@@ -331,6 +331,13 @@ static void kernel(const char *path)
 	close(fd);
 }
 
+/* A result that the kernel cannot store to a pool. */
+static void refused(void)
+{
+	if (getcwd((char *)pool, 4096))
+		printf("getcwd has stored %zu bytes\n", strlen((char *)pool));
+}
+
 /* ---- Mappings ---------------------------------------------------------------------------------- */
 
 static void fill(unsigned char *at, size_t length, int value)
@@ -411,6 +418,8 @@ int main(int argc, char **argv)
 		add_up(5000, 24576 + 512);
 	else if (strcmp(argv[1], "kernel") == 0)
 		kernel(argv[2]);
+	else if (strcmp(argv[1], "refused") == 0)
+		refused();
 	else if (strcmp(argv[1], "mappings") == 0)
 		mappings();
 	else
