@@ -108,6 +108,7 @@ struct names_op {
 	uint64_t other;	     /* RENAME: what is replaced, or 0; EXCHANGE */
 	uint64_t size;	     /* RESIZE, APPEND: bytes */
 	uint64_t attributes; /* CREATE, TMPFILE, SETATTR: a value that means something to the caller */
+	void *note;	     /* the caller's; the model hands it back and does not look at it */
 };
 
 struct names;

@@ -106,7 +106,10 @@ static bool can_survive(const struct names_pending *pending, size_t cut)
 
 int names_first(struct names *names, enum metadata_mode mode)
 {
-	return begin(names, mode);
+	const int error = begin(names, mode);
+
+	names->cut = log_cut(names);
+	return error;
 }
 
 int names_next(struct names *names, enum metadata_mode mode)
@@ -123,6 +126,7 @@ int names_next(struct names *names, enum metadata_mode mode)
 		pending->survives = true;
 		for (size_t later = i + 1; later < names->table.count; later++)
 			names->table.items[later]->survives = names->table.items[later]->forced;
+		names->cut = log_cut(names);
 		return 1;
 	}
 	return 0;
@@ -160,6 +164,7 @@ int names_set(struct names *names, enum metadata_mode mode, const uint64_t *ids,
 	if (next != count)
 		return 0;
 	names->chosen = true;
+	names->cut = log_cut(names);
 	return 1;
 }
 
@@ -250,6 +255,7 @@ int names_choose(struct names *names, enum metadata_mode mode, const struct choo
 		choose_each(names, chooser, mode != METADATA_STRICT);
 		break;
 	}
+	names->cut = log_cut(names);
 	return 0;
 }
 
@@ -286,7 +292,7 @@ enum names_size names_size(const struct names *names, uint64_t number)
 	/* Has what all of the file's appends since its last resize need survived? */
 	for (link = inode->size.last; link && link->pending->append; link = link->previous)
 		;
-	if (last->index > log_cut(names) || (link && !link->pending->survives))
+	if (last->index > names->cut || (link && !link->pending->survives))
 		return NAMES_SIZE_OLDEST;
 	return NAMES_SIZE_ANY;
 }

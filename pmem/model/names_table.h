@@ -94,6 +94,7 @@ struct names {
 	VECTOR(struct names_pending *) table;
 	bool chosen;
 	enum metadata_mode chosen_mode;
+	size_t cut; /* log_cut() of the choice, for names_size() */
 };
 
 /* The inode if it has pending operations, or was written to since some. */
