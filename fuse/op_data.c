@@ -157,7 +157,7 @@ static int write_through(fuse_req_t request, struct node *node, const char *byte
 	if (!fusefs_file_of(fi)->direct)
 		fusefs_shadow_overlay(&fusefs_of(request)->shadows, node, offset, bytes, size);
 	/* The kernel sends an FSYNC after a synchronous write, but not after an asynchronous one. */
-	return fi->flags & O_DSYNC ? pool_sync(handle) : 0;
+	return fi->flags & O_DSYNC ? pool_sync(handle, (fi->flags & O_SYNC) != O_SYNC) : 0;
 }
 
 void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
@@ -183,7 +183,7 @@ void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 
 void fusefs_op_fsync(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	fuse_reply_err(request, -pool_sync(fusefs_handle_of(fi)));
+	fuse_reply_err(request, -pool_sync(fusefs_handle_of(fi), datasync));
 }
 
 void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length,

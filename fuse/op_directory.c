@@ -286,7 +286,7 @@ void fusefs_op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int datasync, struct
 {
 	struct fusefs *fs = fusefs_of(request);
 
-	/* Names are durable already; the directory's times are not. */
-	fuse_reply_err(request,
-		       fusefs_is_regions_root(fs, ino) ? 0 : -pool_sync_pool(fusefs_node(fs, ino)->pool));
+	fuse_reply_err(request, fusefs_is_regions_root(fs, ino) ?
+					0 :
+					-pool_sync_pool(fusefs_node(fs, ino)->pool, datasync));
 }

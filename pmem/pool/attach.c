@@ -13,6 +13,7 @@
 #include "domain/wpq.h"
 #include "pool/gate.h"
 #include "pool/placement.h"
+#include "pool/undo.h"
 #include "pool/view_limits.h"
 #include "pool/writeback.h"
 
@@ -65,6 +66,8 @@ static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
 	if (error)
 		return error;
 	note_attached(pool);
+	/* As a page fault through a mapping with MAP_SYNC does. */
+	pool_undo_sync(pool, false);
 	*attachment = (struct pool_attachment){
 		.fd = view_fd(pool->view),
 		.view = view_id(pool->view),
@@ -206,6 +209,8 @@ int pool_sync_range(struct pool *pool, uint64_t offset, uint64_t length)
 	WRITE_SCOPE(&pool->lock);
 	if (pool->dead)
 		return 0;
+	/* msync(2) is an fdatasync(2) of a range. */
+	pool_undo_sync(pool, true);
 	return media_outcome(pool->pools, sync_range(pool, offset, length));
 }
 

@@ -13,6 +13,7 @@
 #include "pool/gate.h"
 #include "pool/placement.h"
 #include "pool/resize.h"
+#include "pool/undo.h"
 #include "pool/view_limits.h"
 #include "pool/writeback.h"
 
@@ -180,6 +181,25 @@ static int write_locked(struct pool *pool, const void *bytes, size_t length, uin
 	return 0;
 }
 
+static int write_once(struct pool *pool, const void *bytes, size_t length, uint64_t offset,
+		      enum pool_write_kind kind)
+{
+	uint64_t size_before;
+	int error;
+
+	WRITE_SCOPE(&pool->lock);
+	if (!S_ISREG(pool->mode))
+		return S_ISDIR(pool->mode) ? -EISDIR : -EINVAL;
+	size_before = pool->size;
+	error = write_locked(pool, bytes, length, offset, kind);
+	if (!error)
+		pool_undo_add_write(pool, size_before);
+	/* Under eADR a store is durable once it is visible, so it must be durable before the call returns. */
+	if (!error && domain_persistence(pool->pools->domain) == PERSISTENCE_CPU_CACHE)
+		error = pool_sync_locked(pool);
+	return error;
+}
+
 ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length, uint64_t offset,
 		   enum pool_write_kind kind)
 {
@@ -194,12 +214,8 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
 	if (length == 0)
 		return 0;
 	pools_limit_views(pool->pools);
-	WRITE_SCOPE(&pool->lock);
-	if (!S_ISREG(pool->mode))
-		return S_ISDIR(pool->mode) ? -EISDIR : -EINVAL;
-	error = write_locked(pool, bytes, length, offset, kind);
-	/* Under eADR a store is durable once it is visible, so it must be durable before the call returns. */
-	if (!error && domain_persistence(pool->pools->domain) == PERSISTENCE_CPU_CACHE)
-		error = pool_sync_locked(pool);
+	do
+		error = write_once(pool, bytes, length, offset, kind);
+	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
 	return error ? error : (ssize_t)length;
 }

@@ -16,6 +16,7 @@
 #include "pool/placement.h"
 #include "pool/pools.h"
 #include "pool/table.h"
+#include "pool/undo.h"
 
 /* May a file be created in the directory? 0, -EROFS, -ENOTDIR or -ENOENT. */
 static int may_create_in(const struct pool *directory)
@@ -56,8 +57,7 @@ int pool_name_write(struct pools *pools, const struct name *name, enum name_acti
 	return pool_table_write(pools, name->index, &slot);
 }
 
-/* Add a name for `file`, in memory and on the media. pools->tree is held exclusively. */
-static int add_name(struct pool *directory, const char *text, struct pool *file)
+int pool_name_add(struct pool *directory, const char *text, struct pool *file)
 {
 	struct pools *pools = directory->pools;
 	struct name *name = pool_name_alloc(text, strlen(text));
@@ -203,7 +203,7 @@ static int make_file(struct pool *directory, const char *text, const struct pool
 
 	if (error)
 		return error;
-	error = add_name(directory, text, pool);
+	error = pool_name_add(directory, text, pool);
 	/* This function's own reference keeps the pool in memory if it is destroyed below. */
 	pool_ref(pool, 1);
 	if (error) {
@@ -211,6 +211,10 @@ static int make_file(struct pool *directory, const char *text, const struct pool
 		pool_unref(pool, 1);
 		return error;
 	}
+	pool_undo_add_names(directory->pools, &(struct undo_names){ .kind = NAMES_CREATE,
+								    .file = pool,
+								    .directory = directory,
+								    .name = text });
 	*out = pool;
 	return 0;
 }
@@ -218,12 +222,28 @@ static int make_file(struct pool *directory, const char *text, const struct pool
 static int make_on_media(struct pool *directory, const char *name, const struct pool_new *attributes,
 			 const char *target, struct pool **out)
 {
-	int error = make_file(directory, name, attributes, target, out);
+	int error;
 
+	WRITE_SCOPE(&directory->pools->tree);
+	error = pool_name_may_add(directory, name);
+	if (!error)
+		error = make_file(directory, name, attributes, target, out);
 	if (!error && region_failed(directory->pools->region)) {
 		pool_unref(*out, 1);
 		error = -EIO;
 	}
+	return error;
+}
+
+/* The same; what the undo list keeps must not make it fail. */
+static int make_with_room(struct pool *directory, const char *name, const struct pool_new *attributes,
+			  const char *target, struct pool **out)
+{
+	int error;
+
+	do
+		error = make_on_media(directory, name, attributes, target, out);
+	while (error == -ENOSPC && pools_undo_make_room(directory->pools));
 	return error;
 }
 
@@ -232,8 +252,6 @@ static int make_on_media(struct pool *directory, const char *name, const struct 
 int pool_create(struct pool *directory, const char *name, const struct pool_new *attributes,
 		struct pool **out)
 {
-	int error;
-
 	GATE_SCOPE(directory->pools);
 	switch (attributes->mode & S_IFMT) {
 	case S_IFREG:
@@ -244,20 +262,15 @@ int pool_create(struct pool *directory, const char *name, const struct pool_new 
 	default:
 		return -EPERM;
 	}
-	WRITE_SCOPE(&directory->pools->tree);
-	error = pool_name_may_add(directory, name);
-	return error ? error : make_on_media(directory, name, attributes, NULL, out);
+	return make_with_room(directory, name, attributes, NULL, out);
 }
 
-static int create_nameless(struct pool *directory, const struct pool_new *attributes, struct pool **out)
+static int create_nameless_locked(struct pool *directory, const struct pool_new *attributes,
+				  struct pool **out)
 {
-	struct pools *pools = directory->pools;
 	int error;
 
-	GATE_SCOPE(pools);
-	if (!S_ISREG(attributes->mode))
-		return -EINVAL;
-	WRITE_SCOPE(&pools->tree);
+	WRITE_SCOPE(&directory->pools->tree);
 	error = may_create_in(directory);
 	if (!error)
 		error = make_nameless(directory, attributes, NULL, out);
@@ -265,7 +278,21 @@ static int create_nameless(struct pool *directory, const struct pool_new *attrib
 		return error;
 	pool_ref(*out, 1);
 	pool_note_nameless(*out);
+	pool_undo_add_unseen(*out, NAMES_TMPFILE);
 	return 0;
+}
+
+static int create_nameless(struct pool *directory, const struct pool_new *attributes, struct pool **out)
+{
+	int error;
+
+	GATE_SCOPE(directory->pools);
+	if (!S_ISREG(attributes->mode))
+		return -EINVAL;
+	do
+		error = create_nameless_locked(directory, attributes, out);
+	while (error == -ENOSPC && pools_undo_make_room(directory->pools));
+	return error;
 }
 
 static void destroy_unopened(struct pool *pool)
@@ -297,16 +324,12 @@ int pool_symlink(struct pool *directory, const char *name, const char *target, u
 		 struct pool **out)
 {
 	const struct pool_new attributes = { .mode = S_IFLNK | 0777, .uid = uid, .gid = gid };
-	int error;
-
 	GATE_SCOPE(directory->pools);
 	if (!*target)
 		return -ENOENT;
 	if (strlen(target) > POOL_SYMLINK_MAX)
 		return -ENAMETOOLONG;
-	WRITE_SCOPE(&directory->pools->tree);
-	error = pool_name_may_add(directory, name);
-	return error ? error : make_on_media(directory, name, &attributes, target, out);
+	return make_with_room(directory, name, &attributes, target, out);
 }
 
 int pool_readlink(struct pool *pool, char *buffer, size_t size)
@@ -330,12 +353,11 @@ int pool_readlink(struct pool *pool, char *buffer, size_t size)
 	return error;
 }
 
-int pool_link(struct pool *pool, struct pool *directory, const char *name)
+static int link_locked(struct pool *pool, struct pool *directory, const char *name)
 {
 	struct pools *pools = pool->pools;
 	int error;
 
-	GATE_SCOPE(pools);
 	WRITE_SCOPE(&pools->tree);
 	error = pool_name_may_add(directory, name);
 	if (error)
@@ -346,10 +368,25 @@ int pool_link(struct pool *pool, struct pool *directory, const char *name)
 		return -ENOENT;
 	if (pool->links >= POOL_LINK_MAX)
 		return -EMLINK;
-	error = add_name(directory, name, pool);
+	error = pool_name_add(directory, name, pool);
 	if (!error) {
 		pool_forget_nameless(pool);
 		pool_touch_file(pool);
+		pool_undo_add_names(pools, &(struct undo_names){ .kind = NAMES_LINK,
+								 .file = pool,
+								 .directory = directory,
+								 .name = name });
 	}
 	return media_outcome(pools, error);
+}
+
+int pool_link(struct pool *pool, struct pool *directory, const char *name)
+{
+	int error;
+
+	GATE_SCOPE(pool->pools);
+	do
+		error = link_locked(pool, directory, name);
+	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	return error;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "common/align.h"
+#include "model/names.h"
 #include "pool/extmap.h"
 #include "pool/format.h"
 #include "pool/pool.h"
@@ -36,6 +37,8 @@ struct pool {
 	_Atomic uint64_t references;
 	_Atomic uint32_t opens; /* handles; decided upon under pools->opens_lock */
 	_Atomic bool dead;	/* destroyed, or about to be: its entry is free */
+	/* On the undo list (undo.h): all notes that keep it, those of names, and those of its size. */
+	_Atomic uint32_t undo_notes, undo_names, undo_resizes;
 	_Atomic bool removed;	/* a call removed its last name; false if an outage destroyed it */
 	_Atomic uint64_t tag;	/* pool_tag() */
 
@@ -60,6 +63,8 @@ struct pool {
 	uint64_t counted_pages; /* in pools->present_pages */
 	uint64_t counted_dirty; /* in pools->dirty_pages */
 	struct extmap map;
+	enum names_size undo_size; /* while an outage decides: what the choice of names lets the size be */
+	uint64_t undo_written; /* the newest operation of the region that its last write came after */
 	bool map_changed;      /* since it was committed */
 	struct extmap retired; /* blocks that the media's map still has: free after the next commit */
 	uint64_t promised;     /* blocks set aside for pages that are present and have none */

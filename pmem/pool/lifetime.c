@@ -100,8 +100,8 @@ bool pool_destroy_if_unused(struct pool *pool)
 
 	{
 		LOCK_SCOPE(&pool->pools->opens_lock);
-		unused = pool->opens == 0 && pool->links == 0 && !pool->dead && pool != pool->pools->root &&
-			 !pool->pools->read_only;
+		unused = pool->opens == 0 && pool->links == 0 && pool->undo_notes == 0 && !pool->dead &&
+			 pool != pool->pools->root && !pool->pools->read_only;
 		/* pool_open() takes the same lock, so no new handle can be opened from here on. */
 		if (unused)
 			atomic_store(&pool->dead, true);

@@ -4,7 +4,8 @@
 
 /*
  * Private to pmem/pool: the end of a pool. Its blocks and its entry are freed when its last name and its
- * last handle are gone, and its memory when the last reference is dropped.
+ * last handle are gone, and nothing on the undo list (undo.h) may bring a name back; its memory when the last
+ * reference is dropped.
  */
 
 #include "pool/inode.h"
@@ -12,8 +13,8 @@
 /* Free the blocks and the entry. pool->lock and pools->tree are held exclusively, or no other thread runs. */
 void pool_destroy(struct pool *pool);
 /*
- * Destroy the pool if it has neither a name nor a handle: true. pools->tree is held, and the caller has a
- * reference.
+ * Destroy the pool if it has neither a name nor a handle, and the undo list does not keep it: true.
+ * pools->tree is held, and the caller has a reference.
  */
 bool pool_destroy_if_unused(struct pool *pool);
 /* The same for a caller without a reference. NULL is allowed. */

@@ -45,6 +45,9 @@ pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/table.c \
 	pmem/pool/table.h \
 	pmem/pool/trim.c \
+	pmem/pool/undo.c \
+	pmem/pool/undo.h \
+	pmem/pool/undo_apply.c \
 	pmem/pool/view_limits.c \
 	pmem/pool/view_limits.h \
 	pmem/pool/writeback.c \

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "pool/directory_names.h"
 #include "pool/gate.h"
+#include "pool/namespace.h"
 
 struct pool *pool_root(struct pools *pools)
 {
@@ -92,11 +93,10 @@ struct pool *pool_parent(struct pool *directory)
 	return parent;
 }
 
-int pool_path(struct pool *pool, char *buffer, size_t size)
+int pool_path_locked(const struct pool *pool, char *buffer, size_t size)
 {
 	size_t at = size;
 
-	READ_SCOPE(&pool->pools->tree);
 	if (pool != pool->pools->root && !pool->names)
 		return -ENOENT;
 	if (size < 2)
@@ -115,6 +115,12 @@ int pool_path(struct pool *pool, char *buffer, size_t size)
 	}
 	memmove(buffer, buffer + at, size - at);
 	return 0;
+}
+
+int pool_path(struct pool *pool, char *buffer, size_t size)
+{
+	READ_SCOPE(&pool->pools->tree);
+	return pool_path_locked(pool, buffer, size);
 }
 
 uint64_t pool_last_cookie(struct pool *directory)

@@ -10,7 +10,10 @@
  * State is durable or volatile. Written bytes, the size that an extending write
  * gave and the times of a write are volatile until pool_sync(): an outage keeps or
  * loses them by its policy. Functions that change names, modes, owners or times,
- * pool_truncate() and pool_fallocate() are atomic, and durable when they return.
+ * pool_truncate() and pool_fallocate() are atomic. They are durable when they return if
+ * pools_options.metadata is METADATA_DURABLE; else they are written to the media at once,
+ * and an outage may take them back until a sync commits them (model/names.h). "Durable on
+ * return" means this below. A daemon that is killed takes nothing back.
  *
  * Functions return 0 or a negative errno, with the meaning that POSIX gives it for
  * the system call of that name. They may be called from any thread at any time,
@@ -29,6 +32,7 @@
 #include "common/log_sink.h"
 #include "common/message.h"
 #include "domain/domain.h"
+#include "model/names.h"
 #include "region/media.h"
 #include "region/region.h"
 
@@ -92,6 +96,8 @@ struct pools_options {
 	enum persistence_domain domain;
 	/* Write nothing to the region; changes fail with -EROFS. Implied by a read-only region. */
 	bool read_only;
+	/* Which operations on names, sizes and attributes an outage may take back (model/names.h). */
+	enum metadata_mode metadata;
 	/*
 	 * Called now and then during a long operation, with `done` of `total` in the same unit; may be
 	 * NULL.
@@ -131,11 +137,17 @@ struct pools_info {
 	uint64_t directories;
 	enum persistence_domain domain;
 	enum pool_mode mode; /* of the root directory */
+	enum metadata_mode metadata;
 	bool read_only;
 	time_t created;
 };
 void pools_info(struct pools *pools, struct pools_info *info);
 
+/*
+ * Commit all operations on names, sizes and attributes, as a command of the administrator does before it
+ * returns.
+ */
+void pools_commit(struct pools *pools);
 /* Make everything volatile durable. After an error the other pools are tried; the last error is returned. */
 int pools_sync(struct pools *pools);
 
@@ -358,12 +370,16 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
 		   enum pool_write_kind kind);
 
 /*
- * fsync(2): all volatile bytes and attributes of the pool are durable on return. On an error a part of
+ * fsync(2), or fdatasync(2) if data_only: all volatile bytes of the pool are durable on return, and the
+ * operations that model/names.h says. On an error a part of
  * them is still volatile, and a later sync tries again.
  */
-int pool_sync(struct pool_handle *handle);
-/* The same without a handle, also for a directory, whose times are volatile until then. */
-int pool_sync_pool(struct pool *pool);
+int pool_sync(struct pool_handle *handle, bool data_only);
+/*
+ * The same without a handle, also for a directory: the operations on names in it are committed on return, and
+ * its times are durable.
+ */
+int pool_sync_pool(struct pool *pool, bool data_only);
 
 /* truncate(2); `handle` may be NULL. Durable on return. */
 int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size);
@@ -452,11 +468,30 @@ struct pool_outage_report {
 	/* Bytes. */
 	uint64_t size_before, size_after;
 };
+/*
+ * An operation that the outage takes back. Paths are those of after the operation; "" if they are too long.
+ * The names are entries that the operation changed; NULL for an operation on a size or attributes.
+ */
+struct pool_lost_operation {
+	/* create, mkdir, link, unlink, rmdir, rename, exchange, resize or attributes. Static. */
+	const char *operation;
+	char path[4096 + 1];
+	char to_path[4096 + 1]; /* of a rename or exchange */
+	struct pool *directory, *to_directory; /* `to_...`: of a rename or exchange, else NULL */
+	const char *name, *to_name;
+};
 struct pools_outage {
+	/* The pools' own mode counts if it is stronger, a smaller value. */
+	enum metadata_mode metadata;
 	/* No process has a mapping or a descriptor of a view: views that were attached keep their memory. */
 	bool mappers_are_gone;
 	/* Called once for each regular file with volatile state, with no pool locked; may be NULL. */
 	void (*report)(void *context, const struct pool_outage_report *report);
+	/*
+	 * Called for each operation that is taken back, the newest first; may be NULL. It may take
+	 * references, and call nothing else of this header. `lost` is NULL if there is no memory for it.
+	 */
+	void (*lost)(void *context, const struct pool_lost_operation *lost);
 	void *context;
 };
 

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "pool/directory_names.h"
 #include "pool/gate.h"
+#include "pool/undo.h"
 
 /* pool->lock is held. */
 static void get_attributes(const struct pool *pool, struct pool_attributes *attributes)
@@ -81,7 +82,8 @@ static void assign(struct pool *pool, unsigned which, const struct pool_attribut
 
 int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_attributes *attributes)
 {
-	struct pool_attributes before;
+	struct undo_attributes before;
+	struct pool_attributes old;
 	int error;
 
 	GATE_SCOPE(pool->pools);
@@ -94,17 +96,21 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 	}
 	if (pool->dead)
 		return -ESTALE;
-	before = (struct pool_attributes){
+	get_attributes(pool, &old);
+	before = (struct undo_attributes){
 		.mode = pool->mode,
 		.uid = pool->uid,
 		.gid = pool->gid,
-		.atime = pool->atime,
-		.mtime = pool->mtime,
 		.pool_mode = pool->pool_mode,
+		.atime = pool->atime,
+		.mtime = pool->durable_mtime,
+		.ctime = pool->durable_ctime,
 	};
 	assign(pool, which, attributes);
 	error = pool_inode_commit(pool);
 	if (error)
-		assign(pool, which, &before);
+		assign(pool, which, &old);
+	else
+		pool_undo_add_attributes(pool, &before);
 	return error;
 }

@@ -19,6 +19,7 @@
 #include "pool/pools.h"
 #include "pool/resize.h"
 #include "pool/superblock.h"
+#include "pool/undo.h"
 #include "pool/view_limits.h"
 
 void pools_stop(struct pools *pools)
@@ -67,7 +68,9 @@ static uint32_t tearing_unit(const struct pool *pool)
 static int decide_pool(struct pool *pool, const struct chooser *chooser, bool mappers_are_gone,
 		       struct domain_lines *lines)
 {
-	uint64_t size = settle_size(chooser, pool->durable_size, pool->size);
+	uint64_t size = pool->undo_size == NAMES_SIZE_OLDEST ?
+				pool->durable_size :
+				settle_size(chooser, pool->durable_size, pool->size);
 	bool keeps_times = settle_keeps_times(chooser, pool->durable_size, size);
 	bool changes = size != pool->durable_size || keeps_times;
 	int error = 0;
@@ -122,6 +125,21 @@ static void log_failure(struct pools *pools, const struct pool *pool, int error)
 		       pool->index, strerror(-error));
 }
 
+/* Before bytes are decided: a file whose creation is taken back has none. */
+static int decide_names(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage)
+{
+	const enum metadata_mode own = pools->options.metadata;
+	const enum metadata_mode mode = outage->metadata < own ? outage->metadata : own;
+	int error;
+
+	{
+		WRITE_SCOPE(&pools->tree);
+		error = pools_undo_decide(pools, mode, chooser, outage);
+	}
+	pools_undo_reap(pools);
+	return error;
+}
+
 int pools_decide(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage)
 {
 	const struct chooser stores = settle_caches(chooser, domain_persistence(pools->domain));
@@ -133,6 +151,7 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 	if (!report)
 		return -ENOMEM;
 	domain_settle(pools->domain, chooser);
+	result = decide_names(pools, chooser, outage);
 	while ((pool = TAILQ_FIRST(&pools->active))) {
 		/*
 		 * Derived from the pool's entry, so that the outcome does not depend on the order in
@@ -151,6 +170,7 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 				result = error;
 			}
 			report->size_after = pool->size;
+			pool->undo_size = NAMES_SIZE_NEWEST;
 		}
 		if (S_ISREG(pool->mode))
 			report_pool(pool, outage, report);

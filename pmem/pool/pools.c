@@ -17,6 +17,7 @@
 #include "pool/recovery.h"
 #include "pool/superblock.h"
 #include "pool/view_limits.h"
+#include "pool/undo.h"
 
 /* ---- In memory ------------------------------------------------------------------- */
 
@@ -43,6 +44,7 @@ struct pools *pools_alloc(const struct region *region)
 
 void pools_free(struct pools *pools)
 {
+	pools_undo_close(pools);
 	for (uint64_t i = 0; i < pools->hash_size; i++) {
 		while (pools->hash[i]) {
 			struct name *name = pools->hash[i];
@@ -170,6 +172,12 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 				    "open it read-only to save what is there",
 				    region_spec(region), strerror(-error));
 	}
+	if (!pools->read_only)
+		error = pools_undo_open(pools, effective.metadata);
+	if (error) {
+		pools_free(pools);
+		return message_fail(message, error, "region %s: out of memory", region_spec(region));
+	}
 	atomic_store(&pools->generation, pools->superblock.generation);
 	*out = pools;
 	return 0;
@@ -208,17 +216,30 @@ void pools_abandon(struct pools *pools)
 
 /* ---- Status ---------------------------------------------------------------------- */
 
+/* Files without a name or handle: they are there for the undo list alone. */
+static uint64_t count_kept(struct pools *pools)
+{
+	const struct pool *pool;
+	uint64_t count = 0;
+
+	LOCK_SCOPE(&pools->list_lock);
+	LIST_FOREACH (pool, &pools->nameless, nameless)
+		count += pool->opens == 0 && !pool->directory;
+	return count;
+}
+
 void pools_info(struct pools *pools, struct pools_info *info)
 {
 	*info = (struct pools_info){
 		.size = pools->superblock.region_size,
-		.free = pool_space_free_for_data(&pools->space) * BLOCK_BYTES,
+		.free = (pool_space_free_for_data(&pools->space) + pools_undo_held(pools)) * BLOCK_BYTES,
 		.volatile_bytes = atomic_load(&pools->dirty_pages) * PAGE_BYTES,
 		.generation = atomic_load(&pools->generation),
-		.pools = pools->file_count,
+		.pools = pools->file_count - count_kept(pools),
 		.directories = pools->directory_count,
 		.domain = domain_persistence(pools->domain),
 		.mode = pools->root->pool_mode,
+		.metadata = pools->options.metadata,
 		.read_only = pools->read_only,
 	};
 	LOCK_SCOPE(&pools->table_lock);

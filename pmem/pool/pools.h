@@ -13,6 +13,7 @@
  *   pool->lock         one pool's bytes, map, size, attributes; exclusive to change them.
  *                      A thread holds one of them, but for a drain, which holds those of
  *                      all attached pools, and for a directory's beside its new entry's
+ *   undo->lock         the undo list (undo.h)
  *   pools->table_lock  the free entries, growth of the table, the superblock
  *   space.lock         the free blocks
  *   pools->list_lock   the lists of pools; the last
@@ -29,6 +30,7 @@
 #include "pool/space.h"
 
 struct name;
+struct undo;
 LIST_HEAD(pool_list, pool);
 TAILQ_HEAD(pool_queue, pool);
 
@@ -99,6 +101,7 @@ struct pools {
 	uint64_t told_outside; /* clock_ms() of the last line of take_back(); pools_trim()'s thread */
 
 	struct space space;
+	struct undo *undo; /* NULL: names, sizes and attributes are durable at once */
 };
 
 /* An empty struct pools without a domain; NULL if there is no memory. */

@@ -14,6 +14,7 @@
 #include "pool/lifetime.h"
 #include "pool/pools.h"
 #include "pool/table.h"
+#include "pool/undo.h"
 #include "pool/view_limits.h"
 
 int pool_name_find(struct pool *directory, const char *text, struct name **out)
@@ -75,9 +76,11 @@ static int may_rmdir(const struct pool *file)
 	return pool_directory_is_empty(file) ? 0 : -ENOTEMPTY;
 }
 
-static int remove_if(struct pool *directory, const char *text, int (*may)(const struct pool *file))
+static int remove_if(struct pool *directory, const char *text, int (*may)(const struct pool *file),
+		     enum names_kind kind)
 {
 	struct pools *pools = directory->pools;
+	struct pool *file;
 	struct name *name;
 	int error;
 
@@ -90,15 +93,26 @@ static int remove_if(struct pool *directory, const char *text, int (*may)(const 
 		error = may(name->file);
 	if (error)
 		return error;
-	return media_outcome(pools, pool_name_remove(pools, name));
+	file = name->file;
+	pool_ref(file, 1);
+	pool_undo_hold(file);
+	error = pool_name_remove(pools, name);
+	if (!error)
+		pool_undo_add_names(pools, &(struct undo_names){ .kind = kind,
+								 .file = file,
+								 .directory = directory,
+								 .name = text });
+	pool_undo_let_go(file);
+	pool_unref(file, 1);
+	return media_outcome(pools, error);
 }
 
 int pool_unlink(struct pool *directory, const char *text)
 {
-	return remove_if(directory, text, may_unlink);
+	return remove_if(directory, text, may_unlink, NAMES_UNLINK);
 }
 
 int pool_rmdir(struct pool *directory, const char *text)
 {
-	return remove_if(directory, text, may_rmdir);
+	return remove_if(directory, text, may_rmdir, NAMES_RMDIR);
 }

@@ -13,6 +13,7 @@
 #include "pool/gate.h"
 #include "pool/inode.h"
 #include "pool/pools.h"
+#include "pool/undo.h"
 
 static bool is_inside(const struct pool *directory, const struct pool *ancestor)
 {
@@ -38,7 +39,7 @@ static int may_replace(const struct name *from, const struct name *to)
  * The first entry that is written says both: the file of this name, and which other name refers to the
  * old file from now on.
  */
-static int exchange(struct pools *pools, struct name *a, struct name *b)
+int pool_name_exchange(struct pools *pools, struct name *a, struct name *b)
 {
 	struct pool *file_a = a->file, *file_b = b->file;
 	struct name *copy_a = pool_name_alloc(a->text, a->length),
@@ -85,7 +86,7 @@ static int exchange(struct pools *pools, struct name *a, struct name *b)
 	return error;
 }
 
-static int move(struct pools *pools, struct name *name, struct pool *directory, const char *text,
+int pool_name_move(struct pools *pools, struct name *name, struct pool *directory, const char *text,
 		struct name *replaced)
 {
 	struct name *moved = pool_name_alloc(text, strlen(text));
@@ -117,6 +118,41 @@ static int move(struct pools *pools, struct name *name, struct pool *directory, 
 	return error;
 }
 
+/* Write the names, and note how to take the operation back. */
+static int change(struct pools *pools, struct name *from, struct pool *directory, const char *text,
+		  struct name *to, enum names_kind kind)
+{
+	struct undo_names names = {
+		.kind = kind,
+		.file = from->file,
+		.other = to ? to->file : NULL,
+		.directory = from->parent,
+		.to_directory = directory,
+		.to_name = text,
+	};
+	char from_text[POOL_NAME_MAX + 1];
+	int error;
+
+	memcpy(from_text, from->text, from->length + 1u);
+	names.name = from_text;
+	if (to) {
+		pool_ref(to->file, 1);
+		pool_undo_hold(to->file);
+	}
+	error = kind == NAMES_EXCHANGE ? pool_name_exchange(pools, from, to) :
+					 pool_name_move(pools, from, directory, text, to);
+	if (!error)
+		pool_undo_add_names(pools, &names);
+	else
+		/* The first of two writes may have made the change. */
+		pools_undo_commit_all(pools);
+	if (names.other) {
+		pool_undo_let_go(names.other);
+		pool_unref(names.other, 1);
+	}
+	return error;
+}
+
 static int rename_locked(struct pools *pools, struct name *from, struct pool *directory, const char *text,
 			 unsigned flags)
 {
@@ -139,13 +175,15 @@ static int rename_locked(struct pools *pools, struct name *from, struct pool *di
 	if (flags & RENAME_EXCHANGE) {
 		if (to->file->directory && is_inside(from->parent, to->file))
 			return -EINVAL;
-		return from->file == to->file ? 0 : exchange(pools, from, to);
+		return from->file == to->file ?
+			       0 :
+			       change(pools, from, directory, text, to, NAMES_EXCHANGE);
 	}
 	if (to && to->file == from->file)
 		return 0;
 	if (to)
 		error = may_replace(from, to);
-	return error ? error : move(pools, from, directory, text, to);
+	return error ? error : change(pools, from, directory, text, to, NAMES_RENAME);
 }
 
 int pool_rename(struct pool *directory, const char *text, struct pool *new_directory, const char *new_text,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
 
 #include "common/align.h"
 #include "common/cleanup.h"
@@ -14,6 +15,7 @@
 #include "pool/gate.h"
 #include "pool/placement.h"
 #include "pool/pools.h"
+#include "pool/undo.h"
 #include "pool/view_limits.h"
 #include "pool/writeback.h"
 
@@ -24,11 +26,17 @@ struct change {
 	struct extmap map_before;
 	uint64_t size_before, durable_size_before;
 	struct extmap removed; /* blocks to release once the change is committed */
+	uint64_t page, pages;  /* whose extents may change */
 };
 
-static int change_begin(struct pool *pool, struct change *change)
+static int change_begin(struct pool *pool, uint64_t page, uint64_t pages, struct change *change)
 {
-	*change = (struct change){ .size_before = pool->size, .durable_size_before = pool->durable_size };
+	*change = (struct change){
+		.size_before = pool->size,
+		.durable_size_before = pool->durable_size,
+		.page = page,
+		.pages = pages,
+	};
 	return pool_extmap_copy(&pool->map, &change->map_before);
 }
 
@@ -122,6 +130,70 @@ void pool_zero_tail(struct pool *pool)
 	media_fence(pool->pools->region);
 }
 
+/* ---- What an outage needs to take the change back -------------------------------- */
+
+/* The bytes on the media that pool_zero_tail() is about to zero. */
+static int keep_tail(const struct pool *pool, struct undo_resize *undo)
+{
+	const uint64_t page = pool->durable_size / PAGE_BYTES;
+	const uint64_t end = min_u64(align_up(pool->durable_size, PAGE_BYTES), undo->size);
+	const struct placement place = pool_find_pages(pool, page, 1);
+
+	if (pool->durable_size >= end || !place.placed)
+		return 0;
+	undo->tail_offset = pool->durable_size;
+	undo->tail_length = (uint32_t)(end - pool->durable_size);
+	undo->tail = malloc(undo->tail_length);
+	if (!undo->tail)
+		return -ENOMEM;
+	/* Bytes that cannot be read are lost either way. */
+	if (media_read(pool->pools->region, place.media_offset + pool->durable_size % PAGE_BYTES, undo->tail,
+		       undo->tail_length) == 0)
+		return 0;
+	free(undo->tail);
+	undo->tail = NULL;
+	return 0;
+}
+
+/* The change is on the media. */
+static void change_note(struct pool *pool, struct change *change, struct timespec mtime,
+			struct timespec ctime)
+{
+	struct undo_resize undo = {
+		.page = change->page,
+		.pages = change->pages,
+		.size = change->durable_size_before,
+		.mtime = mtime,
+		.ctime = ctime,
+	};
+	int error = 0;
+
+	if (!change->pages && pool->durable_size == change->durable_size_before) {
+		/* A truncate to the size that the file has: as a write inside the file, it sets times. */
+		pool_undo_add_write(pool, pool->size);
+		return;
+	}
+	if (pool_undo_is_needed_for_size(pool)) {
+		if (change->pages)
+			error = pool_extmap_remove(&change->map_before, change->page, change->pages,
+						   &undo.before);
+		if (!error)
+			error = keep_tail(pool, &undo);
+		if (!error) {
+			undo.removed = change->removed;
+			change->removed = (struct extmap){ 0 };
+			pool_undo_add_resize(pool, &undo);
+			return;
+		}
+		/* Without memory for a note this change is committed, and so must be what came before. */
+		pool_extmap_free(&undo.before);
+		pools_undo_commit_all(pool->pools);
+	} else if (!pool->is_attached) {
+		pool_undo_add_unseen(pool, NAMES_RESIZE);
+	}
+	pool_space_release_extents(&pool->pools->space, &change->removed);
+}
+
 static int change_commit(struct pool *pool, struct change *change, uint64_t durable_size)
 {
 	const struct timespec mtime = pool->durable_mtime, ctime = pool->durable_ctime;
@@ -140,7 +212,7 @@ static int change_commit(struct pool *pool, struct change *change, uint64_t dura
 		return error;
 	}
 	pool->mtime = pool->ctime = pool->durable_mtime;
-	pool_space_release_extents(&pool->pools->space, &change->removed);
+	change_note(pool, change, mtime, ctime);
 	return 0;
 }
 
@@ -162,7 +234,7 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 		return -EFBIG;
 	pool_activate(pool);
 	promised = pool_promised_pages(pool, pages_up(size), end - pages_up(size));
-	error = change_begin(pool, &change);
+	error = change_begin(pool, pages_up(size), shrinks ? end - pages_up(size) : 0, &change);
 	if (!error && shrinks)
 		error = pool_extmap_remove(&pool->map, pages_up(size), end - pages_up(size), &change.removed);
 	if (!error && !shrinks)
@@ -179,11 +251,27 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 	return error;
 }
 
+static int truncate_once(struct pool *pool, uint64_t size)
+{
+	WRITE_SCOPE(&pool->lock);
+	return pool->dead ? -ESTALE : truncate_locked(pool, size);
+}
+
+/* What the undo list keeps must not make it fail. */
+static int truncate_with_room(struct pool *pool, uint64_t size)
+{
+	int error;
+
+	do
+		error = truncate_once(pool, size);
+	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	return error;
+}
+
 static int truncate_handle(struct pool_handle *handle, uint64_t size)
 {
 	HANDLE_SCOPE(handle);
-	WRITE_SCOPE(&handle->pool->lock);
-	return truncate_locked(handle->pool, size);
+	return truncate_with_room(handle->pool, size);
 }
 
 int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size)
@@ -191,8 +279,7 @@ int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size)
 	if (handle)
 		return truncate_handle(handle, size);
 	GATE_SCOPE(pool->pools);
-	WRITE_SCOPE(&pool->lock);
-	return pool->dead ? -ESTALE : truncate_locked(pool, size);
+	return truncate_with_room(pool, size);
 }
 
 /* ---- Fallocate ------------------------------------------------------------------- */
@@ -202,7 +289,7 @@ static int fallocate_grow(struct pool *pool, int mode, uint64_t offset, uint64_t
 	uint64_t first = offset / PAGE_BYTES, last = pages_up(offset + length);
 	uint64_t durable_size = pool->durable_size;
 	struct change change;
-	int error = change_begin(pool, &change);
+	int error = change_begin(pool, first, last - first, &change);
 
 	if (!error)
 		error = pool_reserve_pages(pool, first, last - first);
@@ -269,7 +356,7 @@ static int punch_hole(struct pool *pool, uint64_t offset, uint64_t length)
 
 	if (first < stop) {
 		promised = pool_promised_pages(pool, first, stop - first);
-		error = change_begin(pool, &change);
+		error = change_begin(pool, first, stop - first, &change);
 		if (!error)
 			error = pool_extmap_remove(&pool->map, first, stop - first, &change.removed);
 		if (!error)
@@ -282,18 +369,10 @@ static int punch_hole(struct pool *pool, uint64_t offset, uint64_t length)
 	return zero_edges(pool, offset, offset + length);
 }
 
-int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64_t length)
+static int fallocate_locked(struct pool *pool, int mode, uint64_t offset, uint64_t length)
 {
-	struct pool *pool = handle->pool;
 	int error;
 
-	HANDLE_SCOPE(handle);
-	if (pool->pools->read_only)
-		return -EROFS;
-	if (length == 0)
-		return -EINVAL;
-	if (length > POOL_SIZE_MAX || offset > POOL_SIZE_MAX - length)
-		return -EFBIG;
 	WRITE_SCOPE(&pool->lock);
 	if (!S_ISREG(pool->mode))
 		return S_ISDIR(pool->mode) ? -EISDIR : -ENODEV;
@@ -316,5 +395,23 @@ int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64
 	pool_account_view(pool);
 	if (!error && domain_persistence(pool->pools->domain) == PERSISTENCE_CPU_CACHE)
 		error = pool_sync_locked(pool);
+	return error;
+}
+
+int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64_t length)
+{
+	struct pool *pool = handle->pool;
+	int error;
+
+	HANDLE_SCOPE(handle);
+	if (pool->pools->read_only)
+		return -EROFS;
+	if (length == 0)
+		return -EINVAL;
+	if (length > POOL_SIZE_MAX || offset > POOL_SIZE_MAX - length)
+		return -EFBIG;
+	do
+		error = fallocate_locked(pool, mode, offset, length);
+	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
 	return error;
 }

@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/crc32c.h"
 #include "pool/superblock.h"
+#include "pool/undo.h"
 
 /* A new chunk is as large as the table, but not larger than this. */
 #define CHUNK_BLOCKS_MAX 4096u
@@ -162,10 +163,16 @@ static int table_grow(struct pools *pools)
 	return 0;
 }
 
+/* Entries for names that an outage may bring back. */
+static uint32_t set_aside(const struct pools *pools)
+{
+	return pools->undo ? atomic_load(&pools->undo->entries) : 0;
+}
+
 int pool_table_take(struct pools *pools, uint32_t *index)
 {
 	LOCK_SCOPE(&pools->table_lock);
-	if (pools->free_count == 0) {
+	if (pools->free_count <= set_aside(pools)) {
 		int error = table_grow(pools);
 
 		if (error)
@@ -222,7 +229,7 @@ static bool enough_are_free(const struct pools *pools)
 	const uint32_t last = last_chunk_entries(&pools->superblock);
 
 	return pools->superblock.table_chunks > 1 && pools->free_count >= last &&
-	       pools->free_count - last >= (pools->entries - last) / 4;
+	       pools->free_count - last >= max_u64((pools->entries - last) / 4, set_aside(pools));
 }
 
 bool pool_table_may_shrink(struct pools *pools)

@@ -13,6 +13,7 @@
 #include "pool/gate.h"
 #include "pool/pools.h"
 #include "pool/table.h"
+#include "pool/undo.h"
 
 /* The caller has other work, and 2 MiB take 0.1 ms. */
 #define BLOCKS_A_CALL (512u * GROUP_BLOCKS)
@@ -62,6 +63,7 @@ void pools_trim(struct pools *pools)
 {
 	if (pools->read_only || region_failed(pools->region) || !pool_gate_try_enter(pools))
 		return;
+	pools_undo_reap(pools);
 	trim_table(pools);
 	if (pools->space.released)
 		pool_space_discard(&pools->space, POOLS_TRIM_REST, BLOCKS_A_CALL, discard, pools->region);

@@ -13,6 +13,7 @@
 #include "pool/placement.h"
 #include "pool/pools.h"
 #include "pool/space.h"
+#include "pool/undo.h"
 #include "pool/view_limits.h"
 
 /* ---- Sectors --------------------------------------------------------------------- */
@@ -96,6 +97,7 @@ int pool_sync_locked(struct pool *pool)
 
 	if (!pool_is_volatile(pool))
 		return 0;
+	pool_undo_settle_map(pool);
 	error = pool_persist(pool, 0, POOL_PAGES_MAX);
 	pool_account_view(pool);
 	if (error)
@@ -112,24 +114,40 @@ int pool_sync_locked(struct pool *pool)
 	return error;
 }
 
-int pool_sync(struct pool_handle *handle)
+static int sync_once(struct pool *pool, bool data_only)
 {
-	struct pool *pool = handle->pool;
-
-	HANDLE_SCOPE(handle);
 	WRITE_SCOPE(&pool->lock);
-	if (pool->dead || pool->pools->read_only)
+	if (pool->dead)
 		return 0;
+	pool_undo_sync(pool, data_only);
 	return pool_sync_locked(pool);
 }
 
-int pool_sync_pool(struct pool *pool)
+/* Inside the gate. What the undo list keeps must not make it fail. */
+static int sync_with_room(struct pool *pool, bool data_only)
+{
+	struct pools *pools = pool->pools;
+	int error;
+
+	if (pools->read_only)
+		return 0;
+	do
+		error = sync_once(pool, data_only);
+	while (error == -ENOSPC && pools_undo_make_room(pools));
+	pools_undo_reap(pools);
+	return error;
+}
+
+int pool_sync(struct pool_handle *handle, bool data_only)
+{
+	HANDLE_SCOPE(handle);
+	return sync_with_room(handle->pool, data_only);
+}
+
+int pool_sync_pool(struct pool *pool, bool data_only)
 {
 	GATE_SCOPE(pool->pools);
-	WRITE_SCOPE(&pool->lock);
-	if (pool->dead || pool->pools->read_only)
-		return 0;
-	return pool_sync_locked(pool);
+	return sync_with_room(pool, data_only);
 }
 
 /* ---- All pools ------------------------------------------------------------------- */
@@ -182,5 +200,14 @@ int pools_sync(struct pools *pools)
 		pool_unref(active[i], 1);
 	}
 	free(active);
+	pools_undo_commit_all(pools);
+	pools_undo_reap(pools);
 	return result;
+}
+
+void pools_commit(struct pools *pools)
+{
+	GATE_SCOPE(pools);
+	pools_undo_commit_all(pools);
+	pools_undo_reap(pools);
 }

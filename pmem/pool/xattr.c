@@ -17,6 +17,7 @@
 #include "pool/pools.h"
 #include "pool/superblock.h"
 #include "pool/table.h"
+#include "pool/undo.h"
 
 #define CAPABILITY_NAME "security.capability"
 
@@ -213,6 +214,7 @@ static int replace_records(struct pool *pool, const struct records *records)
 {
 	const struct timespec ctime = pool->ctime, durable_ctime = pool->durable_ctime;
 	const uint64_t old_block = pool->xattrs_block;
+	struct undo_xattrs replaced;
 	uint64_t block;
 	int error = write_area(pool, records, &block);
 
@@ -230,13 +232,48 @@ static int replace_records(struct pool *pool, const struct records *records)
 			pool_space_release(&pool->pools->space, block, XATTR_BLOCKS);
 		return error;
 	}
-	if (old_block)
-		pool_space_release(&pool->pools->space, old_block, XATTR_BLOCKS);
-	free(pool->xattrs);
+	replaced = (struct undo_xattrs){
+		.records = pool->xattrs,
+		.length = pool->xattrs_length,
+		.block = old_block,
+		.ctime = durable_ctime,
+	};
 	pool->xattrs = (unsigned char *)(uintptr_t)records->bytes;
 	pool->xattrs_length = records->length;
 	note_capability(pool);
+	if (pool_undo_is_needed(pool)) {
+		pool_undo_add_xattrs(pool, &replaced);
+	} else {
+		if (old_block)
+			pool_space_release(&pool->pools->space, old_block, XATTR_BLOCKS);
+		free(replaced.records);
+		pool_undo_add_unseen(pool, NAMES_SETATTR);
+	}
 	return error;
+}
+
+int pool_xattrs_restore(struct pool *pool, struct undo_xattrs *before)
+{
+	const uint64_t block = pool->xattrs_block;
+	int error;
+
+	WRITE_SCOPE(&pool->lock);
+	pool->xattrs_block = before->block;
+	pool->ctime = pool->durable_ctime = before->ctime;
+	error = pool_inode_commit(pool);
+	if (error) {
+		pool->xattrs_block = block;
+		return error;
+	}
+	if (block)
+		pool_space_release(&pool->pools->space, block, XATTR_BLOCKS);
+	free(pool->xattrs);
+	pool->xattrs = before->records;
+	pool->xattrs_length = before->length;
+	before->records = NULL;
+	before->block = 0;
+	note_capability(pool);
+	return 0;
 }
 
 /* A copy of the pool's records without the one at `at` (if `found`), and with `fresh` there (if not NULL). */
@@ -304,17 +341,14 @@ static struct xattr_record *make_record(const char *name, const void *value, siz
 	return record;
 }
 
-/* Put `record` (NULL: nothing) in place of the attribute `name`. `flags` as of setxattr(2). */
-static int replace_record(struct pool *pool, const char *name, const struct xattr_record *record, int flags)
+static int replace_record_once(struct pool *pool, const char *name, const struct xattr_record *record,
+			       int flags)
 {
 	struct records records;
 	size_t at;
 	bool found;
 	int error;
 
-	GATE_SCOPE(pool->pools);
-	if (pool->pools->read_only)
-		return -EROFS;
 	WRITE_SCOPE(&pool->lock);
 	error = may_use(pool);
 	if (error)
@@ -326,6 +360,20 @@ static int replace_record(struct pool *pool, const char *name, const struct xatt
 	if (!found && (flags & XATTR_REPLACE))
 		return -ENODATA;
 	return edit_records(pool, at, found, record);
+}
+
+/* Put `record` (NULL: nothing) in place of the attribute `name`. `flags` as of setxattr(2). */
+static int replace_record(struct pool *pool, const char *name, const struct xattr_record *record, int flags)
+{
+	int error;
+
+	GATE_SCOPE(pool->pools);
+	if (pool->pools->read_only)
+		return -EROFS;
+	do
+		error = replace_record_once(pool, name, record, flags);
+	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	return error;
 }
 
 int pool_xattr_set(struct pool *pool, const char *name, const void *value, size_t size, int flags)

@@ -19,4 +19,11 @@ bool pool_load_xattrs(struct pool *pool, const struct file_slot *slot);
 /* Release the blocks and the memory of the attributes of a pool that is destroyed. pool->lock is held. */
 void pool_xattrs_release(struct pool *pool);
 
+/*
+ * Make *before, whose memory and blocks the pool takes over, the attributes again, after an outage. 0 or a
+ * negative errno. Takes pool->lock.
+ */
+struct undo_xattrs;
+int pool_xattrs_restore(struct pool *pool, struct undo_xattrs *before);
+
 #endif

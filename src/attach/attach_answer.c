@@ -242,7 +242,7 @@ static int sync_view(struct attach_client *client, struct attach_exchange *excha
 
 	if (error)
 		return error;
-	error = pool_sync_pool(pool);
+	error = pool_sync_pool(pool, false);
 	pool_unref(pool, 1);
 	return error ? fail(exchange, error, strerror(-error)) : 0;
 }

@@ -80,7 +80,7 @@ static void fill(struct pools *pools, const char *path, uint64_t offset, size_t 
 	must(pool_open(pool, &handle) == 0, "the image's pools open");
 	must(pool_write(handle, bytes, length, offset, POOL_WRITE_FILE) == (ssize_t)length,
 	     "they can be written");
-	must(pool_sync(handle) == 0, "they can be synced");
+	must(pool_sync(handle, false) == 0, "they can be synced");
 	pool_close(handle);
 	pool_unref(pool, 1);
 }
@@ -339,7 +339,7 @@ static void change_all(struct pools *pools)
 		if (pool_open(pool, &handle) == 0) {
 			(void)pool_write(handle, "changed", 7, 4093, POOL_WRITE_FILE);
 			if (i % 2)
-				(void)pool_sync(handle);
+				(void)pool_sync(handle, false);
 			(void)pool_truncate(pool, handle, 9000);
 			(void)pool_fallocate(handle, 0, 0, 30000);
 			pool_close(handle);

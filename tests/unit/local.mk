@@ -21,6 +21,16 @@ unit_tests += tests/unit/test_pool_nameless
 tests_unit_test_pool_nameless_SOURCES = tests/unit/test_pool_nameless.c $(pool_test_sources)
 tests_unit_test_pool_nameless_LDADD = $(libpool) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_pool_undo
+tests_unit_test_pool_undo_SOURCES = tests/unit/test_pool_undo.c $(pool_test_sources)
+tests_unit_test_pool_undo_LDADD = $(libpool) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_pool_outage_names
+tests_unit_test_pool_outage_names_SOURCES = tests/unit/test_pool_outage_names.c $(pool_test_sources) \
+	tests/unit/brute_names.c tests/unit/brute_names.h \
+	tests/unit/brute_random.c tests/unit/brute_random.h tests/unit/treeset.c tests/unit/treeset.h
+tests_unit_test_pool_outage_names_LDADD = $(libpool) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_pool_extmap
 tests_unit_test_pool_extmap_SOURCES = tests/unit/test_pool_extmap.c
 tests_unit_test_pool_extmap_LDADD = $(libpool) $(CMOCKA_LIBS)

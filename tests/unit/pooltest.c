@@ -156,7 +156,7 @@ void pooltest_put(struct pools *pools, const char *path, const char *text, uint6
 
 	assert_int_equal(pool_write(handle, text, strlen(text), offset, POOL_WRITE_FILE), strlen(text));
 	if (sync)
-		assert_int_equal(pool_sync(handle), 0);
+		assert_int_equal(pool_sync(handle, false), 0);
 	pool_close(handle);
 }
 

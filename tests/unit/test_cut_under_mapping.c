@@ -221,7 +221,7 @@ static void cut_bytes_stay_away_live(const struct wait *wait, const struct chang
 	assert_int_equal(pools_drain(scene.pools), 0);
 	mapped_assert_zero(&scene, CUT_AT + change->cut, PAGE_BYTES - change->cut);
 	assert_int_equal(scene.memory[CUT_AT + change->cut], 0);
-	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_sync(scene.handle, false), 0);
 	mapped_end(&scene);
 }
 
@@ -278,7 +278,7 @@ static void store_after_change_is_durable(const struct wait *wait, const struct 
 
 	store_and_change(&scene, wait, change);
 	/* The size is durable then. */
-	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_sync(scene.handle, false), 0);
 	mapped_persist(&scene, at, 'Q');
 	assert_int_equal(mapped_byte_at(&scene, at), 'Q');
 	mapped_outage(&scene, CHOOSER_LOSE, 0);
@@ -298,7 +298,7 @@ static void store_after_change_without_flush_is_lost(const struct wait *wait, co
 
 	store_and_change(&scene, wait, change);
 	/* The size is durable then. */
-	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_sync(scene.handle, false), 0);
 	assert_int_equal(pools_drain(scene.pools), 0);
 	scene.memory[at] = 'Q';
 	mapped_outage(&scene, CHOOSER_LOSE, 0);
@@ -318,7 +318,7 @@ static void store_after_change_is_synced(const struct wait *wait, const struct c
 
 	store_and_change(&scene, wait, change);
 	scene.memory[at] = 'Q';
-	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_sync(scene.handle, false), 0);
 	mapped_outage(&scene, CHOOSER_LOSE, 0);
 	assert_int_equal(mapped_byte_at(&scene, at), 'Q');
 	mapped_end(&scene);
@@ -339,7 +339,7 @@ static void grow_by_truncate(struct mapped *scene)
 static void grow_by_write(struct mapped *scene)
 {
 	assert_int_equal(pool_write(scene->handle, "e", 1, MAPPED_GROWN_BYTES - 1, POOL_WRITE_FILE), 1);
-	assert_int_equal(pool_sync(scene->handle), 0);
+	assert_int_equal(pool_sync(scene->handle, false), 0);
 }
 
 static void grow_by_fallocate(struct mapped *scene)
@@ -446,13 +446,13 @@ static void memory_that_nobody_touched_stays_untouched(void **state)
 	mapped_persist(&scene, CUT_AT + 2 * PAGE_BYTES, 'Q');
 	assert_int_equal(pool_volatile_lines(pool_of(scene.handle), &lines), 0);
 	assert_int_equal(lines, 2);
-	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_sync(scene.handle, false), 0);
 	assert_int_equal(pool_volatile_lines(pool_of(scene.handle), &lines), 0);
 	assert_int_equal(lines, 0);
 	assert_int_equal(memory_blocks(&scene), 2 * PAGE_BYTES);
 	/* A page whose memory was given back reads as zero, and that is written as well. */
 	assert_int_equal(madvise(scene.memory + CUT_AT, PAGE_BYTES, MADV_REMOVE), 0);
-	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_sync(scene.handle, false), 0);
 	mapped_outage(&scene, CHOOSER_LOSE, 0);
 	assert_int_equal(mapped_byte_at(&scene, CUT_AT), 0);
 	assert_int_equal(mapped_byte_at(&scene, CUT_AT + 2 * PAGE_BYTES), 'Q');
@@ -474,7 +474,7 @@ static void a_record_of_a_hole_takes_no_block_that_a_write_was_promised(void **s
 		assert_int_equal(pool_write(scene.handle, "w", 1, at, POOL_WRITE_FILE), 1);
 	mapped_persist(&scene, CUT_AT, 'Q');
 	assert_int_equal(pools_drain(scene.pools), 0);
-	assert_int_equal(pool_sync(scene.handle), 0);
+	assert_int_equal(pool_sync(scene.handle, false), 0);
 	mapped_end(&scene);
 }
 

@@ -98,7 +98,7 @@ static void assert_page(struct pools *pools, const char *path, unsigned page, co
 static int sync_file(struct pools *pools, const char *path)
 {
 	struct pool_handle *handle = pooltest_handle(pools, path);
-	int error = pool_sync(handle);
+	int error = pool_sync(handle, false);
 
 	pool_close(handle);
 	return error;

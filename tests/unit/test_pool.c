@@ -128,7 +128,7 @@ static void synced_bytes_survive_and_others_do_not(void **state)
 	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
 	handle = open_path(bench, "a");
 	put(handle, "durable", 0);
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	put(handle, "VOLATILE, and longer", 0);
 	expect(handle, "VOLATILE, and longer", 20, 0);
 	pool_close(handle);
@@ -187,7 +187,7 @@ static unsigned torn_pages(struct bench *bench, const char *name, enum pool_mode
 
 		assert_int_equal(pool_set_attributes(pool_of(handle), POOL_SET_POOL_MODE, &attributes), 0);
 		assert_int_equal(pool_write(handle, old, PAGE_BYTES, 0, POOL_WRITE_FILE), PAGE_BYTES);
-		assert_int_equal(pool_sync(handle), 0);
+		assert_int_equal(pool_sync(handle, false), 0);
 		assert_int_equal(pool_write(handle, new, PAGE_BYTES, 0, POOL_WRITE_MAPPED), PAGE_BYTES);
 		pool_close(handle);
 		power_failure(bench, CHOOSER_RANDOM, seed);
@@ -224,7 +224,7 @@ static void a_handle_of_an_older_generation_fails(void **state)
 	power_failure(bench, CHOOSER_LOSE, 0);
 	assert_int_equal(pool_read(handle, &byte, 1, 0), -EIO);
 	assert_int_equal(pool_write(handle, "y", 1, 0, POOL_WRITE_FILE), -EIO);
-	assert_int_equal(pool_sync(handle), -EIO);
+	assert_int_equal(pool_sync(handle, false), -EIO);
 	pool_close(handle);
 	handle = open_path(bench, "a");
 	assert_int_equal(size_of(handle), 0);
@@ -246,7 +246,7 @@ static void the_policies_lose_all_keep_all_or_mix_by_the_seed(void **state)
 			memset(block, 0x11, sizeof(block));
 			assert_int_equal(pool_write(handle, block, sizeof(block), 0, POOL_WRITE_FILE),
 					 sizeof(block));
-			assert_int_equal(pool_sync(handle), 0);
+			assert_int_equal(pool_sync(handle, false), 0);
 			memset(block, 0x22, sizeof(block));
 			assert_int_equal(pool_write(handle, block, sizeof(block), 0, POOL_WRITE_FILE),
 					 sizeof(block));
@@ -285,7 +285,7 @@ static void holes_read_as_zero_and_take_no_space(void **state)
 	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
 	handle = open_path(bench, "a");
 	put(handle, "end", (1u << 30) - 3);
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	assert_int_equal(pool_get_attributes(pool_of(handle), &attributes), 0);
 	assert_int_equal(attributes.size, 1u << 30);
 	assert_int_equal(attributes.allocated, 4096);
@@ -304,7 +304,7 @@ static void bytes_that_were_cut_off_do_not_reappear(void **state)
 	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
 	handle = open_path(bench, "a");
 	put(handle, "0123456789", 0);
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	assert_int_equal(pool_truncate(pool_of(handle), handle, 3), 0);
 	assert_int_equal(pool_truncate(pool_of(handle), handle, 10), 0);
 	expect(handle, "012\0\0\0\0\0\0\0", 10, 0);
@@ -317,7 +317,7 @@ static void bytes_that_were_cut_off_do_not_reappear(void **state)
 	restart(bench);
 	handle = open_path(bench, "a");
 	put(handle, "z", 8);
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	pool_close(handle);
 	restart(bench);
 	handle = open_path(bench, "a");
@@ -336,7 +336,7 @@ static void bytes_behind_the_end_are_zeroed_after_a_crash(void **state)
 	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
 	handle = open_path(bench, "a");
 	put(handle, "the end of this file", 0);
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	pool_close(handle);
 	while (media_compare(bench->region, at, "the end of this file", 20) == 1)
 		at += 4096;
@@ -372,7 +372,7 @@ static void a_full_region_refuses_writes_and_stays_consistent(void **state)
 	assert_int_equal(done, -ENOSPC);
 	assert_int_equal(offset, before.free);
 	/* A write reserves the space that a later sync needs. */
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	pool_close(handle);
 	pooltest_assert_sound(bench->region);
 	assert_int_equal(pool_unlink(root, "fill"), 0);
@@ -425,7 +425,7 @@ static void punched_and_zeroed_ranges_read_as_zero(void **state)
 	pool_unref(make(bench, "a", S_IFREG | 0644, 0), 1);
 	handle = open_path(bench, "a");
 	assert_int_equal(pool_write(handle, data, 1u << 20, 0, POOL_WRITE_FILE), 1u << 20);
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	assert_int_equal(pool_fallocate(handle, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1000, 50000), 0);
 	memset(data + 1000, 0, 50000);
 	assert_int_equal(pool_fallocate(handle, FALLOC_FL_ZERO_RANGE, 100000, 70000), 0);
@@ -434,7 +434,7 @@ static void punched_and_zeroed_ranges_read_as_zero(void **state)
 	assert_memory_equal(data, back, 1u << 20);
 	assert_int_equal(pool_write(handle, "in the middle of zeros", 22, 120000, POOL_WRITE_FILE), 22);
 	memcpy(data + 120000, "in the middle of zeros", 22);
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 	pool_close(handle);
 	restart(bench);
 	handle = open_path(bench, "a");

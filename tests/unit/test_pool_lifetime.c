@@ -35,7 +35,7 @@ static void a_file_without_a_name_lives_until_its_last_handle_is_closed(void **s
 	uint32_t free_entries;
 
 	pooltest_fill(bench, 0, 2 * PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	unlink_file(bench);
 	free_entries = bench->pools->free_count;
 	assert_false(bench->pool->dead);

@@ -48,7 +48,7 @@ static void make_tree(struct pooltest_bench *bench)
 	pooltest_make(bench->pools, "/directory", S_IFDIR | 0700, 0);
 	pooltest_make(bench->pools, "/directory/file", S_IFREG | 0600, 3 * PAGE_BYTES);
 	pooltest_fill(bench, 0, 100, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 }
 
 static void what_was_made_durable_is_loaded(void **state)

@@ -35,7 +35,7 @@ static struct pool *make_nameless(struct pooltest_bench *bench, struct pool_hand
 static void put_synced(struct pool_handle *handle, const char *text)
 {
 	assert_int_equal(pool_write(handle, text, strlen(text), 0, POOL_WRITE_FILE), strlen(text));
-	assert_int_equal(pool_sync(handle), 0);
+	assert_int_equal(pool_sync(handle, false), 0);
 }
 
 static uint64_t file_count(struct pooltest_bench *bench)

@@ -49,7 +49,7 @@ static void a_sync_turns_promised_blocks_into_placed_ones(void **state)
 	struct placement place;
 
 	pooltest_fill(bench, 0, 3 * PAGE_BYTES, 0x5a);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(bench->pool->promised, 0);
 	assert_int_equal(bench->pools->space.promised, 0);
 	place = pool_find_pages(bench->pool, 0, 5);
@@ -112,7 +112,7 @@ static void old_bytes_around_the_first_write_to_unwritten_blocks_are_zeroed(void
 	memset(garbage, 0xee, sizeof(garbage));
 	mediatest_write(bench->region, offset, garbage, sizeof(garbage));
 	pooltest_fill(bench, PAGE_BYTES, PAGE_BYTES, 7);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	place = pool_find_pages(bench->pool, 0, 4);
 	assert_true(place.placed);
 	assert_int_equal(place.pages, 4);

@@ -65,7 +65,7 @@ static void an_older_slot_is_replaced_by_the_newer_one(void **state)
 	union slot newer;
 
 	pooltest_fill(bench, 0, 100, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	newer = read_slot(bench, index, 1);
 	mediatest_write(bench->region, pool_table_slot_offset(&bench->pools->superblock, index, 1), &old,
 			SLOT_SIZE);
@@ -85,7 +85,7 @@ static void a_file_that_lost_its_name_before_the_crash_is_destroyed(void **state
 	struct pool *root = pool_root(bench->pools);
 
 	pooltest_fill(bench, 0, 3 * PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(pool_unlink(root, "file"), 0);
 	pool_unref(root, 1);
 	assert_int_equal(read_slot(bench, index, 0).head.kind, SLOT_FILE);
@@ -107,7 +107,7 @@ static void a_map_with_one_damaged_copy_is_written_anew(void **state)
 
 	for (uint64_t i = 0; i < INLINE_EXTENTS + 1; i++)
 		pooltest_fill(bench, 2 * i * PAGE_BYTES, PAGE_BYTES, (unsigned char)i);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(bench->pool->chain_count, 2);
 	mediatest_write(bench->region, bench->pool->chain[0] * BLOCK_BYTES + 41, &byte, 1);
 	pooltest_restart(bench);
@@ -123,7 +123,7 @@ static void put_bytes_behind_the_end(struct pooltest_bench *bench, uint64_t *off
 	const unsigned char garbage[40] = { [0 ... 39] = 0xee };
 
 	pooltest_fill(bench, 0, 100, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	*offset = pool_find_pages(bench->pool, 0, 1).media_offset;
 	mediatest_write(bench->region, *offset + 100, garbage, sizeof(garbage));
 	assert_int_equal(mediatest_byte(bench->region, *offset + 139), 0xee);

@@ -48,7 +48,7 @@ static void the_tail_of_the_last_page_is_zeroed_in_the_view_and_on_the_media(voi
 	uint64_t offset;
 
 	pooltest_fill(bench, 0, 100, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	offset = pool_find_pages(bench->pool, 0, 1).media_offset;
 	assert_int_equal(mediatest_byte(bench->region, offset + 60), 1);
 	bench->pool->size = bench->pool->durable_size = 60;
@@ -67,7 +67,7 @@ static void a_shorter_size_is_durable_and_frees_what_was_cut_off(void **state)
 	const uint64_t free_before = bench->pools->space.free;
 
 	pooltest_fill(bench, 0, 4 * PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(bench->pools->space.free, free_before - 4);
 	assert_int_equal(pool_truncate(bench->pool, NULL, PAGE_BYTES + 1), 0);
 	assert_int_equal(bench->pools->space.free, free_before - 2);
@@ -120,7 +120,7 @@ static void a_punched_hole_frees_whole_pages_and_zeroes_the_edges(void **state)
 	uint64_t free_before;
 
 	pooltest_fill(bench, 0, 4 * PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	free_before = bench->pools->space.free;
 	assert_int_equal(pool_fallocate(bench->handle, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100,
 					3 * PAGE_BYTES),
@@ -138,7 +138,7 @@ static void a_zeroed_range_keeps_its_blocks(void **state)
 	uint64_t free_before;
 
 	pooltest_fill(bench, 0, 4 * PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	free_before = bench->pools->space.free;
 	assert_int_equal(pool_fallocate(bench->handle, FALLOC_FL_ZERO_RANGE, 100, 3 * PAGE_BYTES), 0);
 	assert_int_equal(bench->pools->space.free, free_before);

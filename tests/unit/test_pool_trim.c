@@ -73,7 +73,7 @@ static void the_memory_of_a_removed_file_is_given_back(void **state)
 	pooltest_make(bench->pools, "/stays", S_IFREG | 0600, 0);
 	pooltest_put(bench->pools, "/stays", "bytes that stay", 0, true);
 	pooltest_fill(bench, 0, LENGTH, 0x55);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_true(memory_of_region() >= before + LENGTH);
 	/* Negative control: a file that exists keeps its memory. */
 	trim(bench, CALLS);
@@ -94,7 +94,7 @@ static void what_a_truncate_a_punch_and_a_sector_write_free_is_given_back(void *
 	const struct pool_attributes sectors = { .pool_mode = POOL_MODE_SECTOR_4096 };
 
 	pooltest_fill(bench, 0, LENGTH, 0x55);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(pool_fallocate(bench->handle, 0x01 | 0x02, 0, LENGTH / 4), 0);
 	assert_int_equal(pool_truncate(bench->pool, NULL, LENGTH / 2), 0);
 	trim(bench, CALLS);
@@ -103,7 +103,7 @@ static void what_a_truncate_a_punch_and_a_sector_write_free_is_given_back(void *
 
 	assert_int_equal(pool_set_attributes(bench->pool, POOL_SET_POOL_MODE, &sectors), 0);
 	pooltest_fill(bench, LENGTH / 4, LENGTH / 4, 0x66);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_true(memory_of_region() >= before + LENGTH / 2);
 	trim(bench, CALLS);
 	assert_in_range(memory_of_region(), before + LENGTH / 4, before + LENGTH / 4 + 64 * 1024);
@@ -142,7 +142,7 @@ static void what_is_given_back_is_not_referred_to_on_the_media(void **state)
 	pooltest_make(bench->pools, "/stays", S_IFREG | 0600, 0);
 	pooltest_put(bench->pools, "/stays", "bytes that stay", 0, true);
 	pooltest_fill(bench, 0, LENGTH, 0x55);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	media_observe(bench->region, &observer);
 	/* Unlinked and open: the entry on the media has the blocks. */
 	remove_path(bench->pools, "/file");
@@ -172,7 +172,7 @@ static void blocks_that_are_used_again_soon_keep_their_memory(void **state)
 	media_observe(bench->region, &observer);
 	for (unsigned round = 0; round < 3 * POOLS_TRIM_REST; round++) {
 		pooltest_fill(bench, 0, LENGTH, 0x55);
-		assert_int_equal(pool_sync(bench->handle), 0);
+		assert_int_equal(pool_sync(bench->handle, false), 0);
 		assert_int_equal(pool_truncate(bench->pool, NULL, 0), 0);
 		trim(bench, 1);
 	}

@@ -45,7 +45,7 @@ static void the_memory_of_a_view_is_counted_while_it_has_any(void **state)
 	assert_int_equal(bench->pools->populated, 1);
 	assert_int_equal(bench->pools->present_pages, 3);
 	assert_int_equal(bench->pools->dirty_pages, 3);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(bench->pools->present_pages, 3);
 	assert_int_equal(bench->pools->dirty_pages, 0);
 	pool_drop_clean_view(bench->pool);
@@ -89,7 +89,7 @@ static void the_view_of_an_open_pool_is_not_dropped(void **state)
 	pools_limit_views(bench->pools);
 	assert_int_equal(bench->pools->populated, 1);
 	assert_true(pool_is_volatile(bench->pool));
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	bench->pools->present_max = 0;
 	pools_limit_memory(bench->pools);
 	assert_int_equal(bench->pools->present_pages, 1);
@@ -105,7 +105,7 @@ static void too_much_memory_drops_closed_pools_that_are_clean_and_no_others(void
 	pools_limit_memory(bench->pools);
 	assert_int_equal(bench->pools->present_pages, 1);
 	assert_true(pool_is_volatile(bench->pool));
-	assert_int_equal(pool_sync_pool(bench->pool), 0);
+	assert_int_equal(pool_sync_pool(bench->pool, false), 0);
 	pools_limit_memory(bench->pools);
 	assert_int_equal(bench->pools->present_pages, 0);
 }

@@ -32,7 +32,7 @@ static void a_sync_makes_bytes_size_and_times_durable(void **state)
 	pooltest_fill(bench, 0, 5000, 3);
 	assert_int_equal(bench->pool->durable_size, 0);
 	assert_true(pool_is_volatile(bench->pool));
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_false(pool_is_volatile(bench->pool));
 	assert_int_equal(bench->pool->durable_size, 5000);
 	assert_memory_equal(&bench->pool->durable_mtime, &bench->pool->mtime, sizeof(bench->pool->mtime));
@@ -45,13 +45,13 @@ static void a_sync_of_a_file_without_volatile_state_writes_nothing(void **state)
 	uint64_t sequence;
 
 	pooltest_fill(bench, 0, 5000, 3);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	sequence = bench->pools->sequences[bench->pool->index];
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(bench->pools->sequences[bench->pool->index], sequence);
 	/* A write is followed by a commit of the entry. */
 	pooltest_fill(bench, 0, 5000, 4);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_true(bench->pools->sequences[bench->pool->index] > sequence);
 }
 
@@ -61,11 +61,11 @@ static void an_fsdax_file_is_written_in_place(void **state)
 	uint64_t offset;
 
 	pooltest_fill(bench, 0, PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	offset = media_offset(bench, 0);
 	pooltest_fill(bench, 0, PAGE_BYTES, 2);
 	assert_int_equal(mediatest_byte(bench->region, offset), 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(media_offset(bench, 0), offset);
 	assert_int_equal(mediatest_byte(bench->region, offset), 2);
 }
@@ -77,11 +77,11 @@ static void a_sector_file_is_written_to_new_blocks_and_the_old_ones_are_freed(vo
 
 	bench->pool->pool_mode = POOL_MODE_SECTOR_4096;
 	pooltest_fill(bench, 0, 2 * PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	offset = media_offset(bench, 0);
 	free_before = bench->pools->space.free;
 	pooltest_fill(bench, 0, PAGE_BYTES, 2);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_not_equal(media_offset(bench, 0), offset);
 	/* The old sector is whole until the commit, and free after it. */
 	assert_int_equal(mediatest_byte(bench->region, offset), 1);
@@ -99,11 +99,11 @@ static void an_attached_sector_file_is_written_in_place(void **state)
 
 	bench->pool->pool_mode = POOL_MODE_SECTOR_4096;
 	pooltest_fill(bench, 0, PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	offset = media_offset(bench, 0);
 	assert_int_equal(pool_attach(bench->pool, &attachment), 0);
 	pooltest_fill(bench, 0, PAGE_BYTES, 2);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(media_offset(bench, 0), offset);
 	assert_int_equal(mediatest_byte(bench->region, offset), 2);
 }
@@ -127,10 +127,10 @@ static void a_sync_that_fails_for_lack_of_space_succeeds_once_there_is_some(void
 
 	bench->pool->pool_mode = POOL_MODE_SECTOR_4096;
 	pooltest_fill(bench, 0, PAGE_BYTES, 1);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	pooltest_fill(bench, 0, 2 * PAGE_BYTES, 2);
 	fill_region(&bench->pools->space, &taken);
-	assert_int_equal(pool_sync(bench->handle), -ENOSPC);
+	assert_int_equal(pool_sync(bench->handle, false), -ENOSPC);
 	assert_int_equal(bench->pool->durable_size, PAGE_BYTES);
 	assert_int_equal(mediatest_byte(bench->region, media_offset(bench, 0)), 1);
 	assert_true(pool_is_volatile(bench->pool));
@@ -138,7 +138,7 @@ static void a_sync_that_fails_for_lack_of_space_succeeds_once_there_is_some(void
 
 	pool_space_release_extents(&bench->pools->space, &taken);
 	pool_extmap_free(&taken);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(bench->pool->durable_size, 2 * PAGE_BYTES);
 	assert_int_equal(mediatest_byte(bench->region, media_offset(bench, 0)), 2);
 	assert_false(pool_is_volatile(bench->pool));

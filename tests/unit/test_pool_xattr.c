@@ -361,7 +361,7 @@ static void damaged_attributes_leave_the_file_readable(void **state)
 
 	set(bench, "user.a", "value");
 	pooltest_fill(bench, 0, 100, 7);
-	assert_int_equal(pool_sync(bench->handle), 0);
+	assert_int_equal(pool_sync(bench->handle, false), 0);
 	mediatest_write(bench->region, bench->pool->xattrs_block * BLOCK_BYTES, "damage", 6);
 	assert_int_equal(pools_open(bench->region, &(struct pools_options){ 0 }, &pools, &message), -EUCLEAN);
 	assert_int_equal(pools_open(bench->region, &read_only, &pools, &message), 0);

@@ -54,7 +54,7 @@ static void use_bytes(struct pool *pool, struct rng *rng)
 		pool_write(handle, junk, length, offset, POOL_WRITE_FILE);
 		break;
 	case 2:
-		pool_sync(handle);
+		pool_sync(handle, false);
 		break;
 	case 3:
 		if (pool_read_begin(handle, offset, length, &read) == 0)

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The undo list: adding to it, and giving back what it keeps. */
+
+#include "pool/undo.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/rng.h"
+#include "pool/gate.h"
+#include "pool/lifetime.h"
+#include "pool/pools.h"
+#include "pool/xattr.h"
+
+/* More operations than this are not kept: the oldest quarter is committed. */
+#define UNDO_OPERATIONS_MAX 131072u
+
+/* The model's number of an inode is the one that stat(2) shows: 0 is none. */
+static uint64_t number_of(const struct pool *pool)
+{
+	return (uint64_t)pool->index + 1;
+}
+
+/* ---- Notes ----------------------------------------------------------------------- */
+
+void pool_undo_free_note(struct undo_note *note)
+{
+	if (note->what == UNDO_RESIZE) {
+		pool_extmap_free(&note->resize.before);
+		pool_extmap_free(&note->resize.removed);
+		free(note->resize.tail);
+	} else if (note->what == UNDO_XATTRS) {
+		free(note->xattrs.records);
+	}
+	free(note);
+}
+
+static void note_committed(void *context, const struct names_op *op)
+{
+	struct undo *undo = context;
+
+	if (!op->note)
+		return;
+	STAILQ_INSERT_TAIL(&undo->committed, (struct undo_note *)op->note, next);
+	atomic_store_explicit(&undo->has_committed, true, memory_order_relaxed);
+}
+
+int pools_undo_open(struct pools *pools, enum metadata_mode mode)
+{
+	struct undo *undo;
+	int error;
+
+	if (mode == METADATA_DURABLE)
+		return 0;
+	undo = calloc(1, sizeof(*undo));
+	if (!undo)
+		return -ENOMEM;
+	const struct names_options options = {
+		.mode = mode,
+		.newest_size_only = true,
+		.hash_seed = rng_mix((uintptr_t)undo ^ pools->uuid_seed),
+		.commit = note_committed,
+		.context = undo,
+	};
+	error = names_create(&options, &undo->model);
+	if (error) {
+		free(undo);
+		return error;
+	}
+	pthread_mutex_init(&undo->lock, NULL);
+	STAILQ_INIT(&undo->committed);
+	pools->undo = undo;
+	return 0;
+}
+
+static void free_committed(struct undo *undo)
+{
+	struct undo_note *note;
+
+	while ((note = STAILQ_FIRST(&undo->committed))) {
+		STAILQ_REMOVE_HEAD(&undo->committed, next);
+		pool_undo_free_note(note);
+	}
+}
+
+void pools_undo_close(struct pools *pools)
+{
+	struct undo *undo = pools->undo;
+
+	if (!undo)
+		return;
+	names_commit_all(undo->model);
+	free_committed(undo);
+	names_destroy(undo->model);
+	pthread_mutex_destroy(&undo->lock);
+	free(undo);
+	pools->undo = NULL;
+}
+
+/* ---- Adding ---------------------------------------------------------------------- */
+
+static void keep_short(struct pools *pools)
+{
+	struct undo *undo = pools->undo;
+
+	if (undo->newest_id > UNDO_OPERATIONS_MAX && names_pending(undo->model) > UNDO_OPERATIONS_MAX)
+		names_commit_through(undo->model, undo->newest_id - UNDO_OPERATIONS_MAX / 4 * 3);
+	/* Appends stay pending in the step above; and blocks must not be kept from a region that needs them.
+	 */
+	if (names_pending(undo->model) > UNDO_OPERATIONS_MAX || undo->held > pools->space.blocks / 4)
+		names_commit_all(undo->model);
+}
+
+static void keep(const struct undo_note *note, struct pool *pool)
+{
+	atomic_fetch_add(&pool->undo_notes, 1);
+	if (note->what == UNDO_NAMES)
+		atomic_fetch_add(&pool->undo_names, 1);
+}
+
+/* The list owns `note`, which is NULL without memory. undo->lock is held. */
+static void add(struct pools *pools, struct names_op *op, struct undo_note *note)
+{
+	struct undo *undo = pools->undo;
+
+	op->id = ++undo->newest_id;
+	op->note = note;
+	if (note) {
+		keep(note, note->file);
+		if (note->other)
+			keep(note, note->other);
+		if (note->needs_entry)
+			atomic_fetch_add(&undo->entries, 1);
+		atomic_fetch_add(&undo->held, note->held);
+	}
+	if (!note || names_add(undo->model, op) < 0) {
+		/* What is not on the list is durable, and so must be what came before it. */
+		names_commit_all(undo->model);
+		if (note)
+			note_committed(undo, op);
+	}
+	keep_short(pools);
+}
+
+/*
+ * An operation that nobody can see the loss of, or whose loss the size of the file shows. It matters to the
+ * order of others. undo->lock is held.
+ */
+static void add_without_note(struct pools *pools, struct names_op *op)
+{
+	struct undo *undo = pools->undo;
+
+	op->id = ++undo->newest_id;
+	if (names_add(undo->model, op) < 0)
+		names_commit_all(undo->model);
+	keep_short(pools);
+}
+
+static struct undo_note *make_note(enum undo_what what, struct pool *file)
+{
+	struct undo_note *note = calloc(1, sizeof(*note));
+
+	if (!note)
+		return NULL;
+	note->what = what;
+	note->file = file;
+	return note;
+}
+
+/* The file that the operation took a name from, if it may have been its last one; else NULL. */
+static struct pool *unnamed_by(const struct undo_names *names)
+{
+	if (names->kind == NAMES_UNLINK || names->kind == NAMES_RMDIR)
+		return names->file;
+	return names->kind == NAMES_RENAME ? names->other : NULL;
+}
+
+static uint64_t blocks_of(struct pool *pool)
+{
+	READ_SCOPE(&pool->lock);
+	return pool_extmap_pages(&pool->map);
+}
+
+void pool_undo_add_names(struct pools *pools, const struct undo_names *names)
+{
+	struct pool *unnamed = unnamed_by(names);
+	struct names_op op = {
+		.kind = names->kind,
+		.directory = names->file->directory != NULL,
+		.inode = number_of(names->file),
+		.dir = number_of(names->directory),
+		.name = names->name,
+		.to_dir = names->to_directory ? number_of(names->to_directory) : 0,
+		.to_name = names->to_name,
+		.other = names->other ? number_of(names->other) : 0,
+	};
+	struct undo_note *note;
+
+	if (!pools->undo)
+		return;
+	note = make_note(UNDO_NAMES, names->file);
+	if (note) {
+		note->other = names->other;
+		note->needs_entry = unnamed != NULL;
+		if (unnamed && unnamed->links == 0 && unnamed->opens == 0)
+			note->held = blocks_of(unnamed);
+	}
+	LOCK_SCOPE(&pools->undo->lock);
+	add(pools, &op, note);
+}
+
+void pool_undo_hold(struct pool *pool)
+{
+	if (pool->pools->undo)
+		atomic_fetch_add(&pool->undo_notes, 1);
+}
+
+void pool_undo_let_go(struct pool *pool)
+{
+	if (!pool->pools->undo)
+		return;
+	atomic_fetch_sub(&pool->undo_notes, 1);
+	pool_destroy_if_unused(pool);
+}
+
+void pool_undo_add_unseen(struct pool *pool, enum names_kind kind)
+{
+	struct names_op op = { .kind = kind, .inode = number_of(pool), .size = pool->durable_size };
+
+	if (!pool->pools->undo || pool->dead)
+		return;
+	LOCK_SCOPE(&pool->pools->undo->lock);
+	add_without_note(pool->pools, &op);
+}
+
+bool pool_undo_is_needed(const struct pool *pool)
+{
+	return pool->pools->undo && !pool->dead &&
+	       (pool->links || pool->undo_notes || pool == pool->pools->root);
+}
+
+bool pool_undo_is_needed_for_size(const struct pool *pool)
+{
+	return pool_undo_is_needed(pool) && !pool->is_attached;
+}
+
+void pool_undo_add_attributes(struct pool *pool, const struct undo_attributes *before)
+{
+	struct names_op op = { .kind = NAMES_SETATTR, .inode = number_of(pool) };
+	struct undo_note *note;
+
+	if (!pool_undo_is_needed(pool)) {
+		pool_undo_add_unseen(pool, NAMES_SETATTR);
+		return;
+	}
+	note = make_note(UNDO_ATTRIBUTES, pool);
+	if (note)
+		note->attributes = *before;
+	LOCK_SCOPE(&pool->pools->undo->lock);
+	add(pool->pools, &op, note);
+}
+
+void pool_undo_add_resize(struct pool *pool, struct undo_resize *before)
+{
+	struct names_op op = { .kind = NAMES_RESIZE, .inode = number_of(pool), .size = pool->durable_size };
+	struct undo_note *note = make_note(UNDO_RESIZE, pool);
+
+	if (note) {
+		note->resize = *before;
+		note->held = pool_extmap_pages(&before->removed);
+		atomic_fetch_add(&pool->undo_resizes, 1);
+	} else {
+		pool_space_release_extents(&pool->pools->space, &before->removed);
+		pool_extmap_free(&before->before);
+		pool_extmap_free(&before->removed);
+		free(before->tail);
+	}
+	*before = (struct undo_resize){ 0 };
+	LOCK_SCOPE(&pool->pools->undo->lock);
+	add(pool->pools, &op, note);
+}
+
+void pool_undo_add_xattrs(struct pool *pool, const struct undo_xattrs *before)
+{
+	struct names_op op = { .kind = NAMES_SETATTR, .inode = number_of(pool) };
+	struct undo_note *note = make_note(UNDO_XATTRS, pool);
+
+	if (note) {
+		note->xattrs = *before;
+		note->held = before->block ? XATTR_BLOCKS : 0;
+	} else {
+		if (before->block)
+			pool_space_release(&pool->pools->space, before->block, XATTR_BLOCKS);
+		free(before->records);
+	}
+	LOCK_SCOPE(&pool->pools->undo->lock);
+	add(pool->pools, &op, note);
+}
+
+void pool_undo_add_write(struct pool *pool, uint64_t size_before)
+{
+	struct undo *undo = pool->pools->undo;
+	struct names_op op = { .kind = NAMES_APPEND, .inode = number_of(pool), .size = pool->size };
+
+	if (!undo || pool->dead)
+		return;
+	/* The model has to know of a write inside the file if an operation came after the last one. */
+	if (pool->size <= size_before && pool->undo_written == undo->newest_id)
+		return;
+	LOCK_SCOPE(&undo->lock);
+	if (pool->size > size_before) {
+		add_without_note(pool->pools, &op);
+	} else if (names_overwrite(undo->model, op.inode) < 0) {
+		names_commit_all(undo->model);
+	}
+	pool->undo_written = undo->newest_id;
+}
+
+/* ---- Committing ------------------------------------------------------------------ */
+
+void pool_undo_sync(struct pool *pool, bool data_only)
+{
+	struct undo *undo = pool->pools->undo;
+
+	if (!undo)
+		return;
+	LOCK_SCOPE(&undo->lock);
+	if (data_only)
+		names_fdatasync(undo->model, number_of(pool), pool->directory != NULL);
+	else
+		names_fsync(undo->model, number_of(pool));
+}
+
+void pool_undo_settle_map(struct pool *pool)
+{
+	if (pool->undo_resizes)
+		pool_undo_sync(pool, true);
+}
+
+void pools_undo_commit_all(struct pools *pools)
+{
+	if (!pools->undo)
+		return;
+	LOCK_SCOPE(&pools->undo->lock);
+	names_commit_all(pools->undo->model);
+}
+
+/* ---- Giving back ----------------------------------------------------------------- */
+
+static void take_committed(struct undo *undo, struct undo_notes *notes)
+{
+	STAILQ_INIT(notes);
+	LOCK_SCOPE(&undo->lock);
+	STAILQ_CONCAT(notes, &undo->committed);
+	atomic_store_explicit(&undo->has_committed, false, memory_order_relaxed);
+}
+
+/* The note keeps this file no longer. pools->tree is held. */
+static void release_file(const struct undo_note *note, struct pool *pool)
+{
+	pool_ref(pool, 1);
+	if (note->what == UNDO_NAMES)
+		atomic_fetch_sub(&pool->undo_names, 1);
+	atomic_fetch_sub(&pool->undo_notes, 1);
+	if (pool->links == 0 && !pool_destroy_if_unused(pool) && pool->opens == 0 && pool->undo_names == 0)
+		/* It will never have a name again: the outcome of changes of its attributes does not matter.
+		 */
+		pool_undo_sync(pool, false);
+	pool_unref(pool, 1);
+}
+
+static void give_back(struct pools *pools, struct undo_note *note)
+{
+	struct space *space = &pools->space;
+
+	atomic_fetch_sub(&pools->undo->held, note->held);
+	if (note->needs_entry)
+		atomic_fetch_sub(&pools->undo->entries, 1);
+	if (note->what == UNDO_RESIZE) {
+		atomic_fetch_sub(&note->file->undo_resizes, 1);
+		pool_space_release_extents(space, &note->resize.removed);
+	} else if (note->what == UNDO_XATTRS && note->xattrs.block) {
+		pool_space_release(space, note->xattrs.block, XATTR_BLOCKS);
+	}
+	release_file(note, note->file);
+	if (note->other)
+		release_file(note, note->other);
+	pool_undo_free_note(note);
+}
+
+void pools_undo_reap(struct pools *pools)
+{
+	struct undo_notes notes;
+	struct undo_note *note;
+
+	while (pools->undo && atomic_load_explicit(&pools->undo->has_committed, memory_order_relaxed)) {
+		take_committed(pools->undo, &notes);
+		READ_SCOPE(&pools->tree);
+		while ((note = STAILQ_FIRST(&notes))) {
+			STAILQ_REMOVE_HEAD(&notes, next);
+			give_back(pools, note);
+		}
+	}
+}
+
+bool pools_undo_make_room(struct pools *pools)
+{
+	bool any;
+
+	if (!pools->undo)
+		return false;
+	any = atomic_load(&pools->undo->held) != 0 ||
+	      atomic_load_explicit(&pools->undo->has_committed, memory_order_relaxed) ||
+	      atomic_load(&pools->undo->entries) != 0;
+	pools_undo_commit_all(pools);
+	pools_undo_reap(pools);
+	return any;
+}
+
+uint64_t pools_undo_held(const struct pools *pools)
+{
+	return pools->undo ? atomic_load(&pools->undo->held) : 0;
+}
