@@ -10,7 +10,7 @@
 #include "wire/frame.h"
 
 struct powerfail_options {
-	const char *policy, *seed;
+	const char *policy, *seed, *metadata;
 	const char *before_op, *after_op, *before_sync, *after_sync, *at_mark, *path, *wait;
 	bool kill, json;
 };
@@ -20,6 +20,8 @@ static const struct command_option options_table[] = {
 		   "lose, keep or random: what becomes of volatile lines"),
 	COMMAND_VALUE(struct powerfail_options, seed, "seed", "N",
 		  "of random: the same state and seed leave the same bytes"),
+	COMMAND_CHOICE(struct powerfail_options, metadata, "metadata", "MODE", "durable ordered strict",
+		       "durable, ordered or strict: which names may be lost"),
 	COMMAND_VALUE(struct powerfail_options, before_op, "before-op", "N",
 		      "wait for the Nth change of files; it is not done"),
 	COMMAND_VALUE(struct powerfail_options, after_op, "after-op", "N", "the same; it is done"),
@@ -37,9 +39,18 @@ static const struct command_option options_table[] = {
 	{ .name = NULL },
 };
 
+/* What the daemon sends one by one. */
+struct items {
+	struct json_object *pools, *operations;
+};
+
 static void collect(void *context, struct json_object *item)
 {
-	if (json_object_array_add(context, json_object_get(item)) != 0)
+	const struct items *items = context;
+	struct json_object *to =
+		json_object_object_get_ex(item, "operation", NULL) ? items->operations : items->pools;
+
+	if (json_object_array_add(to, json_object_get(item)) != 0)
 		json_object_put(item);
 }
 
@@ -99,8 +110,31 @@ static void print_moment(struct json_object *report)
 		       (unsigned long long)output_u64(report, "killed"));
 }
 
-static void print_report(struct json_object *report, struct json_object *pools)
+/* At most so many lines: --json has all. */
+#define OPERATIONS_SHOWN 20
+
+/* "lost: rename /a -> /b", the oldest first. */
+static void print_operations(struct json_object *operations, uint64_t total)
 {
+	const size_t count = json_object_array_length(operations);
+
+	for (size_t i = count; i-- > 0 && count - i <= OPERATIONS_SHOWN;) {
+		struct json_object *item = json_object_array_get_idx(operations, i);
+		const char *path = output_string(item, "path"), *to = output_string(item, "to_path");
+
+		printf("lost: %s ", output_string(item, "operation"));
+		output_name(*path ? path : "(no name)", *to ? " -> " : "\n");
+		if (*to)
+			output_name(to, "\n");
+	}
+	if (total > OPERATIONS_SHOWN)
+		printf("lost: %llu more operations: --json lists them\n",
+		       (unsigned long long)(total - OPERATIONS_SHOWN));
+}
+
+static void print_report(struct json_object *report, const struct items *items)
+{
+	struct json_object *pools = items->pools;
 	struct json_object *seed, *regions;
 	size_t count = cli_regions_of(report, &regions);
 
@@ -130,6 +164,7 @@ static void print_report(struct json_object *report, struct json_object *pools)
 	}
 	print_lines(report);
 	puts("total, in lines of 64 bytes");
+	print_operations(items->operations, output_u64(report, "operations_lost"));
 	if (output_u64(report, "unreported_pools"))
 		printf("%llu more pools are in the total only: the daemon ran out of memory\n",
 		       (unsigned long long)output_u64(report, "unreported_pools"));
@@ -180,13 +215,15 @@ static int run(struct cli *cli, const void *values)
 {
 	const struct powerfail_options *options = values;
 	CLEANUP_JSON struct json_object *pools = json_object_new_array();
+	CLEANUP_JSON struct json_object *operations = json_object_new_array();
+	struct items items = { .pools = pools, .operations = operations };
 	CLEANUP_JSON struct json_object *request = cli_request("powerfail");
 	CLEANUP_JSON struct json_object *report = NULL;
 	uint64_t seed = 0;
 	char *end;
 	int status;
 
-	if (!pools || !request)
+	if (!pools || !operations || !request)
 		return cli_fail(cli, "out of memory");
 	if (options->seed && (!options->policy || strcmp(options->policy, "random") != 0))
 		return cli_usage(cli, "--seed requires --policy random");
@@ -198,17 +235,19 @@ static int run(struct cli *cli, const void *values)
 		control_put_u64(request, "seed", seed);
 	}
 	cli_put(request, "policy", options->policy);
+	cli_put(request, "metadata", options->metadata);
 	status = put_moment(cli, options, request);
 	if (status != CLI_OK)
 		return status;
-	status = cli_ask(cli, request, collect, pools, &report);
+	status = cli_ask(cli, request, collect, &items, &report);
 	if (status != CLI_OK)
 		return status;
 	if (options->json) {
 		json_object_object_add(report, "pools", json_object_get(pools));
+		json_object_object_add(report, "operations", json_object_get(operations));
 		output_object(report);
 	} else {
-		print_report(report, pools);
+		print_report(report, &items);
 	}
 	return CLI_OK;
 }

@@ -36,6 +36,7 @@ struct daemon_options {
 	enum persistence_domain domain;
 	bool has_domain;     /* if not given, the platform decides, where it reports a domain */
 	enum pool_mode mode; /* INHERIT: not given */
+	enum metadata_mode metadata;
 	unsigned threads;    /* 0: the default of the mount */
 	bool allow_other;
 	bool read_only;

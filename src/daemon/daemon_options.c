@@ -14,7 +14,7 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, GO_ON = -1 };
 /* Options that are not stored in daemon_options. */
 struct parsed {
 	struct daemon_options *options;
-	const char *socket, *mode, *domain;
+	const char *socket, *mode, *domain, *metadata;
 	bool version, help;
 };
 
@@ -73,6 +73,8 @@ static const struct command_option own[] = {
 		       "memory_controller or cpu_cache: where stores are safe"),
 	COMMAND_CHOICE(struct parsed, mode, "mode", "MODE", COMMAND_MODE_CHOICES,
 		       "fsdax, sector or sector:512: how file writes tear"),
+	COMMAND_CHOICE(struct parsed, metadata, "metadata", "MODE", "durable ordered strict",
+		       "ordered, durable or strict: which names may be lost"),
 	{ .name = "label", .value = "TEXT", .set = set_label,
 	  .help = "names the region before it, if that is formatted now" },
 	{ .name = "threads", .value = "N", .set = set_threads,
@@ -172,6 +174,9 @@ int daemon_parse_options(int argc, char **argv, struct daemon_options *options)
 	/* The option parser has checked both values. */
 	if (parsed.mode)
 		pool_mode_parse(parsed.mode, &options->mode);
+	options->metadata = METADATA_ORDERED;
+	if (parsed.metadata)
+		metadata_mode_parse(parsed.metadata, &options->metadata);
 	options->has_domain = parsed.domain;
 	if (parsed.domain)
 		persistence_domain_parse(parsed.domain, &options->domain);

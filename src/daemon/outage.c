@@ -9,12 +9,19 @@
 
 /* ---- What is reported --------------------------------------------------------- */
 
+/* A directory, with a reference, and a name in it. */
+struct stale_entry {
+	struct pool *directory;
+	char *name;
+};
+
 /* One outage, while it runs. */
 struct outage {
 	struct daemon *daemon;
 	const struct outage_options *options;
 	struct outage_report *report;
 	uint64_t files, decided; /* total number of regions, and of those that were decided */
+	VECTOR(struct stale_entry) stale;
 };
 
 /* One outage, for one region. */
@@ -51,8 +58,47 @@ static void note_file(void *context, const struct pool_outage_report *pool)
 		outage->options->progress(outage->options->context, outage->decided, outage->files);
 }
 
+/* A name whose entry was taken back: the kernel has to look it up again. */
+static void note_entry(struct outage *outage, struct pool *directory, const char *name)
+{
+	struct stale_entry entry = { .directory = directory, .name = name ? strdup(name) : NULL };
+
+	if (!directory || !entry.name)
+		return;
+	if (vector_append(&outage->stale, entry) < 0) {
+		free(entry.name);
+		return;
+	}
+	pool_ref(directory, 1);
+}
+
+static void note_lost(void *context, const struct pool_lost_operation *operation)
+{
+	const struct region_outage *part = context;
+	struct outage_report *report = part->outage->report;
+	struct outage_lost lost = { .region = part->region };
+
+	if (operation) {
+		lost.operation = operation->operation;
+		lost.path = strdup(operation->path);
+		lost.to_path = operation->to_name ? strdup(operation->to_path) : NULL;
+		note_entry(part->outage, operation->directory, operation->name);
+		note_entry(part->outage, operation->to_directory, operation->to_name);
+	}
+	if (!lost.path || vector_append(&report->lost, lost) < 0) {
+		free(lost.path);
+		free(lost.to_path);
+		report->unreported_lost++;
+	}
+}
+
 void outage_report_free(struct outage_report *report)
 {
+	for (size_t i = 0; i < report->lost.count; i++) {
+		free(report->lost.items[i].path);
+		free(report->lost.items[i].to_path);
+	}
+	vector_free(&report->lost);
 	for (size_t i = 0; i < report->files.count; i++)
 		free(report->files.items[i].path);
 	vector_free(&report->files);
@@ -126,7 +172,9 @@ static int decide(struct outage *outage, bool mappers_are_gone)
 		struct region_outage part = { .outage = outage, .region = region };
 		const struct pools_outage pools = {
 			.mappers_are_gone = mappers_are_gone,
+			.metadata = outage->options->metadata,
 			.report = note_file,
+			.lost = note_lost,
 			.context = &part,
 		};
 		int error = is_lost(region) ? 0 : pools_decide(region->pools, &chooser, &pools);
@@ -156,6 +204,20 @@ static void open_mount(const struct daemon *daemon, const struct outage_options 
 		return;
 	fusefs_park(daemon->fusefs);
 	fusefs_resume(daemon->fusefs);
+}
+
+/* While the mount answers: a process that waits for it may hold the lock of a directory. */
+static void drop_stale_entries(struct outage *outage)
+{
+	for (size_t i = 0; i < outage->stale.count; i++) {
+		struct stale_entry *entry = &outage->stale.items[i];
+
+		if (outage->daemon->fusefs)
+			fusefs_entry_changed(outage->daemon->fusefs, entry->directory, entry->name);
+		pool_unref(entry->directory, 1);
+		free(entry->name);
+	}
+	vector_free(&outage->stale);
 }
 
 int outage_run(struct daemon *daemon, const struct outage_options *options, struct outage_report *report)
@@ -188,6 +250,7 @@ int outage_run(struct daemon *daemon, const struct outage_options *options, stru
 	if (daemon->fusefs)
 		fusefs_resume(daemon->fusefs);
 	attach_power_returns(daemon->attach);
+	drop_stale_entries(&outage);
 	return error;
 }
 

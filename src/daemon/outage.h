@@ -10,9 +10,11 @@
  *   2. park           the mount serves nothing but write-back
  *   3. settle         if stores in dirty pages can survive, the kernel writes these back
  *   4. stop pools     handles are dead, calls wait
- *   5. decide         a chooser picks what survives, line by line; the power cycle is counted
+ *   5. decide         a chooser picks what survives, operation by operation and line by line; the power
+ *                     cycle is counted
  *   6. rebuild views  the kernel's caches and the views have what the media has
- *   7. go on          pools, mount, clients, in the next generation
+ *   7. go on          pools, mount, clients, in the next generation; the kernel is told which names it has
+ *                     to look up again
  *
  * An outage runs in the thread that asks for it, which must hold no lock of the
  * participants and must not be serving a request of theirs: phases 2 and 4 wait
@@ -29,6 +31,8 @@
 struct outage_options {
 	/* For the whole machine. Each region, pool and line derives its own chooser from it. */
 	struct chooser chooser;
+	/* In regions of a weaker metadata mode, a larger value, this one instead. */
+	enum metadata_mode metadata;
 	/* The mount was stopped at an exact request (fusefs_moment_arm(), fusefs_moment_now()). */
 	bool at_moment;
 	/* Called after each pool was decided, by the thread that runs the outage; may be NULL. */
@@ -45,10 +49,19 @@ struct outage_file {
 	uint64_t size_before, size_after; /* bytes */
 };
 
+/* An operation on a name, a size or attributes that was taken back: struct pool_lost_operation. */
+struct outage_lost {
+	const struct served_region *region;
+	const char *operation; /* static */
+	char *path, *to_path;  /* in the region; to_path is NULL if it has one path */
+};
+
 struct outage_report {
 	VECTOR(struct outage_file) files;
+	VECTOR(struct outage_lost) lost; /* the newest first */
 	struct domain_lines total; /* of all files, including those not in `files` */
 	uint64_t unreported;	   /* number of files that are not in `files` for lack of memory */
+	uint64_t unreported_lost;  /* the same, of operations */
 };
 
 /*

@@ -138,6 +138,7 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 	struct pools_options options = {
 		.domain = served->domain,
 		.read_only = daemon->options.read_only,
+		.metadata = daemon->options.metadata,
 		.progress = report_progress,
 		.progress_context = daemon,
 		.log = { log_callback, &daemon->log },

@@ -158,5 +158,6 @@ const struct verb verb_create = {
 	.fields = fields,
 	.request_bytes = sizeof(struct create_request),
 	.check = check,
+	.commits = true,
 	.run = run,
 };

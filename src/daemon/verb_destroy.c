@@ -142,5 +142,6 @@ const struct verb verb_destroy = {
 	.name = "destroy",
 	.fields = fields,
 	.request_bytes = sizeof(struct destroy_request),
+	.commits = true,
 	.run = run,
 };

@@ -20,6 +20,7 @@
 struct powerfail_request {
 	enum chooser_policy policy; /* CHOOSER_LOSE if it is not given */
 	struct request_number seed;
+	const char *metadata; /* NULL: each region's own mode */
 	/* The moment: at most one of these. */
 	uint64_t before_op, after_op, before_sync, after_sync;
 	const char *at_mark;
@@ -37,6 +38,7 @@ static int parse_policy(const char *text, void *policy)
 static const struct request_field fields[] = {
 	REQUEST_FIELD("policy", REQUEST_WORD, struct powerfail_request, policy, .parse = parse_policy),
 	REQUEST_FIELD("seed", REQUEST_NUMBER, struct powerfail_request, seed),
+	REQUEST_FIELD("metadata", REQUEST_STRING, struct powerfail_request, metadata),
 	REQUEST_FIELD("before_op", REQUEST_U64, struct powerfail_request, before_op),
 	REQUEST_FIELD("after_op", REQUEST_U64, struct powerfail_request, after_op),
 	REQUEST_FIELD("before_sync", REQUEST_U64, struct powerfail_request, before_sync),
@@ -53,7 +55,12 @@ static int check(const void *decoded, struct message *message)
 	const struct powerfail_request *request = decoded;
 	int events = (request->before_op > 0) + (request->after_op > 0) + (request->before_sync > 0) +
 		     (request->after_sync > 0) + (request->at_mark != NULL);
+	enum metadata_mode mode;
 
+	if (request->metadata && metadata_mode_parse(request->metadata, &mode) < 0)
+		return message_fail(message, -EINVAL,
+				    "powerfail: metadata '%s': give durable, ordered or strict",
+				    request->metadata);
 	if (events > 1)
 		return message_fail(message, -EINVAL, "powerfail: an outage has one moment: give one event");
 	if (request->at_mark && (!*request->at_mark || strlen(request->at_mark) > REQUEST_MARK_MAX))
@@ -193,6 +200,28 @@ static void send_files(struct job *job, const struct outage_report *report)
 	}
 }
 
+static void send_lost(struct job *job, const struct outage_report *report)
+{
+	for (size_t i = 0; i < report->lost.count; i++) {
+		const struct outage_lost *lost = &report->lost.items[i];
+		CLEANUP_FREE char *shown = job_show(job->daemon, lost->region, lost->path);
+		struct json_object *item = json_object_new_object();
+
+		if (item) {
+			control_put_string(item, "operation", lost->operation);
+			control_put_string(item, "path", shown ? shown : lost->path);
+		}
+		if (item && lost->to_path) {
+			CLEANUP_FREE char *to_shown = job_show(job->daemon, lost->region, lost->to_path);
+
+			control_put_string(item, "to_path", to_shown ? to_shown : lost->to_path);
+		}
+		if (item)
+			job_put_region(job, lost->region, item);
+		reply_item(job->reply, item);
+	}
+}
+
 static void put_region(struct json_object *object, const struct served_region *region)
 {
 	struct pools_info info;
@@ -236,6 +265,7 @@ static struct json_object *summary(struct job *job, const struct chooser *choose
 	json_object_object_add(result, "regions", summarize_regions(daemon));
 	control_put_string(result, "mark", mark);
 	put_lines(result, &report->total);
+	control_put_u64(result, "operations_lost", report->lost.count + report->unreported_lost);
 	if (report->unreported)
 		control_put_u64(result, "unreported_pools", report->unreported);
 	return result;
@@ -290,10 +320,11 @@ static void log_outage(struct job *job, const struct chooser *chooser, const str
 			chooser_policy_name(chooser->policy), seed);
 	else
 		daemon_log_for(job->daemon, job->peer->uid, LOG_NOTICE,
-			"power failure: policy %s%s; %s; lines: %llu guaranteed, %llu kept, %llu lost",
+			"power failure: policy %s%s; %s; lines: %llu guaranteed, %llu kept, %llu lost; "
+			"operations: %zu lost",
 			chooser_policy_name(chooser->policy), seed, generations,
 			(unsigned long long)report->total.guaranteed, (unsigned long long)report->total.kept,
-			(unsigned long long)report->total.lost);
+			(unsigned long long)report->total.lost, report->lost.count);
 }
 
 /* Power fails for the whole machine, so the request is refused only if the media of all regions are lost. */
@@ -317,6 +348,31 @@ static int explain(struct job *job, int error)
 	return message_fail(&job->message, error, "powerfail: %s: see the daemon's log", strerror(-error));
 }
 
+static enum metadata_mode wanted_metadata(const struct powerfail_request *request)
+{
+	/* That of the regions is the same or stronger. */
+	enum metadata_mode mode = METADATA_STRICT;
+
+	/* check() has parsed it before. */
+	if (request->metadata)
+		metadata_mode_parse(request->metadata, &mode);
+	return mode;
+}
+
+/* Operations that a stronger mode has committed cannot be lost any more. */
+static int check_metadata(struct job *job)
+{
+	const struct powerfail_request *request = job->request;
+	const enum metadata_mode own = job->daemon->options.metadata;
+
+	if (!request->metadata || wanted_metadata(request) <= own)
+		return 0;
+	return message_fail(&job->message, -EINVAL,
+			    "powerfail: metadata '%s': the daemon has made durable what this mode could "
+			    "lose: start it with --metadata %s (now: %s)",
+			    request->metadata, request->metadata, metadata_mode_name(own));
+}
+
 /* The mount is stopped, if there is a moment. */
 static int fail_power(struct job *job, const struct moment_wanted *wanted)
 {
@@ -324,6 +380,7 @@ static int fail_power(struct job *job, const struct moment_wanted *wanted)
 	const struct outage_options options = {
 		.chooser = { .policy = request->policy,
 			     .seed = request->seed.given ? request->seed.value : draw_seed() },
+		.metadata = wanted_metadata(request),
 		.at_moment = wanted->event != MOMENT_NOW || request->kill,
 		.progress = send_progress,
 		.context = job,
@@ -350,6 +407,7 @@ static int fail_power(struct job *job, const struct moment_wanted *wanted)
 				control_put_u64(job->result, "killed", killed);
 		}
 		send_files(job, &report);
+		send_lost(job, &report);
 	}
 	outage_report_free(&report);
 	return error;
@@ -360,6 +418,8 @@ static int run(struct job *job)
 	const struct moment_wanted wanted = wanted_moment(job->request);
 	int error = check_regions(job), lost;
 
+	if (!error)
+		error = check_metadata(job);
 	if (!error && wanted.event != MOMENT_NOW)
 		error = await_moment(job, &wanted);
 	if (error)

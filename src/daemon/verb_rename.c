@@ -95,5 +95,6 @@ const struct verb verb_rename = {
 	.name = "rename",
 	.fields = fields,
 	.request_bytes = sizeof(struct rename_request),
+	.commits = true,
 	.run = run,
 };

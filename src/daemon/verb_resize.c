@@ -62,5 +62,6 @@ const struct verb verb_resize = {
 	.name = "resize",
 	.fields = fields,
 	.request_bytes = sizeof(struct resize_request),
+	.commits = true,
 	.run = run,
 };

@@ -161,6 +161,8 @@ static int run(struct job *job, struct json_object *json)
 		return error;
 	job->request = request;
 	error = verb->run(job);
+	if (verb->commits && job->region)
+		pools_commit(job->region->pools);
 	/* If a region has failed, that is the reason for the failure of the verb. */
 	if (job->region && region_failed(job->region->region))
 		error = region_failure(job->region->region, &job->message);

@@ -15,6 +15,7 @@ struct verb {
 	size_t request_bytes;		    /* of the structure they are decoded into */
 	/* Refuse values that are valid one by one but not together: -EINVAL with a message. May be NULL. */
 	int (*check)(const void *request, struct message *message);
+	bool commits; /* what it did to names, sizes and attributes is durable when it has returned */
 	/* 0, or a negative errno with job->message set. */
 	int (*run)(struct job *job);
 };

@@ -21,7 +21,7 @@ prepare() {
 		pattern new | dd of="$mnt/$1" conv=notrunc bs=64k status=none
 }
 
-daemon_start --region memfd:128M || bail "the daemon does not start"
+daemon_start --region memfd:128M --metadata durable || bail "the daemon does not start"
 check "powerfail of an unused region succeeds" fail_power
 check "the report of an unused region has no undetermined lines" test "$(number lines_undetermined)" = 0
 check "the first power failure begins generation 2" test "$(of_region generation)" = 2
@@ -125,7 +125,8 @@ check "the pool has a path after a power failure without a mount" \
 check "the daemon without a mount stops cleanly" daemon_stop
 
 # ---- eADR: caches are part of the persistence domain
-check "a daemon starts with --domain cpu_cache" daemon_start --region memfd:64M --domain cpu_cache
+check "a daemon starts with --domain cpu_cache" \
+	daemon_start --region memfd:64M --domain cpu_cache --metadata durable
 pattern new >"$mnt/file"
 check "powerfail with --domain cpu_cache succeeds" fail_power --policy lose
 check "with --domain cpu_cache unsynced bytes survive" cmp <(pattern new) "$mnt/file"

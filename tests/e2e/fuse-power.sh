@@ -5,7 +5,7 @@
 
 powercut=$abs_top_builddir/tests/e2e/powercut
 
-daemon_start --region memfd:64M || bail "no daemon"
+daemon_start --region memfd:64M --metadata durable || bail "no daemon"
 relay "$powercut" effects "$mnt" "$softpmem"
 relay "$powercut" storm "$mnt" "$softpmem" 40
 check "check finds no damage after the power failures" "$softpmem" check
@@ -34,7 +34,7 @@ check "a seed leaves the same bytes of one of two regions as in earlier versions
 	--region memfd:64M --label alpha --region memfd:64M --label beta
 
 note "with one thread, which must never be the one that waits"
-daemon_start --region memfd:64M --threads 1 || bail "no daemon"
+daemon_start --region memfd:64M --metadata durable --threads 1 || bail "no daemon"
 relay "$powercut" storm "$mnt" "$softpmem" 20
 check "the daemon with one worker stops cleanly" daemon_stop
 finish

@@ -4,7 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
-daemon_start --region memfd:64M || bail "no daemon"
+daemon_start --region memfd:64M --metadata durable || bail "no daemon"
 
 is_awaited() { "$softpmem" status --json | grep -q '"awaits_event":true'; }
 # cut_at OPTION...: a power failure that waits for its moment, in the background; it reports to $work/report.

@@ -28,6 +28,7 @@ struct pools {
 	bool mappers_are_gone;	/* that it was told */
 };
 
+static bool loses_a_rename;
 static char log_text[512];
 static bool clients_end;
 
@@ -89,6 +90,23 @@ void fusefs_resume(struct fusefs *fusefs)
 	say("resume mount", 0);
 }
 
+void fusefs_entry_changed(struct fusefs *fusefs, struct pool *directory, const char *name)
+{
+	say("look up", *name);
+}
+
+static int references;
+
+void pool_ref(struct pool *pool, uint64_t count)
+{
+	references += (int)count;
+}
+
+void pool_unref(struct pool *pool, uint64_t count)
+{
+	references -= (int)count;
+}
+
 void fusefs_region_lost(struct fusefs *fusefs, unsigned region)
 {
 	say("mount loses", (char)('0' + region));
@@ -128,6 +146,14 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 	pools->mappers_are_gone = outage->mappers_are_gone;
 	snprintf(report.path, sizeof(report.path), "/%c", pools->name);
 	outage->report(outage->context, &report);
+	if (loses_a_rename) {
+		static struct pool_lost_operation lost = {
+			.operation = "rename", .path = "/x", .to_path = "/y", .name = "x", .to_name = "y",
+		};
+
+		lost.directory = lost.to_directory = (struct pool *)pools;
+		outage->lost(outage->context, &lost);
+	}
 	return pools->decide_error;
 }
 
@@ -160,6 +186,8 @@ static int setup(void **state)
 		pools[i] = (struct pools){ .name = (char)('a' + i), .domain = PERSISTENCE_MEMORY_CONTROLLER };
 	log_text[0] = '\0';
 	clients_end = true;
+	loses_a_rename = false;
+	references = 0;
 	return 0;
 }
 
@@ -208,6 +236,26 @@ static void an_error_of_one_region_does_not_stop_the_outage(void **state)
 	pools[0].decide_error = -ENOSPC;
 	assert_int_equal(run(CHOOSER_LOSE), -ENOSPC);
 	assert_string_equal(log_text, "stop clients; park; " PHASES_OF_BOTH);
+}
+
+/* A process that waits for the mount may hold the lock of a directory that the kernel needs for it. */
+static void the_kernel_is_told_of_lost_names_while_the_mount_answers(void **state)
+{
+	loses_a_rename = true;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_string_equal(log_text, "stop clients; park; " PHASES_OF_BOTH
+				      "look up x; look up y; look up x; look up y; ");
+	assert_int_equal(references, 0);
+}
+
+static void lost_operations_are_in_the_report(void **state)
+{
+	loses_a_rename = true;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_int_equal(report.lost.count, 2);
+	assert_string_equal(report.lost.items[0].operation, "rename");
+	assert_string_equal(report.lost.items[0].path, "/x");
+	assert_string_equal(report.lost.items[0].to_path, "/y");
 }
 
 static void a_lost_region_is_not_decided(void **state)
@@ -331,6 +379,8 @@ int main(void)
 		outage_test(policy_lose_writes_back_where_caches_are_in_the_persistence_domain),
 		outage_test(without_a_mount_only_clients_and_pools_take_part),
 		outage_test(an_error_of_one_region_does_not_stop_the_outage),
+		outage_test(the_kernel_is_told_of_lost_names_while_the_mount_answers),
+		outage_test(lost_operations_are_in_the_report),
 		outage_test(a_lost_region_is_not_decided),
 		outage_test(without_any_media_no_phase_begins),
 		outage_test(an_outage_at_a_moment_runs_if_the_mount_is_still_stopped),

@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Metadata modes on the mount: which names a power failure takes back, and what it reports.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+report=$work/report
+
+fail_power() {
+	softpmem powerfail --json "$@" >"$report"
+}
+
+# lost OPERATION PATH [TO_PATH]: the report has this operation.
+lost() {
+	local member="\"operation\":\"$1\",\"path\":\"$2\""
+	[ $# -lt 3 ] || member+=",\"to_path\":\"$3\""
+	tr -d ' \n\t' <"$report" | grep -Fq "$member"
+}
+
+# put PATH TEXT: a new file with these bytes, which are synced; its name is not.
+put() {
+	printf '%s' "$2" >"$mnt/$1" && sync "$mnt/$1"
+}
+
+holds() {
+	[ "$(cat "$mnt/$1")" = "$2" ]
+}
+
+absent() {
+	! [ -e "$mnt/$1" ] && ! ls "$mnt/$(dirname "$1")" | grep -qx "$(basename "$1")"
+}
+
+with_mode() {
+	daemon_start --region memfd:64M --metadata "$1" || bail "the daemon with --metadata $1 does not start"
+}
+
+# ---- strict
+
+with_mode strict
+check "status shows the mode strict" grep -q '^metadata: *strict$' <(softpmem status)
+put new bytes
+mkdir "$mnt/dir"
+check "powerfail with unsynced names succeeds" fail_power
+check "strict: a synced file is lost if its directory was not synced" absent new
+check "strict: the report has the creation of the file" lost create /new
+check "strict: the report has the directory" lost mkdir /dir
+
+put kept bytes
+sync "$mnt"
+check "powerfail after a sync of the directory succeeds" fail_power
+check "strict: a file is kept if it and its directory were synced" holds kept bytes
+
+put kept.tmp newer
+check "a rename over an existing name succeeds" mv -T "$mnt/kept.tmp" "$mnt/kept"
+check "before the power failure the new name is there" holds kept newer
+check "powerfail after the rename succeeds" fail_power
+check "strict: a rename is taken back, and the old file is there" holds kept bytes
+check "strict: the report has both paths of the rename" lost rename /kept.tmp /kept
+check "strict: what was created for the rename is lost too" absent kept.tmp
+
+rm "$mnt/kept"
+check "an unlinked file is gone" absent kept
+check "powerfail after the unlink succeeds" fail_power
+check "strict: an unlink that was not synced is taken back" holds kept bytes
+check "a restored file can be written again" put kept again
+check "powerfail keeps what is synced" fail_power
+check "the restored file has its new bytes" holds kept again
+
+rm "$mnt/kept"
+mkdir "$mnt/other"
+check "powerfail --policy keep succeeds" fail_power --policy keep
+check "keep: the unlink survives" absent kept
+check "keep: the directory survives" test -d "$mnt/other"
+check "keep: the report has no lost operation" grep -q '"operations_lost":0' <(tr -d ' ' <"$report")
+
+touch "$mnt/a" "$mnt/b"
+check "powerfail --metadata durable succeeds" fail_power --metadata durable
+check "--metadata durable loses no name" test -e "$mnt/a" -a -e "$mnt/b"
+check "the daemon with --metadata strict stops cleanly" daemon_stop
+
+# ---- ordered
+
+with_mode ordered
+check_fails "powerfail refuses a weaker mode than the daemon's, and says what to do" \
+	"metadata 'strict': .*start it with --metadata strict" softpmem powerfail --metadata strict
+check_fails "powerfail refuses a mode that is none" "'loose'" softpmem powerfail --metadata loose
+check_fails "softpmemd refuses a mode that is none" "'loose'" softpmemd --metadata loose
+mkdir "$mnt/dir"
+put dir/first one
+printf two >"$mnt/dir/second"
+mv "$mnt/dir/second" "$mnt/dir/third"
+check "powerfail with a synced file succeeds" fail_power
+check "ordered: a sync of a file commits its name and the directory before it" holds dir/first one
+check "ordered: an operation after the last sync is lost" absent dir/third
+check "ordered: so is the one before it" absent dir/second
+check "ordered: the report has the rename" lost rename /dir/second /dir/third
+
+put data 0123456789
+truncate -s 4 "$mnt/data"
+chmod 600 "$mnt/data"
+check "powerfail after truncate and chmod succeeds" fail_power
+check "ordered: a truncate is taken back, with the bytes that were cut off" holds data 0123456789
+check "ordered: a chmod is taken back" test "$(stat -c %a "$mnt/data")" = 644
+check "the report has the truncate" lost resize /data
+
+# The kernel has looked these names up before the power failure.
+touch "$mnt/stale"
+sync "$mnt"
+rm "$mnt/stale"
+touch "$mnt/fresh"
+check "before the power failure the kernel knows both names" \
+	bash -c '! test -e "$0/stale" && test -e "$0/fresh"' "$mnt"
+check "powerfail with names in the kernel's cache succeeds" fail_power
+check "the kernel finds a name that came back" test -e "$mnt/stale"
+check "the kernel does not find a name that is lost" absent fresh
+
+check "softpmem create succeeds" softpmem create --size 1M /made
+check "powerfail after create succeeds" fail_power
+check "what a command created is durable when it returns" test -s "$mnt/made"
+
+survivors() {
+	find "$mnt" -name 'n[0-9]*' -printf '%f\n' | sort
+}
+for i in {1..40}; do
+	: >"$mnt/n$i"
+done
+fail_power --policy random --seed 5
+first=$(survivors)
+count=$(wc -w <<<"$first")
+check "random keeps some names and loses others" test "$count" -gt 0 -a "$count" -lt 40
+check "ordered: the survivors are the first ones" \
+	test "$(printf '%s\n' n{1..40} | head -n "$count" | sort)" = "$first"
+check "check finds no damage" softpmem check
+check "the daemon with --metadata ordered stops cleanly" daemon_stop
+finish
