@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -14,6 +15,7 @@
 #include "client/errormsg.h"
 #include "client/events.h"
 #include "client/modules.h"
+#include "client/settings.h"
 #include "client/signal_handlers.h"
 #include "client/signals.h"
 #include "client/valgrind.h"
@@ -173,6 +175,20 @@ void client_recording_start(struct record_setup *setup)
 	client_modules_refresh();
 	atomic_store(&client_recording_active, true);
 	client_recorder_attach(&recorder);
+}
+
+/* softpmem -v record */
+static __attribute__((destructor)) void tell_counts(void)
+{
+	struct record_counts counts;
+	char text[100];
+
+	if (!client_recording() || !client_settings()->inline_verbose)
+		return;
+	counts = record_stat();
+	snprintf(text, sizeof(text), "%u instructions stored to pools, %u of them are patched", counts.stores,
+		 counts.stores_patched);
+	client_complain("this process is recorded: ", text);
 }
 
 /* ---- Mappings -------------------------------------------------------------------------- */

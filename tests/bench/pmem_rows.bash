@@ -52,6 +52,32 @@ map_inserts() {
 	beside "$1" "$work/map_time" "$2" "${directory[$1]}/map" "$map_keys" && rm "${directory[$1]}/map"
 }
 
+# record_figure SIDE NAME: one figure of those that record_time prints.
+record_figure() {
+	truncate -s 1M "$mnt/recorded" || return 1
+	"$softpmem" record -o "$work/trace" -- "$abs_top_builddir/tests/bench/record_time" "$mnt/recorded" \
+		2>"$work/record.err" | sed -n "s/^$2 \([0-9.]*\) .*/\1/p"
+	rm "$mnt/recorded" "$work/trace"
+}
+
+# recorded_map SIDE MAP FIGURE: PMDK's example map, recorded, and under softpmem run on the other side.
+# FIGURE: inserts, or the share of instructions that are patched, in percent.
+recorded_map() {
+	local verb=(-v record -o "$work/trace")
+	[ "$1" = softpmem ] || verb=(run)
+	[ -x "$work/map_time" ] || map_time_make || return 1
+	rm -f "$mnt/map" "$work/trace"
+	"$softpmem" "${verb[@]}" -- "$work/map_time" "$2" "$mnt/map" "$map_keys" >"$work/record.out" \
+		2>"$work/record.err" || return 1
+	rm "$mnt/map"
+	if [ "$3" = inserts ]; then
+		cat "$work/record.out"
+	else
+		sed -n 's/.*: \([0-9]*\) instructions stored to pools, \([0-9]*\) of .*/\1 \2/p' \
+			"$work/record.err" | awk '{ printf "%.1f\n", 100 * $2 / $1 }'
+	fi
+}
+
 # pmem_fio SIDE FIELD OPTION...: print a figure of fio's libpmem engine.
 pmem_fio() {
 	local side=$1 field=$2
@@ -100,7 +126,13 @@ pmem_rows() {
 	if [ -r "$pmdk_examples/map/map.h" ]; then
 		row "PMDK's btree, insert" inserts/s higher 1 libpmem map_inserts btree
 		row "PMDK's hashmap_tx, insert" inserts/s higher 1 libpmem map_inserts hashmap_tx
+		row "PMDK's btree, insert, recorded" inserts/s higher 0.8 run recorded_map btree inserts
+		row "instructions patched in it" % higher 95 - recorded_map btree patched
 	fi
+	row "recorded store of 8 bytes" ns lower 10 - record_figure one_thread
+	row "recorded store, two threads on own lines" ns lower 30 - record_figure own_lines
+	row "recorded store, two threads on one line" ns lower 130 - record_figure one_line
+	row "first store of an instruction, recorded" us lower 100 - record_figure first_store
 	if fio --enghelp 2>/dev/null | grep -q libpmem; then
 		row "fio libpmem, 4 KiB random write" IOPS higher 0.5 libpmem pmem_fio 49 --rw=randwrite
 		row "fio libpmem, 4 KiB random read" IOPS higher 1 libpmem pmem_fio 8 --rw=randread

@@ -219,6 +219,7 @@ static bool store_faulted(ucontext_t *context)
 	site = record_site_make(rip, (const uint8_t *)rip, available, RECORD_FOR_STORES);
 	if (!site)
 		return false;
+	site->faulted = true;
 	if (site->patched == RECORD_NOT_PATCHED && !site->unpatchable) {
 		if (record_mapping_is_patchable(rip))
 			record_site_patch(site);

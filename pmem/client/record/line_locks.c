@@ -35,21 +35,28 @@ static void take_lock(struct record_lock *lock)
 	}
 }
 
+/* The lock of the lowest bit that is set in word `i`. */
+static struct record_lock *lock_of(unsigned i, uint64_t word)
+{
+	return &record_low->locks[i * 64 + (unsigned)__builtin_ctzll(word)];
+}
+
 void record_lines_take(struct record_frame *frame)
 {
-	for (unsigned i = 0; i < RECORD_LOCK_COUNT / 64; i++)
-		frame->locks[i] = 0;
+	frame->locked = false;
 	if (!record_are_many())
 		return;
+	for (unsigned i = 0; i < RECORD_LOCK_COUNT / 64; i++)
+		frame->locks[i] = 0;
 	for (uint64_t at = align_down(frame->address, 64); at < frame->address + frame->length; at += 64) {
 		uint64_t number = record_place(record_range_find(at), at) >> RECORD_LOCK_SHIFT &
 				  (RECORD_LOCK_COUNT - 1);
 
 		frame->locks[number / 64] |= (uint64_t)1 << number % 64;
 	}
-	for (unsigned i = 0; i < RECORD_LOCK_COUNT; i++)
-		if (frame->locks[i / 64] >> i % 64 & 1)
-			take_lock(&record_low->locks[i]);
+	for (unsigned i = 0; i < RECORD_LOCK_COUNT / 64; i++)
+		for (uint64_t left = frame->locks[i]; left; left &= left - 1)
+			take_lock(lock_of(i, left));
 	frame->locked = true;
 }
 
@@ -57,8 +64,8 @@ void record_lines_give(struct record_frame *frame)
 {
 	if (!frame->locked)
 		return;
-	for (unsigned i = 0; i < RECORD_LOCK_COUNT; i++)
-		if (frame->locks[i / 64] >> i % 64 & 1)
-			atomic_store_explicit(&record_low->locks[i].owner, 0, memory_order_release);
+	for (unsigned i = 0; i < RECORD_LOCK_COUNT / 64; i++)
+		for (uint64_t left = frame->locks[i]; left; left &= left - 1)
+			atomic_store_explicit(&lock_of(i, left)->owner, 0, memory_order_release);
 	frame->locked = false;
 }

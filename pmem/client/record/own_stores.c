@@ -90,10 +90,12 @@ static void store_piece(const struct record_range *range, uint64_t at, const uns
 			uint64_t length, uint32_t flags, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
-	struct record_frame frame = { .address = at, .length = length };
 	const uint64_t place = record_place(range, at);
+	struct record_frame frame; /* large, and the lines' locks need few of its fields */
 	bool logs;
 
+	frame.address = at;
+	frame.length = length;
 	touch(range, at, length);
 	section_begin();
 	logs = record_log_room(length + 2 * TRACE_SLOT_ROOM);

@@ -125,6 +125,7 @@ struct record_counts {
 	uint32_t direct, punned, trapped; /* sites by the way they are patched, stores included */
 	uint32_t unpatched;		  /* sites that fault or are missed each time */
 	uint32_t refused;		  /* instructions in code that is not understood for sure */
+	uint32_t stores, stores_patched;  /* instructions that have faulted; those that will not again */
 };
 /*
  * Find and patch flushes and fences of the objects that are loaded and were not looked at yet; locked

@@ -330,6 +330,8 @@ struct record_counts record_stat(void)
 		now.punned += site->patched == RECORD_PATCHED_PUNNED;
 		now.trapped += site->patched == RECORD_PATCHED_TRAP;
 		now.unpatched += site->patched == RECORD_NOT_PATCHED;
+		now.stores += site->faulted;
+		now.stores_patched += site->faulted && site->patched != RECORD_NOT_PATCHED;
 	}
 	return now;
 }

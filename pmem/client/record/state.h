@@ -151,6 +151,7 @@ struct record_site {
 	bool fence_always;   /* the hook is called even if nothing waits for the fence */
 	bool unpatchable;    /* tried, or not allowed to */
 	bool gone;	     /* its code was unmapped */
+	bool faulted;	     /* it was found by its first store to a pool */
 	bool may_trap;	     /* where no jump can be put, a trap is: flushes and fences never fault */
 	uint8_t jump_length; /* bytes from `address` that the jump is made of, successors' included */
 	uint64_t target;     /* of the jump */
