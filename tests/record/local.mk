@@ -43,7 +43,12 @@ tests_record_same_contents_LDADD = $(libtrace)
 
 check_PROGRAMS += tests/record/subject
 tests_record_subject_SOURCES = tests/record/subject.c tests/record/subject.h
-tests_record_subject_LDADD = -lpthread
+tests_record_subject_LDADD = -lpthread -ldl
+
+check_PROGRAMS += tests/record/persist_subject
+tests_record_persist_subject_SOURCES = tests/record/persist_subject.c
+tests_record_persist_subject_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_record_persist_subject_LDADD = $(PMEM_LIBS)
 
 if HAVE_PMEMOBJ
 check_PROGRAMS += tests/record/objects_subject

@@ -62,6 +62,9 @@ check_fails "negative control: a copy with one other byte differs from the trace
 both "a program whose threads store in destructors" "$subject" ends "$mnt/pool"
 both "a program with a SIGSEGV handler of its own" "$subject" protection "$mnt/pool"
 both "a program under a storm of SIGALRM whose handler stores to the same line" "$subject" storm "$mnt/pool"
+both "a program with handlers on a small stack that interrupt each other" "$subject" small-stack "$mnt/pool"
+both "a program that leaves a handler by siglongjmp" "$subject" leaves "$mnt/pool"
+both "a libpmem program whose handler of SIGALRM persists too" "$here/persist_subject" "$mnt/pool"
 both "a program that forks" "$subject" forks "$mnt/pool"
 check "the values of locked increments of four processes ascend by one in the trace" replays 0
 both "a program that starts others by posix_spawn and vfork" "$subject" spawns "$mnt/pool"
@@ -75,6 +78,11 @@ check_fails "a program whose result the kernel cannot store ends with the functi
 check "negative control: it gets its result when it is not recorded" \
 	"$softpmem" run -- "$subject" refused "$mnt/pool"
 
+if [ -e /lib/x86_64-linux-gnu/libz.so.1 ]; then
+	both "a program that loads and unloads a library" "$subject" objects "$mnt/pool"
+else
+	skip "a program that loads and unloads a library" "no libz.so.1"
+fi
 if [ -x "$here/objects_subject" ]; then
 	create=true
 	both "a libpmemobj program" "$here/objects_subject" "$mnt/pool" 1 200

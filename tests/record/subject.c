@@ -6,6 +6,7 @@
  * not.
  */
 
+#include <dlfcn.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -222,6 +223,102 @@ static void storm(void)
 	printf("all alarms are in the pool\n");
 }
 
+/*
+ * A handler that is interrupted by another one, on a small stack of its own; and stores of each, to one
+ * line.
+ */
+static void on_second(int number)
+{
+	(void)number;
+	*volatile_word(33000 / 8 * 8 + 16) += 1;
+	memset(pool + 36864, (int)*word(33000), 200);
+}
+
+static void on_first(int number)
+{
+	(void)number;
+	*volatile_word(33000) += 1;
+	raise(SIGUSR2);
+	*volatile_word(33000) += 1;
+}
+
+static void on_small_stack(void)
+{
+	static unsigned char stack[16384];
+	const stack_t small = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	struct sigaction action = { .sa_handler = on_first, .sa_flags = SA_ONSTACK };
+	struct itimerval often = { .it_interval.tv_usec = 300, .it_value.tv_usec = 300 }, never = { 0 };
+
+	if (sigaltstack(&small, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0 ||
+	    sigaction(SIGALRM, &action, NULL) != 0)
+		err(1, "sigaction");
+	action.sa_handler = on_second;
+	if (sigaction(SIGUSR2, &action, NULL) != 0 || raise(SIGUSR1) != 0)
+		err(1, "sigaction");
+	setitimer(ITIMER_REAL, &often, NULL);
+	while (*volatile_word(33000) < 1000)
+		*volatile_word(33000 + 8) += 1;
+	setitimer(ITIMER_REAL, &never, NULL);
+	if (*word(33000) != 2 * *word(33000 + 16))
+		errx(1, "stores of a handler are missing");
+	printf("handlers have stored\n");
+}
+
+/* Out of a handler by siglongjmp(), again and again, in the middle of stores. */
+static volatile sig_atomic_t jumps;
+
+static void jump_out(int number)
+{
+	(void)number;
+	jumps++;
+	siglongjmp(back, 1);
+}
+
+static void leaves(void)
+{
+	struct itimerval often = { .it_interval.tv_usec = 300, .it_value.tv_usec = 300 }, never = { 0 };
+
+	signal(SIGALRM, jump_out);
+	setitimer(ITIMER_REAL, &often, NULL);
+	sigsetjmp(back, 1);
+	while (jumps < 1000) {
+		*volatile_word(40000) += 1;
+		*volatile_word(40000 - 4) += 1;
+		memset(pool + 41000, (int)*word(40000), 100);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	printf("jumped\n");
+}
+
+/* ---- Objects that come and go ------------------------------------------------------------------ */
+
+typedef int code_fn(unsigned char *to, unsigned long *length, const unsigned char *from, unsigned long count);
+
+static void objects(void)
+{
+	unsigned char plain[20000], *packed = pool + 65536, *unpacked = pool + 131072;
+
+	for (unsigned i = 0; i < sizeof(plain); i++)
+		plain[i] = (unsigned char)(i / 100 * 7);
+	for (unsigned round = 0; round < 10; round++) {
+		void *zlib = dlopen("libz.so.1", RTLD_NOW);
+		unsigned long length = 65536, got = 65536;
+		code_fn *compress, *uncompress;
+
+		if (!zlib)
+			errx(77, "%s", dlerror());
+		compress = (code_fn *)dlsym(zlib, "compress");
+		uncompress = (code_fn *)dlsym(zlib, "uncompress");
+		plain[round] = 1;
+		if (compress(packed, &length, plain, sizeof(plain)) != 0 ||
+		    uncompress(unpacked, &got, packed, length) != 0 || got != sizeof(plain) ||
+		    memcmp(plain, unpacked, sizeof(plain)) != 0)
+			errx(1, "what was packed cannot be unpacked");
+		printf("%lu\n", length);
+		dlclose(zlib);
+	}
+}
+
 /* ---- Processes --------------------------------------------------------------------------------- */
 
 static void add_up(unsigned times, size_t own)
@@ -410,6 +507,12 @@ int main(int argc, char **argv)
 		protection();
 	else if (strcmp(argv[1], "storm") == 0)
 		storm();
+	else if (strcmp(argv[1], "small-stack") == 0)
+		on_small_stack();
+	else if (strcmp(argv[1], "leaves") == 0)
+		leaves();
+	else if (strcmp(argv[1], "objects") == 0)
+		objects();
 	else if (strcmp(argv[1], "forks") == 0)
 		forks();
 	else if (strcmp(argv[1], "spawns") == 0)

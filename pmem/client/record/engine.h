@@ -33,4 +33,7 @@ _Noreturn void record_die(const char *why, const struct record_site *site);
 
 struct record_site *record_site_by_id(uint32_t id);
 
+/* Does no other thread of the process run code of the program? Async-signal-safe. */
+bool record_has_one_thread(void);
+
 #endif

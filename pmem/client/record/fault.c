@@ -221,10 +221,12 @@ static bool store_faulted(ucontext_t *context)
 		return false;
 	site->faulted = true;
 	if (site->patched == RECORD_NOT_PATCHED && !site->unpatchable) {
-		if (record_mapping_is_patchable(rip))
-			record_site_patch(site);
-		else
+		if (!record_mapping_is_patchable(rip))
 			site->unpatchable = true;
+		else if (!record_are_many() && record_has_one_thread())
+			record_site_patch_alone(site);
+		else
+			record_site_patch(site);
 	}
 	go_to(context, site->stub);
 	return true;

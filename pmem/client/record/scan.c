@@ -102,7 +102,7 @@ static int descending(const void *a, const void *b)
 	return first->address > second->address ? -1 : first->address < second->address;
 }
 
-static bool has_one_thread(void)
+bool record_has_one_thread(void)
 {
 	const unsigned own = record_engine.setup.own_threads ? record_engine.setup.own_threads() : 0;
 	struct stat status;
@@ -117,7 +117,7 @@ static bool is_alone(void)
 	static const struct timespec moment = { .tv_nsec = 1000000 };
 	unsigned tries = 0;
 
-	while (!has_one_thread() && ++tries < ENDING_THREAD_MS)
+	while (!record_has_one_thread() && ++tries < ENDING_THREAD_MS)
 		RAW2(nanosleep, &moment, NULL);
 	return tries < ENDING_THREAD_MS;
 }
@@ -296,7 +296,7 @@ int record_scan(record_refuse_fn *refuse_fn)
 
 	if (!record_engine.started)
 		return -EINVAL;
-	scan.alone = scan_round ? has_one_thread() : is_alone();
+	scan.alone = scan_round ? record_has_one_thread() : is_alone();
 	if (!scan_round && !scan.alone && !record_engine.setup.traps)
 		return -EBUSY;
 	/* Which fences have nothing to wait for is for the reader of the trace to say. */
