@@ -36,6 +36,14 @@ at_exit=()
 
 note() { printf '# %s\n' "$@"; }
 
+# rounds VARIABLE SHORT LONG: set the variable to SHORT, or, with SOFTPMEM_TEST_LONG=1 (make check-long), to
+# LONG.
+rounds() {
+	local number=$2
+	[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || number=$3
+	printf -v "$1" %s "$number"
+}
+
 ok() {
 	tests_run=$((tests_run + 1))
 	printf 'ok %d - %s\n' "$tests_run" "$1"

@@ -23,6 +23,11 @@ include tests/bench/local.mk
 include tests/pmdk/local.mk
 include tests/debian/local.mk
 
+# All suites with larger numbers of power failures, seeds and mutations.
+check-long:
+	SOFTPMEM_TEST_LONG=1 $(MAKE) $(AM_MAKEFLAGS) check
+.PHONY: check-long
+
 # The same tests with sanitizers, in another build directory, and under valgrind.
 check-asan:
 	$(MKDIR_P) asan

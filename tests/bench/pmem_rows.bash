@@ -30,11 +30,11 @@ handover() {
 	"$abs_top_builddir/tests/bench/handover_time" "$how" "$pmem_mib" "$pmem_seconds"
 }
 
-# objects SIDE THREADS [ACCOUNTS]: print transactions per second.
+# objects SIDE THREADS ACCOUNTS: print transactions per second.
 objects() {
 	local pool=${directory[$1]}/objects
 	rm -f "$pool"
-	beside "$1" "$abs_top_builddir/tests/bench/objects_time" "$2" "$pool" "$pmem_seconds" ${3:+"$3"} &&
+	beside "$1" "$abs_top_builddir/tests/bench/objects_time" "$2" "$pool" "$pmem_seconds" "$3" &&
 		rm "$pool"
 }
 
@@ -120,8 +120,10 @@ pmem_rows() {
 	if [ -x "$abs_top_builddir/tests/bench/objects_time" ]; then
 		row "libpmemobj transactions, 1 thread" tx/s higher 1 libpmem objects 1 10000
 		row "libpmemobj transactions, 2 threads" tx/s higher 1 libpmem objects 2 10000
-		row "libpmemobj transactions, 1 thread, scatter" tx/s higher 1 libpmem objects 1
-		row "libpmemobj transactions, 2 threads, scatter" tx/s higher 1 libpmem objects 2
+		row "libpmemobj transactions, 1 thread, scatter" tx/s higher 1 libpmem objects 1 \
+			"$objects_scatter"
+		row "libpmemobj transactions, 2 threads, scatter" tx/s higher 1 libpmem objects 2 \
+			"$objects_scatter"
 	fi
 	if [ -r "$pmdk_examples/map/map.h" ]; then
 		row "PMDK's btree, insert" inserts/s higher 1 libpmem map_inserts btree

@@ -74,20 +74,23 @@ lmdb_commits() {
 # passthrough_ll neither stores nor checks owners, so only the directory itself must belong to postgres.
 use_cluster() {
 	pg_data=${directory[$1]}/pg
-	pg_out=$work/pg-$1
+	pg_out=$work/pg
 }
 
+# Make a cluster on tmpfs, and copy it to both sides.
 clusters_make() {
 	local side
+	use_cluster tmpfs
+	postgres_initdb >"$work/initdb.log" 2>&1 || fail "initdb: $(tail -n 2 "$work/initdb.log")"
+	printf 'shared_buffers = 128MB\nmax_wal_size = 1GB\n' >>"$pg_data/postgresql.conf"
+	if ! postgres_start >&2 || ! postgres_fill || ! postgres_stop; then
+		fail "PostgreSQL does not start"
+	fi
 	for side in softpmem passthrough; do
-		use_cluster "$side"
-		postgres_initdb >"$work/initdb.log" 2>&1 ||
-			fail "initdb, $side: $(tail -n 2 "$work/initdb.log")"
-		printf 'shared_buffers = 128MB\nmax_wal_size = 1GB\n' >>"$pg_data/postgresql.conf"
-		if ! postgres_start >&2 || ! postgres_fill || ! postgres_stop; then
-			fail "PostgreSQL does not start, $side"
-		fi
+		cp -a "$pg_data" "${directory[$side]}/pg" || fail "the cluster cannot be copied, $side"
+		sync -f "${directory[$side]}/pg"
 	done
+	rm -rf "$pg_data"
 }
 
 pgbench_transactions() {
@@ -131,7 +134,7 @@ fresh_start() {
 many_pools() {
 	[ ! -e "$shm/many" ] || return 0
 	mkdir "$work/many"
-	second_start --region "file:$shm/many,2G" --mount "$work/many" || return 1
+	second_start --region "file:$shm/many,$many_region" --mount "$work/many" || return 1
 	mkdir "$work/many/d"
 	(cd "$work/many/d" && seq -f '%06g' "$pools" | xargs touch) || return 1
 	second_stop

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# 100,000 random operations with power failures among them, against a model that
+# Random operations (SOFTPMEM_TEST_LONG=1: 100,000) with power failures among them, against a model that
 # knows what is durable. A failure prints the line that replays it.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
@@ -16,10 +16,12 @@ run() {
 	rm -f "$mnt"/exercise.*
 }
 
+rounds turns 12000 60000
+rounds operations 3000 10000
 daemon_start --region memfd:64M || bail "no daemon"
-run "fsdax, policies in turn" 60000 --every 300
-run "policy lose" 10000 --policy lose --every 100
-run "policy random, one file" 10000 --policy random --every 100 --files 1
+run "fsdax, policies in turn" "$turns" --every 300
+run "policy lose" "$operations" --policy lose --every 100
+run "policy random, one file" "$operations" --policy random --every 100 --files 1
 check_fails "negative control: without the power failure the exerciser reports unsynced bytes" \
 	"from before the power failure" \
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail true
@@ -33,11 +35,11 @@ check "check finds no damage afterwards" "$softpmem" check
 daemon_stop
 
 daemon_start --region memfd:64M --mode sector || bail "no daemon"
-run "sector mode, policy random" 10000 --policy random --every 100 --sector 4096
+run "sector mode, policy random" "$operations" --policy random --every 100 --sector 4096
 daemon_stop
 
 daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
-run "the caches in the persistence domain" 10000 --policy keep --every 100
+run "the caches in the persistence domain" "$operations" --policy keep --every 100
 check_fails "negative control: keeping bytes is told apart from losing them" \
 	"not what the last sync left|a size that was not there" \
 	"$exercise" --dir "$mnt" --ops 5000 --seed "$seed" --powerfail "$softpmem" --policy lose --every 50

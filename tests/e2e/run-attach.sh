@@ -4,12 +4,13 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 attached=$abs_top_builddir/tests/e2e/attached
+rounds clients 30 100
 
 daemon_start --region memfd:64M || bail "the daemon does not start"
 check "each kind of store through an attached pool meets its fate at a power failure" \
 	"$attached" fates "$mnt" "$softpmem"
-check "1000 clients that are killed at random moments leave the daemon working" \
-	"$attached" killed "$mnt" "$softpmem" 100
+check "$((10 * clients)) clients that are killed at random moments leave the daemon working" \
+	"$attached" killed "$mnt" "$softpmem" "$clients"
 check "check finds no damage" "$softpmem" check
 check "the daemon stops cleanly" daemon_stop
 

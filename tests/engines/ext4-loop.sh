@@ -93,9 +93,7 @@ cut_and_come_back() {
 	detach
 }
 
-# SOFTPMEM_TEST_LONG=1: three power failures with each policy.
-cuts=1
-[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || cuts=3
+rounds cuts 1 3
 
 # cut_often POLICY: power failures, each with a recovery.
 cut_often() {

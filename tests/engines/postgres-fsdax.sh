@@ -11,7 +11,8 @@ replay_note
 postgres_prepare
 check "the PostgreSQL cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill
-for run in 1 2 3 4 5; do
+rounds failures 2 5
+for ((run = 1; run <= failures; run++)); do
 	verdict_of "PostgreSQL, fsdax, lose, failure $run: no acknowledged transaction is missing" \
 		survives "$run" lose
 done

@@ -15,10 +15,14 @@ postgres_prepare --mode sector
 check "the PostgreSQL cluster starts" postgres_start
 check "pgbench fills its tables" postgres_fill
 run=0
-for policy in random lose keep random lose keep; do
-	run=$((run + 1))
-	verdict_of "PostgreSQL, sector, $policy, failure $run: no acknowledged transaction is missing" \
-		survives "$run" "$policy"
+rounds turns 1 2
+for ((turn = 0; turn < turns; turn++)); do
+	for policy in random lose keep; do
+		run=$((run + 1))
+		what="PostgreSQL, sector, $policy, failure $run"
+		verdict_of "$what: no acknowledged transaction is missing" \
+			survives "$run" "$policy"
+	done
 done
 check "the PostgreSQL cluster stops cleanly" postgres_stop
 check "the daemon stops cleanly" daemon_stop

@@ -79,7 +79,7 @@ fill_and_cut() {
 
 fill_cut_and_verify() {
 	local n
-	for n in 1 2 3 4 5; do
+	for ((n = 1; n <= cuts; n++)); do
 		fill_and_cut "$1" "$mnt/$1-$n" || return 1
 		verify_content "$mnt/$1-$n" >"$work/verdict" 2>&1 || {
 			sed 's/^/#   /' "$work/verdict"
@@ -93,10 +93,11 @@ fill_cut_and_verify() {
 }
 
 replay_note
+rounds cuts 2 5
 daemon_start --region memfd:512M || bail "the daemon does not start"
 for policy in lose keep random; do
 	[ "$policy" != random ] || memtable=$large_memtable
-	what="RocksDB: fillsync cut 5 times with policy $policy"
+	what="RocksDB: fillsync cut $cuts times with policy $policy"
 	verdict_of "$what, exactly the acknowledged operations are there" \
 		fill_cut_and_verify "$policy"
 done

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# SQLite in the journal mode $journal, with 60 power failures while it writes; and a negative control with
+# SQLite in the journal mode $journal, with power failures while it writes; and a negative control with
 # synchronous=OFF.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
@@ -11,13 +11,14 @@
 load=$abs_top_builddir/tests/engines/sqlite_load
 
 replay_note
+rounds count 6 20
 daemon_start --region memfd:128M || bail "the daemon does not start"
 mkdir "$mnt/full" "$mnt/off"
 
 for policy in lose keep random; do
-	what="SQLite, $journal, synchronous=FULL: 20 cuts with policy $policy"
+	what="SQLite, $journal, synchronous=FULL: $count cuts with policy $policy"
 	verdict_of "$what, every acknowledged commit is there" \
-		cuts "$policy" 20 "$load" write "$mnt/full/db" "$journal" FULL -- \
+		cuts "$policy" "$count" "$load" write "$mnt/full/db" "$journal" FULL -- \
 			"$load" verify "$mnt/full/db"
 done
 

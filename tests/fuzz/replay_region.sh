@@ -1,4 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Run the fuzz target of the loader on its corpus and on mutations of it.
-exec "$abs_top_builddir/tests/fuzz/replay_region" "$abs_top_srcdir/tests/fuzz/corpus/region" 2000
+mutations=500
+[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || mutations=2000
+exec "$abs_top_builddir/tests/fuzz/replay_region" \
+	"$abs_top_srcdir/tests/fuzz/corpus/region" "$mutations"

@@ -1,4 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Trace files, texts and slots of recorded threads over their corpus and mutations of it.
-exec "$abs_top_builddir/tests/fuzz/replay_trace" "$abs_top_srcdir/tests/fuzz/corpus/trace" 4000
+mutations=1000
+[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || mutations=4000
+exec "$abs_top_builddir/tests/fuzz/replay_trace" \
+	"$abs_top_srcdir/tests/fuzz/corpus/trace" "$mutations"

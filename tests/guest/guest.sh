@@ -24,6 +24,7 @@ guest_pid=
 guest_devices=()
 guest_boot=()
 guest_runner=() # words before QEMU's
+mkfifo "$work/silence" && exec {guest_silence}<>"$work/silence" || exit 1
 guest_machine=pc,memory-backend=ram
 guest_memory=memory-backend-ram,id=ram,size=5G,reserve=off
 # Kernel parameters of every guest, beside those of a test. On a busy host the timer is late; no_timer_check
@@ -185,20 +186,40 @@ guest_start() {
 }
 
 # guest_wait REGEX SECONDS [FROM-LINE]: wait until the script inside has printed a matching line. Fails if the
-# guest ends first or the time is over.
+# guest ends first or the time is over. The loop starts no processes, which would compete with the guest.
 guest_wait() {
-	local until=$((SECONDS + $2)) from=${3:-1}
-	while ! tail -n "+$from" "$guest_log" | tr -d '\r' | grep -Eq -- "$1"; do
-		if [ "$SECONDS" -ge "$until" ] || ! kill -0 "$guest_pid" 2>/dev/null; then
-			# It may have said it and ended between the two looks.
-			tail -n "+$from" "$guest_log" | tr -d '\r' | grep -Eq -- "$1" && return 0
+	local until=$((SECONDS + $2)) from=${3:-1} last=
+	while ! guest_printed "$1" "$from"; do
+		if [ -n "$last" ]; then
 			note "waited for '$1'; the guest's last words:"
 			tail -n 5 "$guest_console" "$guest_log" "$guest_work/qemu.log" | tr -d '\r' |
 				cut -c 1-200 | sed 's/^/#   /'
 			return 1
 		fi
-		sleep 0.1
+		# It may print the line and end between the two looks: look once more.
+		if [ "$SECONDS" -ge "$until" ] || ! kill -0 "$guest_pid" 2>/dev/null; then
+			last=yes
+		else
+			guest_pause 0.1
+		fi
 	done
+}
+
+# guest_printed REGEX FROM-LINE
+guest_printed() {
+	local lines line
+	mapfile -t -s $(($2 - 1)) lines <"$guest_log"
+	for line in "${lines[@]}"; do
+		line=${line%$'\r'}
+		[[ $line =~ $1 ]] && return
+	done
+	return 1
+}
+
+# guest_pause SECONDS: nothing is ever written to the other end of this descriptor.
+guest_pause() {
+	local nothing
+	read -r -t "$1" -u "$guest_silence" nothing || return 0
 }
 
 guest_reset() {

@@ -4,8 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 survivor=$abs_top_builddir/tests/pmdk/survivor
-stopped_for=1
-[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || stopped_for=60
+rounds stopped_for 1 60
 
 # count_on POOL COUNT: in the background, its numbers in POOL's name with .out. softpmem becomes the program.
 count_on() {

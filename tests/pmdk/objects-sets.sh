@@ -11,9 +11,7 @@ set_of() {
 	printf '%s\n' PMEMPOOLSET "${@:2}" >"$work/$1.set"
 }
 
-# SOFTPMEM_TEST_LONG=1: at every fence.
-stride=5
-[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || stride=1
+rounds stride 7 1
 
 daemon_start --region memfd:64M || bail "no daemon"
 parts=("$mnt/part1" "$mnt/part2" "$mnt/part3")

@@ -7,9 +7,7 @@
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 pool=$mnt/pool
 
-# SOFTPMEM_TEST_LONG=1: at 200 moments.
-moments=60
-[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || moments=200
+rounds moments 21 200
 
 daemon_start --region memfd:32M || bail "no daemon"
 check "a pool of 4 threads that is cut at $moments moments is consistent" \

@@ -4,6 +4,9 @@
 # What the tests that cut libpmemobj programs share.
 
 objects=$abs_top_builddir/tests/pmdk/objects
+# libpmemobj initialises 65,536 locks each time it opens a pool: with large pages these take a few page faults
+# instead of hundreds.
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 # The judge's words, or its death of a damaged pool; not those of a program that fails for another reason.
 # shellcheck disable=SC2034 # for those who source this
 judge_says="committed|damaged|torn|published|publication|ever done|pmemobj_check says|^open:|the judge dies"

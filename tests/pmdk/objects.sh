@@ -1,18 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# A libpmemobj program, cut at each of its fences: what is left is consistent and complete. See
+# A libpmemobj program, cut at its fences: what is left is consistent and complete. See
 # objects_cuts.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/pmdk/objects.bash
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 pool=$mnt/pool
-# SOFTPMEM_TEST_LONG=1: at every fence with each policy.
-stride=7
-[ "${SOFTPMEM_TEST_LONG:-0}" = 0 ] || stride=1
+rounds stride 7 1
+rounds lose_stride 3 1
 
 daemon_start --region memfd:32M || bail "no daemon"
-check "a pool that is cut at every fence with lose is consistent" cut_at_fences 100 lose 1 "$pool" "$pool"
+check "a pool that is cut at fences with lose is consistent" \
+	cut_at_fences $((100 / lose_stride)) lose "$lose_stride" "$pool" "$pool"
 note_cuts
 check "a pool that is cut at fences with random is consistent" \
 	cut_at_fences 20 random "$stride" "$pool" "$pool"
@@ -21,5 +21,5 @@ check "a pool that is cut at fences with keep is consistent" cut_at_fences 20 ke
 note_cuts
 export SOFTPMEM_TEST_SKIP_FLUSH=7
 check_fails "negative control: with one flush in seven left out the checker fails" "$judge_says" \
-	cut_at_fences 100 lose 1 "$pool" "$pool"
+	cut_at_fences $((100 / lose_stride)) lose "$lose_stride" "$pool" "$pool"
 finish

@@ -156,7 +156,7 @@ EXTRA_DIST += \
 
 unit_tests += tests/unit/test_region_media
 tests_unit_test_region_media_SOURCES = tests/unit/test_region_media.c tests/unit/badpage.c \
-	tests/unit/badpage.h
+	tests/unit/badpage.h tests/unit/rounds.h
 tests_unit_test_region_media_LDADD = $(libregion) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_media_errors
@@ -260,7 +260,7 @@ tests_unit_test_model_lines_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_lines_random
 tests_unit_test_model_lines_random_SOURCES = tests/unit/test_model_lines_random.c tests/unit/brute_lines.c \
-	tests/unit/brute_lines.h
+	tests/unit/brute_lines.h tests/unit/rounds.h
 tests_unit_test_model_lines_random_LDADD = $(libmodel) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_model_names

@@ -119,8 +119,11 @@ static char *large_trace(unsigned lines)
 static void a_finding_in_many_lines_is_reduced_to_one(void **state)
 {
 	char *text = large_trace(60);
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit"), NULL };
 
-	explore(text, NULL);
+	exploretest_init(&test, text, checker);
+	test.options.states = 3000;
+	exploretest_run(&test);
 	assert_int_equal(test.findings.count, 1);
 	assert_int_equal(test.findings.items[0].evidence_count, 1);
 	assert_int_equal(test.findings.items[0].evidence[0].offset, 0x40);

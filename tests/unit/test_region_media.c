@@ -22,6 +22,7 @@
 #include "badpage.h"
 #include "mediatest.h"
 #include "region/region.h"
+#include "rounds.h"
 
 #define PAGE 4096u
 #define SIZE (4u << 20)
@@ -343,7 +344,9 @@ static void *read_bad_page(void *argument)
 /* The bad page is replaced by empty memory once. A thread that reads the replacement must get an error. */
 static void no_thread_reads_the_replacement_of_a_bad_page_as_media(void **state)
 {
-	for (int round = 0; round < 200; round++) {
+	unsigned attempts = rounds(50, 200);
+
+	for (unsigned round = 0; round < attempts; round++) {
 		struct region *region = open_memfd();
 		struct reader readers[4];
 		pthread_barrier_t barrier;
