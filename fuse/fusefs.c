@@ -78,6 +78,7 @@ static struct fusefs *fusefs_new(const struct fusefs_region *regions, unsigned c
 	if (!fs)
 		return NULL;
 	fs->options = *options;
+	fs->shadows.recorder = options->recorder;
 	parts_init(fs);
 	clock_gettime(CLOCK_REALTIME, &fs->mounted);
 	if (!trees_init(fs, regions, count))
@@ -148,6 +149,11 @@ int fusefs_serve(struct fusefs *fs)
 dev_t fusefs_device(const struct fusefs *fs)
 {
 	return fs->device;
+}
+
+void fusefs_settle(struct fusefs *fs)
+{
+	fusefs_gate_flush(&fs->gate);
 }
 
 void fusefs_stop(struct fusefs *fs)

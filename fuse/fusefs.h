@@ -23,6 +23,7 @@
 #include "pool/pool.h"
 
 struct fusefs;
+struct recorder;
 
 struct fusefs_region {
 	struct pools *pools;
@@ -40,6 +41,7 @@ struct fusefs_options {
 	bool read_only;
 	bool nonempty;	  /* mount on a directory that has files, which the mount hides */
 	unsigned threads; /* 0: a number that suits this machine */
+	struct recorder *recorder; /* of these pools; outlives the mount. NULL: nothing is ever recorded */
 	struct log_sink log;
 };
 
@@ -76,6 +78,9 @@ static inline uint64_t fusefs_ino_pool(uint64_t ino)
 {
 	return ino & (((uint64_t)1 << FUSEFS_REGION_SHIFT) - 1);
 }
+
+/* Return when no request is being served any more that began before this call. */
+void fusefs_settle(struct fusefs *fusefs);
 
 /* Make fusefs_serve() return soon. Any thread, also in a signal handler, and more than once. */
 void fusefs_stop(struct fusefs *fusefs);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The only room that includes libfuse's headers. fusefs.h is for others, all other headers are private.
 noinst_LIBRARIES += fuse/libfusefs.a
-libfusefs = fuse/libfusefs.a $(libpool) $(FUSE_LIBS)
+libfusefs = fuse/libfusefs.a $(librecorder) $(FUSE_LIBS)
 fuse_libfusefs_a_SOURCES = \
 	fuse/cached_pages.c fuse/cached_pages.h \
 	fuse/deferral.c fuse/deferral.h \

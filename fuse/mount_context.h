@@ -83,6 +83,11 @@ static inline struct fusefs *fusefs_of(fuse_req_t request)
 	return fuse_req_userdata(request);
 }
 
+static inline struct recorder *fusefs_recorder(fuse_req_t request)
+{
+	return fusefs_of(request)->options.recorder;
+}
+
 static inline struct node *fusefs_node(struct fusefs *fs, fuse_ino_t ino)
 {
 	return ino == FUSE_ROOT_ID ? fs->root : (struct node *)(uintptr_t)ino;

@@ -8,6 +8,7 @@
 #include "invalidate.h"
 #include "late_request.h"
 #include "op_open.h"
+#include "recorder/recorded.h"
 #include "regions_root.h"
 #include "reply_entry.h"
 #include "set_id_bits.h"
@@ -46,7 +47,7 @@ void fusefs_op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 		reply_attributes(request, node);
 }
 
-static int set_attributes(struct pool *pool, const struct stat *st, int which)
+static int set_attributes(struct recorder *recorder, struct pool *pool, const struct stat *st, int which)
 {
 	struct pool_attributes attributes = {
 		.mode = st->st_mode & 07777,
@@ -75,7 +76,7 @@ static int set_attributes(struct pool *pool, const struct stat *st, int which)
 		set |= POOL_SET_MTIME;
 	if (which & FUSE_SET_ATTR_MTIME_NOW)
 		attributes.mtime = now;
-	return set ? pool_set_attributes(pool, set, &attributes) : 0;
+	return set ? recorded_set_attributes(recorder, pool, set, &attributes) : 0;
 }
 
 /*
@@ -94,12 +95,14 @@ static void set_and_reply(fuse_req_t request, struct node *node, struct pool_han
 	else if (node->dead)
 		error = -ESTALE;
 	if (!error && (which & FUSE_SET_ATTR_SIZE))
-		error = st->st_size < 0 ? -EINVAL : pool_truncate(node->pool, handle, (uint64_t)st->st_size);
+		error = st->st_size < 0 ? -EINVAL :
+					  recorded_truncate(fusefs_recorder(request), node->pool, handle,
+							    (uint64_t)st->st_size);
 	/* While the file has its old group. */
 	if (!error && (which & (FUSE_SET_ATTR_SIZE | CLEAR_SET_ID)))
 		error = fusefs_drop_set_id_bits(request, node->pool);
 	if (!error)
-		error = set_attributes(node->pool, st, which);
+		error = set_attributes(fusefs_recorder(request), node->pool, st, which);
 	if (error)
 		fuse_reply_err(request, -error);
 	else

@@ -10,6 +10,7 @@
 #include "invalidate.h"
 #include "late_request.h"
 #include "op_open.h"
+#include "recorder/recorded.h"
 #include "set_id_bits.h"
 
 /*
@@ -85,7 +86,8 @@ static void write_back(fuse_req_t request, fuse_ino_t ino, const char *bytes, si
 		written = fusefs_shadow_write_back(&fs->shadows, node, handle, bytes, size, (uint64_t)offset,
 						   &drop);
 	else
-		written = pool_write(handle, bytes, size, (uint64_t)offset, POOL_WRITE_MAPPED);
+		written = recorded_write(fs->options.recorder, handle, bytes, size, (uint64_t)offset,
+					 POOL_WRITE_MAPPED);
 	if (drop)
 		fusefs_invalidate_later(fs, ino, 0, 0);
 	if (written >= 0) {
@@ -151,13 +153,15 @@ static int write_through(fuse_req_t request, struct node *node, const char *byte
 		return error;
 	if (!is_direct(fi))
 		fusefs_cached_add(&node->cached, offset, size);
-	written = pool_write(handle, bytes, size, offset, POOL_WRITE_FILE);
+	written = recorded_write(fusefs_recorder(request), handle, bytes, size, offset, POOL_WRITE_FILE);
 	if (written < 0)
 		return (int)written;
 	if (!fusefs_file_of(fi)->direct)
 		fusefs_shadow_overlay(&fusefs_of(request)->shadows, node, offset, bytes, size);
 	/* The kernel sends an FSYNC after a synchronous write, but not after an asynchronous one. */
-	return fi->flags & O_DSYNC ? pool_sync(handle, (fi->flags & O_SYNC) != O_SYNC) : 0;
+	if (!(fi->flags & O_DSYNC))
+		return 0;
+	return recorded_sync(fusefs_recorder(request), handle, (fi->flags & O_SYNC) != O_SYNC);
 }
 
 void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
@@ -183,7 +187,7 @@ void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 
 void fusefs_op_fsync(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	fuse_reply_err(request, -pool_sync(fusefs_handle_of(fi), datasync));
+	fuse_reply_err(request, -recorded_sync(fusefs_recorder(request), fusefs_handle_of(fi), datasync));
 }
 
 void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -193,6 +197,7 @@ void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t off
 	int error = offset < 0 || length <= 0 ? -EINVAL : fusefs_drop_set_id_bits(request, pool_of(handle));
 
 	if (!error)
-		error = pool_fallocate(handle, mode, (uint64_t)offset, (uint64_t)length);
+		error = recorded_fallocate(fusefs_recorder(request), handle, mode, (uint64_t)offset,
+					   (uint64_t)length);
 	fuse_reply_err(request, -error);
 }

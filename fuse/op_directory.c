@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "recorder/recorded.h"
 #include "regions_root.h"
 #include "reply_entry.h"
 
@@ -288,5 +289,6 @@ void fusefs_op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int datasync, struct
 
 	fuse_reply_err(request, fusefs_is_regions_root(fs, ino) ?
 					0 :
-					-pool_sync_pool(fusefs_node(fs, ino)->pool, datasync));
+					-recorded_sync_pool(fs->options.recorder,
+							    fusefs_node(fs, ino)->pool, datasync));
 }

@@ -7,6 +7,7 @@
 
 #include "newer_requests.h"
 #include "op_open.h"
+#include "recorder/recorded.h"
 #include "regions_root.h"
 #include "reply_entry.h"
 
@@ -70,7 +71,7 @@ static int create(fuse_req_t request, struct pool *directory, const char *name, 
 	const struct fuse_ctx *client = fuse_req_ctx(request);
 	const struct pool_new attributes = { .mode = mode, .uid = client->uid, .gid = client->gid };
 
-	return pool_create(directory, name, &attributes, out);
+	return recorded_create(fusefs_recorder(request), directory, name, &attributes, out);
 }
 
 static void create_and_reply(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
@@ -104,7 +105,8 @@ void fusefs_op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent
 {
 	const struct fuse_ctx *client = fuse_req_ctx(request);
 	struct pool *pool;
-	int error = pool_symlink(pool_at(request, parent), name, target, client->uid, client->gid, &pool);
+	int error = recorded_symlink(fusefs_recorder(request), pool_at(request, parent), name, target,
+				     client->uid, client->gid, &pool);
 
 	if (error)
 		fuse_reply_err(request, -error);
@@ -120,7 +122,7 @@ void fusefs_op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const
 	if (!error && node->tree != tree_at(request, parent))
 		error = -EXDEV;
 	if (!error)
-		error = pool_link(node->pool, pool_at(request, parent), name);
+		error = recorded_link(fusefs_recorder(request), node->pool, pool_at(request, parent), name);
 	if (error) {
 		fuse_reply_err(request, -error);
 		return;
@@ -131,12 +133,12 @@ void fusefs_op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const
 
 void fusefs_op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(request, -pool_unlink(pool_at(request, parent), name));
+	fuse_reply_err(request, -recorded_unlink(fusefs_recorder(request), pool_at(request, parent), name));
 }
 
 void fusefs_op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(request, -pool_rmdir(pool_at(request, parent), name));
+	fuse_reply_err(request, -recorded_rmdir(fusefs_recorder(request), pool_at(request, parent), name));
 }
 
 void fusefs_op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -150,8 +152,8 @@ void fusefs_op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, f
 	else if (tree != new_tree)
 		error = -EXDEV;
 	else
-		error = pool_rename(pool_at(request, parent), name, pool_at(request, new_parent), new_name,
-				    flags);
+		error = recorded_rename(fusefs_recorder(request), pool_at(request, parent), name,
+					pool_at(request, new_parent), new_name, flags);
 	fuse_reply_err(request, -error);
 }
 
@@ -193,7 +195,7 @@ static int create_to_open(fuse_req_t request, struct pool *directory, const char
 	*nameless = NULL;
 	if (strcmp(name, FUSEFS_NO_NAME) != 0)
 		return create_or_find(request, directory, name, mode, flags, out);
-	return pool_open_nameless(directory, &attributes, out, nameless);
+	return recorded_open_nameless(fusefs_recorder(request), directory, &attributes, out, nameless);
 }
 
 void fusefs_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,

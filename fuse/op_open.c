@@ -5,12 +5,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "recorder/recorded.h"
 #include "reply_entry.h"
 #include "set_id_bits.h"
 
 static int truncate_at_open(fuse_req_t request, struct pool *pool, struct pool_handle *handle)
 {
-	int error = pool_truncate(pool, handle, 0);
+	int error = recorded_truncate(fusefs_recorder(request), pool, handle, 0);
 
 	return error ? error : fusefs_drop_set_id_bits(request, pool);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "recorder/recorded.h"
 
 #define GROUPS_AT_FIRST 64
 
@@ -110,5 +111,5 @@ int fusefs_drop_set_id_bits(fuse_req_t request, struct pool *pool)
 	if (mode == attributes.mode)
 		return 0;
 	attributes.mode = mode;
-	return pool_set_attributes(pool, POOL_SET_MODE, &attributes);
+	return recorded_set_attributes(fusefs_recorder(request), pool, POOL_SET_MODE, &attributes);
 }

@@ -5,6 +5,7 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "recorder/recorded.h"
 #include "node.h"
 #include "shadow.h"
 
@@ -159,13 +160,14 @@ static ssize_t write_line(struct shadows *shadows, const struct node *node, stru
 					      length);
 
 	if (!was)
-		return pool_write(handle, line, length, offset, POOL_WRITE_MAPPED);
+		return recorded_write(shadows->recorder, handle, line, length, offset, POOL_WRITE_MAPPED);
 	for (size_t at = 0; at < length; at += 8) {
 		size_t word = min_u64(8, length - at);
 		ssize_t done = 0;
 
 		if (memcmp(was + at, line + at, word) != 0)
-			done = pool_write(handle, line + at, word, offset + at, POOL_WRITE_MAPPED);
+			done = recorded_write(shadows->recorder, handle, line + at, word, offset + at,
+					      POOL_WRITE_MAPPED);
 		if (done < 0)
 			return done;
 	}

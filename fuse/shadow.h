@@ -29,6 +29,7 @@
 #include "pool/pool.h"
 
 struct node;
+struct recorder;
 
 #define SHADOW_BUCKETS 4096u
 struct shadows {
@@ -36,6 +37,7 @@ struct shadows {
 	struct shadow *buckets[SHADOW_BUCKETS];
 	size_t count; /* of versions of pages */
 	uint64_t epoch;
+	struct recorder *recorder; /* of what is written back; set once; may be NULL */
 	bool asked; /* the kernel has been asked to drop its pages of a node, so that copies can be freed */
 };
 

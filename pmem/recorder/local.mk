@@ -3,6 +3,7 @@
 noinst_LIBRARIES += pmem/recorder/librecorder.a
 librecorder = pmem/recorder/librecorder.a $(libpool) $(libtrace)
 pmem_recorder_librecorder_a_SOURCES = \
+	pmem/recorder/recorded.c pmem/recorder/recorded.h \
 	pmem/recorder/recorder.c pmem/recorder/recorder.h \
 	pmem/recorder/recorder_clients.c pmem/recorder/recorder_clients.h \
 	pmem/recorder/recorder_files.c pmem/recorder/recorder_files.h \

@@ -12,6 +12,8 @@
 #include "abi/attach_protocol.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "pool/pool.h"
+#include "recorder/recorder_files.h"
 #include "recorder/recorder_state.h"
 #include "trace/buffer.h"
 #include "trace/catalog.h"
@@ -26,6 +28,7 @@
 int recorder_create(const struct recorder_region *regions, unsigned count, struct recorder **out)
 {
 	struct recorder *recorder = calloc(1, sizeof(*recorder));
+	pthread_rwlockattr_t writers_first;
 	pthread_condattr_t monotonic;
 
 	if (recorder)
@@ -44,7 +47,14 @@ int recorder_create(const struct recorder_region *regions, unsigned count, struc
 	pthread_mutex_init(&recorder->phase_lock, NULL);
 	pthread_mutex_init(&recorder->files_lock, NULL);
 	pthread_mutex_init(&recorder->clients_lock, NULL);
-	pthread_rwlock_init(&recorder->lock, NULL);
+	for (unsigned i = 0; i < RECORDER_FILE_LOCKS; i++)
+		pthread_mutex_init(&recorder->file_locks[i], NULL);
+	pthread_rwlockattr_init(&writers_first);
+	/* A recording begins however many operations there are. No thread takes the lock twice. */
+	pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&recorder->lock, &writers_first);
+	pthread_rwlock_init(&recorder->names, &writers_first);
+	pthread_rwlockattr_destroy(&writers_first);
 	*out = recorder;
 	return 0;
 }
@@ -60,7 +70,10 @@ void recorder_destroy(struct recorder *recorder)
 			;
 		recorder_collect(recorder, &summary);
 	}
+	pthread_rwlock_destroy(&recorder->names);
 	pthread_rwlock_destroy(&recorder->lock);
+	for (unsigned i = 0; i < RECORDER_FILE_LOCKS; i++)
+		pthread_mutex_destroy(&recorder->file_locks[i]);
 	pthread_mutex_destroy(&recorder->clients_lock);
 	pthread_mutex_destroy(&recorder->files_lock);
 	pthread_mutex_destroy(&recorder->phase_lock);
@@ -151,6 +164,7 @@ static int turn_off(struct recorder *recorder, int error, struct message *messag
 {
 	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 
+	atomic_store(&recorder->watched, false);
 	atomic_store(&recorder->on, false);
 	while (pthread_rwlock_trywrlock(&recorder->lock) != 0) {
 		int64_t written = error ? error : trace_merge_run(recorder->merge, message);
@@ -201,53 +215,87 @@ static int create_locks(int *out)
 	return 0;
 }
 
-static int open_trace(struct recorder *recorder, int fd, const char *name, struct message *message)
+static int open_trace(struct recorder *recorder, const struct recorder_begin *options,
+		      struct message *message)
 {
-	const struct trace_writer_options options = { .level = TRACE_WRITER_LEVEL,
-						      .created = (uint64_t)time(NULL) };
+	const struct trace_writer_options writer = { .level = TRACE_WRITER_LEVEL,
+						     .created = (uint64_t)time(NULL) };
 
-	recorder->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	recorder->fd = fcntl(options->fd, F_DUPFD_CLOEXEC, 0);
 	if (recorder->fd < 0 || ftruncate(recorder->fd, 0) < 0 || lseek(recorder->fd, 0, SEEK_SET) < 0)
-		return message_fail(message, -errno, "%s: %s", name, strerror(errno));
-	return trace_writer_create(recorder->fd, name, &options, &recorder->writer, message);
+		return message_fail(message, -errno, "%s: %s", options->name, strerror(errno));
+	return trace_writer_create(recorder->fd, options->name, &writer, &recorder->writer, message);
 }
 
-static int prepare(struct recorder *recorder, int fd, const char *name, struct message *message)
+static int prepare(struct recorder *recorder, const struct recorder_begin *options, struct message *message)
 {
 	int error = trace_clock_create(&recorder->clock, &recorder->clock_fd);
 
 	if (!error)
 		error = create_locks(&recorder->locks_fd);
 	if (error)
-		return message_fail(message, error, "%s: shared memory: %s", name, strerror(-error));
-	error = open_trace(recorder, fd, name, message);
+		return message_fail(message, error, "%s: shared memory: %s", options->name, strerror(-error));
+	error = open_trace(recorder, options, message);
 	if (error)
 		return error;
 	recorder->merge = trace_merge_create(recorder->writer, recorder->clock, TRACE_MERGE_PATIENCE);
-	return recorder->merge ? 0 : message_fail(message, -ENOMEM, "%s: out of memory", name);
+	return recorder->merge ? 0 : message_fail(message, -ENOMEM, "%s: out of memory", options->name);
 }
 
-/* The phase is RECORDER_BUSY, and nothing is on. */
-static int begin(struct recorder *recorder, int fd, const char *name, struct message *message)
+/* What the trace's image has is durable. */
+static int sync_all(struct recorder *recorder)
+{
+	int error = 0;
+
+	for (unsigned i = 0; !error && i < recorder->region_count; i++)
+		if (!pools_media_lost(recorder->regions[i].pools))
+			error = pools_sync(recorder->regions[i].pools);
+	for (unsigned i = 0; !error && i < recorder->region_count; i++)
+		if (!pools_media_lost(recorder->regions[i].pools))
+			pools_commit(recorder->regions[i].pools);
+	return error;
+}
+
+/* The lock is held exclusively. *started: the thread ends the recording, also after an error. */
+static int begin(struct recorder *recorder, const struct recorder_begin *options, bool *started,
+		 struct message *message)
+{
+	int error = sync_all(recorder);
+
+	if (error)
+		return message_fail(message, error, "%s: making everything durable: %s", options->name,
+				    strerror(-error));
+	error = prepare(recorder, options, message);
+	if (error)
+		return error;
+	recorder->first_tag = recorder->last_tag + 1;
+	recorder->number++;
+	recorder->on = true;
+	error = -pthread_create(&recorder->writing, NULL, recorder_thread, recorder);
+	*started = !error;
+	if (error)
+		return message_fail(message, error, "%s: cannot start a thread: %s", options->name,
+				    strerror(-error));
+	error = recorder_files_image(recorder);
+	return error ? message_fail(message, error, "%s: the contents of the files: %s", options->name,
+				    strerror(-error)) :
+		       0;
+}
+
+static int begin_and_lock(struct recorder *recorder, const struct recorder_begin *options, bool *started,
+			  struct message *message)
 {
 	int error;
 
+	/* From here on what can be recorded takes the lock; what began before does not. */
+	recorder->watched = true;
+	if (options->settle)
+		options->settle(options->context);
 	WRITE_SCOPE(&recorder->lock);
-	atomic_store(&recorder->events, 0);
-	atomic_store(&recorder->bytes, 0);
-	atomic_store(&recorder->processes, 0);
-	atomic_store(&recorder->threads, 0);
-	error = prepare(recorder, fd, name, message);
-	if (!error) {
-		recorder->first_tag = recorder->last_tag + 1;
-		recorder->number++;
-		recorder->on = true;
-		error = -pthread_create(&recorder->writing, NULL, recorder_thread, recorder);
-		if (error)
-			message_fail(message, error, "%s: cannot start a thread: %s", name, strerror(-error));
-	}
-	if (error) {
+	error = begin(recorder, options, started, message);
+	if (error && !*started) {
 		recorder->on = false;
+		recorder->watched = false;
 		release(recorder);
 	}
 	return error;
@@ -262,20 +310,36 @@ static bool take_turn(struct recorder *recorder)
 	recorder->phase = RECORDER_BUSY;
 	recorder->summary = (struct recorder_summary){ 0 };
 	atomic_store(&recorder->stop, false);
+	atomic_store(&recorder->events, 0);
+	atomic_store(&recorder->bytes, 0);
+	atomic_store(&recorder->processes, 0);
+	atomic_store(&recorder->threads, 0);
+	atomic_store(&recorder->lost, 0);
 	return true;
 }
 
-int recorder_begin(struct recorder *recorder, int fd, const char *name, struct message *message)
+int recorder_begin(struct recorder *recorder, const struct recorder_begin *options, struct message *message)
 {
+	struct recorder_summary summary;
+	bool started = false;
 	int error;
 
 	if (!take_turn(recorder))
 		return message_fail(message, -EBUSY,
 				    "there is a recording already: 'softpmem record --stop' ends it");
-	error = begin(recorder, fd, name, message);
-	if (error)
+	error = begin_and_lock(recorder, options, &started, message);
+	if (!error)
+		return 0;
+	if (!started) {
 		set_phase(recorder, RECORDER_IDLE);
-	return error;
+		return error;
+	}
+	recorder_stop(recorder);
+	while (!recorder_wait(recorder, 1000))
+		;
+	recorder_collect(recorder, &summary);
+	/* If the file could not be written, that is the reason. */
+	return summary.error ? message_fail(message, summary.error, "%s", summary.message.text) : error;
 }
 
 /* ---- Ending --------------------------------------------------------------------------- */
@@ -330,13 +394,54 @@ bool recorder_is_on(const struct recorder *recorder)
 	return atomic_load_explicit(&recorder->on, memory_order_relaxed);
 }
 
-void recorder_put(struct recorder *recorder, const struct trace_event *event)
+static void put(struct recorder *recorder, const struct trace_event *event)
 {
-	if (!recorder_is_on(recorder))
-		return;
 	READ_SCOPE(&recorder->lock);
 	if (recorder->on)
 		recorder_append(recorder, event);
+}
+
+static struct trace_bytes bytes_of(const char *text)
+{
+	return (struct trace_bytes){ (const unsigned char *)text, (uint32_t)strlen(text) };
+}
+
+void recorder_mark(struct recorder *recorder, const char *text)
+{
+	struct trace_event mark = { .kind = TRACE_MARK };
+
+	mark.mark.fd = -1;
+	mark.mark.text = bytes_of(text);
+	mark.mark.length = mark.mark.text.length;
+	put(recorder, &mark);
+}
+
+void recorder_outage(struct recorder *recorder, const struct recorder_outage *outage)
+{
+	struct trace_event event = { .kind = TRACE_OUTAGE };
+	struct trace_event lost = { .kind = TRACE_LOST };
+
+	event.outage.generation = outage->generation;
+	event.outage.seed = outage->seed;
+	event.outage.policy = bytes_of(outage->policy);
+	put(recorder, &event);
+	lost.lost.count = outage->taken_back;
+	lost.lost.reason = bytes_of("operations on names, sizes or attributes that the power failure took "
+				    "back");
+	if (outage->taken_back)
+		put(recorder, &lost);
+}
+
+void recorder_changed_by_outage(struct recorder *recorder, struct pools *pools, const char *path)
+{
+	struct pool *pool;
+
+	READ_SCOPE(&recorder->lock);
+	if (!recorder->on || pool_lookup_path(pools, path, &pool) < 0)
+		return;
+	if (recorder_files_image_again(recorder, pool) < 0)
+		atomic_fetch_add(&recorder->lost, 1);
+	pool_unref(pool, 1);
 }
 
 int recorder_append(struct recorder *recorder, const struct trace_event *event)

@@ -149,21 +149,213 @@ static int define(struct recorder *recorder, struct pool *pool, uint64_t file)
 	return error;
 }
 
+/* The number of a file in the trace, for the next tag. files_lock is held. */
+static uint64_t next_file(struct recorder *recorder)
+{
+	return ++recorder->last_tag - recorder->first_tag + 1;
+}
+
+static bool find_file(const struct recorder *recorder, const struct pool *pool, uint64_t *file)
+{
+	const uint64_t tag = pool_tag(pool);
+
+	if (tag < recorder->first_tag)
+		return false;
+	*file = tag - recorder->first_tag + 1;
+	return true;
+}
+
 int recorder_files_define(struct recorder *recorder, struct pool *pool, uint64_t *file)
 {
 	int error;
+
+	/* A tag is set once in a recording. */
+	if (find_file(recorder, pool, file))
+		return 0;
+	LOCK_SCOPE(&recorder->files_lock);
+	if (find_file(recorder, pool, file))
+		return 0;
+	*file = next_file(recorder);
+	error = define(recorder, pool, *file);
+	if (!error)
+		pool_set_tag(pool, recorder->first_tag + *file - 1);
+	return error;
+}
+
+static enum trace_kind creation_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return TRACE_CREATE;
+	case S_IFDIR:
+		return TRACE_MKDIR;
+	case S_IFLNK:
+		return TRACE_SYMLINK;
+	default: /* a fifo or a socket */
+		return TRACE_MKFIFO;
+	}
+}
+
+int recorder_files_create(struct recorder *recorder, struct pool *pool, uint64_t parent,
+			  struct trace_bytes name)
+{
+	struct trace_event event = { .name = { .parent = parent, .name = name } };
+	const struct trace_event size = { .kind = TRACE_TRUNCATE };
+	char target[POOL_SYMLINK_MAX + 1] = "";
+	struct pool_attributes attributes;
+	int error = pool_get_attributes(pool, &attributes);
 	LOCK_SCOPE(&recorder->files_lock);
 
-	if (pool_tag(pool) < recorder->first_tag) {
-		const uint64_t tag = recorder->last_tag + 1;
+	if (!error && S_ISLNK(attributes.mode))
+		error = pool_readlink(pool, target, sizeof(target));
+	if (error)
+		return error;
+	event.kind = creation_of(attributes.mode);
+	event.file = next_file(recorder);
+	event.name.target = bytes_of(target);
+	event.name.attributes = recorder_attributes(&attributes);
+	error = recorder_append(recorder, &event);
+	if (error)
+		return error;
+	pool_set_tag(pool, recorder->last_tag);
+	/* `softpmem create` gives a pool its size at once. */
+	if (event.kind != TRACE_CREATE || !attributes.size)
+		return 0;
+	event = size;
+	event.file = recorder->last_tag - recorder->first_tag + 1;
+	event.range.length = attributes.size;
+	return recorder_append(recorder, &event);
+}
 
-		error = define(recorder, pool, tag - recorder->first_tag + 1);
-		/* Also after an error: the trace may have the definition. */
-		recorder->last_tag = tag;
-		if (error)
-			return error;
-		pool_set_tag(pool, tag);
+int recorder_files_image_again(struct recorder *recorder, struct pool *pool)
+{
+	struct trace_event truncate = { .kind = TRACE_TRUNCATE };
+	struct pool_attributes attributes;
+	int error = recorder_files_define(recorder, pool, &truncate.file);
+
+	if (!error)
+		error = pool_get_attributes(pool, &attributes);
+	if (!error)
+		error = recorder_append(recorder, &truncate);
+	if (error)
+		return error;
+	truncate.range.length = attributes.size;
+	error = recorder_append(recorder, &truncate);
+	return error ? error : put_image(recorder, truncate.file, pool, attributes.size);
+}
+
+/* ---- The whole tree ------------------------------------------------------------------------ */
+
+struct found {
+	struct pool *pool; /* with a reference */
+	char *name;	   /* owned; in the directory */
+};
+struct found_list {
+	VECTOR_FIELDS(struct found);
+	int error;
+};
+
+static int collect(void *context, const char *name, struct pool *pool, uint64_t next)
+{
+	struct found_list *list = context;
+	struct found found = { .pool = pool, .name = strdup(name) };
+
+	list->error = found.name ? vector_append(list, found) : -ENOMEM;
+	if (list->error)
+		free(found.name);
+	return list->error;
+}
+
+static void found_free(struct found *found)
+{
+	pool_unref(found->pool, 1);
+	free(found->name);
+}
+
+/* Define what is in a directory; directories in it are appended to the list. */
+static int image_directory(struct recorder *recorder, struct pool *directory, struct found_list *directories)
+{
+	struct trace_event name = { .kind = TRACE_NAME };
+	struct found_list list = { 0 };
+	int error = recorder_files_define(recorder, directory, &name.name.parent);
+
+	if (!error)
+		error = pool_readdir(directory, 0, collect, &list);
+	error = error ? error : list.error;
+	for (size_t i = 0; i < list.count; i++) {
+		struct found *found = &list.items[i];
+
+		if (!error)
+			error = recorder_files_define(recorder, found->pool, &name.file);
+		name.name.name = bytes_of(found->name);
+		if (!error)
+			error = recorder_append(recorder, &name);
+		if (!error && S_ISDIR(pool_file_mode(found->pool)))
+			error = vector_append(directories, *found);
+		else
+			found_free(found);
 	}
-	*file = pool_tag(pool) - recorder->first_tag + 1;
-	return 0;
+	vector_free(&list);
+	return error;
+}
+
+static int image_region(struct recorder *recorder, struct pool *root)
+{
+	struct found_list directories = { 0 };
+	int error = image_directory(recorder, root, &directories);
+
+	while (directories.count) {
+		struct found next = directories.items[--directories.count];
+
+		if (!error)
+			error = image_directory(recorder, next.pool, &directories);
+		found_free(&next);
+	}
+	vector_free(&directories);
+	return error;
+}
+
+/* The root of a mount of several regions, which is no pool. */
+static int define_top(struct recorder *recorder, uint64_t *file)
+{
+	struct trace_event top = { .kind = TRACE_FILE };
+	LOCK_SCOPE(&recorder->files_lock);
+
+	*file = top.file = next_file(recorder);
+	top.node.attributes.mode = S_IFDIR | 0555;
+	top.node.path = bytes_of("/");
+	return recorder_append(recorder, &top);
+}
+
+static int image_named_region(struct recorder *recorder, const struct recorder_region *region,
+			      struct pool *root, uint64_t top)
+{
+	struct trace_event name = { .kind = TRACE_NAME };
+	int error = recorder_files_define(recorder, root, &name.file);
+
+	name.name.parent = top;
+	name.name.name = bytes_of(region->name);
+	if (!error)
+		error = recorder_append(recorder, &name);
+	return error ? error : image_region(recorder, root);
+}
+
+int recorder_files_image(struct recorder *recorder)
+{
+	const bool several = recorder->region_count > 1;
+	uint64_t top = 0;
+	int error = several ? define_top(recorder, &top) : 0;
+
+	for (unsigned i = 0; !error && i < recorder->region_count; i++) {
+		const struct recorder_region *region = &recorder->regions[i];
+		struct pool *root;
+
+		if (pools_media_lost(region->pools))
+			continue;
+		root = pool_root(region->pools);
+		error = several ? image_named_region(recorder, region, root, top) :
+				  image_region(recorder, root);
+		pool_unref(root, 1);
+	}
+	return error;
 }

@@ -12,6 +12,18 @@ struct pool;
 struct pool_attributes;
 struct recorder;
 
+/* Define all that is there: the tree with its contents. The caller holds recorder->lock exclusively. */
+int recorder_files_image(struct recorder *recorder);
+
+/*
+ * The pool was created: put that. `name` is empty if it has none. The caller holds recorder->lock and the
+ * lock of names, and there is a recording.
+ */
+int recorder_files_create(struct recorder *recorder, struct pool *pool, uint64_t parent,
+			  struct trace_bytes name);
+/* What an outage has left in a regular file. The caller holds recorder->lock, and there is a recording. */
+int recorder_files_image_again(struct recorder *recorder, struct pool *pool);
+
 struct trace_attributes recorder_attributes(const struct pool_attributes *attributes);
 
 /*

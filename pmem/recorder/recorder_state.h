@@ -14,8 +14,12 @@
 #include "recorder/recorder.h"
 
 struct trace_clock;
+struct trace_event;
 struct trace_merge;
 struct trace_writer;
+
+/* Files share these locks. */
+#define RECORDER_FILE_LOCKS 64
 
 enum recorder_phase {
 	RECORDER_IDLE,
@@ -42,6 +46,8 @@ struct recorder {
 	 * thread never waits for the lock: it tries.
 	 */
 	pthread_rwlock_t lock;
+	/* There is a recording, or one is beginning: what can be recorded takes the lock. */
+	_Atomic bool watched;
 	/* While the lock is held and this was true after it was taken, the members below stay. */
 	_Atomic bool on;
 	/* Guarded by lock. The merge is thread safe by itself. */
@@ -54,8 +60,15 @@ struct recorder {
 	struct trace_writer *writer;
 	int fd;
 
-	pthread_mutex_t files_lock;
-	/* Guarded by files_lock. */
+	/*
+	 * The order of operations (recorded.h): `names` is exclusive to change a name, and shared by syncs;
+	 * then the lock of the file. Both are taken with `lock` held.
+	 */
+	pthread_rwlock_t names;
+	pthread_mutex_t file_locks[RECORDER_FILE_LOCKS];
+
+	pthread_mutex_t files_lock; /* after the two above */
+	/* Guarded by files_lock; first_tag is read without it. */
 	uint64_t last_tag;  /* that a pool was given, in any recording */
 	uint64_t first_tag; /* of this recording: the file numbered 1 */
 	struct {

@@ -17,6 +17,7 @@
 #include "attach/attach_trace.h"
 #include "common/cleanup.h"
 #include "fusefs.h"
+#include "recorder/recorded.h"
 #include "server/foreign_fd.h"
 
 /* Each takes five mappings of the 65,530 that a process may have. */
@@ -242,7 +243,7 @@ static int sync_view(struct attach_client *client, struct attach_exchange *excha
 
 	if (error)
 		return error;
-	error = pool_sync_pool(pool, false);
+	error = recorded_sync_pool(client->attach->served.recorder, pool, false);
 	pool_unref(pool, 1);
 	return error ? fail(exchange, error, strerror(-error)) : 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "recorder/recorder.h"
 
 /* ---- What is reported --------------------------------------------------------- */
 
@@ -197,6 +198,29 @@ static void count_files(struct outage *outage)
 	}
 }
 
+/* The mount is still parked: nothing changes the files. */
+static void tell_recorder(const struct outage *outage)
+{
+	const struct daemon *daemon = outage->daemon;
+	const struct outage_report *report = outage->report;
+	struct recorder_outage told = {
+		.policy = chooser_policy_name(outage->options->chooser.policy),
+		.seed = outage->options->chooser.seed,
+		.taken_back = report->lost.count + report->unreported_lost,
+	};
+	struct pools_info info;
+
+	pools_info(daemon->regions[0].pools, &info);
+	told.generation = info.generation;
+	recorder_outage(daemon->recorder, &told);
+	for (size_t i = 0; i < report->files.count; i++) {
+		const struct outage_file *file = &report->files.items[i];
+
+		if (*file->path)
+			recorder_changed_by_outage(daemon->recorder, file->region->pools, file->path);
+	}
+}
+
 /* No outage follows: serve the requests that have waited for it since the moment. */
 static void open_mount(const struct daemon *daemon, const struct outage_options *options)
 {
@@ -247,6 +271,7 @@ int outage_run(struct daemon *daemon, const struct outage_options *options, stru
 	discard_caches(daemon);
 	for (unsigned i = 0; i < daemon->region_count; i++)
 		pools_resume(daemon->regions[i].pools);
+	tell_recorder(&outage);
 	if (daemon->fusefs)
 		fusefs_resume(daemon->fusefs);
 	attach_power_returns(daemon->attach);

@@ -66,6 +66,7 @@ static int start_mount(struct daemon *daemon, struct message *message)
 		.read_only = daemon->options.read_only,
 		.nonempty = daemon->options.nonempty,
 		.threads = daemon->options.threads,
+		.recorder = daemon->recorder,
 		.log = { log_callback, &daemon->log },
 	};
 	struct fusefs_region regions[REGIONS_MAX];

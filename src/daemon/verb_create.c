@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/verbs.h"
+#include "recorder/recorded.h"
 
 struct create_request {
 	const char *region, *path;
@@ -50,7 +51,7 @@ static int create_in(struct job *job, struct pool *directory, const char *name, 
 
 	new->uid = job->peer->uid;
 	new->gid = job->peer->gid;
-	error = pool_create(directory, name, new, out);
+	error = recorded_create(job->daemon->recorder, directory, name, new, out);
 	if (!error)
 		job_entry_changed(job, directory, name);
 	return error;
@@ -78,7 +79,7 @@ static void made_free(struct job *job, struct made *made, bool undo)
 	while (made) {
 		struct made *next = made->next;
 
-		if (undo && pool_rmdir(made->parent, made->name) == 0)
+		if (undo && recorded_rmdir(job->daemon->recorder, made->parent, made->name) == 0)
 			job_entry_changed(job, made->parent, made->name);
 		pool_unref(made->parent, 1);
 		free(made);

@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/verbs.h"
+#include "recorder/recorded.h"
 #include "daemon/walk.h"
 
 struct destroy_request {
@@ -23,7 +24,8 @@ static const struct request_field fields[] = {
 static int remove_name(struct job *job, struct pool *directory, const char *name, struct pool *pool,
 		       bool is_directory)
 {
-	int error = is_directory ? pool_rmdir(directory, name) : pool_unlink(directory, name);
+	int error = is_directory ? recorded_rmdir(job->daemon->recorder, directory, name) :
+				   recorded_unlink(job->daemon->recorder, directory, name);
 
 	if (error)
 		return error;

@@ -71,8 +71,19 @@ static int check_file(struct job *job, const char *name, int fd)
 	return 0;
 }
 
+static void settle(void *context)
+{
+	const struct daemon *daemon = context;
+
+	if (daemon->fusefs)
+		fusefs_settle(daemon->fusefs);
+}
+
 static int begin(struct job *job, const char *name, int fd)
 {
+	const struct recorder_begin options = {
+		.fd = fd, .name = name, .settle = settle, .context = job->daemon
+	};
 	struct message why;
 	int error = check_file(job, name, fd);
 
@@ -80,7 +91,7 @@ static int begin(struct job *job, const char *name, int fd)
 		return error;
 	/* No outage while the files are read. */
 	LOCK_SCOPE(&job->daemon->outage_lock);
-	error = recorder_begin(job->daemon->recorder, fd, name, &why);
+	error = recorder_begin(job->daemon->recorder, &options, &why);
 	return error ? message_fail(&job->message, error, "record: %s", why.text) : 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/verbs.h"
+#include "recorder/recorded.h"
 
 struct rename_request {
 	const char *region, *path, *to;
@@ -63,8 +64,8 @@ static int move(struct job *job, const struct rename_request *request, const str
 				    "%.512s: it is in another region: copy the pool there, and destroy this "
 				    "one",
 				    job->shown);
-	error = pool_rename(from->parent, from->name, to->parent, to->name,
-			    request->replace ? 0 : RENAME_NOREPLACE);
+	error = recorded_rename(job->daemon->recorder, from->parent, from->name, to->parent, to->name,
+				request->replace ? 0 : RENAME_NOREPLACE);
 	if (error == -EEXIST)
 		return message_fail(&job->message, error, "%.512s: %s: --replace replaces it", job->shown,
 				    strerror(EEXIST));

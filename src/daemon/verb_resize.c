@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "daemon/verbs.h"
+#include "recorder/recorded.h"
 
 struct resize_request {
 	const char *region, *path;
@@ -18,7 +19,7 @@ static const struct request_field fields[] = {
 };
 
 /* What is added is reserved, as by `softpmem create`. */
-static int resize(struct pool *pool, uint64_t size)
+static int resize(struct recorder *recorder, struct pool *pool, uint64_t size)
 {
 	struct pool_attributes attributes;
 	struct pool_handle *handle;
@@ -29,11 +30,11 @@ static int resize(struct pool *pool, uint64_t size)
 	if (!S_ISREG(attributes.mode))
 		return S_ISDIR(attributes.mode) ? -EISDIR : -EINVAL;
 	if (size <= attributes.size)
-		return pool_truncate(pool, NULL, size);
+		return recorded_truncate(recorder, pool, NULL, size);
 	error = pool_open(pool, &handle);
 	if (error)
 		return error;
-	error = pool_fallocate(handle, 0, attributes.size, size - attributes.size);
+	error = recorded_fallocate(recorder, handle, 0, attributes.size, size - attributes.size);
 	pool_close(handle);
 	return error;
 }
@@ -51,7 +52,7 @@ static int run(struct job *job)
 	error = pool_lookup_path(job->region->pools, job->path, &pool);
 	if (error)
 		return job_fail(job, error, job->shown);
-	error = resize(pool, request->size.value);
+	error = resize(job->daemon->recorder, pool, request->size.value);
 	if (!error && job->daemon->fusefs)
 		fusefs_pool_changed(job->daemon->fusefs, pool);
 	pool_unref(pool, 1);

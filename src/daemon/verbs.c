@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "daemon/moment.h"
+#include "recorder/recorder.h"
 #include "wire/frame.h"
 
 int job_fail(struct job *job, int error, const char *path)
@@ -78,6 +79,7 @@ void daemon_set_mark(struct daemon *daemon, uid_t uid, const char *text)
 		strcpy(daemon->mark, text);
 	}
 	daemon_log_for(daemon, uid, LOG_NOTICE, "mark: %s", text);
+	recorder_mark(daemon->recorder, text);
 	moment_meet_mark(daemon, text);
 }
 

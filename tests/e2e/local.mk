@@ -25,6 +25,7 @@ e2e_tests = \
 	tests/e2e/fuse-unseen.sh \
 	tests/e2e/fuse-xattr.sh \
 	tests/e2e/format-document.sh \
+	tests/e2e/record-mount.sh \
 	tests/e2e/region-lost.sh \
 	tests/e2e/regions.sh \
 	tests/e2e/regions-test.sh \
@@ -42,6 +43,10 @@ check_PROGRAMS += tests/e2e/marker
 tests_e2e_marker_SOURCES = tests/e2e/marker.c tests/e2e/tap.h
 tests_e2e_marker_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/lib
 tests_e2e_marker_LDADD = src/lib/libsoftpmem.a -ldl
+
+check_PROGRAMS += tests/e2e/trace_tree
+tests_e2e_trace_tree_SOURCES = tests/e2e/trace_tree.c
+tests_e2e_trace_tree_LDADD = $(libtrace)
 
 check_PROGRAMS += tests/e2e/exercise
 tests_e2e_exercise_SOURCES = tests/e2e/exercise.c tests/e2e/exercise_model.c tests/e2e/exercise_model.h tests/e2e/powerfail.h

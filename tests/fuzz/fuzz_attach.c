@@ -65,6 +65,7 @@ static void start_server(void)
 	struct attach_options options = { .path = path };
 	struct attach_served served = { .regions = 1, .names = { "region0" } };
 	struct recorder_region recorded = { .name = "region0" };
+	struct recorder_begin begin = { .name = "trace" };
 	/* Static: they are in use until the process ends, and a sanitizer must not take them for leaks. */
 	static struct region *region;
 	static struct pools *pools;
@@ -81,7 +82,8 @@ static void start_server(void)
 	trace_fd = memfd_create("trace", MFD_CLOEXEC);
 	recorded.pools = pools;
 	must(recorder_create(&recorded, 1, &recorder) == 0, "a recorder");
-	must(recorder_begin(recorder, trace_fd, "trace", NULL) == 0, "a recording");
+	begin.fd = trace_fd;
+	must(recorder_begin(recorder, &begin, NULL) == 0, "a recording");
 	must(pool_create(pool_root(pools), "pool", &attributes, &pool) == 0, "a pool");
 	must(attach_listen(&options, &server, NULL) == 0, "a socket");
 	served.pools[0] = pools;

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "daemon/outage.h"
+#include "recorder/recorder.h"
 
 /* ---- Participants ------------------------------------------------------------- */
 
@@ -162,6 +163,19 @@ void pools_resume(struct pools *pools)
 	say("resume", pools->name);
 }
 
+/* Most tests have no recorder. */
+void recorder_outage(struct recorder *recorder, const struct recorder_outage *outage)
+{
+	if (recorder)
+		say("record the outage", 0);
+}
+
+void recorder_changed_by_outage(struct recorder *recorder, struct pools *changed, const char *path)
+{
+	if (recorder)
+		say("record the contents of", path[1]);
+}
+
 /* ---- Tests -------------------------------------------------------------------- */
 
 #define MOUNT ((struct fusefs *)&daemon_under_test)
@@ -208,6 +222,14 @@ static void policy_keep_writes_dirty_pages_back_first(void **state)
 {
 	assert_int_equal(run(CHOOSER_KEEP), 0);
 	assert_string_equal(log_text, "stop clients; park; write back; " PHASES_OF_BOTH);
+}
+
+static void what_an_outage_left_is_recorded_before_the_mount_serves(void **state)
+{
+	daemon_under_test.recorder = (struct recorder *)&daemon_under_test;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_non_null(strstr(log_text, "resume b; record the outage; record the contents of a; "
+					 "record the contents of b; resume mount; "));
 }
 
 static void policy_lose_writes_nothing_back(void **state)
@@ -375,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		outage_test(policy_keep_writes_dirty_pages_back_first),
+		outage_test(what_an_outage_left_is_recorded_before_the_mount_serves),
 		outage_test(policy_lose_writes_nothing_back),
 		outage_test(policy_lose_writes_back_where_caches_are_in_the_persistence_domain),
 		outage_test(without_a_mount_only_clients_and_pools_take_part),

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "pooltest.h"
+#include "recorder/recorded.h"
 #include "recorder/recorder.h"
 #include "recorder/recorder_clients.h"
 #include "trace/buffer.h"
@@ -38,6 +39,13 @@ static struct trace_bytes bytes_of(const char *string)
 	return (struct trace_bytes){ (const unsigned char *)string, (uint32_t)strlen(string) };
 }
 
+static int begin(struct scene *scene, const char *name, struct message *message)
+{
+	const struct recorder_begin options = { .fd = scene->fd, .name = name };
+
+	return recorder_begin(scene->recorder, &options, message);
+}
+
 static void start(struct scene *scene, void **state)
 {
 	struct message message = { "" };
@@ -46,7 +54,7 @@ static void start(struct scene *scene, void **state)
 	*scene = (struct scene){ .bench = *state, .fd = tracetest_file() };
 	region = (struct recorder_region){ .pools = scene->bench->pools, .name = "region0" };
 	assert_int_equal(recorder_create(&region, 1, &scene->recorder), 0);
-	assert_int_equal(recorder_begin(scene->recorder, scene->fd, "trace", &message), 0);
+	assert_int_equal(begin(scene, "trace", &message), 0);
 }
 
 static int add_process(struct scene *scene, struct recorder_process *process, uid_t uid, uint32_t parent)
@@ -148,8 +156,8 @@ static void test_stores_of_a_process_are_in_the_trace_with_the_pool_and_its_cont
 	text = text_of(scene.fd, &result);
 	assert_int_equal(result, 0);
 	assert_has(text, "path=\"/file\"");
-	assert_has(text, "image 1+0x1000 bytes=111111\n");
-	assert_has(text, "t1 store 1+0x40 bytes=22\n");
+	assert_has(text, "image 2+0x1000 bytes=111111\n");
+	assert_has(text, "t1 store 2+0x40 bytes=22\n");
 	assert_has(text, "process-exit process=1");
 	assert_int_equal(summary.error, 0);
 	assert_int_equal(summary.processes, 1);
@@ -259,9 +267,9 @@ static void test_a_process_of_an_earlier_recording_is_not_in_the_next_one(void *
 
 	start(&scene, state);
 	assert_int_equal(add_process(&scene, &scene.process, 0, 0), 0);
-	assert_int_equal(recorder_begin(scene.recorder, scene.fd, "other", &message), -EBUSY);
+	assert_int_equal(begin(&scene, "other", &message), -EBUSY);
 	finish(&scene, &summary);
-	assert_int_equal(recorder_begin(scene.recorder, scene.fd, "other", &message), 0);
+	assert_int_equal(begin(&scene, "other", &message), 0);
 	assert_int_equal(recorder_grant(scene.recorder, &scene.process, scene.bench->pool, &number), -ENOENT);
 	assert_int_equal(add_process(&scene, &scene.process, 0, 0), 0);
 	assert_int_equal(recorder_grant(scene.recorder, &scene.process, scene.bench->pool, &number), 0);
@@ -283,10 +291,6 @@ static void limit_files(rlim_t bytes)
 static void test_an_error_of_the_file_ends_the_recording_and_keeps_whole_blocks(void **state)
 {
 	static unsigned char noise[1u << 20];
-	const struct trace_event write = { .kind = TRACE_MARK,
-					   .mark.fd = -1,
-					   .mark.length = 4096,
-					   .mark.text = { noise, 4096 } };
 	struct recorder_summary summary;
 	struct scene scene;
 	int result;
@@ -294,11 +298,15 @@ static void test_an_error_of_the_file_ends_the_recording_and_keeps_whole_blocks(
 	for (size_t i = 0; i < sizeof(noise); i++)
 		noise[i] = (unsigned char)(i * i >> 7 ^ i);
 	start(&scene, state);
+	/* The limit is for the memory of a view as well: it is made before. */
+	pooltest_fill(scene.bench, 0, 4096, 1);
 	signal(SIGXFSZ, SIG_IGN);
 	limit_files(64 << 10);
 	/* More than may wait to be written: a put after the error must not block for ever. */
-	for (int i = 0; i < 40000 && recorder_is_on(scene.recorder); i++)
-		recorder_put(scene.recorder, &write);
+	for (size_t i = 0; i < 30000; i++)
+		assert_int_equal(recorded_write(scene.recorder, scene.bench->handle,
+						noise + i * 4096 % sizeof(noise), 4096, 0, POOL_WRITE_FILE),
+				 4096);
 	assert_true(recorder_wait(scene.recorder, 60000));
 	limit_files(RLIM_INFINITY);
 	recorder_collect(scene.recorder, &summary);
