@@ -103,7 +103,24 @@ static void complain_unreachable(int error, const char *reason)
 static struct {
 	uint32_t process; /* in the trace; 0: not yet. A forked child has its parent's until it joins */
 	int fds[CHANNEL_FDS]; /* the courier's, of the first connection: clock and locks */
+	ino_t clock_inode;
+	/* The recording that its parent joined has ended: what this child stores belongs to none. */
+	bool is_over;
 } trace = { .fds = { -1, -1 } };
+
+static long call_fstat(void *argument)
+{
+	struct stat st;
+	long error = RAW2(fstat, *(int *)argument, &st);
+
+	return error ? error : (long)st.st_ino;
+}
+
+/* Of a descriptor of the courier. */
+static ino_t inode_of(int fd)
+{
+	return (ino_t)courier_call(call_fstat, &fd);
+}
 
 /* What is not recorded would be missing in the trace, and nobody would know. */
 static _Noreturn void stop_unrecorded(int error, const char *reason)
@@ -130,10 +147,17 @@ static void join_trace(int error, char reason[static sizeof(((struct attach_repl
 		memcpy(reason, reply.message, sizeof(reply.message));
 		error = reply.error;
 	}
+	/* There is no recording, or another one, which does not know the parent. */
+	trace.is_over = trace.process && (reply.error == -ENOENT || reply.error == -ESRCH);
+	if (trace.is_over)
+		return;
 	if (!error && (fds[0] < 0 || fds[1] < 0 || !reply.number || reply.number > UINT32_MAX))
 		error = -EPROTO;
 	if (error)
 		stop_unrecorded(error, error == -ENOENT ? "nothing is being recorded" : reason);
+	/* ... or one that knows another process by that number: this one has the clock of the one before. */
+	trace.is_over = trace.process && inode_of(fds[0]) != trace.clock_inode;
+	trace.clock_inode = inode_of(fds[0]);
 	for (unsigned i = 0; i < CHANNEL_FDS; i++) {
 		if (trace.process)
 			courier_close(fds[i]);
@@ -314,6 +338,10 @@ int connection_trace_thread(long tid, uint32_t *thread)
 	struct attach_reply reply = { 0 };
 	int fd = -1, error = ask(&request, &reply, &fd);
 
+	if (!error && trace.is_over) {
+		courier_close(fd);
+		error = -ENOENT;
+	}
 	if (error)
 		return error;
 	*thread = (uint32_t)reply.number;

@@ -48,7 +48,7 @@ int connection_mark(const char *text);
 void connection_trace_shared(int *clock, int *locks);
 /*
  * The courier's descriptor of the buffer of this thread, for courier_close(). *thread: its number in the
- * trace.
+ * trace. -ENOENT: the recording has ended.
  */
 int connection_trace_thread(long tid, uint32_t *thread);
 /* Is the daemon's process there? Without the lock. */

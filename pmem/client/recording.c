@@ -60,6 +60,9 @@ static int attach(struct trace_producer *producer, struct trace_clock *clock)
 	error = call.fd < 0 ? call.fd : courier_call(call_attach, &call);
 	if (call.fd >= 0)
 		courier_close(call.fd);
+	/* The recording has ended, and the program goes on. */
+	if (error == -ENOENT)
+		return (int)error;
 	if (error)
 		client_complain("a thread cannot be recorded: ", strerrordesc_np((int)-error));
 	if (error)
