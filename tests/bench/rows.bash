@@ -35,6 +35,22 @@ io() {
 	return "$status"
 }
 
+# recorded_io SIDE READ_OR_WRITE OPTION...: the same on our mount, while it is recorded or is not.
+recorded_io() {
+	local side=$1 trace=$shm/recorded.trace status=0
+	shift
+	[ "$side" = softpmem ] || { io softpmem "$@"; return; }
+	lay_out softpmem || return 1
+	"$softpmem" record -o "$trace" &
+	until [ -s "$trace" ]; do sleep 0.05; done
+	# It waits until the trace has the contents of the files.
+	sync "${directory[softpmem]}/data"
+	io softpmem "$@" || status=1
+	"$softpmem" record --stop && wait $! || status=1
+	rm -f "$trace"
+	return "$status"
+}
+
 # write_new SIDE OPTION...: print the MiB/s of writing a new file.
 write_new() {
 	local side=$1 status=0
@@ -204,6 +220,8 @@ rows() {
 	row "1 MiB sequential write, new file, fsync" MiB/s higher - passthrough write_new --end_fsync=1
 	row "4 KiB random read, psync" IOPS higher 1 passthrough io read --rw=randread "${psync[@]}"
 	row "4 KiB random write, psync" IOPS higher 1 passthrough io write --rw=randwrite "${psync[@]}"
+	row "4 KiB random write, psync, recorded" IOPS higher 0.9 unrecorded recorded_io write \
+		--rw=randwrite "${psync[@]}"
 	row "4 KiB random read, libaio direct q16" IOPS higher 1 passthrough io read --rw=randread "${aio[@]}"
 	row "4 KiB random write, libaio direct q16" IOPS higher 1 passthrough io write --rw=randwrite \
 		"${aio[@]}"

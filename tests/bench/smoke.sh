@@ -12,7 +12,8 @@ fi
 check "the benchmark runs" env BENCH_SMALL=1 BENCH_ROUNDS=1 bash "$abs_top_srcdir/tests/bench/bench.sh"
 cp "$work/check.out" "$work/table"
 measures() { grep -Eq "^\\| [^|]*$1[^|]* \\| [^|]+ \\| [0-9.]+ \\|" "$work/table"; }
-for name in '1 MiB sequential read' '4 KiB random write, libaio' 'mmap store' 'SQLite' 'LMDB' 'daemon start' \
+for name in '1 MiB sequential read' '4 KiB random write, libaio' \
+	'4 KiB random write, psync, recorded' 'mmap store' 'SQLite' 'LMDB' 'daemon start' \
 	'memory' 'reload' 'create and fsync' 'power failure with' 'power failure,' 'pmem_persist, 64 B' \
 	'pmem_memcpy_persist, 1 MiB' 'trace of 10000 events, read' \
 	'large copies of two bare threads' 'load from each page' 'after a power failure, store'; do
