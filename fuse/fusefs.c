@@ -70,8 +70,8 @@ static void trees_destroy(struct fusefs *fs)
 	free(fs->trees);
 }
 
-static struct fusefs *fusefs_new(const struct fusefs_region *regions, unsigned count,
-				 const struct fusefs_options *options)
+struct fusefs *fusefs_new(const struct fusefs_region *regions, unsigned count,
+			  const struct fusefs_options *options)
 {
 	struct fusefs *fs = calloc(1, sizeof(*fs));
 
@@ -86,7 +86,7 @@ static struct fusefs *fusefs_new(const struct fusefs_region *regions, unsigned c
 	return fs;
 }
 
-static void fusefs_free(struct fusefs *fs)
+void fusefs_free(struct fusefs *fs)
 {
 	while (fs->files)
 		fusefs_file_close(fs, fs->files);

@@ -78,6 +78,15 @@ struct fusefs {
 /* The most bytes of data that a request carries: what the kernel's default limit of 256 pages allows. */
 #define FUSEFS_TRANSFER_MAX (1u << 20)
 
+/*
+ * A mount that is attached to nothing yet. NULL: no memory. If its session is NULL there was no memory for
+ * that, and the mount can only be given to fusefs_free().
+ */
+struct fusefs *fusefs_new(const struct fusefs_region *regions, unsigned count,
+			  const struct fusefs_options *options);
+/* Close what clients left open, and free. No request is served. */
+void fusefs_free(struct fusefs *fs);
+
 static inline struct fusefs *fusefs_of(fuse_req_t request)
 {
 	return fuse_req_userdata(request);

@@ -39,12 +39,19 @@ static bool fits(const struct listing *listing, size_t need)
 	return need <= listing->size - listing->used && listing->taken_count < listing->size / ENTRY_MIN;
 }
 
+/* libfuse says how long an entry is also if it had no room for it. */
+static void use(struct listing *listing, size_t length)
+{
+	if (length <= listing->size - listing->used)
+		listing->used += length;
+}
+
 static void append(struct listing *listing, const char *name, ino_t ino, mode_t mode, off_t next)
 {
 	struct stat st = { .st_ino = ino, .st_mode = mode };
 
-	listing->used += fuse_add_direntry(listing->request, listing->buffer + listing->used,
-					   listing->size - listing->used, name, &st, next);
+	use(listing, fuse_add_direntry(listing->request, listing->buffer + listing->used,
+				       listing->size - listing->used, name, &st, next));
 }
 
 static int add_pool(void *context, const char *name, struct pool *pool, uint64_t next)
@@ -132,8 +139,8 @@ static void append_dot_plus(struct listing *listing, const char *name, ino_t ino
 {
 	struct fuse_entry_param entry = { .attr = { .st_ino = ino, .st_mode = S_IFDIR } };
 
-	listing->used += fuse_add_direntry_plus(listing->request, listing->buffer + listing->used,
-						listing->size - listing->used, name, &entry, next);
+	use(listing, fuse_add_direntry_plus(listing->request, listing->buffer + listing->used,
+					    listing->size - listing->used, name, &entry, next));
 }
 
 /* Add one of the entries that are made here. */

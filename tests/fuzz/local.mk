@@ -5,6 +5,7 @@ fuzz_tests = \
 	tests/fuzz/replay_attach.sh \
 	tests/fuzz/replay_control.sh \
 	tests/fuzz/replay_discovery.sh \
+	tests/fuzz/replay_fuse.sh \
 	tests/fuzz/replay_region.sh \
 	tests/fuzz/replay_trace.sh
 TESTS += $(fuzz_tests)
@@ -23,6 +24,11 @@ check_PROGRAMS += tests/fuzz/replay_discovery
 tests_fuzz_replay_discovery_SOURCES = tests/fuzz/fuzz_discovery.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_discovery_LDADD = $(libregion)
 
+check_PROGRAMS += tests/fuzz/replay_fuse
+tests_fuzz_replay_fuse_SOURCES = tests/fuzz/fuzz_fuse.c tests/fuzz/replay.c tests/fuzz/fuzz.h
+tests_fuzz_replay_fuse_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
+tests_fuzz_replay_fuse_LDADD = $(libfusefs)
+
 check_PROGRAMS += tests/fuzz/replay_region
 tests_fuzz_replay_region_SOURCES = tests/fuzz/fuzz_region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_region_LDADD = $(libpool)
@@ -34,8 +40,8 @@ tests_fuzz_replay_trace_LDADD = $(libtrace)
 # The programs for libFuzzer link the same libraries, in their own build directory, where clang instruments all of
 # the code. `make fuzz-build` only builds them. Each replayer above links what its fuzz target links, so a library
 # that is missing here fails in `make check` too.
-EXTRA_PROGRAMS = tests/fuzz/fuzz_attach tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_region \
-	tests/fuzz/fuzz_trace
+EXTRA_PROGRAMS = tests/fuzz/fuzz_attach tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_fuse \
+	tests/fuzz/fuzz_region tests/fuzz/fuzz_trace
 tests_fuzz_fuzz_attach_SOURCES = tests/fuzz/fuzz_attach.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_attach_LDADD = $(libattach)
 tests_fuzz_fuzz_attach_LDFLAGS = $(fuzz_ldflags)
@@ -46,6 +52,10 @@ tests_fuzz_fuzz_control_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_discovery_SOURCES = tests/fuzz/fuzz_discovery.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_discovery_LDADD = $(libregion)
 tests_fuzz_fuzz_discovery_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_fuse_SOURCES = tests/fuzz/fuzz_fuse.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_fuse_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
+tests_fuzz_fuzz_fuse_LDADD = $(libfusefs)
+tests_fuzz_fuzz_fuse_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_region_SOURCES = tests/fuzz/fuzz_region.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_region_LDADD = $(libpool)
 tests_fuzz_fuzz_region_LDFLAGS = $(fuzz_ldflags)
@@ -57,7 +67,7 @@ fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 FUZZ_CC = clang
 FUZZ_SECONDS = 600
 
-fuzz: fuzz-attach fuzz-control fuzz-discovery fuzz-region fuzz-trace
+fuzz: fuzz-attach fuzz-control fuzz-discovery fuzz-fuse fuzz-region fuzz-trace
 
 fuzz-build:
 	$(MKDIR_P) fuzzing
@@ -66,7 +76,7 @@ fuzz-build:
 	cd fuzzing && $(MAKE) $(AM_MAKEFLAGS) $(EXTRA_PROGRAMS)
 
 # Inputs that make a target fail, and those that reach new code, are left in tests/fuzz/found.
-fuzz-attach fuzz-control fuzz-discovery fuzz-region fuzz-trace: fuzz-build
+fuzz-attach fuzz-control fuzz-discovery fuzz-fuse fuzz-region fuzz-trace: fuzz-build
 	@target=$(@:fuzz-%=%); found=tests/fuzz/found; \
 	$(MKDIR_P) $$found/$$target && \
 	fuzzing/tests/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
@@ -75,4 +85,4 @@ fuzz-attach fuzz-control fuzz-discovery fuzz-region fuzz-trace: fuzz-build
 clean-local:
 	rm -rf tests/fuzz/found fuzzing
 
-.PHONY: fuzz fuzz-build fuzz-attach fuzz-control fuzz-discovery fuzz-region fuzz-trace
+.PHONY: fuzz fuzz-build fuzz-attach fuzz-control fuzz-discovery fuzz-fuse fuzz-region fuzz-trace
