@@ -22,6 +22,7 @@ softpmem_SOURCES = \
 	src/cli/cli_stat.c src/cli/cli_stat.h \
 	src/cli/cli_status.c \
 	src/cli/cli_stop.c \
+	src/cli/cli_sync.c \
 	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
 	src/cli/explore_print.c src/cli/explore_print.h \

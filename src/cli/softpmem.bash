@@ -99,7 +99,7 @@ _softpmem() {
 	*)
 		case $verb:$cur in
 		:*) words='run stat status list create destroy rename resize path powerfail mark
-			record explore trace format regions check stop
+			record explore trace format regions check sync stop
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --allow-unattached --no-inline --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -110,7 +110,7 @@ _softpmem() {
 		rename:-*) words='--replace --region --help' ;;
 		resize:-* | path:-*) words='--region --help' ;;
 		record:-*) words='--output --stop --through --allow-unattached --no-inline -o --help' ;;
-		stop:-*) words='--help' ;;
+		sync:-* | stop:-*) words='--help' ;;
 		mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --before-op --after-op --before-sync --after-sync
 			--at-mark --path --wait --kill --json --help' ;;

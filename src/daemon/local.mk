@@ -26,6 +26,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/verb_stat.c \
 	src/daemon/verb_status.c \
 	src/daemon/verb_stop.c \
+	src/daemon/verb_sync.c \
 	src/daemon/verbs.c src/daemon/verbs.h \
 	src/daemon/walk.c src/daemon/walk.h
 src_daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS) $(SYSTEMD_CFLAGS) $(SECCOMP_CFLAGS)

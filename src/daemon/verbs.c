@@ -121,6 +121,7 @@ static const struct verb *const verbs[] = {
 	&verb_stat,
 	&verb_status,
 	&verb_stop,
+	&verb_sync,
 };
 
 static const struct verb *find_verb(const char *name)

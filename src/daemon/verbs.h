@@ -20,7 +20,7 @@ struct verb {
 	int (*run)(struct job *job);
 };
 extern const struct verb verb_check, verb_create, verb_destroy, verb_list, verb_mark, verb_path,
-	verb_powerfail, verb_record, verb_rename, verb_resize, verb_stat, verb_status, verb_stop;
+	verb_powerfail, verb_record, verb_rename, verb_resize, verb_stat, verb_status, verb_stop, verb_sync;
 
 /* A request while it is answered. */
 struct job {

@@ -4,7 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
-daemon_start --region memfd:64M || bail "no daemon"
+daemon_start --region memfd:64M --metadata durable || bail "no daemon"
 relay "$abs_top_builddir/tests/e2e/agreement" "$mnt" "$softpmem"
 relay "$softpmem" run -- "$abs_top_builddir/tests/e2e/pairings" "$mnt" "$softpmem"
 check "the region is sound" "$softpmem" check

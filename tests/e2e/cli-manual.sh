@@ -89,6 +89,7 @@ check "softpmem-explore(1) documents every option" documented "$docs/softpmem-ex
 empty || bail "what the last example made cannot be destroyed"
 check "the examples of softpmem(1) work" run_example "$docs/softpmem.1"
 empty || bail "what the last example made cannot be destroyed"
+check "the examples of softpmem-sync(1) work" run_example "$docs/softpmem-sync.1"
 check "the examples of softpmem-stop(1) work" run_example "$docs/softpmem-stop.1"
 wait "$daemon_pid"
 daemon_pid=

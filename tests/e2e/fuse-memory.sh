@@ -3,7 +3,7 @@
 # The memory of a region follows what its files hold, and not what they once held.
 . "${abs_top_srcdir:?}/tests/lib.sh" || exit 1
 
-daemon_start --region memfd:512M || bail "the daemon does not start"
+daemon_start --region memfd:512M --metadata durable || bail "the daemon does not start"
 
 # The memory of the region, in MiB.
 memory() {

@@ -114,6 +114,11 @@ check "powerfail with names in the kernel's cache succeeds" fail_power
 check "the kernel finds a name that came back" test -e "$mnt/stale"
 check "the kernel does not find a name that is lost" absent fresh
 
+printf unsynced >"$mnt/unsynced"
+check "softpmem sync succeeds" softpmem sync
+check "powerfail after sync succeeds" fail_power
+check "what softpmem sync made durable is there" holds unsynced unsynced
+
 check "softpmem create succeeds" softpmem create --size 1M /made
 check "powerfail after create succeeds" fail_power
 check "what a command created is durable when it returns" test -s "$mnt/made"
