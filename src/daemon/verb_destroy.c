@@ -136,6 +136,8 @@ static int run(struct job *job)
 		pool_unref(pool, 1);
 	}
 	pool_unref(parent, 1);
+	/* A pool is gone when the removal of its name is committed. */
+	pools_commit(job->region->pools);
 	attach_paths_prune(job->daemon->attach);
 	return error ? job_fail(job, error, job->shown) : 0;
 }
@@ -144,6 +146,5 @@ const struct verb verb_destroy = {
 	.name = "destroy",
 	.fields = fields,
 	.request_bytes = sizeof(struct destroy_request),
-	.commits = true,
 	.run = run,
 };

@@ -12,8 +12,8 @@ engine_programs =
 sanitized_tests = tests/engines/fio.sh tests/e2e/cli-pools.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
 if HAVE_SQLITE
 engine_programs += tests/engines/sqlite_load
-engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh tests/engines/sqlite-eadr.sh \
-	tests/engines/sqlite-daemon-killed.sh
+engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh tests/engines/sqlite-extra.sh \
+	tests/engines/sqlite-eadr.sh tests/engines/sqlite-daemon-killed.sh
 endif
 if HAVE_LMDB
 engine_programs += tests/engines/lmdb_load
@@ -40,6 +40,7 @@ EXTRA_DIST += \
 	tests/engines/rocksdb.sh \
 	tests/engines/sqlite-daemon-killed.sh \
 	tests/engines/sqlite-eadr.sh \
+	tests/engines/sqlite-extra.sh \
 	tests/engines/sqlite-rollback.sh \
 	tests/engines/sqlite-wal.sh \
 	tests/engines/sqlite.bash

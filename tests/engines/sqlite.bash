@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # SQLite in the journal mode $journal, with power failures while it writes; and a negative control with
-# synchronous=OFF.
+# synchronous=OFF. $metadata is the daemon's mode.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -10,15 +10,16 @@
 
 load=$abs_top_builddir/tests/engines/sqlite_load
 
+: "${synchronous:=FULL}" "${metadata:=ordered}"
 replay_note
 rounds count 6 20
-daemon_start --region memfd:128M || bail "the daemon does not start"
+daemon_start --region memfd:128M --metadata "$metadata" || bail "the daemon does not start"
 mkdir "$mnt/full" "$mnt/off"
 
 for policy in lose keep random; do
-	what="SQLite, $journal, synchronous=FULL: $count cuts with policy $policy"
+	what="SQLite, $journal, synchronous=$synchronous, names $metadata: $count cuts with policy $policy"
 	verdict_of "$what, every acknowledged commit is there" \
-		cuts "$policy" "$count" "$load" write "$mnt/full/db" "$journal" FULL -- \
+		cuts "$policy" "$count" "$load" write "$mnt/full/db" "$journal" "$synchronous" -- \
 			"$load" verify "$mnt/full/db"
 done
 
