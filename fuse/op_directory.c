@@ -275,6 +275,8 @@ void fusefs_op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 		return;
 	}
 	begin_listing(directory, fusefs_node(fs, ino));
+	if (fusefs_node(fs, ino)->pool)
+		directory->generation = pools_generation(pool_pools(fusefs_node(fs, ino)->pool));
 	{
 		LOCK_SCOPE(&fs->files_lock);
 		LIST_INSERT_HEAD(&fs->directories, directory, link);
@@ -293,9 +295,13 @@ void fusefs_op_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_i
 void fusefs_op_fsyncdir(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct fusefs *fs = fusefs_of(request);
+	struct pool *pool = fusefs_node(fs, ino)->pool;
+	int error = 0;
 
-	fuse_reply_err(request, fusefs_is_regions_root(fs, ino) ?
-					0 :
-					-recorded_sync_pool(fs->options.recorder,
-							    fusefs_node(fs, ino)->pool, datasync));
+	/* An outage may have taken back what the caller wants to be durable. */
+	if (pool && directory_of(fi)->generation != pools_generation(pool_pools(pool)))
+		error = -EIO;
+	else if (pool)
+		error = recorded_sync_pool(fs->options.recorder, pool, datasync);
+	fuse_reply_err(request, -error);
 }

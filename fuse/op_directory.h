@@ -13,6 +13,7 @@ struct open_directory {
 	 * begins at opendir(3) and at rewinddir(3), which asks for offset 0 once more.
 	 */
 	_Atomic uint64_t last;
+	uint64_t generation; /* of the region when it was opened; 0 for the root of several regions */
 	LIST_ENTRY(open_directory) link; /* in fusefs.directories */
 };
 

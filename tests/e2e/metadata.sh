@@ -119,6 +119,15 @@ check "softpmem sync succeeds" softpmem sync
 check "powerfail after sync succeeds" fail_power
 check "what softpmem sync made durable is there" holds unsynced unsynced
 
+coproc holder { perl -MIO::Handle -e '$| = 1; sysopen(D, $ARGV[0], 0) or die; print "open\n"; <STDIN>;
+	print D->sync ? "synced\n" : "$!\n"' "$mnt"; }
+read -r -u "${holder[0]}" _
+check "powerfail while a directory is open succeeds" fail_power
+echo >&"${holder[1]}"
+read -r -u "${holder[0]}" answer
+check "fsync of a directory that was opened before the power failure fails" \
+	test "$answer" = "Input/output error"
+
 check "softpmem create succeeds" softpmem create --size 1M /made
 check "powerfail after create succeeds" fail_power
 check "what a command created is durable when it returns" test -s "$mnt/made"

@@ -67,10 +67,12 @@ writer_end() {
 	}
 }
 
-# cut POLICY: let the power fail. The report goes to $work/report.
+# cut POLICY: let the power fail, with the options $cut_options. The report goes to $work/report.
+cut_options=()
 cut() {
 	local policy=$1
 	shift
+	set -- "${cut_options[@]}" "$@"
 	[ "$policy" != random ] || set -- --seed "$RANDOM"
 	"$softpmem" powerfail --policy "$policy" "$@" >"$work/report" 2>&1 || {
 		note "powerfail --policy $policy $*: failed"

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# SQLite in the journal mode $journal, with power failures while it writes; and a negative control with
-# synchronous=OFF. $metadata is the daemon's mode.
+# SQLite in the journal mode $journal, with power failures while it writes; and a
+# negative control with synchronous=OFF. $metadata is the daemon's mode; $kill: the writer is killed.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 # shellcheck source=tests/engines/cuts.bash
@@ -10,6 +10,7 @@
 
 load=$abs_top_builddir/tests/engines/sqlite_load
 
+[ -z "${kill:-}" ] || cut_options=(--kill)
 : "${synchronous:=FULL}" "${metadata:=ordered}"
 replay_note
 rounds count 6 20
