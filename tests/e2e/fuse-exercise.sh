@@ -18,7 +18,7 @@ run() {
 
 rounds turns 12000 60000
 rounds operations 3000 10000
-daemon_start --region memfd:64M || bail "no daemon"
+daemon_start --region memfd:64M --metadata durable || bail "no daemon"
 run "fsdax, policies in turn" "$turns" --every 300
 run "policy lose" "$operations" --policy lose --every 100
 run "policy random, one file" "$operations" --policy random --every 100 --files 1
@@ -34,11 +34,11 @@ check "no file of the exerciser is left" test "$("$softpmem" list | grep -c exer
 check "check finds no damage afterwards" "$softpmem" check
 daemon_stop
 
-daemon_start --region memfd:64M --mode sector || bail "no daemon"
+daemon_start --region memfd:64M --metadata durable --mode sector || bail "no daemon"
 run "sector mode, policy random" "$operations" --policy random --every 100 --sector 4096
 daemon_stop
 
-daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
+daemon_start --region memfd:64M --metadata durable --domain cpu_cache || bail "no daemon"
 run "the caches in the persistence domain" "$operations" --policy keep --every 100
 check_fails "negative control: keeping bytes is told apart from losing them" \
 	"not what the last sync left|a size that was not there" \

@@ -11,7 +11,7 @@
 load=$abs_top_builddir/tests/engines/sqlite_load
 
 replay_note
-daemon_start --region memfd:128M --domain cpu_cache || bail "the daemon does not start"
+daemon_start --region memfd:128M --metadata durable --domain cpu_cache || bail "the daemon does not start"
 for journal in WAL DELETE; do
 	acknowledged=0
 	mkdir "$mnt/$journal"
@@ -24,7 +24,7 @@ check "the daemon stops cleanly" daemon_stop
 
 # Negative control: the same on a DIMM that needs flushes.
 acknowledged=0
-daemon_start --region memfd:128M || bail "the daemon does not start"
+daemon_start --region memfd:128M --metadata durable || bail "the daemon does not start"
 writer_start "$load" write "$mnt/db" WAL OFF
 read_acks 20 || bail "the writer of the control does not write"
 check "the power fails" cut lose
