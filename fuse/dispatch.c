@@ -148,6 +148,8 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 	fusefs_gate_enter(&fs->gate, &token);
 	fusefs_deferral_begin(&token);
 	phase = fusefs_gate_token_phase(&token);
+	if (phase == GATE_OPEN)
+		fusefs_events_note(fs, in);
 	if (phase == GATE_OPEN && fusefs_moment_meet(fs, in)) {
 		fusefs_gate_leave(&token);
 		fusefs_gate_enter(&fs->gate, &token);

@@ -34,6 +34,7 @@ static void parts_init(struct fusefs *fs)
 	fusefs_late_init(&fs->late);
 	fusefs_parking_init(&fs->parking);
 	fusefs_moment_init(&fs->moment);
+	fusefs_events_init(&fs->events);
 	fusefs_shadows_init(&fs->shadows);
 	sem_init(&fs->wake, 0, 0);
 }
@@ -97,6 +98,7 @@ void fusefs_free(struct fusefs *fs)
 	trees_destroy(fs);
 	fusefs_shadows_destroy(&fs->shadows);
 	fusefs_moment_destroy(&fs->moment);
+	fusefs_events_destroy(&fs->events);
 	fusefs_parking_destroy(&fs->parking);
 	sem_destroy(&fs->wake);
 	fusefs_late_destroy(&fs->late);

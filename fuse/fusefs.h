@@ -20,6 +20,7 @@
 
 #include "common/log_sink.h"
 #include "common/message.h"
+#include "common/vector.h"
 #include "pool/pool.h"
 
 struct fusefs;
@@ -178,6 +179,24 @@ void fusefs_moment_now(struct fusefs *fusefs);
 void fusefs_moment_seen(struct fusefs *fusefs, struct fusefs_event *seen);
 /* The mount is stopped for a moment, and no outage has begun since. */
 bool fusefs_moment_is_stopped(struct fusefs *fusefs);
+
+/* A request that could be a moment (FUSEFS_EVENT_CHANGE). */
+struct fusefs_listed_event {
+	const char *operation; /* a system call such as "write"; static */
+	bool syncs;	       /* it is a FUSEFS_EVENT_SYNC too */
+	char *path;	       /* on the mount; "" for a file without a name */
+};
+
+struct fusefs_event_list {
+	VECTOR(struct fusefs_listed_event) items; /* in the order in which they were served */
+	uint64_t omitted;			  /* later ones, for which there was no room or no memory */
+};
+
+/* List the requests that could be a moment, from here on. A list that is kept already begins again. Any thread. */
+void fusefs_events_start(struct fusefs *fusefs);
+/* End the list, and hand it over: free it with fusefs_event_list_free(). Empty if none was started. Any thread. */
+void fusefs_events_stop(struct fusefs *fusefs, struct fusefs_event_list *list);
+void fusefs_event_list_free(struct fusefs_event_list *list);
 
 /* ---- Changes by others -------------------------------------------------------- */
 

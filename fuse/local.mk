@@ -28,6 +28,7 @@ fuse_libfusefs_a_SOURCES = \
 	fuse/regions_root.c fuse/regions_root.h \
 	fuse/reply_entry.c fuse/reply_entry.h \
 	fuse/request_gate.c fuse/request_gate.h \
+	fuse/request_events.c fuse/request_events.h \
 	fuse/request_moment.c fuse/request_moment.h \
 	fuse/request_path.c fuse/request_path.h \
 	fuse/set_id_bits.c fuse/set_id_bits.h \

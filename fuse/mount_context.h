@@ -22,6 +22,7 @@
 #include "late_work.h"
 #include "node.h"
 #include "parking.h"
+#include "request_events.h"
 #include "request_gate.h"
 #include "request_moment.h"
 #include "shadow.h"
@@ -48,6 +49,7 @@ struct fusefs {
 	struct request_gate gate;
 	struct parking parking;
 	struct moment moment;
+	struct request_events events;
 	/* Held from fusefs_park() to fusefs_resume(), or while the mount is taken away. */
 	pthread_mutex_t outage_lock;
 

@@ -10,9 +10,9 @@
 
 #include "cli/cli.h"
 #include "cli/explore_print.h"
+#include "cli/scratch.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/remove_tree.h"
 #include "explore/finding.h"
 #include "explore/input.h"
 #include "explore/list.h"
@@ -97,33 +97,6 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 	if (!status && given->save && !given->replay)
 		return cli_usage(cli, "--save requires --replay");
 	return status;
-}
-
-/* ---- The private directory ------------------------------------------------------------------- */
-
-/* In memory if the machine has /dev/shm: files of states are written and read a thousand times a second. */
-static char *make_directory(void)
-{
-	const char *base = getenv("TMPDIR");
-	char *path;
-
-	if (!base)
-		base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	if (asprintf(&path, "%s/softpmem-explore.XXXXXX", base) < 0)
-		return NULL;
-	if (!mkdtemp(path)) {
-		free(path);
-		return NULL;
-	}
-	return path;
-}
-
-static void remove_directory(char **path)
-{
-	if (*path) {
-		remove_tree(*path);
-		free(*path);
-	}
 }
 
 /* ---- What it does ------------------------------------------------------------------------------ */
@@ -223,7 +196,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options, boo
 static int run(struct cli *cli, const void *values)
 {
 	const struct explore_cli_options *given = values;
-	__attribute__((cleanup(remove_directory))) char *directory = NULL;
+	__attribute__((cleanup(scratch_remove))) char *directory = NULL;
 	struct message message = { "" };
 	struct explore_options options;
 	CLEANUP_FD int fd = -1;
@@ -241,7 +214,7 @@ static int run(struct cli *cli, const void *values)
 		return fail(cli, &message);
 	if (given->list_states)
 		return list_states(cli, fd, &options);
-	directory = make_directory();
+	directory = scratch_make("explore");
 	if (!directory)
 		return cli_fail(cli, "cannot make a directory for the states' files: set TMPDIR to one that "
 				     "can be written");

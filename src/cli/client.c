@@ -118,7 +118,7 @@ static ssize_t send_some(struct client *client, const void *bytes, size_t length
 	return sent;
 }
 
-static int send_request(struct client *client, struct json_object *request, struct message *message)
+int client_send(struct client *client, struct json_object *request, struct message *message)
 {
 	CLEANUP_FREE char *frame = NULL;
 	size_t length, sent = 0;
@@ -193,25 +193,45 @@ static int finish(struct client *client, struct json_object *body, struct json_o
 	return -(int)status;
 }
 
+int client_next(struct client *client, const struct client_answer *answer, struct json_object **result,
+		struct message *message)
+{
+	CLEANUP_JSON struct json_object *body = NULL;
+	unsigned type = 0;
+	int error = read_frame(client, &type, &body, message);
+
+	*result = NULL;
+	if (error)
+		return error;
+	if (type == CONTROL_FINAL)
+		return finish(client, body, result, message);
+	if (type == CONTROL_ITEM && answer->item)
+		answer->item(answer->context, body);
+	else if (type == CONTROL_PROGRESS)
+		tell_progress(answer, body);
+	return 1;
+}
+
 int client_ask(struct client *client, struct json_object *request, const struct client_answer *answer,
 	       struct json_object **result, struct message *message)
 {
-	int error = send_request(client, request, message);
+	int error = client_send(client, request, message);
 
 	*result = NULL;
-	while (!error) {
-		CLEANUP_JSON struct json_object *body = NULL;
-		unsigned type = 0;
-
-		error = read_frame(client, &type, &body, message);
-		if (error)
-			break;
-		if (type == CONTROL_FINAL)
-			return finish(client, body, result, message);
-		if (type == CONTROL_ITEM && answer->item)
-			answer->item(answer->context, body);
-		else if (type == CONTROL_PROGRESS)
-			tell_progress(answer, body);
-	}
+	if (error)
+		return error;
+	do
+		error = client_next(client, answer, result, message);
+	while (error == 1);
 	return error;
+}
+
+int client_fd(const struct client *client)
+{
+	return client->fd;
+}
+
+bool client_has_bytes(const struct client *client)
+{
+	return client->start < client->end;
 }

@@ -5,6 +5,7 @@
 /* The client side of the control socket. */
 
 #include <json-c/json.h>
+#include <stdbool.h>
 
 #include "common/message.h"
 
@@ -31,5 +32,18 @@ struct client_answer {
  */
 int client_ask(struct client *client, struct json_object *request, const struct client_answer *answer,
 	       struct json_object **result, struct message *message);
+
+/*
+ * The same frame by frame, for a caller that waits for other things too. client_send() sends the request.
+ * client_next() receives one frame, and waits for it: 1 if it was progress or an item, which was handed on;
+ * else what client_ask() returns.
+ */
+int client_send(struct client *client, struct json_object *request, struct message *message);
+int client_next(struct client *client, const struct client_answer *answer, struct json_object **result,
+		struct message *message);
+/* To wait for the next frame with poll(2); belongs to the client. */
+int client_fd(const struct client *client);
+/* Has a part of the next frame been received already? Then the descriptor need not become readable. */
+bool client_has_bytes(const struct client *client);
 
 #endif

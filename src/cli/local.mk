@@ -23,12 +23,22 @@ softpmem_SOURCES = \
 	src/cli/cli_status.c \
 	src/cli/cli_stop.c \
 	src/cli/cli_sync.c \
+	src/cli/cli_torture.c \
 	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
 	src/cli/output.c src/cli/output.h \
 	src/cli/run_program.c src/cli/run_program.h \
+	src/cli/scratch.c src/cli/scratch.h \
 	src/cli/softpmem.c \
+	src/cli/torture.c src/cli/torture.h \
+	src/cli/torture_campaign.c src/cli/torture_campaign.h \
+	src/cli/torture_daemon.c src/cli/torture_daemon.h \
+	src/cli/torture_findings.c src/cli/torture_findings.h \
+	src/cli/torture_plan.c src/cli/torture_plan.h \
+	src/cli/torture_print.c src/cli/torture_print.h \
+	src/cli/torture_process.c src/cli/torture_process.h \
+	src/cli/torture_round.c src/cli/torture_round.h \
 	src/cli/trace_commands.h \
 	src/cli/trace_convert.c \
 	src/cli/trace_info.c \

@@ -11,7 +11,8 @@
 static const struct cli_verb *const verbs[] = {
 	&cli_run,     &cli_stat,      &cli_status,    &cli_list,      &cli_create, &cli_destroy,
 	&cli_rename,  &cli_resize,    &cli_path,      &cli_powerfail, &cli_mark,   &cli_record,
-	&cli_explore, &cli_trace,     &cli_format,    &cli_regions,   &cli_check,  &cli_sync,
+	&cli_explore, &cli_torture,   &cli_trace,     &cli_format,    &cli_regions, &cli_check,
+	&cli_sync,
 	&cli_stop,
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))

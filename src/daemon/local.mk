@@ -16,6 +16,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/verb_check.c \
 	src/daemon/verb_create.c \
 	src/daemon/verb_destroy.c \
+	src/daemon/verb_events.c \
 	src/daemon/verb_list.c \
 	src/daemon/verb_mark.c \
 	src/daemon/verb_path.c \

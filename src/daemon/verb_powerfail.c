@@ -129,6 +129,8 @@ static int await_moment(struct job *job, const struct moment_wanted *wanted)
 
 	if (error)
 		return error;
+	/* At once: the client may wait for this before it starts what leads to the moment. */
+	reply_progress(job->reply, "waiting for the moment", 0, wanted->number);
 	while (!moment_wait(job->daemon, LOOK_MS)) {
 		reply_progress(job->reply, "waiting for the moment", seen_event(job->daemon).number,
 			       wanted->number);

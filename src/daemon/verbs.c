@@ -111,6 +111,7 @@ static const struct verb *const verbs[] = {
 	&verb_check,
 	&verb_create,
 	&verb_destroy,
+	&verb_events,
 	&verb_list,
 	&verb_mark,
 	&verb_path,

@@ -19,7 +19,7 @@ struct verb {
 	/* 0, or a negative errno with job->message set. */
 	int (*run)(struct job *job);
 };
-extern const struct verb verb_check, verb_create, verb_destroy, verb_list, verb_mark, verb_path,
+extern const struct verb verb_check, verb_create, verb_destroy, verb_events, verb_list, verb_mark, verb_path,
 	verb_powerfail, verb_record, verb_rename, verb_resize, verb_stat, verb_status, verb_stop, verb_sync;
 
 /* A request while it is answered. */

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/torture_daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/write_all.h"
+#include "wire/frame.h"
+
+extern char **environ;
+
+#define START_MS 30000
+#define STOP_MS 10000
+
+char *torture_daemon_program(void)
+{
+	char self[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *path, *slash;
+
+	self[length > 0 ? length : 0] = '\0';
+	slash = strrchr(self, '/');
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	if (asprintf(&path, "%s/softpmemd", self) < 0)
+		return NULL;
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+int torture_daemon_create(struct torture_daemon *daemon, const char *program, const char *directory,
+			  struct message *message)
+{
+	*daemon = (struct torture_daemon){ .program = program, .pidfd = -1 };
+	if (asprintf(&daemon->directory, "%s", directory) < 0)
+		daemon->directory = NULL;
+	if (asprintf(&daemon->image, "%s/image", directory) < 0)
+		daemon->image = NULL;
+	if (asprintf(&daemon->mount, "%s/mount", directory) < 0)
+		daemon->mount = NULL;
+	if (asprintf(&daemon->socket, "%s/socket", directory) < 0)
+		daemon->socket = NULL;
+	if (asprintf(&daemon->log, "%s/log", directory) < 0)
+		daemon->log = NULL;
+	if (!daemon->directory || !daemon->image || !daemon->mount || !daemon->socket || !daemon->log)
+		return message_fail(message, -ENOMEM, "out of memory");
+	if (mkdir(directory, 0700) < 0 || mkdir(daemon->mount, 0700) < 0)
+		return message_fail(message, -errno, "%s: %s", directory, strerror(errno));
+	return 0;
+}
+
+void torture_daemon_destroy(struct torture_daemon *daemon)
+{
+	torture_daemon_stop(daemon);
+	free(daemon->directory);
+	free(daemon->image);
+	free(daemon->mount);
+	free(daemon->socket);
+	free(daemon->log);
+	*daemon = (struct torture_daemon){ .pidfd = -1 };
+}
+
+/* ---- The region ------------------------------------------------------------------------- */
+
+static int copy_range(int from, int to, off_t at, off_t end)
+{
+	char bytes[64 << 10];
+
+	while (at < end) {
+		size_t wanted = end - at < (off_t)sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
+		ssize_t got = pread(from, bytes, wanted, at);
+		int error = got > 0 ? write_all_at(to, bytes, (size_t)got, (uint64_t)at) : got < 0 ? -errno : -EIO;
+
+		if (error)
+			return error;
+		at += got;
+	}
+	return 0;
+}
+
+/* Only what is not a hole: a region of 64 MiB has a few hundred KiB of data. */
+static int copy_image(int from, const char *path)
+{
+	CLEANUP_FD int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	off_t end = lseek(from, 0, SEEK_END), at = 0;
+	int error = 0;
+
+	if (to < 0 || end < 0 || ftruncate(to, end) < 0)
+		return -errno;
+	while (!error && at < end) {
+		off_t hole;
+
+		at = lseek(from, at, SEEK_DATA);
+		if (at < 0)
+			return errno == ENXIO ? 0 : -errno;
+		hole = lseek(from, at, SEEK_HOLE);
+		error = hole < 0 ? -errno : copy_range(from, to, at, hole);
+		at = hole;
+	}
+	return error;
+}
+
+/* ---- The daemon -------------------------------------------------------------------------- */
+
+/* The last line of its log says why it ended. */
+static void last_line(const struct torture_daemon *daemon, char *line, size_t size)
+{
+	CLEANUP_FD int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	off_t from = end > (off_t)size - 1 ? end - ((off_t)size - 1) : 0;
+	ssize_t got = fd < 0 ? 0 : pread(fd, line, size - 1, from);
+	char *newline;
+
+	line[got > 0 ? got : 0] = '\0';
+	while (got > 0 && line[got - 1] == '\n')
+		line[--got] = '\0';
+	newline = strrchr(line, '\n');
+	if (newline)
+		memmove(line, newline + 1, strlen(newline + 1) + 1);
+}
+
+/* In the child of a process with several threads: only functions that are safe in a signal handler. */
+static _Noreturn void execute(const struct torture_daemon *daemon, char *const *argv)
+{
+	const int log = open(daemon->log, O_WRONLY | O_CREAT | O_TRUNC, 0600), input = open("/dev/null", O_RDONLY);
+	sigset_t none;
+
+	/* If this program is killed, its daemons stop and take their mounts away. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* A session of its own: the Ctrl-C of a terminal is for this program, which then stops its daemons. */
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(input, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0 &&
+	    close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
+		execve(daemon->program, argv, environ);
+	_exit(127);
+}
+
+static int spawn(struct torture_daemon *daemon, const char *region)
+{
+	char *argv[] = { (char *)"softpmemd", (char *)"--region", (char *)region, (char *)"--mount",
+			 daemon->mount,	      (char *)"--socket", daemon->socket, NULL, NULL, NULL };
+
+	if (daemon->metadata) {
+		argv[7] = (char *)"--metadata";
+		argv[8] = (char *)daemon->metadata;
+	}
+	daemon->pid = fork();
+	if (daemon->pid == 0)
+		execute(daemon, argv);
+	if (daemon->pid < 0) {
+		daemon->pid = 0;
+		return -errno;
+	}
+	daemon->pidfd = (int)syscall(SYS_pidfd_open, daemon->pid, 0);
+	return daemon->pidfd < 0 ? -errno : 0;
+}
+
+/* True if it has ended within so many milliseconds. */
+static bool has_ended(const struct torture_daemon *daemon, int milliseconds)
+{
+	struct pollfd ended = { .fd = daemon->pidfd, .events = POLLIN };
+
+	return poll(&ended, 1, milliseconds) > 0;
+}
+
+/* Its socket is there before it serves; the answer to a request comes when it does. */
+static int await_service(struct torture_daemon *daemon, struct message *message)
+{
+	const uint64_t until = clock_ms() + START_MS;
+	CLEANUP_JSON struct json_object *request = cli_request("status");
+	CLEANUP_JSON struct json_object *result = NULL;
+	int error;
+
+	if (!request)
+		return message_fail(message, -ENOMEM, "out of memory");
+	while ((error = torture_daemon_ask(daemon, request, NULL, NULL, &result, message)) < 0) {
+		char line[512];
+
+		if (has_ended(daemon, 1)) {
+			last_line(daemon, line, sizeof(line));
+			return message_fail(message, -EIO, "softpmemd: %s",
+					    *line ? line : "it ended before it was ready");
+		}
+		if (clock_ms() > until)
+			return message_fail(message, -ETIMEDOUT, "softpmemd: it does not become ready");
+	}
+	return error;
+}
+
+int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, int image, struct message *message)
+{
+	CLEANUP_FREE char *region = NULL;
+	int error = image >= 0 ? copy_image(image, daemon->image) : 0;
+
+	if (error)
+		return message_fail(message, error, "%s: %s", daemon->image, strerror(-error));
+	if (size ? asprintf(&region, "file:%s,%llu", daemon->image, (unsigned long long)size) < 0 :
+		   asprintf(&region, "file:%s", daemon->image) < 0) {
+		region = NULL;
+		return message_fail(message, -ENOMEM, "out of memory");
+	}
+	error = spawn(daemon, region);
+	if (error)
+		message_fail(message, error, "%s: cannot start it: %s", daemon->program, strerror(-error));
+	else
+		error = await_service(daemon, message);
+	if (error)
+		torture_daemon_stop(daemon);
+	return error;
+}
+
+/* The mount of a daemon that was killed. */
+static void take_mount_away(const struct torture_daemon *daemon)
+{
+	char *argv[] = { (char *)"fusermount3", (char *)"-u", (char *)"-q", (char *)"-z", daemon->mount, NULL };
+	pid_t pid;
+
+	if (umount2(daemon->mount, MNT_DETACH) == 0 || errno != EPERM ||
+	    posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
+		return;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+void torture_daemon_stop(struct torture_daemon *daemon)
+{
+	bool clean = false;
+	int status = 0;
+
+	if (!daemon->pid)
+		return;
+	kill(daemon->pid, SIGTERM);
+	if (daemon->pidfd < 0 || !has_ended(daemon, STOP_MS))
+		kill(daemon->pid, SIGKILL);
+	while (waitpid(daemon->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	clean = WIFEXITED(status);
+	if (!clean)
+		take_mount_away(daemon);
+	if (daemon->pidfd >= 0)
+		close(daemon->pidfd);
+	daemon->pidfd = -1;
+	daemon->pid = 0;
+}
+
+int torture_daemon_ask(const struct torture_daemon *daemon, struct json_object *request,
+		       void (*item)(void *context, struct json_object *item), void *context,
+		       struct json_object **result, struct message *message)
+{
+	const struct client_answer answer = { .item = item, .context = context };
+	struct client *client;
+	int error = client_connect(daemon->socket, &client, message);
+
+	*result = NULL;
+	if (error)
+		return error;
+	error = client_ask(client, request, &answer, result, message);
+	client_close(client);
+	return error;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLI_TORTURE_DAEMON_H
+#define CLI_TORTURE_DAEMON_H
+
+/*
+ * A private softpmemd with a mount, on a region in a file of the campaign. One directory has all that is
+ * its own: "image" (the region), "mount", "socket" and "log". Used by one thread.
+ */
+
+#include <sys/types.h>
+
+#include "cli/client.h"
+
+struct torture_daemon {
+	const char *program; /* the path of softpmemd */
+	const char *metadata; /* its metadata mode; NULL: its default */
+	char *directory, *image, *mount, *socket, *log;
+	pid_t pid; /* 0: it does not run */
+	int pidfd;
+};
+
+/* The path of the softpmemd that belongs to this program, for the caller to free; NULL: there is none. */
+char *torture_daemon_program(void);
+
+/* Make the directories. 0 or a negative errno with a message. */
+int torture_daemon_create(struct torture_daemon *daemon, const char *program, const char *directory,
+			  struct message *message);
+/* Stop it if it runs. A daemon of zeros is allowed. */
+void torture_daemon_destroy(struct torture_daemon *daemon);
+
+/*
+ * Start it, and wait until it serves. `size` bytes are the region's; 0: those of the image that is there.
+ * `image`: a file from which the region is copied before; -1: it stays as it is.
+ */
+int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, int image, struct message *message);
+/* Stop it cleanly. What is open on the mount is lost. A daemon that does not run is ignored. */
+void torture_daemon_stop(struct torture_daemon *daemon);
+
+/* One request and its answer, as client_ask(). `item` may be NULL. */
+int torture_daemon_ask(const struct torture_daemon *daemon, struct json_object *request,
+		       void (*item)(void *context, struct json_object *item), void *context,
+		       struct json_object **result, struct message *message);
+
+#endif

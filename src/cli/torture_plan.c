@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/torture_plan.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Seeds of the policy `random` that each point is tried with before its turn ends. */
+#define SEEDS_FIRST 2
+
+struct point {
+	uint64_t operation; /* 0: the end */
+	char *kind;
+	bool near; /* a sync or the change of a name is right before or after it */
+	bool first; /* of its kind */
+};
+
+struct variant {
+	const char *policy, *mode;
+	uint64_t seed; /* added to the campaign's */
+};
+
+struct torture_plan {
+	const struct torture_settings *settings;
+	VECTOR(struct point) points; /* in the order in which they are tried */
+	VECTOR(struct variant) variants;
+	size_t firsts; /* points at the beginning that are the first of their kind */
+	/* The next cut: the range of points that has its turn, and the place in it. */
+	bool rest;
+	size_t variant, point;
+	uint64_t seeds; /* further seeds, once every variant was tried */
+};
+
+char *torture_pattern(const char *path)
+{
+	char *out = strdup(path), *to = out;
+
+	for (const char *from = path; out && *from; from++) {
+		if (!isdigit((unsigned char)*from))
+			*to++ = *from;
+		else if (to == out || to[-1] != '#')
+			*to++ = '#';
+	}
+	if (out)
+		*to = '\0';
+	return out;
+}
+
+static bool changes_name(const struct torture_event *event)
+{
+	static const char *const calls[] = { "rename", "unlink", "rmdir", "link", "symlink", "mkdir",
+					     "mknod",  "create", "open" };
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (strcmp(event->operation, calls[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_near(const struct torture_event *event)
+{
+	return event && (event->syncs || changes_name(event));
+}
+
+static char *kind_of(const struct torture_event *before, const struct torture_event *next)
+{
+	char *first = torture_pattern(before ? before->path : ""), *second = torture_pattern(next ? next->path : "");
+	char *kind = NULL;
+
+	if (!first || !second ||
+	    asprintf(&kind, "%s %s, %s %s", before ? before->operation : "", first, next ? next->operation : "",
+		     second) < 0)
+		kind = NULL;
+	free(first);
+	free(second);
+	return kind;
+}
+
+static int by_kind(const void *left, const void *right)
+{
+	const struct point *const *a = left, *const *b = right;
+	int order = strcmp((*a)->kind, (*b)->kind);
+
+	/* Cuts at the end have the largest number. */
+	return order ? order : (*a)->operation - 1 < (*b)->operation - 1 ? -1 : 1;
+}
+
+static int by_turn(const void *left, const void *right)
+{
+	const struct point *a = left, *b = right;
+
+	if (a->first != b->first)
+		return a->first ? -1 : 1;
+	if (a->near != b->near)
+		return a->near ? -1 : 1;
+	return a->operation - 1 < b->operation - 1 ? -1 : 1;
+}
+
+static bool find_firsts(struct torture_plan *plan)
+{
+	struct point **sorted = calloc(plan->points.count, sizeof(struct point *));
+
+	if (!sorted)
+		return false;
+	for (size_t i = 0; i < plan->points.count; i++)
+		sorted[i] = &plan->points.items[i];
+	qsort(sorted, plan->points.count, sizeof(struct point *), by_kind);
+	for (size_t i = 0; i < plan->points.count; i++) {
+		sorted[i]->first = i == 0 || strcmp(sorted[i - 1]->kind, sorted[i]->kind) != 0;
+		plan->firsts += sorted[i]->first;
+	}
+	free(sorted);
+	return true;
+}
+
+static bool add_points(struct torture_plan *plan, const struct torture_events *events)
+{
+	for (size_t i = 0; i <= events->count; i++) {
+		const struct torture_event *before = i ? &events->items[i - 1] : NULL;
+		const struct torture_event *next = i < events->count ? &events->items[i] : NULL;
+		struct point point = { .operation = next ? i + 1 : 0,
+				       .kind = kind_of(before, next),
+				       .near = is_near(before) || is_near(next) };
+
+		if (!point.kind || vector_append(&plan->points, point) < 0) {
+			free(point.kind);
+			return false;
+		}
+	}
+	if (!find_firsts(plan))
+		return false;
+	qsort(plan->points.items, plan->points.count, sizeof(struct point), by_turn);
+	return true;
+}
+
+static bool wants(const char *only, const char *word)
+{
+	return !only || strcmp(only, word) == 0;
+}
+
+static int add_modes(struct torture_plan *plan, const char *policy, uint64_t seed)
+{
+	const struct torture_settings *settings = plan->settings;
+	int error = 0;
+
+	if (!wants(settings->policy, policy))
+		return 0;
+	if (!torture_modes[0])
+		return vector_append(&plan->variants, (struct variant){ policy, NULL, seed });
+	for (const char *const *mode = torture_modes; *mode && !error; mode++)
+		if (wants(settings->metadata, *mode))
+			error = vector_append(&plan->variants, (struct variant){ policy, *mode, seed });
+	return error;
+}
+
+static bool add_variants(struct torture_plan *plan)
+{
+	int error = add_modes(plan, "lose", 0);
+
+	if (!error)
+		error = add_modes(plan, "keep", 0);
+	for (uint64_t seed = 0; !error && seed < SEEDS_FIRST; seed++)
+		error = add_modes(plan, "random", seed);
+	return error == 0;
+}
+
+struct torture_plan *torture_plan_create(const struct torture_settings *settings,
+					 const struct torture_events *events)
+{
+	struct torture_plan *plan = calloc(1, sizeof(*plan));
+
+	if (!plan)
+		return NULL;
+	plan->settings = settings;
+	if (add_points(plan, events) && add_variants(plan))
+		return plan;
+	torture_plan_destroy(plan);
+	return NULL;
+}
+
+void torture_plan_destroy(struct torture_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->points.count; i++)
+		free(plan->points.items[i].kind);
+	vector_free(&plan->points);
+	vector_free(&plan->variants);
+	free(plan);
+}
+
+uint64_t torture_plan_cuts(const struct torture_plan *plan)
+{
+	return (uint64_t)plan->points.count * plan->variants.count;
+}
+
+size_t torture_plan_kinds(const struct torture_plan *plan)
+{
+	return plan->firsts;
+}
+
+/* Once every variant was tried, only new seeds are new: they are tried in the place of the first one. */
+static bool is_old(const struct torture_plan *plan, const struct variant *variant)
+{
+	return plan->seeds && (strcmp(variant->policy, "random") != 0 || variant->seed);
+}
+
+/* Move on to a cut that was not tried. There is at least one point, the end. */
+static bool settle(struct torture_plan *plan)
+{
+	for (;;) {
+		const size_t end = plan->rest ? plan->points.count : plan->firsts;
+
+		if (plan->variant < plan->variants.count && plan->point < end &&
+		    !is_old(plan, &plan->variants.items[plan->variant]))
+			return true;
+		if (plan->variant < plan->variants.count) {
+			plan->variant++;
+		} else {
+			if (plan->rest && !wants(plan->settings->policy, "random"))
+				return false;
+			plan->seeds += plan->rest;
+			plan->rest = !plan->rest;
+			plan->variant = 0;
+		}
+		plan->point = plan->rest ? plan->firsts : 0;
+	}
+}
+
+bool torture_plan_next(struct torture_plan *plan, struct torture_cut *cut)
+{
+	const struct variant *variant;
+
+	if (!settle(plan))
+		return false;
+	variant = &plan->variants.items[plan->variant];
+	*cut = (struct torture_cut){
+		.operation = plan->points.items[plan->point++].operation,
+		.policy = variant->policy,
+		.mode = variant->mode,
+		.seed = plan->settings->seed + variant->seed + (plan->seeds ? SEEDS_FIRST - 1 + plan->seeds : 0),
+	};
+	return true;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/torture_print.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/output.h"
+#include "common/cleanup.h"
+#include "wire/frame.h"
+#include "wire/text.h"
+
+#define LOST_MOST 20u
+
+/* ---- Text ----------------------------------------------------------------------------------- */
+
+static void print_safe(const char *text, const char *end)
+{
+	CLEANUP_FREE char *safe = text_printable(text);
+
+	printf("%s%s", safe ? safe : "?", end);
+}
+
+/* A word of a shell command. */
+static void print_quoted(const char *word)
+{
+	putchar('\'');
+	for (; *word; word++)
+		if (*word == '\'')
+			fputs("'\\''", stdout);
+		else
+			putchar(*word);
+	putchar('\'');
+}
+
+static void print_option(const char *option, const char *value)
+{
+	if (!value)
+		return;
+	printf(" --%s ", option);
+	print_quoted(value);
+}
+
+static void print_replay(const struct torture_finding *finding, const struct torture_settings *settings)
+{
+	const struct torture_cut *cut = &finding->cut;
+
+	fputs("softpmem torture", stdout);
+	print_option("setup", settings->setup);
+	print_option("workload", settings->workload);
+	print_option("check", settings->check);
+	if (settings->size != TORTURE_SIZE_DEFAULT)
+		printf(" --size %" PRIu64, settings->size);
+	if (cut->operation)
+		printf(" --only %" PRIu64, cut->operation);
+	else
+		fputs(" --only end", stdout);
+	printf(" --policy %s", cut->policy);
+	if (strcmp(cut->policy, "random") == 0)
+		printf(" --seed %" PRIu64, cut->seed);
+	if (cut->mode)
+		printf(" --metadata %s", cut->mode);
+	for (size_t i = 0; i < cut->spared_count; i++)
+		print_option("spare", cut->spared[i]);
+	putchar('\n');
+}
+
+static void print_lost(const struct torture_lost *lost)
+{
+	printf("  lost: %" PRIu64 " %s of ", lost->lines, lost->lines == 1 ? "line" : "lines");
+	output_name(*lost->path ? lost->path : "a file without a name", "");
+	if (lost->size_before != lost->size_after)
+		printf(", whose size went from %" PRIu64 " to %" PRIu64, lost->size_before, lost->size_after);
+	putchar('\n');
+}
+
+static void print_finding(const struct torture_finding *finding, const struct torture_settings *settings,
+			  size_t number)
+{
+	const struct torture_outcome *outcome = &finding->outcome;
+	char verdict[128];
+
+	torture_verdict_text(&outcome->verdict, settings->timeout_ms, verdict, sizeof(verdict));
+	printf("\nfinding %zu: the check %s (%" PRIu64 " %s)\n", number, verdict, finding->failures,
+	       finding->failures == 1 ? "time" : "times");
+	if (finding->cut.operation) {
+		printf("  power fails right before operation %" PRIu64 ": %s of ", finding->cut.operation,
+		       outcome->operation ? outcome->operation : "?");
+		output_name(outcome->path && *outcome->path ? outcome->path : "a file without a name", "\n");
+	} else {
+		puts("  power fails after the workload has ended");
+	}
+	for (size_t i = 0; i < outcome->lost.count && i < LOST_MOST; i++)
+		print_lost(&outcome->lost.items[i]);
+	if (outcome->lost.count > LOST_MOST)
+		printf("  and %zu more files: see --json\n", outcome->lost.count - LOST_MOST);
+	if (!outcome->lost.count)
+		puts("  no bytes were lost: the check fails on what the files had at that moment");
+	if (finding->cut.mode)
+		printf("  metadata mode: %s\n", finding->cut.mode);
+	if (*outcome->last_acknowledged) {
+		fputs("  the last line that the workload had printed: ", stdout);
+		print_safe(outcome->last_acknowledged, "\n");
+	}
+	if (*outcome->verdict.output.text) {
+		fputs("  the check printed: ", stdout);
+		print_safe(outcome->verdict.output.text, "\n");
+	}
+	fputs("  replay: ", stdout);
+	print_replay(finding, settings);
+}
+
+static void print_uncut(const struct torture_campaign *campaign, const struct torture_settings *settings)
+{
+	const struct torture_outcome *uncut = &campaign->uncut;
+	const bool check = uncut->result == TORTURE_FAILED;
+	char verdict[128];
+
+	torture_verdict_text(&uncut->verdict, settings->timeout_ms, verdict, sizeof(verdict));
+	printf("the %s %s without a power failure: nothing was tried\n", check ? "check" : "workload", verdict);
+	if (*uncut->verdict.output.text) {
+		fputs("it printed: ", stdout);
+		print_safe(uncut->verdict.output.text, "\n");
+	}
+}
+
+static void print_text(const struct torture_campaign *campaign, const struct torture_settings *settings)
+{
+	const struct torture_findings *findings = &campaign->findings;
+	const double seconds = (double)campaign->milliseconds / 1000;
+
+	if (campaign->uncut.result != TORTURE_PASSED) {
+		print_uncut(campaign, settings);
+		return;
+	}
+	printf("%zu operations, at %" PRIu64 " kinds of places\n", campaign->events.count, campaign->kinds);
+	if (campaign->events.omitted)
+		printf("%" PRIu64 " later operations were not listed: power did not fail there\n",
+		       campaign->events.omitted);
+	printf("%" PRIu64 " power failures in %.1f s (%.1f/s): the check failed after %" PRIu64 "\n",
+	       campaign->runs, seconds, seconds > 0 ? (double)campaign->runs / seconds : 0,
+	       findings->failures);
+	if (campaign->not_reached)
+		printf("%" PRIu64 " runs ended before their operation: the workload differs from run to run\n",
+		       campaign->not_reached);
+	if (campaign->hung)
+		printf("%" PRIu64 " runs neither ended nor came to their operation in %u s\n", campaign->hung,
+		       settings->timeout_ms / 1000);
+	if (campaign->workload_failed)
+		printf("%" PRIu64 " runs failed without a power failure\n", campaign->workload_failed);
+	if (findings->unreproduced)
+		printf("%" PRIu64 " failures did not repeat and are not reported\n", findings->unreproduced);
+	if (findings->unexamined)
+		printf("%" PRIu64 " failures of further kinds were not looked into\n", findings->unexamined);
+	if (campaign->interrupted)
+		puts("a signal ended the campaign");
+	for (size_t i = 0; i < findings->items.count; i++)
+		print_finding(&findings->items.items[i], settings, i + 1);
+	if (!findings->items.count)
+		puts("no finding");
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------- */
+
+static void put_text(struct json_object *object, const char *key, const char *text)
+{
+	CLEANUP_FREE char *utf8 = NULL;
+	bool changed;
+
+	utf8 = text_utf8(text ? text : "", &changed);
+	control_put_string(object, key, utf8 ? utf8 : "");
+}
+
+static struct json_object *lost_json(const struct torture_outcome *outcome)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < outcome->lost.count; i++) {
+		const struct torture_lost *lost = &outcome->lost.items[i];
+		struct json_object *object = json_object_new_object();
+
+		put_text(object, "path", lost->path);
+		control_put_u64(object, "lines", lost->lines);
+		control_put_u64(object, "size_before", lost->size_before);
+		control_put_u64(object, "size_after", lost->size_after);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+static void put_verdict(struct json_object *object, const struct torture_outcome *outcome,
+			const struct torture_settings *settings)
+{
+	char verdict[128];
+
+	torture_verdict_text(&outcome->verdict, settings->timeout_ms, verdict, sizeof(verdict));
+	control_put_string(object, "verdict", verdict);
+	put_text(object, "output", outcome->verdict.output.text);
+}
+
+static struct json_object *finding_json(const struct torture_finding *finding,
+					const struct torture_settings *settings)
+{
+	struct json_object *object = json_object_new_object(), *spared = json_object_new_array();
+	const struct torture_cut *cut = &finding->cut;
+
+	put_verdict(object, &finding->outcome, settings);
+	control_put_u64(object, "failures", finding->failures);
+	/* 0: at the end of the workload. */
+	control_put_u64(object, "before_operation", cut->operation);
+	put_text(object, "operation", finding->outcome.operation);
+	put_text(object, "path", finding->outcome.path);
+	control_put_string(object, "policy", cut->policy);
+	if (strcmp(cut->policy, "random") == 0)
+		control_put_u64(object, "seed", cut->seed);
+	if (cut->mode)
+		control_put_string(object, "metadata", cut->mode);
+	for (size_t i = 0; i < cut->spared_count; i++)
+		json_object_array_add(spared, json_object_new_string(cut->spared[i]));
+	json_object_object_add(object, "spared", spared);
+	json_object_object_add(object, "lost", lost_json(&finding->outcome));
+	put_text(object, "last_acknowledged", finding->outcome.last_acknowledged);
+	return object;
+}
+
+static void print_json(const struct torture_campaign *campaign, const struct torture_settings *settings)
+{
+	static const char *const uncut[] = {
+		[TORTURE_PASSED] = "passed",
+		[TORTURE_FAILED] = "check failed",
+		[TORTURE_WORKLOAD_HUNG] = "workload hung",
+		[TORTURE_WORKLOAD_FAILED] = "workload failed",
+		[TORTURE_NOT_REACHED] = "workload failed",
+	};
+	const struct torture_findings *findings = &campaign->findings;
+	struct json_object *object = json_object_new_object(), *array = json_object_new_array();
+
+	control_put_string(object, "without_power_failure", uncut[campaign->uncut.result]);
+	if (campaign->uncut.result != TORTURE_PASSED)
+		put_verdict(object, &campaign->uncut, settings);
+	control_put_u64(object, "operations", campaign->events.count);
+	control_put_u64(object, "operations_omitted", campaign->events.omitted);
+	control_put_u64(object, "kinds", campaign->kinds);
+	control_put_u64(object, "power_failures", campaign->runs);
+	control_put_u64(object, "failures", findings->failures);
+	control_put_u64(object, "not_reproduced", findings->unreproduced);
+	control_put_u64(object, "not_examined", findings->unexamined);
+	control_put_u64(object, "not_reached", campaign->not_reached);
+	control_put_u64(object, "workload_hung", campaign->hung);
+	control_put_u64(object, "workload_failed", campaign->workload_failed);
+	control_put_u64(object, "milliseconds", campaign->milliseconds);
+	control_put_bool(object, "interrupted", campaign->interrupted);
+	for (size_t i = 0; i < findings->items.count; i++)
+		json_object_array_add(array, finding_json(&findings->items.items[i], settings));
+	json_object_object_add(object, "findings", array);
+	output_object(object);
+	json_object_put(object);
+}
+
+void torture_print(const struct torture_campaign *campaign, const struct torture_settings *settings, bool json)
+{
+	if (json)
+		print_json(campaign, settings);
+	else
+		print_text(campaign, settings);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLI_TORTURE_ROUND_H
+#define CLI_TORTURE_ROUND_H
+
+/*
+ * One job of a campaign: it runs the workload on a private daemon, lets the power fail at a given operation,
+ * and runs the check. Each round begins with a fresh copy of the tree. Used by one thread.
+ */
+
+#include "cli/torture.h"
+#include "cli/torture_daemon.h"
+
+struct torture_job {
+	const struct torture_settings *settings;
+	struct torture_daemon daemon;
+	char *acknowledged; /* the path of a file with what the workload printed */
+	char **environment;
+	int image;	   /* the region with the tree that the setup left; -1: it is empty */
+	int interrupt_fd; /* readable: end the round at once */
+};
+
+/* What the uncut run saw: the operations that changed the mount, in their order. */
+struct torture_event {
+	char *operation, *path;
+	bool syncs;
+};
+struct torture_events {
+	VECTOR_FIELDS(struct torture_event);
+	uint64_t omitted; /* later ones, of which the daemon kept no list */
+};
+void torture_events_clear(struct torture_events *events);
+
+/* `directory` is made. `image` and `interrupt_fd` belong to the caller. 0 or a negative errno with a message. */
+int torture_job_create(struct torture_job *job, const struct torture_settings *settings, const char *program,
+		       const char *directory, int image, int interrupt_fd, struct message *message);
+/* A job of zeros is allowed. */
+void torture_job_destroy(struct torture_job *job);
+
+/*
+ * Run the setup on an empty tree, and stop the daemon: its image is then the tree that each round begins
+ * with. -EINVAL with a message: the setup failed. -EINTR: interrupted. Other errors with a message.
+ */
+int torture_job_setup(struct torture_job *job, struct message *message);
+
+/*
+ * Run the workload to its end and then the check, without an outage, and list the operations. Results:
+ * passed, failed, workload hung or failed.
+ */
+int torture_job_uncut(struct torture_job *job, struct torture_events *events, struct torture_outcome *outcome,
+		      struct message *message);
+
+/*
+ * One round. The outcome must be all-zero; free it with torture_outcome_clear(), also after an error.
+ * -EINTR: interrupted. Other errors: the round could not be run, with a message.
+ */
+int torture_job_cut(struct torture_job *job, const struct torture_cut *cut, struct torture_outcome *outcome,
+		    struct message *message);
+
+#endif
