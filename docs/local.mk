@@ -18,6 +18,7 @@ dist_man_MANS += \
 	docs/softpmem-status.1 \
 	docs/softpmem-stop.1 \
 	docs/softpmem-sync.1 \
+	docs/softpmem-torture.1 \
 	docs/softpmem-trace.1 \
 	docs/softpmem.1 \
 	docs/softpmem_mark.3 \

@@ -155,6 +155,8 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 		fusefs_gate_enter(&fs->gate, &token);
 		phase = fusefs_gate_token_phase(&token);
 	}
+	if (phase != GATE_OPEN)
+		fusefs_moment_hold(&fs->moment);
 	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_changes_entry(in->opcode)) {
 		fusefs_answer(fs, in, -EPERM, NULL, 0);
 	} else if (media_are_lost(fs, in)) {

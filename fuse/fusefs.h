@@ -158,6 +158,8 @@ struct fusefs_moment {
 	 * matches in every directory. NULL: all.
 	 */
 	char *pattern;
+	/* From the moment on no request is answered before fusefs_moment_release(), at most for 2 s. */
+	bool holds;
 	/* Called by a worker of the mount. No outage begins before it returns. */
 	void (*reached)(void *context);
 	void *context;
@@ -174,8 +176,10 @@ struct fusefs_event {
 int fusefs_moment_arm(struct fusefs *fusefs, const struct fusefs_moment *moment);
 /* False, and nothing has happened, if the moment was reached: an outage must follow. */
 bool fusefs_moment_disarm(struct fusefs *fusefs);
-/* The moment is now: stop the mount at once; an outage must follow. */
-void fusefs_moment_now(struct fusefs *fusefs);
+/* The moment is now: stop the mount at once; an outage must follow. `holds` as in struct fusefs_moment. */
+void fusefs_moment_now(struct fusefs *fusefs, bool holds);
+/* Answer requests that were held since the moment. Those that cannot wait for the outage fail with -EIO. */
+void fusefs_moment_release(struct fusefs *fusefs);
 void fusefs_moment_seen(struct fusefs *fusefs, struct fusefs_event *seen);
 /* The mount is stopped for a moment, and no outage has begun since. */
 bool fusefs_moment_is_stopped(struct fusefs *fusefs);
@@ -192,9 +196,9 @@ struct fusefs_event_list {
 	uint64_t omitted;			  /* later ones, for which there was no room or no memory */
 };
 
-/* List the requests that could be a moment, from here on. A list that is kept already begins again. Any thread. */
+/* List the requests that could be a moment, from here on. A list that is kept begins again. Any thread. */
 void fusefs_events_start(struct fusefs *fusefs);
-/* End the list, and hand it over: free it with fusefs_event_list_free(). Empty if none was started. Any thread. */
+/* End the list. It is the caller's, for fusefs_event_list_free(); empty if none was started. Any thread. */
 void fusefs_events_stop(struct fusefs *fusefs, struct fusefs_event_list *list);
 void fusefs_event_list_free(struct fusefs_event_list *list);
 

@@ -47,7 +47,6 @@ void fusefs_events_note(struct fusefs *fs, const struct fuse_in_header *in)
 					      .syncs = kind == FUSEFS_REQUEST_SYNC,
 					      .path = strdup(path) };
 	LOCK_SCOPE(&events->lock);
-
 	if (!events->on || !event.path || events->list.items.count >= EVENTS_MAX ||
 	    vector_append(&events->list.items, event) < 0) {
 		free(event.path);

@@ -2,7 +2,7 @@
 #ifndef FUSE_REQUEST_EVENTS_H
 #define FUSE_REQUEST_EVENTS_H
 
-/* The list of the requests that could be the moment of an outage, while it is kept (fusefs_events_start()). */
+/* The list of the requests that could be the moment of an outage, if it is kept (fusefs_events_start()). */
 
 #include <pthread.h>
 #include <stdatomic.h>

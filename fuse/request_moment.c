@@ -12,12 +12,19 @@
 
 void fusefs_moment_init(struct moment *moment)
 {
+	pthread_condattr_t attributes;
+
 	pthread_mutex_init(&moment->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&moment->released, &attributes);
+	pthread_condattr_destroy(&attributes);
 }
 
 void fusefs_moment_destroy(struct moment *moment)
 {
 	free(moment->what.pattern);
+	pthread_cond_destroy(&moment->released);
 	pthread_mutex_destroy(&moment->lock);
 }
 
@@ -51,9 +58,10 @@ static bool counts(struct fusefs *fs, const struct fusefs_moment *what, const st
 }
 
 /* The lock is held, and no outage has begun. */
-static void stop(struct fusefs *fs)
+static void stop(struct fusefs *fs, bool holds)
 {
 	fs->moment.stopped = true;
+	fs->moment.held = holds;
 	/* Requests from before the last outage have left long ago, so this does not wait. */
 	fusefs_gate_change(&fs->gate, GATE_WRITE_BACK);
 }
@@ -76,12 +84,44 @@ bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in)
 		fusefs_request_path(fs, in, 0, moment->seen.path, sizeof(moment->seen.path));
 	moment->state = MOMENT_REACHED;
 	atomic_store(&moment->armed, false);
-	stop(fs);
+	stop(fs, moment->what.holds);
 	what = moment->what;
 	pthread_mutex_unlock(&moment->lock);
 	/* The caller's token keeps the outage from beginning. */
 	what.reached(what.context);
 	return !what.after;
+}
+
+/*
+ * Killing looks at /proc/PID/maps, for which the kernel may wait for a page fault of that process, and so for
+ * a request that is held. Then it is answered after this time.
+ */
+#define HOLD_S 2
+
+void fusefs_moment_hold(struct moment *moment)
+{
+	LOCK_SCOPE(&moment->lock);
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += HOLD_S;
+	while (moment->held)
+		if (pthread_cond_timedwait(&moment->released, &moment->lock, &until))
+			moment->held = false;
+}
+
+/* The lock is held. */
+static void release(struct moment *moment)
+{
+	moment->held = false;
+	pthread_cond_broadcast(&moment->released);
+}
+
+void fusefs_moment_release(struct fusefs *fs)
+{
+	LOCK_SCOPE(&fs->moment.lock);
+
+	release(&fs->moment);
 }
 
 /* ---- Outages ---------------------------------------------------------------------- */
@@ -91,6 +131,7 @@ void fusefs_moment_suspend(struct moment *moment)
 	LOCK_SCOPE(&moment->lock);
 
 	moment->suspended = true;
+	release(moment);
 }
 
 void fusefs_moment_continue(struct moment *moment)
@@ -138,14 +179,14 @@ bool fusefs_moment_disarm(struct fusefs *fs)
 	return true;
 }
 
-void fusefs_moment_now(struct fusefs *fs)
+void fusefs_moment_now(struct fusefs *fs, bool holds)
 {
 	struct moment *moment = &fs->moment;
 	LOCK_SCOPE(&moment->lock);
 
 	/* In an outage the gate is closed already. */
 	if (!moment->suspended && !moment->stopped)
-		stop(fs);
+		stop(fs, holds);
 }
 
 void fusefs_moment_seen(struct fusefs *fs, struct fusefs_event *seen)

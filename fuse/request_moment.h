@@ -30,6 +30,8 @@ struct moment {
 	enum moment_state state;
 	bool stopped;	/* the gate is closed, and an outage is to come */
 	bool suspended; /* during an outage, and once the mount is taken away */
+	bool held;	/* stopped, and requests wait for fusefs_moment_release() */
+	pthread_cond_t released; /* held became false */
 	struct fusefs_moment what;
 	struct fusefs_event seen;
 };
@@ -42,6 +44,12 @@ void fusefs_moment_destroy(struct moment *moment);
  * closed, and it is to be served by the rules of the new phase.
  */
 bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in);
+
+/*
+ * A request came while the mount is stopped: wait, if the processes that use the mount are to be killed
+ * before any of them gets an answer.
+ */
+void fusefs_moment_hold(struct moment *moment);
 
 /* From here on no request is the moment. To be called before the gate is closed for an outage. */
 void fusefs_moment_suspend(struct moment *moment);

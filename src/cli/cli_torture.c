@@ -21,7 +21,8 @@ static const struct command_option options_table[] = {
 		      "the program to be cut, for sh -c, in the mount"),
 	COMMAND_VALUE(struct torture_cli_options, check, "check", "CMD",
 		      "recovers after a cut; fails if something is wrong"),
-	COMMAND_VALUE(struct torture_cli_options, setup, "setup", "CMD", "makes the files that each run begins with"),
+	COMMAND_VALUE(struct torture_cli_options, setup, "setup", "CMD",
+		      "makes the files that each run begins with"),
 	COMMAND_VALUE(struct torture_cli_options, jobs, "jobs", "N",
 		      "run N at once; default: a processor each"),
 	COMMAND_VALUE(struct torture_cli_options, time, "time", "SECONDS", "start no run after this time"),
@@ -111,7 +112,7 @@ static int run(struct cli *cli, const void *values)
 
 const struct cli_verb cli_torture = {
 	.name = "torture",
-	.summary = "Let the power fail at each moment of a workload, and run a check",
+	.summary = "Let the power fail at each moment of a workload",
 	.arguments = "",
 	.options = options_table,
 	.options_bytes = sizeof(struct torture_cli_options),

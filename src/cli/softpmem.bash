@@ -91,7 +91,7 @@ _softpmem() {
 	--clean) words='on off' ;;
 	--persistency) words='line word' ;;
 	--domain) words='memory_controller cpu_cache' ;;
-	--size | --perm | --seed | --label | --interval) return ;;
+	--size | --perm | --seed | --label | --interval | --workload | --check | --setup) return ;;
 	--test)
 		_softpmem_region "$cur"
 		return
@@ -99,7 +99,7 @@ _softpmem() {
 	*)
 		case $verb:$cur in
 		:*) words='run stat status list create destroy rename resize path powerfail mark
-			record explore trace format regions check sync stop
+			record explore torture trace format regions check sync stop
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --allow-unattached --no-inline --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -118,6 +118,8 @@ _softpmem() {
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive
 				--at --seed --replay --save --list-states --json --help' ;;
+		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
+				--policy --only --json --help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
 		trace:* | explore:*)
 			if [ "$previous" = trace ]; then

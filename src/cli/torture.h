@@ -22,7 +22,8 @@ struct torture_settings {
 	unsigned timeout_ms;		      /* of each command */
 	unsigned jobs;
 	unsigned seconds;     /* no run begins after this time; 0: no limit */
-	uint64_t runs;	      /* the most rounds; 0: as long as `seconds` say, else until every cut was tried */
+	/* The most rounds. 0: as long as `seconds` say; if these are 0 too, until every cut was tried. */
+	uint64_t runs;
 	uint64_t seed;	      /* of the first random cut */
 	const char *policy;   /* only this one; NULL: lose, keep, random */
 	const char *metadata; /* only this mode; NULL: see torture_modes */
@@ -75,7 +76,8 @@ struct torture_outcome {
 
 void torture_outcome_clear(struct torture_outcome *outcome);
 /* "failed with status 1", "was killed by SIGSEGV", "did not end in 30 s". */
-void torture_verdict_text(const struct torture_verdict *verdict, unsigned timeout_ms, char *text, size_t size);
+void torture_verdict_text(const struct torture_verdict *verdict, unsigned timeout_ms, char *text,
+			  size_t size);
 
 /* ---- Metadata modes ------------------------------------------------------------------- */
 

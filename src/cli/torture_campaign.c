@@ -100,7 +100,8 @@ static int one_round(struct running *running, struct torture_job *job, const str
 	if (!error) {
 		count(running, &outcome);
 		if (outcome.result == TORTURE_FAILED)
-			error = torture_findings_add(&running->campaign->findings, job, cut, &outcome, message);
+			error = torture_findings_add(&running->campaign->findings, job, cut, &outcome,
+						     message);
 	}
 	torture_outcome_clear(&outcome);
 	return error;
@@ -228,7 +229,8 @@ static int run_jobs(struct running *running, struct message *message)
 	atomic_store(&running->jobs, count);
 	for (unsigned i = 0; i < count; i++) {
 		arguments[i] = (struct job_argument){ .running = running, .number = i + 1 };
-		arguments[i].started = pthread_create(&arguments[i].thread, NULL, job_main, &arguments[i]) == 0;
+		arguments[i].started =
+			pthread_create(&arguments[i].thread, NULL, job_main, &arguments[i]) == 0;
 		/* Fewer jobs do the same work. */
 		if (!arguments[i].started && i == 0)
 			return message_fail(message, -EAGAIN, "cannot start a thread");
@@ -260,8 +262,8 @@ static int prepare(struct running *running, struct message *message)
 		directory = NULL;
 		return message_fail(message, -ENOMEM, "out of memory");
 	}
-	error = torture_job_create(&job, running->settings, running->program, directory, -1, running->signal_fd,
-				   message);
+	error = torture_job_create(&job, running->settings, running->program, directory, -1,
+				   running->signal_fd, message);
 	if (!error)
 		error = torture_job_setup(&job, message);
 	if (!error) {

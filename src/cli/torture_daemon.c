@@ -88,8 +88,11 @@ static int copy_range(int from, int to, off_t at, off_t end)
 	while (at < end) {
 		size_t wanted = end - at < (off_t)sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
 		ssize_t got = pread(from, bytes, wanted, at);
-		int error = got > 0 ? write_all_at(to, bytes, (size_t)got, (uint64_t)at) : got < 0 ? -errno : -EIO;
+		int error;
 
+		if (got <= 0)
+			return got < 0 ? -errno : -EIO;
+		error = write_all_at(to, bytes, (size_t)got, (uint64_t)at);
 		if (error)
 			return error;
 		at += got;
@@ -141,17 +144,18 @@ static void last_line(const struct torture_daemon *daemon, char *line, size_t si
 /* In the child of a process with several threads: only functions that are safe in a signal handler. */
 static _Noreturn void execute(const struct torture_daemon *daemon, char *const *argv)
 {
-	const int log = open(daemon->log, O_WRONLY | O_CREAT | O_TRUNC, 0600), input = open("/dev/null", O_RDONLY);
+	const int log = open(daemon->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	const int input = open("/dev/null", O_RDONLY);
 	sigset_t none;
 
 	/* If this program is killed, its daemons stop and take their mounts away. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	/* A session of its own: the Ctrl-C of a terminal is for this program, which then stops its daemons. */
+	/* A session of its own: the Ctrl-C of a terminal is for this program, which then stops them. */
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(input, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0 &&
-	    close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
+	if (dup2(input, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
+	    dup2(log, STDERR_FILENO) >= 0 && close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
 		execve(daemon->program, argv, environ);
 	_exit(127);
 }
@@ -233,7 +237,7 @@ int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, int image
 /* The mount of a daemon that was killed. */
 static void take_mount_away(const struct torture_daemon *daemon)
 {
-	char *argv[] = { (char *)"fusermount3", (char *)"-u", (char *)"-q", (char *)"-z", daemon->mount, NULL };
+	char *argv[] = { (char *)"fusermount3", (char *)"-uzq", daemon->mount, NULL };
 	pid_t pid;
 
 	if (umount2(daemon->mount, MNT_DETACH) == 0 || errno != EPERM ||

@@ -84,7 +84,8 @@ static size_t find_group(struct torture_findings *findings, char *name)
 			free(name);
 			return i;
 		}
-	if (vector_append(&findings->groups, (struct torture_group){ .name = name, .finding = SIZE_MAX }) < 0) {
+	if (vector_append(&findings->groups,
+			  (struct torture_group){ .name = name, .finding = SIZE_MAX }) < 0) {
 		free(name);
 		return SIZE_MAX;
 	}

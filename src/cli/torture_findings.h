@@ -23,7 +23,7 @@ struct torture_finding {
 struct torture_group {
 	char *name;
 	uint64_t failures;
-	size_t finding; /* index; SIZE_MAX: none, because it did not fail again, or was not investigated yet */
+	size_t finding; /* index; SIZE_MAX: it did not fail again, or was not investigated */
 	bool investigated;
 };
 

@@ -65,12 +65,13 @@ static bool is_near(const struct torture_event *event)
 
 static char *kind_of(const struct torture_event *before, const struct torture_event *next)
 {
-	char *first = torture_pattern(before ? before->path : ""), *second = torture_pattern(next ? next->path : "");
+	char *first = torture_pattern(before ? before->path : "");
+	char *second = torture_pattern(next ? next->path : "");
 	char *kind = NULL;
 
 	if (!first || !second ||
-	    asprintf(&kind, "%s %s, %s %s", before ? before->operation : "", first, next ? next->operation : "",
-		     second) < 0)
+	    asprintf(&kind, "%s %s, %s %s", before ? before->operation : "", first,
+		     next ? next->operation : "", second) < 0)
 		kind = NULL;
 	free(first);
 	free(second);
@@ -239,7 +240,8 @@ bool torture_plan_next(struct torture_plan *plan, struct torture_cut *cut)
 		.operation = plan->points.items[plan->point++].operation,
 		.policy = variant->policy,
 		.mode = variant->mode,
-		.seed = plan->settings->seed + variant->seed + (plan->seeds ? SEEDS_FIRST - 1 + plan->seeds : 0),
+		.seed = plan->settings->seed + variant->seed +
+			(plan->seeds ? SEEDS_FIRST - 1 + plan->seeds : 0),
 	};
 	return true;
 }

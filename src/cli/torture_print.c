@@ -117,7 +117,8 @@ static void print_uncut(const struct torture_campaign *campaign, const struct to
 	char verdict[128];
 
 	torture_verdict_text(&uncut->verdict, settings->timeout_ms, verdict, sizeof(verdict));
-	printf("the %s %s without a power failure: nothing was tried\n", check ? "check" : "workload", verdict);
+	printf("the %s %s without a power failure: nothing was tried\n", check ? "check" : "workload",
+	       verdict);
 	if (*uncut->verdict.output.text) {
 		fputs("it printed: ", stdout);
 		print_safe(uncut->verdict.output.text, "\n");
@@ -141,10 +142,11 @@ static void print_text(const struct torture_campaign *campaign, const struct tor
 	       campaign->runs, seconds, seconds > 0 ? (double)campaign->runs / seconds : 0,
 	       findings->failures);
 	if (campaign->not_reached)
-		printf("%" PRIu64 " runs ended before their operation: the workload differs from run to run\n",
+		printf("%" PRIu64 " runs ended before their operation: the workload varies from run to run\n",
 		       campaign->not_reached);
 	if (campaign->hung)
-		printf("%" PRIu64 " runs neither ended nor came to their operation in %u s\n", campaign->hung,
+		printf("%" PRIu64 " runs neither ended nor came to their operation in %u s\n",
+		       campaign->hung,
 		       settings->timeout_ms / 1000);
 	if (campaign->workload_failed)
 		printf("%" PRIu64 " runs failed without a power failure\n", campaign->workload_failed);
@@ -257,7 +259,8 @@ static void print_json(const struct torture_campaign *campaign, const struct tor
 	json_object_put(object);
 }
 
-void torture_print(const struct torture_campaign *campaign, const struct torture_settings *settings, bool json)
+void torture_print(const struct torture_campaign *campaign, const struct torture_settings *settings,
+		   bool json)
 {
 	if (json)
 		print_json(campaign, settings);

@@ -6,6 +6,7 @@
 
 #include "cli/torture_campaign.h"
 
-void torture_print(const struct torture_campaign *campaign, const struct torture_settings *settings, bool json);
+void torture_print(const struct torture_campaign *campaign, const struct torture_settings *settings,
+		   bool json);
 
 #endif

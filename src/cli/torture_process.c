@@ -221,7 +221,9 @@ int torture_process_wait(struct torture_process *process)
 		close(process->output_fd);
 	if (process->error_fd >= 0)
 		close(process->error_fd);
-	*process = (struct torture_process){ .keeper = -1, .status_fd = -1, .output_fd = -1, .error_fd = -1 };
+	*process = (struct torture_process){
+		.keeper = -1, .status_fd = -1, .output_fd = -1, .error_fd = -1
+	};
 	return ended ? status : -1;
 }
 
@@ -264,7 +266,7 @@ static void keep_bytes(int fd, off_t most, const char *bytes, size_t length)
 		return;
 	if ((off_t)length > most - end)
 		length = (size_t)(most - end);
-	/* Without space the acknowledgements that follow are missing, which hides a fault and invents none. */
+	/* Without space later acknowledgements are missing, which hides a fault and invents none. */
 	(void)!write_all_at(fd, bytes, length, (uint64_t)end);
 }
 

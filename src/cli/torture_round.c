@@ -133,7 +133,8 @@ static int start(struct running *running, const char *command, struct message *m
 	struct torture_job *job = running->job;
 
 	running->until_ms = clock_ms() + job->settings->timeout_ms;
-	return torture_process_start(command, job->daemon.mount, job->environment, &running->process, message);
+	return torture_process_start(command, job->daemon.mount, job->environment, &running->process,
+				     message);
 }
 
 /* Longer than a process can need to end that was killed, unless it waits for the mount. */
@@ -193,6 +194,12 @@ static bool has_passed(const struct torture_verdict *verdict)
 {
 	return !verdict->timed_out && verdict->status >= 0 && WIFEXITED(verdict->status) &&
 	       WEXITSTATUS(verdict->status) == 0;
+}
+
+/* Of a workload that has not passed. */
+static enum torture_result result_without_cut(const struct torture_verdict *verdict)
+{
+	return verdict->timed_out ? TORTURE_WORKLOAD_HUNG : TORTURE_WORKLOAD_FAILED;
 }
 
 /* ---- Acknowledgements ------------------------------------------------------------------------ */
@@ -308,7 +315,7 @@ static int run_uncut(struct torture_job *job, struct torture_events *events, str
 		return error;
 	note_acknowledged(acknowledged, outcome);
 	if (!has_passed(&outcome->verdict)) {
-		outcome->result = outcome->verdict.timed_out ? TORTURE_WORKLOAD_HUNG : TORTURE_WORKLOAD_FAILED;
+		outcome->result = result_without_cut(&outcome->verdict);
 		return 0;
 	}
 	return check(job, outcome, message);
@@ -340,7 +347,10 @@ static void add_lost(void *context, struct json_object *item)
 	if (!lost)
 		return;
 	*lost = (struct torture_lost){
-		.path = strdup(output_string(item, "path")), .lines = lines, .size_before = before, .size_after = after
+		.path = strdup(output_string(item, "path")),
+		.lines = lines,
+		.size_before = before,
+		.size_after = after
 	};
 }
 
@@ -393,7 +403,8 @@ static bool moment_has_come(const struct torture_job *job)
 	struct message ignored;
 	bool awaits = true;
 
-	if (!request || torture_daemon_ask(&job->daemon, request, NULL, NULL, &result, &ignored) < 0 || !result)
+	if (!request || torture_daemon_ask(&job->daemon, request, NULL, NULL, &result, &ignored) < 0 ||
+	    !result)
 		return false;
 	control_get_bool(result, "awaits_event", &awaits);
 	return !awaits;
@@ -452,8 +463,8 @@ static int cut_at_operation(struct running *running, const struct torture_cut *c
 }
 
 /* The workload runs to its end, and then power fails. */
-static int cut_at_end(struct running *running, const struct torture_cut *cut, struct torture_outcome *outcome,
-		      struct message *message)
+static int cut_at_end(struct running *running, const struct torture_cut *cut,
+		      struct torture_outcome *outcome, struct message *message)
 {
 	struct torture_job *job = running->job;
 	CLEANUP_JSON struct json_object *request = powerfail_request(job, cut);
@@ -463,7 +474,7 @@ static int cut_at_end(struct running *running, const struct torture_cut *cut, st
 	if (error)
 		return error;
 	if (!has_passed(&outcome->verdict)) {
-		outcome->result = outcome->verdict.timed_out ? TORTURE_WORKLOAD_HUNG : TORTURE_WORKLOAD_FAILED;
+		outcome->result = result_without_cut(&outcome->verdict);
 		return 1;
 	}
 	return torture_daemon_ask(&job->daemon, request, add_lost, outcome, &result, message);

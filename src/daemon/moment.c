@@ -47,6 +47,7 @@ static int arm_mount(struct daemon *daemon, const struct moment_wanted *wanted, 
 		.number = wanted->number,
 		.after = wanted->after,
 		.pattern = (char *)wanted->pattern,
+		.holds = wanted->holds,
 		.reached = reached,
 		.context = &daemon->moment,
 	};
@@ -70,6 +71,7 @@ int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct
 			return message_fail(message, -EBUSY,
 					    "powerfail: another command waits for its moment: end it first");
 		moment->state = DAEMON_MOMENT_ARMED;
+		moment->holds = wanted->holds;
 		strcpy(moment->mark, wanted->event == MOMENT_MARK ? wanted->mark : "");
 	}
 	/* Without the lock: a worker may call reached() at once. */
@@ -132,7 +134,7 @@ void moment_meet_mark(struct daemon *daemon, const char *text)
 	if (moment->state != DAEMON_MOMENT_ARMED || !*moment->mark || strcmp(moment->mark, text) != 0)
 		return;
 	if (daemon->fusefs)
-		fusefs_moment_now(daemon->fusefs);
+		fusefs_moment_now(daemon->fusefs, moment->holds);
 	set_state(moment, DAEMON_MOMENT_REACHED);
 	while (moment->state == DAEMON_MOMENT_REACHED)
 		pthread_cond_wait(&moment->changed, &moment->lock);

@@ -25,6 +25,7 @@ struct moment_wanted {
 	uint64_t number;     /* the same; from 1 */
 	const char *pattern; /* the same; NULL: all paths */
 	const char *mark;    /* of MOMENT_MARK */
+	bool holds;	     /* the mount answers nothing from the moment on, until fusefs_moment_release() */
 };
 
 enum daemon_moment_state { DAEMON_MOMENT_IDLE, DAEMON_MOMENT_ARMED, DAEMON_MOMENT_REACHED };
@@ -34,6 +35,7 @@ struct daemon_moment {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum daemon_moment_state state;	 /* guarded by lock, as what follows */
+	bool holds;
 	char mark[REQUEST_MARK_MAX + 1]; /* that is waited for; "" if another event is */
 };
 

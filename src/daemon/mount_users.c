@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -97,10 +98,18 @@ static bool thread_uses_mount(const struct daemon *daemon, int process, bool *li
  */
 static bool uses_mount(const struct daemon *daemon, int process)
 {
-	DIR *threads = open_directory(process, "task");
 	bool uses = false, lives = false;
+	char unused;
+	DIR *threads;
 	struct dirent *entry;
 
+	/*
+	 * Most processes of a machine may not be looked into: leave them with one call, not with one for
+	 * each descriptor of each thread.
+	 */
+	if (readlinkat(process, "cwd", &unused, sizeof(unused)) < 0 && errno == EACCES)
+		return false;
+	threads = open_directory(process, "task");
 	while (!uses && !lives && threads && (entry = readdir(threads))) {
 		CLEANUP_FD int thread = -1;
 

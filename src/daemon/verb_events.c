@@ -41,8 +41,8 @@ static int run(struct job *job)
 
 	if (!job->daemon->fusefs)
 		return message_fail(&job->message, -EINVAL,
-				    "events: the daemon has no mount whose requests could be listed: start it "
-				    "with --mount");
+				    "events: the daemon has no mount whose requests could be listed: "
+				    "start it with --mount");
 	if (request->start) {
 		fusefs_events_start(job->daemon->fusefs);
 		return 0;

@@ -93,6 +93,7 @@ static struct moment_wanted wanted_moment(const struct powerfail_request *reques
 		.number = op + sync,
 		.pattern = request->pattern,
 		.mark = request->at_mark,
+		.holds = request->kill,
 	};
 }
 
@@ -394,8 +395,10 @@ static int fail_power(struct job *job, const struct moment_wanted *wanted)
 	if (request->kill) {
 		/* No process sees that the power is off: each ends at the moment. */
 		if (wanted->event == MOMENT_NOW && job->daemon->fusefs)
-			fusefs_moment_now(job->daemon->fusefs);
+			fusefs_moment_now(job->daemon->fusefs, true);
 		killed = mount_users_kill(job->daemon, job->peer->pid);
+		if (job->daemon->fusefs)
+			fusefs_moment_release(job->daemon->fusefs);
 	}
 	error = outage_run(job->daemon, &options, &report);
 	if (error)

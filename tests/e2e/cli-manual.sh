@@ -84,6 +84,8 @@ for verb in "${verbs[@]}"; do
 	mapfile -t options < <(options_of "$softpmem" "$verb" | grep -Ev '^(socket|verbose|help)$')
 	check "softpmem-$verb(1) documents every option" documented "$page" "${options[@]}"
 done
+mapfile -t options < <(options_of "$softpmem" torture | grep -Ev '^(socket|verbose|help)$')
+check "softpmem-torture(1) documents every option" documented "$docs/softpmem-torture.1" "${options[@]}"
 mapfile -t options < <(options_of "$softpmem" explore | grep -Ev '^(socket|verbose|help)$')
 check "softpmem-explore(1) documents every option" documented "$docs/softpmem-explore.1" "${options[@]}"
 empty || bail "what the last example made cannot be destroyed"

@@ -35,7 +35,8 @@ e2e_tests = \
 	tests/e2e/run-refused.sh \
 	tests/e2e/run-verb.sh \
 	tests/e2e/service-units.sh \
-	tests/e2e/several.sh
+	tests/e2e/several.sh \
+	tests/e2e/torture.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
 

@@ -137,6 +137,16 @@ dies_at_sync() {
 	wait "$writer"
 	[ $? -eq 137 ] && [ "$(tr -d '\n' <"$mnt/log")" = 12 ]
 }
+# The shell goes on after a sync that fails, unless it is killed before.
+sees_nothing() {
+	cut_at --before-sync 2 --kill || return
+	(
+		cd "$mnt" || exit
+		for step in 1 2 3; do echo "$step" >>seen; sync seen; echo "$step" >>"$work/steps"; done
+	)
+	has_failed && [ "$(cat "$work/steps")" = 1 ]
+}
+check "no process sees that the sync fails before which it is killed" sees_nothing
 check "a writer is killed after its second sync, and the file has what was synced" dies_at_sync
 
 # ---- What does not happen ----------------------------------------------------------

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# softpmem torture: campaigns of power failures.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+[ -w /dev/fuse ] || bail "/dev/fuse is missing"
+export TMPDIR=$work
+
+# torture STATUS OPTION...: a campaign that ends with this status; it reports to $work/report.
+torture() {
+	local wanted=$1 status
+	shift
+	"$softpmem" torture "$@" >"$work/report" 2>"$work/report.err"
+	status=$?
+	cat "$work/report" "$work/report.err"
+	[ "$status" -eq "$wanted" ]
+}
+reports() { grep -qE -- "$1" "$work/report" || { cat "$work/report"; return 1; }; }
+nothing_is_left() { ! compgen -G "$work/softpmem-torture.*" && ! grep -q " $work/" /proc/mounts; }
+
+# ---- A replacement of a file -------------------------------------------------------------
+replaced=(--setup 'echo old >file && sync file' --check 'grep -E "^(old|new)$" file')
+check "a rename before the bytes are synced is found" \
+	torture 1 "${replaced[@]}" --workload 'echo new >file.tmp && mv file.tmp file'
+check "the report names the file that lost its bytes" reports 'lost: 1 line of /file'
+replay() { sed -n 's/^  replay: softpmem torture //p' "$work/report" | head -1; }
+replays() { eval "\"$softpmem\" torture $(replay)" >"$work/replayed"; [ $? -eq 1 ]; }
+check "the command of a finding finds it again" replays
+check "negative control: with a sync before the rename nothing is found" \
+	torture 0 "${replaced[@]}" --workload 'echo new >file.tmp && sync file.tmp && mv file.tmp file'
+check "nothing is left of the campaigns" nothing_is_left
+
+# ---- Acknowledgements ----------------------------------------------------------------------
+# shellcheck disable=SC2016 # for the shells of the campaign
+acknowledged=(--check 'test "$(wc -l <log)" -ge "$(wc -l <"$SOFTPMEM_ACKNOWLEDGED")"' --setup ': >log; sync log')
+check "a line that was acknowledged and not synced is found" \
+	torture 1 "${acknowledged[@]}" --json --workload 'for i in 1 2 3; do echo $i >>log; echo $i; done'
+check "the report has the last line that was acknowledged" reports '"last_acknowledged":"[123]"'
+check "negative control: a line that is acknowledged after its sync is never missed" \
+	torture 0 "${acknowledged[@]}" --workload 'for i in 1 2 3; do echo $i >>log; sync log; echo $i; done'
+
+# ---- What is no finding ----------------------------------------------------------------------
+check "a workload that fails without a power failure is no finding" \
+	torture 2 --workload 'echo broken >&2; exit 3' --check true
+check "its status and its output are reported" reports 'workload failed with status 3'
+check "a check that fails without a power failure is no finding" torture 2 --workload 'echo >a' --check false
+check "a setup that fails is no finding" torture 2 --setup false --workload true --check true
+check "a workload that hangs is no finding" torture 2 --timeout 1 --workload 'sleep 600' --check true
+check "an operation that the workload does not come to is no finding" \
+	torture 0 --only 100 --workload 'echo >a' --check true
+check "the report says that the run ended before" reports 'ended before their operation'
+check "a workload without operations is cut at its end" torture 0 --workload true --check true
+check "a workload without --check is refused" torture 2 --workload true
+
+# ---- Workloads and checks that misbehave ---------------------------------------------------------
+# shellcheck disable=SC2016
+misbehaves() { torture "$1" --timeout 20 --jobs 1 --runs 4 --workload "$2" --check "$3"; }
+check "a daemon that the workload leaves behind ends with it" \
+	misbehaves 0 'echo >a; setsid sleep 7654 & exit 0' true
+is_gone() { ! pgrep -fx 'sleep 7654'; }
+check "no process of a workload is left" is_gone
+check "a workload that prints without end is cut" \
+	misbehaves 0 'yes | head -c 40000000; echo >a' 'test "$(wc -c <"$SOFTPMEM_ACKNOWLEDGED")" -le 16777216'
+check "a check that kills its parent is told" misbehaves 2 'echo >a' 'kill -9 $PPID; sleep 30'
+check "the report says that the check killed its parent" reports 'check killed its parent'
+check "a workload that fills the region is told" misbehaves 2 'head -c 100M /dev/zero >a' true
+check "nothing is left of these campaigns" nothing_is_left
+
+# ---- Limits and signals ----------------------------------------------------------------------------
+check "--runs limits the number of power failures" torture 0 --runs 3 --json --workload 'echo >a' --check true
+check "the report has the number of power failures" reports '"power_failures":3'
+has_lines() { [ -e "$2" ] && [ "$(wc -l <"$2")" -ge "$1" ]; }
+# shellcheck disable=SC2016
+interrupted() {
+	local campaign status
+	# With one job the finding is there once the failure has repeated and another check has failed.
+	FAILED=$work/failed "$softpmem" torture --time 600 --jobs 1 --workload 'echo 1 >file' \
+		--check 'test -s file || { echo >>"$FAILED"; exit 1; }' >"$work/report" &
+	campaign=$!
+	await has_lines 3 "$work/failed"
+	kill -INT "$campaign"
+	wait "$campaign"
+	status=$?
+	echo "status $status"
+	[ "$status" -eq 1 ]
+}
+check "a campaign that is interrupted reports what it found" interrupted
+check "the report says that a signal ended it" reports 'a signal ended the campaign'
+check "nothing is left of it" nothing_is_left
+finish
