@@ -143,6 +143,7 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 	const struct fuse_in_header *in = request->mem;
 	struct gate_token token;
 	enum gate_phase phase;
+	bool users_end = false;
 
 	fusefs_newer_translate(request->mem);
 	fusefs_gate_enter(&fs->gate, &token);
@@ -156,7 +157,7 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 		phase = fusefs_gate_token_phase(&token);
 	}
 	if (phase != GATE_OPEN)
-		fusefs_moment_hold(&fs->moment);
+		users_end = fusefs_moment_hold(&fs->moment);
 	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_changes_entry(in->opcode)) {
 		fusefs_answer(fs, in, -EPERM, NULL, 0);
 	} else if (media_are_lost(fs, in)) {
@@ -166,6 +167,9 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 		fusefs_set_id_note_request(fs, in);
 		if (!fusefs_newer_answer(fs, in))
 			fuse_session_process_buf(fs->session, request);
+	} else if (users_end && fusefs_request_kind(in) == FUSEFS_REQUEST_CHANGE && in->opcode != FUSE_WRITE) {
+		/* Its process is killed. The interrupt that tells so may have come before this. */
+		fusefs_answer(fs, in, -EIO, NULL, 0);
 	} else {
 		handle_while_parked(fs, request, phase);
 	}

@@ -61,7 +61,7 @@ static bool counts(struct fusefs *fs, const struct fusefs_moment *what, const st
 static void stop(struct fusefs *fs, bool holds)
 {
 	fs->moment.stopped = true;
-	fs->moment.held = holds;
+	fs->moment.held = fs->moment.kills = holds;
 	/* Requests from before the last outage have left long ago, so this does not wait. */
 	fusefs_gate_change(&fs->gate, GATE_WRITE_BACK);
 }
@@ -98,7 +98,7 @@ bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in)
  */
 #define HOLD_S 2
 
-void fusefs_moment_hold(struct moment *moment)
+bool fusefs_moment_hold(struct moment *moment)
 {
 	LOCK_SCOPE(&moment->lock);
 	struct timespec until;
@@ -108,6 +108,7 @@ void fusefs_moment_hold(struct moment *moment)
 	while (moment->held)
 		if (pthread_cond_timedwait(&moment->released, &moment->lock, &until))
 			moment->held = false;
+	return moment->kills;
 }
 
 /* The lock is held. */
@@ -140,6 +141,7 @@ void fusefs_moment_continue(struct moment *moment)
 
 	moment->suspended = false;
 	moment->stopped = false;
+	moment->kills = false;
 	if (moment->state == MOMENT_REACHED)
 		moment->state = MOMENT_IDLE;
 }

@@ -32,6 +32,7 @@ struct moment {
 	bool suspended; /* during an outage, and once the mount is taken away */
 	bool held;	/* stopped, and requests wait for fusefs_moment_release() */
 	pthread_cond_t released; /* held became false */
+	bool kills;	/* stopped, and the processes that use the mount end with this outage */
 	struct fusefs_moment what;
 	struct fusefs_event seen;
 };
@@ -47,9 +48,10 @@ bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in);
 
 /*
  * A request came while the mount is stopped: wait, if the processes that use the mount are to be killed
- * before any of them gets an answer.
+ * before any of them gets an answer. True: they are, so a change that one of them asked for must not be made
+ * after the outage.
  */
-void fusefs_moment_hold(struct moment *moment);
+bool fusefs_moment_hold(struct moment *moment);
 
 /* From here on no request is the moment. To be called before the gate is closed for an outage. */
 void fusefs_moment_suspend(struct moment *moment);

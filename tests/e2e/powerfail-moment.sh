@@ -147,6 +147,11 @@ sees_nothing() {
 	has_failed && [ "$(cat "$work/steps")" = 1 ]
 }
 check "no process sees that the sync fails before which it is killed" sees_nothing
+not_after_its_end() {
+	cut_at --before-op 1 --kill && mkdir "$mnt/never"
+	has_failed && sleep 0.2 && [ ! -e "$mnt/never" ]
+}
+check "the operation at which a process is killed is not done afterwards" not_after_its_end
 check "a writer is killed after its second sync, and the file has what was synced" dies_at_sync
 
 # ---- What does not happen ----------------------------------------------------------
