@@ -167,7 +167,8 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 		fusefs_set_id_note_request(fs, in);
 		if (!fusefs_newer_answer(fs, in))
 			fuse_session_process_buf(fs->session, request);
-	} else if (users_end && fusefs_request_kind(in) == FUSEFS_REQUEST_CHANGE && in->opcode != FUSE_WRITE) {
+	} else if (users_end && in->opcode != FUSE_WRITE &&
+		   fusefs_request_kind(in) == FUSEFS_REQUEST_CHANGE) {
 		/* Its process is killed. The interrupt that tells so may have come before this. */
 		fusefs_answer(fs, in, -EIO, NULL, 0);
 	} else {

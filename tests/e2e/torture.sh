@@ -33,7 +33,8 @@ check "nothing is left of the campaigns" nothing_is_left
 
 # ---- Acknowledgements ----------------------------------------------------------------------
 # shellcheck disable=SC2016 # for the shells of the campaign
-acknowledged=(--check 'test "$(wc -l <log)" -ge "$(wc -l <"$SOFTPMEM_ACKNOWLEDGED")"' --setup ': >log; sync log')
+acknowledged=(--setup ': >log; sync log'
+	--check 'test "$(wc -l <log)" -ge "$(wc -l <"$SOFTPMEM_ACKNOWLEDGED")"')
 check "a line that was acknowledged and not synced is found" \
 	torture 1 "${acknowledged[@]}" --json --workload 'for i in 1 2 3; do echo $i >>log; echo $i; done'
 check "the report has the last line that was acknowledged" reports '"last_acknowledged":"[123]"'
@@ -61,7 +62,8 @@ check "a daemon that the workload leaves behind ends with it" \
 is_gone() { ! pgrep -fx 'sleep 7654'; }
 check "no process of a workload is left" is_gone
 check "a workload that prints without end is cut" \
-	misbehaves 0 'yes | head -c 40000000; echo >a' 'test "$(wc -c <"$SOFTPMEM_ACKNOWLEDGED")" -le 16777216'
+	misbehaves 0 'yes | head -c 40000000; echo >a' \
+	'test "$(wc -c <"$SOFTPMEM_ACKNOWLEDGED")" -le 16777216'
 check "a check that kills its parent is told" misbehaves 2 'echo >a' 'kill -9 $PPID; sleep 30'
 check "the report says that the check killed its parent" reports 'check killed its parent'
 check "a workload that fills the region is told" misbehaves 2 'head -c 100M /dev/zero >a' true

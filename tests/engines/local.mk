@@ -5,8 +5,9 @@ engine_tests = \
 	tests/engines/fio.sh \
 	tests/engines/postgres-fsdax.sh \
 	tests/engines/postgres-sector.sh \
+	tests/engines/little-engines.sh \
 	tests/engines/rocksdb.sh
-engine_programs =
+engine_programs = tests/engines/little_engines
 
 # The tests that ./check runs again with sanitizers, besides unit tests and fuzz targets.
 sanitized_tests = tests/engines/fio.sh tests/e2e/cli-pools.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
@@ -22,6 +23,11 @@ endif
 check_PROGRAMS += $(engine_programs)
 TESTS += $(engine_tests)
 
+tests_engines_little_engines_SOURCES = \
+	tests/engines/little_bytes.c \
+	tests/engines/little_engines.c tests/engines/little_engines.h \
+	tests/engines/little_names.c
+
 tests_engines_sqlite_load_SOURCES = tests/engines/sqlite_load.c
 tests_engines_sqlite_load_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_engines_sqlite_load_LDADD = $(SQLITE_LIBS)
@@ -33,6 +39,7 @@ EXTRA_DIST += \
 	tests/engines/cuts.bash \
 	tests/engines/ext4-loop.sh \
 	tests/engines/fio.sh \
+	tests/engines/little-engines.sh \
 	tests/engines/lmdb.sh \
 	tests/engines/postgres-fsdax.sh \
 	tests/engines/postgres-sector.sh \
