@@ -9,7 +9,8 @@
 #include "common/size.h"
 
 struct torture_cli_options {
-	const char *workload, *check, *setup, *jobs, *time, *runs, *seed, *timeout, *size, *policy, *only;
+	const char *workload, *check, *setup, *jobs, *time, *runs, *seed, *timeout, *size, *policy, *metadata,
+		*only;
 	bool json;
 };
 
@@ -33,6 +34,8 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct torture_cli_options, size, "size", "SIZE", "of the region; default 64M"),
 	COMMAND_CHOICE(struct torture_cli_options, policy, "policy", "POLICY", "lose keep random",
 		       "only this one; default: all"),
+	COMMAND_CHOICE(struct torture_cli_options, metadata, "metadata", "MODE", "durable ordered strict",
+		       "only this one; default: ordered and strict"),
 	COMMAND_VALUE(struct torture_cli_options, only, "only", "N",
 		      "only before the Nth operation, or 'end'"),
 	COMMAND_SWITCH(struct torture_cli_options, json, "json", "print the result as JSON"),
@@ -51,7 +54,8 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 					       .setup = given->setup,
 					       .size = TORTURE_SIZE_DEFAULT,
 					       .seed = TORTURE_SEED_DEFAULT,
-					       .policy = given->policy };
+					       .policy = given->policy,
+					       .metadata = given->metadata };
 	if (!given->workload || !given->check)
 		return cli_usage(cli, "--workload and --check are required");
 	if (given->size && size_parse(given->size, &settings->size) < 0)
@@ -71,6 +75,7 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 	settings->timeout_ms = (unsigned)timeout * 1000;
 	settings->jobs = given->only && !given->runs && !given->time ? 1 : (unsigned)jobs;
 	only->policy = given->policy ? given->policy : "lose";
+	only->mode = given->metadata ? given->metadata : TORTURE_MODE_MOST;
 	only->seed = settings->seed;
 	return status;
 }

@@ -119,7 +119,7 @@ _softpmem() {
 		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive
 				--at --seed --replay --save --list-states --json --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
-				--policy --only --json --help' ;;
+				--policy --metadata --only --json --help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
 		trace:* | explore:*)
 			if [ "$previous" = trace ]; then

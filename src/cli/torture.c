@@ -6,12 +6,15 @@
 #include <string.h>
 #include <sys/wait.h>
 
-const char *const torture_modes[] = { NULL };
+const char *const torture_modes[] = { "durable", "ordered", "strict", NULL };
 
 void torture_outcome_clear(struct torture_outcome *outcome)
 {
-	for (size_t i = 0; i < outcome->lost.count; i++)
+	for (size_t i = 0; i < outcome->lost.count; i++) {
+		free(outcome->lost.items[i].operation);
 		free(outcome->lost.items[i].path);
+		free(outcome->lost.items[i].to_path);
+	}
 	vector_free(&outcome->lost);
 	free(outcome->operation);
 	free(outcome->path);

@@ -26,7 +26,7 @@ struct torture_settings {
 	uint64_t runs;
 	uint64_t seed;	      /* of the first random cut */
 	const char *policy;   /* only this one; NULL: lose, keep, random */
-	const char *metadata; /* only this mode; NULL: see torture_modes */
+	const char *metadata; /* only this mode; NULL: ordered and strict */
 };
 
 /* ---- A cut ---------------------------------------------------------------------------- */
@@ -37,14 +37,15 @@ struct torture_cut {
 	const char *policy; /* static */
 	uint64_t seed;	    /* of random */
 	const char *mode;   /* metadata mode, static; NULL: the daemon knows none */
-	/* Files that are made durable before, for the reduction of a failure. Paths on the mount. */
-	const char *const *spared;
-	size_t spared_count;
 };
 
-/* A file that lost lines, or whose size changed. */
+/*
+ * A file that lost lines, or whose size changed; or an operation on a name, a size or attributes that was
+ * taken back.
+ */
 struct torture_lost {
-	char *path;
+	char *operation; /* "rename"; NULL: it is about a file's bytes */
+	char *path, *to_path; /* to_path: of a rename; else NULL */
 	uint64_t lines;
 	uint64_t size_before, size_after;
 };
@@ -81,10 +82,11 @@ void torture_verdict_text(const struct torture_verdict *verdict, unsigned timeou
 
 /* ---- Metadata modes ------------------------------------------------------------------- */
 
-/*
- * From the one that loses least to the one that loses most; ended by NULL. Empty: the daemon knows no modes,
- * and names are durable at once.
- */
+/* From the one that loses least to the one that loses most; ended by NULL. */
 extern const char *const torture_modes[];
+/* The daemons of a campaign run in this one: a power failure by the rules of another one loses no more. */
+#define TORTURE_MODE_MOST "strict"
+/* What `ordered` loses includes all that this one loses: it is tried only to reduce a failure. */
+#define TORTURE_MODE_LEAST "durable"
 
 #endif

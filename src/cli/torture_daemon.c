@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +23,7 @@
 #include "common/clock.h"
 #include "common/write_all.h"
 #include "wire/frame.h"
+#include "wire/spawner_protocol.h"
 
 extern char **environ;
 
@@ -47,10 +49,10 @@ char *torture_daemon_program(void)
 	return NULL;
 }
 
-int torture_daemon_create(struct torture_daemon *daemon, const char *program, const char *directory,
-			  struct message *message)
+int torture_daemon_create(struct torture_daemon *daemon, const char *program, const char *metadata,
+			  const char *directory, struct message *message)
 {
-	*daemon = (struct torture_daemon){ .program = program, .pidfd = -1 };
+	*daemon = (struct torture_daemon){ .program = program, .metadata = metadata, .pidfd = -1 };
 	if (asprintf(&daemon->directory, "%s", directory) < 0)
 		daemon->directory = NULL;
 	if (asprintf(&daemon->image, "%s/image", directory) < 0)
@@ -71,6 +73,11 @@ int torture_daemon_create(struct torture_daemon *daemon, const char *program, co
 void torture_daemon_destroy(struct torture_daemon *daemon)
 {
 	torture_daemon_stop(daemon);
+	if (daemon->spawner) {
+		close(daemon->spawner_fd);
+		while (waitpid(daemon->spawner, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
 	free(daemon->directory);
 	free(daemon->image);
 	free(daemon->mount);
@@ -142,10 +149,10 @@ static void last_line(const struct torture_daemon *daemon, char *line, size_t si
 }
 
 /* In the child of a process with several threads: only functions that are safe in a signal handler. */
-static _Noreturn void execute(const struct torture_daemon *daemon, char *const *argv)
+static _Noreturn void execute(const struct torture_daemon *daemon, int socket)
 {
-	const int log = open(daemon->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	const int input = open("/dev/null", O_RDONLY);
+	char *const argv[] = { (char *)"softpmemd", (char *)SPAWNER_OPTION, NULL };
+	const int log = open(daemon->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	sigset_t none;
 
 	/* If this program is killed, its daemons stop and take their mounts away. */
@@ -154,30 +161,80 @@ static _Noreturn void execute(const struct torture_daemon *daemon, char *const *
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(input, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
+	if (dup2(socket, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
 	    dup2(log, STDERR_FILENO) >= 0 && close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
 		execve(daemon->program, argv, environ);
 	_exit(127);
 }
 
+static int start_spawner(struct torture_daemon *daemon)
+{
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	daemon->spawner = fork();
+	if (daemon->spawner == 0)
+		execute(daemon, sockets[1]);
+	close(sockets[1]);
+	if (daemon->spawner < 0) {
+		const int error = -errno;
+
+		daemon->spawner = 0;
+		close(sockets[0]);
+		return error;
+	}
+	daemon->spawner_fd = sockets[0];
+	return 0;
+}
+
+/* The pidfd of the new daemon, or a negative errno. */
+static int receive_pidfd(const struct torture_daemon *daemon)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	int error = 0, pidfd;
+	struct iovec iov = { .iov_base = &error, .iov_len = sizeof(error) };
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
+	ssize_t got;
+
+	do
+		got = recvmsg(daemon->spawner_fd, &message, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got != (ssize_t)sizeof(error) || (!error && !CMSG_FIRSTHDR(&message)))
+		return -EIO;
+	if (error)
+		return error;
+	memcpy(&pidfd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(pidfd));
+	return pidfd;
+}
+
 static int spawn(struct torture_daemon *daemon, const char *region)
 {
-	char *argv[] = { (char *)"softpmemd", (char *)"--region", (char *)region, (char *)"--mount",
-			 daemon->mount,	      (char *)"--socket", daemon->socket, NULL, NULL, NULL };
+	const char *const argv[] = { "softpmemd",  "--region", region,	     "--mount",	       daemon->mount,
+				     "--socket",   daemon->socket, "--metadata", daemon->metadata };
+	char bytes[SPAWNER_BYTES];
+	size_t length = 0;
+	int error = daemon->spawner ? 0 : start_spawner(daemon);
 
-	if (daemon->metadata) {
-		argv[7] = (char *)"--metadata";
-		argv[8] = (char *)daemon->metadata;
+	for (size_t i = 0; i < sizeof(argv) / sizeof(argv[0]); i++) {
+		size_t size = strlen(argv[i]) + 1;
+
+		if (size > sizeof(bytes) - length)
+			return -ENAMETOOLONG;
+		memcpy(bytes + length, argv[i], size);
+		length += size;
 	}
-	daemon->pid = fork();
-	if (daemon->pid == 0)
-		execute(daemon, argv);
-	if (daemon->pid < 0) {
-		daemon->pid = 0;
-		return -errno;
-	}
-	daemon->pidfd = (int)syscall(SYS_pidfd_open, daemon->pid, 0);
-	return daemon->pidfd < 0 ? -errno : 0;
+	if (!error && send(daemon->spawner_fd, bytes, length, MSG_NOSIGNAL) < 0)
+		error = -errno;
+	if (error)
+		return error;
+	daemon->pidfd = receive_pidfd(daemon);
+	return daemon->pidfd < 0 ? daemon->pidfd : 0;
 }
 
 /* True if it has ended within so many milliseconds. */
@@ -247,25 +304,28 @@ static void take_mount_away(const struct torture_daemon *daemon)
 		;
 }
 
+/* A daemon that ends by itself takes its mount away. */
+static bool is_mounted(const struct torture_daemon *daemon)
+{
+	struct stat mount, directory;
+
+	return stat(daemon->mount, &mount) < 0 || stat(daemon->directory, &directory) < 0 ||
+	       mount.st_dev != directory.st_dev;
+}
+
 void torture_daemon_stop(struct torture_daemon *daemon)
 {
-	bool clean = false;
-	int status = 0;
-
-	if (!daemon->pid)
+	if (daemon->pidfd < 0)
 		return;
-	kill(daemon->pid, SIGTERM);
-	if (daemon->pidfd < 0 || !has_ended(daemon, STOP_MS))
-		kill(daemon->pid, SIGKILL);
-	while (waitpid(daemon->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	clean = WIFEXITED(status);
-	if (!clean)
+	syscall(SYS_pidfd_send_signal, daemon->pidfd, SIGTERM, NULL, 0);
+	if (!has_ended(daemon, STOP_MS)) {
+		syscall(SYS_pidfd_send_signal, daemon->pidfd, SIGKILL, NULL, 0);
+		has_ended(daemon, -1);
+	}
+	if (is_mounted(daemon))
 		take_mount_away(daemon);
-	if (daemon->pidfd >= 0)
-		close(daemon->pidfd);
+	close(daemon->pidfd);
 	daemon->pidfd = -1;
-	daemon->pid = 0;
 }
 
 int torture_daemon_ask(const struct torture_daemon *daemon, struct json_object *request,

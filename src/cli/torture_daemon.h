@@ -13,19 +13,20 @@
 
 struct torture_daemon {
 	const char *program; /* the path of softpmemd */
-	const char *metadata; /* its metadata mode; NULL: its default */
+	const char *metadata; /* its metadata mode */
 	char *directory, *image, *mount, *socket, *log;
-	pid_t pid; /* 0: it does not run */
-	int pidfd;
+	pid_t spawner; /* a softpmemd that starts the others; 0: it does not run */
+	int spawner_fd;
+	int pidfd; /* of the daemon; -1: it does not run */
 };
 
 /* The path of the softpmemd that belongs to this program, for the caller to free; NULL: there is none. */
 char *torture_daemon_program(void);
 
-/* Make the directories. 0 or a negative errno with a message. */
-int torture_daemon_create(struct torture_daemon *daemon, const char *program, const char *directory,
-			  struct message *message);
-/* Stop it if it runs. A daemon of zeros is allowed. */
+/* Make the directories; the first two strings must outlive it. 0 or a negative errno with a message. */
+int torture_daemon_create(struct torture_daemon *daemon, const char *program, const char *metadata,
+			  const char *directory, struct message *message);
+/* Stop it if it runs. Only after torture_daemon_create(), whatever that returned. */
 void torture_daemon_destroy(struct torture_daemon *daemon);
 
 /*

@@ -39,7 +39,19 @@ static int by_text(const void *left, const void *right)
 	return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-/* The patterns of the files that lost something, each once. For the caller to free. */
+/* "/wal.#", or "rename /tmp.#" of an operation. For the caller to free. */
+static char *lost_pattern(const struct torture_lost *lost)
+{
+	CLEANUP_FREE char *path = torture_pattern(lost->path);
+	char *pattern;
+
+	if (!path || asprintf(&pattern, "%s%s%s", lost->operation ? lost->operation : "",
+			      lost->operation ? " " : "", path) < 0)
+		return NULL;
+	return pattern;
+}
+
+/* The patterns of what was lost, each once. For the caller to free. */
 static char *lost_patterns(const struct torture_outcome *outcome)
 {
 	CLEANUP_FREE char **patterns = calloc(outcome->lost.count + 1, sizeof(*patterns));
@@ -47,7 +59,7 @@ static char *lost_patterns(const struct torture_outcome *outcome)
 	char *text = NULL;
 
 	for (; patterns && count < outcome->lost.count; count++) {
-		patterns[count] = torture_pattern(outcome->lost.items[count].path);
+		patterns[count] = lost_pattern(&outcome->lost.items[count]);
 		if (!patterns[count])
 			break;
 		length += strlen(patterns[count]) + 1;
@@ -131,7 +143,7 @@ static int fails_again(struct torture_job *job, const struct torture_cut *cut, i
 static int weaken_mode(struct torture_job *job, struct torture_cut *cut, struct torture_outcome *outcome,
 		       struct message *message)
 {
-	for (const char *const *mode = torture_modes; *mode && cut->mode && *mode != cut->mode; mode++) {
+	for (const char *const *mode = torture_modes; *mode && *mode != cut->mode; mode++) {
 		struct torture_outcome tried = { 0 };
 		struct torture_cut weaker = *cut;
 		int failed;

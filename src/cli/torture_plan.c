@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seeds of the policy `random` that each point is tried with before its turn ends. */
-#define SEEDS_FIRST 2
-
 struct point {
 	uint64_t operation; /* 0: the end */
 	char *kind;
@@ -18,7 +15,7 @@ struct point {
 
 struct variant {
 	const char *policy, *mode;
-	uint64_t seed; /* added to the campaign's */
+	bool again; /* `random` once more */
 };
 
 struct torture_plan {
@@ -29,7 +26,8 @@ struct torture_plan {
 	/* The next cut: the range of points that has its turn, and the place in it. */
 	bool rest;
 	size_t variant, point;
-	uint64_t seeds; /* further seeds, once every variant was tried */
+	uint64_t rounds; /* of new seeds, once every variant was tried */
+	uint64_t drawn;	 /* seeds */
 };
 
 char *torture_pattern(const char *path)
@@ -140,29 +138,35 @@ static bool wants(const char *only, const char *word)
 	return !only || strcmp(only, word) == 0;
 }
 
-static int add_modes(struct torture_plan *plan, const char *policy, uint64_t seed)
+static int add_modes(struct torture_plan *plan, const char *policy, bool again)
 {
 	const struct torture_settings *settings = plan->settings;
 	int error = 0;
 
 	if (!wants(settings->policy, policy))
 		return 0;
-	if (!torture_modes[0])
-		return vector_append(&plan->variants, (struct variant){ policy, NULL, seed });
-	for (const char *const *mode = torture_modes; *mode && !error; mode++)
-		if (wants(settings->metadata, *mode))
-			error = vector_append(&plan->variants, (struct variant){ policy, *mode, seed });
+	for (const char *const *mode = torture_modes; *mode && !error; mode++) {
+		if (settings->metadata ? strcmp(settings->metadata, *mode) != 0 :
+					 strcmp(*mode, TORTURE_MODE_LEAST) == 0)
+			continue;
+		error = vector_append(&plan->variants, (struct variant){ policy, *mode, again });
+		/* What keeps everything is the same in each mode. */
+		if (strcmp(policy, "keep") == 0)
+			break;
+	}
 	return error;
 }
 
 static bool add_variants(struct torture_plan *plan)
 {
-	int error = add_modes(plan, "lose", 0);
+	int error = add_modes(plan, "lose", false);
 
 	if (!error)
-		error = add_modes(plan, "keep", 0);
-	for (uint64_t seed = 0; !error && seed < SEEDS_FIRST; seed++)
-		error = add_modes(plan, "random", seed);
+		error = add_modes(plan, "keep", false);
+	if (!error)
+		error = add_modes(plan, "random", false);
+	if (!error)
+		error = add_modes(plan, "random", true);
 	return error == 0;
 }
 
@@ -204,7 +208,7 @@ size_t torture_plan_kinds(const struct torture_plan *plan)
 /* Once every variant was tried, only new seeds are new: they are tried in the place of the first one. */
 static bool is_old(const struct torture_plan *plan, const struct variant *variant)
 {
-	return plan->seeds && (strcmp(variant->policy, "random") != 0 || variant->seed);
+	return plan->rounds && (strcmp(variant->policy, "random") != 0 || variant->again);
 }
 
 /* Move on to a cut that was not tried. There is at least one point, the end. */
@@ -221,7 +225,7 @@ static bool settle(struct torture_plan *plan)
 		} else {
 			if (plan->rest && !wants(plan->settings->policy, "random"))
 				return false;
-			plan->seeds += plan->rest;
+			plan->rounds += plan->rest;
 			plan->rest = !plan->rest;
 			plan->variant = 0;
 		}
@@ -240,8 +244,9 @@ bool torture_plan_next(struct torture_plan *plan, struct torture_cut *cut)
 		.operation = plan->points.items[plan->point++].operation,
 		.policy = variant->policy,
 		.mode = variant->mode,
-		.seed = plan->settings->seed + variant->seed +
-			(plan->seeds ? SEEDS_FIRST - 1 + plan->seeds : 0),
+		/* One seed decides alike about the same write or name of two cuts: each gets its own. */
+		.seed = plan->settings->seed + plan->drawn,
 	};
+	plan->drawn += strcmp(variant->policy, "random") == 0;
 	return true;
 }

@@ -58,20 +58,37 @@ static void print_replay(const struct torture_finding *finding, const struct tor
 	printf(" --policy %s", cut->policy);
 	if (strcmp(cut->policy, "random") == 0)
 		printf(" --seed %" PRIu64, cut->seed);
-	if (cut->mode)
-		printf(" --metadata %s", cut->mode);
-	for (size_t i = 0; i < cut->spared_count; i++)
-		print_option("spare", cut->spared[i]);
+	printf(" --metadata %s", cut->mode);
 	putchar('\n');
 }
 
 static void print_lost(const struct torture_lost *lost)
 {
+	if (lost->operation) {
+		printf("  lost: %s of ", lost->operation);
+		output_name(*lost->path ? lost->path : "a file without a name", "");
+		if (lost->to_path) {
+			fputs(" to ", stdout);
+			output_name(lost->to_path, "");
+		}
+		putchar('\n');
+		return;
+	}
 	printf("  lost: %" PRIu64 " %s of ", lost->lines, lost->lines == 1 ? "line" : "lines");
 	output_name(*lost->path ? lost->path : "a file without a name", "");
 	if (lost->size_before != lost->size_after)
 		printf(", whose size went from %" PRIu64 " to %" PRIu64, lost->size_before, lost->size_after);
 	putchar('\n');
+}
+
+/* The finding is reduced: modes that lose less than this one pass. */
+static const char *mode_text(const char *mode)
+{
+	if (strcmp(mode, "durable") == 0)
+		return "fails even if names are durable at once (metadata mode durable)";
+	if (strcmp(mode, "ordered") == 0)
+		return "fails on file systems such as ext4 and xfs (metadata mode ordered)";
+	return "fails only by the letter of POSIX (metadata mode strict)";
 }
 
 static void print_finding(const struct torture_finding *finding, const struct torture_settings *settings,
@@ -95,9 +112,8 @@ static void print_finding(const struct torture_finding *finding, const struct to
 	if (outcome->lost.count > LOST_MOST)
 		printf("  and %zu more files: see --json\n", outcome->lost.count - LOST_MOST);
 	if (!outcome->lost.count)
-		puts("  no bytes were lost: the check fails on what the files had at that moment");
-	if (finding->cut.mode)
-		printf("  metadata mode: %s\n", finding->cut.mode);
+		puts("  nothing was lost: the check fails on what the files had at that moment");
+	printf("  %s\n", mode_text(finding->cut.mode));
 	if (*outcome->last_acknowledged) {
 		fputs("  the last line that the workload had printed: ", stdout);
 		print_safe(outcome->last_acknowledged, "\n");
@@ -182,9 +198,15 @@ static struct json_object *lost_json(const struct torture_outcome *outcome)
 		struct json_object *object = json_object_new_object();
 
 		put_text(object, "path", lost->path);
-		control_put_u64(object, "lines", lost->lines);
-		control_put_u64(object, "size_before", lost->size_before);
-		control_put_u64(object, "size_after", lost->size_after);
+		if (lost->operation) {
+			control_put_string(object, "operation", lost->operation);
+			if (lost->to_path)
+				put_text(object, "to_path", lost->to_path);
+		} else {
+			control_put_u64(object, "lines", lost->lines);
+			control_put_u64(object, "size_before", lost->size_before);
+			control_put_u64(object, "size_after", lost->size_after);
+		}
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -203,7 +225,7 @@ static void put_verdict(struct json_object *object, const struct torture_outcome
 static struct json_object *finding_json(const struct torture_finding *finding,
 					const struct torture_settings *settings)
 {
-	struct json_object *object = json_object_new_object(), *spared = json_object_new_array();
+	struct json_object *object = json_object_new_object();
 	const struct torture_cut *cut = &finding->cut;
 
 	put_verdict(object, &finding->outcome, settings);
@@ -215,11 +237,7 @@ static struct json_object *finding_json(const struct torture_finding *finding,
 	control_put_string(object, "policy", cut->policy);
 	if (strcmp(cut->policy, "random") == 0)
 		control_put_u64(object, "seed", cut->seed);
-	if (cut->mode)
-		control_put_string(object, "metadata", cut->mode);
-	for (size_t i = 0; i < cut->spared_count; i++)
-		json_object_array_add(spared, json_object_new_string(cut->spared[i]));
-	json_object_object_add(object, "spared", spared);
+	control_put_string(object, "metadata", cut->mode);
 	json_object_object_add(object, "lost", lost_json(&finding->outcome));
 	put_text(object, "last_acknowledged", finding->outcome.last_acknowledged);
 	return object;

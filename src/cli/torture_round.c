@@ -56,7 +56,7 @@ int torture_job_create(struct torture_job *job, const struct torture_settings *s
 	int error;
 
 	*job = (struct torture_job){ .settings = settings, .image = image, .interrupt_fd = interrupt_fd };
-	error = torture_daemon_create(&job->daemon, program, directory, message);
+	error = torture_daemon_create(&job->daemon, program, TORTURE_MODE_MOST, directory, message);
 	if (error)
 		return error;
 	if (asprintf(&job->acknowledged, "%s/acknowledged", directory) < 0)
@@ -339,15 +339,18 @@ static void add_lost(void *context, struct json_object *item)
 	struct torture_outcome *outcome = context;
 	const uint64_t lines = output_u64(item, "lines_lost");
 	const uint64_t before = output_u64(item, "size_before"), after = output_u64(item, "size_after");
+	const char *operation = output_string(item, "operation"), *to_path = output_string(item, "to_path");
 	struct torture_lost *lost;
 
-	if (!lines && before == after)
+	if (!lines && before == after && !*operation)
 		return;
 	lost = vector_append_zero(&outcome->lost);
 	if (!lost)
 		return;
 	*lost = (struct torture_lost){
+		.operation = *operation ? strdup(operation) : NULL,
 		.path = strdup(output_string(item, "path")),
+		.to_path = *to_path ? strdup(to_path) : NULL,
 		.lines = lines,
 		.size_before = before,
 		.size_after = after

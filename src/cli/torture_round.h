@@ -33,7 +33,7 @@ void torture_events_clear(struct torture_events *events);
 /* Makes the directory. `image` and `interrupt_fd` are the caller's. 0 or a negative errno with a message. */
 int torture_job_create(struct torture_job *job, const struct torture_settings *settings, const char *program,
 		       const char *directory, int image, int interrupt_fd, struct message *message);
-/* A job of zeros is allowed. */
+/* After torture_job_create(), whatever that returned. */
 void torture_job_destroy(struct torture_job *job);
 
 /*

@@ -13,6 +13,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/sandbox.c src/daemon/sandbox.h \
 	src/daemon/served.c src/daemon/served.h \
+	src/daemon/spawner.c src/daemon/spawner.h \
 	src/daemon/verb_check.c \
 	src/daemon/verb_create.c \
 	src/daemon/verb_destroy.c \

@@ -19,6 +19,8 @@
 #include "daemon/process.h"
 #include "daemon/sandbox.h"
 #include "daemon/served.h"
+#include "daemon/spawner.h"
+#include "wire/spawner_protocol.h"
 
 #define CLIENTS 128
 #define PATIENCE_MS 10000
@@ -325,7 +327,7 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-int main(int argc, char **argv)
+static int serve(int argc, char **argv)
 {
 	struct daemon daemon = { .mark_lock = PTHREAD_MUTEX_INITIALIZER,
 				 .outage_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -358,4 +360,11 @@ int main(int argc, char **argv)
 	free(daemon.mountpoint);
 	free(daemon.options.socket);
 	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], SPAWNER_OPTION) == 0)
+		return spawner_run(serve);
+	return serve(argc, argv);
 }

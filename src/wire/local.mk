@@ -6,5 +6,6 @@ src_wire_libwire_a_SOURCES = \
 	src/wire/frame.c src/wire/frame.h \
 	src/wire/request.c src/wire/request.h \
 	src/wire/socketpath.c src/wire/socketpath.h \
+	src/wire/spawner_protocol.h \
 	src/wire/text.c src/wire/text.h
 src_wire_libwire_a_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # softpmem torture: campaigns of power failures.
+# shellcheck disable=SC2016 # the commands are for the shells of a campaign
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
@@ -22,17 +23,18 @@ nothing_is_left() { ! compgen -G "$work/softpmem-torture.*" && ! grep -q " $work
 # ---- A replacement of a file -------------------------------------------------------------
 replaced=(--setup 'echo old >file && sync file' --check 'grep -E "^(old|new)$" file')
 check "a rename before the bytes are synced is found" \
-	torture 1 "${replaced[@]}" --workload 'echo new >file.tmp && mv file.tmp file'
+	torture 1 "${replaced[@]}" --workload 'echo new >file.tmp && mv file.tmp file && sync .'
+check "the report names the weakest metadata mode that fails" reports 'metadata mode durable'
 check "the report names the file that lost its bytes" reports 'lost: 1 line of /file'
 replay() { sed -n 's/^  replay: softpmem torture //p' "$work/report" | head -1; }
 replays() { eval "\"$softpmem\" torture $(replay)" >"$work/replayed"; [ $? -eq 1 ]; }
 check "the command of a finding finds it again" replays
 check "negative control: with a sync before the rename nothing is found" \
-	torture 0 "${replaced[@]}" --workload 'echo new >file.tmp && sync file.tmp && mv file.tmp file'
+	torture 0 --runs 40 "${replaced[@]}" \
+	--workload 'echo new >file.tmp && sync file.tmp && mv file.tmp file && sync .'
 check "nothing is left of the campaigns" nothing_is_left
 
 # ---- Acknowledgements ----------------------------------------------------------------------
-# shellcheck disable=SC2016 # for the shells of the campaign
 acknowledged=(--setup ': >log; sync log'
 	--check 'test "$(wc -l <log)" -ge "$(wc -l <"$SOFTPMEM_ACKNOWLEDGED")"')
 check "a line that was acknowledged and not synced is found" \
@@ -40,6 +42,17 @@ check "a line that was acknowledged and not synced is found" \
 check "the report has the last line that was acknowledged" reports '"last_acknowledged":"[123]"'
 check "negative control: a line that is acknowledged after its sync is never missed" \
 	torture 0 "${acknowledged[@]}" --workload 'for i in 1 2 3; do echo $i >>log; sync log; echo $i; done'
+
+# ---- Names ------------------------------------------------------------------------------------
+created=(--check 'for n in $(cat "$SOFTPMEM_ACKNOWLEDGED"); do test -e "$n" || exit; done' --policy lose)
+check "a file whose directory is not synced is found" \
+	torture 1 "${created[@]}" --workload 'echo >a && sync a && echo a'
+check "the report names the operation that was lost" reports 'lost: create of /a'
+check "the report says that only the letter of POSIX allows it" reports 'metadata mode strict'
+check "it is not found by the rules of a file system that keeps operations in order" \
+	torture 0 "${created[@]}" --metadata ordered --workload 'echo >a && sync a && echo a'
+check "negative control: with a sync of the directory nothing is found" \
+	torture 0 "${created[@]}" --workload 'echo >a && sync a && sync . && echo a'
 
 # ---- What is no finding ----------------------------------------------------------------------
 check "a workload that fails without a power failure is no finding" \
@@ -55,11 +68,10 @@ check "a workload without operations is cut at its end" torture 0 --workload tru
 check "a workload without --check is refused" torture 2 --workload true
 
 # ---- Workloads and checks that misbehave ---------------------------------------------------------
-# shellcheck disable=SC2016
 misbehaves() { torture "$1" --timeout 20 --jobs 1 --runs 4 --workload "$2" --check "$3"; }
 check "a daemon that the workload leaves behind ends with it" \
-	misbehaves 0 'echo >a; setsid sleep 7654 & exit 0' true
-is_gone() { ! pgrep -fx 'sleep 7654'; }
+	misbehaves 0 "echo >a; setsid sleep 7654.$$ & exit 0" true
+is_gone() { ! pgrep -fx "sleep 7654.$$"; }
 check "no process of a workload is left" is_gone
 check "a workload that prints without end is cut" \
 	misbehaves 0 'yes | head -c 40000000; echo >a' \
@@ -73,7 +85,6 @@ check "nothing is left of these campaigns" nothing_is_left
 check "--runs limits the number of power failures" torture 0 --runs 3 --json --workload 'echo >a' --check true
 check "the report has the number of power failures" reports '"power_failures":3'
 has_lines() { [ -e "$2" ] && [ "$(wc -l <"$2")" -ge "$1" ]; }
-# shellcheck disable=SC2016
 interrupted() {
 	local campaign status
 	# With one job the finding is there once the failure has repeated and another check has failed.

@@ -27,12 +27,17 @@ mistake() {
 	check "negative control: it finds nothing without $what" tortured 0 "$name" fixed "$@"
 }
 
-mistake rename "a rename before the data is synced" --policy lose
-mistake journal "a journal that is not synced before the files change" --policy lose
-mistake descriptor "an fsync of the wrong descriptor" --policy lose
-mistake commit "a commit record in the same write as its data" --policy random
+bytes=(--metadata ordered)
+names=(--metadata strict)
+mistake create "a file whose directory is not synced" --policy lose "${names[@]}"
+mistake rename "a rename before the data is synced" --policy lose "${bytes[@]}"
+mistake logs "a log that is removed before the name of the new one is synced" --policy random \
+	"${names[@]}"
+mistake journal "a journal that is not synced before the files change" --policy lose "${bytes[@]}"
+mistake descriptor "an fsync of the wrong descriptor" --policy lose "${bytes[@]}"
+mistake commit "a commit record in the same write as its data" --policy random "${bytes[@]}"
 mistake truncate "a file that is truncated and then written in place" --policy keep
-mistake reopen "an O_DSYNC that was forgotten when a file was opened again" --policy lose
-mistake two-files "a commit of two files without an order between them" --policy lose
+mistake reopen "an O_DSYNC that was forgotten when a file was opened again" --policy lose "${bytes[@]}"
+mistake two-files "a commit of two files without an order between them" --policy lose "${bytes[@]}"
 mistake swap "a name that is swapped by unlink and link" --policy keep
 finish
