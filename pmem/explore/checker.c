@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/write_all.h"
+#include "explore/walk_names.h"
 
 int explore_checker_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message)
@@ -119,6 +120,26 @@ static int save_bytes(const struct explore_state *state, const struct explore_fi
 	return error;
 }
 
+static bool stays_inside(const char *path)
+{
+	return *path && *path != '/' && !strstr(path, "..") && !strstr(path, "//") &&
+	       path[strlen(path) - 1] != '/';
+}
+
+/* Directories that have no regular file are part of a state too. */
+static int make_directories(const struct explore_walk *walk, int at)
+{
+	const struct walk_names *names = explore_walk_names(walk);
+
+	for (size_t i = 0; i < explore_walk_names_directories(names); i++) {
+		const char *path = explore_walk_names_directory(names, i);
+
+		if (stays_inside(path) && mkdirat(at, path, 0700) < 0 && errno != EEXIST && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
 /*
  * The name of a file's copy below the directory: its path in the trace. A path that
  * leads out of the directory, or that is none, becomes "file-N": a trace may be hostile.
@@ -129,8 +150,7 @@ static void copy_name(const struct explore_file *file, size_t index, char *name,
 
 	while (*path == '/')
 		path++;
-	if (!*path || strstr(path, "..") || strstr(path, "//") || path[strlen(path) - 1] == '/' ||
-	    (size_t)snprintf(name, size, "%s", path) >= size)
+	if (!stays_inside(path) || (size_t)snprintf(name, size, "%s", path) >= size)
 		snprintf(name, size, "file-%zu", index + 1);
 }
 
@@ -148,22 +168,35 @@ static int make_parents(int directory, char *name)
 	return 0;
 }
 
+static void remove_copy(const struct explore_file *file, size_t index, int at)
+{
+	char name[TRACE_PATH_MAX + 1];
+
+	copy_name(file, index, name, sizeof(name));
+	unlinkat(at, name, 0);
+}
+
 int explore_state_save(const struct explore_state *state, const char *directory, struct message *message)
 {
 	CLEANUP_FD int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int error;
 
 	if (at < 0)
 		return message_fail(message, -errno, "%s: %s", directory, strerror(errno));
+	error = make_directories(state->walk, at);
+	if (error)
+		return message_fail(message, error, "%s: %s", directory, strerror(-error));
+	/* First those that are gone: another file may have the name now. */
+	for (size_t i = 0; i < explore_walk_files(state->walk); i++)
+		if (explore_walk_file(state->walk, i)->removed)
+			remove_copy(explore_walk_file(state->walk, i), i, at);
 	for (size_t i = 0; i < explore_walk_files(state->walk); i++) {
 		struct explore_file *file = explore_walk_file(state->walk, i);
 		char name[TRACE_PATH_MAX + 1];
-		int error;
 
-		copy_name(file, i, name, sizeof(name));
-		if (file->removed) {
-			unlinkat(at, name, 0);
+		if (file->removed)
 			continue;
-		}
+		copy_name(file, i, name, sizeof(name));
 		error = make_parents(at, name);
 		CLEANUP_FD int fd =
 			error ? -1 :

@@ -151,7 +151,9 @@ static int list_points(struct listing *listing, struct explore_walk *walk,
 	for (size_t i = 0; !error && i < points->count; i++) {
 		while (step > 0 && explore_walk_count(walk) < points->items[i].after)
 			step = explore_walk_next(walk, listing->message);
-		error = step < 0 ? step : list_point(listing, walk);
+		error = step < 0 ? step : explore_walk_settle_names(walk);
+		if (!error)
+			error = list_point(listing, walk);
 		if (error == -E2BIG)
 			message_fail(listing->message, error,
 				     "more than %" PRIu64 " states at one crash point: list a smaller trace",

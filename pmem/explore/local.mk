@@ -18,6 +18,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/reduce.c pmem/explore/reduce.h \
 	pmem/explore/search.c pmem/explore/search.h \
 	pmem/explore/trial.c pmem/explore/trial.h \
+	pmem/explore/walk_names.c pmem/explore/walk_names.h \
 	pmem/explore/trace_walk.c pmem/explore/trace_walk.h \
 	pmem/explore/worker.c pmem/explore/worker.h
 

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "explore/walk_names.h"
+
 #define SALT_SIZE 1
 #define SALT_REMOVED 2
 #define SALT_MARKS 3
+#define SALT_NAMES 4
 
 static void describe_last(const struct explore_walk *walk, struct explore_place *place)
 {
@@ -173,6 +176,8 @@ int explore_places_digest(const struct explore_walk *walk, const struct explore_
 	struct explore_digest sum = explore_digest_of(SALT_MARKS, explore_walk_marks(walk));
 	int error = 0;
 
+	sum = explore_digest_add(
+		sum, explore_digest_of(SALT_NAMES, explore_walk_names_hash(explore_walk_names(walk))));
 	for (size_t i = 0; i < explore_walk_files(walk); i++) {
 		const struct explore_file *file = explore_walk_file(walk, i);
 		uint64_t size = explore_places_size(places, versions, file);

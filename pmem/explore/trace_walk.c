@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "trace/catalog.h"
+#include "explore/walk_names.h"
 #include "trace/idmap.h"
 
 /* A file's bytes have the addresses from its number shifted by this on. Offsets in a trace are smaller. */
@@ -32,6 +33,7 @@ struct explore_walk {
 	uint32_t thread_count;
 	VECTOR(struct mapping) mappings;
 	VECTOR(struct explore_mark) marks;
+	struct walk_names *names;
 };
 
 /* The model's callback: bytes that are guaranteed from now on. */
@@ -67,8 +69,11 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 		return error;
 	}
 	error = lines_create(&lines, &walk->lines);
+	walk->names = explore_walk_names_create();
+	if (!error && !walk->names)
+		error = -ENOMEM;
 	if (error)
-		message_fail(message, error, "%s: cannot create the line model: %s", name, strerror(-error));
+		message_fail(message, error, "%s: cannot create the models: %s", name, strerror(-error));
 	else
 		error = trace_reader_create(fd, name, &walk->reader, message);
 	if (error)
@@ -94,6 +99,7 @@ void explore_walk_destroy(struct explore_walk *walk)
 		file_destroy(walk->files.items[i]);
 	for (size_t i = 0; i < walk->marks.count; i++)
 		free(walk->marks.items[i].text);
+	explore_walk_names_destroy(walk->names);
 	vector_free(&walk->files);
 	vector_free(&walk->marks);
 	vector_free(&walk->mappings);
@@ -374,32 +380,49 @@ static int on_image(struct explore_walk *walk, struct explore_file *file)
 				   event->store.bytes.length);
 }
 
-/* The names of files that reports use follow renames; the tree itself is explored by the metadata model. */
+/*
+ * Without a root directory in the trace nothing is known of other names, and a file has one until it is
+ * unlinked.
+ */
 static int on_name(struct explore_walk *walk)
 {
 	const struct trace_event *event = &walk->event;
-	struct explore_file *file = NULL;
+	struct explore_file *file = file_of(walk, event->file);
 	int error = 0;
 
-	switch (event->kind) {
-	case TRACE_CREATE:
+	if (event->kind == TRACE_CREATE)
 		error = file_add(walk, event->file, 0, &file);
-		break;
-	case TRACE_UNLINK:
-		file = file_of(walk, event->file);
-		if (file)
-			file->removed = true;
-		break;
-	case TRACE_LINK:
-		file = file_of(walk, event->file);
-		if (file)
-			file->removed = false;
-		break;
-	default:
-		break;
-	}
+	else if (file && (event->kind == TRACE_UNLINK || event->kind == TRACE_LINK))
+		file->removed = event->kind == TRACE_UNLINK;
 	walk->guaranteed = true;
 	return error;
+}
+
+static int settle_file(void *context, const char *path, uint64_t id)
+{
+	struct explore_walk *walk = context;
+	struct explore_file *file = file_of(walk, id);
+	char *copy;
+
+	/* A file with several names has the first of them. */
+	if (!file || !file->removed)
+		return 0;
+	copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	free(file->path);
+	file->path = copy;
+	file->removed = false;
+	return 0;
+}
+
+int explore_walk_settle_names(struct explore_walk *walk)
+{
+	if (!explore_walk_names_changed(walk->names))
+		return 0;
+	for (size_t i = 0; i < walk->files.count; i++)
+		walk->files.items[i]->removed = true;
+	return explore_walk_names_settle(walk->names, walk, settle_file);
 }
 
 /* Of an event about the bytes of a file that is known. */
@@ -443,7 +466,10 @@ static int apply(struct explore_walk *walk)
 {
 	const struct trace_event *event = &walk->event;
 	struct explore_file *file = NULL;
+	int error = explore_walk_names_take(walk->names, event);
 
+	if (error)
+		return error;
 	switch (event->kind) {
 	case TRACE_FILE:
 		/* Type bits of st_mode, as stat(2) has them: only regular files and pools have bytes. */
@@ -521,6 +547,11 @@ const char *explore_walk_cut(const struct explore_walk *walk)
 const struct trace_catalog *explore_walk_catalog(const struct explore_walk *walk)
 {
 	return trace_reader_catalog(walk->reader);
+}
+
+const struct walk_names *explore_walk_names(const struct explore_walk *walk)
+{
+	return walk->names;
 }
 
 size_t explore_walk_files(const struct explore_walk *walk)

@@ -29,6 +29,7 @@
 #include "trace/reader.h"
 
 struct explore_walk;
+struct walk_names;
 
 struct explore_walk_options {
 	enum lines_mode mode;
@@ -69,8 +70,12 @@ struct explore_file {
 	bool removed; /* it has no name any more */
 	/* Sizes that may be durable, the guaranteed one first and the newest last; at least one. */
 	VECTOR(uint64_t) sizes;
-	char *path; /* as reports name it */
+	char *path; /* as reports name it; of a trace of a mount, that in its tree */
 };
+
+/* Bring the paths of files, and which of them are removed, up to the last event. 0 or -ENOMEM. */
+int explore_walk_settle_names(struct explore_walk *walk);
+const struct walk_names *explore_walk_names(const struct explore_walk *walk);
 
 /* In the order in which the trace named them. */
 size_t explore_walk_files(const struct explore_walk *walk);

@@ -41,7 +41,8 @@ static int walk_to(struct explore_trial *trial, uint64_t after, struct message *
 		return message_fail(message, -EINVAL, "the trace has only %llu events, not %llu",
 				    (unsigned long long)explore_walk_count(trial->walk),
 				    (unsigned long long)after);
-	return explore_places_collect(trial->walk, &trial->places);
+	const int error = explore_walk_settle_names(trial->walk);
+	return error ? error : explore_places_collect(trial->walk, &trial->places);
 }
 
 int explore_trial_open(int fd, const char *name, uint64_t after, const struct explore_options *options,

@@ -182,7 +182,7 @@ static int run_round(struct search *search, unsigned round, bool *more)
 			continue;
 		while (step > 0 && explore_walk_count(walk) < point->after)
 			step = explore_walk_next(walk, message);
-		error = step < 0 ? step : 0;
+		error = step < 0 ? step : explore_walk_settle_names(walk);
 		if (!error)
 			error = try_point(search, walk, i, target_of(point->rank, round));
 		*more = *more || !search->exhausted[i];

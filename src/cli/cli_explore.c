@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/explore_print.h"
+#include "cli/explore_workload.h"
 #include "cli/scratch.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -19,7 +20,7 @@
 
 struct explore_cli_options {
 	const char *persistency, *domain, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at, *replay,
-		*save;
+		*save, *workload;
 	bool list_states, json;
 };
 
@@ -50,6 +51,8 @@ static const struct command_option options_table[] = {
 		      "check this one state, named by a finding"),
 	COMMAND_VALUE(struct explore_cli_options, save, "save", "DIRECTORY",
 		      "with --replay: keep its files there"),
+	COMMAND_VALUE(struct explore_cli_options, workload, "workload", "COMMAND",
+		      "first record this, into softpmem.trace"),
 	COMMAND_SWITCH(struct explore_cli_options, list_states, "list-states",
 		       "print all legal states of a small trace"),
 	COMMAND_SWITCH(struct explore_cli_options, json, "json", "print the result as JSON"),
@@ -94,9 +97,13 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 	options->seconds = (unsigned)seconds;
 	options->timeout_ms = (unsigned)timeout * 1000;
 	options->workers = (unsigned)jobs;
-	if (!status && given->save && !given->replay)
+	if (status)
+		return status;
+	if (given->save && !given->replay)
 		return cli_usage(cli, "--save requires --replay");
-	return status;
+	if (given->workload && (given->replay || given->list_states))
+		return cli_usage(cli, "--workload makes a trace, and --replay and --list-states read one");
+	return CLI_OK;
 }
 
 /* ---- What it does ------------------------------------------------------------------------------ */
@@ -193,6 +200,19 @@ static int explore(struct cli *cli, int fd, struct explore_options *options, boo
 	return status;
 }
 
+#define WORKLOAD_TRACE "softpmem.trace"
+
+/* With --workload all arguments are the checker's. */
+static int record_workload(struct cli *cli, const char *command, const char *directory)
+{
+	struct message message = { "" };
+
+	if (explore_workload_record(command, WORKLOAD_TRACE, directory, &message) < 0)
+		return fail(cli, &message);
+	cli->argument = WORKLOAD_TRACE;
+	return CLI_OK;
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	const struct explore_cli_options *given = values;
@@ -200,34 +220,36 @@ static int run(struct cli *cli, const void *values)
 	struct message message = { "" };
 	struct explore_options options;
 	CLEANUP_FD int fd = -1;
-	char **checker = cli->arguments + 1;
+	char **checker = cli->arguments + !given->workload;
 	int status = parse_options(cli, given, &options);
 
 	if (status)
 		return status;
-	if (*checker && strcmp(*checker, "--") == 0)
+	if (!given->workload && *checker && strcmp(*checker, "--") == 0)
 		checker++;
 	options.checker = *checker ? checker : NULL;
 	if (!options.checker && !given->list_states && !(given->replay && given->save))
 		return cli_usage(cli, "name the checker after the trace: softpmem explore TRACE -- CHECKER");
-	if (explore_input_open(cli->argument, &fd, &message) < 0)
-		return fail(cli, &message);
-	if (given->list_states)
-		return list_states(cli, fd, &options);
 	directory = scratch_make("explore");
 	if (!directory)
 		return cli_fail(cli, "cannot make a directory for the states' files: set TMPDIR to one that "
 				     "can be written");
 	options.directory = directory;
+	status = given->workload ? record_workload(cli, given->workload, directory) : CLI_OK;
+	if (status)
+		return status;
+	if (explore_input_open(cli->argument, &fd, &message) < 0)
+		return fail(cli, &message);
+	if (given->list_states)
+		return list_states(cli, fd, &options);
 	return given->replay ? replay(cli, fd, &options, given) : explore(cli, fd, &options, given->json);
 }
 
 const struct cli_verb cli_explore = {
 	.name = "explore",
 	.summary = "Find the crash states of a recorded run on which a checker fails",
-	.arguments = "TRACE -- CHECKER [ARGUMENT]...",
-	.details = "  TRACE                 a trace, or one in the text form\n"
-		   "  CHECKER               a command ({} is the state's file) or an .so\n",
+	.arguments = "[TRACE] -- CHECKER [ARGUMENT]...",
+	.details = "  CHECKER               a command ({} is the state's file) or an .so\n",
 	.least = 1,
 	.most = INT_MAX,
 	.options = options_table,

@@ -27,6 +27,7 @@ softpmem_SOURCES = \
 	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
+	src/cli/explore_workload.c src/cli/explore_workload.h \
 	src/cli/output.c src/cli/output.h \
 	src/cli/run_program.c src/cli/run_program.h \
 	src/cli/scratch.c src/cli/scratch.h \

@@ -116,8 +116,8 @@ _softpmem() {
 			--at-mark --path --wait --kill --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
-		explore:-*) words='--persistency --domain --states --time --jobs --timeout --exhaustive
-				--at --seed --replay --save --list-states --json --help' ;;
+		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout
+				--exhaustive --at --seed --replay --save --list-states --json --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
 				--policy --metadata --only --json --help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;

@@ -96,4 +96,46 @@ wrong "--save without --replay is a usage error" \
 wrong "a state that is not of this trace is refused" \
 	"not the name of a state" 1 --replay 5n:9999=1 "$work/late.txt" -- true
 wrong "a checker that cannot be started is named" "no-such-program" 1 "$work/late.txt" -- ./no-such-program
+
+# ---- --workload: record and explore in one command
+
+checker=$work/check-log
+cat >"$checker" <<-'END'
+	#!/bin/sh
+	# A log that is there has its three bytes.
+	log=$SOFTPMEM_STATE/state/log
+	[ ! -e "$log" ] || [ "$(cat "$log")" = abc ] || { echo "the log is torn"; exit 1; }
+END
+chmod +x "$checker"
+workload() {
+	(cd "$work" && "$softpmem" explore --workload "$@")
+}
+sound='mkdir state && printf abc >state/new && sync state/new && mv state/new state/log && sync state'
+torn='mkdir state && printf x >state/log && sync state/log state && printf abc >state/log && sync state/log'
+check "a workload that replaces its log by a rename has no finding" \
+	workload "$sound" -- "$checker"
+check "a trace of the workload is left" test -s "$work/softpmem.trace"
+check_fails "a workload that writes its log in place has a finding" "the log is torn" \
+	workload "$torn" -- "$checker"
+cat >"$work/check-names" <<-'END'
+	#!/bin/sh
+	cd "$SOFTPMEM_STATE" || exit 9
+	[ ! -e a/new ] || [ ! -e b/moved ] || { echo "both names"; exit 1; }
+	[ ! -e b/moved ] || [ ! -d b/empty ] || { echo "moved, with an empty directory"; exit 2; }
+END
+chmod +x "$work/check-names"
+check_fails "the files and directories of a state have the names of their moment" \
+	"moved, with an empty directory" \
+	workload \
+	'mkdir a b b/empty && printf abc >a/new && sync a/new && mv a/new b/moved && sync a b' -- \
+	"$work/check-names"
+has_not_both_names() {
+	! grep -q "both names" "$work/check.out"
+}
+check "a renamed file has not both names" has_not_both_names
+check "no daemon of the workload is left" test -z "$(pgrep -f "softpmem-explore.*daemon" || true)"
+check_fails "a workload that fails is told apart from a finding" "the workload has failed with status 3" \
+	workload "exit 3" -- true
+check_fails "--workload with --replay is a usage error" "--workload makes a trace" \
+	"$softpmem" explore --workload true --replay 1n -- true
 finish

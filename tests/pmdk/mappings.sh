@@ -11,7 +11,7 @@ check "a program moves mappings and persists through them" "$softpmem" run -- "$
 sed 's/^/# /' "$work/check.out"
 "$softpmem" powerfail --policy lose >/dev/null
 relay "$mappings" moved "$mnt/pool"
-truncate -s 0 "$mnt/pool" && truncate -s 256K "$mnt/pool"
+truncate -s 0 "$mnt/pool" && truncate -s 256K "$mnt/pool" && sync "$mnt/pool"
 "$mappings" move "$mnt/pool" >"$work/out"
 "$softpmem" powerfail --policy lose >/dev/null
 check_fails "negative control: stores of a program that is not under run are lost" '^not ok' \
