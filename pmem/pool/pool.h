@@ -247,7 +247,10 @@ enum pool_set {
 	POOL_SET_POOL_MODE =
 		1u << 5 /* of a directory: for what is created in it; of a file: for later writes */
 };
-/* Durable on return. Of a pool for which pool_get_last_attributes() shows 0 links, only in memory. */
+/*
+ * Durable on return. Of a pool for which pool_get_last_attributes() shows 0 links, only in memory. -EINVAL:
+ * a time has more than 999,999,999 nanoseconds.
+ */
 int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_attributes *attributes);
 
 /* ---- Extended attributes ------------------------------------------------ */

@@ -63,6 +63,11 @@ mode_t pool_file_mode(const struct pool *pool)
 	return atomic_load_explicit(&pool->mode, memory_order_relaxed);
 }
 
+static bool is_time(struct timespec time)
+{
+	return time.tv_nsec >= 0 && time.tv_nsec < 1000000000;
+}
+
 static void assign(struct pool *pool, unsigned which, const struct pool_attributes *attributes)
 {
 	if (which & POOL_SET_MODE)
@@ -86,6 +91,10 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 	struct pool_attributes old;
 	int error;
 
+	/* On the media such a time would be damage. */
+	if ((which & POOL_SET_ATIME && !is_time(attributes->atime)) ||
+	    (which & POOL_SET_MTIME && !is_time(attributes->mtime)))
+		return -EINVAL;
 	GATE_SCOPE(pool->pools);
 	if (pool->pools->read_only)
 		return -EROFS;

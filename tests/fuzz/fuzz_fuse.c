@@ -26,7 +26,6 @@
 #include "region/region.h"
 
 #define STEPS_MAX 200
-#define NSEC_MAX 1000000000u
 #define NODES_MAX 64
 #define HANDLES_MAX 16
 #define PENDING_MAX (STEPS_MAX + 1)
@@ -437,9 +436,6 @@ static uint32_t complete(const struct kind *kind, unsigned char *body, uint64_t 
 	case FUSE_SETATTR:
 		in.setattr.valid &= ~(uint32_t)FATTR_FH;
 		in.setattr.size &= INT64_MAX;
-		in.setattr.atimensec %= NSEC_MAX;
-		in.setattr.mtimensec %= NSEC_MAX;
-		in.setattr.ctimensec %= NSEC_MAX;
 		break;
 	case FUSE_GETATTR:
 		in.getattr.getattr_flags = 0;

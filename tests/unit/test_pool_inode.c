@@ -167,10 +167,25 @@ static void attributes_survive_encoding_and_decoding(void **state)
 	pool_inode_free(loaded);
 }
 
+/* Loading would take the entry for damaged. */
+static void a_time_with_too_many_nanoseconds_is_refused(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const struct pool_attributes wrong = { .atime.tv_nsec = 1000000000, .mtime.tv_nsec = 1000000000 };
+	const struct pool_attributes right = { .atime.tv_nsec = 999999999 };
+
+	assert_int_equal(pool_set_attributes(bench->pool, POOL_SET_ATIME, &wrong), -EINVAL);
+	assert_int_equal(pool_set_attributes(bench->pool, POOL_SET_MTIME, &wrong), -EINVAL);
+	assert_int_equal(pool_set_attributes(bench->pool, POOL_SET_ATIME, &right), 0);
+	pooltest_restart(bench);
+	pooltest_assert_sound(bench->region);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		POOLTEST(attributes_survive_encoding_and_decoding),
+		POOLTEST(a_time_with_too_many_nanoseconds_is_refused),
 		POOLTEST(a_map_of_as_many_extents_as_the_slot_holds_is_inline),
 		POOLTEST(a_map_of_one_extent_more_is_in_a_map_block_with_a_copy),
 		POOLTEST(a_map_of_many_extents_is_in_a_chain_of_map_blocks),
