@@ -76,20 +76,34 @@ static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
 	return 0;
 }
 
+static int attach_once(struct pool *pool, int (*attach)(struct pool *pool),
+		       struct pool_attachment *attachment)
+{
+	WRITE_SCOPE(&pool->lock);
+	return pool->dead ? -ESTALE : attach_locked(pool, attach, attachment);
+}
+
+/* What the undo list keeps must not make it fail. */
+static int attach_with_room(struct pool *pool, int (*attach)(struct pool *pool),
+			    struct pool_attachment *attachment)
+{
+	int error;
+
+	GATE_SCOPE(pool->pools);
+	do
+		error = attach_once(pool, attach, attachment);
+	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	return media_outcome(pool->pools, error);
+}
+
 int pool_attach(struct pool *pool, struct pool_attachment *attachment)
 {
-	GATE_SCOPE(pool->pools);
-	WRITE_SCOPE(&pool->lock);
-	return media_outcome(pool->pools,
-			     pool->dead ? -ESTALE : attach_locked(pool, attach_view, attachment));
+	return attach_with_room(pool, attach_view, attachment);
 }
 
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment)
 {
-	GATE_SCOPE(pool->pools);
-	WRITE_SCOPE(&pool->lock);
-	return media_outcome(pool->pools,
-			     pool->dead ? -ESTALE : attach_locked(pool, attach_view_exact, attachment));
+	return attach_with_room(pool, attach_view_exact, attachment);
 }
 
 bool pool_is_attached(struct pool *pool)
@@ -201,17 +215,27 @@ static int sync_range(struct pool *pool, uint64_t offset, uint64_t length)
 	return error;
 }
 
-int pool_sync_range(struct pool *pool, uint64_t offset, uint64_t length)
+static int sync_range_once(struct pool *pool, uint64_t offset, uint64_t length)
 {
-	GATE_SCOPE(pool->pools);
-	if (offset > POOL_SIZE_MAX || length > POOL_SIZE_MAX)
-		return -EINVAL;
 	WRITE_SCOPE(&pool->lock);
 	if (pool->dead)
 		return 0;
 	/* msync(2) is an fdatasync(2) of a range. */
 	pool_undo_sync(pool, true);
-	return media_outcome(pool->pools, sync_range(pool, offset, length));
+	return sync_range(pool, offset, length);
+}
+
+int pool_sync_range(struct pool *pool, uint64_t offset, uint64_t length)
+{
+	int error;
+
+	GATE_SCOPE(pool->pools);
+	if (offset > POOL_SIZE_MAX || length > POOL_SIZE_MAX)
+		return -EINVAL;
+	do
+		error = sync_range_once(pool, offset, length);
+	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	return media_outcome(pool->pools, error);
 }
 
 /* ---- The domain's services ------------------------------------------------------- */
@@ -278,8 +302,25 @@ struct draining {
 	size_t count;
 };
 
+/*
+ * May the drain need blocks that the undo list keeps? A line in a hole takes a page, and more while an eighth
+ * of the region is free. Once the drain has the locks of the pools, nothing can be given back.
+ */
+static bool space_is_tight(struct pools *pools)
+{
+	uint64_t lines;
+
+	if (!pools_undo_held(pools))
+		return false;
+	lines = domain_published(pools->domain) / LINE_SIZE;
+	return pool_space_free_for_data(&pools->space) < pools->space.blocks / 4 + lines;
+}
+
+/* pools->drain_lock is held. */
 static int draining_begin(struct pools *pools, struct draining *draining)
 {
+	if (space_is_tight(pools))
+		pools_undo_make_room(pools);
 	draining->attached = attached_pools(pools, &draining->count);
 	if (!draining->attached && draining->count)
 		return -ENOMEM;

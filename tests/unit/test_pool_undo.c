@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -238,6 +239,26 @@ static void test_full_region_commits_before_it_refuses(void **state)
 	}
 }
 
+/* A client stores to holes of a pool that it maps. */
+static void test_msync_of_holes_commits_before_it_refuses(void **state)
+{
+	struct pooltest_bench *bench = begin(state, METADATA_STRICT);
+	struct pool_attachment attachment;
+	unsigned char *memory;
+
+	pooltest_make(bench->pools, "/big", S_IFREG | 0640, 9u << 20);
+	assert_int_equal(pool_unlink(root_of(bench), "big"), 0);
+	pooltest_make(bench->pools, "/file", S_IFREG | 0640, 0);
+	open_file(bench, "/file");
+	truncate_to(bench, 9u << 20);
+	assert_int_equal(pool_attach(bench->pool, &attachment), 0);
+	memory = mmap(NULL, 9u << 20, PROT_READ | PROT_WRITE, MAP_SHARED, attachment.fd, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	memset(memory, 'm', 9u << 20);
+	assert_int_equal(pool_sync_range(bench->pool, 0, 9u << 20), 0);
+	munmap(memory, 9u << 20);
+}
+
 static void test_removed_files_count_as_free(void **state)
 {
 	struct pooltest_bench *bench = begin(state, METADATA_ORDERED);
@@ -348,6 +369,7 @@ int main(void)
 		POOLTEST_EMPTY(test_lost_growth_frees_its_blocks),
 		POOLTEST_EMPTY(test_lost_attributes_are_the_old_ones),
 		POOLTEST_EMPTY(test_full_region_commits_before_it_refuses),
+		POOLTEST_EMPTY(test_msync_of_holes_commits_before_it_refuses),
 		POOLTEST_EMPTY(test_removed_files_count_as_free),
 		POOLTEST_EMPTY(test_names_come_back_in_a_full_table),
 		POOLTEST_EMPTY(test_long_list_commits_its_oldest),
