@@ -46,23 +46,9 @@ static void change_end(struct change *change)
 	pool_extmap_free(&change->removed);
 }
 
-/* Release the blocks that the map has now and had not before. */
-static void release_new(struct pool *pool, const struct extmap *before)
-{
-	for (uint32_t i = 0; i < pool->map.count; i++) {
-		const struct extent *extent = &pool->map.items[i];
-		uint64_t stop;
-
-		for (uint64_t page = extent->page; page < extent_end(extent); page = stop)
-			if (!pool_extmap_at(before, page, extent_end(extent), &stop))
-				pool_space_release(&pool->pools->space, extent_block(extent, page),
-						   stop - page);
-	}
-}
-
 static void change_undo(struct pool *pool, struct change *change)
 {
-	release_new(pool, &change->map_before);
+	pool_space_release_new(&pool->pools->space, &pool->map, &change->map_before);
 	pool_extmap_free(&pool->map);
 	pool->map = change->map_before;
 	change->map_before = (struct extmap){ 0 };
@@ -146,7 +132,7 @@ static int keep_tail(const struct pool *pool, struct undo_resize *undo)
 	undo->tail = malloc(undo->tail_length);
 	if (!undo->tail)
 		return -ENOMEM;
-	/* Bytes that cannot be read are lost either way. */
+	/* If they cannot be read, no outage can bring them back. */
 	if (media_read(pool->pools->region, place.media_offset + pool->durable_size % PAGE_BYTES, undo->tail,
 		       undo->tail_length) == 0)
 		return 0;

@@ -201,6 +201,21 @@ void pool_space_release_extents(struct space *space, const struct extmap *map)
 		pool_space_release(space, map->items[i].block, extent_pages(&map->items[i]));
 }
 
+void pool_space_release_new(struct space *space, const struct extmap *map, const struct extmap *before)
+{
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct extent *run = &map->items[i];
+		uint64_t stop;
+
+		for (uint64_t page = run->page; page < extent_end(run); page = stop) {
+			const struct extent *old = pool_extmap_at(before, page, extent_end(run), &stop);
+
+			if (!old || extent_block(old, page) != extent_block(run, page))
+				pool_space_release(space, extent_block(run, page), stop - page);
+		}
+	}
+}
+
 int pool_space_promise(struct space *space, uint64_t count)
 {
 	LOCK_SCOPE(&space->lock);

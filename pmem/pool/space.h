@@ -46,6 +46,8 @@ bool pool_space_claim(struct space *space, uint64_t block, uint64_t count);
 void pool_space_release(struct space *space, uint64_t block, uint64_t count);
 /* Release the blocks of all extents of the map. */
 void pool_space_release_extents(struct space *space, const struct extmap *map);
+/* The same, but for blocks that `before` has at the same page. */
+void pool_space_release_new(struct space *space, const struct extmap *map, const struct extmap *before);
 
 /* Note from now on which blocks are released, for pool_space_discard(): 0 or -ENOMEM. */
 int pool_space_note_released(struct space *space);

@@ -25,19 +25,23 @@ static uint64_t number_of(const struct pool *pool)
 
 /* ---- Notes ----------------------------------------------------------------------- */
 
-void pool_undo_free_note(struct undo_note *note)
+static void free_resize(struct undo_resize *resize)
 {
-	if (note->what == UNDO_RESIZE) {
-		pool_extmap_free(&note->resize.before);
-		pool_extmap_free(&note->resize.removed);
-		free(note->resize.tail);
-	} else if (note->what == UNDO_XATTRS) {
+	pool_extmap_free(&resize->before);
+	pool_extmap_free(&resize->removed);
+	free(resize->tail);
+}
+
+static void free_note(struct undo_note *note)
+{
+	if (note->what == UNDO_RESIZE)
+		free_resize(&note->resize);
+	else if (note->what == UNDO_XATTRS)
 		free(note->xattrs.records);
-	}
 	free(note);
 }
 
-static void note_committed(void *context, const struct names_op *op)
+void pool_undo_note_settled(void *context, const struct names_op *op)
 {
 	struct undo *undo = context;
 
@@ -61,7 +65,7 @@ int pools_undo_open(struct pools *pools, enum metadata_mode mode)
 		.mode = mode,
 		.newest_size_only = true,
 		.hash_seed = rng_mix((uintptr_t)undo ^ pools->uuid_seed),
-		.commit = note_committed,
+		.commit = pool_undo_note_settled,
 		.context = undo,
 	};
 	error = names_create(&options, &undo->model);
@@ -81,7 +85,7 @@ static void free_committed(struct undo *undo)
 
 	while ((note = STAILQ_FIRST(&undo->committed))) {
 		STAILQ_REMOVE_HEAD(&undo->committed, next);
-		pool_undo_free_note(note);
+		free_note(note);
 	}
 }
 
@@ -107,8 +111,7 @@ static void keep_short(struct pools *pools)
 
 	if (undo->newest_id > UNDO_OPERATIONS_MAX && names_pending(undo->model) > UNDO_OPERATIONS_MAX)
 		names_commit_through(undo->model, undo->newest_id - UNDO_OPERATIONS_MAX / 4 * 3);
-	/* Appends stay pending in the step above; and blocks must not be kept from a region that needs them.
-	 */
+	/* Appends stay pending in the step above. A region may need the blocks that are kept. */
 	if (names_pending(undo->model) > UNDO_OPERATIONS_MAX || undo->held > pools->space.blocks / 4)
 		names_commit_all(undo->model);
 }
@@ -139,7 +142,7 @@ static void add(struct pools *pools, struct names_op *op, struct undo_note *note
 		/* What is not on the list is durable, and so must be what came before it. */
 		names_commit_all(undo->model);
 		if (note)
-			note_committed(undo, op);
+			pool_undo_note_settled(undo, op);
 	}
 	keep_short(pools);
 }
@@ -273,9 +276,7 @@ void pool_undo_add_resize(struct pool *pool, struct undo_resize *before)
 		atomic_fetch_add(&pool->undo_resizes, 1);
 	} else {
 		pool_space_release_extents(&pool->pools->space, &before->removed);
-		pool_extmap_free(&before->before);
-		pool_extmap_free(&before->removed);
-		free(before->tail);
+		free_resize(before);
 	}
 	*before = (struct undo_resize){ 0 };
 	LOCK_SCOPE(&pool->pools->undo->lock);
@@ -365,8 +366,7 @@ static void release_file(const struct undo_note *note, struct pool *pool)
 		atomic_fetch_sub(&pool->undo_names, 1);
 	atomic_fetch_sub(&pool->undo_notes, 1);
 	if (pool->links == 0 && !pool_destroy_if_unused(pool) && pool->opens == 0 && pool->undo_names == 0)
-		/* It will never have a name again: the outcome of changes of its attributes does not matter.
-		 */
+		/* It will never have a name again, so nobody sees what becomes of its attributes. */
 		pool_undo_sync(pool, false);
 	pool_unref(pool, 1);
 }
@@ -387,7 +387,7 @@ static void give_back(struct pools *pools, struct undo_note *note)
 	release_file(note, note->file);
 	if (note->other)
 		release_file(note, note->other);
-	pool_undo_free_note(note);
+	free_note(note);
 }
 
 void pools_undo_reap(struct pools *pools)

@@ -67,7 +67,6 @@ struct undo_note {
 	enum undo_what what;
 	struct pool *file, *other; /* `other` may be NULL */
 	bool needs_entry;	   /* of the table, to be undone */
-	bool lost;
 	uint64_t held; /* blocks that a commit frees, as far as is known */
 	union {
 		struct undo_attributes attributes;
@@ -161,9 +160,11 @@ uint64_t pools_undo_held(const struct pools *pools);
 int pools_undo_decide(struct pools *pools, enum metadata_mode mode, const struct chooser *chooser,
 		      const struct pools_outage *outage);
 
-/* Private to undo.c and undo_apply.c. */
-void pool_undo_free_note(struct undo_note *note);
-/* Take back the one operation. 0 or a negative errno. */
-int pool_undo_apply(struct pools *pools, const struct names_op *op);
+/*
+ * Private to undo.c and undo_apply.c: the operation is pending no more, and pools_undo_reap() is to give back
+ * what its note keeps. `undo` is pools->undo, as the model's call-backs get it. Its lock is held, or no call
+ * is in the pools.
+ */
+void pool_undo_note_settled(void *undo, const struct names_op *op);
 
 #endif

@@ -171,19 +171,6 @@ static int undo_attributes(struct pool *pool, const struct undo_attributes *befo
 	return pool_inode_commit(pool);
 }
 
-/* Release the blocks that the pages of a run have, unless `before` has the same ones. */
-static void release_new(struct pool *pool, const struct extmap *before, const struct extent *run)
-{
-	uint64_t stop;
-
-	for (uint64_t page = run->page; page < extent_end(run); page = stop) {
-		const struct extent *old = pool_extmap_at(before, page, extent_end(run), &stop);
-
-		if (!old || extent_block(old, page) != extent_block(run, page))
-			pool_space_release(&pool->pools->space, extent_block(run, page), stop - page);
-	}
-}
-
 /* The pages' extents are those of `before` again. Blocks that came in between are free. */
 static int restore_map(struct pool *pool, const struct undo_resize *before)
 {
@@ -195,8 +182,7 @@ static int restore_map(struct pool *pool, const struct undo_resize *before)
 	if (error)
 		return error;
 	pool->map_changed = true;
-	for (uint32_t i = 0; i < now.count; i++)
-		release_new(pool, &before->before, &now.items[i]);
+	pool_space_release_new(&pool->pools->space, &now, &before->before);
 	pool_extmap_free(&now);
 	for (uint32_t i = 0; i < before->before.count; i++) {
 		const struct extent *extent = &before->before.items[i];
@@ -248,7 +234,8 @@ static int undo_resize(struct pool *pool, struct undo_resize *before)
 	return pool_inode_commit(pool);
 }
 
-int pool_undo_apply(struct pools *pools, const struct names_op *op)
+/* Take back the one operation. 0 or a negative errno. */
+static int apply(struct pools *pools, const struct names_op *op)
 {
 	struct undo_note *note = op->note;
 
@@ -367,8 +354,7 @@ static void take_back(void *context, const struct names_op *op)
 	if (!note)
 		return;
 	report(decision, op);
-	note->lost = true;
-	error = pool_undo_apply(decision->pools, op);
+	error = apply(decision->pools, op);
 	if (!error)
 		return;
 	decision->error = error;
@@ -377,14 +363,11 @@ static void take_back(void *context, const struct names_op *op)
 		       note->file->index, strerror(-error));
 }
 
+/* Whether it survives or was taken back: it is pending no more. */
 static void collect(void *context, const struct names_op *op, bool survives)
 {
-	struct undo *undo = context;
-
 	(void)survives;
-	if (op->note)
-		STAILQ_INSERT_TAIL(&undo->committed, (struct undo_note *)op->note, next);
-	atomic_store(&undo->has_committed, true);
+	pool_undo_note_settled(context, op);
 }
 
 /* The sizes that appends gave files and that cannot survive, since operations before them are lost. */
