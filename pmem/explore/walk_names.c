@@ -172,28 +172,12 @@ static int list_entry(const struct listing *listing, const char *path, const str
 	return -ENOMEM;
 }
 
-/* The first entry of a directory. */
-static size_t first_of(const struct names_entries *entries, uint64_t dir)
-{
-	size_t low = 0, high = entries->count;
-
-	while (low < high) {
-		const size_t middle = low + (high - low) / 2;
-
-		if (entries->items[middle].dir < dir)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* `path` has the directory's, of `length` bytes. One that is too long is left out, and what is below it. */
 static int list_directory(const struct listing *listing, uint64_t dir, char *path, size_t length)
 {
 	int error = 0;
 
-	for (size_t i = first_of(&listing->entries, dir); !error && i < listing->entries.count; i++) {
+	for (size_t i = names_entries_find(&listing->entries, dir); !error && i < listing->entries.count; i++) {
 		const struct names_entry *entry = &listing->entries.items[i];
 		const size_t room = TRACE_PATH_MAX + 1 - length;
 		size_t more;

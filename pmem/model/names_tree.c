@@ -242,8 +242,7 @@ static int add_all(const struct names_tree *tree, struct names_entries *all)
 	return 0;
 }
 
-/* The first entry of a directory or of a later one. */
-static size_t first_of(const struct names_entries *all, uint64_t dir)
+size_t names_entries_find(const struct names_entries *all, uint64_t dir)
 {
 	size_t low = 0, high = all->count;
 
@@ -278,8 +277,8 @@ static int add_reachable(const struct names_tree *tree, const struct names_entri
 			break;
 		}
 		keys_add(&seen, node, dir, "");
-		for (size_t i = first_of(all, dir); !error && i < all->count && all->items[i].dir == dir;
-		     i++) {
+		for (size_t i = names_entries_find(all, dir);
+		     !error && i < all->count && all->items[i].dir == dir; i++) {
 			error = vector_append(entries, all->items[i]);
 			if (!error && all->items[i].directory)
 				error = vector_append(&dirs, all->items[i].inode);

@@ -59,5 +59,7 @@ struct names_entries {
  * -ENOMEM.
  */
 int names_tree_list(const struct names_tree *tree, struct names_entries *entries);
+/* In such a list, the index of the first entry of this directory or of a later one; else the count. */
+size_t names_entries_find(const struct names_entries *entries, uint64_t dir);
 
 #endif
