@@ -198,12 +198,18 @@ PUBLIC ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t object, in
 	return recv(fd, buffer, length, flags);
 }
 
-PUBLIC size_t __fread_chk(void *buffer, size_t object, size_t size, size_t count, FILE *stream);
-PUBLIC size_t __fread_chk(void *buffer, size_t object, size_t size, size_t count, FILE *stream)
+/* A read of so many items that fits into the object, and is into a pool. */
+static bool fits_in_pool(const void *buffer, size_t object, size_t size, size_t count)
 {
 	size_t length;
 
-	if (__builtin_mul_overflow(size, count, &length) || length > object || !in_pool(buffer, length))
+	return !__builtin_mul_overflow(size, count, &length) && length <= object && in_pool(buffer, length);
+}
+
+PUBLIC size_t __fread_chk(void *buffer, size_t object, size_t size, size_t count, FILE *stream);
+PUBLIC size_t __fread_chk(void *buffer, size_t object, size_t size, size_t count, FILE *stream)
+{
+	if (!fits_in_pool(buffer, object, size, count))
 		return NEXT(__fread_chk)(buffer, object, size, count, stream);
 	return fread(buffer, size, count, stream);
 }
@@ -211,9 +217,7 @@ PUBLIC size_t __fread_chk(void *buffer, size_t object, size_t size, size_t count
 PUBLIC size_t __fread_unlocked_chk(void *buffer, size_t object, size_t size, size_t count, FILE *stream);
 PUBLIC size_t __fread_unlocked_chk(void *buffer, size_t object, size_t size, size_t count, FILE *stream)
 {
-	size_t length;
-
-	if (__builtin_mul_overflow(size, count, &length) || length > object || !in_pool(buffer, length))
+	if (!fits_in_pool(buffer, object, size, count))
 		return NEXT(__fread_unlocked_chk)(buffer, object, size, count, stream);
 	return fread_unlocked(buffer, size, count, stream);
 }
