@@ -177,7 +177,8 @@ static int list_directory(const struct listing *listing, uint64_t dir, char *pat
 {
 	int error = 0;
 
-	for (size_t i = names_entries_find(&listing->entries, dir); !error && i < listing->entries.count; i++) {
+	for (size_t i = names_entries_find(&listing->entries, dir);
+	     !error && i < listing->entries.count; i++) {
 		const struct names_entry *entry = &listing->entries.items[i];
 		const size_t room = TRACE_PATH_MAX + 1 - length;
 		size_t more;
