@@ -12,6 +12,7 @@
 #include "pool/placement.h"
 #include "pool/pools.h"
 #include "pool/table.h"
+#include "pool/undo.h"
 #include "pool/view_limits.h"
 #include "pool/xattr.h"
 
@@ -77,6 +78,7 @@ void pool_destroy(struct pool *pool)
 		view_detach(pool->view);
 		pool_drop_clean_view(pool);
 	}
+	pool_undo_forget_held(pool);
 	move_to_destroyed(pool);
 	/* An entry that the media still has keeps its blocks: loading frees a file without a name. */
 	if (pool_table_free(pools, pool->index) == 0) {
@@ -176,6 +178,8 @@ int pool_open(struct pool *pool, struct pool_handle **out)
 		atomic_fetch_add(&pool->opens, 1);
 	}
 	pool_ref(pool, 1);
+	if (pool->links == 0)
+		pool_undo_count_held(pool);
 	handle->pool = pool;
 	handle->generation = atomic_load(&pool->pools->generation);
 	*out = handle;
@@ -187,7 +191,8 @@ static void last_close(struct pool *pool)
 {
 	if (pool->links == 0) {
 		READ_SCOPE(&pool->pools->tree);
-		pool_destroy_if_unused(pool);
+		if (!pool_destroy_if_unused(pool))
+			pool_undo_count_held(pool);
 	} else {
 		/*
 		 * A clean view keeps its memory while there is enough, so that the next open finds its

@@ -180,10 +180,23 @@ static struct pool *unnamed_by(const struct undo_names *names)
 	return names->kind == NAMES_RENAME ? names->other : NULL;
 }
 
-static uint64_t blocks_of(struct pool *pool)
+void pool_undo_forget_held(struct pool *pool)
 {
-	READ_SCOPE(&pool->lock);
-	return pool_extmap_pages(&pool->map);
+	if (pool->undo_held)
+		atomic_fetch_sub(&pool->pools->undo->held, pool->undo_held);
+	pool->undo_held = 0;
+}
+
+void pool_undo_count_held(struct pool *pool)
+{
+	if (!pool->pools->undo)
+		return;
+	WRITE_SCOPE(&pool->lock);
+	pool_undo_forget_held(pool);
+	if (pool->links || pool->opens || pool->dead)
+		return;
+	pool->undo_held = pool_extmap_pages(&pool->map);
+	atomic_fetch_add(&pool->pools->undo->held, pool->undo_held);
 }
 
 void pool_undo_add_names(struct pools *pools, const struct undo_names *names)
@@ -207,9 +220,9 @@ void pool_undo_add_names(struct pools *pools, const struct undo_names *names)
 	if (note) {
 		note->other = names->other;
 		note->needs_entry = unnamed != NULL;
-		if (unnamed && unnamed->links == 0 && unnamed->opens == 0)
-			note->held = blocks_of(unnamed);
 	}
+	if (note && unnamed)
+		pool_undo_count_held(unnamed);
 	LOCK_SCOPE(&pools->undo->lock);
 	add(pools, &op, note);
 }
@@ -368,6 +381,9 @@ static void release_file(const struct undo_note *note, struct pool *pool)
 	if (pool->links == 0 && !pool_destroy_if_unused(pool) && pool->opens == 0 && pool->undo_names == 0)
 		/* It will never have a name again, so nobody sees what becomes of its attributes. */
 		pool_undo_sync(pool, false);
+	if (pool->links)
+		/* An outage gave it its name again. */
+		pool_undo_count_held(pool);
 	pool_unref(pool, 1);
 }
 

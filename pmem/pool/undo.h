@@ -128,6 +128,14 @@ void pool_undo_add_write(struct pool *pool, uint64_t size_before);
 void pool_undo_hold(struct pool *pool);
 void pool_undo_let_go(struct pool *pool);
 
+/*
+ * Count the blocks of a file as free while it has no name and no handle, and only the list keeps it; and no
+ * longer, when that may have changed. pools->tree is held, or the caller is the one that changed it.
+ */
+void pool_undo_count_held(struct pool *pool);
+/* As the above, of a pool that is destroyed: pool->lock is held. */
+void pool_undo_forget_held(struct pool *pool);
+
 /* ---- Committing --------------------------------------------------------------------- */
 
 /*

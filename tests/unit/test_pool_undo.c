@@ -276,6 +276,45 @@ static void test_removed_files_count_as_free(void **state)
 	assert_int_equal(after.pools, before.pools);
 }
 
+/* Programs close a file after its name was removed, too: its blocks are free from then on. */
+static void test_files_closed_after_their_removal_count_as_free(void **state)
+{
+	struct pooltest_bench *bench = begin(state, METADATA_ORDERED);
+	struct pools_info before, after;
+	struct pool_handle *again;
+
+	pools_info(bench->pools, &before);
+	pooltest_make(bench->pools, "/big", S_IFREG | 0640, 1u << 20);
+	open_file(bench, "/big");
+	assert_int_equal(pool_unlink(root_of(bench), "big"), 0);
+	pools_info(bench->pools, &after);
+	assert_true(after.free < before.free);
+	pool_close(bench->handle);
+	pools_info(bench->pools, &after);
+	assert_int_equal(after.free, before.free);
+
+	/* A path descriptor opens it once more. */
+	assert_int_equal(pool_open(bench->pool, &again), 0);
+	pools_info(bench->pools, &after);
+	assert_true(after.free < before.free);
+	bench->handle = again;
+	close_file(bench);
+	pools_info(bench->pools, &after);
+	assert_int_equal(after.free, before.free);
+
+	fail_power(bench, CHOOSER_LOSE);
+	pooltest_make(bench->pools, "/big", S_IFREG | 0640, 1u << 20);
+	pools_commit(bench->pools);
+	assert_int_equal(pool_unlink(root_of(bench), "big"), 0);
+	fail_power(bench, CHOOSER_LOSE);
+	pools_info(bench->pools, &after);
+	assert_true(after.free < before.free);
+	assert_int_equal(pool_unlink(root_of(bench), "big"), 0);
+	pools_commit(bench->pools);
+	pools_info(bench->pools, &after);
+	assert_int_equal(after.free, before.free);
+}
+
 /* Names that come back need entries; new files must not take them. */
 static void test_names_come_back_in_a_full_table(void **state)
 {
@@ -371,6 +410,7 @@ int main(void)
 		POOLTEST_EMPTY(test_full_region_commits_before_it_refuses),
 		POOLTEST_EMPTY(test_msync_of_holes_commits_before_it_refuses),
 		POOLTEST_EMPTY(test_removed_files_count_as_free),
+		POOLTEST_EMPTY(test_files_closed_after_their_removal_count_as_free),
 		POOLTEST_EMPTY(test_names_come_back_in_a_full_table),
 		POOLTEST_EMPTY(test_long_list_commits_its_oldest),
 		POOLTEST_EMPTY(test_killed_daemon_keeps_everything),
