@@ -84,6 +84,7 @@ enum region_failure {
 
 extern const struct backend backend_memfd;
 extern const struct backend backend_file;
+extern const struct backend backend_copy;
 extern const struct backend backend_devmem;
 extern const struct backend backend_dax;
 extern const struct backend backend_ndctl;

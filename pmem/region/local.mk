@@ -3,6 +3,7 @@ noinst_LIBRARIES += pmem/region/libregion.a
 libregion = pmem/region/libregion.a $(libcommon) $(PMEM_LIBS) $(NDCTL_LIBS) $(DAXCTL_LIBS)
 pmem_region_libregion_a_SOURCES = \
 	pmem/region/backend.h \
+	pmem/region/backend_copy.c \
 	pmem/region/backend_dax.c \
 	pmem/region/backend_devmem.c \
 	pmem/region/backend_file.c \

@@ -13,6 +13,7 @@
 static const struct backend *const backends[] = {
 	&backend_memfd,
 	&backend_file,
+	&backend_copy,
 	&backend_devmem,
 	&backend_dax,
 	&backend_ndctl,
@@ -103,7 +104,7 @@ int region_open(const char *spec, unsigned flags, struct region **out, struct me
 	if (!region->spec || !region->backend) {
 		error = region->spec ? -EINVAL : -ENOMEM;
 		message_fail(message, error,
-			     "region %s: malformed: write memfd:SIZE, file:PATH[,SIZE], "
+			     "region %s: malformed: write memfd:SIZE, file:PATH[,SIZE], copy:PATH, "
 			     "devmem:START+SIZE[,uncached], dax:/dev/daxX.Y or ndctl:namespaceX.Y",
 			     spec);
 		free(region->spec);
@@ -156,6 +157,8 @@ bool region_overlaps(const struct region *a, const struct region *b)
 
 	if (a->range.last && b->range.last)
 		return phys_range_overlaps(&a->range, &b->range);
+	if (a->backend == &backend_copy || b->backend == &backend_copy)
+		return false;
 	if (fstat(a->fd, &first) < 0 || fstat(b->fd, &second) < 0)
 		return false;
 	if (S_ISBLK(first.st_mode) && S_ISBLK(second.st_mode))
@@ -191,5 +194,5 @@ bool region_is_new(const struct region *region)
 
 bool region_outlives_process(const struct region *region)
 {
-	return region->backend != &backend_memfd;
+	return region->backend != &backend_memfd && region->backend != &backend_copy;
 }

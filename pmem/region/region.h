@@ -31,6 +31,8 @@ enum region_flags {
  * Open the region that `spec` names:
  *   memfd:SIZE            anonymous memory, all zero, gone with the process
  *   file:PATH[,SIZE]      a file; SIZE is needed, and used, only to create it
+ *   copy:PATH             a private copy of a file: the file stays as it is, and the
+ *                         copy is gone with the process
  *   devmem:START+SIZE[,uncached]
  *                         reserved physical memory through /dev/mem
  *   dax:/dev/daxX.Y       a device-dax
@@ -52,6 +54,10 @@ enum region_flags {
  * of the daemon. They survive a power loss of the host only after region_close(),
  * which waits until they are on the disk, or on a DAX file system. Truncating the
  * file while it is open makes the region fail.
+ *
+ * A copy: region takes a page of memory when the page is first written to. No
+ * one may have the file open as a file: region that is written to; any number of
+ * processes may have copies.
  *
  * A devmem: region is page aligned memory that is RAM in the firmware's map and
  * that the kernel has set aside. Any other range is refused before it is mapped.

@@ -395,6 +395,78 @@ static void discarded_pages_keep_their_disk_space_and_others_their_bytes(void **
 	region_close(region);
 }
 
+/* ---- Copies ------------------------------------------------------------------------ */
+
+static const char *copy_spec(const char *name)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text), "copy:%s/%s", directory, name);
+	return text;
+}
+
+static struct region *open_copy(const char *name)
+{
+	struct region *region = NULL;
+	int error = region_open(copy_spec(name), 0, &region, &message);
+
+	if (error)
+		fail_msg("%s: %d: %s", name, error, message.text);
+	return region;
+}
+
+static void a_copy_has_the_bytes_of_the_file_and_does_not_change_it(void **state)
+{
+	struct region *region = open_region("a,4M", REGION_CREATE), *first, *second;
+
+	mediatest_write(region, 4096, "original", 8);
+	region_close(region);
+	first = open_copy("a");
+	second = open_copy("a");
+	assert_int_equal(region_size(first), 4u << 20);
+	assert_false(region_is_new(first) || region_outlives_process(first));
+	assert_false(region_overlaps(first, second));
+	assert_int_equal(media_compare(first, 4096, "original", 8), 0);
+	mediatest_write(first, 4096, "changed ", 8);
+	/* Large enough for a backend that can drop pages. */
+	assert_int_equal(media_zero(second, 0, 2u << 20), 0);
+	assert_int_equal(media_is_zero(second, 0, 2u << 20), 1);
+	assert_int_equal(media_compare(first, 4096, "changed ", 8), 0);
+	region_close(first);
+	region_close(second);
+	region = open_region("a", 0);
+	assert_int_equal(media_compare(region, 4096, "original", 8), 0);
+	region_close(region);
+}
+
+static void copy_refused(const char *name, int error, const char *words)
+{
+	struct region *region = NULL;
+
+	assert_int_equal(region_open(copy_spec(name), 0, &region, &message), error);
+	assert_null(region);
+	if (!strstr(message.text, words) || !strstr(message.text, copy_spec(name)))
+		fail_msg("'%s' does not name %s and say '%s'", message.text, copy_spec(name), words);
+}
+
+static void a_file_that_is_in_use_or_is_no_region_is_not_copied(void **state)
+{
+	struct region *region = open_region("a,4M", REGION_CREATE);
+
+	copy_refused("a", -EBUSY, "in use");
+	region_close(region);
+	copy_refused("missing", -ENOENT, "cannot open it");
+	copy_refused("", -EINVAL, "not a regular file");
+	make_file("small", 4096);
+	copy_refused("small", -EINVAL, "at least 2M");
+	make_file("odd", (4 << 20) + 1);
+	copy_refused("odd", -EINVAL, "multiple of 4096");
+	region = open_copy("a");
+	/* Its writer would change pages that are not copied yet. */
+	refused("a", 0, -EBUSY, "in use");
+	region_close(region);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -413,6 +485,8 @@ int main(void)
 		TEST(links_and_files_of_other_users_are_refused),
 		TEST(a_full_disk_is_an_error_at_opening),
 		TEST(a_block_device_is_used_as_a_whole),
+		TEST(a_copy_has_the_bytes_of_the_file_and_does_not_change_it),
+		TEST(a_file_that_is_in_use_or_is_no_region_is_not_copied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
