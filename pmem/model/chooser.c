@@ -2,6 +2,7 @@
 #include "model/chooser.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const policy_names[] = {
@@ -26,6 +27,47 @@ int chooser_policy_parse(const char *text, enum chooser_policy *policy)
 	return -EINVAL;
 }
 
+/* ---- The limit --------------------------------------------------------------------- */
+
+/* At most 16 hexadecimal digits; *text moves past them. */
+static bool parse_hash(const char **text, uint64_t *hash)
+{
+	const size_t digits = strspn(*text, "0123456789abcdef");
+
+	if (digits == 0 || digits > 16)
+		return false;
+	*hash = strtoull(*text, NULL, 16);
+	*text += digits;
+	return true;
+}
+
+int chooser_limit_parse(const char *text, struct chooser_limit *limit)
+{
+	*limit = (struct chooser_limit){ 0 };
+	for (;; text++) {
+		struct chooser_hashes *range = &limit->ranges[limit->count];
+
+		if (limit->count == CHOOSER_RANGES_MAX || !parse_hash(&text, &range->first) ||
+		    *text++ != '-' || !parse_hash(&text, &range->last) || range->first > range->last)
+			return -EINVAL;
+		limit->count++;
+		if (!*text)
+			return 0;
+		if (*text != ',')
+			return -EINVAL;
+	}
+}
+
+bool chooser_limit_has(const struct chooser_limit *limit, uint64_t hash)
+{
+	for (unsigned i = 0; i < limit->count; i++)
+		if (hash >= limit->ranges[i].first && hash <= limit->ranges[i].last)
+			return true;
+	return false;
+}
+
+/* ---- Choices ------------------------------------------------------------------------ */
+
 /* The versions of a range; 0 stands for 2^64. */
 static uint64_t range_size(const struct chooser_range *range)
 {
@@ -37,6 +79,8 @@ uint64_t chooser_pick(const struct chooser *chooser, uint64_t place, uint64_t gu
 	const struct chooser_range range = { guaranteed, newest };
 	uint64_t hash, size;
 
+	if (!chooser_may_lose(chooser, place))
+		return newest;
 	switch (chooser->policy) {
 	case CHOOSER_LOSE:
 		return guaranteed;
@@ -67,6 +111,7 @@ struct chooser chooser_derive_name(const struct chooser *chooser, const char *na
 	return (struct chooser){
 		.policy = chooser->policy,
 		.seed = chooser->seed ^ rng_mix(hash_name(name)),
+		.limit = chooser->limit,
 	};
 }
 

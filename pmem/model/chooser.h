@@ -33,9 +33,26 @@ const char *chooser_policy_name(enum chooser_policy policy);
 /* 0, or -EINVAL and *policy is unchanged. */
 int chooser_policy_parse(const char *text, enum chooser_policy *policy);
 
+/*
+ * What a policy may lose can be limited to some of the choices; of all others the newest version survives.
+ * The hash of seed and place stands for a choice, and ranges of hashes for a set of choices. To divide a
+ * range divides the set, so a few numbers name a small set among any number of choices.
+ */
+#define CHOOSER_RANGES_MAX 32u
+struct chooser_limit {
+	unsigned count;
+	struct chooser_hashes {
+		uint64_t first, last; /* first <= last */
+	} ranges[CHOOSER_RANGES_MAX]; /* in any order */
+};
+/* "0-7fffffffffffffff,c000000000000000-ffffffffffffffff", in hexadecimal. 0, or -EINVAL: it is malformed. */
+int chooser_limit_parse(const char *text, struct chooser_limit *limit);
+bool chooser_limit_has(const struct chooser_limit *limit, uint64_t hash);
+
 struct chooser {
 	enum chooser_policy policy;
-	uint64_t seed; /* any; matters under CHOOSER_RANDOM only */
+	uint64_t seed; /* any; matters under CHOOSER_RANDOM, and to the limit */
+	const struct chooser_limit *limit; /* outlives the chooser; NULL: there is none */
 };
 
 /* The place of a choice that concerns all of what a chooser was derived for: its hash is the seed's own. */
@@ -47,9 +64,17 @@ static inline uint64_t chooser_hash(uint64_t seed, uint64_t place)
 	return rng_mix(seed ^ rng_mix(place + 1));
 }
 
+/* Does the limit leave this choice to the policy? If not, the newest version survives. */
+static inline bool chooser_may_lose(const struct chooser *chooser, uint64_t place)
+{
+	return !chooser->limit || chooser_limit_has(chooser->limit, chooser_hash(chooser->seed, place));
+}
+
 /* A choice between two: is the newer one kept? A policy that is none loses. */
 static inline bool chooser_keeps(const struct chooser *chooser, uint64_t place)
 {
+	if (!chooser_may_lose(chooser, place))
+		return true;
 	switch (chooser->policy) {
 	case CHOOSER_LOSE:
 		return false;
@@ -62,7 +87,7 @@ static inline bool chooser_keeps(const struct chooser *chooser, uint64_t place)
 }
 
 /*
- * One of the versions guaranteed..newest (guaranteed <= newest): the first under
+ * One of the versions guaranteed..newest (guaranteed <= newest), within the limit: the first under
  * CHOOSER_LOSE, the last under CHOOSER_KEEP, each equally likely under
  * CHOOSER_RANDOM. Of two versions it picks as chooser_keeps() does.
  */
@@ -71,7 +96,9 @@ uint64_t chooser_pick(const struct chooser *chooser, uint64_t place, uint64_t gu
 /* A chooser of the same policy for the places inside `place`, for instance the lines of one pool. */
 static inline struct chooser chooser_derive(const struct chooser *chooser, uint64_t place)
 {
-	return (struct chooser){ .policy = chooser->policy, .seed = chooser_hash(chooser->seed, place) };
+	return (struct chooser){ .policy = chooser->policy,
+				 .seed = chooser_hash(chooser->seed, place),
+				 .limit = chooser->limit };
 }
 
 /*

@@ -183,7 +183,8 @@ size_t names_pending(const struct names *names);
 
 /*
  * As the chooser says. Under CHOOSER_RANDOM each prefix of the log is equally
- * likely in METADATA_ORDERED, and every legal set has some probability. 0.
+ * likely in METADATA_ORDERED, and every legal set has some probability. What a limit keeps survives if what
+ * it needs survives. 0.
  */
 int names_choose(struct names *names, enum metadata_mode mode, const struct chooser *chooser);
 /*

@@ -244,6 +244,8 @@ int names_choose(struct names *names, enum metadata_mode mode, const struct choo
 		return error;
 	switch (chooser->policy) {
 	case CHOOSER_LOSE:
+		if (chooser->limit)
+			choose_each(names, chooser, false);
 		break;
 	case CHOOSER_KEEP:
 		for (size_t i = 0; i < names->table.count; i++)

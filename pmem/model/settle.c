@@ -25,7 +25,7 @@ uint64_t settle_lines(const struct chooser *chooser, uint64_t page, uint64_t und
 
 	undetermined &= settle_lines_inside(page, size);
 	/* The same at every place: no need to ask for each. */
-	if (chooser->policy != CHOOSER_RANDOM)
+	if (chooser->policy != CHOOSER_RANDOM && !chooser->limit)
 		return chooser_keeps(chooser, CHOOSER_WHOLE) ? undetermined : 0;
 	for (uint64_t start = 0; start < PAGE_BYTES; start += unit)
 		if (chooser_keeps(chooser, page * PAGE_BYTES + start))

@@ -26,6 +26,7 @@ static inline struct chooser settle_caches(const struct chooser *chooser, enum p
 	return (struct chooser){
 		.policy = domain == PERSISTENCE_CPU_CACHE ? CHOOSER_KEEP : chooser->policy,
 		.seed = chooser->seed,
+		.limit = chooser->limit,
 	};
 }
 
@@ -59,6 +60,8 @@ static inline bool settle_flushed_copy(const struct chooser *chooser, uint64_t p
  */
 static inline bool settle_undo_store(const struct chooser *chooser, uint64_t place)
 {
+	if (!chooser_may_lose(chooser, place))
+		return false;
 	return chooser->policy == CHOOSER_RANDOM ? chooser_keeps(chooser, place) :
 						   chooser->policy == CHOOSER_LOSE;
 }
@@ -72,11 +75,12 @@ static inline uint64_t settle_size(const struct chooser *chooser, uint64_t durab
 /*
  * Does a file keep its newest times, or those that a sync made durable? `settled` is
  * the size that settle_size() chose. If it is the newest size, the newest times come
- * with it.
+ * with it. A limit of what is lost keeps them where it keeps the size.
  */
 static inline bool settle_keeps_times(const struct chooser *chooser, uint64_t durable, uint64_t settled)
 {
-	return chooser->policy == CHOOSER_KEEP || settled != durable;
+	return chooser->policy == CHOOSER_KEEP || settled != durable ||
+	       !chooser_may_lose(chooser, CHOOSER_WHOLE);
 }
 
 /*

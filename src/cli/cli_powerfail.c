@@ -10,7 +10,7 @@
 #include "wire/frame.h"
 
 struct powerfail_options {
-	const char *policy, *seed, *metadata;
+	const char *policy, *seed, *metadata, *lose_only;
 	const char *before_op, *after_op, *before_sync, *after_sync, *at_mark, *path, *wait;
 	bool kill, json;
 };
@@ -22,6 +22,8 @@ static const struct command_option options_table[] = {
 		  "of random: the same state and seed leave the same bytes"),
 	COMMAND_CHOICE(struct powerfail_options, metadata, "metadata", "MODE", "durable ordered strict",
 		       "durable, ordered or strict: which names may be lost"),
+	COMMAND_VALUE(struct powerfail_options, lose_only, "lose-only", "SET",
+		      "lose no more than this set, which torture prints"),
 	COMMAND_VALUE(struct powerfail_options, before_op, "before-op", "N",
 		      "wait for the Nth change of files; it is not done"),
 	COMMAND_VALUE(struct powerfail_options, after_op, "after-op", "N", "the same; it is done"),
@@ -225,7 +227,8 @@ static int run(struct cli *cli, const void *values)
 
 	if (!pools || !operations || !request)
 		return cli_fail(cli, "out of memory");
-	if (options->seed && (!options->policy || strcmp(options->policy, "random") != 0))
+	if (options->seed && !options->lose_only &&
+	    (!options->policy || strcmp(options->policy, "random") != 0))
 		return cli_usage(cli, "--seed requires --policy random");
 	if (options->seed) {
 		errno = 0;
@@ -236,6 +239,7 @@ static int run(struct cli *cli, const void *values)
 	}
 	cli_put(request, "policy", options->policy);
 	cli_put(request, "metadata", options->metadata);
+	cli_put(request, "lose_only", options->lose_only);
 	status = put_moment(cli, options, request);
 	if (status != CLI_OK)
 		return status;

@@ -148,6 +148,17 @@ static bool was_killed(const struct killed *killed, pid_t pid)
 	return false;
 }
 
+/* True: it is killed now. */
+static bool try_to_kill(const struct daemon *daemon, int proc, pid_t pid, pid_t spared, struct killed *killed)
+{
+	char number[16];
+
+	if (pid <= 0 || pid == getpid() || pid == spared || was_killed(killed, pid))
+		return false;
+	snprintf(number, sizeof(number), "%d", (int)pid);
+	return kill_if_user(daemon, proc, number) && vector_append(&killed->pids, pid) == 0;
+}
+
 /* False: no further process was found. */
 static bool kill_all(const struct daemon *daemon, pid_t spared, struct killed *killed)
 {
@@ -155,16 +166,77 @@ static bool kill_all(const struct daemon *daemon, pid_t spared, struct killed *k
 	bool found = false;
 	struct dirent *entry;
 
-	while (proc && (entry = readdir(proc))) {
-		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-
-		if (pid <= 0 || pid == getpid() || pid == spared || was_killed(killed, pid) ||
-		    !kill_if_user(daemon, dirfd(proc), entry->d_name))
-			continue;
-		found = vector_append(&killed->pids, pid) == 0;
-	}
+	while (proc && (entry = readdir(proc)))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    try_to_kill(daemon, dirfd(proc), (pid_t)atoi(entry->d_name), spared, killed))
+			found = true;
 	if (proc)
 		closedir(proc);
+	return found;
+}
+
+/* ---- The descendants of a process ---------------------------------------------- */
+
+/* A process that forks without end must not keep us here. */
+#define DESCENDANTS_MAX 65536u
+
+struct descendants {
+	VECTOR(pid_t) pids;
+};
+
+/* /proc/PID/task/TID/children: the children that this thread has started, or adopted. */
+static void add_children_of_thread(int thread, struct descendants *descendants)
+{
+	int fd = openat(thread, "children", O_RDONLY | O_CLOEXEC);
+	FILE *children = fd < 0 ? NULL : fdopen(fd, "r");
+	int pid;
+
+	if (fd >= 0 && !children)
+		close(fd);
+	while (children && descendants->pids.count < DESCENDANTS_MAX && fscanf(children, "%d", &pid) == 1)
+		if (vector_append(&descendants->pids, pid) < 0)
+			break;
+	if (children)
+		fclose(children);
+}
+
+static void add_children(int proc, pid_t pid, struct descendants *descendants)
+{
+	char path[32];
+	DIR *threads;
+	struct dirent *entry;
+
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	threads = open_directory(proc, path);
+	while (threads && (entry = readdir(threads))) {
+		CLEANUP_FD int thread = -1;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		thread = openat(dirfd(threads), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (thread >= 0)
+			add_children_of_thread(thread, descendants);
+	}
+	if (threads)
+		closedir(threads);
+}
+
+/* As kill_all(). A process that was killed may still have children. */
+static bool kill_below(const struct daemon *daemon, pid_t ancestor, struct killed *killed)
+{
+	CLEANUP_FD int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct descendants descendants = { 0 };
+	bool found = false;
+
+	if (proc >= 0)
+		add_children(proc, ancestor, &descendants);
+	for (size_t i = 0; i < descendants.pids.count; i++) {
+		const pid_t pid = descendants.pids.items[i];
+
+		found |= try_to_kill(daemon, proc, pid, ancestor, killed);
+		add_children(proc, pid, &descendants);
+	}
+	vector_free(&descendants.pids);
 	return found;
 }
 
@@ -177,6 +249,27 @@ unsigned mount_users_kill(const struct daemon *daemon, pid_t spared)
 	for (int search = 0; search < SEARCHES_MAX && daemon->fusefs; search++)
 		if (!kill_all(daemon, spared, &killed))
 			break;
+	count = (unsigned)killed.pids.count;
+	vector_free(&killed.pids);
+	return count;
+}
+
+/* Without CONFIG_PROC_CHILDREN only a search of all processes finds the children of one. */
+static bool kernel_lists_children(void)
+{
+	return access("/proc/thread-self/children", R_OK) == 0;
+}
+
+unsigned mount_users_kill_below(const struct daemon *daemon, pid_t ancestor)
+{
+	struct killed killed = { 0 };
+	unsigned count, in_vain = 0;
+
+	if (ancestor <= 0 || !kernel_lists_children())
+		return mount_users_kill(daemon, ancestor);
+	/* proc(5): a list may lack a child if another one ends while it is read. So look twice. */
+	for (int search = 0; search < SEARCHES_MAX && in_vain < 2 && daemon->fusefs; search++)
+		in_vain = kill_below(daemon, ancestor, &killed) ? 0 : in_vain + 1;
 	count = (unsigned)killed.pids.count;
 	vector_free(&killed.pids);
 	return count;

@@ -15,4 +15,10 @@ struct daemon;
  */
 unsigned mount_users_kill(const struct daemon *daemon, pid_t spared);
 
+/*
+ * The same for the descendants of `ancestor` alone, which is spared: a search of a few processes instead of
+ * all. Where the kernel does not list children (CONFIG_PROC_CHILDREN), this is mount_users_kill().
+ */
+unsigned mount_users_kill_below(const struct daemon *daemon, pid_t ancestor);
+
 #endif

@@ -124,7 +124,7 @@ static bool all_are_lost(const struct daemon *daemon)
 /* Can stores in dirty pages of the kernel's cache survive? */
 static bool stores_may_survive(const struct daemon *daemon, const struct chooser *chooser)
 {
-	if (chooser->policy != CHOOSER_LOSE)
+	if (chooser->policy != CHOOSER_LOSE || chooser->limit)
 		return true;
 	for (unsigned i = 0; i < daemon->region_count; i++)
 		if (pools_persistence(daemon->regions[i].pools) == PERSISTENCE_CPU_CACHE)

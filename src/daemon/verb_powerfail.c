@@ -21,12 +21,14 @@ struct powerfail_request {
 	enum chooser_policy policy; /* CHOOSER_LOSE if it is not given */
 	struct request_number seed;
 	const char *metadata; /* NULL: each region's own mode */
+	const char *lose_only; /* a limit of what is lost (chooser.h); NULL: none */
 	/* The moment: at most one of these. */
 	uint64_t before_op, after_op, before_sync, after_sync;
 	const char *at_mark;
 	const char *pattern;	    /* of the paths that count */
 	struct request_number wait; /* the most seconds to wait for the moment */
 	bool kill;		    /* the processes that use the mount */
+	bool kill_own;		    /* only those that the client has started */
 };
 _Static_assert(CHOOSER_LOSE == 0, "a policy that is not given is a zero");
 
@@ -39,6 +41,7 @@ static const struct request_field fields[] = {
 	REQUEST_FIELD("policy", REQUEST_WORD, struct powerfail_request, policy, .parse = parse_policy),
 	REQUEST_FIELD("seed", REQUEST_NUMBER, struct powerfail_request, seed),
 	REQUEST_FIELD("metadata", REQUEST_STRING, struct powerfail_request, metadata),
+	REQUEST_FIELD("lose_only", REQUEST_STRING, struct powerfail_request, lose_only),
 	REQUEST_FIELD("before_op", REQUEST_U64, struct powerfail_request, before_op),
 	REQUEST_FIELD("after_op", REQUEST_U64, struct powerfail_request, after_op),
 	REQUEST_FIELD("before_sync", REQUEST_U64, struct powerfail_request, before_sync),
@@ -47,6 +50,7 @@ static const struct request_field fields[] = {
 	REQUEST_FIELD("pattern", REQUEST_STRING, struct powerfail_request, pattern),
 	REQUEST_FIELD("wait", REQUEST_NUMBER, struct powerfail_request, wait),
 	REQUEST_FIELD("kill", REQUEST_BOOL, struct powerfail_request, kill),
+	REQUEST_FIELD("kill_own", REQUEST_BOOL, struct powerfail_request, kill_own),
 	REQUEST_FIELDS_END,
 };
 
@@ -55,8 +59,13 @@ static int check(const void *decoded, struct message *message)
 	const struct powerfail_request *request = decoded;
 	int events = (request->before_op > 0) + (request->after_op > 0) + (request->before_sync > 0) +
 		     (request->after_sync > 0) + (request->at_mark != NULL);
+	struct chooser_limit limit;
 	enum metadata_mode mode;
 
+	if (request->lose_only && chooser_limit_parse(request->lose_only, &limit) < 0)
+		return message_fail(message, -EINVAL,
+				    "powerfail: --lose-only '%.64s': give a set that torture has printed",
+				    request->lose_only);
 	if (request->metadata && metadata_mode_parse(request->metadata, &mode) < 0)
 		return message_fail(message, -EINVAL,
 				    "powerfail: metadata '%s': give durable, ordered or strict",
@@ -78,6 +87,11 @@ static int check(const void *decoded, struct message *message)
 
 /* ---- The moment ------------------------------------------------------------------ */
 
+static bool kills(const struct powerfail_request *request)
+{
+	return request->kill || request->kill_own;
+}
+
 static struct moment_wanted wanted_moment(const struct powerfail_request *request)
 {
 	const uint64_t op = request->before_op + request->after_op;
@@ -93,7 +107,7 @@ static struct moment_wanted wanted_moment(const struct powerfail_request *reques
 		.number = op + sync,
 		.pattern = request->pattern,
 		.mark = request->at_mark,
-		.holds = request->kill,
+		.holds = kills(request),
 	};
 }
 
@@ -376,15 +390,25 @@ static int check_metadata(struct job *job)
 			    request->metadata, request->metadata, metadata_mode_name(own));
 }
 
+/* A limit is of one seed. */
+static uint64_t wanted_seed(const struct powerfail_request *request)
+{
+	return request->seed.given ? request->seed.value : request->lose_only ? 0 : draw_seed();
+}
+
 /* The mount is stopped, if there is a moment. */
 static int fail_power(struct job *job, const struct moment_wanted *wanted)
 {
 	const struct powerfail_request *request = job->request;
+	struct chooser_limit limit;
+	/* check() has parsed the limit before. */
+	const bool limited = request->lose_only && chooser_limit_parse(request->lose_only, &limit) == 0;
 	const struct outage_options options = {
 		.chooser = { .policy = request->policy,
-			     .seed = request->seed.given ? request->seed.value : draw_seed() },
+			     .seed = wanted_seed(request),
+			     .limit = limited ? &limit : NULL },
 		.metadata = wanted_metadata(request),
-		.at_moment = wanted->event != MOMENT_NOW || request->kill,
+		.at_moment = wanted->event != MOMENT_NOW || kills(request),
 		.progress = send_progress,
 		.context = job,
 	};
@@ -392,11 +416,12 @@ static int fail_power(struct job *job, const struct moment_wanted *wanted)
 	unsigned killed = 0;
 	int error;
 
-	if (request->kill) {
+	if (kills(request)) {
 		/* No process sees that the power is off: each ends at the moment. */
 		if (wanted->event == MOMENT_NOW && job->daemon->fusefs)
 			fusefs_moment_now(job->daemon->fusefs, true);
-		killed = mount_users_kill(job->daemon, job->peer->pid);
+		killed = request->kill ? mount_users_kill(job->daemon, job->peer->pid) :
+					 mount_users_kill_below(job->daemon, job->peer->pid);
 		if (job->daemon->fusefs)
 			fusefs_moment_release(job->daemon->fusefs);
 	}
@@ -408,7 +433,7 @@ static int fail_power(struct job *job, const struct moment_wanted *wanted)
 		job->result = summary(job, &options.chooser, &report);
 		if (job->result) {
 			put_moment(job->daemon, wanted, job->result);
-			if (request->kill)
+			if (kills(request))
 				control_put_u64(job->result, "killed", killed);
 		}
 		send_files(job, &report);

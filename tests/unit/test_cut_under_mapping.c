@@ -233,7 +233,10 @@ static void bytes_that_were_cut_off_are_not_read_again(void **state)
 static void cut_bytes_stay_away_after_outage(const struct wait *wait, const struct change *change)
 {
 	static const struct chooser choosers[] = {
-		{ CHOOSER_LOSE, 0 }, { CHOOSER_KEEP, 0 }, { CHOOSER_RANDOM, 1 }, { CHOOSER_RANDOM, 2 }
+		{ .policy = CHOOSER_LOSE },
+		{ .policy = CHOOSER_KEEP },
+		{ .policy = CHOOSER_RANDOM, .seed = 1 },
+		{ .policy = CHOOSER_RANDOM, .seed = 2 },
 	};
 
 	for (size_t i = 0; i < COUNT(choosers); i++) {

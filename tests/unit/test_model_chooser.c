@@ -36,7 +36,8 @@ static void an_unknown_policy_is_rejected(void **state)
 
 static void lose_picks_the_guaranteed_version_and_keep_the_newest(void **state)
 {
-	const struct chooser lose = { CHOOSER_LOSE, 7 }, keep = { CHOOSER_KEEP, 7 };
+	const struct chooser lose = { .policy = CHOOSER_LOSE, .seed = 7 };
+	const struct chooser keep = { .policy = CHOOSER_KEEP, .seed = 7 };
 
 	for (uint64_t place = 0; place < 100; place++) {
 		assert_false(chooser_keeps(&lose, place));
@@ -52,7 +53,7 @@ static void lose_picks_the_guaranteed_version_and_keep_the_newest(void **state)
 static void a_seed_decides_as_in_release_0_1(void **state)
 {
 	for (uint64_t seed = 0; seed < 50; seed++) {
-		const struct chooser chooser = { CHOOSER_RANDOM, seed };
+		const struct chooser chooser = { .policy = CHOOSER_RANDOM, .seed = seed };
 
 		for (uint64_t place = 0; place < 200; place++) {
 			const struct chooser inner = chooser_derive(&chooser, place);
@@ -72,7 +73,7 @@ static void a_seed_decides_as_in_release_0_1(void **state)
 static void of_two_versions_pick_agrees_with_keeps(void **state)
 {
 	for (uint64_t seed = 0; seed < 1000; seed++) {
-		const struct chooser chooser = { CHOOSER_RANDOM, seed };
+		const struct chooser chooser = { .policy = CHOOSER_RANDOM, .seed = seed };
 
 		assert_int_equal(chooser_pick(&chooser, seed * 3, 10, 11),
 				 10 + chooser_keeps(&chooser, seed * 3));
@@ -84,7 +85,7 @@ static void random_reaches_each_version_about_equally_often(void **state)
 	unsigned counts[7] = { 0 };
 
 	for (uint64_t seed = 0; seed < 100; seed++) {
-		const struct chooser chooser = { CHOOSER_RANDOM, seed };
+		const struct chooser chooser = { .policy = CHOOSER_RANDOM, .seed = seed };
 
 		for (uint64_t place = 0; place < 70; place++) {
 			const uint64_t version = chooser_pick(&chooser, place, 20, 26);
@@ -100,7 +101,7 @@ static void random_reaches_each_version_about_equally_often(void **state)
 
 static void a_choice_does_not_depend_on_the_order_of_choices(void **state)
 {
-	const struct chooser chooser = { CHOOSER_RANDOM, 42 };
+	const struct chooser chooser = { .policy = CHOOSER_RANDOM, .seed = 42 };
 	uint64_t forward[64];
 
 	for (uint64_t place = 0; place < 64; place++)
@@ -164,6 +165,63 @@ static void too_many_combinations_to_count_are_uint64_max(void **state)
 	assert_int_equal(versions[0], UINT64_MAX);
 }
 
+/* ---- The limit --------------------------------------------------------------------- */
+
+static void a_limit_is_parsed_from_its_text(void **state)
+{
+	struct chooser_limit limit;
+
+	assert_int_equal(chooser_limit_parse("0-ffffffffffffffff", &limit), 0);
+	assert_int_equal(limit.count, 1);
+	assert_true(chooser_limit_has(&limit, 0) && chooser_limit_has(&limit, UINT64_MAX));
+	assert_int_equal(chooser_limit_parse("5-5,1a-ff", &limit), 0);
+	assert_int_equal(limit.count, 2);
+	assert_true(chooser_limit_has(&limit, 5) && chooser_limit_has(&limit, 0x1a) &&
+		    chooser_limit_has(&limit, 0xff));
+	assert_false(chooser_limit_has(&limit, 4) || chooser_limit_has(&limit, 6) ||
+		     chooser_limit_has(&limit, 0x19) || chooser_limit_has(&limit, 0x100));
+}
+
+static void a_malformed_limit_is_rejected(void **state)
+{
+	static const char *const wrong[] = {
+		"",	"5",	"5-",	 "-5",	     "5-4",  "0x1-2",	"A-B",
+		"1-2,", ",1-2", "1-2 ",	 "1-2,,3-4", "1--2", "1-2;3-4", "1-00000000000000000",
+	};
+	struct chooser_limit limit;
+	char many[CHOOSER_RANGES_MAX * 4 + 4];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(chooser_limit_parse(wrong[i], &limit), -EINVAL);
+	for (unsigned i = 0; i <= CHOOSER_RANGES_MAX; i++)
+		memcpy(many + i * 4, "1-2,", 4);
+	many[CHOOSER_RANGES_MAX * 4 + 3] = '\0';
+	assert_int_equal(chooser_limit_parse(many, &limit), -EINVAL);
+	many[CHOOSER_RANGES_MAX * 4 - 1] = '\0';
+	assert_int_equal(chooser_limit_parse(many, &limit), 0);
+}
+
+static void the_newest_version_survives_outside_of_the_limit(void **state)
+{
+	const struct chooser_limit lower = { .count = 1, .ranges = { { 0, UINT64_MAX / 2 } } };
+
+	for (uint64_t place = 0; place < 1000; place++) {
+		const struct chooser lose = { .policy = CHOOSER_LOSE, .seed = 3, .limit = &lower };
+		const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = 3, .limit = &lower };
+		const struct chooser unlimited = { .policy = CHOOSER_RANDOM, .seed = 3 };
+		const bool inside = chooser_hash(3, place) <= UINT64_MAX / 2;
+		const struct chooser inner = chooser_derive(&lose, place);
+
+		assert_int_equal(chooser_may_lose(&lose, place), inside);
+		assert_int_equal(chooser_keeps(&lose, place), !inside);
+		assert_int_equal(chooser_pick(&lose, place, 3, 9), inside ? 3 : 9);
+		assert_int_equal(chooser_pick(&random, place, 3, 9),
+				 inside ? chooser_pick(&unlimited, place, 3, 9) : 9);
+		assert_ptr_equal(inner.limit, &lower);
+	}
+	assert_ptr_equal(chooser_derive_name(&(const struct chooser){ .limit = &lower }, "a").limit, &lower);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +235,9 @@ int main(void)
 		cmocka_unit_test(all_combinations_are_visited_once_in_canonical_order),
 		cmocka_unit_test(no_ranges_have_one_combination),
 		cmocka_unit_test(too_many_combinations_to_count_are_uint64_max),
+		cmocka_unit_test(a_limit_is_parsed_from_its_text),
+		cmocka_unit_test(a_malformed_limit_is_rejected),
+		cmocka_unit_test(the_newest_version_survives_outside_of_the_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,7 +82,7 @@ static void an_operation_without_a_legal_value_is_rejected(void **state)
 static void a_weaker_mode_than_the_models_is_rejected(void **state)
 {
 	const struct names_options options = { .mode = METADATA_ORDERED };
-	const struct chooser chooser = { CHOOSER_LOSE, 0 };
+	const struct chooser chooser = { .policy = CHOOSER_LOSE };
 	struct namestest test;
 
 	namestest_start(&test, options, "create a");
@@ -153,7 +153,7 @@ static void note_id(void *context, const struct names_op *op)
 static void lost_operations_are_undone_the_newest_first(void **state)
 {
 	const struct names_options options = { .mode = METADATA_ORDERED };
-	const struct chooser lose = { CHOOSER_LOSE, 0 }, keep = { CHOOSER_KEEP, 0 };
+	const struct chooser lose = { .policy = CHOOSER_LOSE }, keep = { .policy = CHOOSER_KEEP };
 	struct namestest test;
 	struct ids ids = { 0 };
 
@@ -168,6 +168,50 @@ static void lost_operations_are_undone_the_newest_first(void **state)
 	assert_int_equal(ids.count, 2);
 	assert_int_equal(ids.of[0], 6);
 	assert_int_equal(ids.of[1], 5);
+	namestest_stop(&test);
+}
+
+/* A range that has the hash of one operation alone. */
+static struct chooser_limit only(uint64_t seed, uint64_t id)
+{
+	const uint64_t hash = chooser_hash(seed, id);
+
+	return (struct chooser_limit){ .count = 1, .ranges = { { hash, hash } } };
+}
+
+static void a_limit_takes_back_one_operation_and_what_needs_it(void **state)
+{
+	const struct names_options options = { .mode = METADATA_STRICT };
+	const struct chooser_limit limit = only(7, 1);
+	const struct chooser first = { .policy = CHOOSER_LOSE, .seed = 7, .limit = &limit };
+	char text[NAMESTEST_TEXT];
+	struct namestest test;
+
+	namestest_start(&test, options, "create a; create b; rename a c");
+	assert_int_equal(names_choose(test.names, METADATA_STRICT, &first), 0);
+	namestest_outcome(&test, text);
+	assert_string_equal(text, "b=3:0");
+	/* The log loses the operation and all after it. */
+	assert_int_equal(names_choose(test.names, METADATA_ORDERED, &first), 0);
+	namestest_outcome(&test, text);
+	assert_string_equal(text, "-");
+	namestest_stop(&test);
+}
+
+static void a_limit_that_has_no_operation_keeps_all(void **state)
+{
+	const struct names_options options = { .mode = METADATA_STRICT };
+	const struct chooser_limit limit = only(7, 1000);
+	const struct chooser none = { .policy = CHOOSER_LOSE, .seed = 7, .limit = &limit };
+	char text[NAMESTEST_TEXT];
+	struct namestest test;
+
+	namestest_start(&test, options, "create a; create b; rename a c");
+	for (int mode = METADATA_DURABLE; mode <= METADATA_STRICT; mode++) {
+		assert_int_equal(names_choose(test.names, (enum metadata_mode)mode, &none), 0);
+		namestest_outcome(&test, text);
+		assert_string_equal(text, "b=3:0 c=2:0");
+	}
 	namestest_stop(&test);
 }
 
@@ -299,7 +343,8 @@ static void a_hundred_thousand_pending_operations_are_chosen_from(void **state)
 	for (int mode = METADATA_ORDERED; mode <= METADATA_STRICT; mode++) {
 		const struct names_options options = { .mode = (enum metadata_mode)mode,
 						       .newest_size_only = true };
-		const struct chooser lose = { CHOOSER_LOSE, 0 }, random = { CHOOSER_RANDOM, 1 };
+		const struct chooser lose = { .policy = CHOOSER_LOSE };
+		const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = 1 };
 		size_t lost = 0, some_lost = 0;
 		struct names *names;
 		double begin = cpu_seconds(), added, chosen;
@@ -344,6 +389,8 @@ int main(void)
 		cmocka_unit_test(an_event_makes_the_choice_invalid),
 		cmocka_unit_test(a_set_is_judged_by_its_ids),
 		cmocka_unit_test(lost_operations_are_undone_the_newest_first),
+		cmocka_unit_test(a_limit_takes_back_one_operation_and_what_needs_it),
+		cmocka_unit_test(a_limit_that_has_no_operation_keeps_all),
 		cmocka_unit_test(a_file_keeps_one_append_where_the_newest_size_is_enough),
 		cmocka_unit_test(the_size_of_a_live_file_depends_on_the_log_before_its_append),
 		cmocka_unit_test(the_oldest_operations_are_committed_to_keep_the_log_short),

@@ -348,7 +348,7 @@ static void choosers_pick_legal_outcomes_and_reach_the_first_and_the_last(void *
 {
 	for (uint64_t seed = 0; seed < HISTORIES / 5; seed++) {
 		const enum metadata_mode mode = (enum metadata_mode)(seed % 3);
-		const struct chooser lose = { CHOOSER_LOSE, 0 }, keep = { CHOOSER_KEEP, 0 };
+		const struct chooser lose = { .policy = CHOOSER_LOSE }, keep = { .policy = CHOOSER_KEEP };
 		char text[BRUTE_TEXT], edge[BRUTE_TEXT];
 		struct brute_history history;
 		struct trees trees = { 0 };
@@ -370,7 +370,7 @@ static void choosers_pick_legal_outcomes_and_reach_the_first_and_the_last(void *
 		assert_string_equal(text, edge);
 		model_trees(&subject, mode, &trees);
 		for (uint64_t i = 0; i < 20; i++) {
-			const struct chooser random = { CHOOSER_RANDOM, i };
+			const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = i };
 
 			assert_int_equal(names_choose(subject.names, mode, &random), 0);
 			outcome_text(&subject, text);
@@ -395,7 +395,7 @@ static void random_choosers_reach_every_outcome(void **state)
 		start(&subject, &history, mode);
 		model_trees(&subject, mode, &trees);
 		for (uint64_t i = 0; i < 40000 && !trees_equal(&trees, &reached); i++) {
-			const struct chooser random = { CHOOSER_RANDOM, i };
+			const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = i };
 			char text[BRUTE_TEXT];
 
 			assert_int_equal(names_choose(subject.names, mode, &random), 0);

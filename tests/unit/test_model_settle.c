@@ -8,7 +8,8 @@
 
 #include "model/settle.h"
 
-static const struct chooser lose = { CHOOSER_LOSE, 5 }, keep = { CHOOSER_KEEP, 5 };
+static const struct chooser lose = { .policy = CHOOSER_LOSE, .seed = 5 };
+static const struct chooser keep = { .policy = CHOOSER_KEEP, .seed = 5 };
 
 /* softpmem 0.1, pmem/domain/persist.c, written down here by itself: which lines of a page a coin kept. */
 static uint64_t kept_in_0_1(uint64_t coin, uint64_t page, uint64_t mask, uint64_t sector, uint64_t size)
@@ -31,7 +32,7 @@ static void a_seed_keeps_the_lines_it_kept_in_release_0_1(void **state)
 	struct rng rng = { 1 };
 
 	for (unsigned i = 0; i < 3000; i++) {
-		const struct chooser chooser = { CHOOSER_RANDOM, rng_next(&rng) };
+		const struct chooser chooser = { .policy = CHOOSER_RANDOM, .seed = rng_next(&rng) };
 		const uint64_t page = rng_below(&rng, 1000), mask = rng_next(&rng);
 		const uint64_t size = page * 4096 + rng_below(&rng, 3 * 4096);
 		const uint32_t unit = units[i % 3];
@@ -46,7 +47,7 @@ static void a_sector_is_kept_or_lost_as_a_whole(void **state)
 	unsigned kept = 0, lost = 0;
 
 	for (uint64_t seed = 0; seed < 100; seed++) {
-		const struct chooser chooser = { CHOOSER_RANDOM, seed };
+		const struct chooser chooser = { .policy = CHOOSER_RANDOM, .seed = seed };
 		const uint64_t lines = settle_lines(&chooser, 3, UINT64_MAX, 512, UINT64_MAX);
 
 		for (unsigned sector = 0; sector < 8; sector++) {
@@ -87,7 +88,7 @@ static void lines_past_the_end_are_never_kept(void **state)
 static void a_flushed_copy_without_its_fence_is_written_by_chance_only(void **state)
 {
 	for (uint64_t place = 0; place < 200; place++) {
-		const struct chooser random = { CHOOSER_RANDOM, place * 7 };
+		const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = place * 7 };
 
 		assert_false(settle_flushed_copy(&lose, place));
 		assert_false(settle_flushed_copy(&keep, place));
@@ -99,7 +100,7 @@ static void a_flushed_copy_without_its_fence_is_written_by_chance_only(void **st
 static void an_unfenced_nontemporal_store_is_taken_back_under_lose_and_not_under_keep(void **state)
 {
 	for (uint64_t place = 0; place < 200; place++) {
-		const struct chooser random = { CHOOSER_RANDOM, place * 7 };
+		const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = place * 7 };
 
 		assert_true(settle_undo_store(&lose, place));
 		assert_false(settle_undo_store(&keep, place));
@@ -115,7 +116,7 @@ static void a_pool_gets_its_durable_or_its_newest_size(void **state)
 	assert_int_equal(settle_size(&lose, 10, 20), 10);
 	assert_int_equal(settle_size(&keep, 10, 20), 20);
 	for (uint64_t seed = 0; seed < 100; seed++) {
-		const struct chooser random = { CHOOSER_RANDOM, seed };
+		const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = seed };
 		const uint64_t size = settle_size(&random, 10, 20);
 
 		assert_int_equal(size, rng_mix(seed) & 1 ? 20 : 10);
@@ -175,12 +176,42 @@ static void no_write_is_newer_than_any_copy(void **state)
 
 static void the_newest_times_are_kept_with_the_newest_size_or_under_keep(void **state)
 {
-	const struct chooser random = { CHOOSER_RANDOM, 3 };
+	const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = 3 };
 
 	assert_true(settle_keeps_times(&keep, 10, 10));
 	assert_false(settle_keeps_times(&lose, 10, 10));
 	assert_false(settle_keeps_times(&random, 10, 10));
 	assert_true(settle_keeps_times(&random, 10, 20));
+}
+
+static void a_limit_loses_the_lines_whose_hash_it_has(void **state)
+{
+	const struct chooser_limit lower = { .count = 1, .ranges = { { 0, UINT64_MAX / 2 } } };
+	const struct chooser limited = { .policy = CHOOSER_LOSE, .seed = 5, .limit = &lower };
+	const uint64_t page = 3, kept = settle_lines(&limited, page, UINT64_MAX, 64, UINT64_MAX);
+
+	for (unsigned line = 0; line < 64; line++)
+		assert_int_equal(kept >> line & 1,
+				 chooser_hash(5, page * 4096 + line * 64) > UINT64_MAX / 2);
+	assert_in_range(__builtin_popcountll(kept), 16, 48);
+	for (uint64_t place = 0; place < 100; place++)
+		assert_int_equal(settle_undo_store(&limited, place),
+				 chooser_hash(5, place) <= UINT64_MAX / 2);
+	assert_ptr_equal(settle_caches(&limited, PERSISTENCE_MEMORY_CONTROLLER).limit, &lower);
+}
+
+static void a_limit_that_keeps_the_size_keeps_the_times(void **state)
+{
+	const uint64_t whole = chooser_hash(5, CHOOSER_WHOLE);
+	const struct chooser_limit other = { .count = 1, .ranges = { { whole + 1, whole + 1 } } };
+	const struct chooser_limit this = { .count = 1, .ranges = { { whole, whole } } };
+	const struct chooser keeps = { .policy = CHOOSER_LOSE, .seed = 5, .limit = &other };
+	const struct chooser loses = { .policy = CHOOSER_LOSE, .seed = 5, .limit = &this };
+
+	assert_int_equal(settle_size(&keeps, 10, 20), 20);
+	assert_true(settle_keeps_times(&keeps, 10, 10));
+	assert_int_equal(settle_size(&loses, 10, 20), 10);
+	assert_false(settle_keeps_times(&loses, 10, 10));
 }
 
 int main(void)
@@ -198,6 +229,8 @@ int main(void)
 		cmocka_unit_test(older_writes_of_other_writers_are_not_forgotten),
 		cmocka_unit_test(no_write_is_newer_than_any_copy),
 		cmocka_unit_test(the_newest_times_are_kept_with_the_newest_size_or_under_keep),
+		cmocka_unit_test(a_limit_loses_the_lines_whose_hash_it_has),
+		cmocka_unit_test(a_limit_that_keeps_the_size_keeps_the_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
