@@ -10,7 +10,7 @@
 
 struct torture_cli_options {
 	const char *workload, *check, *setup, *jobs, *time, *runs, *seed, *timeout, *size, *policy, *metadata,
-		*only;
+		*only, *lose_only;
 	bool json;
 };
 
@@ -38,6 +38,8 @@ static const struct command_option options_table[] = {
 		       "only this one; default: ordered and strict"),
 	COMMAND_VALUE(struct torture_cli_options, only, "only", "N",
 		      "only before the Nth operation, or 'end'"),
+	COMMAND_VALUE(struct torture_cli_options, lose_only, "lose-only", "SET",
+		      "with --only: lose no more than a finding did"),
 	COMMAND_SWITCH(struct torture_cli_options, json, "json", "print the result as JSON"),
 	{ .name = NULL },
 };
@@ -71,12 +73,15 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 		status = cli_whole_number(cli, "seed", given->seed, 0, UINT64_MAX, &settings->seed);
 	if (!status && given->only && strcmp(given->only, "end") != 0)
 		status = cli_whole_number(cli, "only", given->only, 1, UINT64_MAX, &only->operation);
+	if (!status && given->lose_only && !given->only)
+		status = cli_usage(cli, "--lose-only requires --only: it is a part of one finding");
 	settings->seconds = (unsigned)seconds;
 	settings->timeout_ms = (unsigned)timeout * 1000;
 	settings->jobs = given->only && !given->runs && !given->time ? 1 : (unsigned)jobs;
 	only->policy = given->policy ? given->policy : "lose";
 	only->mode = given->metadata ? given->metadata : TORTURE_MODE_MOST;
 	only->seed = settings->seed;
+	only->lose_only = (char *)given->lose_only;
 	return status;
 }
 

@@ -84,7 +84,7 @@ int explore_workload_record(const char *command, const char *trace, const char *
 		return message_fail(message, -ENOENT, "there is no softpmemd beside this program");
 	error = torture_daemon_create(&daemon, program, "ordered", place, message);
 	if (!error)
-		error = torture_daemon_start(&daemon, REGION_BYTES, -1, message);
+		error = torture_daemon_start(&daemon, REGION_BYTES, NULL, message);
 	if (!error)
 		error = run(&daemon, command, file, message);
 	torture_daemon_destroy(&daemon);

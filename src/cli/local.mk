@@ -39,6 +39,7 @@ softpmem_SOURCES = \
 	src/cli/torture_plan.c src/cli/torture_plan.h \
 	src/cli/torture_print.c src/cli/torture_print.h \
 	src/cli/torture_process.c src/cli/torture_process.h \
+	src/cli/torture_reduce.c src/cli/torture_reduce.h \
 	src/cli/torture_round.c src/cli/torture_round.h \
 	src/cli/trace_commands.h \
 	src/cli/trace_convert.c \

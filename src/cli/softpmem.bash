@@ -26,7 +26,7 @@ _softpmem_lines() { # _softpmem_lines WORD: complete WORD from the lines of stan
 _softpmem_region() {
 	case $1 in
 	:) mapfile -t COMPREPLY < <(compgen -f) ;;
-	*) mapfile -t COMPREPLY < <(compgen -W 'memfd: file: devmem: dax: ndctl: auto' -- "$1") ;;
+	*) mapfile -t COMPREPLY < <(compgen -W 'memfd: file: copy: devmem: dax: ndctl: auto' -- "$1") ;;
 	esac
 	compopt -o nospace 2>/dev/null
 }
@@ -112,14 +112,14 @@ _softpmem() {
 		record:-*) words='--output --stop --through --allow-unattached --no-inline -o --help' ;;
 		sync:-* | stop:-*) words='--help' ;;
 		mark:-*) words='--help' ;;
-		powerfail:*) words='--policy --seed --before-op --after-op --before-sync --after-sync
+		powerfail:*) words='--policy --seed --metadata --lose-only --before-op --after-op --before-sync --after-sync
 			--at-mark --path --wait --kill --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout
 				--exhaustive --at --seed --replay --save --list-states --json --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
-				--policy --metadata --only --json --help' ;;
+				--policy --metadata --only --lose-only --json --help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
 		trace:* | explore:*)
 			if [ "$previous" = trace ]; then

@@ -37,6 +37,7 @@ struct torture_cut {
 	const char *policy; /* static */
 	uint64_t seed;	    /* of random */
 	const char *mode;   /* metadata mode, static; NULL: the daemon knows none */
+	char *lose_only;    /* the only lines and operations that are lost, with this seed; NULL: all */
 };
 
 /*

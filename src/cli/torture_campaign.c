@@ -2,7 +2,6 @@
 #include "cli/torture_campaign.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -27,7 +26,8 @@ struct running {
 	const struct torture_settings *settings;
 	const struct torture_cut *only;
 	const char *program, *directory;
-	int image, signal_fd;
+	char *image; /* the file of the region that the setup left */
+	int signal_fd;
 	uint64_t began_ms, until_ms;
 	uint64_t most; /* rounds; UINT64_MAX: no limit */
 	_Atomic unsigned jobs; /* that have not ended */
@@ -250,7 +250,7 @@ static int run_jobs(struct running *running, struct message *message)
 
 /* ---- From start to end ------------------------------------------------------------------------ */
 
-/* The setup and the run without an outage. running->image is the region that the setup left. */
+/* The setup and the run without an outage. */
 static int prepare(struct running *running, struct message *message)
 {
 	struct torture_campaign *campaign = running->campaign;
@@ -262,16 +262,14 @@ static int prepare(struct running *running, struct message *message)
 		directory = NULL;
 		return message_fail(message, -ENOMEM, "out of memory");
 	}
-	error = torture_job_create(&job, running->settings, running->program, directory, -1,
+	error = torture_job_create(&job, running->settings, running->program, directory, NULL,
 				   running->signal_fd, message);
 	if (!error)
 		error = torture_job_setup(&job, message);
 	if (!error) {
-		running->image = open(job.daemon.image, O_RDONLY | O_CLOEXEC);
-		/* The next region of this job gets a new file. */
-		if (running->image < 0 || unlink(job.daemon.image) < 0)
-			error = message_fail(message, -errno, "%s: %s", job.daemon.image, strerror(errno));
-		job.image = running->image;
+		running->image = strdup(job.image);
+		if (!running->image)
+			error = message_fail(message, -ENOMEM, "out of memory");
 	}
 	if (!error)
 		error = torture_job_uncut(&job, &campaign->events, &campaign->uncut, message);
@@ -308,8 +306,7 @@ static int run(struct running *running, struct message *message)
 			error = run_jobs(running, message);
 	}
 	torture_plan_destroy(running->plan);
-	if (running->image >= 0)
-		close(running->image);
+	free(running->image);
 	return error;
 }
 
@@ -336,7 +333,6 @@ int torture_campaign_run(struct torture_campaign *campaign, const struct torture
 		.settings = settings,
 		.only = only,
 		.program = program,
-		.image = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	CLEANUP_FD int signal_fd = -1;

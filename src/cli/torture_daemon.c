@@ -21,7 +21,6 @@
 #include "cli/cli.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/write_all.h"
 #include "wire/frame.h"
 #include "wire/spawner_protocol.h"
 
@@ -84,49 +83,6 @@ void torture_daemon_destroy(struct torture_daemon *daemon)
 	free(daemon->socket);
 	free(daemon->log);
 	*daemon = (struct torture_daemon){ .pidfd = -1 };
-}
-
-/* ---- The region ------------------------------------------------------------------------- */
-
-static int copy_range(int from, int to, off_t at, off_t end)
-{
-	char bytes[64 << 10];
-
-	while (at < end) {
-		size_t wanted = end - at < (off_t)sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
-		ssize_t got = pread(from, bytes, wanted, at);
-		int error;
-
-		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
-		error = write_all_at(to, bytes, (size_t)got, (uint64_t)at);
-		if (error)
-			return error;
-		at += got;
-	}
-	return 0;
-}
-
-/* Only what is not a hole: a region of 64 MiB has a few hundred KiB of data. */
-static int copy_image(int from, const char *path)
-{
-	CLEANUP_FD int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	off_t end = lseek(from, 0, SEEK_END), at = 0;
-	int error = 0;
-
-	if (to < 0 || end < 0 || ftruncate(to, end) < 0)
-		return -errno;
-	while (!error && at < end) {
-		off_t hole;
-
-		at = lseek(from, at, SEEK_DATA);
-		if (at < 0)
-			return errno == ENXIO ? 0 : -errno;
-		hole = lseek(from, at, SEEK_HOLE);
-		error = hole < 0 ? -errno : copy_range(from, to, at, hole);
-		at = hole;
-	}
-	return error;
 }
 
 /* ---- The daemon -------------------------------------------------------------------------- */
@@ -269,15 +225,14 @@ static int await_service(struct torture_daemon *daemon, struct message *message)
 	return error;
 }
 
-int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, int image, struct message *message)
+int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, const char *image,
+			 struct message *message)
 {
 	CLEANUP_FREE char *region = NULL;
-	int error = image >= 0 ? copy_image(image, daemon->image) : 0;
+	int error;
 
-	if (error)
-		return message_fail(message, error, "%s: %s", daemon->image, strerror(-error));
-	if (size ? asprintf(&region, "file:%s,%llu", daemon->image, (unsigned long long)size) < 0 :
-		   asprintf(&region, "file:%s", daemon->image) < 0) {
+	if (image ? asprintf(&region, "copy:%s", image) < 0 :
+		    asprintf(&region, "file:%s,%llu", daemon->image, (unsigned long long)size) < 0) {
 		region = NULL;
 		return message_fail(message, -ENOMEM, "out of memory");
 	}

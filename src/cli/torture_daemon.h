@@ -3,8 +3,8 @@
 #define CLI_TORTURE_DAEMON_H
 
 /*
- * A private softpmemd with a mount, on a region in a file of the campaign. One directory has all that is
- * its own: "image" (the region), "mount", "socket" and "log". Used by one thread.
+ * A private softpmemd with a mount. One directory has all that is its own: "image" (the region that a setup
+ * fills), "mount", "socket" and "log". Used by one thread.
  */
 
 #include <sys/types.h>
@@ -30,10 +30,11 @@ int torture_daemon_create(struct torture_daemon *daemon, const char *program, co
 void torture_daemon_destroy(struct torture_daemon *daemon);
 
 /*
- * Start it, and wait until it serves. `size` bytes are the region's; 0: those of the image that is there.
- * `image`: a file from which the region is copied before; -1: it stays as it is.
+ * Start it, and wait until it serves. `image`: a region's file, of which it gets a private copy; NULL: its
+ * own image, which is created with `size` bytes.
  */
-int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, int image, struct message *message);
+int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, const char *image,
+			 struct message *message);
 /* Stop it cleanly. What is open on the mount is lost. A daemon that does not run is ignored. */
 void torture_daemon_stop(struct torture_daemon *daemon);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/torture_plan.h"
+#include "cli/torture_reduce.h"
 #include "common/cleanup.h"
 
 #define GROUPS_MAX 200u
@@ -23,6 +24,7 @@ void torture_findings_destroy(struct torture_findings *findings)
 {
 	for (size_t i = 0; i < findings->items.count; i++) {
 		torture_outcome_clear(&findings->items.items[i].outcome);
+		free(findings->items.items[i].cut.lose_only);
 		free(findings->items.items[i].group);
 	}
 	for (size_t i = 0; i < findings->groups.count; i++)
@@ -122,49 +124,8 @@ static bool count_failure(struct torture_findings *findings, size_t *group, char
 
 /* ---- Investigation ---------------------------------------------------------------------------- */
 
-/* Repeat a cut until it fails. 1: it failed; 0: it did not; or a negative errno. */
-static int fails_again(struct torture_job *job, const struct torture_cut *cut, int repeats,
-		       struct torture_outcome *outcome, struct message *message)
-{
-	for (int i = 0; i < repeats; i++) {
-		int error;
-
-		torture_outcome_clear(outcome);
-		error = torture_job_cut(job, cut, outcome, message);
-		if (error)
-			return error;
-		if (outcome->result == TORTURE_FAILED)
-			return 1;
-	}
-	return 0;
-}
-
-/* The weakest metadata mode with which it still fails. */
-static int weaken_mode(struct torture_job *job, struct torture_cut *cut, struct torture_outcome *outcome,
-		       struct message *message)
-{
-	for (const char *const *mode = torture_modes; *mode && *mode != cut->mode; mode++) {
-		struct torture_outcome tried = { 0 };
-		struct torture_cut weaker = *cut;
-		int failed;
-
-		weaker.mode = *mode;
-		failed = fails_again(job, &weaker, 1, &tried, message);
-		if (failed == 1) {
-			torture_outcome_clear(outcome);
-			*outcome = tried;
-			*cut = weaker;
-			return 0;
-		}
-		torture_outcome_clear(&tried);
-		if (failed < 0)
-			return failed;
-	}
-	return 0;
-}
-
-/* The lock is not held. Takes the outcome over. */
-static int add_finding(struct torture_findings *findings, size_t group, const struct torture_cut *cut,
+/* The lock is not held. Takes over the outcome and cut->lose_only. */
+static int add_finding(struct torture_findings *findings, size_t group, struct torture_cut *cut,
 		       struct torture_outcome *outcome)
 {
 	struct torture_finding finding = { .cut = *cut, .outcome = *outcome, .group = group_name(outcome) };
@@ -179,6 +140,7 @@ static int add_finding(struct torture_findings *findings, size_t group, const st
 	if (at == findings->items.count) {
 		if (vector_append(&findings->items, finding) == 0) {
 			*outcome = (struct torture_outcome){ 0 };
+			cut->lose_only = NULL;
 			return 0;
 		}
 		findings->groups.items[group].finding = SIZE_MAX;
@@ -192,10 +154,11 @@ static int investigate(struct torture_findings *findings, struct torture_job *jo
 {
 	struct torture_outcome outcome = { 0 };
 	struct torture_cut reduced = *cut;
-	int failed = fails_again(job, cut, REPEATS_MAX, &outcome, message), error = 0;
+	int failed = torture_reduce_repeat(job, cut, REPEATS_MAX, &outcome, message), error = 0;
 
+	reduced.lose_only = cut->lose_only ? strdup(cut->lose_only) : NULL;
 	if (failed == 1)
-		error = weaken_mode(job, &reduced, &outcome, message);
+		error = torture_reduce(job, &reduced, &outcome, message);
 	if (failed == 1) {
 		int result = add_finding(findings, group, &reduced, &outcome);
 
@@ -203,6 +166,7 @@ static int investigate(struct torture_findings *findings, struct torture_job *jo
 			error = message_fail(message, result, "out of memory");
 	}
 	torture_outcome_clear(&outcome);
+	free(reduced.lose_only);
 	if (failed >= 0) {
 		LOCK_SCOPE(&findings->lock);
 

@@ -56,9 +56,11 @@ static void print_replay(const struct torture_finding *finding, const struct tor
 	else
 		fputs(" --only end", stdout);
 	printf(" --policy %s", cut->policy);
-	if (strcmp(cut->policy, "random") == 0)
+	if (strcmp(cut->policy, "random") == 0 || cut->lose_only)
 		printf(" --seed %" PRIu64, cut->seed);
 	printf(" --metadata %s", cut->mode);
+	if (cut->lose_only)
+		printf(" --lose-only %s", cut->lose_only);
 	putchar('\n');
 }
 
@@ -235,9 +237,11 @@ static struct json_object *finding_json(const struct torture_finding *finding,
 	put_text(object, "operation", finding->outcome.operation);
 	put_text(object, "path", finding->outcome.path);
 	control_put_string(object, "policy", cut->policy);
-	if (strcmp(cut->policy, "random") == 0)
+	if (strcmp(cut->policy, "random") == 0 || cut->lose_only)
 		control_put_u64(object, "seed", cut->seed);
 	control_put_string(object, "metadata", cut->mode);
+	if (cut->lose_only)
+		control_put_string(object, "lose_only", cut->lose_only);
 	json_object_object_add(object, "lost", lost_json(&finding->outcome));
 	put_text(object, "last_acknowledged", finding->outcome.last_acknowledged);
 	return object;

@@ -51,7 +51,7 @@ static char **make_environment(const struct torture_job *job)
 }
 
 int torture_job_create(struct torture_job *job, const struct torture_settings *settings, const char *program,
-		       const char *directory, int image, int interrupt_fd, struct message *message)
+		       const char *directory, const char *image, int interrupt_fd, struct message *message)
 {
 	int error;
 
@@ -234,7 +234,7 @@ static void note_acknowledged(int fd, struct torture_outcome *outcome)
 int torture_job_setup(struct torture_job *job, struct message *message)
 {
 	struct torture_verdict verdict = { 0 };
-	int error = torture_daemon_start(&job->daemon, job->settings->size, -1, message);
+	int error = torture_daemon_start(&job->daemon, job->settings->size, NULL, message);
 
 	if (!error && job->settings->setup)
 		error = run_to_end(job, job->settings->setup, -1, &verdict, message);
@@ -245,10 +245,11 @@ int torture_job_setup(struct torture_job *job, struct message *message)
 		torture_verdict_text(&verdict, job->settings->timeout_ms, text, sizeof(text));
 		error = message_fail(message, -EINVAL, "the setup %s: %s", text, verdict.output.text);
 	}
+	job->image = job->daemon.image;
 	return error;
 }
 
-/* A round begins with the tree of the setup. */
+/* A round begins with a copy of the tree of the setup. */
 static int begin(struct torture_job *job, struct message *message)
 {
 	return torture_daemon_start(&job->daemon, 0, job->image, message);
@@ -364,7 +365,7 @@ static struct json_object *powerfail_request(const struct torture_job *job, cons
 	if (!request)
 		return NULL;
 	cli_put(request, "policy", cut->policy);
-	if (strcmp(cut->policy, "random") == 0)
+	if (strcmp(cut->policy, "random") == 0 || cut->lose_only)
 		control_put_u64(request, "seed", cut->seed);
 	if (cut->operation) {
 		control_put_u64(request, "before_op", cut->operation);
@@ -372,7 +373,8 @@ static struct json_object *powerfail_request(const struct torture_job *job, cons
 		control_put_u64(request, "wait", 2 * (uint64_t)job->settings->timeout_ms / 1000 + 60);
 	}
 	cli_put(request, "metadata", cut->mode);
-	cli_put_true(request, "kill", true);
+	cli_put(request, "lose_only", cut->lose_only);
+	cli_put_true(request, "kill_own", true);
 	return request;
 }
 

@@ -15,8 +15,8 @@ struct torture_job {
 	struct torture_daemon daemon;
 	char *acknowledged; /* the path of a file with what the workload printed */
 	char **environment;
-	int image;	   /* the region with the tree that the setup left; -1: it is empty */
-	int interrupt_fd; /* readable: end the round at once */
+	const char *image; /* the file of the region with the tree that the setup left */
+	int interrupt_fd;  /* readable: end the round at once */
 };
 
 /* What the uncut run saw: the operations that changed the mount, in their order. */
@@ -30,15 +30,19 @@ struct torture_events {
 };
 void torture_events_clear(struct torture_events *events);
 
-/* Makes the directory. `image` and `interrupt_fd` are the caller's. 0 or a negative errno with a message. */
+/*
+ * Makes the directory. `image` and `interrupt_fd` are the caller's; `image` may be NULL for a job that runs
+ * the setup. 0 or a negative errno with a message.
+ */
 int torture_job_create(struct torture_job *job, const struct torture_settings *settings, const char *program,
-		       const char *directory, int image, int interrupt_fd, struct message *message);
+		       const char *directory, const char *image, int interrupt_fd, struct message *message);
 /* After torture_job_create(), whatever that returned. */
 void torture_job_destroy(struct torture_job *job);
 
 /*
- * Run the setup on an empty tree, and stop the daemon: its image is then the tree that each round begins
- * with. -EINVAL with a message: the setup failed. -EINTR: interrupted. Other errors with a message.
+ * Run the setup on an empty tree, and stop the daemon: job->daemon.image is then the tree that each round
+ * begins with, of this job from here on. -EINVAL with a message: the setup failed. -EINTR: interrupted. Other
+ * errors with a message.
  */
 int torture_job_setup(struct torture_job *job, struct message *message);
 

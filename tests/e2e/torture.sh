@@ -54,6 +54,25 @@ check "the missing sync of a directory is not found in the metadata mode ordered
 check "negative control: with a sync of the directory nothing is found" \
 	torture 0 "${created[@]}" --workload 'echo >a && sync a && sync . && echo a'
 
+# ---- Reduction ----------------------------------------------------------------------------------
+# 1024 lines are overwritten and not synced; the check reads one of them.
+overwritten=(--setup 'head -c 65536 /dev/zero >big; sync big' --policy lose --only end
+	--workload 'head -c 65536 /dev/zero | tr "\0" x | dd of=big conv=notrunc status=none; echo done'
+	--check 'grep -q done "$SOFTPMEM_ACKNOWLEDGED" && test "$(dd if=big bs=1 skip=4096 count=1)" = x')
+check "a loss of many lines is found" torture 1 "${overwritten[@]}"
+check "the report has the one line that the check needs" reports 'lost: 1 line of /big$'
+check "the command of the reduced finding finds it again" replays
+reduced_alike() { grep -q 'lost: 1 line of /big$' "$work/replayed" || { cat "$work/replayed"; return 1; }; }
+check "it loses the same line" reduced_alike
+made=(--policy lose --metadata strict --only end --workload 'mkdir a b c d e f; echo done'
+	--check 'grep -q done "$SOFTPMEM_ACKNOWLEDGED" && test -d c')
+check "a loss of many names is found" torture 1 "${made[@]}"
+lost_names() { grep -c 'lost: mkdir' "$work/report"; }
+check "the report has the one name that the check needs" reports 'lost: mkdir of /c$'
+check "and no other" test "$(lost_names)" -eq 1
+check "--lose-only without --only is refused" torture 2 --lose-only 0-1 --workload true --check true
+check "a malformed set is refused" torture 2 --lose-only 5-4 --only end --workload 'echo >a' --check true
+
 # ---- What is no finding ----------------------------------------------------------------------
 check "a workload that fails without a power failure is no finding" \
 	torture 2 --workload 'echo broken >&2; exit 3' --check true
