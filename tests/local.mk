@@ -20,6 +20,7 @@ include tests/fuzz/local.mk
 include tests/guest/local.mk
 include tests/engines/local.mk
 include tests/bench/local.mk
+include tests/campaign/local.mk
 include tests/pmdk/local.mk
 include tests/debian/local.mk
 

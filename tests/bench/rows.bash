@@ -87,6 +87,17 @@ lmdb_commits() {
 	"$abs_top_builddir/tests/engines/lmdb_load" bench "${directory[$1]}/lmdb" "$commits"
 }
 
+# The rounds a second of a campaign, for each processor: an interrupted load, recovery and a full check.
+torture_rounds() {
+	local load=$abs_top_builddir/tests/engines/sqlite_load
+	TMPDIR=$work "$softpmem" torture --json --time "$torture_seconds" --setup "$load write db WAL FULL 0" \
+		--workload "$load write db WAL FULL 8" --check "$load verify db -" |
+		tr ',{' '\n\n' | awk -F : -v jobs="$(nproc)" '
+			$1 == "\"power_failures\"" { rounds = $2 }
+			$1 == "\"milliseconds\"" { print rounds * 1000 / $2 / jobs; found = rounds > 0 }
+			END { exit !found }'
+}
+
 # passthrough_ll neither stores nor checks owners, so only the directory itself must belong to postgres.
 use_cluster() {
 	pg_data=${directory[$1]}/pg
@@ -240,6 +251,7 @@ rows() {
 	row "reload of $pools pools" ms lower 1000 - reload
 	row "create and fsync beside $pools files" us lower 1.2 few create_and_sync
 	rm -rf "$mnt"/beside-*
+	row "SQLite rounds of softpmem torture, a processor" rounds/s higher 20 - torture_rounds
 	row "power failure with $open_files open files" ms lower - one failure_with_open_files
 	row "power failure, $gib_mib MiB written, lose" ms lower 3 memcpy power_failure lose
 	row "power failure, $gib_mib MiB written, keep" ms lower 3 memcpy power_failure keep

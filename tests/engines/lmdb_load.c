@@ -3,9 +3,10 @@
  * An LMDB writer whose every commit can be accounted for: transaction N puts
  * PARTS keys that follow from N alone, and deletes those of an old transaction.
  *
- *   lmdb_load write DIRECTORY sync|nosync     commits until it fails, and prints N after commit N
- *   lmdb_load verify DIRECTORY ACKNOWLEDGED   prints how far the environment got
- *   lmdb_load bench DIRECTORY COUNT           prints commits a second
+ *   lmdb_load write DIRECTORY sync|nosync [COUNT]   commits until it fails, or so many times, and prints N
+ *                                                   after commit N
+ *   lmdb_load verify DIRECTORY ACKNOWLEDGED|-       prints how far the environment got
+ *   lmdb_load bench DIRECTORY COUNT                 prints commits a second
  *
  * Exit status: 0; 1 if something is lost, damaged or failed; 2 for wrong words.
  */
@@ -19,6 +20,7 @@
 
 #include <lmdb.h>
 
+#include "acknowledged.h"
 #include "common/rng.h"
 
 #define PARTS 3
@@ -113,7 +115,7 @@ static int64_t last_transaction(MDB_txn *txn)
 	return last;
 }
 
-static int command_write(const char *path, bool sync)
+static int command_write(const char *path, bool sync, uint64_t count)
 {
 	int64_t number;
 	MDB_env *env;
@@ -127,9 +129,13 @@ static int command_write(const char *path, bool sync)
 	if (number < 0)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while (commit_transaction(env, (uint64_t)++number))
+	for (; count; count--) {
+		if (!commit_transaction(env, (uint64_t)++number))
+			return 1;
 		printf("%" PRId64 "\n", number);
-	return 1;
+	}
+	mdb_env_close(env);
+	return 0;
 }
 
 static bool verify_content(MDB_txn *txn, uint64_t last)
@@ -207,9 +213,11 @@ static int command_bench(const char *path, uint64_t count)
 int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "write") == 0)
-		return command_write(argv[2], strcmp(argv[3], "sync") == 0);
+		return command_write(argv[2], strcmp(argv[3], "sync") == 0, UINT64_MAX);
+	if (argc == 5 && strcmp(argv[1], "write") == 0)
+		return command_write(argv[2], strcmp(argv[3], "sync") == 0, strtoull(argv[4], NULL, 10));
 	if (argc == 4 && strcmp(argv[1], "verify") == 0)
-		return command_verify(argv[2], strtoull(argv[3], NULL, 10));
+		return command_verify(argv[2], acknowledged_of(argv[3]));
 	if (argc == 4 && strcmp(argv[1], "bench") == 0)
 		return command_bench(argv[2], strtoull(argv[3], NULL, 10));
 	fprintf(stderr, "usage: lmdb_load write|verify|bench DIRECTORY ...\n");

@@ -28,10 +28,10 @@ tests_engines_little_engines_SOURCES = \
 	tests/engines/little_engines.c tests/engines/little_engines.h \
 	tests/engines/little_names.c
 
-tests_engines_sqlite_load_SOURCES = tests/engines/sqlite_load.c
+tests_engines_sqlite_load_SOURCES = tests/engines/acknowledged.h tests/engines/sqlite_load.c
 tests_engines_sqlite_load_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_engines_sqlite_load_LDADD = $(SQLITE_LIBS)
-tests_engines_lmdb_load_SOURCES = tests/engines/lmdb_load.c
+tests_engines_lmdb_load_SOURCES = tests/engines/acknowledged.h tests/engines/lmdb_load.c
 tests_engines_lmdb_load_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 tests_engines_lmdb_load_LDADD = $(LMDB_LIBS)
 

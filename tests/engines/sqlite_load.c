@@ -4,8 +4,9 @@
  * does follows from N alone, so a reader that knows only how far the database
  * got can say what each row of it must be.
  *
- *   sqlite_load write DB JOURNAL SYNCHRONOUS           commits until it fails, and prints N after commit N
- *   sqlite_load verify DB ACKNOWLEDGED                 prints how far DB got
+ *   sqlite_load write DB JOURNAL SYNCHRONOUS [COUNT]   commits until it fails, or so many times, and prints N
+ *                                                      after commit N
+ *   sqlite_load verify DB ACKNOWLEDGED|-               prints how far DB got
  *   sqlite_load bench DB JOURNAL SYNCHRONOUS COUNT     prints commits a second
  *
  * Exit status: 0; 1 if something is lost, damaged or failed; 2 for wrong words.
@@ -21,6 +22,7 @@
 
 #include <sqlite3.h>
 
+#include "acknowledged.h"
 #include "common/rng.h"
 
 #define ACCOUNTS 64
@@ -156,7 +158,7 @@ static bool open_for_writing(const char *path, const char *journal, const char *
 	return run(*db, "COMMIT");
 }
 
-static int command_write(const char *path, const char *journal, const char *synchronous)
+static int command_write(const char *path, const char *journal, const char *synchronous, uint64_t count)
 {
 	sqlite3 *db;
 	int64_t number;
@@ -167,9 +169,13 @@ static int command_write(const char *path, const char *journal, const char *sync
 	if (number < 0)
 		return failed(db, "head") ? 0 : 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while (commit_transaction(db, (uint64_t)++number))
+	for (; count; count--) {
+		if (!commit_transaction(db, (uint64_t)++number))
+			return 1;
 		printf("%" PRId64 "\n", number);
-	return 1;
+	}
+	sqlite3_close(db);
+	return 0;
 }
 
 static bool verify_accounts(sqlite3 *db, uint64_t last)
@@ -306,9 +312,11 @@ static int command_bench(const char *path, const char *journal, const char *sync
 int main(int argc, char **argv)
 {
 	if (argc == 5 && strcmp(argv[1], "write") == 0)
-		return command_write(argv[2], argv[3], argv[4]);
+		return command_write(argv[2], argv[3], argv[4], UINT64_MAX);
+	if (argc == 6 && strcmp(argv[1], "write") == 0)
+		return command_write(argv[2], argv[3], argv[4], strtoull(argv[5], NULL, 10));
 	if (argc == 4 && strcmp(argv[1], "verify") == 0)
-		return command_verify(argv[2], strtoull(argv[3], NULL, 10));
+		return command_verify(argv[2], acknowledged_of(argv[3]));
 	if (argc == 6 && strcmp(argv[1], "bench") == 0)
 		return command_bench(argv[2], argv[3], argv[4], strtoull(argv[5], NULL, 10));
 	fprintf(stderr, "usage: sqlite_load write|verify|bench DB ...\n");
