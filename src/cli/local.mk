@@ -36,6 +36,7 @@ softpmem_SOURCES = \
 	src/cli/torture_campaign.c src/cli/torture_campaign.h \
 	src/cli/torture_daemon.c src/cli/torture_daemon.h \
 	src/cli/torture_findings.c src/cli/torture_findings.h \
+	src/cli/torture_keeper.c src/cli/torture_keeper.h \
 	src/cli/torture_plan.c src/cli/torture_plan.h \
 	src/cli/torture_print.c src/cli/torture_print.h \
 	src/cli/torture_process.c src/cli/torture_process.h \

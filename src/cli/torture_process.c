@@ -4,227 +4,162 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/torture_keeper.h"
 #include "common/cleanup.h"
 #include "common/write_all.h"
 
-/* A keeper writes two numbers to its status pipe: the pid of the command, and at the end its wait status. */
-
-/* ---- The keeper ------------------------------------------------------------------------ */
-
-/*
- * This program has several threads, so the keeper, which is forked and executes nothing, may only call
- * functions that are safe in a signal handler.
- */
-
-enum { KEEPER_OUTPUT = 1, KEEPER_ERROR = 2, KEEPER_STATUS = 3, KEEPER_FDS = 4 };
-
-/* Kill the direct children. The children of these become direct children, for the next call. */
-static void kill_children(void)
-{
-	char text[4096];
-	int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text));
-	pid_t pid = 0;
-
-	/* A number that the buffer cuts off is killed by the next call. */
-	for (ssize_t i = 0; i < got; i++) {
-		if (text[i] >= '0' && text[i] <= '9') {
-			pid = pid * 10 + (text[i] - '0');
-			continue;
-		}
-		if (pid > 0)
-			kill(pid, SIGKILL);
-		pid = 0;
-	}
-	if (fd >= 0)
-		close(fd);
-}
-
-/* Kill and reap until no child is left. *status is updated if the command is among them. */
-static void end_all(pid_t command, int *status)
-{
-	pid_t pid;
-	int ended;
-
-	do {
-		/* Without CONFIG_PROC_CHILDREN only the command's own group is found. */
-		kill(-command, SIGKILL);
-		kill_children();
-		pid = waitpid(-1, &ended, 0);
-		if (pid == command)
-			*status = ended;
-	} while (pid > 0 || errno == EINTR);
-}
-
-/* Wait for the end of the command, or for a SIGTERM. */
-static void await_command(pid_t command, const sigset_t *signals, int *status)
-{
-	for (;;) {
-		int number = sigwaitinfo(signals, NULL), ended;
-		pid_t pid;
-
-		if (number == SIGTERM)
-			return;
-		while ((pid = waitpid(-1, &ended, WNOHANG)) > 0)
-			if (pid == command) {
-				*status = ended;
-				return;
-			}
-	}
-}
-
-static _Noreturn void run_command(const char *command, const char *directory, char *const *environment)
-{
-	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)command, NULL };
-	sigset_t none;
-
-	/* Ignored signals stay ignored in the program, and so do blocked ones. */
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* A session of its own: a command that signals its group does not reach the keeper. */
-	setsid();
-	if (chdir(directory) == 0)
-		execve("/bin/sh", argv, environment);
-	_exit(127);
-}
-
-static _Noreturn void keep(const char *command, const char *directory, char *const *environment)
-{
-	sigset_t signals;
-	pid_t child;
-	int status = 0;
-
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	setsid();
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_SETMASK, &signals, NULL);
-	child = fork();
-	if (child == 0) {
-		close(KEEPER_STATUS);
-		run_command(command, directory, environment);
-	}
-	/* Else these would stay open until the keeper ends. */
-	close(KEEPER_OUTPUT);
-	close(KEEPER_ERROR);
-	if (child < 0)
-		_exit(1);
-	(void)!write(KEEPER_STATUS, &child, sizeof(child));
-	await_command(child, &signals, &status);
-	end_all(child, &status);
-	(void)!write(KEEPER_STATUS, &status, sizeof(status));
-	_exit(0);
-}
-
-/* Keep only the keeper's own descriptors: those of other jobs must end with these jobs. False: it cannot. */
-static bool arrange_descriptors(int output, int error, int status)
-{
-	const int given[] = { open("/dev/null", O_RDONLY), output, error, status };
-	int moved[KEEPER_FDS];
-
-	for (int i = 0; i < KEEPER_FDS; i++) {
-		moved[i] = fcntl(given[i], F_DUPFD, KEEPER_FDS);
-		if (moved[i] < 0)
-			return false;
-	}
-	for (int i = 0; i < KEEPER_FDS; i++)
-		if (dup2(moved[i], i) < 0)
-			return false;
-	return close_range(KEEPER_FDS, ~0U, 0) == 0;
-}
-
 /* ---- For the caller --------------------------------------------------------------------- */
 
-static bool read_whole(int fd, void *bytes, size_t length)
+static bool receive_number(int fd, int *number)
 {
 	ssize_t got;
 
 	do
-		got = read(fd, bytes, length);
+		got = recv(fd, number, sizeof(*number), 0);
 	while (got < 0 && errno == EINTR);
-	/* The keeper writes each number with one call. */
-	return got == (ssize_t)length;
+	return got == (ssize_t)sizeof(*number);
 }
 
-int torture_process_start(const char *command, const char *directory, char *const *environment,
-			  struct torture_process *process, struct message *message)
+/* With the write ends of its outputs. */
+static int send_command(const struct torture_keeper *keeper, const char *command, int output, int error)
 {
-	int output[2] = { -1, -1 }, error[2] = { -1, -1 }, status[2] = { -1, -1 };
-	pid_t keeper = -1;
-	int failed = 0;
-
-	if (pipe2(output, O_CLOEXEC) < 0 || pipe2(error, O_CLOEXEC) < 0 || pipe2(status, O_CLOEXEC) < 0)
-		failed = -errno;
-	if (!failed) {
-		keeper = fork();
-		if (keeper == 0) {
-			if (!arrange_descriptors(output[1], error[1], status[1]))
-				_exit(1);
-			keep(command, directory, environment);
-		}
-		if (keeper < 0)
-			failed = -errno;
-	}
-	if (output[1] >= 0)
-		close(output[1]);
-	if (error[1] >= 0)
-		close(error[1]);
-	if (status[1] >= 0)
-		close(status[1]);
-	if (failed) {
-		if (output[0] >= 0)
-			close(output[0]);
-		if (error[0] >= 0)
-			close(error[0]);
-		if (status[0] >= 0)
-			close(status[0]);
-		return message_fail(message, failed, "%s: cannot start it: %s", command, strerror(-failed));
-	}
-	fcntl(output[0], F_SETFL, O_NONBLOCK);
-	fcntl(error[0], F_SETFL, O_NONBLOCK);
-	*process = (struct torture_process){
-		.keeper = keeper, .status_fd = status[0], .output_fd = output[0], .error_fd = error[0]
+	const struct torture_keeper_request request = { .number = keeper->number, .command = command };
+	const int fds[] = { output, error };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(fds))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)&request, .iov_len = sizeof(request) };
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
 	};
-	if (read_whole(process->status_fd, &process->command, sizeof(process->command)))
-		return 0;
-	process->command = 0;
-	torture_process_wait(process);
-	return message_fail(message, -EAGAIN, "%s: cannot start it: there are too many processes", command);
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(fds));
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	return sendmsg(keeper->fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void reap_keeper(struct torture_keeper *keeper)
+{
+	close(keeper->fd);
+	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*keeper = (struct torture_keeper){ .fd = -1 };
+}
+
+static int start_keeper(struct torture_keeper *keeper, const char *directory, char *const *environment)
+{
+	const pid_t pid = torture_keeper_fork(directory, environment, &keeper->fd);
+
+	if (pid < 0) {
+		keeper->fd = -1;
+		return pid;
+	}
+	keeper->pid = pid;
+	return 0;
+}
+
+void torture_keeper_end(struct torture_keeper *keeper)
+{
+	if (keeper->pid > 0)
+		reap_keeper(keeper);
+}
+
+/* The pid of the command, or a negative errno. */
+static int start_command(struct torture_keeper *keeper, const char *command, int output, int error)
+{
+	int result, pid;
+
+	keeper->number++;
+	result = send_command(keeper, command, output, error);
+	if (result)
+		return result;
+	if (receive_number(keeper->fd, &pid))
+		return pid > 0 ? pid : -EAGAIN;
+	reap_keeper(keeper);
+	return -EAGAIN;
+}
+
+int torture_process_start(struct torture_keeper *keeper, const char *command, const char *directory,
+			  char *const *environment, struct torture_process *process, struct message *message)
+{
+	CLEANUP_FD int output = -1, error = -1;
+	int outputs[2], errors[2], result;
+
+	result = keeper->pid > 0 ? 0 : start_keeper(keeper, directory, environment);
+	if (!result && pipe2(outputs, O_CLOEXEC) < 0)
+		result = -errno;
+	if (result)
+		return message_fail(message, result, "%s: cannot start it: %s", command, strerror(-result));
+	output = outputs[1];
+	*process = (struct torture_process){ .keeper = keeper, .output_fd = outputs[0], .error_fd = -1 };
+	if (pipe2(errors, O_CLOEXEC) < 0) {
+		result = -errno;
+	} else {
+		error = errors[1];
+		process->error_fd = errors[0];
+		result = start_command(keeper, command, output, error);
+	}
+	if (result < 0) {
+		close(process->output_fd);
+		if (process->error_fd >= 0)
+			close(process->error_fd);
+		return message_fail(message, result, "%s: cannot start it: %s", command, strerror(-result));
+	}
+	process->command = result;
+	fcntl(process->output_fd, F_SETFL, O_NONBLOCK);
+	fcntl(process->error_fd, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+int torture_process_status_fd(const struct torture_process *process)
+{
+	return process->keeper->fd;
 }
 
 void torture_process_stop(const struct torture_process *process)
 {
-	kill(process->keeper, SIGTERM);
+	const struct torture_keeper_request request = { .stop = true, .number = process->keeper->number };
+
+	/* A keeper that was killed is noticed by torture_process_wait(). */
+	(void)!send(process->keeper->fd, &request, sizeof(request), MSG_NOSIGNAL);
 }
 
 int torture_process_wait(struct torture_process *process)
 {
 	int status;
-	bool ended = read_whole(process->status_fd, &status, sizeof(status));
+	bool ended = receive_number(process->keeper->fd, &status);
 
-	if (!ended && process->command > 0)
+	if (!ended) {
 		kill(-process->command, SIGKILL);
-	while (waitpid(process->keeper, NULL, 0) < 0 && errno == EINTR)
-		;
-	close(process->status_fd);
+		reap_keeper(process->keeper);
+	}
 	if (process->output_fd >= 0)
 		close(process->output_fd);
 	if (process->error_fd >= 0)
 		close(process->error_fd);
-	*process = (struct torture_process){
-		.keeper = -1, .status_fd = -1, .output_fd = -1, .error_fd = -1
-	};
+	*process = (struct torture_process){ .output_fd = -1, .error_fd = -1 };
 	return ended ? status : -1;
+}
+
+/* Kill the direct children. The children of these become direct children, for the next call. */
+static void kill_children(void)
+{
+	FILE *children = fopen("/proc/thread-self/children", "re");
+	int pid;
+
+	while (children && fscanf(children, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	if (children)
+		fclose(children);
 }
 
 void torture_process_end_strays(void)

@@ -3,16 +3,16 @@
 #define CLI_TORTURE_PROCESS_H
 
 /*
- * A shell command of a campaign with all the processes that it starts. A keeper process stands between the
- * command and this program: it is the subreaper of the command, so a process that the command leaves behind,
- * in whatever session, becomes the keeper's child and is ended with it. The command may kill its parent: that
- * is the keeper, and only the command's process group is then ended at once.
+ * A shell command of a campaign with all the processes that it starts. A keeper process (torture_keeper.h)
+ * stands between the command and this program, so that all of these processes can be ended. The command may
+ * kill its parent: that is the keeper, and only the command's process group is then ended at once.
  *
- * A struct torture_process is used by one thread.
+ * A keeper has one command at a time. It and its commands are used by one thread.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/message.h"
@@ -26,20 +26,33 @@ struct torture_tail {
 	size_t length;
 };
 
+/* Zeroed but for `fd`, which is -1, before the first command. Ended by torture_keeper_end(). */
+struct torture_keeper {
+	pid_t pid; /* 0: none runs */
+	int fd;
+	uint32_t number; /* of its last command */
+};
+/* End it. No command runs. */
+void torture_keeper_end(struct torture_keeper *keeper);
+
 struct torture_process {
-	pid_t keeper;
-	pid_t command; /* the shell, and its process group */
-	int status_fd; /* readable once the command has ended, and all that it started */
+	struct torture_keeper *keeper;
+	pid_t command; /* the shell or program, and its process group */
 	int output_fd; /* what it prints on standard output; non-blocking; -1 after its end */
 	int error_fd;  /* the same of standard error */
 };
 
 /*
- * Run `sh -c COMMAND` in the directory, with this environment. Its standard input is empty. 0 or a negative
- * errno with a message. End it with torture_process_wait().
+ * Run `sh -c COMMAND` in the directory, with this environment, or the same without a shell where none is
+ * needed. Its standard input is empty. The directory and the environment are the same for all commands of a
+ * keeper, and like the command they are from before its first one. 0 or a negative errno with a message. End
+ * it with torture_process_wait().
  */
-int torture_process_start(const char *command, const char *directory, char *const *environment,
-			  struct torture_process *process, struct message *message);
+int torture_process_start(struct torture_keeper *keeper, const char *command, const char *directory,
+			  char *const *environment, struct torture_process *process, struct message *message);
+
+/* Readable once the command has ended, and all that it started. */
+int torture_process_status_fd(const struct torture_process *process);
 
 /* End the command and all that it started, with SIGKILL. Returns at once. */
 void torture_process_stop(const struct torture_process *process);

@@ -16,8 +16,8 @@ int torture_reduce_repeat(struct torture_job *job, const struct torture_cut *cut
 /*
  * The outcome is a failure with this cut. Change the cut to one that loses less and still fails, and the
  * outcome to that failure. cut->lose_only is then the caller's, for free(); if it is not NULL before, only
- * the metadata mode is reduced. 0, -EINTR, or another negative errno with a message: the cut and the outcome are
- * then those of the last failure.
+ * the metadata mode is reduced. 0, -EINTR, or another negative errno with a message: the cut and the outcome
+ * are then those of the last failure.
  */
 int torture_reduce(struct torture_job *job, struct torture_cut *cut, struct torture_outcome *outcome,
 		   struct message *message);

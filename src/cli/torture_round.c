@@ -55,7 +55,10 @@ int torture_job_create(struct torture_job *job, const struct torture_settings *s
 {
 	int error;
 
-	*job = (struct torture_job){ .settings = settings, .image = image, .interrupt_fd = interrupt_fd };
+	*job = (struct torture_job){ .settings = settings,
+				     .keeper = { .fd = -1 },
+				     .image = image,
+				     .interrupt_fd = interrupt_fd };
 	error = torture_daemon_create(&job->daemon, program, TORTURE_MODE_MOST, directory, message);
 	if (error)
 		return error;
@@ -69,6 +72,7 @@ int torture_job_create(struct torture_job *job, const struct torture_settings *s
 
 void torture_job_destroy(struct torture_job *job)
 {
+	torture_keeper_end(&job->keeper);
 	torture_daemon_destroy(&job->daemon);
 	/* The rest of the environment is not the job's. */
 	for (size_t i = 0; job->environment && i < 3 && job->environment[i]; i++)
@@ -106,7 +110,7 @@ static enum awaited await(struct running *running)
 		struct pollfd fds[] = {
 			{ .fd = running->process.output_fd, .events = POLLIN },
 			{ .fd = running->process.error_fd, .events = POLLIN },
-			{ .fd = running->process.status_fd, .events = POLLIN },
+			{ .fd = torture_process_status_fd(&running->process), .events = POLLIN },
 			{ .fd = running->client ? client_fd(running->client) : -1, .events = POLLIN },
 			{ .fd = running->job->interrupt_fd, .events = POLLIN },
 		};
@@ -133,8 +137,8 @@ static int start(struct running *running, const char *command, struct message *m
 	struct torture_job *job = running->job;
 
 	running->until_ms = clock_ms() + job->settings->timeout_ms;
-	return torture_process_start(command, job->daemon.mount, job->environment, &running->process,
-				     message);
+	return torture_process_start(&job->keeper, command, job->daemon.mount, job->environment,
+				     &running->process, message);
 }
 
 /* Longer than a process can need to end that was killed, unless it waits for the mount. */
@@ -148,9 +152,11 @@ static void finish(struct running *running, struct torture_verdict *verdict)
 
 	running->client = NULL;
 	for (;;) {
-		struct pollfd fds[] = { { .fd = running->process.status_fd, .events = POLLIN },
-					{ .fd = running->process.output_fd, .events = POLLIN },
-					{ .fd = running->process.error_fd, .events = POLLIN } };
+		struct pollfd fds[] = {
+			{ .fd = torture_process_status_fd(&running->process), .events = POLLIN },
+			{ .fd = running->process.output_fd, .events = POLLIN },
+			{ .fd = running->process.error_fd, .events = POLLIN },
+		};
 
 		if (poll(fds, 3, END_MS) > 0)
 			read_outputs(running);

@@ -13,6 +13,7 @@
 struct torture_job {
 	const struct torture_settings *settings;
 	struct torture_daemon daemon;
+	struct torture_keeper keeper; /* of all commands */
 	char *acknowledged; /* the path of a file with what the workload printed */
 	char **environment;
 	const char *image; /* the file of the region with the tree that the setup left */

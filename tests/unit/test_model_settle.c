@@ -130,7 +130,7 @@ static void caches_are_kept_under_eadr_whatever_the_policy(void **state)
 	static const enum chooser_policy policies[] = { CHOOSER_LOSE, CHOOSER_KEEP, CHOOSER_RANDOM };
 
 	for (unsigned i = 0; i < 3; i++) {
-		const struct chooser chooser = { policies[i], 9 };
+		const struct chooser chooser = { .policy = policies[i], .seed = 9 };
 
 		assert_int_equal(settle_caches(&chooser, PERSISTENCE_CPU_CACHE).policy, CHOOSER_KEEP);
 		assert_int_equal(settle_caches(&chooser, PERSISTENCE_MEMORY_CONTROLLER).policy, policies[i]);
