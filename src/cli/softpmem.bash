@@ -112,8 +112,8 @@ _softpmem() {
 		record:-*) words='--output --stop --through --allow-unattached --no-inline -o --help' ;;
 		sync:-* | stop:-*) words='--help' ;;
 		mark:-*) words='--help' ;;
-		powerfail:*) words='--policy --seed --metadata --lose-only --before-op --after-op --before-sync --after-sync
-			--at-mark --path --wait --kill --json --help' ;;
+		powerfail:*) words='--policy --seed --metadata --lose-only --before-op --after-op
+			--before-sync --after-sync --at-mark --path --wait --kill --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout

@@ -84,8 +84,8 @@ fi
 if has nats-server python3; then
 	campaign nats finds nats-server \
 		'JetStream acknowledges messages that it has not synced: nats-server#7564' \
-		--setup 'nats_load.py setup' --workload 'nats_load.py write 10' --check 'nats_load.py verify' \
-		--metadata ordered
+		--setup 'nats_load.py setup' --workload 'nats_load.py write 10' \
+		--check 'nats_load.py verify' --metadata ordered
 else
 	skipped nats nats-server
 fi
@@ -102,7 +102,7 @@ if has sqlite_load; then
 		--workload 'sqlite_load write db DELETE EXTRA 6' \
 		--check 'sqlite_load verify db -' --metadata ordered
 	campaign sqlite-delete-full finds libsqlite3-0 \
-		'SQLite in the journal mode DELETE with synchronous=FULL, where names can be lost by themselves' \
+		'SQLite in the journal mode DELETE with synchronous=FULL, where a name can be lost alone' \
 		--setup 'sqlite_load write db DELETE FULL 0' \
 		--workload 'sqlite_load write db DELETE FULL 6' \
 		--check 'sqlite_load verify db -' --metadata strict
@@ -119,7 +119,8 @@ else
 fi
 
 if has rocksdb_load; then
-	campaign rocksdb passes librocksdb7.8 'RocksDB, with unsynced puts between synced ones as in leveldb-rotation' \
+	campaign rocksdb passes librocksdb7.8 \
+		'RocksDB, with unsynced puts between synced ones as in leveldb-rotation' \
 		--setup 'rocksdb_load write db 0 1' --workload 'rocksdb_load write db 150 10' \
 		--check 'rocksdb_load verify db' --metadata ordered
 else

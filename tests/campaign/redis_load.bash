@@ -30,7 +30,9 @@ verify() {
 	local n acknowledged
 	acknowledged=$(tail -n 1 "$SOFTPMEM_ACKNOWLEDGED")
 	for ((n = 1; n <= ${acknowledged:-0}; n++)); do
-		[ "$(ask get "key$n")" = "value$n" ] || { echo "key $n was acknowledged and is lost"; return 1; }
+		[ "$(ask get "key$n")" = "value$n" ] && continue
+		echo "key $n was acknowledged and is lost"
+		return 1
 	done
 }
 
