@@ -49,13 +49,27 @@ int torture_reduce_repeat(struct torture_job *job, const struct torture_cut *cut
 	return 0;
 }
 
-/* As above, once. If it fails, the cut and the outcome become these; if not, they stay as they are. */
+static uint64_t count_lost(const struct torture_outcome *outcome)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < outcome->lost.count; i++)
+		count += outcome->lost.items[i].lines ? outcome->lost.items[i].lines : 1;
+	return count;
+}
+
+/*
+ * As above, once. If it fails and loses at most so much, the cut and the outcome become these; if not, they
+ * stay as they are: 0.
+ */
 static int try(struct torture_job *job, struct torture_cut *cut, const struct torture_cut *candidate,
-	       struct torture_outcome *outcome, struct message *message)
+	       uint64_t most, struct torture_outcome *outcome, struct message *message)
 {
 	struct torture_outcome tried = { 0 };
-	const int failed = torture_reduce_repeat(job, candidate, 1, &tried, message);
+	int failed = torture_reduce_repeat(job, candidate, 1, &tried, message);
 
+	if (failed == 1 && count_lost(&tried) > most)
+		failed = 0;
 	if (failed == 1) {
 		torture_outcome_clear(outcome);
 		*outcome = tried;
@@ -75,7 +89,7 @@ static int weaken_mode(struct torture_job *job, struct torture_cut *cut, struct 
 		int failed;
 
 		weaker.mode = *mode;
-		failed = try(job, cut, &weaker, outcome, message);
+		failed = try(job, cut, &weaker, UINT64_MAX, outcome, message);
 		if (failed)
 			return failed < 0 ? failed : 0;
 	}
@@ -83,15 +97,6 @@ static int weaken_mode(struct torture_job *job, struct torture_cut *cut, struct 
 }
 
 /* ---- Lines and names ------------------------------------------------------------------ */
-
-static uint64_t count_lost(const struct torture_outcome *outcome)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < outcome->lost.count; i++)
-		count += outcome->lost.items[i].lines ? outcome->lost.items[i].lines : 1;
-	return count;
-}
 
 /* For the caller to free; NULL: no memory. */
 static char *format_ranges(const struct range *ranges, unsigned count)
@@ -104,25 +109,52 @@ static char *format_ranges(const struct range *ranges, unsigned count)
 	return text;
 }
 
-/* 1: it fails without range `index`, which is left out; 0: it needs that range; or a negative errno. */
-static int leave_out(struct reduction *reduction, unsigned index, struct message *message)
+/*
+ * 1: it fails with these ranges alone, and loses at most so much: they replace the others. 0: not so; or a
+ * negative errno.
+ */
+static int try_ranges(struct reduction *reduction, const struct range *ranges, unsigned count, uint64_t most,
+		      struct message *message)
 {
 	struct torture_cut candidate = *reduction->cut;
 	char *before = reduction->cut->lose_only;
+	int failed;
+
+	candidate.lose_only = format_ranges(ranges, count);
+	if (!candidate.lose_only)
+		return message_fail(message, -ENOMEM, "out of memory");
+	reduction->trials++;
+	failed = try(reduction->job, reduction->cut, &candidate, most, reduction->outcome, message);
+	free(failed == 1 ? before : candidate.lose_only);
+	if (failed != 1)
+		return failed;
+	memmove(reduction->ranges, ranges, count * sizeof(*ranges));
+	reduction->count = count;
+	return 1;
+}
+
+/* 1: it fails without range `index`, which is left out; 0: it needs that range; or a negative errno. */
+static int leave_out(struct reduction *reduction, unsigned index, struct message *message)
+{
+	const struct range left_out = reduction->ranges[index];
+	const bool was_half = reduction->count == 2;
 	struct range rest[RANGES_MAX];
 	int failed;
 
 	memcpy(rest, reduction->ranges, index * sizeof(*rest));
 	memcpy(rest + index, reduction->ranges + index + 1,
 	       (reduction->count - index - 1) * sizeof(*rest));
-	candidate.lose_only = format_ranges(rest, reduction->count - 1);
-	if (!candidate.lose_only)
-		return message_fail(message, -ENOMEM, "out of memory");
-	reduction->trials++;
-	failed = try(reduction->job, reduction->cut, &candidate, reduction->outcome, message);
-	free(failed == 1 ? before : candidate.lose_only);
-	if (failed == 1)
-		memcpy(reduction->ranges, rest, --reduction->count * sizeof(*rest));
+	failed = try_ranges(reduction, rest, reduction->count - 1, UINT64_MAX, message);
+	/*
+	 * An operation that is taken back may take later ones with it. So the other half may fail by itself
+	 * too, and lose less.
+	 */
+	if (failed == 1 && was_half && count_lost(reduction->outcome) > 1) {
+		const int better = try_ranges(reduction, &left_out, 1, count_lost(reduction->outcome) - 1,
+					      message);
+
+		failed = better < 0 ? better : failed;
+	}
 	return failed;
 }
 
@@ -152,9 +184,16 @@ static bool is_minimal(const struct reduction *reduction)
 	return count_lost(reduction->outcome) <= reduction->count;
 }
 
+/* Of two choices, so many divisions in a row leave both in one range once in 256 times. */
+#define IN_VAIN_MAX 8
+
 static int reduce_lost(struct reduction *reduction, struct message *message)
 {
-	while (!is_minimal(reduction) && reduction->trials < TRIALS_MAX && halve_all(reduction)) {
+	int in_vain = 0;
+
+	while (!is_minimal(reduction) && in_vain < IN_VAIN_MAX && reduction->trials < TRIALS_MAX &&
+	       halve_all(reduction)) {
+		const uint64_t before = count_lost(reduction->outcome);
 		unsigned index = 0;
 
 		while (index < reduction->count && reduction->count > 1 && reduction->trials < TRIALS_MAX) {
@@ -164,6 +203,7 @@ static int reduce_lost(struct reduction *reduction, struct message *message)
 				return failed;
 			index += !failed;
 		}
+		in_vain = count_lost(reduction->outcome) < before ? 0 : in_vain + 1;
 	}
 	return 0;
 }

@@ -91,7 +91,8 @@ lmdb_commits() {
 torture_rounds() {
 	local load=$abs_top_builddir/tests/engines/sqlite_load
 	TMPDIR=$work "$softpmem" torture --json --time "$torture_seconds" \
-		--setup "$load write db WAL FULL 0" --workload "$load write db WAL FULL 8" --check "$load verify db -" |
+		--setup "$load write db WAL FULL 0" \
+		--workload "$load write db WAL FULL 8" --check "$load verify db -" |
 		tr ',{' '\n\n' | awk -F : -v jobs="$(nproc)" '
 			$1 == "\"power_failures\"" { rounds = $2 }
 			$1 == "\"milliseconds\"" { print rounds * 1000 / $2 / jobs; found = rounds > 0 }
