@@ -64,7 +64,7 @@ struct pool {
 	uint64_t counted_dirty; /* in pools->dirty_pages */
 	struct extmap map;
 	enum names_size undo_size; /* while an outage decides: what the choice of names lets the size be */
-	uint64_t undo_held;    /* blocks that pools->undo counts as free, for nothing but the list keeps them */
+	uint64_t undo_held;    /* blocks that pools->undo counts as free: the list alone keeps them */
 	uint64_t undo_written; /* the newest operation of the region that its last write came after */
 	bool map_changed;      /* since it was committed */
 	struct extmap retired; /* blocks that the media's map still has: free after the next commit */
