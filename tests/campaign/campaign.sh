@@ -102,10 +102,10 @@ if has sqlite_load; then
 		--workload 'sqlite_load write db DELETE EXTRA 6' \
 		--check 'sqlite_load verify db -' --metadata ordered
 	campaign sqlite-delete-full finds libsqlite3-0 \
-		'SQLite in the journal mode DELETE with synchronous=FULL, where a name can be lost alone' \
+		'SQLite in the journal mode DELETE with synchronous=FULL, where EXTRA is needed' \
 		--setup 'sqlite_load write db DELETE FULL 0' \
 		--workload 'sqlite_load write db DELETE FULL 6' \
-		--check 'sqlite_load verify db -' --metadata strict
+		--check 'sqlite_load verify db -' --metadata ordered
 else
 	skipped sqlite 'SQLite (libsqlite3-dev)'
 fi
@@ -136,9 +136,13 @@ else
 fi
 
 if has git; then
-	campaign git passes git 'git with core.fsync=all' \
+	campaign git passes git 'git with core.fsync=all: the repository is sound' \
 		--setup 'git_load.bash setup' --workload 'git_load.bash write 3' \
 		--check 'git_load.bash verify' --metadata ordered
+	campaign git-acknowledged finds git \
+		'git with core.fsync=all renames a reference, and does not sync its directory' \
+		--setup 'git_load.bash setup' --workload 'git_load.bash write 3' \
+		--check 'git_load.bash acknowledged' --metadata ordered
 else
 	skipped git git
 fi

@@ -5,7 +5,8 @@
 #
 #   git_load.bash setup
 #   git_load.bash write COUNT   makes COUNT commits, and prints the name of each
-#   git_load.bash verify        the repository is sound, and has what was acknowledged
+#   git_load.bash verify        the repository is sound
+#   git_load.bash acknowledged  and it has what was acknowledged
 set -u
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org
 # The same names in each run.
@@ -28,11 +29,15 @@ write() {
 }
 
 verify() {
-	local acknowledged
 	cd repository || return
 	# A process that was killed leaves the locks that it held; git asks the user to remove them.
 	find .git -name '*.lock' -delete
-	git fsck --full --strict --no-dangling 2>&1 || return
+	git fsck --full --strict --no-dangling 2>&1 && git rev-parse --verify -q HEAD >/dev/null
+}
+
+acknowledged() {
+	local acknowledged
+	verify || return
 	acknowledged=$(tail -n 1 "$SOFTPMEM_ACKNOWLEDGED")
 	[ -z "$acknowledged" ] || git merge-base --is-ancestor "$acknowledged" HEAD || {
 		echo "commit $acknowledged was acknowledged and is lost"
@@ -44,5 +49,6 @@ case ${1:-} in
 setup) setup ;;
 write) write "$2" ;;
 verify) verify ;;
+acknowledged) acknowledged ;;
 *) exit 2 ;;
 esac
