@@ -13,7 +13,9 @@ dist_man_MANS += \
 	docs/softpmem-regions.1 \
 	docs/softpmem-rename.1 \
 	docs/softpmem-resize.1 \
+	docs/softpmem-restore.1 \
 	docs/softpmem-run.1 \
+	docs/softpmem-snapshot.1 \
 	docs/softpmem-stat.1 \
 	docs/softpmem-status.1 \
 	docs/softpmem-stop.1 \

@@ -124,6 +124,11 @@ void fusefs_discard(struct fusefs *fusefs);
  * stays in the cache the first time, clean.
  */
 void fusefs_discard_caches(struct fusefs *fusefs);
+/*
+ * After fusefs_discard(): the region of this number has another tree (pools_restore()). Inodes that the
+ * kernel knows are of the old one: calls on them fail with -ESTALE, except on the root.
+ */
+void fusefs_tree_replaced(struct fusefs *fusefs, unsigned region);
 /* After pools_resume(): serve again, first what was parked. */
 void fusefs_resume(struct fusefs *fusefs);
 

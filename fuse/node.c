@@ -168,15 +168,27 @@ struct node *fusefs_node_find(struct tree *tree, const struct pool *pool)
 	return pool == tree->root.pool ? &tree->root : hash_find(&tree->nodes, pool);
 }
 
+static void end_node(struct nodes *nodes, struct node *node)
+{
+	if (node->dead)
+		return;
+	hash_remove(nodes, node);
+	node->dead = true;
+}
+
 void fusefs_nodes_end_generation(struct nodes *nodes)
 {
 	LOCK_SCOPE(&nodes->lock);
-	struct node *node;
 
-	for (node = nodes->all; node; node = node->next) {
-		if (!node->regular || node->dead)
-			continue;
-		hash_remove(nodes, node);
-		node->dead = true;
-	}
+	for (struct node *node = nodes->all; node; node = node->next)
+		if (node->regular)
+			end_node(nodes, node);
+}
+
+void fusefs_nodes_retire(struct nodes *nodes)
+{
+	LOCK_SCOPE(&nodes->lock);
+
+	for (struct node *node = nodes->all; node; node = node->next)
+		end_node(nodes, node);
 }

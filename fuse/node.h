@@ -76,6 +76,9 @@ struct node *fusefs_node_find(struct tree *tree, const struct pool *pool);
 /* Make the nodes of all regular files nodes of an older generation. No request is served during the call. */
 void fusefs_nodes_end_generation(struct nodes *nodes);
 
+/* The same for all nodes but the tree's root: their pools are dead. */
+void fusefs_nodes_retire(struct nodes *nodes);
+
 /*
  * May the kernel have stores of a mapping that it has not written back? When a mapping goes, it is written
  * back before its file is released.

@@ -34,6 +34,15 @@ void fusefs_discard(struct fusefs *fs)
 		fusefs_nodes_end_generation(&fs->trees[i].nodes);
 }
 
+void fusefs_tree_replaced(struct fusefs *fs, unsigned region)
+{
+	struct tree *tree = &fs->trees[region];
+
+	fusefs_nodes_retire(&tree->nodes);
+	pool_unref(tree->root.pool, 1);
+	tree->root.pool = pool_root(tree->pools);
+}
+
 void fusefs_discard_caches(struct fusefs *fs)
 {
 	fusefs_invalidate_all(fs);

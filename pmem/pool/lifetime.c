@@ -96,6 +96,30 @@ void pool_destroy(struct pool *pool)
 	atomic_store(&pool->dead, true);
 }
 
+void pool_retire(struct pool *pool)
+{
+	if (pool->view) {
+		const uint64_t all = POOL_PAGES_MAX;
+
+		pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
+		view_detach(pool->view);
+		pool_drop_clean_view(pool);
+	}
+	move_to_destroyed(pool);
+	pool_extmap_free(&pool->map);
+	pool_extmap_free(&pool->retired);
+	pool->chain_count = 0;
+	pool->map_changed = false;
+	pool->size = pool->durable_size = 0;
+	pool->names = NULL;
+	atomic_store(&pool->links, 0);
+	if (pool->directory) {
+		pool->directory->count = pool->directory->holes = 0;
+		pool->directory->subdirectories = 0;
+	}
+	atomic_store(&pool->dead, true);
+}
+
 bool pool_destroy_if_unused(struct pool *pool)
 {
 	bool unused;

@@ -11,6 +11,12 @@
 #include "pool/inode.h"
 
 /* Free the blocks and the entry. pool->lock and pools->tree are held exclusively, or no other thread runs. */
+/*
+ * Another tree has come in place of the one that the pool was in: it is dead, without a change of the media.
+ * Its names were freed. pool->lock is held exclusively, and no call is in the pools. The caller has a
+ * reference.
+ */
+void pool_retire(struct pool *pool);
 void pool_destroy(struct pool *pool);
 /*
  * Destroy the pool if it has neither a name nor a handle, and the undo list does not keep it: true.

@@ -38,6 +38,7 @@ pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/resize.c \
 	pmem/pool/resize.h \
 	pmem/pool/seek.c \
+	pmem/pool/pool_snapshot.c \
 	pmem/pool/space.c \
 	pmem/pool/space.h \
 	pmem/pool/superblock.c \

@@ -14,6 +14,9 @@
 
 struct pool *pool_root(struct pools *pools)
 {
+	/* A restored snapshot has another one. */
+	LOCK_SCOPE(&pools->list_lock);
+
 	pool_ref(pools->root, 1);
 	return pools->root;
 }

@@ -521,6 +521,22 @@ void pools_resume(struct pools *pools);
 
 uint64_t pools_generation(struct pools *pools);
 
+/* ---- Snapshots ------------------------------------------------------------ */
+
+struct region_snapshot;
+/*
+ * Make everything durable, and remember the state of the region (region/snapshot.h): 0, or a negative errno
+ * of pools_sync() or region_snapshot_take(); -EROFS. Ended by pools_drop_snapshot().
+ */
+int pools_snapshot(struct pools *pools, struct region_snapshot **out);
+void pools_drop_snapshot(struct pools *pools, struct region_snapshot *snapshot);
+/*
+ * Precondition: pools_stop(), and no process has a mapping of a view. Go back to the snapshot, which stays.
+ * All pools of before are dead, and calls with them fail with -ESTALE; the root is another one too. -ENOMEM:
+ * the snapshot is not whole, and nothing has changed. After another error the region has failed.
+ */
+int pools_restore(struct pools *pools, struct region_snapshot *snapshot);
+
 /*
  * Are the media gone (region_failed())? Then nothing is done any more: calls
  * through handles fail with -EIO, and so does what would change names.

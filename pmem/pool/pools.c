@@ -230,6 +230,8 @@ static uint64_t count_kept(struct pools *pools)
 
 void pools_info(struct pools *pools, struct pools_info *info)
 {
+	struct pool *root = pool_root(pools);
+
 	*info = (struct pools_info){
 		.size = pools->superblock.region_size,
 		.free = (pool_space_free_for_data(&pools->space) + pools_undo_held(pools)) * BLOCK_BYTES,
@@ -238,10 +240,11 @@ void pools_info(struct pools *pools, struct pools_info *info)
 		.pools = pools->file_count - count_kept(pools),
 		.directories = pools->directory_count,
 		.domain = domain_persistence(pools->domain),
-		.mode = pools->root->pool_mode,
+		.mode = root->pool_mode,
 		.metadata = pools->options.metadata,
 		.read_only = pools->read_only,
 	};
+	pool_unref(root, 1);
 	LOCK_SCOPE(&pools->table_lock);
 	memcpy(info->uuid, pools->superblock.uuid, sizeof(info->uuid));
 	memcpy(info->label, pools->superblock.label, POOL_LABEL_MAX);

@@ -49,6 +49,7 @@ struct region {
 	/* What open() could not verify; empty if there is nothing. */
 	struct message warning;
 	struct media_observer observer;
+	struct region_snapshot *snapshots; /* changed while nothing writes to the media */
 	/*
 	 * How the processor caches it. Ends in " (requested)" where the kernel does not report the actual
 	 * type.
@@ -122,6 +123,10 @@ int failure_of_range(const struct region *region, uint64_t offset, uint64_t leng
  * region?
  */
 bool failure_fd_is_whole(const struct region *region);
+/* The snapshots copy what they have not copied yet of this range, which is about to change. */
+void snapshots_before_change(struct region *region, uint64_t offset, uint64_t length);
+void snapshots_drop_all(struct region *region);
+
 /* An open region of this process that shares some memory with this one; NULL: there is none. */
 const struct region *failure_find_same(const struct region *region);
 

@@ -251,6 +251,18 @@ int region_failure(const struct region *region, struct message *message)
 	}
 }
 
+void region_give_up(struct region *region, const char *why)
+{
+	LOCK_SCOPE(&fail_lock);
+
+	if (region_failed(region))
+		return;
+	message_fail(&region->why_failed, -EIO, "region %s: %s: start the daemon again", region->spec, why);
+	/* Else a write could still reach the media. */
+	if (!fail_region(region, REGION_CLAIMED))
+		abort();
+}
+
 int region_watch(struct region *region, struct message *message)
 {
 	struct message why = { "" };

@@ -25,5 +25,6 @@ pmem_region_libregion_a_SOURCES = \
 	pmem/region/physmap_map.h \
 	pmem/region/physmap_stretch.c \
 	pmem/region/platform.c pmem/region/platform.h \
-	pmem/region/region.c pmem/region/region.h
+	pmem/region/region.c pmem/region/region.h \
+	pmem/region/snapshot.c pmem/region/snapshot.h
 pmem_region_libregion_a_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS) $(NDCTL_CFLAGS) $(DAXCTL_CFLAGS)

@@ -20,6 +20,12 @@ static int check_write(const struct region *region, uint64_t offset, uint64_t le
 	return region_is_read_only(region) ? -EROFS : 0;
 }
 
+static inline void before_change(struct region *region, uint64_t offset, uint64_t length)
+{
+	if (__builtin_expect(region->snapshots != NULL, 0))
+		snapshots_before_change(region, offset, length);
+}
+
 /*
  * The result of an access that was just made. If it faulted, the handler of SIGBUS ran in this thread,
  * and recorded the fault before the access continued.
@@ -46,6 +52,7 @@ int media_write(struct region *region, uint64_t offset, const void *bytes, uint6
 
 	if (error)
 		return error;
+	before_change(region, offset, length);
 	if (region->observer.wrote)
 		region->observer.wrote(region->observer.context, offset, bytes, length);
 	/*
@@ -68,6 +75,7 @@ int media_zero(struct region *region, uint64_t offset, uint64_t length)
 
 	if (error || length == 0)
 		return error;
+	before_change(region, offset, length);
 	if (region->observer.zeroed)
 		region->observer.zeroed(region->observer.context, offset, length);
 	if (length >= worth_a_call && is_aligned(offset | length, PAGE_BYTES) && region->backend->zero &&
@@ -96,6 +104,7 @@ int media_discard(struct region *region, uint64_t offset, uint64_t length)
 		return -EOPNOTSUPP;
 	if (length == 0)
 		return 0;
+	before_change(region, offset, length);
 	if (region->observer.zeroed)
 		region->observer.zeroed(region->observer.context, offset, length);
 	return region->backend->discard(region, offset, length);

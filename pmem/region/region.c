@@ -126,6 +126,7 @@ void region_close(struct region *region)
 {
 	if (!region)
 		return;
+	snapshots_drop_all(region);
 	failure_forget(region);
 	region->backend->close(region);
 	free(region->spec);

@@ -102,6 +102,8 @@ const char *region_persistence_domain(const struct region *region);
  * were made earlier and not fenced yet. A failed region stays failed. Cheap.
  */
 bool region_failed(const struct region *region);
+/* Make it fail: its content is of no use. `why` ends a sentence of the reason. */
+void region_give_up(struct region *region, const char *why);
 /* 0, or -EIO with the reason. */
 int region_failure(const struct region *region, struct message *message);
 

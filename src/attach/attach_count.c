@@ -56,9 +56,11 @@ static void fill_info(const struct attach_client *client, struct attach_client_i
 
 	*out = (struct attach_client_info){ .pid = peer->pid, .uid = peer->uid };
 	read_comm(peer, out->comm);
-	for (unsigned r = 0; r < client->attach->served.regions; r++)
+	for (unsigned r = 0; r < client->attach->served.regions; r++) {
+		out->maps |= client->regions[r].has_pools;
 		for (size_t i = 0; i < client->regions[r].wpqs.count; i++)
 			add_queue(out, client->regions[r].wpqs.items[i]);
+	}
 }
 
 int attach_clients(struct attach_server *attach, struct attach_client_info **clients, size_t *count)

@@ -68,6 +68,7 @@ struct attach_client_info {
 	uid_t uid;
 	char comm[17]; /* its name; "" if it has ended */
 	unsigned queues;
+	bool maps; /* it was given the memory of a pool */
 	struct domain_counts counts;
 	/* As the process itself says, unchecked. */
 	uint64_t idle_fences;  /* fences that had nothing to publish */

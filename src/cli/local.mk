@@ -18,7 +18,9 @@ softpmem_SOURCES = \
 	src/cli/cli_regions.c \
 	src/cli/cli_rename.c \
 	src/cli/cli_resize.c \
+	src/cli/cli_restore.c \
 	src/cli/cli_run.c \
+	src/cli/cli_snapshot.c \
 	src/cli/cli_stat.c src/cli/cli_stat.h \
 	src/cli/cli_status.c \
 	src/cli/cli_stop.c \

@@ -99,7 +99,7 @@ _softpmem() {
 	*)
 		case $verb:$cur in
 		:*) words='run stat status list create destroy rename resize path powerfail mark
-			record explore torture trace format regions check sync stop
+			record explore torture trace format regions check sync snapshot restore stop
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --allow-unattached --no-inline --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -111,6 +111,8 @@ _softpmem() {
 		resize:-* | path:-*) words='--region --help' ;;
 		record:-*) words='--output --stop --through --allow-unattached --no-inline -o --help' ;;
 		sync:-* | stop:-*) words='--help' ;;
+		snapshot:-*) words='--drop --region --json --help' ;;
+		restore:-*) words='--help' ;;
 		mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --metadata --lose-only --before-op --after-op
 			--before-sync --after-sync --at-mark --path --wait --kill --json --help' ;;

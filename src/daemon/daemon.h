@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "attach/attach_server.h"
+#include "common/vector.h"
 #include "fusefs.h"
 #include "daemon/log.h"
 #include "daemon/moment.h"
@@ -63,6 +64,8 @@ struct served_region {
 	unsigned bad_told; /* the same: the number of bad places that were logged */
 };
 
+struct snapshot;
+
 struct daemon {
 	struct daemon_options options;
 	struct log log;
@@ -86,6 +89,7 @@ struct daemon {
 
 	struct daemon_moment moment; /* its lock comes before those of the mount */
 
+	VECTOR(struct snapshot) snapshots; /* guarded by outage_lock */
 	pthread_mutex_t outage_lock; /* serializes outages and losses of regions; the first of all locks */
 
 	pthread_t serving; /* the mount's thread */

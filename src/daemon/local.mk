@@ -13,6 +13,7 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/process.c src/daemon/process.h \
 	src/daemon/sandbox.c src/daemon/sandbox.h \
 	src/daemon/served.c src/daemon/served.h \
+	src/daemon/snapshots.c src/daemon/snapshots.h \
 	src/daemon/spawner.c src/daemon/spawner.h \
 	src/daemon/verb_check.c \
 	src/daemon/verb_create.c \
@@ -25,6 +26,8 @@ src_daemon_libdaemon_a_SOURCES = \
 	src/daemon/verb_record.c \
 	src/daemon/verb_rename.c \
 	src/daemon/verb_resize.c \
+	src/daemon/verb_restore.c \
+	src/daemon/verb_snapshot.c \
 	src/daemon/verb_stat.c \
 	src/daemon/verb_status.c \
 	src/daemon/verb_stop.c \

@@ -279,6 +279,81 @@ int outage_run(struct daemon *daemon, const struct outage_options *options, stru
 	return error;
 }
 
+/* ---- Snapshots ---------------------------------------------------------------------- */
+
+struct names_noted {
+	struct outage *outage;
+	struct pool *root;
+};
+
+static int note_name(void *context, const char *name, struct pool *pool, uint64_t next)
+{
+	const struct names_noted *noted = context;
+
+	(void)next;
+	note_entry(noted->outage, noted->root, name);
+	pool_unref(pool, 1);
+	return 0;
+}
+
+/*
+ * The kernel may know what the names in `of` were, or that there were none: it has to look them up in `in`.
+ * Below them it finds nothing of what it knows.
+ */
+static void note_names(struct outage *outage, struct pool *of, struct pool *in)
+{
+	struct names_noted noted = { .outage = outage, .root = in };
+
+	pool_readdir(of, 0, note_name, &noted);
+}
+
+/* Serve requests on the mount again, and those for the new root. */
+static void replace_tree(struct daemon *daemon, const struct served_region *region, bool replaced)
+{
+	if (!daemon->fusefs)
+		return;
+	if (replaced)
+		fusefs_tree_replaced(daemon->fusefs, region->number);
+	fusefs_resume(daemon->fusefs);
+}
+
+int outage_restore(struct daemon *daemon, const struct served_region *region,
+		   struct region_snapshot *snapshot)
+{
+	struct outage outage = { .daemon = daemon };
+	struct pool *old = pool_root(region->pools), *root;
+	int error;
+
+	attach_power_fails(daemon->attach);
+	if (daemon->fusefs) {
+		fusefs_park(daemon->fusefs);
+		fusefs_write_back(daemon->fusefs);
+		fusefs_discard(daemon->fusefs);
+	}
+	/* The names of before are names of the new root's to the kernel: the inode is the same. */
+	note_names(&outage, old, old);
+	pools_stop(region->pools);
+	discard_caches(daemon);
+	error = pools_restore(region->pools, snapshot);
+	discard_caches(daemon);
+	pools_resume(region->pools);
+	root = pool_root(region->pools);
+	for (size_t i = 0; i < outage.stale.count; i++) {
+		pool_unref(outage.stale.items[i].directory, 1);
+		pool_ref(root, 1);
+		outage.stale.items[i].directory = root;
+	}
+	if (!error)
+		note_names(&outage, root, root);
+	replace_tree(daemon, region, !error);
+	attach_power_returns(daemon->attach);
+	attach_paths_prune(daemon->attach);
+	drop_stale_entries(&outage);
+	pool_unref(root, 1);
+	pool_unref(old, 1);
+	return error;
+}
+
 void outage_region_lost(struct daemon *daemon, const struct served_region *region)
 {
 	LOCK_SCOPE(&daemon->outage_lock);

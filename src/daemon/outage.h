@@ -28,6 +28,8 @@
 #include "common/vector.h"
 #include "daemon/daemon.h"
 
+struct region_snapshot;
+
 struct outage_options {
 	/* For the whole machine. Each region, pool and line derives its own chooser from it. */
 	struct chooser chooser;
@@ -72,6 +74,15 @@ struct outage_report {
  */
 int outage_run(struct daemon *daemon, const struct outage_options *options, struct outage_report *report);
 void outage_report_free(struct outage_report *report);
+
+/*
+ * Go back to a snapshot of the region, in the same steps as an outage. All clients of the daemon are stopped,
+ * and all files that are open on the mount are dead afterwards; in the other regions nothing is lost.
+ * -ENOMEM: the snapshot is not whole, and the region is as it was. After another error the region has failed.
+ * The caller holds daemon->outage_lock.
+ */
+int outage_restore(struct daemon *daemon, const struct served_region *region,
+		   struct region_snapshot *snapshot);
 
 /*
  * A region's media are lost for good. Kill the processes that map its pools, so that none continues to

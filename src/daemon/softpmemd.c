@@ -19,6 +19,7 @@
 #include "daemon/process.h"
 #include "daemon/sandbox.h"
 #include "daemon/served.h"
+#include "daemon/snapshots.h"
 #include "daemon/spawner.h"
 #include "wire/spawner_protocol.h"
 
@@ -283,6 +284,7 @@ static int stop(struct daemon *daemon)
 	attach_stop(daemon->attach);
 	stop_mount(daemon);
 	recorder_destroy(daemon->recorder);
+	snapshots_remove_all(daemon);
 	return served_close(daemon);
 }
 

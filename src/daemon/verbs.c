@@ -119,6 +119,8 @@ static const struct verb *const verbs[] = {
 	&verb_record,
 	&verb_rename,
 	&verb_resize,
+	&verb_restore,
+	&verb_snapshot,
 	&verb_stat,
 	&verb_status,
 	&verb_stop,

@@ -19,8 +19,9 @@ struct verb {
 	/* 0, or a negative errno with job->message set. */
 	int (*run)(struct job *job);
 };
-extern const struct verb verb_check, verb_create, verb_destroy, verb_events, verb_list, verb_mark, verb_path,
-	verb_powerfail, verb_record, verb_rename, verb_resize, verb_stat, verb_status, verb_stop, verb_sync;
+extern const struct verb verb_check, verb_create, verb_destroy, verb_events, verb_list, verb_mark,
+	verb_path, verb_powerfail, verb_record, verb_rename, verb_resize, verb_restore, verb_snapshot,
+	verb_stat, verb_status, verb_stop, verb_sync;
 
 /* A request while it is answered. */
 struct job {

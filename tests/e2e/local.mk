@@ -36,6 +36,7 @@ e2e_tests = \
 	tests/e2e/run-verb.sh \
 	tests/e2e/service-units.sh \
 	tests/e2e/several.sh \
+	tests/e2e/snapshot.sh \
 	tests/e2e/torture.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)

@@ -154,6 +154,9 @@ EXTRA_DIST += \
 	tests/data/region/unprivileged \
 	tests/data/region/variants
 
+unit_tests += tests/unit/test_region_snapshot
+tests_unit_test_region_snapshot_SOURCES = tests/unit/test_region_snapshot.c tests/unit/mediatest.h
+tests_unit_test_region_snapshot_LDADD = $(libregion) $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_region_media
 tests_unit_test_region_media_SOURCES = tests/unit/test_region_media.c tests/unit/badpage.c \
 	tests/unit/badpage.h tests/unit/rounds.h

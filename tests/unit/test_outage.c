@@ -108,6 +108,40 @@ void pool_unref(struct pool *pool, uint64_t count)
 	references -= (int)count;
 }
 
+/* The root of a tree is its pools. */
+struct pool *pool_root(struct pools *pools)
+{
+	references++;
+	return (struct pool *)pools;
+}
+
+/* Each tree has one name. */
+int pool_readdir(struct pool *directory, uint64_t cookie,
+		 int (*entry)(void *context, const char *name, struct pool *pool, uint64_t next),
+		 void *context)
+{
+	references++;
+	return entry(context, "name", directory, 1);
+}
+
+static int restore_error;
+
+int pools_restore(struct pools *pools, struct region_snapshot *snapshot)
+{
+	say("restore", pools->name);
+	return restore_error;
+}
+
+void fusefs_tree_replaced(struct fusefs *fusefs, unsigned region)
+{
+	say("new tree", (char)('0' + region));
+}
+
+void attach_paths_prune(struct attach_server *server)
+{
+	say("prune paths", 0);
+}
+
 void fusefs_region_lost(struct fusefs *fusefs, unsigned region)
 {
 	say("mount loses", (char)('0' + region));
@@ -393,6 +427,30 @@ static void a_lost_region_ends_its_clients_before_its_mount(void **state)
 
 #define outage_test(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static int restore(void)
+{
+	return outage_restore(&daemon_under_test, &daemon_under_test.regions[0], NULL);
+}
+
+static void a_snapshot_is_restored_while_nothing_is_served(void **state)
+{
+	restore_error = 0;
+	assert_int_equal(restore(), 0);
+	assert_string_equal(log_text, "stop clients; park; write back; discard; stop a; discard caches; "
+				      "restore a; discard caches; resume a; new tree 0; resume mount; "
+				      "resume clients; prune paths; look up n; look up n; ");
+	assert_int_equal(references, 0);
+}
+
+static void after_a_restore_that_failed_the_mount_keeps_its_tree(void **state)
+{
+	restore_error = -ENOMEM;
+	assert_int_equal(restore(), -ENOMEM);
+	assert_null(strstr(log_text, "new tree"));
+	assert_non_null(strstr(log_text, "resume a; resume mount; resume clients; "));
+	assert_int_equal(references, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +473,8 @@ int main(void)
 		outage_test(the_report_has_each_file_and_the_sum),
 		outage_test(progress_counts_files_of_all_regions),
 		outage_test(a_lost_region_ends_its_clients_before_its_mount),
+		outage_test(a_snapshot_is_restored_while_nothing_is_served),
+		outage_test(after_a_restore_that_failed_the_mount_keeps_its_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

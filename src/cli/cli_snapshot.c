@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "wire/frame.h"
+
+struct snapshot_options {
+	const char *region;
+	bool drop, json;
+};
+
+static const struct command_option options_table[] = {
+	COMMAND_SWITCH(struct snapshot_options, drop, "drop", "drop the snapshot NAME"),
+	COMMAND_VALUE(struct snapshot_options, region, "region", "REGION", "of this region; PATH is then /"),
+	COMMAND_SWITCH(struct snapshot_options, json, "json", "print the list as a JSON array"),
+	{ .name = NULL },
+};
+
+static void print_row(struct json_object *item)
+{
+	const time_t taken = (time_t)output_u64(item, "taken");
+	bool whole = true;
+	struct tm parts;
+	char text[32];
+
+	control_get_bool(item, "whole", &whole);
+	strftime(text, sizeof(text), "%F %T", localtime_r(&taken, &parts));
+	printf("%-19s %9s %-6s ", text, output_size(item, "memory"), whole ? "whole" : "lost");
+	output_name(output_string(item, "region"), " ");
+	output_name(output_string(item, "name"), "\n");
+}
+
+static void receive_json(void *context, struct json_object *item)
+{
+	output_array_item(context, item);
+}
+
+static void receive_row(void *context, struct json_object *item)
+{
+	(void)context;
+	print_row(item);
+}
+
+static int list(struct cli *cli, const struct snapshot_options *options)
+{
+	CLEANUP_JSON struct json_object *result = NULL;
+	struct output_array array = { 0 };
+	int status;
+
+	if (!options->json)
+		printf("%-19s %9s %-6s %s %s\n", "TAKEN", "MEMORY", "STATE", "REGION", "NAME");
+	status = cli_ask(cli, cli_request("snapshot"), options->json ? receive_json : receive_row, &array,
+			 &result);
+	if (options->json)
+		output_array_end(&array);
+	return status;
+}
+
+static int run(struct cli *cli, const void *values)
+{
+	const struct snapshot_options *options = values;
+	const char *first = cli->arguments[0], *second = first ? cli->arguments[1] : NULL;
+	CLEANUP_JSON struct json_object *request = NULL;
+
+	if (!first && !options->drop)
+		return list(cli, options);
+	if (options->drop ? !first || second : !second)
+		return cli_usage(cli, options->drop ? "--drop takes the NAME of a snapshot" :
+						      "a snapshot needs a PATH, which is /, and a NAME");
+	request = cli_request("snapshot");
+	cli_put(request, "path", options->drop ? NULL : first);
+	cli_put(request, "name", options->drop ? first : second);
+	cli_put(request, "region", options->region);
+	cli_put_true(request, "drop", options->drop);
+	return cli_ask_only(cli, request);
+}
+
+const struct cli_verb cli_snapshot = {
+	.name = "snapshot",
+	.summary = "Remember the state of a region, for restore",
+	.arguments = "[/ NAME]",
+	.details = "  /                     the root of the region; with several regions /REGION\n"
+		   "  NAME                  of the snapshot; without it, list the snapshots\n",
+	.least = 0,
+	.most = 2,
+	.options = options_table,
+	.options_bytes = sizeof(struct snapshot_options),
+	.run = run,
+};
