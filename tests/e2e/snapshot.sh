@@ -8,7 +8,8 @@ daemon_start --region memfd:64M || bail "no daemon"
 
 # state: names, attributes and bytes of all that is on the mount.
 state() {
-	(cd "$mnt" && find . -printf '%p %y %m %l\n' | sort && find . -type f -exec sha256sum {} + | sort -k 2)
+	(cd "$mnt" && find . -printf '%p %y %m %l\n' | sort &&
+		find . -type f -exec sha256sum {} + | sort -k 2)
 }
 changed() { ! cmp -s "$work/before" <(state); }
 is_as_before() { state >"$work/now" && diff "$work/before" "$work/now"; }
@@ -36,7 +37,8 @@ check "a snapshot is restored again after further changes" again
 is_durable() { "$softpmem" powerfail && is_as_before; }
 check "what the snapshot has is durable" is_durable
 writes() {
-	echo later >"$mnt/kept" && sync "$mnt/kept" && "$softpmem" powerfail && [ "$(cat "$mnt/kept")" = later ]
+	echo later >"$mnt/kept" && sync "$mnt/kept" && "$softpmem" powerfail &&
+		[ "$(cat "$mnt/kept")" = later ]
 }
 check "writes after a restore are kept as usual" writes
 names_are_lost() {
