@@ -11,7 +11,6 @@
 
 #include "common/cleanup.h"
 #include "common/write_all.h"
-#include "explore/walk_names.h"
 
 int explore_checker_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message)
@@ -66,36 +65,16 @@ void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeou
 
 /* ---- The files of a state ------------------------------------------------------ */
 
-uint64_t explore_state_size(const struct explore_state *state, const struct explore_file *file)
+int explore_state_tree(const struct explore_state *state, const struct explore_tree **tree)
 {
-	return explore_places_size(state->places, state->versions, file);
+	return explore_places_tree(state->walk, state->places, state->versions, tree);
 }
 
 int explore_state_lines(const struct explore_state *state, const struct explore_file *file,
 			int (*line)(void *context, uint64_t offset, const unsigned char *bytes),
 			void *context)
 {
-	const struct explore_places *places = state->places;
-	size_t i = 0;
-	int error = 0;
-
-	while (!error && i < places->count && places->items[i].kind == EXPLORE_PLACE_LINE) {
-		uint64_t address = align_down(places->items[i].address, LINE_SIZE);
-		unsigned char bytes[LINE_SIZE];
-		const size_t first = i;
-		bool newer = false;
-
-		if (places->items[i].file != file) {
-			i++;
-			continue;
-		}
-		error = explore_places_line(state->walk, places, state->versions, &i, bytes);
-		for (size_t place = first; place < i; place++)
-			newer = newer || state->versions[place];
-		if (!error && newer)
-			error = line(context, address - file->address, bytes);
-	}
-	return error;
+	return explore_places_lines(state->walk, state->places, state->versions, file, line, context);
 }
 
 static int save_line(void *context, uint64_t offset, const unsigned char *bytes)
@@ -103,9 +82,10 @@ static int save_line(void *context, uint64_t offset, const unsigned char *bytes)
 	return write_all_at(*(const int *)context, bytes, LINE_SIZE, offset);
 }
 
-static int save_bytes(const struct explore_state *state, const struct explore_file *file, int fd)
+static int save_bytes(const struct explore_state *state, const struct explore_tree *tree,
+		      const struct explore_file *file, int fd)
 {
-	uint64_t size = explore_state_size(state, file), page = 0;
+	uint64_t size = tree->sizes[file->index], page = 0;
 	int error = 0;
 
 	for (; !error &&
@@ -126,32 +106,21 @@ static bool stays_inside(const char *path)
 	       path[strlen(path) - 1] != '/';
 }
 
-/* Directories that have no regular file are part of a state too. */
-static int make_directories(const struct explore_walk *walk, int at)
-{
-	const struct walk_names *names = explore_walk_names(walk);
-
-	for (size_t i = 0; i < explore_walk_names_directories(names); i++) {
-		const char *path = explore_walk_names_directory(names, i);
-
-		if (stays_inside(path) && mkdirat(at, path, 0700) < 0 && errno != EEXIST && errno != ENOENT)
-			return -errno;
-	}
-	return 0;
-}
-
 /*
  * The name of a file's copy below the directory: its path in the trace. A path that
  * leads out of the directory, or that is none, becomes "file-N": a trace may be hostile.
  */
-static void copy_name(const struct explore_file *file, size_t index, char *name, size_t size)
+static void copy_name(const char *path, const struct explore_file *file, char *name, size_t size)
 {
-	const char *path = file->path;
-
 	while (*path == '/')
 		path++;
 	if (!stays_inside(path) || (size_t)snprintf(name, size, "%s", path) >= size)
-		snprintf(name, size, "file-%zu", index + 1);
+		snprintf(name, size, "file-%zu", file->index + 1);
+}
+
+void explore_state_file_name(const struct explore_file *file, char *name, size_t size)
+{
+	copy_name(file->path, file, name, size);
 }
 
 static int make_parents(int directory, char *name)
@@ -168,43 +137,69 @@ static int make_parents(int directory, char *name)
 	return 0;
 }
 
-static void remove_copy(const struct explore_file *file, size_t index, int at)
-{
-	char name[TRACE_PATH_MAX + 1];
+/* What is made in a directory, `at`. */
+struct saving {
+	const struct explore_state *state;
+	const struct explore_tree *tree;
+	int at;
+	size_t *first; /* by the number of a file: its first entry + 1, once that is made */
+};
 
-	copy_name(file, index, name, sizeof(name));
-	unlinkat(at, name, 0);
+static int save_file(const struct saving *saving, size_t index, const char *name)
+{
+	const struct explore_tree_entry *entry = &saving->tree->items[index];
+	size_t *first = &saving->first[entry->file->index];
+	char other[TRACE_PATH_MAX + 1];
+
+	if (*first) {
+		copy_name(saving->tree->items[*first - 1].path, entry->file, other, sizeof(other));
+		return linkat(saving->at, other, saving->at, name, 0) < 0 && errno != EEXIST ? -errno : 0;
+	}
+	*first = index + 1;
+	CLEANUP_FD int fd =
+		openat(saving->at, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int error = fd < 0 ? -errno : save_bytes(saving->state, saving->tree, entry->file, fd);
+
+	if (!error && entry->permissions && fchmod(fd, entry->permissions) < 0)
+		error = -errno;
+	return error;
+}
+
+/* Symlinks come last, and lead out of nothing: no file is made through one. */
+static int save_entry(const struct saving *saving, size_t index, bool symlinks, char name[TRACE_PATH_MAX + 1])
+{
+	const struct explore_tree_entry *entry = &saving->tree->items[index];
+	int error;
+
+	snprintf(name, TRACE_PATH_MAX + 1, "%s", entry->path);
+	if (entry->file)
+		copy_name(entry->path, entry->file, name, TRACE_PATH_MAX + 1);
+	else if (entry->kind == WALK_OTHER || !stays_inside(name))
+		return 0;
+	if ((entry->kind == WALK_SYMLINK) != symlinks)
+		return 0;
+	error = make_parents(saving->at, name);
+	if (error)
+		return error;
+	if (entry->file)
+		return save_file(saving, index, name);
+	if (entry->kind == WALK_DIRECTORY)
+		return mkdirat(saving->at, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	return stays_inside(entry->target) && symlinkat(entry->target, saving->at, name) < 0 ? -errno : 0;
 }
 
 int explore_state_save(const struct explore_state *state, const char *directory, struct message *message)
 {
 	CLEANUP_FD int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int error;
+	CLEANUP_FREE size_t *first = calloc(explore_walk_files(state->walk) + 1, sizeof(*first));
+	struct saving saving = { .state = state, .at = at, .first = first };
+	char name[TRACE_PATH_MAX + 1] = "";
+	int error = at < 0 ? -errno : first ? explore_state_tree(state, &saving.tree) : -ENOMEM;
 
-	if (at < 0)
-		return message_fail(message, -errno, "%s: %s", directory, strerror(errno));
-	error = make_directories(state->walk, at);
+	for (unsigned symlinks = 0; !error && symlinks < 2; symlinks++)
+		for (size_t i = 0; !error && i < saving.tree->count; i++)
+			error = save_entry(&saving, i, symlinks, name);
 	if (error)
-		return message_fail(message, error, "%s: %s", directory, strerror(-error));
-	/* First those that are gone: another file may have the name now. */
-	for (size_t i = 0; i < explore_walk_files(state->walk); i++)
-		if (explore_walk_file(state->walk, i)->removed)
-			remove_copy(explore_walk_file(state->walk, i), i, at);
-	for (size_t i = 0; i < explore_walk_files(state->walk); i++) {
-		struct explore_file *file = explore_walk_file(state->walk, i);
-		char name[TRACE_PATH_MAX + 1];
-
-		if (file->removed)
-			continue;
-		copy_name(file, i, name, sizeof(name));
-		error = make_parents(at, name);
-		CLEANUP_FD int fd =
-			error ? -1 :
-				openat(at, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (!error)
-			error = fd < 0 ? -errno : save_bytes(state, file, fd);
-		if (error)
-			return message_fail(message, error, "%s/%s: %s", directory, name, strerror(-error));
-	}
+		return message_fail(message, error, "%s/%s: %s", directory, name, strerror(-error));
 	return 0;
 }

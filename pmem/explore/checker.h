@@ -24,12 +24,9 @@ struct explore_state {
 	const uint64_t *versions;
 };
 
-/* The size of a file in a state. */
-uint64_t explore_state_size(const struct explore_state *state, const struct explore_file *file);
-/*
- * Call back for each line of the file whose content in the state differs from the
- * guaranteed one, with its 64 bytes. The first error ends it and is returned.
- */
+/* Its names and sizes, as explore_places_tree() has them. */
+int explore_state_tree(const struct explore_state *state, const struct explore_tree **tree);
+/* explore_places_lines() of the state. */
 int explore_state_lines(const struct explore_state *state, const struct explore_file *file,
 			int (*line)(void *context, uint64_t offset, const unsigned char *bytes),
 			void *context);
@@ -73,7 +70,12 @@ void explore_checker_new_walk(struct explore_checker *checker);
 int explore_checker_run(struct explore_checker *checker, const struct explore_state *state,
 			struct explore_verdict *verdict, struct message *message);
 
-/* Make the files of a state in a directory, as a command gets them. 0 or a negative errno with a message. */
+/*
+ * Make the files of a state in an empty directory, as a command gets them. Symlinks that lead out of it are
+ * left out, as are sockets and the like. 0 or a negative errno with a message.
+ */
 int explore_state_save(const struct explore_state *state, const char *directory, struct message *message);
+/* The name that a file has there, if its name as programs see it survives. */
+void explore_state_file_name(const struct explore_file *file, char *name, size_t size);
 
 #endif

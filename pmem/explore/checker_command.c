@@ -76,11 +76,15 @@ static int write_marks(const struct command *command, const struct explore_walk 
 	return error;
 }
 
-/* The path of the only file, or the directory if there are several. */
+/*
+ * The path of the only file that there is for programs, whether the state has it or not; the directory if
+ * there are several.
+ */
 static void image_path(const struct command *command, const struct explore_walk *walk, char *path,
 		       size_t size)
 {
 	const struct explore_file *only = NULL;
+	char name[TRACE_PATH_MAX + 1];
 	size_t files = 0;
 
 	for (size_t i = 0; i < explore_walk_files(walk); i++)
@@ -88,15 +92,11 @@ static void image_path(const struct command *command, const struct explore_walk 
 			only = explore_walk_file(walk, i);
 			files++;
 		}
-	snprintf(path, size, "%s", command->state);
 	if (files == 1) {
-		const char *name = only->path;
-
-		while (*name == '/')
-			name++;
+		explore_state_file_name(only, name, sizeof(name));
 		snprintf(path, size, "%s/%s", command->state, name);
-		if (access(path, F_OK) < 0)
-			snprintf(path, size, "%s/file-1", command->state);
+	} else {
+		snprintf(path, size, "%s", command->state);
 	}
 }
 
@@ -232,7 +232,7 @@ static int command_run(struct explore_checker *checker, const struct explore_sta
 		       struct explore_verdict *verdict, struct message *message)
 {
 	struct command *command = (struct command *)checker;
-	char path[TRACE_PATH_MAX + 1];
+	char path[2 * TRACE_PATH_MAX];
 	char **words = NULL, **environment = NULL;
 	int error = renew_directory(command->state);
 	pid_t pid = 0;

@@ -91,34 +91,45 @@ static void blank_tail(const struct view *view)
 		memset(view->memory + view->size, 0, end - view->size);
 }
 
+/* The bytes of a file in its view. */
+static int lay_out_bytes(const struct explore_state *state, const struct explore_tree *tree,
+			 const struct explore_file *file, struct view *view)
+{
+	int error;
+
+	view->size = tree->sizes[file->index];
+	error = explore_image_reserve(file->image, view->size);
+	if (!error)
+		error = map_view(view, file);
+	if (!error)
+		error = explore_state_lines(state, file, put_line, view);
+	if (!error)
+		blank_tail(view);
+	return error;
+}
+
 static int lay_out(struct loaded *loaded, const struct explore_state *state)
 {
-	size_t count = explore_walk_files(state->walk);
-	int error = 0;
+	const struct explore_tree *tree = NULL;
+	int error = explore_state_tree(state, &tree);
 
-	while (!error && loaded->views.count < count)
+	while (!error && loaded->views.count < explore_walk_files(state->walk))
 		error = vector_append(&loaded->views, (struct view){ 0 });
-	if (!error)
-		error = vector_reserve(&loaded->files, count);
 	loaded->files.count = 0;
-	for (size_t i = 0; !error && i < count; i++) {
-		struct explore_file *file = explore_walk_file(state->walk, i);
-		struct view *view = &loaded->views.items[i];
+	for (size_t i = 0; !error && i < explore_walk_files(state->walk); i++)
+		if (tree->present[i])
+			error = lay_out_bytes(state, tree, explore_walk_file(state->walk, i),
+					      &loaded->views.items[i]);
+	for (size_t i = 0; !error && i < tree->count; i++) {
+		const struct explore_tree_entry *entry = &tree->items[i];
+		const struct view *view;
 
-		if (file->removed)
+		if (!entry->file)
 			continue;
-		view->size = explore_state_size(state, file);
-		error = explore_image_reserve(file->image, view->size);
-		if (!error)
-			error = map_view(view, file);
-		if (!error)
-			error = explore_state_lines(state, file, put_line, view);
-		if (error)
-			break;
-		blank_tail(view);
-		loaded->files.items[loaded->files.count++] = (struct softpmem_file){ .path = file->path,
-										     .bytes = view->memory,
-										     .size = view->size };
+		view = &loaded->views.items[entry->file->index];
+		error = vector_append(&loaded->files, (struct softpmem_file){ .path = entry->path,
+									      .bytes = view->memory,
+									      .size = view->size });
 	}
 	return error;
 }

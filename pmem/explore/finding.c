@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "explore/operation_text.h"
 #include "explore/reduce.h"
 #include "trace/idmap.h"
 
@@ -23,8 +24,10 @@ struct kind {
 
 static void evidence_free(struct explore_finding *finding)
 {
-	for (size_t i = 0; i < finding->evidence_count; i++)
+	for (size_t i = 0; i < finding->evidence_count; i++) {
 		free(finding->evidence[i].path);
+		free(finding->evidence[i].operation);
+	}
 	free(finding->evidence);
 }
 
@@ -48,8 +51,8 @@ struct evidence_list {
 	VECTOR_FIELDS(struct explore_evidence);
 };
 
-static int add_evidence(struct evidence_list *list, const struct explore_place *place, uint64_t event,
-			uint64_t bytes, bool lost)
+static int add_store(struct evidence_list *list, const struct explore_place *place, uint64_t event,
+		     uint64_t bytes, bool lost)
 {
 	struct explore_evidence one = {
 		.lost = lost,
@@ -59,10 +62,8 @@ static int add_evidence(struct evidence_list *list, const struct explore_place *
 	};
 	int error;
 
-	if (bytes) {
-		one.offset += (uint64_t)__builtin_ctzll(bytes);
-		one.length = 64 - (uint32_t)__builtin_clzll(bytes) - (uint32_t)__builtin_ctzll(bytes);
-	}
+	one.offset += (uint64_t)__builtin_ctzll(bytes);
+	one.length = 64 - (uint32_t)__builtin_clzll(bytes) - (uint32_t)__builtin_ctzll(bytes);
 	error = one.path ? vector_append(list, one) : -ENOMEM;
 	if (error)
 		free(one.path);
@@ -87,9 +88,59 @@ static int compare_versions(const struct explore_walk *walk, const struct explor
 		uint64_t differ = one[i].kept ^ other[i].kept;
 
 		if (differ)
-			error = add_evidence(list, place, one[i].id, differ, !(one[i].kept & differ));
+			error = add_store(list, place, one[i].id, differ, !(one[i].kept & differ));
 	}
 	return error;
+}
+
+struct comparison {
+	const struct explore_walk *walk;
+	const struct explore_tree *failing;
+	bool *passing; /* of each pending operation: has the passing state it? */
+	size_t next;
+	struct evidence_list *list;
+	int error;
+};
+
+static void compare_operation(void *context, const struct names_op *op, bool survives)
+{
+	struct comparison *comparison = context;
+	const size_t at = comparison->next++;
+	struct explore_evidence one = { .event = op->id, .kind = op->kind };
+
+	/* The choice that is visited was made last, and is any. */
+	survives = comparison->failing->operations.items[at].survives;
+	if (survives == comparison->passing[at] || op->kind == NAMES_BIND || comparison->error)
+		return;
+	one.lost = !survives;
+	comparison->error = explore_operation_text(comparison->walk, op, &one.operation, &one.path);
+	if (!comparison->error)
+		comparison->error = vector_append(comparison->list, one);
+	if (comparison->error) {
+		free(one.operation);
+		free(one.path);
+	}
+}
+
+/* The operations by which the trees of two states differ. */
+static int compare_trees(const struct explore_trial *trial, const uint64_t *failing, const uint64_t *passing,
+			 struct evidence_list *list)
+{
+	const struct explore_walk *walk = explore_trial_walk(trial);
+	const struct explore_places *places = explore_trial_places(trial);
+	CLEANUP_FREE bool *survives = calloc(places->operations.count + 1, sizeof(*survives));
+	struct comparison comparison = { .walk = walk, .passing = survives, .list = list };
+	const struct explore_tree *tree = NULL;
+	int error = survives ? explore_places_tree(walk, places, passing, &tree) : -ENOMEM;
+
+	for (size_t i = 0; !error && i < tree->operations.count; i++)
+		survives[i] = tree->operations.items[i].survives;
+	if (!error)
+		error = explore_places_tree(walk, places, failing, &comparison.failing);
+	if (error)
+		return error;
+	names_visit(explore_walk_names_model(explore_walk_names(walk)), &comparison, compare_operation);
+	return comparison.error;
 }
 
 static int compare_events(const void *a, const void *b)
@@ -133,16 +184,12 @@ static int collect_evidence(int fd, const char *name, const struct explore_trial
 	struct evidence_list list = { 0 };
 	int error = 0;
 
-	for (size_t i = 0; !error && i < places->count; i++) {
-		const struct explore_place *place = &places->items[i];
-
-		if (failing[i] == passing[i])
-			continue;
-		error = place->kind == EXPLORE_PLACE_SIZE ?
-				add_evidence(&list, place, 0, 0, failing[i] < passing[i]) :
-				compare_versions(explore_trial_walk(trial), place, failing[i], passing[i],
-						 &list);
-	}
+	for (size_t i = 0; !error && i < places->lines; i++)
+		if (failing[i] != passing[i])
+			error = compare_versions(explore_trial_walk(trial), &places->items[i], failing[i],
+						 passing[i], &list);
+	if (!error)
+		error = compare_trees(trial, failing, passing, &list);
 	if (!error && list.count) {
 		qsort(list.items, list.count, sizeof(*list.items), compare_events);
 		error = find_sites(fd, name, &list, message);
@@ -156,8 +203,10 @@ static int collect_evidence(int fd, const char *name, const struct explore_trial
 
 static bool same_evidence(const struct explore_evidence *one, const struct explore_evidence *other)
 {
-	if (one->lost != other->lost || !one->event != !other->event)
+	if (one->lost != other->lost || !one->operation != !other->operation)
 		return false;
+	if (one->operation)
+		return one->kind == other->kind && strcmp(one->path, other->path) == 0;
 	/* Without sites a place is the next best thing. */
 	if (one->site && other->site)
 		return one->site == other->site;
@@ -214,6 +263,27 @@ static int note_marks(const struct explore_walk *walk, struct explore_finding *f
 	return finding->last_mark ? 0 : -ENOMEM;
 }
 
+/*
+ * Does it fail in a stronger metadata mode, too? The reduced state is tried there, and the one that it was
+ * reduced from, as far as they are legal.
+ */
+static int find_weakest(struct explore_trial *trial, const uint64_t *reduced, const uint64_t *whole,
+			struct explore_finding *finding, struct message *message)
+{
+	const enum metadata_mode mode = explore_walk_metadata(explore_trial_walk(trial));
+	struct explore_verdict verdict;
+
+	for (finding->weakest = METADATA_DURABLE; finding->weakest < mode; finding->weakest++)
+		for (unsigned i = 0; i < 2; i++) {
+			int error = explore_trial_check_in(trial, finding->weakest, i ? whole : reduced,
+							   &verdict, message);
+
+			if (error || verdict.result != EXPLORE_PASSED)
+				return error;
+		}
+	return 0;
+}
+
 static int investigate(int fd, const char *name, const struct explore_points *points,
 		       const struct explore_options *options, const struct kind *kind,
 		       struct explore_findings *findings, struct message *message)
@@ -238,6 +308,8 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 		error = explore_reduce(trial, failing, passing, &finding.neighbour, &finding.verdict,
 				       message);
 	}
+	if (!error)
+		error = find_weakest(trial, failing, failure->versions, &finding, message);
 	if (!error && finding.neighbour != EXPLORE_AGAINST_NONE)
 		error = collect_evidence(fd, name, trial, failing, passing, &finding, message);
 	if (!error)

@@ -10,13 +10,18 @@
 
 #include "explore/trial.h"
 
-/* A store that the failing state has and the passing one has not, or the other way round. */
+/*
+ * A store, or an operation on a name, size or attribute, that the failing state has and the passing one has
+ * not, or the other way round.
+ */
 struct explore_evidence {
 	bool lost;	 /* the failing state lacks it; else it has it, while older ones are lost */
-	uint64_t event;	 /* its number in the trace, from 1; 0: a file's size */
+	uint64_t event;	 /* its number in the trace, from 1 */
+	enum names_kind kind; /* of the operation */
+	char *operation; /* "rename of db/new to db/wal"; NULL: it is a store */
 	char *path;	 /* of the file */
-	uint64_t offset; /* in the file */
-	uint32_t length; /* bytes of the line that it stored; of a size, 0 */
+	uint64_t offset; /* in the file; of an operation, 0 */
+	uint32_t length; /* bytes of the line that it stored; of an operation, 0 */
 	uint32_t site;	 /* 0: not known */
 	uint32_t thread;
 };
@@ -32,6 +37,7 @@ struct explore_finding {
 	enum explore_phase phase;
 	struct explore_verdict verdict;
 	enum explore_neighbour neighbour;
+	enum metadata_mode weakest; /* the strongest promise about names under which this still fails */
 	char *name;			   /* of the reduced state: explore_state_name() */
 	struct explore_evidence *evidence; /* by event */
 	size_t evidence_count;

@@ -12,7 +12,6 @@
 
 struct explore_image {
 	uint64_t address;
-	uint64_t size;
 	int fd;
 	unsigned char *memory; /* all of the memfd, shared */
 	uint64_t capacity;     /* of the memfd, a multiple of a page */
@@ -48,7 +47,7 @@ static size_t bitmap_words(uint64_t capacity)
 	return (size_t)(capacity / PAGE_BYTES / 64 + 1);
 }
 
-/* Make room for `size` bytes. The memfd is sparse, so room that is not written costs a bit a page. */
+/* The memfd is sparse, so room that is not written costs a bit a page. */
 int explore_image_reserve(struct explore_image *image, uint64_t size)
 {
 	uint64_t capacity = align_up(max_u64(size, 1), PAGE_BYTES);
@@ -93,7 +92,6 @@ int explore_image_create(uint64_t address, uint64_t size, struct explore_image *
 	if (!image)
 		return -ENOMEM;
 	image->address = address;
-	image->size = size;
 	image->fd = memfd_create("softpmem-explore", MFD_CLOEXEC);
 	error = image->fd < 0 ? -errno : explore_image_reserve(image, size);
 	if (error) {
@@ -147,52 +145,12 @@ int explore_image_write(struct explore_image *image, uint64_t offset, const void
 	return 0;
 }
 
-/* Make the bytes from `from` on zero, page by page where pages were written. */
-static void cut(struct explore_image *image, uint64_t from)
-{
-	uint64_t page = from / PAGE_BYTES;
-
-	for (; (page = explore_image_next_page(image, page)) != UINT64_MAX; page++) {
-		uint64_t start = max_u64(page * PAGE_BYTES, from);
-
-		for (uint64_t line = align_down(start, LINE_SIZE); line < (page + 1) * PAGE_BYTES;
-		     line += LINE_SIZE) {
-			uint64_t first = max_u64(line, start);
-
-			image->digest = explore_digest_subtract(image->digest, line_digest(image, line));
-			memset(image->memory + first, 0, line + LINE_SIZE - first);
-			image->digest = explore_digest_add(image->digest, line_digest(image, line));
-		}
-		if (start == page * PAGE_BYTES) {
-			image->written[page / 64] &= ~((uint64_t)1 << (page % 64));
-			madvise(image->memory + start, PAGE_BYTES, MADV_REMOVE);
-		}
-	}
-}
-
-int explore_image_resize(struct explore_image *image, uint64_t size)
-{
-	int error = explore_image_reserve(image, size);
-
-	if (error)
-		return error;
-	if (size < image->size)
-		cut(image, size);
-	image->size = size;
-	return 0;
-}
-
 void explore_image_read(const struct explore_image *image, uint64_t offset, void *bytes, size_t length)
 {
 	uint64_t have = offset < image->capacity ? min_u64(length, image->capacity - offset) : 0;
 
 	memcpy(bytes, image->memory + offset, have);
 	memset((unsigned char *)bytes + have, 0, length - have);
-}
-
-uint64_t explore_image_size(const struct explore_image *image)
-{
-	return image->size;
 }
 
 struct explore_digest explore_image_digest(const struct explore_image *image)

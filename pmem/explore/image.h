@@ -40,25 +40,22 @@ struct explore_image;
 /* The largest file, in bytes: what a trace may ask for is bounded. Beyond it functions return -EFBIG. */
 #define EXPLORE_IMAGE_MAX ((uint64_t)16 << 40)
 
-/* `address`: of the file's first byte in the line model, a multiple of 64. 0 or a negative errno. */
+/*
+ * `address`: of the file's first byte in the line model, a multiple of 64. `size`: bytes to make room for. 0 or a
+ * negative errno.
+ */
 int explore_image_create(uint64_t address, uint64_t size, struct explore_image **out);
 /* NULL is ignored. */
 void explore_image_destroy(struct explore_image *image);
 
-/*
- * Store bytes. The size stays: bytes past it wait until the file is resized, as those of a write whose size
- * is not durable yet do. 0, -ENOMEM or another errno.
- */
+/* Store bytes. They may lie past the end of the file, which the image does not know. 0 or a negative errno. */
 int explore_image_write(struct explore_image *image, uint64_t offset, const void *bytes, size_t length);
-/* Make room for `size` bytes in the memfd; the size stays. 0 or a negative errno. */
+/* Make room for `size` bytes in the memfd. 0 or a negative errno. */
 int explore_image_reserve(struct explore_image *image, uint64_t size);
-/* Set the size. Bytes that a smaller size cuts off are zero from then on. */
-int explore_image_resize(struct explore_image *image, uint64_t size);
 /* Bytes that were never stored read as zero. */
 void explore_image_read(const struct explore_image *image, uint64_t offset, void *bytes, size_t length);
 
-uint64_t explore_image_size(const struct explore_image *image);
-/* Of all lines; the size is not part of it. */
+/* Of all lines. */
 struct explore_digest explore_image_digest(const struct explore_image *image);
 /* The first page at or after `page` that was written, in pages of 4096 bytes; UINT64_MAX: none. */
 uint64_t explore_image_next_page(const struct explore_image *image, uint64_t page);

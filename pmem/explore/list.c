@@ -48,14 +48,14 @@ static void print_line(FILE *out, uint64_t offset, const unsigned char *bytes, u
 }
 
 /* Both the image's pages and the overlay's lines come by ascending offset. */
-static int print_file(FILE *out, const struct explore_state *state, const struct explore_file *file)
+static int print_bytes(FILE *out, const struct explore_state *state, const struct explore_file *file,
+		       uint64_t size)
 {
-	uint64_t size = explore_state_size(state, file), page = 0;
+	uint64_t page = 0;
 	struct overlay overlay = { 0 };
 	int error = explore_state_lines(state, file, keep_line, &overlay);
 	size_t next = 0;
 
-	fprintf(out, "%s size=%" PRIu64, file->path, size);
 	for (; !error && (page = explore_image_next_page(file->image, page)) != UINT64_MAX; page++) {
 		for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE) {
 			uint64_t offset = page * PAGE_BYTES + at;
@@ -74,22 +74,34 @@ static int print_file(FILE *out, const struct explore_state *state, const struct
 	return error;
 }
 
+static int print_entry(FILE *out, const struct explore_state *state, const struct explore_tree *tree,
+		       const struct explore_tree_entry *entry)
+{
+	fputs(entry->path, out);
+	if (entry->kind == WALK_DIRECTORY)
+		fputc('/', out);
+	if (entry->kind == WALK_SYMLINK)
+		fprintf(out, " -> %s", entry->target);
+	if (entry->permissions)
+		fprintf(out, " mode=0%" PRIo32, entry->permissions);
+	if (!entry->file)
+		return 0;
+	fprintf(out, " size=%" PRIu64, tree->sizes[entry->file->index]);
+	return print_bytes(out, state, entry->file, tree->sizes[entry->file->index]);
+}
+
 static int add_state(struct listing *listing, const struct explore_state *state)
 {
+	const struct explore_tree *tree = NULL;
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
-	const char *separator = "";
-	int error = out ? 0 : -ENOMEM;
+	int error = out ? explore_state_tree(state, &tree) : -ENOMEM;
 
-	for (size_t i = 0; !error && i < explore_walk_files(state->walk); i++) {
-		const struct explore_file *file = explore_walk_file(state->walk, i);
-
-		if (file->removed)
-			continue;
-		fputs(separator, out);
-		separator = "; ";
-		error = print_file(out, state, file);
+	for (size_t i = 0; !error && i < tree->count; i++) {
+		if (i)
+			fputs("; ", out);
+		error = print_entry(out, state, tree, &tree->items[i]);
 	}
 	if (out && fclose(out) != 0)
 		error = -ENOMEM;
@@ -146,11 +158,10 @@ static void print_sorted(const struct listing *listing, FILE *out)
 static int list_points(struct listing *listing, struct explore_walk *walk,
 		       const struct explore_points *points)
 {
-	int error = 0, step = 1;
+	int error = 0, step;
 
 	for (size_t i = 0; !error && i < points->count; i++) {
-		while (step > 0 && explore_walk_count(walk) < points->items[i].after)
-			step = explore_walk_next(walk, listing->message);
+		step = explore_walk_to(walk, points->items[i].after, listing->message);
 		error = step < 0 ? step : explore_walk_settle_names(walk);
 		if (!error)
 			error = list_point(listing, walk);

@@ -7,17 +7,21 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/checker_command.c \
 	pmem/explore/checker_loaded.c \
 	pmem/explore/checker_private.h \
+	pmem/explore/cut.c pmem/explore/cut.h \
 	pmem/explore/digests.c pmem/explore/digests.h \
 	pmem/explore/finding.c pmem/explore/finding.h \
 	pmem/explore/image.c pmem/explore/image.h \
 	pmem/explore/input.c pmem/explore/input.h \
 	pmem/explore/list.c pmem/explore/list.h \
+	pmem/explore/operation_text.c pmem/explore/operation_text.h \
 	pmem/explore/state_order.c pmem/explore/state_order.h \
 	pmem/explore/places.c pmem/explore/places.h \
 	pmem/explore/points.c pmem/explore/points.h \
 	pmem/explore/reduce.c pmem/explore/reduce.h \
 	pmem/explore/search.c pmem/explore/search.h \
+	pmem/explore/state_tree.c pmem/explore/state_tree.h \
 	pmem/explore/trial.c pmem/explore/trial.h \
+	pmem/explore/walk_bytes.c pmem/explore/walk_state.h \
 	pmem/explore/walk_names.c pmem/explore/walk_names.h \
 	pmem/explore/trace_walk.c pmem/explore/trace_walk.h \
 	pmem/explore/worker.c pmem/explore/worker.h

@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "explore/walk_names.h"
+#include "common/rng.h"
+#include "explore/cut.h"
 
-#define SALT_SIZE 1
-#define SALT_REMOVED 2
 #define SALT_MARKS 3
-#define SALT_NAMES 4
 
 static void describe_last(const struct explore_walk *walk, struct explore_place *place)
 {
@@ -24,24 +22,16 @@ static void describe_last(const struct explore_walk *walk, struct explore_place 
 	place->last_length = (uint32_t)__builtin_popcountll(pending[count - 1].bytes);
 }
 
-int explore_places_collect(const struct explore_walk *walk, struct explore_places *places)
+/* ---- Collecting ------------------------------------------------------------------- */
+
+static int collect_lines(const struct explore_walk *walk, struct explore_places *places)
 {
 	const struct lines *lines = explore_walk_lines(walk);
-	size_t count = lines_undetermined(lines, NULL, 0), files = explore_walk_files(walk);
-	VECTOR(uint64_t) addresses = { 0 };
-	int error = vector_reserve(&addresses, count + 1);
+	const size_t count = lines_undetermined(lines, NULL, 0);
+	CLEANUP_VECTOR VECTOR(uint64_t) addresses = { 0 };
 
-	places->count = 0;
-	places->place_size = lines_place_size(lines);
-	places->ranges.count = 0;
-	if (!error)
-		error = vector_reserve(places, count + files);
-	if (!error)
-		error = vector_reserve(&places->ranges, count + files);
-	if (error) {
-		vector_free(&addresses);
-		return error;
-	}
+	if (vector_reserve(&addresses, count + 1) != 0 || vector_reserve(places, count + 1) != 0)
+		return -ENOMEM;
 	lines_undetermined(lines, addresses.items, count);
 	for (size_t i = 0; i < count; i++) {
 		struct explore_place place = { .kind = EXPLORE_PLACE_LINE, .address = addresses.items[i] };
@@ -52,34 +42,129 @@ int explore_places_collect(const struct explore_walk *walk, struct explore_place
 		describe_last(walk, &place);
 		places->items[places->count++] = place;
 	}
-	vector_free(&addresses);
-	for (size_t i = 0; i < files; i++) {
-		struct explore_file *file = explore_walk_file(walk, i);
-
-		if (file->sizes.count > 1)
-			places->items[places->count++] = (struct explore_place){
-				.kind = EXPLORE_PLACE_SIZE,
-				.file = file,
-				.address = file->address,
-				.versions = file->sizes.count,
-			};
-	}
-	for (size_t i = 0; i < places->count; i++)
-		places->ranges.items[places->ranges.count++] =
-			(struct chooser_range){ .last = places->items[i].versions - 1 };
+	places->lines = places->count;
 	return 0;
+}
+
+struct grouping {
+	const struct explore_walk *walk;
+	struct explore_places *places;
+};
+
+/* Groups are numbered in the order in which their first operations come. */
+static int add_operation(void *context, const struct names_op *op, size_t group)
+{
+	const struct grouping *grouping = context;
+	struct explore_places *places = grouping->places;
+	const bool is_size = op->kind == NAMES_RESIZE || op->kind == NAMES_APPEND;
+	const struct explore_file *file = is_size ? explore_walk_find_file(grouping->walk, op->inode) : NULL;
+	const size_t at = places->lines + group;
+	struct explore_place_operation operation = { .place = at };
+	struct explore_place *place;
+
+	if (at == places->count) {
+		const struct explore_place added = {
+			.kind = file ? EXPLORE_PLACE_SIZE : EXPLORE_PLACE_NAMES,
+			.file = (struct explore_file *)(uintptr_t)file,
+			.address = op->id,
+			.versions = 1,
+		};
+
+		if (vector_append(places, added) != 0)
+			return -ENOMEM;
+	}
+	place = &places->items[at];
+	if (place->file != file) {
+		place->kind = EXPLORE_PLACE_NAMES;
+		place->file = NULL;
+	}
+	operation.index = place->versions++ - 1;
+	return vector_append(&places->operations, operation);
+}
+
+static void forget_trees(struct explore_places *places)
+{
+	for (size_t i = 0; places->trees && i < EXPLORE_TREE_SLOTS; i++) {
+		explore_tree_destroy(places->trees[i].tree);
+		places->trees[i].tree = NULL;
+	}
+}
+
+int explore_places_collect(const struct explore_walk *walk, struct explore_places *places)
+{
+	struct grouping grouping = { .walk = walk, .places = places };
+	int error;
+
+	places->count = places->operations.count = places->ranges.count = 0;
+	places->place_size = lines_place_size(explore_walk_lines(walk));
+	places->mode = explore_walk_metadata(walk);
+	forget_trees(places);
+	if (!places->trees)
+		places->trees = calloc(EXPLORE_TREE_SLOTS, sizeof(*places->trees));
+	error = places->trees ? collect_lines(walk, places) : -ENOMEM;
+	if (!error)
+		error = names_groups(explore_walk_names_model(explore_walk_names(walk)), &grouping,
+				     add_operation);
+	for (size_t i = 0; !error && i < places->count; i++)
+		error = vector_append(&places->ranges,
+				      (struct chooser_range){ .last = places->items[i].versions - 1 });
+	return error;
 }
 
 void explore_places_clear(struct explore_places *places)
 {
+	forget_trees(places);
+	free(places->trees);
+	places->trees = NULL;
 	vector_free(places);
 	vector_free(&places->ranges);
+	vector_free(&places->operations);
 }
 
 uint64_t explore_places_states(const struct explore_places *places)
 {
 	return chooser_combinations(places->ranges.items, places->count);
 }
+
+/* ---- Names ------------------------------------------------------------------------ */
+
+struct choice {
+	const struct explore_places *places;
+	const uint64_t *versions;
+	size_t next; /* operation */
+};
+
+static bool is_wanted(void *context, const struct names_op *op)
+{
+	struct choice *choice = context;
+	const struct explore_place_operation *operation = &choice->places->operations.items[choice->next++];
+
+	return operation->index < choice->versions[operation->place];
+}
+
+int explore_places_tree(const struct explore_walk *walk, const struct explore_places *places,
+			const uint64_t *versions, const struct explore_tree **tree)
+{
+	struct choice choice = { .places = places, .versions = versions };
+	struct explore_tree_slot *slot;
+	uint64_t hash = rng_mix(places->mode);
+	int error;
+
+	for (size_t i = places->lines; i < places->count; i++)
+		hash = rng_mix(hash ^ versions[i]);
+	slot = &places->trees[hash % EXPLORE_TREE_SLOTS];
+	if (!slot->tree || slot->hash != hash) {
+		explore_tree_destroy(slot->tree);
+		*slot = (struct explore_tree_slot){ .hash = hash };
+		error = explore_tree_create(walk, places->mode, &choice, is_wanted, &slot->tree);
+		if (error)
+			return error;
+	}
+	*tree = slot->tree;
+	return 0;
+}
+
+/* ---- Lines ------------------------------------------------------------------------ */
 
 int explore_place_content(const struct explore_walk *walk, const struct explore_places *places, size_t index,
 			  uint64_t version, unsigned char *content)
@@ -91,21 +176,168 @@ int explore_place_content(const struct explore_walk *walk, const struct explore_
 	return lines_apply(explore_walk_lines(walk), place->address, version, content);
 }
 
+/* The first line's place at or after an address. */
+static size_t find_place(const struct explore_places *places, uint64_t address)
+{
+	size_t low = 0, high = places->lines;
+
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+
+		if (places->items[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool is_in_line(const struct explore_places *places, size_t index, uint64_t line)
+{
+	return index < places->lines && align_down(places->items[index].address, LINE_SIZE) == line;
+}
+
+/* What is called back for lines of one file. */
+struct line_visit {
+	const struct explore_walk *walk;
+	const struct explore_places *places;
+	const uint64_t *versions;
+	const struct explore_file *file;
+	const struct explore_tree *tree;
+	int (*line)(void *context, uint64_t offset, const unsigned char *bytes);
+	void *context;
+};
+
+/* The line whose first place is *index, or would be; *index moves past it. */
+static int visit_line(const struct line_visit *visit, uint64_t offset, size_t *index)
+{
+	const uint64_t address = visit->file->address + offset;
+	unsigned char bytes[LINE_SIZE];
+	int error = 0;
+
+	explore_image_read(visit->file->image, offset, bytes, LINE_SIZE);
+	for (; !error && is_in_line(visit->places, *index, address); ++*index) {
+		const uint64_t place = visit->places->items[*index].address;
+
+		error = lines_apply(explore_walk_lines(visit->walk), place, visit->versions[*index],
+				    bytes + (place - address));
+	}
+	for (size_t i = 0; i < visit->tree->restored.count; i++)
+		if (visit->tree->restored.items[i]->address == visit->file->address)
+			explore_cut_restore(visit->tree->restored.items[i], offset, bytes);
+	return error ? error : visit->line(visit->context, offset, bytes);
+}
+
+static int visit_places(const struct line_visit *visit)
+{
+	const struct explore_places *places = visit->places;
+	size_t i = find_place(places, visit->file->address);
+	int error = 0;
+
+	while (!error && i < places->lines && places->items[i].file == visit->file) {
+		const uint64_t line = align_down(places->items[i].address, LINE_SIZE);
+		size_t next = i;
+		bool newer = false;
+
+		for (; is_in_line(places, next, line); next++)
+			newer = newer || visit->versions[next];
+		if (newer)
+			error = visit_line(visit, line - visit->file->address, &i);
+		i = next;
+	}
+	return error;
+}
+
+struct offsets {
+	VECTOR_FIELDS(uint64_t);
+};
+
+static int add_page(struct offsets *offsets, uint64_t page)
+{
+	int error = 0;
+
+	for (uint64_t at = 0; !error && at < PAGE_BYTES; at += LINE_SIZE)
+		error = vector_append(offsets, page * PAGE_BYTES + at);
+	return error;
+}
+
+/* The lines that a cut may change: where it has bytes, or the file has some now. */
+static int add_cut(struct offsets *offsets, const struct explore_cut *cut, const struct explore_file *file)
+{
+	uint64_t page = cut->offset / PAGE_BYTES;
+	int error = 0;
+
+	for (size_t i = 0; !error && i < cut->pages.count; i++)
+		error = add_page(offsets, cut->pages.items[i].page);
+	for (; !error && (page = explore_image_next_page(file->image, page)) <
+				 align_up(cut->end, PAGE_BYTES) / PAGE_BYTES;
+	     page++)
+		error = add_page(offsets, page);
+	return error;
+}
+
+static int compare_offsets(const void *a, const void *b)
+{
+	const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+static int visit_restored(const struct line_visit *visit)
+{
+	const struct explore_places *places = visit->places;
+	CLEANUP_VECTOR struct offsets offsets = { 0 };
+	size_t first = find_place(places, visit->file->address);
+	int error = 0;
+
+	for (size_t i = first; !error && i < places->lines && places->items[i].file == visit->file; i++)
+		error = vector_append(&offsets, align_down(places->items[i].address, LINE_SIZE) -
+							visit->file->address);
+	for (size_t i = 0; !error && i < visit->tree->restored.count; i++)
+		if (visit->tree->restored.items[i]->address == visit->file->address)
+			error = add_cut(&offsets, visit->tree->restored.items[i], visit->file);
+	if (offsets.count)
+		qsort(offsets.items, offsets.count, sizeof(*offsets.items), compare_offsets);
+	for (size_t i = 0; !error && i < offsets.count; i++) {
+		if (i && offsets.items[i] == offsets.items[i - 1])
+			continue;
+		first = find_place(places, visit->file->address + offsets.items[i]);
+		error = visit_line(visit, offsets.items[i], &first);
+	}
+	return error;
+}
+
+int explore_places_lines(const struct explore_walk *walk, const struct explore_places *places,
+			 const uint64_t *versions, const struct explore_file *file,
+			 int (*line)(void *context, uint64_t offset, const unsigned char *bytes),
+			 void *context)
+{
+	struct line_visit visit = {
+		.walk = walk,
+		.places = places,
+		.versions = versions,
+		.file = file,
+		.line = line,
+		.context = context,
+	};
+	int error = explore_places_tree(walk, places, versions, &visit.tree);
+
+	if (error)
+		return error;
+	for (size_t i = 0; i < visit.tree->restored.count; i++)
+		if (visit.tree->restored.items[i]->address == file->address)
+			return visit_restored(&visit);
+	return visit_places(&visit);
+}
+
+/* ---- Digests ----------------------------------------------------------------------- */
+
 /* Put what lies past the end of the file in a line to zero. */
 static void cut_line(unsigned char line[LINE_SIZE], uint64_t offset, uint64_t size)
 {
 	if (offset + LINE_SIZE > size)
 		memset(line + (size > offset ? size - offset : 0), 0,
 		       LINE_SIZE - (size > offset ? (size_t)(size - offset) : 0));
-}
-
-uint64_t explore_places_size(const struct explore_places *places, const uint64_t *versions,
-			     const struct explore_file *file)
-{
-	for (size_t i = places->count; i-- && places->items[i].kind == EXPLORE_PLACE_SIZE;)
-		if (places->items[i].file == file)
-			return file->sizes.items[versions[i]];
-	return file->sizes.items[0];
 }
 
 /* The base content may have bytes past the end that the state has; those lines count cut. */
@@ -134,62 +366,47 @@ static struct explore_digest hidden_by_size(const struct explore_file *file, uin
 	return digest;
 }
 
-int explore_places_line(const struct explore_walk *walk, const struct explore_places *places,
-			const uint64_t *versions, size_t *index, unsigned char line[LINE_SIZE])
-{
-	const struct explore_file *file = places->items[*index].file;
-	uint64_t address = align_down(places->items[*index].address, LINE_SIZE);
-	int error = 0;
+struct line_sum {
+	const struct explore_file *file;
+	uint64_t size;
+	struct explore_digest digest;
+};
 
-	explore_image_read(file->image, address - file->address, line, LINE_SIZE);
-	for (; !error && *index < places->count && places->items[*index].kind == EXPLORE_PLACE_LINE &&
-	       align_down(places->items[*index].address, LINE_SIZE) == address;
-	     ++*index)
-		error = lines_apply(explore_walk_lines(walk), places->items[*index].address, versions[*index],
-				    line + (places->items[*index].address - address));
-	return error;
-}
-
-/* The change that a line's places make to the digest of the base content; *index moves past them. */
-static int line_change(const struct explore_walk *walk, const struct explore_places *places,
-		       const uint64_t *versions, size_t *index, struct explore_digest *digest)
+/* Put a line's content in place of the guaranteed one. */
+static int exchange_line(void *context, uint64_t offset, const unsigned char *bytes)
 {
-	const struct explore_file *file = places->items[*index].file;
-	uint64_t address = align_down(places->items[*index].address, LINE_SIZE);
-	uint64_t offset = address - file->address;
-	uint64_t size = explore_places_size(places, versions, file);
+	struct line_sum *sum = context;
+	const uint64_t address = sum->file->address + offset;
 	unsigned char line[LINE_SIZE];
-	int error;
 
-	explore_image_read(file->image, offset, line, LINE_SIZE);
-	cut_line(line, offset, size);
-	*digest = explore_digest_subtract(*digest, explore_digest_line(address, line));
-	error = explore_places_line(walk, places, versions, index, line);
-	cut_line(line, offset, size);
-	*digest = explore_digest_add(*digest, explore_digest_line(address, line));
-	return error;
+	explore_image_read(sum->file->image, offset, line, LINE_SIZE);
+	cut_line(line, offset, sum->size);
+	sum->digest = explore_digest_subtract(sum->digest, explore_digest_line(address, line));
+	memcpy(line, bytes, LINE_SIZE);
+	cut_line(line, offset, sum->size);
+	sum->digest = explore_digest_add(sum->digest, explore_digest_line(address, line));
+	return 0;
 }
 
 int explore_places_digest(const struct explore_walk *walk, const struct explore_places *places,
 			  const uint64_t *versions, struct explore_digest *digest)
 {
-	struct explore_digest sum = explore_digest_of(SALT_MARKS, explore_walk_marks(walk));
-	int error = 0;
+	const struct explore_tree *tree = NULL;
+	struct line_sum sum = { .digest = explore_digest_of(SALT_MARKS, explore_walk_marks(walk)) };
+	int error = explore_places_tree(walk, places, versions, &tree);
 
-	sum = explore_digest_add(
-		sum, explore_digest_of(SALT_NAMES, explore_walk_names_hash(explore_walk_names(walk))));
-	for (size_t i = 0; i < explore_walk_files(walk); i++) {
-		const struct explore_file *file = explore_walk_file(walk, i);
-		uint64_t size = explore_places_size(places, versions, file);
-
-		sum = explore_digest_add(sum, explore_image_digest(file->image));
-		sum = explore_digest_subtract(sum, hidden_by_size(file, size));
-		sum = explore_digest_add(sum, explore_digest_of(SALT_SIZE ^ file->address, size));
-		if (file->removed)
-			sum = explore_digest_add(sum, explore_digest_of(SALT_REMOVED, file->address));
+	if (error)
+		return error;
+	sum.digest = explore_digest_add(sum.digest, tree->digest);
+	for (size_t i = 0; !error && i < explore_walk_files(walk); i++) {
+		if (!tree->present[i])
+			continue;
+		sum.file = explore_walk_file(walk, i);
+		sum.size = tree->sizes[i];
+		sum.digest = explore_digest_add(sum.digest, explore_image_digest(sum.file->image));
+		sum.digest = explore_digest_subtract(sum.digest, hidden_by_size(sum.file, sum.size));
+		error = explore_places_lines(walk, places, versions, sum.file, exchange_line, &sum);
 	}
-	for (size_t i = 0; !error && i < places->count && places->items[i].kind == EXPLORE_PLACE_LINE;)
-		error = line_change(walk, places, versions, &i, &sum);
-	*digest = sum;
+	*digest = sum.digest;
 	return error;
 }

@@ -52,7 +52,9 @@ static int walk_through(struct explore_walk *walk, struct explore_points *points
 		const struct trace_event *event = explore_walk_event(walk);
 		bool mark = event->kind == TRACE_MARK;
 		struct explore_point point = {
-			.after = explore_walk_count(walk) - !mark,
+			.after = explore_walk_is_sync_step(walk) ?
+					 explore_walk_count(walk) | EXPLORE_BEFORE_SYNC :
+					 explore_walk_count(walk) - !mark,
 			.kind = event->kind,
 			.op = event->op,
 			.site = event->site,

@@ -3,8 +3,8 @@
 #define EXPLORE_POINTS_H
 
 /*
- * The crash points of a trace: before each event that guarantees something, after
- * each mark, and at the end. Other moments need not be explored: what may be left there may be left at
+ * The crash points of a trace: before each event that guarantees something, between a write
+ * and its sync if it is synchronous, after each mark, and at the end. Other moments need not be explored: what may be left there may be left at
  * the next of these points as well, since until then nothing more is guaranteed.
  */
 
@@ -12,7 +12,7 @@
 #include "explore/trace_walk.h"
 
 struct explore_point {
-	uint64_t after;	      /* power fails after so many events */
+	uint64_t after;	      /* power fails after so many events; may have EXPLORE_BEFORE_SYNC */
 	enum trace_kind kind; /* of the event before which power fails; TRACE_MARK and TRACE_END: after it */
 	uint32_t op;	      /* of that event */
 	uint32_t site;	      /* of that event; 0: not known */

@@ -13,6 +13,7 @@
 #define NEIGHBOURS_MAX 512u
 #define VERSIONS_MAX 8u /* older versions of one place */
 #define PAIR_PLACES_MAX 64u
+#define PREFIXES_MAX 64u /* of one group of operations */
 
 struct explore_order {
 	const struct explore_walk *walk;
@@ -30,7 +31,8 @@ struct explore_order {
 static const char *const phase_names[EXPLORE_PHASES] = {
 	[EXPLORE_NEWEST] = "newest",   [EXPLORE_GUARANTEED] = "guaranteed",
 	[EXPLORE_POINTER] = "pointer", [EXPLORE_COMMIT] = "commit",
-	[EXPLORE_SIZE] = "size",       [EXPLORE_NEIGHBOURS] = "neighbours",
+	[EXPLORE_SIZE] = "size",       [EXPLORE_NAMES] = "names",
+	[EXPLORE_NEIGHBOURS] = "neighbours",
 	[EXPLORE_BEHIND] = "behind",   [EXPLORE_AHEAD] = "ahead",
 	[EXPLORE_PAIRS] = "pairs",     [EXPLORE_EXHAUSTIVE] = "exhaustive",
 	[EXPLORE_RANDOM] = "random",
@@ -108,8 +110,7 @@ static int prepare(struct explore_order *order)
 	const struct explore_places *places = order->places;
 	int error = vector_reserve(&order->by_event, places->count + 1);
 
-	while (order->lines < places->count && places->items[order->lines].kind == EXPLORE_PLACE_LINE)
-		order->lines++;
+	order->lines = places->lines;
 	for (size_t i = 0; !error && i < order->lines; i++) {
 		order->by_event.items[order->by_event.count++] = i;
 		error = find_pointers(order, i);
@@ -194,10 +195,22 @@ static bool commit_state(const struct explore_order *order, uint64_t index, uint
 	return true;
 }
 
+/* The place of a size with this number; the count of places if there is none. */
+static size_t nth_size(const struct explore_order *order, uint64_t number)
+{
+	const struct explore_places *places = order->places;
+	size_t place = order->lines;
+
+	for (; place < places->count; place++)
+		if (places->items[place].kind == EXPLORE_PLACE_SIZE && !number--)
+			break;
+	return place;
+}
+
 static bool size_state(const struct explore_order *order, uint64_t index, uint64_t *versions)
 {
 	const struct explore_places *places = order->places;
-	size_t size = order->lines + (size_t)(index / 2);
+	const size_t size = nth_size(order, index / 2);
 
 	if (size >= places->count)
 		return false;
@@ -210,6 +223,36 @@ static bool size_state(const struct explore_order *order, uint64_t index, uint64
 		if (places->items[i].file == places->items[size].file)
 			versions[i] = 0;
 	return true;
+}
+
+/*
+ * All names and sizes without the bytes, and the bytes without them; then a prefix of one group of operations,
+ * the longest first, with all else that was stored and with no bytes.
+ */
+static bool names_state(const struct explore_order *order, uint64_t index, uint64_t *versions)
+{
+	const struct explore_places *places = order->places;
+	const bool bytes = index % 2;
+	uint64_t step = index / 2;
+
+	if (order->lines == places->count)
+		return false;
+	for (size_t i = 0; i < places->count; i++)
+		versions[i] = (i < order->lines) == bytes ? places->items[i].versions - 1 : 0;
+	if (!step--)
+		return true;
+	for (size_t group = order->lines; group < places->count; group++) {
+		const uint64_t lost = min_u64(places->items[group].versions - 1, PREFIXES_MAX);
+
+		if (step < lost) {
+			for (size_t i = order->lines; i < places->count; i++)
+				versions[i] = places->items[i].versions - 1;
+			versions[group] = places->items[group].versions - 2 - step;
+			return true;
+		}
+		step -= lost;
+	}
+	return false;
 }
 
 static bool neighbour_state(const struct explore_order *order, uint64_t index, uint64_t *versions)
@@ -280,8 +323,9 @@ static bool random_state(const struct explore_order *order, uint64_t index, uint
 	if (explore_places_states(places) <= order->exhaustive)
 		return false;
 	for (size_t i = 0; i < places->count; i++)
-		versions[i] = chooser_pick(&chooser, places->items[i].address + places->items[i].kind, 0,
-					   places->items[i].versions - 1);
+		versions[i] = chooser_pick(&chooser,
+					   places->items[i].address ^ (uint64_t)places->items[i].kind << 62,
+					   0, places->items[i].versions - 1);
 	return true;
 }
 
@@ -300,6 +344,8 @@ static bool make_state(struct explore_order *order, uint64_t *versions)
 		return commit_state(order, index, versions);
 	case EXPLORE_SIZE:
 		return size_state(order, index, versions);
+	case EXPLORE_NAMES:
+		return names_state(order, index, versions);
 	case EXPLORE_NEIGHBOURS:
 		return neighbour_state(order, index, versions);
 	case EXPLORE_BEHIND:

@@ -20,6 +20,7 @@ enum explore_phase {
 	EXPLORE_POINTER,    /* everything but the line that a stored pointer refers to */
 	EXPLORE_COMMIT,	    /* the last small store alone; everything but it */
 	EXPLORE_SIZE,	    /* a file's new size without its bytes; the bytes without the size */
+	EXPLORE_NAMES,	    /* names without bytes and bytes without names; the last operations lost */
 	EXPLORE_NEIGHBOURS, /* of two lines that were stored one after the other, one */
 	EXPLORE_BEHIND,	    /* one place older, the rest newest */
 	EXPLORE_AHEAD,	    /* one place newer, the rest guaranteed */

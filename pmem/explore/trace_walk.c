@@ -6,35 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "explore/walk_state.h"
 #include "trace/catalog.h"
-#include "explore/walk_names.h"
-#include "trace/idmap.h"
 
 /* A file's bytes have the addresses from its number shifted by this on. Offsets in a trace are smaller. */
 #define ADDRESS_SHIFT 48
 #define FILES_MAX 32768u
-
-struct mapping {
-	uint64_t start, end; /* addresses in a process */
-	uint64_t address;    /* of the first byte in the line model */
-};
-
-struct explore_walk {
-	struct trace_reader *reader;
-	struct lines *lines;
-	struct trace_event event;
-	uint64_t count;
-	bool guaranteed;
-	int failed; /* of a commit() during an event */
-	struct message cut;
-	VECTOR(struct explore_file *) files;
-	struct idmap by_id;   /* struct explore_file */
-	struct idmap threads; /* the model's thread number + 1 */
-	uint32_t thread_count;
-	VECTOR(struct mapping) mappings;
-	VECTOR(struct explore_mark) marks;
-	struct walk_names *names;
-};
 
 /* The model's callback: bytes that are guaranteed from now on. */
 static void commit(void *context, uint64_t address, const void *bytes, size_t length)
@@ -49,6 +26,16 @@ static void commit(void *context, uint64_t address, const void *bytes, size_t le
 	walk->guaranteed = true;
 }
 
+/* The model's callback: an operation on a size is guaranteed from now on, or one on names. */
+static void commit_operation(void *context, const struct names_op *op)
+{
+	struct explore_walk *walk = context;
+
+	if (op->kind == NAMES_RESIZE || op->kind == NAMES_APPEND)
+		explore_walk_commit_size(walk, op);
+	walk->guaranteed = true;
+}
+
 int explore_walk_create(int fd, const char *name, const struct explore_walk_options *options,
 			struct explore_walk **out, struct message *message)
 {
@@ -59,6 +46,9 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 		.commit = commit,
 		.context = walk,
 	};
+	const struct walk_names_options names = {
+		.mode = options->metadata, .commit = commit_operation, .context = walk
+	};
 	int error;
 
 	if (!walk)
@@ -68,10 +58,10 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 		free(walk);
 		return error;
 	}
+	walk->metadata = options->metadata;
 	error = lines_create(&lines, &walk->lines);
-	walk->names = explore_walk_names_create();
-	if (!error && !walk->names)
-		error = -ENOMEM;
+	if (!error)
+		error = explore_walk_names_create(&names, &walk->names);
 	if (error)
 		message_fail(message, error, "%s: cannot create the models: %s", name, strerror(-error));
 	else
@@ -86,7 +76,6 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 static void file_destroy(struct explore_file *file)
 {
 	explore_image_destroy(file->image);
-	vector_free(&file->sizes);
 	free(file->path);
 	free(file);
 }
@@ -99,7 +88,10 @@ void explore_walk_destroy(struct explore_walk *walk)
 		file_destroy(walk->files.items[i]);
 	for (size_t i = 0; i < walk->marks.count; i++)
 		free(walk->marks.items[i].text);
+	for (size_t i = 0; i < walk->cuts.count; i++)
+		explore_cut_destroy(walk->cuts.items[i]);
 	explore_walk_names_destroy(walk->names);
+	vector_free(&walk->cuts);
 	vector_free(&walk->files);
 	vector_free(&walk->marks);
 	vector_free(&walk->mappings);
@@ -124,11 +116,11 @@ static int file_add(struct explore_walk *walk, uint64_t id, uint64_t size, struc
 	if (!file)
 		return -ENOMEM;
 	file->id = id;
+	file->index = walk->files.count;
+	file->size = file->newest = size;
 	file->address = (uint64_t)walk->files.count << ADDRESS_SHIFT;
 	file->path = strdup(trace_catalog_path(trace_reader_catalog(walk->reader), id, path, sizeof(path)));
 	error = file->path ? explore_image_create(file->address, size, &file->image) : -ENOMEM;
-	if (!error)
-		error = vector_append(&file->sizes, size);
 	if (!error)
 		error = idmap_set(&walk->by_id, id, file);
 	if (!error)
@@ -138,12 +130,6 @@ static int file_add(struct explore_walk *walk, uint64_t id, uint64_t size, struc
 	else
 		*out = file;
 	return error;
-}
-
-/* The regular file of an event; NULL: it is none, for instance a directory that is synced. */
-static struct explore_file *file_of(const struct explore_walk *walk, uint64_t id)
-{
-	return idmap_get(&walk->by_id, id);
 }
 
 struct explore_file *explore_walk_locate(const struct explore_walk *walk, uint64_t address, uint64_t *offset)
@@ -156,196 +142,20 @@ struct explore_file *explore_walk_locate(const struct explore_walk *walk, uint64
 	return walk->files.items[index];
 }
 
-static uint64_t newest_size(const struct explore_file *file)
-{
-	return file->sizes.items[file->sizes.count - 1];
-}
-
-/* The newest size is guaranteed. */
-static int commit_size(struct explore_walk *walk, struct explore_file *file)
-{
-	uint64_t size = newest_size(file);
-
-	if (file->sizes.count > 1)
-		walk->guaranteed = true;
-	file->sizes.items[0] = size;
-	file->sizes.count = 1;
-	return explore_image_resize(file->image, size);
-}
-
-/* ---- Events about bytes ---------------------------------------------------------- */
-
-/* The model numbers threads without gaps. */
-static int thread_of(struct explore_walk *walk, uint32_t id, uint32_t *thread)
-{
-	void *known = idmap_get(&walk->threads, id);
-
-	if (!known) {
-		known = (void *)(uintptr_t)(walk->thread_count + 1);
-		if (walk->thread_count == LINES_THREADS || idmap_set(&walk->threads, id, known))
-			return -ENOMEM;
-		walk->thread_count++;
-	}
-	*thread = (uint32_t)(uintptr_t)known - 1;
-	return 0;
-}
-
-static int feed_store(struct explore_walk *walk, const struct explore_file *file, uint64_t offset,
-		      const void *bytes, uint64_t length, uint64_t mask, bool nontemporal)
-{
-	struct lines_store store = {
-		.address = file->address + offset,
-		.length = length,
-		.bytes = bytes,
-		.mask = mask,
-		.nontemporal = nontemporal,
-		.id = walk->count,
-	};
-	int error = thread_of(walk, walk->event.thread, &store.thread);
-
-	return error ? error : lines_store(walk->lines, &store);
-}
-
-static int on_store(struct explore_walk *walk, struct explore_file *file)
-{
-	const struct trace_event *event = &walk->event;
-	uint32_t thread;
-	int error = 0;
-
-	if (event->flags & TRACE_LOCKED) {
-		error = thread_of(walk, event->thread, &thread);
-		if (!error)
-			error = lines_fence(walk->lines, thread);
-	}
-	return error ? error :
-		       feed_store(walk, file, event->store.offset, event->store.bytes.at,
-				  event->store.bytes.length, event->store.mask,
-				  event->flags & TRACE_NONTEMPORAL);
-}
-
-static int on_flush(struct explore_walk *walk, struct explore_file *file)
-{
-	const struct trace_event *event = &walk->event;
-	uint64_t line = align_down(event->flush.offset, LINE_SIZE);
-	uint32_t thread;
-	int error = thread_of(walk, event->thread, &thread);
-
-	for (; !error && line < event->flush.offset + event->flush.length; line += LINE_SIZE)
-		error = event->op == TRACE_CLFLUSH ? lines_clflush(walk->lines, file->address + line) :
-						     lines_clwb(walk->lines, thread, file->address + line);
-	return error;
-}
-
-static int on_fence(struct explore_walk *walk)
-{
-	uint32_t thread;
-	int error = thread_of(walk, walk->event.thread, &thread);
-
-	return error ? error : lines_fence(walk->lines, thread);
-}
-
-/* Guarantee what is undetermined in a range of the file, whichever thread stored it. */
-static int sync_range(struct explore_walk *walk, const struct explore_file *file, uint64_t offset,
-		      uint64_t length)
-{
-	uint64_t first = file->address + align_down(offset, LINE_SIZE);
-	uint64_t last = file->address + offset + length;
-	size_t count = lines_undetermined(walk->lines, NULL, 0);
-	uint64_t *places = count ? calloc(count, sizeof(*places)) : NULL;
-	int error = count && !places ? -ENOMEM : on_fence(walk);
-
-	if (!error)
-		count = lines_undetermined(walk->lines, places, count);
-	for (size_t i = 0; !error && i < count; i++)
-		if (places[i] >= first && places[i] < last)
-			error = lines_clflush(walk->lines, places[i]);
-	free(places);
-	return error;
-}
-
-static int sync_file(struct explore_walk *walk, struct explore_file *file)
-{
-	int error = sync_range(walk, file, 0, TRACE_STORE_END);
-
-	return error ? error : commit_size(walk, file);
-}
-
-static int on_write(struct explore_walk *walk, struct explore_file *file)
-{
-	const struct trace_event *event = &walk->event;
-	uint64_t end = event->store.offset + event->store.bytes.length;
-	int error = feed_store(walk, file, event->store.offset, event->store.bytes.at,
-			       event->store.bytes.length, 0, false);
-
-	if (!error && end > newest_size(file))
-		error = vector_append(&file->sizes, end);
-	if (!error && event->flags & (TRACE_WRITE_SYNC | TRACE_WRITE_DSYNC))
-		error = sync_file(walk, file);
-	return error;
-}
-
-/* Make [offset, end) zero, durably: the lines that hold stores that are undetermined, and the image. */
-static int make_zero(struct explore_walk *walk, struct explore_file *file, uint64_t offset, uint64_t end)
-{
-	static const unsigned char zeros[PAGE_BYTES];
-	uint64_t page = offset / PAGE_BYTES;
-	int error = sync_range(walk, file, offset, end - offset);
-
-	for (; !error &&
-	       (page = explore_image_next_page(file->image, page)) < align_up(end, PAGE_BYTES) / PAGE_BYTES;
-	     page++) {
-		uint64_t from = max_u64(page * PAGE_BYTES, offset);
-		uint64_t to = min_u64((page + 1) * PAGE_BYTES, end);
-
-		error = explore_image_write(file->image, from, zeros, to - from);
-	}
-	walk->guaranteed = true;
-	return error;
-}
-
-static int on_truncate(struct explore_walk *walk, struct explore_file *file)
-{
-	uint64_t size = walk->event.range.length, before = newest_size(file);
-	int error = 0;
-
-	if (size < before)
-		error = make_zero(walk, file, size, align_up(before, PAGE_BYTES));
-	if (!error)
-		error = vector_append(&file->sizes, size);
-	return error ? error : commit_size(walk, file);
-}
-
-static int on_fallocate(struct explore_walk *walk, struct explore_file *file)
-{
-	/* The values of fallocate(2), which a trace has. */
-	enum { KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16 };
-	const struct trace_event *event = &walk->event;
-	uint64_t end = event->range.offset + event->range.length;
-	int error = 0;
-
-	if (event->op & ~(uint32_t)(KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE))
-		return -EOPNOTSUPP;
-	if (event->op & (PUNCH_HOLE | ZERO_RANGE))
-		error = make_zero(walk, file, event->range.offset, end);
-	if (!error && !(event->op & KEEP_SIZE) && end > newest_size(file)) {
-		error = vector_append(&file->sizes, end);
-		if (!error)
-			error = commit_size(walk, file);
-	}
-	return error;
-}
-
 /* ---- Other events ------------------------------------------------------------------ */
 
-static int on_map(struct explore_walk *walk, const struct explore_file *file)
+static int on_map(struct explore_walk *walk, struct explore_file *file)
 {
 	const struct trace_event *event = &walk->event;
-	struct mapping mapping = {
+	struct walk_mapping mapping = {
 		.start = event->map.address,
 		.end = event->map.address + event->map.length,
 		.address = file->address + event->map.offset,
 	};
 
+	/* Its names and size are committed then: what is fenced later would be lost with them. */
+	file->mapped = true;
+	names_fsync(explore_walk_names_model(walk->names), file->id);
 	return mapping.end > mapping.start ? vector_append(&walk->mappings, mapping) : 0;
 }
 
@@ -380,34 +190,31 @@ static int on_image(struct explore_walk *walk, struct explore_file *file)
 				   event->store.bytes.length);
 }
 
-/*
- * Without a root directory in the trace nothing is known of other names, and a file has one until it is
- * unlinked.
- */
+/* Without a root directory nothing is known of other names, and a file has one until it is unlinked. */
 static int on_name(struct explore_walk *walk)
 {
 	const struct trace_event *event = &walk->event;
-	struct explore_file *file = file_of(walk, event->file);
+	struct explore_file *file = walk_file_of(walk, event->file);
 	int error = 0;
 
 	if (event->kind == TRACE_CREATE)
 		error = file_add(walk, event->file, 0, &file);
 	else if (file && (event->kind == TRACE_UNLINK || event->kind == TRACE_LINK))
 		file->removed = event->kind == TRACE_UNLINK;
-	walk->guaranteed = true;
+	walk->guaranteed = walk->guaranteed || !explore_walk_names_has_root(walk->names);
 	return error;
 }
 
-static int settle_file(void *context, const char *path, uint64_t id)
+static int settle_file(void *context, const struct walk_names_entry *entry)
 {
 	struct explore_walk *walk = context;
-	struct explore_file *file = file_of(walk, id);
+	struct explore_file *file = walk_file_of(walk, entry->inode);
 	char *copy;
 
 	/* A file with several names has the first of them. */
 	if (!file || !file->removed)
 		return 0;
-	copy = strdup(path);
+	copy = strdup(entry->path);
 	if (!copy)
 		return -ENOMEM;
 	free(file->path);
@@ -418,11 +225,14 @@ static int settle_file(void *context, const char *path, uint64_t id)
 
 int explore_walk_settle_names(struct explore_walk *walk)
 {
-	if (!explore_walk_names_changed(walk->names))
+	const uint64_t generation = explore_walk_names_generation(walk->names);
+
+	if (walk->settled == generation || !explore_walk_names_has_root(walk->names))
 		return 0;
+	walk->settled = generation;
 	for (size_t i = 0; i < walk->files.count; i++)
 		walk->files.items[i]->removed = true;
-	return explore_walk_names_settle(walk->names, walk, settle_file);
+	return explore_walk_names_list(walk->names, explore_walk_names_now(walk->names), walk, settle_file);
 }
 
 /* Of an event about the bytes of a file that is known. */
@@ -430,20 +240,17 @@ static int on_bytes(struct explore_walk *walk, struct explore_file *file)
 {
 	switch (walk->event.kind) {
 	case TRACE_STORE:
-		return on_store(walk, file);
+		return explore_walk_store(walk, file);
 	case TRACE_FLUSH:
-		return on_flush(walk, file);
+		return explore_walk_flush(walk, file);
 	case TRACE_MSYNC:
-		return sync_range(walk, file, walk->event.range.offset, walk->event.range.length);
+		return explore_walk_msync(walk, file);
 	case TRACE_WRITE:
-		return on_write(walk, file);
+		return explore_walk_write(walk, file);
 	case TRACE_TRUNCATE:
-		return on_truncate(walk, file);
+		return explore_walk_truncate(walk, file);
 	case TRACE_FALLOCATE:
-		return on_fallocate(walk, file);
-	case TRACE_FSYNC:
-	case TRACE_FDATASYNC:
-		return sync_file(walk, file);
+		return explore_walk_fallocate(walk, file);
 	case TRACE_MAP:
 		return on_map(walk, file);
 	case TRACE_IMAGE:
@@ -453,12 +260,27 @@ static int on_bytes(struct explore_walk *walk, struct explore_file *file)
 	}
 }
 
+/* fsync or fdatasync of a file or a directory. */
+static int on_sync(struct explore_walk *walk)
+{
+	const struct explore_file *file = walk_file_of(walk, walk->event.file);
+	struct names *model = explore_walk_names_model(walk->names);
+	int error = file ? explore_walk_sync_bytes(walk, file) : 0;
+
+	if (walk->event.kind == TRACE_FSYNC)
+		names_fsync(model, walk->event.file);
+	else
+		names_fdatasync(model, walk->event.file, !file);
+	return error;
+}
+
 static int sync_all(struct explore_walk *walk)
 {
 	int error = 0;
 
 	for (size_t i = 0; !error && i < walk->files.count; i++)
-		error = sync_file(walk, walk->files.items[i]);
+		error = explore_walk_sync_bytes(walk, walk->files.items[i]);
+	names_commit_all(explore_walk_names_model(walk->names));
 	return error;
 }
 
@@ -466,7 +288,7 @@ static int apply(struct explore_walk *walk)
 {
 	const struct trace_event *event = &walk->event;
 	struct explore_file *file = NULL;
-	int error = explore_walk_names_take(walk->names, event);
+	int error = explore_walk_names_take(walk->names, event, walk->count);
 
 	if (error)
 		return error;
@@ -477,9 +299,12 @@ static int apply(struct explore_walk *walk)
 			return 0;
 		return file_add(walk, event->file, event->node.size, &file);
 	case TRACE_FENCE:
-		return on_fence(walk);
+		return explore_walk_fence(walk);
 	case TRACE_MARK:
 		return on_mark(walk);
+	case TRACE_FSYNC:
+	case TRACE_FDATASYNC:
+		return on_sync(walk);
 	case TRACE_SYNC:
 		return sync_all(walk);
 	case TRACE_CREATE:
@@ -492,12 +317,24 @@ static int apply(struct explore_walk *walk)
 	case TRACE_RENAME:
 		return on_name(walk);
 	default:
-		file = file_of(walk, event->file);
+		file = walk_file_of(walk, event->file);
 		return file ? on_bytes(walk, file) : 0;
 	}
 }
 
-int explore_walk_next(struct explore_walk *walk, struct message *message)
+/* The sync that is a part of the write before: power may fail between the two. */
+static int take_sync(struct explore_walk *walk)
+{
+	trace_event_start(&walk->event,
+			  walk->to_sync & TRACE_WRITE_SYNC ? TRACE_FSYNC : TRACE_FDATASYNC,
+			  walk->event.thread);
+	walk->event.file = walk->synced;
+	walk->to_sync = 0;
+	return on_sync(walk);
+}
+
+/* 1, 0 at the end, or a negative errno with a message. */
+static int take_event(struct explore_walk *walk, struct message *message)
 {
 	int error = trace_reader_next(walk->reader, &walk->event, message);
 
@@ -508,18 +345,43 @@ int explore_walk_next(struct explore_walk *walk, struct message *message)
 		walk->cut = *message;
 		return 0;
 	}
-	if (error < 0)
+	return error < 0 ? error : 1;
+}
+
+int explore_walk_next(struct explore_walk *walk, struct message *message)
+{
+	int error = 1;
+
+	walk->is_sync_step = walk->to_sync;
+	if (!walk->is_sync_step)
+		error = take_event(walk, message);
+	if (error <= 0)
 		return error;
-	walk->count++;
 	walk->guaranteed = false;
 	walk->failed = 0;
-	error = apply(walk);
+	walk->count += !walk->is_sync_step;
+	error = walk->is_sync_step ? take_sync(walk) : apply(walk);
 	if (!error)
 		error = walk->failed;
 	if (error)
 		return message_fail(message, error, "event %llu (%s): %s", (unsigned long long)walk->count,
 				    trace_event_name(&walk->event), strerror(-error));
 	return 1;
+}
+
+int explore_walk_to(struct explore_walk *walk, uint64_t after, struct message *message)
+{
+	const uint64_t event = after & ~EXPLORE_BEFORE_SYNC;
+	int step = 1;
+
+	while (step > 0 && (walk->count < event || (walk->to_sync && event == after)))
+		step = explore_walk_next(walk, message);
+	return step;
+}
+
+bool explore_walk_is_sync_step(const struct explore_walk *walk)
+{
+	return walk->is_sync_step;
 }
 
 /* ---- What is known ------------------------------------------------------------------ */
@@ -564,6 +426,16 @@ struct explore_file *explore_walk_file(const struct explore_walk *walk, size_t i
 	return walk->files.items[index];
 }
 
+enum metadata_mode explore_walk_metadata(const struct explore_walk *walk)
+{
+	return walk->metadata;
+}
+
+const struct explore_file *explore_walk_find_file(const struct explore_walk *walk, uint64_t id)
+{
+	return walk_file_of(walk, id);
+}
+
 const struct lines *explore_walk_lines(const struct explore_walk *walk)
 {
 	return walk->lines;
@@ -575,14 +447,14 @@ bool explore_walk_points_to(const struct explore_walk *walk, const struct explor
 	if (value < LINE_SIZE)
 		return false;
 	for (size_t i = walk->mappings.count; i--;) {
-		const struct mapping *mapping = &walk->mappings.items[i];
+		const struct walk_mapping *mapping = &walk->mappings.items[i];
 
 		if (value >= mapping->start && value < mapping->end) {
 			*address = mapping->address + (value - mapping->start);
 			return true;
 		}
 	}
-	if (value >= newest_size(file))
+	if (value >= file->newest)
 		return false;
 	*address = file->address + value;
 	return true;

@@ -4,16 +4,19 @@
 
 /*
  * A walk along a trace: after each event it knows what is guaranteed to be
- * durable (an image a file), what is undetermined (the line model, and the sizes
- * of files that grew by writes), and what the program had acknowledged (marks).
+ * durable (an image a file), what is undetermined (the line model, and the operations
+ * on names, sizes and attributes that are pending in the metadata model), and what the
+ * program had acknowledged (marks).
  *
- * The rules are those of the models (model/lines.h). File operations of the mount are
- * fed to the line model too: a write is a store, a sync of a file guarantees all
- * its lines. Where a file is cut, the line that holds its new end counts as synced,
- * because the model has no event that takes a part of a line back: states in which
- * older bytes of that one line are lost are not explored.
+ * The rules are those of the models (model/lines.h, model/names.h). File operations of the
+ * mount are fed to both: a write is a store, and past the end of the file it changes the size;
+ * a sync of a file guarantees all its lines, and of the names what the metadata mode says.
+ * Where a file is cut, the lines that lose bytes count as synced, because the line model has no
+ * event that takes a part of a line back: states in which older bytes of those lines are lost
+ * are not explored. If the operation is lost, the bytes come back. A file that a recorded
+ * process has mapped keeps its name, and each later size, as by the page faults of MAP_SYNC.
  *
- * Names are durable at once (metadata mode `durable`).
+ * Names are known only in a trace that names a root directory; else they are durable at once.
  *
  * Not thread safe. Walks of one trace in several processes are independent.
  */
@@ -26,6 +29,7 @@
 #include "common/vector.h"
 #include "explore/image.h"
 #include "model/lines.h"
+#include "model/names.h"
 #include "trace/reader.h"
 
 struct explore_walk;
@@ -34,6 +38,7 @@ struct walk_names;
 struct explore_walk_options {
 	enum lines_mode mode;
 	enum persistence_domain domain;
+	enum metadata_mode metadata;
 };
 
 /*
@@ -47,9 +52,17 @@ void explore_walk_destroy(struct explore_walk *walk);
 
 /*
  * Take the next event. 1: done, and explore_walk_event() is the event. 0: the trace has ended, in order or
- * not (explore_walk_cut()). A negative errno with a message: what follows cannot be used.
+ * not (explore_walk_cut()). A negative errno with a message: what follows cannot be used. A synchronous write
+ * is taken in two steps: the write, and then a sync of its file, which has no number of its own.
  */
 int explore_walk_next(struct explore_walk *walk, struct message *message);
+/* Was the last step the sync of a synchronous write? */
+bool explore_walk_is_sync_step(const struct explore_walk *walk);
+
+/* Go on to the moment after so many events; with this bit, to before the sync of the last one. */
+#define EXPLORE_BEFORE_SYNC ((uint64_t)1 << 63)
+/* As explore_walk_next(). */
+int explore_walk_to(struct explore_walk *walk, uint64_t after, struct message *message);
 
 /* The event taken last; valid until the next one is taken. */
 const struct trace_event *explore_walk_event(const struct explore_walk *walk);
@@ -66,24 +79,29 @@ const struct trace_catalog *explore_walk_catalog(const struct explore_walk *walk
 struct explore_file {
 	uint64_t id;	  /* the trace's */
 	uint64_t address; /* of its first byte in the line model */
+	size_t index;	  /* its number among the files of the walk */
 	struct explore_image *image;
-	bool removed; /* it has no name any more */
-	/* Sizes that may be durable, the guaranteed one first and the newest last; at least one. */
-	VECTOR(uint64_t) sizes;
-	char *path; /* as reports name it; of a trace of a mount, that in its tree */
+	uint64_t size;	 /* that is guaranteed */
+	uint64_t newest; /* as programs see it */
+	bool removed;	 /* it has no name any more, as programs see it */
+	bool mapped;	 /* a recorded process has mapped it */
+	char *path;	 /* as reports name it; of a trace of a mount, the newest that it had in its tree */
 };
 
-/* Bring the paths of files, and which of them are removed, up to the last event. 0 or -ENOMEM. */
+/* Bring the paths of files, and which of them are removed, up to the last event. 0 or a negative errno. */
 int explore_walk_settle_names(struct explore_walk *walk);
 const struct walk_names *explore_walk_names(const struct explore_walk *walk);
 
 /* In the order in which the trace named them. */
 size_t explore_walk_files(const struct explore_walk *walk);
 struct explore_file *explore_walk_file(const struct explore_walk *walk, size_t index);
+/* The one with the id; NULL: it is no regular file. */
+const struct explore_file *explore_walk_find_file(const struct explore_walk *walk, uint64_t id);
 /* The file that has an address of the line model; NULL: none. *offset: the byte of the file. */
 struct explore_file *explore_walk_locate(const struct explore_walk *walk, uint64_t address, uint64_t *offset);
 
 const struct lines *explore_walk_lines(const struct explore_walk *walk);
+enum metadata_mode explore_walk_metadata(const struct explore_walk *walk);
 
 /*
  * The offset that a stored pointer refers to: `value` is an address at which a process has mapped a file,

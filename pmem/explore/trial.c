@@ -31,10 +31,9 @@ struct shared_verdict {
 
 static int walk_to(struct explore_trial *trial, uint64_t after, struct message *message)
 {
-	int step = 1;
+	const int step = explore_walk_to(trial->walk, after, message);
 
-	while (step > 0 && explore_walk_count(trial->walk) < after)
-		step = explore_walk_next(trial->walk, message);
+	after &= ~EXPLORE_BEFORE_SYNC;
 	if (step < 0)
 		return step;
 	if (explore_walk_count(trial->walk) < after)
@@ -157,6 +156,17 @@ int explore_trial_check(struct explore_trial *trial, const uint64_t *versions,
 		       0;
 }
 
+int explore_trial_check_in(struct explore_trial *trial, enum metadata_mode mode, const uint64_t *versions,
+			   struct explore_verdict *verdict, struct message *message)
+{
+	int error;
+
+	trial->places.mode = mode;
+	error = explore_trial_check(trial, versions, verdict, message);
+	trial->places.mode = explore_walk_metadata(trial->walk);
+	return error;
+}
+
 /* ---- Names of states --------------------------------------------------------------- */
 
 char *explore_state_name(const struct explore_trial *trial, uint64_t after, const uint64_t *versions)
@@ -172,16 +182,14 @@ char *explore_state_name(const struct explore_trial *trial, uint64_t after, cons
 		old += versions[i] == 0;
 		new += versions[i] == places->items[i].versions - 1;
 	}
-	fprintf(out, "%llu%c", (unsigned long long)after, old > new ? 'g' : 'n');
+	fprintf(out, "%llu%s%c", (unsigned long long)(after & ~EXPLORE_BEFORE_SYNC),
+		after & EXPLORE_BEFORE_SYNC ? "s" : "", old > new ? 'g' : 'n');
 	for (size_t i = 0; i < places->count; i++) {
 		const struct explore_place *place = &places->items[i];
 
 		if (versions[i] == (old > new ? 0 : place->versions - 1))
 			continue;
-		if (place->kind == EXPLORE_PLACE_SIZE)
-			fprintf(out, ":s%llx", (unsigned long long)place->address);
-		else
-			fprintf(out, ":%llx", (unsigned long long)place->address);
+		fprintf(out, ":%s%llx", i < places->lines ? "" : "o", (unsigned long long)place->address);
 		fprintf(out, "=%llu", (unsigned long long)versions[i]);
 	}
 	if (fclose(out) != 0) {
@@ -199,18 +207,24 @@ int explore_state_name_event(const char *name, uint64_t *after)
 		return -EINVAL;
 	errno = 0;
 	*after = strtoull(name, &end, 10);
+	if (*after & EXPLORE_BEFORE_SYNC)
+		return -EINVAL;
+	if (*end == 's') {
+		*after |= EXPLORE_BEFORE_SYNC;
+		end++;
+	}
 	return errno || (*end != 'n' && *end != 'g') ? -EINVAL : 0;
 }
 
 /* One ":ADDRESS=VERSION" at *at, which moves past it. */
 static int parse_place(const struct explore_places *places, const char **at, uint64_t *versions)
 {
-	enum explore_place_kind kind = (*at)[1] == 's' ? EXPLORE_PLACE_SIZE : EXPLORE_PLACE_LINE;
+	const bool operations = (*at)[1] == 'o';
 	uint64_t address, version;
 	char *end;
 
 	errno = 0;
-	address = strtoull(*at + 1 + (kind == EXPLORE_PLACE_SIZE), &end, 16);
+	address = strtoull(*at + 1 + operations, &end, 16);
 	if (**at != ':' || *end != '=' || end[1] < '0' || end[1] > '9')
 		return -EINVAL;
 	version = strtoull(end + 1, &end, 10);
@@ -218,7 +232,8 @@ static int parse_place(const struct explore_places *places, const char **at, uin
 	for (size_t i = 0; !errno && i < places->count; i++) {
 		const struct explore_place *place = &places->items[i];
 
-		if (place->kind != kind || place->address != address || version >= place->versions)
+		if ((i >= places->lines) != operations || place->address != address ||
+		    version >= place->versions)
 			continue;
 		versions[i] = version;
 		return 0;
@@ -234,6 +249,7 @@ int explore_state_name_parse(const struct explore_trial *trial, const char *name
 	const char *at = name + strspn(name, "0123456789");
 	int error = parsed ? 0 : -ENOMEM;
 
+	at += *at == 's';
 	for (size_t i = 0; !error && i < places->count; i++)
 		parsed[i] = *at == 'n' ? places->items[i].versions - 1 : 0;
 	if (!error && *at != 'n' && *at != 'g')
@@ -245,7 +261,7 @@ int explore_state_name_parse(const struct explore_trial *trial, const char *name
 	if (error)
 		return message_fail(message, error,
 				    "'%s' is not the name of a state of this trace: copy it from a "
-				    "finding, and give the same --persistency and --domain",
+				    "finding, and give the same --persistency, --domain and --metadata",
 				    name);
 	*versions = steal_pointer(&parsed);
 	return 0;

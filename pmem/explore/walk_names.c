@@ -6,42 +6,76 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/rng.h"
-#include "common/vector.h"
-#include "model/names_tree.h"
 #include "trace/catalog.h"
+#include "trace/idmap.h"
 
 #define TYPE_BITS 0170000
 #define TYPE_DIRECTORY 0040000
+#define TYPE_REGULAR 0100000
+#define TYPE_SYMLINK 0120000
+#define PERMISSIONS 0777
 
-struct walk_names {
-	struct names_tree *tree; /* NULL until there is a root */
-	uint64_t root;
-	bool changed;
-	/* As of explore_walk_names_settle(). */
-	uint64_t hash;
-	VECTOR(char *) directories;
+/* What an inode is. It never changes, but for the permissions. */
+struct walk_inode {
+	uint32_t type;
+	uint32_t permissions; /* as programs see them */
+	char *target;
 };
 
-struct walk_names *explore_walk_names_create(void)
+struct walk_names {
+	struct walk_names_options options;
+	struct names *model;
+	struct names_tree *now, *base; /* NULL until there is a root */
+	uint64_t root;
+	uint64_t generation;
+	struct idmap inodes; /* struct walk_inode */
+	int failed;	     /* of a commit */
+};
+
+static void commit(void *context, const struct names_op *op)
 {
-	return calloc(1, sizeof(struct walk_names));
+	struct walk_names *names = context;
+
+	names->generation++;
+	names->options.commit(names->options.context, op);
+	if (names->base && op->kind != NAMES_RESIZE && op->kind != NAMES_APPEND &&
+	    names_tree_apply(names->base, op) != 0)
+		names->failed = -ENOMEM;
 }
 
-static void forget_directories(struct walk_names *names)
+int explore_walk_names_create(const struct walk_names_options *options, struct walk_names **out)
 {
-	for (size_t i = 0; i < names->directories.count; i++)
-		free(names->directories.items[i]);
-	names->directories.count = 0;
+	struct walk_names *names = calloc(1, sizeof(*names));
+	struct names_options model = { .mode = options->mode, .commit = commit, .context = names };
+	int error;
+
+	if (!names)
+		return -ENOMEM;
+	names->options = *options;
+	error = names_create(&model, &names->model);
+	if (error)
+		free(names);
+	else
+		*out = names;
+	return error;
+}
+
+static void inode_free(void *value)
+{
+	struct walk_inode *inode = value;
+
+	free(inode->target);
+	free(inode);
 }
 
 void explore_walk_names_destroy(struct walk_names *names)
 {
 	if (!names)
 		return;
-	forget_directories(names);
-	vector_free(&names->directories);
-	names_tree_destroy(names->tree);
+	names_destroy(names->model);
+	names_tree_destroy(names->now);
+	names_tree_destroy(names->base);
+	idmap_clear(&names->inodes, inode_free);
 	free(names);
 }
 
@@ -56,40 +90,116 @@ static void copy_name(const struct trace_bytes *name, char text[TRACE_NAME_MAX +
 	text[length] = '\0';
 }
 
-static int take_file(struct walk_names *names, const struct trace_event *event)
+/* A new inode. Both trees have it at once: see names_tree_inode(). */
+static int add_inode(struct walk_names *names, uint64_t number, uint32_t type, uint32_t mode,
+		     const struct trace_bytes *target)
 {
-	const bool directory = (event->node.attributes.mode & TYPE_BITS) == TYPE_DIRECTORY;
+	struct walk_inode *inode = idmap_make(&names->inodes, number, sizeof(*inode));
+	const bool directory = type == TYPE_DIRECTORY;
+	int error;
 
-	if (!names->tree && directory && event->node.path.length == 1 && event->node.path.at[0] == '/') {
-		names->root = event->file;
-		return names_tree_create(event->file, &names->tree);
+	if (!inode)
+		return -ENOMEM;
+	names->generation++;
+	inode->type = type;
+	inode->permissions = mode & PERMISSIONS;
+	if (type == TYPE_SYMLINK && !inode->target) {
+		inode->target = strndup(target->length ? (const char *)target->at : "", target->length);
+		if (!inode->target)
+			return -ENOMEM;
 	}
-	return names->tree ? names_tree_inode(names->tree, event->file, directory, 0) : 0;
+	error = names_tree_inode(names->now, number, directory, inode->permissions);
+	return error ? error : names_tree_inode(names->base, number, directory, inode->permissions);
 }
 
-static int take_name(struct walk_names *names, const struct trace_event *event, enum names_kind kind)
+static int take_file(struct walk_names *names, const struct trace_event *event)
 {
+	const uint32_t mode = event->node.attributes.mode;
+	const uint32_t type = mode & TYPE_BITS;
+	int error = 0;
+
+	if (!names->now && type == TYPE_DIRECTORY && event->node.path.length == 1 &&
+	    event->node.path.at[0] == '/') {
+		names->root = event->file;
+		error = names_tree_create(event->file, &names->now);
+		if (!error)
+			error = names_tree_create(event->file, &names->base);
+	}
+	if (error || !names->base)
+		return error;
+	return add_inode(names, event->file, type ? type : TYPE_REGULAR, mode, &event->node.target);
+}
+
+static int operate(struct walk_names *names, const struct names_op *op)
+{
+	int error = names_tree_apply(names->now, op);
+
+	names->generation++;
+	return error ? error : names_add(names->model, op);
+}
+
+/* What is created, by the kind of its event; 0: nothing is. */
+static uint32_t created_type(enum trace_kind kind)
+{
+	switch (kind) {
+	case TRACE_CREATE:
+		return TYPE_REGULAR;
+	case TRACE_MKDIR:
+		return TYPE_DIRECTORY;
+	case TRACE_SYMLINK:
+		return TYPE_SYMLINK;
+	case TRACE_MKFIFO:
+		return 0010000;
+	default:
+		return 0;
+	}
+}
+
+static int take_name(struct walk_names *names, const struct trace_event *event, enum names_kind kind,
+		     uint64_t id)
+{
+	const uint32_t type = created_type(event->kind), mode = event->name.attributes.mode;
 	char text[TRACE_NAME_MAX + 1];
-	const struct names_op op = {
+	struct names_op op = {
 		.kind = kind,
+		.id = id,
 		.directory = event->kind == TRACE_MKDIR,
 		.inode = event->file,
 		.dir = event->name.parent,
 		.name = text,
+		.attributes = mode & PERMISSIONS,
 	};
 	int error = 0;
 
 	copy_name(&event->name.name, text);
-	if (kind == NAMES_CREATE)
-		error = names_tree_inode(names->tree, op.inode, op.directory, 0);
-	return error ? error : names_tree_apply(names->tree, &op);
+	if (kind == NAMES_CREATE && !*text)
+		op.kind = NAMES_TMPFILE;
+	if (type)
+		error = add_inode(names, op.inode, type, mode, &event->name.target);
+	return error ? error : operate(names, &op);
 }
 
-static int take_rename(struct walk_names *names, const struct trace_event *event)
+/* A name that was there when the recording began. */
+static int take_old_name(struct walk_names *names, const struct trace_event *event)
+{
+	char text[TRACE_NAME_MAX + 1];
+	const struct names_op op = {
+		.kind = NAMES_LINK, .inode = event->file, .dir = event->name.parent, .name = text
+	};
+	int error;
+
+	copy_name(&event->name.name, text);
+	names->generation++;
+	error = names_tree_apply(names->now, &op);
+	return error ? error : names_tree_apply(names->base, &op);
+}
+
+static int take_rename(struct walk_names *names, const struct trace_event *event, uint64_t id)
 {
 	char from[TRACE_NAME_MAX + 1], to[TRACE_NAME_MAX + 1];
 	const struct names_op op = {
 		.kind = event->op & RENAME_EXCHANGE ? NAMES_EXCHANGE : NAMES_RENAME,
+		.id = id,
 		.inode = event->file,
 		.dir = event->rename.parent,
 		.name = from,
@@ -100,80 +210,130 @@ static int take_rename(struct walk_names *names, const struct trace_event *event
 
 	copy_name(&event->rename.name, from);
 	copy_name(&event->rename.new_name, to);
-	return names_tree_apply(names->tree, &op);
+	return operate(names, &op);
 }
 
-int explore_walk_names_take(struct walk_names *names, const struct trace_event *event)
+static int take_attributes(struct walk_names *names, const struct trace_event *event, uint64_t id)
 {
-	if (event->kind == TRACE_FILE)
-		return take_file(names, event);
-	if (!names->tree)
+	struct walk_inode *inode = idmap_get(&names->inodes, event->file);
+	struct names_op op = { .kind = NAMES_SETATTR, .id = id, .inode = event->file };
+
+	if (!inode)
 		return 0;
+	if (event->op & TRACE_SET_MODE)
+		inode->permissions = event->attributes.mode & PERMISSIONS;
+	op.attributes = inode->permissions;
+	return operate(names, &op);
+}
+
+static int take(struct walk_names *names, const struct trace_event *event, uint64_t id)
+{
 	switch (event->kind) {
 	case TRACE_CREATE:
 	case TRACE_MKDIR:
 	case TRACE_MKFIFO:
 	case TRACE_SYMLINK:
-		names->changed = true;
-		return take_name(names, event, NAMES_CREATE);
+		return take_name(names, event, NAMES_CREATE, id);
 	case TRACE_NAME:
+		return take_old_name(names, event);
 	case TRACE_LINK:
-		names->changed = true;
-		return take_name(names, event, NAMES_LINK);
+		return take_name(names, event, NAMES_LINK, id);
 	case TRACE_UNLINK:
-		names->changed = true;
-		return take_name(names, event, NAMES_UNLINK);
+		return take_name(names, event, NAMES_UNLINK, id);
 	case TRACE_RMDIR:
-		names->changed = true;
-		return take_name(names, event, NAMES_RMDIR);
+		return take_name(names, event, NAMES_RMDIR, id);
 	case TRACE_RENAME:
-		names->changed = true;
-		return take_rename(names, event);
+		return take_rename(names, event, id);
+	case TRACE_SETATTR:
+		return take_attributes(names, event, id);
 	default:
 		return 0;
 	}
 }
 
+int explore_walk_names_take(struct walk_names *names, const struct trace_event *event, uint64_t id)
+{
+	int error;
+
+	if (event->kind == TRACE_FILE)
+		return take_file(names, event);
+	if (!names->base)
+		return 0;
+	error = take(names, event, id);
+	return error ? error : names->failed;
+}
+
+int explore_walk_names_size(struct walk_names *names, const struct names_op *op)
+{
+	int error = names_add(names->model, op);
+
+	names->generation++;
+	return error ? error : names->failed;
+}
+
+struct names *explore_walk_names_model(const struct walk_names *names)
+{
+	return names->model;
+}
+
+bool explore_walk_names_has_root(const struct walk_names *names)
+{
+	return names->base;
+}
+
+uint64_t explore_walk_names_root(const struct walk_names *names)
+{
+	return names->root;
+}
+
+uint64_t explore_walk_names_generation(const struct walk_names *names)
+{
+	return names->generation;
+}
+
+const struct names_tree *explore_walk_names_now(const struct walk_names *names)
+{
+	return names->now;
+}
+
+const struct names_tree *explore_walk_names_base(const struct walk_names *names)
+{
+	return names->base;
+}
+
 /* ---- Paths ----------------------------------------------------------------------------- */
 
-bool explore_walk_names_changed(const struct walk_names *names)
-{
-	return names->changed;
-}
-
 struct listing {
-	struct walk_names *names;
+	const struct walk_names *names;
 	struct names_entries entries; /* by ascending directory */
+	size_t visited;
 	void *context;
-	int (*file)(void *context, const char *path, uint64_t id);
+	int (*visit)(void *context, const struct walk_names_entry *entry);
 };
-
-static uint64_t hash_of(const char *path, uint64_t id)
-{
-	uint64_t hash = id;
-
-	for (; *path; path++)
-		hash = rng_mix(hash ^ (unsigned char)*path);
-	return hash;
-}
 
 static int list_entry(const struct listing *listing, const char *path, const struct names_entry *entry)
 {
-	struct walk_names *names = listing->names;
-	char *copy;
+	const struct walk_inode *inode = idmap_get(&listing->names->inodes, entry->inode);
+	struct walk_names_entry shown = {
+		.path = path,
+		.kind = WALK_OTHER,
+		.inode = entry->inode,
+		.attributes = entry->attributes,
+	};
 
-	names->hash += hash_of(path, entry->inode);
-	if (!entry->directory)
-		return listing->file(listing->context, path, entry->inode);
-	copy = strdup(path);
-	if (copy && vector_append(&names->directories, copy) == 0)
-		return 0;
-	free(copy);
-	return -ENOMEM;
+	if (entry->directory)
+		shown.kind = WALK_DIRECTORY;
+	else if (inode && inode->type == TYPE_REGULAR)
+		shown.kind = WALK_FILE;
+	else if (inode && inode->target)
+		shown.kind = WALK_SYMLINK;
+	if (shown.kind == WALK_SYMLINK)
+		shown.target = inode->target;
+	return listing->visit(listing->context, &shown);
 }
 
 /* `path` has the directory's, of `length` bytes. One that is too long is left out, and what is below it. */
-static int list_directory(const struct listing *listing, uint64_t dir, char *path, size_t length)
+static int list_directory(struct listing *listing, uint64_t dir, char *path, size_t length)
 {
 	int error = 0;
 
@@ -185,6 +345,9 @@ static int list_directory(const struct listing *listing, uint64_t dir, char *pat
 
 		if (entry->dir != dir)
 			break;
+		/* Only a tree that is none has more paths than names. */
+		if (listing->visited++ == listing->entries.count)
+			return -ELOOP;
 		more = (size_t)snprintf(path + length, room, "%s%s", length ? "/" : "", entry->name);
 		if (more >= room)
 			continue;
@@ -196,36 +359,18 @@ static int list_directory(const struct listing *listing, uint64_t dir, char *pat
 	return error;
 }
 
-int explore_walk_names_settle(struct walk_names *names, void *context,
-			      int (*file)(void *context, const char *path, uint64_t id))
+int explore_walk_names_list(const struct walk_names *names, const struct names_tree *tree, void *context,
+			    int (*visit)(void *context, const struct walk_names_entry *entry))
 {
-	struct listing listing = { .names = names, .context = context, .file = file };
+	struct listing listing = { .names = names, .context = context, .visit = visit };
 	char path[TRACE_PATH_MAX + 1] = "";
 	int error;
 
-	names->changed = false;
-	names->hash = 0;
-	forget_directories(names);
-	if (!names->tree)
+	if (!tree)
 		return 0;
-	error = names_tree_list(names->tree, &listing.entries);
+	error = names_tree_list(tree, &listing.entries);
 	if (!error)
 		error = list_directory(&listing, names->root, path, 0);
 	vector_free(&listing.entries);
 	return error;
-}
-
-uint64_t explore_walk_names_hash(const struct walk_names *names)
-{
-	return names->hash;
-}
-
-size_t explore_walk_names_directories(const struct walk_names *names)
-{
-	return names->directories.count;
-}
-
-const char *explore_walk_names_directory(const struct walk_names *names, size_t index)
-{
-	return names->directories.items[index];
 }

@@ -3,8 +3,10 @@
 #define EXPLORE_WALK_NAMES_H
 
 /*
- * Private to the walk (trace_walk.h): the tree of names at a place of a trace. A trace of a program
- * alone names no root; its files have the paths that their TRACE_FILE has, and are in no tree.
+ * Private to pmem/explore: names and attributes at a place of a trace. They are known as programs see them,
+ * and as they are guaranteed; what is between these is pending in the metadata model, together with the sizes
+ * of files, which the walk (trace_walk.h) adds. A trace of a program alone names no root; its files have the
+ * paths that their TRACE_FILE has, are in no tree, and no name is ever pending.
  *
  * Not thread safe.
  */
@@ -13,32 +15,57 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/names.h"
+#include "model/names_tree.h"
 #include "trace/event.h"
 
 struct walk_names;
 
-/* NULL: no memory. */
-struct walk_names *explore_walk_names_create(void);
+/* What `commit` is told of: sizes that are guaranteed now. Other operations are this file's own. */
+struct walk_names_options {
+	enum metadata_mode mode;
+	void (*commit)(void *context, const struct names_op *op);
+	void *context;
+};
+
+/* 0 or -ENOMEM. */
+int explore_walk_names_create(const struct walk_names_options *options, struct walk_names **out);
 /* NULL is ignored. */
 void explore_walk_names_destroy(struct walk_names *names);
 
-/* An event about names or a new file; others are ignored. 0 or a negative errno. */
-int explore_walk_names_take(struct walk_names *names, const struct trace_event *event);
-
-/* Has the tree changed since explore_walk_names_settle()? */
-bool explore_walk_names_changed(const struct walk_names *names);
-
-/*
- * Look at the tree anew: calls `file` for each name below the root that is not a directory's, with its path
- * from there ("db/wal"). Stops if it returns other than 0, and returns that; else 0 or -ENOMEM.
+/* An event about names, attributes or a new file; others are ignored. `id`: its number. 0 or a negative errno.
  */
-int explore_walk_names_settle(struct walk_names *names, void *context,
-			      int (*file)(void *context, const char *path, uint64_t id));
+int explore_walk_names_take(struct walk_names *names, const struct trace_event *event, uint64_t id);
 
-/* As of then: a hash of which names there are, and of which files. */
-uint64_t explore_walk_names_hash(const struct walk_names *names);
-/* The paths of directories, each after the one that it is in. */
-size_t explore_walk_names_directories(const struct walk_names *names);
-const char *explore_walk_names_directory(const struct walk_names *names, size_t index);
+/* NAMES_RESIZE or NAMES_APPEND of a file. 0 or a negative errno. */
+int explore_walk_names_size(struct walk_names *names, const struct names_op *op);
+/* For syncs and choices. */
+struct names *explore_walk_names_model(const struct walk_names *names);
+/* Is there a root, so that a file has a name only if the tree says so? */
+bool explore_walk_names_has_root(const struct walk_names *names);
+/* Its id; 0: there is none. */
+uint64_t explore_walk_names_root(const struct walk_names *names);
+/* Changes whenever the trees or what is pending may have changed. */
+uint64_t explore_walk_names_generation(const struct walk_names *names);
+
+enum walk_names_kind { WALK_FILE, WALK_DIRECTORY, WALK_SYMLINK, WALK_OTHER };
+struct walk_names_entry {
+	const char *path; /* from the root: "db/wal"; valid during the call */
+	enum walk_names_kind kind;
+	uint64_t inode;
+	uint64_t attributes; /* permission bits; 0: not known */
+	const char *target;  /* of a symlink; else NULL */
+};
+
+/* The tree as programs see it, and as it is guaranteed; NULL without a root. */
+const struct names_tree *explore_walk_names_now(const struct walk_names *names);
+const struct names_tree *explore_walk_names_base(const struct walk_names *names);
+/*
+ * Calls `visit` for each name of a tree in the order of paths, directories before what is in them. Stops if
+ * that returns other than 0, and returns it; else 0, -ENOMEM, or -ELOOP (a directory has several names). Paths
+ * that are too long are left out.
+ */
+int explore_walk_names_list(const struct walk_names *names, const struct names_tree *tree, void *context,
+			    int (*visit)(void *context, const struct walk_names_entry *entry));
 
 #endif

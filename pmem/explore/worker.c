@@ -157,7 +157,7 @@ static bool takes_part(const struct search *search, const struct explore_point *
 {
 	uint64_t at = search->worker->options->at;
 
-	return at == UINT64_MAX || at == point->after;
+	return at == UINT64_MAX || at == (point->after & ~EXPLORE_BEFORE_SYNC);
 }
 
 /* One walk through the trace. *more: some point has states left for another round. */
@@ -176,12 +176,11 @@ static int run_round(struct search *search, unsigned round, bool *more)
 	explore_checker_new_walk(search->checker);
 	for (uint32_t i = 0; !error && i < points->count && !limit_reached(search); i++) {
 		const struct explore_point *point = &points->items[i];
-		int step = 1;
+		int step;
 
 		if (search->exhausted[i] || !takes_part(search, point))
 			continue;
-		while (step > 0 && explore_walk_count(walk) < point->after)
-			step = explore_walk_next(walk, message);
+		step = explore_walk_to(walk, point->after, message);
 		error = step < 0 ? step : explore_walk_settle_names(walk);
 		if (!error)
 			error = try_point(search, walk, i, target_of(point->rank, round));

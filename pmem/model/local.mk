@@ -9,6 +9,7 @@ pmem_model_libmodel_a_SOURCES = \
 	pmem/model/keys.h \
 	pmem/model/names.c pmem/model/names.h \
 	pmem/model/names_choice.c \
+	pmem/model/names_groups.c \
 	pmem/model/names_table.c pmem/model/names_table.h \
 	pmem/model/names_tree.c pmem/model/names_tree.h \
 	pmem/model/settle.c pmem/model/settle.h \

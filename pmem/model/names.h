@@ -203,6 +203,24 @@ int names_next(struct names *names, enum metadata_mode mode);
  */
 int names_set(struct names *names, enum metadata_mode mode, const uint64_t *ids, size_t count);
 
+/*
+ * The legal set that is nearest to what `wanted` says, which is called for each pending operation, the
+ * oldest first: an operation survives if the mode guarantees it, or if it is wanted and what it needs
+ * survives. So each legal set is the choice for itself. 0.
+ */
+int names_choose_wanted(struct names *names, enum metadata_mode mode, void *context,
+			bool (*wanted)(void *context, const struct names_op *op));
+
+/*
+ * Divide the pending operations into groups. In the model's own mode at most a prefix of each group can
+ * survive: of the log as a whole, of the appends to one file, and in METADATA_STRICT of operations that each
+ * need the one before. So one number a group describes a choice. Calls `visit` for each pending operation,
+ * the oldest first; groups are numbered from 0 by their first operations. 0, -ENOMEM, or the first result of
+ * `visit` that is not 0, which ends it. Makes the choice invalid.
+ */
+int names_groups(struct names *names, void *context,
+		 int (*visit)(void *context, const struct names_op *op, size_t group));
+
 /* ---- The choice ------------------------------------------------------------------- */
 
 /* Calls `visit` for each pending operation, the oldest first. It must not change the model. */

@@ -12,8 +12,7 @@
 
 #include "model/names_table.h"
 
-/* All pending operations by age. */
-static int build_table(struct names *names)
+int names_build_table(struct names *names)
 {
 	struct names_pending *log = names->log.first, *append = names->appends.first;
 
@@ -53,7 +52,7 @@ static int begin(struct names *names, enum metadata_mode mode)
 	names->chosen = false;
 	if (mode > names->options.mode)
 		return -EINVAL;
-	error = build_table(names);
+	error = names_build_table(names);
 	if (error)
 		return error;
 	for (size_t i = 0; i < names->table.count; i++)
@@ -166,6 +165,26 @@ int names_set(struct names *names, enum metadata_mode mode, const uint64_t *ids,
 	names->chosen = true;
 	names->cut = log_cut(names);
 	return 1;
+}
+
+int names_choose_wanted(struct names *names, enum metadata_mode mode, void *context,
+			bool (*wanted)(void *context, const struct names_op *op))
+{
+	const int error = begin(names, mode);
+	size_t cut = SIZE_MAX;
+
+	if (error)
+		return error;
+	for (size_t i = 0; i < names->table.count; i++) {
+		struct names_pending *pending = names->table.items[i];
+		const bool is_wanted = wanted(context, &pending->op);
+
+		pending->survives = pending->forced || (is_wanted && can_survive(pending, cut));
+		if (!pending->survives && !pending->append && mode != METADATA_STRICT && cut == SIZE_MAX)
+			cut = i;
+	}
+	names->cut = log_cut(names);
+	return 0;
 }
 
 /* ---- As a chooser says ------------------------------------------------------------ */

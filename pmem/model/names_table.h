@@ -118,4 +118,7 @@ void names_drop(struct names *names, struct names_pending *pending);
 void names_queue_add(struct names_queue *queue, struct names_pending *pending);
 void names_queue_remove(struct names_queue *queue, struct names_pending *pending);
 
+/* Put all pending operations into names->table by age, and number them by that. 0 or -ENOMEM. */
+int names_build_table(struct names *names);
+
 #endif

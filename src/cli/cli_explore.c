@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -19,7 +20,7 @@
 #include "explore/list.h"
 
 struct explore_cli_options {
-	const char *persistency, *domain, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at, *replay,
+	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at, *replay,
 		*save, *workload;
 	bool list_states, json;
 };
@@ -35,6 +36,8 @@ static const struct command_option options_table[] = {
 		       "stores in order: of a line (default) or of 8 bytes"),
 	COMMAND_CHOICE(struct explore_cli_options, domain, "domain", "DOMAIN", "memory_controller cpu_cache",
 		       "where a store is safe; default memory_controller"),
+	COMMAND_CHOICE(struct explore_cli_options, metadata, "metadata", "MODE", "durable ordered strict",
+		       "which names may be lost; default ordered"),
 	COMMAND_VALUE(struct explore_cli_options, states, "states", "N",
 		      "check at most N states; default 100000"),
 	COMMAND_VALUE(struct explore_cli_options, time, "time", "SECONDS", "start no check after this time"),
@@ -80,6 +83,9 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		lines_mode_parse(given->persistency, &options->walk.mode);
 	if (given->domain)
 		persistence_domain_parse(given->domain, &options->walk.domain);
+	options->walk.metadata = METADATA_ORDERED;
+	if (given->metadata)
+		metadata_mode_parse(given->metadata, &options->walk.metadata);
 	status = cli_whole_number(cli, "seed", given->seed, 0, UINT64_MAX, &options->seed);
 	if (!status)
 		status = cli_whole_number(cli, "states", given->states, 1, UINT64_MAX, &options->states);
@@ -122,6 +128,26 @@ static int list_states(struct cli *cli, int fd, const struct explore_options *op
 	return CLI_OK;
 }
 
+/* Make a directory for the files of a state, unless it is there. */
+static int make_directory(const char *path, struct message *message)
+{
+	struct dirent **names = NULL;
+	int count;
+
+	if (mkdir(path, 0777) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
+	count = scandir(path, &names, NULL, NULL);
+	for (int i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+	if (count < 0)
+		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
+	return count <= 2 ? 0 : message_fail(message, -ENOTEMPTY,
+					      "%s: not empty: name a new directory for the state's files", path);
+}
+
 static int replay(struct cli *cli, int fd, const struct explore_options *options,
 		  const struct explore_cli_options *given)
 {
@@ -143,9 +169,9 @@ static int replay(struct cli *cli, int fd, const struct explore_options *options
 						     .places = explore_trial_places(trial),
 						     .versions = versions };
 
-		error = mkdir(given->save, 0777) < 0 && errno != EEXIST ?
-				message_fail(&message, -errno, "%s: %s", given->save, strerror(errno)) :
-				explore_state_save(&state, given->save, &message);
+		error = make_directory(given->save, &message);
+		if (!error)
+			error = explore_state_save(&state, given->save, &message);
 	}
 	if (!error && options->checker) {
 		error = explore_trial_check(trial, versions, &verdict, &message);

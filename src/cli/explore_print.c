@@ -55,6 +55,9 @@ static void print_point(const struct trace_catalog *catalog, const struct explor
 
 	if (point->kind == TRACE_END)
 		printf("  power fails at the end of the trace, after event %" PRIu64, point->after);
+	else if (point->after & EXPLORE_BEFORE_SYNC)
+		printf("  power fails before the sync of event %" PRIu64 " (synchronous write)",
+		       point->after & ~EXPLORE_BEFORE_SYNC);
 	else if (point->kind == TRACE_MARK)
 		printf("  power fails right after event %" PRIu64 " (mark)", point->after);
 	else
@@ -72,9 +75,9 @@ static void print_evidence(const struct trace_catalog *catalog, const struct exp
 	CLEANUP_FREE char *site = site_text(catalog, evidence->site);
 
 	printf("  %s: ", evidence->lost ? "lost" : "kept");
-	print_safe(evidence->path);
-	if (!evidence->event)
-		fputs(", its size after the last write", stdout);
+	print_safe(evidence->operation ? evidence->operation : evidence->path);
+	if (evidence->operation)
+		printf(", by event %" PRIu64, evidence->event);
 	else
 		printf(", bytes %" PRIu64 " to %" PRIu64 ", stored by event %" PRIu64 " of thread %" PRIu32,
 		       evidence->offset, evidence->offset + evidence->length - 1, evidence->event,
@@ -103,6 +106,11 @@ static void print_finding(const struct explore_outcome *outcome, const struct tr
 		[EXPLORE_AGAINST_NONE] =
 			"the checker fails whether everything or only what is guaranteed is durable",
 	};
+	static const char *const meanings[] = {
+		[METADATA_DURABLE] = "names are durable at once: bytes are lost",
+		[METADATA_ORDERED] = "as on ext4 and xfs",
+		[METADATA_STRICT] = "only by the letter of POSIX",
+	};
 	const struct explore_options *options = outcome->options;
 	char verdict[128];
 
@@ -115,6 +123,8 @@ static void print_finding(const struct explore_outcome *outcome, const struct tr
 	if (finding->evidence_count > EVIDENCE_MOST)
 		printf("  and %zu more: see --json\n", finding->evidence_count - EVIDENCE_MOST);
 	printf("  %s\n", against[finding->neighbour]);
+	printf("  it fails in the metadata mode %s (%s)\n", metadata_mode_name(finding->weakest),
+	       meanings[finding->weakest]);
 	if (finding->last_mark) {
 		printf("  acknowledged before: %" PRIu64 " marks, the last one '", finding->marks);
 		print_safe(finding->last_mark);
@@ -130,6 +140,8 @@ static void print_finding(const struct explore_outcome *outcome, const struct tr
 		printf(" --persistency %s", lines_mode_name(options->walk.mode));
 	if (options->walk.domain != PERSISTENCE_MEMORY_CONTROLLER)
 		printf(" --domain %s", persistence_domain_name(options->walk.domain));
+	if (options->walk.metadata != METADATA_ORDERED)
+		printf(" --metadata %s", metadata_mode_name(options->walk.metadata));
 	printf(" --replay %s ", finding->name);
 	print_safe(outcome->trace);
 	fputs(" --", stdout);
@@ -182,6 +194,8 @@ static struct json_object *evidence_json(const struct trace_catalog *catalog,
 
 	control_put_bool(object, "lost", evidence->lost);
 	put_text(object, "file", evidence->path);
+	if (evidence->operation)
+		put_text(object, "operation", evidence->operation);
 	control_put_u64(object, "offset", evidence->offset);
 	control_put_u64(object, "length", evidence->length);
 	control_put_u64(object, "event", evidence->event);
@@ -203,11 +217,12 @@ static struct json_object *finding_json(const struct explore_outcome *outcome,
 
 	explore_verdict_text(&finding->verdict, outcome->options->timeout_ms, verdict, sizeof(verdict));
 	control_put_string(object, "state", finding->name);
-	control_put_u64(object, "after_event", finding->point.after);
+	control_put_u64(object, "after_event", finding->point.after & ~EXPLORE_BEFORE_SYNC);
 	control_put_string(object, "before", point_kind(&finding->point));
 	control_put_string(object, "phase", explore_phase_name(finding->phase));
 	control_put_string(object, "verdict", verdict);
 	control_put_string(object, "passes", against[finding->neighbour]);
+	control_put_string(object, "weakest_metadata", metadata_mode_name(finding->weakest));
 	control_put_u64(object, "states", finding->states);
 	control_put_u64(object, "marks", finding->marks);
 	if (finding->last_mark)
@@ -225,6 +240,7 @@ static void print_json(const struct explore_outcome *outcome, const struct trace
 	const struct explore_summary *summary = &outcome->summary;
 
 	put_text(object, "trace", outcome->trace);
+	control_put_string(object, "metadata", metadata_mode_name(outcome->options->walk.metadata));
 	control_put_u64(object, "events", outcome->points->events);
 	control_put_u64(object, "crash_points", outcome->points->count);
 	control_put_u64(object, "states_generated", summary->generated);

@@ -6,6 +6,7 @@ engine_tests = \
 	tests/engines/postgres-fsdax.sh \
 	tests/engines/postgres-sector.sh \
 	tests/engines/little-engines.sh \
+	tests/engines/little-explore.sh \
 	tests/engines/rocksdb.sh
 engine_programs = tests/engines/little_engines
 

@@ -36,6 +36,7 @@ void exploretest_init(struct exploretest *test, const char *text, char *const *c
 	strcpy(test->directory, "/tmp/softpmem-test-explore.XXXXXX");
 	assert_non_null(mkdtemp(test->directory));
 	test->options = (struct explore_options){
+		.walk = { .metadata = METADATA_ORDERED },
 		.seed = 1,
 		.exhaustive = 4096,
 		.workers = 1,

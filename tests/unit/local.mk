@@ -2,7 +2,7 @@
 # A cmocka program for each subject, with its sources and libraries.
 unit_tests =
 # These repeat the same code for many inputs. distcheck leaves them out.
-long_unit_tests = tests/unit/test_explore_search tests/unit/test_litmus tests/unit/test_model_lines_random \
+long_unit_tests = tests/unit/test_explore_names tests/unit/test_explore_search tests/unit/test_litmus tests/unit/test_model_lines_random \
 	tests/unit/test_model_names_random tests/unit/test_trace_file
 
 unit_tests += tests/unit/test_common
@@ -375,3 +375,11 @@ house_tests = \
 	tests/unit/walls.sh
 TESTS += $(house_tests)
 EXTRA_DIST += $(house_tests)
+
+unit_tests += tests/unit/test_explore_names
+tests_unit_test_explore_names_SOURCES = tests/unit/test_explore_names.c \
+	tests/unit/exploretest.c tests/unit/exploretest.h \
+	tests/unit/brute_lines.c tests/unit/brute_lines.h \
+	tests/unit/brute_names.c tests/unit/brute_names.h \
+	tests/unit/treeset.c tests/unit/treeset.h tests/unit/rounds.h
+tests_unit_test_explore_names_LDADD = $(libexplore) $(CMOCKA_LIBS)
