@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * little_engines ENGINE setup|buggy|fixed|check
+ * little_engines ENGINE setup|buggy|fixed|check|explored
  *
  * See little_engines.h. Exit status: 0; 1 if the check fails; 2 for wrong words, or a call that failed.
  */
@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "lib/softpmem.h"
 
 static const struct little_engine *const engines[] = {
 	&little_create,	    &little_rename, &little_logs,   &little_journal,	&little_descriptor,
@@ -102,6 +105,8 @@ void little_acknowledge(unsigned number)
 	int length = snprintf(line, sizeof(line), "%u\n", number);
 
 	little_must(write(STDOUT_FILENO, line, (size_t)length) == length ? 0 : -1, "stdout");
+	line[length - 1] = '\0';
+	little_must(softpmem_mark(line), "softpmem_mark");
 }
 
 int little_acknowledged(void)
@@ -117,9 +122,21 @@ int little_acknowledged(void)
 	return last;
 }
 
+/* The check as `softpmem explore` runs it. Before the end of the setup there is nothing to recover. */
+static bool check_explored(const struct little_engine *engine)
+{
+	const char *state = getenv("SOFTPMEM_STATE"), *marks = getenv("SOFTPMEM_MARKS");
+	struct stat st;
+
+	little_must(state && marks && stat(marks, &st) == 0 ? 0 : -1, "SOFTPMEM_MARKS");
+	little_must(chdir(state), state);
+	little_must(setenv("SOFTPMEM_ACKNOWLEDGED", marks, 1), "setenv");
+	return !st.st_size || engine->check();
+}
+
 static int usage(void)
 {
-	fputs("usage: little_engines ENGINE setup|buggy|fixed|check\nengines:", stderr);
+	fputs("usage: little_engines ENGINE setup|buggy|fixed|check|explored\nengines:", stderr);
 	for (size_t i = 0; i < ENGINES; i++)
 		fprintf(stderr, " %s", engines[i]->name);
 	fputc('\n', stderr);
@@ -135,12 +152,15 @@ int main(int argc, char **argv)
 			engine = engines[i];
 	if (!engine)
 		return usage();
-	if (strcmp(argv[2], "setup") == 0)
+	if (strcmp(argv[2], "setup") == 0) {
 		engine->setup();
-	else if (strcmp(argv[2], "buggy") == 0 || strcmp(argv[2], "fixed") == 0)
+		little_must(softpmem_mark("0"), "softpmem_mark");
+	} else if (strcmp(argv[2], "buggy") == 0 || strcmp(argv[2], "fixed") == 0)
 		engine->work(strcmp(argv[2], "fixed") == 0);
 	else if (strcmp(argv[2], "check") == 0)
 		return engine->check() ? 0 : 1;
+	else if (strcmp(argv[2], "explored") == 0)
+		return check_explored(engine) ? 0 : 1;
 	else
 		return usage();
 	return 0;

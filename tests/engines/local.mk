@@ -28,6 +28,7 @@ tests_engines_little_engines_SOURCES = \
 	tests/engines/little_bytes.c \
 	tests/engines/little_engines.c tests/engines/little_engines.h \
 	tests/engines/little_names.c
+tests_engines_little_engines_LDADD = src/lib/libsoftpmem.a -ldl
 
 tests_engines_sqlite_load_SOURCES = tests/engines/acknowledged.h tests/engines/sqlite_load.c
 tests_engines_sqlite_load_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
