@@ -12,6 +12,7 @@ dist_man_MANS += \
 	docs/softpmem-record.1 \
 	docs/softpmem-regions.1 \
 	docs/softpmem-rename.1 \
+	docs/softpmem-report.1 \
 	docs/softpmem-resize.1 \
 	docs/softpmem-restore.1 \
 	docs/softpmem-run.1 \

@@ -8,7 +8,7 @@
 #include "common/cleanup.h"
 #include "explore/operation_text.h"
 #include "explore/reduce.h"
-#include "trace/idmap.h"
+#include "explore/weakest.h"
 
 /* Kinds of failures that are reduced; each needs tens of checks. */
 #define KINDS_MAX 64u
@@ -34,6 +34,7 @@ static void evidence_free(struct explore_finding *finding)
 static void finding_clear(struct explore_finding *finding)
 {
 	evidence_free(finding);
+	explore_timeline_clear(&finding->timeline);
 	free(finding->name);
 	free(finding->last_mark);
 }
@@ -58,6 +59,7 @@ static int add_store(struct evidence_list *list, const struct explore_place *pla
 		.lost = lost,
 		.event = event,
 		.path = strdup(place->file->path),
+		.file = place->file,
 		.offset = align_down(place->address, LINE_SIZE) - place->file->address,
 	};
 	int error;
@@ -263,25 +265,24 @@ static int note_marks(const struct explore_walk *walk, struct explore_finding *f
 	return finding->last_mark ? 0 : -ENOMEM;
 }
 
-/*
- * Does it fail in a stronger metadata mode, too? The reduced state is tried there, and the one that it was
- * reduced from, as far as they are legal.
- */
-static int find_weakest(struct explore_trial *trial, const uint64_t *reduced, const uint64_t *whole,
-			struct explore_finding *finding, struct message *message)
+/* A row for each line and operation of the evidence, and what happened to it. */
+static int make_timeline(int fd, const char *name, const struct explore_trial *trial, const uint64_t *failing,
+			 struct explore_finding *finding, struct message *message)
 {
-	const enum metadata_mode mode = explore_walk_metadata(explore_trial_walk(trial));
-	struct explore_verdict verdict;
+	int error = 0;
 
-	for (finding->weakest = METADATA_DURABLE; finding->weakest < mode; finding->weakest++)
-		for (unsigned i = 0; i < 2; i++) {
-			int error = explore_trial_check_in(trial, finding->weakest, i ? whole : reduced,
-							   &verdict, message);
+	for (size_t i = 0; !error && i < finding->evidence_count; i++) {
+		struct explore_evidence *one = &finding->evidence[i];
 
-			if (error || verdict.result != EXPLORE_PASSED)
-				return error;
-		}
-	return 0;
+		error = one->operation ?
+				explore_timeline_add_operation(&finding->timeline, one->operation, one->path,
+							       one->event) :
+				explore_timeline_add_line(&finding->timeline, one->file, one->offset);
+		one->file = NULL;
+	}
+	return error ? error :
+		       explore_timeline_fill(&finding->timeline, fd, name, trial, finding->point.after,
+					     failing, message);
 }
 
 static int investigate(int fd, const char *name, const struct explore_points *points,
@@ -309,9 +310,12 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 				       message);
 	}
 	if (!error)
-		error = find_weakest(trial, failing, failure->versions, &finding, message);
+		error = explore_find_weakest(fd, name, options, trial, failing, failure->versions,
+					     &finding.weakest, message);
 	if (!error && finding.neighbour != EXPLORE_AGAINST_NONE)
 		error = collect_evidence(fd, name, trial, failing, passing, &finding, message);
+	if (!error)
+		error = make_timeline(fd, name, trial, failing, &finding, message);
 	if (!error)
 		error = note_marks(explore_trial_walk(trial), &finding);
 	if (!error) {

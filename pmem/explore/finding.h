@@ -8,6 +8,7 @@
  * sites whose stores were lost, or kept, and how the checker failed.
  */
 
+#include "explore/timeline.h"
 #include "explore/trial.h"
 
 /*
@@ -20,6 +21,7 @@ struct explore_evidence {
 	enum names_kind kind; /* of the operation */
 	char *operation; /* "rename of db/new to db/wal"; NULL: it is a store */
 	char *path;	 /* of the file */
+	const struct explore_file *file; /* private to finding.c; NULL: an operation */
 	uint64_t offset; /* in the file; of an operation, 0 */
 	uint32_t length; /* bytes of the line that it stored; of an operation, 0 */
 	uint32_t site;	 /* 0: not known */
@@ -41,6 +43,7 @@ struct explore_finding {
 	char *name;			   /* of the reduced state: explore_state_name() */
 	struct explore_evidence *evidence; /* by event */
 	size_t evidence_count;
+	struct explore_timeline timeline;
 	uint64_t states; /* failures that have this cause */
 	uint64_t marks;	 /* how many were acknowledged before */
 	char *last_mark; /* NULL: none */

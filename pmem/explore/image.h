@@ -41,14 +41,14 @@ struct explore_image;
 #define EXPLORE_IMAGE_MAX ((uint64_t)16 << 40)
 
 /*
- * `address`: of the file's first byte in the line model, a multiple of 64. `size`: bytes to make room for. 0 or a
- * negative errno.
+ * `address`: of the file's first byte in the line model, a multiple of 64. `size`: bytes to make room for.
+ * 0 or a negative errno.
  */
 int explore_image_create(uint64_t address, uint64_t size, struct explore_image **out);
 /* NULL is ignored. */
 void explore_image_destroy(struct explore_image *image);
 
-/* Store bytes. They may lie past the end of the file, which the image does not know. 0 or a negative errno. */
+/* Store bytes. They may lie past the end of the file, which the image does not know. 0 or an errno. */
 int explore_image_write(struct explore_image *image, uint64_t offset, const void *bytes, size_t length);
 /* Make room for `size` bytes in the memfd. 0 or a negative errno. */
 int explore_image_reserve(struct explore_image *image, uint64_t size);

@@ -20,10 +20,12 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/reduce.c pmem/explore/reduce.h \
 	pmem/explore/search.c pmem/explore/search.h \
 	pmem/explore/state_tree.c pmem/explore/state_tree.h \
+	pmem/explore/timeline.c pmem/explore/timeline.h \
 	pmem/explore/trial.c pmem/explore/trial.h \
 	pmem/explore/walk_bytes.c pmem/explore/walk_state.h \
 	pmem/explore/walk_names.c pmem/explore/walk_names.h \
 	pmem/explore/trace_walk.c pmem/explore/trace_walk.h \
+	pmem/explore/weakest.c pmem/explore/weakest.h \
 	pmem/explore/worker.c pmem/explore/worker.h
 
 softpmemincludedir = $(includedir)/softpmem

@@ -57,7 +57,7 @@ static int add_operation(void *context, const struct names_op *op, size_t group)
 	const struct grouping *grouping = context;
 	struct explore_places *places = grouping->places;
 	const bool is_size = op->kind == NAMES_RESIZE || op->kind == NAMES_APPEND;
-	const struct explore_file *file = is_size ? explore_walk_find_file(grouping->walk, op->inode) : NULL;
+	struct explore_file *file = is_size ? explore_walk_find_file(grouping->walk, op->inode) : NULL;
 	const size_t at = places->lines + group;
 	struct explore_place_operation operation = { .place = at };
 	struct explore_place *place;
@@ -65,7 +65,7 @@ static int add_operation(void *context, const struct names_op *op, size_t group)
 	if (at == places->count) {
 		const struct explore_place added = {
 			.kind = file ? EXPLORE_PLACE_SIZE : EXPLORE_PLACE_NAMES,
-			.file = (struct explore_file *)(uintptr_t)file,
+			.file = file,
 			.address = op->id,
 			.versions = 1,
 		};

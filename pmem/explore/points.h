@@ -3,9 +3,9 @@
 #define EXPLORE_POINTS_H
 
 /*
- * The crash points of a trace: before each event that guarantees something, between a write
- * and its sync if it is synchronous, after each mark, and at the end. Other moments need not be explored: what may be left there may be left at
- * the next of these points as well, since until then nothing more is guaranteed.
+ * The crash points of a trace: before each event that guarantees something, between a write and its sync if
+ * it is synchronous, after each mark, and at the end. Other moments need not be explored: what may be left
+ * there may be left at the next of these points as well, since until then nothing more is guaranteed.
  */
 
 #include "common/vector.h"

@@ -267,6 +267,8 @@ static void sum_up(const struct search_run *run, struct explore_summary *summary
 		summary->generated = max_u64(summary->generated, atomic_load(&state->generated));
 		summary->points = max_u64(summary->points, state->points);
 		summary->exhausted = max_u64(summary->exhausted, state->exhausted);
+		summary->equal = max_u64(summary->equal, state->equal);
+		summary->legal = max_u64(summary->legal, state->legal);
 		summary->complete = summary->complete && state->complete;
 	}
 	if (run->failures->count)

@@ -46,6 +46,8 @@ struct explore_failure {
 
 struct explore_summary {
 	uint64_t generated; /* states, equal ones included */
+	uint64_t equal;	    /* of these, had been generated before */
+	uint64_t legal;	    /* combinations at all points of which a state was checked; UINT64_MAX: more */
 	uint64_t checked;
 	uint64_t points;    /* of which a state was checked */
 	uint64_t exhausted; /* of these, had all their states checked */

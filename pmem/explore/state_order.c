@@ -226,8 +226,8 @@ static bool size_state(const struct explore_order *order, uint64_t index, uint64
 }
 
 /*
- * All names and sizes without the bytes, and the bytes without them; then a prefix of one group of operations,
- * the longest first, with all else that was stored and with no bytes.
+ * All names and sizes without the bytes, and the bytes without them; then a prefix of one group of
+ * operations, the longest first, with all else that was stored and with no bytes.
  */
 static bool names_state(const struct explore_order *order, uint64_t index, uint64_t *versions)
 {

@@ -85,7 +85,7 @@ static int take_name(void *context, const struct walk_names_entry *name)
 	};
 
 	if (name->kind == WALK_FILE)
-		entry.file = (struct explore_file *)(uintptr_t)explore_walk_find_file(build->walk, name->inode);
+		entry.file = explore_walk_find_file(build->walk, name->inode);
 	if (name->kind == WALK_FILE && !entry.file)
 		entry.kind = WALK_OTHER;
 	return add_entry(build->tree, &entry, name->path, name->inode);

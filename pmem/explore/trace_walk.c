@@ -431,7 +431,7 @@ enum metadata_mode explore_walk_metadata(const struct explore_walk *walk)
 	return walk->metadata;
 }
 
-const struct explore_file *explore_walk_find_file(const struct explore_walk *walk, uint64_t id)
+struct explore_file *explore_walk_find_file(const struct explore_walk *walk, uint64_t id)
 {
 	return walk_file_of(walk, id);
 }

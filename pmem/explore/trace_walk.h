@@ -96,7 +96,7 @@ const struct walk_names *explore_walk_names(const struct explore_walk *walk);
 size_t explore_walk_files(const struct explore_walk *walk);
 struct explore_file *explore_walk_file(const struct explore_walk *walk, size_t index);
 /* The one with the id; NULL: it is no regular file. */
-const struct explore_file *explore_walk_find_file(const struct explore_walk *walk, uint64_t id);
+struct explore_file *explore_walk_find_file(const struct explore_walk *walk, uint64_t id);
 /* The file that has an address of the line model; NULL: none. *offset: the byte of the file. */
 struct explore_file *explore_walk_locate(const struct explore_walk *walk, uint64_t address, uint64_t *offset);
 

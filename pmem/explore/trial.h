@@ -35,9 +35,10 @@ int explore_trial_check_in(struct explore_trial *trial, enum metadata_mode mode,
 /* ---- Names of states ------------------------------------------------------------- */
 
 /*
- * A text that names a state of a trace: "532n:2a40=0" is the state after event 532 in which
- * everything is newest (n; g: only what is guaranteed) but the place at model address 0x2a40, which has
- * version 0; "532sn" is before the sync of the write that is event 532; "o1c" in place of an address is the group of operations that begins with event 0x1c. For the caller to free; NULL without memory.
+ * A text that names a state of a trace: "532n:2a40=0" is the state after event 532 in which everything is
+ * newest (n; g: only what is guaranteed) but the place at model address 0x2a40, which has version 0;
+ * "532sn" is before the sync of the write that is event 532; "o1c" in place of an address is the group of
+ * operations that begins with event 0x1c. For the caller to free; NULL without memory.
  */
 char *explore_state_name(const struct explore_trial *trial, uint64_t after, const uint64_t *versions);
 /* The event count at its beginning. 0 or -EINVAL. */

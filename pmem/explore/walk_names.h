@@ -33,8 +33,7 @@ int explore_walk_names_create(const struct walk_names_options *options, struct w
 /* NULL is ignored. */
 void explore_walk_names_destroy(struct walk_names *names);
 
-/* An event about names, attributes or a new file; others are ignored. `id`: its number. 0 or a negative errno.
- */
+/* An event about names, attributes or a new file, or another one; `id`: its number. 0 or a negative errno. */
 int explore_walk_names_take(struct walk_names *names, const struct trace_event *event, uint64_t id);
 
 /* NAMES_RESIZE or NAMES_APPEND of a file. 0 or a negative errno. */
@@ -62,8 +61,8 @@ const struct names_tree *explore_walk_names_now(const struct walk_names *names);
 const struct names_tree *explore_walk_names_base(const struct walk_names *names);
 /*
  * Calls `visit` for each name of a tree in the order of paths, directories before what is in them. Stops if
- * that returns other than 0, and returns it; else 0, -ENOMEM, or -ELOOP (a directory has several names). Paths
- * that are too long are left out.
+ * that returns other than 0, and returns it; else 0, -ENOMEM, or -ELOOP (a directory has several names).
+ * Paths that are too long are left out.
  */
 int explore_walk_names_list(const struct walk_names *names, const struct names_tree *tree, void *context,
 			    int (*visit)(void *context, const struct walk_names_entry *entry));

@@ -20,6 +20,7 @@ struct search {
 	struct explore_digests seen;
 	uint64_t *done;	   /* of each point: states generated */
 	bool *exhausted;   /* of each point: its order has ended */
+	uint64_t equal, legal;
 	uint64_t sequence; /* of the next state that is new */
 	bool limited;	   /* a limit ended the search */
 	VECTOR(uint64_t) versions;
@@ -111,6 +112,9 @@ static int try_point(struct search *search, const struct explore_walk *walk, uin
 	int error = explore_places_collect(walk, &search->places);
 
 	search->versions.count = 0;
+	if (!error && !skip && __builtin_add_overflow(search->legal, explore_places_states(&search->places),
+						      &search->legal))
+		search->legal = UINT64_MAX;
 	if (!error)
 		error = vector_reserve(&search->versions, search->places.count + 1);
 	if (!error)
@@ -135,6 +139,7 @@ static int try_point(struct search *search, const struct explore_walk *walk, uin
 		error = explore_places_digest(walk, &search->places, search->versions.items, &digest);
 		if (!error)
 			error = explore_digests_add(&search->seen, digest, &is_new);
+		search->equal += !error && !is_new;
 		if (error || !is_new)
 			continue;
 		if (is_mine(search))
@@ -232,6 +237,8 @@ void explore_worker_run(struct explore_worker *worker)
 		state->points += !!search.done[i];
 		state->exhausted += search.exhausted[i];
 	}
+	state->equal = search.equal;
+	state->legal = search.legal;
 	state->complete = !search.limited;
 	state->error = error;
 	state->done = true;

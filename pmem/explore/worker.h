@@ -15,7 +15,7 @@ struct explore_worker_state {
 	_Atomic uint64_t generated, checked, failed;
 	_Atomic bool stop; /* written by the starter: no new state is to be checked */
 	/* Written before the worker ends by itself. */
-	uint64_t points, exhausted;
+	uint64_t points, exhausted, equal, legal;
 	bool complete;
 	bool done;
 	struct message message; /* why it gave up, if `error` is not 0 */

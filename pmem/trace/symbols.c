@@ -143,15 +143,23 @@ static Dwarf_Die *unit_of(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *b
 	return unit;
 }
 
-static void write_line(struct module *module, Dwarf_Addr address, char *text, size_t size)
+/* The source file of an address, and the line; NULL: not known. */
+static const char *find_line(struct module *module, Dwarf_Addr address, int *number)
 {
 	Dwarf_Addr bias;
 	Dwarf_Die *unit = unit_of(module->dwfl, address, &bias);
 	Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
 	const char *file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
-	int number;
 
-	if (file && dwarf_lineno(line, &number) == 0)
+	return file && dwarf_lineno(line, number) == 0 ? file : NULL;
+}
+
+static void write_line(struct module *module, Dwarf_Addr address, char *text, size_t size)
+{
+	int number;
+	const char *file = find_line(module, address, &number);
+
+	if (file)
 		snprintf(text, size, "%s:%d", last_part(file), number);
 }
 
@@ -188,4 +196,17 @@ const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, ui
 		return NULL;
 	}
 	return text;
+}
+
+const char *trace_symbols_source(struct trace_symbols *symbols, uint32_t site, uint32_t frame, int *line)
+{
+	const struct trace_event *event = trace_catalog_site(symbols->catalog, site);
+	struct module *module;
+
+	if (!event || frame >= event->stack.count)
+		return NULL;
+	module = module_of(symbols, event->stack.frames[frame].module);
+	if (!module || !module->dwfl)
+		return NULL;
+	return find_line(module, event->stack.frames[frame].offset - (frame > 0) + module->bias, line);
 }

@@ -26,4 +26,10 @@ void trace_symbols_destroy(struct trace_symbols *symbols);
  */
 const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, uint32_t frame);
 
+/*
+ * The path of the source file and the line of a frame, as the debug information names them: a path that need
+ * not exist, and may be any. NULL: it is not known. Valid until the struct is destroyed.
+ */
+const char *trace_symbols_source(struct trace_symbols *symbols, uint32_t site, uint32_t frame, int *line);
+
 #endif

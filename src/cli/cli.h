@@ -31,8 +31,8 @@ struct cli_verb {
 	int (*run)(struct cli *cli, const void *options);
 };
 extern const struct cli_verb cli_check, cli_create, cli_destroy, cli_explore, cli_format, cli_list, cli_mark,
-	cli_path, cli_powerfail, cli_record, cli_regions, cli_rename, cli_resize, cli_restore, cli_run,
-	cli_snapshot, cli_stat, cli_status, cli_stop, cli_sync, cli_torture, cli_trace;
+	cli_path, cli_powerfail, cli_record, cli_regions, cli_rename, cli_report, cli_resize, cli_restore,
+	cli_run, cli_snapshot, cli_stat, cli_status, cli_stop, cli_sync, cli_torture, cli_trace;
 
 /* The parsed command line, apart from the options of the verb. */
 struct cli {

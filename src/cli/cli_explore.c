@@ -20,8 +20,8 @@
 #include "explore/list.h"
 
 struct explore_cli_options {
-	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at, *replay,
-		*save, *workload;
+	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at,
+		*replay, *save, *workload, *output;
 	bool list_states, json;
 };
 
@@ -45,11 +45,10 @@ static const struct command_option options_table[] = {
 		      "check N states at once; default: a processor each"),
 	COMMAND_VALUE(struct explore_cli_options, timeout, "timeout", "SECONDS",
 		      "a check that takes longer has failed; default 10"),
-	COMMAND_VALUE(struct explore_cli_options, exhaustive, "exhaustive", "N",
-		      "check all states of small points; default 4096"),
+	COMMAND_VALUE(struct explore_cli_options, exhaustive, "exhaustive", "N", NULL),
 	COMMAND_VALUE(struct explore_cli_options, at, "at", "EVENT",
 		      "only the crash point after so many events"),
-	COMMAND_VALUE(struct explore_cli_options, seed, "seed", "N", "for the random states; default 1"),
+	COMMAND_VALUE(struct explore_cli_options, seed, "seed", "N", NULL),
 	COMMAND_VALUE(struct explore_cli_options, replay, "replay", "STATE",
 		      "check this one state, named by a finding"),
 	COMMAND_VALUE(struct explore_cli_options, save, "save", "DIRECTORY",
@@ -58,6 +57,8 @@ static const struct command_option options_table[] = {
 		      "first record this, into softpmem.trace"),
 	COMMAND_SWITCH(struct explore_cli_options, list_states, "list-states",
 		       "print all legal states of a small trace"),
+	COMMAND_VALUE(struct explore_cli_options, output, "output", "FILE",
+		      "write the result as JSON there, for report"),
 	COMMAND_SWITCH(struct explore_cli_options, json, "json", "print the result as JSON"),
 	{ .name = NULL },
 };
@@ -107,6 +108,8 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		return status;
 	if (given->save && !given->replay)
 		return cli_usage(cli, "--save requires --replay");
+	if (given->output && (given->replay || given->list_states))
+		return cli_usage(cli, "--output is for what a search finds");
 	if (given->workload && (given->replay || given->list_states))
 		return cli_usage(cli, "--workload makes a trace, and --replay and --list-states read one");
 	return CLI_OK;
@@ -144,8 +147,10 @@ static int make_directory(const char *path, struct message *message)
 	free(names);
 	if (count < 0)
 		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
-	return count <= 2 ? 0 : message_fail(message, -ENOTEMPTY,
-					      "%s: not empty: name a new directory for the state's files", path);
+	if (count > 2)
+		return message_fail(message, -ENOTEMPTY,
+				    "%s: not empty: name a new directory for the state's files", path);
+	return 0;
 }
 
 static int replay(struct cli *cli, int fd, const struct explore_options *options,
@@ -192,7 +197,8 @@ static void show_progress(void *context, uint64_t checked, uint64_t failed)
 		fprintf(stderr, "\r%" PRIu64 " states checked, %" PRIu64 " failed ", checked, failed);
 }
 
-static int explore(struct cli *cli, int fd, struct explore_options *options, bool json)
+static int explore(struct cli *cli, int fd, struct explore_options *options,
+		   const struct explore_cli_options *given)
 {
 	struct message message = { "" };
 	struct explore_points points = { 0 };
@@ -217,7 +223,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options, boo
 					      &outcome.findings, &message);
 	outcome.failures = failures.count;
 	if (!error)
-		error = explore_print(&outcome, fd, json, &message);
+		error = explore_print(&outcome, fd, given->json, given->output, &message);
 	const int status = error ? fail(cli, &message) : outcome.findings.count ? CLI_FAILED : CLI_OK;
 
 	explore_findings_clear(&outcome.findings);
@@ -268,7 +274,7 @@ static int run(struct cli *cli, const void *values)
 		return fail(cli, &message);
 	if (given->list_states)
 		return list_states(cli, fd, &options);
-	return given->replay ? replay(cli, fd, &options, given) : explore(cli, fd, &options, given->json);
+	return given->replay ? replay(cli, fd, &options, given) : explore(cli, fd, &options, given);
 }
 
 const struct cli_verb cli_explore = {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/explore_json.h"
 #include "cli/output.h"
 #include "common/cleanup.h"
 #include "trace/catalog.h"
@@ -40,7 +41,7 @@ static char *site_text(const struct trace_catalog *catalog, uint32_t site)
 	return text;
 }
 
-static const char *point_kind(const struct explore_point *point)
+const char *explore_point_kind(const struct explore_point *point)
 {
 	const struct trace_event event = { .kind = point->kind, .op = point->op };
 
@@ -62,7 +63,7 @@ static void print_point(const struct trace_catalog *catalog, const struct explor
 		printf("  power fails right after event %" PRIu64 " (mark)", point->after);
 	else
 		printf("  power fails right before event %" PRIu64 " (%s)", point->after + 1,
-		       point_kind(point));
+		       explore_point_kind(point));
 	if (site && *site) {
 		fputs(" at ", stdout);
 		print_safe(site);
@@ -89,12 +90,49 @@ static void print_evidence(const struct trace_catalog *catalog, const struct exp
 	putchar('\n');
 }
 
-static void print_checker(const struct explore_outcome *outcome)
+/* A word as a shell needs it. */
+static void put_word(FILE *out, const char *word)
 {
-	for (char *const *word = outcome->options->checker; *word; word++) {
-		putchar(' ');
-		print_safe(*word);
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_-./=:,+@%{}";
+
+	if (*word && !word[strspn(word, plain)]) {
+		fputs(word, out);
+		return;
 	}
+	putc('\'', out);
+	for (; *word; word++)
+		fputs(*word == '\'' ? "'\\''" : (char[]){ *word, '\0' }, out);
+	putc('\'', out);
+}
+
+char *explore_replay_command(const struct explore_outcome *outcome, const struct explore_finding *finding)
+{
+	const struct explore_options *options = outcome->options;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	fputs("softpmem explore", out);
+	if (options->walk.mode != LINES_MODE_LINE)
+		fprintf(out, " --persistency %s", lines_mode_name(options->walk.mode));
+	if (options->walk.domain != PERSISTENCE_MEMORY_CONTROLLER)
+		fprintf(out, " --domain %s", persistence_domain_name(options->walk.domain));
+	if (options->walk.metadata != METADATA_ORDERED)
+		fprintf(out, " --metadata %s", metadata_mode_name(options->walk.metadata));
+	fprintf(out, " --replay %s ", finding->name);
+	put_word(out, outcome->trace);
+	fputs(" --", out);
+	for (char *const *word = options->checker; word && *word; word++) {
+		putc(' ', out);
+		put_word(out, *word);
+	}
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 static void print_finding(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
@@ -135,17 +173,9 @@ static void print_finding(const struct explore_outcome *outcome, const struct tr
 		print_safe(finding->verdict.output);
 		putchar('\n');
 	}
-	printf("  replay: softpmem explore");
-	if (options->walk.mode != LINES_MODE_LINE)
-		printf(" --persistency %s", lines_mode_name(options->walk.mode));
-	if (options->walk.domain != PERSISTENCE_MEMORY_CONTROLLER)
-		printf(" --domain %s", persistence_domain_name(options->walk.domain));
-	if (options->walk.metadata != METADATA_ORDERED)
-		printf(" --metadata %s", metadata_mode_name(options->walk.metadata));
-	printf(" --replay %s ", finding->name);
-	print_safe(outcome->trace);
-	fputs(" --", stdout);
-	print_checker(outcome);
+	CLEANUP_FREE char *replay = explore_replay_command(outcome, finding);
+	fputs("  replay: ", stdout);
+	print_safe(replay ? replay : "?");
 	putchar('\n');
 }
 
@@ -175,92 +205,28 @@ static void print_summary(const struct explore_outcome *outcome)
 		puts("no finding");
 }
 
-/* ---- JSON ------------------------------------------------------------------------- */
+/* ---- Both forms ---------------------------------------------------------------------- */
 
-static void put_text(struct json_object *object, const char *key, const char *text)
+/* The JSON on standard output, or to a file. */
+static int print_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+		      const char *path, struct message *message)
 {
-	CLEANUP_FREE char *utf8 = NULL;
-	bool changed;
+	struct json_object *object = explore_json(outcome, catalog);
+	int error = 0;
 
-	utf8 = text_utf8(text, &changed);
-	control_put_string(object, key, utf8 ? utf8 : "");
-}
-
-static struct json_object *evidence_json(const struct trace_catalog *catalog,
-					 const struct explore_evidence *evidence)
-{
-	CLEANUP_FREE char *site = site_text(catalog, evidence->site);
-	struct json_object *object = json_object_new_object();
-
-	control_put_bool(object, "lost", evidence->lost);
-	put_text(object, "file", evidence->path);
-	if (evidence->operation)
-		put_text(object, "operation", evidence->operation);
-	control_put_u64(object, "offset", evidence->offset);
-	control_put_u64(object, "length", evidence->length);
-	control_put_u64(object, "event", evidence->event);
-	control_put_u64(object, "thread", evidence->thread);
-	if (site && *site)
-		put_text(object, "site", site);
-	return object;
-}
-
-static struct json_object *finding_json(const struct explore_outcome *outcome,
-					const struct trace_catalog *catalog,
-					const struct explore_finding *finding)
-{
-	static const char *const against[] = { [EXPLORE_AGAINST_NEWEST] = "newest",
-					       [EXPLORE_AGAINST_GUARANTEED] = "guaranteed",
-					       [EXPLORE_AGAINST_NONE] = "none" };
-	struct json_object *object = json_object_new_object(), *evidence = json_object_new_array();
-	char verdict[128];
-
-	explore_verdict_text(&finding->verdict, outcome->options->timeout_ms, verdict, sizeof(verdict));
-	control_put_string(object, "state", finding->name);
-	control_put_u64(object, "after_event", finding->point.after & ~EXPLORE_BEFORE_SYNC);
-	control_put_string(object, "before", point_kind(&finding->point));
-	control_put_string(object, "phase", explore_phase_name(finding->phase));
-	control_put_string(object, "verdict", verdict);
-	control_put_string(object, "passes", against[finding->neighbour]);
-	control_put_string(object, "weakest_metadata", metadata_mode_name(finding->weakest));
-	control_put_u64(object, "states", finding->states);
-	control_put_u64(object, "marks", finding->marks);
-	if (finding->last_mark)
-		put_text(object, "last_mark", finding->last_mark);
-	put_text(object, "output", finding->verdict.output);
-	for (size_t i = 0; i < finding->evidence_count; i++)
-		json_object_array_add(evidence, evidence_json(catalog, &finding->evidence[i]));
-	json_object_object_add(object, "evidence", evidence);
-	return object;
-}
-
-static void print_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog)
-{
-	struct json_object *object = json_object_new_object(), *findings = json_object_new_array();
-	const struct explore_summary *summary = &outcome->summary;
-
-	put_text(object, "trace", outcome->trace);
-	control_put_string(object, "metadata", metadata_mode_name(outcome->options->walk.metadata));
-	control_put_u64(object, "events", outcome->points->events);
-	control_put_u64(object, "crash_points", outcome->points->count);
-	control_put_u64(object, "states_generated", summary->generated);
-	control_put_u64(object, "states_checked", summary->checked);
-	control_put_u64(object, "states_failed", outcome->failures);
-	control_put_u64(object, "points_checked", summary->points);
-	control_put_u64(object, "points_exhausted", summary->exhausted);
-	control_put_bool(object, "complete", summary->complete);
-	control_put_u64(object, "milliseconds", outcome->milliseconds);
-	control_put_u64(object, "unstable", outcome->findings.unstable);
-	for (size_t i = 0; i < outcome->findings.count; i++)
-		json_object_array_add(findings, finding_json(outcome, catalog, &outcome->findings.items[i]));
-	json_object_object_add(object, "findings", findings);
-	output_object(object);
+	if (!object)
+		return message_fail(message, -ENOMEM, "out of memory");
+	if (!path)
+		output_object(object);
+	else if (json_object_to_file_ext(path, object, JSON_C_TO_STRING_PRETTY) < 0)
+		error = message_fail(message, -EIO, "%s: cannot write the findings: %s", path,
+				     strerror(errno));
 	json_object_put(object);
+	return error;
 }
 
-/* ---- Both ---------------------------------------------------------------------------- */
-
-int explore_print(const struct explore_outcome *outcome, int fd, bool json, struct message *message)
+int explore_print(const struct explore_outcome *outcome, int fd, bool json, const char *output,
+		  struct message *message)
 {
 	struct trace_reader *reader;
 	struct trace_event event;
@@ -273,22 +239,26 @@ int explore_print(const struct explore_outcome *outcome, int fd, bool json, stru
 	/* Read the trace to its end, for all of its definitions. */
 	while (trace_reader_next(reader, &event, &ignored) == 1)
 		;
-	if (json) {
-		print_json(outcome, trace_reader_catalog(reader));
-	} else {
+	if (output)
+		error = print_json(outcome, trace_reader_catalog(reader), output, message);
+	if (json && !error) {
+		error = print_json(outcome, trace_reader_catalog(reader), NULL, message);
+	} else if (!error) {
 		print_summary(outcome);
 		for (size_t i = 0; i < outcome->findings.count; i++)
 			print_finding(outcome, trace_reader_catalog(reader), &outcome->findings.items[i],
 				      i + 1);
 	}
 	trace_reader_destroy(reader);
-	return 0;
+	return error;
 }
 
 void explore_print_replay(const char *name, const struct explore_verdict *verdict, unsigned timeout_ms,
 			  bool json)
 {
+	CLEANUP_FREE char *utf8 = NULL;
 	char text[128];
+	bool changed;
 
 	explore_verdict_text(verdict, timeout_ms, text, sizeof(text));
 	if (json) {
@@ -296,7 +266,8 @@ void explore_print_replay(const char *name, const struct explore_verdict *verdic
 
 		control_put_string(object, "state", name);
 		control_put_string(object, "verdict", text);
-		put_text(object, "output", verdict->output);
+		utf8 = text_utf8(verdict->output, &changed);
+		control_put_string(object, "output", utf8 ? utf8 : "");
 		output_object(object);
 		json_object_put(object);
 		return;

@@ -17,8 +17,17 @@ struct explore_outcome {
 	uint64_t milliseconds; /* that the search took */
 };
 
-/* Print it; the trace is read once more for the names of sites. 0 or a negative errno with a message. */
-int explore_print(const struct explore_outcome *outcome, int fd, bool json, struct message *message);
+/*
+ * Print it, as text or JSON; and write the JSON to the file `output` unless that is NULL. The trace is read
+ * once more for the names of sites. 0 or a negative errno with a message.
+ */
+int explore_print(const struct explore_outcome *outcome, int fd, bool json, const char *output,
+		  struct message *message);
+
+/* The command that checks a finding again, quoted for a shell; for the caller to free. NULL: no memory. */
+char *explore_replay_command(const struct explore_outcome *outcome, const struct explore_finding *finding);
+/* The name of the event before which power fails. Static. */
+const char *explore_point_kind(const struct explore_point *point);
 
 void explore_print_replay(const char *name, const struct explore_verdict *verdict, unsigned timeout_ms,
 			  bool json);

@@ -17,6 +17,7 @@ softpmem_SOURCES = \
 	src/cli/cli_record.c \
 	src/cli/cli_regions.c \
 	src/cli/cli_rename.c \
+	src/cli/cli_report.c \
 	src/cli/cli_resize.c \
 	src/cli/cli_restore.c \
 	src/cli/cli_run.c \
@@ -28,9 +29,15 @@ softpmem_SOURCES = \
 	src/cli/cli_torture.c \
 	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
+	src/cli/explore_json.c src/cli/explore_json.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
 	src/cli/explore_workload.c src/cli/explore_workload.h \
 	src/cli/output.c src/cli/output.h \
+	src/cli/report.h \
+	src/cli/report_html.c \
+	src/cli/report_machine.c \
+	src/cli/report_merge.c \
+	src/cli/report_text.c \
 	src/cli/run_program.c src/cli/run_program.h \
 	src/cli/scratch.c src/cli/scratch.h \
 	src/cli/softpmem.c \

@@ -99,7 +99,7 @@ _softpmem() {
 	*)
 		case $verb:$cur in
 		:*) words='run stat status list create destroy rename resize path powerfail mark
-			record explore torture trace format regions check sync snapshot restore stop
+			record explore report torture trace format regions check sync snapshot restore stop
 			--socket --verbose --version --help' ;;
 		run:-*) words='--through --allow-unattached --no-inline --help' ;;
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
@@ -119,11 +119,13 @@ _softpmem() {
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout
-				--exhaustive --at --seed --replay --save --list-states --json --help' ;;
+				--exhaustive --at --seed --replay --save --list-states --metadata --output
+				--json --help' ;;
+		report:-*) words='--format --output -o --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
 				--policy --metadata --only --lose-only --json --help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
-		trace:* | explore:*)
+		trace:* | explore:* | report:*)
 			if [ "$previous" = trace ]; then
 				words='info dump stat export import'
 			else

@@ -11,8 +11,8 @@
 static const struct cli_verb *const verbs[] = {
 	&cli_run,     &cli_stat,      &cli_status,    &cli_list,      &cli_create, &cli_destroy,
 	&cli_rename,  &cli_resize,    &cli_path,      &cli_powerfail, &cli_mark,   &cli_record,
-	&cli_explore, &cli_torture,   &cli_trace,     &cli_format,    &cli_regions, &cli_check,
-	&cli_sync,    &cli_snapshot,  &cli_restore,   &cli_stop,
+	&cli_explore, &cli_report,    &cli_torture,   &cli_trace,     &cli_format, &cli_regions,
+	&cli_check,   &cli_sync,      &cli_snapshot,  &cli_restore,   &cli_stop,
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -38,10 +38,9 @@ static const struct command_option version_only[] = {
 
 static void print_help(void)
 {
-	puts("Usage: softpmem [--socket PATH] [--verbose] VERB [OPTION]... [ARGUMENT]...");
+	puts("Usage: softpmem [--socket PATH] VERB [OPTION]... [ARGUMENT]... See softpmem(1).");
 	for (size_t i = 0; i < VERBS; i++)
 		printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
-	puts("PATH is the daemon's socket. See 'softpmem VERB --help' and softpmem-VERB(1).");
 }
 
 static void print_verb_help(const struct cli_verb *verb)

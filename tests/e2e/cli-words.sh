@@ -19,7 +19,7 @@ fits_a_screen() {
 }
 
 verbs=(run stat status list create destroy rename resize path powerfail mark format check regions
-	explore torture trace record sync snapshot restore stop)
+	explore report torture trace record sync snapshot restore stop)
 check "softpmem --help fits on a screen" fits_a_screen "$softpmem"
 check "softpmemd --help fits on a screen" fits_a_screen "$softpmemd"
 check "softpmem --help lists every verb that these tests know, and no other" \

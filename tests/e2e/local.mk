@@ -11,6 +11,7 @@ e2e_tests = \
 	tests/e2e/cli-powerfail.sh \
 	tests/e2e/powerfail-moment.sh \
 	tests/e2e/cli-region.sh \
+	tests/e2e/cli-report.sh \
 	tests/e2e/cli-trace.sh \
 	tests/e2e/cli-words.sh \
 	tests/e2e/control-daemon.sh \

@@ -8,7 +8,7 @@
 [ -w /dev/fuse ] || bail "/dev/fuse is missing"
 engine=$abs_top_builddir/tests/engines/little_engines
 
-# explored STATUS ENGINE buggy|fixed OPTION...: a search that ends with this status; it reports to $work/report.
+# explored STATUS ENGINE buggy|fixed OPTION...: a search with this status. Its report is $work/report.
 explored() {
 	local wanted=$1 name=$2 which=$3 status
 	shift 3

@@ -5,8 +5,8 @@
 /*
  * Ten little storage engines, each with one mistake in when it syncs, and the same engine without it. They
  * work in the current directory. A step is acknowledged by a line with its number on standard output; the
- * lines are in the file $SOFTPMEM_ACKNOWLEDGED when it is checked. In a recorded run it is a mark, too, and the
- * end of the setup is the mark 0. A call that fails ends the program.
+ * lines are in the file $SOFTPMEM_ACKNOWLEDGED when it is checked. In a recorded run it is a mark, too, and
+ * the end of the setup is the mark 0. A call that fails ends the program.
  */
 
 #include <stdbool.h>

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explore/weakest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+
+/* Does the checker fail in this mode on the state with everything, or with the guaranteed alone? */
+static int fails_on_extremes(struct explore_trial *trial, enum metadata_mode mode, bool *fails,
+			     struct message *message)
+{
+	const struct explore_places *places = explore_trial_places(trial);
+	CLEANUP_FREE uint64_t *versions = calloc(places->count + 1, sizeof(*versions));
+	struct explore_verdict verdict;
+	int error = versions ? 0 : -ENOMEM;
+
+	*fails = false;
+	for (unsigned newest = 0; !error && !*fails && newest < 2; newest++) {
+		for (size_t i = 0; i < places->count; i++)
+			versions[i] = newest ? places->items[i].versions - 1 : 0;
+		error = explore_trial_check_in(trial, mode, versions, &verdict, message);
+		*fails = !error && verdict.result != EXPLORE_PASSED;
+	}
+	return error;
+}
+
+static int fails_on_states(struct explore_trial *trial, enum metadata_mode mode, const uint64_t *reduced,
+			   const uint64_t *whole, bool *fails, struct message *message)
+{
+	struct explore_verdict verdict;
+	int error = explore_trial_check_in(trial, mode, reduced, &verdict, message);
+
+	*fails = !error && verdict.result != EXPLORE_PASSED;
+	if (error || *fails)
+		return error;
+	error = explore_trial_check_in(trial, mode, whole, &verdict, message);
+	*fails = !error && verdict.result != EXPLORE_PASSED;
+	return error;
+}
+
+/* The moment before the first operation that the state has lost; *before is NULL if it has lost none. */
+static int open_before(int fd, const char *name, const struct explore_options *options,
+		       const struct explore_trial *trial, const uint64_t *versions,
+		       struct explore_trial **before, struct message *message)
+{
+	const struct explore_tree *tree = NULL;
+	int error = explore_places_tree(explore_trial_walk(trial), explore_trial_places(trial), versions,
+					&tree);
+
+	*before = NULL;
+	for (size_t i = 0; !error && i < tree->operations.count; i++)
+		if (!tree->operations.items[i].survives)
+			return explore_trial_open(fd, name, tree->operations.items[i].id - 1, options, before,
+						  message);
+	return error;
+}
+
+int explore_find_weakest(int fd, const char *name, const struct explore_options *options,
+			 struct explore_trial *trial, const uint64_t *reduced, const uint64_t *whole,
+			 enum metadata_mode *weakest, struct message *message)
+{
+	const enum metadata_mode mode = explore_walk_metadata(explore_trial_walk(trial));
+	struct explore_trial *before = NULL;
+	bool fails = false;
+	int error = 0;
+
+	if (mode != METADATA_DURABLE)
+		error = open_before(fd, name, options, trial, reduced, &before, message);
+	*weakest = METADATA_DURABLE;
+	while (!error && *weakest < mode) {
+		error = fails_on_states(trial, *weakest, reduced, whole, &fails, message);
+		if (!error && !fails && before)
+			error = fails_on_extremes(before, *weakest, &fails, message);
+		if (fails)
+			break;
+		(*weakest)++;
+	}
+	explore_trial_close(before);
+	return error;
+}

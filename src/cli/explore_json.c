@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/explore_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/output.h"
+#include "common/cleanup.h"
+#include "trace/symbols.h"
+#include "wire/frame.h"
+#include "wire/text.h"
+
+/* Lines of source before and after the one of a site. */
+#define EXCERPT_AROUND 3
+#define FRAMES_MOST 8u
+
+struct making {
+	const struct explore_outcome *outcome;
+	const struct trace_catalog *catalog;
+	struct trace_symbols *symbols; /* NULL: not known */
+};
+
+static void put_text(struct json_object *object, const char *key, const char *text)
+{
+	CLEANUP_FREE char *utf8 = NULL;
+	bool changed;
+
+	utf8 = text_utf8(text, &changed);
+	control_put_string(object, key, utf8 ? utf8 : "");
+}
+
+static void add_text(struct json_object *array, const char *text)
+{
+	CLEANUP_FREE char *utf8 = NULL;
+	bool changed;
+
+	utf8 = text_utf8(text, &changed);
+	json_object_array_add(array, json_object_new_string(utf8 ? utf8 : ""));
+}
+
+/* ---- Sites -------------------------------------------------------------------------- */
+
+/*
+ * Paths come from the debug information of a module that the trace names. An excerpt of whatever file they
+ * name must not end up in a report: only of what is called as source is.
+ */
+static bool is_source(const char *path)
+{
+	static const char *const endings[] = { ".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".inl",
+					       ".rs", ".go", ".zig" };
+	const char *dot = strrchr(path, '.');
+	struct stat st;
+
+	for (size_t i = 0; dot && *path == '/' && i < sizeof(endings) / sizeof(endings[0]); i++)
+		if (strcmp(dot, endings[i]) == 0)
+			return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+	return false;
+}
+
+/* The lines around one line of a file; nothing if it cannot be read. */
+static void put_excerpt(struct json_object *object, const char *path, int line)
+{
+	FILE *in = is_source(path) ? fopen(path, "re") : NULL;
+	struct json_object *lines;
+	char text[512];
+	int number = 0;
+
+	if (!in)
+		return;
+	lines = json_object_new_array();
+	while (number < line + EXCERPT_AROUND && fgets(text, sizeof(text), in)) {
+		number++;
+		if (number < line - EXCERPT_AROUND)
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		add_text(lines, text);
+	}
+	fclose(in);
+	control_put_u64(object, "first_line", (uint64_t)(line > EXCERPT_AROUND ? line - EXCERPT_AROUND : 1));
+	json_object_object_add(object, "excerpt", lines);
+}
+
+/* "site": where; its call stack, and its source, as far as they are known. */
+static void put_site(const struct making *making, struct json_object *object, uint32_t site)
+{
+	const struct trace_event *event = site ? trace_catalog_site(making->catalog, site) : NULL;
+	struct json_object *stack;
+	const char *path;
+	int line = 0;
+
+	if (!event || !making->symbols)
+		return;
+	put_text(object, "site", trace_symbols_frame(making->symbols, site, 0));
+	stack = json_object_new_array();
+	for (uint32_t i = 0; i < event->stack.count && i < FRAMES_MOST; i++)
+		add_text(stack, trace_symbols_frame(making->symbols, site, i));
+	json_object_object_add(object, "stack", stack);
+	path = trace_symbols_source(making->symbols, site, 0, &line);
+	if (!path || line < 1)
+		return;
+	put_text(object, "source", path);
+	control_put_u64(object, "line", (uint64_t)line);
+	put_excerpt(object, path, line);
+}
+
+/* ---- Findings ------------------------------------------------------------------------ */
+
+static struct json_object *evidence_json(const struct making *making, const struct explore_evidence *evidence)
+{
+	struct json_object *object = json_object_new_object();
+
+	control_put_bool(object, "lost", evidence->lost);
+	put_text(object, "file", evidence->path);
+	if (evidence->operation)
+		put_text(object, "operation", evidence->operation);
+	control_put_u64(object, "offset", evidence->offset);
+	control_put_u64(object, "length", evidence->length);
+	control_put_u64(object, "event", evidence->event);
+	control_put_u64(object, "thread", evidence->thread);
+	put_site(making, object, evidence->site);
+	return object;
+}
+
+static struct json_object *timeline_json(const struct making *making, const struct explore_timeline *timeline)
+{
+	struct json_object *object = json_object_new_object(), *rows = json_object_new_array();
+	struct json_object *events = json_object_new_array();
+
+	for (size_t i = 0; i < timeline->rows.count; i++) {
+		const struct explore_row *row = &timeline->rows.items[i];
+		struct json_object *item = json_object_new_object();
+
+		put_text(item, "file", row->path);
+		if (row->operation)
+			put_text(item, "operation", row->operation);
+		else
+			control_put_u64(item, "offset", row->offset);
+		json_object_array_add(rows, item);
+	}
+	for (size_t i = 0; i < timeline->moments.count; i++) {
+		const struct explore_moment *moment = &timeline->moments.items[i];
+		struct json_object *item = json_object_new_object();
+
+		control_put_u64(item, "event", moment->event);
+		control_put_string(item, "kind", moment->name);
+		control_put_u64(item, "thread", moment->thread);
+		if (moment->row != EXPLORE_ALL_ROWS)
+			control_put_u64(item, "row", moment->row);
+		if (moment->fate != EXPLORE_FATE_NONE)
+			control_put_string(item, "fate", explore_fate_name(moment->fate));
+		if (moment->site && making->symbols)
+			put_text(item, "site", trace_symbols_frame(making->symbols, moment->site, 0));
+		json_object_array_add(events, item);
+	}
+	json_object_object_add(object, "rows", rows);
+	json_object_object_add(object, "events", events);
+	control_put_u64(object, "left_out", timeline->left_out);
+	return object;
+}
+
+static struct json_object *finding_json(const struct making *making, const struct explore_finding *finding)
+{
+	static const char *const against[] = { [EXPLORE_AGAINST_NEWEST] = "newest",
+					       [EXPLORE_AGAINST_GUARANTEED] = "guaranteed",
+					       [EXPLORE_AGAINST_NONE] = "none" };
+	const struct explore_options *options = making->outcome->options;
+	struct json_object *object = json_object_new_object(), *evidence = json_object_new_array();
+	CLEANUP_FREE char *replay = explore_replay_command(making->outcome, finding);
+	char verdict[128];
+
+	explore_verdict_text(&finding->verdict, options->timeout_ms, verdict, sizeof(verdict));
+	control_put_string(object, "state", finding->name);
+	control_put_u64(object, "after_event", finding->point.after & ~EXPLORE_BEFORE_SYNC);
+	control_put_string(object, "before", explore_point_kind(&finding->point));
+	control_put_string(object, "phase", explore_phase_name(finding->phase));
+	control_put_string(object, "verdict", verdict);
+	control_put_string(object, "passes", against[finding->neighbour]);
+	control_put_string(object, "weakest_metadata", metadata_mode_name(finding->weakest));
+	control_put_u64(object, "states", finding->states);
+	control_put_u64(object, "marks", finding->marks);
+	if (finding->last_mark)
+		put_text(object, "last_mark", finding->last_mark);
+	put_text(object, "output", finding->verdict.output);
+	put_text(object, "replay", replay ? replay : "");
+	for (size_t i = 0; i < finding->evidence_count; i++)
+		json_object_array_add(evidence, evidence_json(making, &finding->evidence[i]));
+	json_object_object_add(object, "evidence", evidence);
+	json_object_object_add(object, "timeline", timeline_json(making, &finding->timeline));
+	return object;
+}
+
+/* ---- The whole ------------------------------------------------------------------------- */
+
+/* What was tried, and why not more. */
+static void put_coverage(struct json_object *object, const struct explore_outcome *outcome)
+{
+	const struct explore_summary *summary = &outcome->summary;
+
+	control_put_u64(object, "crash_points", outcome->points->count);
+	control_put_u64(object, "points_checked", summary->points);
+	control_put_u64(object, "points_exhausted", summary->exhausted);
+	if (summary->legal != UINT64_MAX)
+		control_put_u64(object, "states_legal", summary->legal);
+	control_put_u64(object, "states_generated", summary->generated);
+	control_put_u64(object, "states_equal", summary->equal);
+	control_put_u64(object, "states_checked", summary->checked);
+	control_put_u64(object, "states_failed", outcome->failures);
+	control_put_bool(object, "complete", summary->complete);
+}
+
+struct json_object *explore_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog)
+{
+	const struct making making = {
+		.outcome = outcome, .catalog = catalog, .symbols = trace_symbols_create(catalog)
+	};
+	struct json_object *object = json_object_new_object(), *findings = json_object_new_array();
+	struct json_object *checker = json_object_new_array();
+	const struct explore_options *options = outcome->options;
+
+	control_put_u64(object, "version", EXPLORE_JSON_VERSION);
+	put_text(object, "trace", outcome->trace);
+	for (char *const *word = options->checker; word && *word; word++)
+		add_text(checker, *word);
+	json_object_object_add(object, "checker", checker);
+	control_put_string(object, "persistency", lines_mode_name(options->walk.mode));
+	control_put_string(object, "domain", persistence_domain_name(options->walk.domain));
+	control_put_string(object, "metadata", metadata_mode_name(options->walk.metadata));
+	control_put_u64(object, "events", outcome->points->events);
+	if (outcome->points->cut.text[0])
+		put_text(object, "cut", outcome->points->cut.text);
+	put_coverage(object, outcome);
+	control_put_u64(object, "milliseconds", outcome->milliseconds);
+	control_put_u64(object, "unstable", outcome->findings.unstable);
+	control_put_u64(object, "unreduced", outcome->findings.unreduced);
+	for (size_t i = 0; i < outcome->findings.count; i++)
+		json_object_array_add(findings, finding_json(&making, &outcome->findings.items[i]));
+	json_object_object_add(object, "findings", findings);
+	trace_symbols_destroy(making.symbols);
+	return object;
+}
