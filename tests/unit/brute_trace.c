@@ -480,7 +480,8 @@ static void random_event(struct world *world)
 
 /* ---- A whole trace ------------------------------------------------------------------------------ */
 
-char *brute_trace_random(uint64_t seed, enum brute_mode mode, enum brute_names_rules rules, struct trees *states)
+char *brute_trace_random(uint64_t seed, enum brute_mode mode, enum brute_names_rules rules,
+			 struct trees *states)
 {
 	struct world *world = malloc(sizeof(*world));
 	char *text = NULL;
