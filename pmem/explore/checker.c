@@ -17,6 +17,8 @@ int explore_checker_create(const struct explore_checker_options *options, struct
 {
 	size_t length = strlen(options->argv[0]);
 
+	if (options->oracle)
+		return explore_oracle_create(options, out, message);
 	if (length > 3 && strcmp(options->argv[0] + length - 3, ".so") == 0)
 		return explore_loaded_create(options, out, message);
 	return explore_command_create(options, out, message);

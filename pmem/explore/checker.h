@@ -3,10 +3,11 @@
 #define EXPLORE_CHECKER_H
 
 /*
- * The user's program that decides whether recovery from a crash state works. Two
+ * The user's program that decides whether recovery from a crash state works. Three
  * kinds: a command, which gets copies of the files and is started for each state,
  * and a shared object (explore/softpmem_checker.h), which is loaded once and called
- * for each state on private mappings.
+ * for each state on private mappings; and an oracle (explore/oracle.h), which compares what a command
+ * prints.
  *
  * A shared object runs in the calling process: if it crashes or hangs, so does the
  * caller. The search therefore runs it in worker processes.
@@ -48,10 +49,14 @@ struct explore_verdict {
 void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeout_ms, char *text,
 			  size_t size);
 
+struct explore_oracle;
+
 struct explore_checker_options {
 	char *const *argv;     /* NULL at the end; argv[0] ends in ".so" for a shared object */
 	const char *directory; /* where a command's copies are made; must exist and be the caller's own */
 	unsigned timeout_ms;   /* of a command, for one state */
+	/* If not NULL: `argv` is the command that prints what recovery finds, and this judges that. */
+	const struct explore_oracle *oracle;
 };
 
 struct explore_checker;

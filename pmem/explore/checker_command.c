@@ -23,18 +23,19 @@
 
 extern char **environ;
 
-struct command {
-	struct explore_checker base;
+struct explore_command {
+	unsigned timeout_ms;
+	char image[2 * TRACE_PATH_MAX]; /* what {} stands for in the present state */
 	char *state;	       /* the directory of the copies */
 	char *marks;	       /* a file beside it: what was acknowledged, a mark a line */
 	char *standard_output; /* another: what the program had printed */
 	int output;	       /* a memfd that the command prints to */
 };
 
-static void command_destroy(struct explore_checker *checker)
+void explore_command_close(struct explore_command *command)
 {
-	struct command *command = (struct command *)checker;
-
+	if (!command)
+		return;
 	free(command->state);
 	free(command->marks);
 	free(command->standard_output);
@@ -43,9 +44,27 @@ static void command_destroy(struct explore_checker *checker)
 	free(command);
 }
 
-/* Nothing is kept from one state to the next. */
-static void command_new_walk(struct explore_checker *checker)
+int explore_command_open(const char *directory, unsigned timeout_ms, struct explore_command **out,
+			 struct message *message)
 {
+	struct explore_command *command = calloc(1, sizeof(*command));
+
+	if (!command)
+		return message_fail(message, -ENOMEM, "checker: out of memory");
+	command->timeout_ms = timeout_ms;
+	if (asprintf(&command->state, "%s/state", directory) < 0)
+		command->state = NULL;
+	if (asprintf(&command->marks, "%s/marks", directory) < 0)
+		command->marks = NULL;
+	if (asprintf(&command->standard_output, "%s/stdout", directory) < 0)
+		command->standard_output = NULL;
+	command->output = memfd_create("softpmem-checker-output", MFD_CLOEXEC);
+	if (command->output < 0 || !command->state || !command->marks || !command->standard_output) {
+		explore_command_close(command);
+		return message_fail(message, -ENOMEM, "checker: cannot make a place for its output");
+	}
+	*out = command;
+	return 0;
 }
 
 /* An empty directory, whatever the last command left there. */
@@ -55,7 +74,7 @@ static int renew_directory(const char *path)
 	return mkdir(path, 0700) < 0 ? -errno : 0;
 }
 
-static int write_marks(const struct command *command, const struct explore_walk *walk)
+static int write_marks(const struct explore_command *command, const struct explore_walk *walk)
 {
 	FILE *marks = fopen(command->marks, "we"), *standard_output = fopen(command->standard_output, "we");
 	int error = marks && standard_output ? 0 : -errno;
@@ -80,7 +99,7 @@ static int write_marks(const struct command *command, const struct explore_walk 
  * The path of the only file that there is for programs, whether the state has it or not; the directory if
  * there are several.
  */
-static void image_path(const struct command *command, const struct explore_walk *walk, char *path,
+static void image_path(const struct explore_command *command, const struct explore_walk *walk, char *path,
 		       size_t size)
 {
 	const struct explore_file *only = NULL;
@@ -150,7 +169,7 @@ static char **make_words(char *const *argv, const char *path)
 
 /* The environment and four variables; the strings are the environment's own but for those, which come first.
  */
-static char **make_environment(const struct command *command, const char *path)
+static char **make_environment(const struct explore_command *command, const char *path)
 {
 	static const char *const names[] = { "SOFTPMEM_STATE", "SOFTPMEM_IMAGE", "SOFTPMEM_MARKS",
 					     "SOFTPMEM_STDOUT" };
@@ -169,7 +188,8 @@ static char **make_environment(const struct command *command, const char *path)
 	return out;
 }
 
-static int start(const struct command *command, char **words, char **environment, pid_t *pid)
+static int start(const struct explore_command *command, char **words, char **environment, int output,
+		 pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -179,7 +199,7 @@ static int start(const struct command *command, char **words, char **environment
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, command->output, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, output < 0 ? command->output : output, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, command->output, STDERR_FILENO);
 	posix_spawnattr_init(&attributes);
 	/* A group of its own, so that what it leaves behind ends with it. */
@@ -228,37 +248,39 @@ static void read_output(int fd, struct explore_verdict *verdict)
 	verdict->output[got > 0 ? got : 0] = '\0';
 }
 
-static int command_run(struct explore_checker *checker, const struct explore_state *state,
-		       struct explore_verdict *verdict, struct message *message)
+int explore_command_prepare(struct explore_command *command, const struct explore_state *state,
+			    struct message *message)
 {
-	struct command *command = (struct command *)checker;
-	char path[2 * TRACE_PATH_MAX];
-	char **words = NULL, **environment = NULL;
 	int error = renew_directory(command->state);
-	pid_t pid = 0;
 
 	if (!error)
 		error = write_marks(command, state->walk);
 	if (error)
 		return message_fail(message, error, "%s: %s", command->state, strerror(-error));
-	error = explore_state_save(state, command->state, message);
-	if (error)
-		return error;
-	image_path(command, state->walk, path, sizeof(path));
-	words = make_words(command->base.options.argv, path);
-	environment = make_environment(command, path);
+	image_path(command, state->walk, command->image, sizeof(command->image));
+	return explore_state_save(state, command->state, message);
+}
+
+int explore_command_execute(struct explore_command *command, char *const *argv, int output,
+			    struct explore_verdict *verdict, struct message *message)
+{
+	char **words = make_words(argv, command->image);
+	char **environment = make_environment(command, command->image);
+	int error = words && environment ? 0 : -ENOMEM;
+	pid_t pid = 0;
+
+	*verdict = (struct explore_verdict){ .result = EXPLORE_PASSED };
 	if (ftruncate(command->output, 0) < 0 || lseek(command->output, 0, SEEK_SET) < 0)
 		error = -errno;
 	if (!error)
-		error = words && environment ? start(command, words, environment, &pid) : -ENOMEM;
+		error = start(command, words, environment, output, &pid);
 	if (error) {
-		message_fail(message, error, "checker %s: cannot start it: %s", command->base.options.argv[0],
-			     strerror(-error));
+		message_fail(message, error, "checker %s: cannot start it: %s", argv[0], strerror(-error));
 	} else {
-		error = await(pid, command->base.options.timeout_ms, verdict);
+		error = await(pid, command->timeout_ms, verdict);
 		if (error)
-			message_fail(message, error, "checker %s: cannot wait for it: %s",
-				     command->base.options.argv[0], strerror(-error));
+			message_fail(message, error, "checker %s: cannot wait for it: %s", argv[0],
+				     strerror(-error));
 		read_output(command->output, verdict);
 	}
 	for (size_t i = 0; environment && i < 4; i++)
@@ -266,6 +288,34 @@ static int command_run(struct explore_checker *checker, const struct explore_sta
 	free(environment);
 	free_words(words);
 	return error;
+}
+
+/* ---- As a checker --------------------------------------------------------------------- */
+
+struct command_checker {
+	struct explore_checker base;
+	struct explore_command *command;
+};
+
+static int command_run(struct explore_checker *checker, const struct explore_state *state,
+		       struct explore_verdict *verdict, struct message *message)
+{
+	struct explore_command *command = ((struct command_checker *)checker)->command;
+	int error = explore_command_prepare(command, state, message);
+
+	return error ? error :
+		       explore_command_execute(command, checker->options.argv, -1, verdict, message);
+}
+
+/* Nothing is kept from one state to the next. */
+static void command_new_walk(struct explore_checker *checker)
+{
+}
+
+static void command_destroy(struct explore_checker *checker)
+{
+	explore_command_close(((struct command_checker *)checker)->command);
+	free(checker);
 }
 
 static const struct explore_checker_kind command_kind = {
@@ -277,19 +327,17 @@ static const struct explore_checker_kind command_kind = {
 int explore_command_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message)
 {
-	struct command *command = calloc(1, sizeof(*command));
+	struct command_checker *checker = calloc(1, sizeof(*checker));
+	int error;
 
-	if (!command)
+	if (!checker)
 		return message_fail(message, -ENOMEM, "checker: out of memory");
-	command->base.kind = &command_kind;
-	command->base.options = *options;
-	command->output = memfd_create("softpmem-checker", MFD_CLOEXEC);
-	if (command->output < 0 || asprintf(&command->state, "%s/state", options->directory) < 0 ||
-	    asprintf(&command->marks, "%s/marks", options->directory) < 0 ||
-	    asprintf(&command->standard_output, "%s/stdout", options->directory) < 0) {
-		command_destroy(&command->base);
-		return message_fail(message, -ENOMEM, "checker: out of memory");
-	}
-	*out = &command->base;
-	return 0;
+	checker->base.kind = &command_kind;
+	checker->base.options = *options;
+	error = explore_command_open(options->directory, options->timeout_ms, &checker->command, message);
+	if (error)
+		free(checker);
+	else
+		*out = &checker->base;
+	return error;
 }

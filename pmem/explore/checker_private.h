@@ -18,10 +18,31 @@ struct explore_checker_kind {
 	void (*destroy)(struct explore_checker *checker);
 };
 
+/* ---- Commands on copies of a state's files (checker_command.c) ----------------------- */
+
+struct explore_command;
+
+/* `directory` is the caller's own, and exists. 0 or a negative errno with a message. */
+int explore_command_open(const char *directory, unsigned timeout_ms, struct explore_command **out,
+			 struct message *message);
+/* NULL is ignored. */
+void explore_command_close(struct explore_command *command);
+/* Make fresh copies of the files of a state, and the lists of marks. */
+int explore_command_prepare(struct explore_command *command, const struct explore_state *state,
+			    struct message *message);
+/*
+ * Run a command on the copies as they are now. Standard output goes to the descriptor `output`, or beside
+ * standard error into the verdict if that is -1.
+ */
+int explore_command_execute(struct explore_command *command, char *const *argv, int output,
+			    struct explore_verdict *verdict, struct message *message);
+
 int explore_command_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message);
 int explore_loaded_create(const struct explore_checker_options *options, struct explore_checker **out,
 			  struct message *message);
 extern const struct explore_checker_kind explore_loaded_kind;
+int explore_oracle_create(const struct explore_checker_options *options, struct explore_checker **out,
+			  struct message *message);
 
 #endif

@@ -13,6 +13,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/image.c pmem/explore/image.h \
 	pmem/explore/input.c pmem/explore/input.h \
 	pmem/explore/list.c pmem/explore/list.h \
+	pmem/explore/oracle.c pmem/explore/oracle.h \
 	pmem/explore/operation_text.c pmem/explore/operation_text.h \
 	pmem/explore/state_order.c pmem/explore/state_order.h \
 	pmem/explore/places.c pmem/explore/places.h \

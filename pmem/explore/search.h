@@ -6,7 +6,7 @@
  * The search for crash states on which the checker fails. Worker processes walk the
  * trace side by side. Each generates all states in the same order and checks its share of
  * them, so that what is checked and found does not depend on how many workers there are
- * (a limit of time does depend on it).
+ * (a limit of time does depend on it). Shards of a search in other processes do the same.
  *
  * The search goes in rounds. In each round a point gets four times the states that it
  * had so far; points whose cluster came before begin with later rounds: so every kind of
@@ -24,10 +24,16 @@ struct explore_options {
 	uint64_t states;	/* at most so many are checked; 0: no limit */
 	unsigned seconds;	/* no new state is checked after this time; 0: no limit */
 	unsigned workers;	/* at least 1 */
+	/*
+	 * Of `shards` searches of one trace with the same options, this is number `shard`, from 0, and checks
+	 * its share of the states. 0 shards: one search has all.
+	 */
+	unsigned shard, shards;
 	unsigned timeout_ms;	/* of the checker, for one state */
 	uint64_t most_failures; /* the search ends once so many states have failed */
 	uint64_t at;		/* only the point after so many events; UINT64_MAX: all points */
-	char *const *checker;	/* its words, NULL at the end */
+	char *const *checker;	/* its words, NULL at the end; with an oracle, those that print the dump */
+	const struct explore_oracle *oracle; /* NULL: the checker decides */
 	const char *directory;	/* private to this search, for the workers' files */
 	/* Called about once a second; may be NULL. */
 	void (*progress)(void *context, uint64_t checked, uint64_t failed);

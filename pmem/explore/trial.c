@@ -56,6 +56,7 @@ int explore_trial_open(int fd, const char *name, uint64_t after, const struct ex
 		.argv = options->checker,
 		.directory = options->directory,
 		.timeout_ms = options->timeout_ms,
+		.oracle = options->oracle,
 	};
 	trial->shared =
 		mmap(NULL, sizeof(*trial->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

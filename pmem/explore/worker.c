@@ -64,7 +64,11 @@ static int report(struct search *search, uint32_t point, enum explore_phase phas
 /* Is it this worker's to check, and not its predecessor's? */
 static bool is_mine(const struct search *search)
 {
-	return search->sequence % search->worker->options->workers == search->worker->number &&
+	const struct explore_options *options = search->worker->options;
+	const uint64_t shards = options->shards ? options->shards : 1;
+
+	return search->sequence % shards == options->shard &&
+	       search->sequence / shards % options->workers == search->worker->number &&
 	       search->sequence >= search->worker->from;
 }
 
@@ -214,6 +218,7 @@ static int prepare(struct search *search)
 		.argv = options->checker,
 		.directory = worker->directory,
 		.timeout_ms = options->timeout_ms,
+		.oracle = options->oracle,
 	};
 
 	search->done = calloc(worker->points->count + 1, sizeof(*search->done));

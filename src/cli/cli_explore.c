@@ -10,18 +10,22 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/explore_checkers.h"
 #include "cli/explore_print.h"
 #include "cli/explore_workload.h"
+#include "cli/report.h"
 #include "cli/scratch.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/crc32c.h"
 #include "explore/finding.h"
 #include "explore/input.h"
 #include "explore/list.h"
+#include "explore/oracle.h"
 
 struct explore_cli_options {
-	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at,
-		*replay, *save, *workload, *output;
+	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at;
+	const char *replay, *save, *workload, *output, *shard, *checker, *oracle, *dump;
 	bool list_states, json;
 };
 
@@ -35,7 +39,7 @@ static const struct command_option options_table[] = {
 	COMMAND_CHOICE(struct explore_cli_options, persistency, "persistency", "MODE", "line word",
 		       "stores in order: of a line (default) or of 8 bytes"),
 	COMMAND_CHOICE(struct explore_cli_options, domain, "domain", "DOMAIN", "memory_controller cpu_cache",
-		       "where a store is safe; default memory_controller"),
+		       NULL),
 	COMMAND_CHOICE(struct explore_cli_options, metadata, "metadata", "MODE", "durable ordered strict",
 		       "which names may be lost; default ordered"),
 	COMMAND_VALUE(struct explore_cli_options, states, "states", "N",
@@ -43,25 +47,48 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct explore_cli_options, time, "time", "SECONDS", "start no check after this time"),
 	COMMAND_VALUE(struct explore_cli_options, jobs, "jobs", "N",
 		      "check N states at once; default: a processor each"),
-	COMMAND_VALUE(struct explore_cli_options, timeout, "timeout", "SECONDS",
-		      "a check that takes longer has failed; default 10"),
+	COMMAND_VALUE(struct explore_cli_options, timeout, "timeout", "SECONDS", NULL),
 	COMMAND_VALUE(struct explore_cli_options, exhaustive, "exhaustive", "N", NULL),
-	COMMAND_VALUE(struct explore_cli_options, at, "at", "EVENT",
-		      "only the crash point after so many events"),
+	COMMAND_VALUE(struct explore_cli_options, at, "at", "EVENT", NULL),
 	COMMAND_VALUE(struct explore_cli_options, seed, "seed", "N", NULL),
 	COMMAND_VALUE(struct explore_cli_options, replay, "replay", "STATE",
 		      "check this one state, named by a finding"),
 	COMMAND_VALUE(struct explore_cli_options, save, "save", "DIRECTORY",
 		      "with --replay: keep its files there"),
+	COMMAND_CHOICE(struct explore_cli_options, checker, "checker", "NAME", EXPLORE_CHECKERS,
+		       "a checker that is built in, in place of -- CHECKER"),
+	COMMAND_CHOICE(struct explore_cli_options, oracle, "oracle", "KIND", "alive stable prefix equiv",
+		       "compare what --dump prints, in place of a checker"),
+	COMMAND_VALUE(struct explore_cli_options, dump, "dump", "COMMAND",
+		      "recovers, and prints what it has found"),
 	COMMAND_VALUE(struct explore_cli_options, workload, "workload", "COMMAND",
 		      "first record this, into softpmem.trace"),
-	COMMAND_SWITCH(struct explore_cli_options, list_states, "list-states",
-		       "print all legal states of a small trace"),
+	COMMAND_SWITCH(struct explore_cli_options, list_states, "list-states", NULL),
+	COMMAND_VALUE(struct explore_cli_options, shard, "shard", "K/N", NULL),
 	COMMAND_VALUE(struct explore_cli_options, output, "output", "FILE",
 		      "write the result as JSON there, for report"),
 	COMMAND_SWITCH(struct explore_cli_options, json, "json", "print the result as JSON"),
 	{ .name = NULL },
 };
+
+/* "3/8": shard 3 of 8. False: it is no such thing. */
+static bool parse_shard(const char *text, struct explore_options *options)
+{
+	char *end;
+	unsigned long shard, shards;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	shard = strtoul(text, &end, 10);
+	if (*end != '/' || end[1] < '0' || end[1] > '9')
+		return false;
+	shards = strtoul(end + 1, &end, 10);
+	if (*end || !shard || shard > shards || shards > REPORT_SHARDS_MAX)
+		return false;
+	options->shard = (unsigned)shard - 1;
+	options->shards = (unsigned)shards;
+	return true;
+}
 
 /* ---- The command line ---------------------------------------------------------------------- */
 
@@ -108,6 +135,8 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		return status;
 	if (given->save && !given->replay)
 		return cli_usage(cli, "--save requires --replay");
+	if (given->shard && !parse_shard(given->shard, options))
+		return cli_usage(cli, "--shard takes K/N, for instance 3/8: share 3 of 8");
 	if (given->output && (given->replay || given->list_states))
 		return cli_usage(cli, "--output is for what a search finds");
 	if (given->workload && (given->replay || given->list_states))
@@ -197,6 +226,28 @@ static void show_progress(void *context, uint64_t checked, uint64_t failed)
 		fprintf(stderr, "\r%" PRIu64 " states checked, %" PRIu64 " failed ", checked, failed);
 }
 
+/* A hash of the trace's bytes, and of what decides which states are checked. */
+static int identify(int fd, const struct explore_options *options, char text[20])
+{
+	char facts[256];
+	unsigned char bytes[1 << 16];
+	uint32_t trace = 0;
+	off_t at = 0;
+	ssize_t got;
+
+	while ((got = pread(fd, bytes, sizeof(bytes), at)) > 0) {
+		trace = crc32c(trace, bytes, (size_t)got);
+		at += got;
+	}
+	if (got < 0)
+		return -errno;
+	snprintf(facts, sizeof(facts), "%d %d %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+		 (int)options->walk.mode, (int)options->walk.domain, (int)options->walk.metadata,
+		 options->seed, options->exhaustive, options->states, options->at);
+	snprintf(text, 20, "%08" PRIx32 "-%08" PRIx32, trace, crc32c(0, facts, strlen(facts)));
+	return 0;
+}
+
 static int explore(struct cli *cli, int fd, struct explore_options *options,
 		   const struct explore_cli_options *given)
 {
@@ -204,12 +255,15 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	struct explore_points points = { 0 };
 	struct explore_failures failures = { 0 };
 	struct explore_outcome outcome = {
-		.trace = cli->argument, .options = options, .points = &points, .arguments = cli->arguments
+		.trace = cli->argument, .options = options, .points = &points, .builtin = given->checker,
+		.oracle = given->oracle, .dump = given->dump,
 	};
 	bool progress = isatty(STDERR_FILENO);
 	uint64_t began = clock_ms();
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
 
+	if (!error && identify(fd, options, outcome.identity) < 0)
+		error = message_fail(&message, -EIO, "%s: cannot be read", cli->argument);
 	options->progress = show_progress;
 	options->context = &progress;
 	if (!error)
@@ -245,21 +299,62 @@ static int record_workload(struct cli *cli, const char *command, const char *dir
 	return CLI_OK;
 }
 
+/* What judges the states: the user's checker, one that is built in, or the command of an oracle. */
+static int choose_judge(const struct cli *cli, const struct explore_cli_options *given, char *const *words,
+			char *const *dump, struct explore_options *options)
+{
+	options->checker = *words ? words : NULL;
+	if (!given->dump != !given->oracle)
+		return cli_usage(cli, "--oracle and --dump belong together");
+	if (given->checker && given->oracle)
+		return cli_usage(cli, "--checker and --oracle exclude each other");
+	if ((given->checker || given->oracle) && *words)
+		return cli_usage(cli, "a checker after -- excludes --checker and --oracle");
+	if (given->checker)
+		options->checker = explore_builtin_checker(given->checker);
+	if (given->oracle)
+		options->checker = dump;
+	return CLI_OK;
+}
+
+/* The oracle's own runs of the command come before the search. */
+static int open_oracle(int fd, const char *trace, const struct explore_cli_options *given,
+		       struct explore_options *options, struct explore_oracle **oracle,
+		       struct message *message)
+{
+	enum explore_oracle_kind kind = EXPLORE_ORACLE_ALIVE;
+	int error;
+
+	if (!given->oracle)
+		return 0;
+	explore_oracle_parse(given->oracle, &kind);
+	error = explore_oracle_open(fd, trace, kind, options, oracle, message);
+	options->oracle = *oracle;
+	return error;
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	const struct explore_cli_options *given = values;
 	__attribute__((cleanup(scratch_remove))) char *directory = NULL;
 	struct message message = { "" };
+	struct explore_oracle *oracle = NULL;
 	struct explore_options options;
 	CLEANUP_FD int fd = -1;
-	char **checker = cli->arguments + !given->workload;
+	char *const dump[] = { (char *)"sh",   (char *)"-c", (char *)(uintptr_t)given->dump,
+			       (char *)"dump", (char *)"{}", NULL };
+	char **checker = cli->arguments;
 	int status = parse_options(cli, given, &options);
 
 	if (status)
 		return status;
+	if (!given->workload && !*checker++)
+		return cli_usage(cli, "name a trace, or make one with --workload");
 	if (!given->workload && *checker && strcmp(*checker, "--") == 0)
 		checker++;
-	options.checker = *checker ? checker : NULL;
+	status = choose_judge(cli, given, checker, dump, &options);
+	if (status)
+		return status;
 	if (!options.checker && !given->list_states && !(given->replay && given->save))
 		return cli_usage(cli, "name the checker after the trace: softpmem explore TRACE -- CHECKER");
 	directory = scratch_make("explore");
@@ -274,7 +369,11 @@ static int run(struct cli *cli, const void *values)
 		return fail(cli, &message);
 	if (given->list_states)
 		return list_states(cli, fd, &options);
-	return given->replay ? replay(cli, fd, &options, given) : explore(cli, fd, &options, given);
+	if (open_oracle(fd, cli->argument, given, &options, &oracle, &message) < 0)
+		return fail(cli, &message);
+	status = given->replay ? replay(cli, fd, &options, given) : explore(cli, fd, &options, given);
+	explore_oracle_close(oracle);
+	return status;
 }
 
 const struct cli_verb cli_explore = {
@@ -282,7 +381,7 @@ const struct cli_verb cli_explore = {
 	.summary = "Find the crash states of a recorded run on which a checker fails",
 	.arguments = "[TRACE] -- CHECKER [ARGUMENT]...",
 	.details = "  CHECKER               a command ({} is the state's file) or an .so\n",
-	.least = 1,
+	.least = 0,
 	.most = INT_MAX,
 	.options = options_table,
 	.options_bytes = sizeof(struct explore_cli_options),

@@ -221,6 +221,11 @@ struct json_object *explore_json(const struct explore_outcome *outcome, const st
 
 	control_put_u64(object, "version", EXPLORE_JSON_VERSION);
 	put_text(object, "trace", outcome->trace);
+	control_put_string(object, "search", outcome->identity);
+	if (options->shards) {
+		control_put_u64(object, "shard", options->shard + 1);
+		control_put_u64(object, "shards", options->shards);
+	}
 	for (char *const *word = options->checker; word && *word; word++)
 		add_text(checker, *word);
 	json_object_object_add(object, "checker", checker);

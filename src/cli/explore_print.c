@@ -106,6 +106,15 @@ static void put_word(FILE *out, const char *word)
 	putc('\'', out);
 }
 
+static void put_checker(FILE *out, char *const *words)
+{
+	fputs(" --", out);
+	for (; words && *words; words++) {
+		putc(' ', out);
+		put_word(out, *words);
+	}
+}
+
 char *explore_replay_command(const struct explore_outcome *outcome, const struct explore_finding *finding)
 {
 	const struct explore_options *options = outcome->options;
@@ -123,12 +132,16 @@ char *explore_replay_command(const struct explore_outcome *outcome, const struct
 	if (options->walk.metadata != METADATA_ORDERED)
 		fprintf(out, " --metadata %s", metadata_mode_name(options->walk.metadata));
 	fprintf(out, " --replay %s ", finding->name);
-	put_word(out, outcome->trace);
-	fputs(" --", out);
-	for (char *const *word = options->checker; word && *word; word++) {
+	if (outcome->builtin)
+		fprintf(out, "--checker %s ", outcome->builtin);
+	if (outcome->oracle) {
+		fprintf(out, "--oracle %s --dump ", outcome->oracle);
+		put_word(out, outcome->dump);
 		putc(' ', out);
-		put_word(out, *word);
 	}
+	put_word(out, outcome->trace);
+	if (!outcome->builtin && !outcome->oracle)
+		put_checker(out, options->checker);
 	if (fclose(out) == 0)
 		return text;
 	free(text);

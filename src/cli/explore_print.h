@@ -8,7 +8,9 @@
 
 struct explore_outcome {
 	const char *trace;	/* its path */
-	char *const *arguments; /* the verb's: the trace and the checker */
+	char identity[20];	/* equal for shards of one search, of which another search has another one */
+	/* How states are judged, if not by a checker of the user's: the values of these options, or NULL. */
+	const char *builtin, *oracle, *dump;
 	const struct explore_options *options;
 	const struct explore_points *points;
 	struct explore_summary summary;

@@ -19,6 +19,8 @@
 /* The largest file of findings, in bytes. */
 #define REPORT_INPUT_MAX (256u << 20)
 #define REPORT_DEPTH_MAX 16
+/* The most shards of one search. */
+#define REPORT_SHARDS_MAX 65536u
 
 /*
  * Read the files and make one object of them: the shards of one search, or a single result. It is for the

@@ -13,8 +13,6 @@
 #include "common/cleanup.h"
 #include "wire/frame.h"
 
-#define SHARDS_MAX 65536u
-
 /* ---- Members -------------------------------------------------------------------------- */
 
 static struct json_object *member(struct json_object *object, const char *key, enum json_type type)
@@ -225,7 +223,7 @@ static int take(const char *path, struct json_object **merged, bool *seen, struc
 	if (error)
 		return error;
 	shard = shard_of(result);
-	if (shards_of(result) > SHARDS_MAX || shard > shards_of(result))
+	if (shards_of(result) > REPORT_SHARDS_MAX || shard > shards_of(result))
 		error = message_fail(message, -EINVAL, "%s: its shard is not one of its shards", path);
 	else if (*merged && !same_search(*merged, result))
 		error = message_fail(message, -EINVAL, "%s: not of the same search as the files before it",
@@ -248,7 +246,7 @@ static int take(const char *path, struct json_object **merged, bool *seen, struc
 
 int report_merge(char *const *paths, struct json_object **out, unsigned *missing, struct message *message)
 {
-	CLEANUP_FREE bool *seen = calloc(SHARDS_MAX + 1, sizeof(*seen));
+	CLEANUP_FREE bool *seen = calloc(REPORT_SHARDS_MAX + 1, sizeof(*seen));
 	struct json_object *merged = NULL;
 	int error = seen ? 0 : message_fail(message, -ENOMEM, "out of memory");
 

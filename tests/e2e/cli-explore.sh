@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # softpmem explore on traces in the text form, with a command as checker.
+# shellcheck disable=SC2016 # the dumps are for the shells of oracles
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
@@ -96,6 +97,96 @@ wrong "--save without --replay is a usage error" \
 wrong "a state that is not of this trace is refused" \
 	"not the name of a state" 1 --replay 5n:9999=1 "$work/late.txt" -- true
 wrong "a checker that cannot be started is named" "no-such-program" 1 "$work/late.txt" -- ./no-such-program
+
+# ---- Oracles and checkers that are built in
+
+# The dump is the number of the commit and its record; a record that is missing is not noticed.
+dump='[ "$(od -An -tu1 -N1 "$1" | tr -d " ")" != 0 ] || exit 0
+	od -An -tu1 -N1 "$1"; od -An -tu1 -j64 -N1 "$1"'
+oracle() {
+	local wanted=$1 kind=$2
+	shift 2
+	[ "$(status_of --oracle "$kind" --dump "$@")" = "$wanted" ]
+}
+cat >"$work/marked.txt" <<-'END'
+	softpmem-trace 1
+	file file=1 size=4096 path="log"
+	t1 store 1+0x40 u64=7
+	t1 store 1+0x0 u64=1
+	t1 clwb 1+0x40
+	t1 clwb 1+0x0
+	t1 sfence
+	t1 mark "committed"
+END
+check "the oracle equiv finds a dump that is no state between operations" \
+	oracle 1 equiv "$dump" "$work/marked.txt"
+check "the finding says what is wrong with the dump" \
+	grep -q 'the dump is not that of the last mark or the next one' "$work/out"
+replayed_oracle() {
+	local command
+	command=$(sed -n 's/^  replay: softpmem //p' "$work/out" | head -n 1)
+	eval "$softpmem $command" >"$work/out"
+	[ $? -eq 1 ]
+}
+check "the command of the finding has the oracle and its dump" replayed_oracle
+check "the oracle prefix finds it, too" oracle 1 prefix "$dump" "$work/marked.txt"
+check "negative control: with the record before the commit the oracle prefix finds nothing" \
+	oracle 0 prefix "$dump" "$work/right.txt"
+check "negative control: nor does the oracle equiv" oracle 0 equiv "$dump" "$work/right.txt"
+check "the oracle alive takes any dump" oracle 0 alive "$dump" "$work/marked.txt"
+check "the oracle alive finds a command that fails" \
+	oracle 1 alive '[ "$(od -An -tu1 -N1 "$1" | tr -d " ")" = 0 ]' "$work/marked.txt"
+check "the oracle stable finds a recovery that goes on when it is repeated" \
+	oracle 1 stable 'cat "$1" | wc -c; echo >>"$1"' "$work/marked.txt"
+check "negative control: it takes one that changes nothing" oracle 0 stable 'cksum "$1"' "$work/marked.txt"
+wrong "--oracle without --dump is a usage error" "belong together" 2 --oracle alive "$work/late.txt"
+wrong "--checker with a checker is a usage error" \
+	"excludes --checker" 2 --checker sqlite "$work/late.txt" -- true
+if command -v sqlite3 >/dev/null; then
+	sqlite3 "$work/whole.db" 'create table t(a); insert into t values (1)'
+	{
+		printf 'softpmem-trace 1\nfile file=1 size=%d path="db"\nt1 store 1+0x0 bytes=' \
+			"$(stat -c %s "$work/whole.db")"
+		od -An -v -tx1 "$work/whole.db" | tr -d ' \n'
+		printf '\nt1 mark "stored"\n'
+	} >"$work/sqlite.txt"
+	check "--checker sqlite finds a database of which pages are lost" \
+		[ "$(status_of --checker sqlite --states 60 "$work/sqlite.txt")" = 1 ]
+	sed 's/mark "stored"/msync 1+0x0 length=8192/' "$work/sqlite.txt" >"$work/synced.txt"
+	last=$(grep -c '' "$work/synced.txt")
+	check "negative control: a whole database passes --checker sqlite" \
+		[ "$(status_of --checker sqlite --at "$((last - 1))" "$work/synced.txt")" = 0 ]
+else
+	skip "--checker sqlite finds a database of which pages are lost" "sqlite3 is not installed"
+fi
+
+# ---- Shards
+
+shard() {
+	"$softpmem" explore --shard "$1" --output "$work/shard-$2" "$work/late.txt" -- "$work/checker" {}
+}
+for k in 1 2 3; do
+	shard "$k/3" "$k" >/dev/null
+done
+"$softpmem" explore --output "$work/whole" "$work/late.txt" -- "$work/checker" {} >/dev/null
+count() { sed -n "s/^ *\"$1\": *\([0-9]*\),*$/\1/p" "$2" | head -n 1; }
+merged() { "$softpmem" report --format json "$@"; }
+merges() {
+	merged "$work"/shard-[123] >"$work/merged" &&
+		[ "$(count states_checked "$work/merged")" = "$(count states_checked "$work/whole")" ] &&
+		[ "$(count states_failed "$work/merged")" = "$(count states_failed "$work/whole")" ]
+}
+check "three shards together check and fail what one search does" merges
+check_fails "a missing shard is an error" "1 shards are missing" merged "$work/shard-1" "$work/shard-3"
+names_missing() { merged_html "$work/shard-1" "$work/shard-3" | grep -q '</strong> 2 of 3'; }
+merged_html() { "$softpmem" report "$@" 2>/dev/null; }
+check "the report names the missing shard" names_missing
+check_fails "a shard that is given twice is refused" "there twice" merged "$work/shard-1" "$work/shard-1"
+"$softpmem" explore --shard 2/3 --seed 7 --output "$work/other" "$work/late.txt" -- "$work/checker" {} \
+	>/dev/null
+check_fails "a shard of another search is refused" \
+	"not of the same search" merged "$work/shard-1" "$work/other"
+wrong "--shard refuses what is no share" "takes K/N" 2 --shard 4/3 "$work/late.txt" -- true
 
 # ---- --workload: record and explore in one command
 

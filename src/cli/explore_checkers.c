@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/explore_checkers.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * Before its creation is complete a file may be empty: that is no damage.
+ *
+ * sqlite: all databases of the state, each of which SQLite recovers when it is opened; integrity_check prints
+ * "ok" or what is wrong, with status 0 in either case. e2fsck: the journal is replayed first, as by a mount.
+ */
+static const char pmempool[] = "[ ! -s \"$1\" ] || pmempool check -v \"$1\"";
+static const char sqlite[] =
+	"cd \"$SOFTPMEM_STATE\" || exit 9\n"
+	"find . -type f | while read -r file; do\n"
+	"	[ \"$(head -c 15 \"$file\" | tr -d '\\0')\" = 'SQLite format 3' ] || continue\n"
+	"	said=$(sqlite3 -batch -bail \"$file\" 'PRAGMA integrity_check' 2>&1)\n"
+	"	[ \"$said\" = ok ] || { printf '%s: %s\\n' \"$file\" \"$said\"; exit 1; }\n"
+	"done\n";
+static const char e2fsck[] = "[ -s \"$1\" ] || exit 0\n"
+			     "e2fsck -E journal_only -y \"$1\" || [ $? -le 1 ] || exit\n"
+			     "e2fsck -fn \"$1\"\n";
+
+static const struct builtin {
+	const char *name;
+	char *const words[6];
+} builtins[] = {
+#define SHELL(script)                                                                                        \
+	{                                                                                                    \
+		(char *)"sh", (char *)"-c", (char *)(uintptr_t)(script), (char *)"check", (char *)"{}", NULL \
+	}
+	{ "pmempool", SHELL(pmempool) },
+	{ "sqlite", SHELL(sqlite) },
+	{ "e2fsck", SHELL(e2fsck) },
+};
+
+char *const *explore_builtin_checker(const char *name)
+{
+	for (size_t i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++)
+		if (strcmp(builtins[i].name, name) == 0)
+			return builtins[i].words;
+	return NULL;
+}
