@@ -225,6 +225,35 @@ static int await_service(struct torture_daemon *daemon, struct message *message)
 	return error;
 }
 
+/* The name of the snapshot that torture_daemon_reset() goes back to. */
+#define SNAPSHOT "start"
+
+static int ask_only(struct torture_daemon *daemon, struct json_object *request, struct message *message)
+{
+	CLEANUP_JSON struct json_object *result = NULL;
+
+	if (!request)
+		return message_fail(message, -ENOMEM, "out of memory");
+	return torture_daemon_ask(daemon, request, NULL, NULL, &result, message);
+}
+
+static int take_snapshot(struct torture_daemon *daemon, struct message *message)
+{
+	CLEANUP_JSON struct json_object *request = cli_request("snapshot");
+
+	cli_put(request, "path", "/");
+	cli_put(request, "name", SNAPSHOT);
+	return ask_only(daemon, request, message);
+}
+
+int torture_daemon_reset(struct torture_daemon *daemon, struct message *message)
+{
+	CLEANUP_JSON struct json_object *request = cli_request("restore");
+
+	cli_put(request, "name", SNAPSHOT);
+	return ask_only(daemon, request, message);
+}
+
 int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, const char *image,
 			 struct message *message)
 {
@@ -241,6 +270,8 @@ int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, const cha
 		message_fail(message, error, "%s: cannot start it: %s", daemon->program, strerror(-error));
 	else
 		error = await_service(daemon, message);
+	if (!error && image)
+		error = take_snapshot(daemon, message);
 	if (error)
 		torture_daemon_stop(daemon);
 	return error;

@@ -65,21 +65,21 @@ static bool split(struct keeper *keeper, const char *command, char *words[WORDS_
 	return count > 0;
 }
 
-/* The pid; -1: it cannot be started. */
+/* The pid, or a negative errno. */
 static pid_t start(struct keeper *keeper, const char *command)
 {
 	char *const shell[] = { (char *)"sh", (char *)"-c", (char *)command, NULL };
 	char *words[WORDS_MAX + 1];
 	pid_t pid;
+	int error;
 
 	if (is_plain(command) && split(keeper, command, words) &&
 	    posix_spawnp(&pid, words[0], &keeper->actions, &keeper->attributes, words,
 			 keeper->environment) == 0)
 		return pid;
-	if (posix_spawn(&pid, "/bin/sh", &keeper->actions, &keeper->attributes, shell,
-			keeper->environment) == 0)
-		return pid;
-	return -1;
+	error = posix_spawn(&pid, "/bin/sh", &keeper->actions, &keeper->attributes, shell,
+			    keeper->environment);
+	return error ? -error : pid;
 }
 
 /* ---- Its end ---------------------------------------------------------------------------------- */

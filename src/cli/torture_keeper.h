@@ -9,8 +9,9 @@
  * more than a command: the keeper starts commands by posix_spawn(3), which copies no page tables.
  *
  * Its socket (SOCK_SEQPACKET) carries, from the caller, a struct torture_keeper_request; for a command with
- * the descriptors of its standard output and error. Answers are the command's pid, and its wait status once
- * the command and all that it started have ended; each is an int. The keeper ends with the socket.
+ * the descriptors of its standard output and error. Answers are the command's pid, or a negative errno, and
+ * its wait status once the command and all that it started have ended; each is an int. The keeper ends with
+ * the socket.
  */
 
 #include <stdbool.h>

@@ -83,9 +83,10 @@ static int start_command(struct torture_keeper *keeper, const char *command, int
 	if (result)
 		return result;
 	if (receive_number(keeper->fd, &pid))
-		return pid > 0 ? pid : -EAGAIN;
+		return pid;
+	/* It was killed, which a command of another session can do. */
 	reap_keeper(keeper);
-	return -EAGAIN;
+	return -ECHILD;
 }
 
 int torture_process_start(struct torture_keeper *keeper, const char *command, const char *directory,
