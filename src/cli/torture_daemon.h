@@ -36,8 +36,8 @@ void torture_daemon_destroy(struct torture_daemon *daemon);
 int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, const char *image,
 			 struct message *message);
 /*
- * Go back to the state after the start, with an image. No process uses the mount. 0, or a negative errno with a
- * message: the daemon is to be stopped.
+ * Go back to the state after the start, with an image. No process uses the mount. 0, or a negative errno with
+ * a message: the daemon is to be stopped.
  */
 int torture_daemon_reset(struct torture_daemon *daemon, struct message *message);
 /* Stop it cleanly. What is open on the mount is lost. A daemon that does not run is ignored. */

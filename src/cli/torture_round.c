@@ -236,8 +236,8 @@ static void note_acknowledged(int fd, struct torture_outcome *outcome)
 }
 
 /*
- * The end of a round. The daemon goes on only if nothing can be left in it: no request for a power failure that
- * did not come, and no process of a command whose keeper was killed.
+ * The end of a round. The daemon goes on only if nothing can be left in it: no request for a power failure
+ * that did not come, and no process of a command whose keeper was killed.
  */
 static void end_round(struct torture_job *job, int error, const struct torture_outcome *outcome)
 {
@@ -268,8 +268,8 @@ int torture_job_setup(struct torture_job *job, struct message *message)
 }
 
 /*
- * A round begins with the tree of the setup. A daemon that runs goes back to it, which takes a fraction of the
- * time of a new daemon and mount.
+ * A round begins with the tree of the setup. A daemon that runs goes back to it, which takes a fraction of
+ * the time of a new daemon and mount.
  */
 static int begin(struct torture_job *job, struct message *message)
 {
