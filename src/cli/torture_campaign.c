@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ struct running {
 	uint64_t began_ms, until_ms;
 	uint64_t most; /* rounds; UINT64_MAX: no limit */
 	_Atomic unsigned jobs; /* that have not ended */
+	int ended_fd; /* an eventfd: readable once a job has ended */
 	pthread_mutex_t lock;
 	/* Guarded by lock. */
 	struct torture_plan *plan;
@@ -154,6 +156,7 @@ static void *job_main(void *context)
 	if (error)
 		stop(argument->running, error, &message);
 	atomic_fetch_sub(&argument->running->jobs, 1);
+	(void)!write(argument->running->ended_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 	return NULL;
 }
 
@@ -189,11 +192,18 @@ static void show_progress(struct running *running)
 	fprintf(stderr, ", findings: %" PRIu64 "\033[K", findings);
 }
 
+/* Wait for a signal, the end of a job, or so long. True: a signal came. */
 static bool signal_came(const struct running *running, int milliseconds)
 {
-	struct pollfd fd = { .fd = running->signal_fd, .events = POLLIN };
+	struct pollfd fds[] = { { .fd = running->signal_fd, .events = POLLIN },
+				{ .fd = running->ended_fd, .events = POLLIN } };
+	uint64_t ended;
 
-	return poll(&fd, 1, milliseconds) > 0;
+	if (poll(fds, 2, milliseconds) <= 0)
+		return false;
+	if (fds[1].revents)
+		(void)!read(running->ended_fd, &ended, sizeof(ended));
+	return fds[0].revents;
 }
 
 static void await_jobs(struct running *running)
@@ -335,7 +345,7 @@ int torture_campaign_run(struct torture_campaign *campaign, const struct torture
 		.program = program,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
-	CLEANUP_FD int signal_fd = -1;
+	CLEANUP_FD int signal_fd = -1, ended_fd = -1;
 	int error;
 
 	if (!program)
@@ -348,7 +358,8 @@ int torture_campaign_run(struct torture_campaign *campaign, const struct torture
 				    "written");
 	running.directory = directory;
 	signal_fd = running.signal_fd = open_signals();
-	if (signal_fd < 0)
+	ended_fd = running.ended_fd = eventfd(0, EFD_CLOEXEC);
+	if (signal_fd < 0 || ended_fd < 0)
 		return message_fail(message, -errno, "cannot watch for signals: %s", strerror(errno));
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	error = run(&running, message);

@@ -70,7 +70,7 @@ skipped() { [[ ! $1 =~ $only ]] || printf '## %s\n\nNot run: %s is not installed
 
 if has leveldb_load; then
 	campaign leveldb-directory finds libleveldb1d \
-		'LevelDB syncs its log, and not the directory in which the log was created' \
+		'LevelDB renames CURRENT without a sync of its directory, and removes what it named before' \
 		--setup 'leveldb_load write db 0 1' --workload 'leveldb_load write db 6 1' \
 		--check 'leveldb_load verify db' --metadata strict
 	campaign leveldb-rotation finds libleveldb1d \

@@ -100,6 +100,25 @@ check "the report says that the check killed its parent" reports 'check killed i
 check "a workload that fills the region is told" misbehaves 2 'head -c 100M /dev/zero >a' true
 check "nothing is left of these campaigns" nothing_is_left
 
+check "a check that leaves a daemon behind is no finding" \
+	misbehaves 0 'echo >a' "setsid sleep 7655.$$ & exit 0"
+none_is_left() { ! pgrep -fx "sleep 7655.$$"; }
+check "no process of a check is left" none_is_left
+check "a check that kills all processes of its session is a finding of its own" \
+	misbehaves 2 'echo >a' 'kill -9 0; sleep 30'
+side_by_side() {
+	local first second
+	"$softpmem" torture --runs 20 --workload 'echo >a && sync a' --check true >"$work/first" 2>&1 &
+	first=$!
+	"$softpmem" torture --runs 20 --workload 'echo >a && sync a' --check true >"$work/second" 2>&1 &
+	second=$!
+	wait "$first" && wait "$second" && return
+	cat "$work/first" "$work/second"
+	return 1
+}
+check "two campaigns run side by side" side_by_side
+check "a place beyond the run is told at its end" torture 0 --only 1000000 --workload 'echo >a' --check true
+
 # ---- Limits and signals ----------------------------------------------------------------------------
 check "--runs limits the number of power failures" torture 0 --runs 3 --json --workload 'echo >a' --check true
 check "the report has the number of power failures" reports '"power_failures":3'
