@@ -135,6 +135,14 @@ else
 	skipped redis redis-server
 fi
 
+if has etcd etcdctl; then
+	campaign etcd passes etcd-server 'etcd with one member' \
+		--setup 'etcd_load.bash write 0' --workload 'etcd_load.bash write 5' \
+		--check 'etcd_load.bash verify' --metadata ordered --size 256M
+else
+	skipped etcd 'etcd (etcd-server, etcd-client)'
+fi
+
 if has git; then
 	campaign git passes git 'git with core.fsync=all: the repository is sound' \
 		--setup 'git_load.bash setup' --workload 'git_load.bash write 3' \

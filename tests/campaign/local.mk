@@ -8,7 +8,7 @@ if HAVE_ROCKSDB
 campaign_programs += tests/campaign/rocksdb_load
 endif
 check_PROGRAMS += $(campaign_programs)
-EXTRA_DIST += tests/campaign/campaign.sh tests/campaign/git_load.bash tests/campaign/nats_load.py \
+EXTRA_DIST += tests/campaign/campaign.sh tests/campaign/etcd_load.bash tests/campaign/git_load.bash tests/campaign/nats_load.py \
 	tests/campaign/redis_load.bash
 
 tests_campaign_leveldb_load_SOURCES = tests/campaign/kv_load.c

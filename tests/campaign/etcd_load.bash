@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# An etcd server in the working directory, for a campaign.
+#
+#   etcd_load.bash write COUNT   puts COUNT keys, and prints N after key N was acknowledged
+#   etcd_load.bash verify        the keys that were acknowledged are there
+set -u
+export ETCDCTL_API=3
+# Ports of this process alone: the range has room for as many campaigns as there are pids below it.
+port=$((20000 + 2 * ($$ % 6000)))
+client=http://127.0.0.1:$port peer=http://127.0.0.1:$((port + 1))
+trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null' EXIT
+
+# What it advertises is in its data, and nobody connects there: the ports that it listens on may differ.
+etcd --name one --data-dir "$PWD/data" --listen-client-urls "$client" --listen-peer-urls "$peer" \
+	--advertise-client-urls http://127.0.0.1:1 --initial-advertise-peer-urls http://127.0.0.1:1 \
+	--initial-cluster one=http://127.0.0.1:1 --log-level error --logger zap >&2 &
+server=$!
+ask() { etcdctl --endpoints "$client" --command-timeout 20s "$@" 2>/dev/null; }
+until ask endpoint health >/dev/null; do
+	kill -0 "$server" 2>/dev/null || { echo "etcd does not start" >&2; exit 1; }
+	sleep 0.05
+done
+
+write() {
+	local n
+	for ((n = 1; n <= $1; n++)); do
+		[ "$(ask put "key$n" "value$n")" = OK ] || return 1
+		echo "$n"
+	done
+}
+
+verify() {
+	local n acknowledged
+	acknowledged=$(tail -n 1 "$SOFTPMEM_ACKNOWLEDGED")
+	for ((n = 1; n <= ${acknowledged:-0}; n++)); do
+		[ "$(ask get --print-value-only "key$n")" = "value$n" ] && continue
+		echo "key $n was acknowledged and is lost"
+		return 1
+	done
+}
+
+case ${1:-} in
+write) write "$2" ;;
+verify) verify ;;
+*) exit 2 ;;
+esac
