@@ -93,7 +93,7 @@ torture_rounds() {
 	TMPDIR=$work "$softpmem" torture --json --time "$torture_seconds" \
 		--setup "$load write db WAL FULL 0" \
 		--workload "$load write db WAL FULL 8" --check "$load verify db -" |
-		tr ',{' '\n\n' | awk -F : -v jobs="$(nproc)" '
+		tr -d ' ,' | awk -F : -v jobs="$(nproc)" '
 			$1 == "\"power_failures\"" { rounds = $2 }
 			$1 == "\"milliseconds\"" { print rounds * 1000 / $2 / jobs; found = rounds > 0 }
 			END { exit !found }'
