@@ -13,6 +13,8 @@
 #define FIRST_ROUND 2u
 #define ROUND_SHIFT 2u
 #define ROUNDS_MAX 28u
+/* So many random states in a row that were all checked before: there are hardly any others. */
+#define EQUAL_MAX 4096u
 
 struct search {
 	struct explore_worker *worker;
@@ -23,6 +25,7 @@ struct search {
 	uint64_t equal, legal;
 	uint64_t sequence; /* of the next state that is new */
 	bool limited;	   /* a limit ended the search */
+	bool limited_by_chance; /* no new state of some point was found by chance */
 	VECTOR(uint64_t) versions;
 	struct explore_places places;
 };
@@ -113,6 +116,7 @@ static int try_point(struct search *search, const struct explore_walk *walk, uin
 	struct explore_order *order;
 	enum explore_phase phase;
 	uint64_t skip = search->done[point];
+	unsigned equal_run = 0;
 	int error = explore_places_collect(walk, &search->places);
 
 	search->versions.count = 0;
@@ -144,6 +148,11 @@ static int try_point(struct search *search, const struct explore_walk *walk, uin
 		if (!error)
 			error = explore_digests_add(&search->seen, digest, &is_new);
 		search->equal += !error && !is_new;
+		equal_run = is_new ? 0 : equal_run + 1;
+		if (equal_run >= EQUAL_MAX && phase == EXPLORE_RANDOM) {
+			search->exhausted[point] = search->limited_by_chance = true;
+			break;
+		}
 		if (error || !is_new)
 			continue;
 		if (is_mine(search))
@@ -206,7 +215,7 @@ static int search_all(struct search *search)
 
 	for (unsigned round = 0; !error && more && !search->limited && round < ROUNDS_MAX; round++)
 		error = run_round(search, round, &more);
-	search->limited = search->limited || more;
+	search->limited = search->limited || more || search->limited_by_chance;
 	return error;
 }
 

@@ -288,6 +288,29 @@ static void a_file_that_grows_by_writes_may_come_back_with_any_of_its_sizes(void
 	exploretest_clear(&test);
 }
 
+static void a_point_of_which_chance_finds_no_new_state_ends(void **state)
+{
+	/* Ten words that are stored with the same value again and again: 4^10 combinations, 2^10 states. */
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit"), NULL };
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	fputs(FILE_LINE, out);
+	for (unsigned line = 2; line < 12; line++)
+		for (unsigned i = 0; i < 3; i++)
+			fprintf(out, "t1 store 1+0x%x u64=5\n", 64 * line);
+	fclose(out);
+	exploretest_init(&test, text, checker);
+	test.options.exhaustive = 16;
+	exploretest_run(&test);
+	assert_in_range(test.summary.checked, 1000, 1025);
+	assert_false(test.summary.complete);
+	exploretest_clear(&test);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +325,7 @@ int main(void)
 		cmocka_unit_test(a_finding_replays_by_its_name),
 		cmocka_unit_test(wrong_names_of_states_are_refused),
 		cmocka_unit_test(a_file_that_grows_by_writes_may_come_back_with_any_of_its_sizes),
+		cmocka_unit_test(a_point_of_which_chance_finds_no_new_state_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
