@@ -20,7 +20,7 @@ struct trace_catalog {
 	struct idmap tables[TABLES];
 	uint64_t events, stamp;
 	uint64_t last_file; /* the last one that was found: most events are about the same file */
-	uint32_t last_site;
+	uint32_t sites; /* 1 to it are defined: a recorder numbers them so */
 	bool ended;
 };
 
@@ -136,14 +136,9 @@ static bool file_known(struct trace_catalog *catalog, uint64_t file)
 	return true;
 }
 
-static bool site_known(struct trace_catalog *catalog, uint32_t site)
+static bool site_known(const struct trace_catalog *catalog, uint32_t site)
 {
-	if (!site || site == catalog->last_site)
-		return true;
-	if (!known(catalog, SITES, site))
-		return false;
-	catalog->last_site = site;
-	return true;
+	return site <= catalog->sites || known(catalog, SITES, site);
 }
 
 static bool frames_known(const struct trace_catalog *catalog, const struct trace_event *event)
@@ -249,6 +244,8 @@ int trace_catalog_add(struct trace_catalog *catalog, const struct trace_event *e
 		error = keep(catalog, SITES, event->site, event, wrong);
 	if (error)
 		return error;
+	if (event->kind == TRACE_SITE && event->site == catalog->sites + 1)
+		catalog->sites++;
 	catalog->events++;
 	catalog->ended = event->kind == TRACE_END;
 	if (event->stamp)

@@ -40,6 +40,9 @@
 static const char *const flush_names[] = { "clwb", "clflushopt", "clflush", NULL };
 static const char *const fence_names[] = { "sfence", "mfence", "rmw", NULL };
 static const char *const store_flags[] = { "nt", "locked", "range", "continued", NULL };
+#define STORE_FLAGS (TRACE_NONTEMPORAL | TRACE_LOCKED | TRACE_RANGE | TRACE_CONTINUED)
+_Static_assert(STORE_FLAGS == (1u << (sizeof(store_flags) / sizeof(store_flags[0]) - 1)) - 1,
+	       "each has a name");
 static const char *const write_flags[] = { "", "", "", "continued", "sync", "dsync", "page", NULL };
 
 static const struct trace_schema schemas[] = {
@@ -426,8 +429,12 @@ static const char *values_wrong(const struct trace_event *event)
 
 const char *trace_event_wrong(const struct trace_event *event)
 {
-	const struct trace_schema *schema = trace_schema_of(event->kind);
+	const struct trace_schema *schema;
 
+	/* Most of a trace: what the table says, sooner. */
+	if (event->kind == TRACE_STORE)
+		return event->flags & ~STORE_FLAGS ? "a flag is unknown" : store_wrong(event);
+	schema = trace_schema_of(event->kind);
 	if (!schema)
 		return "the kind is unknown";
 	if (!op_legal(schema, event->op))

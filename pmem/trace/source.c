@@ -43,9 +43,19 @@ static uint64_t file_of(struct source *source, uint64_t pool)
 	return source->file;
 }
 
-static uint32_t site_of(const struct source *source, uint32_t own)
+static uint32_t site_of(struct source *source, uint32_t own)
 {
-	return own ? (uint32_t)number_of(source->process, SITES, own) : 0;
+	const uint32_t at = own % SOURCE_SITES;
+
+	if (own && source->sites[at].own != own) {
+		const uint32_t number = (uint32_t)number_of(source->process, SITES, own);
+
+		if (!number)
+			return 0;
+		source->sites[at].own = own;
+		source->sites[at].number = number;
+	}
+	return own ? source->sites[at].number : 0;
 }
 
 /* ---- Slots ---------------------------------------------------------------------- */

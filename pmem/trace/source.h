@@ -23,6 +23,9 @@ struct source_process {
 	_Atomic uint32_t *grants; /* changed with the lock held, when any process is granted a pool */
 };
 
+/* A power of two. */
+#define SOURCE_SITES 512u
+
 struct source {
 	struct trace_buffer *buffer;
 	struct source_process *process;
@@ -37,6 +40,10 @@ struct source {
 	/* The last place that was looked up, and when: with the lock not taken. */
 	uint32_t pool, grants;
 	uint64_t file;
+	/* Sites that were looked up, by the low bits of the process's number. A site is defined once. */
+	struct {
+		uint32_t own, number; /* 0: none */
+	} sites[SOURCE_SITES];
 
 	const char *wrong; /* why nothing more is read; NULL: nothing is wrong */
 	bool gone;	   /* the producer is dead */
