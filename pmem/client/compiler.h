@@ -11,6 +11,9 @@
  */
 #define THREAD_HOT _Thread_local __attribute__((tls_model("initial-exec")))
 
+/* A function that runs when the library is loaded, before constructors without this. */
+#define AT_LOAD __attribute__((constructor(101)))
+
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
