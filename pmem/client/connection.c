@@ -33,6 +33,7 @@ static uint64_t mount_device, view_device;
 static pid_t daemon_pid; /* the daemon whose views this process maps; 0: none yet */
 static enum persistence_domain domain = PERSISTENCE_MEMORY_CONTROLLER;
 static bool greeted; /* at least once: the devices and the domain are known */
+static bool optional; /* the process runs on if it is not recorded: connection_records_output() */
 
 static uint64_t enter(void)
 {
@@ -86,6 +87,8 @@ static void complain_unreachable(int error, const char *reason)
 {
 	static bool told;
 
+	if (optional)
+		return;
 	if (!told)
 		client_complain("the daemon cannot be reached: ",
 				*reason ? reason : strerrordesc_np(-error));
@@ -131,8 +134,11 @@ static _Noreturn void stop_unrecorded(int error, const char *reason)
 		RAW1(exit_group, 1);
 }
 
-/* Each connection is of a process that the daemon records. `error`: the daemon was not reached. */
-static void join_trace(int error, char reason[static sizeof(((struct attach_reply *)0)->message)])
+/*
+ * Each connection is of a process that the daemon records. `error`: the daemon was not reached. Returns
+ * if the process is recorded, or may go on without.
+ */
+static int join_trace(int error, char reason[static sizeof(((struct attach_reply *)0)->message)])
 {
 	const struct channel_request request = { .type = ATTACH_TRACE_PROCESS,
 						 .flags = trace.process ? ATTACH_TRACE_FORKED : 0,
@@ -150,9 +156,13 @@ static void join_trace(int error, char reason[static sizeof(((struct attach_repl
 	/* There is no recording, or another one, which does not know the parent. */
 	trace.is_over = trace.process && (reply.error == -ENOENT || reply.error == -ESRCH);
 	if (trace.is_over)
-		return;
+		return 0;
 	if (!error && (fds[0] < 0 || fds[1] < 0 || !reply.number || reply.number > UINT32_MAX))
 		error = -EPROTO;
+	if (error && optional) {
+		channel_close(&channel);
+		return error;
+	}
 	if (error)
 		stop_unrecorded(error, error == -ENOENT ? "nothing is being recorded" : reason);
 	/* ... or one that knows another process by that number: this one has the clock of the one before. */
@@ -165,6 +175,7 @@ static void join_trace(int error, char reason[static sizeof(((struct attach_repl
 			trace.fds[i] = fds[i];
 	}
 	trace.process = (uint32_t)reply.number;
+	return 0;
 }
 
 static int ensure_connected(void)
@@ -185,9 +196,7 @@ static int ensure_connected(void)
 	}
 	if (error)
 		complain_unreachable(error, reason);
-	if (client_settings()->record)
-		join_trace(error, reason);
-	return error;
+	return client_settings()->record ? join_trace(error, reason) : error;
 }
 
 /* ---- Requests ------------------------------------------------------------------ */
@@ -364,6 +373,23 @@ bool connection_daemon_lives(void)
 
 	/* Of another pid namespace it has no number here. */
 	return pid <= 0 || RAW2(kill, pid, 0) != -ESRCH;
+}
+
+pid_t connection_daemon(void)
+{
+	return __atomic_load_n(&daemon_pid, __ATOMIC_RELAXED);
+}
+
+bool connection_records_output(void)
+{
+	uint64_t signals = enter();
+	bool recorded;
+
+	optional = true;
+	recorded = ensure_connected() == 0 && trace.process && !trace.is_over;
+	optional = false;
+	leave(signals);
+	return recorded;
 }
 
 int connection_sync(int fd)

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "client/compiler.h"
 #include "common/persistence.h"
@@ -53,6 +54,13 @@ void connection_trace_shared(int *clock, int *locks);
 int connection_trace_thread(long tid, uint32_t *thread);
 /* Is the daemon's process there? Without the lock. */
 bool connection_daemon_lives(void);
+/* Its number; 0: this process has not reached it. Without the lock. */
+pid_t connection_daemon(void);
+/*
+ * Is there a recording that this process belongs to? It joins it then. If there is none, it may run on
+ * as long as it maps no pool.
+ */
+bool connection_records_output(void);
 /* A thread writes no more to its buffer. */
 void connection_trace_thread_gone(uint32_t thread);
 /* The courier's descriptor of the memory of a new WPQ of this region, for courier_close(). */

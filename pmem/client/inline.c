@@ -121,7 +121,9 @@ static bool start_without_stores(const struct record_setup *setup)
 	return true;
 }
 
-static void start(void)
+static atomic_bool engine_runs;
+
+static void start_engine(void)
 {
 	struct record_setup setup = {
 		.clock_fd = -1,
@@ -130,12 +132,28 @@ static void start(void)
 		.on_fence = on_fence,
 		.own_threads = courier_threads,
 	};
-	int error;
 
 	set_own(&setup);
 	if (client_settings()->record)
 		client_recording_start(&setup);
 	else if (!start_without_stores(&setup))
+		return;
+	atomic_store(&engine_runs, true);
+}
+
+void client_inline_start_engine(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, start_engine);
+}
+
+static void start(void)
+{
+	int error;
+
+	client_inline_start_engine();
+	if (!atomic_load(&engine_runs))
 		return;
 	scan();
 	if (!atomic_load(&active))

@@ -18,6 +18,12 @@
 void client_inline_start(void);
 
 /*
+ * The first part of it, which takes little time: no code is patched but by record_replace(). A recorded
+ * process calls it before it runs code of the program.
+ */
+void client_inline_start_engine(void);
+
+/*
  * Are flushes of the code at `caller` seen? libpmemobj and its kin flush by functions of libpmem; all others
  * by instructions, which are seen if the objects were patched, except in a Java virtual machine, which makes
  * its code as it runs.

@@ -20,6 +20,7 @@
 
 #include "client/compiler.h"
 #include "client/errormsg.h"
+#include "client/output_marks.h"
 #include "client/record/record.h"
 
 typedef long six_fn(long a, long b, long c, long d, long e, long f);
@@ -228,6 +229,7 @@ PUBLIC long refusing_syscall(long number, long a, long b, long c, long d, long e
 {
 	static struct refusal refusal = { .name = "syscall" };
 	const long arguments[6] = { a, b, c, d, e, f };
+	long result;
 
 	if (number == SYS_io_uring_setup || number == SYS_io_setup) {
 		errno = (int)-refuse_rings(number == SYS_io_setup ? "io_setup" : "io_uring_setup");
@@ -236,7 +238,9 @@ PUBLIC long refusing_syscall(long number, long a, long b, long c, long d, long e
 	for (unsigned i = 0; i < 6 && !stores_nothing(number, b); i++)
 		if (unlikely(record_concerns((uintptr_t)arguments[i], 1)))
 			refuse(refusal.name);
-	return ((seven_fn *)(void *)next_of(&refusal))(number, a, b, c, d, e, f);
+	result = ((seven_fn *)(void *)next_of(&refusal))(number, a, b, c, d, e, f);
+	client_mark_output(number, a, b, c, result);
+	return result;
 }
 
 /* ---- Mutexes that the kernel changes --------------------------------------------------------------- */

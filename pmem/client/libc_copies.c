@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * memcpy(3), strcpy(3) and their like, while the process is recorded: a call is one range, by its caller. These
- * functions are in the library that `softpmem record` preloads only. Compiled with -fno-builtin: nothing
- * here may become a call of these very functions.
+ * memcpy(3), strcpy(3) and their like, while the process is recorded: a call is one range, by its
+ * caller. These functions are in the library that `softpmem record` preloads only. Compiled with
+ * -fno-builtin: nothing here may become a call of these very functions.
  */
 
 /* The functions themselves are defined here, not their checked forms. */

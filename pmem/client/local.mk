@@ -68,6 +68,8 @@ pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/kernel_refusals.c \
 	pmem/client/kernel_stores.c \
 	pmem/client/libc_copies.c \
+	pmem/client/output_marks.c \
+	pmem/client/output_marks.h \
 	pmem/client/signal_handlers.c
 pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2 -fno-builtin
 pmem_client_recorder_libpmem_so_1_LDADD = $(client_objects)

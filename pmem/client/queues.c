@@ -381,7 +381,7 @@ static void fork_child(void)
 	signals_restore(signals);
 }
 
-static __attribute__((constructor)) void prepare(void)
+static AT_LOAD void prepare(void)
 {
 	have_thread_end = pthread_key_create(&thread_end, give_back) == 0;
 	pthread_atfork(fork_prepare, fork_parent, fork_child);

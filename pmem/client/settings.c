@@ -41,6 +41,19 @@ void client_fast_path_forbid(bool forbid)
 	update_fast_path();
 }
 
+static void read_outputs(struct client_settings *settings)
+{
+	const char *text = getenv("SOFTPMEM_OUTPUTS");
+	char *end = NULL;
+
+	for (unsigned i = 0; text && i < 2; i++, text = end) {
+		settings->outputs[i].device = strtoull(text, &end, 16);
+		if (*end != ':')
+			return;
+		settings->outputs[i].inode = strtoull(end + 1, &end, 16);
+	}
+}
+
 const struct client_settings *client_settings_learn(void)
 {
 	struct client_settings found = { 0 };
@@ -56,6 +69,7 @@ const struct client_settings *client_settings_learn(void)
 	found.flush_never = is_set_to("PMEM_NO_FLUSH", "1");
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
 	found.record = found.attach_path && is_set_to("SOFTPMEM_RECORD", "1");
+	read_outputs(&found);
 	found.inline_never = is_set_to("SOFTPMEM_INLINE", "0");
 	found.inline_verbose = is_set_to("SOFTPMEM_INLINE", "verbose");
 	found.nontemporal_from = is_set_to("PMEM_NO_MOVNT", "1") ? SIZE_MAX : NONTEMPORAL_THRESHOLD;

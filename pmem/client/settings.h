@@ -23,6 +23,13 @@ struct client_settings {
 	bool valgrind;		 /* the process runs under Valgrind */
 	size_t nontemporal_from; /* PMEM_MOVNT_THRESHOLD, bytes; SIZE_MAX: PMEM_NO_MOVNT=1 */
 	bool record;		 /* SOFTPMEM_RECORD=1: stores to pools are recorded */
+	/*
+	 * SOFTPMEM_OUTPUTS="DEVICE:INODE DEVICE:INODE ", hexadecimal: the files that are the standard
+	 * output and the standard error of the recorded program; 0: none.
+	 */
+	struct {
+		uint64_t device, inode;
+	} outputs[2];
 	bool inline_never;	 /* SOFTPMEM_INLINE=0: the program's own flush instructions are left alone */
 	bool inline_verbose;	 /* SOFTPMEM_INLINE=verbose: name every instruction that is not seen */
 	bool has_hint;		 /* PMEM_MMAP_HINT is set */

@@ -157,7 +157,7 @@ typedef int sigmask_fn(int how, const sigset_t *set, sigset_t *old);
 static sigaction_fn *next_sigaction;
 static sigmask_fn *next_sigprocmask, *next_pthread_sigmask;
 
-static __attribute__((constructor)) void find_next(void)
+static AT_LOAD void find_next(void)
 {
 	next_sigaction = (sigaction_fn *)dlsym(RTLD_NEXT, "sigaction");
 	next_sigprocmask = (sigmask_fn *)dlsym(RTLD_NEXT, "sigprocmask");

@@ -314,6 +314,7 @@ static bool take_turn(struct recorder *recorder)
 	atomic_store(&recorder->bytes, 0);
 	atomic_store(&recorder->processes, 0);
 	atomic_store(&recorder->threads, 0);
+	atomic_store(&recorder->pools, 0);
 	atomic_store(&recorder->lost, 0);
 	return true;
 }
@@ -378,6 +379,7 @@ void recorder_progress(struct recorder *recorder, struct recorder_summary *summa
 	summary->bytes = atomic_load(&recorder->bytes);
 	summary->processes = atomic_load(&recorder->processes);
 	summary->threads = atomic_load(&recorder->threads);
+	summary->pools = atomic_load(&recorder->pools);
 }
 
 void recorder_collect(struct recorder *recorder, struct recorder_summary *summary)

@@ -54,6 +54,7 @@ bool recorder_wait(struct recorder *recorder, unsigned milliseconds);
 struct recorder_summary {
 	uint64_t events, bytes; /* in the file; bytes are those of the file */
 	uint64_t processes, threads;
+	uint64_t pools; /* that recorded processes have mapped */
 	/* 0; or why it ended early, with a message. The file then ends with its last whole block. */
 	int error;
 	struct message message;

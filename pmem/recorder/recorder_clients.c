@@ -188,6 +188,7 @@ static int slot_of(struct recorder *recorder, uint64_t file, uint32_t *number)
 	if (recorder->slots.count > TRACE_SLOT_POOL_MAX)
 		return -EMFILE;
 	*number = (uint32_t)recorder->slots.count;
+	atomic_fetch_add(&recorder->pools, 1);
 	return vector_append(&recorder->slots, file);
 }
 

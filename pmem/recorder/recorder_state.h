@@ -38,7 +38,7 @@ struct recorder {
 	struct recorder_summary summary;
 
 	_Atomic bool stop; /* the thread is to end the recording */
-	_Atomic uint64_t events, bytes, processes, threads;
+	_Atomic uint64_t events, bytes, processes, threads, pools;
 	_Atomic uint64_t lost; /* events that could not be put since the trace last said so */
 
 	/*

@@ -174,7 +174,7 @@ static void print_summary(const struct recording *recording, struct json_object 
 
 	size_format(output_u64(result, "bytes"), size, sizeof(size));
 	fflush(stdout);
-	if (runs && !processes)
+	if (runs && !output_u64(result, "pools"))
 		fprintf(stderr,
 			"softpmem: warning: %s: no store was recorded: the program has mapped no pool, or "
 			"did not load softpmem's libpmem\n",

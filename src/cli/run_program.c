@@ -173,6 +173,23 @@ static int set_inline(struct cli *cli, const struct run_program *options)
 	return error == 0 ? CLI_OK : cli_fail(cli, "out of memory");
 }
 
+/* Which files are the standard output and the standard error of the recorded program, for marks. */
+static int set_outputs(struct cli *cli)
+{
+	char text[4 * 20] = "";
+	size_t used = 0;
+
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+		struct stat status = { 0 };
+
+		fstat(fd, &status);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%llx:%llx ",
+					 (unsigned long long)status.st_dev,
+					 (unsigned long long)status.st_ino);
+	}
+	return setenv("SOFTPMEM_OUTPUTS", text, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
 static int set_socket(struct cli *cli, const char *path, const struct run_program *options)
 {
 	int status = setenv("SOFTPMEM_ATTACH", path, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
@@ -183,6 +200,8 @@ static int set_socket(struct cli *cli, const char *path, const struct run_progra
 		status = set_switch(cli, "SOFTPMEM_MUST_ATTACH", !options->allow_unattached);
 	if (status == CLI_OK && options->record)
 		status = set_switch(cli, "SOFTPMEM_RECORD", true);
+	if (status == CLI_OK && options->record)
+		status = set_outputs(cli);
 	if (status == CLI_OK)
 		status = set_inline(cli, options);
 	return status;

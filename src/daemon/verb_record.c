@@ -129,6 +129,7 @@ static int conclude(struct job *job, const struct recorder_summary *summary)
 	control_put_u64(job->result, "bytes", summary->bytes);
 	control_put_u64(job->result, "processes", summary->processes);
 	control_put_u64(job->result, "threads", summary->threads);
+	control_put_u64(job->result, "pools", summary->pools);
 	return 0;
 }
 

@@ -234,6 +234,21 @@ check_fails "the explorer finds a crash state with bytes in the second file and 
 		flag=$(find . -name "*flag" -size +0) && [ -n "$flag" ] || exit 0
 		grep -q data "$(find . -name "*state" | head -n 1)"'
 
+# What a program printed was acknowledged: the marks before the crash are the checker's.
+acknowledged() { # WORKLOAD
+	"$softpmem" record -o "$trace" -- sh -c "$1" >/dev/null && "$softpmem" explore "$trace" -- sh -c '
+		cd "$SOFTPMEM_STATE" || exit 2
+		grep -q "it is safe" "$SOFTPMEM_MARKS" || exit 0
+		grep -q "it is safe" "$SOFTPMEM_STDOUT" || { echo "it is not in the output"; exit 3; }
+		grep -q data "$(find . -name "*state" | head -n 1)" || { echo "it was not"; exit 4; }'
+}
+rm -f state
+check "the explorer finds no state without what was synced before the program printed that it is safe" \
+	acknowledged 'echo data >state && sync state . && printf "it is %s\n" safe'
+rm -f state
+check_fails "the explorer finds a state without what is synced after the program printed that it is safe" \
+	'it was not' acknowledged 'echo data >state && printf "it is %s\n" safe && sync state .'
+
 # ---- How a recording ends -------------------------------------------------------------------------
 check_fails "a trace on the mount is refused" 'it is on the mount' \
 	"$softpmem" record -o "$mnt/region0/trace"

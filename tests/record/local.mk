@@ -45,6 +45,10 @@ check_PROGRAMS += tests/record/subject
 tests_record_subject_SOURCES = tests/record/subject.c tests/record/subject.h
 tests_record_subject_LDADD = -lpthread -ldl
 
+check_PROGRAMS += tests/record/output_subject
+tests_record_output_subject_SOURCES = tests/record/output_subject.c
+tests_record_output_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/persist_subject
 tests_record_persist_subject_SOURCES = tests/record/persist_subject.c
 tests_record_persist_subject_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
@@ -57,5 +61,5 @@ tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
-TESTS += tests/record/recorded.sh
-EXTRA_DIST += tests/record/recorded.sh tests/record/exceptions.cc tests/record/mapping.py
+TESTS += tests/record/recorded.sh tests/record/maps.sh
+EXTRA_DIST += tests/record/recorded.sh tests/record/recorded.bash tests/record/maps.sh tests/record/exceptions.cc tests/record/mapping.py

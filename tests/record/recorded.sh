@@ -4,43 +4,9 @@
 # what the pool holds, byte for byte.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
-here=$abs_top_builddir/tests/record
+# shellcheck source=tests/record/recorded.bash
+. "$abs_top_srcdir/tests/record/recorded.bash"
 subject=$here/subject
-trace=$work/trace
-
-# The pool's file is read from the mount.
-replays() { # [OFFSET]
-	"$here/same_contents" "$trace" /pool "$mnt/pool" "$@"
-}
-
-new_pool() {
-	rm -f "$mnt/pool" && truncate -s 1M "$mnt/pool"
-}
-
-# recorded COMMAND...: what it prints in $work/out, and what softpmem and it say in $work/err. Its status.
-recorded() {
-	"$softpmem" record -o "$trace" -- "$@" >"$work/out" 2>"$work/err"
-}
-
-# prints_the_same COMMAND...: run and recorded, each on a new pool that $create creates.
-create=new_pool
-prints_the_same() {
-	rm -f "$mnt/pool" && $create && "$softpmem" run -- "$@" >"$work/expected" || return 1
-	rm -f "$mnt/pool" && $create || return 1
-	if ! recorded "$@"; then
-		cat "$work/err"
-		return 1
-	fi
-	diff "$work/expected" "$work/out"
-}
-
-# both NAME COMMAND...: two tests.
-both() {
-	local name=$1
-	shift
-	check "$name prints the same when it is recorded" prints_the_same "$@"
-	check "$name: the trace replays to what the pool holds" replays
-}
 
 differs() {
 	cp "$mnt/pool" "$work/copy" &&
@@ -54,7 +20,9 @@ source_lines() {
 
 daemon_start --region memfd:256M || bail "no daemon"
 
-both "a program with two threads that race for lines" "$subject" threads "$mnt/pool"
+# Of each of two threads, with as many other stores.
+rounds increments 20000 10000000
+both "a program with two threads that race for lines" "$subject" threads "$mnt/pool" "$increments"
 check "the values of locked increments ascend by one in the trace" replays 0
 check "its stores have source lines" source_lines
 check_fails "negative control: a copy with one other byte differs from the trace" \
@@ -71,12 +39,68 @@ both "a program that starts others by posix_spawn and vfork" "$subject" spawns "
 both "a program that reads from files and sockets into the pool" "$subject" kernel "$mnt/pool"
 both "a program that maps, moves and unmaps" "$subject" mappings "$mnt/pool"
 
+both "a program that copies and appends strings" "$subject" strings "$mnt/pool"
+ranges() {
+	"$softpmem" trace dump "$trace" | grep -Ec 'store [0-9]+\+0x[0-9a-f]+ range .*# strings '
+}
+check "each copy of a string is one range" test "$(ranges)" -eq 11
+
 new_pool
 check_fails "a program whose result the kernel cannot store ends with the function's name" \
 	"the kernel cannot store to a pool while it is recorded: getcwd" \
 	"$softpmem" record -o "$trace" -- "$subject" refused "$mnt/pool"
 check "negative control: it gets its result when it is not recorded" \
 	"$softpmem" run -- "$subject" refused "$mnt/pool"
+
+# ---- Output ----------------------------------------------------------------------------------------
+# The number that output_subject stores before each write, and the mark of the write: its source and number.
+steps() {
+	"$softpmem" trace dump "$trace" | sed -n -E \
+		-e 's/.* store [0-9]+\+0x0 .*bytes=(..)0{14}( .*)?$/store 0x\1/p' \
+		-e 's/.* mark source=([0-9]) .*"step ([0-9]+)\\n.*/mark \1 \2/p'
+}
+expected_steps() {
+	local sources=(0 1 1 1 2 1 1 1 1 4 4 4 3 3 3 3 3 3 3 1 3 1 1) i
+	for ((i = 1; i < ${#sources[@]}; i++)); do
+		printf 'store 0x%02x\nmark %s %s\n' "$i" "${sources[i]}" "$i"
+		# sendmmsg() of one text twice.
+		[ "$i" -ne 18 ] || printf 'mark 3 18\n'
+	done
+}
+marks_follow_stores() {
+	diff <(expected_steps) <(steps)
+}
+dumps() {
+	grep -Eq "$1" <("$softpmem" trace dump "$trace")
+}
+dumps_no() {
+	! dumps "$1"
+}
+new_pool
+"$softpmem" run -- "$here/output_subject" "$mnt/pool" >"$work/expected" 2>/dev/null
+outputs_the_same() {
+	recorded "$here/output_subject" "$mnt/pool" && diff "$work/expected" "$work/out"
+}
+check "output by every function of libc is what it is when the program is not recorded" outputs_the_same
+check "what is written to standard output, standard error, pipes and sockets follows its store in the trace" \
+	marks_follow_stores
+check "a mark has 4096 bytes of a long text on standard output, and its length" \
+	dumps ' mark source=1 fd=1 length=10000 "step 19\\nx{4088}"'
+check "a mark has 256 bytes of a long text on a socket, and its length" \
+	dumps ' mark source=3 fd=[0-9]+ length=10000 "step 20\\nx{248}"'
+check "what is written to files and /dev/null, and what is not written, is no mark" \
+	dumps_no 'mark .*no output'
+if command -v python3 >/dev/null; then
+	python_prints() {
+		recorded python3 -c "print(str(6 * 7))" && dumps 'mark source=1 .*"42'
+	}
+	check "what a Python program prints is a mark" python_prints
+fi
+shell_writes() {
+	recorded sh -c "echo from a shell | cat" && dumps 'mark source=4 fd=1 "from a shell' &&
+		dumps 'mark source=1 fd=1 "from a shell'
+}
+check "what a shell writes to a pipe, and a program that maps no pool to its output, is a mark" shell_writes
 
 if [ -e /lib/x86_64-linux-gnu/libz.so.1 ]; then
 	both "a program that loads and unloads a library" "$subject" objects "$mnt/pool"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * subject WHAT POOL: a program to be recorded. It stores to the file POOL, which has POOL_BYTES, by a
- * shared mapping, in the way that WHAT names, and prints what it saw: the same whether it is recorded or
- * not.
+ * subject WHAT POOL [INCREMENTS]: a program to be recorded. It stores to the file POOL, which has
+ * POOL_BYTES, by a shared mapping, in the way that WHAT names, and prints what it saw: the same whether
+ * it is recorded or not.
  */
 
 #include <dlfcn.h>
@@ -489,10 +489,37 @@ static void mappings(void)
 	munmap(moved, 6 * page);
 }
 
+/* ---- Strings --------------------------------------------------------------------------------- */
+
+/* 300 bytes that the compiler does not know, by each function; at multiples of 1024. */
+static void strings(void)
+{
+	char from[301], *ends[2];
+	char *to = (char *)pool;
+	volatile size_t some = 200;
+
+	for (unsigned i = 0; i < 300; i++)
+		from[i] = (char)('a' + i % 26);
+	from[300] = 0;
+	strcpy(to, from);
+	ends[0] = stpcpy(to + 1024, from);
+	strncpy(to + 2048, from, some);
+	strncpy(to + 3072, from, 2 * some);
+	ends[1] = stpncpy(to + 4096, from, 2 * some);
+	strcat(to + 1024, from);
+	strncat(to + 3072, from, some);
+	bzero(to + 4096, some / 2);
+	explicit_bzero(to + 4096 + some, some / 2);
+	printf("%td %td %zu %zu %zu\n", ends[0] - to, ends[1] - to, strlen(to), strlen(to + 1024),
+	       strlen(to + 3072));
+}
+
 int main(int argc, char **argv)
 {
-	if (argc != 3)
-		errx(2, "usage: subject WHAT POOL");
+	if (argc < 3 || argc > 4)
+		errx(2, "usage: subject WHAT POOL [INCREMENTS]");
+	if (argc == 4)
+		increments = (unsigned)strtoul(argv[3], NULL, 10);
 	pool_fd = open(argv[2], O_RDWR);
 	if (pool_fd < 0)
 		err(1, "%s", argv[2]);
@@ -523,6 +550,8 @@ int main(int argc, char **argv)
 		kernel(argv[2]);
 	else if (strcmp(argv[1], "refused") == 0)
 		refused();
+	else if (strcmp(argv[1], "strings") == 0)
+		strings();
 	else if (strcmp(argv[1], "mappings") == 0)
 		mappings();
 	else

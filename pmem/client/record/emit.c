@@ -464,19 +464,32 @@ static bool flush_or_fence_stub(struct stub *s)
 	return stub_call_part(s);
 }
 
+/* The function's new code, and what its callers had called. */
+static bool replacement_stub(struct stub *s)
+{
+	asm_jump_to(&s->code, s->site->replacement);
+	return native_part(s);
+}
+
+static bool whole_stub(struct stub *s)
+{
+	if (s->site->replacement)
+		return replacement_stub(s);
+	if (s->insn->class == RECORD_STORE && !s->site->fence_only)
+		return store_stub(s);
+	return flush_or_fence_stub(s);
+}
+
 uint32_t record_emit(struct record_site *site, uint64_t address, uint8_t *bytes)
 {
 	struct stub s = { .code = { .bytes = bytes, .room = RECORD_STUB_MAX, .address = address },
 			  .site = site,
 			  .insn = &site->insn };
-	bool done;
 
 	site->stub = address;
 	site->lookup_at = site->native_label = site->one_at = site->two_at = 0;
 	site->native_at = site->call_at = site->after_at = 0;
-	done = site->insn.class == RECORD_STORE && !site->fence_only ? store_stub(&s)
-								     : flush_or_fence_stub(&s);
-	if (!done || s.code.full)
+	if (!whole_stub(&s) || s.code.full)
 		return 0;
 	site->stub_end = address + s.code.used;
 	return s.code.used;

@@ -13,6 +13,7 @@
 #include "client/record/operand.h"
 #include "client/record/patch.h"
 #include "client/record/thunk.h"
+#include "client/signals.h"
 #include "common/align.h"
 #include "trace/buffer.h"
 
@@ -63,21 +64,6 @@ static int learn_xsave(void)
 	return 0;
 }
 
-/* What instructions that store a state of the processor store. Hypervisors make cpuid slow. */
-static void learn_components(void)
-{
-	unsigned a = 0, b = 0, c = 0, d = 0;
-
-	__asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-	record_engine.xcr0 = a | (uint64_t)d << 32;
-	for (unsigned i = 2; i < 63; i++) {
-		__get_cpuid_count(0xd, i, &a, &b, &c, &d);
-		record_engine.components[i].bytes = a;
-		record_engine.components[i].offset = b;
-		record_engine.components[i].aligned = c & 2;
-	}
-}
-
 int record_start(const struct record_setup *setup)
 {
 	uint64_t fs;
@@ -85,8 +71,6 @@ int record_start(const struct record_setup *setup)
 
 	record_engine.setup = *setup;
 	error = learn_xsave();
-	if (!error && setup->stores)
-		learn_components();
 	if (!error)
 		error = map_low();
 	if (!error)
@@ -129,6 +113,30 @@ void record_many_by_now(void)
 {
 	if (record_engine.started && !atomic_exchange(&record_low->locks[RECORD_LAST_LOCK].many, 1))
 		RAW2(nanosleep, &stub_ends, NULL);
+}
+
+/* ---- Functions in the place of others ------------------------------------------------------- */
+
+int record_replace(uintptr_t function, uintptr_t replacement, _Atomic uintptr_t *original)
+{
+	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
+	uint64_t signals;
+	struct record_site *site;
+	bool done = false;
+
+	if (!record_engine.started)
+		return -EINVAL;
+	/* An indirect call must find it where it is. */
+	if (memcmp((const void *)function, endbr64, sizeof(endbr64)) == 0)
+		function += sizeof(endbr64);
+	signals = signals_block();
+	site = record_site_replace(function, replacement);
+	if (site) {
+		atomic_store(original, site->native_at);
+		done = record_has_one_thread() ? record_site_patch_alone(site) : record_site_patch(site);
+	}
+	signals_restore(signals);
+	return done ? 0 : -ENOTSUP;
 }
 
 /* ---- Messages ------------------------------------------------------------------------------ */

@@ -15,7 +15,10 @@
 struct record_engine {
 	bool started;
 	struct record_setup setup;
-	/* Of xsave: the components that the kernel has turned on, and where the standard format has them. */
+	/*
+	 * Of xsave: the components that the kernel has turned on, and where the standard format has them.
+	 * xcr0 is 0 until they are known.
+	 */
 	uint64_t xcr0;
 	struct {
 		uint32_t offset, bytes;

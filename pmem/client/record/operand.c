@@ -2,6 +2,7 @@
 
 #include "client/record/operand.h"
 
+#include <cpuid.h>
 #include <sys/syscall.h>
 
 #include "abi/rawcall.h"
@@ -109,11 +110,31 @@ uint64_t record_target_address(const struct record_frame *frame, const struct re
 
 /* ---- Extents and masks --------------------------------------------------------------------- */
 
+/*
+ * What instructions that store a state of the processor store. Only when it is needed: hypervisors make cpuid
+ * slow. Threads that come here together store the same.
+ */
+static void learn_components(void)
+{
+	unsigned a = 0, b = 0, c = 0, d = 0, low = 0, high = 0;
+
+	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	for (unsigned i = 2; i < 63; i++) {
+		__get_cpuid_count(0xd, i, &a, &b, &c, &d);
+		record_engine.components[i].bytes = a;
+		record_engine.components[i].offset = b;
+		record_engine.components[i].aligned = c & 2;
+	}
+	__atomic_store_n(&record_engine.xcr0, low | (uint64_t)high << 32, __ATOMIC_RELEASE);
+}
+
 uint64_t record_xsave_bytes(const struct record_frame *frame, bool compacted)
 {
 	uint64_t wanted = (uint32_t)frame->registers[RECORD_RAX] | frame->registers[RECORD_RDX] << 32;
 	uint64_t end = 576;
 
+	if (!__atomic_load_n(&record_engine.xcr0, __ATOMIC_ACQUIRE))
+		learn_components();
 	wanted &= record_engine.xcr0;
 	for (unsigned i = 2; i < 63; i++) {
 		if (!(wanted >> i & 1))

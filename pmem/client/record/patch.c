@@ -150,27 +150,31 @@ static bool make_stub(struct record_site *site)
 	return record_code_write(at, assembled, length) == 0;
 }
 
+/* `replacement`: see struct record_site; its instruction is of any class. */
 static struct record_site *add_site(uint64_t address, const struct record_insn *insn,
-				    enum record_purpose purpose)
+				    enum record_purpose purpose, uint64_t replacement)
 {
 	uint32_t id = patches.count + 1, at;
 	struct record_site *site = &patches.sites[id];
+	bool records = insn->class == RECORD_STORE && purpose != RECORD_FOR_FENCE && !replacement;
 
 	if (id >= RECORD_SITES_MAX)
 		return NULL;
-	*site = (struct record_site){
-		.address = address, .insn = *insn, .id = id, .way = record_insn_way(insn)
-	};
+	*site = (struct record_site){ .address = address,
+				      .insn = *insn,
+				      .id = id,
+				      .way = record_insn_way(insn),
+				      .replacement = replacement };
 	site->fence_only = purpose == RECORD_FOR_FENCE && insn->class == RECORD_STORE;
 	site->fence_always = record_engine.setup.stores;
-	if (insn->class == RECORD_STORE && !site->fence_only && site->way == RECORD_UNCOVERED)
+	if (records && site->way == RECORD_UNCOVERED)
 		record_die("an instruction that the recorder does not cover stores to a pool", site);
 	if (!make_stub(site)) {
-		if (insn->class == RECORD_STORE && !site->fence_only)
+		if (records)
 			record_die("no stub can be made", site);
 		return NULL;
 	}
-	if (record_engine.setup.on_site)
+	if (record_engine.setup.on_site && !replacement)
 		record_engine.setup.on_site(id, address);
 	atomic_store_explicit(&patches.count, id, memory_order_release);
 	for (at = table_start(address); patches.table[at]; at = (at + 1) % TABLE_SIZE)
@@ -191,7 +195,30 @@ struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint
 	/* With the lock held the bytes are the program's, or there is a site by now. */
 	site = record_site_at(address);
 	if (!site && record_decode(code, available, &insn) && insn.class != RECORD_OTHER)
-		site = add_site(address, &insn, purpose);
+		site = add_site(address, &insn, purpose, 0);
+	record_patch_give();
+	return site;
+}
+
+/* Does a copy of the instruction do the same elsewhere? A call would push where the copy is. */
+static bool is_movable(const struct record_insn *insn)
+{
+	const bool group5 = insn->map == 0 && insn->opcode == 0xff;
+
+	return !insn->jumps && !insn->ends_flow && !group5;
+}
+
+struct record_site *record_site_replace(uint64_t function, uint64_t replacement)
+{
+	struct record_site *site = NULL;
+	struct record_insn insn;
+
+	record_patch_take();
+	if (!record_site_at(function) &&
+	    record_decode((const uint8_t *)function, RECORD_INSN_MAX, &insn) && is_movable(&insn))
+		site = add_site(function, &insn, RECORD_FOR_STORES, replacement);
+	if (site)
+		site->may_trap = true;
 	record_patch_give();
 	return site;
 }

@@ -47,6 +47,12 @@ enum record_purpose {
 struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint64_t available,
 				     enum record_purpose purpose);
 
+/*
+ * The site at the first instruction of a function, whose stub goes to `replacement`; `native_at` runs the
+ * function. NULL: the instruction cannot run elsewhere, or has a site already.
+ */
+struct record_site *record_site_replace(uint64_t function, uint64_t replacement);
+
 /* Replace the site's instruction by a jump, while other threads may run it. False: it cannot be done. */
 bool record_site_patch(struct record_site *site);
 /* The same where no other thread runs: the process has one thread, and that does not execute the site. */

@@ -140,6 +140,12 @@ typedef void record_refuse_fn(const char *object, uintptr_t address, const struc
 			      const char *why, bool has_flushes);
 int record_scan(record_refuse_fn *refuse);
 /*
+ * Calls of the function at `function` call `replacement` instead from now on, whoever makes them.
+ * *original is set first: a call of it runs the function as it was. -ENOTSUP: the function's first
+ * instruction cannot be moved, and nothing has changed. Not in a signal handler.
+ */
+int record_replace(uintptr_t function, uintptr_t replacement, _Atomic uintptr_t *original);
+/*
  * Call function() whenever the loader has loaded or unloaded an object, before code of it runs, on the thread
  * that did it. -EOPNOTSUPP: the loader's notification for debuggers is not as we know it.
  */

@@ -153,6 +153,7 @@ struct record_site {
 	bool gone;	     /* its code was unmapped */
 	bool faulted;	     /* it was found by its first store to a pool */
 	bool may_trap;	     /* where no jump can be put, a trap is: flushes and fences never fault */
+	uint64_t replacement; /* it is the first of a function in whose place this one is called; or 0 */
 	uint8_t jump_length; /* bytes from `address` that the jump is made of, successors' included */
 	uint64_t target;     /* of the jump */
 	/* The stub, and places in it that a fault there is told apart by; 0: there is none. */
