@@ -49,7 +49,13 @@ pmem_client_libclient_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 
 client_objects = $(pmem_client_libclient_a_OBJECTS) $(pmem_client_record_librecord_a_OBJECTS) \
 	$(pmem_client_record_libcalls_a_OBJECTS) $(pmem_client_record_libproducer_a_OBJECTS) $(ZYDIS_LIBS)
-client_ldflags = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,defs \
+# The runtime of clang's sanitizers is in the program, not in a library.
+if SANITIZERS
+client_undefined = undefs
+else
+client_undefined = defs
+endif
+client_ldflags = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,$(client_undefined) \
 	-Wl,--version-script=$(srcdir)/pmem/client/libpmem.map
 
 # A shared library that one loader flag names needs no libtool: it is linked as a program.

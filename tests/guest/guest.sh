@@ -28,8 +28,8 @@ mkfifo "$work/silence" && exec {guest_silence}<>"$work/silence" || exit 1
 guest_machine=pc,memory-backend=ram
 guest_memory=memory-backend-ram,id=ram,size=5G,reserve=off
 # Kernel parameters of every guest, beside those of a test. On a busy host the timer is late; no_timer_check
-# keeps the kernel from treating that as a fault.
-guest_words='console=ttyS0 quiet panic=-1 no_timer_check'
+# keeps the kernel from treating that as a fault. The others save time where instructions are emulated.
+guest_words='console=ttyS0 quiet panic=-1 no_timer_check mitigations=off init_on_alloc=0 nokaslr'
 
 # The newest cloud kernel that apt knows, without installing it, so that a user without privileges can do it.
 guest_fetch_kernel() {
@@ -97,8 +97,9 @@ guest_copy_libraries() {
 	done
 }
 
+# Without what a debugger needs: a guest unpacks all of the image.
 guest_copy_program() {
-	cp "$1" "$work/guest/bin/" && guest_copy_libraries "$1"
+	strip -o "$work/guest/bin/${1##*/}" "$1" && guest_copy_libraries "$1"
 }
 
 # The library of softpmem run, at the same place relative to the program as in the build tree.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Every header stands alone: it compiles by itself, twice in one file, with warnings as errors.
+# Every header stands alone: it compiles by itself, twice in one file, with warnings as errors. A header that
+# its C file includes before all others was compiled by itself in the build already.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
@@ -20,8 +21,22 @@ compile() {
 		$packages "$work"/header*.c
 }
 
+# is_first HEADER: does its C file include it first, and does the header guard against a second time?
+is_first() {
+	local source=${1%.h}.c first
+	[ -f "$source" ] && first=$(sed -n 's/^#include "\(.*\)"$/\1/p; /^#include/q' "$source") &&
+		[[ -n $first && $1 == */"$first" ]] && grep -q '^#ifndef .*_H$' "$1"
+}
+
 cd "$abs_top_srcdir" || bail "no source tree"
-mapfile -t headers < <(find pmem fuse src -name '*.h' | sort)
+headers=()
+while read -r header; do
+	if is_first "$header"; then
+		ok "$header stands alone: its C file includes it first"
+	else
+		headers+=("$header")
+	fi
+done < <(find pmem fuse src -name '*.h' | sort)
 # One compiler for all of them takes half the time. If it fails, each is compiled alone.
 all_compile=no
 compile "${headers[@]/#/$abs_top_srcdir/}" >/dev/null 2>&1 && all_compile=yes
@@ -35,4 +50,9 @@ done
 
 printf 'struct needs { uint64_t what_it_does_not_include; };\n' >"$work/bad.h"
 check_fails "negative control: a header that does not" "unknown type name" compile "$work/bad.h"
+printf '#ifndef BAD_H\n#define BAD_H\n#endif\n' >"$work/bad.h"
+printf '#include <stdint.h>\n#include "bad.h"\n' >"$work/bad.c"
+second=noticed
+is_first "$work/bad.h" && second=missed
+check "negative control: a header that its C file includes second is noticed" test "$second" = noticed
 finish

@@ -20,8 +20,7 @@
 #include "model/lines.h"
 #include "rounds.h"
 
-/* A build with AddressSanitizer is for faults of memory: fewer runs are enough there. */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ROUNDS_SANITIZED
 #define TRACES 2500
 #define MORE_TRACES 5000
 #else

@@ -21,10 +21,10 @@
 #include "brute_random.h"
 #include "model/names.h"
 #include "model/names_tree.h"
+#include "rounds.h"
 #include "treeset.h"
 
-/* A build with AddressSanitizer is for faults of memory: fewer runs are enough there. */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ROUNDS_SANITIZED
 #define HISTORIES 1000
 #else
 #define HISTORIES 10000

@@ -22,10 +22,10 @@
 #include "trace/schema.h"
 #include "trace/varint.h"
 #include "trace/writer.h"
+#include "rounds.h"
 #include "tracetest.h"
 
-/* A build with AddressSanitizer is for faults of memory: fewer places are enough there. */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ROUNDS_SANITIZED
 #define STEP 7
 #else
 #define STEP 1
