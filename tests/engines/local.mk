@@ -3,12 +3,13 @@
 engine_tests = \
 	tests/engines/ext4-loop.sh \
 	tests/engines/fio.sh \
+	tests/engines/indexes.sh \
 	tests/engines/postgres-fsdax.sh \
 	tests/engines/postgres-sector.sh \
 	tests/engines/little-engines.sh \
 	tests/engines/little-explore.sh \
 	tests/engines/rocksdb.sh
-engine_programs = tests/engines/little_engines
+engine_programs = tests/engines/indexes tests/engines/little_engines
 
 # The tests that ./check runs again with sanitizers, besides unit tests and fuzz targets.
 sanitized_tests = tests/engines/fio.sh tests/e2e/cli-pools.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
@@ -23,6 +24,13 @@ engine_tests += tests/engines/lmdb.sh
 endif
 check_PROGRAMS += $(engine_programs)
 TESTS += $(engine_tests)
+
+tests_engines_indexes_SOURCES = \
+	tests/engines/clht.c \
+	tests/engines/fast_fair.c \
+	tests/engines/indexes.c tests/engines/indexes.h \
+	tests/engines/level_hash.c
+tests_engines_indexes_LDADD = -lpthread
 
 tests_engines_little_engines_SOURCES = \
 	tests/engines/little_bytes.c \
@@ -41,6 +49,7 @@ EXTRA_DIST += \
 	tests/engines/cuts.bash \
 	tests/engines/ext4-loop.sh \
 	tests/engines/fio.sh \
+	tests/engines/indexes.sh \
 	tests/engines/little-engines.sh \
 	tests/engines/lmdb.sh \
 	tests/engines/postgres-fsdax.sh \

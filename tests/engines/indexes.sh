@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Indexes of the literature that flush by instructions of their own, recorded: each prints what it prints
+# unrecorded, the replay of its trace is what the pool holds, and the explorer finds no state of a crash
+# from which it does not recover.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/record/recorded.bash
+. "$abs_top_srcdir/tests/record/recorded.bash"
+
+grep -qw clwb /proc/cpuinfo || { skip "indexes" "this processor has no clwb"; finish; }
+daemon_start --region memfd:64M || bail "no daemon"
+indexes=$abs_top_builddir/tests/engines/indexes
+
+rounds keys 500 2000
+rounds explored 12 100
+rounds states 60 20000
+# explores NAME: a load with one thread; the checker asks for what was printed before the crash.
+explores() {
+	new_pool && recorded "$indexes" "$1" "$mnt/pool" load 1 "$explored" || return
+	"$softpmem" explore --states "$states" "$trace" -- "$indexes" "$1" {} check
+}
+explores_with_fewer_flushes() {
+	export INDEXES_FLUSHES_KEPT=5
+	explores "$1"
+}
+
+for index in level_hash fast_fair clht; do
+	both "$index" "$indexes" "$index" "$mnt/pool" load 1 "$keys"
+	both "$index with four threads" "$indexes" "$index" "$mnt/pool" load 4 "$keys"
+	check "the explorer finds no crash from which $index does not recover" explores "$index"
+	check_fails "negative control: it finds one if each sixth flush of $index is left out" \
+		"^finding 1: the checker" explores_with_fewer_flushes "$index"
+	unset INDEXES_FLUSHES_KEPT
+done
+finish
