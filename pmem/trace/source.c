@@ -47,6 +47,11 @@ static uint32_t site_of(struct source *source, uint32_t own)
 {
 	const uint32_t at = own % SOURCE_SITES;
 
+	/* A forked child gives numbers that are its parent's another meaning. */
+	if (source->site_definitions != source->process->site_definitions) {
+		memset(source->sites, 0, sizeof(source->sites));
+		source->site_definitions = source->process->site_definitions;
+	}
 	if (own && source->sites[at].own != own) {
 		const uint32_t number = (uint32_t)number_of(source->process, SITES, own);
 
@@ -243,6 +248,7 @@ static int define_site(struct source *source, struct source_ids *ids, struct tra
 	for (uint32_t i = 0; i < event->stack.count; i++)
 		arrays->frames[i].module = (uint32_t)number_of(source->process, MODULES,
 							       arrays->frames[i].module);
+	source->process->site_definitions++;
 	return define(&source->process->sites, event->site, &ids->sites, &event->site);
 }
 

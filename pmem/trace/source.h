@@ -18,6 +18,7 @@ struct source_process {
 	uint32_t id;
 	struct source_process *forked_from; /* has what is not found here; or NULL. Never changed */
 	struct idmap sites, modules;	    /* of the thread that decodes */
+	uint32_t site_definitions;	    /* how many, of the same thread */
 	pthread_mutex_t *lock;		    /* guards the pools, and those of every other process */
 	struct idmap pools;
 	_Atomic uint32_t *grants; /* changed with the lock held, when any process is granted a pool */
@@ -40,7 +41,8 @@ struct source {
 	/* The last place that was looked up, and when: with the lock not taken. */
 	uint32_t pool, grants;
 	uint64_t file;
-	/* Sites that were looked up, by the low bits of the process's number. A site is defined once. */
+	/* Sites that were looked up since the process defined one, by the low bits of its number. */
+	uint32_t site_definitions;
 	struct {
 		uint32_t own, number; /* 0: none */
 	} sites[SOURCE_SITES];
