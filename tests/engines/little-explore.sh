@@ -7,12 +7,13 @@
 
 [ -w /dev/fuse ] || bail "/dev/fuse is missing"
 engine=$abs_top_builddir/tests/engines/little_engines
+rounds states 40 120
 
 # explored STATUS ENGINE buggy|fixed OPTION...: a search with this status. Its report is $work/report.
 explored() {
 	local wanted=$1 name=$2 which=$3 status
 	shift 3
-	(cd "$work" && "$softpmem" explore "$@" --states 120 \
+	(cd "$work" && "$softpmem" explore "$@" --states "$states" \
 		--workload "$engine $name setup && $engine $name $which" -- "$engine" "$name" explored) \
 		>"$work/report" 2>&1
 	status=$?
