@@ -6,6 +6,8 @@
 #   etcd_load.bash write COUNT   puts COUNT keys, and prints N after key N was acknowledged
 #   etcd_load.bash verify        the keys that were acknowledged are there
 set -u
+# shellcheck source=tests/campaign/keys.bash
+. "${0%/*}/keys.bash" || exit 2
 export ETCDCTL_API=3
 # Ports of this process alone: the range has room for as many campaigns as there are pids below it.
 port=$((20000 + 2 * ($$ % 6000)))
@@ -23,26 +25,6 @@ until ask endpoint health >/dev/null; do
 	sleep 0.05
 done
 
-write() {
-	local n
-	for ((n = 1; n <= $1; n++)); do
-		[ "$(ask put "key$n" "value$n")" = OK ] || return 1
-		echo "$n"
-	done
-}
-
-verify() {
-	local n acknowledged
-	acknowledged=$(tail -n 1 "$SOFTPMEM_ACKNOWLEDGED")
-	for ((n = 1; n <= ${acknowledged:-0}; n++)); do
-		[ "$(ask get --print-value-only "key$n")" = "value$n" ] && continue
-		echo "key $n was acknowledged and is lost"
-		return 1
-	done
-}
-
-case ${1:-} in
-write) write "$2" ;;
-verify) verify ;;
-*) exit 2 ;;
-esac
+put() { [ "$(ask put "$1" "$2")" = OK ]; }
+get() { ask get --print-value-only "$1"; }
+keys_main "$@"

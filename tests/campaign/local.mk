@@ -8,8 +8,8 @@ if HAVE_ROCKSDB
 campaign_programs += tests/campaign/rocksdb_load
 endif
 check_PROGRAMS += $(campaign_programs)
-EXTRA_DIST += tests/campaign/campaign.sh tests/campaign/etcd_load.bash tests/campaign/git_load.bash tests/campaign/nats_load.py \
-	tests/campaign/redis_load.bash
+EXTRA_DIST += tests/campaign/campaign.sh tests/campaign/etcd_load.bash tests/campaign/git_load.bash \
+	tests/campaign/keys.bash tests/campaign/nats_load.py tests/campaign/redis_load.bash
 
 tests_campaign_leveldb_load_SOURCES = tests/campaign/kv_load.c
 tests_campaign_leveldb_load_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/engines

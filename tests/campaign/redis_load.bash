@@ -6,6 +6,8 @@
 #   redis_load.bash write COUNT   sets COUNT keys, and prints N after key N was acknowledged
 #   redis_load.bash verify        the keys that were acknowledged are there
 set -u
+# shellcheck source=tests/campaign/keys.bash
+. "${0%/*}/keys.bash" || exit 2
 socket=$(mktemp -u "${TMPDIR:-/tmp}/redis.XXXXXX") || exit 2
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -f "$socket"' EXIT
 
@@ -18,26 +20,6 @@ until [ "$(ask ping)" = PONG ]; do
 	sleep 0.01
 done
 
-write() {
-	local n
-	for ((n = 1; n <= $1; n++)); do
-		[ "$(ask set "key$n" "value$n")" = OK ] || return 1
-		echo "$n"
-	done
-}
-
-verify() {
-	local n acknowledged
-	acknowledged=$(tail -n 1 "$SOFTPMEM_ACKNOWLEDGED")
-	for ((n = 1; n <= ${acknowledged:-0}; n++)); do
-		[ "$(ask get "key$n")" = "value$n" ] && continue
-		echo "key $n was acknowledged and is lost"
-		return 1
-	done
-}
-
-case ${1:-} in
-write) write "$2" ;;
-verify) verify ;;
-*) exit 2 ;;
-esac
+put() { [ "$(ask set "$1" "$2")" = OK ]; }
+get() { ask get "$1"; }
+keys_main "$@"
