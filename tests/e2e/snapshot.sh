@@ -79,7 +79,7 @@ check_fails "an empty name is refused" '1 to 63 bytes' "$softpmem" snapshot / ''
 check_fails "the drop of an unknown snapshot is refused" 'there is none' "$softpmem" snapshot --drop nothing
 many() { for n in $(seq 15); do "$softpmem" snapshot / "more$n" || return; done; }
 check "a region has 16 snapshots" many
-check_fails "and no more" 'at most 16' "$softpmem" snapshot / one-too-many
+check_fails "a seventeenth snapshot of a region is refused" 'at most 16' "$softpmem" snapshot / one-too-many
 drops() { for n in $(seq 15); do "$softpmem" snapshot --drop "more$n" || return; done; }
 check "snapshots are dropped" drops
 
@@ -88,11 +88,12 @@ check "snapshots are dropped" drops
 mapper=$!
 is_attached() { "$softpmem" stat --json 2>/dev/null | grep -q "\"pid\":$mapper"; }
 check "a process maps a pool" await is_attached
-check_fails "a restore is refused while it does" 'has pools mapped: end it first' "$softpmem" restore first
-check "the process goes on" kill -0 "$mapper"
+check_fails "a restore is refused while a process maps a pool" \
+	'has pools mapped: end it first' "$softpmem" restore first
+check "the process that maps a pool goes on after the refused restore" kill -0 "$mapper"
 kill -KILL "$mapper" && wait "$mapper" 2>/dev/null
 restores() { "$softpmem" restore first; }
-check "it is restored once the process has ended" await restores
+check "a region is restored once the process that mapped a pool has ended" await restores
 check "the state is that of the snapshot" is_as_before
 start_recording() { "$softpmem" record -o "$work/trace" & recorder=$! && await test -s "$work/trace"; }
 check "a recording begins" start_recording
@@ -104,10 +105,10 @@ check "the daemon stops cleanly" daemon_stop
 daemon_start --region memfd:16M --label one --region memfd:16M --label two || bail "no daemon"
 echo one >"$mnt/one/file"
 echo two >"$mnt/two/file"
-check "a snapshot of one region of several" "$softpmem" snapshot /one state
+check "a snapshot of one region of several is taken" "$softpmem" snapshot /one state
 check_fails "the directory of all regions is refused" 'write /REGION/PATH' "$softpmem" snapshot / all
 both() { echo changed >"$mnt/one/file" && echo changed >"$mnt/two/file" && "$softpmem" restore state; }
-check "it is restored" both
+check "one region of several is restored" both
 check "the region is as before" test "$(cat "$mnt/one/file")" = one
 check "the other region has lost nothing" test "$(cat "$mnt/two/file")" = changed
 check "the daemon stops cleanly with snapshots" daemon_stop

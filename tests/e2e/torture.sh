@@ -63,13 +63,13 @@ check "a loss of many lines is found" torture 1 "${overwritten[@]}"
 check "the report has the one line that the check needs" reports 'lost: 1 line of /big$'
 check "the command of the reduced finding finds it again" replays
 reduced_alike() { grep -q 'lost: 1 line of /big$' "$work/replayed" || { cat "$work/replayed"; return 1; }; }
-check "it loses the same line" reduced_alike
+check "the command of the reduced finding loses the same line" reduced_alike
 made=(--policy lose --metadata strict --only end --workload 'mkdir a b c d e f; sync a b c d e f; echo done'
 	--check 'grep -q done "$SOFTPMEM_ACKNOWLEDGED" && test -d c')
 check "a loss of many names is found" torture 1 "${made[@]}"
 lost_names() { grep -c 'lost: mkdir' "$work/report"; }
 check "the report has the one name that the check needs" reports 'lost: mkdir of /c$'
-check "and no other" test "$(lost_names)" -eq 1
+check "the report has no name that the check does not need" test "$(lost_names)" -eq 1
 check "--lose-only without --only is refused" torture 2 --lose-only 0-1 --workload true --check true
 check "a malformed set is refused" torture 2 --lose-only 5-4 --only end --workload 'echo >a' --check true
 
