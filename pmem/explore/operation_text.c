@@ -54,31 +54,22 @@ static char *name_in(const struct explore_walk *walk, uint64_t dir, const char *
 
 static const char *verb_of(const struct names_op *op)
 {
+	const char *call = names_op_call(op);
+
+	if (call)
+		return call;
 	switch (op->kind) {
-	case NAMES_CREATE:
-		return op->directory ? "mkdir" : "create";
 	case NAMES_TMPFILE:
 		return "create";
-	case NAMES_LINK:
-		return "link";
-	case NAMES_UNLINK:
-		return "unlink";
-	case NAMES_RMDIR:
-		return "rmdir";
-	case NAMES_RENAME:
-		return "rename";
-	case NAMES_EXCHANGE:
-		return "exchange";
 	case NAMES_RESIZE:
 		return "truncation or allocation";
 	case NAMES_APPEND:
 		return "write past the end";
 	case NAMES_SETATTR:
 		return "change of the attributes";
-	case NAMES_BIND:
-		break;
+	default:
+		return "allocation";
 	}
-	return "allocation";
 }
 
 int explore_operation_text(const struct explore_walk *walk, const struct names_op *op, char **text,

@@ -21,6 +21,31 @@ const char *metadata_mode_name(enum metadata_mode mode)
 	return (size_t)mode < MODES ? mode_names[mode] : "unknown";
 }
 
+const char *names_op_call(const struct names_op *op)
+{
+	switch (op->kind) {
+	case NAMES_CREATE:
+		return op->directory ? "mkdir" : "create";
+	case NAMES_LINK:
+		return "link";
+	case NAMES_UNLINK:
+		return "unlink";
+	case NAMES_RMDIR:
+		return "rmdir";
+	case NAMES_RENAME:
+		return "rename";
+	case NAMES_EXCHANGE:
+		return "exchange";
+	case NAMES_TMPFILE:
+	case NAMES_RESIZE:
+	case NAMES_APPEND:
+	case NAMES_SETATTR:
+	case NAMES_BIND:
+		break;
+	}
+	return NULL;
+}
+
 int metadata_mode_parse(const char *text, enum metadata_mode *mode)
 {
 	for (size_t i = 0; i < MODES; i++)

@@ -111,6 +111,12 @@ struct names_op {
 	void *note;	     /* the caller's; the model hands it back and does not look at it */
 };
 
+/*
+ * The name of the call that makes such an operation on names: "create", "mkdir", "link", "unlink", "rmdir",
+ * "rename" or "exchange". NULL if the operation is of another kind. Static.
+ */
+const char *names_op_call(const struct names_op *op);
+
 struct names;
 
 struct names_options {

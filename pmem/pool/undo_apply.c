@@ -289,29 +289,18 @@ static void path_of(struct pools *pools, uint64_t directory, const char *name, c
 
 static const char *operation_name(const struct names_op *op)
 {
+	const char *call = names_op_call(op);
+
+	if (call)
+		return call;
 	switch (op->kind) {
-	case NAMES_CREATE:
-		return op->directory ? "mkdir" : "create";
-	case NAMES_LINK:
-		return "link";
-	case NAMES_UNLINK:
-		return "unlink";
-	case NAMES_RMDIR:
-		return "rmdir";
-	case NAMES_RENAME:
-		return "rename";
-	case NAMES_EXCHANGE:
-		return "exchange";
 	case NAMES_RESIZE:
 		return "resize";
 	case NAMES_SETATTR:
 		return "attributes";
-	case NAMES_TMPFILE:
-	case NAMES_APPEND:
-	case NAMES_BIND:
-		break;
+	default:
+		return "";
 	}
-	return "";
 }
 
 /* Before it is taken back, when its names are those of the tree. */
