@@ -67,17 +67,33 @@ void pools_destroy_nameless(struct pools *pools)
 	}
 }
 
+/* Nobody writes a page of the pool back any more. */
+static void drop_view(struct pool *pool)
+{
+	const uint64_t all = POOL_PAGES_MAX;
+
+	if (!pool->view)
+		return;
+	pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
+	view_detach(pool->view);
+	pool_drop_clean_view(pool);
+}
+
+/* The blocks of the pool are not its own any more. */
+static void forget_map(struct pool *pool)
+{
+	pool_extmap_free(&pool->map);
+	pool_extmap_free(&pool->retired);
+	pool->chain_count = 0;
+	pool->map_changed = false;
+	pool->size = pool->durable_size = 0;
+}
+
 void pool_destroy(struct pool *pool)
 {
 	struct pools *pools = pool->pools;
 
-	if (pool->view) {
-		const uint64_t all = POOL_PAGES_MAX;
-
-		pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
-		view_detach(pool->view);
-		pool_drop_clean_view(pool);
-	}
+	drop_view(pool);
 	pool_undo_forget_held(pool);
 	move_to_destroyed(pool);
 	/* An entry that the media still has keeps its blocks: loading frees a file without a name. */
@@ -87,30 +103,16 @@ void pool_destroy(struct pool *pool)
 		pool_chain_release(&pools->space, pool->chain, pool->chain_count);
 		pool_xattrs_release(pool);
 	}
-	pool_extmap_free(&pool->map);
-	pool_extmap_free(&pool->retired);
-	pool->chain_count = 0;
-	pool->map_changed = false;
-	pool->size = pool->durable_size = 0;
+	forget_map(pool);
 	atomic_fetch_sub(S_ISDIR(pool->mode) ? &pools->directory_count : &pools->file_count, 1);
 	atomic_store(&pool->dead, true);
 }
 
 void pool_retire(struct pool *pool)
 {
-	if (pool->view) {
-		const uint64_t all = POOL_PAGES_MAX;
-
-		pool_discard_pages(pool, 0, all, pool_promised_pages(pool, 0, all));
-		view_detach(pool->view);
-		pool_drop_clean_view(pool);
-	}
+	drop_view(pool);
 	move_to_destroyed(pool);
-	pool_extmap_free(&pool->map);
-	pool_extmap_free(&pool->retired);
-	pool->chain_count = 0;
-	pool->map_changed = false;
-	pool->size = pool->durable_size = 0;
+	forget_map(pool);
 	pool->names = NULL;
 	atomic_store(&pool->links, 0);
 	if (pool->directory) {
