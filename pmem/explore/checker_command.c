@@ -292,15 +292,35 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 
 /* ---- As a checker --------------------------------------------------------------------- */
 
-struct command_checker {
-	struct explore_checker base;
-	struct explore_command *command;
-};
+int explore_command_checker_create(const struct explore_checker_kind *kind,
+				   const struct explore_checker_options *options,
+				   struct explore_checker **out, struct message *message)
+{
+	struct explore_command_checker *checker = calloc(1, sizeof(*checker));
+	int error;
+
+	if (!checker)
+		return message_fail(message, -ENOMEM, "checker: out of memory");
+	checker->base.kind = kind;
+	checker->base.options = *options;
+	error = explore_command_open(options->directory, options->timeout_ms, &checker->command, message);
+	if (error)
+		free(checker);
+	else
+		*out = &checker->base;
+	return error;
+}
+
+void explore_command_checker_destroy(struct explore_checker *checker)
+{
+	explore_command_close(((struct explore_command_checker *)checker)->command);
+	free(checker);
+}
 
 static int command_run(struct explore_checker *checker, const struct explore_state *state,
 		       struct explore_verdict *verdict, struct message *message)
 {
-	struct explore_command *command = ((struct command_checker *)checker)->command;
+	struct explore_command *command = ((struct explore_command_checker *)checker)->command;
 	int error = explore_command_prepare(command, state, message);
 
 	return error ? error :
@@ -312,32 +332,14 @@ static void command_new_walk(struct explore_checker *checker)
 {
 }
 
-static void command_destroy(struct explore_checker *checker)
-{
-	explore_command_close(((struct command_checker *)checker)->command);
-	free(checker);
-}
-
 static const struct explore_checker_kind command_kind = {
 	.run = command_run,
 	.new_walk = command_new_walk,
-	.destroy = command_destroy,
+	.destroy = explore_command_checker_destroy,
 };
 
 int explore_command_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message)
 {
-	struct command_checker *checker = calloc(1, sizeof(*checker));
-	int error;
-
-	if (!checker)
-		return message_fail(message, -ENOMEM, "checker: out of memory");
-	checker->base.kind = &command_kind;
-	checker->base.options = *options;
-	error = explore_command_open(options->directory, options->timeout_ms, &checker->command, message);
-	if (error)
-		free(checker);
-	else
-		*out = &checker->base;
-	return error;
+	return explore_command_checker_create(&command_kind, options, out, message);
 }

@@ -37,6 +37,17 @@ int explore_command_prepare(struct explore_command *command, const struct explor
 int explore_command_execute(struct explore_command *command, char *const *argv, int output,
 			    struct explore_verdict *verdict, struct message *message);
 
+/* A checker of a kind that runs commands. */
+struct explore_command_checker {
+	struct explore_checker base;
+	struct explore_command *command;
+};
+/* 0 or a negative errno with a message. */
+int explore_command_checker_create(const struct explore_checker_kind *kind,
+				   const struct explore_checker_options *options,
+				   struct explore_checker **out, struct message *message);
+void explore_command_checker_destroy(struct explore_checker *checker);
+
 int explore_command_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message);
 int explore_loaded_create(const struct explore_checker_options *options, struct explore_checker **out,

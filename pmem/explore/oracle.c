@@ -167,11 +167,6 @@ void explore_oracle_close(struct explore_oracle *oracle)
 
 /* ---- As a checker ---------------------------------------------------------------------------- */
 
-struct oracle_checker {
-	struct explore_checker base;
-	struct explore_command *command;
-};
-
 static bool same_dump(struct explore_digest a, struct explore_digest b)
 {
 	return a.low == b.low && a.high == b.high;
@@ -201,7 +196,7 @@ static void fail(struct explore_verdict *verdict, const char *reason)
 static int compare(const struct explore_checker *checker, const struct explore_state *state,
 		   struct explore_digest first, struct explore_verdict *verdict, struct message *message)
 {
-	struct explore_command *command = ((const struct oracle_checker *)checker)->command;
+	struct explore_command *command = ((const struct explore_command_checker *)checker)->command;
 	const struct explore_oracle *oracle = checker->options.oracle;
 	struct explore_digest second = { 0, 0 };
 	int error;
@@ -222,7 +217,7 @@ static int compare(const struct explore_checker *checker, const struct explore_s
 static int oracle_run(struct explore_checker *checker, const struct explore_state *state,
 		      struct explore_verdict *verdict, struct message *message)
 {
-	struct explore_command *command = ((struct oracle_checker *)checker)->command;
+	struct explore_command *command = ((struct explore_command_checker *)checker)->command;
 	const struct explore_oracle *oracle = checker->options.oracle;
 	char *const *argv = checker->options.argv;
 	struct explore_digest first = { 0, 0 };
@@ -244,32 +239,14 @@ static void oracle_new_walk(struct explore_checker *checker)
 {
 }
 
-static void oracle_destroy(struct explore_checker *checker)
-{
-	explore_command_close(((struct oracle_checker *)checker)->command);
-	free(checker);
-}
-
 static const struct explore_checker_kind oracle_kind = {
 	.run = oracle_run,
 	.new_walk = oracle_new_walk,
-	.destroy = oracle_destroy,
+	.destroy = explore_command_checker_destroy,
 };
 
 int explore_oracle_create(const struct explore_checker_options *options, struct explore_checker **out,
 			  struct message *message)
 {
-	struct oracle_checker *checker = calloc(1, sizeof(*checker));
-	int error;
-
-	if (!checker)
-		return message_fail(message, -ENOMEM, "checker: out of memory");
-	checker->base.kind = &oracle_kind;
-	checker->base.options = *options;
-	error = explore_command_open(options->directory, options->timeout_ms, &checker->command, message);
-	if (error)
-		free(checker);
-	else
-		*out = &checker->base;
-	return error;
+	return explore_command_checker_create(&oracle_kind, options, out, message);
 }
