@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,8 +35,7 @@ union descriptors {
 };
 
 /* `text`: of ATTACH_MARK_BYTES, or NULL. */
-static long send_message(const struct channel *channel, const struct attach_request *bytes, const char *text,
-			 int fd, int flags)
+static long send_message(int socket, const struct attach_request *bytes, const char *text, int fd, int flags)
 {
 	struct iovec iov[2] = { { (void *)(uintptr_t)bytes, sizeof(*bytes) },
 				{ (void *)(uintptr_t)text, ATTACH_MARK_BYTES } };
@@ -51,7 +51,7 @@ static long send_message(const struct channel *channel, const struct attach_requ
 		message.msg_controllen = CMSG_SPACE(sizeof(int));
 	}
 	do
-		result = RAW3(sendmsg, channel->fd, &message, MSG_NOSIGNAL | flags);
+		result = RAW3(sendmsg, socket, &message, MSG_NOSIGNAL | flags);
 	while (result == -EINTR);
 	return result < 0 ? result : 0;
 }
@@ -75,8 +75,7 @@ static long send_request(const struct exchange *exchange)
 
 	if (request->fd >= 0 && copy < 0)
 		return copy;
-	result = send_message(exchange->channel, &bytes, request->text, copy,
-			      exchange->reply ? 0 : MSG_DONTWAIT);
+	result = send_message(exchange->channel->fd, &bytes, request->text, copy, 0);
 	if (request->fd >= 0)
 		courier_return(copy);
 	return result;
@@ -150,7 +149,7 @@ static long run_exchange(void *argument)
 
 	exchange->sent = true;
 	/* A daemon that refuses the client may have hung up before, and its reason waits to be read. */
-	if ((result && result != -EPIPE) || !exchange->reply)
+	if (result && result != -EPIPE)
 		return result;
 	do
 		result = RAW3(poll, &waiting, 1, exchange->patience);
@@ -180,11 +179,27 @@ int channel_ask(const struct channel *channel, const struct channel_request *req
 	return (int)result;
 }
 
-int channel_tell(const struct channel *channel, const struct channel_request *request)
-{
-	struct exchange exchange = { .channel = channel, .request = request };
+static _Atomic int kick_error;
 
-	return (int)courier_call(run_exchange, &exchange);
+static long send_kick(void *argument)
+{
+	const struct attach_request bytes = {
+		.magic = ATTACH_MAGIC,
+		.version = ATTACH_VERSION,
+		.type = ATTACH_KICK,
+		.size = attach_message_size(ATTACH_KICK),
+	};
+	const long error = send_message((int)(intptr_t)argument, &bytes, NULL, -1, MSG_DONTWAIT);
+
+	if (error && error != -EAGAIN)
+		atomic_store(&kick_error, (int)error);
+	return error;
+}
+
+int channel_kick(const struct channel *channel)
+{
+	courier_post(send_kick, (void *)(intptr_t)channel->fd);
+	return atomic_exchange(&kick_error, 0);
 }
 
 /* ---- The socket -------------------------------------------------------------------------- */
@@ -219,6 +234,8 @@ int channel_connect(struct channel *channel, const char *path)
 	channel->inode = st.st_ino;
 	channel->daemon = peer.pid;
 	channel->fd = courier_adopt((int)fd);
+	/* Now no kick for another socket can still be to be sent. */
+	atomic_store(&kick_error, 0);
 	return channel->fd < 0 ? channel->fd : 0;
 }
 

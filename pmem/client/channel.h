@@ -46,7 +46,10 @@ struct channel_request {
  */
 int channel_ask(const struct channel *channel, const struct channel_request *request,
 		struct attach_reply *reply, int fds[CHANNEL_FDS]);
-/* Send a request that has no reply. -EAGAIN: the daemon has not read the ones before. */
-int channel_tell(const struct channel *channel, const struct channel_request *request);
+/*
+ * Send ATTACH_KICK, without waiting until it is sent. 0 also if the daemon has not read the ones before: they
+ * have the same effect. The errors of those sent before are returned once, by the next.
+ */
+int channel_kick(const struct channel *channel);
 
 #endif

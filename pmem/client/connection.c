@@ -445,14 +445,12 @@ void connection_drain(void)
 
 void connection_kick(void)
 {
-	const struct channel_request request = { .type = ATTACH_KICK, .fd = -1 };
 	uint64_t signals = enter();
 	int error = ensure_connected();
 
 	if (!error)
-		error = channel_tell(&channel, &request);
-	/* -EAGAIN: kicks that the daemon has not read wait there already. */
-	if (error && error != -EAGAIN)
+		error = channel_kick(&channel);
+	if (error)
 		die(strerrordesc_np(-error));
 	leave(signals);
 }

@@ -173,8 +173,10 @@ static void start(void)
 static bool is_ready(void)
 {
 	/* A child of the bare system call, for which courier_fork_child() was not called. */
-	if (atomic_load(&state) == READY && RAW1(getpid, 0) != owner)
+	if (atomic_load(&state) == READY && RAW1(getpid, 0) != owner) {
 		state = STOPPED;
+		posted = 0;
+	}
 	if (atomic_load(&state) == STOPPED) {
 		if (SANITIZED || valgrind_is_running())
 			state = UNAVAILABLE;
@@ -186,15 +188,27 @@ static bool is_ready(void)
 
 /* ---- Calls ------------------------------------------------------------------------- */
 
-static long call_thread(long (*function)(void *argument), void *argument)
+/* Until the thread has run what was posted. */
+static void wait_for_thread(void)
+{
+	while (atomic_load_explicit(&posted, memory_order_acquire))
+		futex_wait(&posted, 1);
+}
+
+static void post(long (*function)(void *argument), void *argument)
 {
 	call.function = function;
 	call.argument = argument;
 	call.caller = RAW1(gettid, 0);
 	atomic_store_explicit(&posted, 1, memory_order_release);
 	futex_wake(&posted);
-	while (atomic_load_explicit(&posted, memory_order_acquire))
-		futex_wait(&posted, 1);
+}
+
+static long call_thread(long (*function)(void *argument), void *argument)
+{
+	wait_for_thread();
+	post(function, argument);
+	wait_for_thread();
 	return call.result;
 }
 
@@ -206,6 +220,20 @@ long courier_call(long (*function)(void *argument), void *argument)
 
 	signals_unlock(&lock, signals);
 	return ready ? result : function(argument);
+}
+
+void courier_post(long (*function)(void *argument), void *argument)
+{
+	uint64_t signals = signals_lock(&lock);
+	const bool ready = is_ready();
+
+	if (ready) {
+		wait_for_thread();
+		post(function, argument);
+	}
+	signals_unlock(&lock, signals);
+	if (!ready)
+		function(argument);
 }
 
 bool courier_hides(void)
@@ -299,6 +327,9 @@ void courier_fork_prepare(void)
 {
 	uint64_t signals = signals_lock(&lock);
 
+	/* The child has no thread that would run it. */
+	if (atomic_load(&state) == READY && RAW1(getpid, 0) == owner)
+		wait_for_thread();
 	fork_signals = signals;
 }
 

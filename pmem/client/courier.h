@@ -27,6 +27,12 @@
  * descriptors; it may not use thread-local variables, libc, or the functions below that call the courier.
  */
 long courier_call(long (*function)(void *argument), void *argument);
+/*
+ * The same without waiting for it: the result is lost, and the argument must live on. Calls and posts are run
+ * in their order. For what is done often: a call waits until the kernel has switched to the thread and back,
+ * which takes a millisecond on some machines.
+ */
+void courier_post(long (*function)(void *argument), void *argument);
 /* Within such a function: a copy of a descriptor of the program, for courier_return(). */
 int courier_borrow(int fd);
 void courier_return(int copy);

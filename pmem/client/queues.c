@@ -210,7 +210,17 @@ __attribute__((noinline)) struct queue *queue_find_or_take(struct thread *self, 
 
 void queue_ask_for_drain(struct queue *queue)
 {
-	queue->kicked = queue->producer.published[WPQ_FENCED];
+	const struct wpq_producer *producer = &queue->producer;
+	const uint64_t drained =
+		atomic_load_explicit(&producer->header->lanes[WPQ_FENCED].drained, memory_order_acquire);
+
+	/* If the daemon has drained most of it by itself, count from there. */
+	if (drained > queue->kicked) {
+		queue->kicked = drained;
+		if (!queue_is_filling(queue))
+			return;
+	}
+	queue->kicked = producer->published[WPQ_FENCED];
 	connection_kick();
 }
 

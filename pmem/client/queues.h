@@ -18,7 +18,8 @@
 
 struct queue {
 	struct wpq_producer producer;
-	uint64_t kicked; /* position of the FENCED lane at which this thread last asked for a drain */
+	/* Position of the FENCED lane: of the last request for a drain, or up to where it is drained. */
+	uint64_t kicked;
 	unsigned region;
 	struct queue *next; /* in a thread's list, of another region; if idle, of the same region */
 };

@@ -12,9 +12,15 @@
 #include "common/cleanup.h"
 
 #define STACK_BYTES (256u << 10)
-/* Between looks at the rings: while there is something to drain, and after a long time without. */
-#define LOOK_SOON_MS 10
-#define LOOK_LATE_MS 160
+/*
+ * Between looks at the rings: while much comes in, while there is something to drain, and after a long time
+ * without.
+ */
+#define LOOK_AT_ONCE_US 250
+#define LOOK_SOON_US 10000
+#define LOOK_LATE_US 160000
+/* Much to find at a look: a quarter of what lets a client ask for a drain, which costs more than a look. */
+#define MUCH_BYTES (256u << 10)
 /* The drain thread keeps looking without a pause while this much comes in within this time. */
 #define BUSY_BYTES (64u << 10)
 #define BUSY_US 50
@@ -126,25 +132,25 @@ void attach_drain_kick(struct attach_server *attach)
 
 /* ---- The drain thread ------------------------------------------------------------ */
 
-static void set_deadline(struct timespec *at, unsigned milliseconds)
+static void set_deadline(struct timespec *at, unsigned microseconds)
 {
 	clock_gettime(CLOCK_MONOTONIC, at);
-	at->tv_nsec += (long)milliseconds * 1000000;
+	at->tv_nsec += (long)microseconds * 1000;
 	at->tv_sec += at->tv_nsec / 1000000000;
 	at->tv_nsec %= 1000000000;
 }
 
 /* False: the server stops. */
-static bool wait_to_look(struct attach_server *attach, unsigned milliseconds)
+static bool wait_to_look(struct attach_server *attach, unsigned microseconds)
 {
 	struct timespec until;
 	LOCK_SCOPE(&attach->lock);
 
-	set_deadline(&until, milliseconds);
+	set_deadline(&until, microseconds);
 	while (!attach->stopping && !attach->kicked && !attach->drained) {
 		if (attach->wpq_count == 0) {
 			pthread_cond_wait(&attach->drain_soon, &attach->lock);
-			set_deadline(&until, milliseconds);
+			set_deadline(&until, microseconds);
 		} else if (pthread_cond_timedwait(&attach->drain_soon, &attach->lock, &until) != 0) {
 			break;
 		}
@@ -201,7 +207,7 @@ static int drain_awake(struct attach_server *attach)
 			for (unsigned i = 0; i < LOOK_PAUSES; i++)
 				__builtin_ia32_pause();
 		}
-		if (now - reported > LOOK_SOON_MS * 1000) {
+		if (now - reported > LOOK_SOON_US) {
 			report_changes(attach);
 			reported = now;
 		}
@@ -213,21 +219,32 @@ static int drain_awake(struct attach_server *attach)
 	return error;
 }
 
+/* Until the next look, if this one, after `interval`, found this many bytes. */
+static unsigned next_interval(unsigned interval, uint64_t found)
+{
+	if (found == 0)
+		return (unsigned)min_u64(2 * (uint64_t)interval, LOOK_LATE_US);
+	interval = (unsigned)min_u64(interval, LOOK_SOON_US);
+	if (found >= MUCH_BYTES)
+		return (unsigned)max_u64(interval / 2, LOOK_AT_ONCE_US);
+	return found < MUCH_BYTES / 4 ? (unsigned)min_u64(2 * interval, LOOK_SOON_US) : interval;
+}
+
 static void *drain_thread(void *argument)
 {
 	struct attach_server *attach = argument;
-	unsigned interval = LOOK_SOON_MS;
+	unsigned interval = LOOK_SOON_US;
 	int last_error = 0;
 
 	while (wait_to_look(attach, interval)) {
+		uint64_t found;
 		int error;
 
 		report_changes(attach);
-		if (!published_bytes(attach)) {
-			interval = (unsigned)min_u64(2 * interval, LOOK_LATE_MS);
+		found = published_bytes(attach);
+		interval = next_interval(interval, found);
+		if (found == 0)
 			continue;
-		}
-		interval = LOOK_SOON_MS;
 		error = drain_awake(attach);
 		if (error && error != last_error)
 			log_sink_print(&attach->options.log, "attach: cannot drain: %s", strerror(-error));
