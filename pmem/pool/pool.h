@@ -156,7 +156,7 @@ int pools_sync(struct pools *pools);
  * used again soon must keep its memory: a page that was given back costs a fault, and a zeroed page, at the
  * next store.
  */
-#define POOLS_TRIM_REST 20u
+#define POOLS_TRIM_REST 80u
 
 /*
  * Give back what no pool has: memory of blocks that were freed some calls ago, where the region's backend
