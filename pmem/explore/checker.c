@@ -15,11 +15,14 @@
 int explore_checker_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message)
 {
-	size_t length = strlen(options->argv[0]);
+	const size_t length = strlen(options->argv[0]);
+	const bool is_object = length > 3 && strcmp(options->argv[0] + length - 3, ".so") == 0;
 
 	if (options->oracle)
 		return explore_oracle_create(options, out, message);
-	if (length > 3 && strcmp(options->argv[0] + length - 3, ".so") == 0)
+	if (options->how == EXPLORE_CHECKER_FORK_SERVER)
+		return explore_forked_create(options, out, message);
+	if (options->how == EXPLORE_CHECKER_BY_NAME && is_object)
 		return explore_loaded_create(options, out, message);
 	return explore_command_create(options, out, message);
 }
@@ -190,6 +193,20 @@ static int save_entry(const struct saving *saving, size_t index, bool symlinks, 
 	return stays_inside(entry->target) && symlinkat(entry->target, saving->at, name) < 0 ? -errno : 0;
 }
 
+/* Once all is made: a directory may be one that its owner cannot write to. What is in it comes before it. */
+static int save_modes(const struct saving *saving, char name[TRACE_PATH_MAX + 1])
+{
+	for (size_t i = saving->tree->count; i-- > 0;) {
+		const struct explore_tree_entry *entry = &saving->tree->items[i];
+
+		snprintf(name, TRACE_PATH_MAX + 1, "%s", entry->path);
+		if (entry->kind == WALK_DIRECTORY && entry->permissions && stays_inside(name) &&
+		    fchmodat(saving->at, name, entry->permissions, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 int explore_state_save(const struct explore_state *state, const char *directory, struct message *message)
 {
 	CLEANUP_FD int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -201,6 +218,8 @@ int explore_state_save(const struct explore_state *state, const char *directory,
 	for (unsigned symlinks = 0; !error && symlinks < 2; symlinks++)
 		for (size_t i = 0; !error && i < saving.tree->count; i++)
 			error = save_entry(&saving, i, symlinks, name);
+	if (!error)
+		error = save_modes(&saving, name);
 	if (error)
 		return message_fail(message, error, "%s/%s: %s", directory, name, strerror(-error));
 	return 0;

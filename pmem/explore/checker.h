@@ -3,11 +3,12 @@
 #define EXPLORE_CHECKER_H
 
 /*
- * The user's program that decides whether recovery from a crash state works. Three
- * kinds: a command, which gets copies of the files and is started for each state,
- * and a shared object (explore/softpmem_checker.h), which is loaded once and called
- * for each state on private mappings; and an oracle (explore/oracle.h), which compares what a command
- * prints.
+ * The user's program that decides whether recovery from a crash state works. Four
+ * kinds: a command, which gets copies of the files and is started for each state; a
+ * shared object (explore/softpmem_checker.h), which is loaded once and called for each
+ * state on private mappings; a fork server (explore/fork_protocol.h), which is started
+ * once and forks for each state; and an oracle (explore/oracle.h), which compares what a
+ * command prints.
  *
  * A shared object runs in the calling process: if it crashes or hangs, so does the
  * caller. The search therefore runs it in worker processes.
@@ -51,8 +52,15 @@ void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeou
 
 struct explore_oracle;
 
+enum explore_checker_how {
+	EXPLORE_CHECKER_BY_NAME,     /* a shared object if its name ends in ".so", else a command */
+	EXPLORE_CHECKER_MOUNT,	     /* a command on the tree of a mount's trace */
+	EXPLORE_CHECKER_FORK_SERVER
+};
+
 struct explore_checker_options {
-	char *const *argv;     /* NULL at the end; argv[0] ends in ".so" for a shared object */
+	char *const *argv; /* NULL at the end */
+	enum explore_checker_how how;
 	const char *directory; /* where a command's copies are made; must exist and be the caller's own */
 	unsigned timeout_ms;   /* of a command, for one state */
 	/* If not NULL: `argv` is the command that prints what recovery finds, and this judges that. */

@@ -25,6 +25,7 @@ extern char **environ;
 
 struct explore_command {
 	unsigned timeout_ms;
+	bool whole_tree;     /* {} is the directory, whatever is in it */
 	char image[2 * TRACE_PATH_MAX]; /* what {} stands for in the present state */
 	char *state;	       /* the directory of the copies */
 	char *marks;	       /* a file beside it: what was acknowledged, a mark a line */
@@ -111,7 +112,7 @@ static void image_path(const struct explore_command *command, const struct explo
 			only = explore_walk_file(walk, i);
 			files++;
 		}
-	if (files == 1) {
+	if (files == 1 && !command->whole_tree) {
 		explore_state_file_name(only, name, sizeof(name));
 		snprintf(path, size, "%s/%s", command->state, name);
 	} else {
@@ -237,8 +238,7 @@ static int await(pid_t pid, unsigned timeout_ms, struct explore_verdict *verdict
 	return error;
 }
 
-/* The end of what was printed. */
-static void read_output(int fd, struct explore_verdict *verdict)
+void explore_output_read(int fd, struct explore_verdict *verdict)
 {
 	off_t end = lseek(fd, 0, SEEK_END);
 	off_t from =
@@ -251,8 +251,12 @@ static void read_output(int fd, struct explore_verdict *verdict)
 int explore_command_prepare(struct explore_command *command, const struct explore_state *state,
 			    struct message *message)
 {
-	int error = renew_directory(command->state);
+	int error;
 
+	if (command->whole_tree && !explore_walk_names_has_root(explore_walk_names(state->walk)))
+		return message_fail(message, -EINVAL,
+				    "checker mount: the trace has no tree of files: record it on a mount");
+	error = renew_directory(command->state);
 	if (!error)
 		error = write_marks(command, state->walk);
 	if (error)
@@ -281,7 +285,7 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 		if (error)
 			message_fail(message, error, "checker %s: cannot wait for it: %s", argv[0],
 				     strerror(-error));
-		read_output(command->output, verdict);
+		explore_output_read(command->output, verdict);
 	}
 	for (size_t i = 0; environment && i < 4; i++)
 		free(environment[i]);
@@ -304,11 +308,13 @@ int explore_command_checker_create(const struct explore_checker_kind *kind,
 	checker->base.kind = kind;
 	checker->base.options = *options;
 	error = explore_command_open(options->directory, options->timeout_ms, &checker->command, message);
-	if (error)
+	if (error) {
 		free(checker);
-	else
-		*out = &checker->base;
-	return error;
+		return error;
+	}
+	checker->command->whole_tree = options->how == EXPLORE_CHECKER_MOUNT;
+	*out = &checker->base;
+	return 0;
 }
 
 void explore_command_checker_destroy(struct explore_checker *checker)

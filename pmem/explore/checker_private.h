@@ -50,6 +50,10 @@ void explore_command_checker_destroy(struct explore_checker *checker);
 
 int explore_command_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message);
+/* The end of what is in the file, as the output of a verdict. */
+void explore_output_read(int fd, struct explore_verdict *verdict);
+int explore_forked_create(const struct explore_checker_options *options, struct explore_checker **out,
+			  struct message *message);
 int explore_loaded_create(const struct explore_checker_options *options, struct explore_checker **out,
 			  struct message *message);
 extern const struct explore_checker_kind explore_loaded_kind;

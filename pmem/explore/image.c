@@ -153,6 +153,21 @@ void explore_image_read(const struct explore_image *image, uint64_t offset, void
 	memset((unsigned char *)bytes + have, 0, length - have);
 }
 
+void explore_image_exchange(struct explore_image *image, uint64_t offset, unsigned char *bytes, size_t length)
+{
+	unsigned char *place = image->memory + offset;
+
+	/* Bytes that are equal already need no write, which may need a page. */
+	for (size_t i = 0; i < length; i++) {
+		const unsigned char byte = place[i];
+
+		if (byte == bytes[i])
+			continue;
+		place[i] = bytes[i];
+		bytes[i] = byte;
+	}
+}
+
 struct explore_digest explore_image_digest(const struct explore_image *image)
 {
 	return image->digest;

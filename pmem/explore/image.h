@@ -55,6 +55,13 @@ int explore_image_reserve(struct explore_image *image, uint64_t size);
 /* Bytes that were never stored read as zero. */
 void explore_image_read(const struct explore_image *image, uint64_t offset, void *bytes, size_t length);
 
+/*
+ * Exchange bytes of the file with those given, for a while: the digest and the written pages stay as they
+ * were, and the same call puts the bytes back. offset + length is at most the capacity.
+ */
+void explore_image_exchange(struct explore_image *image, uint64_t offset, unsigned char *bytes,
+			    size_t length);
+
 /* Of all lines. */
 struct explore_digest explore_image_digest(const struct explore_image *image);
 /* The first page at or after `page` that was written, in pages of 4096 bytes; UINT64_MAX: none. */

@@ -5,6 +5,7 @@ libexplore = pmem/explore/libexplore.a $(libtrace) $(libmodel) $(libcommon) -ldl
 pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/checker.c pmem/explore/checker.h \
 	pmem/explore/checker_command.c \
+	pmem/explore/checker_forked.c pmem/explore/fork_protocol.h \
 	pmem/explore/checker_loaded.c \
 	pmem/explore/checker_private.h \
 	pmem/explore/cut.c pmem/explore/cut.h \

@@ -32,6 +32,7 @@ struct explore_options {
 	unsigned timeout_ms;	/* of the checker, for one state */
 	uint64_t most_failures; /* the search ends once so many states have failed */
 	uint64_t at;		/* only the point after so many events; UINT64_MAX: all points */
+	enum explore_checker_how how;
 	char *const *checker;	/* its words, NULL at the end; with an oracle, those that print the dump */
 	const struct explore_oracle *oracle; /* NULL: the checker decides */
 	const char *directory;	/* private to this search, for the workers' files */

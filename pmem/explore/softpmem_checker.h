@@ -10,8 +10,15 @@
  *
  * and give the file in place of a command: softpmem explore run.trace -- ./checker.so
  *
+ * The same functions make a fork server, a program that starts once and is forked for each state. It is
+ * slower, and a state sees nothing of what the checker did to its memory in earlier ones, whatever that
+ * allocates, changes or leaks:
+ *
+ *	cc -o checker checker.c -lsoftpmem_checker
+ *	softpmem explore --checker fork-server run.trace -- ./checker
+ *
  * A checker may change the bytes of a state, as a recovery does. The next state is not
- * affected. It must not keep state of its own that depends on earlier states, and
+ * affected. As a shared object it must not keep state of its own that depends on earlier states, and
  * must release what it allocates for one.
  */
 
@@ -43,8 +50,8 @@ struct softpmem_state {
 };
 
 /*
- * Called once, with the words that follow the shared object. Returns 0, or anything else to give up.
- * Optional.
+ * Called once, with the name of the shared object or program and the words after it. Returns 0, or anything
+ * else to give up. Optional.
  */
 int softpmem_checker_start(int argc, char **argv);
 

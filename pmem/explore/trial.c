@@ -54,6 +54,7 @@ int explore_trial_open(int fd, const char *name, uint64_t after, const struct ex
 		return message_fail(message, -ENOMEM, "out of memory");
 	trial->checker = (struct explore_checker_options){
 		.argv = options->checker,
+		.how = options->how,
 		.directory = options->directory,
 		.timeout_ms = options->timeout_ms,
 		.oracle = options->oracle,

@@ -225,6 +225,7 @@ static int prepare(struct search *search)
 	const struct explore_options *options = worker->options;
 	const struct explore_checker_options checker = {
 		.argv = options->checker,
+		.how = options->how,
 		.directory = worker->directory,
 		.timeout_ms = options->timeout_ms,
 		.oracle = options->oracle,

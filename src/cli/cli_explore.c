@@ -56,7 +56,7 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct explore_cli_options, save, "save", "DIRECTORY",
 		      "with --replay: keep its files there"),
 	COMMAND_CHOICE(struct explore_cli_options, checker, "checker", "NAME", EXPLORE_CHECKERS,
-		       "a checker that is built in, in place of -- CHECKER"),
+		       "a checker that is built in; or how -- CHECKER is run"),
 	COMMAND_CHOICE(struct explore_cli_options, oracle, "oracle", "KIND", "alive stable prefix equiv",
 		       "compare what --dump prints, in place of a checker"),
 	COMMAND_VALUE(struct explore_cli_options, dump, "dump", "COMMAND",
@@ -308,9 +308,13 @@ static int choose_judge(const struct cli *cli, const struct explore_cli_options 
 		return cli_usage(cli, "--oracle and --dump belong together");
 	if (given->checker && given->oracle)
 		return cli_usage(cli, "--checker and --oracle exclude each other");
-	if ((given->checker || given->oracle) && *words)
-		return cli_usage(cli, "a checker after -- excludes --checker and --oracle");
 	if (given->checker)
+		options->how = explore_checker_how(given->checker);
+	if (options->how != EXPLORE_CHECKER_BY_NAME && !*words)
+		return cli_usage(cli, "--checker %s takes a checker after --", given->checker);
+	if (options->how == EXPLORE_CHECKER_BY_NAME && (given->checker || given->oracle) && *words)
+		return cli_usage(cli, "a checker after -- excludes --checker and --oracle");
+	if (given->checker && options->how == EXPLORE_CHECKER_BY_NAME)
 		options->checker = explore_builtin_checker(given->checker);
 	if (given->oracle)
 		options->checker = dump;

@@ -36,6 +36,13 @@ static const struct builtin {
 	{ "e2fsck", SHELL(e2fsck) },
 };
 
+enum explore_checker_how explore_checker_how(const char *name)
+{
+	if (strcmp(name, "mount") == 0)
+		return EXPLORE_CHECKER_MOUNT;
+	return strcmp(name, "fork-server") == 0 ? EXPLORE_CHECKER_FORK_SERVER : EXPLORE_CHECKER_BY_NAME;
+}
+
 char *const *explore_builtin_checker(const char *name)
 {
 	for (size_t i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++)

@@ -140,7 +140,7 @@ char *explore_replay_command(const struct explore_outcome *outcome, const struct
 		putc(' ', out);
 	}
 	put_word(out, outcome->trace);
-	if (!outcome->builtin && !outcome->oracle)
+	if ((!outcome->builtin || options->how != EXPLORE_CHECKER_BY_NAME) && !outcome->oracle)
 		put_checker(out, options->checker);
 	if (fclose(out) == 0)
 		return text;

@@ -224,6 +224,41 @@ has_not_both_names() {
 	! grep -q "both names" "$work/check.out"
 }
 check "a renamed file has not both names" has_not_both_names
+
+# --checker mount: a tree of files, that the command may change. What it changes is not in the next state.
+cat >"$work/check-tree" <<-'END'
+	#!/bin/sh
+	[ "$1" = "$SOFTPMEM_STATE" ] && [ ! -e "$1/left" ] && : >"$1/left" || exit 8
+	cd "$1" || exit 9
+	[ -h a/link ] || exit 0
+	[ "$(stat -c %a b):$(stat -c %a:%h a/one):$(readlink a/link):$(cat a/two)" = "$2" ]
+END
+chmod +x "$work/check-tree"
+cat >"$work/tree" <<-'END'
+	mkdir a b && : >b/file && chmod 550 b && printf abc >a/one && chmod 640 a/one && sync a/one
+	ln a/one a/two && ln -s one a/link && sync a
+END
+tree() {
+	workload "$(cat "$work/tree")" --checker mount -- "$work/check-tree" {} 550:640:2:one:abc
+}
+check "the checker mount gets the names, modes, links and bytes of a tree, afresh for each state" tree
+check "negative control: with another mode of the directory the checker mount finds it" \
+	[ "$(cd "$work" && status_of --checker mount softpmem.trace -- \
+		"$work/check-tree" {} 551:640:2:one:abc)" = 1 ]
+wrong "the checker mount refuses a trace that has no tree" \
+	"has no tree of files" 1 --checker mount "$work/late.txt" -- true
+wrong "the checker mount without a command is a usage error" \
+	"takes a checker after --" 2 --checker mount "$work/late.txt"
+fork_server=$abs_top_builddir/tests/explore/checker_commit
+check "a fork server finds the record that is missing" \
+	[ "$(status_of --checker fork-server "$work/late.txt" -- "$fork_server" print)" = 1 ]
+replays_forked() {
+	local command
+	command=$(sed -n 's/^  replay: softpmem //p' "$work/out" | head -n 1)
+	eval "$softpmem $command" >"$work/out"
+	[ $? -eq 1 ] && grep -q 'a record is missing' "$work/out"
+}
+check "the command of a fork server's finding replays it" replays_forked
 check "no daemon of the workload is left" test -z "$(pgrep -f "softpmem-explore.*daemon" || true)"
 check_fails "a workload that fails is told apart from a finding" "the workload has failed with status 3" \
 	workload "exit 3" -- true

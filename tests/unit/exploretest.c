@@ -78,6 +78,6 @@ const char *exploretest_object(const char *name)
 	static char path[4096];
 	const char *build = getenv("abs_top_builddir");
 
-	snprintf(path, sizeof(path), "%s/tests/explore/%s.so", build ? build : ".", name);
+	snprintf(path, sizeof(path), "%s/tests/explore/%s", build ? build : ".", name);
 	return path;
 }

@@ -29,7 +29,7 @@ void exploretest_init(struct exploretest *test, const char *text, char *const *c
 void exploretest_run(struct exploretest *test);
 void exploretest_clear(struct exploretest *test);
 
-/* The path of tests/explore/NAME.so in the build tree. Static. */
+/* The path of tests/explore/NAME in the build tree. Static. */
 const char *exploretest_object(const char *name);
 
 #endif

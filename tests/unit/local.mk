@@ -338,6 +338,10 @@ check_PROGRAMS += tests/explore/checker_commit.so
 tests_explore_checker_commit_so_SOURCES = tests/explore/checker_commit.c
 tests_explore_checker_commit_so_CFLAGS = $(AM_CFLAGS) -fPIC
 tests_explore_checker_commit_so_LDFLAGS = $(AM_LDFLAGS) -shared
+# The same checker as a fork server.
+check_PROGRAMS += tests/explore/checker_commit
+tests_explore_checker_commit_SOURCES = tests/explore/checker_commit.c
+tests_explore_checker_commit_LDADD = src/lib/libsoftpmem_checker.a
 
 unit_tests += tests/unit/test_explore_search
 tests_unit_test_explore_search_SOURCES = tests/unit/test_explore_search.c tests/unit/exploretest.c \

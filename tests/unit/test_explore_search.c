@@ -25,14 +25,27 @@ static const char correct[] = FILE_LINE RECORD("1", "0x40") COMMIT("1") RECORD("
 
 static struct exploretest test;
 
-static void explore(const char *text, const char *trick)
+static void explore_with(const char *object, enum explore_checker_how how, const char *text,
+			 const char *trick)
 {
 	static char *checker[3];
 
-	checker[0] = (char *)(uintptr_t)exploretest_object("checker_commit");
+	checker[0] = (char *)(uintptr_t)exploretest_object(object);
 	checker[1] = (char *)(uintptr_t)trick;
 	exploretest_init(&test, text, checker);
+	test.options.how = how;
 	exploretest_run(&test);
+}
+
+static void explore(const char *text, const char *trick)
+{
+	explore_with("checker_commit.so", EXPLORE_CHECKER_BY_NAME, text, trick);
+}
+
+/* The same checker as a program that forks. */
+static void explore_forked(const char *text, const char *trick)
+{
+	explore_with("checker_commit", EXPLORE_CHECKER_FORK_SERVER, text, trick);
 }
 
 static void a_correct_log_has_no_finding(void **state)
@@ -119,7 +132,7 @@ static char *large_trace(unsigned lines)
 static void a_finding_in_many_lines_is_reduced_to_one(void **state)
 {
 	char *text = large_trace(60);
-	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit"), NULL };
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit.so"), NULL };
 
 	exploretest_init(&test, text, checker);
 	test.options.states = 3000;
@@ -136,7 +149,7 @@ static void what_is_found_does_not_depend_on_the_number_of_workers(void **state)
 	char *text = large_trace(20);
 	struct explore_failures one;
 	struct explore_summary summary;
-	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit"), NULL };
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit.so"), NULL };
 
 	exploretest_init(&test, text, checker);
 	test.options.states = 3000;
@@ -183,6 +196,97 @@ static void a_checker_that_crashes_or_hangs_or_exits_is_a_finding(void **state)
 	assert_int_equal(test.findings.items[0].verdict.result, EXPLORE_FAILED);
 	assert_int_equal(test.findings.items[0].verdict.code, 7);
 	exploretest_clear(&test);
+}
+
+static void expect_one_finding(enum explore_result result, int code)
+{
+	assert_int_equal(test.findings.count, 1);
+	assert_int_equal(test.findings.items[0].verdict.result, result);
+	assert_int_equal(test.findings.items[0].verdict.code, code);
+	exploretest_clear(&test);
+}
+
+static void a_fork_server_finds_the_failures_that_a_loaded_checker_finds(void **state)
+{
+	explore_forked(correct, NULL);
+	assert_int_equal(test.failures.count, 0);
+	assert_true(test.summary.checked > 4);
+	exploretest_clear(&test);
+	for (size_t i = 0; i < sizeof(bugs) / sizeof(bugs[0]); i++) {
+		struct explore_failures loaded;
+
+		explore(bugs[i].text, NULL);
+		loaded = test.failures;
+		test.failures = (struct explore_failures){ 0 };
+		exploretest_clear(&test);
+		explore_forked(bugs[i].text, NULL);
+		assert_int_equal(test.failures.count, loaded.count);
+		for (size_t j = 0; j < loaded.count; j++) {
+			assert_int_equal(test.failures.items[j].sequence, loaded.items[j].sequence);
+			assert_int_equal(test.failures.items[j].verdict.result, EXPLORE_FAILED);
+			assert_int_equal(test.failures.items[j].verdict.code, loaded.items[j].verdict.code);
+		}
+		explore_failures_clear(&loaded);
+		exploretest_clear(&test);
+	}
+}
+
+static void a_fork_server_whose_child_crashes_or_hangs_or_exits_is_a_finding(void **state)
+{
+	explore_forked(bugs[0].text, "crash");
+	expect_one_finding(EXPLORE_SIGNALED, SIGABRT);
+	explore_forked(bugs[0].text, "hang");
+	expect_one_finding(EXPLORE_TIMED_OUT, 0);
+	explore_forked(bugs[0].text, "exit");
+	expect_one_finding(EXPLORE_FAILED, 7);
+	/* A check that does not return has not passed, whatever its process ends with. */
+	explore_forked(bugs[0].text, "succeed");
+	expect_one_finding(EXPLORE_FAILED, 0);
+}
+
+static void what_a_fork_server_prints_is_in_the_finding(void **state)
+{
+	explore_forked(bugs[0].text, "print");
+	assert_string_equal(test.findings.items[0].verdict.output, "a record is missing\n");
+	expect_one_finding(EXPLORE_FAILED, 1);
+}
+
+static void states_of_a_fork_server_do_not_see_what_earlier_ones_leaked(void **state)
+{
+	explore_forked(correct, "leak");
+	assert_true(test.summary.checked > 4);
+	assert_int_equal(test.failures.count, 0);
+	exploretest_clear(&test);
+
+	/* Negative control: a checker that is loaded keeps what it leaks. */
+	explore(correct, "leak");
+	assert_true(test.failures.count > 0);
+	exploretest_clear(&test);
+}
+
+static int create_forked(const char *program, char *trick)
+{
+	char *words[] = { (char *)(uintptr_t)program, trick, NULL };
+	const struct explore_checker_options options = { .argv = words,
+							 .how = EXPLORE_CHECKER_FORK_SERVER,
+							 .timeout_ms = 5000 };
+	struct explore_checker *checker = NULL;
+	struct message message = { "" };
+	const int error = explore_checker_create(&options, &checker, &message);
+
+	explore_checker_destroy(checker);
+	assert_int_equal(!!message.text[0], !!error);
+	return error;
+}
+
+static void a_program_that_is_no_fork_server_is_refused(void **state)
+{
+	static char refuse[] = "refuse";
+
+	assert_int_equal(create_forked(exploretest_object("checker_commit"), NULL), 0);
+	assert_int_equal(create_forked(exploretest_object("checker_commit"), refuse), -ECANCELED);
+	assert_int_equal(create_forked("true", NULL), -EPROTO);
+	assert_int_equal(create_forked("/nonexistent/checker", NULL), -ENOENT);
 }
 
 static void a_command_gets_the_state_as_files(void **state)
@@ -291,7 +395,7 @@ static void a_file_that_grows_by_writes_may_come_back_with_any_of_its_sizes(void
 static void a_point_of_which_chance_finds_no_new_state_ends(void **state)
 {
 	/* Ten words that are stored with the same value again and again: 4^10 combinations, 2^10 states. */
-	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit"), NULL };
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit.so"), NULL };
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -320,6 +424,11 @@ int main(void)
 		cmocka_unit_test(a_finding_in_many_lines_is_reduced_to_one),
 		cmocka_unit_test(what_is_found_does_not_depend_on_the_number_of_workers),
 		cmocka_unit_test(a_checker_that_crashes_or_hangs_or_exits_is_a_finding),
+		cmocka_unit_test(a_fork_server_finds_the_failures_that_a_loaded_checker_finds),
+		cmocka_unit_test(a_fork_server_whose_child_crashes_or_hangs_or_exits_is_a_finding),
+		cmocka_unit_test(what_a_fork_server_prints_is_in_the_finding),
+		cmocka_unit_test(states_of_a_fork_server_do_not_see_what_earlier_ones_leaked),
+		cmocka_unit_test(a_program_that_is_no_fork_server_is_refused),
 		cmocka_unit_test(a_command_gets_the_state_as_files),
 		cmocka_unit_test(a_command_gets_the_acknowledged_marks),
 		cmocka_unit_test(a_finding_replays_by_its_name),
