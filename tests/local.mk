@@ -11,6 +11,9 @@ TEST_EXTENSIONS = .sh
 
 EXTRA_DIST += tests/lib.sh tests/packages.bash
 
+# For make check-long alone: they take long, and show what shorter tests show in part.
+long_tests =
+
 # Each directory lists its own tests.
 include tests/unit/local.mk
 include tests/record/local.mk
@@ -24,16 +27,27 @@ include tests/campaign/local.mk
 include tests/pmdk/local.mk
 include tests/debian/local.mk
 
+EXTRA_DIST += $(long_tests)
+
+# What ./check runs without sanitizers: programs as they are installed, and the models.
+system_tests = $(house_tests) $(model_tests) $(record_tests) $(recorded_tests) $(e2e_tests) $(guest_tests) \
+	$(engine_tests) $(bench_tests) $(pmdk_tests)
+# What it runs with them, and the programs that these tests need.
+sanitized_tests = $(filter-out $(model_tests),$(unit_tests)) $(fuzz_tests) tests/engines/fio.sh \
+	tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
+sanitized_programs = $(fuzz_programs) tests/e2e/notify_listener tests/explore/checker_commit \
+	tests/explore/checker_commit.so
+
 # All suites with larger numbers of power failures, seeds and mutations.
 check-long:
-	SOFTPMEM_TEST_LONG=1 $(MAKE) $(AM_MAKEFLAGS) check
+	SOFTPMEM_TEST_LONG=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TESTS) $(long_tests)'
 .PHONY: check-long
 
 # The same tests with sanitizers, in another build directory, and under valgrind.
 check-asan:
 	$(MKDIR_P) asan
 	cd asan && $(abs_top_srcdir)/configure --enable-sanitizers && \
-		$(MAKE) && $(MAKE) check TESTS='$$(unit_tests) $$(fuzz_tests) $$(sanitized_tests)'
+		$(MAKE) && $(MAKE) check TESTS='$$(unit_tests) $$(sanitized_tests)'
 
 check-valgrind: $(check_PROGRAMS)
 	@for test in $(unit_tests); do \

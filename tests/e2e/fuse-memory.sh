@@ -17,9 +17,9 @@ memory() {
 memory_is_below() { [ "$(memory)" -lt "$1" ]; }
 
 before=$(memory)
-dd if=/dev/zero bs=1M count=200 status=none | tr '\0' 'x' >"$mnt/file"
+dd if=/dev/zero bs=1M count=80 status=none | tr '\0' 'x' >"$mnt/file"
 sync "$mnt/file"
-check "a file of 200 MiB takes 200 MiB" test "$(memory)" -ge $((before + 200))
+check "a file of 80 MiB takes 80 MiB" test "$(memory)" -ge $((before + 80))
 printf stays >"$mnt/stays"
 sync "$mnt/stays"
 rm "$mnt/file"
@@ -34,7 +34,7 @@ check "2000 files take memory for their entries" test "$entries" -gt "$before"
 rm -r "$mnt/many"
 check "the table's memory is given back" await memory_is_below $((before + 2))
 
-dd if=/dev/zero bs=1M count=64 status=none | tr '\0' 'y' >"$mnt/file"
+dd if=/dev/zero bs=1M count=32 status=none | tr '\0' 'y' >"$mnt/file"
 sync "$mnt/file"
 sum=$(sha256sum <"$mnt/file")
 sleep 2

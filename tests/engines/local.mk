@@ -5,14 +5,11 @@ engine_tests = \
 	tests/engines/fio.sh \
 	tests/engines/indexes.sh \
 	tests/engines/postgres-fsdax.sh \
-	tests/engines/postgres-sector.sh \
 	tests/engines/little-engines.sh \
 	tests/engines/little-explore.sh \
 	tests/engines/rocksdb.sh
 engine_programs = tests/engines/indexes tests/engines/little_engines
 
-# The tests that ./check runs again with sanitizers, besides unit tests and fuzz targets.
-sanitized_tests = tests/engines/fio.sh tests/e2e/cli-pools.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
 if HAVE_SQLITE
 engine_programs += tests/engines/sqlite_load
 engine_tests += tests/engines/sqlite-wal.sh tests/engines/sqlite-rollback.sh tests/engines/sqlite-extra.sh \
@@ -24,6 +21,7 @@ engine_tests += tests/engines/lmdb.sh
 endif
 check_PROGRAMS += $(engine_programs)
 TESTS += $(engine_tests)
+long_tests += tests/engines/postgres-sector.sh
 
 tests_engines_indexes_SOURCES = \
 	tests/engines/clht.c \
@@ -53,7 +51,6 @@ EXTRA_DIST += \
 	tests/engines/little-engines.sh \
 	tests/engines/lmdb.sh \
 	tests/engines/postgres-fsdax.sh \
-	tests/engines/postgres-sector.sh \
 	tests/engines/postgres.bash \
 	tests/engines/rocksdb.sh \
 	tests/engines/sqlite-daemon-killed.sh \

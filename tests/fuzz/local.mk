@@ -11,36 +11,40 @@ fuzz_tests = \
 TESTS += $(fuzz_tests)
 EXTRA_DIST += $(fuzz_tests) tests/fuzz/corpus
 
-check_PROGRAMS += tests/fuzz/replay_attach
+fuzz_programs =
+
+fuzz_programs += tests/fuzz/replay_attach
 tests_fuzz_replay_attach_SOURCES = tests/fuzz/fuzz_attach.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_attach_LDADD = $(libattach)
 
-check_PROGRAMS += tests/fuzz/replay_control
+fuzz_programs += tests/fuzz/replay_control
 tests_fuzz_replay_control_SOURCES = tests/fuzz/fuzz_control.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_control_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_fuzz_replay_control_LDADD = $(libdaemon)
 
-check_PROGRAMS += tests/fuzz/replay_discovery
+fuzz_programs += tests/fuzz/replay_discovery
 tests_fuzz_replay_discovery_SOURCES = tests/fuzz/fuzz_discovery.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_discovery_LDADD = $(libregion)
 
-check_PROGRAMS += tests/fuzz/replay_fuse
+fuzz_programs += tests/fuzz/replay_fuse
 tests_fuzz_replay_fuse_SOURCES = tests/fuzz/fuzz_fuse.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_fuse_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)
 tests_fuzz_replay_fuse_LDADD = $(libfusefs)
 
-check_PROGRAMS += tests/fuzz/replay_region
+fuzz_programs += tests/fuzz/replay_region
 tests_fuzz_replay_region_SOURCES = tests/fuzz/fuzz_region.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_region_LDADD = $(libpool)
 
-check_PROGRAMS += tests/fuzz/replay_trace
+fuzz_programs += tests/fuzz/replay_trace
 tests_fuzz_replay_trace_SOURCES = tests/fuzz/fuzz_trace.c tests/fuzz/replay.c tests/fuzz/fuzz.h
 tests_fuzz_replay_trace_LDADD = $(libtrace)
+
+check_PROGRAMS += $(fuzz_programs)
 
 # The programs for libFuzzer link the same libraries, in their own build directory, where clang instruments all of
 # the code. `make fuzz-build` only builds them. Each replayer above links what its fuzz target links, so a library
 # that is missing here fails in `make check` too.
-EXTRA_PROGRAMS = tests/fuzz/fuzz_attach tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_fuse \
+EXTRA_PROGRAMS += tests/fuzz/fuzz_attach tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_fuse \
 	tests/fuzz/fuzz_region tests/fuzz/fuzz_trace
 tests_fuzz_fuzz_attach_SOURCES = tests/fuzz/fuzz_attach.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_attach_LDADD = $(libattach)

@@ -3,9 +3,9 @@
 guest_tests = \
 	tests/guest/dax.sh \
 	tests/guest/devmem.sh \
-	tests/guest/pmemobj.sh \
 	tests/guest/reservations.sh
 TESTS += $(guest_tests)
+long_tests += tests/guest/pmemobj.sh
 EXTRA_DIST += $(guest_tests) tests/guest/dax.guest tests/guest/devmem.guest tests/guest/pmemobj.guest \
 	tests/guest/reservations.guest \
 	tests/guest/guest.sh tests/guest/inside.sh
@@ -22,7 +22,7 @@ endif
 
 .PHONY: check-guest
 check-guest: all
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(guest_tests)'
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(guest_tests) tests/guest/pmemobj.sh'
 
 # The kernel that the tests downloaded.
 distclean-local:

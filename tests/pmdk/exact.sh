@@ -16,9 +16,10 @@ leaves() {
 	"$exact" judge "$mnt/pool" "$work/model"
 }
 
-for seed in 1 2 3; do
+rounds seeds 1 3
+for seed in $(seq "$seeds"); do
 	check "mappings that are cut, covered and moved leave only legal bytes, seed $seed" \
-		leaves mappings $seed
+		leaves mappings "$seed"
 done
 check "flushes of every length at every offset leave only legal bytes" leaves odd 1
 check "10000 mappings leave only legal bytes" leaves many 1

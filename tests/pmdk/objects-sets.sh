@@ -11,7 +11,7 @@ set_of() {
 	printf '%s\n' PMEMPOOLSET "${@:2}" >"$work/$1.set"
 }
 
-rounds stride 7 1
+rounds stride 13 1
 
 daemon_start --region memfd:64M || bail "no daemon"
 parts=("$mnt/part1" "$mnt/part2" "$mnt/part3")

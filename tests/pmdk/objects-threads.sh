@@ -7,7 +7,7 @@
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 pool=$mnt/pool
 
-rounds moments 21 200
+rounds moments 13 200
 
 daemon_start --region memfd:32M || bail "no daemon"
 check "a pool of 4 threads that is cut at $moments moments is consistent" \

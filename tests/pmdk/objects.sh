@@ -7,8 +7,8 @@
 # shellcheck source=tests/pmdk/objects.bash
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 pool=$mnt/pool
-rounds stride 7 1
-rounds lose_stride 3 1
+rounds stride 13 1
+rounds lose_stride 5 1
 
 daemon_start --region memfd:32M || bail "no daemon"
 check "a pool that is cut at fences with lose is consistent" \

@@ -61,5 +61,6 @@ tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
-TESTS += tests/record/recorded.sh tests/record/maps.sh
-EXTRA_DIST += tests/record/recorded.sh tests/record/recorded.bash tests/record/maps.sh tests/record/exceptions.cc tests/record/mapping.py
+recorded_tests = tests/record/recorded.sh tests/record/maps.sh
+TESTS += $(recorded_tests)
+EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A cmocka program for each subject, with its sources and libraries.
 unit_tests =
-# These repeat the same code for many inputs. distcheck leaves them out.
-long_unit_tests = tests/unit/test_explore_names tests/unit/test_explore_search tests/unit/test_litmus tests/unit/test_model_lines_random \
-	tests/unit/test_model_names_random tests/unit/test_trace_file
+# These compare the models with interpreters for very many inputs: optimized code, without sanitizers.
+model_tests = tests/unit/test_explore_names tests/unit/test_litmus tests/unit/test_model_lines_random \
+	tests/unit/test_model_names_random
 
 unit_tests += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c
@@ -368,7 +368,9 @@ tests_unit_test_client_ranges_SOURCES = tests/unit/test_client_ranges.c
 tests_unit_test_client_ranges_LDADD = $(libclient) $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += $(unit_tests)
+# Each is built when it is to run.
+EXTRA_PROGRAMS += $(unit_tests)
+CLEANFILES += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 

@@ -171,7 +171,7 @@ static void blocks_that_are_used_again_soon_keep_their_memory(void **state)
 
 	media_observe(bench->region, &observer);
 	for (unsigned round = 0; round < 3 * POOLS_TRIM_REST; round++) {
-		pooltest_fill(bench, 0, LENGTH, 0x55);
+		pooltest_fill(bench, 0, MIB, 0x55);
 		assert_int_equal(pool_sync(bench->handle, false), 0);
 		assert_int_equal(pool_truncate(bench->pool, NULL, 0), 0);
 		trim(bench, 1);
@@ -180,7 +180,7 @@ static void blocks_that_are_used_again_soon_keep_their_memory(void **state)
 	/* Negative control: left alone, they are given back. */
 	trim(bench, CALLS);
 	media_observe(bench->region, NULL);
-	assert_true(watch.discarded >= LENGTH);
+	assert_true(watch.discarded >= MIB);
 }
 
 /* ---- The table ------------------------------------------------------------------- */
