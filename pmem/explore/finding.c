@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "explore/operation_text.h"
 #include "explore/reduce.h"
 #include "explore/weakest.h"
@@ -285,8 +286,19 @@ static int make_timeline(int fd, const char *name, const struct explore_trial *t
 					     failing, message);
 }
 
+/* A failure that an interrupted search has left is hostile until it is checked. */
+static bool is_state_of(const struct explore_failure *failure, const struct explore_places *places)
+{
+	if (failure->places != places->count)
+		return false;
+	for (size_t i = 0; i < places->count; i++)
+		if (failure->versions[i] >= places->items[i].versions)
+			return false;
+	return true;
+}
+
 static int investigate(int fd, const char *name, const struct explore_points *points,
-		       const struct explore_options *options, const struct kind *kind,
+		       const struct explore_options *options, uint64_t until_ms, const struct kind *kind,
 		       struct explore_findings *findings, struct message *message)
 {
 	const struct explore_failure *failure = kind->first;
@@ -303,11 +315,13 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 	CLEANUP_FREE uint64_t *failing = calloc(failure->places + 1, sizeof(*failing));
 	CLEANUP_FREE uint64_t *passing = calloc(failure->places + 1, sizeof(*passing));
 
-	error = failing && passing && explore_trial_places(trial)->count == failure->places ? 0 : -ENOMEM;
+	error = failing && passing ? 0 : -ENOMEM;
+	if (!error && !is_state_of(failure, explore_trial_places(trial)))
+		error = message_fail(message, -EINVAL, "the progress of the search is of another trace");
 	if (!error) {
 		memcpy(failing, failure->versions, failure->places * sizeof(*failing));
-		error = explore_reduce(trial, failing, passing, &finding.neighbour, &finding.verdict,
-				       message);
+		error = explore_reduce(trial, until_ms, failing, passing, &finding.neighbour,
+				       &finding.verdict, message);
 	}
 	if (!error)
 		error = explore_find_weakest(fd, name, options, trial, failing, failure->versions,
@@ -365,13 +379,20 @@ int explore_findings_make(int fd, const char *name, const struct explore_points 
 			  const struct explore_options *options, const struct explore_failures *failures,
 			  struct explore_findings *findings, struct message *message)
 {
+	const uint64_t until_ms =
+		options->seconds ? clock_ms() + (uint64_t)options->seconds * 500 : UINT64_MAX;
 	struct kinds kinds = { 0 };
 	int error = sort_out(points, failures, findings, &kinds);
 
 	if (error)
 		message_fail(message, error, "out of memory");
-	for (size_t i = 0; !error && i < kinds.count; i++)
-		error = investigate(fd, name, points, options, &kinds.items[i], findings, message);
+	for (size_t i = 0; !error && i < kinds.count; i++) {
+		if (i && clock_ms() >= until_ms)
+			findings->unreduced += kinds.items[i].states;
+		else
+			error = investigate(fd, name, points, options, until_ms, &kinds.items[i], findings,
+					    message);
+	}
 	vector_free(&kinds);
 	return error;
 }

@@ -52,7 +52,7 @@ struct explore_finding {
 struct explore_findings {
 	VECTOR_FIELDS(struct explore_finding);
 	uint64_t unstable;  /* failures that did not fail again; not reported */
-	uint64_t unreduced; /* failures that were not looked at, because there were too many causes */
+	uint64_t unreduced; /* failures that were not looked at: too many causes, or no time left */
 };
 
 /* 0 or a negative errno with a message. */

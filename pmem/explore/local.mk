@@ -8,6 +8,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/checker_forked.c pmem/explore/fork_protocol.h \
 	pmem/explore/checker_loaded.c \
 	pmem/explore/checker_private.h \
+	pmem/explore/checkpoint.c pmem/explore/checkpoint.h \
 	pmem/explore/cut.c pmem/explore/cut.h \
 	pmem/explore/digests.c pmem/explore/digests.h \
 	pmem/explore/finding.c pmem/explore/finding.h \

@@ -6,13 +6,17 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 /* Checks that one reduction may use, so that a state of thousands of lines does not take all day. */
 #define CHECKS_MAX 400u
+/* Of the failing state itself, and of the two that it is compared with. */
+#define CHECKS_FIRST 3u
 
 struct reduction {
 	struct explore_trial *trial;
 	size_t count; /* of places */
+	uint64_t until_ms;
 	const uint64_t *passing;
 	uint64_t *failing;
 	uint64_t *tried;
@@ -22,12 +26,18 @@ struct reduction {
 	int error;
 };
 
+static bool is_over(const struct reduction *reduction)
+{
+	return reduction->error || reduction->checks >= CHECKS_MAX || clock_ms() >= reduction->until_ms;
+}
+
 /* Does the checker fail on these versions? An error ends the reduction, and counts as no. */
 static bool fails(struct reduction *reduction, const uint64_t *versions)
 {
 	struct explore_verdict verdict;
 
-	if (reduction->error || reduction->checks >= CHECKS_MAX)
+	/* Whether it fails at all, and what it is compared with, is found out in any case. */
+	if (reduction->error || (reduction->checks >= CHECKS_FIRST && is_over(reduction)))
 		return false;
 	reduction->checks++;
 	reduction->error = explore_trial_check(reduction->trial, versions, &verdict, reduction->message);
@@ -63,7 +73,7 @@ static void minimize(struct reduction *reduction, size_t *places)
 {
 	size_t count = differences(reduction, places), parts = 2;
 
-	while (count > 1 && parts <= count && reduction->checks < CHECKS_MAX && !reduction->error) {
+	while (count > 1 && parts <= count && !is_over(reduction)) {
 		size_t step = (count + parts - 1) / parts;
 		bool reduced = false;
 
@@ -84,7 +94,7 @@ static void minimize(struct reduction *reduction, size_t *places)
 /* Of each place that is left, the version nearest to the passing one that still fails, one step at a time. */
 static void approach(struct reduction *reduction)
 {
-	for (size_t i = 0; i < reduction->count; i++) {
+	for (size_t i = 0; i < reduction->count && !is_over(reduction); i++) {
 		bool closer = true;
 
 		while (closer && reduction->failing[i] != reduction->passing[i]) {
@@ -102,7 +112,7 @@ static void approach(struct reduction *reduction)
 	}
 }
 
-int explore_reduce(struct explore_trial *trial, uint64_t *versions, uint64_t *passing,
+int explore_reduce(struct explore_trial *trial, uint64_t until_ms, uint64_t *versions, uint64_t *passing,
 		   enum explore_neighbour *neighbour, struct explore_verdict *verdict,
 		   struct message *message)
 {
@@ -113,6 +123,7 @@ int explore_reduce(struct explore_trial *trial, uint64_t *versions, uint64_t *pa
 	struct reduction reduction = {
 		.trial = trial,
 		.count = places->count,
+		.until_ms = until_ms,
 		.passing = passing,
 		.failing = versions,
 		.tried = tried,

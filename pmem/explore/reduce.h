@@ -10,9 +10,10 @@
  * Delta debugging (Zeller, Hildebrandt: "Simplifying and isolating failure-inducing
  * input", TSE 2002) over the places in which the failing state differs from a passing one. `versions`
  * becomes the reduced state, `passing` the one it is compared with; verdict is of the reduced state.
+ * After `until_ms` of CLOCK_MONOTONIC no further reduction is tried.
  * -EAGAIN: the state does not fail again. 0, or another negative errno with a message.
  */
-int explore_reduce(struct explore_trial *trial, uint64_t *versions, uint64_t *passing,
+int explore_reduce(struct explore_trial *trial, uint64_t until_ms, uint64_t *versions, uint64_t *passing,
 		   enum explore_neighbour *neighbour, struct explore_verdict *verdict,
 		   struct message *message);
 

@@ -16,9 +16,12 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "explore/checkpoint.h"
 #include "explore/worker.h"
 
 #define PROGRESS_MS 1000
+/* How often the checkpoint is told: so much is checked again after an interruption. */
+#define CHECKPOINT_MS 200
 /* How often workers are looked at. */
 #define TICK_MS 50
 
@@ -42,6 +45,8 @@ struct search_run {
 	uint64_t until_ms;
 	struct helper *helpers;
 	struct explore_worker_state *states; /* shared, one a helper */
+	size_t saved; /* failures that the checkpoint has */
+	uint64_t saved_ms;
 	int error;
 };
 
@@ -125,6 +130,11 @@ static int helper_start(struct search_run *run, struct helper *helper)
 	return 0;
 }
 
+static uint64_t begin_of(const struct search_run *run)
+{
+	return run->options->checkpoint ? explore_checkpoint_from(run->options->checkpoint) : 0;
+}
+
 static int helper_prepare(struct search_run *run, unsigned number)
 {
 	struct helper *helper = &run->helpers[number];
@@ -136,6 +146,8 @@ static int helper_prepare(struct search_run *run, unsigned number)
 		.number = number,
 		.state = &run->states[number],
 		.until_ms = run->until_ms,
+		.from = begin_of(run),
+		.resumed = begin_of(run),
 	};
 	if (asprintf(&helper->directory, "%s/worker-%u", run->options->directory, number) < 0) {
 		helper->directory = NULL;
@@ -162,7 +174,7 @@ static int helper_restart(struct search_run *run, struct helper *helper, int sta
 		verdict->code = WEXITSTATUS(status);
 	}
 	helper->worker.crash = &helper->crash;
-	helper->worker.from = running - 1;
+	helper->worker.from = max_u64(helper->worker.resumed, running - 1);
 	atomic_store(&helper->worker.state->running, 0);
 	return helper_start(run, helper);
 }
@@ -219,6 +231,45 @@ static void tell_progress(const struct search_run *run, uint64_t *told_ms)
 	run->options->progress(run->options->context, checked, run->failures->count);
 }
 
+/* Take what is in a helper's pipe now. */
+static void drain(struct search_run *run, struct helper *helper)
+{
+	struct pollfd poll_for = { .fd = helper->results, .events = POLLIN };
+
+	/* The end of the pipe is left to attend(). */
+	while (helper->pid && !run->error && poll(&poll_for, 1, 0) > 0 && poll_for.revents & POLLIN)
+		if (!receive(run, helper))
+			break;
+}
+
+/*
+ * Tell the checkpoint how far all workers are. The failures of the states before that are in the pipes when
+ * a worker says that it has passed them.
+ */
+static void save(struct search_run *run, bool now)
+{
+	struct explore_checkpoint *checkpoint = run->options->checkpoint;
+	uint64_t passed = UINT64_MAX;
+	int error;
+
+	if (!checkpoint || run->error || (!now && clock_ms() < run->saved_ms + CHECKPOINT_MS))
+		return;
+	run->saved_ms = clock_ms();
+	for (unsigned i = 0; i < run->options->workers; i++)
+		passed = min_u64(passed, atomic_load(&run->states[i].passed));
+	if (passed <= explore_checkpoint_from(checkpoint))
+		return;
+	for (unsigned i = 0; i < run->options->workers; i++)
+		drain(run, &run->helpers[i]);
+	error = run->error ? run->error :
+			     explore_checkpoint_add(checkpoint, run->failures->items + run->saved,
+						    run->failures->count - run->saved, passed);
+	run->saved = run->failures->count;
+	if (error && !run->error)
+		run->error = message_fail(run->message, error, "cannot keep the progress of the search: %s",
+					  strerror(-error));
+}
+
 /* Until all helpers have ended. */
 static void attend(struct search_run *run)
 {
@@ -246,6 +297,7 @@ static void attend(struct search_run *run)
 		if (run->error || run->failures->count >= run->options->most_failures)
 			stop_all(run);
 		tell_progress(run, &told_ms);
+		save(run, false);
 	}
 }
 
@@ -262,7 +314,7 @@ static void sum_up(const struct search_run *run, struct explore_summary *summary
 	for (unsigned i = 0; i < run->options->workers; i++) {
 		const struct explore_worker_state *state = &run->states[i];
 
-		summary->checked += atomic_load(&state->checked);
+		summary->checked += atomic_load(&state->checked) + state->resumed;
 		/* All workers generate the same states. */
 		summary->generated = max_u64(summary->generated, atomic_load(&state->generated));
 		summary->points = max_u64(summary->points, state->points);
@@ -303,7 +355,9 @@ int explore_search(int fd, const char *name, const struct explore_points *points
 		if (run.error)
 			message_fail(message, run.error, "cannot start a worker: %s", strerror(-run.error));
 	}
+	run.saved = failures->count;
 	attend(&run);
+	save(&run, true);
 	if (run.error && !message->text[0])
 		message_fail(message, run.error, "%s", strerror(-run.error));
 	sum_up(&run, summary);

@@ -17,12 +17,18 @@
 #include "explore/state_order.h"
 #include "explore/points.h"
 
+struct explore_checkpoint;
+
 struct explore_options {
 	struct explore_walk_options walk;
 	uint64_t seed;
 	uint64_t exhaustive;	/* points with at most so many states have all of them tried */
 	uint64_t states;	/* at most so many are checked; 0: no limit */
-	unsigned seconds;	/* no new state is checked after this time; 0: no limit */
+	/*
+	 * No new state is checked after this time. Reducing the failures, which comes then, takes at most
+	 * half of it again, and a few checks. 0: no limit.
+	 */
+	unsigned seconds;
 	unsigned workers;	/* at least 1 */
 	/*
 	 * Of `shards` searches of one trace with the same options, this is number `shard`, from 0, and checks
@@ -36,6 +42,7 @@ struct explore_options {
 	char *const *checker;	/* its words, NULL at the end; with an oracle, those that print the dump */
 	const struct explore_oracle *oracle; /* NULL: the checker decides */
 	const char *directory;	/* private to this search, for the workers' files */
+	struct explore_checkpoint *checkpoint; /* of the search's progress; NULL: none is kept */
 	/* Called about once a second; may be NULL. */
 	void (*progress)(void *context, uint64_t checked, uint64_t failed);
 	void *context;
@@ -55,7 +62,7 @@ struct explore_summary {
 	uint64_t generated; /* states, equal ones included */
 	uint64_t equal;	    /* of these, had been generated before */
 	uint64_t legal;	    /* combinations at all points of which a state was checked; UINT64_MAX: more */
-	uint64_t checked;
+	uint64_t checked;   /* by this search, and by one that it goes on with */
 	uint64_t points;    /* of which a state was checked */
 	uint64_t exhausted; /* of these, had all their states checked */
 	bool complete;	    /* no limit ended the search: every order was followed to its end */
@@ -65,7 +72,10 @@ struct explore_failures {
 	VECTOR_FIELDS(struct explore_failure);
 };
 
-/* 0, even if states failed; or a negative errno with a message. Failures are sorted by sequence. */
+/*
+ * 0, even if states failed; or a negative errno with a message. Failures are sorted by sequence. With a
+ * checkpoint they begin as explore_checkpoint_open() has left them.
+ */
 int explore_search(int fd, const char *name, const struct explore_points *points,
 		   const struct explore_options *options, struct explore_failures *failures,
 		   struct explore_summary *summary, struct message *message);

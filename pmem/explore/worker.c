@@ -24,6 +24,7 @@ struct search {
 	bool *exhausted;   /* of each point: its order has ended */
 	uint64_t equal, legal;
 	uint64_t sequence; /* of the next state that is new */
+	uint64_t resumed;
 	bool limited;	   /* a limit ended the search */
 	bool limited_by_chance; /* no new state of some point was found by chance */
 	VECTOR(uint64_t) versions;
@@ -65,14 +66,16 @@ static int report(struct search *search, uint32_t point, enum explore_phase phas
 }
 
 /* Is it this worker's to check, and not its predecessor's? */
-static bool is_mine(const struct search *search)
+static bool is_mine(struct search *search)
 {
 	const struct explore_options *options = search->worker->options;
 	const uint64_t shards = options->shards ? options->shards : 1;
 
-	return search->sequence % shards == options->shard &&
-	       search->sequence / shards % options->workers == search->worker->number &&
-	       search->sequence >= search->worker->from;
+	if (search->sequence % shards != options->shard ||
+	    search->sequence / shards % options->workers != search->worker->number)
+		return false;
+	search->resumed += search->sequence < search->worker->resumed;
+	return search->sequence >= search->worker->from;
 }
 
 static int check(struct search *search, const struct explore_walk *walk, uint32_t point,
@@ -85,8 +88,10 @@ static int check(struct search *search, const struct explore_walk *walk, uint32_
 	struct explore_verdict verdict;
 	int error;
 
-	if (worker->crash && worker->crash->sequence == search->sequence)
+	if (worker->crash && worker->crash->sequence == search->sequence) {
+		atomic_fetch_add(&worker->state->checked, 1);
 		return report(search, point, phase, &worker->crash->verdict);
+	}
 	atomic_store(&worker->state->started_ms, clock_ms());
 	atomic_store(&worker->state->running, search->sequence + 1);
 	error = explore_checker_run(search->checker, &state, &verdict, &worker->state->message);
@@ -158,6 +163,8 @@ static int try_point(struct search *search, const struct explore_walk *walk, uin
 		if (is_mine(search))
 			error = check(search, walk, point, phase);
 		search->sequence++;
+		if (!error && search->sequence > search->worker->from)
+			atomic_store(&search->worker->state->passed, search->sequence);
 	}
 	explore_order_destroy(order);
 	return error;
@@ -253,6 +260,7 @@ void explore_worker_run(struct explore_worker *worker)
 		state->exhausted += search.exhausted[i];
 	}
 	state->equal = search.equal;
+	state->resumed = search.resumed;
 	state->legal = search.legal;
 	state->complete = !search.limited;
 	state->error = error;

@@ -13,9 +13,15 @@ struct explore_worker_state {
 	_Atomic uint64_t running;    /* the sequence being checked + 1; 0: none */
 	_Atomic uint64_t started_ms; /* since when, CLOCK_MONOTONIC */
 	_Atomic uint64_t generated, checked, failed;
+	/*
+	 * The worker's states below this number are checked, and their failures in the pipe. It only
+	 * grows.
+	 */
+	_Atomic uint64_t passed;
 	_Atomic bool stop; /* written by the starter: no new state is to be checked */
 	/* Written before the worker ends by itself. */
 	uint64_t points, exhausted, equal, legal;
+	uint64_t resumed; /* its states that were checked by a search that was interrupted */
 	bool complete;
 	bool done;
 	struct message message; /* why it gave up, if `error` is not 0 */
@@ -36,8 +42,11 @@ struct explore_worker {
 	unsigned number;
 	const char *directory; /* this worker's own */
 	struct explore_worker_state *state;
-	/* States below `from` were checked by the worker's predecessor. */
-	uint64_t from;
+	/*
+	 * States below `from` were checked by the worker's predecessor, and those below `resumed` by the
+	 * search that this one goes on with.
+	 */
+	uint64_t from, resumed;
 	const struct explore_worker_crash *crash; /* NULL: none */
 	uint64_t until_ms; /* of CLOCK_MONOTONIC: no new state is checked after it; UINT64_MAX: no limit */
 	int results;	   /* failures are written here, as struct explore_failure and then its versions */

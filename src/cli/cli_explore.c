@@ -11,13 +11,15 @@
 
 #include "cli/cli.h"
 #include "cli/explore_checkers.h"
+#include "cli/explore_durability.h"
+#include "cli/explore_identity.h"
 #include "cli/explore_print.h"
 #include "cli/explore_workload.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/crc32c.h"
+#include "explore/checkpoint.h"
 #include "explore/finding.h"
 #include "explore/input.h"
 #include "explore/list.h"
@@ -26,7 +28,7 @@
 struct explore_cli_options {
 	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at;
 	const char *replay, *save, *workload, *output, *shard, *checker, *oracle, *dump;
-	bool list_states, json;
+	bool list_states, json, resume;
 };
 
 #define STATES_DEFAULT 100000u
@@ -67,6 +69,8 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct explore_cli_options, shard, "shard", "K/N", NULL),
 	COMMAND_VALUE(struct explore_cli_options, output, "output", "FILE",
 		      "write the result as JSON there, for report"),
+	COMMAND_SWITCH(struct explore_cli_options, resume, "resume",
+		       "go on with the interrupted search for --output"),
 	COMMAND_SWITCH(struct explore_cli_options, json, "json", "print the result as JSON"),
 	{ .name = NULL },
 };
@@ -91,6 +95,11 @@ static bool parse_shard(const char *text, struct explore_options *options)
 }
 
 /* ---- The command line ---------------------------------------------------------------------- */
+
+static bool is_without_checker(const struct explore_cli_options *given)
+{
+	return given->checker && strcmp(given->checker, "none") == 0;
+}
 
 static int parse_options(const struct cli *cli, const struct explore_cli_options *given,
 			 struct explore_options *options)
@@ -139,6 +148,10 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		return cli_usage(cli, "--shard takes K/N, for instance 3/8: share 3 of 8");
 	if (given->output && (given->replay || given->list_states))
 		return cli_usage(cli, "--output is for what a search finds");
+	if (is_without_checker(given) && (given->output || given->replay || given->list_states))
+		return cli_usage(cli, "--checker none checks no states");
+	if (given->resume && (!given->output || given->workload))
+		return cli_usage(cli, "--resume goes on with a search of a trace that had this --output");
 	if (given->workload && (given->replay || given->list_states))
 		return cli_usage(cli, "--workload makes a trace, and --replay and --list-states read one");
 	return CLI_OK;
@@ -158,6 +171,18 @@ static int list_states(struct cli *cli, int fd, const struct explore_options *op
 	if (explore_list_states(fd, cli->argument, &options->walk, LIST_MOST, stdout, &message) < 0)
 		return fail(cli, &message);
 	return CLI_OK;
+}
+
+static int tell_durability(struct cli *cli, int fd, const struct explore_options *options,
+			   const struct explore_cli_options *given)
+{
+	const bool flushes_matter = options->walk.domain == PERSISTENCE_MEMORY_CONTROLLER;
+	struct message message = { "" };
+	bool found;
+
+	if (explore_durability_print(fd, cli->argument, flushes_matter, given->json, &found, &message) < 0)
+		return fail(cli, &message);
+	return found ? CLI_FAILED : CLI_OK;
 }
 
 /* Make a directory for the files of a state, unless it is there. */
@@ -226,26 +251,45 @@ static void show_progress(void *context, uint64_t checked, uint64_t failed)
 		fprintf(stderr, "\r%" PRIu64 " states checked, %" PRIu64 " failed ", checked, failed);
 }
 
-/* A hash of the trace's bytes, and of what decides which states are checked. */
-static int identify(int fd, const struct explore_options *options, char text[20])
+/* Where the progress of a search is kept: beside its result. NULL without memory. */
+static char *progress_path(const char *output)
 {
-	char facts[256];
-	unsigned char bytes[1 << 16];
-	uint32_t trace = 0;
-	off_t at = 0;
-	ssize_t got;
+	char *path;
 
-	while ((got = pread(fd, bytes, sizeof(bytes), at)) > 0) {
-		trace = crc32c(trace, bytes, (size_t)got);
-		at += got;
+	return asprintf(&path, "%s.progress", output) < 0 ? NULL : path;
+}
+
+/* A result that goes to a pipe or a device has no place beside it. */
+static bool keeps_progress(const char *output)
+{
+	struct stat st;
+
+	return output && (stat(output, &st) < 0 ? errno == ENOENT : S_ISREG(st.st_mode));
+}
+
+/* Begin a search, or go on with one. *path: what to remove once its result is written. */
+static int open_checkpoint(const struct explore_outcome *outcome, struct explore_options *options,
+			   const struct explore_cli_options *given, struct explore_failures *failures,
+			   char **path, struct message *message)
+{
+	char identity[EXPLORE_RUN_ID_BYTES];
+	int error;
+
+	if (!keeps_progress(given->output))
+		return !given->resume ?
+			       0 :
+			       message_fail(message, -EINVAL, "--resume: %s: not a file", given->output);
+	explore_run_id(outcome->identity, options, given->oracle, identity);
+	*path = progress_path(given->output);
+	if (!*path)
+		return message_fail(message, -ENOMEM, "out of memory");
+	error = explore_checkpoint_open(*path, identity, given->resume, outcome->points->count, failures,
+					&options->checkpoint, message);
+	if (error) {
+		free(*path);
+		*path = NULL;
 	}
-	if (got < 0)
-		return -errno;
-	snprintf(facts, sizeof(facts), "%d %d %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
-		 (int)options->walk.mode, (int)options->walk.domain, (int)options->walk.metadata,
-		 options->seed, options->exhaustive, options->states, options->at);
-	snprintf(text, 20, "%08" PRIx32 "-%08" PRIx32, trace, crc32c(0, facts, strlen(facts)));
-	return 0;
+	return error;
 }
 
 static int explore(struct cli *cli, int fd, struct explore_options *options,
@@ -260,10 +304,13 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	};
 	bool progress = isatty(STDERR_FILENO);
 	uint64_t began = clock_ms();
+	CLEANUP_FREE char *unfinished = NULL;
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
 
-	if (!error && identify(fd, options, outcome.identity) < 0)
+	if (!error && explore_search_id(fd, options, outcome.identity) < 0)
 		error = message_fail(&message, -EIO, "%s: cannot be read", cli->argument);
+	if (!error)
+		error = open_checkpoint(&outcome, options, given, &failures, &unfinished, &message);
 	options->progress = show_progress;
 	options->context = &progress;
 	if (!error)
@@ -278,6 +325,9 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	outcome.failures = failures.count;
 	if (!error)
 		error = explore_print(&outcome, fd, given->json, given->output, &message);
+	if (!error && unfinished)
+		unlink(unfinished);
+	explore_checkpoint_close(options->checkpoint);
 	const int status = error ? fail(cli, &message) : outcome.findings.count ? CLI_FAILED : CLI_OK;
 
 	explore_findings_clear(&outcome.findings);
@@ -359,7 +409,8 @@ static int run(struct cli *cli, const void *values)
 	status = choose_judge(cli, given, checker, dump, &options);
 	if (status)
 		return status;
-	if (!options.checker && !given->list_states && !(given->replay && given->save))
+	if (!options.checker && !given->list_states && !is_without_checker(given) &&
+	    !(given->replay && given->save))
 		return cli_usage(cli, "name the checker after the trace: softpmem explore TRACE -- CHECKER");
 	directory = scratch_make("explore");
 	if (!directory)
@@ -371,6 +422,8 @@ static int run(struct cli *cli, const void *values)
 		return status;
 	if (explore_input_open(cli->argument, &fd, &message) < 0)
 		return fail(cli, &message);
+	if (is_without_checker(given))
+		return tell_durability(cli, fd, &options, given);
 	if (given->list_states)
 		return list_states(cli, fd, &options);
 	if (open_oracle(fd, cli->argument, given, &options, &oracle, &message) < 0)

@@ -7,7 +7,7 @@
 /* The checkers that `softpmem explore --checker NAME` knows. */
 
 /* Their names, as the choices of an option. */
-#define EXPLORE_CHECKERS "pmempool sqlite e2fsck mount fork-server"
+#define EXPLORE_CHECKERS "none pmempool sqlite e2fsck mount fork-server"
 
 /*
  * How the words after -- are run, for a name that is a way to run them (mount, fork-server); else

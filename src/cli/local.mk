@@ -30,6 +30,8 @@ softpmem_SOURCES = \
 	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
 	src/cli/explore_checkers.c src/cli/explore_checkers.h \
+	src/cli/explore_durability.c src/cli/explore_durability.h \
+	src/cli/explore_identity.c src/cli/explore_identity.h \
 	src/cli/explore_json.c src/cli/explore_json.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
 	src/cli/explore_workload.c src/cli/explore_workload.h \

@@ -188,6 +188,91 @@ check_fails "a shard of another search is refused" \
 	"not of the same search" merged "$work/shard-1" "$work/other"
 wrong "--shard refuses what is no share" "takes K/N" 2 --shard 4/3 "$work/late.txt" -- true
 
+# ---- Interrupted searches
+
+{
+	printf 'softpmem-trace 1\nfile file=1 size=4096 path="log"\n'
+	for i in 1 2 3 4 5 6; do
+		printf 't1 store 1+%d u64=%d\n' $((64 * i)) "$i"
+	done
+} >"$work/six.txt"
+# It fails on the states that have record 6 without record 1. At its tenth run it stops, until it is killed.
+cat >"$work/stopping" <<-'END'
+	#!/bin/sh
+	echo >>"$2"
+	[ "$(grep -c '' "$2")" -ne 10 ] || [ -e "$2.stopped" ] || { : >"$2.stopped"; exec sleep 60; }
+	[ "$(od -An -tu1 -j384 -N1 "$1")" -eq 0 ] || [ "$(od -An -tu1 -j64 -N1 "$1")" -ne 0 ]
+END
+chmod +x "$work/stopping"
+resumable() {
+	local runs=$1
+	shift
+	"$softpmem" explore --jobs 1 --output "$runs.json" "$@" "$work/six.txt" -- "$work/stopping" {} "$runs"
+}
+: >"$work/runs"
+# The job is the search itself, so that it is the search that is killed.
+(exec "$softpmem" explore --jobs 1 --output "$work/runs.json" "$work/six.txt" -- \
+	"$work/stopping" {} "$work/runs" >/dev/null 2>&1) &
+search=$!
+for ((i = 0; i < 600; i++)); do
+	# The head has 80 bytes, and a number of states 48.
+	[ ! -e "$work/runs.stopped" ] || [ "$(stat -c %s "$work/runs.json.progress")" -lt 128 ] || break
+	sleep 0.1
+done
+check "a search keeps its progress beside its output" [ -s "$work/runs.json.progress" ]
+kill -KILL "$search"
+wait "$search" 2>/dev/null
+refuses_resume() {
+	check_fails "$1" "another trace, checker or options" resumable "$work/runs" --resume "${@:2}"
+}
+refuses_resume "a search is not resumed with another seed" --seed 2
+cp -p "$work/stopping" "$work/unchanged"
+echo '# changed' >>"$work/stopping"
+refuses_resume "a search is not resumed with a checker that has changed"
+mv "$work/unchanged" "$work/stopping"
+: >"$work/runs"
+resumable "$work/runs" --resume >/dev/null 2>&1
+: >"$work/whole.stopped"
+resumable "$work/whole" >/dev/null 2>&1
+same_result() {
+	local file
+	for file in runs whole; do
+		grep -v -e milliseconds -e replay -e "/$file" "$work/$file.json" >"$work/$file.facts"
+	done
+	[ -s "$work/runs.facts" ] && grep -q '"states_failed": *[1-9]' "$work/runs.json" &&
+		cmp "$work/runs.facts" "$work/whole.facts"
+}
+check "a search that was killed and resumed has the result of one that was not" same_result
+check "the resumed search does not check again what was checked" \
+	[ "$(grep -c '' "$work/runs")" -lt "$(grep -c '' "$work/whole")" ]
+check "a search that has written its output leaves no progress" [ ! -e "$work/runs.json.progress" ]
+wrong "--resume without --output is a usage error" "had this --output" 2 --resume "$work/six.txt" -- true
+
+# ---- Without a checker
+
+check "--checker none finds stores that were never flushed" \
+	[ "$(status_of --checker none "$work/six.txt")" = 1 ]
+check "it counts them" grep -q ' 6 stores that were never flushed' "$work/out"
+cat >"$work/careless.txt" <<-'END'
+	softpmem-trace 1
+	file file=1 path="/" mode=040755
+	create file=2 parent=1 name="log" mode=0100644
+	t1 write 2+0x0 bytes=0102
+	t1 store 2+0x40 u64=1
+	t1 clwb 2+0x40
+	t1 clwb 2+0x40
+END
+status_of --checker none --json "$work/careless.txt" >/dev/null
+tells_all() {
+	local kind
+	for kind in unfenced redundant_flushes unsynced_file unsynced_directory; do
+		grep -q "\"kind\": *\"$kind\"" "$work/out" || return 1
+	done
+}
+check "its JSON has the flush without fence, the one in vain, and what was not synced" tells_all
+check "negative control: of a careful program it finds nothing" \
+	[ "$(status_of --checker none "$work/right.txt")" = 0 ]
+
 # ---- --workload: record and explore in one command
 
 checker=$work/check-log

@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "explore/checkpoint.h"
 #include "exploretest.h"
 
 #define FILE_LINE "file file=1 size=4096 path=\"log\"\n"
@@ -175,6 +177,142 @@ static void what_is_found_does_not_depend_on_the_number_of_workers(void **state)
 	}
 	assert_true(one.count > 0);
 	explore_failures_clear(&one);
+	free(text);
+}
+
+/* ---- Searches that go on where another one was ---- */
+
+#define FIRST_STATES 500u
+
+static char checkpoint_path[96];
+
+static int open_checkpoint(const char *identity, bool resume)
+{
+	struct message message = { "" };
+
+	return explore_checkpoint_open(checkpoint_path, identity, resume, 1000, &test.failures,
+				       &test.options.checkpoint, &message);
+}
+
+/* A search of so many states, with the checkpoint that is in the test's directory. */
+static void search_states(uint64_t states, bool resume)
+{
+	test.options.states = states;
+	assert_int_equal(open_checkpoint("one", resume), 0);
+	exploretest_run(&test);
+	explore_checkpoint_close(test.options.checkpoint);
+	test.options.checkpoint = NULL;
+}
+
+static void forget_results(void)
+{
+	explore_findings_clear(&test.findings);
+	explore_failures_clear(&test.failures);
+	explore_points_clear(&test.points);
+	test.findings = (struct explore_findings){ 0 };
+	test.failures = (struct explore_failures){ 0 };
+	test.points = (struct explore_points){ 0 };
+}
+
+/* A search of the first states, which leaves its checkpoint. */
+static void interrupted_search(const char *text, char *const *checker)
+{
+	exploretest_init(&test, text, checker);
+	snprintf(checkpoint_path, sizeof(checkpoint_path), "%s/progress", test.directory);
+	search_states(FIRST_STATES, false);
+	assert_true(test.failures.count > 0);
+	forget_results();
+}
+
+static void a_search_that_is_resumed_has_the_result_of_one_that_was_not_interrupted(void **state)
+{
+	char *text = large_trace(20);
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit.so"), NULL };
+	struct explore_failures whole;
+	struct explore_summary summary;
+
+	exploretest_init(&test, text, checker);
+	test.options.states = 2000;
+	exploretest_run(&test);
+	whole = test.failures;
+	summary = test.summary;
+	test.failures = (struct explore_failures){ 0 };
+	exploretest_clear(&test);
+
+	interrupted_search(text, checker);
+	test.options.workers = 2;
+	assert_int_equal(open_checkpoint("one", true), 0);
+	assert_int_equal(explore_checkpoint_from(test.options.checkpoint), FIRST_STATES);
+	assert_true(test.failures.count > 0 && test.failures.count < whole.count);
+	explore_checkpoint_close(test.options.checkpoint);
+	forget_results();
+	search_states(2000, true);
+	assert_memory_equal(&test.summary, &summary, sizeof(summary));
+	assert_int_equal(test.failures.count, whole.count);
+	for (size_t i = 0; i < whole.count; i++) {
+		assert_int_equal(test.failures.items[i].sequence, whole.items[i].sequence);
+		assert_int_equal(test.failures.items[i].verdict.code, whole.items[i].verdict.code);
+		assert_memory_equal(test.failures.items[i].versions, whole.items[i].versions,
+				    whole.items[i].places * sizeof(uint64_t));
+	}
+	exploretest_clear(&test);
+	explore_failures_clear(&whole);
+	free(text);
+}
+
+/* The checkpoint of an interrupted search with one byte changed, or cut off, at `at`. */
+static int open_damaged(const unsigned char *bytes, size_t size, size_t at, bool cut)
+{
+	FILE *file = fopen(checkpoint_path, "we");
+	const unsigned char changed = bytes[at] ^ 0x41;
+	int error;
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, at, file), at);
+	if (!cut) {
+		assert_int_equal(fwrite(&changed, 1, 1, file), 1);
+		assert_int_equal(fwrite(bytes + at + 1, 1, size - at - 1, file), size - at - 1);
+	}
+	assert_int_equal(fclose(file), 0);
+	error = open_checkpoint("one", true);
+	if (!error) {
+		/* What is left of it is the beginning of what it was. */
+		assert_true(explore_checkpoint_from(test.options.checkpoint) < FIRST_STATES);
+		for (size_t i = 0; i < test.failures.count; i++)
+			assert_true(test.failures.items[i].sequence <
+				    explore_checkpoint_from(test.options.checkpoint));
+		explore_checkpoint_close(test.options.checkpoint);
+	}
+	forget_results();
+	return error;
+}
+
+static void damaged_progress_is_cut_off_and_progress_of_another_search_is_refused(void **state)
+{
+	char *text = large_trace(20);
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit.so"), NULL };
+	static unsigned char bytes[1 << 20];
+	const size_t head = 80;
+	FILE *file;
+	size_t size;
+
+	interrupted_search(text, checker);
+	assert_int_equal(open_checkpoint("another", true), -EINVAL);
+	assert_int_equal(open_checkpoint("one", true), 0);
+	explore_checkpoint_close(test.options.checkpoint);
+	forget_results();
+	file = fopen(checkpoint_path, "re");
+	assert_non_null(file);
+	size = fread(bytes, 1, sizeof(bytes), file);
+	assert_true(size > head && size < sizeof(bytes));
+	fclose(file);
+	for (size_t at = 0; at < head; at += 7)
+		assert_int_equal(open_damaged(bytes, size, at, false), -EINVAL);
+	for (size_t at = head; at < size; at += size / 97 + 1) {
+		assert_int_equal(open_damaged(bytes, size, at, false), 0);
+		assert_int_equal(open_damaged(bytes, size, at, true), 0);
+	}
+	exploretest_clear(&test);
 	free(text);
 }
 
@@ -423,6 +561,8 @@ int main(void)
 		cmocka_unit_test(a_finding_names_the_store_that_was_lost),
 		cmocka_unit_test(a_finding_in_many_lines_is_reduced_to_one),
 		cmocka_unit_test(what_is_found_does_not_depend_on_the_number_of_workers),
+		cmocka_unit_test(a_search_that_is_resumed_has_the_result_of_one_that_was_not_interrupted),
+		cmocka_unit_test(damaged_progress_is_cut_off_and_progress_of_another_search_is_refused),
 		cmocka_unit_test(a_checker_that_crashes_or_hangs_or_exits_is_a_finding),
 		cmocka_unit_test(a_fork_server_finds_the_failures_that_a_loaded_checker_finds),
 		cmocka_unit_test(a_fork_server_whose_child_crashes_or_hangs_or_exits_is_a_finding),

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/explore_durability.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/output.h"
+#include "cli/trace_commands.h"
+#include "trace/catalog.h"
+#include "trace/reader.h"
+#include "trace/stat.h"
+#include "trace/symbols.h"
+#include "wire/frame.h"
+
+/* Of a site: a count that is wrong if it is not 0. */
+static const struct kind {
+	const char *name, *text;
+	size_t offset;
+	bool loses; /* data; else only time */
+} kinds[] = {
+#define KIND(member, loses, text)                                                                            \
+	{                                                                                                    \
+#member, text, offsetof(struct trace_counts, member), loses                                  \
+	}
+	KIND(unflushed, true, "stores that were never flushed"),
+	KIND(unfenced, true, "stores that were flushed and never fenced"),
+	KIND(redundant_flushes, false, "lines flushed again before the fence, in vain"),
+	KIND(clean_flushes, false, "lines flushed that had nothing to write back, in vain"),
+#undef KIND
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+struct durability {
+	struct trace_stat *stat;
+	const struct trace_catalog *catalog;
+	struct trace_symbols *symbols; /* NULL: no memory */
+	struct json_object *findings;  /* NULL: as text */
+	uint64_t losses, vain;
+};
+
+static const char *place_of(const struct durability *durability, uint32_t site)
+{
+	const char *place = NULL;
+
+	if (site && durability->symbols)
+		place = trace_symbols_frame(durability->symbols, site, 0);
+	return place && *place ? place : "an unknown place";
+}
+
+static void add_json(const struct durability *durability, const char *kind, const char *at, uint64_t count,
+		     bool loses)
+{
+	struct json_object *object = json_object_new_object();
+	struct trace_bytes bytes = { (const unsigned char *)at, (uint32_t)strlen(at) };
+
+	control_put_string(object, "kind", kind);
+	control_put_bool(object, "durability", loses);
+	control_put_u64(object, "count", count);
+	json_object_object_add(object, "at", trace_json_bytes(&bytes));
+	json_object_array_add(durability->findings, object);
+}
+
+static void tell_site(struct durability *durability, const struct kind *kind,
+		      const struct trace_site_counts *site)
+{
+	const uint64_t count = *(const uint64_t *)(const void *)((const char *)&site->counts + kind->offset);
+
+	if (!count)
+		return;
+	*(kind->loses ? &durability->losses : &durability->vain) += 1;
+	if (durability->findings) {
+		add_json(durability, kind->name, place_of(durability, site->site), count, kind->loses);
+		return;
+	}
+	printf("%10" PRIu64 " %s, at ", count, kind->text);
+	output_name(place_of(durability, site->site), "\n");
+}
+
+static bool is_directory(const struct durability *durability, uint64_t file)
+{
+	const struct trace_event *event = trace_catalog_file(durability->catalog, file);
+
+	return event && (event->kind == TRACE_MKDIR ||
+			 (event->kind == TRACE_FILE && S_ISDIR(event->node.attributes.mode)));
+}
+
+static void tell_file(struct durability *durability, const struct trace_file_counts *file)
+{
+	const bool directory = is_directory(durability, file->file);
+	char path[TRACE_PATH_MAX + 1];
+
+	if (!file->changed)
+		return;
+	durability->losses++;
+	trace_catalog_path(durability->catalog, file->file, path, sizeof(path));
+	if (durability->findings) {
+		add_json(durability, directory ? "unsynced_directory" : "unsynced_file", path, file->writes,
+			 true);
+		return;
+	}
+	printf("%10" PRIu64 " changes of the %s ", file->writes, directory ? "directory" : "file");
+	output_name(path, file->syncs ? ", not synced after the last one\n" : ", which was never synced\n");
+}
+
+static void tell(struct durability *durability, bool flushes_matter)
+{
+	size_t count;
+	const struct trace_site_counts *sites = trace_stat_sites(durability->stat, &count);
+
+	for (size_t k = 0; flushes_matter && k < KINDS; k++)
+		for (size_t i = 0; i < count; i++)
+			tell_site(durability, &kinds[k], &sites[i]);
+	const struct trace_file_counts *files = trace_stat_files(durability->stat, &count);
+
+	for (size_t i = 0; i < count; i++)
+		tell_file(durability, &files[i]);
+}
+
+static void print(struct durability *durability, bool flushes_matter, bool json)
+{
+	CLEANUP_JSON struct json_object *result = json ? json_object_new_object() : NULL;
+
+	if (json) {
+		durability->findings = json_object_new_array();
+		json_object_object_add(result, "findings", durability->findings);
+	}
+	tell(durability, flushes_matter);
+	if (json) {
+		control_put_u64(result, "never_durable", durability->losses);
+		control_put_u64(result, "in_vain", durability->vain);
+		output_object(result);
+	} else if (durability->losses) {
+		puts("what was not made durable may be lost when the power fails after the end of the trace");
+	} else {
+		puts("all that was stored was made durable");
+	}
+}
+
+int explore_durability_print(int fd, const char *trace, bool flushes_matter, bool json, bool *found,
+			     struct message *message)
+{
+	struct durability durability = { .stat = trace_stat_create() };
+	struct trace_reader *reader;
+	struct trace_event event;
+	int step, error;
+
+	if (!durability.stat)
+		return message_fail(message, -ENOMEM, "out of memory");
+	error = lseek(fd, 0, SEEK_SET) < 0 ? message_fail(message, -errno, "%s: %s", trace, strerror(errno)) :
+					     trace_reader_create(fd, trace, &reader, message);
+	if (error) {
+		trace_stat_destroy(durability.stat);
+		return error;
+	}
+	while ((step = trace_reader_next(reader, &event, message)) == 1 && !error)
+		error = trace_stat_add(durability.stat, &event);
+	if (!error && step == 0)
+		error = trace_stat_end(durability.stat);
+	if (error)
+		message_fail(message, error, "out of memory");
+	else if (step < 0)
+		error = step;
+	if (!error) {
+		durability.catalog = trace_reader_catalog(reader);
+		durability.symbols = trace_symbols_create(durability.catalog);
+		print(&durability, flushes_matter, json);
+		trace_symbols_destroy(durability.symbols);
+	}
+	*found = durability.losses > 0;
+	trace_reader_destroy(reader);
+	trace_stat_destroy(durability.stat);
+	return error;
+}

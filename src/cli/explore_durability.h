@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLI_EXPLORE_DURABILITY_H
+#define CLI_EXPLORE_DURABILITY_H
+
+/* What is wrong in a trace whatever a checker says (softpmem explore --checker none), from trace/stat.h. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/message.h"
+
+/*
+ * Print what was stored and never made durable, and flushes that had no effect, each with its place in the
+ * program. With `flushes_matter` false, as under eADR, only files and directories are looked at. *found:
+ * something was never made durable. 0 or a negative errno with a message.
+ */
+int explore_durability_print(int fd, const char *trace, bool flushes_matter, bool json, bool *found,
+			     struct message *message);
+
+#endif
