@@ -2,10 +2,12 @@
 
 /*
  * objects_subject POOL THREADS COUNT: a libpmemobj program to be recorded. Each thread adds COUNT nodes to
- * a list, in transactions that hold a lock in the pool. Prints what is in the list.
+ * a list, in transactions that hold a lock in the pool, which is created unless it is there. Prints
+ * what is in the list.
  */
 
 #include <err.h>
+#include <errno.h>
 #include <libpmemobj.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -67,6 +69,8 @@ int main(int argc, char **argv)
 		errx(2, "usage: objects_subject POOL THREADS COUNT");
 	nodes = (unsigned)atoi(argv[3]);
 	pool = pmemobj_create(argv[1], LAYOUT, 16 << 20, 0644);
+	if (!pool && errno == EEXIST)
+		pool = pmemobj_open(argv[1], LAYOUT);
 	if (!pool)
 		errx(1, "%s: %s", argv[1], pmemobj_errormsg());
 	root = pmemobj_direct(pmemobj_root(pool, sizeof(*root)));

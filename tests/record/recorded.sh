@@ -126,4 +126,54 @@ if command -v g++ >/dev/null &&
 else
 	skip "a C++ program that throws exceptions" "no C++ compiler"
 fi
+
+# ---- Checkers that are built in, on what real tools have made
+
+# explored STATUS CHECKER OPTION...: a search of the trace with this exit status.
+explored() {
+	local wanted=$1 checker=$2
+	shift 2
+	"$softpmem" explore --checker "$checker" "$@" "$trace" >"$work/report"
+	[ $? -eq "$wanted" ]
+}
+if [ -x "$here/objects_subject" ] && command -v pmempool >/dev/null; then
+	rm -f "$mnt"/*
+	"$softpmem" run -- pmempool create --layout softpmem-record --size 8M obj "$mnt/pool"
+	pool_transactions() {
+		recorded "$here/objects_subject" "$mnt/pool" 1 2 && explored 0 pmempool --states 12
+	}
+	check "--checker pmempool finds nothing in transactions on a pool of pmempool create" \
+		pool_transactions
+	overwritten_header() {
+		recorded dd if=/dev/urandom of="$mnt/pool" bs=64 count=64 conv=notrunc,fsync &&
+			explored 1 pmempool --states 6
+	}
+	check "--checker pmempool finds a pool whose header was overwritten" overwritten_header
+	check "what pmempool says is in the report" grep -q 'the checker printed: .*pool' "$work/report"
+else
+	skip "--checker pmempool" "pmempool is not installed"
+fi
+if command -v mke2fs >/dev/null && command -v debugfs >/dev/null; then
+	rm -f "$mnt"/*
+	mkdir "$work/content"
+	yes 'bytes of a file' | head -c 1024 >"$work/content/data"
+	mke2fs -q -F -t ext4 -d "$work/content" "$mnt/image" 1M 2>"$work/err"
+	# What is only in the kernel's cache would be written during the recording.
+	sync "$mnt/image"
+	at=$(grep -abo 'bytes of a file' "$mnt/image" | head -n 1 | cut -d : -f 1)
+	overwritten_data() {
+		recorded dd if=/dev/zero of="$mnt/image" bs=1024 seek=$((at / 1024)) count=1 \
+			conv=notrunc,fsync && explored 0 e2fsck --states 12
+	}
+	check "--checker e2fsck finds nothing in an ext4 image of which a file's bytes are overwritten" \
+		overwritten_data
+	removed_file() {
+		recorded debugfs -w -R 'rm data' "$mnt/image" && explored 1 e2fsck --states 8
+	}
+	check "--checker e2fsck finds an ext4 image from which debugfs removes a file without a journal" \
+		removed_file
+	check "what e2fsck says is in the report" grep -q 'the checker printed: .*Inode' "$work/report"
+else
+	skip "--checker e2fsck" "e2fsprogs are not installed"
+fi
 finish
