@@ -93,3 +93,9 @@ tests_pmdk_pmem2_LDADD = $(PMEM2_LIBS)
 pmdk_tests += tests/pmdk/pmem2.sh
 endif
 TESTS += $(pmdk_tests)
+
+# PMDK's own test suite. It is not in `make check`: it needs the source of PMDK, and about an hour.
+EXTRA_DIST += tests/pmdk/suite.sh tests/pmdk/suite.expected
+.PHONY: check-pmdk
+check-pmdk: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/pmdk/suite.sh check_PROGRAMS=
