@@ -32,9 +32,8 @@ EXTRA_DIST += $(long_tests)
 # What ./check runs without sanitizers: programs as they are installed, and the models.
 system_tests = $(house_tests) $(model_tests) $(record_tests) $(recorded_tests) $(e2e_tests) $(guest_tests) \
 	$(engine_tests) $(bench_tests) $(pmdk_tests)
-# What it runs with them, and the programs that these tests need.
-sanitized_tests = $(filter-out $(model_tests),$(unit_tests)) $(fuzz_tests) tests/engines/fio.sh \
-	tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
+# What it runs with them besides the other unit tests, and the programs that these tests need.
+sanitized_tests = $(fuzz_tests) tests/engines/fio.sh tests/e2e/cli-powerfail.sh tests/e2e/control-daemon.sh
 sanitized_programs = $(fuzz_programs) tests/e2e/notify_listener tests/explore/checker_commit \
 	tests/explore/checker_commit.so
 

@@ -21,7 +21,7 @@
 
 #define ATTACH_SUFFIX ".attach"
 #define ATTACH_MAGIC 0x48435441u /* "ATCH" */
-#define ATTACH_VERSION 3u
+#define ATTACH_VERSION 4u
 /* The most regions that a daemon serves. They are numbered from 0; each has its own WPQs and views. */
 #define ATTACH_REGIONS_MAX 64u
 
@@ -70,7 +70,14 @@ enum attach_type {
 	 * The thread whose number in the trace is `offset` has ended, or writes no more. -ESRCH: it is not
 	 * one of this process.
 	 */
-	ATTACH_TRACE_THREAD_GONE = 11
+	ATTACH_TRACE_THREAD_GONE = 11,
+	/*
+	 * A fence of this process is going to publish. Reply when it may: after the outage, if one is before
+	 * this fence. `number` is 1 if one is after it; then ATTACH_FENCED must follow its publication.
+	 */
+	ATTACH_FENCE = 12,
+	/* The fence has published. Reply after the outage. */
+	ATTACH_FENCED = 13
 };
 
 /* For attach_request.flags: of ATTACH_TRACE_PROCESS. */
@@ -117,7 +124,7 @@ struct attach_reply {
 	uint64_t mount_device; /* st_dev of the mount; 0: there is none */
 	union {
 		uint64_t pool_size; /* bytes, as stat(2) says; the view is this, rounded up to whole pages */
-		uint64_t number;    /* of ATTACH_TRACE_PROCESS and ATTACH_TRACE_THREAD */
+		uint64_t number;    /* of ATTACH_TRACE_PROCESS, ATTACH_TRACE_THREAD and ATTACH_FENCE */
 	};
 	uint64_t ino;
 	uint32_t view;	 /* its name in WPQ records */

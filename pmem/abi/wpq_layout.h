@@ -30,7 +30,7 @@
 #include "common/align.h"
 
 #define WPQ_MAGIC 0x51505753u /* "SWPQ" */
-#define WPQ_VERSION 3u
+#define WPQ_VERSION 4u
 
 enum wpq_lane_name { WPQ_FENCED, WPQ_DIRECT, WPQ_LANES };
 
@@ -100,6 +100,7 @@ struct wpq_header {
 	_Atomic uint32_t awake;
 	_Atomic uint32_t state;	   /* written by the daemon: enum wpq_state */
 	_Atomic uint32_t may_combine; /* written by the daemon; if false, each flush becomes a record */
+	_Atomic uint32_t announce;    /* written by the daemon: send ATTACH_FENCE before a fence publishes */
 	struct wpq_lane lanes[WPQ_LANES];
 	struct wpq_combining combining;
 };

@@ -421,6 +421,23 @@ int connection_mark(const char *text)
 	return ask(&request, &reply, NULL);
 }
 
+bool connection_fence_begins(void)
+{
+	const struct channel_request request = { .type = ATTACH_FENCE, .fd = -1 };
+	struct attach_reply reply = { 0 };
+
+	/* Without the daemon there is no outage; the fence finds that its WPQ is closed. */
+	return ask(&request, &reply, NULL) == 0 && reply.number == 1;
+}
+
+void connection_fenced(void)
+{
+	const struct channel_request request = { .type = ATTACH_FENCED, .fd = -1 };
+	struct attach_reply reply = { 0 };
+
+	ask(&request, &reply, NULL);
+}
+
 int connection_wpq(unsigned region)
 {
 	const struct channel_request request = { .type = ATTACH_WPQ, .region = region, .fd = -1 };

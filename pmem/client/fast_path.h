@@ -48,6 +48,8 @@ static inline __attribute__((always_inline)) bool fast_path_fence(void)
 
 	if (unlikely(!client_fast_path_allowed() || self->depth || self->has_more || !queue))
 		return false;
+	if (unlikely(atomic_load_explicit(&queue->producer.header->announce, memory_order_relaxed)))
+		return false;
 	thread_order(self);
 	thread_enter(self);
 	wpq_fence(&queue->producer);

@@ -114,7 +114,7 @@ void client_fence_seen(void)
 	if (likely(fast_path_fence()))
 		return;
 	thread_order(&thread_self);
-	queue_fence_unannounced();
+	queue_fence_recorded();
 }
 
 static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)

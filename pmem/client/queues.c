@@ -325,7 +325,18 @@ static __attribute__((noinline)) void fence_all(struct queue *first, bool in_use
 		fence_one(first, in_use);
 }
 
-void queue_fence_unannounced(void)
+/* Must the daemon hear of this fence before it publishes? */
+static bool is_to_be_announced(const struct thread *self)
+{
+	for (unsigned i = 0; i < QUEUE_DEPTH; i++)
+		for (const struct queue *queue = self->queues[i]; queue; queue = queue->next)
+			if (atomic_load_explicit(&queue->producer.header->announce, memory_order_relaxed) &&
+			    wpq_has_unfenced(&queue->producer))
+				return true;
+	return false;
+}
+
+static void fence_all_queues(void)
 {
 	struct thread *self = &thread_self;
 	/* Else a handler's fence between reading the positions and storing them would be undone. */
@@ -341,13 +352,23 @@ void queue_fence_unannounced(void)
 			fence_one(queue, i < depth);
 	}
 	thread_leave(self, depth);
+}
+
+void queue_fence_recorded(void)
+{
+	const struct thread *self = &thread_self;
+	const bool tell = is_to_be_announced(self) && connection_fence_begins();
+
+	fence_all_queues();
 	if (unlikely(client_settings()->through) && self->queues[0])
 		connection_drain();
+	if (unlikely(tell))
+		connection_fenced();
 }
 
 void queue_fence(void)
 {
-	queue_fence_unannounced();
+	queue_fence_recorded();
 	client_event_fence();
 }
 

@@ -87,7 +87,7 @@ void queue_flush(const struct range *at, uintptr_t address, size_t length, uint3
 /* Make durable what this thread flushed. */
 void queue_fence(void);
 /* The same for a fence that the recorder has seen already. */
-void queue_fence_unannounced(void);
+void queue_fence_recorded(void);
 
 /* Should the thread ask for a drain? The daemon also looks by itself, but too seldom for a busy thread. */
 static inline bool queue_is_filling(const struct queue *queue)

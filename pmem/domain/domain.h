@@ -206,6 +206,12 @@ uint64_t domain_published(struct domain *domain);
  */
 void domain_set_awake(struct domain *domain, bool awake);
 
+/*
+ * Let clients announce each fence before it publishes (wpq_header.announce), or let them cease. Fences that
+ * have begun are not announced. Off at first.
+ */
+void domain_announce_fences(struct domain *domain, bool announce);
+
 /* Count lines that were flushed without a change; draining then reads the media. Off at first. */
 void domain_count_clean(struct domain *domain, bool count);
 /* The counts since the view was created. Thread safe. */

@@ -22,6 +22,7 @@ struct domain {
 	struct recent *recent; /* NULL before the first WPQ */
 	struct gather *gather; /* the same */
 	bool count_clean;      /* see domain_count_clean() */
+	bool announce_fences;  /* see domain_announce_fences() */
 	unsigned frees_running; /* threads that free the memory of dropped views */
 	pthread_cond_t free_ended;
 };

@@ -40,6 +40,7 @@ static int make_memory(struct wpq *wpq)
 		return -errno;
 	atomic_init(&header.batch, wpq->domain->batch);
 	atomic_init(&header.may_combine, combining_is_allowed(wpq->domain));
+	atomic_init(&header.announce, wpq->domain->announce_fences);
 	if (ftruncate(wpq->fd, (off_t)mapped_size(wpq->map.lane_size)) < 0 ||
 	    fcntl(wpq->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
@@ -120,6 +121,14 @@ void domain_set_awake(struct domain *domain, bool awake)
 	LOCK_SCOPE(&domain->lock);
 	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
 		atomic_store_explicit(&wpq->map.header->awake, awake, memory_order_seq_cst);
+}
+
+void domain_announce_fences(struct domain *domain, bool announce)
+{
+	LOCK_SCOPE(&domain->lock);
+	domain->announce_fences = announce;
+	for (struct wpq *wpq = domain->wpqs; wpq; wpq = wpq->next)
+		atomic_store_explicit(&wpq->map.header->announce, announce, memory_order_seq_cst);
 }
 
 void domain_count_clean(struct domain *domain, bool count)

@@ -260,6 +260,11 @@ void pools_set_awake(struct pools *pools, bool awake)
 	domain_set_awake(pools->domain, awake);
 }
 
+void pools_announce_fences(struct pools *pools, bool announce)
+{
+	domain_announce_fences(pools->domain, announce);
+}
+
 void pools_count_clean(struct pools *pools, bool count)
 {
 	domain_count_clean(pools->domain, count);

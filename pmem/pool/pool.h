@@ -450,6 +450,8 @@ int pools_create_wpq_rights(struct pools *pools, struct wpq_rights **out);
 uint64_t pools_published(struct pools *pools);
 /* Tell the clients whether they have to ask for a drain (domain_set_awake()). */
 void pools_set_awake(struct pools *pools, bool awake);
+/* Let clients announce their fences, or let them cease (domain_announce_fences()). */
+void pools_announce_fences(struct pools *pools, bool announce);
 /* Count lines that are flushed without a change (domain_count_clean()). */
 void pools_count_clean(struct pools *pools, bool count);
 /* The persistence domain given to pools_open(). */

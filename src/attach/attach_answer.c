@@ -401,7 +401,11 @@ static int serve(struct attach_client *client, struct attach_exchange *exchange)
 		return answer_sync(client, exchange);
 	case ATTACH_SYNC_RANGE:
 		return answer_sync_range(client, exchange);
-	case ATTACH_MARK: /* was done before */
+	case ATTACH_MARK: /* was done before, as ATTACH_FENCED was */
+	case ATTACH_FENCED:
+		return 0;
+	case ATTACH_FENCE:
+		exchange->reply.number = exchange->tell_published;
 		return 0;
 	case ATTACH_TRACE_PROCESS:
 		return attach_trace_process(client, exchange);
@@ -456,13 +460,24 @@ static bool answer(struct attach_client *client, struct attach_exchange *exchang
 	return send_reply(client, exchange) && !exchange->over;
 }
 
-/* Without the lock `power`: an outage may be at this mark. */
-static void set_mark(struct attach_client *client, struct attach_exchange *exchange)
+/* Without the lock `power`: an outage may be at this mark or fence. */
+static void meet_moment(struct attach_client *client, struct attach_exchange *exchange)
 {
 	const struct attach_served *served = &client->attach->served;
+	const struct peer *peer = &client->connection.peer;
+	const uint16_t type = exchange->request.type;
 
-	if (exchange->request.type == ATTACH_MARK && served->marked && !check_request(client, exchange))
-		served->marked(served->context, client->connection.peer.uid, exchange->mark.text);
+	if (type != ATTACH_MARK && type != ATTACH_FENCE && type != ATTACH_FENCED)
+		return;
+	if (check_request(client, exchange) != 0)
+		return;
+	if (type == ATTACH_MARK && served->marked)
+		served->marked(served->context, peer->uid, exchange->mark.text);
+	if (type == ATTACH_FENCE && served->fence)
+		exchange->tell_published =
+			served->fence(served->context, ATTACH_FENCE_BEGINS, client, peer->pid);
+	if (type == ATTACH_FENCED && served->fence)
+		served->fence(served->context, ATTACH_FENCE_PUBLISHED, client, peer->pid);
 }
 
 bool attach_answer(struct attach_client *client)
@@ -471,6 +486,6 @@ bool attach_answer(struct attach_client *client)
 
 	if (!attach_receive(client, &exchange))
 		return false;
-	set_mark(client, &exchange);
+	meet_moment(client, &exchange);
 	return answer(client, &exchange);
 }

@@ -94,6 +94,8 @@ static void end(struct server_client *connection)
 	struct attach_client *client = attach_client_of(connection);
 
 	attach_trace_end(client);
+	if (client->attach->served.fence)
+		client->attach->served.fence(client->attach->served.context, ATTACH_FENCE_GONE, client, 0);
 	leave(client);
 	for (unsigned i = 0; i < client->attach->served.regions; i++)
 		wpq_rights_destroy(client->regions[i].rights);
@@ -108,6 +110,12 @@ static void refuse(struct server_client *connection, int error, const char *why)
 	reply.error = error;
 	snprintf(reply.message, sizeof(reply.message), "%s", why);
 	attach_reply_send(connection->fd, &reply, NULL, 0);
+}
+
+void attach_announce_fences(struct attach_server *attach, bool announce)
+{
+	for (unsigned i = 0; i < attach->served.regions; i++)
+		pools_announce_fences(attach->served.pools[i], announce);
 }
 
 /* ---- Beginning and end ------------------------------------------------------------------ */

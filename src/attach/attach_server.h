@@ -20,6 +20,13 @@
 
 struct attach_server;
 
+/* Of a fence that clients announce while attach_announce_fences() is on. */
+enum attach_fence_event {
+	ATTACH_FENCE_BEGINS,	/* nothing of it is published yet */
+	ATTACH_FENCE_PUBLISHED, /* all of it is */
+	ATTACH_FENCE_GONE	/* the client has hung up; it may have announced a fence */
+};
+
 struct attach_options {
 	const char *path; /* of the control socket; the attach socket's is this and ATTACH_SUFFIX */
 	bool has_group;
@@ -41,6 +48,12 @@ struct attach_served {
 	 * any thread. May be NULL.
 	 */
 	void (*marked)(void *context, uid_t uid, const char *text);
+	/*
+	 * A client tells of a fence, or has gone. May wait until an outage is over. True, of a fence that
+	 * begins: tell when it is published. `client` identifies the client while it is there. Called from
+	 * any thread. May be NULL.
+	 */
+	bool (*fence)(void *context, enum attach_fence_event event, const void *client, pid_t pid);
 	void *context;
 };
 
@@ -61,6 +74,9 @@ void attach_stop(struct attach_server *attach);
 int attach_path(struct attach_server *attach, struct pool *pool, char **path);
 /* After pools may have been destroyed: nothing can be opened by their paths from here on. */
 void attach_paths_prune(struct attach_server *attach);
+
+/* Let clients announce each fence that has something to publish, or let them cease. Any thread. */
+void attach_announce_fences(struct attach_server *attach, bool announce);
 
 /* One connected process, with all its WPQs taken together. */
 struct attach_client_info {

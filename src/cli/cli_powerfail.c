@@ -11,7 +11,8 @@
 
 struct powerfail_options {
 	const char *policy, *seed, *metadata, *lose_only;
-	const char *before_op, *after_op, *before_sync, *after_sync, *at_mark, *path, *wait;
+	const char *before_op, *after_op, *before_sync, *after_sync, *before_fence, *after_fence;
+	const char *at_mark, *path, *wait;
 	bool kill, json;
 };
 
@@ -30,6 +31,9 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct powerfail_options, before_sync, "before-sync", "N",
 		      "wait for the Nth fsync; it is not done"),
 	COMMAND_VALUE(struct powerfail_options, after_sync, "after-sync", "N", "the same; it is done"),
+	COMMAND_VALUE(struct powerfail_options, before_fence, "before-fence", "N",
+		      "wait for the Nth fence of programs; it is not done"),
+	COMMAND_VALUE(struct powerfail_options, after_fence, "after-fence", "N", "the same; it is done"),
 	COMMAND_VALUE(struct powerfail_options, at_mark, "at-mark", "TEXT",
 		      "wait until 'softpmem mark' sets it"),
 	COMMAND_VALUE(struct powerfail_options, path, "path", "PATTERN",
@@ -99,6 +103,10 @@ static void print_moment(struct json_object *report)
 		if (strcmp(output_string(moment, "event"), "mark") == 0) {
 			fputs("at the mark ", stdout);
 			output_name(output_string(moment, "mark"), "\n");
+		} else if (strcmp(output_string(moment, "event"), "fence") == 0) {
+			printf("%s fence %llu, of process %llu\n", output_string(moment, "when"),
+			       (unsigned long long)output_u64(moment, "number"),
+			       (unsigned long long)output_u64(moment, "pid"));
 		} else {
 			printf("%s %s %llu: %s of ", output_string(moment, "when"),
 			       output_string(moment, "event"),
@@ -183,6 +191,8 @@ static int put_moment(struct cli *cli, const struct powerfail_options *options, 
 		{ "after-op", "after_op", options->after_op, 1, UINT64_MAX },
 		{ "before-sync", "before_sync", options->before_sync, 1, UINT64_MAX },
 		{ "after-sync", "after_sync", options->after_sync, 1, UINT64_MAX },
+		{ "before-fence", "before_fence", options->before_fence, 1, UINT64_MAX },
+		{ "after-fence", "after_fence", options->after_fence, 1, UINT64_MAX },
 		{ "wait", "wait", options->wait, 0, UINT32_MAX },
 	};
 	int events = 0;

@@ -115,7 +115,8 @@ _softpmem() {
 		restore:-*) words='--help' ;;
 		mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --metadata --lose-only --before-op --after-op
-			--before-sync --after-sync --at-mark --path --wait --kill --json --help' ;;
+			--before-sync --after-sync --before-fence --after-fence --at-mark --path --wait
+			--kill --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout

@@ -73,9 +73,15 @@ int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct
 		moment->state = DAEMON_MOMENT_ARMED;
 		moment->holds = wanted->holds;
 		strcpy(moment->mark, wanted->event == MOMENT_MARK ? wanted->mark : "");
+		moment->fence = wanted->event == MOMENT_FENCE ? wanted->number : 0;
+		moment->after = wanted->after;
+		moment->fences = 0;
+		moment->fencing = NULL;
 	}
 	/* Without the lock: a worker may call reached() at once. */
-	if (wanted->event != MOMENT_MARK)
+	if (wanted->event == MOMENT_FENCE)
+		attach_announce_fences(daemon->attach, true);
+	else if (wanted->event != MOMENT_MARK)
 		error = arm_mount(daemon, wanted, message);
 	if (error)
 		moment_end(daemon);
@@ -102,20 +108,22 @@ bool moment_disarm(struct daemon *daemon)
 {
 	struct daemon_moment *moment = &daemon->moment;
 
-	/* A mark needs no mount; a request on the mount is decided there. */
+	/* A mark or fence needs no mount; a request on the mount is decided there. */
 	if (daemon->fusefs && !fusefs_moment_disarm(daemon->fusefs))
 		return false;
-	LOCK_SCOPE(&moment->lock);
-	if (moment->state == DAEMON_MOMENT_REACHED)
-		return false;
-	set_state(moment, DAEMON_MOMENT_IDLE);
+	{
+		LOCK_SCOPE(&moment->lock);
+		if (moment->state == DAEMON_MOMENT_REACHED)
+			return false;
+	}
+	moment_end(daemon);
 	return true;
 }
 
 void moment_end(struct daemon *daemon)
 {
+	attach_announce_fences(daemon->attach, false);
 	LOCK_SCOPE(&daemon->moment.lock);
-
 	set_state(&daemon->moment, DAEMON_MOMENT_IDLE);
 }
 
@@ -126,6 +134,69 @@ bool moment_is_awaited(struct daemon *daemon)
 	return daemon->moment.state == DAEMON_MOMENT_ARMED;
 }
 
+uint64_t moment_fences(struct daemon *daemon, pid_t *pid)
+{
+	LOCK_SCOPE(&daemon->moment.lock);
+
+	*pid = daemon->moment.pid;
+	return daemon->moment.fences;
+}
+
+/* The moment is now. The lock is held. */
+static void stop_now(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	moment->fencing = NULL;
+	if (daemon->fusefs)
+		fusefs_moment_now(daemon->fusefs, moment->holds);
+	set_state(moment, DAEMON_MOMENT_REACHED);
+}
+
+/* The same. */
+static void wait_until_over(struct daemon_moment *moment)
+{
+	while (moment->state == DAEMON_MOMENT_REACHED)
+		pthread_cond_wait(&moment->changed, &moment->lock);
+}
+
+static bool fence_begins(struct daemon *daemon, const void *client, pid_t pid)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	/* A fence after the moment publishes nothing before the outage. */
+	while (moment->state == DAEMON_MOMENT_ARMED && moment->fencing)
+		pthread_cond_wait(&moment->changed, &moment->lock);
+	wait_until_over(moment);
+	if (moment->state != DAEMON_MOMENT_ARMED || !moment->fence)
+		return false;
+	moment->pid = pid;
+	if (++moment->fences < moment->fence)
+		return false;
+	if (moment->after) {
+		moment->fencing = client;
+		return true;
+	}
+	stop_now(daemon);
+	wait_until_over(moment);
+	return false;
+}
+
+bool moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	LOCK_SCOPE(&moment->lock);
+
+	if (event == ATTACH_FENCE_BEGINS)
+		return fence_begins(daemon, client, pid);
+	/* A client that goes before it tells may have published. */
+	if (moment->state == DAEMON_MOMENT_ARMED && moment->fencing == client)
+		stop_now(daemon);
+	if (event == ATTACH_FENCE_PUBLISHED)
+		wait_until_over(moment);
+	return false;
+}
+
 void moment_meet_mark(struct daemon *daemon, const char *text)
 {
 	struct daemon_moment *moment = &daemon->moment;
@@ -133,9 +204,6 @@ void moment_meet_mark(struct daemon *daemon, const char *text)
 
 	if (moment->state != DAEMON_MOMENT_ARMED || !*moment->mark || strcmp(moment->mark, text) != 0)
 		return;
-	if (daemon->fusefs)
-		fusefs_moment_now(daemon->fusefs, moment->holds);
-	set_state(moment, DAEMON_MOMENT_REACHED);
-	while (moment->state == DAEMON_MOMENT_REACHED)
-		pthread_cond_wait(&moment->changed, &moment->lock);
+	stop_now(daemon);
+	wait_until_over(moment);
 }

@@ -3,27 +3,29 @@
 #define SRC_MOMENT_H
 
 /*
- * Waiting for the exact moment of an outage: a request on the mount, or a mark. Each moment belongs to one
- * request of the control socket, whose thread waits for it and then runs the outage. Any thread.
+ * Waiting for the exact moment of an outage: a request on the mount, a mark, or a fence of a program. Each
+ * moment belongs to one request of the control socket, whose thread waits for it and then runs the outage.
+ * Any thread.
  */
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attach/attach_server.h"
 #include "common/message.h"
 #include "wire/request.h"
 
 struct daemon;
 struct fusefs_event;
 
-enum moment_event { MOMENT_NOW, MOMENT_CHANGE, MOMENT_SYNC, MOMENT_MARK };
+enum moment_event { MOMENT_NOW, MOMENT_CHANGE, MOMENT_SYNC, MOMENT_MARK, MOMENT_FENCE };
 
 struct moment_wanted {
 	enum moment_event event;
-	bool after;	     /* of a change or sync */
+	bool after;	     /* of a change, sync or fence */
 	uint64_t number;     /* the same; from 1 */
-	const char *pattern; /* the same; NULL: all paths */
+	const char *pattern; /* of a change or sync; NULL: all paths */
 	const char *mark;    /* of MOMENT_MARK */
 	bool holds;	     /* the mount answers nothing from the moment on, until fusefs_moment_release() */
 };
@@ -37,6 +39,12 @@ struct daemon_moment {
 	enum daemon_moment_state state;	 /* guarded by lock, as what follows */
 	bool holds;
 	char mark[REQUEST_MARK_MAX + 1]; /* that is waited for; "" if another event is */
+	/* Of MOMENT_FENCE. */
+	uint64_t fence;	     /* the number of the fence that is waited for; 0 if another event is */
+	bool after;	     /* the outage comes when it is published */
+	uint64_t fences;     /* that began since it was armed */
+	const void *fencing; /* the client whose fence it is, until that is published; else NULL */
+	pid_t pid;	     /* of the last fence that counted */
 };
 
 void moment_init(struct daemon_moment *moment);
@@ -56,6 +64,12 @@ void moment_end(struct daemon *daemon);
 
 /* Does a request wait for its moment? */
 bool moment_is_awaited(struct daemon *daemon);
+
+/* How many fences have begun since the moment was armed, and the process of the last one. */
+uint64_t moment_fences(struct daemon *daemon, pid_t *pid);
+
+/* As attach_served.fence. */
+bool moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid);
 
 /* A mark was set. Returns after the outage, if one is at this mark. */
 void moment_meet_mark(struct daemon *daemon, const char *text);

@@ -155,6 +155,11 @@ static void client_marked(void *context, uid_t uid, const char *text)
 	daemon_set_mark(context, uid, text);
 }
 
+static bool client_fence(void *context, enum attach_fence_event event, const void *client, pid_t pid)
+{
+	return moment_meet_fence(context, event, client, pid);
+}
+
 static int start_sockets(struct daemon *daemon, struct message *message)
 {
 	struct attach_served served = {
@@ -163,6 +168,7 @@ static int start_sockets(struct daemon *daemon, struct message *message)
 		.recorder = daemon->recorder,
 		.changed = pool_changed,
 		.marked = client_marked,
+		.fence = client_fence,
 		.context = daemon,
 	};
 	int error;

@@ -23,7 +23,7 @@ struct powerfail_request {
 	const char *metadata; /* NULL: each region's own mode */
 	const char *lose_only; /* a limit of what is lost (chooser.h); NULL: none */
 	/* The moment: at most one of these. */
-	uint64_t before_op, after_op, before_sync, after_sync;
+	uint64_t before_op, after_op, before_sync, after_sync, before_fence, after_fence;
 	const char *at_mark;
 	const char *pattern;	    /* of the paths that count */
 	struct request_number wait; /* the most seconds to wait for the moment */
@@ -46,6 +46,8 @@ static const struct request_field fields[] = {
 	REQUEST_FIELD("after_op", REQUEST_U64, struct powerfail_request, after_op),
 	REQUEST_FIELD("before_sync", REQUEST_U64, struct powerfail_request, before_sync),
 	REQUEST_FIELD("after_sync", REQUEST_U64, struct powerfail_request, after_sync),
+	REQUEST_FIELD("before_fence", REQUEST_U64, struct powerfail_request, before_fence),
+	REQUEST_FIELD("after_fence", REQUEST_U64, struct powerfail_request, after_fence),
 	REQUEST_FIELD("at_mark", REQUEST_STRING, struct powerfail_request, at_mark),
 	REQUEST_FIELD("pattern", REQUEST_STRING, struct powerfail_request, pattern),
 	REQUEST_FIELD("wait", REQUEST_NUMBER, struct powerfail_request, wait),
@@ -57,8 +59,10 @@ static const struct request_field fields[] = {
 static int check(const void *decoded, struct message *message)
 {
 	const struct powerfail_request *request = decoded;
+	const bool fence = request->before_fence || request->after_fence;
 	int events = (request->before_op > 0) + (request->after_op > 0) + (request->before_sync > 0) +
-		     (request->after_sync > 0) + (request->at_mark != NULL);
+		     (request->after_sync > 0) + (request->before_fence > 0) +
+		     (request->after_fence > 0) + (request->at_mark != NULL);
 	struct chooser_limit limit;
 	enum metadata_mode mode;
 
@@ -75,7 +79,7 @@ static int check(const void *decoded, struct message *message)
 	if (request->at_mark && (!*request->at_mark || strlen(request->at_mark) > REQUEST_MARK_MAX))
 		return message_fail(message, -EINVAL, "powerfail: the text of a mark has 1 to %d bytes",
 				    REQUEST_MARK_MAX);
-	if (request->pattern && (!events || request->at_mark))
+	if (request->pattern && (!events || request->at_mark || fence))
 		return message_fail(
 			message, -EINVAL,
 			"powerfail: a pattern of paths is for the number of an operation or sync");
@@ -96,15 +100,17 @@ static struct moment_wanted wanted_moment(const struct powerfail_request *reques
 {
 	const uint64_t op = request->before_op + request->after_op;
 	const uint64_t sync = request->before_sync + request->after_sync;
+	const uint64_t fence = request->before_fence + request->after_fence;
 
 	/* check() let at most one of the numbers through. */
 	return (struct moment_wanted){
 		.event = request->at_mark ? MOMENT_MARK :
 			 op		  ? MOMENT_CHANGE :
 			 sync		  ? MOMENT_SYNC :
+			 fence		  ? MOMENT_FENCE :
 					    MOMENT_NOW,
-		.after = request->after_op || request->after_sync,
-		.number = op + sync,
+		.after = request->after_op || request->after_sync || request->after_fence,
+		.number = op + sync + fence,
 		.pattern = request->pattern,
 		.mark = request->at_mark,
 		.holds = kills(request),
@@ -120,6 +126,14 @@ static struct fusefs_event seen_event(const struct daemon *daemon)
 	return seen;
 }
 
+/* How many events of the kind came since the moment was armed. */
+static uint64_t seen_number(struct daemon *daemon, const struct moment_wanted *wanted)
+{
+	pid_t pid;
+
+	return wanted->event == MOMENT_FENCE ? moment_fences(daemon, &pid) : seen_event(daemon).number;
+}
+
 static int give_up(struct job *job, const struct moment_wanted *wanted)
 {
 	if (wanted->event == MOMENT_MARK)
@@ -128,9 +142,11 @@ static int give_up(struct job *job, const struct moment_wanted *wanted)
 				    wanted->mark);
 	return message_fail(&job->message, -ETIMEDOUT,
 			    "powerfail: only %llu of %llu %s came: the power is still on",
-			    (unsigned long long)seen_event(job->daemon).number,
+			    (unsigned long long)seen_number(job->daemon, wanted),
 			    (unsigned long long)wanted->number,
-			    wanted->event == MOMENT_SYNC ? "syncs" : "operations");
+			    wanted->event == MOMENT_FENCE ? "fences" :
+			    wanted->event == MOMENT_SYNC  ? "syncs" :
+							    "operations");
 }
 
 /* Wait until the mount has stopped at the event. */
@@ -147,7 +163,7 @@ static int await_moment(struct job *job, const struct moment_wanted *wanted)
 	/* At once: the client may wait for this before it starts what leads to the moment. */
 	reply_progress(job->reply, "waiting for the moment", 0, wanted->number);
 	while (!moment_wait(job->daemon, LOOK_MS)) {
-		reply_progress(job->reply, "waiting for the moment", seen_event(job->daemon).number,
+		reply_progress(job->reply, "waiting for the moment", seen_number(job->daemon, wanted),
 			       wanted->number);
 		if ((reply_is_broken(job->reply) || clock_ms() >= until) && moment_disarm(job->daemon))
 			return give_up(job, wanted);
@@ -155,7 +171,7 @@ static int await_moment(struct job *job, const struct moment_wanted *wanted)
 	return 0;
 }
 
-static void put_moment(const struct daemon *daemon, const struct moment_wanted *wanted,
+static void put_moment(struct daemon *daemon, const struct moment_wanted *wanted,
 		       struct json_object *result)
 {
 	const struct fusefs_event seen = seen_event(daemon);
@@ -167,11 +183,18 @@ static void put_moment(const struct daemon *daemon, const struct moment_wanted *
 	if (!moment)
 		return;
 	control_put_string(moment, "event",
-			   wanted->event == MOMENT_MARK ? "mark" :
-			   wanted->event == MOMENT_SYNC ? "sync" :
-							  "operation");
+			   wanted->event == MOMENT_MARK  ? "mark" :
+			   wanted->event == MOMENT_FENCE ? "fence" :
+			   wanted->event == MOMENT_SYNC  ? "sync" :
+							   "operation");
 	if (wanted->event == MOMENT_MARK) {
 		control_put_string(moment, "mark", wanted->mark);
+	} else if (wanted->event == MOMENT_FENCE) {
+		pid_t pid = 0;
+
+		control_put_string(moment, "when", wanted->after ? "after" : "before");
+		control_put_u64(moment, "number", moment_fences(daemon, &pid));
+		control_put_u64(moment, "pid", (uint64_t)pid);
 	} else {
 		control_put_string(moment, "when", wanted->after ? "after" : "before");
 		control_put_u64(moment, "number", seen.number);

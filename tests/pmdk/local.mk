@@ -7,6 +7,7 @@ pmdk_tests = \
 	tests/pmdk/disturbed.sh \
 	tests/pmdk/domains.sh \
 	tests/pmdk/exact.sh \
+	tests/pmdk/fences.sh \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
 	tests/pmdk/inline.sh \
@@ -23,7 +24,7 @@ pmdk_tests = \
 	tests/pmdk/unmounted.sh
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
-check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/functions \
+check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/fences tests/pmdk/functions \
 	tests/pmdk/larger tests/pmdk/litmus tests/pmdk/mappings tests/pmdk/oneline tests/pmdk/padding tests/pmdk/resized \
 	tests/pmdk/survivor tests/pmdk/without_pidfd
 check_PROGRAMS += tests/pmdk/flush_faults.so
@@ -48,6 +49,9 @@ tests_pmdk_litmus_LDADD = $(PMEM_LIBS) -lpthread
 tests_pmdk_mappings_SOURCES = tests/pmdk/mappings.c tests/e2e/tap.h
 tests_pmdk_mappings_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_mappings_LDADD = $(PMEM_LIBS)
+tests_pmdk_fences_SOURCES = tests/pmdk/fences.c
+tests_pmdk_fences_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_fences_LDADD = $(PMEM_LIBS) -lpthread
 tests_pmdk_oneline_SOURCES = tests/pmdk/oneline.c tests/e2e/powerfail.h
 tests_pmdk_oneline_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_oneline_LDADD = $(PMEM_LIBS) -lpthread
