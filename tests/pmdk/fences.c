@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * fences POOL COUNT THREADS: each thread stores 1, 2, ... COUNT to a line of its own, and persists each of them.
- * Between them it fences with nothing to publish, which does not count.
+ * fences POOL COUNT THREADS: each thread stores 1, 2, ... COUNT to a line of its own, and persists each of
+ * them. Between them it fences with nothing to publish, which does not count.
  */
 
 #include <err.h>

@@ -11,8 +11,8 @@ is_awaited() { "$softpmem" status --json | grep -q '"awaits_event":true'; }
 # The number that is in the line of each thread.
 numbers() { od -A n -v -t u8 -w64 -N $(($1 * 64)) "$mnt/pool" | awk '{ print $1 }' | paste -s -d ' '; }
 
-# cut_at OPTION NUMBER COUNT THREADS: the power fails at a fence of a program, which persists COUNT numbers with
-# each of its threads.
+# cut_at OPTION NUMBER COUNT THREADS: the power fails at a fence of a program, which persists COUNT numbers
+# with each of its threads.
 cut_at() {
 	local status
 	dd if=/dev/zero of="$mnt/pool" bs=4k count=1 conv=notrunc,fsync status=none

@@ -7,6 +7,7 @@
  */
 
 #include <err.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -528,6 +529,17 @@ static unsigned char vectors_here(void)
 	return __builtin_cpu_supports("avx2") ? 2 : 1;
 }
 
+/* sgdt stores an address that each processor has for itself: both runs of a form must be on the same one. */
+static void stay_on_this_processor(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	if (sched_setaffinity(0, sizeof(one), &one) != 0)
+		err(1, "sched_setaffinity");
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 20250117;
@@ -538,6 +550,7 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("# seed %llu\n", (unsigned long long)seed);
+	stay_on_this_processor();
 	form_vectors = vectors_here();
 	world_start(POOL_BYTES);
 	world_signal = on_fault;
