@@ -51,6 +51,6 @@ int main(int argc, char **argv)
 			errx(1, "cannot start a thread");
 	for (unsigned long i = 0; i < many; i++)
 		pthread_join(threads[i], NULL);
-	puts("done");
+	puts("finished");
 	return 0;
 }

@@ -23,7 +23,7 @@ cut_at() {
 	status=$?
 	wait "$cut" || { cat "$work/report"; return 1; }
 	# The program is not told that it ran to its end.
-	[ "$status" -ne 0 ] && ! grep -q done "$work/program"
+	[ "$status" -ne 0 ] && ! grep -q finished "$work/program"
 }
 left() { [ "$(numbers "$1")" = "$2" ] || { numbers "$1"; return 1; }; }
 check "the power fails before the fifth fence" cut_at before-fence 5 20 1
@@ -52,7 +52,7 @@ too_few() {
 		grep -q "only 7 of 50 fences came: the power is still on" "$work/report"
 }
 check "a number beyond the run is reported after the wait, with the number of fences" too_few
-check "the program was not disturbed" grep -q done "$work/program"
+check "the program was not disturbed" grep -q finished "$work/program"
 check "afterwards a program persists without being cut" fences 100 2
 check "its numbers are there" left 2 "100 100"
 check_fails "a pattern of paths with a fence is refused" "a pattern of paths is for" \
@@ -61,7 +61,7 @@ check_fails "fence 0 is refused" "before-fence" "$softpmem" powerfail --before-f
 killed() {
 	"$softpmem" powerfail --before-fence 5 >"$work/report" 2>&1 &
 	cut=$!
-	await is_awaited && kill "$cut" && await is_not_awaited && fences 10 1 | grep -q done
+	await is_awaited && kill "$cut" && await is_not_awaited && fences 10 1 | grep -q finished
 }
 is_not_awaited() { ! is_awaited; }
 check "a command that is killed while it waits leaves programs alone" killed
