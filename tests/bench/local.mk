@@ -2,7 +2,7 @@
 # make bench prints the table of docs/benchmarks.md. `make check` only tests that it runs.
 bench_tests = tests/bench/smoke.sh
 TESTS += $(bench_tests)
-EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash tests/bench/pmem_rows.bash \
+EXTRA_DIST += $(bench_tests) tests/bench/bench.sh tests/bench/rows.bash tests/bench/pmem_rows.bash tests/bench/explore_rows.bash \
 	tests/bench/map_time.c tests/bench/objects_time.c
 
 check_PROGRAMS += tests/bench/memcpy_time
@@ -37,5 +37,5 @@ tests_bench_objects_time_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
 .PHONY: bench
-bench: all $(engine_programs) $(bench_programs)
+bench: all $(engine_programs) $(bench_programs) tests/explore/checker_commit tests/explore/checker_commit.so
 	abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)' $(BASH) $(srcdir)/tests/bench/bench.sh
