@@ -211,7 +211,8 @@ resumable() {
 }
 : >"$work/runs"
 # The job is the search itself, so that it is the search that is killed.
-(exec "$softpmem" explore --jobs 1 --output "$work/runs.json" "$work/six.txt" -- \
+# Its directory stays behind.
+(TMPDIR=$work exec "$softpmem" explore --jobs 1 --output "$work/runs.json" "$work/six.txt" -- \
 	"$work/stopping" {} "$work/runs" >/dev/null 2>&1) &
 search=$!
 for ((i = 0; i < 600; i++)); do
