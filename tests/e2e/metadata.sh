@@ -125,10 +125,12 @@ check "what softpmem sync made durable is there" holds unsynced unsynced
 
 coproc holder { perl -MIO::Handle -e '$| = 1; sysopen(D, $ARGV[0], 0) or die; print "open\n"; <STDIN>;
 	print D->sync ? "synced\n" : "$!\n"' "$mnt"; }
-read -r -u "${holder[0]}" _
+# The shell closes its own descriptors of a coprocess as soon as that ends.
+exec {answers}<&"${holder[0]}" {questions}>&"${holder[1]}"
+read -r -u "$answers" _
 check "powerfail while a directory is open succeeds" fail_power
-echo >&"${holder[1]}"
-read -r -u "${holder[0]}" answer
+echo >&"$questions"
+read -r -u "$answers" answer
 check "fsync of a directory that was opened before the power failure fails" \
 	test "$answer" = "Input/output error"
 

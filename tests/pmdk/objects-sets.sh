@@ -17,7 +17,7 @@ daemon_start --region memfd:64M || bail "no daemon"
 parts=("$mnt/part1" "$mnt/part2" "$mnt/part3")
 set_of parts "2M ${parts[0]}" "4M ${parts[1]}" "4M ${parts[2]}"
 check "a pool set of three parts that is cut at fences is consistent" \
-	cut_at_fences 20 lose "$stride" "$work/parts.set" "${parts[@]}"
+	cut_at_fences $((140 / stride)) lose "$stride" "$work/parts.set" "${parts[@]}"
 note_cuts
 rm -f "${parts[@]}"
 
@@ -26,7 +26,7 @@ if command -v pmempool >/dev/null; then
 	set_of alone "8M $mnt/part"
 	export OBJECTS_ALONE=$work/alone.set
 	check "a pool set with a replica that is cut at fences is consistent" \
-		cut_at_fences 20 lose "$stride" "$work/replica.set" "$mnt/part" "$mnt/copy"
+		cut_at_fences $((140 / stride)) lose "$stride" "$work/replica.set" "$mnt/part" "$mnt/copy"
 	note_cuts
 	unset OBJECTS_ALONE
 	rm -f "$mnt/part" "$mnt/copy"
@@ -37,5 +37,5 @@ fi
 export SOFTPMEM_TEST_SKIP_FLUSH=7
 check_fails "negative control: with one flush in seven left out the checker fails on three parts" \
 	"$judge_says" \
-	cut_at_fences 20 lose "$stride" "$work/parts.set" "${parts[@]}"
+	cut_at_fences $((140 / stride)) lose "$stride" "$work/parts.set" "${parts[@]}"
 finish

@@ -15,9 +15,10 @@ check "a pool that is cut at fences with lose is consistent" \
 	cut_at_fences $((100 / lose_stride)) lose "$lose_stride" "$pool" "$pool"
 note_cuts
 check "a pool that is cut at fences with random is consistent" \
-	cut_at_fences 20 random "$stride" "$pool" "$pool"
+	cut_at_fences $((140 / stride)) random "$stride" "$pool" "$pool"
 note_cuts
-check "a pool that is cut at fences with keep is consistent" cut_at_fences 20 keep "$stride" "$pool" "$pool"
+check "a pool that is cut at fences with keep is consistent" \
+	cut_at_fences $((140 / stride)) keep "$stride" "$pool" "$pool"
 note_cuts
 export SOFTPMEM_TEST_SKIP_FLUSH=7
 check_fails "negative control: with one flush in seven left out the checker fails" "$judge_says" \
