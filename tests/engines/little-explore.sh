@@ -8,6 +8,8 @@
 [ -w /dev/fuse ] || bail "/dev/fuse is missing"
 engine=$abs_top_builddir/tests/engines/little_engines
 rounds states 40 120
+# A search that finds nothing takes long. little-engines.sh tortures the first engines without their mistakes.
+rounds uncontrolled 4 0
 
 # explored STATUS ENGINE buggy|fixed OPTION...: a search with this status. Its report is $work/report.
 explored() {
@@ -27,6 +29,7 @@ mistake() {
 	local name=$1 what=$2 mode=$3 weakest=$4
 	check "explore finds $what" explored 1 "$name" buggy --metadata "$mode"
 	check "the weakest metadata mode that shows $what is $weakest" fails_in "$weakest"
+	[ $((uncontrolled--)) -le 0 ] || return 0
 	check "negative control: it finds nothing without $what" explored 0 "$name" fixed --metadata "$mode"
 }
 
