@@ -421,13 +421,27 @@ int connection_mark(const char *text)
 	return ask(&request, &reply, NULL);
 }
 
+/*
+ * Held by a thread that announces a fence, until that is published. The daemon lets other fences wait
+ * meanwhile: if one of this process were announced, its wait would keep the connection from this thread.
+ * Taken before all other locks: a fence may replace a WPQ.
+ */
+static pthread_mutex_t fence_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t fence_signals; /* guarded by fence_lock */
+
 bool connection_fence_begins(void)
 {
 	const struct channel_request request = { .type = ATTACH_FENCE, .fd = -1 };
 	struct attach_reply reply = { 0 };
+	uint64_t signals = signals_lock(&fence_lock);
 
 	/* Without the daemon there is no outage; the fence finds that its WPQ is closed. */
-	return ask(&request, &reply, NULL) == 0 && reply.number == 1;
+	if (ask(&request, &reply, NULL) == 0 && reply.number == 1) {
+		fence_signals = signals;
+		return true;
+	}
+	signals_unlock(&fence_lock, signals);
+	return false;
 }
 
 void connection_fenced(void)
@@ -436,6 +450,7 @@ void connection_fenced(void)
 	struct attach_reply reply = { 0 };
 
 	ask(&request, &reply, NULL);
+	signals_unlock(&fence_lock, fence_signals);
 }
 
 int connection_wpq(unsigned region)
@@ -507,6 +522,26 @@ void connection_fork_prepare(void)
 void connection_fork_parent(void)
 {
 	leave(fork_signals);
+}
+
+void connection_fences_stop(void)
+{
+	uint64_t signals = signals_lock(&fence_lock);
+
+	fence_signals = signals;
+}
+
+void connection_fences_continue(void)
+{
+	signals_unlock(&fence_lock, fence_signals);
+}
+
+void connection_fences_fork_child(void)
+{
+	uint64_t signals = fence_signals;
+
+	pthread_mutex_init(&fence_lock, NULL);
+	signals_restore(signals);
 }
 
 void connection_fork_child(void)

@@ -42,7 +42,8 @@ int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint6
 int connection_attach(int fd, struct attached_view *out);
 /*
  * Tell the daemon that a fence is going to publish, and wait until it may. True: connection_fenced() must
- * follow the publication; it returns after the outage that is at this fence.
+ * follow the publication; it returns after the outage that is at this fence. Until then all signals are
+ * blocked, and other announced fences of this process wait.
  */
 bool connection_fence_begins(void);
 void connection_fenced(void);
@@ -94,6 +95,10 @@ static inline bool connection_domain_is(enum persistence_domain kind)
 	return atomic_load_explicit(&connection_domain_known, memory_order_relaxed) == (int)kind;
 }
 
+/* For pthread_atfork(3) as well: before and after all other locks are taken. */
+void connection_fences_stop(void);
+void connection_fences_continue(void);
+void connection_fences_fork_child(void);
 /* Handlers for pthread_atfork(3); queues.c calls them, in the order of the locks. */
 void connection_fork_prepare(void);
 void connection_fork_parent(void);

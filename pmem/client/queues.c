@@ -378,8 +378,10 @@ static uint64_t fork_table, fork_signals;
 
 static void fork_prepare(void)
 {
-	uint64_t signals = ranges_lock();
+	uint64_t signals;
 
+	connection_fences_stop();
+	signals = ranges_lock();
 	fork_table = signals;
 	signals = enter();
 	fork_signals = signals;
@@ -393,6 +395,7 @@ static void fork_parent(void)
 	connection_fork_parent();
 	leave(fork_signals);
 	ranges_unlock(fork_table);
+	connection_fences_continue();
 }
 
 /* The parent's WPQs are not mapped here: what it flushed and did not fence is the parent's. */
@@ -410,6 +413,7 @@ static void fork_child(void)
 	ranges_fork_child();
 	signals_locks_held = 0;
 	signals_restore(signals);
+	connection_fences_fork_child();
 }
 
 static AT_LOAD void prepare(void)

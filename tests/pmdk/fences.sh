@@ -37,7 +37,7 @@ sums() {
 	for number in $(numbers 4); do sum=$((sum + number)); done
 	[ "$sum" -eq "$1" ] || { numbers 4; return 1; }
 }
-for number in 1 30 77; do
+for number in 1 30 77 400; do
 	check "the power fails before fence $number of four threads" cut_at before-fence $number 1000 4
 	check "exactly the $((number - 1)) fences before it are durable" sums $((number - 1))
 	check "the power fails after fence $number of four threads" cut_at after-fence $number 1000 4
