@@ -87,7 +87,7 @@ struct daemon {
 	pthread_mutex_t mark_lock;
 	char mark[REQUEST_MARK_MAX + 1]; /* guarded by mark_lock */
 
-	struct daemon_moment moment; /* its lock comes before those of the mount */
+	struct daemon_moment moment; /* its lock comes before those of the mount and of the domains */
 
 	VECTOR(struct snapshot) snapshots; /* guarded by outage_lock */
 	pthread_mutex_t outage_lock; /* serializes outages and losses of regions; the first of all locks */

@@ -31,6 +31,17 @@ static void set_state(struct daemon_moment *moment, enum daemon_moment_state sta
 	pthread_cond_broadcast(&moment->changed);
 }
 
+/* No event is waited for. The lock is held. */
+static void set_idle(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	if (moment->fence)
+		attach_announce_fences(daemon->attach, false);
+	moment->fence = 0;
+	set_state(moment, DAEMON_MOMENT_IDLE);
+}
+
 /* Called by a worker of the mount. */
 static void reached(void *context)
 {
@@ -77,11 +88,11 @@ int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct
 		moment->after = wanted->after;
 		moment->fences = 0;
 		moment->fencing = NULL;
+		if (moment->fence)
+			attach_announce_fences(daemon->attach, true);
 	}
 	/* Without the lock: a worker may call reached() at once. */
-	if (wanted->event == MOMENT_FENCE)
-		attach_announce_fences(daemon->attach, true);
-	else if (wanted->event != MOMENT_MARK)
+	if (wanted->event == MOMENT_CHANGE || wanted->event == MOMENT_SYNC)
 		error = arm_mount(daemon, wanted, message);
 	if (error)
 		moment_end(daemon);
@@ -111,20 +122,18 @@ bool moment_disarm(struct daemon *daemon)
 	/* A mark or fence needs no mount; a request on the mount is decided there. */
 	if (daemon->fusefs && !fusefs_moment_disarm(daemon->fusefs))
 		return false;
-	{
-		LOCK_SCOPE(&moment->lock);
-		if (moment->state == DAEMON_MOMENT_REACHED)
-			return false;
-	}
-	moment_end(daemon);
+	LOCK_SCOPE(&moment->lock);
+	if (moment->state == DAEMON_MOMENT_REACHED)
+		return false;
+	set_idle(daemon);
 	return true;
 }
 
 void moment_end(struct daemon *daemon)
 {
-	attach_announce_fences(daemon->attach, false);
 	LOCK_SCOPE(&daemon->moment.lock);
-	set_state(&daemon->moment, DAEMON_MOMENT_IDLE);
+
+	set_idle(daemon);
 }
 
 bool moment_is_awaited(struct daemon *daemon)
