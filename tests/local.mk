@@ -48,7 +48,7 @@ check-asan:
 	cd asan && $(abs_top_srcdir)/configure --enable-sanitizers && \
 		$(MAKE) && $(MAKE) check TESTS='$$(unit_tests) $$(sanitized_tests)'
 
-check-valgrind: $(check_PROGRAMS)
+check-valgrind: $(check_PROGRAMS) $(unit_tests)
 	@for test in $(unit_tests); do \
 		echo "== $$test"; \
 		valgrind -q --error-exitcode=9 --leak-check=full ./$$test || exit 1; \
