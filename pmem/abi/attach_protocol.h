@@ -72,11 +72,11 @@ enum attach_type {
 	 */
 	ATTACH_TRACE_THREAD_GONE = 11,
 	/*
-	 * A fence of this process is going to publish. Reply when it may: after the outage, if one is before
-	 * this fence. `number` is 1 if one is after it; then ATTACH_FENCED must follow its publication.
+	 * A fence of this process is going to publish. Reply when it may: after all announced earlier ones
+	 * have published, and after the outage, if one is before this fence. ATTACH_FENCED must follow.
 	 */
 	ATTACH_FENCE = 12,
-	/* The fence has published. Reply after the outage. */
+	/* The fence has published. Reply after the outage, if one is after this fence. */
 	ATTACH_FENCED = 13
 };
 
@@ -124,7 +124,7 @@ struct attach_reply {
 	uint64_t mount_device; /* st_dev of the mount; 0: there is none */
 	union {
 		uint64_t pool_size; /* bytes, as stat(2) says; the view is this, rounded up to whole pages */
-		uint64_t number;    /* of ATTACH_TRACE_PROCESS, ATTACH_TRACE_THREAD and ATTACH_FENCE */
+		uint64_t number;    /* of ATTACH_TRACE_PROCESS and ATTACH_TRACE_THREAD */
 	};
 	uint64_t ino;
 	uint32_t view;	 /* its name in WPQ records */

@@ -234,7 +234,7 @@ int channel_connect(struct channel *channel, const char *path)
 	channel->inode = st.st_ino;
 	channel->daemon = peer.pid;
 	channel->fd = courier_adopt((int)fd);
-	/* Now no kick for another socket can still be to be sent. */
+	/* courier_adopt() was run after all kicks of an earlier socket. */
 	atomic_store(&kick_error, 0);
 	return channel->fd < 0 ? channel->fd : 0;
 }

@@ -429,19 +429,15 @@ int connection_mark(const char *text)
 static pthread_mutex_t fence_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t fence_signals; /* guarded by fence_lock */
 
-bool connection_fence_begins(void)
+void connection_fence_begins(void)
 {
 	const struct channel_request request = { .type = ATTACH_FENCE, .fd = -1 };
 	struct attach_reply reply = { 0 };
 	uint64_t signals = signals_lock(&fence_lock);
 
+	fence_signals = signals;
 	/* Without the daemon there is no outage; the fence finds that its WPQ is closed. */
-	if (ask(&request, &reply, NULL) == 0 && reply.number == 1) {
-		fence_signals = signals;
-		return true;
-	}
-	signals_unlock(&fence_lock, signals);
-	return false;
+	ask(&request, &reply, NULL);
 }
 
 void connection_fenced(void)

@@ -41,11 +41,11 @@ int connection_sync_range(unsigned region, uint32_t view, uint64_t offset, uint6
  */
 int connection_attach(int fd, struct attached_view *out);
 /*
- * Tell the daemon that a fence is going to publish, and wait until it may. True: connection_fenced() must
- * follow the publication; it returns after the outage that is at this fence. Until then all signals are
- * blocked, and other announced fences of this process wait.
+ * Tell the daemon that a fence is going to publish, and wait until it may. connection_fenced() must follow
+ * the publication; it returns after the outage, if one is at this fence. Until then all signals are blocked,
+ * and other announced fences of this process wait.
  */
-bool connection_fence_begins(void);
+void connection_fence_begins(void);
 void connection_fenced(void);
 /* Tell the daemon of a mark, and wait until it has it. `text` has ATTACH_MARK_BYTES. */
 int connection_mark(const char *text);

@@ -328,7 +328,7 @@ void courier_fork_prepare(void)
 	uint64_t signals = signals_lock(&lock);
 
 	/* The child has no thread that would run it. */
-	if (atomic_load(&state) == READY && RAW1(getpid, 0) == owner)
+	if (courier_threads())
 		wait_for_thread();
 	fork_signals = signals;
 }

@@ -357,12 +357,14 @@ static void fence_all_queues(void)
 void queue_fence_recorded(void)
 {
 	const struct thread *self = &thread_self;
-	const bool tell = is_to_be_announced(self) && connection_fence_begins();
+	const bool announced = is_to_be_announced(self);
 
+	if (unlikely(announced))
+		connection_fence_begins();
 	fence_all_queues();
 	if (unlikely(client_settings()->through) && self->queues[0])
 		connection_drain();
-	if (unlikely(tell))
+	if (unlikely(announced))
 		connection_fenced();
 }
 

@@ -401,11 +401,9 @@ static int serve(struct attach_client *client, struct attach_exchange *exchange)
 		return answer_sync(client, exchange);
 	case ATTACH_SYNC_RANGE:
 		return answer_sync_range(client, exchange);
-	case ATTACH_MARK: /* was done before, as ATTACH_FENCED was */
-	case ATTACH_FENCED:
-		return 0;
+	case ATTACH_MARK: /* these were done before, by meet_moment() */
 	case ATTACH_FENCE:
-		exchange->reply.number = exchange->tell_published;
+	case ATTACH_FENCED:
 		return 0;
 	case ATTACH_TRACE_PROCESS:
 		return attach_trace_process(client, exchange);
@@ -473,11 +471,10 @@ static void meet_moment(struct attach_client *client, struct attach_exchange *ex
 		return;
 	if (type == ATTACH_MARK && served->marked)
 		served->marked(served->context, peer->uid, exchange->mark.text);
-	if (type == ATTACH_FENCE && served->fence)
-		exchange->tell_published =
-			served->fence(served->context, ATTACH_FENCE_BEGINS, client, peer->pid);
-	if (type == ATTACH_FENCED && served->fence)
-		served->fence(served->context, ATTACH_FENCE_PUBLISHED, client, peer->pid);
+	if (type != ATTACH_MARK && served->fence)
+		served->fence(served->context,
+			      type == ATTACH_FENCE ? ATTACH_FENCE_BEGINS : ATTACH_FENCE_PUBLISHED, client,
+			      peer->pid);
 }
 
 bool attach_answer(struct attach_client *client)

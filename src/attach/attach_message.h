@@ -30,7 +30,6 @@ struct attach_exchange {
 	int reply_fds[ATTACH_REPLY_FDS_MAX]; /* to be sent with the reply, unless it is an error */
 	size_t reply_fd_count;
 	bool reply_fds_owned; /* they are closed afterwards */
-	bool tell_published; /* request.type == ATTACH_FENCE: the client must send ATTACH_FENCED */
 	bool over;    /* hang up after the reply */
 };
 

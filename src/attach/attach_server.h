@@ -49,11 +49,10 @@ struct attach_served {
 	 */
 	void (*marked)(void *context, uid_t uid, const char *text);
 	/*
-	 * A client tells of a fence, or has gone. May wait until an outage is over. True, of a fence that
-	 * begins: tell when it is published. `client` identifies the client while it is there. Called from
-	 * any thread. May be NULL.
+	 * A client tells of a fence, or has gone. May wait until an outage is over. `client` identifies the
+	 * client while it is there. Called from any thread. May be NULL.
 	 */
-	bool (*fence)(void *context, enum attach_fence_event event, const void *client, pid_t pid);
+	void (*fence)(void *context, enum attach_fence_event event, const void *client, pid_t pid);
 	void *context;
 };
 

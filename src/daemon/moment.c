@@ -169,41 +169,56 @@ static void wait_until_over(struct daemon_moment *moment)
 		pthread_cond_wait(&moment->changed, &moment->lock);
 }
 
-static bool fence_begins(struct daemon *daemon, const void *client, pid_t pid)
+/*
+ * Fences are let through one by one, so that all earlier ones have published when the moment comes, and none
+ * of the later.
+ */
+static void fence_begins(struct daemon *daemon, const void *client, pid_t pid)
 {
 	struct daemon_moment *moment = &daemon->moment;
 
-	/* A fence after the moment publishes nothing before the outage. */
 	while (moment->state == DAEMON_MOMENT_ARMED && moment->fencing)
 		pthread_cond_wait(&moment->changed, &moment->lock);
 	wait_until_over(moment);
 	if (moment->state != DAEMON_MOMENT_ARMED || !moment->fence)
-		return false;
+		return;
 	moment->pid = pid;
-	if (++moment->fences < moment->fence)
-		return false;
-	if (moment->after) {
+	if (++moment->fences == moment->fence && !moment->after) {
+		stop_now(daemon);
+		wait_until_over(moment);
+	} else {
 		moment->fencing = client;
-		return true;
 	}
-	stop_now(daemon);
-	wait_until_over(moment);
-	return false;
 }
 
-bool moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid)
+/* Or its client has gone: then it may have published. */
+static void fence_is_over(struct daemon *daemon, const void *client)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	if (moment->state != DAEMON_MOMENT_ARMED || moment->fencing != client)
+		return;
+	if (moment->fences == moment->fence) {
+		stop_now(daemon);
+	} else {
+		moment->fencing = NULL;
+		pthread_cond_broadcast(&moment->changed);
+	}
+}
+
+void moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid)
 {
 	struct daemon_moment *moment = &daemon->moment;
 	LOCK_SCOPE(&moment->lock);
 
-	if (event == ATTACH_FENCE_BEGINS)
-		return fence_begins(daemon, client, pid);
-	/* A client that goes before it tells may have published. */
-	if (moment->state == DAEMON_MOMENT_ARMED && moment->fencing == client)
-		stop_now(daemon);
+	if (event == ATTACH_FENCE_BEGINS) {
+		fence_begins(daemon, client, pid);
+		return;
+	}
+	fence_is_over(daemon, client);
+	/* A client that has gone has nothing to wait for. */
 	if (event == ATTACH_FENCE_PUBLISHED)
 		wait_until_over(moment);
-	return false;
 }
 
 void moment_meet_mark(struct daemon *daemon, const char *text)

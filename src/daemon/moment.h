@@ -43,7 +43,7 @@ struct daemon_moment {
 	uint64_t fence;	     /* the number of the fence that is waited for; 0 if another event is */
 	bool after;	     /* the outage comes when it is published */
 	uint64_t fences;     /* that began since it was armed */
-	const void *fencing; /* the client whose fence it is, until that is published; else NULL */
+	const void *fencing; /* the client whose fence has begun and is not published; NULL: none has */
 	pid_t pid;	     /* of the last fence that counted */
 };
 
@@ -69,7 +69,7 @@ bool moment_is_awaited(struct daemon *daemon);
 uint64_t moment_fences(struct daemon *daemon, pid_t *pid);
 
 /* As attach_served.fence. */
-bool moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid);
+void moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid);
 
 /* A mark was set. Returns after the outage, if one is at this mark. */
 void moment_meet_mark(struct daemon *daemon, const char *text);

@@ -155,9 +155,9 @@ static void client_marked(void *context, uid_t uid, const char *text)
 	daemon_set_mark(context, uid, text);
 }
 
-static bool client_fence(void *context, enum attach_fence_event event, const void *client, pid_t pid)
+static void client_fence(void *context, enum attach_fence_event event, const void *client, pid_t pid)
 {
-	return moment_meet_fence(context, event, client, pid);
+	moment_meet_fence(context, event, client, pid);
 }
 
 static int start_sockets(struct daemon *daemon, struct message *message)
