@@ -126,6 +126,20 @@ static struct fusefs_event seen_event(const struct daemon *daemon)
 	return seen;
 }
 
+static const char *event_name(const struct moment_wanted *wanted)
+{
+	switch (wanted->event) {
+	case MOMENT_MARK:
+		return "mark";
+	case MOMENT_FENCE:
+		return "fence";
+	case MOMENT_SYNC:
+		return "sync";
+	default:
+		return "operation";
+	}
+}
+
 /* How many events of the kind came since the moment was armed. */
 static uint64_t seen_number(struct daemon *daemon, const struct moment_wanted *wanted)
 {
@@ -141,12 +155,9 @@ static int give_up(struct job *job, const struct moment_wanted *wanted)
 				    "powerfail: the mark '%s' did not come: the power is still on",
 				    wanted->mark);
 	return message_fail(&job->message, -ETIMEDOUT,
-			    "powerfail: only %llu of %llu %s came: the power is still on",
+			    "powerfail: only %llu of %llu %ss came: the power is still on",
 			    (unsigned long long)seen_number(job->daemon, wanted),
-			    (unsigned long long)wanted->number,
-			    wanted->event == MOMENT_FENCE ? "fences" :
-			    wanted->event == MOMENT_SYNC  ? "syncs" :
-							    "operations");
+			    (unsigned long long)wanted->number, event_name(wanted));
 }
 
 /* Wait until the mount has stopped at the event. */
@@ -174,7 +185,6 @@ static int await_moment(struct job *job, const struct moment_wanted *wanted)
 static void put_moment(struct daemon *daemon, const struct moment_wanted *wanted,
 		       struct json_object *result)
 {
-	const struct fusefs_event seen = seen_event(daemon);
 	struct json_object *moment;
 
 	if (wanted->event == MOMENT_NOW)
@@ -182,22 +192,21 @@ static void put_moment(struct daemon *daemon, const struct moment_wanted *wanted
 	moment = json_object_new_object();
 	if (!moment)
 		return;
-	control_put_string(moment, "event",
-			   wanted->event == MOMENT_MARK  ? "mark" :
-			   wanted->event == MOMENT_FENCE ? "fence" :
-			   wanted->event == MOMENT_SYNC  ? "sync" :
-							   "operation");
+	control_put_string(moment, "event", event_name(wanted));
 	if (wanted->event == MOMENT_MARK) {
 		control_put_string(moment, "mark", wanted->mark);
-	} else if (wanted->event == MOMENT_FENCE) {
-		pid_t pid = 0;
-
-		control_put_string(moment, "when", wanted->after ? "after" : "before");
-		control_put_u64(moment, "number", moment_fences(daemon, &pid));
-		control_put_u64(moment, "pid", (uint64_t)pid);
 	} else {
 		control_put_string(moment, "when", wanted->after ? "after" : "before");
-		control_put_u64(moment, "number", seen.number);
+		control_put_u64(moment, "number", seen_number(daemon, wanted));
+	}
+	if (wanted->event == MOMENT_FENCE) {
+		pid_t pid;
+
+		moment_fences(daemon, &pid);
+		control_put_u64(moment, "pid", (uint64_t)pid);
+	} else if (wanted->event != MOMENT_MARK) {
+		const struct fusefs_event seen = seen_event(daemon);
+
 		control_put_string(moment, "operation", seen.operation);
 		control_put_string(moment, "path", seen.path);
 	}
