@@ -3,9 +3,9 @@
 #define COMMON_REMOVE_TREE_H
 
 /*
- * Remove a file, or a directory and all that is in it; symlinks are removed, not
- * followed. Directories that their owner may not write to are removed, too. What cannot be removed stays.
- * Not for a directory in which another user may rename entries.
+ * Remove a file, or a directory and all that is in it; symlinks are removed, not followed. Directories that
+ * their owner may not write to are removed, too. What cannot be removed stays. Not for a directory in which
+ * another user may rename entries.
  */
 void remove_tree(const char *path);
 

@@ -68,6 +68,25 @@
 		append_error;									\
 	})
 
+/*
+ * Add copies of `many` items at the end. `from` points to items of the vector's type, which are not its own;
+ * for a vector of bytes, to anything.
+ */
+#define vector_append_all(vector, from, many)							\
+	({											\
+		__typeof__(vector) all_to = (vector);						\
+		const void *all_from = (from);							\
+		size_t all_many = (many);							\
+		int all_error = vector_reserve(all_to, all_many);				\
+												\
+		if (!all_error && all_many) {							\
+			memcpy(&all_to->items[all_to->count], all_from,				\
+			       all_many * sizeof(*all_to->items));				\
+			all_to->count += all_many;						\
+		}										\
+		all_error;									\
+	})
+
 /* Add an all-zero item at the end: a pointer to it, or NULL if there is no memory. */
 #define vector_append_zero(vector)								\
 	({											\

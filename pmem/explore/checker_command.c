@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,8 @@
 #include "common/cleanup.h"
 #include "common/remove_tree.h"
 #include "explore/checker_private.h"
+#include "explore/spawn.h"
 #include "trace/event.h"
-
-extern char **environ;
 
 struct explore_command {
 	unsigned timeout_ms;
@@ -168,49 +166,31 @@ static char **make_words(char *const *argv, const char *path)
 	return words;
 }
 
-/* The environment and four variables; the strings are the environment's own but for those, which come first.
- */
-static char **make_environment(const struct explore_command *command, const char *path)
-{
-	static const char *const names[] = { "SOFTPMEM_STATE", "SOFTPMEM_IMAGE", "SOFTPMEM_MARKS",
-					     "SOFTPMEM_STDOUT" };
-	const char *const values[] = { command->state, path, command->marks, command->standard_output };
-	size_t count = 0, filled = 0;
-	char **out;
+#define VARIABLES 4u
 
-	while (environ[count])
-		count++;
-	out = calloc(count + 5, sizeof(*out));
-	for (; out && filled < 4; filled++)
-		if (asprintf(&out[filled], "%s=%s", names[filled], values[filled]) < 0)
-			return NULL;
-	for (size_t i = 0; out && i < count; i++)
-		out[filled++] = environ[i];
-	return out;
+static void free_environment(char **environment)
+{
+	for (size_t i = 0; environment && i < VARIABLES; i++)
+		free(environment[i]);
+	free(environment);
 }
 
-static int start(const struct explore_command *command, char **words, char **environment, int output,
-		 pid_t *pid)
+/* The variables for the command come first. NULL without memory. */
+static char **make_environment(const struct explore_command *command, const char *path)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none;
-	int error;
+	static const char *const names[VARIABLES] = { "SOFTPMEM_STATE", "SOFTPMEM_IMAGE", "SOFTPMEM_MARKS",
+						      "SOFTPMEM_STDOUT" };
+	const char *const values[VARIABLES] = { command->state, path, command->marks,
+						command->standard_output };
+	char **out = explore_environment(VARIABLES);
 
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, output < 0 ? command->output : output, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, command->output, STDERR_FILENO);
-	posix_spawnattr_init(&attributes);
-	/* A group of its own, so that what it leaves behind ends with it. */
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	error = posix_spawnp(pid, words[0], &actions, &attributes, words, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return -error;
+	for (size_t i = 0; out && i < VARIABLES; i++)
+		if (asprintf(&out[i], "%s=%s", names[i], values[i]) < 0) {
+			out[i] = NULL;
+			free_environment(out);
+			return NULL;
+		}
+	return out;
 }
 
 /* Wait for the end of the command, at most so long; then its group is killed, in either case. */
@@ -270,6 +250,12 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 {
 	char **words = make_words(argv, command->image);
 	char **environment = make_environment(command, command->image);
+	const struct explore_spawn spawn = {
+		.argv = words,
+		.environment = environment,
+		.output = output < 0 ? command->output : output,
+		.errors = command->output,
+	};
 	int error = words && environment ? 0 : -ENOMEM;
 	pid_t pid = 0;
 
@@ -277,7 +263,7 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 	if (ftruncate(command->output, 0) < 0 || lseek(command->output, 0, SEEK_SET) < 0)
 		error = -errno;
 	if (!error)
-		error = start(command, words, environment, output, &pid);
+		error = explore_spawn(&spawn, &pid);
 	if (error) {
 		message_fail(message, error, "checker %s: cannot start it: %s", argv[0], strerror(-error));
 	} else {
@@ -287,9 +273,7 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 				     strerror(-error));
 		explore_output_read(command->output, verdict);
 	}
-	for (size_t i = 0; environment && i < 4; i++)
-		free(environment[i]);
-	free(environment);
+	free_environment(environment);
 	free_words(words);
 	return error;
 }

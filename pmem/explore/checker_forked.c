@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +20,7 @@
 #include "common/write_all.h"
 #include "explore/checker_private.h"
 #include "explore/fork_protocol.h"
-
-extern char **environ;
+#include "explore/spawn.h"
 
 /* Bytes that stand in an image, or that belong there while a state's stand in it. */
 struct exchange {
@@ -45,11 +43,6 @@ struct forked {
 	VECTOR(struct exchange) exchanges;
 	VECTOR(unsigned char) text; /* of the table */
 };
-
-static int padded(uint64_t length)
-{
-	return (int)(align_up(length + 1, 8) - length);
-}
 
 /* ---- The server -------------------------------------------------------------------------- */
 
@@ -111,50 +104,27 @@ static int receive(const struct forked *forked, unsigned timeout_ms, struct fork
 	return got == (ssize_t)sizeof(*reply) ? 1 : -EPIPE;
 }
 
-static char **make_environment(void)
+static int spawn_server(struct forked *forked, int from, int to)
 {
 	static char variable[] = FORK_VARIABLE "=1";
-	size_t count = 0;
-	char **out;
-
-	while (environ[count])
-		count++;
-	out = calloc(count + 2, sizeof(*out));
-	if (out) {
-		out[0] = variable;
-		memcpy(out + 1, environ, count * sizeof(*out));
-	}
-	return out;
-}
-
-static int spawn(struct forked *forked, int from, int to)
-{
-	CLEANUP_FREE char **environment = make_environment();
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none;
+	CLEANUP_FREE char **environment = explore_environment(1);
+	const struct explore_spawn spawn = {
+		.argv = forked->base.options.argv,
+		.environment = environment,
+		.output = forked->output,
+		.errors = forked->output,
+		.more = { { from, FORK_REQUESTS }, { to, FORK_REPLIES } },
+		.more_count = 2,
+	};
 	int error;
 
 	if (!environment)
 		return -ENOMEM;
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, forked->output, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, forked->output, STDERR_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, from, FORK_REQUESTS);
-	posix_spawn_file_actions_adddup2(&actions, to, FORK_REPLIES);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	error = posix_spawnp(&forked->server, forked->base.options.argv[0], &actions, &attributes,
-			     forked->base.options.argv, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
+	environment[0] = variable;
+	error = explore_spawn(&spawn, &forked->server);
 	if (error)
 		forked->server = 0;
-	return -error;
+	return error;
 }
 
 /* A pipe whose ends are none of the numbers that the server gets. */
@@ -198,7 +168,7 @@ static int start_server(struct forked *forked, struct message *message)
 	if (!error)
 		error = make_pipe(up);
 	if (!error)
-		error = spawn(forked, down[0], up[1]);
+		error = spawn_server(forked, down[0], up[1]);
 	close_end(&up[1]);
 	forked->unread = down[0];
 	forked->requests = down[1];
@@ -273,26 +243,27 @@ static int lay_out_file(struct forked *forked, const struct explore_state *state
 	return error ? error : collect_tail(&collection);
 }
 
-static int add_text(struct forked *forked, const void *bytes, size_t length)
+/* A head, and a text with its NUL and what follows up to the next one. */
+static int add_text(struct forked *forked, const void *head, size_t head_bytes, const char *text,
+		    size_t length)
 {
-	int error = vector_reserve(&forked->text, length);
+	static const unsigned char zeros[FORK_ALIGNMENT];
+	int error = vector_append_all(&forked->text, head, head_bytes);
 
-	if (error)
-		return error;
-	memcpy(forked->text.items + forked->text.count, bytes, length);
-	forked->text.count += length;
-	return 0;
+	if (!error)
+		error = vector_append_all(&forked->text, text, length);
+	return error ? error :
+		       vector_append_all(&forked->text, zeros, (size_t)(fork_text_bytes(length) - length));
 }
 
 static int write_table(struct forked *forked, const struct explore_state *state,
 		       const struct explore_tree *tree)
 {
-	static const char zeros[8];
 	struct fork_table head = { .marks = explore_walk_marks(state->walk) };
 	int error;
 
 	forked->text.count = 0;
-	error = add_text(forked, &head, sizeof(head));
+	error = vector_append_all(&forked->text, &head, sizeof(head));
 	for (size_t i = 0; !error && i < tree->count; i++) {
 		const struct explore_tree_entry *entry = &tree->items[i];
 		struct fork_entry one;
@@ -303,11 +274,7 @@ static int write_table(struct forked *forked, const struct explore_state *state,
 					   .path_length = (uint32_t)strlen(entry->path),
 					   .size = tree->sizes[entry->file->index] };
 		head.entries++;
-		error = add_text(forked, &one, sizeof(one));
-		if (!error)
-			error = add_text(forked, entry->path, one.path_length);
-		if (!error)
-			error = add_text(forked, zeros, (size_t)padded(one.path_length));
+		error = add_text(forked, &one, sizeof(one), entry->path, one.path_length);
 	}
 	if (error || forked->text.count > FORK_AREA_BYTES)
 		return error ? error : -EFBIG;
@@ -317,19 +284,13 @@ static int write_table(struct forked *forked, const struct explore_state *state,
 
 static int write_marks(struct forked *forked, const struct explore_walk *walk)
 {
-	static const char zeros[8];
-
 	for (; forked->mark_count < explore_walk_marks(walk); forked->mark_count++) {
 		const struct explore_mark *mark = explore_walk_mark(walk, forked->mark_count);
 		const struct fork_mark head = { .length = mark->length };
 		int error;
 
 		forked->text.count = 0;
-		error = add_text(forked, &head, sizeof(head));
-		if (!error)
-			error = add_text(forked, mark->text, mark->length);
-		if (!error)
-			error = add_text(forked, zeros, (size_t)padded(mark->length));
+		error = add_text(forked, &head, sizeof(head), mark->text, mark->length);
 		if (!error && forked->marks_end + forked->text.count > FORK_AREA_BYTES)
 			error = -EFBIG;
 		if (!error)
@@ -359,23 +320,22 @@ static int lay_out(struct forked *forked, const struct explore_state *state)
 	return error ? error : write_table(forked, state, tree);
 }
 
-/* Each exchange may be of bytes of one before it, so they are undone in the opposite order. */
+static void make_exchange(struct exchange *one)
+{
+	explore_image_exchange(one->image, one->offset, one->bytes, one->length);
+}
+
+/* An exchange may be of bytes of one before it, so they are undone in the opposite order. */
 static void put_lines(struct forked *forked)
 {
-	for (size_t i = 0; i < forked->exchanges.count; i++) {
-		struct exchange *one = &forked->exchanges.items[i];
-
-		explore_image_exchange(one->image, one->offset, one->bytes, one->length);
-	}
+	for (size_t i = 0; i < forked->exchanges.count; i++)
+		make_exchange(&forked->exchanges.items[i]);
 }
 
 static void take_lines(struct forked *forked)
 {
-	for (size_t i = forked->exchanges.count; i-- > 0;) {
-		struct exchange *one = &forked->exchanges.items[i];
-
-		explore_image_exchange(one->image, one->offset, one->bytes, one->length);
-	}
+	for (size_t i = forked->exchanges.count; i-- > 0;)
+		make_exchange(&forked->exchanges.items[i]);
 }
 
 /* ---- A check ----------------------------------------------------------------------------------- */
@@ -442,7 +402,7 @@ static int forked_run(struct explore_checker *checker, const struct explore_stat
 	return 0;
 }
 
-/* A server that cannot be told is found to have ended by the next check. */
+/* If the server has ended, the next check finds that. */
 static void forked_new_walk(struct explore_checker *checker)
 {
 	struct forked *forked = (struct forked *)checker;

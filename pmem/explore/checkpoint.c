@@ -273,30 +273,20 @@ int explore_checkpoint_open(const char *path, const char *identity, bool resume,
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static int put(struct explore_checkpoint *checkpoint, const void *bytes, size_t length)
-{
-	int error = vector_reserve(&checkpoint->buffer, length);
-
-	if (error)
-		return error;
-	memcpy(checkpoint->buffer.items + checkpoint->buffer.count, bytes, length);
-	checkpoint->buffer.count += length;
-	return 0;
-}
-
 static int append(struct explore_checkpoint *checkpoint, struct record *record,
 		  const struct explore_failure *failure)
 {
 	const size_t begin_at = checkpoint->buffer.count;
-	int error = put(checkpoint, record, sizeof(*record));
+	int error = vector_append_all(&checkpoint->buffer, record, sizeof(*record));
 
 	for (size_t i = 0; !error && failure && i < failure->places; i++) {
 		const uint64_t version = htole64(failure->versions[i]);
 
-		error = put(checkpoint, &version, sizeof(version));
+		error = vector_append_all(&checkpoint->buffer, &version, sizeof(version));
 	}
 	if (!error && failure)
-		error = put(checkpoint, failure->verdict.output, strlen(failure->verdict.output));
+		error = vector_append_all(&checkpoint->buffer, failure->verdict.output,
+					  strlen(failure->verdict.output));
 	if (error)
 		return error;
 	record->checksum = htole32(checksum_of(record, checkpoint->buffer.items + begin_at + sizeof(*record),

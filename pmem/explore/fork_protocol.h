@@ -69,7 +69,14 @@ struct fork_table {
 };
 _Static_assert(sizeof(struct fork_table) == 32, "the head of the table has no padding");
 
-/* A name of a file. The next entry follows the path's NUL, at the next multiple of 8. */
+/* A text and its NUL take so many bytes: what follows is aligned. */
+#define FORK_ALIGNMENT 8u
+static inline uint64_t fork_text_bytes(uint64_t length)
+{
+	return (length + FORK_ALIGNMENT) / FORK_ALIGNMENT * FORK_ALIGNMENT;
+}
+
+/* A name of a file. Its path follows, and then the next entry. */
 struct fork_entry {
 	uint32_t file;
 	uint32_t path_length; /* without its NUL */
@@ -77,7 +84,7 @@ struct fork_entry {
 };
 _Static_assert(sizeof(struct fork_entry) == 16, "an entry has no padding");
 
-/* A mark. The next one follows the text's NUL, at the next multiple of 8. */
+/* A mark. Its text follows, and then the next mark. */
 struct fork_mark {
 	uint64_t length; /* without its NUL */
 };

@@ -17,6 +17,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/list.c pmem/explore/list.h \
 	pmem/explore/oracle.c pmem/explore/oracle.h \
 	pmem/explore/operation_text.c pmem/explore/operation_text.h \
+	pmem/explore/spawn.c pmem/explore/spawn.h \
 	pmem/explore/state_order.c pmem/explore/state_order.h \
 	pmem/explore/places.c pmem/explore/places.h \
 	pmem/explore/points.c pmem/explore/points.h \

@@ -65,17 +65,13 @@ static int report(struct search *search, uint32_t point, enum explore_phase phas
 				search->places.count * sizeof(*search->versions.items));
 }
 
-/* Is it this worker's to check, and not its predecessor's? */
-static bool is_mine(struct search *search)
+static bool is_mine(const struct search *search)
 {
 	const struct explore_options *options = search->worker->options;
 	const uint64_t shards = options->shards ? options->shards : 1;
 
-	if (search->sequence % shards != options->shard ||
-	    search->sequence / shards % options->workers != search->worker->number)
-		return false;
-	search->resumed += search->sequence < search->worker->resumed;
-	return search->sequence >= search->worker->from;
+	return search->sequence % shards == options->shard &&
+	       search->sequence / shards % options->workers == search->worker->number;
 }
 
 static int check(struct search *search, const struct explore_walk *walk, uint32_t point,
@@ -160,8 +156,11 @@ static int try_point(struct search *search, const struct explore_walk *walk, uin
 		}
 		if (error || !is_new)
 			continue;
-		if (is_mine(search))
-			error = check(search, walk, point, phase);
+		if (is_mine(search)) {
+			search->resumed += search->sequence < search->worker->resumed;
+			if (search->sequence >= search->worker->from)
+				error = check(search, walk, point, phase);
+		}
 		search->sequence++;
 		if (!error && search->sequence > search->worker->from)
 			atomic_store(&search->worker->state->passed, search->sequence);

@@ -58,11 +58,6 @@ static void *grow(void *items, size_t count, size_t *room, size_t size)
 	return items;
 }
 
-static uint64_t padded(uint64_t length)
-{
-	return (length + 1 + 7) & ~(uint64_t)7;
-}
-
 /* Map what a descriptor of the explorer refers to. */
 static void *map(const struct server *server, int fd, uint64_t length, int protection, int flags)
 {
@@ -127,7 +122,7 @@ static void list_marks(struct server *server)
 			.text = (const char *)at + sizeof(mark),
 			.length = mark.length,
 		};
-		server->marks_end += sizeof(mark) + padded(mark.length);
+		server->marks_end += sizeof(mark) + fork_text_bytes(mark.length);
 	}
 }
 
@@ -145,7 +140,7 @@ static void list_files(struct server *server)
 			.bytes = server->views[entry.file].bytes,
 			.size = entry.size,
 		};
-		at += sizeof(entry) + padded(entry.path_length);
+		at += sizeof(entry) + fork_text_bytes(entry.path_length);
 	}
 }
 

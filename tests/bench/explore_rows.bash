@@ -3,9 +3,10 @@
 #
 # Rows of make bench for softpmem explore. Searches have one worker.
 
-# Twenty lines of which each may be lost, and a tree of which each name may be.
+# Once: twenty lines of which each may be lost, and a tree of which each name may be.
 explore_traces_make() {
 	local i
+	[ ! -s "$shm/tree.txt" ] || return 0
 	{
 		printf 'softpmem-trace 1\nfile file=1 size=65536 path="log"\n'
 		for ((i = 300; i < 320; i++)); do printf 't1 store 1+%d u64=%d\n' $((64 * i)) "$i"; done
@@ -20,7 +21,7 @@ explore_traces_make() {
 	} >"$shm/tree.txt"
 }
 
-# states_each_second STATES TRACE CHECKER...: options come before the trace's name, by --.
+# states_each_second STATES ARGUMENT...: what softpmem explore with these arguments checks in a second.
 states_each_second() {
 	local states=$1
 	shift

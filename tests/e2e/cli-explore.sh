@@ -253,7 +253,8 @@ wrong "--resume without --output is a usage error" "had this --output" 2 --resum
 
 check "--checker none finds stores that were never flushed" \
 	[ "$(status_of --checker none "$work/six.txt")" = 1 ]
-check "it counts them" grep -q ' 6 stores that were never flushed' "$work/out"
+check "--checker none counts the stores that were never flushed" \
+	grep -q ' 6 stores that were never flushed' "$work/out"
 cat >"$work/careless.txt" <<-'END'
 	softpmem-trace 1
 	file file=1 path="/" mode=040755

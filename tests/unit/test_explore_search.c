@@ -149,6 +149,30 @@ static void a_finding_in_many_lines_is_reduced_to_one(void **state)
 	free(text);
 }
 
+static void expect_failures(const struct explore_failures *expected)
+{
+	assert_int_equal(test.failures.count, expected->count);
+	for (size_t i = 0; i < expected->count; i++) {
+		const struct explore_failure *one = &test.failures.items[i], *other = &expected->items[i];
+
+		assert_int_equal(one->sequence, other->sequence);
+		assert_int_equal(one->verdict.result, other->verdict.result);
+		assert_int_equal(one->verdict.code, other->verdict.code);
+		assert_int_equal(one->places, other->places);
+		assert_memory_equal(one->versions, other->versions, other->places * sizeof(uint64_t));
+	}
+}
+
+/* For the caller to clear. */
+static struct explore_failures take_failures(void)
+{
+	const struct explore_failures taken = test.failures;
+
+	test.failures = (struct explore_failures){ 0 };
+	exploretest_clear(&test);
+	return taken;
+}
+
 static void what_is_found_does_not_depend_on_the_number_of_workers(void **state)
 {
 	char *text = large_trace(20);
@@ -159,23 +183,15 @@ static void what_is_found_does_not_depend_on_the_number_of_workers(void **state)
 	exploretest_init(&test, text, checker);
 	test.options.states = 3000;
 	exploretest_run(&test);
-	one = test.failures;
 	summary = test.summary;
-	test.failures = (struct explore_failures){ 0 };
-	exploretest_clear(&test);
+	one = take_failures();
 	for (unsigned workers = 2; workers <= 3; workers++) {
 		exploretest_init(&test, text, checker);
 		test.options.states = 3000;
 		test.options.workers = workers;
 		exploretest_run(&test);
 		assert_int_equal(test.summary.checked, summary.checked);
-		assert_int_equal(test.failures.count, one.count);
-		for (size_t i = 0; i < one.count; i++) {
-			assert_int_equal(test.failures.items[i].sequence, one.items[i].sequence);
-			assert_int_equal(test.failures.items[i].places, one.items[i].places);
-			assert_memory_equal(test.failures.items[i].versions, one.items[i].versions,
-					    one.items[i].places * sizeof(uint64_t));
-		}
+		expect_failures(&one);
 		exploretest_clear(&test);
 	}
 	assert_true(one.count > 0);
@@ -237,10 +253,8 @@ static void a_search_that_is_resumed_has_the_result_of_one_that_was_not_interrup
 	exploretest_init(&test, text, checker);
 	test.options.states = 2000;
 	exploretest_run(&test);
-	whole = test.failures;
 	summary = test.summary;
-	test.failures = (struct explore_failures){ 0 };
-	exploretest_clear(&test);
+	whole = take_failures();
 
 	interrupted_search(text, checker);
 	test.options.workers = 2;
@@ -251,13 +265,7 @@ static void a_search_that_is_resumed_has_the_result_of_one_that_was_not_interrup
 	forget_results();
 	search_states(2000, true);
 	assert_memory_equal(&test.summary, &summary, sizeof(summary));
-	assert_int_equal(test.failures.count, whole.count);
-	for (size_t i = 0; i < whole.count; i++) {
-		assert_int_equal(test.failures.items[i].sequence, whole.items[i].sequence);
-		assert_int_equal(test.failures.items[i].verdict.code, whole.items[i].verdict.code);
-		assert_memory_equal(test.failures.items[i].versions, whole.items[i].versions,
-				    whole.items[i].places * sizeof(uint64_t));
-	}
+	expect_failures(&whole);
 	exploretest_clear(&test);
 	explore_failures_clear(&whole);
 	free(text);
@@ -357,16 +365,11 @@ static void a_fork_server_finds_the_failures_that_a_loaded_checker_finds(void **
 		struct explore_failures loaded;
 
 		explore(bugs[i].text, NULL);
-		loaded = test.failures;
-		test.failures = (struct explore_failures){ 0 };
-		exploretest_clear(&test);
+		loaded = take_failures();
 		explore_forked(bugs[i].text, NULL);
-		assert_int_equal(test.failures.count, loaded.count);
-		for (size_t j = 0; j < loaded.count; j++) {
-			assert_int_equal(test.failures.items[j].sequence, loaded.items[j].sequence);
+		expect_failures(&loaded);
+		for (size_t j = 0; j < loaded.count; j++)
 			assert_int_equal(test.failures.items[j].verdict.result, EXPLORE_FAILED);
-			assert_int_equal(test.failures.items[j].verdict.code, loaded.items[j].verdict.code);
-		}
 		explore_failures_clear(&loaded);
 		exploretest_clear(&test);
 	}

@@ -41,6 +41,20 @@ static void appended_items_keep_their_order_and_values(void **state)
 	}
 }
 
+static void appended_copies_keep_their_order_and_values(void **state)
+{
+	static const struct pair some[] = { { 1, 2 }, { 3, 4 }, { 5, 6 } };
+	CLEANUP_VECTOR struct pairs pairs = { 0 };
+
+	assert_int_equal(vector_append_all(&pairs, some, 0), 0);
+	assert_null(pairs.items);
+	for (size_t i = 0; i < 100; i++)
+		assert_int_equal(vector_append_all(&pairs, some, 3), 0);
+	assert_int_equal(pairs.count, 300);
+	for (size_t i = 0; i < pairs.count; i++)
+		assert_memory_equal(&pairs.items[i], &some[i % 3], sizeof(some[0]));
+}
+
 static void appending_allocates_memory_a_logarithmic_number_of_times(void **state)
 {
 	CLEANUP_VECTOR VECTOR(uint8_t) bytes = { 0 };
@@ -150,6 +164,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_all_zero_vector_is_empty),
 		cmocka_unit_test(appended_items_keep_their_order_and_values),
+		cmocka_unit_test(appended_copies_keep_their_order_and_values),
 		cmocka_unit_test(appending_allocates_memory_a_logarithmic_number_of_times),
 		cmocka_unit_test(a_zero_item_is_zero_where_another_item_was_before),
 		cmocka_unit_test(items_are_inserted_and_removed_at_any_index),
