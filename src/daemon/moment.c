@@ -99,16 +99,23 @@ int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct
 	return error;
 }
 
-bool moment_wait(struct daemon *daemon, unsigned milliseconds)
+static struct timespec deadline(unsigned milliseconds)
 {
-	struct daemon_moment *moment = &daemon->moment;
 	struct timespec until;
-	LOCK_SCOPE(&moment->lock);
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
 	until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
+	return until;
+}
+
+bool moment_wait(struct daemon *daemon, unsigned milliseconds)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	const struct timespec until = deadline(milliseconds);
+	LOCK_SCOPE(&moment->lock);
+
 	while (moment->state == DAEMON_MOMENT_ARMED)
 		if (pthread_cond_timedwait(&moment->changed, &moment->lock, &until))
 			break;
@@ -169,6 +176,44 @@ static void wait_until_over(struct daemon_moment *moment)
 		pthread_cond_wait(&moment->changed, &moment->lock);
 }
 
+/* It is published, or its client has gone or hangs: then it may be. */
+static void fence_is_over(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	if (moment->fences == moment->fence) {
+		stop_now(daemon);
+	} else {
+		moment->fencing = NULL;
+		pthread_cond_broadcast(&moment->changed);
+	}
+}
+
+static bool is_fencing(const struct daemon_moment *moment)
+{
+	return moment->state == DAEMON_MOMENT_ARMED && moment->fencing;
+}
+
+/* The longest time from the reply to a client until it has published. No other fence begins meanwhile. */
+#define PUBLISH_MS 2000u
+
+/* Wait until no fence is between its beginning and its publication. */
+static void wait_for_publication(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	while (is_fencing(moment)) {
+		const uint64_t fences = moment->fences;
+		const struct timespec until = deadline(PUBLISH_MS);
+		int late = 0;
+
+		while (is_fencing(moment) && moment->fences == fences && !late)
+			late = pthread_cond_timedwait(&moment->changed, &moment->lock, &until);
+		if (late && is_fencing(moment) && moment->fences == fences)
+			fence_is_over(daemon);
+	}
+}
+
 /*
  * Fences are let through one by one, so that all earlier ones have published when the moment comes, and none
  * of the later.
@@ -177,8 +222,7 @@ static void fence_begins(struct daemon *daemon, const void *client, pid_t pid)
 {
 	struct daemon_moment *moment = &daemon->moment;
 
-	while (moment->state == DAEMON_MOMENT_ARMED && moment->fencing)
-		pthread_cond_wait(&moment->changed, &moment->lock);
+	wait_for_publication(daemon);
 	wait_until_over(moment);
 	if (moment->state != DAEMON_MOMENT_ARMED || !moment->fence)
 		return;
@@ -191,21 +235,6 @@ static void fence_begins(struct daemon *daemon, const void *client, pid_t pid)
 	}
 }
 
-/* Or its client has gone: then it may have published. */
-static void fence_is_over(struct daemon *daemon, const void *client)
-{
-	struct daemon_moment *moment = &daemon->moment;
-
-	if (moment->state != DAEMON_MOMENT_ARMED || moment->fencing != client)
-		return;
-	if (moment->fences == moment->fence) {
-		stop_now(daemon);
-	} else {
-		moment->fencing = NULL;
-		pthread_cond_broadcast(&moment->changed);
-	}
-}
-
 void moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid)
 {
 	struct daemon_moment *moment = &daemon->moment;
@@ -215,7 +244,8 @@ void moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, con
 		fence_begins(daemon, client, pid);
 		return;
 	}
-	fence_is_over(daemon, client);
+	if (is_fencing(moment) && moment->fencing == client)
+		fence_is_over(daemon);
 	/* A client that has gone has nothing to wait for. */
 	if (event == ATTACH_FENCE_PUBLISHED)
 		wait_until_over(moment);

@@ -44,6 +44,33 @@ for number in 1 30 77 400; do
 	check "exactly $number fences are durable" sums $number
 done
 
+# A client that announces the first fence, and does not say that it has published it.
+silent='import socket, struct, sys, time
+def request(kind): return struct.pack("<IHHIIIIQQ24x", 0x48435441, 4, kind, 64, 0, 0, 0, 0, 0)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1] + ".attach")
+for kind in 1, 12:
+    s.send(request(kind))
+    s.recv(4096)
+open(sys.argv[2], "w").close()
+time.sleep(600)'
+with_silent_client() {
+	local client
+	dd if=/dev/zero of="$mnt/pool" bs=4k count=1 conv=notrunc,fsync status=none
+	"$softpmem" powerfail --wait 60 --before-fence 50 >"$work/report" 2>&1 &
+	cut=$!
+	await is_awaited || return
+	python3 -c "$silent" "$socket" "$work/announced" &
+	client=$!
+	await test -e "$work/announced" && ! fences 100 1 >"$work/program" 2>&1 && wait "$cut"
+	local status=$?
+	kill "$client" 2>/dev/null
+	return "$status"
+}
+check "a client that is silent after its announcement does not keep others from their fences" \
+	with_silent_client
+check "its fence counts, and 48 of the program before the fiftieth are durable" left 1 48
+
 # Beyond the end of the run.
 too_few() {
 	"$softpmem" powerfail --wait 3 --before-fence 50 >"$work/report" 2>&1 &
