@@ -249,6 +249,7 @@ static void drain(struct search_run *run, struct helper *helper)
 static void save(struct search_run *run, bool now)
 {
 	struct explore_checkpoint *checkpoint = run->options->checkpoint;
+	const struct explore_failure *found;
 	uint64_t passed = UINT64_MAX;
 	int error;
 
@@ -261,9 +262,11 @@ static void save(struct search_run *run, bool now)
 		return;
 	for (unsigned i = 0; i < run->options->workers; i++)
 		drain(run, &run->helpers[i]);
+	/* An empty vector has no items to count from. */
+	found = run->saved < run->failures->count ? &run->failures->items[run->saved] : NULL;
 	error = run->error ? run->error :
-			     explore_checkpoint_add(checkpoint, run->failures->items + run->saved,
-						    run->failures->count - run->saved, passed);
+			     explore_checkpoint_add(checkpoint, found, run->failures->count - run->saved,
+						    passed);
 	run->saved = run->failures->count;
 	if (error && !run->error)
 		run->error = message_fail(run->message, error, "cannot keep the progress of the search: %s",

@@ -79,6 +79,7 @@ void attach_region_lost(struct attach_server *attach, unsigned region)
 		if (uses(client, region))
 			wait_for_end(client);
 	first = attach_views_partition(attach, region);
-	mappers_kill(&attach->options.log, views->items + first, views->count - first);
+	if (first < views->count)
+		mappers_kill(&attach->options.log, &views->items[first], views->count - first);
 	views->count = first;
 }
