@@ -214,7 +214,8 @@ static int put_moment(struct cli *cli, const struct powerfail_options *options, 
 	events += options->at_mark != NULL;
 	if (events > 1)
 		return cli_usage(cli, "a power failure has one moment: give one of --before-op, --after-op, "
-				      "--before-sync, --after-sync and --at-mark");
+				      "--before-sync, --after-sync, --before-fence, --after-fence and "
+				      "--at-mark");
 	if (options->wait && !events)
 		return cli_usage(cli, "--wait requires an event to wait for, such as --before-sync 1");
 	cli_put(request, "at_mark", options->at_mark);

@@ -84,6 +84,9 @@ check "afterwards a program persists without being cut" fences 100 2
 check "its numbers are there" left 2 "100 100"
 check_fails "a pattern of paths with a fence is refused" "a pattern of paths is for" \
 	"$softpmem" powerfail --before-fence 1 --path pool
+check_fails "two moments are refused, and fences are named among the events" \
+	"--before-fence, --after-fence and --at-mark" \
+	"$softpmem" powerfail --before-fence 1 --after-fence 2
 check_fails "fence 0 is refused" "before-fence" "$softpmem" powerfail --before-fence 0
 killed() {
 	"$softpmem" powerfail --before-fence 5 >"$work/report" 2>&1 &
