@@ -9,6 +9,8 @@ trace=$work/trace
 
 # begin_recording FILE: record everybody until end_recording.
 begin_recording() {
+	# Else the header of an earlier recording would be taken for that of this one.
+	rm -f "$1"
 	"$softpmem" record -o "$1" >"$work/record.out" 2>&1 &
 	recorder=$!
 	await grep -aq SPMTRACE "$1" 2>/dev/null || return

@@ -73,7 +73,7 @@ cut() {
 	local policy=$1
 	shift
 	set -- "${cut_options[@]}" "$@"
-	[ "$policy" != random ] || set -- --seed "$RANDOM"
+	[ "$policy" != random ] || set -- "$@" --seed "$RANDOM"
 	"$softpmem" powerfail --policy "$policy" "$@" >"$work/report" 2>&1 || {
 		note "powerfail --policy $policy $*: failed"
 		sed 's/^/#   /' "$work/report"
