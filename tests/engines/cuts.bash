@@ -49,19 +49,19 @@ spin() {
 
 # writer_end: read the last acknowledgements. The writer must exit by itself, because its files are dead.
 writer_end() {
-	local number status=0
-	while :; do
-		read -r -t 20 -u "$writer_acks" number || {
+	local number status=0 deadline=$((SECONDS + 20))
+	while [ "$status" -eq 0 ] && [ "$SECONDS" -lt "$deadline" ]; do
+		if read -r -t 20 -u "$writer_acks" number; then
+			acknowledged=$number
+		else
 			status=$?
-			break
-		}
-		acknowledged=$number
+		fi
 	done
 	kill -KILL "$writer_pid" 2>/dev/null
 	wait "$writer_pid" 2>/dev/null
 	exec {writer_acks}<&-
-	# A status above 128 means that the time was over.
-	[ "$status" -le 128 ] || {
+	# A status of 1 is the end of the pipe.
+	[ "$status" -eq 1 ] || {
 		note "the writer went on for 20 seconds without power"
 		return 1
 	}
@@ -82,9 +82,10 @@ cut() {
 }
 
 # cut_under_writer POLICY COMMAND...: run the writer, cut after a seeded number of acknowledgements, or after
-# $acks_before_cut, and a short spin.
+# $acks_before_cut, and a short spin. Before the first one the writer might have nothing open yet: then it would
+# go on after the power failure.
 cut_under_writer() {
-	local policy=$1 acks=${acks_before_cut:-$((RANDOM % 40))} turns=$((RANDOM % 3000))
+	local policy=$1 acks=${acks_before_cut:-$((1 + RANDOM % 40))} turns=$((RANDOM % 3000))
 	shift
 	writer_start "$@"
 	if ! read_acks "$acks"; then
