@@ -48,15 +48,17 @@ checked_states() {
 # walked_events SIDE: stores, flushes and fences of random lines; the time to find the crash points.
 walked_events() {
 	local from status=0
-	[ -s "$shm/walk.trace" ] || awk -v events="$trace_events" 'BEGIN {
-		srand(1)
-		print "softpmem-trace 1\nfile file=1 size=67108864 path=\"log\""
-		for (i = 0; i < events; i += 3) {
-			line = 64 * int(rand() * 1048576)
-			printf "t1 store 1+%d u64=%d\nt1 clwb 1+%d\nt1 sfence\n", line, i + 1, line
-		}
-	}' >"$shm/walk.txt" && "$softpmem" trace import -o "$shm/walk.trace" "$shm/walk.txt" || return 1
-	rm -f "$shm/walk.txt"
+	if [ ! -s "$shm/walk.trace" ]; then
+		awk -v events="$trace_events" 'BEGIN {
+			srand(1)
+			print "softpmem-trace 1\nfile file=1 size=67108864 path=\"log\""
+			for (i = 0; i < events; i += 3) {
+				line = 64 * int(rand() * 1048576)
+				printf "t1 store 1+%d u64=%d\nt1 clwb 1+%d\nt1 sfence\n", line, i + 1, line
+			}
+		}' >"$shm/walk.txt" && "$softpmem" trace import -o "$shm/walk.trace" "$shm/walk.txt" || return 1
+		rm -f "$shm/walk.txt"
+	fi
 	from=$EPOCHREALTIME
 	"$softpmem" explore --at 0 "$shm/walk.trace" -- true >/dev/null || status=1
 	milliseconds_since "$from" | awk '{ print $1 / 1000 }'
