@@ -150,7 +150,7 @@ int explore_walk_write(struct explore_walk *walk, struct explore_file *file)
 
 	if (!error)
 		error = end > file->newest ? change_size(walk, file, NAMES_APPEND, end, NULL) :
-					     names_overwrite(model, file->id);
+					     names_overwrite(model, file->id, METADATA_STRICT);
 	walk->synced = file->id;
 	walk->to_sync = event->flags & (TRACE_WRITE_SYNC | TRACE_WRITE_DSYNC);
 	return error;

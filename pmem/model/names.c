@@ -91,8 +91,10 @@ void names_destroy(struct names *names)
 /* ---- Commits ------------------------------------------------------------------- */
 
 /* An operation that must be committed before this one; NULL if there is none. */
-static struct names_pending *needed_first(const struct names_pending *pending)
+static struct names_pending *needed_first(const struct names *names, const struct names_pending *pending)
 {
+	struct names_pending *ordered = names->ordered.first;
+
 	for (unsigned i = 0; i < pending->links; i++) {
 		const struct names_link *link = &pending->link[i];
 
@@ -101,6 +103,9 @@ static struct names_pending *needed_first(const struct names_pending *pending)
 		if (link->need == NAMES_NEEDS_ALL && link->list->first != link)
 			return link->list->first->pending;
 	}
+	if (ordered && ordered != pending && names_is_own_ordered(names, pending) &&
+	    ordered->position <= pending->position)
+		return ordered;
 	return NULL;
 }
 
@@ -116,20 +121,23 @@ static void finish(struct names *names, struct names_pending *pending)
 	names_free_idle(names);
 }
 
-/* Commit an operation and what rules 1 and 2 demand with it. */
+/* Commit an operation and what rules 1 and 2, and the log of ordered operations, demand with it. */
 static void commit_one(struct names *names, struct names_pending *pending)
 {
 	struct names_pending *top = pending;
 
 	top->stack = NULL;
 	while (top) {
-		struct names_pending *first = needed_first(top);
+		struct names_pending *first = needed_first(names, top);
 
 		if (first) {
 			first->stack = top;
 			top = first;
 		} else {
 			first = top->stack;
+			/* METADATA_ORDERED would have committed the log up to it. */
+			if (top->mode != METADATA_DURABLE && top->position > names->committed)
+				names->committed = top->position;
 			finish(names, top);
 			top = first;
 		}
@@ -145,6 +153,13 @@ static void commit_log(struct names *names, uint64_t position)
 		return;
 	while (names->log.first && names->log.first->position <= position)
 		commit_one(names, names->log.first);
+}
+
+/* METADATA_STRICT: the log of ordered operations is guaranteed up to a position. */
+static void commit_ordered(struct names *names, uint64_t position)
+{
+	while (names->ordered.first && names->ordered.first->position <= position)
+		commit_one(names, names->ordered.first);
 }
 
 static void commit_list(struct names *names, struct names_list *list)
@@ -167,11 +182,13 @@ static void commit_entries(struct names *names, struct names_inode *directory)
 static void sync_inode(struct names *names, uint64_t number, bool data_only, bool directory)
 {
 	struct names_inode *inode = names_find_inode(names, number);
+	const bool data = data_only && !directory;
 
 	if (!inode)
 		return;
 	names_ref_inode(names, inode);
-	commit_log(names, data_only && !directory ? inode->last_data : inode->last);
+	commit_log(names, data ? inode->last_data : inode->last);
+	commit_ordered(names, data ? inode->own_last_data : inode->own_last);
 	commit_list(names, &inode->size);
 	if (names->options.mode == METADATA_STRICT) {
 		commit_entries(names, inode);
@@ -208,7 +225,8 @@ void names_commit(struct names *names, uint64_t id)
 	if (!pending)
 		return;
 	/* An operation in the log is committed by the first step, unless the mode is METADATA_STRICT. */
-	commit_log(names, pending->position);
+	if (names->options.mode != METADATA_STRICT)
+		commit_log(names, pending->position);
 	if (append || names->options.mode == METADATA_STRICT)
 		commit_one(names, pending);
 }
@@ -266,6 +284,8 @@ static bool op_valid(const struct names *names, const struct names_op *op)
 {
 	if (!op->inode || op->id <= names->newest_id)
 		return false;
+	if (op->has_mode && ((size_t)op->mode >= MODES || names->options.mode != METADATA_STRICT))
+		return false;
 	switch (op->kind) {
 	case NAMES_CREATE:
 	case NAMES_LINK:
@@ -298,6 +318,8 @@ static void enter_log(struct names *names, struct names_pending *pending)
 		commit_log(names, pending->position);
 	else if (names->options.mode == METADATA_STRICT && !pending->links)
 		/* It touched no cell, so that nothing of it can be lost. */
+		finish(names, pending);
+	else if (pending->mode == METADATA_DURABLE && !pending->append)
 		commit_one(names, pending);
 }
 
@@ -311,8 +333,12 @@ static bool replace_append(struct names *names, const struct names_op *op)
 		return false;
 	pending = inode->size.last->pending;
 	pending->op = *op;
+	pending->mode = names->options.mode;
+	if (op->has_mode)
+		pending->mode = metadata_mode_stronger(op->mode, names->options.mode);
 	pending->order = ++names->order;
-	pending->position = inode->last = inode->last_data = names->log_end;
+	pending->position = names->log_end;
+	names_note_inodes(names, pending);
 	names_queue_remove(&names->appends, pending);
 	names_queue_add(&names->appends, pending);
 	names->newest_id = op->id;
@@ -331,7 +357,8 @@ static bool has_free_appends(const struct names *names, uint64_t number)
 /* The operation after a NAMES_BIND that has its id. */
 static int add_bound(struct names *names, const struct names_op *op)
 {
-	const struct names_op bind = { .kind = NAMES_BIND, .id = op->id, .inode = op->inode };
+	const struct names_op bind = { .kind = NAMES_BIND, .id = op->id, .inode = op->inode,
+				       .has_mode = op->has_mode, .mode = op->mode };
 	struct names_pending *first = names_prepare(names, &bind);
 	struct names_pending *second = names_prepare(names, op);
 
@@ -375,9 +402,10 @@ int names_add(struct names *names, const struct names_op *op)
 	return 0;
 }
 
-int names_close(struct names *names, uint64_t number, uint64_t id)
+int names_close(struct names *names, uint64_t number, uint64_t id, enum metadata_mode mode)
 {
-	const struct names_op bind = { .kind = NAMES_BIND, .id = id, .inode = number };
+	const struct names_op bind = { .kind = NAMES_BIND, .id = id, .inode = number,
+				       .has_mode = names->options.mode == METADATA_STRICT, .mode = mode };
 	struct names_inode *inode = names_find_inode(names, number);
 
 	if (id <= names->newest_id)
@@ -396,16 +424,21 @@ int names_close(struct names *names, uint64_t number, uint64_t id)
 	return 0;
 }
 
-int names_overwrite(struct names *names, uint64_t number)
+int names_overwrite(struct names *names, uint64_t number, enum metadata_mode mode)
 {
+	const bool own = names->options.mode == METADATA_STRICT && mode == METADATA_ORDERED;
 	struct names_inode *inode;
 
+	if (names->options.mode == METADATA_STRICT && mode == METADATA_DURABLE)
+		return 0;
 	/* There is nothing that its sync would commit. */
-	if (names->log_end <= names->committed)
+	if (names->log_end <= names->committed && (!own || !names->ordered.first))
 		return 0;
 	inode = names_get_inode(names, number);
 	if (!inode)
 		return -ENOMEM;
 	inode->last = names->log_end;
+	if (own)
+		inode->own_last = names->log_end;
 	return 0;
 }

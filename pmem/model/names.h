@@ -56,6 +56,24 @@
  *
  * STRICT allows what ORDERED allows, and ORDERED what DURABLE allows.
  *
+ * Operations with modes of their own (names_op.has_mode), in a model of
+ * METADATA_STRICT. The mode of an operation is
+ *   - on names: of the directory; of two directories the stronger one of their modes;
+ *   - on the size and attributes of a file, and of its writes: the strongest one of the
+ *     directories that have names of the file. A link is an operation in these as well;
+ *   - on the attributes of a directory: of the directory itself.
+ * Rules 1 to 4 hold for all. Each operation has what its own mode promises, as if the
+ * operations of the other modes were those of another file system:
+ *   - durable: it is committed at once, with what it needs by rules 1 and 2;
+ *   - ordered: the log is that of the ordered operations alone. A sync commits it up to
+ *     the last ordered operation that concerns the inode;
+ *   - strict: nothing more than rules 1 and 2.
+ * What commits an ordered operation, for instance a durable one that needs it, commits
+ * the log before it too. A sync of an inode does all that the modes say of it: of a strict
+ * directory it commits an ordered rename into another one, and by that the log before.
+ * A choice for a stronger mode treats each operation by the stronger one of its own mode
+ * and that.
+ *
  * The option auto_da_alloc is that of ext4 (Documentation/admin-guide/ext4.rst;
  * fs/ext4/namei.c, ext4_rename(): ext4_alloc_da_blocks() if something is replaced;
  * fs/ext4/file.c, ext4_release_file(): the same at the close of a file that was
@@ -77,6 +95,11 @@
 enum metadata_mode { METADATA_DURABLE, METADATA_ORDERED, METADATA_STRICT };
 /* "durable", "ordered" or "strict"; "unknown" for a number that is no mode. Static. */
 const char *metadata_mode_name(enum metadata_mode mode);
+/* The one that promises more. */
+static inline enum metadata_mode metadata_mode_stronger(enum metadata_mode a, enum metadata_mode b)
+{
+	return a < b ? a : b;
+}
 /* 0, or -EINVAL and *mode is unchanged. */
 int metadata_mode_parse(const char *text, enum metadata_mode *mode);
 
@@ -108,6 +131,8 @@ struct names_op {
 	uint64_t other;	     /* RENAME: what is replaced, or 0; EXCHANGE */
 	uint64_t size;	     /* RESIZE, APPEND: bytes */
 	uint64_t attributes; /* CREATE, TMPFILE, SETATTR: a value that means something to the caller */
+	bool has_mode;	     /* it is of `mode`, which is not the model's; only if that is METADATA_STRICT */
+	enum metadata_mode mode;
 	void *note;	     /* the caller's; the model hands it back and does not look at it */
 };
 
@@ -148,14 +173,17 @@ void names_destroy(struct names *names);
  * possible.
  */
 int names_add(struct names *names, const struct names_op *op);
-/* A write inside the file: of what this model knows it set the inode's times only. 0 or -ENOMEM. */
-int names_overwrite(struct names *names, uint64_t inode);
+/*
+ * A write inside the file: of what this model knows it set the inode's times only. `mode` is that of
+ * operations on the inode; weaker ones than the model's mean the model's. 0 or -ENOMEM.
+ */
+int names_overwrite(struct names *names, uint64_t inode, enum metadata_mode mode);
 /*
  * A descriptor that could write to the file was closed: matters for auto_da_alloc
- * only. `id` as of an operation. 0, -EINVAL (the id is not larger than the last
- * one) or -ENOMEM.
+ * only. `id` as of an operation, `mode` as above. 0, -EINVAL (the id is not larger
+ * than the last one) or -ENOMEM.
  */
-int names_close(struct names *names, uint64_t inode, uint64_t id);
+int names_close(struct names *names, uint64_t inode, uint64_t id, enum metadata_mode mode);
 
 /* fsync(2) of a file or directory by any of its names or descriptors, and each write with O_SYNC. */
 void names_fsync(struct names *names, uint64_t inode);

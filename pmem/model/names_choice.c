@@ -87,18 +87,32 @@ static bool needs_survive(const struct names_pending *pending)
 	return true;
 }
 
-/* The index of the oldest lost operation of the log, behind which METADATA_ORDERED lets none survive. */
+/* Does it survive only with the log before it? */
+static bool in_order(const struct names *names, const struct names_pending *pending)
+{
+	return metadata_mode_stronger(pending->mode, names->chosen_mode) == METADATA_ORDERED;
+}
+
+/* A lost operation after which METADATA_ORDERED lets none survive. */
+static bool cuts_log(const struct names *names, const struct names_pending *pending)
+{
+	return !pending->survives && !pending->append && in_order(names, pending);
+}
+
+/* The index of the oldest such operation. */
 static size_t log_cut(const struct names *names)
 {
+	if (names->chosen_mode == METADATA_STRICT && !names->ordered.first)
+		return SIZE_MAX;
 	for (const struct names_pending *pending = names->log.first; pending; pending = pending->after)
-		if (!pending->survives && names->chosen_mode != METADATA_STRICT)
+		if (cuts_log(names, pending))
 			return pending->index;
 	return SIZE_MAX;
 }
 
-static bool can_survive(const struct names_pending *pending, size_t cut)
+static bool can_survive(const struct names *names, const struct names_pending *pending, size_t cut)
 {
-	return pending->index <= cut && needs_survive(pending);
+	return (pending->index <= cut || !in_order(names, pending)) && needs_survive(pending);
 }
 
 /* ---- All choices, one after another -------------------------------------------- */
@@ -120,7 +134,7 @@ int names_next(struct names *names, enum metadata_mode mode)
 	for (size_t i = names->table.count; i-- > 0;) {
 		struct names_pending *pending = names->table.items[i];
 
-		if (pending->survives || !can_survive(pending, cut))
+		if (pending->survives || !can_survive(names, pending, cut))
 			continue;
 		pending->survives = true;
 		for (size_t later = i + 1; later < names->table.count; later++)
@@ -142,9 +156,10 @@ int names_set(struct names *names, enum metadata_mode mode, const uint64_t *ids,
 	for (size_t i = 0; i < names->table.count; i++) {
 		struct names_pending *pending = names->table.items[i];
 		const bool listed = next < count && ids[next] == pending->op.id;
-		const bool legal = can_survive(pending, cut);
+		const bool legal = can_survive(names, pending, cut);
 
-		if (pending->op.kind == NAMES_BIND && mode == METADATA_STRICT) {
+		if (pending->op.kind == NAMES_BIND &&
+		    metadata_mode_stronger(pending->mode, mode) == METADATA_STRICT) {
 			/* It is not of this mode: it survives where it hinders nothing. */
 			pending->survives = legal;
 		} else {
@@ -154,7 +169,7 @@ int names_set(struct names *names, enum metadata_mode mode, const uint64_t *ids,
 				return 0;
 			pending->survives = listed || implied;
 		}
-		if (!pending->survives && !pending->append && mode != METADATA_STRICT && cut == SIZE_MAX)
+		if (cut == SIZE_MAX && cuts_log(names, pending))
 			cut = pending->index;
 		/* A NAMES_BIND may have an id of its own, or that of the operation after it. */
 		if (listed && (i + 1 == names->table.count || names->table.items[i + 1]->op.id != ids[next]))
@@ -179,8 +194,8 @@ int names_choose_wanted(struct names *names, enum metadata_mode mode, void *cont
 		struct names_pending *pending = names->table.items[i];
 		const bool is_wanted = wanted(context, &pending->op);
 
-		pending->survives = pending->forced || (is_wanted && can_survive(pending, cut));
-		if (!pending->survives && !pending->append && mode != METADATA_STRICT && cut == SIZE_MAX)
+		pending->survives = pending->forced || (is_wanted && can_survive(names, pending, cut));
+		if (cut == SIZE_MAX && cuts_log(names, pending))
 			cut = i;
 	}
 	names->cut = log_cut(names);
@@ -215,7 +230,7 @@ static size_t count_remaining(struct names_pending *pending)
  * being left on its cell. So each prefix of the operations on one cell is as
  * likely as any other.
  */
-static void choose_each(struct names *names, const struct chooser *chooser, bool appends_only)
+static void choose_each(struct names *names, const struct chooser *chooser, bool log_is_chosen)
 {
 	size_t cut = SIZE_MAX;
 
@@ -223,17 +238,33 @@ static void choose_each(struct names *names, const struct chooser *chooser, bool
 		struct names_pending *pending = names->table.items[i];
 		const size_t remaining = count_remaining(pending);
 
-		if (!pending->forced && (pending->append || !appends_only))
-			pending->survives = can_survive(pending, cut) &&
+		if (!pending->forced && (pending->append || !log_is_chosen || !in_order(names, pending)))
+			pending->survives = can_survive(names, pending, cut) &&
 					    chooser_pick(chooser, pending->op.id, 0, remaining) != 0;
-		if (!pending->survives && !pending->append && names->chosen_mode != METADATA_STRICT &&
-		    cut == SIZE_MAX)
+		if (cut == SIZE_MAX && cuts_log(names, pending))
 			cut = i;
 	}
 }
 
 /* The place at which the length of the log is chosen; no operation has this id. */
 #define PLACE_OF_CUT 0
+
+/* Force what forced operations need. All of that is older. */
+static void force_needs(struct names *names)
+{
+	for (size_t i = names->table.count; i-- > 0;) {
+		struct names_pending *pending = names->table.items[i];
+
+		for (unsigned at = 0; pending->forced && at < pending->links; at++) {
+			const struct names_link *link = &pending->link[at], *before = link->previous;
+
+			if (link->need == NAMES_NEEDS_NONE)
+				continue;
+			for (; before; before = link->need == NAMES_NEEDS_ALL ? before->previous : NULL)
+				before->pending->forced = true;
+		}
+	}
+}
 
 /* A prefix of the log, and what its operations need. */
 static void choose_prefix(struct names *names, const struct chooser *chooser)
@@ -242,15 +273,18 @@ static void choose_prefix(struct names *names, const struct chooser *chooser)
 	uint64_t left, count = 0;
 
 	for (; pending; pending = pending->after)
-		count += !pending->forced;
+		count += !pending->forced && in_order(names, pending);
 	left = chooser_pick(chooser, PLACE_OF_CUT, 0, count);
 	for (pending = names->log.first; pending; pending = pending->after) {
-		if (pending->forced)
+		if (pending->forced || !in_order(names, pending))
 			continue;
 		if (!left--)
 			break;
 		force(pending);
 	}
+	/* Here the log is not all that they can need. */
+	if (names->chosen_mode == METADATA_STRICT)
+		force_needs(names);
 	for (size_t i = 0; i < names->table.count; i++)
 		names->table.items[i]->survives = names->table.items[i]->forced;
 }
@@ -271,9 +305,9 @@ int names_choose(struct names *names, enum metadata_mode mode, const struct choo
 			names->table.items[i]->survives = true;
 		break;
 	case CHOOSER_RANDOM:
-		if (mode != METADATA_STRICT)
+		if (mode != METADATA_STRICT || names->ordered.first)
 			choose_prefix(names, chooser);
-		choose_each(names, chooser, mode != METADATA_STRICT);
+		choose_each(names, chooser, true);
 		break;
 	}
 	names->cut = log_cut(names);
@@ -313,7 +347,7 @@ enum names_size names_size(const struct names *names, uint64_t number)
 	/* Has what all of the file's appends since its last resize need survived? */
 	for (link = inode->size.last; link && link->pending->append; link = link->previous)
 		;
-	if (last->index > names->cut || (link && !link->pending->survives))
+	if ((last->index > names->cut && in_order(names, last)) || (link && !link->pending->survives))
 		return NAMES_SIZE_OLDEST;
 	return NAMES_SIZE_ANY;
 }

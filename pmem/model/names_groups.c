@@ -85,6 +85,11 @@ static void connect_all(const struct names *names, const struct grouping *groupi
 
 		if (strict) {
 			for_each_need(pending, connect_need, &connection);
+			if (pending->append || !names_is_own_ordered(names, pending))
+				continue;
+			if (log != NO_GROUP)
+				connect(grouping, log, i);
+			log = log == NO_GROUP ? i : log;
 		} else if (!pending->append) {
 			if (log != NO_GROUP)
 				connect(grouping, log, i);
@@ -100,6 +105,15 @@ static void connect_all(const struct names *names, const struct grouping *groupi
 	}
 }
 
+/* Does the log of ordered operations say that one needs the other? */
+static bool both_ordered(const struct names *names, size_t one, size_t other)
+{
+	const struct names_pending *first = names->table.items[one], *second = names->table.items[other];
+
+	return !first->append && !second->append && names_is_own_ordered(names, first) &&
+	       names_is_own_ordered(names, second);
+}
+
 static void find_chains(const struct names *names, const struct grouping *grouping)
 {
 	for (size_t i = 0; i < names->table.count; i++) {
@@ -108,6 +122,7 @@ static void find_chains(const struct names *names, const struct grouping *groupi
 
 		/* In the other modes connected operations are a chain by the order of the log. */
 		if (i != root && names->options.mode == METADATA_STRICT &&
+		    !both_ordered(names, i, last) &&
 		    !for_each_need(names->table.items[i], is_need, &last))
 			grouping->is_chain[root] = false;
 		grouping->last[root] = i;

@@ -66,7 +66,8 @@ void names_unref_inode(struct names *names, struct names_inode *inode)
 	if (--inode->refs)
 		return;
 	make_idle(names, inode);
-	if (inode->last <= names->committed)
+	if (inode->last <= names->committed &&
+	    (!names->ordered.first || inode->own_last < names->ordered.first->position))
 		free_inode(names, inode);
 }
 
@@ -148,6 +149,24 @@ void names_queue_remove(struct names_queue *queue, struct names_pending *pending
 	queue->count--;
 }
 
+static void ordered_add(struct names_queue *queue, struct names_pending *pending)
+{
+	pending->ordered_before = queue->last;
+	pending->ordered_after = NULL;
+	*(queue->last ? &queue->last->ordered_after : &queue->first) = pending;
+	queue->last = pending;
+	queue->count++;
+}
+
+static void ordered_remove(struct names_queue *queue, struct names_pending *pending)
+{
+	*(pending->ordered_before ? &pending->ordered_before->ordered_after : &queue->first) =
+		pending->ordered_after;
+	*(pending->ordered_after ? &pending->ordered_after->ordered_before : &queue->last) =
+		pending->ordered_before;
+	queue->count--;
+}
+
 /* ---- Operations ------------------------------------------------------------------ */
 
 static bool has_name(enum names_kind kind)
@@ -205,7 +224,9 @@ struct names_pending *names_prepare(struct names *names, const struct names_op *
 
 	if (!pending)
 		return NULL;
-	*pending = (struct names_pending){ .op = *op };
+	*pending = (struct names_pending){ .op = *op, .mode = names->options.mode };
+	if (op->has_mode)
+		pending->mode = metadata_mode_stronger(op->mode, names->options.mode);
 	pending->op.name = pending->op.to_name = NULL;
 	error = take_inode(names, &pending->inodes[0], op->inode);
 	if (!error && has_name(op->kind))
@@ -275,13 +296,25 @@ static bool concerns_data(enum names_kind kind)
 	return false;
 }
 
-static void note_inodes(const struct names_pending *pending)
+void names_note_inodes(const struct names *names, const struct names_pending *pending)
 {
-	for (unsigned i = 0; i < NAMES_MOST_INODES; i++)
-		if (pending->inodes[i])
-			pending->inodes[i]->last = pending->position;
-	if (concerns_data(pending->op.kind))
-		pending->inodes[0]->last_data = pending->position;
+	const bool own = names_is_own_ordered(names, pending);
+
+	/* Among others an operation that is durable at once is in no log. */
+	if (names->options.mode == METADATA_STRICT && pending->mode == METADATA_DURABLE)
+		return;
+	for (unsigned i = 0; i < NAMES_MOST_INODES; i++) {
+		if (!pending->inodes[i])
+			continue;
+		pending->inodes[i]->last = pending->position;
+		if (own)
+			pending->inodes[i]->own_last = pending->position;
+	}
+	if (!concerns_data(pending->op.kind))
+		return;
+	pending->inodes[0]->last_data = pending->position;
+	if (own)
+		pending->inodes[0]->own_last_data = pending->position;
 }
 
 void names_enter(struct names *names, struct names_pending *pending)
@@ -292,12 +325,14 @@ void names_enter(struct names *names, struct names_pending *pending)
 	pending->order = ++names->order;
 	pending->position = pending->append ? names->log_end : ++names->log_end;
 	names->newest_id = pending->op.id;
-	note_inodes(pending);
+	names_note_inodes(names, pending);
 	if (kind == NAMES_RESIZE || kind == NAMES_APPEND || kind == NAMES_BIND)
 		link_add(pending, &pending->inodes[0]->size, NAMES_NEEDS_PREVIOUS);
 	else if (names->options.mode == METADATA_STRICT)
 		link_cells(pending);
 	names_queue_add(pending->append ? &names->appends : &names->log, pending);
+	if (!pending->append && names_is_own_ordered(names, pending))
+		ordered_add(&names->ordered, pending);
 }
 
 void names_drop(struct names *names, struct names_pending *pending)
@@ -305,5 +340,7 @@ void names_drop(struct names *names, struct names_pending *pending)
 	for (unsigned i = 0; i < pending->links; i++)
 		link_remove(&pending->link[i]);
 	names_queue_remove(pending->append ? &names->appends : &names->log, pending);
+	if (!pending->append && names_is_own_ordered(names, pending))
+		ordered_remove(&names->ordered, pending);
 	names_release(names, pending);
 }

@@ -46,6 +46,8 @@ struct names_inode {
 	struct names_list entries;	    /* operations on names in it */
 	/* The log up to these positions is committed by fsync and by fdatasync. */
 	uint64_t last, last_data;
+	/* The same of the log of ordered operations in a model of METADATA_STRICT. */
+	uint64_t own_last, own_last_data;
 	size_t refs;			   /* operations */
 	struct names_inode *before, *after; /* in names->idle while there are none */
 	bool truncated;			   /* auto_da_alloc: to 0, and not closed since; counts in refs */
@@ -64,6 +66,8 @@ struct names_pending {
 	struct names_op op;		      /* its names are those of the cells */
 	uint64_t order;			      /* among all operations */
 	uint64_t position;		      /* in the log; of an append: the log's end when it was made */
+	enum metadata_mode mode;	      /* its own, or the model's */
+	struct names_pending *ordered_before, *ordered_after; /* in names->ordered */
 	bool append;
 	bool forced, survives; /* of the choice */
 	size_t index;	       /* in names->table */
@@ -82,6 +86,8 @@ struct names_queue {
 struct names {
 	struct names_options options;
 	struct names_queue log, appends;
+	/* METADATA_STRICT: the operations of the log whose own mode is METADATA_ORDERED. */
+	struct names_queue ordered;
 	uint64_t order;	    /* of the newest operation */
 	uint64_t log_end;   /* the position of the newest operation in the log */
 	uint64_t committed; /* METADATA_ORDERED guarantees the log up to here, in every mode */
@@ -108,6 +114,14 @@ void names_free_idle(struct names *names);
 
 /* An operation with its cells and inodes, but in no list yet; NULL without memory. */
 struct names_pending *names_prepare(struct names *names, const struct names_op *op);
+/* Is it one of names->ordered, if it is no append? */
+static inline bool names_is_own_ordered(const struct names *names, const struct names_pending *pending)
+{
+	return names->options.mode == METADATA_STRICT && pending->mode == METADATA_ORDERED;
+}
+
+/* Its inodes concern the log from its position on. */
+void names_note_inodes(const struct names *names, const struct names_pending *pending);
 /* Put it at the end of its lists and of the log. */
 void names_enter(struct names *names, struct names_pending *pending);
 /* Give back what was prepared. */

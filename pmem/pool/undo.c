@@ -326,7 +326,7 @@ void pool_undo_add_write(struct pool *pool, uint64_t size_before)
 	LOCK_SCOPE(&undo->lock);
 	if (pool->size > size_before) {
 		add_without_note(pool->pools, &op);
-	} else if (names_overwrite(undo->model, op.inode) < 0) {
+	} else if (names_overwrite(undo->model, op.inode, METADATA_STRICT) < 0) {
 		names_commit_all(undo->model);
 	}
 	pool->undo_written = undo->newest_id;

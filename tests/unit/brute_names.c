@@ -135,19 +135,99 @@ static bool allocates(const struct brute_history *history, unsigned at, unsigned
 	return waiting && (truncated || step->kind == BRUTE_RENAME);
 }
 
-/* A close is in the log if it allocates; POSIX knows nothing of that. */
-static bool is_operation(const struct brute_history *history, enum brute_mode mode, unsigned at)
+/* ---- Modes ----------------------------------------------------------------------- */
+
+struct modes {
+	struct brute_tree tree;
+	enum brute_mode directory[BRUTE_INODES];
+	enum brute_mode file[BRUTE_INODES]; /* one without a name has the mode that it had last */
+};
+
+static enum brute_mode stronger(enum brute_mode a, enum brute_mode b)
 {
-	const struct brute_step_names *step = &history->steps[at];
+	return a < b ? a : b;
+}
+
+static void find_file_modes(struct modes *modes)
+{
+	bool seen[BRUTE_INODES] = { false };
+
+	for (unsigned dir = 0; dir < BRUTE_INODES; dir++)
+		for (unsigned name = 0; name < BRUTE_NAMES; name++) {
+			const unsigned inode = modes->tree.entries[dir][name];
+
+			modes->file[inode] = seen[inode] ?
+						     stronger(modes->file[inode], modes->directory[dir]) :
+						     modes->directory[dir];
+			seen[inode] = true;
+		}
+}
+
+static enum brute_mode mode_in(const struct modes *modes, enum brute_names_rules rules,
+			       const struct brute_step_names *step)
+{
+	switch (step->kind) {
+	case BRUTE_LINK:
+		return rules == BRUTE_NAMES_MIXED_LINK_OF_DIRECTORY ?
+			       modes->directory[step->dir] :
+			       stronger(modes->directory[step->dir], modes->file[step->inode]);
+	case BRUTE_TMPFILE:
+		return modes->directory[BRUTE_ROOT];
+	default:
+		break;
+	}
+	if (has_two_names(step) && rules == BRUTE_NAMES_MIXED_WEAKER_OF_TWO)
+		return modes->directory[step->dir] + modes->directory[step->to_dir] -
+		       stronger(modes->directory[step->dir], modes->directory[step->to_dir]);
+	if (has_two_names(step))
+		return stronger(modes->directory[step->dir], modes->directory[step->to_dir]);
+	if (has_name(step))
+		return modes->directory[step->dir];
+	return modes->tree.directory[step->inode] ? modes->directory[step->inode] : modes->file[step->inode];
+}
+
+enum brute_mode brute_step_mode(const struct brute_history *history, enum brute_names_rules rules,
+				unsigned at)
+{
+	struct modes modes = { .tree = history->before };
+
+	memcpy(modes.directory, history->modes, sizeof(modes.directory));
+	for (unsigned i = 0; i < BRUTE_INODES; i++)
+		modes.file[i] = history->modes[BRUTE_ROOT];
+	find_file_modes(&modes);
+	for (unsigned i = 0; i < at; i++) {
+		if (history->steps[i].kind == BRUTE_MKDIR)
+			modes.directory[history->steps[i].inode] = modes.directory[history->steps[i].dir];
+		brute_apply(&modes.tree, &history->steps[i]);
+		find_file_modes(&modes);
+	}
+	return mode_in(&modes, rules, &history->steps[at]);
+}
+
+/* The law that an outage in a mode is under, and the mode of each step by that. */
+struct view {
+	const struct brute_history *history;
+	enum brute_names_rules rules;
+	enum brute_mode of[BRUTE_STEPS];
+};
+
+/* A close is in the log if it allocates; POSIX knows nothing of that. */
+static bool is_operation(const struct view *view, unsigned at)
+{
+	const struct brute_step_names *step = &view->history->steps[at];
 
 	if (step->kind == BRUTE_CLOSE)
-		return mode != BRUTE_STRICT && allocates(history, at, step->inode);
+		return view->of[at] != BRUTE_STRICT && allocates(view->history, at, step->inode);
+	/* Among others nobody can see it. */
+	if (step->kind == BRUTE_TMPFILE && view->history->mixed)
+		return false;
 	return step->kind < BRUTE_OVERWRITE;
 }
 
-static bool in_log(const struct brute_history *history, unsigned at)
+static bool in_log(const struct view *view, unsigned at)
 {
-	return is_operation(history, BRUTE_ORDERED, at) && history->steps[at].kind != BRUTE_APPEND;
+	return view->of[at] == BRUTE_ORDERED && is_operation(view, at) &&
+	       view->history->steps[at].kind != BRUTE_APPEND;
 }
 
 /* Does an fsync of the inode commit the log up to this step? */
@@ -188,20 +268,23 @@ static bool concerns_data(const struct brute_history *history, unsigned at, unsi
 }
 
 /* METADATA_ORDERED: is operation `at` committed by the sync at step `sync`? */
-static bool commits_in_log(const struct brute_history *history, enum brute_names_rules rules, unsigned sync,
-			   unsigned at)
+static bool commits_in_log(const struct view *view, unsigned sync, unsigned at)
 {
+	const struct brute_history *history = view->history;
+	const enum brute_names_rules rules = view->rules;
 	const unsigned inode = history->steps[sync].inode;
 	const bool data_only = history->steps[sync].kind == BRUTE_FDATASYNC &&
 			       !history->before.directory[inode] && rules != BRUTE_NAMES_FDATASYNC_IS_FSYNC;
 
 	if (history->steps[at].kind == BRUTE_APPEND)
 		return history->steps[at].inode == inode;
-	if (!in_log(history, at))
+	if (!in_log(view, at))
 		return false;
 	if (rules == BRUTE_NAMES_FSYNC_COMMITS_ALL)
 		return true;
 	for (unsigned last = at; last < sync; last++) {
+		if (view->of[last] != BRUTE_ORDERED)
+			continue;
 		if (data_only ? concerns_data(history, last, inode) : concerns(history, rules, last, inode))
 			return true;
 		/* The allocation before a rename is in the log, though the rename itself is not data. */
@@ -230,16 +313,17 @@ static bool commits_in_strict(const struct brute_history *history, enum brute_na
 	return touches_directory(step, inode);
 }
 
-static bool must_survive(const struct brute_history *history, enum brute_mode mode,
-			 enum brute_names_rules rules, unsigned at)
+static bool must_survive(const struct view *view, unsigned at)
 {
-	if (mode == BRUTE_DURABLE && in_log(history, at))
+	const struct brute_history *history = view->history;
+
+	if (view->of[at] == BRUTE_DURABLE && history->steps[at].kind != BRUTE_APPEND)
 		return true;
 	for (unsigned sync = at + 1; sync < history->count; sync++) {
 		if (!is_sync(&history->steps[sync]))
 			continue;
-		if (mode == BRUTE_STRICT ? commits_in_strict(history, rules, sync, at) :
-					   commits_in_log(history, rules, sync, at))
+		if (view->of[at] == BRUTE_STRICT ? commits_in_strict(history, view->rules, sync, at) :
+						   commits_in_log(view, sync, at))
 			return true;
 	}
 	return false;
@@ -248,27 +332,30 @@ static bool must_survive(const struct brute_history *history, enum brute_mode mo
 /* ---- Legal sets ------------------------------------------------------------------ */
 
 /* Can operation `later` survive only if `earlier` does? */
-static bool needs(const struct brute_history *history, enum brute_mode mode, enum brute_names_rules rules,
-		  unsigned later, unsigned earlier)
+static bool needs(const struct view *view, unsigned later, unsigned earlier)
 {
+	const struct brute_history *history = view->history;
+	const enum brute_names_rules rules = view->rules;
 	const struct brute_step_names *a = &history->steps[earlier], *b = &history->steps[later];
 	const unsigned empty = emptied(history, b);
 
 	if (share_a_cell(a, b))
 		return true;
-	if (mode == BRUTE_STRICT) {
-		if (rules == BRUTE_NAMES_STRICT_DIRECTORY_IS_ORDERED && has_name(b) &&
-		    touches_directory(a, b->dir))
-			return true;
-		return empty && touches_directory(a, empty) && rules != BRUTE_NAMES_STRICT_RMDIR_IS_FREE;
-	}
+	if (empty && touches_directory(a, empty) && rules != BRUTE_NAMES_STRICT_RMDIR_IS_FREE)
+		return true;
+	if (view->of[later] == BRUTE_STRICT)
+		return rules == BRUTE_NAMES_STRICT_DIRECTORY_IS_ORDERED && has_name(b) &&
+		       touches_directory(a, b->dir);
 	if (a->kind == BRUTE_APPEND) {
 		if (rules == BRUTE_NAMES_APPENDS_IN_LOG)
 			return true;
 		return rules != BRUTE_NAMES_NO_DA_ALLOC && a->inode == b->inode &&
 		       allocates(history, later, b->inode);
 	}
-	if (!in_log(history, earlier) || rules == BRUTE_NAMES_NO_LOG_ORDER)
+	if (view->of[later] != BRUTE_ORDERED || rules == BRUTE_NAMES_NO_LOG_ORDER)
+		return false;
+	if (!in_log(view, earlier) &&
+	    (rules != BRUTE_NAMES_MIXED_ONE_LOG || view->of[earlier] == BRUTE_DURABLE))
 		return false;
 	return b->kind != BRUTE_APPEND || rules != BRUTE_NAMES_APPENDS_WITHOUT_LOG;
 }
@@ -276,15 +363,19 @@ static bool needs(const struct brute_history *history, enum brute_mode mode, enu
 void brute_names_judge(const struct brute_history *history, enum brute_mode mode,
 		       enum brute_names_rules rules, struct brute_law *law)
 {
+	struct view view = { .history = history, .rules = rules };
+
 	memset(law, 0, sizeof(*law));
+	for (unsigned at = 0; at < history->count; at++)
+		view.of[at] = history->mixed ? stronger(mode, brute_step_mode(history, rules, at)) : mode;
 	for (unsigned at = 0; at < history->count; at++) {
-		if (!is_operation(history, mode, at))
+		if (!is_operation(&view, at))
 			continue;
 		law->operations |= 1u << at;
-		if (must_survive(history, mode, rules, at))
+		if (must_survive(&view, at))
 			law->guaranteed |= 1u << at;
 		for (unsigned earlier = 0; earlier < at; earlier++)
-			if ((law->operations >> earlier & 1) && needs(history, mode, rules, at, earlier))
+			if ((law->operations >> earlier & 1) && needs(&view, at, earlier))
 				law->needs[at] |= 1u << earlier;
 	}
 }

@@ -34,8 +34,13 @@ enum brute_names_rules {
 	BRUTE_NAMES_STRICT_DIRECTORY_IS_ORDERED,
 	BRUTE_NAMES_STRICT_RENAME_NEEDS_BOTH,
 	BRUTE_NAMES_STRICT_RMDIR_IS_FREE,
+	/* Of histories with modes of directories. */
+	BRUTE_NAMES_MIXED_ONE_LOG,
+	BRUTE_NAMES_MIXED_WEAKER_OF_TWO,
+	BRUTE_NAMES_MIXED_LINK_OF_DIRECTORY,
 	BRUTE_NAMES_RULES
 };
+#define BRUTE_NAMES_FIRST_MIXED BRUTE_NAMES_MIXED_ONE_LOG
 
 enum brute_mode { BRUTE_DURABLE, BRUTE_ORDERED, BRUTE_STRICT };
 
@@ -75,7 +80,13 @@ struct brute_history {
 	unsigned count;
 	struct brute_step_names steps[BRUTE_STEPS];
 	bool auto_da_alloc;
+	bool mixed; /* directories have modes of their own: */
+	enum brute_mode modes[BRUTE_INODES]; /* of those in `before`; a new one has that of its parent */
 };
+
+/* In a mixed history, the mode of the step itself. */
+enum brute_mode brute_step_mode(const struct brute_history *history, enum brute_names_rules rules,
+				unsigned at);
 
 /* What the rules say of a history; a bit for each step. */
 struct brute_law {

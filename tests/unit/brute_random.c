@@ -167,6 +167,14 @@ void brute_random(struct rng *rng, struct brute_history *history)
 	memcpy(history->before.directory, world.now.directory, sizeof(world.now.directory));
 }
 
+void brute_random_mixed(struct rng *rng, struct brute_history *history)
+{
+	brute_random(rng, history);
+	history->mixed = true;
+	for (unsigned inode = 0; inode < BRUTE_INODES; inode++)
+		history->modes[inode] = (enum brute_mode)rng_below(rng, BRUTE_STRICT + 1);
+}
+
 void brute_print(const struct brute_history *history)
 {
 	static const char *const kinds[] = {
@@ -180,8 +188,9 @@ void brute_print(const struct brute_history *history)
 	for (unsigned at = 0; at < history->count; at++) {
 		const struct brute_step_names *step = &history->steps[at];
 
-		print_message("# %u: %s inode %u, %u/%c, %u/%c, other %u, size %u\n", at, kinds[step->kind],
-			      step->inode, step->dir, 'a' + (int)step->name, step->to_dir,
-			      'a' + (int)step->to_name, step->other, step->size);
+		print_message("# %u: %s inode %u, %u/%c, %u/%c, other %u, size %u, mode %d\n", at,
+			      kinds[step->kind], step->inode, step->dir, 'a' + (int)step->name, step->to_dir,
+			      'a' + (int)step->to_name, step->other, step->size,
+			      history->mixed ? (int)brute_step_mode(history, BRUTE_NAMES_RIGHT, at) : -1);
 	}
 }

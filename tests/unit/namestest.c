@@ -66,6 +66,43 @@ static const struct command *find_command(const char *word)
 	return NULL;
 }
 
+/* ---- Modes of directories --------------------------------------------------------- */
+
+/* Of operations on the size and attributes of an inode. */
+static enum metadata_mode mode_of(struct namestest *test, uint64_t inode)
+{
+	struct names_entries entries = { 0 };
+	enum metadata_mode mode = METADATA_STRICT;
+	bool named = false, directory = inode == ROOT;
+
+	assert_in_range(inode, 1, 63);
+	assert_int_equal(names_tree_list(test->now, &entries), 0);
+	for (size_t i = 0; i < entries.count; i++) {
+		if (entries.items[i].inode != inode)
+			continue;
+		mode = metadata_mode_stronger(mode, test->modes[entries.items[i].dir]);
+		named = true;
+		directory = entries.items[i].directory;
+	}
+	vector_free(&entries);
+	if (named && !directory)
+		test->modes[inode] = mode;
+	return test->modes[inode];
+}
+
+static void set_mode(struct namestest *test, struct names_op *op)
+{
+	op->has_mode = test->mixed;
+	if (op->kind == NAMES_CREATE && op->directory)
+		test->modes[op->inode] = test->modes[op->dir];
+	if (op->kind == NAMES_LINK)
+		op->mode = metadata_mode_stronger(test->modes[op->dir], mode_of(test, op->inode));
+	else if (op->to_dir)
+		op->mode = metadata_mode_stronger(test->modes[op->dir], test->modes[op->to_dir]);
+	else
+		op->mode = names_op_call(op) ? test->modes[op->dir] : mode_of(test, op->inode);
+}
+
 static void operate(struct namestest *test, const struct command *command, const char *path,
 		    const char *second)
 {
@@ -94,6 +131,7 @@ static void operate(struct namestest *test, const struct command *command, const
 		split(test, second, &op.to_dir, to_name);
 		op.to_name = to_name;
 	}
+	set_mode(test, &op);
 	assert_int_equal(names_add(test->names, &op), 0);
 	assert_int_equal(names_tree_apply(test->now, &op), 0);
 }
@@ -113,9 +151,13 @@ static void execute(struct namestest *test, const char *word, const char *path, 
 	else if (strcmp(word, "fdatasync") == 0)
 		names_fdatasync(test->names, look_up(test, path), strcmp(path, "/") == 0);
 	else if (strcmp(word, "overwrite") == 0)
-		assert_int_equal(names_overwrite(test->names, look_up(test, path)), 0);
+		assert_int_equal(names_overwrite(test->names, look_up(test, path),
+						 mode_of(test, look_up(test, path))), 0);
 	else if (strcmp(word, "close") == 0)
-		assert_int_equal(names_close(test->names, look_up(test, path), ++test->id), 0);
+		assert_int_equal(names_close(test->names, look_up(test, path), ++test->id,
+					     mode_of(test, look_up(test, path))), 0);
+	else if (strcmp(word, "mode") == 0)
+		assert_int_equal(metadata_mode_parse(second, &test->modes[look_up(test, path)]), 0);
 	else if (strcmp(word, "hold") == 0)
 		test->held = look_up(test, path);
 	else
@@ -133,6 +175,7 @@ void namestest_run(struct namestest *test, const char *script)
 		assert_in_range(length, 0, 90);
 		assert_int_not_equal(sscanf(script, "%31[^; ] %31[^; ] %31[^; ]", word, path, second), 0);
 		execute(test, word, path, second);
+		test->mixed |= strcmp(word, "mode") == 0;
 		length += (int)strspn(script + length, "; ");
 	}
 }
@@ -147,6 +190,8 @@ static void apply_committed(void *context, const struct names_op *op)
 void namestest_start(struct namestest *test, struct names_options options, const char *script)
 {
 	*test = (struct namestest){ .inodes = ROOT };
+	for (size_t i = 0; i < sizeof(test->modes) / sizeof(test->modes[0]); i++)
+		test->modes[i] = METADATA_STRICT;
 	options.commit = apply_committed;
 	options.context = test;
 	assert_int_equal(names_tree_create(ROOT, &test->base), 0);

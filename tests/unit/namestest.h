@@ -11,7 +11,8 @@
  * unlink, rmdir, fsync and fdatasync PATH; link, rename and exchange PATH PATH;
  * append, resize, fallocate and chmod PATH NUMBER; overwrite and close PATH; tmpfile
  * and hold. "hold PATH" and "tmpfile" keep an inode open: "#" is a path to it.
- * "commit" commits the last operation, "==" everything.
+ * "commit" commits the last operation, "==" everything. "mode PATH MODE" gives a directory
+ * a metadata mode of its own, which directories below it inherit when they are made.
  *
  * A tree is written as its paths in order: "d/ d/f=3:5" is a directory d and in it
  * the third inode (the root is the first), of size 5; attributes other than 0
@@ -29,6 +30,8 @@ struct namestest {
 	uint64_t id;		 /* of the last operation */
 	uint64_t inodes;	 /* the number of the last one */
 	uint64_t held;
+	bool mixed;		       /* a directory has a mode of its own */
+	enum metadata_mode modes[64];  /* by inode: of a directory, or what a file without a name had last */
 };
 
 /* Run a script from the empty tree. The commit callback is set here. */

@@ -198,6 +198,72 @@ static const struct litmus auto_da_alloc_rows[] = {
 };
 #define AUTO_DA_ALLOC_ROWS (sizeof(auto_da_alloc_rows) / sizeof(auto_da_alloc_rows[0]))
 
+#define IN_D(mode) "mkdir d; ==; mode d " mode "; "
+#define IN_D_AND_E(d, e) "mkdir d; mkdir e; ==; mode d " d "; mode e " e "; "
+
+/*
+ * Directories d and e with modes of their own; all others are strict. The outcomes are those of a model of
+ * mode `strict` that is asked for each mode.
+ */
+static const struct litmus directory_rows[] = {
+	{ "a durable directory keeps what a strict one may lose", IN_D("durable") "create d/a; create b",
+	  { "b=4:0 d/ d/a=3:0", "d/ d/a=3:0 | b=4:0 d/ d/a=3:0", "d/ d/a=3:0 | b=4:0 d/ d/a=3:0" } },
+	{ "a size and attributes in a durable directory are durable",
+	  IN_D("durable") "create d/a; resize d/a 5; chmod d/a 7",
+	  { "d/ d/a=3:5:7", "d/ d/a=3:5:7", "d/ d/a=3:5:7" } },
+	{ "an append in a durable directory is not durable until it is synced",
+	  IN_D("durable") "create d/a; append d/a 5",
+	  { "d/ d/a=3:0 | d/ d/a=3:5", "d/ d/a=3:0 | d/ d/a=3:5", "d/ d/a=3:0 | d/ d/a=3:5" } },
+	{ "a new directory in a durable one is durable too", IN_D("durable") "mkdir d/e; create d/e/f",
+	  { "d/ d/e/ d/e/f=4:0", "d/ d/e/ d/e/f=4:0", "d/ d/e/ d/e/f=4:0" } },
+	{ "the name of a durable directory is one of its parent",
+	  IN_D("durable") "create d/a; rename d c",
+	  { "c/ c/a=3:0", "d/ d/a=3:0 | c/ c/a=3:0", "d/ d/a=3:0 | c/ c/a=3:0" } },
+	{ "an ordered directory has a log of its own", IN_D("ordered") "create x; create d/a; fsync d/a",
+	  { "d/ d/a=4:0 x=3:0", "d/ d/a=4:0 x=3:0", "d/ d/a=4:0 | d/ d/a=4:0 x=3:0" } },
+	{ "two ordered directories have one log",
+	  IN_D_AND_E("ordered", "ordered") "create d/a; create e/b; fsync e/b",
+	  { "d/ d/a=4:0 e/ e/b=5:0", "d/ d/a=4:0 e/ e/b=5:0", "d/ d/a=4:0 e/ e/b=5:0" } },
+	{ "an ordered directory keeps a prefix of its operations", IN_D("ordered") "create d/a; create d/b",
+	  { "d/ d/a=3:0 d/b=4:0", "d/ | d/ d/a=3:0 | d/ d/a=3:0 d/b=4:0",
+	    "d/ | d/ d/a=3:0 | d/ d/a=3:0 d/b=4:0" } },
+	{ "fsync of a file in a strict directory commits no log",
+	  IN_D("ordered") "create d/a; create x; fsync x",
+	  { "d/ d/a=3:0 x=4:0", "d/ d/a=3:0 x=4:0", "d/ | d/ d/a=3:0 | d/ x=4:0 | d/ d/a=3:0 x=4:0" } },
+	{ "fsync of a file in a durable directory commits no log",
+	  IN_D_AND_E("durable", "ordered") "create e/x; create d/a; append d/a 9; fsync d/a",
+	  { "d/ d/a=5:9 e/ e/x=4:0", "d/ d/a=5:9 e/ | d/ d/a=5:9 e/ e/x=4:0",
+	    "d/ d/a=5:9 e/ | d/ d/a=5:9 e/ e/x=4:0" } },
+	{ "a rename into a durable directory is durable, and the file with it",
+	  IN_D("durable") "create x; rename x d/x", { "d/ d/x=3:0", "d/ d/x=3:0", "d/ d/x=3:0" } },
+	{ "a rename out of a durable directory is durable", IN_D("durable") "create d/x; rename d/x x",
+	  { "d/ x=3:0", "d/ x=3:0", "d/ x=3:0" } },
+	{ "a rename into an ordered directory may be lost as a whole",
+	  IN_D("ordered") "create x; rename x d/x",
+	  { "d/ d/x=3:0", "d/ | d/ x=3:0 | d/ d/x=3:0", "d/ | d/ x=3:0 | d/ d/x=3:0" } },
+	{ "fsync of the strict directory commits a rename into an ordered one, and the log before it",
+	  IN_D("ordered") "create d/y; create x; rename x d/x; fsync /",
+	  { "d/ d/x=4:0 d/y=3:0", "d/ d/x=4:0 d/y=3:0", "d/ d/x=4:0 d/y=3:0" } },
+	{ "a durable operation commits what it needs, and the log before that",
+	  IN_D_AND_E("ordered", "durable") "create d/a; create d/b; rename d/b e/b",
+	  { "d/ d/a=4:0 e/ e/b=5:0", "d/ d/a=4:0 e/ e/b=5:0", "d/ d/a=4:0 e/ e/b=5:0" } },
+	{ "a durable operation commits nothing else",
+	  IN_D_AND_E("ordered", "durable") "create d/a; create e/b",
+	  { "d/ d/a=4:0 e/ e/b=5:0", "d/ e/ e/b=5:0 | d/ d/a=4:0 e/ e/b=5:0",
+	    "d/ e/ e/b=5:0 | d/ d/a=4:0 e/ e/b=5:0" } },
+	{ "a link to a file of a durable directory is durable, and so are its attributes by either name",
+	  IN_D("durable") "create d/a; link d/a b; chmod b 7",
+	  { "b=3:0:7 d/ d/a=3:0:7", "b=3:0:7 d/ d/a=3:0:7", "b=3:0:7 d/ d/a=3:0:7" } },
+	{ "a file that has left a durable directory is under the mode of its new one",
+	  IN_D("durable") "create d/a; rename d/a a; chmod a 7",
+	  { "a=3:0:7 d/", "a=3:0 d/ | a=3:0:7 d/", "a=3:0 d/ | a=3:0:7 d/" } },
+	{ "fsync after an overwrite in an ordered directory commits its log alone",
+	  IN_D("ordered") "create d/a; ==; create x; create d/b; overwrite d/a; fsync d/a",
+	  { "d/ d/a=3:0 d/b=5:0 x=4:0", "d/ d/a=3:0 d/b=5:0 x=4:0",
+	    "d/ d/a=3:0 d/b=5:0 | d/ d/a=3:0 d/b=5:0 x=4:0" } },
+};
+#define DIRECTORY_ROWS (sizeof(directory_rows) / sizeof(directory_rows[0]))
+
 static void expect(struct trees *trees, const char *outcomes)
 {
 	while (outcomes) {
@@ -271,6 +337,18 @@ static void the_row_holds_with_auto_da_alloc(void **state)
 	run_row(*state, true);
 }
 
+static void the_row_of_directories_holds(void **state)
+{
+	const struct litmus *litmus = *state;
+
+	for (int mode = METADATA_DURABLE; mode <= METADATA_STRICT; mode++) {
+		struct trees reached = { 0 };
+
+		outcomes(litmus, METADATA_STRICT, (enum metadata_mode)mode, false, &reached);
+		trees_free(&reached);
+	}
+}
+
 /* The negative control: with an outcome too few or too many a row must fail. */
 static void the_sets_are_compared_both_ways(void **state)
 {
@@ -306,11 +384,13 @@ static void add_rows(struct CMUnitTest *units, const struct litmus *table, size_
 
 int main(void)
 {
-	struct CMUnitTest units[ROWS + AUTO_DA_ALLOC_ROWS + 1];
+	struct CMUnitTest units[ROWS + AUTO_DA_ALLOC_ROWS + DIRECTORY_ROWS + 1];
 
 	add_rows(units, rows, ROWS, the_row_holds);
 	add_rows(units + ROWS, auto_da_alloc_rows, AUTO_DA_ALLOC_ROWS, the_row_holds_with_auto_da_alloc);
-	units[ROWS + AUTO_DA_ALLOC_ROWS] =
+	add_rows(units + ROWS + AUTO_DA_ALLOC_ROWS, directory_rows, DIRECTORY_ROWS,
+		 the_row_of_directories_holds);
+	units[ROWS + AUTO_DA_ALLOC_ROWS + DIRECTORY_ROWS] =
 		(struct CMUnitTest)cmocka_unit_test(the_sets_are_compared_both_ways);
 	return cmocka_run_group_tests_name("model names litmus", units, NULL, NULL);
 }

@@ -87,14 +87,17 @@ static struct names_op convert(const struct brute_step_names *step, unsigned at)
 static void feed(struct subject *subject, const struct brute_history *history, unsigned at)
 {
 	const struct brute_step_names *step = &history->steps[at];
+	const enum metadata_mode mode =
+		history->mixed ? (enum metadata_mode)brute_step_mode(history, BRUTE_NAMES_RIGHT, at) :
+				 METADATA_STRICT;
 	struct names_op op;
 
 	switch (step->kind) {
 	case BRUTE_OVERWRITE:
-		assert_int_equal(names_overwrite(subject->names, step->inode), 0);
+		assert_int_equal(names_overwrite(subject->names, step->inode, mode), 0);
 		break;
 	case BRUTE_CLOSE:
-		assert_int_equal(names_close(subject->names, step->inode, at + 1), 0);
+		assert_int_equal(names_close(subject->names, step->inode, at + 1, mode), 0);
 		break;
 	case BRUTE_FSYNC:
 		names_fsync(subject->names, step->inode);
@@ -104,6 +107,8 @@ static void feed(struct subject *subject, const struct brute_history *history, u
 		break;
 	default:
 		op = convert(step, at);
+		op.has_mode = history->mixed;
+		op.mode = mode;
 		if (op.kind == NAMES_CREATE || op.kind == NAMES_TMPFILE)
 			assert_int_equal(names_tree_inode(subject->base, op.inode, op.directory, 0), 0);
 		assert_int_equal(names_add(subject->names, &op), 0);
@@ -307,6 +312,28 @@ static void compare_override(const struct brute_history *history, struct compari
 	stop(&subject);
 }
 
+/* Modes of directories, in a model that is asked for each mode. */
+static void compare_mixed(const struct brute_history *history, enum brute_names_rules rules,
+			  struct comparison *comparison)
+{
+	struct subject subject;
+
+	start(&subject, history, METADATA_STRICT);
+	for (int mode = METADATA_DURABLE; mode <= METADATA_STRICT; mode++) {
+		struct trees theirs = { 0 };
+		struct brute_law law;
+
+		brute_names_judge(history, (enum brute_mode)mode, rules, &law);
+		brute_trees(history, &law, rules, &theirs);
+		model_trees(&subject, (enum metadata_mode)mode, &comparison->trees[mode]);
+		comparison->equal &= trees_equal(&comparison->trees[mode], &theirs);
+		if (mode == METADATA_STRICT)
+			comparison->equal &= same_law(&subject, history, METADATA_STRICT, &law);
+		trees_free(&theirs);
+	}
+	stop(&subject);
+}
+
 static void free_comparison(struct comparison *comparison)
 {
 	for (int mode = METADATA_DURABLE; mode <= METADATA_STRICT; mode++)
@@ -342,6 +369,30 @@ static void random_histories_have_the_outcomes_of_the_interpreter(void **state)
 	print_message("# %d histories, %llu outcomes\n", HISTORIES, (unsigned long long)trees);
 }
 
+static void histories_with_modes_of_directories_have_the_outcomes_of_the_interpreter(void **state)
+{
+	uint64_t trees = 0;
+
+	for (uint64_t seed = 0; seed < HISTORIES; seed++) {
+		struct comparison comparison = { .equal = true };
+		struct brute_history history;
+		struct rng rng = { seed };
+
+		brute_random_mixed(&rng, &history);
+		compare_mixed(&history, BRUTE_NAMES_RIGHT, &comparison);
+		if (!comparison.equal) {
+			brute_print(&history);
+			fail_msg("seed %d: they differ", (int)seed);
+		}
+		for (int mode = METADATA_ORDERED; mode <= METADATA_STRICT; mode++)
+			if (!trees_include(&comparison.trees[mode], &comparison.trees[mode - 1]))
+				fail_msg("seed %d, mode %d: a stronger mode allows more", (int)seed, mode);
+		trees += comparison.trees[METADATA_STRICT].count;
+		free_comparison(&comparison);
+	}
+	print_message("# %d histories, %llu outcomes\n", HISTORIES, (unsigned long long)trees);
+}
+
 /* ---- Choosers ------------------------------------------------------------------- */
 
 static void choosers_pick_legal_outcomes_and_reach_the_first_and_the_last(void **state)
@@ -355,7 +406,7 @@ static void choosers_pick_legal_outcomes_and_reach_the_first_and_the_last(void *
 		struct rng rng = { seed };
 		struct subject subject;
 
-		brute_random(&rng, &history);
+		(seed & 1 ? brute_random_mixed : brute_random)(&rng, &history);
 		start(&subject, &history, METADATA_STRICT);
 		assert_int_equal(names_choose(subject.names, mode, &lose), 0);
 		outcome_text(&subject, text);
@@ -391,8 +442,8 @@ static void random_choosers_reach_every_outcome(void **state)
 		struct rng rng = { seed };
 		struct subject subject;
 
-		brute_random(&rng, &history);
-		start(&subject, &history, mode);
+		(seed & 1 ? brute_random_mixed : brute_random)(&rng, &history);
+		start(&subject, &history, history.mixed ? METADATA_STRICT : mode);
 		model_trees(&subject, mode, &trees);
 		for (uint64_t i = 0; i < 40000 && !trees_equal(&trees, &reached); i++) {
 			const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = i };
@@ -424,9 +475,14 @@ static void a_wrong_rule_is_found(void **state)
 		struct brute_history history;
 		struct rng rng = { seed };
 
-		brute_random(&rng, &history);
-		for (int mode = METADATA_DURABLE; mode <= METADATA_STRICT; mode++)
-			compare_mode(&history, (enum metadata_mode)mode, rules, &comparison);
+		if (rules >= BRUTE_NAMES_FIRST_MIXED) {
+			brute_random_mixed(&rng, &history);
+			compare_mixed(&history, rules, &comparison);
+		} else {
+			brute_random(&rng, &history);
+			for (int mode = METADATA_DURABLE; mode <= METADATA_STRICT; mode++)
+				compare_mode(&history, (enum metadata_mode)mode, rules, &comparison);
+		}
 		free_comparison(&comparison);
 		if (!comparison.equal)
 			return;
@@ -447,12 +503,16 @@ static const char *const control_names[BRUTE_NAMES_RULES] = {
 	[BRUTE_NAMES_STRICT_DIRECTORY_IS_ORDERED] = "a wrong rule is found: names of a directory are ordered",
 	[BRUTE_NAMES_STRICT_RENAME_NEEDS_BOTH] = "a wrong rule is found: a rename needs both directories",
 	[BRUTE_NAMES_STRICT_RMDIR_IS_FREE] = "a wrong rule is found: an rmdir needs no earlier operation",
+	[BRUTE_NAMES_MIXED_ONE_LOG] = "a wrong rule is found: strict operations are in the log",
+	[BRUTE_NAMES_MIXED_WEAKER_OF_TWO] = "a wrong rule is found: a rename takes the weaker mode",
+	[BRUTE_NAMES_MIXED_LINK_OF_DIRECTORY] = "a wrong rule is found: a link has the mode of its directory",
 };
 
 int main(void)
 {
 	static const struct CMUnitTest first[] = {
 		cmocka_unit_test(random_histories_have_the_outcomes_of_the_interpreter),
+		cmocka_unit_test(histories_with_modes_of_directories_have_the_outcomes_of_the_interpreter),
 		cmocka_unit_test(choosers_pick_legal_outcomes_and_reach_the_first_and_the_last),
 		cmocka_unit_test(random_choosers_reach_every_outcome),
 	};
