@@ -14,6 +14,7 @@
 #include "pool/inode.h"
 #include "pool/lifetime.h"
 #include "pool/placement.h"
+#include "pool/own_modes.h"
 #include "pool/pools.h"
 #include "pool/table.h"
 #include "pool/undo.h"
@@ -107,6 +108,8 @@ static int init_file(struct pool *pool, struct pool *directory, const struct poo
 	pool->gid = attributes->gid;
 	pool->pool_mode = attributes->pool_mode == POOL_MODE_INHERIT ? directory->pool_mode :
 								       attributes->pool_mode;
+	atomic_store(&pool->metadata, attributes->has_metadata ? pool_metadata_code(attributes->metadata) :
+								 atomic_load(&directory->metadata));
 	inherit_group(pool, directory);
 	pool_make_uuid(pool->uuid);
 	pool->atime = pool->btime = pool_time_now();
@@ -226,6 +229,8 @@ static int make_on_media(struct pool *directory, const char *name, const struct 
 
 	WRITE_SCOPE(&directory->pools->tree);
 	error = pool_name_may_add(directory, name);
+	if (!error && attributes->has_metadata)
+		error = pools_undo_mix(directory->pools);
 	if (!error)
 		error = make_file(directory, name, attributes, target, out);
 	if (!error && region_failed(directory->pools->region)) {
@@ -262,6 +267,8 @@ int pool_create(struct pool *directory, const char *name, const struct pool_new 
 	default:
 		return -EPERM;
 	}
+	if (attributes->has_metadata && !S_ISDIR(attributes->mode))
+		return -EINVAL;
 	return make_with_room(directory, name, attributes, NULL, out);
 }
 

@@ -13,6 +13,7 @@
 
 #include "common/rng.h"
 #include "pool/inode.h"
+#include "pool/own_modes.h"
 #include "pool/pools.h"
 
 int pool_name_check(const char *text, size_t length)
@@ -156,6 +157,8 @@ int pool_names_link(struct pools *pools, struct name *name, struct pool *directo
 	name->file = file;
 	if (directory_append(directory->directory, name) < 0)
 		return -ENOMEM;
+	if (pools->mixed)
+		pool_metadata_named(file, directory);
 	slot = &pools->hash[hash_of(directory, name->text, name->length) % pools->hash_size];
 	name->hash_next = *slot;
 	*slot = name;
@@ -183,4 +186,6 @@ void pool_names_unlink(struct pools *pools, struct name *name)
 		name->parent->directory->subdirectories--;
 	pools->name_count--;
 	atomic_fetch_sub(&name->file->links, 1);
+	if (pools->mixed)
+		pool_metadata_unnamed(name->file, name->parent);
 }

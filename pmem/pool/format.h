@@ -85,9 +85,10 @@ struct slot_head {
 	uint16_t reserved0;
 	uint64_t sequence; /* counts the changes of the entry, across all its uses */
 	uint32_t index;	   /* number of the entry */
-	uint32_t reserved1;
+	uint32_t metadata; /* of a directory: 0, or 1 and its enum metadata_mode; of all else 0 */
 };
 _Static_assert(sizeof(struct slot_head) == 24, "on media");
+_Static_assert(offsetof(struct slot_head, metadata) == 20, "on media");
 
 #define EXTENT_UNWRITTEN 0x80000000u
 struct extent {

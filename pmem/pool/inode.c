@@ -90,6 +90,8 @@ void pool_inode_decode(struct pool *pool, const struct file_slot *slot)
 	pool->uid = slot->uid;
 	pool->gid = slot->gid;
 	pool->pool_mode = (enum pool_mode)slot->pool_mode;
+	if (S_ISDIR(slot->mode))
+		atomic_store(&pool->metadata, slot->head.metadata);
 	memcpy(pool->uuid, slot->uuid, sizeof(pool->uuid));
 	pool->size = pool->durable_size = slot->size;
 	pool->atime = decode_time(slot, 0);
@@ -102,6 +104,8 @@ static void encode(const struct pool *pool, struct file_slot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
 	slot->head.kind = SLOT_FILE;
+	/* A file's own follows from its names. */
+	slot->head.metadata = S_ISDIR(pool->mode) ? atomic_load(&pool->metadata) : 0;
 	slot->mode = pool->mode;
 	slot->uid = pool->uid;
 	slot->gid = pool->gid;

@@ -41,6 +41,7 @@ struct pool {
 	_Atomic uint32_t undo_notes, undo_names, undo_resizes;
 	_Atomic bool removed;	/* a call removed its last name; false if an outage destroyed it */
 	_Atomic uint64_t tag;	/* pool_tag() */
+	_Atomic uint32_t metadata; /* its metadata mode: own_modes.h */
 
 	/* pools->tree guards these three. */
 	_Atomic uint32_t links;

@@ -195,6 +195,9 @@ static bool file_is_sound(const struct file_slot *slot)
 	case S_IFLNK:
 		return slot->size > 0 && slot->size <= POOL_SYMLINK_MAX;
 	case S_IFDIR:
+		if (slot->head.metadata > METADATA_STRICT + 1)
+			return false;
+		return slot->size == 0 && slot->extents == 0;
 	case S_IFIFO:
 	case S_IFSOCK:
 		return slot->size == 0 && slot->extents == 0;

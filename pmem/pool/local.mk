@@ -24,6 +24,8 @@ pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/lookup.c \
 	pmem/pool/mode.c \
 	pmem/pool/namespace.h \
+	pmem/pool/own_modes.c \
+	pmem/pool/own_modes.h \
 	pmem/pool/placement.c \
 	pmem/pool/placement.h \
 	pmem/pool/pool.h \

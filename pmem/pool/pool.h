@@ -96,7 +96,10 @@ struct pools_options {
 	enum persistence_domain domain;
 	/* Write nothing to the region; changes fail with -EROFS. Implied by a read-only region. */
 	bool read_only;
-	/* Which operations on names, sizes and attributes an outage may take back (model/names.h). */
+	/*
+	 * Which operations on names, sizes and attributes an outage may take back (model/names.h), but for
+	 * directories that were given a mode of their own.
+	 */
 	enum metadata_mode metadata;
 	/*
 	 * Called now and then during a long operation, with `done` of `total` in the same unit; may be
@@ -137,7 +140,9 @@ struct pools_info {
 	uint64_t directories;
 	enum persistence_domain domain;
 	enum pool_mode mode; /* of the root directory */
-	enum metadata_mode metadata;
+	enum metadata_mode metadata; /* of directories that were not given one */
+	enum metadata_mode weakest_metadata; /* of any directory */
+	uint64_t own_metadata; /* directories that were given a mode, or have inherited it */
 	bool read_only;
 	time_t created;
 };
@@ -223,6 +228,12 @@ struct pool_attributes {
 	struct timespec atime, mtime, ctime, btime;
 	uint8_t uuid[16];
 	enum pool_mode pool_mode;
+	/*
+	 * Of operations on names in a directory, or on the size and attributes of a file: the strongest mode
+	 * of the directories that it has names in.
+	 */
+	enum metadata_mode metadata;
+	bool own_metadata; /* it was given to a directory, and is not that of pools_options */
 };
 int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes);
 /*
@@ -282,6 +293,9 @@ struct pool_new {
 	uid_t uid;
 	gid_t gid; /* not used in a set-group-ID directory, whose group the new pool gets */
 	enum pool_mode pool_mode;
+	/* Of a directory: it has a metadata mode of its own. Without one it has that of its parent. */
+	bool has_metadata;
+	enum metadata_mode metadata;
 	/* Of a regular file: its size; all of it gets blocks (-ENOSPC: nothing is created). */
 	uint64_t size;
 };

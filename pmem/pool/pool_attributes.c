@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "pool/directory_names.h"
 #include "pool/gate.h"
+#include "pool/own_modes.h"
 #include "pool/undo.h"
 
 /* pool->lock is held. */
@@ -28,6 +29,8 @@ static void get_attributes(const struct pool *pool, struct pool_attributes *attr
 		.ctime = pool->ctime,
 		.btime = pool->btime,
 		.pool_mode = pool->pool_mode,
+		.metadata = pool_metadata(pool),
+		.own_metadata = pool->directory && pool->metadata,
 	};
 	memcpy(attributes->uuid, pool->uuid, sizeof(attributes->uuid));
 	/* A directory's links, by convention: its name, its own ".", and a ".." in each subdirectory. */

@@ -128,8 +128,8 @@ static void log_failure(struct pools *pools, const struct pool *pool, int error)
 /* Before bytes are decided: a file whose creation is taken back has none. */
 static int decide_names(struct pools *pools, const struct chooser *chooser, const struct pools_outage *outage)
 {
-	const enum metadata_mode own = pools->options.metadata;
-	const enum metadata_mode mode = outage->metadata < own ? outage->metadata : own;
+	const enum metadata_mode own = pools->mixed ? METADATA_STRICT : pools->options.metadata;
+	const enum metadata_mode mode = metadata_mode_stronger(outage->metadata, own);
 	int error;
 
 	{

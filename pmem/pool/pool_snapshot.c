@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "pool/lifetime.h"
 #include "pool/load.h"
+#include "pool/own_modes.h"
 #include "pool/recovery.h"
 #include "pool/superblock.h"
 #include "pool/undo.h"
@@ -141,7 +142,8 @@ static int go_on(struct pools *pools, uint64_t dirty_shutdowns)
 	pools->superblock.state = STATE_IN_USE;
 	if (!error)
 		error = pool_superblock_write(pools->region, &pools->superblock);
-	return error ? error : pools_undo_open(pools, pools->options.metadata);
+	pools_settle_metadata(pools);
+	return error ? error : pools_undo_open(pools);
 }
 
 int pools_restore(struct pools *pools, struct region_snapshot *snapshot)

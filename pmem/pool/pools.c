@@ -14,6 +14,7 @@
 #include "pool/inode.h"
 #include "pool/lifetime.h"
 #include "pool/load.h"
+#include "pool/own_modes.h"
 #include "pool/recovery.h"
 #include "pool/superblock.h"
 #include "pool/view_limits.h"
@@ -172,8 +173,9 @@ int pools_open(struct region *region, const struct pools_options *options, struc
 				    "open it read-only to save what is there",
 				    region_spec(region), strerror(-error));
 	}
+	pools_settle_metadata(pools);
 	if (!pools->read_only)
-		error = pools_undo_open(pools, effective.metadata);
+		error = pools_undo_open(pools);
 	if (error) {
 		pools_free(pools);
 		return message_fail(message, error, "region %s: out of memory", region_spec(region));
@@ -245,6 +247,7 @@ void pools_info(struct pools *pools, struct pools_info *info)
 		.read_only = pools->read_only,
 	};
 	pool_unref(root, 1);
+	info->weakest_metadata = pools_weakest_metadata(pools, &info->own_metadata);
 	LOCK_SCOPE(&pools->table_lock);
 	memcpy(info->uuid, pools->superblock.uuid, sizeof(info->uuid));
 	memcpy(info->label, pools->superblock.label, POOL_LABEL_MAX);

@@ -101,7 +101,12 @@ struct pools {
 	uint64_t told_outside; /* clock_ms() of the last line of take_back(); pools_trim()'s thread */
 
 	struct space space;
-	struct undo *undo; /* NULL: names, sizes and attributes are durable at once */
+	/*
+	 * NULL: names, sizes and attributes are durable at once. It is there for good when a directory gets
+	 * a metadata mode of its own, with pools->tree held exclusively.
+	 */
+	struct undo *_Atomic undo;
+	_Atomic bool mixed; /* some directory has, or had, a metadata mode of its own */
 };
 
 /* An empty struct pools without a domain; NULL if there is no memory. */

@@ -11,6 +11,7 @@
 #include "common/rng.h"
 #include "pool/gate.h"
 #include "pool/lifetime.h"
+#include "pool/own_modes.h"
 #include "pool/pools.h"
 #include "pool/xattr.h"
 
@@ -51,24 +52,31 @@ void pool_undo_note_settled(void *context, const struct names_op *op)
 	atomic_store_explicit(&undo->has_committed, true, memory_order_relaxed);
 }
 
-int pools_undo_open(struct pools *pools, enum metadata_mode mode)
+static int create_model(const struct pools *pools, struct undo *undo, struct names **out)
 {
-	struct undo *undo;
-	int error;
-
-	if (mode == METADATA_DURABLE)
-		return 0;
-	undo = calloc(1, sizeof(*undo));
-	if (!undo)
-		return -ENOMEM;
 	const struct names_options options = {
-		.mode = mode,
+		.mode = pools->mixed ? METADATA_STRICT : pools->options.metadata,
 		.newest_size_only = true,
 		.hash_seed = rng_mix((uintptr_t)undo ^ pools->uuid_seed),
 		.commit = pool_undo_note_settled,
 		.context = undo,
 	};
-	error = names_create(&options, &undo->model);
+
+	return names_create(&options, out);
+}
+
+int pools_undo_open(struct pools *pools)
+{
+	struct undo *undo;
+	int error;
+
+	if (pools->options.metadata == METADATA_DURABLE && !pools->mixed)
+		return 0;
+	undo = calloc(1, sizeof(*undo));
+	if (!undo)
+		return -ENOMEM;
+	undo->mixed = pools->mixed;
+	error = create_model(pools, undo, &undo->model);
 	if (error) {
 		free(undo);
 		return error;
@@ -77,6 +85,36 @@ int pools_undo_open(struct pools *pools, enum metadata_mode mode)
 	STAILQ_INIT(&undo->committed);
 	pools->undo = undo;
 	return 0;
+}
+
+/* The list has a model that knows modes of operations from now on. */
+static int replace_model(struct pools *pools)
+{
+	struct undo *undo = pools->undo;
+	struct names *model;
+	int error = create_model(pools, undo, &model);
+
+	if (error)
+		return error;
+	LOCK_SCOPE(&undo->lock);
+	names_commit_all(undo->model);
+	names_destroy(undo->model);
+	undo->model = model;
+	undo->mixed = true;
+	return 0;
+}
+
+int pools_undo_mix(struct pools *pools)
+{
+	int error;
+
+	if (pools->mixed)
+		return 0;
+	atomic_store(&pools->mixed, true);
+	error = pools->undo ? replace_model(pools) : pools_undo_open(pools);
+	if (error)
+		atomic_store(&pools->mixed, false);
+	return error;
 }
 
 static void free_committed(struct undo *undo)
@@ -123,12 +161,13 @@ static void keep(const struct undo_note *note, struct pool *pool)
 		atomic_fetch_add(&pool->undo_names, 1);
 }
 
-/* The list owns `note`, which is NULL without memory. undo->lock is held. */
+/* The list owns `note`, which is NULL without memory. op->mode is set. undo->lock is held. */
 static void add(struct pools *pools, struct names_op *op, struct undo_note *note)
 {
 	struct undo *undo = pools->undo;
 
 	op->id = ++undo->newest_id;
+	op->has_mode = undo->mixed;
 	op->note = note;
 	if (note) {
 		keep(note, note->file);
@@ -149,13 +188,14 @@ static void add(struct pools *pools, struct names_op *op, struct undo_note *note
 
 /*
  * An operation that nobody can see the loss of, or whose loss the size of the file shows. It matters to the
- * order of others. undo->lock is held.
+ * order of others. op->mode is set. undo->lock is held.
  */
 static void add_without_note(struct pools *pools, struct names_op *op)
 {
 	struct undo *undo = pools->undo;
 
 	op->id = ++undo->newest_id;
+	op->has_mode = undo->mixed;
 	if (names_add(undo->model, op) < 0)
 		names_commit_all(undo->model);
 	keep_short(pools);
@@ -199,6 +239,17 @@ void pool_undo_count_held(struct pool *pool)
 	atomic_fetch_add(&pool->pools->undo->held, pool->undo_held);
 }
 
+/* A file has the new name already, and by that the stronger mode of all its directories. */
+static enum metadata_mode mode_of(const struct undo_names *names)
+{
+	if (names->kind == NAMES_LINK)
+		return pool_metadata(names->file);
+	if (names->to_directory)
+		return metadata_mode_stronger(pool_metadata(names->directory),
+					      pool_metadata(names->to_directory));
+	return pool_metadata(names->directory);
+}
+
 void pool_undo_add_names(struct pools *pools, const struct undo_names *names)
 {
 	struct pool *unnamed = unnamed_by(names);
@@ -211,11 +262,17 @@ void pool_undo_add_names(struct pools *pools, const struct undo_names *names)
 		.to_dir = names->to_directory ? number_of(names->to_directory) : 0,
 		.to_name = names->to_name,
 		.other = names->other ? number_of(names->other) : 0,
+		.mode = mode_of(names),
 	};
 	struct undo_note *note;
 
 	if (!pools->undo)
 		return;
+	if (op.mode == METADATA_DURABLE) {
+		LOCK_SCOPE(&pools->undo->lock);
+		add_without_note(pools, &op);
+		return;
+	}
 	note = make_note(UNDO_NAMES, names->file);
 	if (note) {
 		note->other = names->other;
@@ -243,7 +300,8 @@ void pool_undo_let_go(struct pool *pool)
 
 void pool_undo_add_unseen(struct pool *pool, enum names_kind kind)
 {
-	struct names_op op = { .kind = kind, .inode = number_of(pool), .size = pool->durable_size };
+	struct names_op op = { .kind = kind, .inode = number_of(pool), .size = pool->durable_size,
+			       .mode = pool_metadata(pool) };
 
 	if (!pool->pools->undo || pool->dead)
 		return;
@@ -253,7 +311,7 @@ void pool_undo_add_unseen(struct pool *pool, enum names_kind kind)
 
 bool pool_undo_is_needed(const struct pool *pool)
 {
-	return pool->pools->undo && !pool->dead &&
+	return pool->pools->undo && !pool->dead && pool_metadata(pool) != METADATA_DURABLE &&
 	       (pool->links || pool->undo_notes || pool == pool->pools->root);
 }
 
@@ -264,7 +322,8 @@ bool pool_undo_is_needed_for_size(const struct pool *pool)
 
 void pool_undo_add_attributes(struct pool *pool, const struct undo_attributes *before)
 {
-	struct names_op op = { .kind = NAMES_SETATTR, .inode = number_of(pool) };
+	struct names_op op = { .kind = NAMES_SETATTR, .inode = number_of(pool),
+			       .mode = pool_metadata(pool) };
 	struct undo_note *note;
 
 	if (!pool_undo_is_needed(pool)) {
@@ -280,7 +339,8 @@ void pool_undo_add_attributes(struct pool *pool, const struct undo_attributes *b
 
 void pool_undo_add_resize(struct pool *pool, struct undo_resize *before)
 {
-	struct names_op op = { .kind = NAMES_RESIZE, .inode = number_of(pool), .size = pool->durable_size };
+	struct names_op op = { .kind = NAMES_RESIZE, .inode = number_of(pool), .size = pool->durable_size,
+			       .mode = pool_metadata(pool) };
 	struct undo_note *note = make_note(UNDO_RESIZE, pool);
 
 	if (note) {
@@ -298,7 +358,8 @@ void pool_undo_add_resize(struct pool *pool, struct undo_resize *before)
 
 void pool_undo_add_xattrs(struct pool *pool, const struct undo_xattrs *before)
 {
-	struct names_op op = { .kind = NAMES_SETATTR, .inode = number_of(pool) };
+	struct names_op op = { .kind = NAMES_SETATTR, .inode = number_of(pool),
+			       .mode = pool_metadata(pool) };
 	struct undo_note *note = make_note(UNDO_XATTRS, pool);
 
 	if (note) {
@@ -316,9 +377,13 @@ void pool_undo_add_xattrs(struct pool *pool, const struct undo_xattrs *before)
 void pool_undo_add_write(struct pool *pool, uint64_t size_before)
 {
 	struct undo *undo = pool->pools->undo;
-	struct names_op op = { .kind = NAMES_APPEND, .inode = number_of(pool), .size = pool->size };
+	struct names_op op = { .kind = NAMES_APPEND, .inode = number_of(pool), .size = pool->size,
+			       .mode = pool_metadata(pool) };
 
 	if (!undo || pool->dead)
+		return;
+	/* Without an operation of a weaker mode before it, nothing depends on it. */
+	if (op.mode == METADATA_DURABLE && (pool->size <= size_before || !pool->undo_notes))
 		return;
 	/* The model has to know of a write inside the file if an operation came after the last one. */
 	if (pool->size <= size_before && pool->undo_written == undo->newest_id)
@@ -326,7 +391,7 @@ void pool_undo_add_write(struct pool *pool, uint64_t size_before)
 	LOCK_SCOPE(&undo->lock);
 	if (pool->size > size_before) {
 		add_without_note(pool->pools, &op);
-	} else if (names_overwrite(undo->model, op.inode, METADATA_STRICT) < 0) {
+	} else if (names_overwrite(undo->model, op.inode, op.mode) < 0) {
 		names_commit_all(undo->model);
 	}
 	pool->undo_written = undo->newest_id;

@@ -15,7 +15,8 @@
  * When the model commits an operation, all this is given back: pools_undo_reap(). Nothing here is on the
  * media: after the daemon was killed, everything is kept.
  *
- * Two kinds of operations have no note:
+ * Three kinds of operations have no note:
+ *  - those of METADATA_DURABLE among others: the model commits them at once, with what they need;
  *  - those on the attributes and size of a file that never had a name, or has lost it for good;
  *  - those on the size of an attached pool, which are durable at once, and not on the list. mmap(2) promises
  *    for MAP_SYNC that what is mapped writable is in the file at this place after a crash; ext4 and xfs
@@ -79,6 +80,7 @@ STAILQ_HEAD(undo_notes, undo_note);
 struct undo {
 	pthread_mutex_t lock; /* guards all down to `committed` */
 	struct names *model;
+	bool mixed; /* operations have modes of their own, by own_modes.h */
 	_Atomic uint64_t newest_id;  /* read without the lock as a hint */
 	struct undo_notes committed; /* not reaped yet */
 	_Atomic uint64_t held;	     /* blocks that commits would free */
@@ -86,8 +88,16 @@ struct undo {
 	_Atomic bool has_committed;  /* a hint that needs no lock: `committed` is not empty */
 };
 
-/* pools->undo is NULL in METADATA_DURABLE. 0 or -ENOMEM. */
-int pools_undo_open(struct pools *pools, enum metadata_mode mode);
+/*
+ * In METADATA_DURABLE, and if no directory has a mode of its own (pools->mixed), pools->undo stays NULL. 0 or
+ * -ENOMEM.
+ */
+int pools_undo_open(struct pools *pools);
+/*
+ * A directory is about to get a mode of its own. What is on the list is committed if it is the first one.
+ * pools->tree is held exclusively. 0 or -ENOMEM.
+ */
+int pools_undo_mix(struct pools *pools);
 /* Forget all notes: the media stay as they are. The pools are still there. */
 void pools_undo_close(struct pools *pools);
 

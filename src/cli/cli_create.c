@@ -8,7 +8,7 @@
 #include "wire/frame.h"
 
 struct create_options {
-	const char *size, *mode, *perm, *region;
+	const char *size, *mode, *metadata, *perm, *region;
 	bool directory, parents;
 };
 
@@ -18,6 +18,8 @@ static const struct command_option options_table[] = {
 	COMMAND_CHOICE(struct create_options, mode, "mode", "MODE", COMMAND_MODE_CHOICES,
 		       "fsdax, sector or sector:512: how file writes tear"),
 	COMMAND_SWITCH(struct create_options, directory, "directory", "create a directory"),
+	COMMAND_CHOICE(struct create_options, metadata, "metadata", "MODE", "durable ordered strict",
+		       "of a directory: which names in it may be lost"),
 	COMMAND_VALUE(struct create_options, perm, "perm", "OCTAL", "permissions, such as 0640"),
 	COMMAND_SWITCH(struct create_options, parents, "parents", "create missing parent directories"),
 	CLI_PATH_REGION(struct create_options),
@@ -41,6 +43,9 @@ static int run(struct cli *cli, const void *values)
 
 	if (options->directory && options->size)
 		return cli_usage(cli, "--size '%s': a directory has none", options->size);
+	if (options->metadata && !options->directory)
+		return cli_usage(cli, "--metadata '%s': a pool has that of its directory: give --directory",
+				 options->metadata);
 	if (options->size && size_parse(options->size, &size) < 0)
 		return cli_usage(cli, "--size '%s': write bytes, or 64M, 16G", options->size);
 	if (options->perm) {
@@ -52,6 +57,7 @@ static int run(struct cli *cli, const void *values)
 	cli_put(request, "path", cli->argument);
 	cli_put(request, "region", options->region);
 	cli_put(request, "mode", options->mode);
+	cli_put(request, "metadata", options->metadata);
 	cli_put_true(request, "directory", options->directory);
 	cli_put_true(request, "parents", options->parents);
 	if (request) {

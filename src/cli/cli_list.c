@@ -144,8 +144,9 @@ static void print_pool(void *context, struct json_object *item)
 	struct listing *listing = context;
 
 	output_progress_end(&listing->cli->progress);
-	printf("%8s %9s %-10s %c%-4s %5llu %-15s ", output_size(item, "size"), output_size(item, "allocated"),
-	       output_mode(item), type_letter(output_string(item, "type")), output_string(item, "perm"),
+	printf("%8s %9s %-10s %-8s %c%-4s %5llu %-15s ", output_size(item, "size"),
+	       output_size(item, "allocated"), output_mode(item), output_string(item, "metadata"),
+	       type_letter(output_string(item, "type")), output_string(item, "perm"),
 	       (unsigned long long)output_u64(item, "links"), owner_text(&listing->owner, item));
 	if (listing->cli->verbose)
 		printf("%-36s ", output_string(item, "uuid"));
@@ -157,8 +158,9 @@ static int print_header(struct cli *cli, const struct list_options *options)
 	int status = print_regions(cli, options);
 
 	if (status == CLI_OK)
-		printf("%8s %9s %-10s %-5s %5s %-15s %s%s\n", "SIZE", "ALLOCATED", "MODE", "PERM", "LINKS",
-		       "OWNER", cli->verbose ? "UUID                                 " : "", "PATH");
+		printf("%8s %9s %-10s %-8s %-5s %5s %-15s %s%s\n", "SIZE", "ALLOCATED", "MODE", "METADATA",
+		       "PERM", "LINKS", "OWNER",
+		       cli->verbose ? "UUID                                 " : "", "PATH");
 	return status;
 }
 

@@ -40,7 +40,10 @@ static void print_region(struct json_object *region)
 	printf("memory type:        %s\n", output_string(region, "memory_type"));
 	printf("persistence domain: %s\n", output_string(region, "persistence_domain"));
 	printf("mode:               %s\n", output_mode(region));
-	printf("metadata:           %s\n", output_string(region, "metadata"));
+	printf("metadata:           %s", output_string(region, "metadata"));
+	if (output_u64(region, "own_metadata"))
+		printf(", but for %llu directories", (unsigned long long)output_u64(region, "own_metadata"));
+	putchar('\n');
 	printf("generation:         %llu\n", (unsigned long long)output_u64(region, "generation"));
 	printf("dirty shutdowns:    %llu\n", (unsigned long long)output_u64(region, "dirty_shutdowns"));
 	printf("pools:              %llu in %llu directories\n",

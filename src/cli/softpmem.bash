@@ -88,6 +88,7 @@ _softpmem() {
 		;;
 	--mode) words='fsdax sector sector:512' ;;
 	--policy) words='lose keep random' ;;
+	--metadata) words='durable ordered strict' ;;
 	--clean) words='on off' ;;
 	--persistency) words='line word' ;;
 	--domain) words='memory_controller cpu_cache' ;;
@@ -105,7 +106,7 @@ _softpmem() {
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
 		status:-*) words='--json --help' ;;
 		list:-*) words='--json --region --regions -R --help' ;;
-		create:-*) words='--size --mode --directory --perm --parents --region --help' ;;
+		create:-*) words='--size --mode --directory --metadata --perm --parents --region --help' ;;
 		destroy:-*) words='--recursive --region --help' ;;
 		rename:-*) words='--replace --region --help' ;;
 		resize:-* | path:-*) words='--region --help' ;;

@@ -7,9 +7,11 @@
 #include "common/cleanup.h"
 #include "daemon/verbs.h"
 #include "recorder/recorded.h"
+#include "recorder/recorder.h"
 
 struct create_request {
 	const char *region, *path;
+	const char *metadata; /* NULL: that of the parent */
 	uint64_t size, perm;
 	enum pool_mode pool_mode;
 	bool directory, parents;
@@ -21,6 +23,7 @@ static const struct request_field fields[] = {
 	REQUEST_FIELD("size", REQUEST_U64, struct create_request, size),
 	REQUEST_FIELD("perm", REQUEST_U64, struct create_request, perm, .required = true),
 	REQUEST_FIELD("mode", REQUEST_WORD, struct create_request, pool_mode, .parse = job_parse_mode),
+	REQUEST_FIELD("metadata", REQUEST_STRING, struct create_request, metadata),
 	REQUEST_FIELD("directory", REQUEST_BOOL, struct create_request, directory),
 	REQUEST_FIELD("parents", REQUEST_BOOL, struct create_request, parents),
 	REQUEST_FIELDS_END,
@@ -29,11 +32,19 @@ static const struct request_field fields[] = {
 static int check(const void *request, struct message *message)
 {
 	const struct create_request *create = request;
+	enum metadata_mode mode;
 
 	if (create->perm > 07777)
 		return message_fail(message, -EINVAL, "create: permissions are octal digits up to 7777");
 	if (create->directory && create->size)
 		return message_fail(message, -EINVAL, "create: a directory has no size: leave the size out");
+	if (create->metadata && metadata_mode_parse(create->metadata, &mode) < 0)
+		return message_fail(message, -EINVAL,
+				    "create: metadata '%s': give durable, ordered or strict",
+				    create->metadata);
+	if (create->metadata && !create->directory)
+		return message_fail(message, -EINVAL,
+				    "create: a pool has the metadata mode of its directory: give it to that");
 	return 0;
 }
 
@@ -119,6 +130,7 @@ static int run(struct job *job)
 		.mode = (request->directory ? S_IFDIR : S_IFREG) | (mode_t)request->perm,
 		.pool_mode = request->pool_mode,
 		.size = request->size,
+		.has_metadata = request->metadata != NULL,
 	};
 	struct made *made = NULL;
 	struct pool *parent, *pool;
@@ -128,10 +140,18 @@ static int run(struct job *job)
 
 	if (error)
 		return error;
+	/* check() has parsed it before. */
+	if (new.has_metadata)
+		metadata_mode_parse(request->metadata, &new.metadata);
 	if (!job->region)
 		return job_refuse_top(job, request->path);
 	if (!*job->path)
 		return job_fail(job, -EEXIST, job->shown);
+	if (new.has_metadata && recorder_is_on(job->daemon->recorder))
+		return message_fail(&job->message, -EBUSY,
+				    "%.512s: a trace has no metadata modes of directories, and a recording "
+				    "is on: create it when that has ended",
+				    job->shown);
 	path = strdup(job->path);
 	if (!path)
 		return job_fail(job, -ENOMEM, job->shown);

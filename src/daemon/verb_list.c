@@ -52,6 +52,9 @@ static int send_pool(struct job *job, const char *path, const struct pool_attrib
 	control_put_u64(item, "size", attributes->size);
 	control_put_u64(item, "allocated", attributes->allocated);
 	job_put_mode(item, attributes->pool_mode);
+	control_put_string(item, "metadata", metadata_mode_name(attributes->metadata));
+	if (S_ISDIR(attributes->mode))
+		control_put_bool(item, "own_metadata", attributes->own_metadata);
 	control_put_u64(item, "links", attributes->links);
 	control_put_u64(item, "uid", attributes->uid);
 	control_put_u64(item, "gid", attributes->gid);

@@ -412,8 +412,15 @@ static enum metadata_mode wanted_metadata(const struct powerfail_request *reques
 static int check_metadata(struct job *job)
 {
 	const struct powerfail_request *request = job->request;
-	const enum metadata_mode own = job->daemon->options.metadata;
+	enum metadata_mode own = METADATA_DURABLE;
 
+	for (unsigned i = 0; request->metadata && i < job->daemon->region_count; i++) {
+		struct pools_info info;
+
+		pools_info(job->daemon->regions[i].pools, &info);
+		if (info.weakest_metadata > own)
+			own = info.weakest_metadata;
+	}
 	if (!request->metadata || wanted_metadata(request) <= own)
 		return 0;
 	return message_fail(&job->message, -EINVAL,

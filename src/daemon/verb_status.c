@@ -28,6 +28,7 @@ static void put_region(struct json_object *object, const struct served_region *s
 	control_put_string(object, "persistence_domain", persistence_domain_name(info.domain));
 	job_put_mode(object, info.mode);
 	control_put_string(object, "metadata", metadata_mode_name(info.metadata));
+	control_put_u64(object, "own_metadata", info.own_metadata);
 	control_put_bool(object, "read_only", info.read_only);
 	control_put_u64(object, "generation", info.generation);
 	control_put_u64(object, "dirty_shutdowns", info.dirty_shutdowns);

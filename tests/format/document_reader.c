@@ -312,6 +312,8 @@ static void print_file(struct reader *reader, const char *path, const struct fil
 			crc32c_of(0, bytes, u64(slot + 56)));
 	if (type == 0120000)
 		fprintf(reader->out, " to %s", (const char *)bytes);
+	if (type == 0040000 && u32(slot + 20))
+		fprintf(reader->out, " metadata %u", u32(slot + 20));
 	print_xattrs(reader, slot);
 	fputc('\n', reader->out);
 	free(bytes);

@@ -106,6 +106,18 @@ static void create(struct pools *pools)
 	pooltest_make(pools, "/dir/new", S_IFREG | 0640, 8192);
 }
 
+static void create_with_a_mode(struct pools *pools)
+{
+	const struct pool_new attributes = { .mode = S_IFDIR | 0755, .has_metadata = true,
+					     .metadata = METADATA_STRICT };
+	struct pool *root = pool_root(pools), *directory;
+
+	assert_int_equal(pool_create(root, "strict", &attributes, &directory), 0);
+	pool_unref(directory, 1);
+	pool_unref(root, 1);
+	pooltest_make(pools, "/strict/inherits", S_IFDIR | 0755, 0);
+}
+
 static void exchange(struct pools *pools)
 {
 	rename_to(pools, "/a", "/dir/pieces", RENAME_EXCHANGE);
@@ -194,5 +206,6 @@ const struct scene_operation scene_operations[] = {
 	{ "creates that make the table grow", grow_the_table },
 	{ "extended attributes are set", set_attributes },
 	{ "an extended attribute is removed", remove_attribute },
+	{ "directories with a metadata mode", create_with_a_mode },
 	{ NULL, NULL },
 };

@@ -257,6 +257,8 @@ static void describe(struct text *text, const char *path, struct pool *pool)
 		assert_int_equal(pool_readlink(pool, target, sizeof(target)), 0);
 		append(text, " to %s", target);
 	}
+	if (a.own_metadata)
+		append(text, " metadata %u", 1 + (unsigned)a.metadata);
 	describe_xattrs(text, pool);
 	append(text, "\n");
 }
