@@ -56,7 +56,8 @@ walked_events() {
 				line = 64 * int(rand() * 1048576)
 				printf "t1 store 1+%d u64=%d\nt1 clwb 1+%d\nt1 sfence\n", line, i + 1, line
 			}
-		}' >"$shm/walk.txt" && "$softpmem" trace import -o "$shm/walk.trace" "$shm/walk.txt" || return 1
+		}' >"$shm/walk.txt" &&
+			"$softpmem" trace import -o "$shm/walk.trace" "$shm/walk.txt" || return 1
 		rm -f "$shm/walk.txt"
 	fi
 	from=$EPOCHREALTIME

@@ -82,8 +82,8 @@ cut() {
 }
 
 # cut_under_writer POLICY COMMAND...: run the writer, cut after a seeded number of acknowledgements, or after
-# $acks_before_cut, and a short spin. Before the first one the writer might have nothing open yet: then it would
-# go on after the power failure.
+# $acks_before_cut, and a short spin. Before the first one the writer might have nothing open yet: then it
+# would go on after the power failure.
 cut_under_writer() {
 	local policy=$1 acks=${acks_before_cut:-$((1 + RANDOM % 40))} turns=$((RANDOM % 3000))
 	shift
