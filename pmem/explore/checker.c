@@ -12,17 +12,21 @@
 #include "common/cleanup.h"
 #include "common/write_all.h"
 
+bool explore_checker_is_object(const char *name)
+{
+	const size_t length = strlen(name);
+
+	return length > 3 && strcmp(name + length - 3, ".so") == 0;
+}
+
 int explore_checker_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message)
 {
-	const size_t length = strlen(options->argv[0]);
-	const bool is_object = length > 3 && strcmp(options->argv[0] + length - 3, ".so") == 0;
-
 	if (options->oracle)
 		return explore_oracle_create(options, out, message);
 	if (options->how == EXPLORE_CHECKER_FORK_SERVER)
 		return explore_forked_create(options, out, message);
-	if (options->how == EXPLORE_CHECKER_BY_NAME && is_object)
+	if (options->how == EXPLORE_CHECKER_BY_NAME && explore_checker_is_object(options->argv[0]))
 		return explore_loaded_create(options, out, message);
 	return explore_command_create(options, out, message);
 }

@@ -34,7 +34,7 @@ int explore_state_lines(const struct explore_state *state, const struct explore_
 			void *context);
 
 enum explore_result {
-	EXPLORE_PASSED,
+	EXPLORE_PASSED,   /* `changes`: what recovery left changed, if the options ask for that */
 	EXPLORE_FAILED,	  /* `code`: the exit status, or what the shared object returned */
 	EXPLORE_SIGNALED, /* `code`: the signal that ended the checker */
 	EXPLORE_TIMED_OUT
@@ -44,6 +44,8 @@ struct explore_verdict {
 	enum explore_result result;
 	int code;
 	char output[1024]; /* the end of what a command printed; "" of a shared object */
+	/* Equal if recovery changed the same bytes in the same way; zero if it changed nothing. */
+	struct explore_digest changes;
 };
 
 /* "failed with status 1", "was killed by signal 11", "did not end in 10 s". */
@@ -58,6 +60,17 @@ enum explore_checker_how {
 	EXPLORE_CHECKER_FORK_SERVER
 };
 
+/*
+ * What is known of the first power failure, when power fails once more during the recovery from it: the
+ * program acknowledged nothing since then.
+ */
+struct explore_first_crash {
+	/* Files, for SOFTPMEM_MARKS and SOFTPMEM_STDOUT. */
+	char marks[TRACE_PATH_MAX], standard_output[TRACE_PATH_MAX];
+	uint64_t count; /* of marks */
+	char image[TRACE_PATH_MAX]; /* what {} stands for, below the directory of a state; "" for that */
+};
+
 struct explore_checker_options {
 	char *const *argv; /* NULL at the end */
 	enum explore_checker_how how;
@@ -65,6 +78,8 @@ struct explore_checker_options {
 	unsigned timeout_ms;   /* of a command, for one state */
 	/* If not NULL: `argv` is the command that prints what recovery finds, and this judges that. */
 	const struct explore_oracle *oracle;
+	const struct explore_first_crash *first; /* NULL: power fails for the first time */
+	bool compares; /* a command: verdicts have `changes` */
 };
 
 struct explore_checker;
@@ -73,6 +88,8 @@ int explore_checker_create(const struct explore_checker_options *options, struct
 			   struct message *message);
 /* NULL is ignored. */
 void explore_checker_destroy(struct explore_checker *checker);
+/* Is a checker of that name a shared object, if the options do not say how it is run? */
+bool explore_checker_is_object(const char *name);
 /* Does it run in this process? */
 bool explore_checker_is_loaded(const struct explore_checker *checker);
 
@@ -82,6 +99,15 @@ void explore_checker_new_walk(struct explore_checker *checker);
 /* Run it on a state. 0 and a verdict; or a negative errno, if it could not be run at all. */
 int explore_checker_run(struct explore_checker *checker, const struct explore_state *state,
 			struct explore_verdict *verdict, struct message *message);
+
+/*
+ * Run the command of a checker, with the words `before` (NULL at the end) in front of it, on a state whose
+ * files are made in `place`, an empty directory. *first is what a checker of a crash of this run needs;
+ * its files are in options->directory. 0 or a negative errno with a message.
+ */
+int explore_checker_run_in(const struct explore_checker_options *options, const struct explore_state *state,
+			   const char *place, char *const *before, struct explore_first_crash *first,
+			   struct explore_verdict *verdict, struct message *message);
 
 /*
  * Make the files of a state in an empty directory, as a command gets them. Symlinks that lead out of it are

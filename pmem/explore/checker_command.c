@@ -17,13 +17,13 @@
 
 #include "common/cleanup.h"
 #include "common/remove_tree.h"
+#include "explore/changes.h"
 #include "explore/checker_private.h"
 #include "explore/spawn.h"
 #include "trace/event.h"
 
 struct explore_command {
-	unsigned timeout_ms;
-	bool whole_tree;     /* {} is the directory, whatever is in it */
+	const struct explore_checker_options *options;
 	char image[2 * TRACE_PATH_MAX]; /* what {} stands for in the present state */
 	char *state;	       /* the directory of the copies */
 	char *marks;	       /* a file beside it: what was acknowledged, a mark a line */
@@ -43,19 +43,19 @@ void explore_command_close(struct explore_command *command)
 	free(command);
 }
 
-int explore_command_open(const char *directory, unsigned timeout_ms, struct explore_command **out,
+int explore_command_open(const struct explore_checker_options *options, struct explore_command **out,
 			 struct message *message)
 {
 	struct explore_command *command = calloc(1, sizeof(*command));
 
 	if (!command)
 		return message_fail(message, -ENOMEM, "checker: out of memory");
-	command->timeout_ms = timeout_ms;
-	if (asprintf(&command->state, "%s/state", directory) < 0)
+	command->options = options;
+	if (asprintf(&command->state, "%s/state", options->directory) < 0)
 		command->state = NULL;
-	if (asprintf(&command->marks, "%s/marks", directory) < 0)
+	if (asprintf(&command->marks, "%s/marks", options->directory) < 0)
 		command->marks = NULL;
-	if (asprintf(&command->standard_output, "%s/stdout", directory) < 0)
+	if (asprintf(&command->standard_output, "%s/stdout", options->directory) < 0)
 		command->standard_output = NULL;
 	command->output = memfd_create("softpmem-checker-output", MFD_CLOEXEC);
 	if (command->output < 0 || !command->state || !command->marks || !command->standard_output) {
@@ -95,27 +95,32 @@ static int write_marks(const struct explore_command *command, const struct explo
 }
 
 /*
- * The path of the only file that there is for programs, whether the state has it or not; the directory if
- * there are several.
+ * The path, below the state's directory, of the only file that there is for programs, whether the state
+ * has it or not; "" if there are several.
  */
-static void image_path(const struct explore_command *command, const struct explore_walk *walk, char *path,
-		       size_t size)
+static void choose_image(const struct explore_command *command, const struct explore_walk *walk,
+			 char name[TRACE_PATH_MAX])
 {
 	const struct explore_file *only = NULL;
-	char name[TRACE_PATH_MAX + 1];
 	size_t files = 0;
 
+	*name = '\0';
+	if (command->options->first) {
+		strcpy(name, command->options->first->image);
+		return;
+	}
 	for (size_t i = 0; i < explore_walk_files(walk); i++)
 		if (!explore_walk_file(walk, i)->removed) {
 			only = explore_walk_file(walk, i);
 			files++;
 		}
-	if (files == 1 && !command->whole_tree) {
-		explore_state_file_name(only, name, sizeof(name));
-		snprintf(path, size, "%s/%s", command->state, name);
-	} else {
-		snprintf(path, size, "%s", command->state);
-	}
+	if (files == 1 && command->options->how != EXPLORE_CHECKER_MOUNT)
+		explore_state_file_name(only, name, TRACE_PATH_MAX);
+}
+
+static void set_image(struct explore_command *command, const char *name)
+{
+	snprintf(command->image, sizeof(command->image), "%s%s%s", command->state, *name ? "/" : "", name);
 }
 
 /* `word` with each {} replaced; for the caller to free, NULL without memory. */
@@ -176,12 +181,14 @@ static void free_environment(char **environment)
 }
 
 /* The variables for the command come first. NULL without memory. */
-static char **make_environment(const struct explore_command *command, const char *path)
+static char **make_environment(const struct explore_command *command)
 {
 	static const char *const names[VARIABLES] = { "SOFTPMEM_STATE", "SOFTPMEM_IMAGE", "SOFTPMEM_MARKS",
 						      "SOFTPMEM_STDOUT" };
-	const char *const values[VARIABLES] = { command->state, path, command->marks,
-						command->standard_output };
+	const struct explore_first_crash *first = command->options->first;
+	const char *const values[VARIABLES] = { command->state, command->image,
+						first ? first->marks : command->marks,
+						first ? first->standard_output : command->standard_output };
 	char **out = explore_environment(VARIABLES);
 
 	for (size_t i = 0; out && i < VARIABLES; i++)
@@ -231,17 +238,20 @@ void explore_output_read(int fd, struct explore_verdict *verdict)
 int explore_command_prepare(struct explore_command *command, const struct explore_state *state,
 			    struct message *message)
 {
+	char name[TRACE_PATH_MAX];
 	int error;
 
-	if (command->whole_tree && !explore_walk_names_has_root(explore_walk_names(state->walk)))
+	if (command->options->how == EXPLORE_CHECKER_MOUNT &&
+	    !explore_walk_names_has_root(explore_walk_names(state->walk)))
 		return message_fail(message, -EINVAL,
 				    "checker mount: the trace has no tree of files: record it on a mount");
 	error = renew_directory(command->state);
-	if (!error)
+	if (!error && !command->options->first)
 		error = write_marks(command, state->walk);
 	if (error)
 		return message_fail(message, error, "%s: %s", command->state, strerror(-error));
-	image_path(command, state->walk, command->image, sizeof(command->image));
+	choose_image(command, state->walk, name);
+	set_image(command, name);
 	return explore_state_save(state, command->state, message);
 }
 
@@ -249,7 +259,7 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 			    struct explore_verdict *verdict, struct message *message)
 {
 	char **words = make_words(argv, command->image);
-	char **environment = make_environment(command, command->image);
+	char **environment = make_environment(command);
 	const struct explore_spawn spawn = {
 		.argv = words,
 		.environment = environment,
@@ -267,7 +277,7 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 	if (error) {
 		message_fail(message, error, "checker %s: cannot start it: %s", argv[0], strerror(-error));
 	} else {
-		error = await(pid, command->timeout_ms, verdict);
+		error = await(pid, command->options->timeout_ms, verdict);
 		if (error)
 			message_fail(message, error, "checker %s: cannot wait for it: %s", argv[0],
 				     strerror(-error));
@@ -275,6 +285,74 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 	}
 	free_environment(environment);
 	free_words(words);
+	return error;
+}
+
+int explore_command_compare(const struct explore_command *command, const struct explore_state *state,
+			    struct explore_verdict *verdict, struct message *message)
+{
+	int error;
+
+	if (!command->options->compares || verdict->result != EXPLORE_PASSED)
+		return 0;
+	error = explore_changes_find(state, command->state, &verdict->changes);
+	return error ? message_fail(message, error, "%s: cannot be compared: %s", command->state,
+				    strerror(-error)) :
+		       0;
+}
+
+/* ---- In another place ----------------------------------------------------------------- */
+
+static char **join_words(char *const *before, char *const *argv)
+{
+	size_t count = 0, at = 0;
+	char **words;
+
+	for (size_t i = 0; before[i]; i++)
+		count++;
+	for (size_t i = 0; argv[i]; i++)
+		count++;
+	words = calloc(count + 1, sizeof(*words));
+	for (size_t i = 0; words && before[i]; i++)
+		words[at++] = before[i];
+	for (size_t i = 0; words && argv[i]; i++)
+		words[at++] = argv[i];
+	return words;
+}
+
+/* What the checker of a crash of this run needs. */
+static void tell_first(const struct explore_command *command, const struct explore_walk *walk,
+		       struct explore_first_crash *first)
+{
+	snprintf(first->marks, sizeof(first->marks), "%s", command->marks);
+	snprintf(first->standard_output, sizeof(first->standard_output), "%s", command->standard_output);
+	first->count = explore_walk_marks(walk);
+	choose_image(command, walk, first->image);
+}
+
+int explore_checker_run_in(const struct explore_checker_options *options, const struct explore_state *state,
+			   const char *place, char *const *before, struct explore_first_crash *first,
+			   struct explore_verdict *verdict, struct message *message)
+{
+	CLEANUP_FREE char **words = join_words(before, options->argv);
+	struct explore_command *command = NULL;
+	int error = explore_command_open(options, &command, message);
+
+	if (error)
+		return error;
+	free(command->state);
+	command->state = strdup(place);
+	error = words && command->state ? write_marks(command, state->walk) : -ENOMEM;
+	if (error) {
+		message_fail(message, error, "%s: %s", place, strerror(-error));
+	} else {
+		tell_first(command, state->walk, first);
+		set_image(command, first->image);
+		error = explore_state_save(state, place, message);
+	}
+	if (!error)
+		error = explore_command_execute(command, words, -1, verdict, message);
+	explore_command_close(command);
 	return error;
 }
 
@@ -291,12 +369,11 @@ int explore_command_checker_create(const struct explore_checker_kind *kind,
 		return message_fail(message, -ENOMEM, "checker: out of memory");
 	checker->base.kind = kind;
 	checker->base.options = *options;
-	error = explore_command_open(options->directory, options->timeout_ms, &checker->command, message);
+	error = explore_command_open(&checker->base.options, &checker->command, message);
 	if (error) {
 		free(checker);
 		return error;
 	}
-	checker->command->whole_tree = options->how == EXPLORE_CHECKER_MOUNT;
 	*out = &checker->base;
 	return 0;
 }
@@ -313,8 +390,9 @@ static int command_run(struct explore_checker *checker, const struct explore_sta
 	struct explore_command *command = ((struct explore_command_checker *)checker)->command;
 	int error = explore_command_prepare(command, state, message);
 
-	return error ? error :
-		       explore_command_execute(command, checker->options.argv, -1, verdict, message);
+	if (!error)
+		error = explore_command_execute(command, checker->options.argv, -1, verdict, message);
+	return error ? error : explore_command_compare(command, state, verdict, message);
 }
 
 /* Nothing is kept from one state to the next. */

@@ -22,8 +22,8 @@ struct explore_checker_kind {
 
 struct explore_command;
 
-/* `directory` is the caller's own, and exists. 0 or a negative errno with a message. */
-int explore_command_open(const char *directory, unsigned timeout_ms, struct explore_command **out,
+/* The options must outlive it. 0 or a negative errno with a message. */
+int explore_command_open(const struct explore_checker_options *options, struct explore_command **out,
 			 struct message *message);
 /* NULL is ignored. */
 void explore_command_close(struct explore_command *command);
@@ -35,6 +35,9 @@ int explore_command_prepare(struct explore_command *command, const struct explor
  * standard error into the verdict if that is -1.
  */
 int explore_command_execute(struct explore_command *command, char *const *argv, int output,
+			    struct explore_verdict *verdict, struct message *message);
+/* verdict->changes of a state, from what the command has left. Nothing if the options do not ask for it. */
+int explore_command_compare(const struct explore_command *command, const struct explore_state *state,
 			    struct explore_verdict *verdict, struct message *message);
 
 /* A checker of a kind that runs commands. */

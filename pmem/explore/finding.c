@@ -40,10 +40,16 @@ static void finding_clear(struct explore_finding *finding)
 	free(finding->last_mark);
 }
 
+void explore_findings_keep(struct explore_findings *findings, size_t count)
+{
+	for (size_t i = count; i < findings->count; i++)
+		finding_clear(&findings->items[i]);
+	findings->count = min_u64(count, findings->count);
+}
+
 void explore_findings_clear(struct explore_findings *findings)
 {
-	for (size_t i = 0; i < findings->count; i++)
-		finding_clear(&findings->items[i]);
+	explore_findings_keep(findings, 0);
 	vector_free(findings);
 }
 
@@ -343,6 +349,55 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 		return error;
 	findings->unstable += kind->states;
 	return 0;
+}
+
+static void choose_neighbour(const struct explore_places *places, const uint64_t *versions,
+			     struct explore_finding *finding, uint64_t *neighbour)
+{
+	size_t old = 0, new = 0;
+
+	for (size_t i = 0; i < places->count; i++) {
+		old += versions[i] == 0;
+		new += versions[i] == places->items[i].versions - 1;
+	}
+	finding->neighbour = old > new ? EXPLORE_AGAINST_GUARANTEED : EXPLORE_AGAINST_NEWEST;
+	for (size_t i = 0; i < places->count; i++)
+		neighbour[i] = old > new ? 0 : places->items[i].versions - 1;
+}
+
+int explore_finding_describe(int fd, const char *name, const struct explore_points *points,
+			     const struct explore_options *options, const struct explore_failure *state,
+			     struct explore_findings *findings, struct message *message)
+{
+	struct explore_finding finding = {
+		.point = points->items[state->point],
+		.phase = state->phase,
+		.verdict = state->verdict,
+		.states = 1,
+	};
+	CLEANUP_FREE uint64_t *neighbour = calloc(state->places + 1, sizeof(*neighbour));
+	struct explore_trial *trial;
+	int error = explore_trial_open(fd, name, finding.point.after, options, &trial, message);
+
+	if (error)
+		return error;
+	error = neighbour ? 0 : -ENOMEM;
+	if (!error) {
+		choose_neighbour(explore_trial_places(trial), state->versions, &finding, neighbour);
+		error = collect_evidence(fd, name, trial, state->versions, neighbour, &finding, message);
+	}
+	if (!error)
+		error = make_timeline(fd, name, trial, state->versions, &finding, message);
+	if (!error)
+		error = note_marks(explore_trial_walk(trial), &finding);
+	if (!error) {
+		finding.name = explore_state_name(trial, finding.point.after, state->versions);
+		error = finding.name ? vector_append(findings, finding) : -ENOMEM;
+	}
+	if (error)
+		finding_clear(&finding);
+	explore_trial_close(trial);
+	return error;
 }
 
 struct kinds {

@@ -3,6 +3,7 @@
 noinst_LIBRARIES += pmem/explore/libexplore.a
 libexplore = pmem/explore/libexplore.a $(libtrace) $(libmodel) $(libcommon) -ldl
 pmem_explore_libexplore_a_SOURCES = \
+	pmem/explore/changes.c pmem/explore/changes.h \
 	pmem/explore/checker.c pmem/explore/checker.h \
 	pmem/explore/checker_command.c \
 	pmem/explore/checker_forked.c pmem/explore/fork_protocol.h \
@@ -21,6 +22,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/state_order.c pmem/explore/state_order.h \
 	pmem/explore/places.c pmem/explore/places.h \
 	pmem/explore/points.c pmem/explore/points.h \
+	pmem/explore/recovery_facts.c pmem/explore/recovery_facts.h \
 	pmem/explore/reduce.c pmem/explore/reduce.h \
 	pmem/explore/search.c pmem/explore/search.h \
 	pmem/explore/state_tree.c pmem/explore/state_tree.h \

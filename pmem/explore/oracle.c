@@ -134,6 +134,8 @@ int explore_oracle_open(int fd, const char *name, enum explore_oracle_kind kind,
 			const struct explore_options *options, struct explore_oracle **out,
 			struct message *message)
 {
+	const struct explore_checker_options checker = { .directory = options->directory,
+							 .timeout_ms = options->timeout_ms };
 	struct explore_oracle *oracle = calloc(1, sizeof(*oracle));
 	struct explore_command *command = NULL;
 	struct explore_walk *walk = NULL;
@@ -142,7 +144,7 @@ int explore_oracle_open(int fd, const char *name, enum explore_oracle_kind kind,
 	if (!error)
 		oracle->kind = kind;
 	if (!error && kind >= EXPLORE_ORACLE_PREFIX) {
-		error = explore_command_open(options->directory, options->timeout_ms, &command, message);
+		error = explore_command_open(&checker, &command, message);
 		if (!error)
 			error = explore_walk_create(fd, name, &options->walk, &walk, message);
 		if (!error)
@@ -185,6 +187,12 @@ static bool is_right(const struct explore_oracle *oracle, uint64_t marks, struct
 	return false;
 }
 
+/* How many marks, before the first power failure. */
+static uint64_t acknowledged(const struct explore_checker *checker, const struct explore_state *state)
+{
+	return checker->options.first ? checker->options.first->count : explore_walk_marks(state->walk);
+}
+
 static void fail(struct explore_verdict *verdict, const char *reason)
 {
 	verdict->result = EXPLORE_FAILED;
@@ -202,7 +210,7 @@ static int compare(const struct explore_checker *checker, const struct explore_s
 	int error;
 
 	if (oracle->kind != EXPLORE_ORACLE_STABLE) {
-		if (!is_right(oracle, explore_walk_marks(state->walk), first))
+		if (!is_right(oracle, acknowledged(checker, state), first))
 			fail(verdict, oracle->kind == EXPLORE_ORACLE_EQUIV ?
 					      "the dump is not that of the last mark or the next one" :
 					      "the dump is not that of the last mark or a later one");
@@ -227,11 +235,11 @@ static int oracle_run(struct explore_checker *checker, const struct explore_stat
 		error = dump(command, argv, verdict, &first, message);
 	/* Before the first mark there may be nothing to recover. */
 	if (!error && verdict->result == EXPLORE_FAILED && oracle->kind >= EXPLORE_ORACLE_PREFIX &&
-	    !explore_walk_marks(state->walk))
+	    !acknowledged(checker, state))
 		*verdict = (struct explore_verdict){ .result = EXPLORE_PASSED };
 	else if (!error && verdict->result == EXPLORE_PASSED && oracle->kind != EXPLORE_ORACLE_ALIVE)
-		return compare(checker, state, first, verdict, message);
-	return error;
+		error = compare(checker, state, first, verdict, message);
+	return error ? error : explore_command_compare(command, state, verdict, message);
 }
 
 /* Nothing is kept from one state to the next. */

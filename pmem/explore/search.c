@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "explore/checkpoint.h"
+#include "explore/digests.h"
 #include "explore/worker.h"
 
 #define PROGRESS_MS 1000
@@ -67,7 +68,9 @@ static int take_failures(struct search_run *run, struct helper *helper)
 		if (!failure.versions)
 			return -ENOMEM;
 		memcpy(failure.versions, helper->received.items + at + sizeof(failure), size);
-		if (vector_append(run->failures, failure)) {
+		if (vector_append(failure.verdict.result == EXPLORE_PASSED ? run->options->recovered :
+									     run->failures,
+				  failure)) {
 			free(failure.versions);
 			return -ENOMEM;
 		}
@@ -331,6 +334,32 @@ static void sum_up(const struct search_run *run, struct explore_summary *summary
 		      compare_failures);
 }
 
+/*
+ * Each worker has told the first state of its own for each change. The first of all is among them, whatever
+ * the number of workers.
+ */
+static int sort_recovered(struct explore_failures *recovered)
+{
+	struct explore_digests seen = { 0 };
+	size_t kept = 0;
+	bool is_new;
+	int error = 0;
+
+	if (recovered->count)
+		qsort(recovered->items, recovered->count, sizeof(*recovered->items), compare_failures);
+	for (size_t i = 0; i < recovered->count; i++) {
+		if (!error)
+			error = explore_digests_add(&seen, recovered->items[i].verdict.changes, &is_new);
+		if (!error && is_new)
+			recovered->items[kept++] = recovered->items[i];
+		else
+			free(recovered->items[i].versions);
+	}
+	recovered->count = kept;
+	explore_digests_clear(&seen);
+	return error;
+}
+
 int explore_search(int fd, const char *name, const struct explore_points *points,
 		   const struct explore_options *options, struct explore_failures *failures,
 		   struct explore_summary *summary, struct message *message)
@@ -364,6 +393,11 @@ int explore_search(int fd, const char *name, const struct explore_points *points
 	if (run.error && !message->text[0])
 		message_fail(message, run.error, "%s", strerror(-run.error));
 	sum_up(&run, summary);
+	if (options->recovered && !run.error) {
+		run.error = sort_recovered(options->recovered);
+		if (run.error)
+			message_fail(message, run.error, "out of memory");
+	}
 	for (unsigned i = 0; i < options->workers; i++) {
 		vector_free(&run.helpers[i].received);
 		free(run.helpers[i].directory);
@@ -378,4 +412,18 @@ void explore_failures_clear(struct explore_failures *failures)
 	for (size_t i = 0; i < failures->count; i++)
 		free(failures->items[i].versions);
 	vector_free(failures);
+}
+
+struct explore_checker_options explore_search_checker(const struct explore_options *options,
+						      const char *directory)
+{
+	return (struct explore_checker_options){
+		.argv = options->checker,
+		.how = options->how,
+		.directory = directory,
+		.timeout_ms = options->timeout_ms,
+		.oracle = options->oracle,
+		.first = options->first,
+		.compares = options->recovered,
+	};
 }

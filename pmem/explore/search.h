@@ -19,6 +19,8 @@
 
 struct explore_checkpoint;
 
+struct explore_failures;
+
 struct explore_options {
 	struct explore_walk_options walk;
 	uint64_t seed;
@@ -42,13 +44,20 @@ struct explore_options {
 	char *const *checker;	/* its words, NULL at the end; with an oracle, those that print the dump */
 	const struct explore_oracle *oracle; /* NULL: the checker decides */
 	const char *directory;	/* private to this search, for the workers' files */
+	const struct explore_first_crash *first; /* NULL: power fails for the first time */
+	/*
+	 * If not NULL: gets states that a command recovers from by changing them (checker.h, `changes`),
+	 * as failures whose verdict is that it passed. Of states that it changes in the same way the first
+	 * one is there.
+	 */
+	struct explore_failures *recovered;
 	struct explore_checkpoint *checkpoint; /* of the search's progress; NULL: none is kept */
 	/* Called about once a second; may be NULL. */
 	void (*progress)(void *context, uint64_t checked, uint64_t failed);
 	void *context;
 };
 
-/* A state on which the checker failed. */
+/* A state on which the checker failed, or from which it recovered. */
 struct explore_failure {
 	uint64_t sequence; /* its number among the states that were checked */
 	uint32_t point;	   /* index among the points */
@@ -80,5 +89,9 @@ int explore_search(int fd, const char *name, const struct explore_points *points
 		   const struct explore_options *options, struct explore_failures *failures,
 		   struct explore_summary *summary, struct message *message);
 void explore_failures_clear(struct explore_failures *failures);
+
+/* What a checker of the search's states is created with; `directory` is its own. */
+struct explore_checker_options explore_search_checker(const struct explore_options *options,
+						      const char *directory);
 
 #endif

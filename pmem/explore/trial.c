@@ -52,13 +52,8 @@ int explore_trial_open(int fd, const char *name, uint64_t after, const struct ex
 
 	if (!trial)
 		return message_fail(message, -ENOMEM, "out of memory");
-	trial->checker = (struct explore_checker_options){
-		.argv = options->checker,
-		.how = options->how,
-		.directory = options->directory,
-		.timeout_ms = options->timeout_ms,
-		.oracle = options->oracle,
-	};
+	trial->checker = explore_search_checker(options, options->directory);
+	trial->checker.compares = false;
 	trial->shared =
 		mmap(NULL, sizeof(*trial->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (trial->shared == MAP_FAILED)

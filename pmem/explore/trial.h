@@ -14,8 +14,7 @@
 
 struct explore_trial;
 
-/* Walk to the moment after `after` events. Only walk, timeout_ms, checker and directory of the options count.
- */
+/* Walk to the moment after `after` events. Of the options only `walk` and what is about the checker count. */
 int explore_trial_open(int fd, const char *name, uint64_t after, const struct explore_options *options,
 		       struct explore_trial **out, struct message *message);
 /* NULL is ignored. */

@@ -20,6 +20,7 @@ struct search {
 	struct explore_worker *worker;
 	struct explore_checker *checker;
 	struct explore_digests seen;
+	struct explore_digests changes; /* of recoveries that were told */
 	uint64_t *done;	   /* of each point: states generated */
 	bool *exhausted;   /* of each point: its order has ended */
 	uint64_t equal, legal;
@@ -59,7 +60,7 @@ static int report(struct search *search, uint32_t point, enum explore_phase phas
 	};
 	int error = send_all(worker->results, &failure, sizeof(failure));
 
-	atomic_fetch_add(&worker->state->failed, 1);
+	atomic_fetch_add(&worker->state->failed, verdict->result != EXPLORE_PASSED);
 	return error ? error :
 		       send_all(worker->results, search->versions.items,
 				search->places.count * sizeof(*search->versions.items));
@@ -82,6 +83,7 @@ static int check(struct search *search, const struct explore_walk *walk, uint32_
 				       .places = &search->places,
 				       .versions = search->versions.items };
 	struct explore_verdict verdict;
+	bool recovers = false;
 	int error;
 
 	if (worker->crash && worker->crash->sequence == search->sequence) {
@@ -94,8 +96,10 @@ static int check(struct search *search, const struct explore_walk *walk, uint32_
 	atomic_store(&worker->state->running, 0);
 	atomic_fetch_add(&worker->state->checked, 1);
 	if (!error && verdict.result != EXPLORE_PASSED)
-		error = report(search, point, phase, &verdict);
-	return error;
+		return report(search, point, phase, &verdict);
+	if (!error && (verdict.changes.low || verdict.changes.high))
+		error = explore_digests_add(&search->changes, verdict.changes, &recovers);
+	return !error && recovers ? report(search, point, phase, &verdict) : error;
 }
 
 static bool limit_reached(struct search *search)
@@ -228,14 +232,8 @@ static int search_all(struct search *search)
 static int prepare(struct search *search)
 {
 	struct explore_worker *worker = search->worker;
-	const struct explore_options *options = worker->options;
-	const struct explore_checker_options checker = {
-		.argv = options->checker,
-		.how = options->how,
-		.directory = worker->directory,
-		.timeout_ms = options->timeout_ms,
-		.oracle = options->oracle,
-	};
+	const struct explore_checker_options checker =
+		explore_search_checker(worker->options, worker->directory);
 
 	search->done = calloc(worker->points->count + 1, sizeof(*search->done));
 	search->exhausted = calloc(worker->points->count + 1, sizeof(*search->exhausted));

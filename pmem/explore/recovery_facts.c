@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "explore/recovery_facts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "explore/trace_walk.h"
+
+struct reading {
+	const struct explore_walk *walk;
+	struct explore_recovery_facts *facts;
+	uint64_t first; /* events before the first one that is no definition */
+};
+
+static void mix(struct reading *reading, uint64_t value)
+{
+	struct explore_digest *digest = &reading->facts->digest;
+
+	/* Each depends on all before it: the order counts. */
+	*digest = explore_digest_of(digest->low ^ value, digest->high);
+}
+
+static void mix_bytes(struct reading *reading, const void *bytes, size_t length)
+{
+	mix(reading, length);
+	for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
+		uint64_t word = 0;
+
+		memcpy(&word, (const unsigned char *)bytes + at, min_u64(sizeof(word), length - at));
+		mix(reading, word);
+	}
+}
+
+/* What is stored, and what is guaranteed in its place so far. */
+static int mix_store(struct reading *reading, const struct trace_event *event)
+{
+	const struct explore_file *file = explore_walk_find_file(reading->walk, event->file);
+	const size_t length = event->store.bytes.length;
+	CLEANUP_FREE unsigned char *before = malloc(length + 1);
+
+	if (!before)
+		return -ENOMEM;
+	mix(reading, event->store.offset);
+	mix(reading, event->store.mask);
+	mix(reading, event->flags);
+	mix_bytes(reading, event->store.bytes.at, length);
+	if (file) {
+		explore_image_read(file->image, event->store.offset, before, length);
+		mix_bytes(reading, before, length);
+	}
+	return 0;
+}
+
+static void mix_name(struct reading *reading, uint64_t parent, const struct trace_bytes *name)
+{
+	mix(reading, parent);
+	mix_bytes(reading, name->at, name->length);
+}
+
+/* False: it is no event that matters at a crash. */
+static bool mix_event(struct reading *reading, const struct trace_event *event, int *error)
+{
+	bool writes = true;
+
+	mix(reading, explore_walk_count(reading->walk) - reading->first);
+	mix(reading, event->kind);
+	mix(reading, event->file);
+	mix(reading, event->op);
+	switch (event->kind) {
+	case TRACE_STORE:
+	case TRACE_WRITE:
+		*error = mix_store(reading, event);
+		break;
+	case TRACE_FLUSH:
+		mix(reading, event->flush.offset);
+		mix(reading, event->flush.length);
+		writes = false;
+		break;
+	case TRACE_MSYNC:
+	case TRACE_FENCE:
+	case TRACE_FSYNC:
+	case TRACE_FDATASYNC:
+	case TRACE_SYNC:
+		writes = false;
+		break;
+	case TRACE_TRUNCATE:
+	case TRACE_FALLOCATE:
+		mix(reading, event->range.offset);
+		mix(reading, event->range.length);
+		break;
+	case TRACE_RENAME:
+		mix_name(reading, event->rename.parent, &event->rename.name);
+		mix_name(reading, event->rename.new_parent, &event->rename.new_name);
+		break;
+	case TRACE_SETATTR:
+		/* Times alone are no change that a recovery would miss. */
+		writes = event->op & (TRACE_SET_MODE | TRACE_SET_UID | TRACE_SET_GID);
+		mix(reading, event->attributes.mode);
+		break;
+	default:
+		mix_name(reading, event->name.parent, &event->name.name);
+		mix_bytes(reading, event->name.target.at, event->name.target.length);
+		break;
+	}
+	return writes;
+}
+
+static bool matters(enum trace_kind kind)
+{
+	return kind <= TRACE_MSYNC || (kind >= TRACE_WRITE && kind <= TRACE_SYNC && kind != TRACE_OPEN);
+}
+
+int explore_recovery_read(int fd, const char *name, struct explore_recovery_facts *facts,
+			  struct message *message)
+{
+	/* Under eADR what was stored would be guaranteed at once, and what was there before be gone. */
+	const struct explore_walk_options options = { .mode = LINES_MODE_LINE,
+						      .domain = PERSISTENCE_MEMORY_CONTROLLER,
+						      .metadata = METADATA_ORDERED };
+	struct reading reading = { .facts = facts };
+	struct explore_walk *walk;
+	bool begun = false;
+	int step = 1, error = explore_walk_create(fd, name, &options, &walk, message);
+
+	*facts = (struct explore_recovery_facts){ .writes = false };
+	if (error)
+		return error;
+	reading.walk = walk;
+	while (!error && (step = explore_walk_next(walk, message)) == 1) {
+		const struct trace_event *event = explore_walk_event(walk);
+
+		if (!begun && !trace_kind_is_definition(event->kind)) {
+			begun = true;
+			reading.first = explore_walk_count(walk);
+		}
+		if (!explore_walk_is_sync_step(walk) && matters(event->kind))
+			facts->writes |= mix_event(&reading, event, &error);
+	}
+	explore_walk_destroy(walk);
+	return error ? message_fail(message, error, "%s: out of memory", name) : step;
+}
