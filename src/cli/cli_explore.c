@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/explore_checkers.h"
+#include "cli/explore_depth.h"
 #include "cli/explore_durability.h"
 #include "cli/explore_identity.h"
 #include "cli/explore_print.h"
@@ -27,7 +28,7 @@
 
 struct explore_cli_options {
 	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at;
-	const char *replay, *save, *workload, *output, *shard, *checker, *oracle, *dump;
+	const char *replay, *save, *workload, *output, *shard, *checker, *oracle, *dump, *depth;
 	bool list_states, json, resume;
 };
 
@@ -53,6 +54,8 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct explore_cli_options, exhaustive, "exhaustive", "N", NULL),
 	COMMAND_VALUE(struct explore_cli_options, at, "at", "EVENT", NULL),
 	COMMAND_VALUE(struct explore_cli_options, seed, "seed", "N", NULL),
+	COMMAND_CHOICE(struct explore_cli_options, depth, "depth", "N", "1 2",
+		       "2: let power fail during recovery as well"),
 	COMMAND_VALUE(struct explore_cli_options, replay, "replay", "STATE",
 		      "check this one state, named by a finding"),
 	COMMAND_VALUE(struct explore_cli_options, save, "save", "DIRECTORY",
@@ -99,6 +102,11 @@ static bool parse_shard(const char *text, struct explore_options *options)
 static bool is_without_checker(const struct explore_cli_options *given)
 {
 	return given->checker && strcmp(given->checker, "none") == 0;
+}
+
+static bool crashes_recovery(const struct explore_cli_options *given)
+{
+	return given->depth && strcmp(given->depth, "2") == 0;
 }
 
 static int parse_options(const struct cli *cli, const struct explore_cli_options *given,
@@ -152,6 +160,9 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		return cli_usage(cli, "--checker none checks no states");
 	if (given->resume && (!given->output || given->workload))
 		return cli_usage(cli, "--resume goes on with a search of a trace that had this --output");
+	if (crashes_recovery(given) && (given->resume || given->replay || given->list_states))
+		return cli_usage(cli, "--depth 2 is for a search that begins at its beginning: it excludes "
+				      "--resume, --replay and --list-states");
 	if (given->workload && (given->replay || given->list_states))
 		return cli_usage(cli, "--workload makes a trace, and --replay and --list-states read one");
 	return CLI_OK;
@@ -207,12 +218,63 @@ static int make_directory(const char *path, struct message *message)
 	return 0;
 }
 
+/* Save the state, or check it, or both. */
+static int replay_state(struct explore_trial *trial, const uint64_t *versions,
+			const struct explore_options *options, const struct explore_cli_options *given,
+			struct explore_verdict *verdict, struct message *message)
+{
+	int error = 0;
+
+	if (given->save) {
+		const struct explore_state state = { .walk = explore_trial_walk(trial),
+						     .places = explore_trial_places(trial),
+						     .versions = versions };
+
+		error = make_directory(given->save, message);
+		if (!error)
+			error = explore_state_save(&state, given->save, message);
+	}
+	if (error || !options->checker)
+		return error;
+	error = explore_trial_check(trial, versions, verdict, message);
+	if (!error)
+		explore_print_replay(given->replay, verdict, options->timeout_ms, given->json);
+	return error;
+}
+
+static int end_replay(struct cli *cli, int error, const struct explore_verdict *verdict,
+		      const struct message *message)
+{
+	if (error)
+		return fail(cli, message);
+	return verdict->result != EXPLORE_PASSED ? CLI_FAILED : CLI_OK;
+}
+
+/* A state at a crash of a recovery: the checker is needed to recover, even if the state is only saved. */
+static int replay_second(struct cli *cli, int fd, const struct explore_options *options,
+			 const struct explore_cli_options *given)
+{
+	struct explore_verdict verdict = { .result = EXPLORE_PASSED };
+	struct explore_depth_state state;
+	struct message message = { "" };
+	int error;
+
+	if (!options->checker)
+		return cli_usage(cli, "%s is a state that a recovery leaves: name the checker that recovers",
+				 given->replay);
+	error = explore_depth_open(fd, cli->argument, given->replay, options, &state, &message);
+	if (!error)
+		error = replay_state(state.trial, state.versions, &state.options, given, &verdict, &message);
+	explore_depth_close(&state);
+	return end_replay(cli, error, &verdict, &message);
+}
+
 static int replay(struct cli *cli, int fd, const struct explore_options *options,
 		  const struct explore_cli_options *given)
 {
+	struct explore_verdict verdict = { .result = EXPLORE_PASSED };
 	struct message message = { "" };
 	CLEANUP_FREE uint64_t *versions = NULL;
-	struct explore_verdict verdict;
 	struct explore_trial *trial;
 	uint64_t after;
 	int error;
@@ -223,24 +285,10 @@ static int replay(struct cli *cli, int fd, const struct explore_options *options
 	if (explore_trial_open(fd, cli->argument, after, options, &trial, &message) < 0)
 		return fail(cli, &message);
 	error = explore_state_name_parse(trial, given->replay, &versions, &message);
-	if (!error && given->save) {
-		const struct explore_state state = { .walk = explore_trial_walk(trial),
-						     .places = explore_trial_places(trial),
-						     .versions = versions };
-
-		error = make_directory(given->save, &message);
-		if (!error)
-			error = explore_state_save(&state, given->save, &message);
-	}
-	if (!error && options->checker) {
-		error = explore_trial_check(trial, versions, &verdict, &message);
-		if (!error)
-			explore_print_replay(given->replay, &verdict, options->timeout_ms, given->json);
-	}
+	if (!error)
+		error = replay_state(trial, versions, options, given, &verdict, &message);
 	explore_trial_close(trial);
-	if (error)
-		return fail(cli, &message);
-	return options->checker && verdict.result != EXPLORE_PASSED ? CLI_FAILED : CLI_OK;
+	return end_replay(cli, error, &verdict, &message);
 }
 
 static void show_progress(void *context, uint64_t checked, uint64_t failed)
@@ -275,7 +323,7 @@ static int open_checkpoint(const struct explore_outcome *outcome, struct explore
 	char identity[EXPLORE_RUN_ID_BYTES];
 	int error;
 
-	if (!keeps_progress(given->output))
+	if (!keeps_progress(given->output) || crashes_recovery(given))
 		return !given->resume ?
 			       0 :
 			       message_fail(message, -EINVAL, "--resume: %s: not a file", given->output);
@@ -292,6 +340,34 @@ static int open_checkpoint(const struct explore_outcome *outcome, struct explore
 	return error;
 }
 
+/*
+ * The states and the time of a search of depth 2: half of them are for the first level, and what that
+ * leaves is for the second. Which states the first one checks does not depend on the number of shards.
+ */
+static void halve_budget(struct explore_options *options)
+{
+	options->states -= options->states / 2;
+	options->seconds -= options->seconds / 2;
+}
+
+static int explore_depth(int fd, const struct explore_options *options, uint64_t states, unsigned seconds,
+			 struct explore_outcome *outcome, struct message *message)
+{
+	const struct explore_summary *summary = &outcome->summary;
+	struct explore_options left = *options;
+	const struct explore_depth_task task = { .fd = fd,
+						 .trace = outcome->trace,
+						 .points = outcome->points,
+						 .options = &left,
+						 .recovered = options->recovered };
+
+	left.states = (states - min_u64(states, summary->generated - summary->equal)) /
+		      (options->shards ? options->shards : 1);
+	if (seconds)
+		left.seconds = (unsigned)max_u64(1, seconds - min_u64(seconds, outcome->milliseconds / 1000));
+	return explore_depth_run(&task, &outcome->depth, message);
+}
+
 static int explore(struct cli *cli, int fd, struct explore_options *options,
 		   const struct explore_cli_options *given)
 {
@@ -300,13 +376,20 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	struct explore_failures failures = { 0 };
 	struct explore_outcome outcome = {
 		.trace = cli->argument, .options = options, .points = &points, .builtin = given->checker,
-		.oracle = given->oracle, .dump = given->dump,
+		.oracle = given->oracle, .dump = given->dump, .levels = crashes_recovery(given) ? 2 : 1,
 	};
+	struct explore_failures recovered = { 0 };
+	const uint64_t states = options->states;
+	const unsigned seconds = options->seconds;
 	bool progress = isatty(STDERR_FILENO);
 	uint64_t began = clock_ms();
 	CLEANUP_FREE char *unfinished = NULL;
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
 
+	if (outcome.levels > 1) {
+		halve_budget(options);
+		options->recovered = &recovered;
+	}
 	if (!error && explore_search_id(fd, options, outcome.identity) < 0)
 		error = message_fail(&message, -EIO, "%s: cannot be read", cli->argument);
 	if (!error)
@@ -323,13 +406,20 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 		error = explore_findings_make(fd, cli->argument, &points, options, &failures,
 					      &outcome.findings, &message);
 	outcome.failures = failures.count;
+	if (!error && outcome.levels > 1) {
+		error = explore_depth(fd, options, states, seconds, &outcome, &message);
+		outcome.milliseconds = clock_ms() - began;
+	}
 	if (!error)
 		error = explore_print(&outcome, fd, given->json, given->output, &message);
 	if (!error && unfinished)
 		unlink(unfinished);
 	explore_checkpoint_close(options->checkpoint);
-	const int status = error ? fail(cli, &message) : outcome.findings.count ? CLI_FAILED : CLI_OK;
+	const bool found = outcome.findings.count || outcome.depth.findings;
+	const int status = error ? fail(cli, &message) : found ? CLI_FAILED : CLI_OK;
 
+	explore_depth_clear(&outcome.depth);
+	explore_failures_clear(&recovered);
 	explore_findings_clear(&outcome.findings);
 	explore_failures_clear(&failures);
 	explore_points_clear(&points);
@@ -346,6 +436,22 @@ static int record_workload(struct cli *cli, const char *command, const char *dir
 	if (explore_workload_record(command, WORKLOAD_TRACE, directory, &message) < 0)
 		return fail(cli, &message);
 	cli->argument = WORKLOAD_TRACE;
+	return CLI_OK;
+}
+
+/* Is what judges the states a command that recovers, so that its recovery can be recorded? */
+static int check_recordable(const struct cli *cli, const struct explore_cli_options *given,
+			    const struct explore_options *options)
+{
+	static const char way_out[] = "--depth 2 records the recovery of a checker that is a command";
+
+	if (is_without_checker(given) || (given->checker && strcmp(given->checker, "pmempool") == 0))
+		return cli_usage(cli, "--checker %s does not recover: %s", given->checker, way_out);
+	if (options->how == EXPLORE_CHECKER_FORK_SERVER)
+		return cli_usage(cli, "a fork server recovers in memory of its own: %s", way_out);
+	if (options->checker && explore_checker_is_object(options->checker[0]) &&
+	    options->how == EXPLORE_CHECKER_BY_NAME)
+		return cli_usage(cli, "%s is a shared object: %s", options->checker[0], way_out);
 	return CLI_OK;
 }
 
@@ -368,7 +474,9 @@ static int choose_judge(const struct cli *cli, const struct explore_cli_options 
 		options->checker = explore_builtin_checker(given->checker);
 	if (given->oracle)
 		options->checker = dump;
-	return CLI_OK;
+	return crashes_recovery(given) || (given->replay && explore_depth_is_name(given->replay)) ?
+		       check_recordable(cli, given, options) :
+		       CLI_OK;
 }
 
 /* The oracle's own runs of the command come before the search. */
@@ -428,7 +536,11 @@ static int run(struct cli *cli, const void *values)
 		return list_states(cli, fd, &options);
 	if (open_oracle(fd, cli->argument, given, &options, &oracle, &message) < 0)
 		return fail(cli, &message);
-	status = given->replay ? replay(cli, fd, &options, given) : explore(cli, fd, &options, given);
+	if (given->replay)
+		status = explore_depth_is_name(given->replay) ? replay_second(cli, fd, &options, given) :
+								replay(cli, fd, &options, given);
+	else
+		status = explore(cli, fd, &options, given);
 	explore_oracle_close(oracle);
 	return status;
 }

@@ -33,9 +33,10 @@ int explore_search_id(int fd, const struct explore_options *options, char text[E
 
 	if (error)
 		return error;
-	snprintf(facts, sizeof(facts), "%d %d %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+	snprintf(facts, sizeof(facts), "%d %d %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d",
 		 (int)options->walk.mode, (int)options->walk.domain, (int)options->walk.metadata,
-		 options->seed, options->exhaustive, options->states, options->at);
+		 options->seed, options->exhaustive, options->states, options->at,
+		 options->recovered ? 2 : 1);
 	snprintf(text, EXPLORE_SEARCH_ID_BYTES, "%08" PRIx32 "-%08" PRIx32, trace,
 		 crc32c(0, facts, strlen(facts)));
 	return 0;

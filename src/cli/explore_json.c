@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/explore_cause.h"
 #include "cli/output.h"
 #include "common/cleanup.h"
+#include "trace/reader.h"
 #include "trace/symbols.h"
 #include "wire/frame.h"
 #include "wire/text.h"
@@ -160,35 +162,89 @@ static struct json_object *timeline_json(const struct making *making, const stru
 	return object;
 }
 
-static struct json_object *finding_json(const struct making *making, const struct explore_finding *finding)
+/* Where power fails, what differs from the neighbour, and what was acknowledged. */
+static void put_crash(const struct making *making, struct json_object *object,
+		      const struct explore_finding *finding)
 {
 	static const char *const against[] = { [EXPLORE_AGAINST_NEWEST] = "newest",
 					       [EXPLORE_AGAINST_GUARANTEED] = "guaranteed",
 					       [EXPLORE_AGAINST_NONE] = "none" };
-	const struct explore_options *options = making->outcome->options;
-	struct json_object *object = json_object_new_object(), *evidence = json_object_new_array();
-	CLEANUP_FREE char *replay = explore_replay_command(making->outcome, finding);
-	char verdict[128];
+	struct json_object *evidence = json_object_new_array();
 
-	explore_verdict_text(&finding->verdict, options->timeout_ms, verdict, sizeof(verdict));
-	control_put_string(object, "state", finding->name);
 	control_put_u64(object, "after_event", finding->point.after & ~EXPLORE_BEFORE_SYNC);
 	control_put_string(object, "before", explore_point_kind(&finding->point));
 	control_put_string(object, "phase", explore_phase_name(finding->phase));
-	control_put_string(object, "verdict", verdict);
 	control_put_string(object, "passes", against[finding->neighbour]);
-	control_put_string(object, "weakest_metadata", metadata_mode_name(finding->weakest));
-	control_put_u64(object, "states", finding->states);
-	control_put_u64(object, "marks", finding->marks);
-	if (finding->last_mark)
-		put_text(object, "last_mark", finding->last_mark);
-	put_text(object, "output", finding->verdict.output);
-	put_text(object, "replay", replay ? replay : "");
 	for (size_t i = 0; i < finding->evidence_count; i++)
 		json_object_array_add(evidence, evidence_json(making, &finding->evidence[i]));
 	json_object_object_add(object, "evidence", evidence);
 	json_object_object_add(object, "timeline", timeline_json(making, &finding->timeline));
+}
+
+static void put_marks(struct json_object *object, const struct explore_finding *finding)
+{
+	control_put_u64(object, "marks", finding->marks);
+	if (finding->last_mark)
+		put_text(object, "last_mark", finding->last_mark);
+}
+
+/* `state`: its name for a replay. `first`: what was acknowledged before the first power failure. */
+static struct json_object *finding_json(const struct making *making, const struct explore_finding *finding,
+					const char *state, const struct explore_finding *first)
+{
+	const struct explore_options *options = making->outcome->options;
+	struct json_object *object = json_object_new_object();
+	CLEANUP_FREE char *replay = explore_replay_command(making->outcome, state);
+	char verdict[128];
+
+	explore_verdict_text(&finding->verdict, options->timeout_ms, verdict, sizeof(verdict));
+	control_put_string(object, "state", state);
+	control_put_string(object, "verdict", verdict);
+	control_put_string(object, "weakest_metadata", metadata_mode_name(finding->weakest));
+	control_put_u64(object, "states", finding->states);
+	put_text(object, "output", finding->verdict.output);
+	put_text(object, "replay", replay ? replay : "");
+	put_marks(object, first);
+	put_crash(making, object, finding);
 	return object;
+}
+
+/* The state of the first run: "first" of a finding at a crash of its recovery. */
+static struct json_object *first_json(const struct making *making, const struct explore_finding *first)
+{
+	struct json_object *object = json_object_new_object();
+
+	control_put_string(object, "state", first->name);
+	put_marks(object, first);
+	put_crash(making, object, first);
+	return object;
+}
+
+/* `making` is of the first run. */
+static int add_recovery(const struct making *making, const struct explore_second *second,
+			struct json_object *findings, struct message *message)
+{
+	struct trace_reader *reader;
+	struct making own = *making;
+	int error = explore_open_definitions(second->trace, &reader, message);
+
+	if (error)
+		return error;
+	own.catalog = trace_reader_catalog(reader);
+	own.symbols = trace_symbols_create(own.catalog);
+	for (size_t i = 0; i < second->findings.count; i++) {
+		const struct explore_finding *finding = &second->findings.items[i];
+		CLEANUP_FREE char *state = explore_depth_name(second, finding);
+		struct json_object *object =
+			finding_json(&own, finding, state ? state : "", &second->first.items[0]);
+
+		control_put_u64(object, "depth", 2);
+		json_object_object_add(object, "first", first_json(making, &second->first.items[0]));
+		json_object_array_add(findings, object);
+	}
+	trace_symbols_destroy(own.symbols);
+	trace_reader_destroy(reader);
+	return 0;
 }
 
 /* ---- The whole ------------------------------------------------------------------------- */
@@ -207,10 +263,41 @@ static void put_coverage(struct json_object *object, const struct explore_outcom
 	control_put_u64(object, "states_equal", summary->equal);
 	control_put_u64(object, "states_checked", summary->checked);
 	control_put_u64(object, "states_failed", outcome->failures);
-	control_put_bool(object, "complete", summary->complete);
+	control_put_bool(object, "complete",
+			 summary->complete && (outcome->levels < 2 || outcome->depth.complete));
 }
 
-struct json_object *explore_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog)
+static struct json_object *depth_json(const struct explore_depth *depth)
+{
+	struct json_object *object = json_object_new_object();
+
+	control_put_u64(object, "recovered", depth->recovered);
+	control_put_u64(object, "recorded", depth->recorded);
+	control_put_u64(object, "equal", depth->equal);
+	control_put_u64(object, "not_repeated", depth->failed);
+	control_put_u64(object, "left_out", depth->left_out);
+	control_put_u64(object, "states_checked", depth->checked);
+	control_put_u64(object, "states_failed", depth->failures);
+	return object;
+}
+
+static int findings_json(const struct making *making, struct json_object *findings, struct message *message)
+{
+	const struct explore_outcome *outcome = making->outcome;
+	int error = 0;
+
+	for (size_t i = 0; i < outcome->findings.count; i++) {
+		const struct explore_finding *finding = &outcome->findings.items[i];
+
+		json_object_array_add(findings, finding_json(making, finding, finding->name, finding));
+	}
+	for (size_t i = 0; !error && i < outcome->depth.seconds.count; i++)
+		error = add_recovery(making, &outcome->depth.seconds.items[i], findings, message);
+	return error;
+}
+
+int explore_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+		 struct json_object **out, struct message *message)
 {
 	const struct making making = {
 		.outcome = outcome, .catalog = catalog, .symbols = trace_symbols_create(catalog)
@@ -218,6 +305,7 @@ struct json_object *explore_json(const struct explore_outcome *outcome, const st
 	struct json_object *object = json_object_new_object(), *findings = json_object_new_array();
 	struct json_object *checker = json_object_new_array();
 	const struct explore_options *options = outcome->options;
+	int error;
 
 	control_put_u64(object, "version", EXPLORE_JSON_VERSION);
 	put_text(object, "trace", outcome->trace);
@@ -237,11 +325,16 @@ struct json_object *explore_json(const struct explore_outcome *outcome, const st
 		put_text(object, "cut", outcome->points->cut.text);
 	put_coverage(object, outcome);
 	control_put_u64(object, "milliseconds", outcome->milliseconds);
-	control_put_u64(object, "unstable", outcome->findings.unstable);
-	control_put_u64(object, "unreduced", outcome->findings.unreduced);
-	for (size_t i = 0; i < outcome->findings.count; i++)
-		json_object_array_add(findings, finding_json(&making, &outcome->findings.items[i]));
+	control_put_u64(object, "unstable", outcome->findings.unstable + outcome->depth.unstable);
+	control_put_u64(object, "unreduced", outcome->findings.unreduced + outcome->depth.unreduced);
+	if (outcome->levels > 1)
+		json_object_object_add(object, "depth", depth_json(&outcome->depth));
 	json_object_object_add(object, "findings", findings);
+	error = findings_json(&making, findings, message);
 	trace_symbols_destroy(making.symbols);
-	return object;
+	if (error)
+		json_object_put(object);
+	else
+		*out = object;
+	return error;
 }

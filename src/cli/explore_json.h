@@ -12,7 +12,11 @@
 /* The version of the form: readers refuse a higher one. */
 #define EXPLORE_JSON_VERSION 1u
 
-/* For the caller to put; the catalog has all definitions of the trace. NULL without memory. */
-struct json_object *explore_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog);
+/*
+ * *out is for the caller to put; the catalog has all definitions of the trace. 0 or a negative errno with a
+ * message: the trace of a recovery cannot be read.
+ */
+int explore_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+		 struct json_object **out, struct message *message);
 
 #endif

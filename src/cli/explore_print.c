@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/explore_cause.h"
 #include "cli/explore_json.h"
 #include "cli/output.h"
 #include "common/cleanup.h"
@@ -25,22 +26,6 @@ static void print_safe(const char *text)
 	fputs(safe ? safe : "?", stdout);
 }
 
-/* "list_insert.c+0x40": module and offset of a site; "" if it is not known. For the caller to free. */
-static char *site_text(const struct trace_catalog *catalog, uint32_t site)
-{
-	const struct trace_event *event = site ? trace_catalog_site(catalog, site) : NULL;
-	const struct trace_event *module;
-	char *text = NULL;
-
-	if (!event || !event->stack.count)
-		return strdup("");
-	module = trace_catalog_module(catalog, event->stack.frames[0].module);
-	if (asprintf(&text, "%.*s+0x%" PRIx64, module ? (int)module->module.path.length : 1,
-		     module ? (const char *)module->module.path.at : "?", event->stack.frames[0].offset) < 0)
-		return NULL;
-	return text;
-}
-
 const char *explore_point_kind(const struct explore_point *point)
 {
 	const struct trace_event event = { .kind = point->kind, .op = point->op };
@@ -52,7 +37,7 @@ const char *explore_point_kind(const struct explore_point *point)
 
 static void print_point(const struct trace_catalog *catalog, const struct explore_point *point)
 {
-	CLEANUP_FREE char *site = site_text(catalog, point->site);
+	CLEANUP_FREE char *site = explore_site_text(catalog, point->site);
 
 	if (point->kind == TRACE_END)
 		printf("  power fails at the end of the trace, after event %" PRIu64, point->after);
@@ -73,7 +58,7 @@ static void print_point(const struct trace_catalog *catalog, const struct explor
 
 static void print_evidence(const struct trace_catalog *catalog, const struct explore_evidence *evidence)
 {
-	CLEANUP_FREE char *site = site_text(catalog, evidence->site);
+	CLEANUP_FREE char *site = explore_site_text(catalog, evidence->site);
 
 	printf("  %s: ", evidence->lost ? "lost" : "kept");
 	print_safe(evidence->operation ? evidence->operation : evidence->path);
@@ -115,7 +100,7 @@ static void put_checker(FILE *out, char *const *words)
 	}
 }
 
-char *explore_replay_command(const struct explore_outcome *outcome, const struct explore_finding *finding)
+char *explore_replay_command(const struct explore_outcome *outcome, const char *state)
 {
 	const struct explore_options *options = outcome->options;
 	char *text = NULL;
@@ -131,7 +116,7 @@ char *explore_replay_command(const struct explore_outcome *outcome, const struct
 		fprintf(out, " --domain %s", persistence_domain_name(options->walk.domain));
 	if (options->walk.metadata != METADATA_ORDERED)
 		fprintf(out, " --metadata %s", metadata_mode_name(options->walk.metadata));
-	fprintf(out, " --replay %s ", finding->name);
+	fprintf(out, " --replay %s ", state);
 	if (outcome->builtin)
 		fprintf(out, "--checker %s ", outcome->builtin);
 	if (outcome->oracle) {
@@ -148,8 +133,25 @@ char *explore_replay_command(const struct explore_outcome *outcome, const struct
 	return NULL;
 }
 
-static void print_finding(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
-			  const struct explore_finding *finding, size_t number)
+static void print_evidences(const struct trace_catalog *catalog, const struct explore_finding *finding)
+{
+	for (size_t i = 0; i < finding->evidence_count && i < EVIDENCE_MOST; i++)
+		print_evidence(catalog, &finding->evidence[i]);
+	if (finding->evidence_count > EVIDENCE_MOST)
+		printf("  and %zu more: see --json\n", finding->evidence_count - EVIDENCE_MOST);
+}
+
+static void print_marks(const struct explore_finding *finding)
+{
+	if (!finding->last_mark)
+		return;
+	printf("  acknowledged before: %" PRIu64 " marks, the last one '", finding->marks);
+	print_safe(finding->last_mark);
+	fputs("'\n", stdout);
+}
+
+/* The power failure, and what makes its state one on which the checker fails. */
+static void print_failure(const struct trace_catalog *catalog, const struct explore_finding *finding)
 {
 	static const char *const against[] = {
 		[EXPLORE_AGAINST_NEWEST] = "the checker passes if everything else that was stored is durable",
@@ -162,38 +164,90 @@ static void print_finding(const struct explore_outcome *outcome, const struct tr
 		[METADATA_ORDERED] = "as on ext4 and xfs",
 		[METADATA_STRICT] = "only by the letter of POSIX",
 	};
-	const struct explore_options *options = outcome->options;
-	char verdict[128];
 
-	explore_verdict_text(&finding->verdict, options->timeout_ms, verdict, sizeof(verdict));
-	printf("\nfinding %zu: the checker %s (%" PRIu64 " %s)\n", number, verdict, finding->states,
-	       finding->states == 1 ? "state" : "states");
 	print_point(catalog, &finding->point);
-	for (size_t i = 0; i < finding->evidence_count && i < EVIDENCE_MOST; i++)
-		print_evidence(catalog, &finding->evidence[i]);
-	if (finding->evidence_count > EVIDENCE_MOST)
-		printf("  and %zu more: see --json\n", finding->evidence_count - EVIDENCE_MOST);
+	print_evidences(catalog, finding);
 	printf("  %s\n", against[finding->neighbour]);
 	printf("  it fails in the metadata mode %s (%s)\n", metadata_mode_name(finding->weakest),
 	       meanings[finding->weakest]);
-	if (finding->last_mark) {
-		printf("  acknowledged before: %" PRIu64 " marks, the last one '", finding->marks);
-		print_safe(finding->last_mark);
-		fputs("'\n", stdout);
-	}
+}
+
+static void print_end(const struct explore_outcome *outcome, const struct explore_finding *finding,
+		      const char *state)
+{
+	CLEANUP_FREE char *replay = explore_replay_command(outcome, state);
+
 	if (*finding->verdict.output) {
 		fputs("  the checker printed: ", stdout);
 		print_safe(finding->verdict.output);
 		putchar('\n');
 	}
-	CLEANUP_FREE char *replay = explore_replay_command(outcome, finding);
 	fputs("  replay: ", stdout);
 	print_safe(replay ? replay : "?");
 	putchar('\n');
 }
 
+static void print_title(const struct explore_outcome *outcome, const struct explore_finding *finding,
+			size_t number, const char *when)
+{
+	char verdict[128];
+
+	explore_verdict_text(&finding->verdict, outcome->options->timeout_ms, verdict, sizeof(verdict));
+	printf("\nfinding %zu%s: the checker %s (%" PRIu64 " %s)\n", number, when, verdict, finding->states,
+	       finding->states == 1 ? "state" : "states");
+}
+
+static void print_finding(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+			  const struct explore_finding *finding, size_t number)
+{
+	print_title(outcome, finding, number, "");
+	print_failure(catalog, finding);
+	print_marks(finding);
+	print_end(outcome, finding, finding->name);
+}
+
+/* A power failure of the run, and then one during the recovery from it. */
+static void print_second(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+			 const struct explore_second *second, const struct trace_catalog *recovery,
+			 const struct explore_finding *finding, size_t number)
+{
+	const struct explore_finding *first = &second->first.items[0];
+	CLEANUP_FREE char *state = explore_depth_name(second, finding);
+
+	print_title(outcome, finding, number, ", if power fails again during recovery");
+	puts("  first, in the run:");
+	print_point(catalog, &first->point);
+	print_evidences(catalog, first);
+	if (!first->evidence_count)
+		puts("  everything that was stored is durable");
+	print_marks(first);
+	printf("  the checker recovers from this state (%s)\n  then, in that recovery:\n", first->name);
+	print_failure(recovery, finding);
+	print_end(outcome, finding, state ? state : "?");
+}
+
+static void print_depth(const struct explore_depth *depth)
+{
+	printf("%" PRIu64 " states are recovered by different changes: %" PRIu64
+	       " recoveries recorded, %" PRIu64 " of them like another one\n",
+	       depth->recovered, depth->recorded, depth->equal);
+	printf("%" PRIu64 " states of power failures in recoveries checked: %" PRIu64 " failed\n",
+	       depth->checked, depth->failures);
+	if (depth->failed)
+		printf("%" PRIu64
+		       " recoveries failed when they were recorded, and could not be explored: does the "
+		       "checker depend on its surroundings?\n",
+		       depth->failed);
+	if (depth->left_out)
+		printf("%" PRIu64 " recoveries were left out by a limit\n", depth->left_out);
+	if (depth->complete)
+		puts("all states of the recoveries were checked");
+}
+
 static void print_summary(const struct explore_outcome *outcome)
 {
+	const uint64_t unstable = outcome->findings.unstable + outcome->depth.unstable;
+	const uint64_t unreduced = outcome->findings.unreduced + outcome->depth.unreduced;
 	const struct explore_summary *summary = &outcome->summary;
 	const double seconds = (double)outcome->milliseconds / 1000;
 
@@ -207,14 +261,15 @@ static void print_summary(const struct explore_outcome *outcome)
 	else
 		printf("%" PRIu64 " points had all their states checked; a limit ended the search\n",
 		       summary->exhausted);
-	if (outcome->findings.unstable)
+	if (outcome->levels > 1)
+		print_depth(&outcome->depth);
+	if (unstable)
 		printf("%" PRIu64
 		       " failures did not repeat and are not reported: is the checker deterministic?\n",
-		       outcome->findings.unstable);
-	if (outcome->findings.unreduced)
-		printf("%" PRIu64 " failures of further kinds were not looked into\n",
-		       outcome->findings.unreduced);
-	if (!outcome->findings.count)
+		       unstable);
+	if (unreduced)
+		printf("%" PRIu64 " failures of further kinds were not looked into\n", unreduced);
+	if (!outcome->findings.count && !outcome->depth.findings)
 		puts("no finding");
 }
 
@@ -224,11 +279,11 @@ static void print_summary(const struct explore_outcome *outcome)
 static int print_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
 		      const char *path, struct message *message)
 {
-	struct json_object *object = explore_json(outcome, catalog);
-	int error = 0;
+	struct json_object *object = NULL;
+	int error = explore_json(outcome, catalog, &object, message);
 
-	if (!object)
-		return message_fail(message, -ENOMEM, "out of memory");
+	if (error)
+		return error;
 	if (!path)
 		output_object(object);
 	else if (json_object_to_file_ext(path, object, JSON_C_TO_STRING_PRETTY) < 0)
@@ -238,30 +293,50 @@ static int print_json(const struct explore_outcome *outcome, const struct trace_
 	return error;
 }
 
+/* The findings at crashes of one recovery. */
+static int print_recovery(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+			  const struct explore_second *second, size_t *number, struct message *message)
+{
+	struct trace_reader *reader;
+	int error = explore_open_definitions(second->trace, &reader, message);
+
+	if (error)
+		return error;
+	for (size_t i = 0; i < second->findings.count; i++)
+		print_second(outcome, catalog, second, trace_reader_catalog(reader),
+			     &second->findings.items[i], ++*number);
+	trace_reader_destroy(reader);
+	return 0;
+}
+
+static int print_text(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+		      struct message *message)
+{
+	size_t number = 0;
+	int error = 0;
+
+	print_summary(outcome);
+	for (size_t i = 0; i < outcome->findings.count; i++)
+		print_finding(outcome, catalog, &outcome->findings.items[i], ++number);
+	for (size_t i = 0; !error && i < outcome->depth.seconds.count; i++)
+		error = print_recovery(outcome, catalog, &outcome->depth.seconds.items[i], &number, message);
+	return error;
+}
+
 int explore_print(const struct explore_outcome *outcome, int fd, bool json, const char *output,
 		  struct message *message)
 {
 	struct trace_reader *reader;
-	struct trace_event event;
-	struct message ignored;
-	int error = lseek(fd, 0, SEEK_SET) < 0 ? -errno :
-						 trace_reader_create(fd, outcome->trace, &reader, message);
+	int error = explore_read_definitions(fd, outcome->trace, &reader, message);
 
 	if (error)
 		return error;
-	/* Read the trace to its end, for all of its definitions. */
-	while (trace_reader_next(reader, &event, &ignored) == 1)
-		;
 	if (output)
 		error = print_json(outcome, trace_reader_catalog(reader), output, message);
-	if (json && !error) {
+	if (json && !error)
 		error = print_json(outcome, trace_reader_catalog(reader), NULL, message);
-	} else if (!error) {
-		print_summary(outcome);
-		for (size_t i = 0; i < outcome->findings.count; i++)
-			print_finding(outcome, trace_reader_catalog(reader), &outcome->findings.items[i],
-				      i + 1);
-	}
+	else if (!error)
+		error = print_text(outcome, trace_reader_catalog(reader), message);
 	trace_reader_destroy(reader);
 	return error;
 }

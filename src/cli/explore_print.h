@@ -4,6 +4,7 @@
 
 /* What `softpmem explore` prints, as text and as JSON. */
 
+#include "cli/explore_depth.h"
 #include "explore/finding.h"
 
 struct explore_outcome {
@@ -17,6 +18,8 @@ struct explore_outcome {
 	struct explore_findings findings;
 	uint64_t failures;     /* states on which the checker failed */
 	uint64_t milliseconds; /* that the search took */
+	unsigned levels;       /* 2: recoveries were crashed as well */
+	struct explore_depth depth;
 };
 
 /*
@@ -26,8 +29,8 @@ struct explore_outcome {
 int explore_print(const struct explore_outcome *outcome, int fd, bool json, const char *output,
 		  struct message *message);
 
-/* The command that checks a finding again, quoted for a shell; for the caller to free. NULL: no memory. */
-char *explore_replay_command(const struct explore_outcome *outcome, const struct explore_finding *finding);
+/* The command that checks a state again, quoted for a shell; for the caller to free. NULL: no memory. */
+char *explore_replay_command(const struct explore_outcome *outcome, const char *state);
 /* The name of the event before which power fails. Static. */
 const char *explore_point_kind(const struct explore_point *point);
 

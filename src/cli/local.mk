@@ -29,11 +29,14 @@ softpmem_SOURCES = \
 	src/cli/cli_torture.c \
 	src/cli/cli_trace.c \
 	src/cli/client.c src/cli/client.h \
+	src/cli/explore_cause.c src/cli/explore_cause.h \
 	src/cli/explore_checkers.c src/cli/explore_checkers.h \
+	src/cli/explore_depth.c src/cli/explore_depth.h \
 	src/cli/explore_durability.c src/cli/explore_durability.h \
 	src/cli/explore_identity.c src/cli/explore_identity.h \
 	src/cli/explore_json.c src/cli/explore_json.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
+	src/cli/explore_recovery.c src/cli/explore_recovery.h \
 	src/cli/explore_workload.c src/cli/explore_workload.h \
 	src/cli/output.c src/cli/output.h \
 	src/cli/report.h \

@@ -36,7 +36,9 @@ bool report_bool(struct json_object *object, const char *key);
 size_t report_count(struct json_object *object, const char *key);
 /* Element `index` of an array, below its count; an object or NULL. */
 struct json_object *report_item(struct json_object *object, const char *key, size_t index);
-/* The same, if the elements are strings. */
+/* A member that is an object; NULL if it is not there or has another type. */
+struct json_object *report_object(struct json_object *object, const char *key);
+/* As report_item(), if the elements are strings. */
 const char *report_text(struct json_object *object, const char *key, size_t index);
 
 /* ---- Output ------------------------------------------------------------------------------ */
@@ -57,6 +59,8 @@ struct json_object *report_sarif(struct json_object *result);
 void report_title(FILE *out, struct json_object *finding, void (*put)(FILE *out, const char *text));
 /* "lost: db/wal, bytes 64 to 71, stored by event 12". */
 void report_evidence(FILE *out, struct json_object *evidence, void (*put)(FILE *out, const char *text));
+/* The first power failure of a finding of which power fails again during recovery; NULL: it fails once. */
+struct json_object *report_first(struct json_object *finding);
 /* A text as it is. */
 void report_plain(FILE *out, const char *text);
 

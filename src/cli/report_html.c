@@ -176,18 +176,19 @@ static void put_row(FILE *out, struct json_object *timeline, size_t row)
 	fputs("</tr>\n", out);
 }
 
-static void put_timeline(FILE *out, struct json_object *finding, size_t number)
+/* `name`: what tells its heading from those of other crashes. */
+static void put_timeline(FILE *out, struct json_object *crash, const char *name, size_t number)
 {
 	struct json_object *timeline = NULL;
 
-	if (!json_object_object_get_ex(finding, "timeline", &timeline) ||
+	if (!json_object_object_get_ex(crash, "timeline", &timeline) ||
 	    !report_count(timeline, "rows") || !report_count(timeline, "events"))
 		return;
 	fprintf(out,
-		"<h3 id=\"timeline-%zu\">What happened, and what the power failure left of it</h3>\n"
-		"<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"timeline-%zu\">\n"
+		"<h3 id=\"%s-%zu\">What happened, and what the power failure left of it</h3>\n"
+		"<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"%s-%zu\">\n"
 		"<table>\n<thead><tr><th scope=\"col\">line or name</th>",
-		number, number);
+		name, number, name, number);
 	for (size_t i = 0; i < report_count(timeline, "events"); i++) {
 		struct json_object *event = report_item(timeline, "events", i);
 
@@ -228,13 +229,13 @@ static void put_excerpt(FILE *out, struct json_object *evidence)
 	fputs("</pre></details>\n", out);
 }
 
-static void put_evidence(FILE *out, struct json_object *finding)
+static void put_evidence(FILE *out, struct json_object *crash, const char *heading)
 {
-	if (!report_count(finding, "evidence"))
+	if (!report_count(crash, "evidence"))
 		return;
-	fputs("<h3>What makes the difference</h3>\n<ul>\n", out);
-	for (size_t i = 0; i < report_count(finding, "evidence"); i++) {
-		struct json_object *evidence = report_item(finding, "evidence", i);
+	fprintf(out, "<h3>%s</h3>\n<ul>\n", heading);
+	for (size_t i = 0; i < report_count(crash, "evidence"); i++) {
+		struct json_object *evidence = report_item(crash, "evidence", i);
 
 		fputs("<li>", out);
 		report_evidence(out, evidence, report_escape);
@@ -253,16 +254,41 @@ static const char *passes_text(const char *passes)
 	return "on neither everything that was stored nor only what is guaranteed";
 }
 
+static void put_moment(FILE *out, struct json_object *crash, const char *what)
+{
+	fprintf(out, "<dt>%s</dt><dd>after event %" PRIu64 ", at the next ", what,
+		report_u64(crash, "after_event"));
+	report_escape(out, report_string(crash, "before"));
+	fputs("</dd>\n", out);
+}
+
+/* The power failure of the run, if power fails again during the recovery from it. */
+static void put_first(FILE *out, struct json_object *finding, size_t number)
+{
+	struct json_object *first = report_first(finding);
+
+	if (!first)
+		return;
+	put_evidence(out, first, "What the first power failure lost or kept");
+	put_timeline(out, first, "first-timeline", number);
+	fputs("<p>From the state that the first one leaves the checker recovers, if power does not fail "
+	      "again.</p>\n",
+	      out);
+}
+
 static void put_finding(FILE *out, struct json_object *finding, size_t number)
 {
 	fprintf(out, "<article id=\"finding-%zu\" aria-labelledby=\"title-%zu\">\n", number, number);
 	fprintf(out, "<h2 id=\"title-%zu\">Finding %zu: ", number, number);
 	report_title(out, finding, report_escape);
 	fputs("</h2>\n<dl>\n", out);
-	fprintf(out, "<dt>power fails</dt><dd>after event %" PRIu64 ", at the next ",
-		report_u64(finding, "after_event"));
-	report_escape(out, report_string(finding, "before"));
-	fputs("</dd>\n", out);
+	if (report_first(finding)) {
+		put_moment(out, report_first(finding), "first, power fails");
+		put_text(out, "the state that this leaves", report_string(report_first(finding), "state"));
+		if (!report_count(report_first(finding), "evidence"))
+			put_text(out, "lost by it", "nothing");
+	}
+	put_moment(out, finding, report_first(finding) ? "then, during recovery" : "power fails");
 	put_text(out, "the checker passes", passes_text(report_string(finding, "passes")));
 	put_text(out, "weakest metadata mode", report_string(finding, "weakest_metadata"));
 	put_number(out, "crash states with this cause", report_u64(finding, "states"));
@@ -270,8 +296,9 @@ static void put_finding(FILE *out, struct json_object *finding, size_t number)
 		put_number(out, "acknowledged before", report_u64(finding, "marks"));
 	put_text(out, "the last of that", report_string(finding, "last_mark"));
 	fputs("</dl>\n", out);
-	put_evidence(out, finding);
-	put_timeline(out, finding, number);
+	put_first(out, finding, number);
+	put_evidence(out, finding, "What makes the difference");
+	put_timeline(out, finding, "timeline", number);
 	if (*report_string(finding, "output")) {
 		fputs("<h3>The checker printed</h3>\n<pre class=\"wrap\">", out);
 		report_escape(out, report_string(finding, "output"));
@@ -283,6 +310,23 @@ static void put_finding(FILE *out, struct json_object *finding, size_t number)
 }
 
 /* ---- Coverage ------------------------------------------------------------------------------ */
+
+/* Of power failures in recoveries. */
+static void put_depth(FILE *out, struct json_object *depth)
+{
+	if (!depth)
+		return;
+	put_number(out, "states that are recovered by different changes", report_u64(depth, "recovered"));
+	put_number(out, "recoveries recorded", report_u64(depth, "recorded"));
+	put_number(out, "of these, like another one", report_u64(depth, "equal"));
+	if (report_u64(depth, "not_repeated"))
+		put_number(out, "of these, failed when they were recorded",
+			   report_u64(depth, "not_repeated"));
+	put_number(out, "recoveries left out by a limit", report_u64(depth, "left_out"));
+	put_number(out, "states of power failures in recoveries checked",
+		   report_u64(depth, "states_checked"));
+	put_number(out, "of these, the checker failed", report_u64(depth, "states_failed"));
+}
 
 static void put_coverage(FILE *out, struct json_object *result)
 {
@@ -303,6 +347,7 @@ static void put_coverage(FILE *out, struct json_object *result)
 	put_number(out, "left out, equal to one before", report_u64(result, "states_equal"));
 	put_number(out, "states checked", report_u64(result, "states_checked"));
 	put_number(out, "states on which the checker failed", report_u64(result, "states_failed"));
+	put_depth(out, report_object(result, "depth"));
 	if (!report_bool(result, "complete"))
 		put_text(out, "not tried",
 			 "the rest of the points and states: a limit of states or time ended the search");

@@ -17,6 +17,15 @@
 
 /* ---- JUnit ------------------------------------------------------------------------------ */
 
+static void put_crash(FILE *out, struct json_object *crash)
+{
+	for (size_t i = 0; i < report_count(crash, "evidence"); i++) {
+		report_evidence(out, report_item(crash, "evidence", i), report_escape);
+		putc('\n', out);
+	}
+	fprintf(out, "power fails after event %" PRIu64 "\n", report_u64(crash, "after_event"));
+}
+
 static void put_case(FILE *out, struct json_object *result, struct json_object *finding)
 {
 	fputs("    <testcase classname=\"", out);
@@ -26,11 +35,13 @@ static void put_case(FILE *out, struct json_object *result, struct json_object *
 	fputs("\">\n      <failure message=\"", out);
 	report_title(out, finding, report_escape);
 	fputs("\" type=\"crash-state\">", out);
-	for (size_t i = 0; i < report_count(finding, "evidence"); i++) {
-		report_evidence(out, report_item(finding, "evidence", i), report_escape);
-		putc('\n', out);
+	if (report_first(finding)) {
+		put_crash(out, report_first(finding));
+		fputs("which leaves the state ", out);
+		report_escape(out, report_string(report_first(finding), "state"));
+		fputs(". Then, during the recovery from that:\n", out);
 	}
-	fprintf(out, "power fails after event %" PRIu64 "\n", report_u64(finding, "after_event"));
+	put_crash(out, finding);
 	report_escape(out, report_string(finding, "output"));
 	fputs("\nreplay: ", out);
 	report_escape(out, report_string(finding, "replay"));
@@ -128,6 +139,19 @@ static struct json_object *location_of(struct json_object *result, struct json_o
 	return location;
 }
 
+/* Where the first power failure falls, and what it loses. */
+static void describe_first(FILE *out, struct json_object *first)
+{
+	fprintf(out, " First, power fails after event %" PRIu64 " of the run",
+		report_u64(first, "after_event"));
+	for (size_t i = 0; i < report_count(first, "evidence"); i++) {
+		fputs(i ? "; " : ": ", out);
+		report_evidence(out, report_item(first, "evidence", i), report_plain);
+	}
+	fprintf(out, ", which leaves the state %s. Then, during the recovery from that:",
+		report_string(first, "state"));
+}
+
 static char *describe(struct json_object *finding)
 {
 	char *text = NULL;
@@ -137,7 +161,10 @@ static char *describe(struct json_object *finding)
 	if (!out)
 		return NULL;
 	report_title(out, finding, report_plain);
-	fprintf(out, ". Power fails after event %" PRIu64 ".", report_u64(finding, "after_event"));
+	putc('.', out);
+	if (report_first(finding))
+		describe_first(out, report_first(finding));
+	fprintf(out, " Power fails after event %" PRIu64 ".", report_u64(finding, "after_event"));
 	for (size_t i = 1; i < report_count(finding, "evidence"); i++) {
 		fputs(" Also ", out);
 		report_evidence(out, report_item(finding, "evidence", i), report_plain);
@@ -152,7 +179,7 @@ static char *describe(struct json_object *finding)
 static struct json_object *fingerprints_of(struct json_object *finding)
 {
 	struct json_object *object = json_object_new_object();
-	uint64_t hash = 0xcbf29ce484222325u;
+	uint64_t hash = 0xcbf29ce484222325u + !!report_first(finding);
 	char text[20];
 
 	for (size_t i = 0; i < report_count(finding, "evidence"); i++) {
@@ -182,10 +209,14 @@ static struct json_object *sarif_result(struct json_object *result, struct json_
 	json_object_array_add(locations, location_of(result, report_item(finding, "evidence", 0)));
 	for (size_t i = 1; i < count; i++)
 		json_object_array_add(related, location_of(result, report_item(finding, "evidence", i)));
+	for (size_t i = 0; i < report_count(report_first(finding), "evidence"); i++)
+		json_object_array_add(
+			related, location_of(result, report_item(report_first(finding), "evidence", i)));
 	json_object_object_add(object, "locations", locations);
 	json_object_object_add(object, "relatedLocations", related);
 	json_object_object_add(object, "partialFingerprints", fingerprints_of(finding));
 	put_text(properties, "state", report_string(finding, "state"));
+	control_put_u64(properties, "powerFailures", report_first(finding) ? 2 : 1);
 	put_text(properties, "weakestMetadata", report_string(finding, "weakest_metadata"));
 	json_object_object_add(object, "properties", properties);
 	return object;

@@ -46,6 +46,11 @@ bool report_bool(struct json_object *object, const char *key)
 	return value && json_object_get_boolean(value);
 }
 
+struct json_object *report_object(struct json_object *object, const char *key)
+{
+	return member(object, key, json_type_object);
+}
+
 size_t report_count(struct json_object *object, const char *key)
 {
 	struct json_object *value = member(object, key, json_type_array);
@@ -171,6 +176,16 @@ static bool has_finding(struct json_object *result, struct json_object *finding)
 	return false;
 }
 
+/* Of power failures in recoveries. */
+static void add_depth(struct json_object *to, struct json_object *from)
+{
+	static const char *const numbers[] = { "recovered",    "recorded", "equal", "not_repeated",
+					       "left_out",     "states_checked", "states_failed" };
+
+	for (size_t i = 0; to && from && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		add_number(to, from, numbers[i]);
+}
+
 /* What a shard checked and found goes to another one's. */
 static void add_shard(struct json_object *to, struct json_object *from)
 {
@@ -180,6 +195,7 @@ static void add_shard(struct json_object *to, struct json_object *from)
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		add_number(to, from, numbers[i]);
+	add_depth(report_object(to, "depth"), report_object(from, "depth"));
 	if (!report_bool(from, "complete")) {
 		json_object_object_del(to, "complete");
 		control_put_bool(to, "complete", false);

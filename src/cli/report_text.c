@@ -100,10 +100,17 @@ void report_evidence(FILE *out, struct json_object *evidence, void (*put)(FILE *
 	}
 }
 
+struct json_object *report_first(struct json_object *finding)
+{
+	return report_object(finding, "first");
+}
+
 void report_title(FILE *out, struct json_object *finding, void (*put)(FILE *out, const char *text))
 {
 	fputs("the checker ", out);
 	put(out, report_string(finding, "verdict"));
+	if (report_first(finding))
+		fputs(" if power fails again during recovery", out);
 	if (report_count(finding, "evidence")) {
 		fputs("; ", out);
 		report_evidence(out, report_item(finding, "evidence", 0), put);

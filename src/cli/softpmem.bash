@@ -122,7 +122,7 @@ _softpmem() {
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout
 				--exhaustive --at --seed --replay --save --list-states --metadata --output
-				--checker --oracle --dump --shard --resume --json --help' ;;
+				--checker --oracle --dump --depth --shard --resume --json --help' ;;
 		report:-*) words='--format --output -o --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
 				--policy --metadata --only --lose-only --json --help' ;;

@@ -342,6 +342,11 @@ tests_explore_checker_commit_so_LDFLAGS = $(AM_LDFLAGS) -shared
 check_PROGRAMS += tests/explore/checker_commit
 tests_explore_checker_commit_SOURCES = tests/explore/checker_commit.c
 tests_explore_checker_commit_LDADD = src/lib/libsoftpmem_checker.a
+# An engine for the tests of power failures during recovery.
+check_PROGRAMS += tests/explore/replaying_log
+tests_explore_replaying_log_SOURCES = tests/explore/replaying_log.c
+tests_explore_replaying_log_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_explore_replaying_log_LDADD = $(PMEM_LIBS)
 
 unit_tests += tests/unit/test_explore_search
 tests_unit_test_explore_search_SOURCES = tests/unit/test_explore_search.c tests/unit/exploretest.c \
