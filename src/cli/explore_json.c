@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/explore_json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/explore_cause.h"
+#include "cli/explore_site.h"
 #include "cli/output.h"
 #include "common/cleanup.h"
 #include "trace/reader.h"
@@ -14,98 +15,11 @@
 #include "wire/frame.h"
 #include "wire/text.h"
 
-/* Lines of source before and after the one of a site. */
-#define EXCERPT_AROUND 3
-#define FRAMES_MOST 8u
-
 struct making {
 	const struct explore_outcome *outcome;
 	const struct trace_catalog *catalog;
 	struct trace_symbols *symbols; /* NULL: not known */
 };
-
-static void put_text(struct json_object *object, const char *key, const char *text)
-{
-	CLEANUP_FREE char *utf8 = NULL;
-	bool changed;
-
-	utf8 = text_utf8(text, &changed);
-	control_put_string(object, key, utf8 ? utf8 : "");
-}
-
-static void add_text(struct json_object *array, const char *text)
-{
-	CLEANUP_FREE char *utf8 = NULL;
-	bool changed;
-
-	utf8 = text_utf8(text, &changed);
-	json_object_array_add(array, json_object_new_string(utf8 ? utf8 : ""));
-}
-
-/* ---- Sites -------------------------------------------------------------------------- */
-
-/*
- * Paths come from the debug information of a module that the trace names. An excerpt of whatever file they
- * name must not end up in a report: only of what is called as source is.
- */
-static bool is_source(const char *path)
-{
-	static const char *const endings[] = { ".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".inl",
-					       ".rs", ".go", ".zig" };
-	const char *dot = strrchr(path, '.');
-	struct stat st;
-
-	for (size_t i = 0; dot && *path == '/' && i < sizeof(endings) / sizeof(endings[0]); i++)
-		if (strcmp(dot, endings[i]) == 0)
-			return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-	return false;
-}
-
-/* The lines around one line of a file; nothing if it cannot be read. */
-static void put_excerpt(struct json_object *object, const char *path, int line)
-{
-	FILE *in = is_source(path) ? fopen(path, "re") : NULL;
-	struct json_object *lines;
-	char text[512];
-	int number = 0;
-
-	if (!in)
-		return;
-	lines = json_object_new_array();
-	while (number < line + EXCERPT_AROUND && fgets(text, sizeof(text), in)) {
-		number++;
-		if (number < line - EXCERPT_AROUND)
-			continue;
-		text[strcspn(text, "\n")] = '\0';
-		add_text(lines, text);
-	}
-	fclose(in);
-	control_put_u64(object, "first_line", (uint64_t)(line > EXCERPT_AROUND ? line - EXCERPT_AROUND : 1));
-	json_object_object_add(object, "excerpt", lines);
-}
-
-/* "site": where; its call stack, and its source, as far as they are known. */
-static void put_site(const struct making *making, struct json_object *object, uint32_t site)
-{
-	const struct trace_event *event = site ? trace_catalog_site(making->catalog, site) : NULL;
-	struct json_object *stack;
-	const char *path;
-	int line = 0;
-
-	if (!event || !making->symbols)
-		return;
-	put_text(object, "site", trace_symbols_frame(making->symbols, site, 0));
-	stack = json_object_new_array();
-	for (uint32_t i = 0; i < event->stack.count && i < FRAMES_MOST; i++)
-		add_text(stack, trace_symbols_frame(making->symbols, site, i));
-	json_object_object_add(object, "stack", stack);
-	path = trace_symbols_source(making->symbols, site, 0, &line);
-	if (!path || line < 1)
-		return;
-	put_text(object, "source", path);
-	control_put_u64(object, "line", (uint64_t)line);
-	put_excerpt(object, path, line);
-}
 
 /* ---- Findings ------------------------------------------------------------------------ */
 
@@ -114,14 +28,14 @@ static struct json_object *evidence_json(const struct making *making, const stru
 	struct json_object *object = json_object_new_object();
 
 	control_put_bool(object, "lost", evidence->lost);
-	put_text(object, "file", evidence->path);
+	explore_put_text(object, "file", evidence->path);
 	if (evidence->operation)
-		put_text(object, "operation", evidence->operation);
+		explore_put_text(object, "operation", evidence->operation);
 	control_put_u64(object, "offset", evidence->offset);
 	control_put_u64(object, "length", evidence->length);
 	control_put_u64(object, "event", evidence->event);
 	control_put_u64(object, "thread", evidence->thread);
-	put_site(making, object, evidence->site);
+	explore_put_site(object, making->catalog, making->symbols, evidence->site);
 	return object;
 }
 
@@ -134,9 +48,9 @@ static struct json_object *timeline_json(const struct making *making, const stru
 		const struct explore_row *row = &timeline->rows.items[i];
 		struct json_object *item = json_object_new_object();
 
-		put_text(item, "file", row->path);
+		explore_put_text(item, "file", row->path);
 		if (row->operation)
-			put_text(item, "operation", row->operation);
+			explore_put_text(item, "operation", row->operation);
 		else
 			control_put_u64(item, "offset", row->offset);
 		json_object_array_add(rows, item);
@@ -153,7 +67,7 @@ static struct json_object *timeline_json(const struct making *making, const stru
 		if (moment->fate != EXPLORE_FATE_NONE)
 			control_put_string(item, "fate", explore_fate_name(moment->fate));
 		if (moment->site && making->symbols)
-			put_text(item, "site", trace_symbols_frame(making->symbols, moment->site, 0));
+			explore_put_text(item, "site", trace_symbols_frame(making->symbols, moment->site, 0));
 		json_object_array_add(events, item);
 	}
 	json_object_object_add(object, "rows", rows);
@@ -185,7 +99,7 @@ static void put_marks(struct json_object *object, const struct explore_finding *
 {
 	control_put_u64(object, "marks", finding->marks);
 	if (finding->last_mark)
-		put_text(object, "last_mark", finding->last_mark);
+		explore_put_text(object, "last_mark", finding->last_mark);
 }
 
 /* `state`: its name for a replay. `first`: what was acknowledged before the first power failure. */
@@ -202,8 +116,8 @@ static struct json_object *finding_json(const struct making *making, const struc
 	control_put_string(object, "verdict", verdict);
 	control_put_string(object, "weakest_metadata", metadata_mode_name(finding->weakest));
 	control_put_u64(object, "states", finding->states);
-	put_text(object, "output", finding->verdict.output);
-	put_text(object, "replay", replay ? replay : "");
+	explore_put_text(object, "output", finding->verdict.output);
+	explore_put_text(object, "replay", replay ? replay : "");
 	put_marks(object, first);
 	put_crash(making, object, finding);
 	return object;
@@ -308,21 +222,21 @@ int explore_json(const struct explore_outcome *outcome, const struct trace_catal
 	int error;
 
 	control_put_u64(object, "version", EXPLORE_JSON_VERSION);
-	put_text(object, "trace", outcome->trace);
+	explore_put_text(object, "trace", outcome->trace);
 	control_put_string(object, "search", outcome->identity);
 	if (options->shards) {
 		control_put_u64(object, "shard", options->shard + 1);
 		control_put_u64(object, "shards", options->shards);
 	}
 	for (char *const *word = options->checker; word && *word; word++)
-		add_text(checker, *word);
+		explore_add_text(checker, *word);
 	json_object_object_add(object, "checker", checker);
 	control_put_string(object, "persistency", lines_mode_name(options->walk.mode));
 	control_put_string(object, "domain", persistence_domain_name(options->walk.domain));
 	control_put_string(object, "metadata", metadata_mode_name(options->walk.metadata));
 	control_put_u64(object, "events", outcome->points->events);
 	if (outcome->points->cut.text[0])
-		put_text(object, "cut", outcome->points->cut.text);
+		explore_put_text(object, "cut", outcome->points->cut.text);
 	put_coverage(object, outcome);
 	control_put_u64(object, "milliseconds", outcome->milliseconds);
 	control_put_u64(object, "unstable", outcome->findings.unstable + outcome->depth.unstable);
@@ -337,4 +251,14 @@ int explore_json(const struct explore_outcome *outcome, const struct trace_catal
 	else
 		*out = object;
 	return error;
+}
+
+int explore_json_write(struct json_object *object, const char *path, struct message *message)
+{
+	if (!path)
+		output_object(object);
+	else if (json_object_to_file_ext(path, object, JSON_C_TO_STRING_PRETTY) < 0)
+		return message_fail(message, -EIO, "%s: cannot write the findings: %s", path,
+				    strerror(errno));
+	return 0;
 }

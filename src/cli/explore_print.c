@@ -282,13 +282,8 @@ static int print_json(const struct explore_outcome *outcome, const struct trace_
 	struct json_object *object = NULL;
 	int error = explore_json(outcome, catalog, &object, message);
 
-	if (error)
-		return error;
-	if (!path)
-		output_object(object);
-	else if (json_object_to_file_ext(path, object, JSON_C_TO_STRING_PRETTY) < 0)
-		error = message_fail(message, -EIO, "%s: cannot write the findings: %s", path,
-				     strerror(errno));
+	if (!error)
+		error = explore_json_write(object, path, message);
 	json_object_put(object);
 	return error;
 }
