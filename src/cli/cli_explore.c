@@ -156,7 +156,7 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		return cli_usage(cli, "--shard takes K/N, for instance 3/8: share 3 of 8");
 	if (given->output && (given->replay || given->list_states))
 		return cli_usage(cli, "--output is for what a search finds");
-	if (is_without_checker(given) && (given->output || given->replay || given->list_states))
+	if (is_without_checker(given) && (given->replay || given->list_states || given->resume))
 		return cli_usage(cli, "--checker none checks no states");
 	if (given->resume && (!given->output || given->workload))
 		return cli_usage(cli, "--resume goes on with a search of a trace that had this --output");
@@ -187,11 +187,17 @@ static int list_states(struct cli *cli, int fd, const struct explore_options *op
 static int tell_durability(struct cli *cli, int fd, const struct explore_options *options,
 			   const struct explore_cli_options *given)
 {
-	const bool flushes_matter = options->walk.domain == PERSISTENCE_MEMORY_CONTROLLER;
+	const struct durability_task task = {
+		.fd = fd,
+		.trace = cli->argument,
+		.flushes_matter = options->walk.domain == PERSISTENCE_MEMORY_CONTROLLER,
+		.json = given->json,
+		.output = given->output,
+	};
 	struct message message = { "" };
 	bool found;
 
-	if (explore_durability_print(fd, cli->argument, flushes_matter, given->json, &found, &message) < 0)
+	if (explore_durability_print(&task, &found, &message) < 0)
 		return fail(cli, &message);
 	return found ? CLI_FAILED : CLI_OK;
 }

@@ -8,8 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/explore_json.h"
+#include "cli/explore_site.h"
 #include "cli/output.h"
 #include "cli/trace_commands.h"
+#include "common/persistence.h"
 #include "trace/catalog.h"
 #include "trace/reader.h"
 #include "trace/stat.h"
@@ -51,8 +54,9 @@ static const char *place_of(const struct durability *durability, uint32_t site)
 	return place && *place ? place : "an unknown place";
 }
 
-static void add_json(const struct durability *durability, const char *kind, const char *at, uint64_t count,
-		     bool loses)
+/* A finding, which `text` tells to people. It is about the site, or about the file `at` if that is 0. */
+static void add_json(const struct durability *durability, const char *kind, const char *text, const char *at,
+		     uint32_t site, uint64_t count, bool loses)
 {
 	struct json_object *object = json_object_new_object();
 	struct trace_bytes bytes = { (const unsigned char *)at, (uint32_t)strlen(at) };
@@ -60,7 +64,9 @@ static void add_json(const struct durability *durability, const char *kind, cons
 	control_put_string(object, "kind", kind);
 	control_put_bool(object, "durability", loses);
 	control_put_u64(object, "count", count);
+	explore_put_text(object, "text", text);
 	json_object_object_add(object, "at", trace_json_bytes(&bytes));
+	explore_put_site(object, durability->catalog, durability->symbols, site);
 	json_object_array_add(durability->findings, object);
 }
 
@@ -68,16 +74,19 @@ static void tell_site(struct durability *durability, const struct kind *kind,
 		      const struct trace_site_counts *site)
 {
 	const uint64_t count = *(const uint64_t *)(const void *)((const char *)&site->counts + kind->offset);
+	const char *at = place_of(durability, site->site);
+	char text[128];
 
 	if (!count)
 		return;
 	*(kind->loses ? &durability->losses : &durability->vain) += 1;
 	if (durability->findings) {
-		add_json(durability, kind->name, place_of(durability, site->site), count, kind->loses);
+		snprintf(text, sizeof(text), "%s (%" PRIu64 ")", kind->text, count);
+		add_json(durability, kind->name, text, at, site->site, count, kind->loses);
 		return;
 	}
 	printf("%10" PRIu64 " %s, at ", count, kind->text);
-	output_name(place_of(durability, site->site), "\n");
+	output_name(at, "\n");
 }
 
 static bool is_directory(const struct durability *durability, uint64_t file)
@@ -91,19 +100,24 @@ static bool is_directory(const struct durability *durability, uint64_t file)
 static void tell_file(struct durability *durability, const struct trace_file_counts *file)
 {
 	const bool directory = is_directory(durability, file->file);
-	char path[TRACE_PATH_MAX + 1];
+	const char *what = directory ? "directory" : "file";
+	const char *how = file->syncs ? "was not synced after the last one" : "was never synced";
+	char path[TRACE_PATH_MAX + 1], text[128];
 
 	if (!file->changed)
 		return;
 	durability->losses++;
 	trace_catalog_path(durability->catalog, file->file, path, sizeof(path));
 	if (durability->findings) {
-		add_json(durability, directory ? "unsynced_directory" : "unsynced_file", path, file->writes,
-			 true);
+		snprintf(text, sizeof(text), "changes (%" PRIu64 ") of a %s that %s", file->writes, what,
+			 how);
+		add_json(durability, directory ? "unsynced_directory" : "unsynced_file", text, path, 0,
+			 file->writes, true);
 		return;
 	}
-	printf("%10" PRIu64 " changes of the %s ", file->writes, directory ? "directory" : "file");
-	output_name(path, file->syncs ? ", not synced after the last one\n" : ", which was never synced\n");
+	printf("%10" PRIu64 " changes of the %s ", file->writes, what);
+	output_name(path, "");
+	printf(", which %s\n", how);
 }
 
 static void tell(struct durability *durability, bool flushes_matter)
@@ -120,28 +134,44 @@ static void tell(struct durability *durability, bool flushes_matter)
 		tell_file(durability, &files[i]);
 }
 
-static void print(struct durability *durability, bool flushes_matter, bool json)
+static int print_json(struct durability *durability, const struct durability_task *task, const char *path,
+		      struct message *message)
 {
-	CLEANUP_JSON struct json_object *result = json ? json_object_new_object() : NULL;
+	CLEANUP_JSON struct json_object *result = json_object_new_object();
 
-	if (json) {
-		durability->findings = json_object_new_array();
-		json_object_object_add(result, "findings", durability->findings);
-	}
-	tell(durability, flushes_matter);
-	if (json) {
-		control_put_u64(result, "never_durable", durability->losses);
-		control_put_u64(result, "in_vain", durability->vain);
-		output_object(result);
-	} else if (durability->losses) {
-		puts("what was not made durable may be lost when the power fails after the end of the trace");
-	} else {
-		puts("all that was stored was made durable");
-	}
+	durability->losses = durability->vain = 0;
+	durability->findings = json_object_new_array();
+	control_put_u64(result, "version", EXPLORE_JSON_VERSION);
+	explore_put_text(result, "trace", task->trace);
+	control_put_bool(result, "without_checker", true);
+	json_object_object_add(result, "findings", durability->findings);
+	tell(durability, task->flushes_matter);
+	durability->findings = NULL;
+	control_put_string(result, "domain",
+			   persistence_domain_name(task->flushes_matter ? PERSISTENCE_MEMORY_CONTROLLER :
+									  PERSISTENCE_CPU_CACHE));
+	control_put_u64(result, "events", trace_catalog_events(durability->catalog));
+	control_put_u64(result, "never_durable", durability->losses);
+	control_put_u64(result, "in_vain", durability->vain);
+	control_put_bool(result, "complete", true);
+	return explore_json_write(result, path, message);
 }
 
-int explore_durability_print(int fd, const char *trace, bool flushes_matter, bool json, bool *found,
-			     struct message *message)
+static int print(struct durability *durability, const struct durability_task *task, struct message *message)
+{
+	int error = task->output ? print_json(durability, task, task->output, message) : 0;
+
+	if (error || task->json)
+		return error ? error : print_json(durability, task, NULL, message);
+	durability->losses = durability->vain = 0;
+	tell(durability, task->flushes_matter);
+	puts(durability->losses ?
+		     "what was not made durable may be lost when the power fails after the end of the trace" :
+		     "all that was stored was made durable");
+	return 0;
+}
+
+int explore_durability_print(const struct durability_task *task, bool *found, struct message *message)
 {
 	struct durability durability = { .stat = trace_stat_create() };
 	struct trace_reader *reader;
@@ -150,8 +180,9 @@ int explore_durability_print(int fd, const char *trace, bool flushes_matter, boo
 
 	if (!durability.stat)
 		return message_fail(message, -ENOMEM, "out of memory");
-	error = lseek(fd, 0, SEEK_SET) < 0 ? message_fail(message, -errno, "%s: %s", trace, strerror(errno)) :
-					     trace_reader_create(fd, trace, &reader, message);
+	error = lseek(task->fd, 0, SEEK_SET) < 0 ?
+			message_fail(message, -errno, "%s: %s", task->trace, strerror(errno)) :
+			trace_reader_create(task->fd, task->trace, &reader, message);
 	if (error) {
 		trace_stat_destroy(durability.stat);
 		return error;
@@ -167,7 +198,7 @@ int explore_durability_print(int fd, const char *trace, bool flushes_matter, boo
 	if (!error) {
 		durability.catalog = trace_reader_catalog(reader);
 		durability.symbols = trace_symbols_create(durability.catalog);
-		print(&durability, flushes_matter, json);
+		error = print(&durability, task, message);
 		trace_symbols_destroy(durability.symbols);
 	}
 	*found = durability.losses > 0;

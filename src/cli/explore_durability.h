@@ -9,12 +9,18 @@
 
 #include "common/message.h"
 
+struct durability_task {
+	int fd; /* of the trace */
+	const char *trace;
+	bool flushes_matter; /* false: as under eADR, only files and directories are looked at */
+	bool json;
+	const char *output; /* a file for the JSON; NULL: none */
+};
+
 /*
  * Print what was stored and never made durable, and flushes that had no effect, each with its place in the
- * program. With `flushes_matter` false, as under eADR, only files and directories are looked at. *found:
- * something was never made durable. 0 or a negative errno with a message.
+ * program. *found: something was never made durable. 0 or a negative errno with a message.
  */
-int explore_durability_print(int fd, const char *trace, bool flushes_matter, bool json, bool *found,
-			     struct message *message);
+int explore_durability_print(const struct durability_task *task, bool *found, struct message *message);
 
 #endif

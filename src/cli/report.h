@@ -59,6 +59,8 @@ struct json_object *report_sarif(struct json_object *result);
 void report_title(FILE *out, struct json_object *finding, void (*put)(FILE *out, const char *text));
 /* "lost: db/wal, bytes 64 to 71, stored by event 12". */
 void report_evidence(FILE *out, struct json_object *evidence, void (*put)(FILE *out, const char *text));
+/* Is it what explore --checker none found: no crash states, but what was never made durable? */
+bool report_is_without_checker(struct json_object *result);
 /* The first power failure of a finding of which power fails again during recovery; NULL: it fails once. */
 struct json_object *report_first(struct json_object *finding);
 /* A text as it is. */

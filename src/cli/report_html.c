@@ -87,21 +87,33 @@ static void put_missing(FILE *out, struct json_object *result)
 		report_u64(result, "shards"));
 }
 
+static const char *subject_of(struct json_object *result)
+{
+	return report_is_without_checker(result) ? "Durability" : "Crash states";
+}
+
 static void put_summary(FILE *out, struct json_object *result)
 {
 	const size_t count = report_count(result, "findings");
 
 	fputs("<a class=\"skip\" href=\"#findings\">Skip to the findings</a>\n<header>\n", out);
-	fputs("<h1>Crash states of ", out);
+	fprintf(out, "<h1>%s of ", subject_of(result));
 	report_escape(out, report_string(result, "trace"));
 	fprintf(out, "</h1>\n<div class=\"summary%s\" role=\"status\">\n<p><strong>", count ? " found" : "");
 	if (count)
 		fprintf(out, "%zu finding%s", count, count == 1 ? "" : "s");
 	else
 		fputs("No finding", out);
-	fprintf(out, "</strong>: the checker failed on %" PRIu64 " of %" PRIu64 " crash states%s.</p>\n",
-		report_u64(result, "states_failed"), report_u64(result, "states_checked"),
-		report_bool(result, "complete") ? ", which are all that there are" : "");
+	fputs("</strong>: ", out);
+	if (report_is_without_checker(result))
+		fprintf(out,
+			"%" PRIu64 " places or files with something that was never made durable, and %" PRIu64
+			" places with flushes in vain. No crash states were checked.</p>\n",
+			report_u64(result, "never_durable"), report_u64(result, "in_vain"));
+	else
+		fprintf(out, "the checker failed on %" PRIu64 " of %" PRIu64 " crash states%s.</p>\n",
+			report_u64(result, "states_failed"), report_u64(result, "states_checked"),
+			report_bool(result, "complete") ? ", which are all that there are" : "");
 	put_missing(out, result);
 	fputs("</div>\n</header>\n", out);
 }
@@ -262,6 +274,28 @@ static void put_moment(FILE *out, struct json_object *crash, const char *what)
 	fputs("</dd>\n", out);
 }
 
+/* Where in the program it was, whatever a checker says. */
+static void put_durability(FILE *out, struct json_object *finding)
+{
+	fputs("<dl>\n", out);
+	put_text(out, "what it costs",
+		 report_bool(finding, "durability") ?
+			 "data: a power failure after the end of the trace may lose it" :
+			 "time: it makes nothing durable");
+	put_text(out, "where", report_string(finding, "at"));
+	fputs("</dl>\n", out);
+	put_excerpt(out, finding);
+	if (!report_count(finding, "stack"))
+		return;
+	fputs("<h3>Call stack</h3>\n<ol>\n", out);
+	for (size_t i = 0; i < report_count(finding, "stack"); i++) {
+		fputs("<li>", out);
+		report_escape(out, report_text(finding, "stack", i));
+		fputs("</li>\n", out);
+	}
+	fputs("</ol>\n", out);
+}
+
 /* The power failure of the run, if power fails again during the recovery from it. */
 static void put_first(FILE *out, struct json_object *finding, size_t number)
 {
@@ -281,7 +315,13 @@ static void put_finding(FILE *out, struct json_object *finding, size_t number)
 	fprintf(out, "<article id=\"finding-%zu\" aria-labelledby=\"title-%zu\">\n", number, number);
 	fprintf(out, "<h2 id=\"title-%zu\">Finding %zu: ", number, number);
 	report_title(out, finding, report_escape);
-	fputs("</h2>\n<dl>\n", out);
+	fputs("</h2>\n", out);
+	if (*report_string(finding, "text")) {
+		put_durability(out, finding);
+		fputs("</article>\n", out);
+		return;
+	}
+	fputs("<dl>\n", out);
 	if (report_first(finding)) {
 		put_moment(out, report_first(finding), "first, power fails");
 		put_text(out, "the state that this leaves", report_string(report_first(finding), "state"));
@@ -335,6 +375,11 @@ static void put_coverage(FILE *out, struct json_object *result)
 
 	fputs("<section aria-labelledby=\"coverage\">\n<h2 id=\"coverage\">Coverage</h2>\n<dl>\n", out);
 	put_number(out, "events", report_u64(result, "events"));
+	if (report_is_without_checker(result)) {
+		put_text(out, "persistence domain", report_string(result, "domain"));
+		fputs("</dl>\n</section>\n", out);
+		return;
+	}
 	put_number(out, "crash points", points);
 	put_number(out, "points of which a state was checked", checked);
 	put_number(out, "points with all states checked", report_u64(result, "points_exhausted"));
@@ -364,7 +409,7 @@ static void put_coverage(FILE *out, struct json_object *result)
 void report_html(FILE *out, struct json_object *result)
 {
 	fputs(head, out);
-	fputs("<title>Crash states of ", out);
+	fprintf(out, "<title>%s of ", subject_of(result));
 	report_escape(out, report_string(result, "trace"));
 	fputs("</title>\n", out);
 	fputs(style, out);

@@ -26,13 +26,44 @@ static void put_crash(FILE *out, struct json_object *crash)
 	fprintf(out, "power fails after event %" PRIu64 "\n", report_u64(crash, "after_event"));
 }
 
+/* What costs time alone fails no test. */
+static bool fails(struct json_object *finding)
+{
+	return !*report_string(finding, "text") || report_bool(finding, "durability");
+}
+
+static void put_durability(FILE *out, struct json_object *finding)
+{
+	const char *element = fails(finding) ? "failure" : "system-out";
+
+	if (fails(finding)) {
+		fputs("      <failure message=\"", out);
+		report_title(out, finding, report_escape);
+		fputs("\" type=\"never-durable\">", out);
+	} else {
+		fprintf(out, "      <%s>", element);
+		report_title(out, finding, report_escape);
+		putc('\n', out);
+	}
+	for (size_t i = 0; i < report_count(finding, "stack"); i++) {
+		report_escape(out, report_text(finding, "stack", i));
+		putc('\n', out);
+	}
+	fprintf(out, "</%s>\n    </testcase>\n", element);
+}
+
 static void put_case(FILE *out, struct json_object *result, struct json_object *finding)
 {
 	fputs("    <testcase classname=\"", out);
 	report_escape(out, report_string(result, "trace"));
 	fputs("\" name=\"", out);
 	report_title(out, finding, report_escape);
-	fputs("\">\n      <failure message=\"", out);
+	fputs("\">\n", out);
+	if (*report_string(finding, "text")) {
+		put_durability(out, finding);
+		return;
+	}
+	fputs("      <failure message=\"", out);
 	report_title(out, finding, report_escape);
 	fputs("\" type=\"crash-state\">", out);
 	if (report_first(finding)) {
@@ -54,13 +85,17 @@ void report_junit(FILE *out, struct json_object *result)
 	const size_t missing = report_count(result, "missing_shards");
 	const double seconds = (double)report_u64(result, "milliseconds") / 1000;
 	const size_t tests = findings + (missing > 0) + (!findings && !missing);
+	size_t failures = 0;
+
+	for (size_t i = 0; i < findings; i++)
+		failures += fails(report_item(result, "findings", i));
 
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
 	fprintf(out, "<testsuites tests=\"%zu\" failures=\"%zu\" errors=\"%d\" time=\"%.3f\">\n", tests,
-		findings, missing > 0, seconds);
+		failures, missing > 0, seconds);
 	fputs("  <testsuite name=\"softpmem explore ", out);
 	report_escape(out, report_string(result, "trace"));
-	fprintf(out, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%d\" time=\"%.3f\">\n", tests, findings,
+	fprintf(out, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%d\" time=\"%.3f\">\n", tests, failures,
 		missing > 0, seconds);
 	for (size_t i = 0; i < findings; i++)
 		put_case(out, result, report_item(result, "findings", i));
@@ -72,8 +107,11 @@ void report_junit(FILE *out, struct json_object *result)
 	} else if (!findings) {
 		fputs("    <testcase classname=\"", out);
 		report_escape(out, report_string(result, "trace"));
-		fprintf(out, "\" name=\"%" PRIu64 " crash states\"/>\n",
-			report_u64(result, "states_checked"));
+		if (report_is_without_checker(result))
+			fputs("\" name=\"all that was stored was made durable\"/>\n", out);
+		else
+			fprintf(out, "\" name=\"%" PRIu64 " crash states\"/>\n",
+				report_u64(result, "states_checked"));
 	}
 	fputs("  </testsuite>\n</testsuites>\n", out);
 }
@@ -162,6 +200,10 @@ static char *describe(struct json_object *finding)
 		return NULL;
 	report_title(out, finding, report_plain);
 	putc('.', out);
+	if (*report_string(finding, "text")) {
+		fclose(out);
+		return text;
+	}
 	if (report_first(finding))
 		describe_first(out, report_first(finding));
 	fprintf(out, " Power fails after event %" PRIu64 ".", report_u64(finding, "after_event"));
@@ -175,11 +217,32 @@ static char *describe(struct json_object *finding)
 	return text;
 }
 
+/* The order of `rules`. */
+enum rule { RULE_CRASH_STATE, RULE_NEVER_DURABLE, RULE_IN_VAIN };
+
+static const struct {
+	const char *id, *level, *text;
+} rules[] = {
+	[RULE_CRASH_STATE] = { "crash-state", "error",
+			       "A power failure may leave a state on which the checker fails" },
+	[RULE_NEVER_DURABLE] = { "never-durable", "error",
+				 "What was stored or changed was not made durable until the end of the run" },
+	[RULE_IN_VAIN] = { "flush-in-vain", "note", "Lines were flushed that had nothing to write back" },
+};
+
+static enum rule rule_of(struct json_object *finding)
+{
+	if (!*report_string(finding, "text"))
+		return RULE_CRASH_STATE;
+	return report_bool(finding, "durability") ? RULE_NEVER_DURABLE : RULE_IN_VAIN;
+}
+
 /* Findings of the same checker result at the same sites have the same fingerprint, whatever the trace. */
 static struct json_object *fingerprints_of(struct json_object *finding)
 {
 	struct json_object *object = json_object_new_object();
 	uint64_t hash = 0xcbf29ce484222325u + !!report_first(finding);
+	const char *place = report_string(finding, "at");
 	char text[20];
 
 	for (size_t i = 0; i < report_count(finding, "evidence"); i++) {
@@ -190,6 +253,10 @@ static struct json_object *fingerprints_of(struct json_object *finding)
 			hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
 		hash = (hash ^ report_bool(evidence, "lost")) * 0x100000001b3u;
 	}
+	for (const char *at = report_string(finding, "kind"); *at; at++)
+		hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+	for (; *place; place++)
+		hash = (hash ^ (unsigned char)*place) * 0x100000001b3u;
 	snprintf(text, sizeof(text), "%016" PRIx64, hash);
 	control_put_string(object, "evidence/v1", text);
 	return object;
@@ -200,13 +267,16 @@ static struct json_object *sarif_result(struct json_object *result, struct json_
 	struct json_object *object = json_object_new_object(), *locations = json_object_new_array();
 	struct json_object *related = json_object_new_array(), *properties = json_object_new_object();
 	const size_t count = report_count(finding, "evidence");
+	const enum rule rule = rule_of(finding);
 	CLEANUP_FREE char *text = describe(finding);
 
-	control_put_string(object, "ruleId", "crash-state");
-	control_put_u64(object, "ruleIndex", 0);
-	control_put_string(object, "level", "error");
+	control_put_string(object, "ruleId", rules[rule].id);
+	control_put_u64(object, "ruleIndex", rule);
+	control_put_string(object, "level", rules[rule].level);
 	json_object_object_add(object, "message", message_of(text ? text : ""));
-	json_object_array_add(locations, location_of(result, report_item(finding, "evidence", 0)));
+	json_object_array_add(locations, location_of(result, rule == RULE_CRASH_STATE ?
+								     report_item(finding, "evidence", 0) :
+								     finding));
 	for (size_t i = 1; i < count; i++)
 		json_object_array_add(related, location_of(result, report_item(finding, "evidence", i)));
 	for (size_t i = 0; i < report_count(report_first(finding), "evidence"); i++)
@@ -215,9 +285,14 @@ static struct json_object *sarif_result(struct json_object *result, struct json_
 	json_object_object_add(object, "locations", locations);
 	json_object_object_add(object, "relatedLocations", related);
 	json_object_object_add(object, "partialFingerprints", fingerprints_of(finding));
-	put_text(properties, "state", report_string(finding, "state"));
-	control_put_u64(properties, "powerFailures", report_first(finding) ? 2 : 1);
-	put_text(properties, "weakestMetadata", report_string(finding, "weakest_metadata"));
+	if (rule == RULE_CRASH_STATE) {
+		put_text(properties, "state", report_string(finding, "state"));
+		control_put_u64(properties, "powerFailures", report_first(finding) ? 2 : 1);
+		put_text(properties, "weakestMetadata", report_string(finding, "weakest_metadata"));
+	} else {
+		put_text(properties, "kind", report_string(finding, "kind"));
+		control_put_u64(properties, "count", report_u64(finding, "count"));
+	}
 	json_object_object_add(object, "properties", properties);
 	return object;
 }
@@ -225,15 +300,18 @@ static struct json_object *sarif_result(struct json_object *result, struct json_
 static struct json_object *sarif_tool(void)
 {
 	struct json_object *tool = json_object_new_object(), *driver = json_object_new_object();
-	struct json_object *rules = json_object_new_array(), *rule = json_object_new_object();
+	struct json_object *list = json_object_new_array();
 
-	control_put_string(rule, "id", "crash-state");
-	json_object_object_add(rule, "shortDescription",
-			       message_of("A power failure may leave a state on which the checker fails"));
-	json_object_array_add(rules, rule);
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		struct json_object *rule = json_object_new_object();
+
+		control_put_string(rule, "id", rules[i].id);
+		json_object_object_add(rule, "shortDescription", message_of(rules[i].text));
+		json_object_array_add(list, rule);
+	}
 	control_put_string(driver, "name", "softpmem");
 	control_put_string(driver, "version", PACKAGE_VERSION);
-	json_object_object_add(driver, "rules", rules);
+	json_object_object_add(driver, "rules", list);
 	json_object_object_add(tool, "driver", driver);
 	return tool;
 }

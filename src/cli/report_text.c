@@ -100,6 +100,11 @@ void report_evidence(FILE *out, struct json_object *evidence, void (*put)(FILE *
 	}
 }
 
+bool report_is_without_checker(struct json_object *result)
+{
+	return report_bool(result, "without_checker");
+}
+
 struct json_object *report_first(struct json_object *finding)
 {
 	return report_object(finding, "first");
@@ -107,6 +112,12 @@ struct json_object *report_first(struct json_object *finding)
 
 void report_title(FILE *out, struct json_object *finding, void (*put)(FILE *out, const char *text))
 {
+	if (*report_string(finding, "text")) {
+		put(out, report_string(finding, "text"));
+		fputs(", at ", out);
+		put(out, report_string(finding, "at"));
+		return;
+	}
 	fputs("the checker ", out);
 	put(out, report_string(finding, "verdict"));
 	if (report_first(finding))

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # softpmem report: HTML, JSON, JUnit XML and SARIF of what explore found, with texts that try to break them.
+# shellcheck disable=SC2016 # the variables are of jq
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
@@ -93,6 +94,57 @@ check "each finding is a SARIF result" [ "$(jq '.runs[0].results | length' repor
 check "the URIs of the SARIF are URIs" jq -e '
 	[.runs[0].results[].locations[].physicalLocation.artifactLocation.uri] |
 	all(test("^[A-Za-z0-9/._~%:-]+$"))' report.sarif
+
+# ---- What explore --checker none finds
+
+cat >careless.txt <<'END'
+softpmem-trace 1
+file file=1 path="/" mode=040755
+create file=2 parent=1 name="<b>log" mode=0100644
+t1 write 2+0x0 bytes=0102
+t1 store 2+0x40 u64=1
+t1 clwb 2+0x40
+t1 clwb 2+0x40
+END
+"$softpmem" explore --checker none --output careless.found careless.txt >out
+check "explore --checker none --output writes what it found, and prints it, too" \
+	grep -q ' 1 stores that were flushed and never fenced' out
+for format in html json junit sarif; do
+	"$softpmem" report --format "$format" careless.found >"careless.$format"
+done
+check "the JSON has the number of places where data may be lost, and of flushes in vain" \
+	jq -e '.without_checker and .never_durable == 3 and .in_vain == 1 and (.findings | length == 4)' \
+	careless.json
+check "the HTML has a finding for each of them" [ "$(grep -c '<article' careless.html)" = 4 ]
+check "the HTML has the path of a file that was never synced, escaped" \
+	grep -q 'of a file that was never synced, at &lt;b&gt;log' careless.html
+check "the HTML without a checker is well-formed" xmllint --html --noout --nowarning careless.html
+junit() {
+	xmllint --xpath "concat(/testsuites/@tests, ' ', /testsuites/@failures, ' ', count(//failure))" "$1"
+}
+check "in JUnit a loss is a failure, and a flush in vain is none" [ "$(junit careless.junit)" = "4 3 3" ]
+check "in SARIF a loss is an error, and a flush in vain is a note" jq -e '.runs[0] as $run |
+	[$run.results[] | $run.tool.driver.rules[.ruleIndex].id == .ruleId] | all and
+	([$run.results[] | .ruleId + " " + .level] | group_by(.) | map("\(length) \(.[0])") ==
+	["1 flush-in-vain note", "3 never-durable error"])' careless.sarif
+check "the fingerprints of different findings differ" jq -e '[.runs[0].results[].partialFingerprints[]] |
+	unique | length == 4' careless.sarif
+grep -v -e clwb -e write -e create -e store careless.txt >careful.txt
+"$softpmem" explore --checker none --output careful.found careful.txt >out
+"$softpmem" report --format junit careful.found >careful.junit
+check "negative control: where all was made durable JUnit has one test that passed" \
+	[ "$(junit careful.junit)" = "1 0 0" ]
+if [ -w /dev/fuse ]; then
+	"$softpmem" explore --output forgotten.found --checker none --workload "truncate -s 4096 pool &&
+		sync pool . && $abs_top_builddir/tests/explore/replaying_log forget pool" >out 2>&1
+	"$softpmem" report --format sarif forgotten.found >forgotten.sarif
+	check "a store that is never flushed has its line of source" jq -e '.runs[0].results[] |
+		select(.properties.kind == "unflushed").locations[0].physicalLocation |
+		(.artifactLocation.uri | endswith("replaying_log.c")) and .region.startLine > 0' \
+		forgotten.sarif
+else
+	skip "a store that is never flushed has its line of source" "/dev/fuse is missing"
+fi
 
 # ---- A search without findings
 

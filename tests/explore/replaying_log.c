@@ -10,6 +10,7 @@
  *   replaying_log check-fixed POOL     the same, but what the log has is durable before it is cleared
  *   replaying_log dump-buggy POOL      replay the log, and print the numbers unless they are 0
  *   replaying_log dump-fixed POOL      the same, recovering as check-fixed does
+ *   replaying_log forget POOL          store a number that is never flushed
  *
  * Exit status: 0; 1 if the numbers differ or are older than what was acknowledged; 2 for errors.
  */
@@ -126,6 +127,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "work") == 0)
 		work(pool);
+	else if (strcmp(argv[1], "forget") == 0)
+		pool->left = 2;
 	else if (strncmp(argv[1], "dump-", 5) == 0)
 		return dump(pool, strcmp(argv[1], "dump-fixed") == 0);
 	else if (strncmp(argv[1], "check-", 6) == 0)
