@@ -286,7 +286,7 @@ cat >"$checker" <<-'END'
 END
 chmod +x "$checker"
 workload() {
-	(cd "$work" && "$softpmem" explore --workload "$@")
+	(cd "$work" && TMPDIR=$work "$softpmem" explore --workload "$@")
 }
 sound='mkdir state && printf abc >state/new && sync state/new && mv state/new state/log && sync state'
 torn='mkdir state && printf x >state/log && sync state/log state && printf abc >state/log && sync state/log'
@@ -346,7 +346,7 @@ replays_forked() {
 	[ $? -eq 1 ] && grep -q 'a record is missing' "$work/out"
 }
 check "the command of a fork server's finding replays it" replays_forked
-check "no daemon of the workload is left" test -z "$(pgrep -f "softpmem-explore.*daemon" || true)"
+check "no daemon of the workload is left" test -z "$(pgrep -f "$work/softpmem-explore.*daemon" || true)"
 check_fails "a workload that fails is told apart from a finding" "the workload has failed with status 3" \
 	workload "exit 3" -- true
 check_fails "--workload with --replay is a usage error" "--workload makes a trace" \
