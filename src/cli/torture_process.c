@@ -73,7 +73,10 @@ void torture_keeper_end(struct torture_keeper *keeper)
 		reap_keeper(keeper);
 }
 
-/* The pid of the command, or a negative errno. */
+/*
+ * The pid of the command, or a negative errno. 0: the command has killed its keeper before that could tell
+ * the pid. torture_process_end_strays() ends it.
+ */
 static int start_command(struct torture_keeper *keeper, const char *command, int output, int error)
 {
 	int result, pid;
@@ -82,11 +85,7 @@ static int start_command(struct torture_keeper *keeper, const char *command, int
 	result = send_command(keeper, command, output, error);
 	if (result)
 		return result;
-	if (receive_number(keeper->fd, &pid))
-		return pid;
-	/* It was killed, which a command of another session can do. */
-	reap_keeper(keeper);
-	return -ECHILD;
+	return receive_number(keeper->fd, &pid) ? pid : 0;
 }
 
 int torture_process_start(struct torture_keeper *keeper, const char *command, const char *directory,
@@ -140,7 +139,8 @@ int torture_process_wait(struct torture_process *process)
 	bool ended = receive_number(process->keeper->fd, &status);
 
 	if (!ended) {
-		kill(-process->command, SIGKILL);
+		if (process->command > 0)
+			kill(-process->command, SIGKILL);
 		reap_keeper(process->keeper);
 	}
 	if (process->output_fd >= 0)

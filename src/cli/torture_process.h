@@ -37,7 +37,7 @@ void torture_keeper_end(struct torture_keeper *keeper);
 
 struct torture_process {
 	struct torture_keeper *keeper;
-	pid_t command; /* the shell or program, and its process group */
+	pid_t command; /* the shell or program, and its process group; 0: not known */
 	int output_fd; /* what it prints on standard output; non-blocking; -1 after its end */
 	int error_fd;  /* the same of standard error */
 };

@@ -142,9 +142,9 @@ declare -A parameters=(
 	[grub]='memmap=1G$5G'
 )
 cases=(kexec nvdimm reserved memory soft relaxed systemd grub gap ramoops legacy plain variants)
-# Of each kind one: /dev/mem with another kernel by kexec, an NVDIMM, memory that a driver has, memory that
-# outlives the machine. The others are for make check-long. A person may choose some of the machines.
-rounds machines 4 ${#cases[@]}
+# /dev/mem with another kernel by kexec, and an NVDIMM. The others are for make check-long. A person may
+# choose some of the machines.
+rounds machines 2 ${#cases[@]}
 cases=("${cases[@]:0:machines}")
 [ -z "${SOFTPMEM_TEST_GUESTS-}" ] || read -ra cases <<<"$SOFTPMEM_TEST_GUESTS"
 
