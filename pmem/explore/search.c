@@ -316,7 +316,7 @@ static int compare_failures(const void *a, const void *b)
 
 static void sum_up(const struct search_run *run, struct explore_summary *summary)
 {
-	*summary = (struct explore_summary){ .complete = true };
+	*summary = (struct explore_summary){ .limit = EXPLORE_LIMIT_NONE };
 	for (unsigned i = 0; i < run->options->workers; i++) {
 		const struct explore_worker_state *state = &run->states[i];
 
@@ -327,7 +327,8 @@ static void sum_up(const struct search_run *run, struct explore_summary *summary
 		summary->exhausted = max_u64(summary->exhausted, state->exhausted);
 		summary->equal = max_u64(summary->equal, state->equal);
 		summary->legal = max_u64(summary->legal, state->legal);
-		summary->complete = summary->complete && state->complete;
+		if (state->limit > summary->limit)
+			summary->limit = state->limit;
 	}
 	if (run->failures->count)
 		qsort(run->failures->items, run->failures->count, sizeof(*run->failures->items),
@@ -405,6 +406,17 @@ int explore_search(int fd, const char *name, const struct explore_points *points
 	free(run.helpers);
 	munmap(run.states, size);
 	return run.error;
+}
+
+const char *explore_limit_name(enum explore_limit limit)
+{
+	static const char *const names[] = {
+		[EXPLORE_LIMIT_NONE] = "none",	       [EXPLORE_LIMIT_CHANCE] = "chance",
+		[EXPLORE_LIMIT_STATES] = "states",     [EXPLORE_LIMIT_FAILURES] = "failures",
+		[EXPLORE_LIMIT_TIME] = "time",
+	};
+
+	return names[limit];
 }
 
 void explore_failures_clear(struct explore_failures *failures)

@@ -67,6 +67,17 @@ struct explore_failure {
 	size_t places;
 };
 
+/* What ended a search before every order was followed to its end. Of several it is the last one here. */
+enum explore_limit {
+	EXPLORE_LIMIT_NONE,
+	EXPLORE_LIMIT_CHANCE,	/* random states of some point were all equal to ones before */
+	EXPLORE_LIMIT_STATES,	/* explore_options.states */
+	EXPLORE_LIMIT_FAILURES, /* explore_options.most_failures */
+	EXPLORE_LIMIT_TIME	/* explore_options.seconds */
+};
+/* "none", "chance", "states", "failures", "time". Static. */
+const char *explore_limit_name(enum explore_limit limit);
+
 struct explore_summary {
 	uint64_t generated; /* states, equal ones included */
 	uint64_t equal;	    /* of these, had been generated before */
@@ -74,7 +85,7 @@ struct explore_summary {
 	uint64_t checked;   /* by this search, and by one that it goes on with */
 	uint64_t points;    /* of which a state was checked */
 	uint64_t exhausted; /* of these, had all their states checked */
-	bool complete;	    /* no limit ended the search: every order was followed to its end */
+	enum explore_limit limit; /* what ended the search; with NONE all states were checked */
 };
 
 struct explore_failures {

@@ -26,8 +26,7 @@ struct search {
 	uint64_t equal, legal;
 	uint64_t sequence; /* of the next state that is new */
 	uint64_t resumed;
-	bool limited;	   /* a limit ended the search */
-	bool limited_by_chance; /* no new state of some point was found by chance */
+	enum explore_limit limit; /* what ends the search; CHANCE ends that of a point only */
 	VECTOR(uint64_t) versions;
 	struct explore_places places;
 };
@@ -106,12 +105,13 @@ static bool limit_reached(struct search *search)
 {
 	const struct explore_options *options = search->worker->options;
 
-	if (!(options->states && search->sequence >= options->states) &&
-	    clock_ms() < search->worker->until_ms &&
-	    !atomic_load_explicit(&search->worker->state->stop, memory_order_relaxed))
-		return false;
-	search->limited = true;
-	return true;
+	if (options->states && search->sequence >= options->states)
+		search->limit = EXPLORE_LIMIT_STATES;
+	else if (clock_ms() >= search->worker->until_ms)
+		search->limit = EXPLORE_LIMIT_TIME;
+	else if (atomic_load_explicit(&search->worker->state->stop, memory_order_relaxed))
+		search->limit = EXPLORE_LIMIT_FAILURES;
+	return search->limit > EXPLORE_LIMIT_CHANCE;
 }
 
 /* Try states of one point, at which the walk stands, until it has had `target` of them. */
@@ -155,7 +155,8 @@ static int try_point(struct search *search, const struct explore_walk *walk, uin
 		search->equal += !error && !is_new;
 		equal_run = is_new ? 0 : equal_run + 1;
 		if (equal_run >= EQUAL_MAX && phase == EXPLORE_RANDOM) {
-			search->exhausted[point] = search->limited_by_chance = true;
+			search->exhausted[point] = true;
+			search->limit = EXPLORE_LIMIT_CHANCE;
 			break;
 		}
 		if (error || !is_new)
@@ -223,9 +224,12 @@ static int search_all(struct search *search)
 	bool more = true;
 	int error = 0;
 
-	for (unsigned round = 0; !error && more && !search->limited && round < ROUNDS_MAX; round++)
+	for (unsigned round = 0;
+	     !error && more && search->limit <= EXPLORE_LIMIT_CHANCE && round < ROUNDS_MAX; round++)
 		error = run_round(search, round, &more);
-	search->limited = search->limited || more || search->limited_by_chance;
+	/* So many rounds are more states than any other limit allows. */
+	if (more && search->limit < EXPLORE_LIMIT_STATES)
+		search->limit = EXPLORE_LIMIT_STATES;
 	return error;
 }
 
@@ -259,7 +263,7 @@ void explore_worker_run(struct explore_worker *worker)
 	state->equal = search.equal;
 	state->resumed = search.resumed;
 	state->legal = search.legal;
-	state->complete = !search.limited;
+	state->limit = search.limit;
 	state->error = error;
 	state->done = true;
 	/* What the process holds ends with it. */

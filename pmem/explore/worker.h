@@ -22,7 +22,7 @@ struct explore_worker_state {
 	/* Written before the worker ends by itself. */
 	uint64_t points, exhausted, equal, legal;
 	uint64_t resumed; /* its states that were checked by a search that was interrupted */
-	bool complete;
+	enum explore_limit limit;
 	bool done;
 	struct message message; /* why it gave up, if `error` is not 0 */
 	int error;

@@ -183,7 +183,7 @@ static int explore_recovery(struct depth_run *run, const struct explore_failure 
 				       run->message);
 	run->depth->checked += summary.checked;
 	run->depth->failures += failures.count;
-	run->depth->complete = run->depth->complete && summary.complete;
+	run->depth->complete = run->depth->complete && summary.limit == EXPLORE_LIMIT_NONE;
 	if (!error)
 		error = explore_findings_make(recovery->fd, recovery->name, &points, &options, &failures,
 					      &findings, run->message);

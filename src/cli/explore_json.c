@@ -178,7 +178,10 @@ static void put_coverage(struct json_object *object, const struct explore_outcom
 	control_put_u64(object, "states_checked", summary->checked);
 	control_put_u64(object, "states_failed", outcome->failures);
 	control_put_bool(object, "complete",
-			 summary->complete && (outcome->levels < 2 || outcome->depth.complete));
+			 summary->limit == EXPLORE_LIMIT_NONE &&
+				 (outcome->levels < 2 || outcome->depth.complete));
+	if (summary->limit != EXPLORE_LIMIT_NONE)
+		control_put_string(object, "limit", explore_limit_name(summary->limit));
 }
 
 static struct json_object *depth_json(const struct explore_depth *depth)

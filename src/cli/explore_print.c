@@ -246,6 +246,13 @@ static void print_depth(const struct explore_depth *depth)
 
 static void print_summary(const struct explore_outcome *outcome)
 {
+	static const char *const limits[] = {
+		[EXPLORE_LIMIT_NONE] = "",
+		[EXPLORE_LIMIT_CHANCE] = "no other states of the rest were found by chance",
+		[EXPLORE_LIMIT_STATES] = "the limit of states ended the search",
+		[EXPLORE_LIMIT_FAILURES] = "so many failed that the search ended",
+		[EXPLORE_LIMIT_TIME] = "the time was over",
+	};
 	const uint64_t unstable = outcome->findings.unstable + outcome->depth.unstable;
 	const uint64_t unreduced = outcome->findings.unreduced + outcome->depth.unreduced;
 	const struct explore_summary *summary = &outcome->summary;
@@ -256,11 +263,11 @@ static void print_summary(const struct explore_outcome *outcome)
 	printf("%" PRIu64 " events, %zu crash points\n", outcome->points->events, outcome->points->count);
 	printf("%" PRIu64 " states of %" PRIu64 " points checked in %.1f s: %" PRIu64 " failed\n",
 	       summary->checked, summary->points, seconds, outcome->failures);
-	if (summary->complete)
+	if (summary->limit == EXPLORE_LIMIT_NONE)
 		puts("all states were checked");
 	else
-		printf("%" PRIu64 " points had all their states checked; a limit ended the search\n",
-		       summary->exhausted);
+		printf("%" PRIu64 " points had all their states checked; %s\n", summary->exhausted,
+		       limits[summary->limit]);
 	if (outcome->levels > 1)
 		print_depth(&outcome->depth);
 	if (unstable)

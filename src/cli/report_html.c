@@ -396,6 +396,7 @@ static void put_coverage(FILE *out, struct json_object *result)
 	if (!report_bool(result, "complete"))
 		put_text(out, "not tried",
 			 "the rest of the points and states: a limit of states or time ended the search");
+	put_text(out, "what ended the search", report_string(result, "limit"));
 	put_text(out, "persistency", report_string(result, "persistency"));
 	put_text(out, "persistence domain", report_string(result, "domain"));
 	put_text(out, "metadata mode", report_string(result, "metadata"));

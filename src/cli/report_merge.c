@@ -200,6 +200,10 @@ static void add_shard(struct json_object *to, struct json_object *from)
 		json_object_object_del(to, "complete");
 		control_put_bool(to, "complete", false);
 	}
+	if (*report_string(from, "limit")) {
+		json_object_object_del(to, "limit");
+		control_put_string(to, "limit", report_string(from, "limit"));
+	}
 	for (size_t i = 0; i < report_count(from, "findings"); i++) {
 		struct json_object *finding = report_item(from, "findings", i);
 

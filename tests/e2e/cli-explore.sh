@@ -249,6 +249,23 @@ check "the resumed search does not check again what was checked" \
 check "a search that has written its output leaves no progress" [ ! -e "$work/runs.json.progress" ]
 wrong "--resume without --output is a usage error" "had this --output" 2 --resume "$work/six.txt" -- true
 
+# ---- Limits
+
+# The first check takes longer than the time, so none begins after it, however fast or slow the machine is.
+limited() {
+	local limit=$1
+	shift
+	"$softpmem" explore --jobs 1 --json "$@" >"$work/limited"
+	[ "$(sed -n 's/^ *"limit": *"\([a-z]*\)",*$/\1/p' "$work/limited")" = "$limit" ] &&
+		[ "$(count states_legal "$work/limited")" -gt 10 ]
+}
+check "--time ends a search, which says so" limited time --time 1 "$work/six.txt" -- sleep 2
+check "no check begins when the time is over" [ "$(count states_checked "$work/limited")" -le 1 ]
+check "negative control: without --time all states are checked, and no limit is named" \
+	limited "" "$work/six.txt" -- true
+check "--states ends a search, which says so" limited states --states 5 "$work/six.txt" -- true
+check "--states is the number of states that are checked" [ "$(count states_checked "$work/limited")" = 5 ]
+
 # ---- Without a checker
 
 check "--checker none finds stores that were never flushed" \

@@ -58,7 +58,7 @@ static void a_correct_log_has_no_finding(void **state)
 	explore(correct, NULL);
 	assert_int_equal(test.failures.count, 0);
 	assert_int_equal(test.findings.count, 0);
-	assert_true(test.summary.complete);
+	assert_int_equal(test.summary.limit, EXPLORE_LIMIT_NONE);
 	assert_true(test.summary.checked > 4);
 	exploretest_clear(&test);
 }
@@ -554,7 +554,7 @@ static void a_point_of_which_chance_finds_no_new_state_ends(void **state)
 	test.options.exhaustive = 16;
 	exploretest_run(&test);
 	assert_in_range(test.summary.checked, 1000, 1025);
-	assert_false(test.summary.complete);
+	assert_int_equal(test.summary.limit, EXPLORE_LIMIT_CHANCE);
 	exploretest_clear(&test);
 	free(text);
 }
