@@ -19,6 +19,7 @@
 
 static void note_attached(struct pool *pool)
 {
+	atomic_fetch_add(&pool->pools->attachments, 1);
 	LOCK_SCOPE(&pool->pools->list_lock);
 	if (pool->is_attached || pool->is_destroyed)
 		return;

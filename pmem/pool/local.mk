@@ -4,6 +4,8 @@ libpool = pmem/pool/libpool.a $(libdomain)
 pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/attach.c \
 	pmem/pool/bytes.c \
+	pmem/pool/contents.c \
+	pmem/pool/contents.h \
 	pmem/pool/create.c \
 	pmem/pool/directory_names.c \
 	pmem/pool/directory_names.h \

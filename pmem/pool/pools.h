@@ -79,6 +79,7 @@ struct pools {
 	struct pool_list nameless;	/* have no name, and are still open */
 	struct pool_list attached;	/* client processes store to their views */
 	struct pool_list once_attached; /* were attached since the region was opened */
+	_Atomic uint64_t attachments;	/* pools_attachments() */
 
 	/* Memory in views (view_limits.h). */
 	_Atomic uint64_t populated;	/* views that have a memfd and a mapping */

@@ -19,7 +19,8 @@ struct region_snapshot {
 	_Atomic uint64_t copied;      /* pages */
 	_Atomic bool broken;	      /* a page could not be copied before it changed */
 	pthread_mutex_t lock;	      /* guards copying */
-	_Atomic uint64_t *pages;      /* a bit each: it is copied. Set with the lock held */
+	/* A bit each: it is copied, or of no interest. Set with the lock held. */
+	_Atomic uint64_t *pages;
 };
 
 /* ---- Copying ---------------------------------------------------------------------------- */
@@ -69,7 +70,7 @@ static unsigned count_snapshots(const struct region *region)
 	return count;
 }
 
-int region_snapshot_take(struct region *region, struct region_snapshot **out)
+static int take(struct region *region, bool whole, struct region_snapshot **out)
 {
 	const uint64_t words = (region->size / PAGE_BYTES + 63) / 64;
 	struct region_snapshot *snapshot;
@@ -89,10 +90,42 @@ int region_snapshot_take(struct region *region, struct region_snapshot **out)
 		region_snapshot_drop(snapshot);
 		return error;
 	}
+	if (!whole)
+		memset((void *)snapshot->pages, 0xff, words * sizeof(*snapshot->pages));
 	snapshot->next = region->snapshots;
 	region->snapshots = snapshot;
 	*out = snapshot;
 	return 0;
+}
+
+int region_snapshot_take(struct region *region, struct region_snapshot **out)
+{
+	return take(region, true, out);
+}
+
+int region_snapshot_take_empty(struct region *region, struct region_snapshot **out)
+{
+	return take(region, false, out);
+}
+
+void region_snapshot_include(struct region_snapshot *snapshot, uint64_t offset, uint64_t length)
+{
+	const uint64_t end = (offset + length) / PAGE_BYTES;
+
+	for (uint64_t page = offset / PAGE_BYTES; page < end; page++)
+		atomic_fetch_and(&snapshot->pages[page / 64], ~((uint64_t)1 << page % 64));
+}
+
+bool region_snapshot_has_changed(const struct region_snapshot *snapshot, uint64_t offset)
+{
+	return is_copied(snapshot, offset / PAGE_BYTES);
+}
+
+int region_snapshot_read(const struct region_snapshot *snapshot, uint64_t offset, void *bytes)
+{
+	if (!is_copied(snapshot, offset / PAGE_BYTES))
+		return media_read(snapshot->region, offset, bytes, PAGE_BYTES);
+	return pread(snapshot->fd, bytes, PAGE_BYTES, (off_t)offset) == PAGE_BYTES ? 0 : -EIO;
 }
 
 void region_snapshot_drop(struct region_snapshot *snapshot)

@@ -22,8 +22,18 @@ struct region_snapshot;
 /* -ENOMEM; -ENOSPC: the region has REGION_SNAPSHOTS_MAX already. */
 int region_snapshot_take(struct region *region, struct region_snapshot **out);
 /*
- * Give the media the bytes of the snapshot, which stays. Durable on return. -ENOMEM: the copy of a page
- * failed for lack of memory, and nothing was changed. -EIO: the media have failed.
+ * The same for parts of the region: it has none at first, and gets them before the media change again. Both
+ * are multiples of a page.
+ */
+int region_snapshot_take_empty(struct region *region, struct region_snapshot **out);
+void region_snapshot_include(struct region_snapshot *snapshot, uint64_t offset, uint64_t length);
+/* Of a page that was included: has the media changed there? And its bytes, PAGE_BYTES of them. */
+bool region_snapshot_has_changed(const struct region_snapshot *snapshot, uint64_t offset);
+int region_snapshot_read(const struct region_snapshot *snapshot, uint64_t offset, void *bytes);
+
+/*
+ * Of a whole region: give the media the bytes of the snapshot, which stays. Durable on return. -ENOMEM: the
+ * copy of a page failed for lack of memory, and nothing was changed. -EIO: the media have failed.
  */
 int region_snapshot_restore(struct region_snapshot *snapshot);
 /* NULL is allowed. All of a region's snapshots go with region_close(). */

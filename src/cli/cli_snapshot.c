@@ -13,7 +13,8 @@ struct snapshot_options {
 
 static const struct command_option options_table[] = {
 	COMMAND_SWITCH(struct snapshot_options, drop, "drop", "drop the snapshot NAME"),
-	COMMAND_VALUE(struct snapshot_options, region, "region", "REGION", "of this region; PATH is then /"),
+	COMMAND_VALUE(struct snapshot_options, region, "region", "REGION",
+		      "of this region; PATH is one in it"),
 	COMMAND_SWITCH(struct snapshot_options, json, "json", "print the list as a JSON array"),
 	{ .name = NULL },
 };
@@ -29,6 +30,7 @@ static void print_row(struct json_object *item)
 	strftime(text, sizeof(text), "%F %T", localtime_r(&taken, &parts));
 	printf("%-19s %9s %-6s ", text, output_size(item, "memory"), whole ? "whole" : "lost");
 	output_name(output_string(item, "region"), " ");
+	output_name(output_string(item, "path"), " ");
 	output_name(output_string(item, "name"), "\n");
 }
 
@@ -50,7 +52,7 @@ static int list(struct cli *cli, const struct snapshot_options *options)
 	int status;
 
 	if (!options->json)
-		printf("%-19s %9s %-6s %s %s\n", "TAKEN", "MEMORY", "STATE", "REGION", "NAME");
+		printf("%-19s %9s %-6s %s %s %s\n", "TAKEN", "MEMORY", "STATE", "REGION", "PATH", "NAME");
 	status = cli_ask(cli, cli_request("snapshot"), options->json ? receive_json : receive_row, &array,
 			 &result);
 	if (options->json)
@@ -68,7 +70,7 @@ static int run(struct cli *cli, const void *values)
 		return list(cli, options);
 	if (options->drop ? !first || second : !second)
 		return cli_usage(cli, options->drop ? "--drop takes the NAME of a snapshot" :
-						      "a snapshot needs a PATH, which is /, and a NAME");
+						      "a snapshot needs a PATH, of a pool or /, and a NAME");
 	request = cli_request("snapshot");
 	cli_put(request, "path", options->drop ? NULL : first);
 	cli_put(request, "name", options->drop ? first : second);
@@ -79,9 +81,9 @@ static int run(struct cli *cli, const void *values)
 
 const struct cli_verb cli_snapshot = {
 	.name = "snapshot",
-	.summary = "Remember the state of a region, for restore",
-	.arguments = "[/ NAME]",
-	.details = "  /                     the root of the region; with several regions /REGION\n"
+	.summary = "Remember the state of a pool or a region, for restore",
+	.arguments = "[PATH NAME]",
+	.details = "  PATH                  of a pool, or / (of several regions, /REGION)\n"
 		   "  NAME                  of the snapshot; without it, list the snapshots\n",
 	.least = 0,
 	.most = 2,

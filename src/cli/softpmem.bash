@@ -113,7 +113,7 @@ _softpmem() {
 		record:-*) words='--output --stop --through --allow-unattached --no-inline -o --help' ;;
 		sync:-* | stop:-*) words='--help' ;;
 		snapshot:-*) words='--drop --region --json --help' ;;
-		restore:-*) words='--help' ;;
+		restore:-*) words='--region --help' ;;
 		mark:-*) words='--help' ;;
 		powerfail:*) words='--policy --seed --metadata --lose-only --before-op --after-op
 			--before-sync --after-sync --before-fence --after-fence --at-mark --path --wait

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "daemon/snapshots.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct snapshot *snapshots_find(struct daemon *daemon, const char *name)
@@ -20,7 +21,11 @@ void snapshots_remove(struct daemon *daemon, struct snapshot *snapshot)
 {
 	const size_t last = daemon->snapshots.count - 1;
 
-	pools_drop_snapshot(snapshot->region->pools, snapshot->bytes);
+	if (snapshot->contents)
+		pool_contents_drop(snapshot->region->pools, snapshot->contents);
+	else
+		pools_drop_snapshot(snapshot->region->pools, snapshot->bytes);
+	free(snapshot->path);
 	*snapshot = daemon->snapshots.items[last];
 	daemon->snapshots.count = last;
 }

@@ -5,6 +5,7 @@
 /* The snapshots that the daemon keeps, by name. daemon->outage_lock is held by all callers. */
 
 #include "daemon/daemon.h"
+#include "pool/contents.h"
 #include "region/snapshot.h"
 
 /* In bytes, without the NUL. */
@@ -13,13 +14,16 @@
 struct snapshot {
 	char name[SNAPSHOT_NAME_MAX + 1];
 	struct served_region *region;
+	/* One of the two: of a region, or of a pool. */
 	struct region_snapshot *bytes;
+	struct pool_contents *contents;
+	char *path; /* of the pool when it was taken, as messages show it; NULL: of a region. malloc()ed */
 	time_t taken;
 };
 
 /* NULL: there is none of this name. */
 struct snapshot *snapshots_find(struct daemon *daemon, const char *name);
-/* 0 or -ENOMEM. The name is not in use. */
+/* 0 or -ENOMEM. The name is not in use. What the snapshot has is the list's, if that succeeds. */
 int snapshots_add(struct daemon *daemon, const struct snapshot *snapshot);
 /* Give its memory back. */
 void snapshots_remove(struct daemon *daemon, struct snapshot *snapshot);

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -48,19 +49,28 @@ static int check(const void *decoded, struct message *message)
 	return 0;
 }
 
+static void put(struct job *job, const struct snapshot *snapshot, struct json_object *item)
+{
+	const struct pool_contents *contents = snapshot->contents;
+
+	control_put_string(item, "name", snapshot->name);
+	job_put_region(job, snapshot->region, item);
+	control_put_string(item, "path", contents ? snapshot->path : "/");
+	control_put_u64(item, "taken", (uint64_t)snapshot->taken);
+	control_put_u64(item, "memory", contents ? pool_contents_bytes(contents) :
+						   region_snapshot_bytes(snapshot->bytes));
+	control_put_bool(item, "whole", contents ? pool_contents_are_whole(contents) :
+						   region_snapshot_is_whole(snapshot->bytes));
+}
+
 static int list(struct job *job)
 {
 	for (size_t i = 0; i < job->daemon->snapshots.count; i++) {
 		const struct snapshot *snapshot = &job->daemon->snapshots.items[i];
 		struct json_object *item = json_object_new_object();
 
-		if (item) {
-			control_put_string(item, "name", snapshot->name);
-			job_put_region(job, snapshot->region, item);
-			control_put_u64(item, "taken", (uint64_t)snapshot->taken);
-			control_put_u64(item, "memory", region_snapshot_bytes(snapshot->bytes));
-			control_put_bool(item, "whole", region_snapshot_is_whole(snapshot->bytes));
-		}
+		if (item)
+			put(job, snapshot, item);
 		reply_item(job->reply, item);
 	}
 	return 0;
@@ -86,6 +96,39 @@ static int explain(struct job *job, int error, const char *name)
 	return message_fail(&job->message, error, "snapshot %s: %s", name, strerror(-error));
 }
 
+static int take_region(struct job *job, struct snapshot *snapshot)
+{
+	return pools_snapshot(job->region->pools, &snapshot->bytes);
+}
+
+/* The path is the one of now; a rename does not part the pool from its snapshot. */
+static int take_pool(struct job *job, struct snapshot *snapshot)
+{
+	struct pool *pool;
+	int error = pool_lookup_path(job->region->pools, job->path, &pool);
+
+	if (error)
+		return error;
+	snapshot->path = strdup(job->shown);
+	error = snapshot->path ? pool_contents_keep(pool, &snapshot->contents) : -ENOMEM;
+	pool_unref(pool, 1);
+	if (error)
+		free(snapshot->path);
+	return error;
+}
+
+static int explain_pool(struct job *job, int error, const char *name)
+{
+	if (error == -EISDIR || error == -EINVAL)
+		return message_fail(&job->message, -EINVAL,
+				    "snapshot: %.512s: a snapshot is of a pool, or of a whole region: give a "
+				    "pool, or the root, /",
+				    job->shown);
+	if (error == -ENOENT || error == -ENOTDIR || error == -ESTALE)
+		return job_fail(job, error, job->shown);
+	return explain(job, error, name);
+}
+
 static int take(struct job *job, const struct snapshot_request *request)
 {
 	struct snapshot snapshot = { .taken = time(NULL) };
@@ -100,19 +143,16 @@ static int take(struct job *job, const struct snapshot_request *request)
 		return error;
 	if (!job->region)
 		return job_refuse_top(job, request->path ? request->path : "/");
-	if (*job->path)
-		return message_fail(&job->message, -EINVAL,
-				    "snapshot: %s: a snapshot is of a whole region: give its root, /",
-				    job->shown);
 	strcpy(snapshot.name, request->name);
 	snapshot.region = job->region;
-	error = pools_snapshot(job->region->pools, &snapshot.bytes);
+	error = vector_reserve(&job->daemon->snapshots, 1) == 0 ? 0 : -ENOMEM;
+	if (!error)
+		error = *job->path ? take_pool(job, &snapshot) : take_region(job, &snapshot);
 	if (error)
-		return explain(job, error, request->name);
-	error = snapshots_add(job->daemon, &snapshot);
-	if (error)
-		pools_drop_snapshot(job->region->pools, snapshot.bytes);
-	return error ? explain(job, error, request->name) : 0;
+		return *job->path ? explain_pool(job, error, request->name) :
+				    explain(job, error, request->name);
+	snapshots_add(job->daemon, &snapshot);
+	return 0;
 }
 
 static int run(struct job *job)

@@ -39,6 +39,7 @@ e2e_tests = \
 	tests/e2e/run-verb.sh \
 	tests/e2e/service-units.sh \
 	tests/e2e/several.sh \
+	tests/e2e/snapshot-pool.sh \
 	tests/e2e/snapshot.sh \
 	tests/e2e/torture.sh
 TESTS += $(e2e_tests)

@@ -72,7 +72,8 @@ check "the list is printed as a table" has_row
 # ---- Refused ----------------------------------------------------------------------------------------
 check_fails "an unknown snapshot is refused" 'there is no snapshot nothing' "$softpmem" restore nothing
 check_fails "a name that is in use is refused" 'first: it exists' "$softpmem" snapshot / first
-check_fails "a snapshot of a file is refused" 'of a whole region' "$softpmem" snapshot /kept other
+check_fails "a snapshot of a directory is refused" \
+	'of a pool, or of a whole region' "$softpmem" snapshot /directory other
 check_fails "a snapshot without a name is refused" 'needs a PATH' "$softpmem" snapshot /
 check_fails "a name with control characters is refused" 'no control characters' "$softpmem" snapshot / $'a\nb'
 check_fails "an empty name is refused" '1 to 63 bytes' "$softpmem" snapshot / ''

@@ -184,7 +184,9 @@ tests_unit_test_litmus_SOURCES = tests/unit/test_litmus.c
 tests_unit_test_litmus_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_atomicity
-tests_unit_test_atomicity_SOURCES = tests/unit/test_atomicity.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_atomicity_SOURCES = tests/unit/test_atomicity.c \
+	tests/unit/atomicity_operations.c tests/unit/atomicity_operations.h \
+	tests/unit/pooltest.c tests/unit/pooltest.h
 tests_unit_test_atomicity_LDADD = $(libpool) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_damage

@@ -25,7 +25,8 @@ wall() {
 # The public headers of pmem/region, pmem/domain and pmem/pool are the ones named after their directory, and
 # domain/wpq.h, region/discover.h, region/media.h, region/memtest.h and region/snapshot.h.
 private_stay() {
-	local room others also='domain/wpq|region/discover|region/media|region/memtest|region/snapshot'
+	local room others
+	local also='domain/wpq|region/discover|region/media|region/memtest|region/snapshot|pool/contents'
 	for room in region domain pool; do
 		mapfile -t others < <(rooms_but "$1" "$room")
 		! includes "$room/" "$1/fuse" "$1/src" "${others[@]}" |
