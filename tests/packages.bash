@@ -11,7 +11,7 @@ packages_to_test=(clang debhelper debootstrap
 	libcmocka-dev libpmemobj-dev libpmem2-dev libpmemblk-dev libpmemlog-dev pmdk-tools
 	libuv1-dev liblmdb-dev xz-utils mandoc shellcheck valgrind sqlite3 lmdb-utils rocksdb-tools fio
 	postgresql-15 e2fsprogs procps attr rsync libcap2-bin qemu-system-x86 seabios
-	jq libxml2-utils
+	jq libxml2-utils slurm-wlm
 	busybox-static cpio ndctl daxctl kexec-tools ovmf systemd-boot-efi grub-efi-amd64-bin grub-common)
 
 packages_for_campaigns=(libleveldb-dev librocksdb-dev libsqlite3-dev liblmdb-dev redis-server nats-server

@@ -9,6 +9,7 @@ e2e_tests = \
 	tests/e2e/metadata-directories.sh \
 	tests/e2e/cli-change.sh \
 	tests/e2e/cli-explore.sh \
+	tests/e2e/explore-slurm.sh \
 	tests/e2e/cli-powerfail.sh \
 	tests/e2e/powerfail-moment.sh \
 	tests/e2e/cli-region.sh \
