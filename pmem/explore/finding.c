@@ -332,6 +332,9 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 	if (!error)
 		error = explore_find_weakest(fd, name, options, trial, failing, failure->versions,
 					     &finding.weakest, message);
+	if (!error)
+		error = explore_find_weakest_lines(fd, name, finding.point.after, options, trial, failing,
+						   failure->versions, &finding.weakest_lines, message);
 	if (!error && finding.neighbour != EXPLORE_AGAINST_NONE)
 		error = collect_evidence(fd, name, trial, failing, passing, &finding, message);
 	if (!error)

@@ -40,6 +40,7 @@ struct explore_finding {
 	struct explore_verdict verdict;
 	enum explore_neighbour neighbour;
 	enum metadata_mode weakest; /* the strongest promise about names under which this still fails */
+	enum lines_mode weakest_lines; /* the strongest promise about lines under which it still fails */
 	char *name;			   /* of the reduced state: explore_state_name() */
 	struct explore_evidence *evidence; /* by event */
 	size_t evidence_count;

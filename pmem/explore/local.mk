@@ -32,6 +32,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/walk_names.c pmem/explore/walk_names.h \
 	pmem/explore/trace_walk.c pmem/explore/trace_walk.h \
 	pmem/explore/weakest.c pmem/explore/weakest.h \
+	pmem/explore/weakest_lines.c \
 	pmem/explore/worker.c pmem/explore/worker.h
 
 softpmemincludedir = $(includedir)/softpmem

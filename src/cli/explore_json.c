@@ -115,6 +115,7 @@ static struct json_object *finding_json(const struct making *making, const struc
 	control_put_string(object, "state", state);
 	control_put_string(object, "verdict", verdict);
 	control_put_string(object, "weakest_metadata", metadata_mode_name(finding->weakest));
+	control_put_string(object, "weakest_persistency", lines_mode_name(finding->weakest_lines));
 	control_put_u64(object, "states", finding->states);
 	explore_put_text(object, "output", finding->verdict.output);
 	explore_put_text(object, "replay", replay ? replay : "");

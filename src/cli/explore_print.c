@@ -151,7 +151,8 @@ static void print_marks(const struct explore_finding *finding)
 }
 
 /* The power failure, and what makes its state one on which the checker fails. */
-static void print_failure(const struct trace_catalog *catalog, const struct explore_finding *finding)
+static void print_failure(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+			  const struct explore_finding *finding)
 {
 	static const char *const against[] = {
 		[EXPLORE_AGAINST_NEWEST] = "the checker passes if everything else that was stored is durable",
@@ -170,6 +171,13 @@ static void print_failure(const struct trace_catalog *catalog, const struct expl
 	printf("  %s\n", against[finding->neighbour]);
 	printf("  it fails in the metadata mode %s (%s)\n", metadata_mode_name(finding->weakest),
 	       meanings[finding->weakest]);
+	/* With lines all findings are of lines. */
+	if (outcome->options->walk.mode != LINES_MODE_LINE)
+		printf("  it fails in the persistency mode %s (%s)\n",
+		       lines_mode_name(finding->weakest_lines),
+		       finding->weakest_lines == LINES_MODE_LINE ?
+			       "stores to a line become durable in order, as on x86" :
+			       "only if stores to a line become durable out of order");
 }
 
 static void print_end(const struct explore_outcome *outcome, const struct explore_finding *finding,
@@ -201,7 +209,7 @@ static void print_finding(const struct explore_outcome *outcome, const struct tr
 			  const struct explore_finding *finding, size_t number)
 {
 	print_title(outcome, finding, number, "");
-	print_failure(catalog, finding);
+	print_failure(outcome, catalog, finding);
 	print_marks(finding);
 	print_end(outcome, finding, finding->name);
 }
@@ -222,7 +230,7 @@ static void print_second(const struct explore_outcome *outcome, const struct tra
 		puts("  everything that was stored is durable");
 	print_marks(first);
 	printf("  the checker recovers from this state (%s)\n  then, in that recovery:\n", first->name);
-	print_failure(recovery, finding);
+	print_failure(outcome, recovery, finding);
 	print_end(outcome, finding, state ? state : "?");
 }
 

@@ -331,6 +331,7 @@ static void put_finding(FILE *out, struct json_object *finding, size_t number)
 	put_moment(out, finding, report_first(finding) ? "then, during recovery" : "power fails");
 	put_text(out, "the checker passes", passes_text(report_string(finding, "passes")));
 	put_text(out, "weakest metadata mode", report_string(finding, "weakest_metadata"));
+	put_text(out, "weakest persistency mode", report_string(finding, "weakest_persistency"));
 	put_number(out, "crash states with this cause", report_u64(finding, "states"));
 	if (report_u64(finding, "marks"))
 		put_number(out, "acknowledged before", report_u64(finding, "marks"));

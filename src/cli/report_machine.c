@@ -289,6 +289,7 @@ static struct json_object *sarif_result(struct json_object *result, struct json_
 		put_text(properties, "state", report_string(finding, "state"));
 		control_put_u64(properties, "powerFailures", report_first(finding) ? 2 : 1);
 		put_text(properties, "weakestMetadata", report_string(finding, "weakest_metadata"));
+		put_text(properties, "weakestPersistency", report_string(finding, "weakest_persistency"));
 	} else {
 		put_text(properties, "kind", report_string(finding, "kind"));
 		control_put_u64(properties, "count", report_u64(finding, "count"));

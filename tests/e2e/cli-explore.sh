@@ -65,6 +65,23 @@ check "--json is a JSON object with the finding" \
 	[ "$(status_of --json "$work/late.txt" -- "$work/checker" {})" = 1 ]
 check "the JSON has the verdict" grep -q '"verdict": *"failed with status 3"' "$work/out"
 
+# The commit and its record are in one line: it becomes durable in the order of the stores.
+cat >"$work/one-line.txt" <<-'END'
+	softpmem-trace 1
+	file file=1 size=4096 path="log"
+	t1 store 1+0x8 u64=7
+	t1 store 1+0x0 u64=1
+	t1 clwb 1+0x0
+	t1 sfence
+END
+sed 's/ 64)/ 8)/' "$work/checker" >"$work/line-checker"
+chmod +x "$work/line-checker"
+check "a record in the line of its commit is found missing with --persistency word" \
+	[ "$(status_of --persistency word "$work/one-line.txt" -- "$work/line-checker" {})" = 1 ]
+check "the finding says that it does not fail with lines" \
+	grep -q 'it fails in the persistency mode word (only if' "$work/out"
+check "negative control: with lines nothing is found" explore "$work/one-line.txt" -- "$work/line-checker" {}
+
 explore --list-states "$work/right.txt"
 cat >"$work/states" <<-'END'
 	log size=4096

@@ -355,6 +355,11 @@ tests_unit_test_explore_search_SOURCES = tests/unit/test_explore_search.c tests/
 	tests/unit/exploretest.h
 tests_unit_test_explore_search_LDADD = $(libexplore) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_explore_weakest
+tests_unit_test_explore_weakest_SOURCES = tests/unit/test_explore_weakest.c tests/unit/exploretest.c \
+	tests/unit/exploretest.h
+tests_unit_test_explore_weakest_LDADD = $(libexplore) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_explore_litmus
 tests_unit_test_explore_litmus_SOURCES = tests/unit/test_explore_litmus.c
 tests_unit_test_explore_litmus_LDADD = $(libexplore) $(CMOCKA_LIBS)
