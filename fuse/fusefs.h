@@ -203,6 +203,8 @@ struct fusefs_event_list {
 
 /* List the requests that could be a moment, from here on. A list that is kept begins again. Any thread. */
 void fusefs_events_start(struct fusefs *fusefs);
+/* How many requests the list has or has omitted. Any thread. */
+uint64_t fusefs_events_listed(struct fusefs *fusefs);
 /* End the list. It is the caller's, for fusefs_event_list_free(); empty if none was started. Any thread. */
 void fusefs_events_stop(struct fusefs *fusefs, struct fusefs_event_list *list);
 void fusefs_event_list_free(struct fusefs_event_list *list);

@@ -62,6 +62,13 @@ void fusefs_events_start(struct fusefs *fs)
 	atomic_store(&fs->events.on, true);
 }
 
+uint64_t fusefs_events_listed(struct fusefs *fs)
+{
+	LOCK_SCOPE(&fs->events.lock);
+
+	return fs->events.list.items.count + fs->events.list.omitted;
+}
+
 void fusefs_events_stop(struct fusefs *fs, struct fusefs_event_list *list)
 {
 	LOCK_SCOPE(&fs->events.lock);

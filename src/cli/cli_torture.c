@@ -37,12 +37,24 @@ static const struct command_option options_table[] = {
 	COMMAND_CHOICE(struct torture_cli_options, metadata, "metadata", "MODE", "durable ordered strict",
 		       "only this one; default: ordered and strict"),
 	COMMAND_VALUE(struct torture_cli_options, only, "only", "N",
-		      "only before the Nth operation, or 'end'"),
+		      "before operation N, 'end', before-fence:N, after-fence:N"),
 	COMMAND_VALUE(struct torture_cli_options, lose_only, "lose-only", "SET",
 		      "with --only: lose no more than a finding did"),
 	COMMAND_SWITCH(struct torture_cli_options, json, "json", "print the result as JSON"),
 	{ .name = NULL },
 };
+
+static int parse_only(const struct cli *cli, const char *text, struct torture_cut *only)
+{
+	static const char before[] = "before-fence:", after[] = "after-fence:";
+
+	if (strcmp(text, "end") == 0)
+		return 0;
+	only->after = strncmp(text, after, strlen(after)) == 0;
+	if (only->after || strncmp(text, before, strlen(before)) == 0)
+		return cli_whole_number(cli, "only", strchr(text, ':') + 1, 1, UINT64_MAX, &only->fence);
+	return cli_whole_number(cli, "only", text, 1, UINT64_MAX, &only->operation);
+}
 
 static int parse_options(const struct cli *cli, const struct torture_cli_options *given,
 			 struct torture_settings *settings, struct torture_cut *only)
@@ -71,8 +83,8 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 		status = cli_whole_number(cli, "runs", given->runs, 1, UINT64_MAX - 1, &settings->runs);
 	if (!status)
 		status = cli_whole_number(cli, "seed", given->seed, 0, UINT64_MAX, &settings->seed);
-	if (!status && given->only && strcmp(given->only, "end") != 0)
-		status = cli_whole_number(cli, "only", given->only, 1, UINT64_MAX, &only->operation);
+	if (!status && given->only)
+		status = parse_only(cli, given->only, only);
 	if (!status && given->lose_only && !given->only)
 		status = cli_usage(cli, "--lose-only requires --only: it is a part of one finding");
 	settings->seconds = (unsigned)seconds;

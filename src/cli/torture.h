@@ -33,7 +33,9 @@ struct torture_settings {
 
 /* One way for the power to fail. */
 struct torture_cut {
-	uint64_t operation; /* before this one, from 1; 0: when the workload has ended */
+	/* Before this operation, or at this fence of a program; from 1. Both 0: the workload has ended. */
+	uint64_t operation, fence;
+	bool after; /* the fence */
 	const char *policy; /* static */
 	uint64_t seed;	    /* of random */
 	const char *mode;   /* metadata mode, static; NULL: the daemon knows none */
@@ -54,8 +56,8 @@ struct torture_lost {
 enum torture_result {
 	TORTURE_PASSED,
 	TORTURE_FAILED,		/* the check failed */
-	TORTURE_NOT_REACHED,	/* the workload ended before the operation */
-	TORTURE_WORKLOAD_HUNG,	/* it neither ended nor came to the operation in time */
+	TORTURE_NOT_REACHED,	/* the workload ended before the operation or fence */
+	TORTURE_WORKLOAD_HUNG,	/* it neither ended nor came to the operation or fence in time */
 	TORTURE_WORKLOAD_FAILED /* without an outage */
 };
 
@@ -69,7 +71,7 @@ struct torture_verdict {
 struct torture_outcome {
 	enum torture_result result;
 	struct torture_verdict verdict; /* of the check; of the workload if that failed */
-	/* The operation at which power failed: "rename", and its path. Empty: the workload had ended. */
+	/* The operation at which power failed: "rename", and its path; or "fence". NULL: it had ended. */
 	char *operation, *path;
 	VECTOR(struct torture_lost) lost;
 	uint64_t acknowledged;	  /* bytes that the workload had printed */

@@ -297,6 +297,7 @@ static int plan_rounds(struct running *running, struct message *message)
 		return message_fail(message, -ENOMEM, "out of memory");
 	campaign->kinds = torture_plan_kinds(running->plan);
 	campaign->cuts = torture_plan_cuts(running->plan);
+	campaign->fences = torture_plan_fences(running->plan);
 	running->most = settings->runs	? settings->runs :
 			running->only	? 1 :
 			settings->seconds ? UINT64_MAX :

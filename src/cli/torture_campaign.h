@@ -13,7 +13,7 @@ struct torture_campaign {
 	struct torture_findings findings;
 	struct torture_events events; /* of the run without an outage */
 	struct torture_outcome uncut; /* of that run */
-	uint64_t kinds, cuts;	      /* of the plan */
+	uint64_t kinds, cuts, fences; /* of the plan; fences: how many of them are cut */
 	uint64_t runs;		      /* rounds with a verdict of the check */
 	uint64_t not_reached, hung, workload_failed; /* rounds without one */
 	uint64_t milliseconds;

@@ -6,8 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
+
+/* About so many fences are cut, if there are more. */
+#define FENCES_MOST 500u
+
 struct point {
-	uint64_t operation; /* 0: the end */
+	uint64_t operation, fence; /* both 0: the end */
+	bool after;		   /* the fence */
+	uint64_t order;		   /* in the run */
 	char *kind;
 	bool near; /* a sync or the change of a name is right before or after it */
 	bool first; /* of its kind */
@@ -23,6 +30,8 @@ struct torture_plan {
 	VECTOR(struct point) points; /* in the order in which they are tried */
 	VECTOR(struct variant) variants;
 	size_t firsts; /* points at the beginning that are the first of their kind */
+	uint64_t fences; /* that are cut */
+	uint64_t stride; /* every so many fences one is cut */
 	/* The next cut: the range of points that has its turn, and the place in it. */
 	bool rest;
 	size_t variant, point;
@@ -81,8 +90,7 @@ static int by_kind(const void *left, const void *right)
 	const struct point *const *a = left, *const *b = right;
 	int order = strcmp((*a)->kind, (*b)->kind);
 
-	/* Cuts at the end have the largest number. */
-	return order ? order : (*a)->operation - 1 < (*b)->operation - 1 ? -1 : 1;
+	return order ? order : (*a)->order < (*b)->order ? -1 : 1;
 }
 
 static int by_turn(const void *left, const void *right)
@@ -93,7 +101,7 @@ static int by_turn(const void *left, const void *right)
 		return a->first ? -1 : 1;
 	if (a->near != b->near)
 		return a->near ? -1 : 1;
-	return a->operation - 1 < b->operation - 1 ? -1 : 1;
+	return a->order < b->order ? -1 : 1;
 }
 
 static bool find_firsts(struct torture_plan *plan)
@@ -113,19 +121,87 @@ static bool find_firsts(struct torture_plan *plan)
 	return true;
 }
 
+/* Takes over the kind, which may be NULL without memory. */
+static bool add_point(struct torture_plan *plan, struct point point)
+{
+	point.order = plan->points.count;
+	if (point.kind && vector_append(&plan->points, point) == 0)
+		return true;
+	free(point.kind);
+	return false;
+}
+
+static const struct torture_event *event_at(const struct torture_events *events, uint64_t index)
+{
+	return index < events->count ? &events->items[index] : NULL;
+}
+
+/*
+ * A cut before a fence and one after it. The first and the last fence between two operations are of kinds of
+ * their own: what a program does there is often not what it does in the middle.
+ */
+static bool add_fence(struct torture_plan *plan, const struct torture_events *events,
+		      const struct torture_fences *run, uint64_t number, uint64_t index)
+{
+	const char *place = index == 0 ? "first" : index + 1 == run->count ? "last" : "middle";
+	CLEANUP_FREE char *around = kind_of(run->after ? event_at(events, run->after - 1) : NULL,
+					    event_at(events, run->after));
+
+	for (int after = 0; around && after <= 1; after++) {
+		struct point point = { .fence = number, .after = after, .near = true };
+
+		if (asprintf(&point.kind, "%s fence, %s of %s", after ? "after" : "before", place,
+			     around) < 0)
+			point.kind = NULL;
+		if (!add_point(plan, point))
+			return false;
+	}
+	return around;
+}
+
+/* Of each run the first and the last are chosen, and of all others so many, evenly. */
+static bool is_chosen(const struct torture_plan *plan, const struct torture_fences *run, uint64_t number,
+		      uint64_t index)
+{
+	return index == 0 || index + 1 == run->count || number % plan->stride == 0;
+}
+
+static bool add_fences(struct torture_plan *plan, const struct torture_events *events,
+		       const struct torture_fences *run, uint64_t before)
+{
+	for (uint64_t i = 0; i < run->count; i++) {
+		if (!is_chosen(plan, run, before + i + 1, i))
+			continue;
+		if (!add_fence(plan, events, run, before + i + 1, i))
+			return false;
+		plan->fences++;
+	}
+	return true;
+}
+
 static bool add_points(struct torture_plan *plan, const struct torture_events *events)
 {
+	uint64_t fences = 0;
+	size_t run = 0;
+
+	plan->stride = events->fence_count / FENCES_MOST + 1;
 	for (size_t i = 0; i <= events->count; i++) {
 		const struct torture_event *before = i ? &events->items[i - 1] : NULL;
-		const struct torture_event *next = i < events->count ? &events->items[i] : NULL;
-		struct point point = { .operation = next ? i + 1 : 0,
-				       .kind = kind_of(before, next),
-				       .near = is_near(before) || is_near(next) };
+		const struct torture_event *next = event_at(events, i);
+		const struct point point = { .operation = next ? i + 1 : 0,
+					     .kind = kind_of(before, next),
+					     .near = is_near(before) || is_near(next) };
 
-		if (!point.kind || vector_append(&plan->points, point) < 0) {
-			free(point.kind);
-			return false;
+		/* After the last operation that is listed come all further ones. */
+		for (; run < events->fences.count && (!next || events->fences.items[run].after <= i); run++) {
+			if (!add_fences(plan, events, &events->fences.items[run], fences)) {
+				free(point.kind);
+				return false;
+			}
+			fences += events->fences.items[run].count;
 		}
+		if (!add_point(plan, point))
+			return false;
 	}
 	if (!find_firsts(plan))
 		return false;
@@ -205,6 +281,11 @@ size_t torture_plan_kinds(const struct torture_plan *plan)
 	return plan->firsts;
 }
 
+uint64_t torture_plan_fences(const struct torture_plan *plan)
+{
+	return plan->fences;
+}
+
 /* Once every variant was tried, only new seeds are new: they are tried in the place of the first one. */
 static bool is_old(const struct torture_plan *plan, const struct variant *variant)
 {
@@ -236,12 +317,16 @@ static bool settle(struct torture_plan *plan)
 bool torture_plan_next(struct torture_plan *plan, struct torture_cut *cut)
 {
 	const struct variant *variant;
+	const struct point *point;
 
 	if (!settle(plan))
 		return false;
 	variant = &plan->variants.items[plan->variant];
+	point = &plan->points.items[plan->point++];
 	*cut = (struct torture_cut){
-		.operation = plan->points.items[plan->point++].operation,
+		.operation = point->operation,
+		.fence = point->fence,
+		.after = point->after,
 		.policy = variant->policy,
 		.mode = variant->mode,
 		/* One seed decides alike about the same write or name of two cuts: each gets its own. */

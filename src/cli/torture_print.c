@@ -53,6 +53,8 @@ static void print_replay(const struct torture_finding *finding, const struct tor
 		printf(" --size %" PRIu64, settings->size);
 	if (cut->operation)
 		printf(" --only %" PRIu64, cut->operation);
+	else if (cut->fence)
+		printf(" --only %s-fence:%" PRIu64, cut->after ? "after" : "before", cut->fence);
 	else
 		fputs(" --only end", stdout);
 	printf(" --policy %s", cut->policy);
@@ -106,6 +108,9 @@ static void print_finding(const struct torture_finding *finding, const struct to
 		printf("  power fails right before operation %" PRIu64 ": %s of ", finding->cut.operation,
 		       outcome->operation ? outcome->operation : "?");
 		output_name(outcome->path && *outcome->path ? outcome->path : "a file without a name", "\n");
+	} else if (finding->cut.fence) {
+		printf("  power fails right %s fence %" PRIu64 " of the program\n",
+		       finding->cut.after ? "after" : "before", finding->cut.fence);
 	} else {
 		puts("  power fails after the workload has ended");
 	}
@@ -152,7 +157,14 @@ static void print_text(const struct torture_campaign *campaign, const struct tor
 		print_uncut(campaign, settings);
 		return;
 	}
-	printf("%zu operations, at %" PRIu64 " kinds of places\n", campaign->events.count, campaign->kinds);
+	printf("%zu operations", campaign->events.count);
+	if (campaign->events.fence_count)
+		printf(" and %" PRIu64 " fences", campaign->events.fence_count);
+	printf(", at %" PRIu64 " kinds of places\n", campaign->kinds);
+	if (campaign->fences < campaign->events.fence_count)
+		printf("power fails at %" PRIu64 " of the fences\n", campaign->fences);
+	if (campaign->events.fences_omitted)
+		puts("later fences were not counted: power did not fail there");
 	if (campaign->events.omitted)
 		printf("%" PRIu64 " later operations were not listed: power did not fail there\n",
 		       campaign->events.omitted);
@@ -160,10 +172,11 @@ static void print_text(const struct torture_campaign *campaign, const struct tor
 	       campaign->runs, seconds, seconds > 0 ? (double)campaign->runs / seconds : 0,
 	       findings->failures);
 	if (campaign->not_reached)
-		printf("%" PRIu64 " runs ended before their operation: the workload varies from run to run\n",
+		printf("%" PRIu64 " runs ended before their operation or fence: the workload varies from run "
+		       "to run\n",
 		       campaign->not_reached);
 	if (campaign->hung)
-		printf("%" PRIu64 " runs neither ended nor came to their operation in %u s\n",
+		printf("%" PRIu64 " runs neither ended nor came to their operation or fence in %u s\n",
 		       campaign->hung,
 		       settings->timeout_ms / 1000);
 	if (campaign->workload_failed)
@@ -232,8 +245,10 @@ static struct json_object *finding_json(const struct torture_finding *finding,
 
 	put_verdict(object, &finding->outcome, settings);
 	control_put_u64(object, "failures", finding->failures);
-	/* 0: at the end of the workload. */
+	/* 0: at the end of the workload, or at a fence. */
 	control_put_u64(object, "before_operation", cut->operation);
+	if (cut->fence)
+		control_put_u64(object, cut->after ? "after_fence" : "before_fence", cut->fence);
 	put_text(object, "operation", finding->outcome.operation);
 	put_text(object, "path", finding->outcome.path);
 	control_put_string(object, "policy", cut->policy);
@@ -264,6 +279,9 @@ static void print_json(const struct torture_campaign *campaign, const struct tor
 		put_verdict(object, &campaign->uncut, settings);
 	control_put_u64(object, "operations", campaign->events.count);
 	control_put_u64(object, "operations_omitted", campaign->events.omitted);
+	control_put_u64(object, "fences", campaign->events.fence_count);
+	control_put_bool(object, "fences_omitted", campaign->events.fences_omitted);
+	control_put_u64(object, "fences_tried", campaign->fences);
 	control_put_u64(object, "kinds", campaign->kinds);
 	control_put_u64(object, "power_failures", campaign->runs);
 	control_put_u64(object, "failures", findings->failures);

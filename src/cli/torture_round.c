@@ -295,14 +295,23 @@ void torture_events_clear(struct torture_events *events)
 		free(events->items[i].operation);
 		free(events->items[i].path);
 	}
+	vector_free(&events->fences);
 	vector_free(events);
 }
 
 static void add_event(void *context, struct json_object *item)
 {
 	struct torture_events *events = context;
-	struct torture_event *event = vector_append_zero(events);
+	const struct torture_fences fences = { .after = output_u64(item, "after"),
+					       .count = output_u64(item, "fences") };
+	struct torture_event *event;
 
+	if (fences.count) {
+		if (vector_append(&events->fences, fences) == 0)
+			events->fence_count += fences.count;
+		return;
+	}
+	event = vector_append_zero(events);
 	if (!event)
 		return;
 	event->operation = strdup(output_string(item, "operation"));
@@ -321,8 +330,10 @@ static int list_events(struct torture_job *job, bool begins, struct torture_even
 		return message_fail(message, -ENOMEM, "out of memory");
 	cli_put_true(request, "start", begins);
 	error = torture_daemon_ask(&job->daemon, request, add_event, events, &result, message);
-	if (!error && result)
+	if (!error && result) {
 		events->omitted = output_u64(result, "omitted");
+		control_get_bool(result, "fences_omitted", &events->fences_omitted);
+	}
 	return error;
 }
 
@@ -391,8 +402,11 @@ static struct json_object *powerfail_request(const struct torture_job *job, cons
 	cli_put(request, "policy", cut->policy);
 	if (strcmp(cut->policy, "random") == 0 || cut->lose_only)
 		control_put_u64(request, "seed", cut->seed);
-	if (cut->operation) {
-		control_put_u64(request, "before_op", cut->operation);
+	if (cut->operation || cut->fence) {
+		if (cut->operation)
+			control_put_u64(request, "before_op", cut->operation);
+		else
+			control_put_u64(request, cut->after ? "after_fence" : "before_fence", cut->fence);
 		/* This program ends the waiting; if it ends itself, so does the daemon's. */
 		control_put_u64(request, "wait", 2 * (uint64_t)job->settings->timeout_ms / 1000 + 60);
 	}
@@ -419,7 +433,10 @@ static void note_moment(struct json_object *result, struct torture_outcome *outc
 	struct json_object *moment;
 
 	if (result && json_object_object_get_ex(result, "moment", &moment)) {
-		outcome->operation = strdup(output_string(moment, "operation"));
+		const char *operation = output_string(moment, "operation");
+
+		/* A fence has no operation. */
+		outcome->operation = strdup(*operation ? operation : output_string(moment, "event"));
 		outcome->path = strdup(output_string(moment, "path"));
 	}
 }
@@ -470,7 +487,7 @@ static int run_into_cut(struct running *running, const struct client_answer *ans
 	return status;
 }
 
-static int cut_at_operation(struct running *running, const struct torture_cut *cut,
+static int cut_at_event(struct running *running, const struct torture_cut *cut,
 			    struct torture_outcome *outcome, struct message *message)
 {
 	const struct client_answer answer = { .item = add_lost, .context = outcome };
@@ -517,8 +534,8 @@ static int cut_and_check(struct torture_job *job, const struct torture_cut *cut,
 	int error = acknowledged < 0 ? acknowledged : 0;
 
 	if (!error)
-		error = cut->operation ? cut_at_operation(&running, cut, outcome, message) :
-					 cut_at_end(&running, cut, outcome, message);
+		error = cut->operation || cut->fence ? cut_at_event(&running, cut, outcome, message) :
+						       cut_at_end(&running, cut, outcome, message);
 	if (error)
 		return error == 1 ? 0 : error;
 	note_acknowledged(acknowledged, outcome);

@@ -25,9 +25,17 @@ struct torture_event {
 	char *operation, *path;
 	bool syncs;
 };
+/* Fences of programs between two operations. */
+struct torture_fences {
+	uint64_t after; /* so many operations */
+	uint64_t count;
+};
 struct torture_events {
 	VECTOR_FIELDS(struct torture_event);
 	uint64_t omitted; /* later ones, of which the daemon kept no list */
+	VECTOR(struct torture_fences) fences;
+	uint64_t fence_count; /* of all of these */
+	bool fences_omitted;  /* there may be later ones */
 };
 void torture_events_clear(struct torture_events *events);
 

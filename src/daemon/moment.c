@@ -21,6 +21,7 @@ void moment_init(struct daemon_moment *moment)
 
 void moment_destroy(struct daemon_moment *moment)
 {
+	vector_free(&moment->runs);
 	pthread_cond_destroy(&moment->changed);
 	pthread_mutex_destroy(&moment->lock);
 }
@@ -36,7 +37,7 @@ static void set_idle(struct daemon *daemon)
 {
 	struct daemon_moment *moment = &daemon->moment;
 
-	if (moment->fence)
+	if (moment->fence && !moment->lists)
 		attach_announce_fences(daemon->attach, false);
 	moment->fence = 0;
 	set_state(moment, DAEMON_MOMENT_IDLE);
@@ -158,6 +159,60 @@ uint64_t moment_fences(struct daemon *daemon, pid_t *pid)
 	return daemon->moment.fences;
 }
 
+/* ---- The list of fences ------------------------------------------------------------ */
+
+void moment_list_fences(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	LOCK_SCOPE(&moment->lock);
+
+	vector_free(&moment->runs);
+	moment->lists = true;
+	moment->listed = 0;
+	attach_announce_fences(daemon->attach, true);
+}
+
+/* The lock is held. */
+static void stop_listing(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+
+	if (moment->lists && !moment->fence)
+		attach_announce_fences(daemon->attach, false);
+	moment->lists = false;
+}
+
+bool moment_take_fences(struct daemon *daemon, struct moment_fence_runs *runs)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	LOCK_SCOPE(&moment->lock);
+
+	stop_listing(daemon);
+	*runs = moment->runs;
+	moment->runs = (struct moment_fence_runs){ 0 };
+	return moment->listed == MOMENT_FENCES_LISTED;
+}
+
+static void list_fence(struct daemon *daemon)
+{
+	struct daemon_moment *moment = &daemon->moment;
+	struct moment_fence_runs *runs = &moment->runs;
+	const struct moment_fence_run run = {
+		.operations = daemon->fusefs ? fusefs_events_listed(daemon->fusefs) : 0,
+		.fences = 1,
+	};
+	struct moment_fence_run *last = runs->count ? &runs->items[runs->count - 1] : NULL;
+
+	if (last && last->operations == run.operations)
+		last->fences++;
+	else
+		(void)!vector_append(runs, run);
+	if (++moment->listed == MOMENT_FENCES_LISTED)
+		stop_listing(daemon);
+}
+
+/* ---- Meeting the event ------------------------------------------------------------ */
+
 /* The moment is now. The lock is held. */
 static void stop_now(struct daemon *daemon)
 {
@@ -222,6 +277,8 @@ static void fence_begins(struct daemon *daemon, const void *client, pid_t pid)
 {
 	struct daemon_moment *moment = &daemon->moment;
 
+	if (moment->lists)
+		list_fence(daemon);
 	wait_for_publication(daemon);
 	wait_until_over(moment);
 	if (moment->state != DAEMON_MOMENT_ARMED || !moment->fence)

@@ -14,6 +14,7 @@
 
 #include "attach/attach_server.h"
 #include "common/message.h"
+#include "common/vector.h"
 #include "wire/request.h"
 
 struct daemon;
@@ -28,6 +29,15 @@ struct moment_wanted {
 	const char *pattern; /* of a change or sync; NULL: all paths */
 	const char *mark;    /* of MOMENT_MARK */
 	bool holds;	     /* the mount answers nothing from the moment on, until fusefs_moment_release() */
+};
+
+/* Fences between two operations of the mount. */
+struct moment_fence_run {
+	uint64_t operations; /* of the list of fusefs_events_start() that came before */
+	uint64_t fences;
+};
+struct moment_fence_runs {
+	VECTOR_FIELDS(struct moment_fence_run);
 };
 
 enum daemon_moment_state { DAEMON_MOMENT_IDLE, DAEMON_MOMENT_ARMED, DAEMON_MOMENT_REACHED };
@@ -45,6 +55,10 @@ struct daemon_moment {
 	uint64_t fences;     /* that began since it was armed */
 	const void *fencing; /* the client whose fence has begun and is not published; NULL: none has */
 	pid_t pid;	     /* of the last fence that counted */
+	/* All fences are listed, beside or without a moment. */
+	bool lists;
+	uint64_t listed;
+	struct moment_fence_runs runs;
 };
 
 void moment_init(struct daemon_moment *moment);
@@ -67,6 +81,16 @@ bool moment_is_awaited(struct daemon *daemon);
 
 /* How many fences have begun since the moment was armed, and the process of the last one. */
 uint64_t moment_fences(struct daemon *daemon, pid_t *pid);
+
+/*
+ * List the fences of programs beside the operations of the mount, from here on. A list that is kept begins
+ * again. Each fence that is listed costs the program the time of a message and its answer, so after
+ * MOMENT_FENCES_LISTED of them no more are.
+ */
+#define MOMENT_FENCES_LISTED 65536u
+void moment_list_fences(struct daemon *daemon);
+/* End the list, which is the caller's, for vector_free(); empty if none was started. True: it is full. */
+bool moment_take_fences(struct daemon *daemon, struct moment_fence_runs *runs);
 
 /* As attach_served.fence. */
 void moment_meet_fence(struct daemon *daemon, enum attach_fence_event event, const void *client, pid_t pid);

@@ -8,6 +8,7 @@ pmdk_tests = \
 	tests/pmdk/domains.sh \
 	tests/pmdk/exact.sh \
 	tests/pmdk/fences.sh \
+	tests/pmdk/torture-fences.sh \
 	tests/pmdk/functions.sh \
 	tests/pmdk/gone.sh \
 	tests/pmdk/inline.sh \
@@ -25,6 +26,7 @@ pmdk_tests = \
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
 
 check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/fences tests/pmdk/functions \
+	tests/pmdk/ledger \
 	tests/pmdk/larger tests/pmdk/litmus tests/pmdk/mappings tests/pmdk/oneline tests/pmdk/padding tests/pmdk/resized \
 	tests/pmdk/survivor tests/pmdk/without_pidfd
 check_PROGRAMS += tests/pmdk/flush_faults.so
@@ -49,6 +51,9 @@ tests_pmdk_litmus_LDADD = $(PMEM_LIBS) -lpthread
 tests_pmdk_mappings_SOURCES = tests/pmdk/mappings.c tests/e2e/tap.h
 tests_pmdk_mappings_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_mappings_LDADD = $(PMEM_LIBS)
+tests_pmdk_ledger_SOURCES = tests/pmdk/ledger.c
+tests_pmdk_ledger_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_ledger_LDADD = $(PMEM_LIBS)
 tests_pmdk_fences_SOURCES = tests/pmdk/fences.c
 tests_pmdk_fences_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_fences_LDADD = $(PMEM_LIBS) -lpthread
