@@ -14,23 +14,33 @@ struct reading {
 	uint64_t first; /* events before the first one that is no definition */
 };
 
-static void mix(struct reading *reading, uint64_t value)
+/* Each number depends on all before it: the order counts. */
+static void mix_into(struct explore_digest *digest, uint64_t value)
 {
-	struct explore_digest *digest = &reading->facts->digest;
-
-	/* Each depends on all before it: the order counts. */
 	*digest = explore_digest_of(digest->low ^ value, digest->high);
 }
 
-static void mix_bytes(struct reading *reading, const void *bytes, size_t length)
+static void mix(struct reading *reading, uint64_t value)
 {
-	mix(reading, length);
+	mix_into(&reading->facts->shape, value);
+	mix_into(&reading->facts->contents, value);
+}
+
+static void mix_bytes(struct explore_digest *digest, const void *bytes, size_t length)
+{
+	mix_into(digest, length);
 	for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
 		uint64_t word = 0;
 
 		memcpy(&word, (const unsigned char *)bytes + at, min_u64(sizeof(word), length - at));
-		mix(reading, word);
+		mix_into(digest, word);
 	}
+}
+
+static void mix_text(struct reading *reading, const struct trace_bytes *text)
+{
+	mix_bytes(&reading->facts->shape, text->at, text->length);
+	mix_bytes(&reading->facts->contents, text->at, text->length);
 }
 
 /* What is stored, and what is guaranteed in its place so far. */
@@ -45,10 +55,11 @@ static int mix_store(struct reading *reading, const struct trace_event *event)
 	mix(reading, event->store.offset);
 	mix(reading, event->store.mask);
 	mix(reading, event->flags);
-	mix_bytes(reading, event->store.bytes.at, length);
+	mix(reading, length);
+	mix_bytes(&reading->facts->contents, event->store.bytes.at, length);
 	if (file) {
 		explore_image_read(file->image, event->store.offset, before, length);
-		mix_bytes(reading, before, length);
+		mix_bytes(&reading->facts->contents, before, length);
 	}
 	return 0;
 }
@@ -56,7 +67,7 @@ static int mix_store(struct reading *reading, const struct trace_event *event)
 static void mix_name(struct reading *reading, uint64_t parent, const struct trace_bytes *name)
 {
 	mix(reading, parent);
-	mix_bytes(reading, name->at, name->length);
+	mix_text(reading, name);
 }
 
 /* False: it is no event that matters at a crash. */
@@ -101,7 +112,7 @@ static bool mix_event(struct reading *reading, const struct trace_event *event, 
 		break;
 	default:
 		mix_name(reading, event->name.parent, &event->name.name);
-		mix_bytes(reading, event->name.target.at, event->name.target.length);
+		mix_text(reading, &event->name.target);
 		break;
 	}
 	return writes;

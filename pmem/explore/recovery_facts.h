@@ -13,11 +13,15 @@ struct explore_recovery_facts {
 	bool writes; /* it changes files: bytes, names, sizes or attributes */
 	/*
 	 * Of all that can matter at a crash, with the number of each event: what was stored, flushed,
-	 * fenced, done to files and synced, and the bytes that were there before. Recoveries that did the
-	 * same have equal ones, though they began with files that differ elsewhere. Threads, times,
-	 * addresses and sites do not count.
+	 * fenced, done to files and synced, and where. Threads, times, addresses and sites do not count.
+	 * States of one recovery have names that are valid for another one with the same shape.
 	 */
-	struct explore_digest digest;
+	struct explore_digest shape;
+	/*
+	 * The same with the bytes that were stored and the ones that were there before. Recoveries that
+	 * did the same have equal ones, though they began with files that differ elsewhere.
+	 */
+	struct explore_digest contents;
 };
 
 /* Read a trace. 0 or a negative errno with a message. */

@@ -17,11 +17,22 @@
 
 /* First states that are recorded: each takes as long as a hundred checks. */
 #define RECORDED_MOST 64u
+/* Of the traces of recoveries, which may be in memory: no recovery is recorded when there are so many. */
+#define BYTES_MOST ((uint64_t)512 << 20)
+
+/* A recovery that was recorded, and that is to be explored. */
+struct kept_recovery {
+	const struct explore_failure *first;
+	char *directory; /* of its own */
+	struct explore_recovery recovery;
+};
 
 struct depth_run {
 	const struct explore_depth_task *task;
 	struct explore_depth *depth;
 	struct explore_digests seen; /* recoveries */
+	VECTOR(struct kept_recovery) kept;
+	uint64_t bytes; /* of their traces */
 	struct explore_causes causes;
 	uint64_t until_ms;
 	struct message *message;
@@ -76,12 +87,33 @@ static int record_first(const struct depth_run *run, const struct explore_failur
 	return error;
 }
 
-/* A digest in a name, in which it need only tell that a recovery did something else. */
+/* The trial of a state that `name` names, and its versions. */
+static int open_state(int fd, const char *trace, const char *name, const struct explore_options *options,
+		      struct explore_trial **trial, uint64_t **versions, struct message *message)
+{
+	uint64_t after;
+	int error;
+
+	*trial = NULL;
+	if (explore_state_name_event(name, &after) < 0)
+		return message_fail(message, -EINVAL,
+				    "'%s' is not the name of a state: copy it from a finding", name);
+	error = explore_trial_open(fd, trace, after, options, trial, message);
+	return error ? error : explore_state_name_parse(*trial, name, versions, message);
+}
+
+static bool same_shape(const struct explore_recovery *one, const struct explore_recovery *other)
+{
+	return one->facts.shape.low == other->facts.shape.low &&
+	       one->facts.shape.high == other->facts.shape.high;
+}
+
+/* A digest in a name, in which it need only tell that a recovery does something else. */
 static char *recovery_text(const struct explore_recovery_facts *facts)
 {
 	char *text;
 
-	return asprintf(&text, "%08" PRIx32, (uint32_t)facts->digest.low) < 0 ? NULL : text;
+	return asprintf(&text, "%08" PRIx32, (uint32_t)facts->shape.low) < 0 ? NULL : text;
 }
 
 /* ---- Exploring a recovery ----------------------------------------------------------------------- */
@@ -95,24 +127,60 @@ static unsigned seconds_left(const struct depth_run *run)
 	return now < run->until_ms ? (unsigned)((run->until_ms - now + 999) / 1000) : 1;
 }
 
-/* What is found of a recovery is told if it happens again when the recovery is recorded again. */
-static int repeats(const struct depth_run *run, const struct explore_failure *first, const char *directory,
-		   const struct explore_recovery *recovery, bool *same)
+/* Does the checker fail on the state of this name in a recovery that was recorded again? */
+static int fails_again(const struct depth_run *run, const struct explore_recovery *again,
+		       const char *directory, const char *name, bool *fails)
 {
-	CLEANUP_FREE char *again = NULL;
-	struct explore_recovery other;
+	struct explore_options options = *run->task->options;
+	CLEANUP_FREE uint64_t *versions = NULL;
+	struct explore_verdict verdict;
+	struct explore_trial *trial;
 	int error;
 
-	if (asprintf(&again, "%s/again", directory) < 0) {
-		again = NULL;
+	options.directory = directory;
+	options.first = &again->first;
+	error = open_state(again->fd, again->name, name, &options, &trial, &versions, run->message);
+	if (!error)
+		error = explore_trial_check(trial, versions, &verdict, run->message);
+	explore_trial_close(trial);
+	*fails = !error && verdict.result != EXPLORE_PASSED;
+	return error;
+}
+
+/*
+ * Drop the findings that do not happen again when the recovery is recorded again, as a replay does. What
+ * is stored may differ, for instance the number of a thread that holds a lock; events and their places may
+ * not.
+ */
+static int drop_unstable(struct depth_run *run, const struct explore_failure *first, const char *directory,
+			 const struct explore_recovery *recovery, struct explore_findings *findings)
+{
+	CLEANUP_FREE char *place = NULL;
+	struct explore_recovery again;
+	size_t kept = 0;
+	int error;
+
+	if (asprintf(&place, "%s/again", directory) < 0) {
+		place = NULL;
 		return -ENOMEM;
 	}
-	error = record_first(run, first, again, &other);
-	*same = !error && other.verdict.result == EXPLORE_PASSED &&
-		other.facts.digest.low == recovery->facts.digest.low &&
-		other.facts.digest.high == recovery->facts.digest.high;
-	explore_recovery_clear(&other);
-	remove_tree(again);
+	error = record_first(run, first, place, &again);
+	for (size_t i = 0; !error && i < findings->count; i++) {
+		const struct explore_finding finding = findings->items[i];
+		bool fails = false;
+
+		if (again.verdict.result == EXPLORE_PASSED && same_shape(&again, recovery))
+			error = fails_again(run, &again, place, finding.name, &fails);
+		if (fails) {
+			findings->items[i] = findings->items[kept];
+			findings->items[kept++] = finding;
+		} else {
+			run->depth->unstable += finding.states;
+		}
+	}
+	explore_findings_keep(findings, kept);
+	explore_recovery_clear(&again);
+	remove_tree(place);
 	return error;
 }
 
@@ -137,31 +205,24 @@ static int add_second(struct depth_run *run, const struct explore_failure *first
 	return error;
 }
 
-/* Keep those findings whose cause no recovery before had. */
-static int judge(struct depth_run *run, const struct explore_failure *first, const char *directory,
-		 struct explore_recovery *recovery, struct explore_findings *findings)
+/* Keep those findings whose cause no recovery before had, and that happen again. */
+static int judge(struct depth_run *run, const struct kept_recovery *kept, struct explore_recovery *recovery,
+		 struct explore_findings *findings)
 {
-	struct explore_depth *depth = run->depth;
-	bool same = true;
-	int error = explore_causes_keep_new(&run->causes, recovery->fd, recovery->name, findings,
-					    run->message);
+	const struct explore_failure *first = kept->first;
+	int error;
 
-	depth->unstable += findings->unstable;
-	depth->unreduced += findings->unreduced;
+	run->depth->unstable += findings->unstable;
+	run->depth->unreduced += findings->unreduced;
+	error = explore_causes_keep_new(&run->causes, recovery->fd, recovery->name, findings, run->message);
 	if (!error && findings->count)
-		error = repeats(run, first, directory, recovery, &same);
-	if (error || !findings->count)
-		return error;
-	if (same)
-		return add_second(run, first, recovery, findings);
-	for (size_t i = 0; i < findings->count; i++)
-		depth->unstable += findings->items[i].states;
-	return 0;
+		error = drop_unstable(run, first, kept->directory, recovery, findings);
+	return error || !findings->count ? error : add_second(run, first, recovery, findings);
 }
 
-static int explore_recovery(struct depth_run *run, const struct explore_failure *first, uint64_t states,
-			    const char *directory, struct explore_recovery *recovery)
+static int explore_recovery(struct depth_run *run, struct kept_recovery *kept, uint64_t states)
 {
+	struct explore_recovery *recovery = &kept->recovery;
 	struct explore_options options = *run->task->options;
 	struct explore_failures failures = { 0 };
 	struct explore_findings findings = { 0 };
@@ -171,7 +232,7 @@ static int explore_recovery(struct depth_run *run, const struct explore_failure 
 
 	options.states = states;
 	options.seconds = seconds_left(run);
-	options.directory = directory;
+	options.directory = kept->directory;
 	options.first = &recovery->first;
 	options.recovered = NULL;
 	options.at = UINT64_MAX;
@@ -188,7 +249,7 @@ static int explore_recovery(struct depth_run *run, const struct explore_failure 
 		error = explore_findings_make(recovery->fd, recovery->name, &points, &options, &failures,
 					      &findings, run->message);
 	if (!error)
-		error = judge(run, first, directory, recovery, &findings);
+		error = judge(run, kept, recovery, &findings);
 	explore_findings_clear(&findings);
 	explore_failures_clear(&failures);
 	explore_points_clear(&points);
@@ -197,63 +258,109 @@ static int explore_recovery(struct depth_run *run, const struct explore_failure 
 
 /* ---- All of them ------------------------------------------------------------------------------------ */
 
-static int try_first(struct depth_run *run, const struct explore_failure *first, uint64_t states,
-		     const char *directory)
+/* Remove what was recorded, unless a finding needs the trace until it is printed: then its name is taken. */
+static void kept_clear(struct kept_recovery *kept)
 {
-	struct explore_depth *depth = run->depth;
-	struct explore_recovery recovery;
-	bool is_new = false;
-	int error = record_first(run, first, directory, &recovery);
+	if (kept->recovery.name && kept->directory)
+		remove_tree(kept->directory);
+	explore_recovery_clear(&kept->recovery);
+	free(kept->directory);
+}
 
+static uint64_t trace_bytes(const struct explore_recovery *recovery)
+{
+	struct stat st;
+
+	return fstat(recovery->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Record the recovery from a state, and keep it if there was none like it. */
+static int record_one(struct depth_run *run, const struct explore_failure *first)
+{
+	const char *directory = run->task->options->directory;
+	struct kept_recovery kept = { .first = first, .recovery = { .fd = -1 } };
+	struct explore_depth *depth = run->depth;
+	bool is_new = false;
+	int error;
+
+	if (asprintf(&kept.directory, "%s/recovery-%" PRIu64, directory, depth->recorded + 1) < 0) {
+		kept.directory = NULL;
+		return -ENOMEM;
+	}
+	error = record_first(run, first, kept.directory, &kept.recovery);
 	depth->recorded += !error;
-	if (!error && recovery.verdict.result != EXPLORE_PASSED)
+	if (!error && kept.recovery.verdict.result != EXPLORE_PASSED)
 		depth->failed++;
-	else if (!error)
-		error = explore_digests_add(&run->seen, recovery.facts.digest, &is_new);
-	if (!error && recovery.verdict.result == EXPLORE_PASSED && !(is_new && recovery.facts.writes))
-		depth->equal++;
-	else if (!error && is_new)
-		error = explore_recovery(run, first, states, directory, &recovery);
-	/* The trace of findings is needed until they are printed; its name is taken then. */
-	if (recovery.name)
-		remove_tree(directory);
-	explore_recovery_clear(&recovery);
+	else if (!error && kept.recovery.facts.writes)
+		error = explore_digests_add(&run->seen, kept.recovery.facts.contents, &is_new);
+	if (!error && is_new)
+		error = vector_append(&run->kept, kept);
+	if (!error && is_new) {
+		run->bytes += trace_bytes(&kept.recovery);
+		return 0;
+	}
+	depth->equal += !error && kept.recovery.verdict.result == EXPLORE_PASSED;
+	kept_clear(&kept);
+	return error;
+}
+
+/* Half of the time at most is for recording. */
+static int record_all(struct depth_run *run)
+{
+	const struct explore_failures *recovered = run->task->recovered;
+	const uint64_t now = clock_ms();
+	const uint64_t until_ms =
+		run->until_ms == UINT64_MAX ? UINT64_MAX : now + (run->until_ms - now) / 2;
+	int error = 0;
+
+	for (size_t i = 0; !error && i < recovered->count && i < RECORDED_MOST && clock_ms() < until_ms &&
+			   run->bytes < BYTES_MOST && run->task->options->states;
+	     i++)
+		error = record_one(run, &recovered->items[i]);
+	run->depth->left_out = recovered->count - run->depth->recorded;
+	return error;
+}
+
+static int explore_all(struct depth_run *run)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < run->kept.count; i++) {
+		const uint64_t states = run->task->options->states;
+		const uint64_t left = states - min_u64(states, run->depth->checked);
+		/* The same share for each of those that are left. */
+		const uint64_t share = left / (run->kept.count - i);
+
+		if (share && clock_ms() < run->until_ms)
+			error = explore_recovery(run, &run->kept.items[i], share);
+		else
+			run->depth->left_out++;
+	}
 	return error;
 }
 
 int explore_depth_run(const struct explore_depth_task *task, struct explore_depth *depth,
 		      struct message *message)
 {
-	const struct explore_options *options = task->options;
-	const size_t count = (size_t)min_u64(task->recovered->count, RECORDED_MOST);
+	const unsigned seconds = task->options->seconds;
 	struct depth_run run = {
 		.task = task,
 		.depth = depth,
-		.until_ms =
-			options->seconds ? clock_ms() + (uint64_t)options->seconds * 1000 : UINT64_MAX,
+		.until_ms = seconds ? clock_ms() + (uint64_t)seconds * 1000 : UINT64_MAX,
 		.message = message,
 	};
-	size_t tried = 0;
-	int error = 0;
+	int error;
 
 	*depth = (struct explore_depth){ .recovered = task->recovered->count, .complete = true };
-	for (; !error && tried < count && clock_ms() < run.until_ms; tried++) {
-		const uint64_t left = options->states - min_u64(options->states, depth->checked);
-		/* The same share for each of those that are left, whatever there is to find. */
-		const uint64_t share = left / (count - tried);
-		CLEANUP_FREE char *directory = NULL;
-
-		if (!share)
-			break;
-		if (asprintf(&directory, "%s/recovery-%zu", options->directory, tried + 1) < 0)
-			directory = NULL;
-		error = directory ? try_first(&run, &task->recovered->items[tried], share, directory) :
-				    -ENOMEM;
-	}
-	depth->left_out = task->recovered->count - tried;
+	error = record_all(&run);
+	if (!error)
+		error = explore_all(&run);
 	depth->complete = depth->complete && !depth->left_out && !depth->failed;
 	if (error && !message->text[0])
 		message_fail(message, error, "%s", strerror(-error));
+	for (size_t i = 0; i < run.kept.count; i++)
+		kept_clear(&run.kept.items[i]);
+	vector_free(&run.kept);
 	explore_causes_clear(&run.causes);
 	explore_digests_clear(&run.seen);
 	return error;
@@ -273,21 +380,6 @@ char *explore_depth_name(const struct explore_second *second, const struct explo
 bool explore_depth_is_name(const char *name)
 {
 	return strchr(name, '/');
-}
-
-/* The trial of a state that `name` names, and its versions. */
-static int open_state(int fd, const char *trace, const char *name, const struct explore_options *options,
-		      struct explore_trial **trial, uint64_t **versions, struct message *message)
-{
-	uint64_t after;
-	int error;
-
-	*trial = NULL;
-	if (explore_state_name_event(name, &after) < 0)
-		return message_fail(message, -EINVAL,
-				    "'%s' is not the name of a state: copy it from a finding", name);
-	error = explore_trial_open(fd, trace, after, options, trial, message);
-	return error ? error : explore_state_name_parse(*trial, name, versions, message);
 }
 
 static int record_again(int fd, const char *trace, const char *first, const char *expected,

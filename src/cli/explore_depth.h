@@ -24,7 +24,7 @@ struct explore_depth {
 	uint64_t recorded;  /* of these, recoveries that were recorded */
 	uint64_t equal;	    /* of these, did what another one had done, or wrote nothing */
 	uint64_t failed;    /* of these, did not pass when they were recorded: they cannot be explored */
-	uint64_t left_out;  /* first states that were not recorded: a limit came first */
+	uint64_t left_out;  /* first states that were not recorded, or not explored: a limit came first */
 	uint64_t checked, failures, legal; /* states of crashes of recoveries */
 	bool complete;			   /* no limit ended anything */
 	VECTOR(struct explore_second) seconds; /* those that have findings */

@@ -51,6 +51,10 @@ check_fails "a state is not replayed with a checker that recovers in another way
 	"does something else" "$softpmem" explore --replay "$name" softpmem.trace -- "$engine" check-fixed {}
 check_fails "a state that a recovery leaves is not saved without the checker that recovers" \
 	"name the checker that recovers" "$softpmem" explore --replay "$name" --save no softpmem.trace
+check "a recovery that stores another number each time is found, too" \
+	explored 1 --depth 2 --at "${name%%[ng]*}" softpmem.trace -- "$engine" check-owner {}
+command=$(sed -n 's/^  replay: softpmem //p' out | head -n 1)
+check "the command of its finding fails again" replays
 check "negative control: a recovery that is safe has no finding, and what it prints acknowledges nothing" \
 	explored 0 --depth 2 softpmem.trace -- "$engine" check-fixed {}
 check "the summary says that all states of the recoveries were checked" \

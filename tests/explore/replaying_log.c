@@ -8,6 +8,7 @@
  *   replaying_log check-buggy POOL     replay the log, then check; the log is cleared before what it has is
  *                                      durable
  *   replaying_log check-fixed POOL     the same, but what the log has is durable before it is cleared
+ *   replaying_log check-owner POOL     the same as check-buggy, but it first stores its pid
  *   replaying_log dump-buggy POOL      replay the log, and print the numbers unless they are 0
  *   replaying_log dump-fixed POOL      the same, recovering as check-fixed does
  *   replaying_log forget POOL          store a number that is never flushed
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LINE 64
 
@@ -32,6 +34,7 @@ struct pool {
 	} log;
 	_Alignas(LINE) volatile uint64_t left;
 	_Alignas(LINE) volatile uint64_t right;
+	_Alignas(LINE) volatile uint64_t owner; /* as of a lock: it means nothing after a crash */
 };
 
 static void persist(const volatile void *line)
@@ -125,14 +128,16 @@ int main(int argc, char **argv)
 		perror(argv[2]);
 		return 2;
 	}
+	if (strcmp(argv[1], "check-owner") == 0)
+		pool->owner = (uint64_t)getpid();
+	if (strncmp(argv[1], "check-", 6) == 0)
+		return check(pool, strcmp(argv[1], "check-fixed") == 0);
+	if (strncmp(argv[1], "dump-", 5) == 0)
+		return dump(pool, strcmp(argv[1], "dump-fixed") == 0);
 	if (strcmp(argv[1], "work") == 0)
 		work(pool);
 	else if (strcmp(argv[1], "forget") == 0)
 		pool->left = 2;
-	else if (strncmp(argv[1], "dump-", 5) == 0)
-		return dump(pool, strcmp(argv[1], "dump-fixed") == 0);
-	else if (strncmp(argv[1], "check-", 6) == 0)
-		return check(pool, strcmp(argv[1], "check-fixed") == 0);
 	else
 		return 2;
 	return 0;
