@@ -92,6 +92,19 @@ static const char *subject_of(struct json_object *result)
 	return report_is_without_checker(result) ? "Durability" : "Crash states";
 }
 
+static void put_verdict(FILE *out, struct json_object *result)
+{
+	struct json_object *depth = report_object(result, "depth");
+
+	fprintf(out, "the checker failed on %" PRIu64 " of %" PRIu64 " crash states",
+		report_u64(result, "states_failed"), report_u64(result, "states_checked"));
+	if (depth)
+		fprintf(out,
+			", and on %" PRIu64 " of %" PRIu64 " that a power failure during recovery leaves",
+			report_u64(depth, "states_failed"), report_u64(depth, "states_checked"));
+	fprintf(out, "%s.</p>\n", report_bool(result, "complete") ? ", which are all that there are" : "");
+}
+
 static void put_summary(FILE *out, struct json_object *result)
 {
 	const size_t count = report_count(result, "findings");
@@ -111,9 +124,7 @@ static void put_summary(FILE *out, struct json_object *result)
 			" places with flushes in vain. No crash states were checked.</p>\n",
 			report_u64(result, "never_durable"), report_u64(result, "in_vain"));
 	else
-		fprintf(out, "the checker failed on %" PRIu64 " of %" PRIu64 " crash states%s.</p>\n",
-			report_u64(result, "states_failed"), report_u64(result, "states_checked"),
-			report_bool(result, "complete") ? ", which are all that there are" : "");
+		put_verdict(out, result);
 	put_missing(out, result);
 	fputs("</div>\n</header>\n", out);
 }

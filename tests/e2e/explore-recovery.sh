@@ -93,6 +93,8 @@ for format in html junit sarif; do
 done
 check "the HTML says where power fails first, and where then" \
 	grep -q '<dt>then, during recovery</dt>' report.html
+check "the summary of the HTML counts the states that a power failure during recovery leaves" \
+	grep -q ', and on [1-9][0-9]* of [0-9]* that a power failure during recovery leaves' report.html
 check "the HTML is well-formed" xmllint --html --noout --nowarning report.html
 unique_ids() { [ -z "$(grep -o ' id="[^"]*"' report.html | sort | uniq -d)" ]; }
 check "no id is in the HTML twice" unique_ids
