@@ -159,15 +159,17 @@ void fusefs_op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, f
 
 /*
  * After the kernel's lookup found no name, another may have created it through
- * the control socket: then open that file, as open(2) does.
+ * the control socket: then open that file, as open(2) does. A file that is new is not truncated.
  */
 static int create_or_find(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
-			  int flags, struct pool **out)
+			  int *flags, struct pool **out)
 {
 	struct pool_attributes attributes;
 	int error = create(request, directory, name, (mode & 07777) | S_IFREG, out);
 
-	if (error != -EEXIST || (flags & O_EXCL))
+	if (!error)
+		*flags &= ~O_TRUNC;
+	if (error != -EEXIST || (*flags & O_EXCL))
 		return error;
 	error = pool_lookup(directory, name, out);
 	if (error)
@@ -185,7 +187,7 @@ static int create_or_find(fuse_req_t request, struct pool *directory, const char
  * keeps the file until the caller has opened it.
  */
 static int create_to_open(fuse_req_t request, struct pool *directory, const char *name, mode_t mode,
-			  int flags, struct pool **out, struct pool_handle **nameless)
+			  int *flags, struct pool **out, struct pool_handle **nameless)
 {
 	const struct fuse_ctx *client = fuse_req_ctx(request);
 	const struct pool_new attributes = { .mode = (mode & 07777) | S_IFREG,
@@ -205,7 +207,7 @@ void fusefs_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, m
 	struct fuse_entry_param entry;
 	struct pool_handle *nameless;
 	struct pool *pool;
-	int error = create_to_open(request, pool_at(request, parent), name, mode, fi->flags, &pool,
+	int error = create_to_open(request, pool_at(request, parent), name, mode, &fi->flags, &pool,
 				   &nameless);
 
 	if (error) {

@@ -122,7 +122,6 @@ check "operations are in the trace as they were done, in their order" same_event
 	mkdir file=$(n -1) parent=$root name=".begun" mode=040755
 	rmdir file=$(n -1) parent=$root name=".begun"
 	create file=$(n 0) parent=$root name="new" mode=0100644
-	truncate file=$(n 0)
 	write $(n 0)+0x0 bytes=6f6e65
 	mkdir file=$(n 1) parent=$root name="d" mode=040750
 	rename file=$(n 0) parent=$root name="new" new-parent=$(n 1) new-name="one"
