@@ -98,6 +98,10 @@ static void handle_while_parked(struct fusefs *fs, const struct fuse_buf *reques
 	case FUSE_COPY_FILE_RANGE:
 		fusefs_answer(fs, in, -EIO, NULL, 0);
 		break;
+	case FUSE_FLUSH:
+		/* A process that is killed closes its files, and cannot be interrupted in it. */
+		fusefs_answer(fs, in, 0, NULL, 0);
+		break;
 	case FUSE_INTERRUPT:
 		interrupt_while_parked(fs, request);
 		break;
@@ -156,7 +160,7 @@ void fusefs_dispatch(struct fusefs *fs, const struct fuse_buf *request)
 		fusefs_gate_enter(&fs->gate, &token);
 		phase = fusefs_gate_token_phase(&token);
 	}
-	if (phase != GATE_OPEN)
+	if (phase != GATE_OPEN && in->opcode != FUSE_FLUSH)
 		users_end = fusefs_moment_hold(&fs->moment);
 	if (fusefs_is_regions_root(fs, in->nodeid) && fusefs_changes_entry(in->opcode)) {
 		fusefs_answer(fs, in, -EPERM, NULL, 0);

@@ -58,7 +58,8 @@ int fusefs_file_open(fuse_req_t request, struct node *node, struct fuse_file_inf
 	fi->direct_io = pool_is_attached(node->pool);
 	fi->keep_cache = !fi->direct_io;
 	file->direct = fi->direct_io;
-	fi->noflush = 1;
+	/* With this, the kernel does not tell of each close(2) before that returns. */
+	fi->noflush = !pool_wants_flush(node->pool);
 	return 0;
 }
 
@@ -91,6 +92,18 @@ void fusefs_op_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 		fuse_reply_err(request, -error);
 	else if (fuse_reply_open(request, fi))
 		fusefs_file_close(fs, fusefs_file_of(fi));
+}
+
+/* Of a kernel that does not know `noflush` every close(2) comes here. */
+void fusefs_op_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct open_file *file = fusefs_file_of(fi);
+	const bool wanted = pool_wants_flush(pool_of(file->handle));
+
+	(void)ino;
+	if (wanted)
+		pool_flush(file->handle);
+	fuse_reply_err(request, wanted ? 0 : ENOSYS);
 }
 
 void fusefs_op_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)

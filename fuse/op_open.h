@@ -29,6 +29,7 @@ int fusefs_file_open(fuse_req_t request, struct node *node, struct fuse_file_inf
 void fusefs_file_close(struct fusefs *fs, struct open_file *file);
 
 void fusefs_op_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi);
+void fusefs_op_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi);
 void fusefs_op_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi);
 
 #endif

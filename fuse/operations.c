@@ -34,6 +34,7 @@ const struct fuse_lowlevel_ops fusefs_operations = {
 	.open = fusefs_op_open,
 	.read = fusefs_op_read,
 	.write = fusefs_op_write,
+	.flush = fusefs_op_flush,
 	.release = fusefs_op_release,
 	.fsync = fusefs_op_fsync,
 	.opendir = fusefs_op_opendir,

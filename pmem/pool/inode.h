@@ -39,6 +39,7 @@ struct pool {
 	_Atomic bool dead;	/* destroyed, or about to be: its entry is free */
 	/* On the undo list (undo.h): all notes that keep it, those of names, and those of its size. */
 	_Atomic uint32_t undo_notes, undo_names, undo_resizes;
+	_Atomic uint64_t truncations, allocated; /* da_alloc.h */
 	_Atomic bool removed;	/* a call removed its last name; false if an outage destroyed it */
 	_Atomic uint64_t tag;	/* pool_tag() */
 	_Atomic uint32_t metadata; /* its metadata mode: own_modes.h */
@@ -88,6 +89,7 @@ struct pool {
 struct pool_handle {
 	struct pool *pool;
 	uint64_t generation; /* of the region when it was opened */
+	_Atomic uint64_t flushed; /* pool->truncations at its last pool_flush() that did something */
 };
 
 /* A pool that refers to entry `index`, with nothing in it: NULL if there is no memory. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "pool/da_alloc.h"
 #include "pool/gate.h"
 #include "pool/placement.h"
 #include "pool/pools.h"
@@ -208,6 +209,7 @@ int pool_open(struct pool *pool, struct pool_handle **out)
 		pool_undo_count_held(pool);
 	handle->pool = pool;
 	handle->generation = atomic_load(&pool->pools->generation);
+	atomic_init(&handle->flushed, 0);
 	*out = handle;
 	return 0;
 }
@@ -232,6 +234,7 @@ void pool_close(struct pool_handle *handle)
 {
 	struct pool *pool = handle->pool;
 
+	pool_note_closed(handle);
 	free(handle);
 	/* Do not wait for the end of an outage: pools_decide() destroys pools without a name. */
 	if (atomic_fetch_sub(&pool->opens, 1) == 1 && pool_gate_try_enter(pool->pools)) {

@@ -6,6 +6,8 @@ pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/bytes.c \
 	pmem/pool/contents.c \
 	pmem/pool/contents.h \
+	pmem/pool/da_alloc.c \
+	pmem/pool/da_alloc.h \
 	pmem/pool/create.c \
 	pmem/pool/directory_names.c \
 	pmem/pool/directory_names.h \

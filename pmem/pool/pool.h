@@ -102,6 +102,11 @@ struct pools_options {
 	 */
 	enum metadata_mode metadata;
 	/*
+	 * As ext4 does by default, make the bytes and size of a file durable when it is renamed over another
+	 * one, and when it is closed after it was truncated to 0: pool_flush(). Not in METADATA_STRICT.
+	 */
+	bool auto_da_alloc;
+	/*
 	 * Called now and then during a long operation, with `done` of `total` in the same unit; may be
 	 * NULL.
 	 */
@@ -407,6 +412,10 @@ int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size);
  * are volatile like a write.
  */
 int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64_t length);
+
+/* A descriptor is closed (close(2)): only needed if pool_wants_flush(). See pools_options.auto_da_alloc. */
+void pool_flush(struct pool_handle *handle);
+bool pool_wants_flush(const struct pool *pool);
 
 /* lseek(2) with SEEK_DATA or SEEK_HOLE: the offset found, or -ENXIO. */
 int64_t pool_seek(struct pool_handle *handle, uint64_t offset, int whence);

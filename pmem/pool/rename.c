@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "pool/da_alloc.h"
 #include "pool/gate.h"
 #include "pool/inode.h"
 #include "pool/pools.h"
@@ -186,6 +187,32 @@ static int rename_locked(struct pools *pools, struct name *from, struct pool *di
 	return error ? error : change(pools, from, directory, text, to, NAMES_RENAME);
 }
 
+/* The file of the name, with a reference, if it would replace another one; else NULL. */
+static struct pool *find_replacing(struct pool *directory, const char *text, struct pool *new_directory,
+				   const char *new_text)
+{
+	struct name *from, *to;
+
+	READ_SCOPE(&directory->pools->tree);
+	if (pool_name_find(directory, text, &from) < 0 || pool_name_find(new_directory, new_text, &to) < 0 ||
+	    from->file == to->file)
+		return NULL;
+	pool_ref(from->file, 1);
+	return from->file;
+}
+
+/* Without the lock of all names, since it may take long. */
+static void allocate_replacing(struct pool *directory, const char *text, struct pool *new_directory,
+			       const char *new_text)
+{
+	struct pool *file = find_replacing(directory, text, new_directory, new_text);
+
+	if (!file)
+		return;
+	pool_allocate(file);
+	pool_unref(file, 1);
+}
+
 int pool_rename(struct pool *directory, const char *text, struct pool *new_directory, const char *new_text,
 		unsigned flags)
 {
@@ -199,6 +226,8 @@ int pool_rename(struct pool *directory, const char *text, struct pool *new_direc
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
+	if (pools->options.auto_da_alloc && !flags)
+		allocate_replacing(directory, text, new_directory, new_text);
 	WRITE_SCOPE(&pools->tree);
 	error = pool_name_find(directory, text, &from);
 	if (error)

@@ -12,6 +12,7 @@
 #include "common/align.h"
 #include "common/cleanup.h"
 #include "domain/domain.h"
+#include "pool/da_alloc.h"
 #include "pool/gate.h"
 #include "pool/placement.h"
 #include "pool/pools.h"
@@ -227,6 +228,8 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 		error = pool_extend(pool, size);
 	if (!error)
 		error = change_commit(pool, &change, size);
+	if (!error && size == 0)
+		pool_note_truncated(pool);
 	if (!error && shrinks) {
 		pool->size = size;
 		pool_zero_tail(pool);

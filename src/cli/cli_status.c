@@ -18,11 +18,12 @@ static const struct command_option options_table[] = {
 static void print_region(struct json_object *region)
 {
 	time_t created = (time_t)output_u64(region, "created");
-	bool read_only = false;
+	bool read_only = false, auto_da_alloc = false;
 	char date[64] = "";
 	struct tm tm;
 
 	control_get_bool(region, "read_only", &read_only);
+	control_get_bool(region, "auto_da_alloc", &auto_da_alloc);
 	if (localtime_r(&created, &tm))
 		strftime(date, sizeof(date), "%F %T", &tm);
 	fputs("region:             ", stdout);
@@ -40,7 +41,8 @@ static void print_region(struct json_object *region)
 	printf("memory type:        %s\n", output_string(region, "memory_type"));
 	printf("persistence domain: %s\n", output_string(region, "persistence_domain"));
 	printf("mode:               %s\n", output_mode(region));
-	printf("metadata:           %s", output_string(region, "metadata"));
+	printf("metadata:           %s%s", output_string(region, "metadata"),
+	       auto_da_alloc ? " with auto_da_alloc" : "");
 	if (output_u64(region, "own_metadata"))
 		printf(", but for %llu directories", (unsigned long long)output_u64(region, "own_metadata"));
 	putchar('\n');

@@ -11,7 +11,7 @@
 struct torture_cli_options {
 	const char *workload, *check, *setup, *jobs, *time, *runs, *seed, *timeout, *size, *policy, *metadata,
 		*only, *lose_only;
-	bool json;
+	bool auto_da_alloc, json;
 };
 
 /* A signal ended the campaign, and nothing was found: as a shell reports a program that Ctrl-C ended. */
@@ -36,6 +36,8 @@ static const struct command_option options_table[] = {
 		       "only this one; default: all"),
 	COMMAND_CHOICE(struct torture_cli_options, metadata, "metadata", "MODE", "durable ordered strict",
 		       "only this one; default: ordered and strict"),
+	COMMAND_SWITCH(struct torture_cli_options, auto_da_alloc, "auto-da-alloc",
+		       "as ext4: a rename over a file keeps the bytes"),
 	COMMAND_VALUE(struct torture_cli_options, only, "only", "N",
 		      "before operation N, 'end', before-fence:N, after-fence:N"),
 	COMMAND_VALUE(struct torture_cli_options, lose_only, "lose-only", "SET",
@@ -69,9 +71,12 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 					       .size = TORTURE_SIZE_DEFAULT,
 					       .seed = TORTURE_SEED_DEFAULT,
 					       .policy = given->policy,
-					       .metadata = given->metadata };
+					       .metadata = given->metadata,
+					       .auto_da_alloc = given->auto_da_alloc };
 	if (!given->workload || !given->check)
 		return cli_usage(cli, "--workload and --check are required");
+	if (given->auto_da_alloc && given->metadata && strcmp(given->metadata, "strict") == 0)
+		return cli_usage(cli, "--auto-da-alloc: POSIX does not promise it: give --metadata ordered");
 	if (given->size && size_parse(given->size, &settings->size) < 0)
 		return cli_usage(cli, "--size '%s': write a size such as 64M", given->size);
 	status = cli_whole_number(cli, "time", given->time, 1, UINT_MAX, &seconds);
@@ -91,7 +96,7 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 	settings->timeout_ms = (unsigned)timeout * 1000;
 	settings->jobs = given->only && !given->runs && !given->time ? 1 : (unsigned)jobs;
 	only->policy = given->policy ? given->policy : "lose";
-	only->mode = given->metadata ? given->metadata : TORTURE_MODE_MOST;
+	only->mode = given->metadata ? given->metadata : torture_mode_most(settings);
 	only->seed = settings->seed;
 	only->lose_only = (char *)given->lose_only;
 	return status;

@@ -125,7 +125,7 @@ _softpmem() {
 				--checker --oracle --dump --depth --shard --resume --json --help' ;;
 		report:-*) words='--format --output -o --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
-				--policy --metadata --only --lose-only --json --help' ;;
+				--policy --metadata --auto-da-alloc --only --lose-only --json --help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
 		trace:* | explore:* | report:*)
 			if [ "$previous" = trace ]; then
@@ -172,10 +172,12 @@ _softpmemd() {
 		;;
 	--domain) words='memory_controller cpu_cache' ;;
 	--mode) words='fsdax sector sector:512' ;;
+	--metadata) words='durable ordered strict' ;;
 	--label | --threads) return ;;
 	*)
-		words='--region --mount --socket --domain --mode --label --allow-other --nonempty --read-only
-			--threads --group --daemon --verbose --version --help'
+		words='--region --mount --socket --domain --mode --metadata --auto-da-alloc --label
+			--allow-other --nonempty --read-only --threads --group --daemon --verbose
+			--version --help'
 		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

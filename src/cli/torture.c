@@ -8,6 +8,11 @@
 
 const char *const torture_modes[] = { "durable", "ordered", "strict", NULL };
 
+const char *torture_mode_most(const struct torture_settings *settings)
+{
+	return settings->auto_da_alloc ? torture_modes[1] : torture_modes[2];
+}
+
 void torture_outcome_clear(struct torture_outcome *outcome)
 {
 	for (size_t i = 0; i < outcome->lost.count; i++) {

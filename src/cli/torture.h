@@ -27,6 +27,7 @@ struct torture_settings {
 	uint64_t seed;	      /* of the first random cut */
 	const char *policy;   /* only this one; NULL: lose, keep, random */
 	const char *metadata; /* only this mode; NULL: ordered and strict */
+	bool auto_da_alloc;   /* of the daemons, which then are ordered */
 };
 
 /* ---- A cut ---------------------------------------------------------------------------- */
@@ -88,7 +89,7 @@ void torture_verdict_text(const struct torture_verdict *verdict, unsigned timeou
 /* From the one that loses least to the one that loses most; ended by NULL. */
 extern const char *const torture_modes[];
 /* The daemons of a campaign run in this one: a power failure by the rules of another one loses no more. */
-#define TORTURE_MODE_MOST "strict"
+const char *torture_mode_most(const struct torture_settings *settings);
 /* What `ordered` loses includes all that this one loses: it is tried only to reduce a failure. */
 #define TORTURE_MODE_LEAST "durable"
 

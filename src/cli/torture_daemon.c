@@ -172,12 +172,14 @@ static int receive_pidfd(const struct torture_daemon *daemon)
 static int spawn(struct torture_daemon *daemon, const char *region)
 {
 	const char *const argv[] = { "softpmemd",  "--region", region,	     "--mount",	       daemon->mount,
-				     "--socket",   daemon->socket, "--metadata", daemon->metadata };
+				     "--socket",   daemon->socket, "--metadata", daemon->metadata,
+				     "--auto-da-alloc" };
+	const size_t count = sizeof(argv) / sizeof(argv[0]) - !daemon->auto_da_alloc;
 	char bytes[SPAWNER_BYTES];
 	size_t length = 0;
 	int error = daemon->spawner ? 0 : start_spawner(daemon);
 
-	for (size_t i = 0; i < sizeof(argv) / sizeof(argv[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		size_t size = strlen(argv[i]) + 1;
 
 		if (size > sizeof(bytes) - length)

@@ -222,12 +222,15 @@ static int add_modes(struct torture_plan *plan, const char *policy, bool again)
 	if (!wants(settings->policy, policy))
 		return 0;
 	for (const char *const *mode = torture_modes; *mode && !error; mode++) {
-		if (settings->metadata ? strcmp(settings->metadata, *mode) != 0 :
-					 strcmp(*mode, TORTURE_MODE_LEAST) == 0)
+		const bool is_last = *mode == torture_mode_most(settings);
+
+		if (settings->metadata ? strcmp(settings->metadata, *mode) == 0 :
+					 strcmp(*mode, TORTURE_MODE_LEAST) != 0)
+			error = vector_append(&plan->variants, (struct variant){ policy, *mode, again });
+		else if (!is_last)
 			continue;
-		error = vector_append(&plan->variants, (struct variant){ policy, *mode, again });
-		/* What keeps everything is the same in each mode. */
-		if (strcmp(policy, "keep") == 0)
+		/* What keeps everything is the same in each mode, and the daemons know no later ones. */
+		if (is_last || strcmp(policy, "keep") == 0)
 			break;
 	}
 	return error;

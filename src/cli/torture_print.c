@@ -61,6 +61,8 @@ static void print_replay(const struct torture_finding *finding, const struct tor
 	if (strcmp(cut->policy, "random") == 0 || cut->lose_only)
 		printf(" --seed %" PRIu64, cut->seed);
 	printf(" --metadata %s", cut->mode);
+	if (settings->auto_da_alloc)
+		fputs(" --auto-da-alloc", stdout);
 	if (cut->lose_only)
 		printf(" --lose-only %s", cut->lose_only);
 	putchar('\n');

@@ -59,7 +59,8 @@ int torture_job_create(struct torture_job *job, const struct torture_settings *s
 				     .keeper = { .fd = -1 },
 				     .image = image,
 				     .interrupt_fd = interrupt_fd };
-	error = torture_daemon_create(&job->daemon, program, TORTURE_MODE_MOST, directory, message);
+	error = torture_daemon_create(&job->daemon, program, torture_mode_most(settings), directory, message);
+	job->daemon.auto_da_alloc = settings->auto_da_alloc;
 	if (error)
 		return error;
 	if (asprintf(&job->acknowledged, "%s/acknowledged", directory) < 0)

@@ -38,6 +38,7 @@ struct daemon_options {
 	bool has_domain;     /* if not given, the platform decides, where it reports a domain */
 	enum pool_mode mode; /* INHERIT: not given */
 	enum metadata_mode metadata;
+	bool auto_da_alloc;
 	unsigned threads;    /* 0: the default of the mount */
 	bool allow_other;
 	bool read_only;

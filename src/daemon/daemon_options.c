@@ -66,8 +66,7 @@ static int set_label(void *values, const char *label, const char **reason)
 static const struct command_option own[] = {
 	{ .name = "region", .value = "SPEC", .set = add_region,
 	  .help = "memfd:SIZE, file:PATH[,SIZE], devmem:START+SIZE,\n"
-		  "\t\t\tdax:DEVICE, ndctl:NAME or auto; may be given several\n"
-		  "\t\t\ttimes; without it memfd:1G" },
+		  "\t\t\tdax:DEVICE, ndctl:NAME, auto; repeatable; else memfd:1G" },
 	COMMAND_VALUE(struct parsed, socket, "socket", "PATH", "where softpmem finds this daemon"),
 	COMMAND_CHOICE(struct parsed, domain, "domain", "DOMAIN", "memory_controller cpu_cache",
 		       "memory_controller or cpu_cache: where stores are safe"),
@@ -86,6 +85,8 @@ static const struct command_option own[] = {
 };
 
 static const struct command_option direct[] = {
+	COMMAND_SWITCH(struct daemon_options, auto_da_alloc, "auto-da-alloc",
+		       "as ext4: a rename over a file keeps the new bytes"),
 	COMMAND_VALUE(struct daemon_options, mount, "mount", "DIR", "show the pools as files here"),
 	COMMAND_VALUE(struct daemon_options, group, "group", "GROUP", "its members may use this daemon too"),
 	COMMAND_SWITCH(struct daemon_options, allow_other, "allow-other", "let other users into the mount"),
@@ -115,6 +116,11 @@ static int check_together(const struct daemon_options *options)
 	}
 	if (options->nonempty && !options->mount) {
 		fputs("softpmemd: --nonempty requires --mount\n", stderr);
+		return STATUS_USAGE;
+	}
+	if (options->auto_da_alloc && options->metadata == METADATA_STRICT) {
+		fputs("softpmemd: --auto-da-alloc: POSIX promises nothing of it: give --metadata ordered\n",
+		      stderr);
 		return STATUS_USAGE;
 	}
 	if (options->read_only && options->mode != POOL_MODE_INHERIT) {

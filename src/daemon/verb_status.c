@@ -7,7 +7,8 @@
 #include "wire/frame.h"
 
 /* The members that describe a region. */
-static void put_region(struct json_object *object, const struct served_region *served)
+static void put_region(struct json_object *object, const struct daemon *daemon,
+		       const struct served_region *served)
 {
 	struct pools_info info;
 	struct message why;
@@ -29,6 +30,7 @@ static void put_region(struct json_object *object, const struct served_region *s
 	job_put_mode(object, info.mode);
 	control_put_string(object, "metadata", metadata_mode_name(info.metadata));
 	control_put_u64(object, "own_metadata", info.own_metadata);
+	control_put_bool(object, "auto_da_alloc", daemon->options.auto_da_alloc);
 	control_put_bool(object, "read_only", info.read_only);
 	control_put_u64(object, "generation", info.generation);
 	control_put_u64(object, "dirty_shutdowns", info.dirty_shutdowns);
@@ -64,7 +66,7 @@ static int run(struct job *job)
 
 		if (!object || json_object_array_add(regions, object) != 0)
 			return job_fail(job, -ENOMEM, "status");
-		put_region(object, &daemon->regions[i]);
+		put_region(object, daemon, &daemon->regions[i]);
 	}
 	control_put_string(result, "state", state_of_all(daemon));
 	daemon_last_mark(daemon, mark);

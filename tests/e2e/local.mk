@@ -6,6 +6,7 @@ e2e_tests = \
 	tests/e2e/cli-manual.sh \
 	tests/e2e/cli-pools.sh \
 	tests/e2e/metadata.sh \
+	tests/e2e/metadata-da-alloc.sh \
 	tests/e2e/metadata-directories.sh \
 	tests/e2e/cli-change.sh \
 	tests/e2e/cli-explore.sh \
