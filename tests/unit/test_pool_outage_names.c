@@ -31,6 +31,7 @@ struct subject {
 	struct pool_handle *handles[BRUTE_INODES];
 	unsigned numbers[256]; /* the reverse: by inode number of the pool */
 	struct brute_tree now;
+	const enum brute_mode *modes; /* that new directories get; NULL: that of their parent */
 };
 
 static const char *name_of(unsigned name)
@@ -57,7 +58,12 @@ static void adopt(struct subject *subject, unsigned inode, struct pool *pool, st
 
 static void make(struct subject *subject, const struct brute_step_names *step)
 {
-	const struct pool_new new = { .mode = step->kind == BRUTE_MKDIR ? S_IFDIR | 0755 : S_IFREG | 0644 };
+	const bool has_mode = subject->modes && step->kind == BRUTE_MKDIR;
+	const struct pool_new new = {
+		.mode = step->kind == BRUTE_MKDIR ? S_IFDIR | 0755 : S_IFREG | 0644,
+		.has_metadata = has_mode,
+		.metadata = has_mode ? (enum metadata_mode)subject->modes[step->inode] : METADATA_DURABLE,
+	};
 	struct pool_handle *handle = NULL;
 	struct pool *pool;
 
@@ -228,7 +234,9 @@ static void make_held(struct subject *subject, const struct brute_history *histo
 
 static void start(struct subject *subject, struct brute_history *history, enum metadata_mode mode)
 {
-	const struct pools_options options = { .metadata = mode };
+	const struct pools_options options = {
+		.metadata = history->mixed ? (enum metadata_mode)history->modes[BRUTE_ROOT] : mode
+	};
 
 	memset(subject, 0, sizeof(*subject));
 	history->auto_da_alloc = false;
@@ -236,7 +244,9 @@ static void start(struct subject *subject, struct brute_history *history, enum m
 	assert_int_equal(pools_open(subject->region, &options, &subject->pools, NULL), 0);
 	subject->now.directory[BRUTE_ROOT] = true;
 	adopt(subject, BRUTE_ROOT, pool_root(subject->pools), NULL);
+	subject->modes = history->mixed ? history->modes : NULL;
 	make_before(subject, &history->before, BRUTE_ROOT);
+	subject->modes = NULL;
 	make_held(subject, history);
 	assert_int_equal(pools_sync(subject->pools), 0);
 	subject->now = history->before;
@@ -362,8 +372,8 @@ static void print_trees(const char *what, const char *text, const struct trees *
 }
 
 /* Is what this outage leaves legal by the rules? Everything else is asserted. */
-static bool outage_is_legal(uint64_t seed, enum metadata_mode mode, const struct chooser *chooser,
-			    enum brute_names_rules rules)
+static bool outage_is_legal(uint64_t seed, bool mixed, enum metadata_mode mode,
+			    const struct chooser *chooser, enum brute_names_rules rules)
 {
 	struct rng rng = { .state = seed };
 	struct brute_history history;
@@ -372,7 +382,7 @@ static bool outage_is_legal(uint64_t seed, enum metadata_mode mode, const struct
 	char text[BRUTE_TEXT], loaded[BRUTE_TEXT], everything[BRUTE_TEXT];
 	bool legal;
 
-	brute_random(&rng, &history);
+	(mixed ? brute_random_mixed : brute_random)(&rng, &history);
 	start(&subject, &history, mode);
 	legal_trees(&history, mode, rules, &trees);
 	brute_tree_text(&subject.now, BRUTE_NAMES_RIGHT, everything);
@@ -397,34 +407,45 @@ static bool outage_is_legal(uint64_t seed, enum metadata_mode mode, const struct
 	return legal;
 }
 
-static void every_outage_is_legal(enum metadata_mode mode)
+static void every_outage_is_legal(bool mixed, enum metadata_mode mode)
 {
 	for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
 		const struct chooser lose = { .policy = CHOOSER_LOSE }, keep = { .policy = CHOOSER_KEEP };
 
-		assert_true(outage_is_legal(seed, mode, &lose, BRUTE_NAMES_RIGHT));
-		assert_true(outage_is_legal(seed, mode, &keep, BRUTE_NAMES_RIGHT));
+		assert_true(outage_is_legal(seed, mixed, mode, &lose, BRUTE_NAMES_RIGHT));
+		assert_true(outage_is_legal(seed, mixed, mode, &keep, BRUTE_NAMES_RIGHT));
 		for (uint64_t i = 0; i < RANDOM_OUTAGES; i++) {
 			const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = seed * 100 + i };
 
-			assert_true(outage_is_legal(seed, mode, &random, BRUTE_NAMES_RIGHT));
+			assert_true(outage_is_legal(seed, mixed, mode, &random, BRUTE_NAMES_RIGHT));
 		}
 	}
 }
 
 static void test_ordered(void **state)
 {
-	every_outage_is_legal(METADATA_ORDERED);
+	every_outage_is_legal(false, METADATA_ORDERED);
 }
 
 static void test_strict(void **state)
 {
-	every_outage_is_legal(METADATA_STRICT);
+	every_outage_is_legal(false, METADATA_STRICT);
 }
 
 static void test_durable(void **state)
 {
-	every_outage_is_legal(METADATA_DURABLE);
+	every_outage_is_legal(false, METADATA_DURABLE);
+}
+
+/* Directories have modes of their own, of which none, or only the strict ones, are overridden. */
+static void test_directories(void **state)
+{
+	every_outage_is_legal(true, METADATA_STRICT);
+}
+
+static void test_directories_overridden(void **state)
+{
+	every_outage_is_legal(true, METADATA_ORDERED);
 }
 
 /* The comparison notices pools that lose what they promised: judged by stronger rules, some outage is not
@@ -440,6 +461,7 @@ static void test_comparison_notices(void **state)
 		{ METADATA_ORDERED, BRUTE_NAMES_FDATASYNC_IS_FSYNC },
 		{ METADATA_STRICT, BRUTE_NAMES_STRICT_FSYNC_COVERS_NAME },
 		{ METADATA_STRICT, BRUTE_NAMES_STRICT_DIRECTORY_IS_ORDERED },
+		{ METADATA_STRICT, BRUTE_NAMES_MIXED_ONE_LOG },
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -448,7 +470,8 @@ static void test_comparison_notices(void **state)
 		for (uint64_t seed = 1; seed <= 4 * HISTORIES && !noticed; seed++) {
 			const struct chooser random = { .policy = CHOOSER_RANDOM, .seed = seed };
 
-			noticed = !outage_is_legal(seed, wrong[i].mode, &random, wrong[i].rules);
+			noticed = !outage_is_legal(seed, wrong[i].rules >= BRUTE_NAMES_FIRST_MIXED,
+						   wrong[i].mode, &random, wrong[i].rules);
 		}
 		assert_true(noticed);
 	}
@@ -460,6 +483,8 @@ int main(void)
 		cmocka_unit_test(test_ordered),
 		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_durable),
+		cmocka_unit_test(test_directories),
+		cmocka_unit_test(test_directories_overridden),
 		cmocka_unit_test(test_comparison_notices),
 	};
 
