@@ -47,14 +47,14 @@ static void receive_row(void *context, struct json_object *item)
 
 static int list(struct cli *cli, const struct snapshot_options *options)
 {
+	CLEANUP_JSON struct json_object *request = cli_request("snapshot");
 	CLEANUP_JSON struct json_object *result = NULL;
 	struct output_array array = { 0 };
 	int status;
 
 	if (!options->json)
 		printf("%-19s %9s %-6s %s %s %s\n", "TAKEN", "MEMORY", "STATE", "REGION", "PATH", "NAME");
-	status = cli_ask(cli, cli_request("snapshot"), options->json ? receive_json : receive_row, &array,
-			 &result);
+	status = cli_ask(cli, request, options->json ? receive_json : receive_row, &array, &result);
 	if (options->json)
 		output_array_end(&array);
 	return status;

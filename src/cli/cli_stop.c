@@ -23,12 +23,13 @@ static int open_daemon(struct cli *cli, int *status)
 
 static int run(struct cli *cli, const void *values)
 {
+	CLEANUP_JSON struct json_object *request = cli_request("stop");
 	int status;
 	CLEANUP_FD int daemon = open_daemon(cli, &status);
 	struct pollfd ended = { .fd = daemon, .events = POLLIN };
 
 	if (status == CLI_OK)
-		status = cli_ask_only(cli, cli_request("stop"));
+		status = cli_ask_only(cli, request);
 	if (status != CLI_OK)
 		return status;
 	if (daemon < 0)

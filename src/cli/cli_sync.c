@@ -25,6 +25,7 @@ static int write_back(struct cli *cli, const char *mount)
 
 static int run(struct cli *cli, const void *values)
 {
+	CLEANUP_JSON struct json_object *request = NULL;
 	CLEANUP_JSON struct json_object *answer = NULL;
 	int status = cli_ask_status(cli, &answer), written = CLI_OK;
 	const char *mount;
@@ -34,7 +35,8 @@ static int run(struct cli *cli, const void *values)
 	mount = output_string(answer, "mount");
 	if (*mount)
 		written = write_back(cli, mount);
-	status = cli_ask_only(cli, cli_request("sync"));
+	request = cli_request("sync");
+	status = cli_ask_only(cli, request);
 	return status == CLI_OK ? written : status;
 }
 
