@@ -25,7 +25,8 @@ void pool_note_truncated(struct pool *pool)
 static int allocate_once(struct pool *pool)
 {
 	WRITE_SCOPE(&pool->lock);
-	return pool->dead || !S_ISREG(pool->mode) ? 0 : pool_sync_locked(pool);
+	/* What programs map is as on a DAX file system, which has no late allocation. */
+	return pool->dead || !S_ISREG(pool->mode) || pool->is_attached ? 0 : pool_sync_locked(pool);
 }
 
 void pool_allocate(struct pool *pool)
