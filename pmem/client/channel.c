@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/courier.h"
 #include "client/errormsg.h"
 
@@ -218,7 +219,7 @@ int channel_connect(struct channel *channel, const char *path)
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
 	channel->hidden = courier_hides();
-	channel->owner = RAW1(getpid, 0);
+	channel->owner = address_space_owner();
 	fd = RAW3(socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return (int)fd;
@@ -244,7 +245,7 @@ bool channel_is_open(const struct channel *channel)
 	struct stat st;
 
 	if (channel->fd < 0 || channel->hidden)
-		return channel->fd >= 0 && RAW1(getpid, 0) == channel->owner;
+		return channel->fd >= 0 && address_space_owner() == channel->owner;
 	return RAW2(fstat, channel->fd, &st) == 0 && st.st_ino == channel->inode && S_ISSOCK(st.st_mode);
 }
 

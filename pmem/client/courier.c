@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/signals.h"
 #include "client/valgrind.h"
 #include "common/align.h"
@@ -149,7 +150,7 @@ static void start(void)
 	pointer = (uintptr_t *)(memory + (long)(THREAD_BYTES - ABOVE_POINTER_BYTES));
 	pointer[0] = (uintptr_t)pointer;
 	pointer[CANARY_WORD] = canary();
-	owner = RAW1(getpid, 0);
+	owner = address_space_owner();
 	state = STARTING;
 	if (clone_thread((void *)(memory + (long)(GUARD_BYTES + STACK_BYTES)), pointer, run_thread) < 0) {
 		RAW2(munmap, memory, THREAD_BYTES);
@@ -173,7 +174,7 @@ static void start(void)
 static bool is_ready(void)
 {
 	/* A child of the bare system call, for which courier_fork_child() was not called. */
-	if (atomic_load(&state) == READY && RAW1(getpid, 0) != owner) {
+	if (atomic_load(&state) == READY && address_space_owner() != owner) {
 		state = STOPPED;
 		posted = 0;
 	}
@@ -247,7 +248,7 @@ bool courier_hides(void)
 
 unsigned courier_threads(void)
 {
-	return atomic_load(&state) == READY && RAW1(getpid, 0) == owner;
+	return atomic_load(&state) == READY && address_space_owner() == owner;
 }
 
 int courier_borrow(int fd)

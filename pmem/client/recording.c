@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/connection.h"
 #include "client/courier.h"
 #include "client/errormsg.h"
@@ -56,7 +57,7 @@ static int attach(struct trace_producer *producer, struct trace_clock *clock)
 	struct attach_call call = { .producer = producer, .clock = clock };
 	long error;
 
-	call.fd = connection_trace_thread(RAW1(gettid, 0), &thread_number);
+	call.fd = connection_trace_thread(address_space_thread(), &thread_number);
 	error = call.fd < 0 ? call.fd : courier_call(call_attach, &call);
 	if (call.fd >= 0)
 		courier_close(call.fd);

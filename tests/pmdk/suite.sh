@@ -17,6 +17,8 @@
 suite=${PMDK_SUITE:-$abs_top_builddir/pmdk-suite}
 build=${PMDK_BUILD:-nondebug}
 read -ra only <<<"${PMDK_TESTS:-}"
+# Variables of the make that runs this are not for PMDK's, which has a TESTS of its own.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL TESTS
 mkdir -p "$suite" || bail "cannot make $suite"
 tree=$suite/pmdk
 native=$suite/native-$build
@@ -119,6 +121,7 @@ these() { awk -v state="$1" '$2 == state { print $1 }' "$2"; }
 
 fetch >"$suite/fetch.log" 2>&1 || bail "no source of PMDK: see $suite/fetch.log, or set PMDK_SOURCE"
 check "PMDK and its tests build" make_suite
+[ -e "$tree/built" ] || finish
 native_run() {
 	local directory status
 	[ ! -s "$native" ] || [ ${#only[@]} -gt 0 ] || return 0

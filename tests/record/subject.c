@@ -358,11 +358,32 @@ static void forks(void)
 	printf("counter %llu\n", (unsigned long long)*word(SUBJECT_COUNTER));
 }
 
+/* As a shell's child that cannot find its program; in a thread of which nothing was recorded before. */
+static void *print_in_vfork(void *unused)
+{
+	static const char text[] = "no such program\n";
+	pid_t pid = vfork();
+
+	if (!pid) {
+		if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
+			_exit(1);
+		_exit(0);
+	}
+	wait_for(pid);
+	add_up(1000, 24576);
+	return unused;
+}
+
 static void spawns(const char *self, const char *path)
 {
 	char *arguments[] = { (char *)(uintptr_t)self, "add", (char *)(uintptr_t)path, NULL };
+	pthread_t thread;
 	pid_t pid;
 
+	print_in_vfork(NULL);
+	if (pthread_create(&thread, NULL, print_in_vfork, NULL) != 0)
+		errx(1, "pthread_create");
+	pthread_join(thread, NULL);
 	add_up(1000, 24576);
 	if (posix_spawn(&pid, "/proc/self/exe", NULL, NULL, arguments, environ) != 0)
 		errx(1, "posix_spawn");

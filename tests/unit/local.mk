@@ -375,6 +375,10 @@ tests_unit_test_client_flush_SOURCES = tests/unit/test_client_flush.c $(client_t
 tests_unit_test_client_flush_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_unit_test_client_flush_LDADD = $(libclient) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_address_space
+tests_unit_test_address_space_SOURCES = tests/unit/test_address_space.c
+tests_unit_test_address_space_LDADD = $(libclient) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_client_ranges
 tests_unit_test_client_ranges_SOURCES = tests/unit/test_client_ranges.c
 tests_unit_test_client_ranges_LDADD = $(libclient) $(CMOCKA_LIBS)

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/record/engine.h"
 #include "client/record/line_locks.h"
 #include "client/record/event_log.h"
@@ -36,7 +37,7 @@ void record_thread_setup(void)
 
 	if (raw_failed(at))
 		record_die("no memory for the stack of a recorded thread", NULL);
-	self->id = (uint32_t)RAW1(gettid, 0);
+	self->id = (uint32_t)address_space_thread();
 	self->stack_base = (uint64_t)at;
 	self->stack_top = (uint64_t)at + RECORD_PRIVATE_STACK;
 }

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/address_space.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "abi/rawcall.h"
+#include "client/compiler.h"
+#include "common/align.h"
+
+/* A page that the kernel clears in a child that gets memory of its own; NULL if there is none. */
+static _Atomic(long) *owner;
+
+static AT_LOAD void start(void)
+{
+	long at = RAW6(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (raw_failed(at))
+		return;
+	if (RAW3(madvise, at, PAGE_BYTES, MADV_WIPEONFORK) != 0) {
+		RAW2(munmap, at, PAGE_BYTES);
+		return;
+	}
+	owner = (_Atomic(long) *)at;
+	/* Now, and not at the first call, which a child of vfork() may make. */
+	address_space_owner();
+}
+
+long address_space_owner(void)
+{
+	long pid;
+
+	if (!owner)
+		return RAW1(getpid, 0);
+	pid = atomic_load_explicit(owner, memory_order_relaxed);
+	if (pid)
+		return pid;
+	pid = RAW1(getpid, 0);
+	atomic_store_explicit(owner, pid, memory_order_relaxed);
+	return pid;
+}
+
+long address_space_thread(void)
+{
+	clockid_t clock;
+
+	/* libc knows its thread, and the kernel's number of a thread's clock contains that of the thread. */
+	if (address_space_owner() != RAW1(getpid, 0) && pthread_getcpuclockid(pthread_self(), &clock) == 0)
+		return ~(long)(clock >> 3);
+	return RAW1(gettid, 0);
+}

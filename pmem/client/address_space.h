@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SOFTPMEM_CLIENT_ADDRESS_SPACE_H
+#define SOFTPMEM_CLIENT_ADDRESS_SPACE_H
+
+/*
+ * Whose memory, and so whose connection, rings and threads these are. The child of vfork(2) has its parent's
+ * memory, and runs in the place of the thread that has called vfork(): what it does belongs to that thread. A
+ * shell's child, for instance, prints that it cannot find the program.
+ *
+ * By raw system calls. All functions are thread-safe and async-signal-safe.
+ */
+
+/*
+ * The process that has this memory: getpid(2), but the parent in a child of vfork(2). The child of fork(2)
+ * has memory of its own, also if it was made by the bare system call.
+ */
+long address_space_owner(void);
+
+/* The calling thread: gettid(2), but the thread that waits for it in a child of vfork(2). */
+long address_space_thread(void);
+
+#endif
