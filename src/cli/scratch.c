@@ -2,11 +2,61 @@
 #include "cli/scratch.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/remove_tree.h"
+
+/* The daemon of a search may need so long to unmount what is in the directory. */
+#define REMOVE_TRIES 100
+#define REMOVE_US 100000u
+
+static bool is_there(const char *path, const struct stat *directory)
+{
+	struct stat status;
+
+	return lstat(path, &status) == 0 && status.st_dev == directory->st_dev &&
+	       status.st_ino == directory->st_ino;
+}
+
+/*
+ * A process that removes the directory if this one cannot: it was killed, or interrupted by Ctrl-C. It waits
+ * for the end of the pipe, which this process and those that it forks have. Without it the directory stays.
+ */
+static void start_remover(const char *path)
+{
+	int ends[2];
+	char byte;
+	struct stat directory;
+	sigset_t all;
+
+	if (lstat(path, &directory) < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return;
+	fflush(NULL);
+	if (fork() != 0) {
+		/* Without a process the other end is of no use, and does no harm. */
+		close(ends[0]);
+		return;
+	}
+	setsid();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	/* Nobody waits for the end of this process's standard output. */
+	dup2(ends[0], 0);
+	close_range(1, ~0U, 0);
+	while (read(0, &byte, 1) < 0 && errno == EINTR)
+		;
+	for (int i = 0; i < REMOVE_TRIES && is_there(path, &directory); i++) {
+		remove_tree(path);
+		usleep(REMOVE_US);
+	}
+	_exit(0);
+}
 
 char *scratch_make(const char *name)
 {
@@ -26,6 +76,7 @@ char *scratch_make(const char *name)
 		errno = error;
 		return NULL;
 	}
+	start_remover(path);
 	return path;
 }
 

@@ -7,7 +7,10 @@
  * else in memory (/dev/shm), else in /tmp. Thread safe.
  */
 
-/* Make "softpmem-NAME.XXXXXX", for scratch_remove(); NULL with errno. */
+/*
+ * Make "softpmem-NAME.XXXXXX", for scratch_remove(); NULL with errno. A child process removes it if this
+ * program is killed.
+ */
 char *scratch_make(const char *name);
 /* Remove it with all that is in it, and free its path. For __attribute__((cleanup)); *path may be NULL. */
 void scratch_remove(char **path);

@@ -228,7 +228,6 @@ resumable() {
 }
 : >"$work/runs"
 # The job is the search itself, so that it is the search that is killed.
-# Its directory stays behind.
 (TMPDIR=$work exec "$softpmem" explore --jobs 1 --output "$work/runs.json" "$work/six.txt" -- \
 	"$work/stopping" {} "$work/runs" >/dev/null 2>&1) &
 search=$!
@@ -240,6 +239,8 @@ done
 check "a search keeps its progress beside its output" [ -s "$work/runs.json.progress" ]
 kill -KILL "$search"
 wait "$search" 2>/dev/null
+is_removed() { ! compgen -G "$work/softpmem-explore.*"; }
+check "the directory of a search that was killed is removed" await is_removed
 refuses_resume() {
 	check_fails "$1" "another trace, checker or options" resumable "$work/runs" --resume "${@:2}"
 }
