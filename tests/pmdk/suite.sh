@@ -133,7 +133,7 @@ native_run() {
 	return "$status"
 }
 check "the suite runs natively" native_run
-daemon_start --region memfd:12G || bail "no daemon"
+daemon_start --region memfd:20G || bail "no daemon"
 softpmem_run() { configure "$mnt" '' && run_suite "$ours" "$softpmem" run --; }
 check "the suite runs with softpmem" softpmem_run
 check "the daemon still answers" "$softpmem" status
