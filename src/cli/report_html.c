@@ -380,6 +380,22 @@ static void put_depth(FILE *out, struct json_object *depth)
 	put_number(out, "of these, the checker failed", report_u64(depth, "states_failed"));
 }
 
+/* `limit`: what ended the search, or NULL. */
+static const char *why_incomplete(const char *limit)
+{
+	static const char *const reasons[][2] = {
+		{ "states", "the rest of the points and states: the limit of states ended the search" },
+		{ "time", "the rest of the points and states: the time was over" },
+		{ "failures", "the rest of the points and states: so many failed that the search ended" },
+		{ "chance", "some combinations: random choices came to no other states any more" },
+	};
+
+	for (size_t i = 0; limit && i < sizeof(reasons) / sizeof(*reasons); i++)
+		if (strcmp(limit, reasons[i][0]) == 0)
+			return reasons[i][1];
+	return "the rest of the points and states: a limit of states or time ended the search";
+}
+
 static void put_coverage(FILE *out, struct json_object *result)
 {
 	const uint64_t points = report_u64(result, "crash_points");
@@ -406,9 +422,7 @@ static void put_coverage(FILE *out, struct json_object *result)
 	put_number(out, "states on which the checker failed", report_u64(result, "states_failed"));
 	put_depth(out, report_object(result, "depth"));
 	if (!report_bool(result, "complete"))
-		put_text(out, "not tried",
-			 "the rest of the points and states: a limit of states or time ended the search");
-	put_text(out, "what ended the search", report_string(result, "limit"));
+		put_text(out, "not tried", why_incomplete(report_string(result, "limit")));
 	put_text(out, "persistency", report_string(result, "persistency"));
 	put_text(out, "persistence domain", report_string(result, "domain"));
 	put_text(out, "metadata mode", report_string(result, "metadata"));
