@@ -7,7 +7,8 @@
  * memory, and runs in the place of the thread that has called vfork(): what it does belongs to that thread. A
  * shell's child, for instance, prints that it cannot find the program.
  *
- * By raw system calls. All functions are thread-safe and async-signal-safe.
+ * All functions are thread-safe and async-signal-safe. They are called between two instructions of a recorded
+ * program, and use no vector registers: raw system calls, and a function of libc that only reads a number.
  */
 
 /*

@@ -6,8 +6,6 @@
 noinst_LIBRARIES += pmem/client/libclient.a
 libclient = pmem/client/libclient.a $(librecord)
 pmem_client_libclient_a_SOURCES = \
-	pmem/client/address_space.c \
-	pmem/client/address_space.h \
 	pmem/client/channel.c \
 	pmem/client/channel.h \
 	pmem/client/compiler.h \

@@ -10,6 +10,8 @@ librecord = pmem/client/record/librecord.a pmem/client/record/libcalls.a \
 pmem_client_record_libproducer_a_SOURCES = $(trace_producer_sources)
 pmem_client_record_libproducer_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 pmem_client_record_libcalls_a_SOURCES = \
+	pmem/client/address_space.c \
+	pmem/client/address_space.h \
 	pmem/client/record/calls.c \
 	pmem/client/record/calls.h \
 	pmem/client/record/line_locks.c \
