@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/remove_tree.h"
@@ -24,38 +25,52 @@ static bool is_there(const char *path, const struct stat *directory)
 	       status.st_ino == directory->st_ino;
 }
 
+static _Noreturn void remove_at_end(int pipe, const char *path, const struct stat *directory)
+{
+	sigset_t all;
+	char byte;
+
+	setsid();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	/* Nobody waits for the end of this process's standard output. */
+	dup2(pipe, 0);
+	close_range(1, ~0U, 0);
+	while (read(0, &byte, 1) < 0 && errno == EINTR)
+		;
+	for (int i = 0; i < REMOVE_TRIES && is_there(path, directory); i++) {
+		remove_tree(path);
+		usleep(REMOVE_US);
+	}
+	_exit(0);
+}
+
 /*
  * A process that removes the directory if this one cannot: it was killed, or interrupted by Ctrl-C. It waits
  * for the end of the pipe, which this process and those that it forks have. Without it the directory stays.
  */
 static void start_remover(const char *path)
 {
-	int ends[2];
-	char byte;
 	struct stat directory;
-	sigset_t all;
+	int ends[2];
+	pid_t child;
 
 	if (lstat(path, &directory) < 0 || pipe2(ends, O_CLOEXEC) < 0)
 		return;
 	fflush(NULL);
-	if (fork() != 0) {
-		/* Without a process the other end is of no use, and does no harm. */
-		close(ends[0]);
-		return;
+	child = fork();
+	if (child == 0) {
+		close(ends[1]);
+		/* It is no child of the search, which may end and await all of its children. */
+		if (fork() == 0)
+			remove_at_end(ends[0], path, &directory);
+		_exit(0);
 	}
-	setsid();
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	/* Nobody waits for the end of this process's standard output. */
-	dup2(ends[0], 0);
-	close_range(1, ~0U, 0);
-	while (read(0, &byte, 1) < 0 && errno == EINTR)
+	close(ends[0]);
+	if (child < 0)
+		close(ends[1]);
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
-	for (int i = 0; i < REMOVE_TRIES && is_there(path, &directory); i++) {
-		remove_tree(path);
-		usleep(REMOVE_US);
-	}
-	_exit(0);
 }
 
 char *scratch_make(const char *name)

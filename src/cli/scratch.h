@@ -8,8 +8,8 @@
  */
 
 /*
- * Make "softpmem-NAME.XXXXXX", for scratch_remove(); NULL with errno. A child process removes it if this
- * program is killed.
+ * Make "softpmem-NAME.XXXXXX", for scratch_remove(); NULL with errno. Another process removes it if
+ * this program is killed.
  */
 char *scratch_make(const char *name);
 /* Remove it with all that is in it, and free its path. For __attribute__((cleanup)); *path may be NULL. */
