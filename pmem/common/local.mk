@@ -6,6 +6,7 @@ pmem_common_libcommon_a_SOURCES = \
 	pmem/common/cleanup.h \
 	pmem/common/clock.h \
 	pmem/common/crc32c.c pmem/common/crc32c.h \
+	pmem/common/end_children.c pmem/common/end_children.h \
 	pmem/common/log_sink.c pmem/common/log_sink.h \
 	pmem/common/message.c pmem/common/message.h \
 	pmem/common/persistence.c pmem/common/persistence.h \

@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/end_children.h"
+
 /* The keeper's descriptors. Commands get 0 as it is, and 1 and 2 from the last two. */
 enum { KEEPER_SOCKET = 3, KEEPER_SIGNALS = 4, KEEPER_OUTPUT = 5, KEEPER_ERROR = 6, KEEPER_FDS = 7 };
 
@@ -83,44 +85,6 @@ static pid_t start(struct keeper *keeper, const char *command)
 }
 
 /* ---- Its end ---------------------------------------------------------------------------------- */
-
-/* Kill the direct children. The children of these become direct children, for the next call. */
-static void kill_children(void)
-{
-	char text[4096];
-	int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text));
-	pid_t pid = 0;
-
-	/* A number that the buffer cuts off is killed by the next call. */
-	for (ssize_t i = 0; i < got; i++) {
-		if (text[i] >= '0' && text[i] <= '9') {
-			pid = pid * 10 + (text[i] - '0');
-			continue;
-		}
-		if (pid > 0)
-			kill(pid, SIGKILL);
-		pid = 0;
-	}
-	if (fd >= 0)
-		close(fd);
-}
-
-/* Kill and reap until no child is left. *status is updated if the command is among them. */
-static void end_all(pid_t command, int *status)
-{
-	pid_t pid;
-	int ended;
-
-	do {
-		/* Without CONFIG_PROC_CHILDREN only the command's own group is found. */
-		kill(-command, SIGKILL);
-		kill_children();
-		pid = waitpid(-1, &ended, 0);
-		if (pid == command)
-			*status = ended;
-	} while (pid > 0 || errno == EINTR);
-}
 
 /* True: the command has ended. */
 static bool reap(pid_t command, int *status)
@@ -203,7 +167,7 @@ static void run(struct keeper *keeper, const struct torture_keeper_request *requ
 	if (command < 0)
 		return;
 	await_end(command, request->number, &status);
-	end_all(command, &status);
+	end_children(command, &status);
 	(void)!send(KEEPER_SOCKET, &status, sizeof(status), MSG_NOSIGNAL);
 }
 
