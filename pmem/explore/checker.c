@@ -26,9 +26,16 @@ int explore_checker_create(const struct explore_checker_options *options, struct
 		return explore_oracle_create(options, out, message);
 	if (options->how == EXPLORE_CHECKER_FORK_SERVER)
 		return explore_forked_create(options, out, message);
+	if (options->how == EXPLORE_CHECKER_ENGINE)
+		return explore_engine_create(options, out, message);
 	if (options->how == EXPLORE_CHECKER_BY_NAME && explore_checker_is_object(options->argv[0]))
 		return explore_loaded_create(options, out, message);
 	return explore_command_create(options, out, message);
+}
+
+unsigned explore_checker_limit_ms(enum explore_checker_how how, unsigned timeout_ms)
+{
+	return timeout_ms + 2000 + (how == EXPLORE_CHECKER_ENGINE ? EXPLORE_STOP_MS : 0);
 }
 
 void explore_checker_destroy(struct explore_checker *checker)
@@ -68,6 +75,16 @@ void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeou
 		break;
 	case EXPLORE_TIMED_OUT:
 		snprintf(text, size, "did not end in %g s", timeout_ms / 1000.0);
+		break;
+	case EXPLORE_SERVER_ENDED:
+		snprintf(text, size, "saw the server end with status %d before it answered", verdict->code);
+		break;
+	case EXPLORE_SERVER_SIGNALED:
+		snprintf(text, size, "saw the server killed by signal %d (%s) before it answered",
+			 verdict->code, strsignal(verdict->code));
+		break;
+	case EXPLORE_SERVER_NOT_READY:
+		snprintf(text, size, "saw no server that was ready in %g s", timeout_ms / 1000.0);
 		break;
 	}
 }

@@ -3,11 +3,12 @@
 #define EXPLORE_CHECKER_H
 
 /*
- * The user's program that decides whether recovery from a crash state works. Four
+ * The user's program that decides whether recovery from a crash state works. Five
  * kinds: a command, which gets copies of the files and is started for each state; a
  * shared object (explore/softpmem_checker.h), which is loaded once and called for each
  * state on private mappings; a fork server (explore/fork_protocol.h), which is started
- * once and forks for each state; and an oracle (explore/oracle.h), which compares what a
+ * once and forks for each state; an engine, a server that is started on copies of the
+ * files, asked, and stopped; and an oracle (explore/oracle.h), which compares what a
  * command prints.
  *
  * A shared object runs in the calling process: if it crashes or hangs, so does the
@@ -37,18 +38,23 @@ enum explore_result {
 	EXPLORE_PASSED,   /* `changes`: what recovery left changed, if the options ask for that */
 	EXPLORE_FAILED,	  /* `code`: the exit status, or what the shared object returned */
 	EXPLORE_SIGNALED, /* `code`: the signal that ended the checker */
-	EXPLORE_TIMED_OUT
+	EXPLORE_TIMED_OUT,
+	/* Of an engine: its server ended before it answered (`code`: status or signal), or never did. */
+	EXPLORE_SERVER_ENDED,
+	EXPLORE_SERVER_SIGNALED,
+	EXPLORE_SERVER_NOT_READY,
+	EXPLORE_RESULT_LAST = EXPLORE_SERVER_NOT_READY
 };
 
 struct explore_verdict {
 	enum explore_result result;
 	int code;
-	char output[1024]; /* the end of what a command printed; "" of a shared object */
+	char output[1024]; /* the end of what a command or server printed; "" of a shared object */
 	/* Equal if recovery changed the same bytes in the same way; zero if it changed nothing. */
 	struct explore_digest changes;
 };
 
-/* "failed with status 1", "was killed by signal 11", "did not end in 10 s". */
+/* What the checker did: "failed with status 1", "was killed by signal 11", "did not end in 10 s". */
 void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeout_ms, char *text,
 			  size_t size);
 
@@ -57,8 +63,20 @@ struct explore_oracle;
 enum explore_checker_how {
 	EXPLORE_CHECKER_BY_NAME,     /* a shared object if its name ends in ".so", else a command */
 	EXPLORE_CHECKER_MOUNT,	     /* a command on the tree of a mount's trace */
-	EXPLORE_CHECKER_FORK_SERVER
+	EXPLORE_CHECKER_FORK_SERVER,
+	EXPLORE_CHECKER_ENGINE	     /* a server: explore_checker_options.engine */
 };
+
+/* Shell commands, in which {} stands for the state's file or tree; $1 is the same. */
+struct explore_engine {
+	const char *start; /* runs the server, or leaves one in the background */
+	const char *ready; /* repeated until it ends with 0; NULL: the server is asked at once */
+	const char *ask;   /* its status is the verdict; it is repeated while that is EX_TEMPFAIL (75) */
+	const char *stop;  /* instead of SIGTERM; NULL: SIGTERM */
+};
+
+/* How long a server may take to stop before it is killed. */
+#define EXPLORE_STOP_MS 2000u
 
 /*
  * What is known of the first power failure, when power fails once more during the recovery from it: the
@@ -72,10 +90,12 @@ struct explore_first_crash {
 };
 
 struct explore_checker_options {
-	char *const *argv; /* NULL at the end */
+	char *const *argv; /* NULL at the end; not of an engine */
 	enum explore_checker_how how;
+	const struct explore_engine *engine;
+	unsigned worker; /* tells checkers that run at the same time from each other: for $SOFTPMEM_WORKER */
 	const char *directory; /* where a command's copies are made; must exist and be the caller's own */
-	unsigned timeout_ms;   /* of a command, for one state */
+	unsigned timeout_ms;   /* of a command, for one state; of a server, until it has answered */
 	/* If not NULL: `argv` is the command that prints what recovery finds, and this judges that. */
 	const struct explore_oracle *oracle;
 	const struct explore_first_crash *first; /* NULL: power fails for the first time */
@@ -90,6 +110,11 @@ int explore_checker_create(const struct explore_checker_options *options, struct
 void explore_checker_destroy(struct explore_checker *checker);
 /* Is a checker of that name a shared object, if the options do not say how it is run? */
 bool explore_checker_is_object(const char *name);
+/*
+ * A process that runs a checker for longer on one state hangs: commands and servers are ended before, at
+ * their own limits.
+ */
+unsigned explore_checker_limit_ms(enum explore_checker_how how, unsigned timeout_ms);
 /* Does it run in this process? */
 bool explore_checker_is_loaded(const struct explore_checker *checker);
 

@@ -28,6 +28,8 @@ struct explore_command {
 	char *state;	       /* the directory of the copies */
 	char *marks;	       /* a file beside it: what was acknowledged, a mark a line */
 	char *standard_output; /* another: what the program had printed */
+	char *run;	       /* a directory beside it for what a server makes; NULL: there is none */
+	char worker[16];       /* the number of the checker, as text */
 	int output;	       /* a memfd that the command prints to */
 };
 
@@ -38,6 +40,7 @@ void explore_command_close(struct explore_command *command)
 	free(command->state);
 	free(command->marks);
 	free(command->standard_output);
+	free(command->run);
 	if (command->output >= 0)
 		close(command->output);
 	free(command);
@@ -57,8 +60,12 @@ int explore_command_open(const struct explore_checker_options *options, struct e
 		command->marks = NULL;
 	if (asprintf(&command->standard_output, "%s/stdout", options->directory) < 0)
 		command->standard_output = NULL;
+	if (options->engine && asprintf(&command->run, "%s/run", options->directory) < 0)
+		command->run = NULL;
+	snprintf(command->worker, sizeof(command->worker), "%u", options->worker);
 	command->output = memfd_create("softpmem-checker-output", MFD_CLOEXEC);
-	if (command->output < 0 || !command->state || !command->marks || !command->standard_output) {
+	if (command->output < 0 || !command->state || !command->marks || !command->standard_output ||
+	    (options->engine && !command->run)) {
 		explore_command_close(command);
 		return message_fail(message, -ENOMEM, "checker: cannot make a place for its output");
 	}
@@ -94,9 +101,17 @@ static int write_marks(const struct explore_command *command, const struct explo
 	return error;
 }
 
+/* Does the checker get the state as a tree, rather than as a file if there is only one? */
+static bool gets_tree(const struct explore_command *command, const struct explore_walk *walk)
+{
+	return command->options->how == EXPLORE_CHECKER_MOUNT ||
+	       (command->options->how == EXPLORE_CHECKER_ENGINE &&
+		explore_walk_names_has_root(explore_walk_names(walk)));
+}
+
 /*
  * The path, below the state's directory, of the only file that there is for programs, whether the state
- * has it or not; "" if there are several.
+ * has it or not; "" if there are several, or if the checker gets a tree.
  */
 static void choose_image(const struct explore_command *command, const struct explore_walk *walk,
 			 char name[TRACE_PATH_MAX])
@@ -114,7 +129,7 @@ static void choose_image(const struct explore_command *command, const struct exp
 			only = explore_walk_file(walk, i);
 			files++;
 		}
-	if (files == 1 && command->options->how != EXPLORE_CHECKER_MOUNT)
+	if (files == 1 && !gets_tree(command, walk))
 		explore_state_file_name(only, name, TRACE_PATH_MAX);
 }
 
@@ -171,11 +186,18 @@ static char **make_words(char *const *argv, const char *path)
 	return words;
 }
 
-#define VARIABLES 4u
+#define VARIABLES 6u
 
-static void free_environment(char **environment)
+/* A checker without a directory for a server has no variable for it, which is the last one. */
+static size_t variables_of(const struct explore_command *command)
 {
-	for (size_t i = 0; environment && i < VARIABLES; i++)
+	return command->run ? VARIABLES : VARIABLES - 1;
+}
+
+/* The first `count` strings are the caller's own. */
+static void free_environment(char **environment, size_t count)
+{
+	for (size_t i = 0; environment && i < count; i++)
 		free(environment[i]);
 	free(environment);
 }
@@ -184,20 +206,34 @@ static void free_environment(char **environment)
 static char **make_environment(const struct explore_command *command)
 {
 	static const char *const names[VARIABLES] = { "SOFTPMEM_STATE", "SOFTPMEM_IMAGE", "SOFTPMEM_MARKS",
-						      "SOFTPMEM_STDOUT" };
+						      "SOFTPMEM_STDOUT", "SOFTPMEM_WORKER",
+						      "SOFTPMEM_RUN" };
 	const struct explore_first_crash *first = command->options->first;
 	const char *const values[VARIABLES] = { command->state, command->image,
 						first ? first->marks : command->marks,
-						first ? first->standard_output : command->standard_output };
-	char **out = explore_environment(VARIABLES);
+						first ? first->standard_output : command->standard_output,
+						command->worker, command->run };
+	const size_t count = variables_of(command);
+	char **out = explore_environment(count);
 
-	for (size_t i = 0; out && i < VARIABLES; i++)
+	for (size_t i = 0; out && i < count; i++)
 		if (asprintf(&out[i], "%s=%s", names[i], values[i]) < 0) {
 			out[i] = NULL;
-			free_environment(out);
+			free_environment(out, count);
 			return NULL;
 		}
 	return out;
+}
+
+void explore_command_judge(int status, struct explore_verdict *verdict)
+{
+	if (WIFSIGNALED(status)) {
+		verdict->result = EXPLORE_SIGNALED;
+		verdict->code = WTERMSIG(status);
+	} else if (WEXITSTATUS(status)) {
+		verdict->result = EXPLORE_FAILED;
+		verdict->code = WEXITSTATUS(status);
+	}
 }
 
 /* Wait for the end of the command, at most so long; then its group is killed, in either case. */
@@ -213,26 +249,21 @@ static int await(pid_t pid, unsigned timeout_ms, struct explore_verdict *verdict
 	kill(-pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (!ended) {
+	if (!ended)
 		verdict->result = EXPLORE_TIMED_OUT;
-	} else if (WIFSIGNALED(status)) {
-		verdict->result = EXPLORE_SIGNALED;
-		verdict->code = WTERMSIG(status);
-	} else if (WEXITSTATUS(status)) {
-		verdict->result = EXPLORE_FAILED;
-		verdict->code = WEXITSTATUS(status);
-	}
+	else
+		explore_command_judge(status, verdict);
 	return error;
 }
 
-void explore_output_read(int fd, struct explore_verdict *verdict)
+void explore_output_read(int fd, char *text, size_t size)
 {
-	off_t end = lseek(fd, 0, SEEK_END);
-	off_t from =
-		end > (off_t)sizeof(verdict->output) - 1 ? end - ((off_t)sizeof(verdict->output) - 1) : 0;
-	ssize_t got = pread(fd, verdict->output, sizeof(verdict->output) - 1, from);
+	struct stat st;
+	off_t end = fstat(fd, &st) < 0 ? 0 : st.st_size;
+	off_t from = end > (off_t)size - 1 ? end - ((off_t)size - 1) : 0;
+	ssize_t got = pread(fd, text, size - 1, from);
 
-	verdict->output[got > 0 ? got : 0] = '\0';
+	text[got > 0 ? got : 0] = '\0';
 }
 
 int explore_command_prepare(struct explore_command *command, const struct explore_state *state,
@@ -246,6 +277,8 @@ int explore_command_prepare(struct explore_command *command, const struct explor
 		return message_fail(message, -EINVAL,
 				    "checker mount: the trace has no tree of files: record it on a mount");
 	error = renew_directory(command->state);
+	if (!error && command->run)
+		error = renew_directory(command->run);
 	if (!error && !command->options->first)
 		error = write_marks(command, state->walk);
 	if (error)
@@ -255,37 +288,46 @@ int explore_command_prepare(struct explore_command *command, const struct explor
 	return explore_state_save(state, command->state, message);
 }
 
-int explore_command_execute(struct explore_command *command, char *const *argv, int output,
-			    struct explore_verdict *verdict, struct message *message)
+int explore_command_start(const struct explore_command *command, char *const *argv, int output, int errors,
+			  bool session, pid_t *pid, struct message *message)
 {
 	char **words = make_words(argv, command->image);
 	char **environment = make_environment(command);
 	const struct explore_spawn spawn = {
 		.argv = words,
 		.environment = environment,
-		.output = output < 0 ? command->output : output,
-		.errors = command->output,
+		.output = output,
+		.errors = errors,
+		.session = session,
 	};
-	int error = words && environment ? 0 : -ENOMEM;
+	int error = words && environment ? explore_spawn(&spawn, pid) : -ENOMEM;
+
+	if (error)
+		message_fail(message, error, "checker %s: cannot start it: %s", argv[0], strerror(-error));
+	free_environment(environment, variables_of(command));
+	free_words(words);
+	return error;
+}
+
+int explore_command_execute(struct explore_command *command, char *const *argv, int output,
+			    struct explore_verdict *verdict, struct message *message)
+{
 	pid_t pid = 0;
+	int error;
 
 	*verdict = (struct explore_verdict){ .result = EXPLORE_PASSED };
 	if (ftruncate(command->output, 0) < 0 || lseek(command->output, 0, SEEK_SET) < 0)
-		error = -errno;
-	if (!error)
-		error = explore_spawn(&spawn, &pid);
-	if (error) {
-		message_fail(message, error, "checker %s: cannot start it: %s", argv[0], strerror(-error));
-	} else {
-		error = await(pid, command->options->timeout_ms, verdict);
-		if (error)
-			message_fail(message, error, "checker %s: cannot wait for it: %s", argv[0],
-				     strerror(-error));
-		explore_output_read(command->output, verdict);
-	}
-	free_environment(environment);
-	free_words(words);
-	return error;
+		return message_fail(message, -errno, "checker %s: cannot empty its output: %s", argv[0],
+				    strerror(errno));
+	error = explore_command_start(command, argv, output < 0 ? command->output : output, command->output,
+				      false, &pid, message);
+	if (error)
+		return error;
+	error = await(pid, command->options->timeout_ms, verdict);
+	explore_output_read(command->output, verdict->output, sizeof(verdict->output));
+	return error ? message_fail(message, error, "checker %s: cannot wait for it: %s", argv[0],
+				    strerror(-error)) :
+		       0;
 }
 
 int explore_command_compare(const struct explore_command *command, const struct explore_state *state,

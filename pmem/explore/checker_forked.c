@@ -375,7 +375,7 @@ static void take_output(const struct forked *forked, struct explore_verdict *ver
 {
 	if (lseek(forked->output, 0, SEEK_END) == 0)
 		return;
-	explore_output_read(forked->output, verdict);
+	explore_output_read(forked->output, verdict->output, sizeof(verdict->output));
 	if (ftruncate(forked->output, 0) == 0)
 		lseek(forked->output, 0, SEEK_SET);
 }

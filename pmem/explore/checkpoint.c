@@ -86,7 +86,7 @@ static int read_failure(const struct record *record, const unsigned char *rest, 
 	};
 
 	if (failure.point >= points || failure.phase > EXPLORE_RANDOM ||
-	    failure.verdict.result == EXPLORE_PASSED || failure.verdict.result > EXPLORE_TIMED_OUT ||
+	    failure.verdict.result == EXPLORE_PASSED || failure.verdict.result > EXPLORE_RESULT_LAST ||
 	    output >= sizeof(failure.verdict.output))
 		return -EBADMSG;
 	memcpy(failure.verdict.output, rest + places * sizeof(uint64_t), output);

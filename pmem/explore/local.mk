@@ -6,6 +6,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/changes.c pmem/explore/changes.h \
 	pmem/explore/checker.c pmem/explore/checker.h \
 	pmem/explore/checker_command.c \
+	pmem/explore/checker_engine.c \
 	pmem/explore/checker_forked.c pmem/explore/fork_protocol.h \
 	pmem/explore/checker_loaded.c \
 	pmem/explore/checker_private.h \

@@ -206,8 +206,7 @@ static int helper_ended(struct search_run *run, struct helper *helper)
 static void kill_hung(const struct search_run *run, struct helper *helper)
 {
 	const struct explore_worker_state *state = helper->worker.state;
-	/* A command has its own limit, which comes first. */
-	uint64_t limit = (uint64_t)run->options->timeout_ms + 2000;
+	const uint64_t limit = explore_checker_limit_ms(run->options->how, run->options->timeout_ms);
 
 	if (helper->pid && !helper->killed && atomic_load(&state->running) &&
 	    clock_ms() > atomic_load(&state->started_ms) + limit) {
@@ -432,6 +431,7 @@ struct explore_checker_options explore_search_checker(const struct explore_optio
 	return (struct explore_checker_options){
 		.argv = options->checker,
 		.how = options->how,
+		.engine = options->engine,
 		.directory = directory,
 		.timeout_ms = options->timeout_ms,
 		.oracle = options->oracle,

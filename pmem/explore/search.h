@@ -41,7 +41,12 @@ struct explore_options {
 	uint64_t most_failures; /* the search ends once so many states have failed */
 	uint64_t at;		/* only the point after so many events; UINT64_MAX: all points */
 	enum explore_checker_how how;
-	char *const *checker;	/* its words, NULL at the end; with an oracle, those that print the dump */
+	/*
+	 * Its words, NULL at the end; with an oracle, those that print the dump; of an engine the words that
+	 * tell it from others.
+	 */
+	char *const *checker;
+	const struct explore_engine *engine; /* for EXPLORE_CHECKER_ENGINE */
 	const struct explore_oracle *oracle; /* NULL: the checker decides */
 	const char *directory;	/* private to this search, for the workers' files */
 	const struct explore_first_crash *first; /* NULL: power fails for the first time */

@@ -25,7 +25,8 @@ int explore_spawn(const struct explore_spawn *spawn, pid_t *pid)
 	for (size_t i = 0; i < spawn->more_count; i++)
 		posix_spawn_file_actions_adddup2(&actions, spawn->more[i].own, spawn->more[i].number);
 	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | (spawn->session ? POSIX_SPAWN_SETSID :
+									     POSIX_SPAWN_SETPGROUP));
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	error = posix_spawnp(pid, spawn->argv[0], &actions, &attributes, spawn->argv, spawn->environment);

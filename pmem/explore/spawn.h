@@ -4,6 +4,7 @@
 
 /* Starting the programs of checkers. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -12,6 +13,7 @@ struct explore_spawn {
 	char *const *environment;
 	int output; /* the descriptors for its standard output and error; its standard input is empty */
 	int errors;
+	bool session; /* it gets a session of its own, not only a process group */
 	/* Another descriptor for it, and its number there, which is above 2. */
 	struct {
 		int own, number;

@@ -137,8 +137,10 @@ int explore_trial_check(struct explore_trial *trial, const uint64_t *versions,
 	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	poll_for.fd = pidfd;
-	/* A command has its own limit, which comes first. */
-	ended = pidfd < 0 ? 1 : poll(&poll_for, 1, (int)trial->checker.timeout_ms + 2000);
+	ended = pidfd < 0 ? 1 :
+			    poll(&poll_for, 1,
+				 (int)explore_checker_limit_ms(trial->checker.how,
+							       trial->checker.timeout_ms));
 	if (ended == 0)
 		kill(-pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

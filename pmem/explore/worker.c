@@ -236,9 +236,9 @@ static int search_all(struct search *search)
 static int prepare(struct search *search)
 {
 	struct explore_worker *worker = search->worker;
-	const struct explore_checker_options checker =
-		explore_search_checker(worker->options, worker->directory);
+	struct explore_checker_options checker = explore_search_checker(worker->options, worker->directory);
 
+	checker.worker = worker->number;
 	search->done = calloc(worker->points->count + 1, sizeof(*search->done));
 	search->exhausted = calloc(worker->points->count + 1, sizeof(*search->exhausted));
 	if (!search->done || !search->exhausted)

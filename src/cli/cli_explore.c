@@ -29,6 +29,7 @@
 struct explore_cli_options {
 	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at;
 	const char *replay, *save, *workload, *output, *shard, *checker, *oracle, *dump, *depth;
+	const char *start, *ready, *ask, *stop;
 	bool list_states, json, resume;
 };
 
@@ -61,10 +62,14 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct explore_cli_options, save, "save", "DIRECTORY", NULL),
 	COMMAND_CHOICE(struct explore_cli_options, checker, "checker", "NAME", EXPLORE_CHECKERS,
 		       "a checker that is built in; or how -- CHECKER is run"),
+	COMMAND_VALUE(struct explore_cli_options, start, "start", "COMMAND",
+		      "with --checker engine: a server, which --ask checks"),
+	COMMAND_VALUE(struct explore_cli_options, ready, "ready", "COMMAND", NULL),
+	COMMAND_VALUE(struct explore_cli_options, ask, "ask", "COMMAND", NULL),
+	COMMAND_VALUE(struct explore_cli_options, stop, "stop", "COMMAND", NULL),
 	COMMAND_CHOICE(struct explore_cli_options, oracle, "oracle", "KIND", "alive stable prefix equiv",
 		       "compare what --dump prints, in place of a checker"),
-	COMMAND_VALUE(struct explore_cli_options, dump, "dump", "COMMAND",
-		      "recovers, and prints what it has found"),
+	COMMAND_VALUE(struct explore_cli_options, dump, "dump", "COMMAND", NULL),
 	COMMAND_VALUE(struct explore_cli_options, workload, "workload", "COMMAND",
 		      "first record this, into softpmem.trace"),
 	COMMAND_SWITCH(struct explore_cli_options, list_states, "list-states", NULL),
@@ -452,11 +457,32 @@ static int check_recordable(const struct cli *cli, const struct explore_cli_opti
 
 	if (is_without_checker(given) || (given->checker && strcmp(given->checker, "pmempool") == 0))
 		return cli_usage(cli, "--checker %s does not recover: %s", given->checker, way_out);
+	if (options->how == EXPLORE_CHECKER_ENGINE)
+		return cli_usage(cli, "a server does not end when it has recovered: %s", way_out);
 	if (options->how == EXPLORE_CHECKER_FORK_SERVER)
 		return cli_usage(cli, "a fork server recovers in memory of its own: %s", way_out);
 	if (options->checker && explore_checker_is_object(options->checker[0]) &&
 	    options->how == EXPLORE_CHECKER_BY_NAME)
 		return cli_usage(cli, "%s is a shared object: %s", options->checker[0], way_out);
+	return CLI_OK;
+}
+
+/* The server of --checker engine, if that is given. */
+static int choose_engine(const struct cli *cli, const struct explore_cli_options *given, char *const *words,
+			 struct explore_engine_words *engine, struct explore_options *options)
+{
+	const struct explore_engine commands = {
+		.start = given->start, .ready = given->ready, .ask = given->ask, .stop = given->stop
+	};
+
+	if (!given->checker || strcmp(given->checker, "engine") != 0)
+		return !given->start && !given->ready && !given->ask && !given->stop ?
+			       CLI_OK :
+			       cli_usage(cli, "--start, --ready, --ask and --stop are for --checker engine");
+	if (!given->start || !given->ask || *words)
+		return cli_usage(cli, "--checker engine takes --start and --ask, and no checker after --");
+	explore_engine_words_set(engine, &commands);
+	options->engine = &engine->engine;
 	return CLI_OK;
 }
 
@@ -506,6 +532,7 @@ static int run(struct cli *cli, const void *values)
 	__attribute__((cleanup(scratch_remove))) char *directory = NULL;
 	struct message message = { "" };
 	struct explore_oracle *oracle = NULL;
+	struct explore_engine_words engine;
 	struct explore_options options;
 	CLEANUP_FD int fd = -1;
 	char *const dump[] = { (char *)"sh",   (char *)"-c", (char *)(uintptr_t)given->dump,
@@ -519,7 +546,9 @@ static int run(struct cli *cli, const void *values)
 		return cli_usage(cli, "name a trace, or make one with --workload");
 	if (!given->workload && *checker && strcmp(*checker, "--") == 0)
 		checker++;
-	status = choose_judge(cli, given, checker, dump, &options);
+	status = choose_engine(cli, given, checker, &engine, &options);
+	if (!status)
+		status = choose_judge(cli, given, options.engine ? engine.words : checker, dump, &options);
 	if (status)
 		return status;
 	if (!options.checker && !given->list_states && !is_without_checker(given) &&

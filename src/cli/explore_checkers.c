@@ -40,6 +40,8 @@ enum explore_checker_how explore_checker_how(const char *name)
 {
 	if (strcmp(name, "mount") == 0)
 		return EXPLORE_CHECKER_MOUNT;
+	if (strcmp(name, "engine") == 0)
+		return EXPLORE_CHECKER_ENGINE;
 	return strcmp(name, "fork-server") == 0 ? EXPLORE_CHECKER_FORK_SERVER : EXPLORE_CHECKER_BY_NAME;
 }
 
@@ -49,4 +51,23 @@ char *const *explore_builtin_checker(const char *name)
 		if (strcmp(builtins[i].name, name) == 0)
 			return builtins[i].words;
 	return NULL;
+}
+
+void explore_engine_words_set(struct explore_engine_words *words, const struct explore_engine *engine)
+{
+	const struct {
+		const char *option, *command;
+	} all[] = { { "--start", engine->start },
+		    { "--ready", engine->ready },
+		    { "--ask", engine->ask },
+		    { "--stop", engine->stop } };
+	size_t count = 0;
+
+	words->engine = *engine;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].command) {
+			words->words[count++] = (char *)(uintptr_t)all[i].option;
+			words->words[count++] = (char *)(uintptr_t)all[i].command;
+		}
+	words->words[count] = NULL;
 }

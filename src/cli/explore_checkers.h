@@ -7,14 +7,22 @@
 /* The checkers that `softpmem explore --checker NAME` knows. */
 
 /* Their names, as the choices of an option. */
-#define EXPLORE_CHECKERS "none pmempool sqlite e2fsck mount fork-server"
+#define EXPLORE_CHECKERS "none pmempool sqlite e2fsck mount fork-server engine"
 
 /*
- * How the words after -- are run, for a name that is a way to run them (mount, fork-server); else
+ * How the states are checked, for a name that is a way to do it (mount, fork-server, engine); else
  * EXPLORE_CHECKER_BY_NAME.
  */
 enum explore_checker_how explore_checker_how(const char *name);
 /* The words of the command, NULL at the end; static. NULL: the user gives the words, after --. */
 char *const *explore_builtin_checker(const char *name);
+
+/* An engine as the user gives it: its words are the options that do so, NULL at the end. */
+struct explore_engine_words {
+	struct explore_engine engine;
+	char *words[9];
+};
+/* The strings stay the caller's; NULL: not given. */
+void explore_engine_words_set(struct explore_engine_words *words, const struct explore_engine *engine);
 
 #endif

@@ -91,12 +91,12 @@ static void put_word(FILE *out, const char *word)
 	putc('\'', out);
 }
 
-static void put_checker(FILE *out, char *const *words)
+static void put_words(FILE *out, char *const *words)
 {
-	fputs(" --", out);
 	for (; words && *words; words++) {
-		putc(' ', out);
 		put_word(out, *words);
+		if (words[1])
+			putc(' ', out);
 	}
 }
 
@@ -119,14 +119,21 @@ char *explore_replay_command(const struct explore_outcome *outcome, const char *
 	fprintf(out, " --replay %s ", state);
 	if (outcome->builtin)
 		fprintf(out, "--checker %s ", outcome->builtin);
+	if (options->engine) {
+		put_words(out, options->checker);
+		putc(' ', out);
+	}
 	if (outcome->oracle) {
 		fprintf(out, "--oracle %s --dump ", outcome->oracle);
 		put_word(out, outcome->dump);
 		putc(' ', out);
 	}
 	put_word(out, outcome->trace);
-	if ((!outcome->builtin || options->how != EXPLORE_CHECKER_BY_NAME) && !outcome->oracle)
-		put_checker(out, options->checker);
+	if ((!outcome->builtin || options->how != EXPLORE_CHECKER_BY_NAME) && !outcome->oracle &&
+	    !options->engine) {
+		fputs(" -- ", out);
+		put_words(out, options->checker);
+	}
 	if (fclose(out) == 0)
 		return text;
 	free(text);

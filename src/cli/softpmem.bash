@@ -122,7 +122,8 @@ _softpmem() {
 		check:-*) words='--json --region --help' ;;
 		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout
 				--exhaustive --at --seed --replay --save --list-states --metadata --output
-				--checker --oracle --dump --depth --shard --resume --json --help' ;;
+				--checker --start --ready --ask --stop --oracle --dump --depth --shard
+				--resume --json --help' ;;
 		report:-*) words='--format --output -o --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
 				--policy --metadata --auto-da-alloc --only --lose-only --json --help' ;;

@@ -17,6 +17,7 @@ e2e_tests = \
 	tests/e2e/cli-report.sh \
 	tests/e2e/cli-trace.sh \
 	tests/e2e/cli-words.sh \
+	tests/e2e/explore-engine.sh \
 	tests/e2e/explore-recovery.sh \
 	tests/e2e/control-daemon.sh \
 	tests/e2e/control-many.sh \

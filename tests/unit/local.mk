@@ -349,11 +349,19 @@ check_PROGRAMS += tests/explore/replaying_log
 tests_explore_replaying_log_SOURCES = tests/explore/replaying_log.c
 tests_explore_replaying_log_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_explore_replaying_log_LDADD = $(PMEM_LIBS)
+# A server for the tests of --checker engine.
+check_PROGRAMS += tests/explore/line_server
+tests_explore_line_server_SOURCES = tests/explore/line_server.c
 
 unit_tests += tests/unit/test_explore_search
 tests_unit_test_explore_search_SOURCES = tests/unit/test_explore_search.c tests/unit/exploretest.c \
 	tests/unit/exploretest.h
 tests_unit_test_explore_search_LDADD = $(libexplore) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_explore_engine
+tests_unit_test_explore_engine_SOURCES = tests/unit/test_explore_engine.c tests/unit/exploretest.c \
+	tests/unit/exploretest.h
+tests_unit_test_explore_engine_LDADD = $(libexplore) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_explore_weakest
 tests_unit_test_explore_weakest_SOURCES = tests/unit/test_explore_weakest.c tests/unit/exploretest.c \
