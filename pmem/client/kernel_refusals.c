@@ -12,14 +12,21 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
+#include <fcntl.h>
+#include <linux/sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "client/compiler.h"
 #include "client/errormsg.h"
+#include "client/kernel_refusals.h"
 #include "client/output_marks.h"
 #include "client/record/record.h"
 
@@ -41,10 +48,16 @@ static six_fn *next_of(struct refusal *refusal)
 	return next;
 }
 
-static void refuse(const char *name)
+void client_refuse_kernel_store(const char *name, const char *way_out)
 {
 	client_complain("the kernel cannot store to a pool while it is recorded: ", name);
+	client_complain("to record this program, ", way_out);
 	record_stop("a system call stores to a pool");
+}
+
+static bool concerns(const void *address)
+{
+	return unlikely(record_concerns((uintptr_t)address, 1));
 }
 
 /* `results`: bit i is set if argument i is the address of a result. */
@@ -54,7 +67,7 @@ static long call(struct refusal *refusal, unsigned results, const long arguments
 
 	for (unsigned i = 0; i < 6; i++)
 		if ((results >> i & 1) && unlikely(record_concerns((uintptr_t)arguments[i], 1)))
-			refuse(refusal->name);
+			client_refuse_kernel_store(refusal->name, CLIENT_STORE_ELSEWHERE);
 	if (!next) {
 		errno = ENOSYS;
 		return -1;
@@ -74,8 +87,13 @@ static long call(struct refusal *refusal, unsigned results, const long arguments
 
 /* Files. */
 REFUSE(getcwd, A(0))
+REFUSE(__getcwd_chk, A(0))
 REFUSE(readlink, A(1))
+REFUSE(__readlink_chk, A(1))
 REFUSE(readlinkat, A(2))
+REFUSE(__readlinkat_chk, A(2))
+REFUSE(name_to_handle_at, A(2) | A(3))
+REFUSE(mincore, A(2))
 REFUSE(stat, A(1))
 REFUSE(lstat, A(1))
 REFUSE(fstat, A(1))
@@ -101,12 +119,14 @@ REFUSE(listxattr, A(1))
 REFUSE(llistxattr, A(1))
 REFUSE(flistxattr, A(1))
 REFUSE(ioctl, A(2))
-REFUSE(fcntl, A(2))
-REFUSE(fcntl64, A(2))
 REFUSE(sendfile, A(2))
 REFUSE(sendfile64, A(2))
 REFUSE(splice, A(1) | A(3))
 REFUSE(copy_file_range, A(1) | A(3))
+/* A stream reads into its buffer. */
+REFUSE(setbuf, A(1))
+REFUSE(setbuffer, A(1))
+REFUSE(setvbuf, A(1))
 /* Descriptors and sockets. */
 REFUSE(pipe, A(0))
 REFUSE(pipe2, A(0))
@@ -116,16 +136,19 @@ REFUSE(accept4, A(1) | A(2))
 REFUSE(getsockname, A(1) | A(2))
 REFUSE(getpeername, A(1) | A(2))
 REFUSE(getsockopt, A(3) | A(4))
-REFUSE(recvmmsg, A(1))
 REFUSE(poll, A(0))
 REFUSE(ppoll, A(0))
 REFUSE(__poll_chk, A(0))
+REFUSE(__ppoll_chk, A(0))
 REFUSE(select, A(1) | A(2) | A(3) | A(4))
 REFUSE(pselect, A(1) | A(2) | A(3))
 REFUSE(epoll_wait, A(1))
 REFUSE(epoll_pwait, A(1))
+REFUSE(epoll_pwait2, A(1))
 REFUSE(eventfd_read, A(1))
 REFUSE(msgrcv, A(1))
+REFUSE(msgctl, A(2))
+REFUSE(shmctl, A(2))
 REFUSE(mq_receive, A(1) | A(3))
 REFUSE(mq_timedreceive, A(1) | A(3))
 /* Processes, signals and time. */
@@ -143,12 +166,12 @@ REFUSE(uname, A(0))
 REFUSE(sysinfo, A(0))
 REFUSE(times, A(0))
 REFUSE(getgroups, A(1))
+REFUSE(__getgroups_chk, A(1))
 REFUSE(getresuid, A(0) | A(1) | A(2))
 REFUSE(getresgid, A(0) | A(1) | A(2))
 REFUSE(sched_getaffinity, A(2))
 REFUSE(sched_getparam, A(1))
 REFUSE(prctl, A(1))
-REFUSE(process_vm_readv, A(1))
 REFUSE(sigpending, A(0))
 REFUSE(sigwait, A(1))
 REFUSE(sigwaitinfo, A(1))
@@ -202,29 +225,181 @@ REFUSE_RINGS(io_queue_init)
 REFUSE_RINGS(lio_listio)
 REFUSE_RINGS(lio_listio64)
 
-/* ---- syscall(2) ------------------------------------------------------------------------------ */
+/* ---- fcntl(2) --------------------------------------------------------------------------------- */
 
-#define FUTEX_COMMAND 127 /* without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME */
-
-/* Calls that store to no memory, whatever they are given; a futex's waits and wakes among them. */
-static bool stores_nothing(long number, long futex)
+/* Of most commands the third argument is a number, or what happens to be in its register. */
+static bool fcntl_stores(long command)
 {
-	static const long plain[] = { SYS_write,  SYS_pwrite64, SYS_writev, SYS_pwritev,
-				      SYS_sendto, SYS_sendmsg,	SYS_msync,  SYS_madvise,
-				      SYS_mlock,  SYS_munlock,	SYS_open,   SYS_openat };
+	return command == F_GETLK || command == F_OFD_GETLK || command == F_GETOWN_EX ||
+	       command == F_GET_RW_HINT || command == F_GET_FILE_RW_HINT;
+}
 
-	if (number == SYS_futex)
-		return (futex & FUTEX_COMMAND) <= 4 || (futex & FUTEX_COMMAND) == 9 ||
-		       (futex & FUTEX_COMMAND) == 10;
-	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
-		if (number == plain[i])
+#define REFUSE_FCNTL(function)                                                                         \
+	PUBLIC long refusing_##function(long fd, long command, long argument) __asm__(#function);      \
+	PUBLIC long refusing_##function(long fd, long command, long argument)                          \
+	{                                                                                              \
+		static struct refusal refusal = { .name = #function };                                 \
+                                                                                                       \
+		return call(&refusal, fcntl_stores(command) ? A(2) : 0,                                \
+			    (const long[6]){ fd, command, argument });                                 \
+	}
+REFUSE_FCNTL(fcntl)
+REFUSE_FCNTL(fcntl64)
+
+/* ---- Addresses in memory ------------------------------------------------------------------------- */
+
+/* The results go to addresses that are in memory, not in the arguments. */
+static bool parts_concern(const struct iovec *parts, unsigned long count)
+{
+	for (unsigned long i = 0; i < count && i < 1024; i++)
+		if (unlikely(record_concerns((uintptr_t)parts[i].iov_base, parts[i].iov_len)))
 			return true;
 	return false;
 }
 
+static void refuse_messages(const struct mmsghdr *messages, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (concerns(&messages[i]) || concerns(messages[i].msg_hdr.msg_name) ||
+		    concerns(messages[i].msg_hdr.msg_control) ||
+		    parts_concern(messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen))
+			client_refuse_kernel_store("recvmmsg", CLIENT_STORE_ELSEWHERE);
+}
+
+PUBLIC long refusing_recvmmsg(long fd, struct mmsghdr *messages, long count, long flags, long timeout)
+	__asm__("recvmmsg");
+PUBLIC long refusing_recvmmsg(long fd, struct mmsghdr *messages, long count, long flags, long timeout)
+{
+	static struct refusal refusal = { .name = "recvmmsg" };
+
+	refuse_messages(messages, (unsigned)count);
+	return call(&refusal, A(4), (const long[6]){ fd, (long)messages, count, flags, timeout });
+}
+
+PUBLIC long refusing_process_vm_readv(long pid, const struct iovec *parts, long count, long remote,
+				      long remotes, long flags) __asm__("process_vm_readv");
+PUBLIC long refusing_process_vm_readv(long pid, const struct iovec *parts, long count, long remote,
+				      long remotes, long flags)
+{
+	static struct refusal refusal = { .name = "process_vm_readv" };
+
+	if (parts_concern(parts, (unsigned long)count))
+		client_refuse_kernel_store(refusal.name, CLIENT_STORE_ELSEWHERE);
+	return call(&refusal, 0, (const long[6]){ pid, (long)parts, count, remote, remotes, flags });
+}
+
+/* ---- Numbers of threads -------------------------------------------------------------------------- */
+
+/*
+ * The kernel stores these when a thread begins and when it ends, and reports no error if it cannot. A thread
+ * that waits for the number to be cleared would wait for ever.
+ */
+static void refuse_numbers(unsigned long flags, const void *parent, const void *child)
+{
+	if ((flags & (CLONE_PARENT_SETTID | CLONE_PIDFD)) && concerns(parent))
+		client_refuse_kernel_store("clone() with CLONE_PARENT_SETTID or CLONE_PIDFD",
+					   CLIENT_STORE_ELSEWHERE);
+	if ((flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)) && concerns(child))
+		client_refuse_kernel_store("clone() with CLONE_CHILD_SETTID or CLONE_CHILD_CLEARTID",
+					   CLIENT_STORE_ELSEWHERE);
+}
+
+typedef long clone_fn(long start, long stack, long flags, long argument, void *parent, long tls,
+		      void *child);
+
+#define REFUSE_CLONE(function)                                                                              \
+	PUBLIC clone_fn refusing_##function __asm__(#function);                                             \
+	PUBLIC long refusing_##function(long start, long stack, long flags, long argument, void *parent,    \
+					long tls, void *child)                                              \
+	{                                                                                                   \
+		static struct refusal refusal = { .name = #function };                                      \
+                                                                                                            \
+		refuse_numbers((unsigned long)flags, parent, child);                                        \
+		return ((clone_fn *)(void *)next_of(&refusal))(start, stack, flags, argument, parent, tls,  \
+							       child);                                      \
+	}
+REFUSE_CLONE(clone)
+REFUSE_CLONE(__clone)
+
+/* ---- syscall(2) ------------------------------------------------------------------------------ */
+
+/* Reads to a pool are recorded as libc's functions of the same names are. False: it is none of these. */
+static bool read_to_pool(long number, const long a[6], long *result)
+{
+	void *const buffer = (void *)a[1];
+	const struct iovec *const parts = (const struct iovec *)a[1];
+	const bool one = record_concerns((uintptr_t)buffer, (size_t)a[2]);
+
+	if (number == SYS_read && one)
+		*result = read((int)a[0], buffer, (size_t)a[2]);
+	else if (number == SYS_pread64 && one)
+		*result = pread((int)a[0], buffer, (size_t)a[2], a[3]);
+	else if (number == SYS_recvfrom && one)
+		*result = recvfrom((int)a[0], buffer, (size_t)a[2], (int)a[3], (struct sockaddr *)a[4],
+				   (socklen_t *)a[5]);
+	else if (number == SYS_getrandom && record_concerns((uintptr_t)a[0], (size_t)a[1]))
+		*result = getrandom((void *)a[0], (size_t)a[1], (unsigned)a[2]);
+	else if (number == SYS_recvmsg)
+		*result = recvmsg((int)a[0], (struct msghdr *)a[1], (int)a[2]);
+	else if (number == SYS_readv && parts_concern(parts, (unsigned long)a[2]))
+		*result = readv((int)a[0], parts, (int)a[2]);
+	else if (number == SYS_preadv && parts_concern(parts, (unsigned long)a[2]))
+		*result = preadv((int)a[0], parts, (int)a[2], a[3]);
+	else if (number == SYS_preadv2 && parts_concern(parts, (unsigned long)a[2]))
+		*result = preadv2((int)a[0], parts, (int)a[2], a[3], (int)a[5]);
+	else
+		return false;
+	return true;
+}
+
+/* Calls that report no error if the kernel cannot store, or that have done a part of their work by then. */
+static void refuse_silent_ones(long number, const long a[6])
+{
+	const struct clone_args *clone3 = (const struct clone_args *)a[0];
+
+	if (number == SYS_clone) {
+		refuse_numbers((unsigned long)a[0], (const void *)a[2], (const void *)a[3]);
+	} else if (number == SYS_clone3 && (size_t)a[1] >= CLONE_ARGS_SIZE_VER0) {
+		refuse_numbers(clone3->flags & ~(uint64_t)CLONE_PIDFD, (const void *)clone3->parent_tid,
+			       (const void *)clone3->child_tid);
+		refuse_numbers(clone3->flags & CLONE_PIDFD, (const void *)clone3->pidfd, NULL);
+	} else if (number == SYS_set_tid_address && concerns((const void *)a[0])) {
+		client_refuse_kernel_store("set_tid_address", CLIENT_STORE_ELSEWHERE);
+	} else if (number == SYS_set_robust_list && concerns((const void *)a[0])) {
+		client_refuse_kernel_store("set_robust_list", CLIENT_STORE_ELSEWHERE);
+	} else if (number == SYS_recvmmsg) {
+		refuse_messages((const struct mmsghdr *)a[1], (unsigned)a[2]);
+	} else if (number == SYS_process_vm_readv &&
+		   parts_concern((const struct iovec *)a[1], (unsigned long)a[2])) {
+		client_refuse_kernel_store("process_vm_readv", CLIENT_STORE_ELSEWHERE);
+	}
+}
+
+/*
+ * All other calls fail with EFAULT if they would store to a pool. They are not refused before, because the
+ * number of arguments of a call is not known here: a register may contain the address of a pool by chance.
+ */
+static void refuse_fault(long number, const long arguments[6])
+{
+	static const long stores_nothing[] = { SYS_write,  SYS_pwrite64, SYS_writev, SYS_pwritev,
+					       SYS_sendto, SYS_sendmsg,	 SYS_msync,  SYS_madvise,
+					       SYS_mlock,  SYS_munlock,	 SYS_open,   SYS_openat };
+	char name[64];
+
+	for (size_t i = 0; i < sizeof(stores_nothing) / sizeof(stores_nothing[0]); i++)
+		if (number == stores_nothing[i])
+			return;
+	for (unsigned i = 0; i < 6; i++) {
+		if (!concerns((const void *)arguments[i]))
+			continue;
+		snprintf(name, sizeof(name), "syscall() of number %ld", number);
+		client_refuse_kernel_store(name, CLIENT_STORE_ELSEWHERE);
+	}
+}
+
 typedef long seven_fn(long number, long a, long b, long c, long d, long e, long f);
 
-PUBLIC long refusing_syscall(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
+PUBLIC seven_fn refusing_syscall __asm__("syscall");
 PUBLIC long refusing_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	static struct refusal refusal = { .name = "syscall" };
@@ -235,37 +410,12 @@ PUBLIC long refusing_syscall(long number, long a, long b, long c, long d, long e
 		errno = (int)-refuse_rings(number == SYS_io_setup ? "io_setup" : "io_uring_setup");
 		return -1;
 	}
-	for (unsigned i = 0; i < 6 && !stores_nothing(number, b); i++)
-		if (unlikely(record_concerns((uintptr_t)arguments[i], 1)))
-			refuse(refusal.name);
+	if (read_to_pool(number, arguments, &result))
+		return result;
+	refuse_silent_ones(number, arguments);
 	result = ((seven_fn *)(void *)next_of(&refusal))(number, a, b, c, d, e, f);
+	if (unlikely(result == -1 && errno == EFAULT))
+		refuse_fault(number, arguments);
 	client_mark_output(number, a, b, c, result);
 	return result;
-}
-
-/* ---- Mutexes that the kernel changes --------------------------------------------------------------- */
-
-/*
- * The kernel owns those that inherit priority. When a thread ends, it marks robust ones that the thread
- * holds.
- */
-PUBLIC int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
-{
-	static int (*_Atomic next)(pthread_mutex_t *, const pthread_mutexattr_t *);
-	static atomic_bool told;
-	int robust = 0, protocol = 0;
-
-	if (!atomic_load(&next))
-		atomic_store(&next, (int (*)(pthread_mutex_t *, const pthread_mutexattr_t *))dlsym(
-					    RTLD_NEXT, "pthread_mutex_init"));
-	if (attributes && record_concerns((uintptr_t)mutex, 1)) {
-		pthread_mutexattr_getrobust(attributes, &robust);
-		pthread_mutexattr_getprotocol(attributes, &protocol);
-		if (protocol == PTHREAD_PRIO_INHERIT)
-			refuse("pthread_mutex_init() of a mutex that inherits priority");
-		if (robust != PTHREAD_MUTEX_STALLED && !atomic_exchange(&told, true))
-			client_complain("a robust mutex in a pool stays locked if its owner dies ",
-					"while it is recorded");
-	}
-	return atomic_load(&next)(mutex, attributes);
 }

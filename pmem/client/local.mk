@@ -71,7 +71,9 @@ EXTRA_DIST += pmem/client/libpmem.map
 client_recorderdir = $(pkglibdir)/recorder
 client_recorder_PROGRAMS = pmem/client/recorder/libpmem.so.1
 pmem_client_recorder_libpmem_so_1_SOURCES = \
+	pmem/client/kernel_mutexes.c \
 	pmem/client/kernel_refusals.c \
+	pmem/client/kernel_refusals.h \
 	pmem/client/kernel_stores.c \
 	pmem/client/libc_copies.c \
 	pmem/client/output_marks.c \

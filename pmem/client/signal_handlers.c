@@ -311,20 +311,27 @@ static const sigset_t *without_faults(int how, const sigset_t *set, sigset_t *ro
 	return room;
 }
 
+/* The kernel stores the old set, the beginning of libc's, but not to a pool. */
+static int set_mask(sigmask_fn *next, int how, const sigset_t *set, sigset_t *old)
+{
+	sigset_t room, was;
+	int result = next(how, without_faults(how, set, &room), old ? &was : NULL);
+
+	if (old && !result)
+		memcpy(old, &was, sizeof(uint64_t));
+	return result;
+}
+
 PUBLIC int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-	sigset_t room;
-
 	if (!next_sigprocmask)
 		find_next();
-	return next_sigprocmask(how, without_faults(how, set, &room), old);
+	return set_mask(next_sigprocmask, how, set, old);
 }
 
 PUBLIC int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-	sigset_t room;
-
 	if (!next_pthread_sigmask)
 		find_next();
-	return next_pthread_sigmask(how, without_faults(how, set, &room), old);
+	return set_mask(next_pthread_sigmask, how, set, old);
 }

@@ -45,6 +45,10 @@ check_PROGRAMS += tests/record/subject
 tests_record_subject_SOURCES = tests/record/subject.c tests/record/subject.h
 tests_record_subject_LDADD = -lpthread -ldl
 
+check_PROGRAMS += tests/record/kernel_subject
+tests_record_kernel_subject_SOURCES = tests/record/kernel_subject.c
+tests_record_kernel_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/output_subject
 tests_record_output_subject_SOURCES = tests/record/output_subject.c
 tests_record_output_subject_LDADD = -lpthread
@@ -61,6 +65,6 @@ tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
-recorded_tests = tests/record/recorded.sh tests/record/maps.sh
+recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/maps.sh
 TESTS += $(recorded_tests)
 EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Recorded programs that let the kernel store to a pool: the store is recorded, or the program ends with the
+# name of the call.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/record/recorded.bash
+. "$abs_top_srcdir/tests/record/recorded.bash"
+subject=$here/kernel_subject
+
+daemon_start --region memfd:64M || bail "no daemon"
+
+both "a program with robust mutexes whose owners die" timeout 60 "$subject" robust "$mnt/pool"
+both "a program that reads into the pool by syscall(2)" "$subject" numbers "$mnt/pool"
+both "a program that asks for its signal mask" "$subject" mask "$mnt/pool"
+
+# refused NAME WHAT: the program ends with NAME, unless it is not recorded.
+refused() {
+	check_fails "$2: a recorded program ends if the kernel would store to its pool by $1" \
+		"the kernel cannot store to a pool while it is recorded: ${1//[()]/.}" \
+		"$softpmem" record -o "$trace" -- timeout 60 "$subject" "$2" "$mnt/pool"
+	check "negative control: $2 succeeds in a program that is not recorded" \
+		"$softpmem" run -- "$subject" "$2" "$mnt/pool"
+}
+new_pool
+refused "pthread_mutex_init() of a mutex that inherits priority" inherits
+# The mutex is now in the pool, initialized by a run that was not recorded.
+refused "pthread_mutex_lock() of a mutex that inherits priority" inherits-later
+refused "clone() with CLONE_PARENT_SETTID" clone
+refused "clone() with CLONE_PARENT_SETTID" clone3
+refused set_tid_address set_tid_address
+refused "syscall() of number" getcwd
+refused setvbuf stream
+finish
