@@ -328,8 +328,11 @@ static bool read_to_pool(long number, const long a[6], long *result)
 {
 	void *const buffer = (void *)a[1];
 	const struct iovec *const parts = (const struct iovec *)a[1];
-	const bool one = record_concerns((uintptr_t)buffer, (size_t)a[2]);
+	bool one = false;
 
+	/* Of other calls these two may be anything, and to look at all of memory takes long. */
+	if (number == SYS_read || number == SYS_pread64 || number == SYS_recvfrom)
+		one = record_concerns((uintptr_t)buffer, (size_t)a[2]);
 	if (number == SYS_read && one)
 		*result = read((int)a[0], buffer, (size_t)a[2]);
 	else if (number == SYS_pread64 && one)

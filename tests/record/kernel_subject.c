@@ -208,7 +208,7 @@ static void by_number(void)
 	if (syscall(SYS_getrandom, pool + 16384, 64, 0) != 64 || memcmp(pool + 16384, random, 64) == 0)
 		err(1, "getrandom");
 	/* What is in the registers of others is no argument. */
-	check("gettid", syscall(SYS_gettid, pool, pool, pool) - gettid(), 0, pool, 0x7f);
+	check("gettid", syscall(SYS_gettid, pool, pool, -1L) - gettid(), 0, pool, 0x7f);
 	check("fcntl", fcntl(fd, F_GETFL, pool) & O_ACCMODE, O_RDONLY, pool, 0x7f);
 	close(fd);
 }

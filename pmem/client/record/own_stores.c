@@ -66,7 +66,8 @@ static const struct record_range *part_at(uint64_t at, uint64_t end, uint64_t *s
 
 bool record_concerns(uintptr_t address, size_t length)
 {
-	const uint64_t end = address + length < address ? UINT64_MAX : address + length;
+	const uint64_t last = (uint64_t)RECORD_CHUNKS << RECORD_CHUNK_SHIFT;
+	const uint64_t end = address + length < address ? last : min_u64(address + length, last);
 
 	if (!record_engine.started || !record_engine.setup.stores)
 		return false;
