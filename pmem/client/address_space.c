@@ -14,6 +14,12 @@
 /* A page that the kernel clears in a child that gets memory of its own; NULL if there is none. */
 static _Atomic(long) *owner;
 
+/* Now, and not at the first use, which may be in a child of vfork(). */
+static void note_owner(void)
+{
+	address_space_owner();
+}
+
 static AT_LOAD void start(void)
 {
 	long at = RAW6(mmap, NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -25,8 +31,8 @@ static AT_LOAD void start(void)
 		return;
 	}
 	owner = (_Atomic(long) *)at;
-	/* Now, and not at the first call, which a child of vfork() may make. */
-	address_space_owner();
+	note_owner();
+	pthread_atfork(NULL, NULL, note_owner);
 }
 
 long address_space_owner(void)

@@ -17,7 +17,6 @@
 
 #include "abi/attach_protocol.h"
 #include "abi/rawcall.h"
-#include "client/address_space.h"
 #include "client/connection.h"
 #include "client/courier.h"
 #include "client/errormsg.h"
@@ -406,8 +405,6 @@ static void fork_child(void)
 {
 	uint64_t signals = fork_table;
 
-	/* Known before a child of vfork() asks for it. */
-	address_space_owner();
 	courier_fork_child();
 	connection_fork_child();
 	pthread_mutex_init(&lock, NULL);
