@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef SOFTPMEM_CLIENT_ADDRESS_SPACE_H
-#define SOFTPMEM_CLIENT_ADDRESS_SPACE_H
+#ifndef CLIENT_ADDRESS_SPACE_H
+#define CLIENT_ADDRESS_SPACE_H
 
 /*
  * Whose memory, and so whose connection, rings and threads these are. The child of vfork(2) has its parent's

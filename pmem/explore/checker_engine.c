@@ -240,7 +240,7 @@ static void stop(struct session *session)
 
 	if (reap(session))
 		return;
-	/* A command that cannot be started stops nothing. */
+	/* If the command cannot be started, the server is killed when the time is over. */
 	if (command)
 		run_command(session, command, until_ms, &in_time, &status, NULL);
 	else if (session->running)

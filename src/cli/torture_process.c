@@ -12,6 +12,7 @@
 
 #include "cli/torture_keeper.h"
 #include "common/cleanup.h"
+#include "common/end_children.h"
 #include "common/write_all.h"
 
 /* ---- For the caller --------------------------------------------------------------------- */
@@ -151,24 +152,13 @@ int torture_process_wait(struct torture_process *process)
 	return ended ? status : -1;
 }
 
-/* Kill the direct children. The children of these become direct children, for the next call. */
-static void kill_children(void)
-{
-	FILE *children = fopen("/proc/thread-self/children", "re");
-	int pid;
-
-	while (children && fscanf(children, "%d", &pid) == 1)
-		kill(pid, SIGKILL);
-	if (children)
-		fclose(children);
-}
-
 void torture_process_end_strays(void)
 {
 	pid_t pid;
 
 	do {
-		kill_children();
+		/* The children of killed ones become direct children, for the next turn. */
+		signal_children(SIGKILL);
 		pid = waitpid(-1, NULL, 0);
 	} while (pid > 0 || (pid < 0 && errno == EINTR));
 }

@@ -107,21 +107,27 @@ one() {
 
 check "a server that ends before it answers is a finding of its own" \
 	one 1 --start 'echo "no log"; exit 3' --ask 'exit 75'
-check "it has the status of the server" \
+check "the finding of a server that ended has its status" \
 	tells 'saw the server end with status 3 before it answered'
-check "it has the last output of the server" tells 'the server printed: no log'
-check "so is one that a signal ends" one 1 --start 'kill -SEGV $$' --ask 'exit 75'
-check "it has the signal" tells 'saw the server killed by signal 11'
-check "so is one that ends with 0, without a process left" one 1 --start 'true' --ask 'exit 75'
+check "the finding of a server that ended has its last output" \
+	tells 'the server printed: no log'
+check "a server that a signal ends before it answers is a finding of its own" \
+	one 1 --start 'kill -SEGV $$' --ask 'exit 75'
+check "the finding of a server that a signal ended has the signal" tells 'saw the server killed by signal 11'
+check "a server that ends with 0 and leaves no process is a finding of its own" \
+	one 1 --start 'true' --ask 'exit 75'
 check "a server that never answers is a finding after --timeout" \
 	one 1 --timeout 1 --start "$sleeper" --ask 'exit 75'
-check "it says that the server was not ready" tells 'saw no server that was ready in 1 s'
-check "so is one that --ready waits for" one 1 --timeout 1 --start "$sleeper" --ready 'exit 1' --ask true
-check "it says that the server was not ready, too" tells 'saw no server that was ready in 1 s'
-check "a command that asks and hangs is told apart from that" \
+check "the finding says that a server that never answers was not ready" \
+	tells 'saw no server that was ready in 1 s'
+check "a server that --ready waits for in vain is a finding after --timeout" \
+	one 1 --timeout 1 --start "$sleeper" --ready 'exit 1' --ask true
+check "the finding says that a server that --ready waits for was not ready" \
+	tells 'saw no server that was ready in 1 s'
+check "a command that asks and hangs is told apart from a server that is not ready" \
 	one 1 --timeout 1 --start "$sleeper" --ask "$sleeper"
-check "it says that the checker did not end" tells 'the checker did not end in 1 s'
-check "no server and no command that asks is left" nothing_left
+check "the finding says that a command that hangs did not end" tells 'the checker did not end in 1 s'
+check "no server and no command that asks is left after --timeout" nothing_left
 
 check "--ready is repeated until it ends with 0, and then the server is asked" \
 	one 1 --start "$start" --ready "$server ask \$SOFTPMEM_RUN/socket" --ask ./ask
@@ -133,27 +139,27 @@ check "--stop stops the server in place of SIGTERM" \
 	one 0 --start "trap 'echo no >$work/term' TERM; until [ -e $work/enough ]; do sleep 0.01; done" \
 	--ask true --stop ": >$work/enough; echo stopped >$work/stopped"
 check "the command of --stop was run, and there was no SIGTERM" test -s stopped -a ! -e term
-check "without it there is a SIGTERM" one 0 --ask "test -e $work/ready" \
+check "without --stop the server is stopped by SIGTERM" one 0 --ask "test -e $work/ready" \
 	--start "trap 'echo yes >$work/term; exit' TERM; : >$work/ready; while :; do sleep 0.01; done" \
 	--ready "test -e $work/ready"
-check "the server has had it" test -s term
+check "the server without --stop has received SIGTERM" test -s term
 
 # Hostile servers: each is in a session of its own or ignores SIGTERM, and none is left.
 check "a server that ignores SIGTERM is killed" \
 	one 0 --start "trap '' TERM; : >\$SOFTPMEM_RUN/up; exec $sleeper" \
 	--ready 'test -e $SOFTPMEM_RUN/up' --ask true
-check "it is not left" nothing_left
+check "a server that ignores SIGTERM is not left" nothing_left
 daemon="setsid sh -c 'setsid $server serve {} \$SOFTPMEM_RUN/socket & $sleeper &' & exit 0"
 check "a server that goes to the background is asked" one 1 --start "$daemon" --ask ./ask
-check "its answer is the verdict" tells 'no line 2'
-check "no daemon is left" nothing_left
+check "the answer of a server in the background is the verdict" tells 'no line 2'
+check "no server in the background is left" nothing_left
 check "a daemon that ends before it answers is found" \
 	one 1 --start "setsid sh -c 'echo gone; exit 4' &" --ask 'exit 75'
-check "it has the status of the daemon" \
+check "the finding of a daemon that ended has its status" \
 	tells 'saw the server end with status 4 before it answered'
 check "a command that asks leaves nothing behind, either" \
 	one 0 --start "$sleeper" --ask "setsid $sleeper & exit 0"
-check "no process of it is left" nothing_left
+check "no process of a command that asks is left" nothing_left
 
 killed_search() {
 	local pid

@@ -103,7 +103,7 @@ check "sbatch --wait fails where shards have findings" test $? -ne 0
 check "each task of the array has run" ls task.1 task.2 task.3 task.4
 check_fails "a shard whose task was killed is no result" 'part\.3' "$softpmem" report --format json part.*
 rm part.3
-check_fails "a report without it says that it is missing" '1 shards are missing' \
+check_fails "a report without one shard says that it is missing" '1 shards are missing' \
 	"$softpmem" report --format json part.*
 run_array 3 >"$work/sbatch.out" 2>&1
 check "the shard alone is run again" test -s part.3

@@ -19,21 +19,22 @@ check_fails "softpmemd refuses the option in the mode strict" 'give --metadata o
 daemon_start --region memfd:64M --auto-da-alloc || bail "no daemon"
 check "status shows the option" grep -q '^metadata: *ordered with auto_da_alloc' <(softpmem status)
 check "a file is replaced by rename" replaced . renamed
-check "it has the new bytes" holds renamed new
+check "the file that was renamed over another one has the new bytes" holds renamed new
 check "a file is truncated and written again" truncated . truncated
-check "it has the new bytes, too" holds truncated new
+check "the file that was truncated has the new bytes" holds truncated new
 free_name() { echo new >"$mnt/tmp" && mv -T "$mnt/tmp" "$mnt/free" && cut .; }
 check "a file is renamed to a free name" free_name
-check "its bytes are lost, as ext4 loses them" test -f "$mnt/free" -a ! -s "$mnt/free"
+check "a file that was renamed to a free name loses its bytes, as on ext4" \
+	test -f "$mnt/free" -a ! -s "$mnt/free"
 later() {
 	old later && echo new >"$mnt/tmp" && mv -T "$mnt/tmp" "$mnt/later" && echo more >>"$mnt/later" &&
 		cut .
 }
 check "a file is written to after it was renamed" later
-check "these bytes are lost" holds later new
+check "bytes that are written after the rename are lost" holds later new
 lost() { old lost && echo new >"$mnt/tmp" && mv -T "$mnt/tmp" "$mnt/lost" && softpmem powerfail; }
 check "a rename is not synced" lost
-check "it is lost, and the old file is there" holds lost old
+check "a rename that was not synced is lost, and the old file is there" holds lost old
 # The file is open when power fails. A shell closes duplicates of a descriptor, so this is no shell.
 coproc holder { exec perl -e '$| = 1; <STDIN>; open(F, ">", $ARGV[0]) or die; syswrite(F, "new\n") or die;
 	print "written\n"; <STDIN>' "$mnt/open"; }
@@ -43,7 +44,7 @@ open_file() {
 	old open && echo >&"$questions" && read -r -u "$answers" answer && [ "$answer" = written ] && cut .
 }
 check "a file is truncated, written, and not closed" open_file
-check "its bytes are lost" test ! -s "$mnt/open"
+check "a file that was truncated and not closed loses its bytes" test ! -s "$mnt/open"
 softpmem create --directory --metadata strict /strict
 check "a file is replaced in a strict directory" replaced strict file
 check "POSIX promises nothing of its bytes" test ! -s "$mnt/strict/file"
@@ -62,9 +63,10 @@ check "the daemon stops" daemon_stop
 
 daemon_start --region memfd:64M || bail "no daemon"
 check "negative control: without the option a file is replaced by rename" replaced . renamed
-check "its bytes are lost" test -f "$mnt/renamed" -a ! -s "$mnt/renamed"
+check "without the option the file that replaced another one is empty" \
+	test -f "$mnt/renamed" -a ! -s "$mnt/renamed"
 check "negative control: a file is truncated and written again" truncated . truncated
-check "the new bytes are lost" test ! -s "$mnt/truncated"
+check "without the option the file that was truncated is empty" test ! -s "$mnt/truncated"
 check "the daemon without the option stops" daemon_stop
 
 # torture STATUS OPTION...: a campaign on a program that replaces a file without fsync.
@@ -78,6 +80,6 @@ torture() {
 	[ "$status" -eq "$wanted" ] || { cat "$work/report"; return 1; }
 }
 check "torture finds the missing fsync" torture 1 --metadata ordered
-check "torture --auto-da-alloc does not find it" torture 0 --auto-da-alloc
+check "torture --auto-da-alloc does not find the missing fsync" torture 0 --auto-da-alloc
 check "torture refuses the option with the mode strict" torture 2 --auto-da-alloc --metadata strict
 finish

@@ -41,12 +41,12 @@ prepare() {
 
 daemon_start --region "$media" --metadata ordered || bail "no daemon"
 check "a directory gets a metadata mode of its own" made /firm durable
-check "another one gets another" made /loose strict
+check "another directory gets another metadata mode" made /loose strict
 mkdir "$mnt/plain"
 check "status shows the daemon's mode and how many directories have their own" \
 	grep -q '^metadata: *ordered, but for 2 directories$' <(softpmem status)
 check "list shows the mode of a directory" grep -Eq ' strict +d.*/loose$' <(softpmem list)
-check "list --json shows that it is its own" listed / own_metadata true
+check "list --json shows that the mode is the directory's own" listed / own_metadata true
 mkdir "$mnt/firm/below" && : >"$mnt/firm/below/file"
 check "a new directory inherits the mode, and a file in it is under it" \
 	listed /firm/below metadata '"durable"'
@@ -57,8 +57,8 @@ check "the same operations succeed in three directories" all
 check "before the power failure all three are changed" changed loose
 check "powerfail succeeds" softpmem powerfail
 check "the durable directory keeps all of it" changed firm
-check "the strict one loses all of it" unchanged loose
-check "one with the daemon's mode does so too" unchanged plain
+check "the strict directory loses all of it" unchanged loose
+check "the directory with the daemon's mode loses all of it" unchanged plain
 by_another_mode() {
 	prepare loose && change loose && softpmem powerfail --metadata durable && changed loose
 }
@@ -89,12 +89,13 @@ check "a link to a file of a durable directory is durable, in a strict one too" 
 unlinked() {
 	rm "$mnt/firm/old" && chmod 640 "$mnt/loose/link" && softpmem powerfail && has_permissions 600
 }
-check "without the link in the durable directory the other one is strict again" unlinked
+check "without its name in the durable directory a file is strict again" unlinked
 
 # Bad input.
 check_fails "a mode that is none is refused" "'loose'" made /other loose
 check_fails "a pool has no mode of its own" "give --directory" softpmem create --metadata strict /pool
-check_fails "record refuses such a region" "2 directories have a metadata mode of their own" \
+check_fails "record refuses a region whose directories have modes" \
+	"2 directories have a metadata mode of their own" \
 	softpmem record -o "$work/trace" -- true
 check "the region has no damage" softpmem check
 check "the daemon stops" daemon_stop
@@ -102,25 +103,25 @@ check "the daemon stops" daemon_stop
 # The modes are on the media.
 daemon_start --region "$media" --metadata durable || bail "no daemon"
 check "after a restart the strict directory is strict" listed / metadata '"strict"'
-check "so is a file in it" listed /loose metadata '"strict"'
+check "after a restart a file in the strict directory is strict" listed /loose metadata '"strict"'
 loses_and_keeps() {
 	prepare loose plain && change loose && change plain && softpmem powerfail && unchanged loose &&
 		changed plain
 }
-check "under a durable daemon it still loses what was not synced, and the others keep it" loses_and_keeps
+check "under a durable daemon the strict directory alone loses what was not synced" loses_and_keeps
 check "the daemon stops again" daemon_stop
 
 # A daemon without an undo list gets one.
 daemon_start --region memfd:64M --metadata durable || bail "no daemon"
 mkdir "$mnt/plain"
 check "under a durable daemon the first directory gets a mode" made /loose strict
-check "it loses, and another directory keeps" loses_and_keeps
+check "the first directory with a mode alone loses what was not synced" loses_and_keeps
 rm -r "$mnt/loose"
 coproc recording { exec "$softpmem" record -o "$work/trace" 2>&1; }
 for _ in {1..100}; do
 	[ -s "$work/trace" ] && break
 	sleep 0.1
 done
-check_fails "no such directory is created while a recording is on" "a recording is on" made /late strict
+check_fails "no directory gets a mode while a recording is on" "a recording is on" made /late strict
 check "the recording ends" softpmem record --stop
 finish

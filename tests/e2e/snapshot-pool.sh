@@ -27,7 +27,7 @@ make_files || bail "cannot write to the mount"
 before=$(sum)
 others=$(sha256sum <"$mnt/other")
 check "snapshot remembers the contents of a pool" "$softpmem" snapshot /db/data first
-check "it takes no memory while nothing changes" test "$(memory first)" = '"memory":0'
+check "a snapshot takes no memory while nothing changes" test "$(memory first)" = '"memory":0'
 
 overwrite() { printf changed | dd of="$pool" bs=1 seek=5000 conv=notrunc status=none; }
 overwrite && sync "$pool" && echo kept >"$mnt/kept"
@@ -39,9 +39,9 @@ change() {
 		head -c 2000000 /dev/urandom >>"$pool" && chmod 600 "$pool"
 }
 check "the pool is punched, cut and made longer" change
-check "restore goes back from that, too" restored first
-check "the attributes stay as they are" test "$(stat -c %a "$pool")" = 600
-check "so does another file" test "$(cat "$mnt/kept")" = kept
+check "restore goes back from a pool that was punched, cut and made longer" restored first
+check "restore leaves the attributes as they are" test "$(stat -c %a "$pool")" = 600
+check "restore leaves another file as it is" test "$(cat "$mnt/kept")" = kept
 lost() { "$softpmem" powerfail && is_as_before; }
 check "what was restored is durable" lost
 after_outage() {
@@ -63,28 +63,32 @@ full=$(sha256sum <"$mnt/full")
 no_space() { ! "$softpmem" restore first 2>"$work/err" && grep -q 'no space for the blocks' "$work/err"; }
 check "a restore without space is refused" await no_space
 check "the pool is as before the refused restore" test ! -s "$pool"
-check "so is the file that took the space" test "$(sha256sum <"$mnt/full")" = "$full"
+check "the file that took the space is as before the refused restore" \
+	test "$(sha256sum <"$mnt/full")" = "$full"
 space() { rm "$mnt/full" "$mnt/filler" && "$softpmem" sync && restored first; }
-check "with space it succeeds" space
+check "the restore succeeds once there is space" space
 check "the region has no damage" "$softpmem" check
 
 # ---- Names ------------------------------------------------------------------------------------
 renamed() { mv "$pool" "$mnt/moved" && pool=$mnt/moved && overwrite && restored first; }
 check "a renamed pool is found" renamed
 check "the path of the pool is accepted" "$softpmem" restore /moved first
-check_fails "another path is refused" 'of /db/data, not of /other' "$softpmem" restore /other first
-check_fails "the whole region is refused" 'of /db/data, not of /' "$softpmem" restore / first
+check_fails "restore refuses the path of another pool" \
+	'of /db/data, not of /other' "$softpmem" restore /other first
+check_fails "restore refuses the path of the region" 'of /db/data, not of /' "$softpmem" restore / first
 has_path() { "$softpmem" snapshot --json | grep -q '"path":"/db/data"'; }
 check "the list has the path that the pool had" has_path
 
 # ---- Refused ----------------------------------------------------------------------------------
 exec 8<"$pool"
-check_fails "a pool that is open is refused" 'the pool is open' "$softpmem" restore first
+check_fails "restore refuses a pool that is open" 'the pool is open' "$softpmem" restore first
 exec 8<&-
-check_fails "a missing name is refused" 'there is no snapshot nothing' "$softpmem" restore nothing
+check_fails "restore refuses a name that no snapshot has" \
+	'there is no snapshot nothing' "$softpmem" restore nothing
 check_fails "a name that is in use is refused" 'first: it exists' "$softpmem" snapshot /other first
-check_fails "a missing pool is refused" 'No such file' "$softpmem" snapshot /nothing second
-check_fails "a directory is refused" 'of a pool, or of a whole region' "$softpmem" snapshot /db second
+check_fails "a snapshot of a missing pool is refused" 'No such file' "$softpmem" snapshot /nothing second
+check_fails "a snapshot of a directory is refused" \
+	'of a pool, or of a whole region' "$softpmem" snapshot /db second
 "$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" nontemporal "$pool" >"$work/out" 2>&1 &
 mapper=$!
 check "a process maps the pool" await grep -qx stored "$work/out"
@@ -93,7 +97,7 @@ check_fails "a restore is refused while a process maps a pool" \
 	'has pools mapped: end it first' "$softpmem" restore first
 kill -KILL "$mapper" && wait "$mapper" 2>/dev/null
 mapped=$(sum)
-check "once it has ended the pool is restored" restored first
+check "the pool is restored once the process that mapped it has ended" restored first
 went_back() { await restore mapped && [ "$(sum)" = "$mapped" ]; }
 check "the snapshot of the mapped pool has what was fenced" went_back
 
@@ -105,11 +109,12 @@ beside() {
 check "the pool is restored after a restore of its region" beside
 gone() { rm "$pool" && "$softpmem" sync && head -c 3M /dev/urandom >"$mnt/new"; }
 check "the pool is removed" gone
-check_fails "a pool that is gone is refused" 'is not there any more' "$softpmem" restore first
-check "its snapshot is dropped" "$softpmem" snapshot --drop first
+check_fails "restore refuses a pool that was removed" 'is not there any more' "$softpmem" restore first
+check "the snapshot of a removed pool is dropped" "$softpmem" snapshot --drop first
 check "a file that was written later is there" test -s "$mnt/new"
 check "the daemon stops with snapshots of pools" daemon_stop
 daemon_start --region "$media" || bail "no daemon"
 check "after a restart there is no snapshot" test "$("$softpmem" snapshot --json | tr -d ' \n')" = '[]'
-check_fails "restore says so" 'there is no snapshot mapped' "$softpmem" restore mapped
+check_fails "restore after a restart says that there is no snapshot" \
+	'there is no snapshot mapped' "$softpmem" restore mapped
 finish
