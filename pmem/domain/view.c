@@ -365,6 +365,12 @@ void view_discard(struct view *view, uint64_t page, uint64_t pages)
 	uint64_t end = page + pages;
 	uint64_t first = page;
 
+	/* All of it, as when an outage takes back what a file has: nobody waits until memory is freed. */
+	if (view->fd >= 0 && !view->attached && first == 0 && end >= view->fd_size / PAGE_BYTES) {
+		view_drop(view);
+		view->durable_lines = 0;
+		return;
+	}
 	for (; (page = view_next_present(view, page, end)) < end; page++) {
 		chunk_mark_absent(view, page);
 	}

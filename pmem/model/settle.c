@@ -21,15 +21,17 @@ uint64_t settle_lines_inside(uint64_t page, uint64_t size)
 uint64_t settle_lines(const struct chooser *chooser, uint64_t page, uint64_t undetermined, uint32_t unit,
 		      uint64_t size)
 {
+	const unsigned lines = unit / LINE_SIZE;
+	const uint64_t whole = ~lines_from(lines);
 	uint64_t kept = 0;
 
 	undetermined &= settle_lines_inside(page, size);
 	/* The same at every place: no need to ask for each. */
 	if (chooser->policy != CHOOSER_RANDOM && !chooser->limit)
 		return chooser_keeps(chooser, CHOOSER_WHOLE) ? undetermined : 0;
-	for (uint64_t start = 0; start < PAGE_BYTES; start += unit)
-		if (chooser_keeps(chooser, page * PAGE_BYTES + start))
-			kept |= lines_from((unsigned)(start / LINE_SIZE)) &
-				~lines_from((unsigned)((start + unit) / LINE_SIZE));
+	for (unsigned line = 0; line < LINES_PER_PAGE; line += lines) {
+		/* No branch: half of them would be predicted wrong. */
+		kept |= (chooser_keeps(chooser, page * PAGE_BYTES + line * LINE_SIZE) * whole) << line;
+	}
 	return undetermined & kept;
 }

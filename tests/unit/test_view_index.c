@@ -14,6 +14,7 @@
 #include "common/rng.h"
 #include "domain/chunk.h"
 #include "domain/domain_state.h"
+#include "domain/view_memory.h"
 
 /* Pages in three nodes, and at the end of the largest pool. */
 #define PAGES 600u
@@ -169,11 +170,68 @@ static void a_view_that_is_marked_clean_keeps_its_pages_and_nothing_else(void **
 	free(model);
 }
 
+static const uint64_t memory_pages = 2048;
+
+/* A view of `memory_pages` pages in memory, each with a volatile line and a durable one. */
+static void fill_memory(struct view *view)
+{
+	assert_int_equal(view_memory_extend(view, memory_pages * PAGE_BYTES), 0);
+	for (uint64_t page = 0; page < memory_pages; page++) {
+		memset(view->memory + page * PAGE_BYTES, 0xaa, PAGE_BYTES);
+		assert_non_null(chunk_make(view, page));
+		chunk_mark_present(view, page);
+		chunk_set_dirty(view, page, 1);
+		chunk_note_durable(view, page, 2);
+	}
+}
+
+static void pages_that_are_discarded_are_zero_when_they_are_made_present_again(void **state)
+{
+	static const uint64_t pages[] = { memory_pages - 1, memory_pages, END };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		const uint64_t left = pages[i] < memory_pages ? memory_pages - pages[i] : 0;
+		struct domain domain = { 0 };
+		struct view view = { .domain = &domain, .fd = -1 };
+
+		fill_memory(&view);
+		view_discard(&view, 0, pages[i]);
+		assert_int_equal(view.present_pages, left);
+		assert_int_equal(view.dirty_pages, left);
+		assert_int_equal(view.durable_lines, left);
+		assert_int_equal(view_memory_extend(&view, memory_pages * PAGE_BYTES), 0);
+		assert_int_equal(view.memory[0], 0);
+		assert_int_equal(view.memory[(memory_pages - 1) * PAGE_BYTES], left ? 0xaa : 0);
+		view_drop(&view);
+	}
+}
+
+/* Clients map the memory: it stays where it is. */
+static void an_attached_view_keeps_its_memory_when_all_of_it_is_discarded(void **state)
+{
+	struct domain domain = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct view view = { .domain = &domain, .fd = -1, .attached = true };
+	int fd;
+
+	(void)state;
+	fill_memory(&view);
+	fd = view.fd;
+	view_discard(&view, 0, END);
+	assert_int_equal(view.fd, fd);
+	assert_true(view.attached);
+	assert_int_equal(view.memory[0], 0);
+	assert_int_equal(view.present_pages, 0);
+	view_drop(&view);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_changes_agree_with_an_array_of_pages),
 		cmocka_unit_test(a_view_that_is_marked_clean_keeps_its_pages_and_nothing_else),
+		cmocka_unit_test(pages_that_are_discarded_are_zero_when_they_are_made_present_again),
+		cmocka_unit_test(an_attached_view_keeps_its_memory_when_all_of_it_is_discarded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
