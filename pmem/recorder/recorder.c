@@ -238,7 +238,8 @@ static int prepare(struct recorder *recorder, const struct recorder_begin *optio
 	error = open_trace(recorder, options, message);
 	if (error)
 		return error;
-	recorder->merge = trace_merge_create(recorder->writer, recorder->clock, TRACE_MERGE_PATIENCE);
+	recorder->merge = trace_merge_create(recorder->writer, recorder->clock, TRACE_MERGE_PATIENCE,
+					     TRACE_MERGE_AHEAD);
 	return recorder->merge ? 0 : message_fail(message, -ENOMEM, "%s: out of memory", options->name);
 }
 

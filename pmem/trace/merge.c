@@ -13,7 +13,7 @@
 #define QUEUE_BYTES_MAX ((size_t)64 << 20)
 
 struct trace_merge *trace_merge_create(struct trace_writer *writer, struct trace_clock *clock,
-				       unsigned patience)
+				       unsigned patience, size_t ahead)
 {
 	struct trace_merge *merge = calloc(1, sizeof(*merge));
 
@@ -22,6 +22,7 @@ struct trace_merge *trace_merge_create(struct trace_writer *writer, struct trace
 	merge->writer = writer;
 	merge->clock = clock;
 	merge->patience = patience;
+	merge->ahead = ahead;
 	pthread_mutex_init(&merge->lock, NULL);
 	pthread_cond_init(&merge->queue_shrank, NULL);
 	merge->queue_end = &merge->queue;

@@ -31,13 +31,18 @@ struct trace_writer;
 
 /* Suits most: how long a producer may hold a stamp before its event counts as lost, in milliseconds. */
 #define TRACE_MERGE_PATIENCE 10000u
+/*
+ * Suits most: how many bytes that threads have logged may wait in memory of this process. A thread whose ring
+ * is full waits for the merge, and logs its events in a third of the time that they take to be written.
+ */
+#define TRACE_MERGE_AHEAD ((size_t)256 << 20)
 
 /*
  * The writer, which may have definitions in it, and the clock belong to the caller and outlive the merge.
- * NULL: no memory.
+ * `patience` is in milliseconds, `ahead` in bytes: see above. NULL: no memory.
  */
 struct trace_merge *trace_merge_create(struct trace_writer *writer, struct trace_clock *clock,
-				       unsigned patience);
+				       unsigned patience, size_t ahead);
 /* Free it, and destroy the buffers it was given. What was not written is dropped. */
 void trace_merge_destroy(struct trace_merge *merge);
 

@@ -16,6 +16,9 @@
 /* No recording takes so many stamps between two runs of the merge. */
 #define CLOCK_JUMP_MAX ((uint64_t)1 << 40)
 
+/* The events that are written between two looks into the rings: a fraction of what the smallest ring holds. */
+#define AHEAD_EVENTS 2048
+
 /* ---- Writing -------------------------------------------------------------------------- */
 
 static int write_event(struct trace_merge *merge, const struct trace_event *event, struct message *message)
@@ -130,6 +133,31 @@ static int give_up(struct trace_merge *merge, struct source *source)
 	source_destroy(source);
 	LOCK_SCOPE(&merge->lock);
 	return merge_enqueue(merge, &lost);
+}
+
+static size_t held_by(const struct source_heap *sources)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < sources->count; i++)
+		bytes += source_held(sources->items[i]);
+	return bytes;
+}
+
+static void take_ahead_of(struct source_heap *sources, size_t *room)
+{
+	for (size_t i = 0; i < sources->count && *room; i++)
+		*room -= source_take_ahead(sources->items[i], *room);
+}
+
+/* Take what has come, so that the threads go on. */
+static void take_ahead(struct trace_merge *merge)
+{
+	const size_t held = held_by(&merge->heap) + held_by(&merge->idle);
+	size_t room = merge->ahead - min_u64(held, merge->ahead);
+
+	take_ahead_of(&merge->heap, &room);
+	take_ahead_of(&merge->idle, &room);
 }
 
 /* A source has no event at hand: keep it, or end it. */
@@ -311,14 +339,20 @@ static int step(struct trace_merge *merge, uint64_t limit, struct message *messa
 static int64_t run(struct trace_merge *merge, struct message *message)
 {
 	const uint64_t limit = atomic_load(&merge->clock->stamp);
+	int64_t looked = 0;
 	int result = 1;
 
 	merge->written = 0;
 	if (limit < merge->clock_seen || limit - merge->clock_seen > CLOCK_JUMP_MAX)
 		return message_fail(message, -EPROTO, "a recorded program has moved the clock of the trace");
 	merge->clock_seen = limit;
-	while (result == 1)
+	while (result == 1) {
+		if (merge->written >= looked + AHEAD_EVENTS) {
+			take_ahead(merge);
+			looked = merge->written;
+		}
 		result = step(merge, limit, message);
+	}
 	return result < 0 ? result : merge->written;
 }
 

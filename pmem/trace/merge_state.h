@@ -25,6 +25,7 @@ struct trace_merge {
 	struct trace_writer *writer;
 	struct trace_clock *clock;
 	unsigned patience;
+	size_t ahead;
 
 	/* Guards what follows up to the next comment; never held while something is written. */
 	pthread_mutex_t lock;

@@ -118,27 +118,61 @@ static size_t slot_length(struct source *source, size_t there)
 	return 0;
 }
 
+/* Move what is there to the front. */
+static void compact(struct source *source)
+{
+	memmove(source->bytes, source->bytes + source->start, source->end - source->start);
+	source->end -= source->start;
+	source->start = 0;
+}
+
+/* Room for more at the end, `most` bytes in all. Moving bytes costs no more than decoding them. */
+static int make_room(struct source *source, size_t most)
+{
+	unsigned char *bytes;
+	size_t room;
+
+	if (source->start >= source->end - source->start)
+		compact(source);
+	if (source->end < source->room)
+		return 0;
+	room = source->room ? min_u64(2 * source->room, most) : BYTES_START;
+	if (room <= source->room) {
+		compact(source);
+		return source->end < source->room ? 0 : -ENOBUFS;
+	}
+	bytes = realloc(source->bytes, room);
+	if (!bytes)
+		return -ENOMEM;
+	source->bytes = bytes;
+	source->room = room;
+	return 0;
+}
+
+/* What source_take_ahead() needed is not needed any more. */
+static void give_room_back(struct source *source)
+{
+	unsigned char *bytes;
+
+	if (source->start < source->end || source->room <= SLOT_BYTES_MAX + 8)
+		return;
+	source->start = source->end = 0;
+	bytes = realloc(source->bytes, BYTES_START);
+	if (!bytes)
+		return;
+	source->bytes = bytes;
+	source->room = BYTES_START;
+}
+
 /* Take more from the buffer. False: there was nothing, or it is wrong. */
 static bool take(struct source *source)
 {
 	ptrdiff_t length;
 
-	if (source->start) {
-		memmove(source->bytes, source->bytes + source->start, source->end - source->start);
-		source->end -= source->start;
-		source->start = 0;
-	}
-	if (source->end == source->room) {
-		const size_t room = source->room ? min_u64(2 * source->room, SLOT_BYTES_MAX + 8) :
-						   BYTES_START;
-		unsigned char *bytes = realloc(source->bytes, room);
-
-		if (!bytes) {
-			source->wrong = "out of memory";
-			return false;
-		}
-		source->bytes = bytes;
-		source->room = room;
+	give_room_back(source);
+	if (make_room(source, SLOT_BYTES_MAX + 8)) {
+		source->wrong = "out of memory";
+		return false;
 	}
 	length = trace_buffer_take(source->buffer, source->bytes + source->end, source->room - source->end);
 	if (length < 0)
@@ -146,6 +180,27 @@ static bool take(struct source *source)
 	else
 		source->end += (size_t)length;
 	return length > 0;
+}
+
+size_t source_held(const struct source *source)
+{
+	return source->end - source->start;
+}
+
+size_t source_take_ahead(struct source *source, size_t most)
+{
+	const size_t before = source_held(source), room = before + most;
+	ptrdiff_t length = 1;
+
+	/* What is wrong is found, and told, when its turn comes. */
+	while (length > 0 && source_held(source) < room && !make_room(source, room)) {
+		length = trace_buffer_take(source->buffer, source->bytes + source->end,
+					   min_u64(source->room - source->end,
+						   room - source_held(source)));
+		if (length > 0)
+			source->end += (size_t)length;
+	}
+	return source_held(source) - before;
 }
 
 /* The slot at the start, all of it. 0: it has not come, or is wrong. */

@@ -60,6 +60,14 @@ bool source_fill(struct source *source);
 /* Go on after the event that source_fill() found. */
 void source_drop(struct source *source);
 
+/*
+ * Take what the producer has published, at most `most` bytes, so that it need not wait for room. Returns how
+ * many bytes it took. source_fill() finds what is wrong with them.
+ */
+size_t source_take_ahead(struct source *source, size_t most);
+/* The bytes that were taken and not decoded yet. */
+size_t source_held(const struct source *source);
+
 /* May the producer hold a stamp whose event has not come? */
 bool source_may_hold(const struct source *source);
 

@@ -112,7 +112,8 @@ static void start(struct recording *recording, int fd, uint32_t ring_bytes)
 	    trace_writer_put(recording->writer, &file, NULL) < 0 ||
 	    trace_clock_create(&recording->clock, &recording->clock_fd) < 0)
 		fail("no writer");
-	recording->merge = trace_merge_create(recording->writer, recording->clock, TRACE_MERGE_PATIENCE);
+	recording->merge = trace_merge_create(recording->writer, recording->clock, TRACE_MERGE_PATIENCE,
+					      TRACE_MERGE_AHEAD);
 	if (trace_buffer_create(ring_bytes, &buffer) < 0 ||
 	    trace_producer_attach(&recording->producer, trace_buffer_fd(buffer), recording->clock) < 0 ||
 	    trace_merge_process(recording->merge, 1, 0, false, none, &process) < 0 ||

@@ -226,7 +226,7 @@ static void fuzz_slots(const uint8_t *data, size_t size)
 	require(trace_clock_create(&clock, &clock_fd) == 0);
 	require(trace_writer_create(fd, "trace", &options, &writer, NULL) == 0);
 	require(trace_writer_put(writer, &file, NULL) == 0);
-	merge = trace_merge_create(writer, clock, 0);
+	merge = trace_merge_create(writer, clock, 0, 65536);
 	require(merge && trace_merge_process(merge, 1, 0, false, none, &process) == 0);
 	require(trace_merge_grant(merge, process, 1, 1) == 0);
 	for (int i = 0; i < 2; i++) {

@@ -326,6 +326,10 @@ unit_tests += tests/unit/test_trace_merge
 tests_unit_test_trace_merge_SOURCES = tests/unit/test_trace_merge.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_merge_LDADD = $(libtrace) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_trace_source
+tests_unit_test_trace_source_SOURCES = tests/unit/test_trace_source.c
+tests_unit_test_trace_source_LDADD = $(libtrace) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_trace_kill
 tests_unit_test_trace_kill_SOURCES = tests/unit/test_trace_kill.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_kill_LDADD = $(libtrace) $(CMOCKA_LIBS)

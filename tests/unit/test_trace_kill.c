@@ -61,7 +61,7 @@ static void start(struct scene *scene)
 	scene->writer = tracetest_writer(scene->fd, 1);
 	assert_int_equal(trace_writer_put(scene->writer, &file, &message), 0);
 	assert_int_equal(trace_clock_create(&scene->clock, &scene->clock_fd), 0);
-	scene->merge = trace_merge_create(scene->writer, scene->clock, TRACE_MERGE_PATIENCE);
+	scene->merge = trace_merge_create(scene->writer, scene->clock, TRACE_MERGE_PATIENCE, 1 << 20);
 	for (int i = 0; i < PRODUCERS; i++) {
 		uint32_t process = 0;
 

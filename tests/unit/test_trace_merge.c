@@ -48,7 +48,7 @@ static void start(struct scene *scene, unsigned patience)
 	scene->writer = tracetest_writer(scene->fd, 1);
 	assert_int_equal(trace_writer_put(scene->writer, &file, &message), 0);
 	assert_int_equal(trace_clock_create(&scene->clock, &scene->clock_fd), 0);
-	scene->merge = trace_merge_create(scene->writer, scene->clock, patience);
+	scene->merge = trace_merge_create(scene->writer, scene->clock, patience, TRACE_MERGE_AHEAD);
 	assert_non_null(scene->merge);
 	assert_int_equal(trace_merge_process(scene->merge, 1234, 0, false, bytes_of("prog"), &scene->process),
 			 0);
