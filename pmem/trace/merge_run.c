@@ -16,7 +16,7 @@
 /* No recording takes so many stamps between two runs of the merge. */
 #define CLOCK_JUMP_MAX ((uint64_t)1 << 40)
 
-/* The events that are written between two looks into the rings: a fraction of what the smallest ring holds. */
+/* The events that are written between two looks into the rings: few of what the smallest ring holds. */
 #define AHEAD_EVENTS 2048
 
 /* ---- Writing -------------------------------------------------------------------------- */
