@@ -65,6 +65,7 @@ tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
-recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/maps.sh
+recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/maps.sh \
+	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
 EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py
