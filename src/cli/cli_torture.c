@@ -9,8 +9,8 @@
 #include "common/size.h"
 
 struct torture_cli_options {
-	const char *workload, *check, *setup, *jobs, *time, *runs, *seed, *timeout, *size, *policy, *metadata,
-		*only, *lose_only;
+	const char *workload, *check, *setup, *jobs, *time, *runs, *seed, *timeout, *size, *policy, *mode,
+		*metadata, *only, *lose_only;
 	bool auto_da_alloc, json;
 };
 
@@ -34,6 +34,8 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct torture_cli_options, size, "size", "SIZE", "of the region; default 64M"),
 	COMMAND_CHOICE(struct torture_cli_options, policy, "policy", "POLICY", "lose keep random",
 		       "only this one; default: all"),
+	COMMAND_CHOICE(struct torture_cli_options, mode, "mode", "MODE", COMMAND_MODE_CHOICES,
+		       "how writes tear; default: fsdax"),
 	COMMAND_CHOICE(struct torture_cli_options, metadata, "metadata", "MODE", "durable ordered strict",
 		       "only this one; default: ordered and strict"),
 	COMMAND_SWITCH(struct torture_cli_options, auto_da_alloc, "auto-da-alloc",
@@ -71,6 +73,7 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 					       .size = TORTURE_SIZE_DEFAULT,
 					       .seed = TORTURE_SEED_DEFAULT,
 					       .policy = given->policy,
+					       .mode = given->mode,
 					       .metadata = given->metadata,
 					       .auto_da_alloc = given->auto_da_alloc };
 	if (!given->workload || !given->check)

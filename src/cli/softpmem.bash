@@ -126,7 +126,8 @@ _softpmem() {
 				--resume --json --help' ;;
 		report:-*) words='--format --output -o --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
-				--policy --metadata --auto-da-alloc --only --lose-only --json --help' ;;
+				--policy --mode --metadata --auto-da-alloc --only --lose-only --json
+				--help' ;;
 		trace:-*) words='--output --pmemcheck --images --no-source --sites --json --ndjson --help' ;;
 		trace:* | explore:* | report:*)
 			if [ "$previous" = trace ]; then

@@ -26,6 +26,7 @@ struct torture_settings {
 	uint64_t runs;
 	uint64_t seed;	      /* of the first random cut */
 	const char *policy;   /* only this one; NULL: lose, keep, random */
+	const char *mode;     /* of pools; NULL: the daemon's default */
 	const char *metadata; /* only this mode; NULL: ordered and strict */
 	bool auto_da_alloc;   /* of the daemons, which then are ordered */
 };

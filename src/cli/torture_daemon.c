@@ -171,14 +171,19 @@ static int receive_pidfd(const struct torture_daemon *daemon)
 
 static int spawn(struct torture_daemon *daemon, const char *region)
 {
-	const char *const argv[] = { "softpmemd",  "--region", region,	     "--mount",	       daemon->mount,
-				     "--socket",   daemon->socket, "--metadata", daemon->metadata,
-				     "--auto-da-alloc" };
-	const size_t count = sizeof(argv) / sizeof(argv[0]) - !daemon->auto_da_alloc;
+	const char *argv[12] = { "softpmemd",  "--region", region,	 "--mount",	   daemon->mount,
+				 "--socket",   daemon->socket, "--metadata", daemon->metadata };
+	size_t count = 9;
 	char bytes[SPAWNER_BYTES];
 	size_t length = 0;
 	int error = daemon->spawner ? 0 : start_spawner(daemon);
 
+	if (daemon->mode) {
+		argv[count++] = "--mode";
+		argv[count++] = daemon->mode;
+	}
+	if (daemon->auto_da_alloc)
+		argv[count++] = "--auto-da-alloc";
 	for (size_t i = 0; i < count; i++) {
 		size_t size = strlen(argv[i]) + 1;
 

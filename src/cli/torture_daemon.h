@@ -14,7 +14,9 @@
 struct torture_daemon {
 	const char *program; /* the path of softpmemd */
 	const char *metadata; /* its metadata mode */
-	bool auto_da_alloc; /* set by the caller, before the start */
+	/* Set by the caller, before the start. */
+	const char *mode; /* of pools; NULL: the default */
+	bool auto_da_alloc;
 	char *directory, *image, *mount, *socket, *log;
 	pid_t spawner; /* a softpmemd that starts the others; 0: it does not run */
 	int spawner_fd;

@@ -51,6 +51,8 @@ static void print_replay(const struct torture_finding *finding, const struct tor
 	print_option("check", settings->check);
 	if (settings->size != TORTURE_SIZE_DEFAULT)
 		printf(" --size %" PRIu64, settings->size);
+	if (settings->mode)
+		printf(" --mode %s", settings->mode);
 	if (cut->operation)
 		printf(" --only %" PRIu64, cut->operation);
 	else if (cut->fence)

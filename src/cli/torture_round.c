@@ -60,6 +60,7 @@ int torture_job_create(struct torture_job *job, const struct torture_settings *s
 				     .image = image,
 				     .interrupt_fd = interrupt_fd };
 	error = torture_daemon_create(&job->daemon, program, torture_mode_most(settings), directory, message);
+	job->daemon.mode = settings->mode;
 	job->daemon.auto_da_alloc = settings->auto_da_alloc;
 	if (error)
 		return error;

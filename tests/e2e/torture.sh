@@ -34,6 +34,20 @@ check "negative control: with a sync before the rename nothing is found" \
 	--workload 'echo new >file.tmp && sync file.tmp && mv file.tmp file && sync .'
 check "nothing is left of the campaigns" nothing_is_left
 
+# ---- How writes tear ----------------------------------------------------------------------
+# 512 bytes that are not synced: a disk keeps all of them or none.
+torn=(--policy random --runs 6 --only end --setup 'printf "%512s" >file; sync file'
+	--workload 'printf "%512s" | tr " " x | dd of=file conv=notrunc status=none'
+	--check 'grep -qE "^( {512}|x{512})$" file')
+check "a write that is torn at a line is found" torture 1 "${torn[@]}"
+check "negative control: with --mode sector:512 it is not torn" torture 0 "${torn[@]}" --mode sector:512
+check "the command of a finding has its mode" torture 1 --mode sector:512 --only end --policy lose \
+	--setup 'echo old >file; sync file' --workload 'echo new | dd of=file status=none; echo' \
+	--check '[ ! -s "$SOFTPMEM_ACKNOWLEDGED" ] || grep new file'
+check "and finds it again" replays
+check "the replay is of the same mode" reports 'replay: .* --mode sector:512 --only end'
+check "a mode that is none is refused" torture 2 --mode sectors --workload true --check true
+
 # ---- Acknowledgements ----------------------------------------------------------------------
 acknowledged=(--setup ': >log; sync log'
 	--check 'test "$(wc -l <log)" -ge "$(wc -l <"$SOFTPMEM_ACKNOWLEDGED")"')
