@@ -2,6 +2,9 @@
 /*
  * metadata_time create DIR FILES: the median microseconds of creating a file of one page and syncing it, in a
  * directory that has so many other files.
+ * metadata_time names DIR FILES: how many names a second are made, changed and removed: so many small files
+ * are created, renamed and unlinked, one after the other.
+ * metadata_time make DIR FILES: make so many empty files.
  * metadata_time hold DIR FILES: hold so many files of one page open until the standard input ends. Prints
  * "ready" when they are open.
  */
@@ -80,6 +83,31 @@ static void create(unsigned files)
 	printf("%.2f\n", times[MEASURED / 2]);
 }
 
+static void change_names(unsigned files)
+{
+	double from = microseconds();
+	char name[32], new_name[32];
+
+	for (unsigned i = 0; i < files; i++) {
+		int fd = open_file("small", i, O_EXCL);
+
+		if (write(fd, page, 100) != 100)
+			die("write");
+		close(fd);
+		snprintf(name, sizeof(name), "small%u", i);
+		snprintf(new_name, sizeof(new_name), "renamed%u", i);
+		if (rename(name, new_name) || unlink(new_name))
+			die(name);
+	}
+	printf("%.0f\n", 3.0 * files * 1e6 / (microseconds() - from));
+}
+
+static void make(unsigned files)
+{
+	for (unsigned i = 0; i < files; i++)
+		close(open_file("made", i, O_EXCL));
+}
+
 static void hold(unsigned files)
 {
 	const struct rlimit limit = { .rlim_cur = files + 100, .rlim_max = files + 100 };
@@ -94,20 +122,23 @@ static void hold(unsigned files)
 		;
 }
 
+static const struct {
+	const char *name;
+	void (*run)(unsigned files);
+} commands[] = { { "create", create }, { "names", change_names }, { "make", make }, { "hold", hold } };
+
 int main(int argc, char **argv)
 {
 	unsigned files = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
-	bool creates = argc == 4 && !strcmp(argv[1], "create");
 
-	if (!files || (!creates && strcmp(argv[1], "hold") != 0)) {
-		fprintf(stderr, "usage: metadata_time create|hold DIR FILES\n");
-		return 2;
+	for (size_t i = 0; files && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		if (chdir(argv[2]))
+			die(argv[2]);
+		commands[i].run(files);
+		return 0;
 	}
-	if (chdir(argv[2]))
-		die(argv[2]);
-	if (creates)
-		create(files);
-	else
-		hold(files);
-	return 0;
+	fprintf(stderr, "usage: metadata_time create|names|make|hold DIR FILES\n");
+	return 2;
 }

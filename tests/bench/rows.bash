@@ -206,6 +206,31 @@ create_and_sync() {
 	"$abs_top_builddir/tests/bench/metadata_time" create "$mnt/beside-$files" "$files"
 }
 
+# name_changes SIDE [MODE]: in a directory of this metadata mode, or of the daemon's.
+name_changes() {
+	local in=${directory[$1]}/names status
+	if [ "$1" = softpmem ] && [ -n "${2:-}" ]; then
+		"$softpmem" create --directory --metadata "$2" /names || return 1
+	else
+		mkdir "$in" || return 1
+	fi
+	"$abs_top_builddir/tests/bench/metadata_time" names "$in" "$names"
+	status=$?
+	rmdir "$in"
+	return "$status"
+}
+
+# failure_of_names SIDE
+failure_of_names() {
+	local from
+	mkdir "$mnt/uncommitted" && "$softpmem" sync || return 1
+	"$abs_top_builddir/tests/bench/metadata_time" make "$mnt/uncommitted" "$uncommitted" || return 1
+	from=$EPOCHREALTIME
+	"$softpmem" powerfail --json >"$work/powerfail.json" || return 1
+	milliseconds_since "$from"
+	rmdir "$mnt/uncommitted" # it is empty again
+}
+
 # failure_with_open_files SIDE: "one" has one open file.
 failure_with_open_files() {
 	local files=1 from holder
@@ -252,6 +277,9 @@ rows() {
 	row "reload of $pools pools" ms lower 1000 - reload
 	row "create and fsync beside $pools files" us lower 1.2 few create_and_sync
 	rm -rf "$mnt"/beside-*
+	row "create, rename, unlink, ordered" names/s higher 1 passthrough name_changes
+	row "create, rename, unlink, durable" names/s higher 1 passthrough name_changes durable
+	row "power failure with $uncommitted uncommitted names" ms lower 1000 - failure_of_names
 	row "SQLite rounds of softpmem torture, a processor" rounds/s higher 20 - torture_rounds
 	row "power failure with $open_files open files" ms lower - one failure_with_open_files
 	row "power failure, $gib_mib MiB written, lose" ms lower 3 memcpy power_failure lose

@@ -11,15 +11,17 @@ if ! [ -r /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c ] || ! command -
 fi
 # One row for each way to measure; in make check-long all rows.
 names=('1 MiB sequential read' '4 KiB random write, psync, recorded' 'SQLite WAL' 'daemon start'
-	'create and fsync' 'power failure with' 'pmem_persist, 64 B' 'trace of 10000 events, read'
-	'after a power failure, store' 'states checked by a fork server')
+	'create and fsync' 'power failure with 20 open' 'uncommitted names' 'pmem_persist, 64 B'
+	'trace of 10000 events, read' 'after a power failure, store'
+	'states checked by a fork server')
 only=$(IFS='|' && echo "${names[*]}")
 rounds only "$only" .
 if [ "$only" = . ]; then
 	names+=('states checked by a shared object' 'states checked by a command'
 		'states checked on a tree' 'crash points of')
-	names+=('4 KiB random write, libaio' 'mmap store' 'LMDB' 'memory' 'reload' 'power failure,'
-		'pmem_memcpy_persist, 1 MiB' 'large copies of two bare threads' 'load from each page')
+	names+=('unlink, ordered' 'unlink, durable' '4 KiB random write, libaio' 'mmap store' 'LMDB'
+		'memory' 'reload' 'power failure,' 'pmem_memcpy_persist, 1 MiB'
+		'large copies of two bare threads' 'load from each page')
 	[ ! -x "$abs_top_builddir/tests/bench/objects_time" ] ||
 		names+=('libpmemobj transactions, 2 threads' 'btree, insert' 'fio libpmem, 4 KiB random read')
 fi
