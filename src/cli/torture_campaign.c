@@ -63,10 +63,13 @@ static bool next_cut(struct running *running, struct torture_cut *cut)
 
 	if (running->stop || clock_ms() >= running->until_ms || running->started >= running->most)
 		return false;
-	if (running->only)
+	if (running->only) {
 		*cut = *running->only;
-	else if (!torture_plan_next(running->plan, cut))
+		/* A set of what is lost belongs to its seed. */
+		cut->seed += cut->lose_only ? 0 : running->started;
+	} else if (!torture_plan_next(running->plan, cut)) {
 		return false;
+	}
 	running->started++;
 	return true;
 }
@@ -299,8 +302,8 @@ static int plan_rounds(struct running *running, struct message *message)
 	campaign->cuts = torture_plan_cuts(running->plan);
 	campaign->fences = torture_plan_fences(running->plan);
 	running->most = settings->runs	? settings->runs :
-			running->only	? 1 :
 			settings->seconds ? UINT64_MAX :
+			running->only	? 1 :
 					    campaign->cuts;
 	return 0;
 }
