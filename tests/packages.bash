@@ -15,7 +15,7 @@ packages_to_test=(clang debhelper debootstrap
 	busybox-static cpio ndctl daxctl kexec-tools ovmf systemd-boot-efi grub-efi-amd64-bin grub-common)
 
 packages_for_campaigns=(libleveldb-dev librocksdb-dev libsqlite3-dev liblmdb-dev redis-server nats-server
-	etcd-server etcd-client git python3-minimal)
+	etcd-server etcd-client git python3-minimal zookeeper postgresql-15)
 
 # packages_missing PACKAGE...: those of them that are not installed.
 packages_missing() {

@@ -7,6 +7,7 @@
  *                                              such a put
  *   leveldb_load verify DIRECTORY              the acknowledged puts are there, and no put is missing before
  *                                              one that is there
+ *   leveldb_load repair DIRECTORY              as one does with a database that cannot be opened
  *
  * Exit status: 0; 1 if something is lost, damaged or failed; 2 for wrong words.
  */
@@ -95,17 +96,21 @@ static int command_write(const char *path, uint64_t count, uint64_t every)
 	return 0;
 }
 
-static bool has(KV(t) *database, const KV(readoptions_t) *options, uint64_t number)
+enum lookup { LOOKUP_FOUND, LOOKUP_MISSING, LOOKUP_DAMAGED };
+
+static enum lookup look_up(KV(t) *database, const KV(readoptions_t) *options, uint64_t number)
 {
 	char key[KEY_BYTES], want[VALUE_BYTES], *error = NULL, *value;
 	size_t length = 0;
-	bool found;
+	enum lookup found = LOOKUP_FOUND;
 
 	key_of(number, key);
 	value_of(number, want);
 	value = KV(get)(database, options, key, sizeof(key) - 1, &length, &error);
-	found = good(error, "get") && value && length == sizeof(want) &&
-		memcmp(value, want, sizeof(want)) == 0;
+	if (!good(error, "get") || !value)
+		found = LOOKUP_MISSING;
+	else if (length != sizeof(want) || memcmp(value, want, sizeof(want)) != 0)
+		found = LOOKUP_DAMAGED;
 	KV(free)(value);
 	return found;
 }
@@ -133,24 +138,37 @@ static int command_verify(const char *path)
 	const uint64_t acknowledged = acknowledged_of("-");
 	KV(readoptions_t) *options = KV(readoptions_create)();
 	KV(t) *database = open_database(path);
-	uint64_t last, missing = 0;
+	enum lookup found = LOOKUP_FOUND;
+	uint64_t last;
 
 	if (!database)
 		return 1;
 	KV(readoptions_set_verify_checksums)(options, 1);
 	last = newest(database, options);
-	for (uint64_t number = 1; number <= last; number++)
-		if (!has(database, options, number)) {
+	for (uint64_t number = 1; number <= last && found == LOOKUP_FOUND; number++) {
+		found = look_up(database, options, number);
+		if (found == LOOKUP_MISSING)
 			printf("put %" PRIu64 " is lost, and put %" PRIu64 " is there\n", number, last);
-			missing++;
-			break;
-		}
+		if (found == LOOKUP_DAMAGED)
+			printf("put %" PRIu64 " has a value that was never put\n", number);
+	}
 	if (last < acknowledged)
 		printf("put %" PRIu64 " was acknowledged, the newest that is there is %" PRIu64 "\n",
 		       acknowledged, last);
 	KV(readoptions_destroy)(options);
 	KV(close)(database);
-	return missing || last < acknowledged;
+	return found != LOOKUP_FOUND || last < acknowledged;
+}
+
+static int command_repair(const char *path)
+{
+	KV(options_t) *options = KV(options_create)();
+	char *error = NULL;
+
+	KV(options_set_paranoid_checks)(options, 1);
+	KV(repair_db)(options, path, &error);
+	KV(options_destroy)(options);
+	return !good(error, "repair");
 }
 
 int main(int argc, char **argv)
@@ -159,6 +177,8 @@ int main(int argc, char **argv)
 		return command_write(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
 	if (argc == 3 && strcmp(argv[1], "verify") == 0)
 		return command_verify(argv[2]);
-	fprintf(stderr, "usage: kv_load write DIRECTORY COUNT EVERY | verify DIRECTORY\n");
+	if (argc == 3 && strcmp(argv[1], "repair") == 0)
+		return command_repair(argv[2]);
+	fprintf(stderr, "usage: kv_load write DIRECTORY COUNT EVERY | verify DIRECTORY | repair DIRECTORY\n");
 	return 2;
 }

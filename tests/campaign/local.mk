@@ -9,7 +9,9 @@ campaign_programs += tests/campaign/rocksdb_load
 endif
 check_PROGRAMS += $(campaign_programs)
 EXTRA_DIST += tests/campaign/campaign.sh tests/campaign/etcd_load.bash tests/campaign/git_load.bash \
-	tests/campaign/keys.bash tests/campaign/nats_load.py tests/campaign/redis_load.bash
+	tests/campaign/keys.bash tests/campaign/nats_load.py tests/campaign/postgres_load.bash \
+	tests/campaign/redis_load.bash tests/campaign/server.bash tests/campaign/server.py \
+	tests/campaign/zookeeper_load.py
 
 tests_campaign_leveldb_load_SOURCES = tests/campaign/kv_load.c
 tests_campaign_leveldb_load_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/engines

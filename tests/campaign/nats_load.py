@@ -11,7 +11,8 @@ import os
 import socket
 import subprocess
 import sys
-import time
+
+from server import acknowledged, connected, free_port
 
 
 class Client:
@@ -40,30 +41,15 @@ class Client:
                 return json.loads(self.file.read(length + 2))
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def start():
     port = free_port()
     server = subprocess.Popen(
         ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", os.getcwd()],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(1000):
-        if server.poll() is not None:
-            break
-        try:
-            return server, Client(port)
-        except ConnectionRefusedError:
-            time.sleep(0.01)
-    sys.exit("nats-server does not start")
-
-
-def acknowledged():
-    with open(os.environ["SOFTPMEM_ACKNOWLEDGED"]) as lines:
-        return max([0] + [int(line) for line in lines])
+    client = connected(server, Client, port)
+    if not client:
+        sys.exit("nats-server does not start")
+    return server, client
 
 
 def main():

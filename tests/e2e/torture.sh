@@ -135,7 +135,7 @@ check "two campaigns run side by side" side_by_side
 differ() {
 	torture 1 --only end --policy random --metadata durable --runs 12 --json --setup ': >a; sync a' \
 		--workload 'echo >>a; echo' --check '[ ! -s "$SOFTPMEM_ACKNOWLEDGED" ] || test -s a' &&
-		grep -Eq '"power_failures":12,"failures":([1-9]|1[01]),' "$work/report"
+		grep -m 1 '"failures":' "$work/report" | grep -Eq ':([1-9]|1[01]),'
 }
 check "one place is tried with one seed after the other" differ
 check "a place beyond the run is told at its end" torture 0 --only 1000000 --workload 'echo >a' --check true
