@@ -143,7 +143,9 @@ static void *obey_all(void *context)
 static int run(struct region *region, const char *mountpoint, enum persistence_domain kind)
 {
 	struct pools_options options = { .domain = kind, .log = { .line = to_stderr } };
-	struct pools_format_options format = { .mode = POOL_MODE_INHERIT };
+	struct pools_format_options format = { .mode = POOL_MODE_INHERIT,
+					       .uid = geteuid(),
+					       .gid = getegid() };
 	struct fusefs_options mount = { .mountpoint = mountpoint,
 					.allow_other = geteuid() == 0,
 					.log = { .line = to_stderr } };

@@ -39,6 +39,8 @@ listing() {
 }
 # replays TRACE DIRECTORY: the tree that the trace leaves is that of the directory.
 replays() {
+	# The directory of several regions is read-only, and so is its copy.
+	[ ! -e "$work/tree" ] || chmod -R u+w "$work/tree"
 	rm -rf "$work/tree"
 	"$trace_tree" "$1" "$work/tree" &&
 		diff <(listing "$work/tree") <(listing "$2") &&

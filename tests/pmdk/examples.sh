@@ -51,7 +51,8 @@ unset SOFTPMEM_TEST_SKIP_FLUSH
 
 check "string_store builds" example writer string_store/writer.c
 check "the reader of string_store builds" example reader string_store/reader.c
-write_string() { echo persistent | run "$work/writer" "$mnt/strings"; }
+# The mode, which libpmemobj gives the file last, is durable only once it is synced.
+write_string() { echo persistent | run "$work/writer" "$mnt/strings" && sync "$mnt/strings"; }
 read_string() { run "$work/reader" "$mnt/strings" | grep -x persisten; }
 check "string_store stores a string" write_string
 cut_power

@@ -331,11 +331,19 @@ static int moments(unsigned long cuts)
 
 static void prepare(char **files, int count)
 {
+	char *sync[] = { (char *)program, "sync", NULL };
+
 	journal = mmap(NULL, sizeof(*journal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (journal == MAP_FAILED)
 		die("mmap");
 	if (await(start(CREATE, 0)) != 0)
 		exit(2);
+	/*
+	 * libpmemobj creates files with mode 0 and gives them their mode last. A power failure that takes
+	 * this back leaves files that user 0 alone can open.
+	 */
+	if (run_quietly(sync) != 0)
+		die("sync");
 	cut_power("lose", 0);
 	for (int i = 0; i < count; i++) {
 		bases[i].path = files[i];
