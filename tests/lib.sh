@@ -18,6 +18,11 @@ PATH=$PATH:/usr/sbin:/sbin
 softpmemd=$abs_top_builddir/softpmemd
 softpmem=$abs_top_builddir/softpmem
 
+# In a build with sanitizers, softpmem run has the library loaded before the runtime of ASan that it needs.
+if grep -q __asan_init "$softpmemd" 2>/dev/null; then
+	export ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+fi
+
 # softpmem run -- "${faulty[@]}" PROGRAM: with the faults that tests/pmdk/flush_faults.c lists.
 # shellcheck disable=SC2034 # for those who source this
 client_library=$abs_top_builddir/pmem/client/libpmem.so.1
