@@ -71,6 +71,8 @@ EXTRA_DIST += pmem/client/libpmem.map
 client_recorderdir = $(pkglibdir)/recorder
 client_recorder_PROGRAMS = pmem/client/recorder/libpmem.so.1
 pmem_client_recorder_libpmem_so_1_SOURCES = \
+	pmem/client/call_stack.c \
+	pmem/client/call_stack.h \
 	pmem/client/kernel_mutexes.c \
 	pmem/client/kernel_refusals.c \
 	pmem/client/kernel_refusals.h \

@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "abi/rawcall.h"
+#include "client/call_stack.h"
 #include "client/compiler.h"
 #include "client/record/record.h"
+#include "client/settings.h"
 #include "client/signals.h"
 #include "common/align.h"
 #include "trace/event.h"
@@ -193,23 +195,35 @@ static struct trace_frame frame_of(uintptr_t address)
 	return (struct trace_frame){ .module = 0, .offset = address };
 }
 
-static void define_site(uint32_t site, uintptr_t address)
+/* Of the instruction at `address`, with the calls that led there, the innermost first. */
+static void define_site(uint32_t site, uintptr_t address, const uintptr_t *calls, unsigned count)
 {
-	const struct trace_frame frame = frame_of(address);
+	struct trace_frame frames[TRACE_FRAMES_MAX];
 	struct trace_event event;
 
+	frames[0] = frame_of(address);
+	for (unsigned i = 0; i < count; i++)
+		frames[1 + i] = frame_of(calls[i]);
 	trace_event_start(&event, TRACE_SITE, 0);
 	event.site = site;
-	event.stack.frames = &frame;
-	event.stack.count = 1;
+	event.stack.frames = frames;
+	event.stack.count = 1 + count;
 	record_event(&event);
 }
 
-void client_modules_define_site(uint32_t site, uintptr_t address)
+/* Before the lock is taken: tables of the program's code are read. */
+static unsigned find_calls(uintptr_t address, uintptr_t *calls)
 {
+	return client_call_stack ? client_call_stack(address, calls, client_settings()->stack_depth - 1) : 0;
+}
+
+void client_modules_define_site(uint32_t site, uintptr_t address, bool stores)
+{
+	uintptr_t calls[TRACE_FRAMES_MAX];
+	const unsigned count = stores ? find_calls(address, calls) : 0;
 	uint64_t signals = signals_lock(&lock);
 
-	define_site(site, address);
+	define_site(site, address, calls, count);
 	signals_unlock(&lock, signals);
 }
 
@@ -228,24 +242,31 @@ static uint32_t caller_entry(uintptr_t address)
 	return CALLERS_MAX;
 }
 
+static __attribute__((noinline)) uint32_t define_caller(uintptr_t address)
+{
+	uintptr_t calls[TRACE_FRAMES_MAX];
+	const unsigned count = find_calls(address, calls);
+	const uint64_t signals = signals_lock(&lock);
+	const uint32_t at = caller_entry(address);
+
+	if (at < CALLERS_MAX && !atomic_load(&callers[at])) {
+		/* Of the call itself, whose line is wanted. Published when its definition is in the trace. */
+		define_site(CALLERS_FIRST + at, address - 1, calls, count);
+		atomic_store_explicit(&callers[at], address, memory_order_release);
+	}
+	signals_unlock(&lock, signals);
+	return at < CALLERS_MAX ? CALLERS_FIRST + at : 0;
+}
+
 uint32_t client_modules_caller(uintptr_t address)
 {
-	uint32_t at = caller_entry(address);
-	uint64_t signals;
+	const uint32_t at = caller_entry(address);
 
 	if (!address || at == CALLERS_MAX)
 		return 0;
 	if (likely(atomic_load_explicit(&callers[at], memory_order_acquire) == address))
 		return CALLERS_FIRST + at;
-	signals = signals_lock(&lock);
-	at = caller_entry(address);
-	if (at < CALLERS_MAX && !atomic_load(&callers[at])) {
-		/* Of the call itself, whose line is wanted. Published when its definition is in the trace. */
-		define_site(CALLERS_FIRST + at, address - 1);
-		atomic_store_explicit(&callers[at], address, memory_order_release);
-	}
-	signals_unlock(&lock, signals);
-	return at < CALLERS_MAX ? CALLERS_FIRST + at : 0;
+	return define_caller(address);
 }
 
 void client_modules_fork_child(void)

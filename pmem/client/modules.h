@@ -7,6 +7,7 @@
  * in the trace before the first event that refers to it.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -14,11 +15,14 @@
  * taken for no object, and sites in them for bare addresses.
  */
 void client_modules_refresh(void);
-/* For record_setup.on_site. Signals are blocked. */
-void client_modules_define_site(uint32_t site, uintptr_t address);
 /*
- * The site of the call of one of our functions that returns to `address`; 0 if there are too many. Thread-
- * safe, async-signal-safe.
+ * For record_setup.on_site. Signals are blocked. A site that stores has the call stack with which it is
+ * executed now, as deep as the settings say.
+ */
+void client_modules_define_site(uint32_t site, uintptr_t address, bool stores);
+/*
+ * The site of the call of one of our functions that returns to `address`, with its call stack at the first
+ * time; 0 if there are too many. Thread-safe, async-signal-safe.
  */
 uint32_t client_modules_caller(uintptr_t address);
 /* In the child of a fork: its locks. Definitions are inherited. */

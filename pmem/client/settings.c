@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/valgrind.h"
+#include "trace/event.h"
 
 /* From this many bytes on libpmem's copies go past the caches, if it is left the choice. */
 #define NONTEMPORAL_THRESHOLD 256u
@@ -41,6 +42,14 @@ void client_fast_path_forbid(bool forbid)
 	update_fast_path();
 }
 
+static unsigned read_stack_depth(void)
+{
+	const char *text = getenv("SOFTPMEM_STACK");
+	const unsigned long depth = text ? strtoul(text, NULL, 10) : 0;
+
+	return depth >= 1 && depth <= TRACE_FRAMES_MAX ? (unsigned)depth : TRACE_FRAMES_USUAL;
+}
+
 static void read_outputs(struct client_settings *settings)
 {
 	const char *text = getenv("SOFTPMEM_OUTPUTS");
@@ -70,6 +79,7 @@ const struct client_settings *client_settings_learn(void)
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
 	found.record = found.attach_path && is_set_to("SOFTPMEM_RECORD", "1");
 	read_outputs(&found);
+	found.stack_depth = read_stack_depth();
 	found.inline_never = is_set_to("SOFTPMEM_INLINE", "0");
 	found.inline_verbose = is_set_to("SOFTPMEM_INLINE", "verbose");
 	found.nontemporal_from = is_set_to("PMEM_NO_MOVNT", "1") ? SIZE_MAX : NONTEMPORAL_THRESHOLD;

@@ -30,6 +30,7 @@ struct client_settings {
 	struct {
 		uint64_t device, inode;
 	} outputs[2];
+	unsigned stack_depth; /* SOFTPMEM_STACK: frames of a site's call stack, 1 to TRACE_FRAMES_MAX */
 	bool inline_never;	 /* SOFTPMEM_INLINE=0: the program's own flush instructions are left alone */
 	bool inline_verbose;	 /* SOFTPMEM_INLINE=verbose: name every instruction that is not seen */
 	bool has_hint;		 /* PMEM_MMAP_HINT is set */

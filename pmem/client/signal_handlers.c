@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 #include "abi/rawcall.h"
+#include "client/call_stack.h"
 #include "client/compiler.h"
 #include "client/record/record.h"
 #include "client/recording.h"
@@ -140,7 +141,7 @@ static bool is_caused(int number, const siginfo_t *info)
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	if (is_caused(number, info)) {
-		if (record_signal(number, info, context))
+		if (client_call_stack_faulted(context) || record_signal(number, info, context))
 			return;
 	} else if (record_defer(number, info, context)) {
 		return;

@@ -91,6 +91,7 @@ enum trace_fence { TRACE_SFENCE, TRACE_MFENCE, TRACE_RMW };
 #define TRACE_PATH_MAX 4096u	   /* of a path, a symlink's target, a text */
 #define TRACE_BYTES_MAX (1u << 20) /* of one event; longer ones are split, TRACE_CONTINUED */
 #define TRACE_FRAMES_MAX 64u	   /* of a site's call stack */
+#define TRACE_FRAMES_USUAL 8u	   /* that a recording takes if nobody asks for another number */
 #define TRACE_SEGMENTS_MAX 64u	   /* of a module */
 #define TRACE_BUILD_ID_MAX 64u
 /* Offset plus length of a store or a flush never exceeds this. */

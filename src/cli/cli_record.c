@@ -17,18 +17,21 @@
 #include "cli/run_program.h"
 #include "common/cleanup.h"
 #include "common/size.h"
+#include "trace/event.h"
 #include "wire/frame.h"
 #include "wire/socketpath.h"
 
 struct record_options {
 	struct run_program program;
-	const char *output;
+	const char *output, *stack;
 	bool stop;
 };
 
 static const struct command_option options_table[] = {
 	{ .name = "output", .letter = 'o', .value = "FILE", .offset = offsetof(struct record_options, output),
 	  .help = "the trace" },
+	{ .name = "stack", .value = "N", .offset = offsetof(struct record_options, stack),
+	  .help = "frames of call stacks in the trace, 1 to 64 (default 8)" },
 	COMMAND_SWITCH(struct record_options, stop, "stop",
 		       "end the recording that another softpmem has begun"),
 	COMMAND_SWITCH(struct record_options, program.through, "through",
@@ -266,19 +269,24 @@ static int run(struct cli *cli, const void *values)
 	struct recording recording = { .cli = cli, .output = options->output, .fd = -1, .go_fd = -1 };
 	struct run_program program = options->program;
 	struct message message = { "" };
-	int status;
+	uint64_t depth = 0;
+	int status = cli_whole_number(cli, "stack", options->stack, 1, TRACE_FRAMES_MAX, &depth);
 
+	if (status != CLI_OK)
+		return status;
 	if (options->stop && (options->output || cli->argument))
 		return cli_usage(cli, "--stop ends a recording: it takes neither --output nor a program");
 	if (options->stop)
 		return stop(cli);
 	if (!options->output)
 		return cli_usage(cli, "name the trace: softpmem record --output FILE");
-	if (!cli->argument && (program.through || program.allow_unattached || program.no_inline))
-		return cli_usage(cli, "--through, --allow-unattached and --no-inline are for a program");
+	if (!cli->argument && (program.through || program.allow_unattached || program.no_inline || depth))
+		return cli_usage(cli, "--through, --allow-unattached, --no-inline and --stack are for a "
+				      "program");
 	if (!cli->socket && socketpath_default(&cli->socket, &message) < 0)
 		return cli_fail(cli, message.text);
 	program.record = true;
+	program.stack_depth = (unsigned)depth;
 	status = cli->argument ? run_program_prepare(cli, &program) : CLI_OK;
 	return status == CLI_OK ? record(&recording) : status;
 }

@@ -11,7 +11,6 @@
 
 /* Lines of source before and after the one of a site. */
 #define EXCERPT_AROUND 3
-#define FRAMES_MOST 8u
 
 void explore_put_text(struct json_object *object, const char *key, const char *text)
 {
@@ -83,7 +82,7 @@ void explore_put_site(struct json_object *object, const struct trace_catalog *ca
 		return;
 	explore_put_text(object, "site", trace_symbols_frame(symbols, site, 0));
 	stack = json_object_new_array();
-	for (uint32_t i = 0; i < event->stack.count && i < FRAMES_MOST; i++)
+	for (uint32_t i = 0; i < event->stack.count; i++)
 		explore_add_text(stack, trace_symbols_frame(symbols, site, i));
 	json_object_object_add(object, "stack", stack);
 	path = trace_symbols_source(symbols, site, 0, &line);

@@ -82,6 +82,17 @@ void report_plain(FILE *out, const char *text)
 	fputs(text, out);
 }
 
+/* The functions that called the one of the site. The JSON form has all of them. */
+static void put_callers(FILE *out, struct json_object *evidence, void (*put)(FILE *out, const char *text))
+{
+	const size_t most = 3;
+
+	for (size_t i = 1; i < report_count(evidence, "stack") && i <= most; i++) {
+		fputs(i == 1 ? ", called by " : ", ", out);
+		put(out, report_text(evidence, "stack", i));
+	}
+}
+
 void report_evidence(FILE *out, struct json_object *evidence, void (*put)(FILE *out, const char *text))
 {
 	const char *operation = report_string(evidence, "operation"), *site = report_string(evidence, "site");
@@ -97,6 +108,7 @@ void report_evidence(FILE *out, struct json_object *evidence, void (*put)(FILE *
 	if (*site) {
 		fputs(" at ", out);
 		put(out, site);
+		put_callers(out, evidence, put);
 	}
 }
 

@@ -173,6 +173,16 @@ static int set_inline(struct cli *cli, const struct run_program *options)
 	return error == 0 ? CLI_OK : cli_fail(cli, "out of memory");
 }
 
+static int set_stack(struct cli *cli, unsigned depth)
+{
+	char text[16];
+	int error;
+
+	snprintf(text, sizeof(text), "%u", depth);
+	error = depth ? setenv("SOFTPMEM_STACK", text, 1) : unsetenv("SOFTPMEM_STACK");
+	return error == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
 /* Which files are the standard output and the standard error of the recorded program, for marks. */
 static int set_outputs(struct cli *cli)
 {
@@ -202,6 +212,8 @@ static int set_socket(struct cli *cli, const char *path, const struct run_progra
 		status = set_switch(cli, "SOFTPMEM_RECORD", true);
 	if (status == CLI_OK && options->record)
 		status = set_outputs(cli);
+	if (status == CLI_OK && options->record)
+		status = set_stack(cli, options->stack_depth);
 	if (status == CLI_OK)
 		status = set_inline(cli, options);
 	return status;

@@ -13,6 +13,7 @@ struct run_program {
 	bool allow_unattached;
 	bool no_inline;
 	bool record; /* its processes are recorded */
+	unsigned stack_depth; /* frames of the call stacks in the trace; 0: the usual number */
 };
 
 /*

@@ -95,6 +95,7 @@ static int dump_event(void *context, const struct trace_event *event, struct mes
 {
 	static const unsigned char no_uuid[16];
 	struct dump *dump = context;
+	const uint32_t frames = event->kind == TRACE_SITE ? event->stack.count : 1;
 	const char *place;
 
 	if (!dump->begun) {
@@ -106,11 +107,12 @@ static int dump_event(void *context, const struct trace_event *event, struct mes
 	}
 	trace_text_print(dump->out, event, dump->before);
 	dump->before = event->stamp ? event->stamp : dump->before;
-	if (dump->symbols && event->site) {
-		place = trace_symbols_frame(dump->symbols, event->site, 0);
+	/* The definition of a site has all of its frames. */
+	for (uint32_t i = 0; dump->symbols && event->site && i < frames; i++) {
+		place = trace_symbols_frame(dump->symbols, event->site, i);
 		if (!place)
 			return -ENOMEM;
-		fprintf(dump->out, " # %s", place);
+		fprintf(dump->out, "%s%s", i ? ", " : " # ", place);
 	}
 	putc('\n', dump->out);
 	return ferror(dump->out) ? message_fail(message, -EIO, "writing failed: %s", strerror(errno)) : 0;

@@ -71,6 +71,7 @@ check "the summary says that the memory is faulty" grep -Eq 'faulty, [0-9]+ wron
 interrupted() {
 	local status=0
 	truncate -s 512M "$memory"
+	: >"$work/err" # of the runs before
 	# Job control, or the shell has it ignore SIGINT.
 	set -m
 	"$softpmem" -v regions --force --test "file:$memory" >"$work/out" 2>"$work/err" &

@@ -14,6 +14,8 @@ daemon_start --region memfd:64M || bail "the daemon does not start"
 runs() {
 	local options=$1 program=$programs/inline_program pid
 	shift
+	# Else the power could fail because the program before this one has said so.
+	: >"$work/out"
 	# shellcheck disable=SC2086 # options are words
 	"$softpmem" run $options -- "$program" "$1" "$mnt/pool" "$2" >"$work/out" 2>"$work/err" &
 	pid=$!

@@ -45,6 +45,33 @@ ranges() {
 }
 check "each copy of a string is one range" test "$(ranges)" -eq 11
 
+# ---- Call stacks -----------------------------------------------------------------------------------
+# stack_of PATTERN: the frames of the site that is defined with such a first frame, one a line, without files.
+stack_of() {
+	"$softpmem" trace dump "$trace" | sed -n "s/^site .* # \\($1 .*\\)/\\1/p" | sed 's/, /\n/g' |
+		cut -d' ' -f1
+}
+# called PATTERN FUNCTION...: a site with that first frame has these callers, the innermost first.
+called() {
+	local first=$1
+	shift
+	[[ "$(stack_of "$first" | tr '\n' ' ')" == "$(printf '%s ' "$first" "$@")"* ]]
+}
+both "a program whose stores have chains of callers" "$here/stack_subject" "$mnt/pool"
+check "a store has the functions that led to it" called innermost_store middle outermost main
+check "a copy by memcpy() has them too" called copies_to_the_pool middle outermost main
+check "a store in a signal handler has the function that was interrupted" \
+	grep -qx raises <(stack_of handle)
+check "the stack ends where a function has a wrong table, and the program goes on" \
+	test "$(stack_of store_with_wrong_table | wc -l)" -eq 1
+new_pool
+check "a program is recorded with --stack 2" \
+	"$softpmem" record -o "$trace" --stack 2 -- "$here/stack_subject" "$mnt/pool"
+check "with --stack 2 each stack has one caller" \
+	test "$(stack_of innermost_store | tr '\n' ' ')" = "innermost_store middle "
+check_fails "a stack of no frames is refused" '--stack' \
+	"$softpmem" record -o "$trace" --stack 0 -- "$here/stack_subject" "$mnt/pool"
+
 new_pool
 check_fails "a program whose result the kernel cannot store ends with the function's name" \
 	"the kernel cannot store to a pool while it is recorded: getcwd" \

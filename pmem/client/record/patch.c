@@ -175,7 +175,7 @@ static struct record_site *add_site(uint64_t address, const struct record_insn *
 		return NULL;
 	}
 	if (record_engine.setup.on_site && !replacement)
-		record_engine.setup.on_site(id, address);
+		record_engine.setup.on_site(id, address, records);
 	atomic_store_explicit(&patches.count, id, memory_order_release);
 	for (at = table_start(address); patches.table[at]; at = (at + 1) % TABLE_SIZE)
 		;

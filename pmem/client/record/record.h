@@ -56,8 +56,11 @@ struct record_setup {
 	 */
 	bool (*on_flush)(uintptr_t address, enum record_flush_kind kind);
 	bool (*on_fence)(enum record_fence_kind kind);
-	/* A site of the trace gets this id; may be NULL. In signal handlers too. */
-	void (*on_site)(uint32_t id, uintptr_t address);
+	/*
+	 * A site of the trace gets this id; may be NULL. `stores`: this thread is about to execute it, and
+	 * the call is made by the handler of its fault.
+	 */
+	void (*on_site)(uint32_t id, uintptr_t address, bool stores);
 	/* Code in [own_start, own_end) is never patched: the hooks', and what they call that stores to no
 	 * pool. */
 	uintptr_t own_start, own_end;
