@@ -218,5 +218,10 @@ void fusefs_event_list_free(struct fusefs_event_list *list);
  */
 void fusefs_entry_changed(struct fusefs *fusefs, struct pool *directory, const char *name);
 void fusefs_pool_changed(struct fusefs *fusefs, struct pool *pool);
+/*
+ * Have the kernel look up every name again when it is used next. False: the kernel does not know how; report
+ * each name that has changed.
+ */
+bool fusefs_all_entries_changed(struct fusefs *fusefs);
 
 #endif

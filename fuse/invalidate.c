@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "invalidate.h"
 
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "late_work.h"
+
+/* FUSE_NOTIFY_INC_EPOCH of Linux 6.16, which libfuse 3.14 does not know. */
+#define NOTIFY_INC_EPOCH 8
 
 /*
  * An error means that the kernel does not know the inode any more, or that the
@@ -43,6 +48,14 @@ void fusefs_invalidate_all(struct fusefs *fs)
 {
 	for (unsigned i = 0; i < fs->tree_count; i++)
 		fusefs_invalidate_tree(fs, &fs->trees[i]);
+}
+
+bool fusefs_all_entries_changed(struct fusefs *fs)
+{
+	/* A notification: its code is in the place of the error, and it answers no request. */
+	const struct fuse_out_header out = { .len = sizeof(out), .error = NOTIFY_INC_EPOCH };
+
+	return write(fuse_session_fd(fs->session), &out, sizeof(out)) == sizeof(out);
 }
 
 /* ---- Later -------------------------------------------------------------------- */

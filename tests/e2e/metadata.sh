@@ -119,6 +119,18 @@ check "the kernel finds a name that came back" test -e "$mnt/stale"
 check "the kernel does not find a name that is lost" absent fresh
 
 printf unsynced >"$mnt/unsynced"
+# So many that the kernel is told to look up all names again, where it can.
+many() { (cd "$mnt/many" && for ((i = 0; i < 400; i++)); do "$@" "$i" || exit; done); }
+make_old() { : >"$1.old"; }
+change_one() { : >"$1.new" && rm "$1.old"; }
+created() { test -e "$1.new" -a ! -e "$1.old"; }
+restored() { test -e "$1.old" -a ! -e "$1.new"; }
+mkdir "$mnt/many" && many make_old && softpmem sync
+check "many files are created, and as many removed" many change_one
+check "the kernel knows all these names" many created
+check "powerfail with many names in the kernel's cache succeeds" fail_power
+check "the kernel finds all that came back, and none that is lost" many restored
+
 check "softpmem sync succeeds" softpmem sync
 check "powerfail after sync succeeds" fail_power
 check "what softpmem sync made durable is there" holds unsynced unsynced
