@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pool/own_modes.h"
 
+#include <errno.h>
+
 #include "common/cleanup.h"
 #include "pool/directory_names.h"
+#include "pool/gate.h"
 #include "pool/pools.h"
+#include "pool/undo.h"
 
 enum metadata_mode pool_metadata(const struct pool *pool)
 {
@@ -44,6 +48,20 @@ void pool_metadata_unnamed(struct pool *file, const struct pool *directory)
 		take_stronger(file, name->parent);
 }
 
+/* The tree is held exclusively, or nobody else knows the pools. */
+static void settle_files(struct pools *pools)
+{
+	for (uint32_t index = 0; index < pools->entries; index++) {
+		struct pool *pool = pools->files[index];
+
+		if (!pool || pool->directory || !pool->names)
+			continue;
+		atomic_store(&pool->metadata, atomic_load(&pool->names->parent->metadata));
+		for (const struct name *name = pool->names; name; name = name->same_file)
+			take_stronger(pool, name->parent);
+	}
+}
+
 void pools_settle_metadata(struct pools *pools)
 {
 	bool mixed = false;
@@ -54,15 +72,45 @@ void pools_settle_metadata(struct pools *pools)
 		mixed |= pool && pool->directory && pool->metadata;
 	}
 	atomic_store(&pools->mixed, mixed);
-	for (uint32_t index = 0; mixed && index < pools->entries; index++) {
-		struct pool *pool = pools->files[index];
+	if (mixed)
+		settle_files(pools);
+}
 
-		if (!pool || pool->directory || !pool->names)
-			continue;
-		atomic_store(&pool->metadata, atomic_load(&pool->names->parent->metadata));
-		for (const struct name *name = pool->names; name; name = name->same_file)
-			take_stronger(pool, name->parent);
-	}
+static int set_on_media(struct pool *directory, enum metadata_mode mode)
+{
+	uint32_t before;
+	int error;
+
+	WRITE_SCOPE(&directory->lock);
+	if (directory->dead)
+		return -ESTALE;
+	before = atomic_exchange(&directory->metadata, pool_metadata_code(mode));
+	error = pool_inode_commit(directory);
+	if (error)
+		atomic_store(&directory->metadata, before);
+	return error;
+}
+
+int pool_set_metadata(struct pool *directory, enum metadata_mode mode)
+{
+	struct pools *pools = directory->pools;
+	int error;
+
+	GATE_SCOPE(pools);
+	if (pools->read_only)
+		return -EROFS;
+	if (!directory->directory)
+		return -ENOTDIR;
+	WRITE_SCOPE(&pools->tree);
+	error = pools_undo_mix(pools);
+	if (error)
+		return error;
+	/* What was done under the old mode must not depend on what is done under the new one. */
+	pools_undo_commit_all(pools);
+	error = set_on_media(directory, mode);
+	if (!error)
+		settle_files(pools);
+	return error;
 }
 
 enum metadata_mode pools_weakest_metadata(struct pools *pools, uint64_t *own)

@@ -3,10 +3,10 @@
 #define POOL_OWN_MODES_H
 
 /*
- * Private to pmem/pool: metadata modes of directories. A directory that was given a mode has it in its entry,
- * and what is created below it inherits it. A file is under the strongest mode of the directories that its
- * names are in; one that has no name any more is under the mode that it had last. What that means for
- * operations is in model/names.h.
+ * Private to pmem/pool: metadata modes of directories. A directory that was given a mode, when it was created
+ * or by pool_set_metadata(), has it in its entry, and what is created below it inherits it. A file is under
+ * the strongest mode of the directories that its names are in; one that has no name any more is under the
+ * mode that it had last. What that means for operations is in model/names.h.
  *
  * pool->metadata is a *code*: 0 is the mode of pools->options, and else it is an enum metadata_mode + 1.
  * Changed with pools->tree held exclusively, or before others know the pool; read without a lock.

@@ -268,6 +268,12 @@ enum pool_set {
  * a time has more than 999,999,999 nanoseconds.
  */
 int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_attributes *attributes);
+/*
+ * Give a directory a metadata mode of its own, for what is done in it and created below it from now on;
+ * directories that are below it already keep theirs. Commits all that was done before, in all the pools.
+ * Durable on return. -ENOTDIR: it is no directory.
+ */
+int pool_set_metadata(struct pool *directory, enum metadata_mode mode);
 
 /* ---- Extended attributes ------------------------------------------------ */
 

@@ -9,7 +9,7 @@
 
 struct create_options {
 	const char *size, *mode, *metadata, *perm, *region;
-	bool directory, parents;
+	bool directory, change, parents;
 };
 
 static const struct command_option options_table[] = {
@@ -20,6 +20,8 @@ static const struct command_option options_table[] = {
 	COMMAND_SWITCH(struct create_options, directory, "directory", "create a directory"),
 	COMMAND_CHOICE(struct create_options, metadata, "metadata", "MODE", "durable ordered strict",
 		       "of a directory: which names in it may be lost"),
+	COMMAND_SWITCH(struct create_options, change, "change",
+		       "give that mode to a directory that exists"),
 	COMMAND_VALUE(struct create_options, perm, "perm", "OCTAL", "permissions, such as 0640"),
 	COMMAND_SWITCH(struct create_options, parents, "parents", "create missing parent directories"),
 	CLI_PATH_REGION(struct create_options),
@@ -46,6 +48,11 @@ static int run(struct cli *cli, const void *values)
 	if (options->metadata && !options->directory)
 		return cli_usage(cli, "--metadata '%s': a pool has that of its directory: give --directory",
 				 options->metadata);
+	if (options->change && !options->metadata)
+		return cli_usage(cli,
+				 "--change: of a directory that exists, --metadata alone can be changed");
+	if (options->change && (options->mode || options->perm || options->parents))
+		return cli_usage(cli, "--change: --mode, --perm and --parents are for what is created");
 	if (options->size && size_parse(options->size, &size) < 0)
 		return cli_usage(cli, "--size '%s': write bytes, or 64M, 16G", options->size);
 	if (options->perm) {
@@ -59,6 +66,7 @@ static int run(struct cli *cli, const void *values)
 	cli_put(request, "mode", options->mode);
 	cli_put(request, "metadata", options->metadata);
 	cli_put_true(request, "directory", options->directory);
+	cli_put_true(request, "change", options->change);
 	cli_put_true(request, "parents", options->parents);
 	if (request) {
 		control_put_u64(request, "size", size);

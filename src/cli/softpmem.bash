@@ -106,7 +106,8 @@ _softpmem() {
 		stat:-*) words='--follow --interval --json --dirty --clean --region --help' ;;
 		status:-*) words='--json --help' ;;
 		list:-*) words='--json --region --regions -R --help' ;;
-		create:-*) words='--size --mode --directory --metadata --perm --parents --region --help' ;;
+		create:-*) words='--size --mode --directory --metadata --change --perm --parents --region
+				--help' ;;
 		destroy:-*) words='--recursive --region --help' ;;
 		rename:-*) words='--replace --region --help' ;;
 		resize:-* | path:-*) words='--region --help' ;;

@@ -15,6 +15,7 @@ struct create_request {
 	uint64_t size, perm;
 	enum pool_mode pool_mode;
 	bool directory, parents;
+	bool change; /* the metadata mode of a directory that exists */
 };
 
 static const struct request_field fields[] = {
@@ -25,6 +26,7 @@ static const struct request_field fields[] = {
 	REQUEST_FIELD("mode", REQUEST_WORD, struct create_request, pool_mode, .parse = job_parse_mode),
 	REQUEST_FIELD("metadata", REQUEST_STRING, struct create_request, metadata),
 	REQUEST_FIELD("directory", REQUEST_BOOL, struct create_request, directory),
+	REQUEST_FIELD("change", REQUEST_BOOL, struct create_request, change),
 	REQUEST_FIELD("parents", REQUEST_BOOL, struct create_request, parents),
 	REQUEST_FIELDS_END,
 };
@@ -45,6 +47,8 @@ static int check(const void *request, struct message *message)
 	if (create->metadata && !create->directory)
 		return message_fail(message, -EINVAL,
 				    "create: a pool has the metadata mode of its directory: give it to that");
+	if (create->change && !create->metadata)
+		return message_fail(message, -EINVAL, "create: change: give the metadata mode");
 	return 0;
 }
 
@@ -123,6 +127,18 @@ static int make_parents(struct job *job, char *path, struct pool **out, const ch
 	return 0;
 }
 
+static int change(struct job *job, enum metadata_mode mode)
+{
+	struct pool *directory;
+	int error = pool_lookup_path(job->region->pools, job->path, &directory);
+
+	if (error)
+		return job_fail(job, error, job->shown);
+	error = pool_set_metadata(directory, mode);
+	pool_unref(directory, 1);
+	return error ? job_fail(job, error, job->shown) : 0;
+}
+
 static int run(struct job *job)
 {
 	const struct create_request *request = job->request;
@@ -145,13 +161,15 @@ static int run(struct job *job)
 		metadata_mode_parse(request->metadata, &new.metadata);
 	if (!job->region)
 		return job_refuse_top(job, request->path);
-	if (!*job->path)
+	if (!*job->path && !request->change)
 		return job_fail(job, -EEXIST, job->shown);
 	if (new.has_metadata && recorder_is_on(job->daemon->recorder))
 		return message_fail(&job->message, -EBUSY,
 				    "%.512s: a trace has no metadata modes of directories, and a recording "
 				    "is on: create it when that has ended",
 				    job->shown);
+	if (request->change)
+		return change(job, new.metadata);
 	path = strdup(job->path);
 	if (!path)
 		return job_fail(job, -ENOMEM, job->shown);

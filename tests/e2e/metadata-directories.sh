@@ -97,6 +97,29 @@ check_fails "a pool has no mode of its own" "give --directory" softpmem create -
 check_fails "record refuses a region whose directories have modes" \
 	"2 directories have a metadata mode of their own" \
 	softpmem record -o "$work/trace" -- true
+# ---- A mode that is changed -------------------------------------------------------------------
+changes() { softpmem create --directory --change --metadata "$2" "$1"; }
+mkdir -p "$mnt/old/below" && : >"$mnt/old/file" && ln "$mnt/old/file" "$mnt/old/below/link"
+check "a directory that exists gets a mode" changes /old durable
+check "list shows the new mode" grep -Eq ' durable +d.*/old$' <(softpmem list)
+check "its files are under the new mode" listed /old/file metadata '"durable"'
+check "a directory in it keeps its mode" grep -Eq ' ordered +d.*/old/below$' <(softpmem list)
+later() { softpmem powerfail && test -e "$mnt/old/made"; }
+mkdir "$mnt/old/made"
+check "names in it are durable from then on" later
+committed() {
+	mkdir "$mnt/loose/before" && changes /old strict && mkdir "$mnt/old/after" && softpmem powerfail &&
+		test -d "$mnt/loose/before" -a -d "$mnt/old/made" -a ! -e "$mnt/old/after"
+}
+check "a change commits what was done before, and nothing later" committed
+check "a file is under the stronger mode of its two directories" listed /old/file metadata '"ordered"'
+check_fails "a file has no mode to change" "Not a directory" changes /old/file strict
+check_fails "a directory that does not exist is named" "/none: No such file" changes /none strict
+check_fails "without --metadata nothing can be changed" "metadata alone can be changed" \
+	softpmem create --directory --change /old
+check_fails "a change has no permissions" "for what is created" \
+	softpmem create --directory --change --metadata strict --perm 700 /old
+check "a directory that was changed is removed" rm -r "$mnt/old"
 check "the region has no damage" softpmem check
 check "the daemon stops" daemon_stop
 
@@ -123,5 +146,6 @@ for _ in {1..100}; do
 	sleep 0.1
 done
 check_fails "no directory gets a mode while a recording is on" "a recording is on" made /late strict
+check_fails "no mode is changed while a recording is on" "a recording is on" changes / strict
 check "the recording ends" softpmem record --stop
 finish
