@@ -33,7 +33,7 @@ is_lost() { runs "$@" && [ "$(word "$3")" = 0000000000000000 ]; }
 at=0
 next() { at=$((at + 1)); }
 
-ways=(clflush lock xchg failed alone late thread)
+ways=(clflush lock xchg failed alone late watched thread)
 case $flags in *clflushopt*) ways+=(clflushopt) ;; esac
 case $flags in
 *clwb*) ways+=(clwb) ;;

@@ -9,17 +9,21 @@
  *
  * clwb, clflushopt and clflush are followed by sfence; lock, xchg and failed (a cmpxchg) are locked
  * instructions after a clwb; alone is a clflush; nothing is a clwb without a fence; late is a clwb with
- * sfence in a library that is loaded after the pool was mapped; thread is clwb and sfence in another thread.
+ * sfence in a library that is loaded after the pool was mapped; watched is the same while a debugger's
+ * breakpoint is where the loader tells debuggers of it; thread is clwb and sfence in another thread.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -117,6 +121,42 @@ static void persist_in_library(const void *at)
 	persist(at);
 }
 
+static volatile sig_atomic_t stops;
+
+/* Returns from the function that the breakpoint is in, which does nothing. */
+static void on_breakpoint(int number, siginfo_t *info, void *context)
+{
+	greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	stops++;
+	registers[REG_RIP] = *(greg_t *)registers[REG_RSP];
+	registers[REG_RSP] += 8;
+}
+
+/* By its reference to _r_debug the program has a copy of it, which the loader no longer changes. */
+static void set_breakpoint(void)
+{
+	const struct sigaction action = { .sa_sigaction = on_breakpoint, .sa_flags = SA_SIGINFO };
+	static const unsigned char int3 = 0xcc;
+	int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+
+	if (memory < 0 || sigaction(SIGTRAP, &action, NULL) != 0 ||
+	    pwrite(memory, &int3, 1, (off_t)_r_debug.r_brk) != 1) {
+		perror("breakpoint");
+		exit(2);
+	}
+	close(memory);
+}
+
+static void persist_in_watched_library(const void *at)
+{
+	persist_in_library(at);
+	if (!stops) {
+		fputs("inline: the breakpoint is not met\n", stderr);
+		exit(2);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*persist)(const void *at);
@@ -130,6 +170,7 @@ static const struct {
 	{ "alone", clflush },
 	{ "nothing", clwb },
 	{ "late", persist_in_library },
+	{ "watched", persist_in_watched_library },
 	{ "thread", persist_in_thread },
 };
 
@@ -154,9 +195,12 @@ static int try_sync(const char *path)
 
 static int persist(const char *way, const char *path, size_t word)
 {
-	unsigned char *memory = map(path, MAP_SHARED);
 	const uint64_t value = VALUE;
+	unsigned char *memory;
 
+	if (strcmp(way, "watched") == 0)
+		set_breakpoint();
+	memory = map(path, MAP_SHARED);
 	if (memory == MAP_FAILED) {
 		perror(path);
 		return 2;
