@@ -73,7 +73,7 @@ void fusefs_file_close(struct fusefs *fs, struct open_file *file)
 	if (file->next)
 		file->next->prev = file->prev;
 	pthread_mutex_unlock(&fs->files_lock);
-	pool_close(file->handle);
+	recorded_close(fs->options.recorder, file->handle);
 	if (file->stored_to) {
 		atomic_fetch_sub(&file->stored_to->storable, 1);
 		fusefs_entry_forget(fs, fusefs_node_ino(fs, file->stored_to), 1);
@@ -102,7 +102,7 @@ void fusefs_op_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *
 
 	(void)ino;
 	if (wanted)
-		pool_flush(file->handle);
+		recorded_flush(fusefs_recorder(request), file->handle);
 	fuse_reply_err(request, wanted ? 0 : ENOSYS);
 }
 

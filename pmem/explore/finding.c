@@ -190,13 +190,19 @@ static int collect_evidence(int fd, const char *name, const struct explore_trial
 			    struct message *message)
 {
 	const struct explore_places *places = explore_trial_places(trial);
+	const struct explore_walk *walk = explore_trial_walk(trial);
+	CLEANUP_FREE uint64_t *one = calloc(places->lines + 1, sizeof(*one));
+	CLEANUP_FREE uint64_t *other = calloc(places->lines + 1, sizeof(*other));
 	struct evidence_list list = { 0 };
-	int error = 0;
+	int error = one && other ? 0 : -ENOMEM;
 
+	if (error)
+		return message_fail(message, error, "out of memory");
+	explore_places_settle(walk, places, failing, one);
+	explore_places_settle(walk, places, passing, other);
 	for (size_t i = 0; !error && i < places->lines; i++)
-		if (failing[i] != passing[i])
-			error = compare_versions(explore_trial_walk(trial), &places->items[i], failing[i],
-						 passing[i], &list);
+		if (one[i] != other[i])
+			error = compare_versions(walk, &places->items[i], one[i], other[i], &list);
 	if (!error)
 		error = compare_trees(trial, failing, passing, &list);
 	if (!error && list.count) {

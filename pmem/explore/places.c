@@ -2,8 +2,10 @@
 #include "explore/places.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/rng.h"
 #include "explore/cut.h"
 
@@ -20,6 +22,31 @@ static void describe_last(const struct explore_walk *walk, struct explore_place 
 		return;
 	place->last_event = pending[count - 1].id;
 	place->last_length = (uint32_t)__builtin_popcountll(pending[count - 1].bytes);
+}
+
+/* Writes to the file leave sectors whole; stores through a mapping of a recorded program do not. */
+static bool has_sectors(const struct explore_file *file)
+{
+	return file->sector && !file->mapped;
+}
+
+/* The place's versions count whole stores. */
+static int collect_stores(const struct explore_walk *walk, struct explore_places *places,
+			  struct explore_place *place)
+{
+	const struct lines *lines = explore_walk_lines(walk);
+	const size_t count = lines_pending(lines, place->address, place->versions - 1, NULL, 0);
+	CLEANUP_FREE struct lines_pending *pending = calloc(count + 1, sizeof(*pending));
+	int error = pending ? 0 : -ENOMEM;
+
+	if (!error)
+		lines_pending(lines, place->address, place->versions - 1, pending, count);
+	place->stores = (uint32_t)count;
+	place->first_store = places->events.count;
+	place->versions = count + 1;
+	for (size_t i = 0; !error && i < count; i++)
+		error = vector_append(&places->events, pending[i].id);
+	return error;
 }
 
 /* ---- Collecting ------------------------------------------------------------------- */
@@ -40,6 +67,8 @@ static int collect_lines(const struct explore_walk *walk, struct explore_places 
 		place.versions = lines_versions(lines, place.address);
 		place.file = explore_walk_locate(walk, place.address, &offset);
 		describe_last(walk, &place);
+		if (has_sectors(place.file) && collect_stores(walk, places, &place) != 0)
+			return -ENOMEM;
 		places->items[places->count++] = place;
 	}
 	places->lines = places->count;
@@ -95,7 +124,7 @@ int explore_places_collect(const struct explore_walk *walk, struct explore_place
 	struct grouping grouping = { .walk = walk, .places = places };
 	int error;
 
-	places->count = places->operations.count = places->ranges.count = 0;
+	places->count = places->operations.count = places->ranges.count = places->events.count = 0;
 	places->place_size = lines_place_size(explore_walk_lines(walk));
 	places->mode = explore_walk_metadata(walk);
 	forget_trees(places);
@@ -119,6 +148,7 @@ void explore_places_clear(struct explore_places *places)
 	vector_free(places);
 	vector_free(&places->ranges);
 	vector_free(&places->operations);
+	vector_free(&places->events);
 }
 
 uint64_t explore_places_states(const struct explore_places *places)
@@ -166,6 +196,58 @@ int explore_places_tree(const struct explore_walk *walk, const struct explore_pl
 
 /* ---- Lines ------------------------------------------------------------------------ */
 
+uint64_t explore_place_version(const struct explore_walk *walk, const struct explore_place *place,
+			       uint64_t version)
+{
+	return place->stores ? lines_version_through(explore_walk_lines(walk), place->address, version) :
+			       version;
+}
+
+static bool is_in_sector(const struct explore_places *places, size_t index, size_t first)
+{
+	const struct explore_place *one = &places->items[first], *place = &places->items[index];
+
+	return index < places->lines && place->file == one->file && place->stores &&
+	       place->address / one->file->sector == one->address / one->file->sector;
+}
+
+/* The sector whose first place is `index`; returns the place after it. */
+static size_t settle_sector(const struct explore_walk *walk, const struct explore_places *places,
+			    const uint64_t *versions, uint64_t *settled, size_t index)
+{
+	uint64_t lost = UINT64_MAX;
+	size_t end;
+
+	for (end = index; is_in_sector(places, end, index); end++) {
+		const struct explore_place *place = &places->items[end];
+
+		if (versions[end] < place->stores)
+			lost = min_u64(lost, places->events.items[place->first_store + versions[end]]);
+	}
+	for (size_t i = index; i < end; i++) {
+		const struct explore_place *place = &places->items[i];
+		uint64_t kept = 0;
+
+		while (kept < place->stores && places->events.items[place->first_store + kept] < lost)
+			kept++;
+		settled[i] = explore_place_version(walk, place, kept);
+	}
+	return end;
+}
+
+void explore_places_settle(const struct explore_walk *walk, const struct explore_places *places,
+			   const uint64_t *versions, uint64_t *settled)
+{
+	for (size_t i = 0; i < places->lines;) {
+		if (places->items[i].stores) {
+			i = settle_sector(walk, places, versions, settled, i);
+		} else {
+			settled[i] = versions[i];
+			i++;
+		}
+	}
+}
+
 int explore_place_content(const struct explore_walk *walk, const struct explore_places *places, size_t index,
 			  uint64_t version, unsigned char *content)
 {
@@ -173,7 +255,8 @@ int explore_place_content(const struct explore_walk *walk, const struct explore_
 
 	explore_image_read(place->file->image, place->address - place->file->address, content,
 			   places->place_size);
-	return lines_apply(explore_walk_lines(walk), place->address, version, content);
+	return lines_apply(explore_walk_lines(walk), place->address,
+			   explore_place_version(walk, place, version), content);
 }
 
 /* The first line's place at or after an address. */
@@ -320,10 +403,18 @@ int explore_places_lines(const struct explore_walk *walk, const struct explore_p
 		.line = line,
 		.context = context,
 	};
+	CLEANUP_FREE uint64_t *settled = NULL;
 	int error = explore_places_tree(walk, places, versions, &visit.tree);
 
 	if (error)
 		return error;
+	if (has_sectors(file) && places->lines) {
+		settled = calloc(places->lines, sizeof(*settled));
+		if (!settled)
+			return -ENOMEM;
+		explore_places_settle(walk, places, versions, settled);
+		visit.versions = settled;
+	}
 	for (size_t i = 0; i < visit.tree->restored.count; i++)
 		if (visit.tree->restored.items[i]->address == file->address)
 			return visit_restored(&visit);

@@ -33,6 +33,13 @@ struct explore_place {
 	 * it stored. 0: not known. */
 	uint64_t last_event;
 	uint32_t last_length;
+	/*
+	 * Of a line in a file whose writes leave sectors whole: how many stores are pending, whose events are
+	 * in explore_places.events from this index on. Version n has the first n of them as a whole. 0: the
+	 * versions are those of the line model.
+	 */
+	uint32_t stores;
+	size_t first_store;
 };
 
 /* A pending operation: the place that decides about it, and in how many of its versions it is lost. */
@@ -51,6 +58,7 @@ struct explore_places {
 	VECTOR_FIELDS(struct explore_place);
 	size_t lines;	   /* how many are EXPLORE_PLACE_LINE; they come first */
 	size_t place_size; /* bytes of a line's place: 64, or 8 in mode word */
+	VECTOR(uint64_t) events; /* of the stores to lines in sectors */
 	VECTOR(struct chooser_range) ranges; /* of each place: all its versions */
 	VECTOR(struct explore_place_operation) operations; /* the oldest first */
 	/* The metadata mode in which versions make a state: that of the walk, or a stronger one. */
@@ -64,6 +72,16 @@ void explore_places_clear(struct explore_places *places);
 
 /* How many combinations there are; UINT64_MAX stands for that many or more. */
 uint64_t explore_places_states(const struct explore_places *places);
+
+/* The line model's version for one of a line's place, apart from other places of its sector. */
+uint64_t explore_place_version(const struct explore_walk *walk, const struct explore_place *place,
+			       uint64_t version);
+/*
+ * The versions of the line model for all lines' places. Of lines in one sector the first store that any of
+ * them lacks, and all later ones, are in none: so several combinations may make one state here, too.
+ */
+void explore_places_settle(const struct explore_walk *walk, const struct explore_places *places,
+			   const uint64_t *versions, uint64_t *settled);
 
 /* The content of a line's place in one version: place_size bytes. */
 int explore_place_content(const struct explore_walk *walk, const struct explore_places *places, size_t index,

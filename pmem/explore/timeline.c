@@ -83,7 +83,7 @@ struct fill {
 	struct explore_timeline *timeline;
 	const struct explore_trial *trial;
 	const struct explore_tree *tree;
-	const uint64_t *versions;
+	uint64_t *versions; /* of the line model, of all lines' places */
 	const struct trace_event *event;
 	uint64_t number;
 };
@@ -232,12 +232,16 @@ int explore_timeline_fill(struct explore_timeline *timeline, int fd, const char 
 			  const struct explore_trial *trial, uint64_t after, const uint64_t *versions,
 			  struct message *message)
 {
-	struct fill fill = { .timeline = timeline, .trial = trial, .versions = versions };
+	const struct explore_places *places = explore_trial_places(trial);
+	CLEANUP_FREE uint64_t *settled = calloc(places->lines + 1, sizeof(*settled));
+	struct fill fill = { .timeline = timeline, .trial = trial, .versions = settled };
 	struct trace_reader *reader;
 	struct trace_event event;
-	int error = explore_places_tree(explore_trial_walk(trial), explore_trial_places(trial), versions,
-					&fill.tree);
+	int error = settled ? explore_places_tree(explore_trial_walk(trial), places, versions, &fill.tree) :
+			      -ENOMEM;
 
+	if (!error)
+		explore_places_settle(explore_trial_walk(trial), places, versions, settled);
 	after &= ~EXPLORE_BEFORE_SYNC;
 	if (!error && lseek(fd, 0, SEEK_SET) < 0)
 		error = -errno;

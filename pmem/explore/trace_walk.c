@@ -58,7 +58,6 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 		free(walk);
 		return error;
 	}
-	walk->metadata = options->metadata;
 	error = lines_create(&lines, &walk->lines);
 	if (!error)
 		error = explore_walk_names_create(&names, &walk->names);
@@ -235,6 +234,32 @@ int explore_walk_settle_names(struct explore_walk *walk)
 	return explore_walk_names_list(walk->names, explore_walk_names_now(walk->names), walk, settle_file);
 }
 
+/* As ext4: the bytes of the file are durable no later than that it replaces another one. */
+static int allocate(struct explore_walk *walk, struct explore_file *file)
+{
+	if (!file || file->mapped || !explore_walk_names_allocates(walk->names, file->id))
+		return 0;
+	return explore_walk_sync_bytes(walk, file);
+}
+
+/* Before the rename enters the log. */
+static int before_rename(struct explore_walk *walk)
+{
+	const struct trace_event *event = &walk->event;
+
+	return event->rename.replaced && !event->op ? allocate(walk, walk_file_of(walk, event->file)) : 0;
+}
+
+/* A close matters if the file was truncated to 0. */
+static int on_close(struct explore_walk *walk, struct explore_file *file)
+{
+	const bool last = walk->event.op == TRACE_CLOSE_LAST;
+	int error = file->truncated ? allocate(walk, file) : 0;
+
+	file->truncated = file->truncated && !last;
+	return error ? error : explore_walk_names_close(walk->names, file->id, walk->count, last);
+}
+
 /* Of an event about the bytes of a file that is known. */
 static int on_bytes(struct explore_walk *walk, struct explore_file *file)
 {
@@ -255,6 +280,11 @@ static int on_bytes(struct explore_walk *walk, struct explore_file *file)
 		return on_map(walk, file);
 	case TRACE_IMAGE:
 		return on_image(walk, file);
+	case TRACE_RULES:
+		file->sector = walk->event.rules.sector;
+		return 0;
+	case TRACE_CLOSE:
+		return on_close(walk, file);
 	default:
 		return 0;
 	}
@@ -288,8 +318,10 @@ static int apply(struct explore_walk *walk)
 {
 	const struct trace_event *event = &walk->event;
 	struct explore_file *file = NULL;
-	int error = explore_walk_names_take(walk->names, event, walk->count);
+	int error = event->kind == TRACE_RENAME ? before_rename(walk) : 0;
 
+	if (!error)
+		error = explore_walk_names_take(walk->names, event, walk->count);
 	if (error)
 		return error;
 	switch (event->kind) {
@@ -428,7 +460,7 @@ struct explore_file *explore_walk_file(const struct explore_walk *walk, size_t i
 
 enum metadata_mode explore_walk_metadata(const struct explore_walk *walk)
 {
-	return walk->metadata;
+	return explore_walk_names_mode(walk->names);
 }
 
 struct explore_file *explore_walk_find_file(const struct explore_walk *walk, uint64_t id)

@@ -85,6 +85,8 @@ struct explore_file {
 	uint64_t newest; /* as programs see it */
 	bool removed;	 /* it has no name any more, as programs see it */
 	bool mapped;	 /* a recorded process has mapped it */
+	bool truncated;	 /* to 0, and not closed since; for auto_da_alloc */
+	uint32_t sector; /* aligned bytes that writes leave whole; 0: lines */
 	char *path;	 /* as reports name it; of a trace of a mount, the newest that it had in its tree */
 };
 

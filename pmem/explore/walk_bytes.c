@@ -144,13 +144,12 @@ int explore_walk_write(struct explore_walk *walk, struct explore_file *file)
 {
 	const struct trace_event *event = &walk->event;
 	const uint64_t end = event->store.offset + event->store.bytes.length;
-	struct names *model = explore_walk_names_model(walk->names);
 	int error = feed_store(walk, file, event->store.offset, event->store.bytes.at,
 			       event->store.bytes.length, 0, false);
 
 	if (!error)
 		error = end > file->newest ? change_size(walk, file, NAMES_APPEND, end, NULL) :
-					     names_overwrite(model, file->id, METADATA_STRICT);
+					     explore_walk_names_overwrite(walk->names, file->id);
 	walk->synced = file->id;
 	walk->to_sync = event->flags & (TRACE_WRITE_SYNC | TRACE_WRITE_DSYNC);
 	return error;
@@ -199,6 +198,7 @@ int explore_walk_truncate(struct explore_walk *walk, struct explore_file *file)
 	struct explore_cut *cut = NULL;
 	int error = 0;
 
+	file->truncated |= !size;
 	if (size < file->newest)
 		error = make_zero(walk, file, size, align_up(file->newest, PAGE_BYTES), &cut);
 	return error ? error : change_size(walk, file, NAMES_RESIZE, size, cut);

@@ -19,6 +19,7 @@
 struct walk_inode {
 	uint32_t type;
 	uint32_t permissions; /* as programs see them */
+	uint32_t metadata;    /* its mode by TRACE_RULES */
 	char *target;
 };
 
@@ -30,6 +31,8 @@ struct walk_names {
 	uint64_t generation;
 	struct idmap inodes; /* struct walk_inode */
 	int failed;	     /* of a commit */
+	bool da_alloc;	     /* TRACE_INFO_DA_ALLOC */
+	bool own_modes; /* TRACE_INFO_OWN_METADATA: the model is of METADATA_STRICT, operations have modes */
 };
 
 static void commit(void *context, const struct names_op *op)
@@ -43,16 +46,30 @@ static void commit(void *context, const struct names_op *op)
 		names->failed = -ENOMEM;
 }
 
+enum metadata_mode explore_walk_names_mode(const struct walk_names *names)
+{
+	return names->own_modes ? METADATA_STRICT : names->options.mode;
+}
+
+static int create_model(struct walk_names *names)
+{
+	const struct names_options options = { .mode = explore_walk_names_mode(names),
+					       .auto_da_alloc = names->da_alloc,
+					       .commit = commit,
+					       .context = names };
+
+	return names_create(&options, &names->model);
+}
+
 int explore_walk_names_create(const struct walk_names_options *options, struct walk_names **out)
 {
 	struct walk_names *names = calloc(1, sizeof(*names));
-	struct names_options model = { .mode = options->mode, .commit = commit, .context = names };
 	int error;
 
 	if (!names)
 		return -ENOMEM;
 	names->options = *options;
-	error = names_create(&model, &names->model);
+	error = create_model(names);
 	if (error)
 		free(names);
 	else
@@ -77,6 +94,74 @@ void explore_walk_names_destroy(struct walk_names *names)
 	names_tree_destroy(names->base);
 	idmap_clear(&names->inodes, inode_free);
 	free(names);
+}
+
+/* ---- Modes ------------------------------------------------------------------------------ */
+
+static enum metadata_mode mode_of(const struct walk_names *names, uint64_t number)
+{
+	const struct walk_inode *inode = idmap_get(&names->inodes, number);
+
+	return inode && inode->metadata ? (enum metadata_mode)(inode->metadata - 1) : names->options.mode;
+}
+
+/* Of what directories promise, the stronger one counts; of a link, that of the file after it. */
+static enum metadata_mode mode_of_operation(const struct walk_names *names, const struct names_op *op)
+{
+	if (!op->dir || op->kind == NAMES_LINK)
+		return mode_of(names, op->inode);
+	return op->to_dir ? metadata_mode_stronger(mode_of(names, op->dir), mode_of(names, op->to_dir)) :
+			    mode_of(names, op->dir);
+}
+
+static int add(struct walk_names *names, const struct names_op *op)
+{
+	struct names_op with_mode = *op;
+
+	with_mode.has_mode = names->own_modes;
+	if (names->own_modes)
+		with_mode.mode = mode_of_operation(names, op);
+	return names_add(names->model, &with_mode);
+}
+
+static bool is_property(const struct trace_event *event, const char *key)
+{
+	return event->info.key.length == strlen(key) &&
+	       memcmp(event->info.key.at, key, event->info.key.length) == 0 &&
+	       event->info.value.length == 3 && memcmp(event->info.value.at, "yes", 3) == 0;
+}
+
+/* Properties come before all files, so that the model has nothing yet. */
+static int take_property(struct walk_names *names, const struct trace_event *event)
+{
+	const bool da_alloc = is_property(event, TRACE_INFO_DA_ALLOC);
+	const bool own_modes = is_property(event, TRACE_INFO_OWN_METADATA);
+
+	if (!da_alloc && !own_modes)
+		return 0;
+	if (names->now)
+		return -EINVAL;
+	names->da_alloc |= da_alloc;
+	names->own_modes |= own_modes;
+	names_destroy(names->model);
+	names->model = NULL;
+	return create_model(names);
+}
+
+static int take_rules(struct walk_names *names, const struct trace_event *event)
+{
+	struct walk_inode *inode = idmap_get(&names->inodes, event->file);
+
+	if (event->rules.metadata && !names->own_modes)
+		return -EINVAL;
+	if (inode)
+		inode->metadata = event->rules.metadata;
+	return 0;
+}
+
+bool explore_walk_names_allocates(const struct walk_names *names, uint64_t inode)
+{
+	return names->da_alloc && mode_of(names, inode) != METADATA_STRICT;
 }
 
 /* ---- Events ---------------------------------------------------------------------------- */
@@ -135,7 +220,7 @@ static int operate(struct walk_names *names, const struct names_op *op)
 	int error = names_tree_apply(names->now, op);
 
 	names->generation++;
-	return error ? error : names_add(names->model, op);
+	return error ? error : add(names, op);
 }
 
 /* What is created, by the kind of its event; 0: nothing is. */
@@ -246,6 +331,8 @@ static int take(struct walk_names *names, const struct trace_event *event, uint6
 		return take_rename(names, event, id);
 	case TRACE_SETATTR:
 		return take_attributes(names, event, id);
+	case TRACE_RULES:
+		return take_rules(names, event);
 	default:
 		return 0;
 	}
@@ -255,6 +342,8 @@ int explore_walk_names_take(struct walk_names *names, const struct trace_event *
 {
 	int error;
 
+	if (event->kind == TRACE_INFO)
+		return take_property(names, event);
 	if (event->kind == TRACE_FILE)
 		return take_file(names, event);
 	if (!names->base)
@@ -265,7 +354,22 @@ int explore_walk_names_take(struct walk_names *names, const struct trace_event *
 
 int explore_walk_names_size(struct walk_names *names, const struct names_op *op)
 {
-	int error = names_add(names->model, op);
+	int error = add(names, op);
+
+	names->generation++;
+	return error ? error : names->failed;
+}
+
+int explore_walk_names_overwrite(struct walk_names *names, uint64_t inode)
+{
+	return names_overwrite(names->model, inode,
+			       names->own_modes ? mode_of(names, inode) : METADATA_STRICT);
+}
+
+int explore_walk_names_close(struct walk_names *names, uint64_t inode, uint64_t id, bool last)
+{
+	int error = names_close(names->model, inode, id,
+				names->own_modes ? mode_of(names, inode) : METADATA_STRICT, last);
 
 	names->generation++;
 	return error ? error : names->failed;

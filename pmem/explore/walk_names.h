@@ -36,8 +36,16 @@ void explore_walk_names_destroy(struct walk_names *names);
 /* An event about names, attributes or a new file, or another one; `id`: its number. 0 or a negative errno. */
 int explore_walk_names_take(struct walk_names *names, const struct trace_event *event, uint64_t id);
 
-/* NAMES_RESIZE or NAMES_APPEND of a file. 0 or a negative errno. */
+/* NAMES_RESIZE or NAMES_APPEND of a file; `has_mode` and `mode` are set here. 0 or a negative errno. */
 int explore_walk_names_size(struct walk_names *names, const struct names_op *op);
+/* A write inside the file. 0 or a negative errno. */
+int explore_walk_names_overwrite(struct walk_names *names, uint64_t inode);
+/* TRACE_CLOSE, event `id`. 0 or a negative errno. */
+int explore_walk_names_close(struct walk_names *names, uint64_t inode, uint64_t id, bool last);
+/* Does ext4's auto_da_alloc make the bytes of the inode durable? */
+bool explore_walk_names_allocates(const struct walk_names *names, uint64_t inode);
+/* The mode in which all that the trace's modes of directories allow is legal: the search's, or strict. */
+enum metadata_mode explore_walk_names_mode(const struct walk_names *names);
 /* For syncs and choices. */
 struct names *explore_walk_names_model(const struct walk_names *names);
 /* Is there a root, so that a file has a name only if the tree says so? */

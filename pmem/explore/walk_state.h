@@ -33,7 +33,6 @@ struct explore_walk {
 	VECTOR(struct explore_mark) marks;
 	VECTOR(struct explore_cut *) cuts; /* of truncations that may be taken back */
 	struct walk_names *names;
-	enum metadata_mode metadata;
 	uint64_t settled; /* the generation of the names that explore_walk_settle_names() saw */
 };
 

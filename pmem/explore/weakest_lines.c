@@ -42,11 +42,13 @@ static int fate_of(const struct explore_trial *trial, const uint64_t *versions, 
 
 	*fate = (struct fate){ 0, 0 };
 	for (size_t i = 0; !error && i < places->lines; i++) {
+		const struct explore_walk *walk = explore_trial_walk(trial);
 		const uint64_t address = places->items[i].address;
 
 		if (align_down(address, LINE_SIZE) != line)
 			continue;
-		error = collect(explore_walk_lines(explore_trial_walk(trial)), address, versions[i], scratch);
+		error = collect(explore_walk_lines(walk), address,
+				explore_place_version(walk, &places->items[i], versions[i]), scratch);
 		for (size_t j = 0; !error && j < scratch->count; j++) {
 			if (scratch->items[j].id != id)
 				continue;
@@ -106,10 +108,12 @@ static int approach(const struct explore_trial *trial, const uint64_t *versions,
 			out[i] = version_of_operations(explore_trial_places(trial), versions, place);
 			continue;
 		}
-		error = collect(model, place->address, place->versions - 1, &stores);
+		error = collect(model, place->address,
+				explore_place_version(explore_trial_walk(lines), place, place->versions - 1),
+				&stores);
 		if (!error)
 			error = count_stores(trial, versions, place->address, &stores, nearest, &count);
-		out[i] = lines_version_through(model, place->address, count);
+		out[i] = place->stores ? count : lines_version_through(model, place->address, count);
 	}
 	vector_free(&stores);
 	return error;

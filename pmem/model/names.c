@@ -402,7 +402,7 @@ int names_add(struct names *names, const struct names_op *op)
 	return 0;
 }
 
-int names_close(struct names *names, uint64_t number, uint64_t id, enum metadata_mode mode)
+int names_close(struct names *names, uint64_t number, uint64_t id, enum metadata_mode mode, bool last)
 {
 	const struct names_op bind = { .kind = NAMES_BIND, .id = id, .inode = number,
 				       .has_mode = names->options.mode == METADATA_STRICT, .mode = mode };
@@ -419,6 +419,8 @@ int names_close(struct names *names, uint64_t number, uint64_t id, enum metadata
 			return -ENOMEM;
 		enter_log(names, pending);
 	}
+	if (!last)
+		return 0;
 	inode->truncated = false;
 	names_unref_inode(names, inode);
 	return 0;

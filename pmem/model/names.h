@@ -180,10 +180,11 @@ int names_add(struct names *names, const struct names_op *op);
 int names_overwrite(struct names *names, uint64_t inode, enum metadata_mode mode);
 /*
  * A descriptor that could write to the file was closed: matters for auto_da_alloc
- * only. `id` as of an operation, `mode` as above. 0, -EINVAL (the id is not larger
- * than the last one) or -ENOMEM.
+ * only. `last`: the next close matters after another truncation only; else it may be
+ * a duplicate of a descriptor that is still open. `id` as of an operation, `mode` as
+ * above. 0, -EINVAL (the id is not larger than the last one) or -ENOMEM.
  */
-int names_close(struct names *names, uint64_t inode, uint64_t id, enum metadata_mode mode);
+int names_close(struct names *names, uint64_t inode, uint64_t id, enum metadata_mode mode, bool last);
 
 /* fsync(2) of a file or directory by any of its names or descriptors, and each write with O_SYNC. */
 void names_fsync(struct names *names, uint64_t inode);

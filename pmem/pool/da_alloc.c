@@ -46,23 +46,30 @@ bool pool_wants_flush(const struct pool *pool)
 	return pool->pools->options.auto_da_alloc;
 }
 
-void pool_flush(struct pool_handle *handle)
+bool pool_flush(struct pool_handle *handle)
 {
 	struct pool *pool = handle->pool;
 	const uint64_t truncations = atomic_load(&pool->truncations);
 
 	if (truncations == atomic_load(&pool->allocated) || pool_gate_enter_handle(handle) < 0)
-		return;
+		return false;
 	pool_allocate(pool);
 	pool_gate_leave(pool->pools);
 	atomic_store(&handle->flushed, truncations);
+	return true;
 }
 
-void pool_note_closed(struct pool_handle *handle)
+bool pool_ends_flushes(const struct pool_handle *handle)
 {
 	const uint64_t flushed = atomic_load(&handle->flushed);
 
 	/* If it was truncated again, the close after that matters. */
-	if (flushed && flushed == atomic_load(&handle->pool->truncations))
-		atomic_store(&handle->pool->allocated, flushed);
+	return flushed && flushed == atomic_load(&handle->pool->truncations) &&
+	       flushed != atomic_load(&handle->pool->allocated);
+}
+
+void pool_note_closed(struct pool_handle *handle)
+{
+	if (pool_ends_flushes(handle))
+		atomic_store(&handle->pool->allocated, atomic_load(&handle->flushed));
 }

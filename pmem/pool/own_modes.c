@@ -16,6 +16,11 @@ enum metadata_mode pool_metadata(const struct pool *pool)
 	return code ? (enum metadata_mode)(code - 1) : pool->pools->options.metadata;
 }
 
+bool pool_has_own_metadata(const struct pool *pool)
+{
+	return atomic_load_explicit(&pool->metadata, memory_order_relaxed) != 0;
+}
+
 static void take_stronger(struct pool *file, const struct pool *directory)
 {
 	if (pool_metadata(directory) < pool_metadata(file))

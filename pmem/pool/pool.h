@@ -148,6 +148,7 @@ struct pools_info {
 	enum metadata_mode metadata; /* of directories that were not given one */
 	enum metadata_mode weakest_metadata; /* of any directory */
 	uint64_t own_metadata; /* directories that were given a mode, or have inherited it */
+	bool auto_da_alloc;    /* pools_options */
 	bool read_only;
 	time_t created;
 };
@@ -247,6 +248,9 @@ int pool_get_attributes(struct pool *pool, struct pool_attributes *attributes);
  * -ESTALE only if an outage destroyed it.
  */
 int pool_get_last_attributes(struct pool *pool, struct pool_attributes *attributes);
+
+/* Is pool_attributes.metadata, of a file too, that of a directory that was given a mode? */
+bool pool_has_own_metadata(const struct pool *pool);
 
 /* The type and the permission bits alone, for callers that check them often. Waits for nothing. */
 mode_t pool_file_mode(const struct pool *pool);
@@ -420,7 +424,10 @@ int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size);
 int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64_t length);
 
 /* A descriptor is closed (close(2)): only needed if pool_wants_flush(). See pools_options.auto_da_alloc. */
-void pool_flush(struct pool_handle *handle);
+/* True: something was done, or would have been if it had not failed. */
+bool pool_flush(struct pool_handle *handle);
+/* Will pool_close() end what the last truncation to 0 has made of closes? */
+bool pool_ends_flushes(const struct pool_handle *handle);
 bool pool_wants_flush(const struct pool *pool);
 
 /* lseek(2) with SEEK_DATA or SEEK_HOLE: the offset found, or -ENXIO. */

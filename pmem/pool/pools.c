@@ -244,6 +244,7 @@ void pools_info(struct pools *pools, struct pools_info *info)
 		.domain = domain_persistence(pools->domain),
 		.mode = root->pool_mode,
 		.metadata = pools->options.metadata,
+		.auto_da_alloc = pools->options.auto_da_alloc,
 		.read_only = pools->read_only,
 	};
 	pool_unref(root, 1);

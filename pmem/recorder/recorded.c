@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "recorder/recorder_files.h"
@@ -105,6 +106,14 @@ static void put_name(const struct turn *turn, enum trace_kind kind, struct pool 
 		put(turn, pool, &event);
 }
 
+/* Files are under the modes of the directories that they have names in. */
+static void put_rules(const struct turn *turn, struct pool *pool)
+{
+	if (turn->recorder->own_metadata && !S_ISDIR(pool_file_mode(pool)) &&
+	    recorder_files_rules(turn->recorder, pool) < 0)
+		atomic_fetch_add(&turn->recorder->lost, 1);
+}
+
 static void put_created(const struct turn *turn, struct pool *pool, struct pool *directory, const char *name)
 {
 	const uint64_t parent = file_of(turn->recorder, directory);
@@ -151,9 +160,12 @@ int recorded_link(struct recorder *recorder, struct pool *pool, struct pool *dir
 	CLEANUP_TURN struct turn turn = turn_begin(recorder, ORDER_NAMES, NULL);
 	int error = pool_link(pool, directory, name);
 
-	if (!error && turn.on)
-		put_name(&turn, TRACE_LINK, pool, directory, name);
-	return error;
+	if (error || !turn.on)
+		return error;
+	/* The link is an operation of the mode that the file has now. */
+	put_rules(&turn, pool);
+	put_name(&turn, TRACE_LINK, pool, directory, name);
+	return 0;
 }
 
 static int remove_name(struct recorder *recorder, struct pool *directory, const char *name,
@@ -167,8 +179,10 @@ static int remove_name(struct recorder *recorder, struct pool *directory, const 
 	if (!turn.on || pool_lookup(directory, name, &pool) < 0)
 		return remove(directory, name);
 	error = remove(directory, name);
-	if (!error)
+	if (!error) {
 		put_name(&turn, kind, pool, directory, name);
+		put_rules(&turn, pool);
+	}
 	pool_unref(pool, 1);
 	return error;
 }
@@ -209,8 +223,12 @@ int recorded_rename(struct recorder *recorder, struct pool *directory, const cha
 	event.rename.name = bytes_of(name);
 	event.rename.new_name = bytes_of(new_name);
 	/* Between two names of one file rename(2) does nothing. */
-	if (!error && replaced != pool)
+	if (!error && replaced != pool) {
 		put_rename(&turn, pool, &event, directory, new_directory, replaced);
+		put_rules(&turn, pool);
+		if (replaced)
+			put_rules(&turn, replaced);
+	}
 	pool_unref(pool, 1);
 	if (replaced)
 		pool_unref(replaced, 1);
@@ -272,6 +290,27 @@ int recorded_fallocate(struct recorder *recorder, struct pool_handle *handle, in
 	if (!error && turn.on)
 		put(&turn, pool_of(handle), &event);
 	return error;
+}
+
+void recorded_flush(struct recorder *recorder, struct pool_handle *handle)
+{
+	struct trace_event event = { .kind = TRACE_CLOSE };
+	struct recorder *watching = is_watched(recorder) ? recorder : NULL;
+	CLEANUP_TURN struct turn turn = turn_begin(watching, ORDER_SYNC, pool_of(handle));
+
+	if (pool_flush(handle) && turn.on)
+		put(&turn, pool_of(handle), &event);
+}
+
+void recorded_close(struct recorder *recorder, struct pool_handle *handle)
+{
+	struct trace_event event = { .kind = TRACE_CLOSE, .op = TRACE_CLOSE_LAST };
+	struct recorder *watching = is_watched(recorder) ? recorder : NULL;
+	CLEANUP_TURN struct turn turn = turn_begin(watching, ORDER_SYNC, pool_of(handle));
+
+	if (turn.on && pool_ends_flushes(handle))
+		put(&turn, pool_of(handle), &event);
+	pool_close(handle);
 }
 
 /* ---- Attributes and syncs ----------------------------------------------------------------- */

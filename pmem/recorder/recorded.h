@@ -42,6 +42,10 @@ ssize_t recorded_write(struct recorder *recorder, struct pool_handle *handle, co
 int recorded_sync(struct recorder *recorder, struct pool_handle *handle, bool data_only);
 int recorded_sync_pool(struct recorder *recorder, struct pool *pool, bool data_only);
 
+/* close(2), where pool_wants_flush() says that it matters. */
+void recorded_flush(struct recorder *recorder, struct pool_handle *handle);
+void recorded_close(struct recorder *recorder, struct pool_handle *handle);
+
 int recorded_truncate(struct recorder *recorder, struct pool *pool, struct pool_handle *handle,
 		      uint64_t size);
 int recorded_fallocate(struct recorder *recorder, struct pool_handle *handle, int mode, uint64_t offset,

@@ -126,6 +126,39 @@ static struct trace_bytes bytes_of(const char *text)
 	return (struct trace_bytes){ (const unsigned char *)text, (uint32_t)strlen(text) };
 }
 
+/* What a power failure may do to the pool. */
+static int put_rules(struct recorder *recorder, uint64_t file, const struct pool *pool,
+		     const struct pool_attributes *attributes)
+{
+	struct trace_event event = { .kind = TRACE_RULES, .file = file };
+
+	if (pool_has_own_metadata(pool))
+		event.rules.metadata = (uint32_t)attributes->metadata + 1;
+	if (S_ISREG(attributes->mode) && attributes->pool_mode >= POOL_MODE_SECTOR_512)
+		event.rules.sector = (uint32_t)attributes->pool_mode;
+	return recorder_append(recorder, &event);
+}
+
+/* The same of a pool that the trace has nothing of yet: without rules, it may do what it may do to most. */
+static int put_first_rules(struct recorder *recorder, uint64_t file, const struct pool *pool,
+			   const struct pool_attributes *attributes)
+{
+	if (!pool_has_own_metadata(pool) && attributes->pool_mode < POOL_MODE_SECTOR_512)
+		return 0;
+	return put_rules(recorder, file, pool, attributes);
+}
+
+int recorder_files_rules(struct recorder *recorder, struct pool *pool)
+{
+	struct pool_attributes attributes;
+	uint64_t file;
+	int error = recorder_files_define(recorder, pool, &file);
+
+	if (!error)
+		error = pool_get_last_attributes(pool, &attributes);
+	return error ? error : put_rules(recorder, file, pool, &attributes);
+}
+
 static int define(struct recorder *recorder, struct pool *pool, uint64_t file)
 {
 	struct trace_event event = { .kind = TRACE_FILE, .file = file };
@@ -144,6 +177,8 @@ static int define(struct recorder *recorder, struct pool *pool, uint64_t file)
 	event.node.path = bytes_of(path);
 	event.node.target = bytes_of(target);
 	error = recorder_append(recorder, &event);
+	if (!error)
+		error = put_first_rules(recorder, file, pool, &attributes);
 	if (!error && S_ISREG(attributes.mode))
 		error = put_image(recorder, file, pool, attributes.size);
 	return error;
@@ -218,6 +253,9 @@ int recorder_files_create(struct recorder *recorder, struct pool *pool, uint64_t
 	if (error)
 		return error;
 	pool_set_tag(pool, recorder->last_tag);
+	error = put_first_rules(recorder, event.file, pool, &attributes);
+	if (error)
+		return error;
 	/* `softpmem create` gives a pool its size at once. */
 	if (event.kind != TRACE_CREATE || !attributes.size)
 		return 0;
@@ -340,11 +378,41 @@ static int image_named_region(struct recorder *recorder, const struct recorder_r
 	return error ? error : image_region(recorder, root);
 }
 
+static int put_property(struct recorder *recorder, const char *key)
+{
+	const struct trace_event event = { .kind = TRACE_INFO,
+					   .info = { .key = bytes_of(key), .value = bytes_of("yes") } };
+
+	return recorder_append(recorder, &event);
+}
+
+/* What power failures could do. The options of all regions are the daemon's. */
+static int put_properties(struct recorder *recorder)
+{
+	bool da_alloc = false, own_metadata = false;
+	int error = 0;
+
+	for (unsigned i = 0; i < recorder->region_count; i++) {
+		struct pools_info info;
+
+		pools_info(recorder->regions[i].pools, &info);
+		da_alloc |= info.auto_da_alloc;
+		own_metadata |= info.own_metadata != 0;
+	}
+	recorder->own_metadata = own_metadata;
+	if (da_alloc)
+		error = put_property(recorder, TRACE_INFO_DA_ALLOC);
+	return error || !own_metadata ? error : put_property(recorder, TRACE_INFO_OWN_METADATA);
+}
+
 int recorder_files_image(struct recorder *recorder)
 {
 	const bool several = recorder->region_count > 1;
 	uint64_t top = 0;
-	int error = several ? define_top(recorder, &top) : 0;
+	int error = put_properties(recorder);
+
+	if (!error && several)
+		error = define_top(recorder, &top);
 
 	for (unsigned i = 0; !error && i < recorder->region_count; i++) {
 		const struct recorder_region *region = &recorder->regions[i];

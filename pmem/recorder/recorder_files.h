@@ -21,6 +21,11 @@ int recorder_files_image(struct recorder *recorder);
  */
 int recorder_files_create(struct recorder *recorder, struct pool *pool, uint64_t parent,
 			  struct trace_bytes name);
+/*
+ * What a power failure may do to the pool is another thing now, or may be: put it. The caller holds
+ * recorder->lock, and there is a recording.
+ */
+int recorder_files_rules(struct recorder *recorder, struct pool *pool);
 /* What an outage has left in a regular file. The caller holds recorder->lock, and there is a recording. */
 int recorder_files_image_again(struct recorder *recorder, struct pool *pool);
 

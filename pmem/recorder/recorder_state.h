@@ -52,6 +52,7 @@ struct recorder {
 	_Atomic bool on;
 	/* Guarded by lock. The merge is thread safe by itself. */
 	uint64_t number; /* of the recording, from 1 on */
+	bool own_metadata; /* directories have metadata modes of their own; set when it begins */
 	struct trace_merge *merge;
 	struct trace_clock *clock;
 	int clock_fd, locks_fd;

@@ -50,6 +50,7 @@ enum trace_kind {
 	TRACE_FDATASYNC = 29, /* fdatasync of a file or a directory */
 	TRACE_OPEN = 30,      /* O_SYNC, O_DSYNC, O_TRUNC and O_APPEND of open(2) in `op` */
 	TRACE_SYNC = 31,      /* everything on the mount was made durable: softpmem sync */
+	TRACE_CLOSE = 32,     /* enum trace_close in `op`; only where it matters: TRACE_INFO_DA_ALLOC */
 
 	/* The run. */
 	TRACE_MARK = 40,   /* mark */
@@ -64,6 +65,7 @@ enum trace_kind {
 	TRACE_IMAGE = 51,  /* store: bytes of a file when the recording began; others were 0 */
 	TRACE_MODULE = 52, /* module */
 	TRACE_SITE = 53,   /* stack */
+	TRACE_RULES = 54,  /* rules: what a power failure may do to a file, from here on */
 };
 
 /* Flags of TRACE_STORE. */
@@ -86,6 +88,9 @@ enum trace_kind {
 enum trace_flush { TRACE_CLWB, TRACE_CLFLUSHOPT, TRACE_CLFLUSH };
 /* TRACE_RMW: a locked read-modify-write that stored to no pool; a failed cmpxchg is one. */
 enum trace_fence { TRACE_SFENCE, TRACE_MFENCE, TRACE_RMW };
+
+/* close(2) of a descriptor of a file that was truncated to 0; the end of the last one, maybe later. */
+enum trace_close { TRACE_CLOSE_ONE, TRACE_CLOSE_LAST };
 
 #define TRACE_NAME_MAX 255u	   /* of a name */
 #define TRACE_PATH_MAX 4096u	   /* of a path, a symlink's target, a text */
@@ -210,6 +215,12 @@ struct trace_event {
 			struct trace_bytes key, value;
 		} info;
 		struct {
+			/* enum metadata_mode + 1, of the directory or the file; 0: that of the search */
+			uint32_t metadata;
+			/* Aligned bytes that writes leave whole, 512 or 4096; 0: lines, in pieces of 8 */
+			uint32_t sector;
+		} rules;
+		struct {
 			uint64_t size;
 			unsigned char uuid[16]; /* of a pool; else 0 */
 			struct trace_attributes attributes;
@@ -229,6 +240,13 @@ struct trace_event {
 		} stack; /* of the site whose id is event.site */
 	};
 };
+
+/*
+ * Keys of TRACE_INFO that say what power failures of the run could do. They come before all files. Values are
+ * "yes"; without the key it is not so.
+ */
+#define TRACE_INFO_DA_ALLOC "auto-da-alloc"	  /* as softpmemd --auto-da-alloc: there are TRACE_CLOSE */
+#define TRACE_INFO_OWN_METADATA "own-metadata" /* TRACE_RULES give metadata modes */
 
 /* "store", "clwb", "rename": the name of an event's kind in text, reports and messages. */
 const char *trace_event_name(const struct trace_event *event);

@@ -39,6 +39,7 @@
 
 static const char *const flush_names[] = { "clwb", "clflushopt", "clflush", NULL };
 static const char *const fence_names[] = { "sfence", "mfence", "rmw", NULL };
+static const char *const close_names[] = { "close", "close-last", NULL };
 static const char *const store_flags[] = { "nt", "locked", "range", "continued", NULL };
 #define STORE_FLAGS (TRACE_NONTEMPORAL | TRACE_LOCKED | TRACE_RANGE | TRACE_CONTINUED)
 _Static_assert(STORE_FLAGS == (1u << (sizeof(store_flags) / sizeof(store_flags[0]) - 1)) - 1,
@@ -138,6 +139,7 @@ static const struct trace_schema schemas[] = {
 	[TRACE_FSYNC] = { "fsync", NULL, NULL, { FILE_ID } },
 	[TRACE_FDATASYNC] = { "fdatasync", NULL, NULL, { FILE_ID } },
 	[TRACE_OPEN] = { "open", NULL, NULL, { OP, FILE_ID } },
+	[TRACE_CLOSE] = { "close", close_names, NULL, { OP, FILE_ID } },
 	[TRACE_SYNC] = { "sync", NULL, NULL, { { 0 } } },
 	[TRACE_MARK] = { "mark",
 			 NULL,
@@ -188,6 +190,12 @@ static const struct trace_schema schemas[] = {
 			     { "build-id", TRACE_FIELD_OCTETS, AT(module.build_id) },
 			     { "segments", TRACE_FIELD_SEGMENTS, AT(module.segments) } } },
 	[TRACE_SITE] = { "site", NULL, NULL, { SITE, { "stack", TRACE_FIELD_FRAMES, AT(stack.frames) } } },
+	[TRACE_RULES] = { "rules",
+			  NULL,
+			  NULL,
+			  { FILE_ID,
+			    { "metadata", TRACE_FIELD_U32, AT(rules.metadata) },
+			    { "sector", TRACE_FIELD_U32, AT(rules.sector) } } },
 };
 
 const struct trace_schema *trace_schema_of(unsigned kind)
@@ -361,6 +369,17 @@ static const char *node_wrong(const struct trace_event *event)
 					       text_wrong(&event->node.target);
 }
 
+static const char *rules_wrong(const struct trace_event *event)
+{
+	const uint32_t sector = event->rules.sector;
+
+	if (!event->file)
+		return "it names no file";
+	if (event->rules.metadata > 3)
+		return "the metadata mode is unknown";
+	return sector && sector != 512 && sector != 4096 ? "a sector has 512 or 4096 bytes" : NULL;
+}
+
 static const char *values_wrong(const struct trace_event *event)
 {
 	switch (event->kind) {
@@ -392,7 +411,10 @@ static const char *values_wrong(const struct trace_event *event)
 	case TRACE_FSYNC:
 	case TRACE_FDATASYNC:
 	case TRACE_OPEN:
+	case TRACE_CLOSE:
 		return event->file ? NULL : "it names no file";
+	case TRACE_RULES:
+		return rules_wrong(event);
 	case TRACE_PROCESS_START:
 	case TRACE_PROCESS_EXIT:
 		return event->process.process ? text_wrong(&event->process.text) : "the process's id is 0";

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -15,6 +14,7 @@
 #include "cli/explore_durability.h"
 #include "cli/explore_identity.h"
 #include "cli/explore_print.h"
+#include "cli/explore_replay.h"
 #include "cli/explore_workload.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
@@ -30,7 +30,7 @@ struct explore_cli_options {
 	const char *persistency, *domain, *metadata, *seed, *states, *time, *jobs, *timeout, *exhaustive, *at;
 	const char *replay, *save, *workload, *output, *shard, *checker, *oracle, *dump, *depth;
 	const char *start, *ready, *ask, *stop;
-	bool list_states, json, resume;
+	bool list_states, json, resume, auto_da_alloc;
 };
 
 #define STATES_DEFAULT 100000u
@@ -72,6 +72,7 @@ static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct explore_cli_options, dump, "dump", "COMMAND", NULL),
 	COMMAND_VALUE(struct explore_cli_options, workload, "workload", "COMMAND",
 		      "first record this, into softpmem.trace"),
+	COMMAND_SWITCH(struct explore_cli_options, auto_da_alloc, "auto-da-alloc", NULL),
 	COMMAND_SWITCH(struct explore_cli_options, list_states, "list-states", NULL),
 	COMMAND_VALUE(struct explore_cli_options, shard, "shard", "K/N", NULL),
 	COMMAND_VALUE(struct explore_cli_options, output, "output", "FILE",
@@ -167,6 +168,9 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 	if (crashes_recovery(given) && (given->resume || given->replay || given->list_states))
 		return cli_usage(cli, "--depth 2 is for a search that begins at its beginning: it excludes "
 				      "--resume, --replay and --list-states");
+	if (given->auto_da_alloc && !given->workload)
+		return cli_usage(cli, "--auto-da-alloc is for --workload: a trace has it if it was recorded "
+				      "with softpmemd --auto-da-alloc");
 	if (given->workload && (given->replay || given->list_states))
 		return cli_usage(cli, "--workload makes a trace, and --replay and --list-states read one");
 	return CLI_OK;
@@ -204,101 +208,6 @@ static int tell_durability(struct cli *cli, int fd, const struct explore_options
 	if (explore_durability_print(&task, &found, &message) < 0)
 		return fail(cli, &message);
 	return found ? CLI_FAILED : CLI_OK;
-}
-
-/* Make a directory for the files of a state, unless it is there. */
-static int make_directory(const char *path, struct message *message)
-{
-	struct dirent **names = NULL;
-	int count;
-
-	if (mkdir(path, 0777) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
-	count = scandir(path, &names, NULL, NULL);
-	for (int i = 0; i < count; i++)
-		free(names[i]);
-	free(names);
-	if (count < 0)
-		return message_fail(message, -errno, "%s: %s", path, strerror(errno));
-	if (count > 2)
-		return message_fail(message, -ENOTEMPTY,
-				    "%s: not empty: name a new directory for the state's files", path);
-	return 0;
-}
-
-/* Save the state, or check it, or both. */
-static int replay_state(struct explore_trial *trial, const uint64_t *versions,
-			const struct explore_options *options, const struct explore_cli_options *given,
-			struct explore_verdict *verdict, struct message *message)
-{
-	int error = 0;
-
-	if (given->save) {
-		const struct explore_state state = { .walk = explore_trial_walk(trial),
-						     .places = explore_trial_places(trial),
-						     .versions = versions };
-
-		error = make_directory(given->save, message);
-		if (!error)
-			error = explore_state_save(&state, given->save, message);
-	}
-	if (error || !options->checker)
-		return error;
-	error = explore_trial_check(trial, versions, verdict, message);
-	if (!error)
-		explore_print_replay(given->replay, verdict, options->timeout_ms, given->json);
-	return error;
-}
-
-static int end_replay(struct cli *cli, int error, const struct explore_verdict *verdict,
-		      const struct message *message)
-{
-	if (error)
-		return fail(cli, message);
-	return verdict->result != EXPLORE_PASSED ? CLI_FAILED : CLI_OK;
-}
-
-/* A state at a crash of a recovery: the checker is needed to recover, even if the state is only saved. */
-static int replay_second(struct cli *cli, int fd, const struct explore_options *options,
-			 const struct explore_cli_options *given)
-{
-	struct explore_verdict verdict = { .result = EXPLORE_PASSED };
-	struct explore_depth_state state;
-	struct message message = { "" };
-	int error;
-
-	if (!options->checker)
-		return cli_usage(cli, "%s is a state that a recovery leaves: name the checker that recovers",
-				 given->replay);
-	error = explore_depth_open(fd, cli->argument, given->replay, options, &state, &message);
-	if (!error)
-		error = replay_state(state.trial, state.versions, &state.options, given, &verdict, &message);
-	explore_depth_close(&state);
-	return end_replay(cli, error, &verdict, &message);
-}
-
-static int replay(struct cli *cli, int fd, const struct explore_options *options,
-		  const struct explore_cli_options *given)
-{
-	struct explore_verdict verdict = { .result = EXPLORE_PASSED };
-	struct message message = { "" };
-	CLEANUP_FREE uint64_t *versions = NULL;
-	struct explore_trial *trial;
-	uint64_t after;
-	int error;
-
-	if (explore_state_name_event(given->replay, &after) < 0)
-		return cli_usage(cli, "'%s' is not the name of a state: copy it from a finding",
-				 given->replay);
-	if (explore_trial_open(fd, cli->argument, after, options, &trial, &message) < 0)
-		return fail(cli, &message);
-	error = explore_state_name_parse(trial, given->replay, &versions, &message);
-	if (!error)
-		error = replay_state(trial, versions, options, given, &verdict, &message);
-	explore_trial_close(trial);
-	return end_replay(cli, error, &verdict, &message);
 }
 
 static void show_progress(void *context, uint64_t checked, uint64_t failed)
@@ -439,11 +348,12 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 #define WORKLOAD_TRACE "softpmem.trace"
 
 /* With --workload all arguments are the checker's. */
-static int record_workload(struct cli *cli, const char *command, const char *directory)
+static int record_workload(struct cli *cli, const struct explore_cli_options *given, const char *directory)
 {
+	const struct explore_workload workload = { given->workload, given->auto_da_alloc };
 	struct message message = { "" };
 
-	if (explore_workload_record(command, WORKLOAD_TRACE, directory, &message) < 0)
+	if (explore_workload_record(&workload, WORKLOAD_TRACE, directory, &message) < 0)
 		return fail(cli, &message);
 	cli->argument = WORKLOAD_TRACE;
 	return CLI_OK;
@@ -537,6 +447,7 @@ static int run(struct cli *cli, const void *values)
 	CLEANUP_FD int fd = -1;
 	char *const dump[] = { (char *)"sh",   (char *)"-c", (char *)(uintptr_t)given->dump,
 			       (char *)"dump", (char *)"{}", NULL };
+	const struct explore_replay replay = { given->replay, given->save, given->json };
 	char **checker = cli->arguments;
 	int status = parse_options(cli, given, &options);
 
@@ -559,7 +470,7 @@ static int run(struct cli *cli, const void *values)
 		return cli_fail(cli, "cannot make a directory for the states' files: set TMPDIR to one that "
 				     "can be written");
 	options.directory = directory;
-	status = given->workload ? record_workload(cli, given->workload, directory) : CLI_OK;
+	status = given->workload ? record_workload(cli, given, directory) : CLI_OK;
 	if (status)
 		return status;
 	if (explore_input_open(cli->argument, &fd, &message) < 0)
@@ -571,8 +482,7 @@ static int run(struct cli *cli, const void *values)
 	if (open_oracle(fd, cli->argument, given, &options, &oracle, &message) < 0)
 		return fail(cli, &message);
 	if (given->replay)
-		status = explore_depth_is_name(given->replay) ? replay_second(cli, fd, &options, given) :
-								replay(cli, fd, &options, given);
+		status = explore_replay(cli, fd, &options, &replay);
 	else
 		status = explore(cli, fd, &options, given);
 	explore_oracle_close(oracle);

@@ -176,8 +176,12 @@ static void print_failure(const struct explore_outcome *outcome, const struct tr
 	print_point(catalog, &finding->point);
 	print_evidences(catalog, finding);
 	printf("  %s\n", against[finding->neighbour]);
-	printf("  it fails in the metadata mode %s (%s)\n", metadata_mode_name(finding->weakest),
-	       meanings[finding->weakest]);
+	/* A weaker mode than that of the search is one of a directory. */
+	if (finding->weakest > outcome->options->walk.metadata)
+		puts("  it fails in the metadata modes that the directories of the trace have");
+	else
+		printf("  it fails in the metadata mode %s (%s)\n", metadata_mode_name(finding->weakest),
+		       meanings[finding->weakest]);
 	/* With lines all findings are of lines. */
 	if (outcome->options->walk.mode != LINES_MODE_LINE)
 		printf("  it fails in the persistency mode %s (%s)\n",

@@ -69,8 +69,8 @@ static char *absolute(const char *path)
 	return here && asprintf(&whole, "%s/%s", here, path) >= 0 ? whole : NULL;
 }
 
-int explore_workload_record(const char *command, const char *trace, const char *directory,
-			    struct message *message)
+int explore_workload_record(const struct explore_workload *workload, const char *trace,
+			    const char *directory, struct message *message)
 {
 	CLEANUP_FREE char *program = torture_daemon_program(), *place = NULL, *file = absolute(trace);
 	struct torture_daemon daemon;
@@ -83,10 +83,11 @@ int explore_workload_record(const char *command, const char *trace, const char *
 	if (!program)
 		return message_fail(message, -ENOENT, "there is no softpmemd beside this program");
 	error = torture_daemon_create(&daemon, program, "ordered", place, message);
+	daemon.auto_da_alloc = workload->auto_da_alloc;
 	if (!error)
 		error = torture_daemon_start(&daemon, REGION_BYTES, NULL, message);
 	if (!error)
-		error = run(&daemon, command, file, message);
+		error = run(&daemon, workload->command, file, message);
 	torture_daemon_destroy(&daemon);
 	return error;
 }

@@ -37,6 +37,7 @@ softpmem_SOURCES = \
 	src/cli/explore_json.c src/cli/explore_json.h \
 	src/cli/explore_print.c src/cli/explore_print.h \
 	src/cli/explore_recovery.c src/cli/explore_recovery.h \
+	src/cli/explore_replay.c src/cli/explore_replay.h \
 	src/cli/explore_site.c src/cli/explore_site.h \
 	src/cli/explore_workload.c src/cli/explore_workload.h \
 	src/cli/output.c src/cli/output.h \

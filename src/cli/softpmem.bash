@@ -121,10 +121,10 @@ _softpmem() {
 			--kill --json --help' ;;
 		format:-*) words='--label --mode --force --help' ;;
 		check:-*) words='--json --region --help' ;;
-		explore:-*) words='--workload --persistency --domain --states --time --jobs --timeout
-				--exhaustive --at --seed --replay --save --list-states --metadata --output
-				--checker --start --ready --ask --stop --oracle --dump --depth --shard
-				--resume --json --help' ;;
+		explore:-*) words='--workload --auto-da-alloc --persistency --domain --states --time --jobs
+				--timeout --exhaustive --at --seed --replay --save --list-states
+				--metadata --output --checker --start --ready --ask --stop --oracle
+				--dump --depth --shard --resume --json --help' ;;
 		report:-*) words='--format --output -o --help' ;;
 		torture:*) words='--workload --check --setup --jobs --time --runs --seed --timeout --size
 				--policy --mode --metadata --auto-da-alloc --only --lose-only --json

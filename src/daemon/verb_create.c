@@ -165,8 +165,8 @@ static int run(struct job *job)
 		return job_fail(job, -EEXIST, job->shown);
 	if (new.has_metadata && recorder_is_on(job->daemon->recorder))
 		return message_fail(&job->message, -EBUSY,
-				    "%.512s: a trace has no metadata modes of directories, and a recording "
-				    "is on: create it when that has ended",
+				    "%.512s: a trace has the metadata modes that directories have when it "
+				    "begins, and a recording is on: create it before, or when that has ended",
 				    job->shown);
 	if (request->change)
 		return change(job, new.metadata);

@@ -79,24 +79,6 @@ static void settle(void *context)
 		fusefs_settle(daemon->fusefs);
 }
 
-/* An explorer that does not know what a directory promises would report what cannot happen. */
-static int refuse_own_modes(struct job *job)
-{
-	for (unsigned i = 0; i < job->daemon->region_count; i++) {
-		struct pools_info info;
-
-		pools_info(job->daemon->regions[i].pools, &info);
-		if (info.own_metadata)
-			return message_fail(&job->message, -EOPNOTSUPP,
-					    "record: region %.256s: %llu directories have a metadata mode of "
-					    "their own (softpmem list), which a trace does not have: record "
-					    "without them, or use 'softpmem torture'",
-					    job->daemon->regions[i].name,
-					    (unsigned long long)info.own_metadata);
-	}
-	return 0;
-}
-
 static int begin(struct job *job, const char *name, int fd)
 {
 	const struct recorder_begin options = {
@@ -109,9 +91,6 @@ static int begin(struct job *job, const char *name, int fd)
 		return error;
 	/* No outage while the files are read. */
 	LOCK_SCOPE(&job->daemon->outage_lock);
-	error = refuse_own_modes(job);
-	if (error)
-		return error;
 	error = recorder_begin(job->daemon->recorder, &options, &why);
 	return error ? message_fail(&job->message, error, "record: %s", why.text) : 0;
 }

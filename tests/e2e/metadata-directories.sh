@@ -94,9 +94,6 @@ check "without its name in the durable directory a file is strict again" unlinke
 # Bad input.
 check_fails "a mode that is none is refused" "'loose'" made /other loose
 check_fails "a pool has no mode of its own" "give --directory" softpmem create --metadata strict /pool
-check_fails "record refuses a region whose directories have modes" \
-	"2 directories have a metadata mode of their own" \
-	softpmem record -o "$work/trace" -- true
 # ---- A mode that is changed -------------------------------------------------------------------
 changes() { softpmem create --directory --change --metadata "$2" "$1"; }
 mkdir -p "$mnt/old/below" && : >"$mnt/old/file" && ln "$mnt/old/file" "$mnt/old/below/link"

@@ -11,164 +11,12 @@
 
 #include <cmocka.h>
 
-#include "brute_lines.h"
-#include "common/align.h"
+#include "brute_world.h"
 #include "common/rng.h"
-
-#define MAX_EVENTS 12
-#define MAX_THREADS 3
-#define FILES 2
-#define FILE_BYTES (BRUTE_LINES / FILES * BRUTE_LINE_BYTES)
-#define NAMES 2
-/* Traces with more combinations at one moment are left out. */
-#define MAX_COMBINATIONS 3000
-
-/* A trace as far as it was made up, in both forms, and what programs see. */
-struct world {
-	struct rng rng;
-	FILE *text;
-	struct brute_history history;
-	struct brute_tree now;
-	struct brute brute;
-	/* What a truncation or a punched hole took away, by its step; `cut_end` 0: nothing. */
-	unsigned char cuts[BRUTE_STEPS][FILE_BYTES];
-	unsigned cut_from[BRUTE_STEPS], cut_end[BRUTE_STEPS];
-	unsigned inodes; /* the next one */
-	unsigned file_of[BRUTE_INODES]; /* the number of a file + 1 */
-	unsigned files, directories, threads, thread;
-	enum brute_mode mode;
-	enum brute_names_rules rules;
-	bool too_large;
-	struct trees states;
-};
 
 static unsigned below(struct world *world, unsigned bound)
 {
 	return (unsigned)rng_below(&world->rng, bound);
-}
-
-/* ---- The states after the last event ------------------------------------------------------- */
-
-struct outcome {
-	struct brute_tree tree;
-	unsigned char bytes[FILES][FILE_BYTES];
-};
-
-static void print_directory(const struct outcome *outcome, const struct world *world, unsigned dir,
-			    const char *prefix, FILE *out)
-{
-	for (unsigned name = 0; name < NAMES; name++) {
-		const unsigned inode = outcome->tree.entries[dir][name];
-		const unsigned file = inode ? world->file_of[inode] : 0;
-		char path[16];
-
-		if (!inode)
-			continue;
-		snprintf(path, sizeof(path), "%s%c", prefix, 'a' + (int)name);
-		fprintf(out, "%s%s%s", ftell(out) ? "; " : "", path,
-			outcome->tree.directory[inode] ? "/" : "");
-		if (outcome->tree.attributes[inode])
-			fprintf(out, " mode=0%o", outcome->tree.attributes[inode]);
-		if (file) {
-			const unsigned size = outcome->tree.size[inode];
-			unsigned char bytes[FILE_BYTES] = { 0 };
-
-			memcpy(bytes, outcome->bytes[file - 1], size);
-			fprintf(out, " size=%u", size);
-			for (unsigned at = 0; at < size; at += 8) {
-				uint64_t word;
-
-				memcpy(&word, bytes + at, 8);
-				if (word)
-					fprintf(out, " 0x%x=%llu", at, (unsigned long long)word);
-			}
-		}
-		if (outcome->tree.directory[inode]) {
-			char below_it[20];
-
-			snprintf(below_it, sizeof(below_it), "%s/", path);
-			print_directory(outcome, world, inode, below_it, out);
-		}
-	}
-}
-
-/* Give the bytes back that lost operations took, the newest first. */
-static void restore_cuts(const struct world *world, unsigned lost, struct outcome *outcome)
-{
-	for (unsigned at = world->history.count; at-- > 0;) {
-		const unsigned file = world->file_of[world->history.steps[at].inode];
-
-		if ((lost >> at & 1) && world->cut_end[at])
-			memcpy(outcome->bytes[file - 1] + world->cut_from[at],
-			       world->cuts[at] + world->cut_from[at],
-			       world->cut_end[at] - world->cut_from[at]);
-	}
-}
-
-static void add_outcome(struct world *world, const struct brute_tree *tree, unsigned lost,
-			const unsigned versions[BRUTE_LINES])
-{
-	struct outcome outcome = { .tree = *tree };
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	assert_non_null(out);
-	for (unsigned line = 0; line < BRUTE_LINES; line++)
-		brute_content(&world->brute.lines[line], world->brute.lines[line].states[versions[line]],
-			      &outcome.bytes[0][0] + (size_t)line * BRUTE_LINE_BYTES);
-	restore_cuts(world, lost, &outcome);
-	print_directory(&outcome, world, BRUTE_ROOT, "", out);
-	fclose(out);
-	trees_add(&world->states, text);
-	free(text);
-}
-
-static void add_lines(struct world *world, const struct brute_tree *tree, unsigned lost)
-{
-	unsigned versions[BRUTE_LINES] = { 0 }, line = 0;
-
-	while (line < BRUTE_LINES) {
-		add_outcome(world, tree, lost, versions);
-		for (line = 0; line < BRUTE_LINES; line++) {
-			if (++versions[line] < world->brute.lines[line].state_count)
-				break;
-			versions[line] = 0;
-		}
-	}
-}
-
-static unsigned combinations_of_lines(const struct world *world)
-{
-	unsigned count = 1;
-
-	for (unsigned line = 0; line < BRUTE_LINES; line++)
-		count *= (unsigned)min_u64(world->brute.lines[line].state_count, 100);
-	return count;
-}
-
-/* All that power failing now may leave. */
-static void add_states(struct world *world)
-{
-	const unsigned all = 1u << world->history.count;
-	unsigned legal = 0;
-	struct brute_law law;
-
-	brute_names_judge(&world->history, world->mode, world->rules, &law);
-	for (unsigned survivors = 0; survivors < all; survivors++)
-		legal += brute_names_legal(&law, survivors);
-	if (legal * combinations_of_lines(world) > MAX_COMBINATIONS)
-		world->too_large = true;
-	for (unsigned survivors = 0; survivors < all && !world->too_large; survivors++) {
-		struct brute_tree tree = world->history.before;
-
-		if (!brute_names_legal(&law, survivors))
-			continue;
-		for (unsigned at = 0; at < world->history.count; at++)
-			if (survivors >> at & 1)
-				brute_apply(&tree, &world->history.steps[at]);
-		add_lines(world, &tree, law.operations & ~survivors);
-	}
 }
 
 /* ---- Events about bytes -------------------------------------------------------------------- */
@@ -271,6 +119,25 @@ static void some_name(struct world *world, unsigned *dir, unsigned *name)
 	}
 }
 
+/* The trace tells the mode of a file that has a name: the strongest one of the directories of its names. */
+static void tell_mode(struct world *world, unsigned inode, unsigned one_more_dir)
+{
+	enum brute_mode mode = BRUTE_STRICT;
+	bool named = false;
+
+	if (world->feature != BRUTE_MODES || !world->file_of[inode])
+		return;
+	for (unsigned dir = BRUTE_ROOT; dir < world->inodes; dir++)
+		for (unsigned name = 0; name < NAMES; name++)
+			if (world->now.entries[dir][name] == inode || dir == one_more_dir) {
+				named = true;
+				if (world->history.modes[dir] < mode)
+					mode = world->history.modes[dir];
+			}
+	if (named)
+		fprintf(world->text, "rules file=%u metadata=%u\n", inode, (unsigned)mode + 1);
+}
+
 static void make(struct world *world)
 {
 	const bool directory = !world->directories && !below(world, 3);
@@ -290,6 +157,9 @@ static void make(struct world *world)
 	fprintf(world->text, "%s file=%u parent=%u name=\"%c\" mode=0%o\n", directory ? "mkdir" : "create",
 		step.inode, step.dir, 'a' + (int)step.name, (directory ? 0040000u : 0100000u) | mode);
 	step_names(world, step);
+	tell_mode(world, step.inode, 0);
+	if (!directory && world->feature >= BRUTE_SECTORS)
+		fprintf(world->text, "rules file=%u sector=512\n", step.inode);
 }
 
 static bool is_empty(const struct world *world, unsigned dir)
@@ -313,6 +183,16 @@ static void take_away(struct world *world)
 	fprintf(world->text, "%s file=%u parent=%u name=\"%c\"\n",
 		step.kind == BRUTE_RMDIR ? "rmdir" : "unlink", step.inode, step.dir, 'a' + (int)step.name);
 	step_names(world, step);
+	tell_mode(world, step.inode, 0);
+}
+
+static bool is_named(const struct world *world, unsigned inode)
+{
+	for (unsigned dir = BRUTE_ROOT; dir < world->inodes; dir++)
+		for (unsigned name = 0; name < NAMES; name++)
+			if (world->now.entries[dir][name] == inode)
+				return true;
+	return false;
 }
 
 static void link_file(struct world *world)
@@ -322,6 +202,10 @@ static void link_file(struct world *world)
 	some_name(world, &step.dir, &step.name);
 	if (!step.inode || world->now.entries[step.dir][step.name])
 		return;
+	/* link(2) gives no name to a file that has lost its last one: no mode is known for that. */
+	if (world->feature == BRUTE_MODES && !is_named(world, step.inode))
+		return;
+	tell_mode(world, step.inode, step.dir);
 	fprintf(world->text, "link file=%u parent=%u name=\"%c\"\n", step.inode, step.dir,
 		'a' + (int)step.name);
 	step_names(world, step);
@@ -348,7 +232,11 @@ static void move(struct world *world)
 		"rename op=%d file=%u parent=%u name=\"%c\" new-parent=%u new-name=\"%c\" replaced=%u\n",
 		exchange ? 2 : 0, step.inode, step.dir, 'a' + (int)step.name, step.to_dir,
 		'a' + (int)step.to_name, step.other);
+	if (step.other && !exchange && world->feature == BRUTE_DA_ALLOC && world->mode != BRUTE_STRICT)
+		sync_lines(world, step.inode, 0, FILE_BYTES);
 	step_names(world, step);
+	tell_mode(world, step.inode, 0);
+	tell_mode(world, step.other, 0);
 }
 
 static void change_mode(struct world *world)
@@ -385,7 +273,7 @@ static void write_bytes(struct world *world)
 	step_names(world, step);
 	if (kind < 3)
 		return;
-	add_states(world);
+	brute_world_add_states(world);
 	sync_lines(world, inode, 0, FILE_BYTES);
 	step_names(world, (struct brute_step_names){ .kind = kind == 3 ? BRUTE_FSYNC : BRUTE_FDATASYNC,
 						     .inode = inode });
@@ -405,6 +293,8 @@ static void resize(struct world *world)
 			step.size);
 		if (step.size < before)
 			cut(world, step.inode, step.size, FILE_BYTES);
+		if (!step.size)
+			world->truncated[step.inode] = true;
 	} else {
 		const unsigned length = 1 + below(world, FILE_BYTES - from);
 
@@ -466,6 +356,20 @@ static void sync_something(struct world *world)
 	sync_one(world, inode, data_only);
 }
 
+/* A descriptor that could write is closed. */
+static void close_file(struct world *world)
+{
+	const unsigned inode = some_file(world);
+
+	if (!inode)
+		return;
+	fprintf(world->text, "t%u close-last file=%u\n", world->thread + 1, inode);
+	if (world->truncated[inode] && world->mode != BRUTE_STRICT)
+		sync_lines(world, inode, 0, FILE_BYTES);
+	world->truncated[inode] = false;
+	step_names(world, (struct brute_step_names){ .kind = BRUTE_CLOSE, .inode = inode });
+}
+
 static void random_event(struct world *world)
 {
 	static void (*const events[])(struct world *) = {
@@ -475,32 +379,65 @@ static void random_event(struct world *world)
 	};
 
 	world->thread = below(world, world->threads);
-	events[below(world, sizeof(events) / sizeof(events[0]))](world);
+	if (world->feature == BRUTE_DA_ALLOC && !below(world, 8))
+		close_file(world);
+	else
+		events[below(world, sizeof(events) / sizeof(events[0]))](world);
+}
+
+/* ---- Modes of directories -------------------------------------------------------------------- */
+
+/* The root has the mode of the search; a directory `a` is there, with another one. */
+static void begin_modes(struct world *world)
+{
+	const unsigned directory = world->inodes++;
+	struct brute_history *history = &world->history;
+
+	history->mixed = true;
+	history->modes[BRUTE_ROOT] = world->mode;
+	world->mode = BRUTE_STRICT;
+	history->modes[directory] = (enum brute_mode)below(world, 3);
+	history->before.directory[directory] = world->now.directory[directory] = true;
+	history->before.attributes[directory] = world->now.attributes[directory] = 0755;
+	history->before.entries[BRUTE_ROOT][0] = world->now.entries[BRUTE_ROOT][0] = directory;
+	world->directories++;
+	fprintf(world->text, "file file=%u mode=040755 path=\"/a\"\nrules file=%u metadata=%u\n", directory,
+		directory, (unsigned)history->modes[directory] + 1);
+	fprintf(world->text, "name file=%u parent=%d name=\"a\"\n", directory, BRUTE_ROOT);
 }
 
 /* ---- A whole trace ------------------------------------------------------------------------------ */
 
 char *brute_trace_random(uint64_t seed, enum brute_mode mode, enum brute_names_rules rules,
-			 struct trees *states)
+			 enum brute_feature feature, struct trees *states)
 {
+	static const char *const properties[] = {
+		"", "info key=\"auto-da-alloc\" value=\"yes\"\n", "info key=\"own-metadata\" value=\"yes\"\n",
+		"", "",
+	};
 	struct world *world = malloc(sizeof(*world));
 	char *text = NULL;
 	size_t size;
 
 	assert_non_null(world);
-	*world = (struct world){ .rng = { seed }, .mode = mode, .rules = rules, .inodes = BRUTE_ROOT + 1 };
+	*world = (struct world){ .rng = { seed }, .mode = mode, .rules = rules, .feature = feature };
+	world->inodes = BRUTE_ROOT + 1;
 	world->text = open_memstream(&text, &size);
 	assert_non_null(world->text);
 	brute_begin(&world->brute, BRUTE_RIGHT, false, false);
 	world->threads = 1 + below(world, MAX_THREADS);
 	world->now.directory[BRUTE_ROOT] = world->history.before.directory[BRUTE_ROOT] = true;
+	fputs(properties[feature], world->text);
 	fprintf(world->text, "file file=%d mode=0040755 path=\"/\"\n", BRUTE_ROOT);
-	add_states(world);
+	world->history.auto_da_alloc = feature == BRUTE_DA_ALLOC;
+	if (feature == BRUTE_MODES)
+		begin_modes(world);
+	brute_world_add_states(world);
 	for (unsigned event = 0; event < MAX_EVENTS && !world->too_large; event++) {
 		if (world->history.count + 4 > BRUTE_STEPS)
 			break;
 		random_event(world);
-		add_states(world);
+		brute_world_add_states(world);
 	}
 	fclose(world->text);
 	trees_finish(&world->states);

@@ -416,5 +416,6 @@ tests_unit_test_explore_names_SOURCES = tests/unit/test_explore_names.c \
 	tests/unit/brute_lines.c tests/unit/brute_lines.h \
 	tests/unit/brute_names.c tests/unit/brute_names.h \
 	tests/unit/brute_trace.c tests/unit/brute_trace.h \
+	tests/unit/brute_world.c tests/unit/brute_world.h \
 	tests/unit/treeset.c tests/unit/treeset.h tests/unit/rounds.h
 tests_unit_test_explore_names_LDADD = $(libexplore) $(CMOCKA_LIBS)

@@ -155,7 +155,8 @@ static void execute(struct namestest *test, const char *word, const char *path, 
 						 mode_of(test, look_up(test, path))), 0);
 	else if (strcmp(word, "close") == 0)
 		assert_int_equal(names_close(test->names, look_up(test, path), ++test->id,
-					     mode_of(test, look_up(test, path))), 0);
+					     mode_of(test, look_up(test, path)), true),
+				 0);
 	else if (strcmp(word, "mode") == 0)
 		assert_int_equal(metadata_mode_parse(second, &test->modes[look_up(test, path)]), 0);
 	else if (strcmp(word, "hold") == 0)

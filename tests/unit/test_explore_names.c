@@ -31,6 +31,7 @@
 #define MORE_TRACES 100000
 #endif
 #define CONTROL_TRACES 400
+
 /* What the explorer lists. */
 static void list(const char *text, enum brute_mode mode, struct trees *trees)
 {
@@ -69,10 +70,11 @@ static void print_difference(const struct trees *allowed, const struct trees *li
 }
 
 /* 1 if the trace has other states; -1 if it was too large to compare. */
-static int compare(uint64_t seed, enum brute_mode mode, enum brute_names_rules rules, bool print)
+static int compare(uint64_t seed, enum brute_mode mode, enum brute_names_rules rules,
+		   enum brute_feature feature, bool print)
 {
 	struct trees allowed = { 0 }, listed = { 0 };
-	char *text = brute_trace_random(seed, mode, rules, &allowed);
+	char *text = brute_trace_random(seed, mode, rules, feature, &allowed);
 	int differ = -1;
 
 	if (text) {
@@ -89,13 +91,12 @@ static int compare(uint64_t seed, enum brute_mode mode, enum brute_names_rules r
 	return differ;
 }
 
-static void the_listed_states_of_random_traces_are_those_of_the_interpreters(void **state)
+static void compare_all(enum brute_feature feature, unsigned traces)
 {
-	const unsigned traces = rounds(TRACES, MORE_TRACES);
 	unsigned compared = 0;
 
 	for (unsigned i = 0; i < traces; i++) {
-		const int differ = compare(i, (enum brute_mode)(i % 3), BRUTE_NAMES_RIGHT, true);
+		const int differ = compare(i, (enum brute_mode)(i % 3), BRUTE_NAMES_RIGHT, feature, true);
 
 		if (differ > 0)
 			fail_msg("trace %u has other states", i);
@@ -105,31 +106,57 @@ static void the_listed_states_of_random_traces_are_those_of_the_interpreters(voi
 	assert_true(compared > traces / 2);
 }
 
+static void the_listed_states_of_random_traces_are_those_of_the_interpreters(void **state)
+{
+	compare_all(BRUTE_PLAIN, rounds(TRACES, MORE_TRACES));
+}
+
+static void the_states_with_auto_da_alloc_are_those_of_the_interpreters(void **state)
+{
+	compare_all(BRUTE_DA_ALLOC, rounds(TRACES / 3, MORE_TRACES));
+}
+
+static void the_states_with_modes_of_directories_are_those_of_the_interpreters(void **state)
+{
+	compare_all(BRUTE_MODES, rounds(TRACES / 3, MORE_TRACES));
+}
+
+static void the_states_of_files_in_sectors_are_those_of_the_interpreters(void **state)
+{
+	compare_all(BRUTE_SECTORS, rounds(TRACES / 3, MORE_TRACES));
+}
+
 /* Negative control: with a wrong rule in the interpreter some trace has other states. */
 static void a_wrong_rule_of_names_is_noticed(void **state)
 {
 	static const struct control {
 		enum brute_mode mode;
 		enum brute_names_rules rules;
+		enum brute_feature feature;
 	} controls[] = {
-		{ BRUTE_ORDERED, BRUTE_NAMES_NO_LOG_ORDER },
-		{ BRUTE_ORDERED, BRUTE_NAMES_APPENDS_IN_LOG },
-		{ BRUTE_ORDERED, BRUTE_NAMES_APPENDS_WITHOUT_LOG },
-		{ BRUTE_ORDERED, BRUTE_NAMES_FSYNC_COMMITS_ALL },
-		{ BRUTE_ORDERED, BRUTE_NAMES_FSYNC_IGNORES_WRITES },
-		{ BRUTE_ORDERED, BRUTE_NAMES_FDATASYNC_IS_FSYNC },
-		{ BRUTE_STRICT, BRUTE_NAMES_STRICT_FSYNC_COVERS_NAME },
-		{ BRUTE_STRICT, BRUTE_NAMES_STRICT_DIRECTORY_IS_ORDERED },
-		{ BRUTE_STRICT, BRUTE_NAMES_STRICT_RENAME_NEEDS_BOTH },
+		{ BRUTE_ORDERED, BRUTE_NAMES_NO_LOG_ORDER, BRUTE_PLAIN },
+		{ BRUTE_ORDERED, BRUTE_NAMES_APPENDS_IN_LOG, BRUTE_PLAIN },
+		{ BRUTE_ORDERED, BRUTE_NAMES_APPENDS_WITHOUT_LOG, BRUTE_PLAIN },
+		{ BRUTE_ORDERED, BRUTE_NAMES_FSYNC_COMMITS_ALL, BRUTE_PLAIN },
+		{ BRUTE_ORDERED, BRUTE_NAMES_FSYNC_IGNORES_WRITES, BRUTE_PLAIN },
+		{ BRUTE_ORDERED, BRUTE_NAMES_FDATASYNC_IS_FSYNC, BRUTE_PLAIN },
+		{ BRUTE_STRICT, BRUTE_NAMES_STRICT_FSYNC_COVERS_NAME, BRUTE_PLAIN },
+		{ BRUTE_STRICT, BRUTE_NAMES_STRICT_DIRECTORY_IS_ORDERED, BRUTE_PLAIN },
+		{ BRUTE_STRICT, BRUTE_NAMES_STRICT_RENAME_NEEDS_BOTH, BRUTE_PLAIN },
+		{ BRUTE_ORDERED, BRUTE_NAMES_NO_DA_ALLOC, BRUTE_DA_ALLOC },
+		{ BRUTE_ORDERED, BRUTE_NAMES_MIXED_WEAKER_OF_TWO, BRUTE_MODES },
+		{ BRUTE_ORDERED, BRUTE_NAMES_MIXED_LINK_OF_DIRECTORY, BRUTE_MODES },
+		{ BRUTE_ORDERED, BRUTE_NAMES_RIGHT, BRUTE_SECTORS_TEAR },
 	};
 
 	for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
 		bool noticed = false;
 
 		for (uint64_t seed = 0; seed < CONTROL_TRACES * 10 && !noticed; seed++)
-			noticed = compare(seed, controls[i].mode, controls[i].rules, false) > 0;
+			noticed = compare(seed, controls[i].mode, controls[i].rules, controls[i].feature,
+					  false) > 0;
 		if (!noticed)
-			fail_msg("rule %d was not noticed", (int)controls[i].rules);
+			fail_msg("wrong rule %zu was not noticed", i);
 	}
 }
 
@@ -137,6 +164,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_listed_states_of_random_traces_are_those_of_the_interpreters),
+		cmocka_unit_test(the_states_with_auto_da_alloc_are_those_of_the_interpreters),
+		cmocka_unit_test(the_states_with_modes_of_directories_are_those_of_the_interpreters),
+		cmocka_unit_test(the_states_of_files_in_sectors_are_those_of_the_interpreters),
 		cmocka_unit_test(a_wrong_rule_of_names_is_noticed),
 	};
 

@@ -74,7 +74,7 @@ static void an_operation_without_a_legal_value_is_rejected(void **state)
 	assert_int_equal(names_pending(test.names), 0);
 	assert_int_equal(names_add(test.names, &good), 0);
 	assert_int_equal(names_add(test.names, &good), -EINVAL);
-	assert_int_equal(names_close(test.names, 2, 5, METADATA_STRICT), -EINVAL);
+	assert_int_equal(names_close(test.names, 2, 5, METADATA_STRICT, true), -EINVAL);
 	assert_int_equal(names_pending(test.names), 1);
 	namestest_stop(&test);
 }

@@ -97,7 +97,7 @@ static void feed(struct subject *subject, const struct brute_history *history, u
 		assert_int_equal(names_overwrite(subject->names, step->inode, mode), 0);
 		break;
 	case BRUTE_CLOSE:
-		assert_int_equal(names_close(subject->names, step->inode, at + 1, mode), 0);
+		assert_int_equal(names_close(subject->names, step->inode, at + 1, mode, true), 0);
 		break;
 	case BRUTE_FSYNC:
 		names_fsync(subject->names, step->inode);

@@ -310,6 +310,8 @@ static const struct bad bad_events[] = {
 	  1,
 	  { .kind = TRACE_THREAD_START, .thread = 1, .process = { .process = 9 } } },
 	{ "the thread's id is 0", 1, { .kind = TRACE_THREAD_START } },
+	{ "the metadata mode is unknown", 0, { .kind = TRACE_RULES, .file = 1, .rules.metadata = 4 } },
+	{ "a sector has 512 or 4096 bytes", 0, { .kind = TRACE_RULES, .file = 1, .rules.sector = 64 } },
 	{ "no frame", 0, { .kind = TRACE_SITE, .site = 1 } },
 	{ "another number of events", 1, { .kind = TRACE_END, .end.events = 4 } },
 	{ "the source is unknown", 1, { .kind = TRACE_MARK, .mark.source = 77 } },
