@@ -11,38 +11,11 @@
 # shellcheck disable=SC2016 # the commands are for the shells of a campaign
 set -u
 : "${abs_top_srcdir:?run me through make campaign}" "${abs_top_builddir:?}"
-PATH=$abs_top_builddir:$abs_top_builddir/tests/campaign:$abs_top_builddir/tests/engines:$PATH
-export PYTHONDONTWRITEBYTECODE=1
-PATH=$PATH:$abs_top_srcdir/tests/campaign:/usr/sbin:/sbin
-only=${CAMPAIGN_ONLY:-.}
-seconds=${CAMPAIGN_SECONDS:-60}
+# shellcheck source=tests/campaign/sections.bash
+. "$abs_top_srcdir/tests/campaign/sections.bash" || exit 1
 metadata=${CAMPAIGN_METADATA:-}
 report=$(mktemp) || exit 1
 trap 'rm -f "$report"' EXIT
-unexpected=0
-
-quoted() {
-	local word line=softpmem\ torture
-	for word; do
-		case $word in
-		--*) line+=" $word" ;;
-		*[!A-Za-z0-9._/-]* | '') line+=" '$word'" ;;
-		*) line+=" $word" ;;
-		esac
-	done
-	echo "$line"
-}
-
-# has PROGRAM...: are they there?
-has() {
-	local program
-	for program; do
-		command -v "$program" >/dev/null || return 1
-	done
-}
-
-# version PACKAGE: of Debian's package.
-version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo "of another origin"; }
 
 # campaign NAME finds|passes PACKAGE WHAT OPTION...: run it, and print it as a section.
 campaign() {
@@ -57,18 +30,11 @@ campaign() {
 	1) found=finds ;;
 	*) found=failed ;;
 	esac
-	printf '## %s\n\n%s (%s %s).\n\n' "$name" "$what" "$package" "$(version "$package")"
-	printf '    $ %s\n' "$(quoted "$@")"
-	sed 's/^/    /' "$report"
-	if [ -z "$metadata" ] && [ "$found" != "$expected" ]; then
-		printf '\n**Unexpected: this campaign %s.**\n' "$found"
-		unexpected=$((unexpected + 1))
-	fi
+	section "$name" "$what" "$package"
+	shown "$report" softpmem torture "$@"
+	[ -n "$metadata" ] || expect "$expected" "$found" "this campaign"
 	echo
 }
-
-# skipped NAME PROGRAM
-skipped() { [[ ! $1 =~ $only ]] || printf '## %s\n\nNot run: %s is not installed.\n\n' "$1" "$2"; }
 
 # ---- What is to be found ----------------------------------------------------------------------
 
