@@ -26,7 +26,12 @@ struct head {
 };
 _Static_assert(sizeof(struct head) == 80, "the head has no padding");
 
-enum record_kind { RECORD_FAILURE = 1, RECORD_CHECKED = 2 };
+enum record_kind { RECORD_FAILURE = 1, RECORD_CHECKED = 2, RECORD_RECOVERED = 3 };
+
+/* What a state from which the checker recovered has in place of its output. */
+struct changes {
+	uint64_t low, high;
+};
 
 struct record {
 	uint32_t checksum; /* CRC-32C of what follows it in the record, and of the versions */
@@ -73,6 +78,26 @@ static uint32_t checksum_of(const struct record *record, const unsigned char *re
 		      length);
 }
 
+static int read_verdict(const struct record *record, const unsigned char *rest, size_t output,
+			struct explore_verdict *verdict)
+{
+	struct changes changes;
+
+	if (le32toh(record->kind) == RECORD_RECOVERED) {
+		if (verdict->result != EXPLORE_PASSED || output != sizeof(changes))
+			return -EBADMSG;
+		memcpy(&changes, rest, sizeof(changes));
+		verdict->changes.low = le64toh(changes.low);
+		verdict->changes.high = le64toh(changes.high);
+		return 0;
+	}
+	if (verdict->result == EXPLORE_PASSED || verdict->result > EXPLORE_RESULT_LAST ||
+	    output >= sizeof(verdict->output))
+		return -EBADMSG;
+	memcpy(verdict->output, rest, output);
+	return 0;
+}
+
 static int read_failure(const struct record *record, const unsigned char *rest, size_t points,
 			struct explore_failures *failures)
 {
@@ -85,11 +110,9 @@ static int read_failure(const struct record *record, const unsigned char *rest, 
 		.places = places,
 	};
 
-	if (failure.point >= points || failure.phase > EXPLORE_RANDOM ||
-	    failure.verdict.result == EXPLORE_PASSED || failure.verdict.result > EXPLORE_RESULT_LAST ||
-	    output >= sizeof(failure.verdict.output))
+	if (!failures || failure.point >= points || failure.phase > EXPLORE_RANDOM ||
+	    read_verdict(record, rest + places * sizeof(uint64_t), output, &failure.verdict) < 0)
 		return -EBADMSG;
-	memcpy(failure.verdict.output, rest + places * sizeof(uint64_t), output);
 	failure.versions = calloc(places + 1, sizeof(*failure.versions));
 	if (!failure.versions)
 		return -ENOMEM;
@@ -105,9 +128,15 @@ static int read_failure(const struct record *record, const unsigned char *rest, 
 	return -ENOMEM;
 }
 
+/* What is read from a file. */
+struct found {
+	size_t points;
+	struct explore_failures *failures, *recovered;
+};
+
 /* The record at `at`, if it is whole: its size. 0: it is not. A negative errno. */
 static int64_t read_record(struct explore_checkpoint *checkpoint, const unsigned char *at, uint64_t left,
-			   size_t points, struct explore_failures *failures)
+			   const struct found *found)
 {
 	struct record record;
 	uint64_t rest;
@@ -128,7 +157,9 @@ static int64_t read_record(struct explore_checkpoint *checkpoint, const unsigned
 	if (le32toh(record.kind) == RECORD_CHECKED)
 		checkpoint->from = max_u64(checkpoint->from, le64toh(record.sequence));
 	else if (le32toh(record.kind) == RECORD_FAILURE)
-		error = read_failure(&record, at + sizeof(record), points, failures);
+		error = read_failure(&record, at + sizeof(record), found->points, found->failures);
+	else if (le32toh(record.kind) == RECORD_RECOVERED)
+		error = read_failure(&record, at + sizeof(record), found->points, found->recovered);
 	else
 		error = -EBADMSG;
 	return error ? error : (int64_t)(sizeof(record) + rest);
@@ -163,23 +194,31 @@ static void keep_checked(const struct explore_checkpoint *checkpoint, struct exp
 	failures->count = kept;
 }
 
+static void forget(struct explore_failures *failures)
+{
+	explore_failures_clear(failures);
+	*failures = (struct explore_failures){ 0 };
+}
+
 static int read_records(struct explore_checkpoint *checkpoint, const unsigned char *bytes, uint64_t size,
-			size_t points, struct explore_failures *failures)
+			const struct found *found)
 {
 	int64_t length = 1;
 
 	while (length > 0) {
-		length = read_record(checkpoint, bytes + checkpoint->end, size - checkpoint->end, points,
-				     failures);
+		length = read_record(checkpoint, bytes + checkpoint->end, size - checkpoint->end, found);
 		if (length > 0)
 			checkpoint->end += (uint64_t)length;
 	}
 	if (length < 0) {
-		explore_failures_clear(failures);
-		*failures = (struct explore_failures){ 0 };
+		forget(found->failures);
+		if (found->recovered)
+			forget(found->recovered);
 		return (int)length;
 	}
-	keep_checked(checkpoint, failures);
+	keep_checked(checkpoint, found->failures);
+	if (found->recovered)
+		keep_checked(checkpoint, found->recovered);
 	return ftruncate(checkpoint->fd, (off_t)checkpoint->end) < 0 ? -errno : 0;
 }
 
@@ -202,8 +241,7 @@ static int begin(struct explore_checkpoint *checkpoint, const struct head *head)
 
 /* What an interrupted search has left. */
 static int load(struct explore_checkpoint *checkpoint, const char *path, uint64_t size,
-		const struct head *expected, size_t points, struct explore_failures *failures,
-		struct message *message)
+		const struct head *expected, const struct found *found, struct message *message)
 {
 	CLEANUP_FREE unsigned char *bytes = NULL;
 	int error;
@@ -223,7 +261,7 @@ static int load(struct explore_checkpoint *checkpoint, const char *path, uint64_
 				    "give the same, or begin anew without --resume",
 				    path);
 	checkpoint->end = sizeof(*expected);
-	error = read_records(checkpoint, bytes, size, points, failures);
+	error = read_records(checkpoint, bytes, size, found);
 	return error ? message_fail(message, error, "%s: it is damaged: begin anew without --resume", path) :
 		       0;
 }
@@ -242,9 +280,10 @@ static int open_locked(const char *path, struct message *message)
 }
 
 int explore_checkpoint_open(const char *path, const char *identity, bool resume, size_t points,
-			    struct explore_failures *failures, struct explore_checkpoint **out,
-			    struct message *message)
+			    struct explore_failures *failures, struct explore_failures *recovered,
+			    struct explore_checkpoint **out, struct message *message)
 {
+	const struct found found = { points, failures, recovered };
 	struct explore_checkpoint *checkpoint = calloc(1, sizeof(*checkpoint));
 	struct head head;
 	struct stat st;
@@ -258,7 +297,7 @@ int explore_checkpoint_open(const char *path, const char *identity, bool resume,
 	if (!error && fstat(checkpoint->fd, &st) < 0)
 		error = message_fail(message, -errno, "%s: %s", path, strerror(errno));
 	if (!error && resume && st.st_size > 0) {
-		error = load(checkpoint, path, (uint64_t)st.st_size, &head, points, failures, message);
+		error = load(checkpoint, path, (uint64_t)st.st_size, &head, &found, message);
 	} else if (!error) {
 		error = begin(checkpoint, &head);
 		if (error)
@@ -273,8 +312,9 @@ int explore_checkpoint_open(const char *path, const char *identity, bool resume,
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
+/* `rest` is what follows the versions, of record->output bytes. */
 static int append(struct explore_checkpoint *checkpoint, struct record *record,
-		  const struct explore_failure *failure)
+		  const struct explore_failure *failure, const void *rest)
 {
 	const size_t begin_at = checkpoint->buffer.count;
 	int error = vector_append_all(&checkpoint->buffer, record, sizeof(*record));
@@ -284,9 +324,8 @@ static int append(struct explore_checkpoint *checkpoint, struct record *record,
 
 		error = vector_append_all(&checkpoint->buffer, &version, sizeof(version));
 	}
-	if (!error && failure)
-		error = vector_append_all(&checkpoint->buffer, failure->verdict.output,
-					  strlen(failure->verdict.output));
+	if (!error && rest)
+		error = vector_append_all(&checkpoint->buffer, rest, (size_t)le64toh(record->output));
 	if (error)
 		return error;
 	record->checksum = htole32(checksum_of(record, checkpoint->buffer.items + begin_at + sizeof(*record),
@@ -295,36 +334,56 @@ static int append(struct explore_checkpoint *checkpoint, struct record *record,
 	return 0;
 }
 
-int explore_checkpoint_add(struct explore_checkpoint *checkpoint, const struct explore_failure *failures,
-			   size_t count, uint64_t from)
+static int append_failure(struct explore_checkpoint *checkpoint, const struct explore_failure *failure)
 {
-	struct record checked = { .kind = htole32(RECORD_CHECKED), .sequence = htole64(from) };
+	const struct explore_verdict *verdict = &failure->verdict;
+	const bool recovered = verdict->result == EXPLORE_PASSED;
+	const struct changes changes = { htole64(verdict->changes.low), htole64(verdict->changes.high) };
+	struct record record = {
+		.kind = htole32(recovered ? RECORD_RECOVERED : RECORD_FAILURE),
+		.sequence = htole64(failure->sequence),
+		.point = htole32(failure->point),
+		.phase = htole32(failure->phase),
+		.result = htole32(verdict->result),
+		.code = htole32((uint32_t)verdict->code),
+		.places = htole64(failure->places),
+		.output = htole64(recovered ? sizeof(changes) : strlen(verdict->output)),
+	};
+
+	return append(checkpoint, &record, failure, recovered ? (const void *)&changes : verdict->output);
+}
+
+static int write_buffer(struct explore_checkpoint *checkpoint)
+{
+	int error = write_all_at(checkpoint->fd, checkpoint->buffer.items, checkpoint->buffer.count,
+				 checkpoint->end);
+
+	if (!error)
+		checkpoint->end += checkpoint->buffer.count;
+	return error;
+}
+
+int explore_checkpoint_add(struct explore_checkpoint *checkpoint, const struct explore_failure *failures,
+			   size_t count)
+{
 	int error = 0;
 
 	checkpoint->buffer.count = 0;
-	for (size_t i = 0; !error && i < count; i++) {
-		const struct explore_failure *failure = &failures[i];
-		struct record record = {
-			.kind = htole32(RECORD_FAILURE),
-			.sequence = htole64(failure->sequence),
-			.point = htole32(failure->point),
-			.phase = htole32(failure->phase),
-			.result = htole32(failure->verdict.result),
-			.code = htole32((uint32_t)failure->verdict.code),
-			.places = htole64(failure->places),
-			.output = htole64(strlen(failure->verdict.output)),
-		};
+	for (size_t i = 0; !error && i < count; i++)
+		error = append_failure(checkpoint, &failures[i]);
+	return error || !count ? error : write_buffer(checkpoint);
+}
 
-		error = append(checkpoint, &record, failure);
-	}
+int explore_checkpoint_pass(struct explore_checkpoint *checkpoint, uint64_t from)
+{
+	struct record checked = { .kind = htole32(RECORD_CHECKED), .sequence = htole64(from) };
+	int error;
+
+	checkpoint->buffer.count = 0;
+	error = append(checkpoint, &checked, NULL, NULL);
 	if (!error)
-		error = append(checkpoint, &checked, NULL);
+		error = write_buffer(checkpoint);
 	if (!error)
-		error = write_all_at(checkpoint->fd, checkpoint->buffer.items, checkpoint->buffer.count,
-				     checkpoint->end);
-	if (error)
-		return error;
-	checkpoint->end += checkpoint->buffer.count;
-	checkpoint->from = max_u64(checkpoint->from, from);
-	return 0;
+		checkpoint->from = max_u64(checkpoint->from, from);
+	return error;
 }

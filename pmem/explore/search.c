@@ -46,7 +46,7 @@ struct search_run {
 	uint64_t until_ms;
 	struct helper *helpers;
 	struct explore_worker_state *states; /* shared, one a helper */
-	size_t saved; /* failures that the checkpoint has */
+	size_t saved, saved_recovered; /* failures and recoveries that the checkpoint has */
 	uint64_t saved_ms;
 	int error;
 };
@@ -244,6 +244,18 @@ static void drain(struct search_run *run, struct helper *helper)
 			break;
 }
 
+/* What was found since the last time. */
+static int save_found(struct explore_checkpoint *checkpoint, const struct explore_failures *found,
+		      size_t *saved)
+{
+	const size_t count = found->count - *saved;
+	/* An empty vector has no items to count from. */
+	int error = count ? explore_checkpoint_add(checkpoint, &found->items[*saved], count) : 0;
+
+	*saved = found->count;
+	return error;
+}
+
 /*
  * Tell the checkpoint how far all workers are. The failures of the states before that are in the pipes when
  * a worker says that it has passed them.
@@ -251,7 +263,6 @@ static void drain(struct search_run *run, struct helper *helper)
 static void save(struct search_run *run, bool now)
 {
 	struct explore_checkpoint *checkpoint = run->options->checkpoint;
-	const struct explore_failure *found;
 	uint64_t passed = UINT64_MAX;
 	int error;
 
@@ -264,12 +275,11 @@ static void save(struct search_run *run, bool now)
 		return;
 	for (unsigned i = 0; i < run->options->workers; i++)
 		drain(run, &run->helpers[i]);
-	/* An empty vector has no items to count from. */
-	found = run->saved < run->failures->count ? &run->failures->items[run->saved] : NULL;
-	error = run->error ? run->error :
-			     explore_checkpoint_add(checkpoint, found, run->failures->count - run->saved,
-						    passed);
-	run->saved = run->failures->count;
+	error = run->error ? run->error : save_found(checkpoint, run->failures, &run->saved);
+	if (!error && run->options->recovered)
+		error = save_found(checkpoint, run->options->recovered, &run->saved_recovered);
+	if (!error)
+		error = explore_checkpoint_pass(checkpoint, passed);
 	if (error && !run->error)
 		run->error = message_fail(run->message, error, "cannot keep the progress of the search: %s",
 					  strerror(-error));
@@ -388,6 +398,7 @@ int explore_search(int fd, const char *name, const struct explore_points *points
 			message_fail(message, run.error, "cannot start a worker: %s", strerror(-run.error));
 	}
 	run.saved = failures->count;
+	run.saved_recovered = options->recovered ? options->recovered->count : 0;
 	attend(&run);
 	save(&run, true);
 	if (run.error && !message->text[0])

@@ -165,9 +165,8 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		return cli_usage(cli, "--checker none checks no states");
 	if (given->resume && (!given->output || given->workload))
 		return cli_usage(cli, "--resume goes on with a search of a trace that had this --output");
-	if (crashes_recovery(given) && (given->resume || given->replay || given->list_states))
-		return cli_usage(cli, "--depth 2 is for a search that begins at its beginning: it excludes "
-				      "--resume, --replay and --list-states");
+	if (crashes_recovery(given) && (given->replay || given->list_states))
+		return cli_usage(cli, "--depth 2 is for a search: it excludes --replay and --list-states");
 	if (given->auto_da_alloc && !given->workload)
 		return cli_usage(cli, "--auto-da-alloc is for --workload: a trace has it if it was recorded "
 				      "with softpmemd --auto-da-alloc");
@@ -237,21 +236,22 @@ static bool keeps_progress(const char *output)
 /* Begin a search, or go on with one. *path: what to remove once its result is written. */
 static int open_checkpoint(const struct explore_outcome *outcome, struct explore_options *options,
 			   const struct explore_cli_options *given, struct explore_failures *failures,
-			   char **path, struct message *message)
+			   struct explore_progress *progress, struct message *message)
 {
-	char identity[EXPLORE_RUN_ID_BYTES];
+	char **path = &progress->path;
 	int error;
 
-	if (!keeps_progress(given->output) || crashes_recovery(given))
+	if (!keeps_progress(given->output))
 		return !given->resume ?
 			       0 :
 			       message_fail(message, -EINVAL, "--resume: %s: not a file", given->output);
-	explore_run_id(outcome->identity, options, given->oracle, identity);
+	explore_run_id(outcome->identity, options, given->oracle, progress->identity);
+	progress->resume = given->resume;
 	*path = progress_path(given->output);
 	if (!*path)
 		return message_fail(message, -ENOMEM, "out of memory");
-	error = explore_checkpoint_open(*path, identity, given->resume, outcome->points->count, failures,
-					&options->checkpoint, message);
+	error = explore_checkpoint_open(*path, progress->identity, given->resume, outcome->points->count,
+					failures, options->recovered, &options->checkpoint, message);
 	if (error) {
 		free(*path);
 		*path = NULL;
@@ -270,7 +270,8 @@ static void halve_budget(struct explore_options *options)
 }
 
 static int explore_depth(int fd, const struct explore_options *options, uint64_t states, unsigned seconds,
-			 struct explore_outcome *outcome, struct message *message)
+			 const struct explore_progress *progress, struct explore_outcome *outcome,
+			 struct message *message)
 {
 	const struct explore_summary *summary = &outcome->summary;
 	struct explore_options left = *options;
@@ -278,8 +279,10 @@ static int explore_depth(int fd, const struct explore_options *options, uint64_t
 						 .trace = outcome->trace,
 						 .points = outcome->points,
 						 .options = &left,
-						 .recovered = options->recovered };
+						 .recovered = options->recovered,
+						 .progress = progress };
 
+	left.checkpoint = NULL;
 	left.states = (states - min_u64(states, summary->generated - summary->equal)) /
 		      (options->shards ? options->shards : 1);
 	if (seconds)
@@ -302,7 +305,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	const unsigned seconds = options->seconds;
 	bool progress = isatty(STDERR_FILENO);
 	uint64_t began = clock_ms();
-	CLEANUP_FREE char *unfinished = NULL;
+	struct explore_progress unfinished = { .path = NULL };
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
 
 	if (outcome.levels > 1) {
@@ -326,14 +329,15 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 					      &outcome.findings, &message);
 	outcome.failures = failures.count;
 	if (!error && outcome.levels > 1) {
-		error = explore_depth(fd, options, states, seconds, &outcome, &message);
+		error = explore_depth(fd, options, states, seconds, &unfinished, &outcome, &message);
 		outcome.milliseconds = clock_ms() - began;
 	}
 	if (!error)
 		error = explore_print(&outcome, fd, given->json, given->output, &message);
-	if (!error && unfinished)
-		unlink(unfinished);
+	if (!error)
+		explore_depth_forget(&unfinished);
 	explore_checkpoint_close(options->checkpoint);
+	free(unfinished.path);
 	const bool found = outcome.findings.count || outcome.depth.findings;
 	const int status = error ? fail(cli, &message) : found ? CLI_FAILED : CLI_OK;
 

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/explore_cause.h"
 #include "cli/explore_recovery.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/remove_tree.h"
+#include "explore/checkpoint.h"
 #include "explore/digests.h"
 
 /* First states that are recorded: each takes as long as a hundred checks. */
@@ -23,6 +25,7 @@
 /* A recovery that was recorded, and that is to be explored. */
 struct kept_recovery {
 	const struct explore_failure *first;
+	uint64_t number; /* among those that were recorded, from 1 */
 	char *directory; /* of its own */
 	struct explore_recovery recovery;
 };
@@ -158,6 +161,7 @@ static int drop_unstable(struct depth_run *run, const struct explore_failure *fi
 	CLEANUP_FREE char *place = NULL;
 	struct explore_recovery again;
 	size_t kept = 0;
+	bool alike;
 	int error;
 
 	if (asprintf(&place, "%s/again", directory) < 0) {
@@ -165,17 +169,20 @@ static int drop_unstable(struct depth_run *run, const struct explore_failure *fi
 		return -ENOMEM;
 	}
 	error = record_first(run, first, place, &again);
+	alike = !error && again.verdict.result == EXPLORE_PASSED && same_shape(&again, recovery);
 	for (size_t i = 0; !error && i < findings->count; i++) {
 		const struct explore_finding finding = findings->items[i];
 		bool fails = false;
 
-		if (again.verdict.result == EXPLORE_PASSED && same_shape(&again, recovery))
+		if (alike)
 			error = fails_again(run, &again, place, finding.name, &fails);
 		if (fails) {
 			findings->items[i] = findings->items[kept];
 			findings->items[kept++] = finding;
-		} else {
+		} else if (alike || again.verdict.result != EXPLORE_PASSED) {
 			run->depth->unstable += finding.states;
+		} else {
+			run->depth->reordered += finding.states;
 		}
 	}
 	explore_findings_keep(findings, kept);
@@ -220,6 +227,54 @@ static int judge(struct depth_run *run, const struct kept_recovery *kept, struct
 	return error || !findings->count ? error : add_second(run, first, recovery, findings);
 }
 
+static char *progress_path(const struct explore_progress *progress, uint64_t number)
+{
+	char *path;
+
+	return asprintf(&path, "%s.%" PRIu64, progress->path, number) < 0 ? NULL : path;
+}
+
+void explore_depth_forget(const struct explore_progress *progress)
+{
+	if (!progress->path)
+		return;
+	unlink(progress->path);
+	for (uint64_t number = 1; number <= RECORDED_MOST; number++) {
+		CLEANUP_FREE char *path = progress_path(progress, number);
+
+		if (path)
+			unlink(path);
+	}
+}
+
+/*
+ * Go on with the search at crashes of this recovery, if it was begun before and the recovery has stored the
+ * same then. Else the search begins anew: what was found does not depend on it.
+ */
+static int open_progress(struct depth_run *run, const struct kept_recovery *kept, size_t points,
+			 struct explore_failures *failures, struct explore_checkpoint **out)
+{
+	const struct explore_progress *progress = run->task->progress;
+	const struct explore_digest contents = kept->recovery.facts.contents;
+	CLEANUP_FREE char *path = progress->path ? progress_path(progress, kept->number) : NULL;
+	char identity[EXPLORE_IDENTITY_MAX + 1];
+	int error = -EINVAL;
+
+	if (!progress->path)
+		return 0;
+	if (!path)
+		return -ENOMEM;
+	snprintf(identity, sizeof(identity), "%.28s-%016" PRIx64 "%016" PRIx64, progress->identity,
+		 contents.low, contents.high);
+	if (progress->resume)
+		error = explore_checkpoint_open(path, identity, true, points, failures, NULL, out,
+						run->message);
+	if (error != -EINVAL)
+		return error;
+	run->message->text[0] = '\0';
+	return explore_checkpoint_open(path, identity, false, points, failures, NULL, out, run->message);
+}
+
 static int explore_recovery(struct depth_run *run, struct kept_recovery *kept, uint64_t states)
 {
 	struct explore_recovery *recovery = &kept->recovery;
@@ -240,8 +295,11 @@ static int explore_recovery(struct depth_run *run, struct kept_recovery *kept, u
 	options.shard = options.shards = 0;
 	options.progress = NULL;
 	if (!error)
+		error = open_progress(run, kept, points.count, &failures, &options.checkpoint);
+	if (!error)
 		error = explore_search(recovery->fd, recovery->name, &points, &options, &failures, &summary,
 				       run->message);
+	explore_checkpoint_close(options.checkpoint);
 	run->depth->checked += summary.checked;
 	run->depth->failures += failures.count;
 	run->depth->complete = run->depth->complete && summary.limit == EXPLORE_LIMIT_NONE;
@@ -278,12 +336,14 @@ static uint64_t trace_bytes(const struct explore_recovery *recovery)
 static int record_one(struct depth_run *run, const struct explore_failure *first)
 {
 	const char *directory = run->task->options->directory;
-	struct kept_recovery kept = { .first = first, .recovery = { .fd = -1 } };
 	struct explore_depth *depth = run->depth;
+	struct kept_recovery kept = {
+		.first = first, .number = depth->recorded + 1, .recovery = { .fd = -1 }
+	};
 	bool is_new = false;
 	int error;
 
-	if (asprintf(&kept.directory, "%s/recovery-%" PRIu64, directory, depth->recorded + 1) < 0) {
+	if (asprintf(&kept.directory, "%s/recovery-%" PRIu64, directory, kept.number) < 0) {
 		kept.directory = NULL;
 		return -ENOMEM;
 	}

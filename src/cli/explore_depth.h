@@ -9,6 +9,7 @@
  * that no other had.
  */
 
+#include "cli/explore_identity.h"
 #include "explore/finding.h"
 
 /* A first state with findings at crashes of its recovery. */
@@ -30,7 +31,17 @@ struct explore_depth {
 	VECTOR(struct explore_second) seconds; /* those that have findings */
 	size_t findings;		       /* of all of them */
 	uint64_t unstable, unreduced;	       /* as in explore_findings */
+	uint64_t reordered; /* failures not reported: recorded again, the recovery stores in another order */
 };
+
+/* Where a search keeps its progress; with --depth 2, that at crashes of recovery N in PATH.N. */
+struct explore_progress {
+	char *path; /* NULL: nowhere */
+	char identity[EXPLORE_RUN_ID_BYTES];
+	bool resume; /* go on with what is there */
+};
+/* The search has told its result: remove the files. */
+void explore_depth_forget(const struct explore_progress *progress);
 
 struct explore_depth_task {
 	int fd; /* of the trace of the first run */
@@ -39,6 +50,7 @@ struct explore_depth_task {
 	/* Of the search; but `states` and `seconds` are what is left. */
 	const struct explore_options *options;
 	const struct explore_failures *recovered;
+	const struct explore_progress *progress;
 };
 
 /* 0 or a negative errno with a message. What was found before is in `depth`, which is to be cleared. */

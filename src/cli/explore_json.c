@@ -193,6 +193,7 @@ static struct json_object *depth_json(const struct explore_depth *depth)
 	control_put_u64(object, "recorded", depth->recorded);
 	control_put_u64(object, "equal", depth->equal);
 	control_put_u64(object, "not_repeated", depth->failed);
+	control_put_u64(object, "reordered", depth->reordered);
 	control_put_u64(object, "left_out", depth->left_out);
 	control_put_u64(object, "states_checked", depth->checked);
 	control_put_u64(object, "states_failed", depth->failures);

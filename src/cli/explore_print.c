@@ -257,6 +257,11 @@ static void print_depth(const struct explore_depth *depth)
 		       " recoveries failed when they were recorded, and could not be explored: does the "
 		       "checker depend on its surroundings?\n",
 		       depth->failed);
+	if (depth->reordered)
+		printf("%" PRIu64 " failures are not reported: their recoveries, recorded again, stored "
+		       "elsewhere or in another order, and could not be replayed. Has the checker several "
+		       "threads?\n",
+		       depth->reordered);
 	if (depth->left_out)
 		printf("%" PRIu64 " recoveries were left out by a limit\n", depth->left_out);
 	if (depth->complete)

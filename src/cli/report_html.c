@@ -374,6 +374,9 @@ static void put_depth(FILE *out, struct json_object *depth)
 	if (report_u64(depth, "not_repeated"))
 		put_number(out, "of these, failed when they were recorded",
 			   report_u64(depth, "not_repeated"));
+	if (report_u64(depth, "reordered"))
+		put_number(out, "failures whose recovery, recorded again, stored in another order",
+			   report_u64(depth, "reordered"));
 	put_number(out, "recoveries left out by a limit", report_u64(depth, "left_out"));
 	put_number(out, "states of power failures in recoveries checked",
 		   report_u64(depth, "states_checked"));

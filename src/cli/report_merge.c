@@ -179,8 +179,8 @@ static bool has_finding(struct json_object *result, struct json_object *finding)
 /* Of power failures in recoveries. */
 static void add_depth(struct json_object *to, struct json_object *from)
 {
-	static const char *const numbers[] = { "recovered",    "recorded", "equal", "not_repeated",
-					       "left_out",     "states_checked", "states_failed" };
+	static const char *const numbers[] = { "recovered", "recorded",	    "equal",	    "not_repeated",
+					       "reordered", "left_out", "states_checked", "states_failed" };
 
 	for (size_t i = 0; to && from && i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		add_number(to, from, numbers[i]);

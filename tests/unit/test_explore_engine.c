@@ -36,7 +36,7 @@ static void open_checkpoint(bool resume)
 {
 	struct message message = { "" };
 
-	assert_int_equal(explore_checkpoint_open(checkpoint_path, "one", resume, 1000, &test.failures,
+	assert_int_equal(explore_checkpoint_open(checkpoint_path, "one", resume, 1000, &test.failures, NULL,
 						 &test.options.checkpoint, &message),
 			 0);
 }

@@ -209,7 +209,7 @@ static int open_checkpoint(const char *identity, bool resume)
 {
 	struct message message = { "" };
 
-	return explore_checkpoint_open(checkpoint_path, identity, resume, 1000, &test.failures,
+	return explore_checkpoint_open(checkpoint_path, identity, resume, 1000, &test.failures, NULL,
 				       &test.options.checkpoint, &message);
 }
 
