@@ -198,6 +198,16 @@ PUBLIC ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t object, in
 	return recv(fd, buffer, length, flags);
 }
 
+PUBLIC ssize_t __recvfrom_chk(int fd, void *buffer, size_t length, size_t object, int flags,
+			      struct sockaddr *address, socklen_t *size);
+PUBLIC ssize_t __recvfrom_chk(int fd, void *buffer, size_t length, size_t object, int flags,
+			      struct sockaddr *address, socklen_t *size)
+{
+	if (length > object)
+		return NEXT(__recvfrom_chk)(fd, buffer, length, object, flags, address, size);
+	return recvfrom(fd, buffer, length, flags, address, size);
+}
+
 /* A read of so many items that fits into the object, and is into a pool. */
 static bool fits_in_pool(const void *buffer, size_t object, size_t size, size_t count)
 {

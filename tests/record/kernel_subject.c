@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -227,6 +229,32 @@ static void stream_buffer(void)
 		err(1, "%s", path);
 }
 
+/* As a compiler calls it with _FORTIFY_SOURCE. */
+ssize_t __recvfrom_chk(int fd, void *buffer, size_t length, size_t object, int flags,
+		       struct sockaddr *address, socklen_t *size);
+
+static void fortified(void)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0 || write(fds[1], "abcdefgh", 8) != 8)
+		err(1, "socketpair");
+	if (__recvfrom_chk(fds[0], pool, 5, POOL_BYTES, 0, NULL, NULL) != 5)
+		err(1, "__recvfrom_chk");
+	printf("%.5s\n", (const char *)pool);
+}
+
+static void terminal(void)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+	int slave = master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 ?
+			    -1 :
+			    ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+
+	if (slave < 0 || ttyname_r(slave, (char *)pool, 100) != 0)
+		err(1, "ttyname_r");
+}
+
 static void mask(void)
 {
 	sigset_t set;
@@ -268,6 +296,10 @@ int main(int argc, char **argv)
 		getcwd_by_number();
 	else if (strcmp(what, "stream") == 0)
 		stream_buffer();
+	else if (strcmp(what, "fortified") == 0)
+		fortified();
+	else if (strcmp(what, "terminal") == 0)
+		terminal();
 	else if (strcmp(what, "mask") == 0)
 		mask();
 	else
