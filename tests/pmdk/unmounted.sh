@@ -11,12 +11,13 @@
 user=()
 [ "$(id -u)" != 0 ] || user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 programs=(softpmem softpmemd pmem/client/libpmem.so.1 tests/pmdk/survivor tests/e2e/unmounted)
-[ ! -x "$objects" ] || programs+=(tests/pmdk/objects)
+[ ! -x "$objects" ] || programs+=(tests/pmdk/objects tests/pmdk/flush_faults.so)
 share "${programs[@]}" || bail "the programs cannot be copied"
 softpmem=$shared/softpmem
 softpmemd=$shared/softpmemd
 survivor=$shared/tests/pmdk/survivor
 objects=$shared/tests/pmdk/objects
+faulty=(env "LD_PRELOAD=$shared/tests/pmdk/flush_faults.so:$shared/pmem/client/libpmem.so.1")
 mkdir "$work/home" && chmod 777 "$work/home"
 unset SOFTPMEM_SOCKET
 export XDG_RUNTIME_DIR=$work/home
