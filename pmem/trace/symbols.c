@@ -198,6 +198,16 @@ const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, ui
 	return text;
 }
 
+bool trace_symbols_is_start(const char *frame)
+{
+	static const char *const starts[] = { "__libc_start_call_main ", "start_thread " };
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (strncmp(frame, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
 const char *trace_symbols_source(struct trace_symbols *symbols, uint32_t site, uint32_t frame, int *line)
 {
 	const struct trace_event *event = trace_catalog_site(symbols->catalog, site);

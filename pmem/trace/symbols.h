@@ -8,6 +8,7 @@
  * build id is not that of the trace is not used. No thread safety.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "trace/event.h"
@@ -25,6 +26,9 @@ void trace_symbols_destroy(struct trace_symbols *symbols);
  * no such site or frame. It belongs to the struct. NULL: no memory.
  */
 const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, uint32_t frame);
+
+/* Is the frame, as trace_symbols_frame() has it, libc's start of a process or thread? */
+bool trace_symbols_is_start(const char *frame);
 
 /*
  * The path of the source file and the line of a frame, as the debug information names them: a path that need

@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "common/cleanup.h"
 #include "trace/catalog.h"
+#include "trace/symbols.h"
 #include "wire/frame.h"
 #include "wire/text.h"
 
@@ -35,10 +36,22 @@ const char *explore_point_kind(const struct explore_point *point)
 
 /* ---- Text ------------------------------------------------------------------------ */
 
-static void print_point(const struct trace_catalog *catalog, const struct explore_point *point)
+/* Where in the program, and by whom it was called; --json has the whole call stack. */
+static void print_site(struct trace_symbols *symbols, uint32_t site)
 {
-	CLEANUP_FREE char *site = explore_site_text(catalog, point->site);
+	const uint32_t most = 3;
 
+	for (uint32_t i = 0; symbols && site && i <= most; i++) {
+		const char *frame = trace_symbols_frame(symbols, site, i);
+
+		if (!frame || !*frame || trace_symbols_is_start(frame))
+			break;
+		printf("%s%s", i == 0 ? " at " : i == 1 ? ", called by " : ", ", frame);
+	}
+}
+
+static void print_point(struct trace_symbols *symbols, const struct explore_point *point)
+{
 	if (point->kind == TRACE_END)
 		printf("  power fails at the end of the trace, after event %" PRIu64, point->after);
 	else if (point->after & EXPLORE_BEFORE_SYNC)
@@ -49,17 +62,12 @@ static void print_point(const struct trace_catalog *catalog, const struct explor
 	else
 		printf("  power fails right before event %" PRIu64 " (%s)", point->after + 1,
 		       explore_point_kind(point));
-	if (site && *site) {
-		fputs(" at ", stdout);
-		print_safe(site);
-	}
+	print_site(symbols, point->site);
 	putchar('\n');
 }
 
-static void print_evidence(const struct trace_catalog *catalog, const struct explore_evidence *evidence)
+static void print_evidence(struct trace_symbols *symbols, const struct explore_evidence *evidence)
 {
-	CLEANUP_FREE char *site = explore_site_text(catalog, evidence->site);
-
 	printf("  %s: ", evidence->lost ? "lost" : "kept");
 	print_safe(evidence->operation ? evidence->operation : evidence->path);
 	if (evidence->operation)
@@ -68,10 +76,7 @@ static void print_evidence(const struct trace_catalog *catalog, const struct exp
 		printf(", bytes %" PRIu64 " to %" PRIu64 ", stored by event %" PRIu64 " of thread %" PRIu32,
 		       evidence->offset, evidence->offset + evidence->length - 1, evidence->event,
 		       evidence->thread);
-	if (site && *site) {
-		fputs(" at ", stdout);
-		print_safe(site);
-	}
+	print_site(symbols, evidence->site);
 	putchar('\n');
 }
 
@@ -140,10 +145,10 @@ char *explore_replay_command(const struct explore_outcome *outcome, const char *
 	return NULL;
 }
 
-static void print_evidences(const struct trace_catalog *catalog, const struct explore_finding *finding)
+static void print_evidences(struct trace_symbols *symbols, const struct explore_finding *finding)
 {
 	for (size_t i = 0; i < finding->evidence_count && i < EVIDENCE_MOST; i++)
-		print_evidence(catalog, &finding->evidence[i]);
+		print_evidence(symbols, &finding->evidence[i]);
 	if (finding->evidence_count > EVIDENCE_MOST)
 		printf("  and %zu more: see --json\n", finding->evidence_count - EVIDENCE_MOST);
 }
@@ -158,7 +163,7 @@ static void print_marks(const struct explore_finding *finding)
 }
 
 /* The power failure, and what makes its state one on which the checker fails. */
-static void print_failure(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+static void print_failure(const struct explore_outcome *outcome, struct trace_symbols *symbols,
 			  const struct explore_finding *finding)
 {
 	static const char *const against[] = {
@@ -173,8 +178,8 @@ static void print_failure(const struct explore_outcome *outcome, const struct tr
 		[METADATA_STRICT] = "only by the letter of POSIX",
 	};
 
-	print_point(catalog, &finding->point);
-	print_evidences(catalog, finding);
+	print_point(symbols, &finding->point);
+	print_evidences(symbols, finding);
 	printf("  %s\n", against[finding->neighbour]);
 	/* A weaker mode than that of the search is one of a directory. */
 	if (finding->weakest > outcome->options->walk.metadata)
@@ -216,18 +221,18 @@ static void print_title(const struct explore_outcome *outcome, const struct expl
 	       finding->states == 1 ? "state" : "states");
 }
 
-static void print_finding(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+static void print_finding(const struct explore_outcome *outcome, struct trace_symbols *symbols,
 			  const struct explore_finding *finding, size_t number)
 {
 	print_title(outcome, finding, number, "");
-	print_failure(outcome, catalog, finding);
+	print_failure(outcome, symbols, finding);
 	print_marks(finding);
 	print_end(outcome, finding, finding->name);
 }
 
 /* A power failure of the run, and then one during the recovery from it. */
-static void print_second(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
-			 const struct explore_second *second, const struct trace_catalog *recovery,
+static void print_second(const struct explore_outcome *outcome, struct trace_symbols *symbols,
+			 const struct explore_second *second, struct trace_symbols *recovery,
 			 const struct explore_finding *finding, size_t number)
 {
 	const struct explore_finding *first = &second->first.items[0];
@@ -235,8 +240,8 @@ static void print_second(const struct explore_outcome *outcome, const struct tra
 
 	print_title(outcome, finding, number, ", if power fails again during recovery");
 	puts("  first, in the run:");
-	print_point(catalog, &first->point);
-	print_evidences(catalog, first);
+	print_point(symbols, &first->point);
+	print_evidences(symbols, first);
 	if (!first->evidence_count)
 		puts("  everything that was stored is durable");
 	print_marks(first);
@@ -320,17 +325,19 @@ static int print_json(const struct explore_outcome *outcome, const struct trace_
 }
 
 /* The findings at crashes of one recovery. */
-static int print_recovery(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
+static int print_recovery(const struct explore_outcome *outcome, struct trace_symbols *symbols,
 			  const struct explore_second *second, size_t *number, struct message *message)
 {
+	struct trace_symbols *recovery;
 	struct trace_reader *reader;
 	int error = explore_open_definitions(second->trace, &reader, message);
 
 	if (error)
 		return error;
+	recovery = trace_symbols_create(trace_reader_catalog(reader));
 	for (size_t i = 0; i < second->findings.count; i++)
-		print_second(outcome, catalog, second, trace_reader_catalog(reader),
-			     &second->findings.items[i], ++*number);
+		print_second(outcome, symbols, second, recovery, &second->findings.items[i], ++*number);
+	trace_symbols_destroy(recovery);
 	trace_reader_destroy(reader);
 	return 0;
 }
@@ -338,14 +345,16 @@ static int print_recovery(const struct explore_outcome *outcome, const struct tr
 static int print_text(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
 		      struct message *message)
 {
+	struct trace_symbols *symbols = trace_symbols_create(catalog);
 	size_t number = 0;
 	int error = 0;
 
 	print_summary(outcome);
 	for (size_t i = 0; i < outcome->findings.count; i++)
-		print_finding(outcome, catalog, &outcome->findings.items[i], ++number);
+		print_finding(outcome, symbols, &outcome->findings.items[i], ++number);
 	for (size_t i = 0; !error && i < outcome->depth.seconds.count; i++)
-		error = print_recovery(outcome, catalog, &outcome->depth.seconds.items[i], &number, message);
+		error = print_recovery(outcome, symbols, &outcome->depth.seconds.items[i], &number, message);
+	trace_symbols_destroy(symbols);
 	return error;
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/report.h"
 #include "common/cleanup.h"
+#include "trace/symbols.h"
 #include "wire/text.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
@@ -88,8 +89,12 @@ static void put_callers(FILE *out, struct json_object *evidence, void (*put)(FIL
 	const size_t most = 3;
 
 	for (size_t i = 1; i < report_count(evidence, "stack") && i <= most; i++) {
+		const char *frame = report_text(evidence, "stack", i);
+
+		if (trace_symbols_is_start(frame))
+			break;
 		fputs(i == 1 ? ", called by " : ", ", out);
-		put(out, report_text(evidence, "stack", i));
+		put(out, frame);
 	}
 }
 

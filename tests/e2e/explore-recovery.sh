@@ -35,6 +35,8 @@ tells() { grep -q -e "$1" out; }
 check "the finding says that power fails twice" \
 	tells '^finding 1, if power fails again during recovery: the checker failed with status 1'
 check "the finding has the store that recovery loses" tells '  lost: pool, bytes 64 to 71, stored by event '
+check "the finding has the line of source that stored it" \
+	tells 'of thread 1 at [^ ]* replaying_log.c:[0-9]*'
 command=$(sed -n 's/^  replay: softpmem //p' out | head -n 1)
 name=$(sed -n 's/^explore --replay \([^ ]*\) .*/\1/p' <<<"$command")
 replays() {

@@ -64,6 +64,14 @@ check "a store in a signal handler has the function that was interrupted" \
 	grep -qx raises <(stack_of handle)
 check "the stack ends where a function has a wrong table, and the program goes on" \
 	test "$(stack_of store_with_wrong_table | wc -l)" -eq 1
+# explored PATTERN: a line of what explore prints of a check that fails once the first store is durable.
+explored() {
+	# shellcheck disable=SC2016 # for the shell that explore starts
+	"$softpmem" explore --states 20 "$trace" -- sh -c '[ "$(head -c 1 "$1" | od -An -tu1)" -ne 1 ]' check {} |
+		grep -q -e "$1"
+}
+check "a finding has the line that stored it and the calls that led there, up to main()" explored \
+	'at innermost_store stack_subject.c:[0-9]*, called by middle .*, outermost .*, main [^,]*$'
 new_pool
 check "a program is recorded with --stack 2" \
 	"$softpmem" record -o "$trace" --stack 2 -- "$here/stack_subject" "$mnt/pool"
