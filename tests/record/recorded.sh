@@ -67,7 +67,8 @@ check "the stack ends where a function has a wrong table, and the program goes o
 # explored PATTERN: a line of what explore prints of a check that fails once the first store is durable.
 explored() {
 	# shellcheck disable=SC2016 # for the shell that explore starts
-	"$softpmem" explore --states 20 "$trace" -- sh -c '[ "$(head -c 1 "$1" | od -An -tu1)" -ne 1 ]' check {} |
+	"$softpmem" explore --states 20 "$trace" -- \
+		sh -c '[ "$(head -c 1 "$1" | od -An -tu1)" -ne 1 ]' check {} |
 		grep -q -e "$1"
 }
 check "a finding has the line that stored it and the calls that led there, up to main()" explored \
