@@ -424,8 +424,8 @@ int pool_truncate(struct pool *pool, struct pool_handle *handle, uint64_t size);
 int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64_t length);
 
 /*
- * A descriptor is closed (close(2)): only needed if pool_wants_flush(). See pools_options.auto_da_alloc. True:
- * something was done, or would have been if it had not failed.
+ * A descriptor is closed (close(2)): only needed if pool_wants_flush(). See pools_options.auto_da_alloc.
+ * True: something was done, or would have been if it had not failed.
  */
 bool pool_flush(struct pool_handle *handle);
 /* Will pool_close() end what the last truncation to 0 has made of closes? */
