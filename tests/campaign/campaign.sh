@@ -100,6 +100,13 @@ if has redis-server redis-cli; then
 		--metadata ordered
 fi
 
+if has rocksdb_load; then
+	campaign rocksdb-hole finds librocksdb7.8 \
+		'RocksDB recovers unsynced puts of a log whose predecessor has lost its own' \
+		--setup 'rocksdb_load write db 0 1' --workload 'rocksdb_load write db 150 100' \
+		--check 'rocksdb_load verify db' --metadata ordered --mode sector:512 --policy random
+fi
+
 if has etcd etcdctl; then
 	campaign etcd-bootstrap finds etcd-server \
 		'etcd whose first start is interrupted has no leader: etcd#12578' \
@@ -160,15 +167,16 @@ if has rocksdb_load; then
 	campaign rocksdb passes librocksdb7.8 \
 		'RocksDB, with unsynced puts between synced ones as in leveldb-rotation' \
 		--setup 'rocksdb_load write db 0 1' --workload 'rocksdb_load write db 150 10' \
-		--check 'rocksdb_load verify db' --metadata ordered
+		--check 'rocksdb_load acknowledged db' --metadata ordered --mode sector:512
 else
 	skipped rocksdb 'RocksDB (librocksdb-dev)'
 fi
 
 if has redis-server redis-cli; then
-	campaign redis passes redis-server 'Redis with appendonly and appendfsync always' \
+	campaign redis passes redis-server \
+		'Redis with appendonly and appendfsync always, and with redis-check-aof before it starts' \
 		--setup 'redis_load.bash write 0' --workload 'redis_load.bash write 10' \
-		--check 'redis_load.bash verify' --metadata ordered
+		--check 'redis_load.bash repaired' --metadata ordered
 else
 	skipped redis redis-server
 fi

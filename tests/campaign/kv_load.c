@@ -7,6 +7,7 @@
  *                                              such a put
  *   leveldb_load verify DIRECTORY              the acknowledged puts are there, and no put is missing before
  *                                              one that is there
+ *   leveldb_load acknowledged DIRECTORY        the acknowledged puts are there
  *   leveldb_load repair DIRECTORY              as one does with a database that cannot be opened
  *
  * Exit status: 0; 1 if something is lost, damaged or failed; 2 for wrong words.
@@ -133,19 +134,21 @@ static uint64_t newest(KV(t) *database, const KV(readoptions_t) *options)
 	return strtoull(text, NULL, 16);
 }
 
-static int command_verify(const char *path)
+/* `whole`: and no put is missing before one that is there. */
+static int command_verify(const char *path, bool whole)
 {
 	const uint64_t acknowledged = acknowledged_of("-");
 	KV(readoptions_t) *options = KV(readoptions_create)();
 	KV(t) *database = open_database(path);
 	enum lookup found = LOOKUP_FOUND;
-	uint64_t last;
+	uint64_t last, wanted;
 
 	if (!database)
 		return 1;
 	KV(readoptions_set_verify_checksums)(options, 1);
 	last = newest(database, options);
-	for (uint64_t number = 1; number <= last && found == LOOKUP_FOUND; number++) {
+	wanted = whole || last < acknowledged ? last : acknowledged;
+	for (uint64_t number = 1; number <= wanted && found == LOOKUP_FOUND; number++) {
 		found = look_up(database, options, number);
 		if (found == LOOKUP_MISSING)
 			printf("put %" PRIu64 " is lost, and put %" PRIu64 " is there\n", number, last);
@@ -176,9 +179,12 @@ int main(int argc, char **argv)
 	if (argc == 5 && strcmp(argv[1], "write") == 0 && strtoull(argv[4], NULL, 10))
 		return command_write(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
 	if (argc == 3 && strcmp(argv[1], "verify") == 0)
-		return command_verify(argv[2]);
+		return command_verify(argv[2], true);
+	if (argc == 3 && strcmp(argv[1], "acknowledged") == 0)
+		return command_verify(argv[2], false);
 	if (argc == 3 && strcmp(argv[1], "repair") == 0)
 		return command_repair(argv[2]);
-	fprintf(stderr, "usage: kv_load write DIRECTORY COUNT EVERY | verify DIRECTORY | repair DIRECTORY\n");
+	fprintf(stderr,
+		"usage: kv_load write DIRECTORY COUNT EVERY | verify|acknowledged|repair DIRECTORY\n");
 	return 2;
 }

@@ -5,6 +5,7 @@
 #
 #   redis_load.bash write COUNT [BYTES]   sets COUNT keys, and prints N after key N was acknowledged
 #   redis_load.bash verify [BYTES]        the keys that were acknowledged are there
+#   redis_load.bash repaired [BYTES]      the same, after redis-check-aof has cut off what is torn
 #   redis_load.bash users write COUNT     the same with users in the file users.acl, which must exist
 #   redis_load.bash users verify
 set -u
@@ -15,6 +16,10 @@ set -u
 socket=$(mktemp -u "${TMPDIR:-/tmp}/redis.XXXXXX") || exit 2
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -f "$socket"' EXIT
 
+if [ "${1:-}" = repaired ]; then
+	yes | redis-check-aof --fix appendonlydir/appendonly.aof.manifest >&3 2>&3
+	set -- verify "${@:2}"
+fi
 users=()
 [ "${1:-}" != users ] || users=(--aclfile users.acl)
 redis-server --port 0 --unixsocket "$socket" --dir "$PWD" --appendonly yes --appendfsync always --save '' \
