@@ -195,6 +195,7 @@ static int slot_of(struct recorder *recorder, uint64_t file, uint32_t *number)
 int recorder_grant(struct recorder *recorder, const struct recorder_process *process, struct pool *pool,
 		   uint32_t *number)
 {
+	struct trace_event event = { .kind = TRACE_MAP };
 	uint64_t file;
 	int error;
 
@@ -204,5 +205,9 @@ int recorder_grant(struct recorder *recorder, const struct recorder_process *pro
 	error = recorder_files_define(recorder, pool, &file);
 	if (!error)
 		error = slot_of(recorder, file, number);
+	/* The name and the size are durable from here on, as attaching has made them. */
+	event.file = file;
+	if (!error)
+		error = recorder_append(recorder, &event);
 	return error ? error : trace_merge_grant(recorder->merge, process->id, *number, file);
 }

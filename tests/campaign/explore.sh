@@ -137,24 +137,15 @@ else
 fi
 
 if has redis-server redis-cli; then
-	for mode in sector:512 fsdax; do
-		found=passes
-		[ "$mode" = sector:512 ] || found=finds
-		engine "redis-${mode%:*}" redis-server "$mode" "$found" "$found" \
-			'Redis with appendonly and appendfsync always' \
-			'redis_load.bash write 0' 'redis_load.bash write 8' 'redis_load.bash verify'
-	done
+	engine redis redis-server fsdax finds finds 'Redis with appendonly and appendfsync always' \
+		'redis_load.bash write 0' 'redis_load.bash write 8' 'redis_load.bash verify'
 else
 	skipped redis redis-server
 fi
 
 if has etcd etcdctl; then
-	for mode in sector:512 fsdax; do
-		found=passes
-		[ "$mode" = sector:512 ] || found=finds
-		engine "etcd-${mode%:*}" etcd-server "$mode" "$found" "$found" 'etcd with one member' \
-			'etcd_load.bash write 0' 'etcd_load.bash write 5' 'etcd_load.bash verify'
-	done
+	engine etcd etcd-server sector:512 passes passes 'etcd with one member' \
+		'etcd_load.bash write 0' 'etcd_load.bash write 5' 'etcd_load.bash verify'
 else
 	skipped etcd 'etcd (etcd-server, etcd-client)'
 fi

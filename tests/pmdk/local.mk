@@ -82,11 +82,16 @@ tests_pmdk_inline_library_so_CFLAGS = $(AM_CFLAGS) -fPIC
 tests_pmdk_inline_library_so_LDFLAGS = $(AM_LDFLAGS) -shared
 
 pmemobj_tests = tests/pmdk/examples.sh \
-	tests/pmdk/objects.sh tests/pmdk/objects-sets.sh tests/pmdk/objects-threads.sh
+	tests/pmdk/objects.sh tests/pmdk/objects-explore.sh tests/pmdk/objects-sets.sh \
+	tests/pmdk/objects-threads.sh
 objects_sources = tests/pmdk/objects.c tests/pmdk/objects.h tests/pmdk/objects_cuts.c tests/e2e/powerfail.h
-EXTRA_DIST += $(pmemobj_tests) tests/pmdk/examples-all.sh tests/pmdk/examples.bash tests/pmdk/objects.bash tests/pmdk/examples/ex_common.h $(objects_sources)
+EXTRA_DIST += $(pmemobj_tests) tests/pmdk/examples-all.sh tests/pmdk/examples.bash tests/pmdk/objects.bash tests/pmdk/examples/ex_common.h $(objects_sources) \
+	tests/pmdk/objects_explored.c
 if HAVE_PMEMOBJ
-check_PROGRAMS += tests/pmdk/objects
+check_PROGRAMS += tests/pmdk/objects tests/pmdk/objects_explored
+tests_pmdk_objects_explored_SOURCES = tests/pmdk/objects.c tests/pmdk/objects.h tests/pmdk/objects_explored.c
+tests_pmdk_objects_explored_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
+tests_pmdk_objects_explored_LDADD = $(PMEMOBJ_LIBS) -lpthread
 tests_pmdk_objects_SOURCES = $(objects_sources)
 tests_pmdk_objects_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_pmdk_objects_LDADD = $(PMEMOBJ_LIBS) -lpthread

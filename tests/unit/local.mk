@@ -349,7 +349,10 @@ check_PROGRAMS += tests/explore/checker_commit
 tests_explore_checker_commit_SOURCES = tests/explore/checker_commit.c
 tests_explore_checker_commit_LDADD = src/lib/libsoftpmem_checker.a
 # An engine for the tests of power failures during recovery.
-check_PROGRAMS += tests/explore/replaying_log
+check_PROGRAMS += tests/explore/drained_list tests/explore/replaying_log
+tests_explore_drained_list_SOURCES = tests/explore/drained_list.c
+tests_explore_drained_list_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_explore_drained_list_LDADD = $(PMEM_LIBS)
 tests_explore_replaying_log_SOURCES = tests/explore/replaying_log.c
 tests_explore_replaying_log_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_explore_replaying_log_LDADD = $(PMEM_LIBS)
