@@ -12,6 +12,7 @@
 #include "client/connection.h"
 #include "client/courier.h"
 #include "client/errormsg.h"
+#include "client/fence_seen.h"
 #include "client/flush.h"
 #include "client/modules.h"
 #include "client/ranges.h"
@@ -130,6 +131,7 @@ static void start_engine(void)
 		.locks_fd = -1,
 		.on_flush = on_flush,
 		.on_fence = on_fence,
+		.on_fence_quickly = client_fence_seen_quickly,
 		.own_threads = courier_threads,
 	};
 

@@ -67,7 +67,8 @@ static inline void thread_order(struct thread *self)
 {
 	if (unlikely(self->unordered)) {
 		self->unordered = false;
-		_mm_sfence();
+		/* Not by an intrinsic: code without vector registers calls this, too. */
+		__asm__ volatile("sfence" ::: "memory");
 	}
 }
 

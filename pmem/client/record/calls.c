@@ -69,7 +69,8 @@ static void do_fence(enum record_fence_kind kind, const struct record_site *site
 
 	record_waiting = 0;
 	/* What the trace calls durable is durable. */
-	if (record_engine.setup.on_fence && !record_keeping_vectors(call_on_fence, &call))
+	if (!(record_engine.setup.on_fence_quickly && record_engine.setup.on_fence_quickly()) &&
+	    record_engine.setup.on_fence && !record_keeping_vectors(call_on_fence, &call))
 		return;
 	if (record_engine.setup.stores)
 		record_log_fence(kind, site->id);

@@ -12,6 +12,8 @@ pmem_client_record_libproducer_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden
 pmem_client_record_libcalls_a_SOURCES = \
 	pmem/client/address_space.c \
 	pmem/client/address_space.h \
+	pmem/client/fence_seen.c \
+	pmem/client/fence_seen.h \
 	pmem/client/record/calls.c \
 	pmem/client/record/calls.h \
 	pmem/client/record/line_locks.c \

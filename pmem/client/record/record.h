@@ -57,6 +57,11 @@ struct record_setup {
 	bool (*on_flush)(uintptr_t address, enum record_flush_kind kind);
 	bool (*on_fence)(enum record_fence_kind kind);
 	/*
+	 * The same in the usual case, sooner: vector registers are not saved, and it must leave them alone.
+	 * False: it has not done it, and on_fence() is called. NULL: always on_fence().
+	 */
+	bool (*on_fence_quickly)(void);
+	/*
 	 * A site of the trace gets this id; may be NULL. `stores`: this thread is about to execute it, and
 	 * the call is made by the handler of its fault.
 	 */
