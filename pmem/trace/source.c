@@ -121,6 +121,9 @@ static size_t slot_length(struct source *source, size_t there)
 /* Move what is there to the front. */
 static void compact(struct source *source)
 {
+	/* Before the first slot there is no memory, either. */
+	if (!source->start)
+		return;
 	memmove(source->bytes, source->bytes + source->start, source->end - source->start);
 	source->end -= source->start;
 	source->start = 0;
