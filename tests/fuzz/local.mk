@@ -44,8 +44,9 @@ check_PROGRAMS += $(fuzz_programs)
 # The programs for libFuzzer link the same libraries, in their own build directory, where clang instruments all of
 # the code. `make fuzz-build` only builds them. Each replayer above links what its fuzz target links, so a library
 # that is missing here fails in `make check` too.
-EXTRA_PROGRAMS += tests/fuzz/fuzz_attach tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_fuse \
+fuzz_targets = tests/fuzz/fuzz_attach tests/fuzz/fuzz_control tests/fuzz/fuzz_discovery tests/fuzz/fuzz_fuse \
 	tests/fuzz/fuzz_region tests/fuzz/fuzz_trace
+EXTRA_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_attach_SOURCES = tests/fuzz/fuzz_attach.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_attach_LDADD = $(libattach)
 tests_fuzz_fuzz_attach_LDFLAGS = $(fuzz_ldflags)
@@ -77,7 +78,7 @@ fuzz-build:
 	$(MKDIR_P) fuzzing
 	cd fuzzing && { [ -f Makefile ] || \
 		CONFIG_SHELL=$(SHELL) $(SHELL) $(abs_top_srcdir)/configure -q CC='$(FUZZ_CC)' --enable-fuzzing; }
-	cd fuzzing && $(MAKE) $(AM_MAKEFLAGS) $(EXTRA_PROGRAMS)
+	cd fuzzing && $(MAKE) $(AM_MAKEFLAGS) $(fuzz_targets)
 
 # Inputs that make a target fail, and those that reach new code, are left in tests/fuzz/found.
 fuzz-attach fuzz-control fuzz-discovery fuzz-fuse fuzz-region fuzz-trace: fuzz-build
