@@ -25,13 +25,13 @@ rounds=${BENCH_ROUNDS:-7}
 only=${BENCH_ONLY:-.}
 if [ -n "${BENCH_SMALL:-}" ]; then
 	file_mib=4 io_mib=1 commits=50 pgbench_seconds=1 pools=200 open_files=20 names=100 uncommitted=200
-	gib_mib=8 start_region=1G start_pool=512M many_region=128M
+	gib_mib=8 start_region=1G start_pool=512M many_region=128M sync_mib=(8 16)
 	pmem_seconds=0.02 pmem_mib=4 pmem_fio_ms=100 objects_scatter=5000 map_keys=1000 trace_events=10000
 	torture_seconds=1 explore_states=20
 else
 	file_mib=512 io_mib=128 commits=4000 pgbench_seconds=5 pools=100000 open_files=10000
 	names=20000 uncommitted=100000
-	gib_mib=1024 start_region=16G start_pool=8G many_region=2G
+	gib_mib=1024 start_region=16G start_pool=8G many_region=2G sync_mib=(1024 8192)
 	torture_seconds=10 pmem_seconds=1 pmem_mib=256 pmem_fio_ms=2000 map_keys=200000 trace_events=10000000
 	objects_scatter=1048576 explore_states=2000
 fi
@@ -81,7 +81,7 @@ sides_start() {
 	passthrough_start
 	local options=()
 	[ "$(id -u)" -ne 0 ] || options=(--allow-other)
-	daemon_start --region memfd:6G "${options[@]}" || fail "the daemon does not start"
+	daemon_start --region memfd:10G "${options[@]}" || fail "the daemon does not start"
 }
 
 # row NAME UNIT BETTER TARGET AGAINST MEASURE [ARGUMENT...]: MEASURE SIDE ARGUMENT... prints a number.

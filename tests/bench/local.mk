@@ -11,7 +11,11 @@ tests_bench_memcpy_time_SOURCES = tests/bench/memcpy_time.c
 check_PROGRAMS += tests/bench/metadata_time
 tests_bench_metadata_time_SOURCES = tests/bench/metadata_time.c
 
-bench_programs = tests/bench/memcpy_time tests/bench/metadata_time tests/bench/pmem_time tests/bench/handover_time
+check_PROGRAMS += tests/bench/sync_time
+tests_bench_sync_time_SOURCES = tests/bench/sync_time.c
+
+bench_programs = tests/bench/memcpy_time tests/bench/metadata_time tests/bench/sync_time \
+	tests/bench/pmem_time tests/bench/handover_time
 check_PROGRAMS += tests/bench/pmem_time
 tests_bench_pmem_time_SOURCES = tests/bench/pmem_time.c
 tests_bench_pmem_time_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)

@@ -193,6 +193,16 @@ power_failure() {
 	rm -f "$mnt/written"
 }
 
+# sync_of_a_page SIDE MIB: "small" has a file of 1 MiB, softpmem one of MIB. The files stay for all rounds.
+sync_of_a_page() {
+	local mib=$2
+	[ "$1" != small ] || mib=1
+	"$abs_top_builddir/tests/bench/sync_time" "$mnt/synced-$mib" "$mib"
+}
+
+# Is there memory for the media and the view of so many MiB?
+memory_for() { awk -v mib="$1" '$1 == "MemAvailable:" { exit $2 / 1024 < mib * 2.2 }' /proc/meminfo; }
+
 # trace_figure SIDE NAME: one figure of those that trace_time prints.
 trace_figure() {
 	"$abs_top_builddir/tests/bench/trace_time" "$trace_events" | sed -n "s/^$2  *\\([0-9.]*\\) .*/\\1/p"
@@ -248,7 +258,7 @@ failure_with_open_files() {
 }
 
 rows() {
-	local aio=(--ioengine=libaio --direct=1 --iodepth=16 --bs=4k "--io_size=${io_mib}M")
+	local mib aio=(--ioengine=libaio --direct=1 --iodepth=16 --bs=4k "--io_size=${io_mib}M")
 	local psync=(--ioengine=psync --bs=4k "--io_size=${io_mib}M")
 	local mmap=(--ioengine=mmap --bs=4k "--io_size=${file_mib}M" --norandommap)
 
@@ -275,6 +285,14 @@ rows() {
 	row "daemon start, ${start_region}iB region and ${start_pool}iB pool" ms lower 100 - fresh_start time
 	row "the same, memory" MiB lower 64 - fresh_start memory
 	row "reload of $pools pools" ms lower 1000 - reload
+	for mib in "${sync_mib[@]}"; do
+		memory_for "$mib" || {
+			echo "bench: there is no memory for a file of $mib MiB: its row is left out" >&2
+			continue
+		}
+		row "sync of one page of $mib MiB" us lower 1.2 small sync_of_a_page "$mib"
+		rm -f "$mnt"/synced-*
+	done
 	row "create and fsync beside $pools files" us lower 1.2 few create_and_sync
 	rm -rf "$mnt"/beside-*
 	row "create, rename, unlink, ordered" names/s higher 1 passthrough name_changes

@@ -11,7 +11,8 @@ if ! [ -r /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c ] || ! command -
 fi
 # One row for each way to measure; in make check-long all rows.
 names=('1 MiB sequential read' '4 KiB random write, psync, recorded' 'SQLite WAL' 'daemon start'
-	'create and fsync' 'power failure with 20 open' 'uncommitted names' 'pmem_persist, 64 B'
+	'sync of one page of 16' 'create and fsync'
+	'power failure with 20 open' 'uncommitted names' 'pmem_persist, 64 B'
 	'trace of 10000 events, read' 'after a power failure, store'
 	'states checked by a fork server')
 only=$(IFS='|' && echo "${names[*]}")
