@@ -164,4 +164,28 @@ check "ordered: the survivors are the first ones" \
 	test "$(printf '%s\n' n{1..40} | head -n "$count" | sort)" = "$first"
 check "check finds no damage" softpmem check
 check "the daemon with --metadata ordered stops cleanly" daemon_stop
+
+# ---- A daemon that is killed ------------------------------------------------------------------
+# All is written through: a region that outlives the daemon keeps what an outage would take back.
+media=file:$work/media,64M
+daemon_start --region "$media" --metadata strict || bail "the daemon does not start on a file"
+put old bytes && softpmem sync
+change() {
+	put new.tmp newer && mv "$mnt/new.tmp" "$mnt/old" && mkdir "$mnt/made" && put made/file bytes &&
+		ln "$mnt/old" "$mnt/made/link" && chmod 600 "$mnt/old"
+}
+kept() {
+	holds old newer && holds made/file bytes && holds made/link newer &&
+		[ "$(stat -c %a "$mnt/old")" = 600 ] && absent new.tmp
+}
+check "names change, and nothing is synced" change
+daemon_kill
+check "after the daemon was killed it starts again" daemon_start --region "$media" --metadata strict
+check "all names are as they were when it was killed" kept
+check "powerfail after the restart succeeds" fail_power
+check "what was there after the restart is durable" kept
+check "the region has no damage" softpmem check
+change_again() { mv "$mnt/old" "$mnt/older" && fail_power && kept; }
+check "negative control: a power failure takes back what is not synced" change_again
+check "the daemon on a file stops cleanly" daemon_stop
 finish
