@@ -146,6 +146,10 @@ static void grow(struct index_pool *pool, const struct table *seen)
 	table = table_of(pool);
 	if (table == seen) {
 		at = allocate_table(pool, 4 * table->buckets);
+		if (index_mistakes("growth")) {
+			index_store(&root_of(pool)->table, at);
+			index_persist(root_of(pool), sizeof(struct root));
+		}
 		for (uint64_t i = 0; i < table->buckets; i++)
 			copy_chain(pool, &table->first[i], index_at(pool, at));
 		index_store(&root_of(pool)->table, at);

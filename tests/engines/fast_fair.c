@@ -235,9 +235,11 @@ static void create(struct index_pool *pool)
 {
 	struct node *leaf = new_node(pool, 0, 0);
 
-	index_persist(leaf, sizeof(*leaf));
+	if (!index_mistakes("constructor"))
+		index_persist(leaf, sizeof(*leaf));
 	root_of(pool)->node = offset_of(pool, leaf);
-	index_persist(root_of(pool), sizeof(struct root));
+	if (!index_mistakes("constructor"))
+		index_persist(root_of(pool), sizeof(struct root));
 }
 
 /* What the paper's writers repair when they come across it. */

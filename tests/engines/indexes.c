@@ -9,7 +9,8 @@
  * that SOFTPMEM_STDOUT names says was inserted and not removed is there with its value, and no removed
  * one.
  *
- * With INDEXES_FLUSHES_KEPT=N in the environment the flush after each N flushes is left out.
+ * With INDEXES_FLUSHES_KEPT=N in the environment the flush after each N flushes is left out; with
+ * INDEXES_MISTAKE=NAME the index makes a mistake of indexes.h.
  */
 
 #include <err.h>
@@ -30,6 +31,7 @@ static const struct index_type *type;
 static struct index_pool *pool;
 static uint64_t threads, count;
 unsigned index_flushes_kept, index_flushes_done;
+const char *index_mistake = "";
 
 uint64_t index_allocate(struct index_pool *from, size_t bytes)
 {
@@ -194,6 +196,8 @@ int main(int argc, char **argv)
 	type = named(argv[1]);
 	if (getenv("INDEXES_FLUSHES_KEPT"))
 		index_flushes_kept = (unsigned)strtoul(getenv("INDEXES_FLUSHES_KEPT"), NULL, 10);
+	if (getenv("INDEXES_MISTAKE"))
+		index_mistake = getenv("INDEXES_MISTAKE");
 	open_pool(argv[2]);
 	if (strcmp(argv[3], "load") == 0 && argc == 6) {
 		threads = strtoull(argv[4], NULL, 10);

@@ -20,6 +20,12 @@ explores() {
 	new_pool && recorded "$indexes" "$1" "$mnt/pool" load 1 "$explored" || return
 	"$softpmem" explore --states "$states" "$trace" -- "$indexes" "$1" {} check
 }
+# explores_mistake NAME MISTAKE KEYS: of indexes.h. Tables grow, and slots are used again, after some keys.
+explores_mistake() {
+	local INDEXES_MISTAKE=$2 explored=$3 states=1200
+	export INDEXES_MISTAKE
+	explores "$1"
+}
 explores_with_fewer_flushes() {
 	export INDEXES_FLUSHES_KEPT=5
 	explores "$1"
@@ -33,4 +39,12 @@ for index in level_hash fast_fair clht; do
 		"^finding 1: the checker" explores_with_fewer_flushes "$index"
 	unset INDEXES_FLUSHES_KEPT
 done
+check_fails "it finds the constructor of fast_fair that does not flush" "^finding 1: the checker" \
+	explores_mistake fast_fair constructor 12
+check_fails "it finds the table of clht that is referred to before it has the keys" \
+	"^finding 1: the checker" explores_mistake clht growth 200
+check_fails "it finds the token of level_hash that is durable before its item" \
+	"^finding 1: the checker" explores_mistake level_hash token 80
+check "negative control: it finds nothing in clht where the table grows" explores_mistake clht "" 200
+check "negative control: it finds nothing in level_hash with more keys" explores_mistake level_hash "" 80
 finish

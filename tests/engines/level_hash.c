@@ -83,8 +83,11 @@ static bool put(struct bucket *bucket, const struct item *item)
 		if (is_valid(bucket, i))
 			continue;
 		bucket->slots[i] = *item;
+		if (index_mistakes("token"))
+			set_token(bucket, i, true);
 		index_persist(&bucket->slots[i], sizeof(bucket->slots[i]));
-		set_token(bucket, i, true);
+		if (!index_mistakes("token"))
+			set_token(bucket, i, true);
 		return true;
 	}
 	return false;
