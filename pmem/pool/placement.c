@@ -179,16 +179,27 @@ int pool_ensure_view(struct pool *pool)
 
 /* ---- Promises -------------------------------------------------------------------- */
 
+static uint64_t present_pages(const struct pool *pool, uint64_t page, uint64_t end)
+{
+	uint64_t found = 0;
+
+	if (!pool->view)
+		return 0;
+	for (; (page = view_next_present(pool->view, page, end)) < end; page++)
+		found++;
+	return found;
+}
+
 uint64_t pool_absent_pages(const struct pool *pool, uint64_t page, uint64_t pages)
 {
 	const uint64_t end = page + pages;
 	uint64_t absent = 0, stop;
 
+	/* A range that a caller reserves may be far larger than what is there. */
 	for (; page < end; page = stop) {
 		if (pool_extmap_at(&pool->map, page, end, &stop))
 			continue;
-		for (; page < stop; page++)
-			absent += is_present(pool, page) ? 0 : 1;
+		absent += stop - page - present_pages(pool, page, stop);
 	}
 	return absent;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -85,6 +86,30 @@ static void reserving_more_than_is_free_changes_nothing(void **state)
 	assert_int_equal(bench->pools->space.promised, 0);
 	assert_int_equal(bench->pool->promised, 0);
 	assert_int_equal(bench->pool->map.count, 0);
+}
+
+static double processor_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Who may write to a file may ask for 16 TiB: at a nanosecond a page that would be 4 seconds each time. */
+static void reserving_costs_what_is_there_and_not_what_is_asked_for(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	double from;
+
+	pooltest_fill(bench, 0, 3 * PAGE_BYTES, 1);
+	pooltest_fill(bench, (uint64_t)POOL_PAGES_MAX * PAGE_BYTES / 2, PAGE_BYTES, 1);
+	from = processor_seconds();
+	for (int i = 0; i < 10; i++) {
+		assert_true(pool_absent_pages(bench->pool, 1, POOL_PAGES_MAX - 1) == POOL_PAGES_MAX - 1 - 3);
+		assert_int_equal(pool_reserve_pages(bench->pool, 0, POOL_PAGES_MAX), -ENOSPC);
+	}
+	assert_true(processor_seconds() - from < 5);
 }
 
 static void reserving_uses_the_blocks_that_were_promised(void **state)
@@ -168,6 +193,7 @@ int main(void)
 		POOLTEST(a_sync_turns_promised_blocks_into_placed_ones),
 		POOLTEST(reserved_pages_have_unwritten_blocks),
 		POOLTEST(reserving_more_than_is_free_changes_nothing),
+		POOLTEST(reserving_costs_what_is_there_and_not_what_is_asked_for),
 		POOLTEST(reserving_uses_the_blocks_that_were_promised),
 		POOLTEST(old_bytes_around_the_first_write_to_unwritten_blocks_are_zeroed),
 		POOLTEST(a_page_to_which_no_block_was_promised_gets_a_free_block),
