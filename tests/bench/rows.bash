@@ -236,7 +236,7 @@ failure_of_names() {
 	mkdir "$mnt/uncommitted" && "$softpmem" sync || return 1
 	"$abs_top_builddir/tests/bench/metadata_time" make "$mnt/uncommitted" "$uncommitted" || return 1
 	from=$EPOCHREALTIME
-	"$softpmem" powerfail --json >"$work/powerfail.json" || return 1
+	"$softpmem" powerfail >/dev/null || return 1
 	milliseconds_since "$from"
 	rmdir "$mnt/uncommitted" # it is empty again
 }
