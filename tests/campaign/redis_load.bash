@@ -13,7 +13,8 @@ set -u
 . "${0%/*}/keys.bash" || exit 2
 # shellcheck source=tests/campaign/server.bash
 . "${0%/*}/server.bash" && log_open || exit 2
-socket=$(mktemp -u "${TMPDIR:-/tmp}/redis.XXXXXX") || exit 2
+# A load that is killed leaves its socket behind; the directory beside the mount goes with the campaign.
+socket=$(mktemp -u "$(dirname "${SOFTPMEM_MOUNT:-${TMPDIR:-/tmp}/mount}")/redis.XXXXXX") || exit 2
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -f "$socket"' EXIT
 
 if [ "${1:-}" = repaired ]; then
