@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # The rules of docs/hacking.md: lines have at most 110 columns, where a tab ends at the next multiple of 8; C
-# files have fewer than 600 lines; no two C files, and no two scripts, have the same name.
+# files have fewer than 600 lines; no two C files, and no two scripts, have the same name; each document is in
+# a Debian package.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
@@ -68,9 +69,21 @@ unique_names() {
 		END { exit found }'
 }
 
+# packaged TREE: prints each document that no Debian package installs: without this the packages do not build.
+packaged() {
+	local document status=0
+	for document in "$1"/docs/*.md; do
+		grep -qx "usr/share/doc/softpmem/${document##*/}" "$1"/debian/*.install && continue
+		echo "docs/${document##*/}: name it in debian/softpmem-doc.install"
+		status=1
+	done
+	return "$status"
+}
+
 check "no line has more than 110 columns" narrow "$abs_top_srcdir"
 check "no C file has 600 lines or more" short "$abs_top_srcdir"
 check "no two C files and no two scripts have the same name" unique_names "$abs_top_srcdir"
+check "each document is in a Debian package" packaged "$abs_top_srcdir"
 
 # Negative controls, and positive ones at the limits.
 tree=$work/tree
@@ -106,4 +119,10 @@ plant tests/data/region/planted.c </dev/null
 mkdir -p "$tree/pmem/pool"
 : >"$tree/pmem/pool/planted.c"
 check "captured data may have any name" unique_names "$tree"
+plant docs/planted.md </dev/null
+mkdir "$tree/debian"
+echo usr/share/doc/softpmem/planted.md >"$tree/debian/softpmem-doc.install"
+check "a document that a package installs is accepted" packaged "$tree"
+echo usr/share/doc/softpmem/other.md >"$tree/debian/softpmem-doc.install"
+check_fails "a document that no package installs is reported" '^docs/planted.md: name it in' packaged "$tree"
 finish
