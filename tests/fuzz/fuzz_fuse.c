@@ -339,6 +339,19 @@ static void print_problem(void *context, const struct pools_problem *problem)
 	fprintf(stderr, "%s\n", problem->text);
 }
 
+/*
+ * libfuse keeps an INTERRUPT of an unknown request until it has answered it, one with each request that
+ * follows, and does not free those that are left.
+ */
+static void forget_interrupts(struct mount *mount)
+{
+	static const struct kind getattr = { FUSE_GETATTR, sizeof(struct fuse_getattr_in), 0, 0 };
+	const struct fuse_getattr_in body = { 0 };
+
+	for (size_t left = mount->pending_count; left; left--)
+		send_request(mount, &getattr, FUSE_ROOT_ID, 0, &body, sizeof(body));
+}
+
 static void end(struct mount *mount)
 {
 	struct pools_check_result result = { 0 };
@@ -348,6 +361,7 @@ static void end(struct mount *mount)
 	if (mount->parked)
 		toggle_outage(mount);
 	must(!is_awaited(mount), "each request has its reply");
+	forget_interrupts(mount);
 	fusefs_free(mount->fs);
 	must(pools_close(mount->pools, NULL) == 0, "the pools are closed");
 	must(pools_check(mount->region, &options, &result, &message) == 0, message.text);
