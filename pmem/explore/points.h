@@ -23,7 +23,7 @@ struct explore_point {
 struct explore_points {
 	VECTOR_FIELDS(struct explore_point);
 	uint64_t events;    /* of the trace */
-	struct message cut; /* why the trace has no proper end; empty if it has one */
+	struct message cut; /* explore_walk_cut() */
 };
 
 /* Walk through the whole trace. 0 or a negative errno with a message. */

@@ -377,7 +377,23 @@ static int take_event(struct explore_walk *walk, struct message *message)
 		walk->cut = *message;
 		return 0;
 	}
-	return error < 0 ? error : 1;
+	if (error < 0)
+		return error;
+	/* What an outage has taken back of names is not in the trace. */
+	if (walk->event.kind == TRACE_OUTAGE) {
+		message_fail(&walk->cut, 0,
+			     "event %llu is a power failure of the run itself: what follows is not explored",
+			     (unsigned long long)walk->count + 1);
+		return 0;
+	}
+	if (walk->event.kind == TRACE_LOST && !walk->cut.text[0])
+		message_fail(&walk->cut, 0,
+			     "event %llu says that events are missing (%.*s): findings after it may not be "
+			     "real",
+			     (unsigned long long)walk->count + 1,
+			     (int)min_u64(walk->event.lost.reason.length, 200),
+			     (const char *)walk->event.lost.reason.at);
+	return 1;
 }
 
 int explore_walk_next(struct explore_walk *walk, struct message *message)

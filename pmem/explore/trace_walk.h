@@ -70,7 +70,10 @@ const struct trace_event *explore_walk_event(const struct explore_walk *walk);
 uint64_t explore_walk_count(const struct explore_walk *walk);
 /* Did the event taken last guarantee bytes or a size that were undetermined before it? */
 bool explore_walk_guaranteed(const struct explore_walk *walk);
-/* Why the trace has no proper end; NULL if it has one, or was not read to its end yet. */
+/*
+ * What is wrong with the trace: it has no proper end, it goes on after a power failure and is read no
+ * further, or events are missing. NULL: nothing so far.
+ */
 const char *explore_walk_cut(const struct explore_walk *walk);
 const struct trace_catalog *explore_walk_catalog(const struct explore_walk *walk);
 

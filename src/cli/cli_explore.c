@@ -290,6 +290,17 @@ static int explore_depth(int fd, const struct explore_options *options, uint64_t
 	return explore_depth_run(&task, &outcome->depth, message);
 }
 
+static int check_point(const struct explore_points *points, uint64_t at, struct message *message)
+{
+	for (size_t i = 0; i < points->count; i++)
+		if ((points->items[i].after & ~EXPLORE_BEFORE_SYNC) == at)
+			return 0;
+	return message_fail(message, -ENOENT,
+			    "--at %" PRIu64 ": no crash point is after so many events of the trace: they are "
+			    "right before what guarantees something, and after marks",
+			    at);
+}
+
 static int explore(struct cli *cli, int fd, struct explore_options *options,
 		   const struct explore_cli_options *given)
 {
@@ -308,6 +319,8 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	struct explore_progress unfinished = { .path = NULL };
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
 
+	if (!error && given->at)
+		error = check_point(&points, options->at, &message);
 	if (outcome.levels > 1) {
 		halve_budget(options);
 		options->recovered = &recovered;

@@ -429,7 +429,7 @@ static void put_coverage(FILE *out, struct json_object *result)
 	put_text(out, "persistency", report_string(result, "persistency"));
 	put_text(out, "persistence domain", report_string(result, "domain"));
 	put_text(out, "metadata mode", report_string(result, "metadata"));
-	put_text(out, "the trace has no proper end", report_string(result, "cut"));
+	put_text(out, "what is wrong with the trace", report_string(result, "cut"));
 	put_number(out, "milliseconds", report_u64(result, "milliseconds"));
 	if (report_u64(result, "unstable"))
 		put_number(out, "failures that did not repeat", report_u64(result, "unstable"));

@@ -172,7 +172,7 @@ if command -v sqlite3 >/dev/null; then
 	sed 's/mark "stored"/msync 1+0x0 length=8192/' "$work/sqlite.txt" >"$work/synced.txt"
 	last=$(grep -c '' "$work/synced.txt")
 	check "negative control: a whole database passes --checker sqlite" \
-		[ "$(status_of --checker sqlite --at "$((last - 1))" "$work/synced.txt")" = 0 ]
+		[ "$(status_of --checker sqlite --at "$last" "$work/synced.txt")" = 0 ]
 else
 	skip "--checker sqlite finds a database of which pages are lost" "sqlite3 is not installed"
 fi
@@ -204,6 +204,27 @@ check_fails "a shard that is given twice is refused" "there twice" merged "$work
 check_fails "a shard of another search is refused" \
 	"not of the same search" merged "$work/shard-1" "$work/other"
 wrong "--shard refuses what is no share" "takes K/N" 2 --shard 4/3 "$work/late.txt" -- true
+
+# ---- Traces that are not all of a run
+
+part() {
+	printf 'softpmem-trace 1\nfile file=1 size=4096 path="log"\nt1 store 1+0x0 u64=1\n%s\n' "$1"
+	printf 't1 clwb 1+0x0\nt1 sfence\nt1 store 1+0x8 u64=2\n'
+}
+part 'lost count=2 reason="it was killed"' >"$work/lost.txt"
+part 'outage generation=2 seed=1 policy="lose"' >"$work/outage.txt"
+check "the result says that events are missing, and where" \
+	grep -q '^event 3 says that events are missing (it was killed): findings after it may not be real' \
+	<("$softpmem" explore "$work/lost.txt" -- true)
+check "a power failure of the run itself ends what is explored" \
+	grep -q '^event 3 is a power failure of the run itself: what follows is not explored' \
+	<("$softpmem" explore "$work/outage.txt" -- true)
+check "no state has what was stored after a power failure of the run" \
+	test "$("$softpmem" explore --list-states "$work/outage.txt" | wc -l)" -eq 2
+check "negative control: of a trace with all of a run nothing of it is said" \
+	test -z "$("$softpmem" explore "$work/late.txt" -- true | grep '^event ')"
+wrong "--at names an event that is no crash point" "no crash point is after so many events" 1 \
+	--at 2 "$work/lost.txt" -- true
 
 # ---- Interrupted searches
 
