@@ -23,7 +23,10 @@ void fusefs_park(struct fusefs *fs)
 
 void fusefs_write_back(struct fusefs *fs)
 {
-	fusefs_invalidate_all(fs);
+	for (unsigned i = 0; i < fs->tree_count; i++)
+		for (struct node *node = fs->trees[i].nodes.all; node; node = node->next)
+			if (node->regular && fusefs_node_may_have_stores(node))
+				fusefs_invalidate_range(fs, fusefs_node_ino(fs, node), 0, UINT64_MAX);
 }
 
 void fusefs_discard(struct fusefs *fs)
