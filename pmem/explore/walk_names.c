@@ -159,6 +159,11 @@ static int take_rules(struct walk_names *names, const struct trace_event *event)
 	return 0;
 }
 
+bool explore_walk_names_has_da_alloc(const struct walk_names *names)
+{
+	return names->da_alloc;
+}
+
 bool explore_walk_names_allocates(const struct walk_names *names, uint64_t inode)
 {
 	return names->da_alloc && mode_of(names, inode) != METADATA_STRICT;

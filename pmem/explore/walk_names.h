@@ -42,6 +42,8 @@ int explore_walk_names_size(struct walk_names *names, const struct names_op *op)
 int explore_walk_names_overwrite(struct walk_names *names, uint64_t inode);
 /* TRACE_CLOSE, event `id`. 0 or a negative errno. */
 int explore_walk_names_close(struct walk_names *names, uint64_t inode, uint64_t id, bool last);
+/* Has the trace ext4's auto_da_alloc? */
+bool explore_walk_names_has_da_alloc(const struct walk_names *names);
 /* Does ext4's auto_da_alloc make the bytes of the inode durable? */
 bool explore_walk_names_allocates(const struct walk_names *names, uint64_t inode);
 /* The mode in which all that the trace's modes of directories allow is legal: the search's, or strict. */

@@ -265,7 +265,7 @@ static void print_depth(const struct explore_depth *depth)
 	if (depth->reordered)
 		printf("%" PRIu64 " failures are not reported: their recoveries, recorded again, stored "
 		       "elsewhere or in another order, and could not be replayed. Has the checker several "
-		       "threads?\n",
+		       "threads or processes?\n",
 		       depth->reordered);
 	if (depth->left_out)
 		printf("%" PRIu64 " recoveries were left out by a limit\n", depth->left_out);

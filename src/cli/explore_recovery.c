@@ -13,6 +13,7 @@
 #include "cli/torture_daemon.h"
 #include "common/cleanup.h"
 #include "common/remove_tree.h"
+#include "explore/walk_names.h"
 
 /* For the files that the recovery makes. */
 #define SPARE_BYTES ((uint64_t)256 << 20)
@@ -38,6 +39,24 @@ static int region_size(const struct explore_state *state, uint64_t *size)
 		if (tree->present[i] && __builtin_add_overflow(*size, tree->sizes[i], size))
 			error = -EFBIG;
 	*size = align_up(*size, PAGE_BYTES);
+	return error;
+}
+
+/* What power failures of the run could do, those of the recovery can: but of modes of single directories. */
+static int take_rules(const struct explore_state *state, struct torture_daemon *daemon)
+{
+	const struct explore_tree *tree;
+	uint32_t sector = UINT32_MAX;
+	int error = explore_state_tree(state, &tree);
+
+	for (size_t i = 0; !error && i < explore_walk_files(state->walk); i++)
+		if (tree->present[i])
+			sector = (uint32_t)min_u64(sector, explore_walk_file(state->walk, i)->sector);
+	if (sector == 512)
+		daemon->mode = "sector:512";
+	else if (sector == 4096)
+		daemon->mode = "sector";
+	daemon->auto_da_alloc = explore_walk_names_has_da_alloc(explore_walk_names(state->walk));
 	return error;
 }
 
@@ -84,6 +103,8 @@ static int record(const struct explore_state *state, const struct explore_option
 	if (!program)
 		return message_fail(message, -ENOENT, "there is no softpmemd beside this program");
 	error = torture_daemon_create(&daemon, program, "ordered", place, message);
+	if (!error)
+		error = take_rules(state, &daemon);
 	if (!error)
 		error = torture_daemon_start(&daemon, size, NULL, message);
 	if (!error)
