@@ -29,7 +29,7 @@ struct pools {
 	bool mappers_are_gone;	/* that it was told */
 };
 
-static bool loses_a_rename;
+static unsigned lost_renames; /* of each region */
 static char log_text[512];
 static bool clients_end;
 
@@ -94,6 +94,14 @@ void fusefs_resume(struct fusefs *fusefs)
 void fusefs_entry_changed(struct fusefs *fusefs, struct pool *directory, const char *name)
 {
 	say("look up", *name);
+}
+
+static bool kernel_knows_all;
+
+bool fusefs_all_entries_changed(struct fusefs *fusefs)
+{
+	say("look up all", 0);
+	return kernel_knows_all;
 }
 
 static int references;
@@ -181,7 +189,7 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 	pools->mappers_are_gone = outage->mappers_are_gone;
 	snprintf(report.path, sizeof(report.path), "/%c", pools->name);
 	outage->report(outage->context, &report);
-	if (loses_a_rename) {
+	for (unsigned i = 0; i < lost_renames; i++) {
 		static struct pool_lost_operation lost = {
 			.operation = "rename", .path = "/x", .to_path = "/y", .name = "x", .to_name = "y",
 		};
@@ -234,7 +242,8 @@ static int setup(void **state)
 		pools[i] = (struct pools){ .name = (char)('a' + i), .domain = PERSISTENCE_MEMORY_CONTROLLER };
 	log_text[0] = '\0';
 	clients_end = true;
-	loses_a_rename = false;
+	lost_renames = 0;
+	kernel_knows_all = true;
 	references = 0;
 	return 0;
 }
@@ -297,16 +306,33 @@ static void an_error_of_one_region_does_not_stop_the_outage(void **state)
 /* A process that waits for the mount may hold the lock of a directory that the kernel needs for it. */
 static void the_kernel_is_told_of_lost_names_while_the_mount_answers(void **state)
 {
-	loses_a_rename = true;
+	lost_renames = 1;
 	assert_int_equal(run(CHOOSER_LOSE), 0);
 	assert_string_equal(log_text, "stop clients; park; " PHASES_OF_BOTH
 				      "look up x; look up y; look up x; look up y; ");
 	assert_int_equal(references, 0);
 }
 
+static void the_kernel_is_told_once_of_many_lost_names(void **state)
+{
+	lost_renames = 100;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_string_equal(log_text, "stop clients; park; " PHASES_OF_BOTH "look up all; ");
+	assert_int_equal(references, 0);
+}
+
+static void a_kernel_that_cannot_be_told_once_is_told_of_each_name(void **state)
+{
+	lost_renames = 100;
+	kernel_knows_all = false;
+	assert_int_equal(run(CHOOSER_LOSE), 0);
+	assert_non_null(strstr(log_text, "look up all; look up x; look up y; look up x; "));
+	assert_int_equal(references, 0);
+}
+
 static void lost_operations_are_in_the_report(void **state)
 {
-	loses_a_rename = true;
+	lost_renames = 1;
 	assert_int_equal(run(CHOOSER_LOSE), 0);
 	assert_int_equal(report.lost.count, 2);
 	assert_string_equal(report.lost.items[0].operation, "rename");
@@ -461,6 +487,8 @@ int main(void)
 		outage_test(without_a_mount_only_clients_and_pools_take_part),
 		outage_test(an_error_of_one_region_does_not_stop_the_outage),
 		outage_test(the_kernel_is_told_of_lost_names_while_the_mount_answers),
+		outage_test(the_kernel_is_told_once_of_many_lost_names),
+		outage_test(a_kernel_that_cannot_be_told_once_is_told_of_each_name),
 		outage_test(lost_operations_are_in_the_report),
 		outage_test(a_lost_region_is_not_decided),
 		outage_test(without_any_media_no_phase_begins),
