@@ -40,13 +40,14 @@ shm=$(mktemp -d /dev/shm/softpmem-bench.XXXXXX) || exit 1
 results=$work/results
 example=/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
 declare -A directory=([softpmem]=$mnt [passthrough]=$work/passthrough
-	[tmpfs]=$shm/direct [libpmem]=$shm/direct)
-passthrough_pid=
+	[passthrough+permissions]=$work/checked [tmpfs]=$shm/direct [libpmem]=$shm/direct)
+passthrough_pids=()
 
 bench_cleanup() {
 	postgres_kill_at_exit
 	fusermount3 -u -z "$work/passthrough"
-	kill "$passthrough_pid"
+	fusermount3 -u -z "$work/checked"
+	kill "${passthrough_pids[@]}"
 	rm -rf "$shm"
 }
 at_exit+=(bench_cleanup)
@@ -56,15 +57,15 @@ fail() {
 	exit 1
 }
 
-# Options as close to ours as possible: requests go to the daemon, the kernel caches pages, and root allows
-# all users.
+# passthrough_start DIRECTORY SOURCE [OPTIONS]: options as close to ours as possible: requests go to the
+# daemon, the kernel caches pages, and root allows all users. Nobody checks permissions without an option.
 passthrough_start() {
-	local options=source=$shm/source,cache=always,no_writeback
+	local options=source=$2,cache=always,no_writeback${3:-}
 	[ "$(id -u)" -ne 0 ] || options+=,allow_other
-	"$work/passthrough_ll" -f -o "$options" "$work/passthrough" >>"$work/passthrough.log" 2>&1 &
-	passthrough_pid=$!
+	"$work/passthrough_ll" -f -o "$options" "$1" >>"$work/passthrough.log" 2>&1 &
+	passthrough_pids+=($!)
 	for _ in $(seq 100); do
-		mountpoint -q "$work/passthrough" && return 0
+		mountpoint -q "$1" && return 0
 		sleep 0.05
 	done
 	fail "passthrough_ll does not mount: $(tail -n 1 "$work/passthrough.log")"
@@ -77,8 +78,11 @@ sides_start() {
 		fail "passthrough_ll does not build: $(head -n 1 "$work/cc.log")"
 	[ "$(stat -f -c %T "$shm")" = tmpfs ] || fail "/dev/shm is no tmpfs"
 	chmod 711 "$work" "$shm"
-	mkdir "$shm/direct" "$shm/source" "$work/passthrough"
-	passthrough_start
+	mkdir "$shm/direct" "$shm/source" "$shm/source-checked" "$work/passthrough" "$work/checked"
+	passthrough_start "$work/passthrough" "$shm/source"
+	# To check permissions, the kernel asks for a directory's attributes before each change of its names.
+	# Files in it belong to root, so programs that run as other users cannot use it.
+	passthrough_start "$work/checked" "$shm/source-checked" ,xattr,default_permissions
 	local options=()
 	[ "$(id -u)" -ne 0 ] || options=(--allow-other)
 	daemon_start --region memfd:10G "${options[@]}" || fail "the daemon does not start"

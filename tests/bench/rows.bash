@@ -295,8 +295,9 @@ rows() {
 	done
 	row "create and fsync beside $pools files" us lower 1.2 few create_and_sync
 	rm -rf "$mnt"/beside-*
-	row "create, rename, unlink, ordered" names/s higher 1 passthrough name_changes
-	row "create, rename, unlink, durable" names/s higher 1 passthrough name_changes durable
+	row "create, rename, unlink, ordered" names/s higher 1 passthrough+permissions name_changes
+	row "create, rename, unlink, durable" names/s higher 1 passthrough+permissions \
+		name_changes durable
 	row "power failure with $uncommitted uncommitted names" ms lower 1000 - failure_of_names
 	row "SQLite rounds of softpmem torture, a processor" rounds/s higher 20 - torture_rounds
 	row "power failure with $open_files open files" ms lower - one failure_with_open_files
