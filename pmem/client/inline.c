@@ -3,11 +3,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "abi/rawcall.h"
 #include "client/compiler.h"
 #include "client/connection.h"
 #include "client/courier.h"
@@ -120,6 +122,19 @@ static bool start_without_stores(const struct record_setup *setup)
 	}
 	pthread_atfork(NULL, NULL, record_fork_child);
 	return true;
+}
+
+/*
+ * What the engine needs to patch code, and queues need for their fences. While the process has one thread it
+ * takes no time; later the kernel waits until every processor was elsewhere, for some 10 ms.
+ */
+static AT_LOAD void register_for_barriers(void)
+{
+	if (!client_settings()->attach_path)
+		return;
+	RAW3(membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+	if (!client_settings()->inline_never)
+		RAW3(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 }
 
 static atomic_bool engine_runs;
