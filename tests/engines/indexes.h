@@ -44,7 +44,7 @@ extern const struct index_type index_level_hash, index_fast_fair, index_clht;
 /* ---- For the indexes ---------------------------------------------------------------------- */
 
 /*
- * A mistake to make, by its name; "": none. Each has been published of an index, of this one or another:
+ * A mistake to make, by its name; "": none. The first two were published, of this index or another one:
  *
  *   constructor   fast_fair: the first node and the root are never flushed (DICL/FAST_FAIR pull request 15)
  *   growth        clht: the larger table is referred to before it has the keys, as the directory of CCEH is
