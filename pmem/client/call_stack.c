@@ -33,7 +33,7 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
 		walk->found = address == walk->address;
 		return walk->found || ++walk->skipped < OURS_MOST ? _URC_NO_REASON : _URC_END_OF_STACK;
 	}
-	if (!address || walk->count == walk->most)
+	if (!address)
 		return _URC_END_OF_STACK;
 	/* The trace's reader takes the byte before a return address. */
 	walk->frames[walk->count++] = address + (is_interrupted != 0);

@@ -8,7 +8,7 @@
  * on past stores that wait for memory only as far as its store buffer has room, so the number of stores
  * counts; calls and saved registers are stores.
  *
- * Both functions return false if the case is another one. Then they have done nothing, and
+ * The functions return false if the case is another one. Then they have done nothing, and
  * client_flush_range() or queue_fence() is to do it.
  */
 
@@ -41,12 +41,16 @@ static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t addr
 	return done;
 }
 
-static inline __attribute__((always_inline)) bool fast_path_fence(void)
+/*
+ * Fence the one WPQ that the thread has, and that nobody wants to hear of. If it is closed afterwards, what
+ * it was not drained of is still to be published.
+ */
+static inline __attribute__((always_inline)) bool fence_one_queue(void)
 {
 	struct thread *self = &thread_self;
 	struct queue *queue = self->queues[0];
 
-	if (unlikely(!client_fast_path_allowed() || self->depth || self->has_more || !queue))
+	if (unlikely(self->depth || self->has_more || !queue))
 		return false;
 	if (unlikely(atomic_load_explicit(&queue->producer.header->announce, memory_order_relaxed)))
 		return false;
@@ -54,8 +58,15 @@ static inline __attribute__((always_inline)) bool fast_path_fence(void)
 	thread_enter(self);
 	wpq_fence(&queue->producer);
 	thread_leave(self, 0);
-	if (unlikely(queue_is_closed(queue)))
-		queue_reopen(queue);
+	return true;
+}
+
+static inline __attribute__((always_inline)) bool fast_path_fence(void)
+{
+	if (unlikely(!client_fast_path_allowed()) || !fence_one_queue())
+		return false;
+	if (unlikely(queue_is_closed(thread_self.queues[0])))
+		queue_reopen(thread_self.queues[0]);
 	return true;
 }
 

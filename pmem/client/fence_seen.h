@@ -6,7 +6,7 @@
 
 /*
  * A fence instruction of the program, in the usual case: one WPQ, which nobody waits for. For
- * record_setup.on_fence_quickly: it leaves vector registers alone, and calls no function. False: nothing was
+ * record_setup.on_fence_quickly: it leaves vector registers alone. The settings are known. False: nothing was
  * done that client_fence_seen() may not do again, and that is to be called. Async-signal-safe.
  */
 bool client_fence_seen_quickly(void);

@@ -167,6 +167,17 @@ static void give_room_back(struct source *source)
 	source->room = BYTES_START;
 }
 
+/* Take at most so many bytes, as far as there is room: as trace_buffer_take(). */
+static ptrdiff_t take_at_most(struct source *source, size_t most)
+{
+	const ptrdiff_t length = trace_buffer_take(source->buffer, source->bytes + source->end,
+						   min_u64(source->room - source->end, most));
+
+	if (length > 0)
+		source->end += (size_t)length;
+	return length;
+}
+
 /* Take more from the buffer. False: there was nothing, or it is wrong. */
 static bool take(struct source *source)
 {
@@ -177,11 +188,9 @@ static bool take(struct source *source)
 		source->wrong = "out of memory";
 		return false;
 	}
-	length = trace_buffer_take(source->buffer, source->bytes + source->end, source->room - source->end);
+	length = take_at_most(source, SIZE_MAX);
 	if (length < 0)
 		source->wrong = "impossible positions in its buffer";
-	else
-		source->end += (size_t)length;
 	return length > 0;
 }
 
@@ -196,13 +205,8 @@ size_t source_take_ahead(struct source *source, size_t most)
 	ptrdiff_t length = 1;
 
 	/* What is wrong is found, and told, when its turn comes. */
-	while (length > 0 && source_held(source) < room && !make_room(source, room)) {
-		length = trace_buffer_take(source->buffer, source->bytes + source->end,
-					   min_u64(source->room - source->end,
-						   room - source_held(source)));
-		if (length > 0)
-			source->end += (size_t)length;
-	}
+	while (length > 0 && source_held(source) < room && !make_room(source, room))
+		length = take_at_most(source, room - source_held(source));
 	return source_held(source) - before;
 }
 

@@ -198,14 +198,14 @@ const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, ui
 	return text;
 }
 
-bool trace_symbols_is_start(const char *frame)
+bool trace_symbols_fit_line(const char *text, size_t frame)
 {
 	static const char *const starts[] = { "__libc_start_call_main ", "start_thread " };
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-		if (strncmp(frame, starts[i], strlen(starts[i])) == 0)
-			return true;
-	return false;
+		if (strncmp(text, starts[i], strlen(starts[i])) == 0)
+			return false;
+	return *text && frame <= 3;
 }
 
 const char *trace_symbols_source(struct trace_symbols *symbols, uint32_t site, uint32_t frame, int *line)

@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "trace/event.h"
@@ -27,8 +28,11 @@ void trace_symbols_destroy(struct trace_symbols *symbols);
  */
 const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, uint32_t frame);
 
-/* Is the frame, as trace_symbols_frame() has it, libc's start of a process or thread? */
-bool trace_symbols_is_start(const char *frame);
+/*
+ * Is the frame, as trace_symbols_frame() has it, to be named where one line has room for some? These are the
+ * first, and up to three that called it, but not libc's start of a process or thread.
+ */
+bool trace_symbols_fit_line(const char *text, size_t frame);
 
 /*
  * The path of the source file and the line of a frame, as the debug information names them: a path that need

@@ -39,12 +39,10 @@ const char *explore_point_kind(const struct explore_point *point)
 /* Where in the program, and by whom it was called; --json has the whole call stack. */
 static void print_site(struct trace_symbols *symbols, uint32_t site)
 {
-	const uint32_t most = 3;
-
-	for (uint32_t i = 0; symbols && site && i <= most; i++) {
+	for (uint32_t i = 0; symbols && site; i++) {
 		const char *frame = trace_symbols_frame(symbols, site, i);
 
-		if (!frame || !*frame || trace_symbols_is_start(frame))
+		if (!frame || !trace_symbols_fit_line(frame, i))
 			break;
 		printf("%s%s", i == 0 ? " at " : i == 1 ? ", called by " : ", ", frame);
 	}

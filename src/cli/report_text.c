@@ -86,12 +86,10 @@ void report_plain(FILE *out, const char *text)
 /* The functions that called the one of the site. The JSON form has all of them. */
 static void put_callers(FILE *out, struct json_object *evidence, void (*put)(FILE *out, const char *text))
 {
-	const size_t most = 3;
-
-	for (size_t i = 1; i < report_count(evidence, "stack") && i <= most; i++) {
+	for (size_t i = 1; i < report_count(evidence, "stack"); i++) {
 		const char *frame = report_text(evidence, "stack", i);
 
-		if (trace_symbols_is_start(frame))
+		if (!trace_symbols_fit_line(frame, i))
 			break;
 		fputs(i == 1 ? ", called by " : ", ", out);
 		put(out, frame);

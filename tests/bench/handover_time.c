@@ -21,8 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define MIB ((size_t)1 << 20)
 #define PIECE ((size_t)16 << 10)
@@ -39,14 +40,6 @@ static void die(const char *what, int error)
 {
 	fprintf(stderr, "handover_time: %s: %s\n", what, strerror(error));
 	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 /* Shared memory with small pages, as a pool. */

@@ -9,7 +9,7 @@ check_PROGRAMS += tests/bench/memcpy_time
 tests_bench_memcpy_time_SOURCES = tests/bench/memcpy_time.c
 
 check_PROGRAMS += tests/bench/metadata_time
-tests_bench_metadata_time_SOURCES = tests/bench/metadata_time.c
+tests_bench_metadata_time_SOURCES = tests/bench/metadata_time.c tests/bench/now.h
 
 check_PROGRAMS += tests/bench/sync_time
 tests_bench_sync_time_SOURCES = tests/bench/sync_time.c

@@ -8,32 +8,20 @@
  * metadata_time hold DIR FILES: hold so many files of one page open until the standard input ends. Prints
  * "ready" when they are open.
  */
+#include <err.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define MEASURED 1000
 
 static const char page[4096] = "page";
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static double microseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
 
 static int open_file(const char *prefix, unsigned number, int flags)
 {
@@ -43,14 +31,14 @@ static int open_file(const char *prefix, unsigned number, int flags)
 	snprintf(name, sizeof(name), "%s%u", prefix, number);
 	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | flags, 0644);
 	if (fd < 0)
-		die(name);
+		err(1, "%s", name);
 	return fd;
 }
 
 static void write_and_sync(int fd)
 {
 	if (pwrite(fd, page, sizeof(page), 0) != sizeof(page) || fsync(fd))
-		die("write");
+		err(1, "write");
 }
 
 static int by_value(const void *a, const void *b)
@@ -68,12 +56,12 @@ static void create(unsigned files)
 	for (unsigned i = 0; i < files; i++)
 		close(open_file("other", i, 0));
 	for (unsigned i = 0; i < MEASURED; i++) {
-		double from = microseconds();
+		double from = now();
 		int fd = open_file("new", i, O_EXCL);
 
 		write_and_sync(fd);
 		close(fd);
-		times[i] = microseconds() - from;
+		times[i] = (now() - from) * 1e6;
 	}
 	for (unsigned i = 0; i < MEASURED; i++) {
 		snprintf(name, sizeof(name), "new%u", i);
@@ -85,21 +73,21 @@ static void create(unsigned files)
 
 static void change_names(unsigned files)
 {
-	double from = microseconds();
+	double from = now();
 	char name[32], new_name[32];
 
 	for (unsigned i = 0; i < files; i++) {
 		int fd = open_file("small", i, O_EXCL);
 
 		if (write(fd, page, 100) != 100)
-			die("write");
+			err(1, "write");
 		close(fd);
 		snprintf(name, sizeof(name), "small%u", i);
 		snprintf(new_name, sizeof(new_name), "renamed%u", i);
 		if (rename(name, new_name) || unlink(new_name))
-			die(name);
+			err(1, "%s", name);
 	}
-	printf("%.0f\n", 3.0 * files * 1e6 / (microseconds() - from));
+	printf("%.0f\n", 3.0 * files / (now() - from));
 }
 
 static void make(unsigned files)
@@ -113,7 +101,7 @@ static void hold(unsigned files)
 	const struct rlimit limit = { .rlim_cur = files + 100, .rlim_max = files + 100 };
 
 	if (setrlimit(RLIMIT_NOFILE, &limit))
-		die("setrlimit");
+		err(1, "setrlimit");
 	for (unsigned i = 0; i < files; i++)
 		write_and_sync(open_file("held", i, 0));
 	puts("ready");
@@ -135,7 +123,7 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
 		if (chdir(argv[2]))
-			die(argv[2]);
+			err(1, "%s", argv[2]);
 		commands[i].run(files);
 		return 0;
 	}

@@ -24,8 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define PAGE 4096
 #define MIB ((size_t)1 << 20)
@@ -37,14 +38,6 @@ struct place {
 	bool scatter;
 	uint64_t random;
 };
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void die(const char *what, const char *why)
 {

@@ -13,21 +13,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define SERIES 60
 #define STORES 8000
 #define PAUSE_US 20000
 #define SITES 256
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
 
 static __attribute__((noinline)) void store(volatile uint64_t *to, unsigned times)
 {
@@ -48,7 +41,7 @@ static double least(volatile uint64_t *to)
 		if (now() - start < best)
 			best = now() - start;
 	}
-	return best / STORES;
+	return best * 1e9 / STORES;
 }
 
 struct worker {
@@ -86,7 +79,7 @@ static double first_stores(uint64_t *to)
 			 :
 			 : "r"(to), "r"(start)
 			 : "memory");
-	return (now() - start) / SITES / 1000;
+	return (now() - start) * 1e6 / SITES;
 }
 
 int main(int argc, char **argv)

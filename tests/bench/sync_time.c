@@ -3,12 +3,14 @@
  * sync_time FILE MIB: the median microseconds of writing one page of a file that holds so many MiB of data,
  * and of making it durable. The file is made if it is not that large.
  */
+#include <err.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define MIB (1L << 20)
 #define PAGE 4096
@@ -17,33 +19,19 @@
 
 static unsigned char block[MIB] __attribute__((aligned(PAGE)));
 
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static double microseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
 /* Past the kernel's cache, and synced in between: all sizes leave the same behind. */
 static void fill(const char *path, long mib)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		die(path);
+		err(1, "%s", path);
 	memset(block, 'f', sizeof(block));
 	for (long i = lseek(fd, 0, SEEK_END) / MIB; i < mib; i++)
 		if (pwrite(fd, block, MIB, i * MIB) != MIB || (i % 64 == 63 && fsync(fd)))
-			die(path);
+			err(1, "%s", path);
 	if (fsync(fd) || close(fd))
-		die(path);
+		err(1, "%s", path);
 }
 
 static int by_value(const void *a, const void *b)
@@ -66,17 +54,17 @@ int main(int argc, char **argv)
 	fill(argv[1], mib);
 	fd = open(argv[1], O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		die(argv[1]);
+		err(1, "%s", argv[1]);
 	/* The first round brings the pages into the kernel's cache. */
 	for (int i = -PAGES; i < MEASURED; i++) {
 		long page = (i + PAGES) % PAGES * mib;
-		double from = microseconds();
+		double from = now();
 
 		memset(block, i, PAGE);
 		if (pwrite(fd, block, PAGE, page * PAGE) != PAGE || fdatasync(fd))
-			die(argv[1]);
+			err(1, "%s", argv[1]);
 		if (i >= 0)
-			times[i] = microseconds() - from;
+			times[i] = (now() - from) * 1e6;
 	}
 	qsort(times, MEASURED, sizeof(times[0]), by_value);
 	printf("%.2f\n", times[MEASURED / 2]);

@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/rng.h"
+#include "now.h"
 #include "trace/buffer.h"
 #include "trace/merge.h"
 #include "trace/reader.h"
@@ -24,14 +24,6 @@
 
 #define SITES 200u
 #define POOL_BYTES ((uint64_t)64 << 20)
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void fail(const char *what)
 {

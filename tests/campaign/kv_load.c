@@ -8,7 +8,7 @@
  *   leveldb_load verify DIRECTORY              the acknowledged puts are there, and no put is missing before
  *                                              one that is there
  *   leveldb_load acknowledged DIRECTORY        the acknowledged puts are there
- *   leveldb_load repair DIRECTORY              as one does with a database that cannot be opened
+ *   leveldb_load repair DIRECTORY              make a damaged database usable again
  *
  * Exit status: 0; 1 if something is lost, damaged or failed; 2 for wrong words.
  */

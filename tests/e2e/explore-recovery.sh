@@ -158,7 +158,7 @@ chmod +x unsteady
 	>/dev/null 2>&1
 check "what cannot be replayed because the recovery differs is not reported" \
 	explored 0 --depth 2 --jobs 1 --output unsteady.json softpmem.trace -- "$work/unsteady" {}
-check "it is told how many failures are not reported, and why" tells \
+check "explore says how many failures are not reported, and why" tells \
 	'^[1-9][0-9]* failures are not reported: their recoveries, recorded again, .* several threads or'
 check "the JSON has the number of these failures" \
 	jq -e '.depth.reordered > 0 and .unstable == 0' unsteady.json

@@ -44,7 +44,7 @@ check "negative control: with --mode sector:512 it is not torn" torture 0 "${tor
 check "the command of a finding has its mode" torture 1 --mode sector:512 --only end --policy lose \
 	--setup 'echo old >file; sync file' --workload 'echo new | dd of=file status=none; echo' \
 	--check '[ ! -s "$SOFTPMEM_ACKNOWLEDGED" ] || grep new file'
-check "and finds it again" replays
+check "the command with --mode finds it again" replays
 check "the replay is of the same mode" reports 'replay: .* --mode sector:512 --only end'
 check "a mode that is none is refused" torture 2 --mode sectors --workload true --check true
 

@@ -39,11 +39,11 @@ for index in level_hash fast_fair clht; do
 		"^finding 1: the checker" explores_with_fewer_flushes "$index"
 	unset INDEXES_FLUSHES_KEPT
 done
-check_fails "it finds the constructor of fast_fair that does not flush" "^finding 1: the checker" \
+check_fails "explore finds the constructor of fast_fair that does not flush" "^finding 1: the checker" \
 	explores_mistake fast_fair constructor 12
-check_fails "it finds the table of clht that is referred to before it has the keys" \
+check_fails "explore finds the table of clht that is referred to before it has the keys" \
 	"^finding 1: the checker" explores_mistake clht growth 200
-check_fails "it finds the token of level_hash that is durable before its item" \
+check_fails "explore finds the token of level_hash that is durable before its item" \
 	"^finding 1: the checker" explores_mistake level_hash token 80
 check "negative control: it finds nothing in clht where the table grows" explores_mistake clht "" 200
 check "negative control: it finds nothing in level_hash with more keys" explores_mistake level_hash "" 80

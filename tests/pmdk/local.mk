@@ -23,7 +23,7 @@ pmdk_tests = \
 	tests/pmdk/symbols.sh \
 	tests/pmdk/tools.sh \
 	tests/pmdk/unmounted.sh
-EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest
+EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest tests/pmdk/qemu.bash
 
 check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/fences tests/pmdk/functions \
 	tests/pmdk/ledger \

@@ -13,19 +13,10 @@ guest_prepare || {
 	skip "a recorded guest whose NVDIMM is a pool" "$guest_reason"
 	finish
 }
-# shellcheck disable=SC2034 # for guest_image and guest_start
-guest_modules="libnvdimm nd_btt nd_pmem nfit virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev
-	virtio_pci nd_virtio virtio_pmem"
-# shellcheck disable=SC2154 # recorded.bash sets it
+# shellcheck source=tests/pmdk/qemu.bash
+. "$abs_top_srcdir/tests/pmdk/qemu.bash"
+# shellcheck disable=SC2034,SC2154 # for guest_start; recorded.bash sets it
 guest_runner=("$softpmem" record -o "$trace" --)
-# shellcheck disable=SC2054 # the commas are QEMU's
-guest_devices=(-machine nvdimm=on -m size=5G,slots=2,maxmem=8G
-	-object "memory-backend-file,id=one,mem-path=$mnt/nvdimm,size=128M,share=on,pmem=on"
-	-object "memory-backend-file,id=two,mem-path=$mnt/virtio,size=64M,share=on"
-	-device nvdimm,memdev=one -device virtio-pmem-pci,memdev=two)
-guest_image "$abs_top_srcdir/tests/pmdk/qemu.guest" || bail "cannot build the initramfs"
-
-pools() { "$softpmem" create --size 128M nvdimm && "$softpmem" create --size 64M virtio; }
 quit() {
 	echo quit >&"$guest_monitor"
 	wait "$guest_pid"

@@ -76,7 +76,7 @@ check "a finding has the line that stored it and the calls that led there, up to
 new_pool
 check "a program is recorded with --stack 2" \
 	"$softpmem" record -o "$trace" --stack 2 -- "$here/stack_subject" "$mnt/pool"
-check "with --stack 2 each stack has one caller" \
+check "the stack of a store has one caller with --stack 2" \
 	test "$(stack_of innermost_store | tr '\n' ' ')" = "innermost_store middle "
 check_fails "a stack of no frames is refused" '--stack' \
 	"$softpmem" record -o "$trace" --stack 0 -- "$here/stack_subject" "$mnt/pool"
