@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/alloc.h"
 #include "common/cleanup.h"
 #include "node.h"
 
@@ -120,7 +121,7 @@ struct node *fusefs_node_take(struct tree *tree, struct pool *pool, bool regular
 	LOCK_SCOPE(&nodes->lock);
 	node = hash_find(nodes, pool);
 	if (!node) {
-		node = calloc(1, sizeof(*node));
+		node = alloc_zeroed(sizeof(*node));
 		if (!node)
 			return NULL;
 		node->tree = tree;

@@ -3,6 +3,7 @@ noinst_LIBRARIES += pmem/common/libcommon.a
 libcommon = pmem/common/libcommon.a
 pmem_common_libcommon_a_SOURCES = \
 	pmem/common/align.h \
+	pmem/common/alloc.h \
 	pmem/common/cleanup.h \
 	pmem/common/clock.h \
 	pmem/common/crc32c.c pmem/common/crc32c.h \

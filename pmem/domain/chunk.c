@@ -6,16 +6,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/alloc.h"
 #include "common/cleanup.h"
 #include "domain/domain_state.h"
 
 struct view_chunk *chunk_at(const struct view *view, uint64_t page)
 {
-	uint64_t node = page / NODE_PAGES;
+	const uint64_t number = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
+	const struct view_node *node = number < view->node_count ? view->nodes[number] : NULL;
 
-	if (node >= view->node_count || !view->nodes[node])
-		return NULL;
-	return view->nodes[node]->chunks[page % NODE_PAGES / CHUNK_PAGES];
+	return node && chunk < node->room ? node->chunks[chunk] : NULL;
 }
 
 /* Make room for node number `node`, and for its bit in both indexes. */
@@ -41,21 +41,37 @@ static bool nodes_reserve(struct view *view, uint64_t node)
 	return true;
 }
 
+/* Make the node, or more room in it, for its chunk number `chunk`. */
+static bool node_reserve(struct view_node **node, uint64_t chunk)
+{
+	const uint64_t room = chunk < NODE_CHUNKS_FIRST ? NODE_CHUNKS_FIRST : NODE_CHUNKS;
+	struct view_node *grown;
+
+	if (*node && chunk < (*node)->room)
+		return true;
+	grown = alloc_zeroed(sizeof(*grown) + room * sizeof(grown->chunks[0]));
+	if (!grown)
+		return false;
+	if (*node)
+		memcpy(grown, *node, sizeof(*grown) + (*node)->room * sizeof(grown->chunks[0]));
+	free(*node);
+	grown->room = room;
+	*node = grown;
+	return true;
+}
+
 struct view_chunk *chunk_make(struct view *view, uint64_t page)
 {
-	uint64_t node = page / NODE_PAGES;
+	const uint64_t node = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
 	struct view_chunk **slot;
 
 	if (node >= view->node_count && !nodes_reserve(view, node))
 		return NULL;
-	if (!view->nodes[node]) {
-		view->nodes[node] = calloc(1, sizeof(struct view_node));
-		if (!view->nodes[node])
-			return NULL;
-	}
-	slot = &view->nodes[node]->chunks[page % NODE_PAGES / CHUNK_PAGES];
+	if (!node_reserve(&view->nodes[node], chunk))
+		return NULL;
+	slot = &view->nodes[node]->chunks[chunk];
 	if (!*slot)
-		*slot = calloc(1, sizeof(struct view_chunk));
+		*slot = alloc_zeroed(sizeof(struct view_chunk));
 	return *slot;
 }
 
@@ -256,7 +272,7 @@ static void free_memory(const struct view_memory *owned)
 	for (uint64_t node = 0; node < owned->node_count; node++) {
 		if (!owned->nodes[node])
 			continue;
-		for (unsigned i = 0; i < NODE_CHUNKS; i++)
+		for (uint64_t i = 0; i < owned->nodes[node]->room; i++)
 			free(owned->nodes[node]->chunks[i]);
 		free(owned->nodes[node]);
 	}
@@ -341,13 +357,15 @@ bool view_page_present(const struct view *view, uint64_t page)
 static uint64_t skip_empty(const struct view *view, uint64_t page, uint64_t end)
 {
 	while (page < end) {
-		uint64_t node = page / NODE_PAGES;
+		const uint64_t number = page / NODE_PAGES, chunk = page % NODE_PAGES / CHUNK_PAGES;
+		const struct view_node *node;
 
-		if (node >= view->node_count)
+		if (number >= view->node_count)
 			return end;
-		if (!view->nodes[node])
-			page = (node + 1) * NODE_PAGES;
-		else if (!view->nodes[node]->chunks[page % NODE_PAGES / CHUNK_PAGES])
+		node = view->nodes[number];
+		if (!node || chunk >= node->room)
+			page = (number + 1) * NODE_PAGES;
+		else if (!node->chunks[chunk])
 			page = align_down(page, CHUNK_PAGES) + CHUNK_PAGES;
 		else
 			return page;

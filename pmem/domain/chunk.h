@@ -14,8 +14,11 @@
 /* The mask of a whole page. */
 #define ALL_LINES UINT64_MAX
 
-/* 64 pages of a view: a bit for each page, and in the arrays a mask for each page. */
-#define CHUNK_PAGES 64u
+/*
+ * 32 pages of a view: a bit for each page, and in the arrays a mask for each page. That is little enough for
+ * the cache that malloc(3) keeps for each thread, up to 1032 bytes: chunks come and go with small files.
+ */
+#define CHUNK_PAGES 32u
 struct view_chunk {
 	uint64_t present;
 	uint64_t dirty_pages;  /* pages whose dirty mask is not 0 */
@@ -28,13 +31,16 @@ struct view_chunk {
  * A bit for each pointer tells whether there is something dirty or written behind it, so that a search
  * costs what it finds.
  */
-#define NODE_CHUNKS 512u
+#define NODE_CHUNKS 1024u
 #define NODE_PAGES (NODE_CHUNKS * CHUNK_PAGES)
 #define NODE_WORDS (NODE_CHUNKS / 64)
+/* Most files are small: a node has room for these chunks until it needs more. */
+#define NODE_CHUNKS_FIRST 16u
 struct view_node {
 	uint64_t dirty[NODE_WORDS];   /* chunks that have dirty pages */
 	uint64_t written[NODE_WORDS]; /* chunks that may have dirty or durable lines */
-	struct view_chunk *chunks[NODE_CHUNKS];
+	uint64_t room;		      /* NODE_CHUNKS_FIRST or NODE_CHUNKS */
+	struct view_chunk *chunks[];
 };
 
 /* The bit of `page` in its chunk. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/write_all.h"
 #include "domain/chunk.h"
@@ -16,7 +17,7 @@
 
 int view_create(struct domain *domain, const struct view_owner_ops *ops, void *owner, struct view **out)
 {
-	struct view *view = calloc(1, sizeof(*view));
+	struct view *view = alloc_zeroed(sizeof(*view));
 
 	if (!view)
 		return -ENOMEM;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/alloc.h"
 #include "common/rng.h"
 #include "pool/inode.h"
 #include "pool/own_modes.h"
@@ -31,7 +32,7 @@ int pool_name_check(const char *text, size_t length)
 
 struct name *pool_name_alloc(const char *text, size_t length)
 {
-	struct name *name = calloc(1, sizeof(*name) + length + 1);
+	struct name *name = alloc_zeroed(sizeof(*name) + length + 1);
 
 	if (!name)
 		return NULL;

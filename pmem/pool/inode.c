@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "common/align.h"
+#include "common/alloc.h"
 #include "domain/domain.h"
 #include "pool/directory_names.h"
 #include "pool/pools.h"
@@ -37,7 +38,7 @@ void pool_make_uuid(uint8_t uuid[16])
 
 struct pool *pool_inode_alloc(struct pools *pools, uint32_t index)
 {
-	struct pool *pool = calloc(1, sizeof(*pool));
+	struct pool *pool = alloc_zeroed(sizeof(*pool));
 
 	if (!pool)
 		return NULL;
