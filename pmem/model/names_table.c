@@ -205,15 +205,24 @@ static int take_inode(struct names *names, struct names_inode **slot, uint64_t n
 	return 0;
 }
 
+/* The model's copy of the name; NULL without memory. */
+static const char *keep_name(struct names *names, struct names_pending *pending, unsigned which, uint64_t dir,
+			     const char *name)
+{
+	if (names->options.mode != METADATA_STRICT)
+		return pending->names[which] = strdup(name);
+	pending->cells[which] = get_cell(names, dir, name);
+	return pending->cells[which] ? pending->cells[which]->name : NULL;
+}
+
 static int take_name(struct names *names, struct names_pending *pending, unsigned which, uint64_t dir,
 		     const char *name)
 {
-	struct names_cell *cell = get_cell(names, dir, name);
+	const char *kept = keep_name(names, pending, which, dir, name);
 
-	if (!cell)
+	if (!kept)
 		return -ENOMEM;
-	pending->cells[which] = cell;
-	*(which ? &pending->op.to_name : &pending->op.name) = cell->name;
+	*(which ? &pending->op.to_name : &pending->op.name) = kept;
 	return take_inode(names, &pending->inodes[1 + which], dir);
 }
 
@@ -244,7 +253,9 @@ struct names_pending *names_prepare(struct names *names, const struct names_op *
 void names_release(struct names *names, struct names_pending *pending)
 {
 	for (unsigned i = 0; i < 2; i++)
-		if (pending->cells[i])
+		if (names->options.mode != METADATA_STRICT)
+			free(pending->names[i]);
+		else if (pending->cells[i])
 			put_cell(names, pending->cells[i]);
 	for (unsigned i = 0; i < NAMES_MOST_INODES; i++)
 		if (pending->inodes[i])

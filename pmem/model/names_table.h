@@ -32,7 +32,7 @@ struct names_list {
 	size_t visited; /* counts used by a pass over all operations; see names_choice.c */
 };
 
-/* A name in a directory. */
+/* A name in a directory. In METADATA_STRICT only: the log's order implies that of each name. */
 struct names_cell {
 	struct keys_node key;
 	struct names_list list;
@@ -63,7 +63,7 @@ struct names_inode {
 
 struct names_pending {
 	struct names_pending *before, *after; /* in names->log or names->appends */
-	struct names_op op;		      /* its names are those of the cells */
+	struct names_op op;		      /* its names are those below */
 	uint64_t order;			      /* among all operations */
 	uint64_t position;		      /* in the log; of an append: the log's end when it was made */
 	enum metadata_mode mode;	      /* its own, or the model's */
@@ -72,7 +72,10 @@ struct names_pending {
 	bool forced, survives; /* of the choice */
 	size_t index;	       /* in names->table */
 	struct names_pending *stack; /* while it is being committed */
-	struct names_cell *cells[2];
+	union {
+		struct names_cell *cells[2]; /* METADATA_STRICT */
+		char *names[2];		     /* the other modes; malloc()ed */
+	};
 	struct names_inode *inodes[NAMES_MOST_INODES];
 	unsigned links;
 	struct names_link link[]; /* as many as the mode needs */
