@@ -269,6 +269,8 @@ int pool_create(struct pool *directory, const char *name, const struct pool_new 
 	}
 	if (attributes->has_metadata && !S_ISDIR(attributes->mode))
 		return -EINVAL;
+	/* The new file uses the memory of those that are gone, while it is still in the processor's cache. */
+	pools_undo_reap(directory->pools);
 	return make_with_room(directory, name, attributes, NULL, out);
 }
 

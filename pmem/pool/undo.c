@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/rng.h"
 #include "pool/gate.h"
@@ -15,8 +16,13 @@
 #include "pool/pools.h"
 #include "pool/xattr.h"
 
-/* More operations than this are not kept: the oldest quarter is committed. */
+/*
+ * An operation commits those that are this much older. One by one, so that the memory of one operation is
+ * used again by the next.
+ */
 #define UNDO_OPERATIONS_MAX 131072u
+/* Appends may stay pending longer: with so many of them, everything is committed. */
+#define UNDO_PENDING_MAX (UNDO_OPERATIONS_MAX + UNDO_OPERATIONS_MAX / 4)
 
 /* The model's number of an inode is the one that stat(2) shows: 0 is none. */
 static uint64_t number_of(const struct pool *pool)
@@ -147,10 +153,10 @@ static void keep_short(struct pools *pools)
 {
 	struct undo *undo = pools->undo;
 
-	if (undo->newest_id > UNDO_OPERATIONS_MAX && names_pending(undo->model) > UNDO_OPERATIONS_MAX)
-		names_commit_through(undo->model, undo->newest_id - UNDO_OPERATIONS_MAX / 4 * 3);
-	/* Appends stay pending in the step above. A region may need the blocks that are kept. */
-	if (names_pending(undo->model) > UNDO_OPERATIONS_MAX || undo->held > pools->space.blocks / 4)
+	if (undo->newest_id > UNDO_OPERATIONS_MAX)
+		names_commit_through(undo->model, undo->newest_id - UNDO_OPERATIONS_MAX);
+	/* A region may need the blocks that are kept. */
+	if (names_pending(undo->model) > UNDO_PENDING_MAX || undo->held > pools->space.blocks / 4)
 		names_commit_all(undo->model);
 }
 
@@ -203,7 +209,7 @@ static void add_without_note(struct pools *pools, struct names_op *op)
 
 static struct undo_note *make_note(enum undo_what what, struct pool *file)
 {
-	struct undo_note *note = calloc(1, sizeof(*note));
+	struct undo_note *note = alloc_zeroed(sizeof(*note));
 
 	if (!note)
 		return NULL;
