@@ -14,6 +14,7 @@
 #include "pool/lifetime.h"
 #include "pool/own_modes.h"
 #include "pool/pools.h"
+#include "pool/view_limits.h"
 #include "pool/xattr.h"
 
 /*
@@ -241,6 +242,8 @@ void pool_undo_count_held(struct pool *pool)
 	pool_undo_forget_held(pool);
 	if (pool->links || pool->opens || pool->dead)
 		return;
+	/* Nobody reads it again: if its name comes back in an outage, its bytes are those of the media. */
+	pool_drop_clean_view(pool);
 	pool->undo_held = pool_extmap_pages(&pool->map);
 	atomic_fetch_add(&pool->pools->undo->held, pool->undo_held);
 }

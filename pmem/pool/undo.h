@@ -140,7 +140,8 @@ void pool_undo_let_go(struct pool *pool);
 
 /*
  * Count the blocks of a file as free while it has no name and no handle, and only the list keeps it; and no
- * longer, when that may have changed. pools->tree is held, or the caller is the one that changed it.
+ * longer, when that may have changed. The memory of its view is freed, if the media have all of its bytes.
+ * pools->tree is held, or the caller is the one that changed it.
  */
 void pool_undo_count_held(struct pool *pool);
 /* As the above, of a pool that is destroyed: pool->lock is held. */

@@ -30,23 +30,33 @@ static void trim(struct pooltest_bench *bench, unsigned calls)
 		pools_trim(bench->pools);
 }
 
-/* Of the only region that is open in this process. */
-static uint64_t memory_of_region(void)
+/* Of all memory files with this name that this process has open. */
+static uint64_t memory_of(const char *name)
 {
+	uint64_t bytes = 0;
+
 	for (int fd = 3; fd < 100; fd++) {
 		char path[32], target[64] = "";
 		struct stat st;
 
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		if (readlink(path, target, sizeof(target) - 1) < 0)
-			continue;
-		if (!strstr(target, "memfd:softpmem-region"))
+		if (readlink(path, target, sizeof(target) - 1) < 0 || !strstr(target, name))
 			continue;
 		assert_int_equal(fstat(fd, &st), 0);
-		return (uint64_t)st.st_blocks * 512;
+		bytes += (uint64_t)st.st_blocks * 512;
 	}
-	fail_msg("no descriptor of a memfd region");
-	return 0;
+	return bytes;
+}
+
+/* Of the only region that is open in this process. */
+static uint64_t memory_of_region(void)
+{
+	return memory_of("memfd:softpmem-region");
+}
+
+static uint64_t memory_of_views(void)
+{
+	return memory_of("memfd:softpmem-view");
 }
 
 static void remove_path(struct pools *pools, const char *path)
@@ -110,6 +120,92 @@ static void what_a_truncate_a_punch_and_a_sector_write_free_is_given_back(void *
 	pooltest_restart(bench);
 	bench->handle = pooltest_handle(bench->pools, "/file");
 	pooltest_expect(bench, LENGTH / 4, LENGTH / 4, 0x66);
+}
+
+/* ---- Removals that are not durable yet -------------------------------------------- */
+
+/* Operations on names may be lost from here on. */
+static void begin_ordered(struct pooltest_bench *bench)
+{
+	const struct pools_options options = { .metadata = METADATA_ORDERED };
+
+	if (bench->handle)
+		pool_close(bench->handle);
+	if (bench->pool)
+		pool_unref(bench->pool, 1);
+	bench->handle = NULL;
+	bench->pool = NULL;
+	assert_int_equal(pools_close(bench->pools, NULL), 0);
+	assert_int_equal(pools_open(bench->region, &options, &bench->pools, NULL), 0);
+}
+
+static void fill_file(struct pooltest_bench *bench, size_t length, bool sync)
+{
+	bench->handle = pooltest_handle(bench->pools, "/file");
+	pooltest_fill(bench, 0, length, 0x55);
+	if (sync)
+		assert_int_equal(pool_sync(bench->handle, false), 0);
+}
+
+static void fail_power(struct pooltest_bench *bench, enum chooser_policy policy)
+{
+	const struct pools_outage outage = { .metadata = METADATA_ORDERED };
+	const struct chooser chooser = { .policy = policy };
+
+	pools_stop(bench->pools);
+	assert_int_equal(pools_decide(bench->pools, &chooser, &outage), 0);
+	pools_resume(bench->pools);
+}
+
+static void a_removed_file_has_its_bytes_once_until_the_removal_is_durable(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const uint64_t before = memory_of_region();
+
+	begin_ordered(bench);
+	fill_file(bench, 2 * MIB, true);
+	assert_true(memory_of_views() >= 2 * MIB);
+	remove_file(bench);
+	assert_int_equal(memory_of_views(), 0);
+	/* An outage may bring the name back. */
+	trim(bench, CALLS);
+	assert_true(memory_of_region() >= before + 2 * MIB);
+	fail_power(bench, CHOOSER_LOSE);
+	bench->handle = pooltest_handle(bench->pools, "/file");
+	pooltest_expect(bench, 0, 2 * MIB, 0x55);
+
+	remove_file(bench);
+	assert_int_equal(pools_sync(bench->pools), 0);
+	trim(bench, CALLS);
+	assert_in_range(memory_of_region(), 0, before + 64 * 1024);
+	pooltest_assert_sound(bench->region);
+}
+
+/* The region has 16 MiB. */
+static void more_than_a_quarter_of_the_region_in_removed_files_is_given_back_without_a_sync(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const uint64_t before = memory_of_region();
+
+	begin_ordered(bench);
+	fill_file(bench, LENGTH, true);
+	remove_file(bench);
+	trim(bench, CALLS);
+	assert_in_range(memory_of_region(), 0, before + 64 * 1024);
+}
+
+static void bytes_that_are_nowhere_else_stay_in_the_view_of_a_removed_file(void **state)
+{
+	struct pooltest_bench *bench = *state;
+
+	begin_ordered(bench);
+	assert_int_equal(pools_sync(bench->pools), 0);
+	fill_file(bench, 2 * MIB, false);
+	remove_file(bench);
+	assert_true(memory_of_views() >= 2 * MIB);
+	assert_int_equal(pools_sync(bench->pools), 0);
+	trim(bench, 1);
+	assert_int_equal(memory_of_views(), 0);
 }
 
 /* ---- The observer ---------------------------------------------------------------- */
@@ -232,6 +328,21 @@ static void the_table_shrinks_when_its_files_are_removed(void **state)
 	remove_files(bench->pools, FILES);
 }
 
+static void the_table_shrinks_when_removals_are_durable(void **state)
+{
+	struct pooltest_bench *bench = *state;
+
+	begin_ordered(bench);
+	make_files(bench->pools, 0);
+	remove_files(bench->pools, FILES);
+	/* Negative control: an outage may bring the names back. */
+	trim(bench, CALLS);
+	assert_true(bench->pools->superblock.table_chunks > 2);
+	assert_int_equal(pools_sync(bench->pools), 0);
+	trim(bench, CALLS);
+	assert_int_equal(bench->pools->superblock.table_chunks, 1);
+}
+
 /*
  * A name replaces one whose entry is in the last chunk of the table, and keeps that entry as its peer. Then
  * the table shrinks, and the region is opened again.
@@ -291,9 +402,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		POOLTEST(the_memory_of_a_removed_file_is_given_back),
 		POOLTEST(what_a_truncate_a_punch_and_a_sector_write_free_is_given_back),
+		POOLTEST(a_removed_file_has_its_bytes_once_until_the_removal_is_durable),
+		POOLTEST(more_than_a_quarter_of_the_region_in_removed_files_is_given_back_without_a_sync),
+		POOLTEST(bytes_that_are_nowhere_else_stay_in_the_view_of_a_removed_file),
 		POOLTEST(what_is_given_back_is_not_referred_to_on_the_media),
 		POOLTEST(blocks_that_are_used_again_soon_keep_their_memory),
 		POOLTEST_EMPTY(the_table_shrinks_when_its_files_are_removed),
+		POOLTEST_EMPTY(the_table_shrinks_when_removals_are_durable),
 		POOLTEST_EMPTY(entries_of_a_new_chunk_are_not_the_peers_of_old_renames),
 		POOLTEST_EMPTY(entries_of_a_new_chunk_would_be_peers_if_their_sequence_began_with_1),
 	};
