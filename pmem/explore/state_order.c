@@ -367,6 +367,9 @@ static bool make_state(struct explore_order *order, uint64_t *versions)
 bool explore_order_next(struct explore_order *order, uint64_t *versions, enum explore_phase *phase)
 {
 	while (order->phase < EXPLORE_PHASES) {
+		/* Where nothing is undetermined there is one state. */
+		if (order->phase > EXPLORE_NEWEST && !order->places->count)
+			return false;
 		*phase = order->phase;
 		if (make_state(order, versions))
 			return true;

@@ -189,7 +189,7 @@ static bool takes_part(const struct search *search, const struct explore_point *
 	return at == UINT64_MAX || at == (point->after & ~EXPLORE_BEFORE_SYNC);
 }
 
-/* One walk through the trace. *more: some point has states left for another round. */
+/* One walk, as far as a point has its turn. *more: some point has states left for another round. */
 static int run_round(struct search *search, unsigned round, bool *more)
 {
 	struct explore_worker *worker = search->worker;
@@ -205,14 +205,20 @@ static int run_round(struct search *search, unsigned round, bool *more)
 	explore_checker_new_walk(search->checker);
 	for (uint32_t i = 0; !error && i < points->count && !limit_reached(search); i++) {
 		const struct explore_point *point = &points->items[i];
+		const uint64_t target = target_of(point->rank, round);
 		int step;
 
 		if (search->exhausted[i] || !takes_part(search, point))
 			continue;
+		/* Its turn comes in a later round: a trace may have millions of such points. */
+		if (search->done[i] >= target) {
+			*more = true;
+			continue;
+		}
 		step = explore_walk_to(walk, point->after, message);
 		error = step < 0 ? step : explore_walk_settle_names(walk);
 		if (!error)
-			error = try_point(search, walk, i, target_of(point->rank, round));
+			error = try_point(search, walk, i, target);
 		*more = *more || !search->exhausted[i];
 	}
 	explore_walk_destroy(walk);

@@ -45,23 +45,26 @@ checked_states() {
 	esac
 }
 
-# walked_events SIDE: stores, flushes and fences of random lines; the time to find the crash points.
+# walked_events SIDE STATES: stores, flushes and fences of random lines; the time to find the crash points,
+# which are alike, and to check states of the first ones.
 walked_events() {
-	local from status=0
+	local checker=$abs_top_builddir/tests/explore/checker_commit.so from status=0
 	if [ ! -s "$shm/walk.trace" ]; then
 		awk -v events="$trace_events" 'BEGIN {
 			srand(1)
 			print "softpmem-trace 1\nfile file=1 size=67108864 path=\"log\""
+			print "site site=1 stack=0+0x1"
 			for (i = 0; i < events; i += 3) {
 				line = 64 * int(rand() * 1048576)
-				printf "t1 store 1+%d u64=%d\nt1 clwb 1+%d\nt1 sfence\n", line, i + 1, line
+				printf "t1 store 1+%d site=1 u64=%d\n", line, line ? i + 1 : 0
+				printf "t1 clwb 1+%d site=1\nt1 sfence site=1\n", line
 			}
 		}' >"$shm/walk.txt" &&
 			"$softpmem" trace import -o "$shm/walk.trace" "$shm/walk.txt" || return 1
 		rm -f "$shm/walk.txt"
 	fi
 	from=$EPOCHREALTIME
-	"$softpmem" explore --at 0 "$shm/walk.trace" -- true >/dev/null || status=1
+	"$softpmem" explore --jobs 1 --states "$2" "$shm/walk.trace" -- "$checker" >/dev/null || status=1
 	milliseconds_since "$from" | awk '{ print $1 / 1000 }'
 	return "$status"
 }
@@ -83,7 +86,8 @@ explore_rows() {
 	row "states checked by a fork server" states/s higher 1500 - checked_states fork-server
 	row "states checked by a command" states/s higher 400 - checked_states command
 	row "states checked on a tree of 16 directories and files" states/s higher 30 - checked_states mount
-	row "crash points of $trace_events events" s lower 5 - walked_events
+	row "crash points of $trace_events events" s lower 5 - walked_events 1
+	row "100 states of $trace_events events" s lower 5 - walked_events 100
 	rm -f "$shm/walk.trace"
 	if grep -qw clwb /proc/cpuinfo; then
 		row "from a workload on a B+tree to its bug" s lower 5 - found_in_tree

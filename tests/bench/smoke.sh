@@ -19,7 +19,7 @@ only=$(IFS='|' && echo "${names[*]}")
 rounds only "$only" .
 if [ "$only" = . ]; then
 	names+=('states checked by a shared object' 'states checked by a command'
-		'states checked on a tree' 'crash points of')
+		'states checked on a tree' 'crash points of' '100 states of')
 	names+=('unlink, ordered' 'unlink, durable' '4 KiB random write, libaio' 'mmap store' 'LMDB'
 		'memory' 'reload' 'power failure,' 'pmem_memcpy_persist, 1 MiB'
 		'large copies of two bare threads' 'load from each page')

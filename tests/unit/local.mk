@@ -360,6 +360,11 @@ tests_explore_replaying_log_LDADD = $(PMEM_LIBS)
 check_PROGRAMS += tests/explore/line_server
 tests_explore_line_server_SOURCES = tests/explore/line_server.c
 
+unit_tests += tests/unit/test_explore_rounds
+tests_unit_test_explore_rounds_SOURCES = tests/unit/test_explore_rounds.c tests/unit/exploretest.c \
+	tests/unit/exploretest.h
+tests_unit_test_explore_rounds_LDADD = $(libexplore) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_explore_search
 tests_unit_test_explore_search_SOURCES = tests/unit/test_explore_search.c tests/unit/exploretest.c \
 	tests/unit/exploretest.h
