@@ -51,13 +51,26 @@ static int collect_stores(const struct explore_walk *walk, struct explore_places
 
 /* ---- Collecting ------------------------------------------------------------------- */
 
+/* Its content with all stores, of which `versions` is the line model's. There is room for it. */
+static int add_newest(const struct explore_walk *walk, struct explore_places *places,
+		      const struct explore_place *place)
+{
+	unsigned char *content = places->newest.items + places->newest.count;
+
+	places->newest.count += places->place_size;
+	explore_image_read(place->file->image, place->address - place->file->address, content,
+			   places->place_size);
+	return lines_apply(explore_walk_lines(walk), place->address, place->versions - 1, content);
+}
+
 static int collect_lines(const struct explore_walk *walk, struct explore_places *places)
 {
 	const struct lines *lines = explore_walk_lines(walk);
 	const size_t count = lines_undetermined(lines, NULL, 0);
 	CLEANUP_VECTOR VECTOR(uint64_t) addresses = { 0 };
 
-	if (vector_reserve(&addresses, count + 1) != 0 || vector_reserve(places, count + 1) != 0)
+	if (vector_reserve(&addresses, count + 1) != 0 || vector_reserve(places, count + 1) != 0 ||
+	    vector_reserve(&places->newest, count * places->place_size + 1) != 0)
 		return -ENOMEM;
 	lines_undetermined(lines, addresses.items, count);
 	for (size_t i = 0; i < count; i++) {
@@ -67,7 +80,8 @@ static int collect_lines(const struct explore_walk *walk, struct explore_places 
 		place.versions = lines_versions(lines, place.address);
 		place.file = explore_walk_locate(walk, place.address, &offset);
 		describe_last(walk, &place);
-		if (has_sectors(place.file) && collect_stores(walk, places, &place) != 0)
+		if (add_newest(walk, places, &place) != 0 ||
+		    (has_sectors(place.file) && collect_stores(walk, places, &place) != 0))
 			return -ENOMEM;
 		places->items[places->count++] = place;
 	}
@@ -125,6 +139,7 @@ int explore_places_collect(const struct explore_walk *walk, struct explore_place
 	int error;
 
 	places->count = places->operations.count = places->ranges.count = places->events.count = 0;
+	places->newest.count = 0;
 	places->place_size = lines_place_size(explore_walk_lines(walk));
 	places->mode = explore_walk_metadata(walk);
 	forget_trees(places);
@@ -146,6 +161,7 @@ void explore_places_clear(struct explore_places *places)
 	free(places->trees);
 	places->trees = NULL;
 	vector_free(places);
+	vector_free(&places->newest);
 	vector_free(&places->ranges);
 	vector_free(&places->operations);
 	vector_free(&places->events);
@@ -248,11 +264,20 @@ void explore_places_settle(const struct explore_walk *walk, const struct explore
 	}
 }
 
+static const unsigned char *newest_content(const struct explore_places *places, size_t index)
+{
+	return places->newest.items + index * places->place_size;
+}
+
 int explore_place_content(const struct explore_walk *walk, const struct explore_places *places, size_t index,
 			  uint64_t version, unsigned char *content)
 {
 	const struct explore_place *place = &places->items[index];
 
+	if (version == place->versions - 1) {
+		memcpy(content, newest_content(places, index), places->place_size);
+		return 0;
+	}
 	explore_image_read(place->file->image, place->address - place->file->address, content,
 			   places->place_size);
 	return lines_apply(explore_walk_lines(walk), place->address,
@@ -300,10 +325,14 @@ static int visit_line(const struct line_visit *visit, uint64_t offset, size_t *i
 
 	explore_image_read(visit->file->image, offset, bytes, LINE_SIZE);
 	for (; !error && is_in_line(visit->places, *index, address); ++*index) {
-		const uint64_t place = visit->places->items[*index].address;
+		const struct explore_place *place = &visit->places->items[*index];
+		unsigned char *content = bytes + (place->address - address);
 
-		error = lines_apply(explore_walk_lines(visit->walk), place, visit->versions[*index],
-				    bytes + (place - address));
+		if (!place->stores && visit->versions[*index] == place->versions - 1)
+			memcpy(content, newest_content(visit->places, *index), visit->places->place_size);
+		else
+			error = lines_apply(explore_walk_lines(visit->walk), place->address,
+					    visit->versions[*index], content);
 	}
 	for (size_t i = 0; i < visit->tree->restored.count; i++)
 		if (visit->tree->restored.items[i]->address == visit->file->address)
@@ -463,19 +492,71 @@ struct line_sum {
 	struct explore_digest digest;
 };
 
-/* Put a line's content in place of the guaranteed one. */
-static int exchange_line(void *context, uint64_t offset, const unsigned char *bytes)
+static struct explore_digest line_difference(const struct line_sum *sum, uint64_t offset,
+					     const unsigned char *bytes)
 {
-	struct line_sum *sum = context;
 	const uint64_t address = sum->file->address + offset;
+	struct explore_digest guaranteed;
 	unsigned char line[LINE_SIZE];
 
 	explore_image_read(sum->file->image, offset, line, LINE_SIZE);
 	cut_line(line, offset, sum->size);
-	sum->digest = explore_digest_subtract(sum->digest, explore_digest_line(address, line));
+	guaranteed = explore_digest_line(address, line);
 	memcpy(line, bytes, LINE_SIZE);
 	cut_line(line, offset, sum->size);
-	sum->digest = explore_digest_add(sum->digest, explore_digest_line(address, line));
+	return explore_digest_subtract(explore_digest_line(address, line), guaranteed);
+}
+
+/* Put a line's content in place of the guaranteed one. */
+static int exchange_line(void *context, uint64_t offset, const unsigned char *bytes)
+{
+	struct line_sum *sum = context;
+
+	sum->digest = explore_digest_add(sum->digest, line_difference(sum, offset, bytes));
+	return 0;
+}
+
+/* Do the lines of a file, each by itself, make the state, and does its size cut none of them? */
+static bool lines_are_apart(const struct explore_places *places, const struct line_sum *sum,
+			    const struct explore_tree *tree)
+{
+	const size_t end = find_place(places, sum->file->address + EXPLORE_IMAGE_MAX);
+
+	if (places->place_size != LINE_SIZE || has_sectors(sum->file))
+		return false;
+	for (size_t i = 0; i < tree->restored.count; i++)
+		if (tree->restored.items[i]->address == sum->file->address)
+			return false;
+	return !end || places->items[end - 1].file != sum->file ||
+	       places->items[end - 1].address - sum->file->address + LINE_SIZE <= sum->size;
+}
+
+/* The same as exchange_line() of all lines, if they are apart. */
+static int sum_lines(const struct explore_walk *walk, const struct explore_places *places,
+		     const uint64_t *versions, struct line_sum *sum)
+{
+	for (size_t i = find_place(places, sum->file->address);
+	     i < places->lines && places->items[i].file == sum->file; i++) {
+		struct explore_place *place = &places->items[i];
+		const bool newest = versions[i] == place->versions - 1;
+		struct explore_digest difference = place->newest;
+		unsigned char bytes[LINE_SIZE];
+		int error = 0;
+
+		if (!versions[i])
+			continue;
+		if (!newest || !place->newest_known) {
+			error = explore_place_content(walk, places, i, versions[i], bytes);
+			difference = line_difference(sum, place->address - sum->file->address, bytes);
+		}
+		if (error)
+			return error;
+		if (newest) {
+			place->newest = difference;
+			place->newest_known = true;
+		}
+		sum->digest = explore_digest_add(sum->digest, difference);
+	}
 	return 0;
 }
 
@@ -496,7 +577,9 @@ int explore_places_digest(const struct explore_walk *walk, const struct explore_
 		sum.size = tree->sizes[i];
 		sum.digest = explore_digest_add(sum.digest, explore_image_digest(sum.file->image));
 		sum.digest = explore_digest_subtract(sum.digest, hidden_by_size(sum.file, sum.size));
-		error = explore_places_lines(walk, places, versions, sum.file, exchange_line, &sum);
+		error = lines_are_apart(places, &sum, tree) ?
+				sum_lines(walk, places, versions, &sum) :
+				explore_places_lines(walk, places, versions, sum.file, exchange_line, &sum);
 	}
 	*digest = sum.digest;
 	return error;

@@ -40,6 +40,12 @@ struct explore_place {
 	 */
 	uint32_t stores;
 	size_t first_store;
+	/*
+	 * How the newest version of a whole line changes the digest of the file, once it was computed: states
+	 * of many lines have most of them newest.
+	 */
+	struct explore_digest newest;
+	bool newest_known;
 };
 
 /* A pending operation: the place that decides about it, and in how many of its versions it is lost. */
@@ -58,6 +64,7 @@ struct explore_places {
 	VECTOR_FIELDS(struct explore_place);
 	size_t lines;	   /* how many are EXPLORE_PLACE_LINE; they come first */
 	size_t place_size; /* bytes of a line's place: 64, or 8 in mode word */
+	VECTOR(unsigned char) newest; /* content of each line's place, place_size bytes */
 	VECTOR(uint64_t) events; /* of the stores to lines in sectors */
 	VECTOR(struct chooser_range) ranges; /* of each place: all its versions */
 	VECTOR(struct explore_place_operation) operations; /* the oldest first */

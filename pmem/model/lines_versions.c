@@ -325,11 +325,13 @@ int lines_apply(const struct lines *lines, uint64_t place, uint64_t version, uns
 	const unsigned start = (unsigned)(place % LINE_SIZE);
 	uint64_t bounds[LINE_WORDS];
 	uint8_t words;
-	const struct line *line = place_line(lines, place, &words);
+	const struct line *line;
 
-	if (!line)
-		return version ? -EINVAL : 0;
-	if (!version_bounds(lines, line, words, version, bounds))
+	/* Nothing but what is guaranteed. */
+	if (!version)
+		return 0;
+	line = place_line(lines, place, &words);
+	if (!line || !version_bounds(lines, line, words, version, bounds))
 		return -EINVAL;
 	for (const struct line_store *store = line->first; store; store = store->next) {
 		uint64_t bytes = store->bytes & line_word_bytes(words_within(store, words, bounds));
