@@ -17,15 +17,16 @@
 #include "client/queues.h"
 #include "client/ranges.h"
 
-static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t address, size_t length,
-								   uint32_t flags)
+/* Without asking whether it is allowed. */
+static inline __attribute__((always_inline)) bool flush_quickly(uintptr_t address, size_t length,
+								 uint32_t flags)
 {
 	struct thread *self = &thread_self;
 	struct queue *queue = self->queues[0];
 	struct range at;
 	bool done;
 
-	if (unlikely(!client_fast_path_allowed() || !connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
+	if (unlikely(!connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
 		return false;
 	if (unlikely(self->depth || !queue || !ranges_find_again(address, &at, false)))
 		return false;
@@ -39,6 +40,12 @@ static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t addr
 	if (unlikely(queue_is_filling(queue)))
 		queue_ask_for_drain(queue);
 	return done;
+}
+
+static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t address, size_t length,
+								   uint32_t flags)
+{
+	return likely(client_fast_path_allowed()) && flush_quickly(address, length, flags);
 }
 
 /*
@@ -61,13 +68,18 @@ static inline __attribute__((always_inline)) bool fence_one_queue(void)
 	return true;
 }
 
-static inline __attribute__((always_inline)) bool fast_path_fence(void)
+static inline __attribute__((always_inline)) bool fence_quickly(void)
 {
-	if (unlikely(!client_fast_path_allowed()) || !fence_one_queue())
+	if (!fence_one_queue())
 		return false;
 	if (unlikely(queue_is_closed(thread_self.queues[0])))
 		queue_reopen(thread_self.queues[0]);
 	return true;
+}
+
+static inline __attribute__((always_inline)) bool fast_path_fence(void)
+{
+	return likely(client_fast_path_allowed()) && fence_quickly();
 }
 
 #endif

@@ -266,6 +266,59 @@ static inline void trace_put_store_long(struct trace_producer *producer, uint64_
 	producer->head += 24 + ((length + 7) & ~(uint64_t)7);
 }
 
+/*
+ * The consumer's processor had the lines of the ring last. A stamp is a locked add, which waits for all
+ * stores before it, so the lines are asked for, for writing, this far ahead.
+ */
+#define TRACE_SLOT_AHEAD 512
+static inline void trace_slot_prefetch(const uint64_t *slot, uint64_t bytes)
+{
+	const unsigned char *at = (const unsigned char *)slot + TRACE_SLOT_AHEAD;
+
+	for (uint64_t done = 0; done < bytes; done += 64)
+		__asm__ volatile("prefetchw %0" : : "m"(at[done]));
+}
+
+/*
+ * Where the bytes of the store that is put next will be: word 2 of its slot if they are at most
+ * TRACE_SLOT_INLINE_MAX, else word 3. They may be copied there before a stamp is taken. The last word is
+ * filled up with zeros already.
+ */
+static inline void *trace_slot_bytes(const struct trace_producer *producer, uint64_t length)
+{
+	uint64_t *bytes = trace_slot_at(producer) + (length <= TRACE_SLOT_INLINE_MAX ? 2 : 3);
+
+	bytes[(length - 1) / 8] = 0;
+	return bytes;
+}
+
+/*
+ * A store whose bytes are at trace_slot_bytes(); length + TRACE_SLOT_ROOM was asked for. Returns where they
+ * are now, until the slot is published.
+ */
+static inline const void *trace_put_store_there(struct trace_producer *producer, uint64_t stamp,
+						uint32_t flags, uint32_t site, uint64_t place,
+						uint64_t length)
+{
+	const bool few = length <= TRACE_SLOT_INLINE_MAX;
+	const uint64_t head = few ? 2 : 3, words = (length + 7) / 8;
+	const uint64_t word = few ? trace_slot_word(TRACE_SLOT_STORE, (uint32_t)length - 1, flags, site) :
+				    trace_slot_word(TRACE_SLOT_STORE_LONG, 0, flags, site);
+	uint64_t *slot = trace_slot_at(producer);
+
+	/* A rebase comes in front of the slot: the bytes move on by its two words. */
+	if (__builtin_expect(stamp >> TRACE_SLOT_STAMP_BITS != producer->high, 0))
+		for (uint64_t i = head + words; i-- > head;)
+			slot[i + 2] = slot[i];
+	slot = trace_slot_begin(producer, word, stamp);
+	slot[1] = place;
+	if (!few)
+		slot[2] = length;
+	producer->head += 8 * (head + words);
+	trace_slot_prefetch(slot, 8 * (head + words));
+	return slot + head;
+}
+
 /* clwb, clflushopt or clflush of 1 to TRACE_SLOT_INLINE_MAX lines from `place` on, ascending. */
 static inline void trace_put_flush(struct trace_producer *producer, uint64_t stamp, enum trace_flush which,
 				   uint32_t site, uint64_t place, uint32_t lines)

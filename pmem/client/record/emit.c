@@ -233,6 +233,7 @@ static void take_stamp(struct stub *s)
 	asm_registers(a, true, ASM_LOAD, s->slot, s->head);
 	asm_thread(a, 0x23, s->slot, THREAD(producer.mask));
 	asm_thread(a, ASM_ADD, s->slot, THREAD(producer.ring));
+	asm_memory(a, false, 0x0f0d, 1, s->slot, TRACE_SLOT_AHEAD); /* prefetchw: trace_slot_prefetch() */
 	asm_shift(a, 4, RECORD_RAX, TRACE_SLOT_STAMP_SHIFT);
 	asm_memory(a, true, ASM_STORE, RECORD_RAX, s->slot, 0);
 	asm_memory(a, true, ASM_STORE, s->place, s->slot, 8);

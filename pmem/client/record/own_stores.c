@@ -6,6 +6,7 @@
  * counts as inside of C code, so that signals are deferred (record_defer()).
  */
 
+#include <immintrin.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -20,7 +21,10 @@
 
 /* Of one event: as many locks are held, and as many bytes are on the stack. */
 #define PIECE_BYTES 4096u
+/* As far as a loop of vector stores is not slower than a call of memcpy(3). */
+#define COPY_FEW 512u
 
+typedef uint64_t uint64_u __attribute__((aligned(1), may_alias));
 
 /* ---- Sections that no signal handler interrupts ------------------------------------------- */
 
@@ -71,6 +75,10 @@ bool record_concerns(uintptr_t address, size_t length)
 
 	if (!record_engine.started || !record_engine.setup.stores)
 		return false;
+	/* Nearly all that a program copies is far from any pool. */
+	if (end > address && address >> RECORD_CHUNK_SHIFT == (end - 1) >> RECORD_CHUNK_SHIFT &&
+	    !record_low->chunks[address >> RECORD_CHUNK_SHIFT])
+		return false;
 	for (uint64_t at = address; at < end;)
 		if (part_at(at, end, &at))
 			return true;
@@ -86,64 +94,134 @@ static void touch(const struct record_range *range, uint64_t at, uint64_t length
 	(void)*(const volatile unsigned char *)(at + range->delta + length - 1);
 }
 
-/* At most PIECE_BYTES, wholly in the range. */
-static void store_piece(const struct record_range *range, uint64_t at, const unsigned char *bytes,
-			uint64_t length, uint32_t flags, uint32_t site)
-{
-	struct trace_producer *producer = &record_self.producer;
-	const uint64_t place = record_place(range, at);
-	struct record_frame frame; /* large, and the lines' locks need few of its fields */
-	bool logs;
-
-	frame.address = at;
-	frame.length = length;
-	touch(range, at, length);
-	section_begin();
-	logs = record_log_room(length + 2 * TRACE_SLOT_ROOM);
-	record_lines_take(&frame);
-	if (logs)
-		frame.stamp = trace_stamp(producer);
-	memcpy((void *)(at + range->delta), bytes, length);
-	if (logs && length <= TRACE_SLOT_INLINE_MAX)
-		trace_put_store(producer, frame.stamp, flags, site, place, bytes, (uint32_t)length);
-	else if (logs)
-		trace_put_store_long(producer, frame.stamp, flags, site, place, bytes, length);
-	record_lines_give(&frame);
-	if (logs)
-		record_log_publish();
-	section_end();
-}
-
 /* Where the bytes come from: memory, or one value. */
 struct bytes {
 	const unsigned char *from;
 	int value;
 };
 
-static void take_bytes(const struct bytes *bytes, uint64_t done, unsigned char *to, uint64_t length)
+/*
+ * memcpy(3) of few bytes: most copies are short, and memcpy(3) itself is one of the functions that this
+ * library interposes.
+ */
+static inline void copy_few(unsigned char *to, const unsigned char *from, uint64_t length)
+{
+	if (length >= 16) {
+		for (uint64_t at = 0; at + 16 <= length; at += 16)
+			_mm_storeu_si128((__m128i *)(to + at), _mm_loadu_si128((const __m128i *)(from + at)));
+		_mm_storeu_si128((__m128i *)(to + length - 16),
+				 _mm_loadu_si128((const __m128i *)(from + length - 16)));
+	} else if (length >= 8) {
+		const uint64_t first = *(const uint64_u *)from, last = *(const uint64_u *)(from + length - 8);
+
+		*(uint64_u *)to = first;
+		*(uint64_u *)(to + length - 8) = last;
+	} else {
+		for (uint64_t at = 0; at < length; at++)
+			to[at] = from[at];
+	}
+}
+
+/* They do not overlap. */
+static inline void copy_bytes(void *to, const void *from, uint64_t length)
+{
+	if (length <= COPY_FEW)
+		copy_few(to, from, length);
+	else
+		memcpy(to, from, length);
+}
+
+static void take_bytes(const struct bytes *bytes, uint64_t done, void *to, uint64_t length)
 {
 	if (bytes->from)
-		memcpy(to, bytes->from + done, length);
+		copy_bytes(to, bytes->from + done, length);
 	else
 		memset(to, bytes->value, length);
+}
+
+/* The same for the bytes that are to be taken. */
+static void touch_bytes(const struct bytes *bytes, uint64_t done, uint64_t length)
+{
+	if (!bytes->from)
+		return;
+	(void)*(const volatile unsigned char *)(bytes->from + done);
+	(void)*(const volatile unsigned char *)(bytes->from + done + length - 1);
+}
+
+static inline void lines_take(struct record_frame *frame)
+{
+	frame->locked = false;
+	if (record_are_many())
+		record_lines_take(frame);
+}
+
+static inline void lines_give(struct record_frame *frame)
+{
+	if (frame->locked)
+		record_lines_give(frame);
+}
+
+/* The recording has ended. */
+static __attribute__((noinline)) void store_unlogged(struct record_frame *frame, unsigned char *to,
+						      const struct bytes *bytes, uint64_t done)
+{
+	unsigned char piece[PIECE_BYTES];
+
+	/* They may overlap where they are stored. */
+	take_bytes(bytes, done, piece, frame->length);
+	lines_take(frame);
+	copy_bytes(to, piece, frame->length);
+	lines_give(frame);
+}
+
+/* At most PIECE_BYTES, wholly in the range. The bytes go to the buffer, and from there to the pool. */
+static void store_piece(const struct record_range *range, uint64_t at, const struct bytes *bytes,
+			uint64_t done, uint64_t length, uint32_t flags, uint32_t site)
+{
+	struct trace_producer *producer = &record_self.producer;
+	struct record_frame frame; /* large, and the lines' locks need few of its fields */
+	const void *there;
+
+	frame.address = at;
+	frame.length = length;
+	touch(range, at, length);
+	touch_bytes(bytes, done, length);
+	section_begin();
+	if (record_log_room(length + 2 * TRACE_SLOT_ROOM)) {
+		take_bytes(bytes, done, trace_slot_bytes(producer, length), length);
+		lines_take(&frame);
+		there = trace_put_store_there(producer, trace_stamp(producer), flags, site,
+					      record_place(range, at), length);
+		copy_bytes((void *)(at + range->delta), there, length);
+		lines_give(&frame);
+		record_log_publish();
+	} else {
+		store_unlogged(&frame, (unsigned char *)(at + range->delta), bytes, done);
+	}
+	section_end();
 }
 
 static void store_in_range(const struct record_range *range, uint64_t at, uint64_t length,
 			   const struct bytes *bytes, uint64_t done, uint32_t flags, uint32_t site)
 {
-	unsigned char piece[PIECE_BYTES];
-
 	while (length) {
 		uint64_t count = min_u64(length, align_down(at, PIECE_BYTES) + PIECE_BYTES - at);
 
-		/* Before a lock is taken: it may fault, and lie in a pool itself. */
-		take_bytes(bytes, done, piece, count);
-		store_piece(range, at, piece, count, flags, site);
+		store_piece(range, at, bytes, done, count, flags, site);
 		flags |= TRACE_CONTINUED;
 		at += count;
 		done += count;
 		length -= count;
 	}
+}
+
+/* In no pool. */
+static void store_outside(unsigned char *to, const struct bytes *bytes, uint64_t done, uint64_t length)
+{
+	if (bytes->from)
+		memmove(to, bytes->from + done, length);
+	else
+		memset(to, bytes->value, length);
 }
 
 static void store_all(uint64_t to, size_t length, const struct bytes *bytes, bool nontemporal, uint32_t site)
@@ -162,7 +240,7 @@ static void store_all(uint64_t to, size_t length, const struct bytes *bytes, boo
 			store_in_range(range, at, stop - at, bytes, at - to, flags, site);
 			flags |= TRACE_CONTINUED;
 		} else {
-			take_bytes(bytes, at - to, (unsigned char *)at, stop - at);
+			store_outside((unsigned char *)at, bytes, at - to, stop - at);
 		}
 	}
 	if (nontemporal)
