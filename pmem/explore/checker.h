@@ -127,7 +127,7 @@ int explore_checker_run(struct explore_checker *checker, const struct explore_st
 
 /*
  * Run the command of a checker, with the words `before` (NULL at the end) in front of it, on a state whose
- * files are made in `place`, an empty directory. *first is what a checker of a crash of this run needs;
+ * files are in `place`, by explore_state_save(). *first is what a checker of a crash of this run needs;
  * its files are in options->directory. 0 or a negative errno with a message.
  */
 int explore_checker_run_in(const struct explore_checker_options *options, const struct explore_state *state,

@@ -390,7 +390,6 @@ int explore_checker_run_in(const struct explore_checker_options *options, const 
 	} else {
 		tell_first(command, state->walk, first);
 		set_image(command, first->image);
-		error = explore_state_save(state, place, message);
 	}
 	if (!error)
 		error = explore_command_execute(command, words, -1, verdict, message);

@@ -59,8 +59,7 @@ static struct explore_digest digest_of_name(const char *path, uint64_t inode, ui
 	return explore_digest_of(SALT_NAME ^ hash, attributes);
 }
 
-static int add_entry(struct explore_tree *tree, const struct explore_tree_entry *entry, const char *path,
-		     uint64_t inode)
+static int add_entry(struct explore_tree *tree, const struct explore_tree_entry *entry, const char *path)
 {
 	struct explore_tree_entry owned = *entry;
 
@@ -71,7 +70,8 @@ static int add_entry(struct explore_tree *tree, const struct explore_tree_entry 
 	}
 	if (entry->file)
 		tree->present[entry->file->index] = true;
-	tree->digest = explore_digest_add(tree->digest, digest_of_name(path, inode, entry->permissions));
+	tree->digest = explore_digest_add(tree->digest,
+					  digest_of_name(path, entry->inode, entry->permissions));
 	return 0;
 }
 
@@ -80,6 +80,7 @@ static int take_name(void *context, const struct walk_names_entry *name)
 	const struct build *build = context;
 	struct explore_tree_entry entry = {
 		.kind = name->kind,
+		.inode = name->inode,
 		.permissions = (uint32_t)name->attributes,
 		.target = name->target,
 	};
@@ -88,7 +89,7 @@ static int take_name(void *context, const struct walk_names_entry *name)
 		entry.file = explore_walk_find_file(build->walk, name->inode);
 	if (name->kind == WALK_FILE && !entry.file)
 		entry.kind = WALK_OTHER;
-	return add_entry(build->tree, &entry, name->path, name->inode);
+	return add_entry(build->tree, &entry, name->path);
 }
 
 /* Without a root each file has the path of its definition. */
@@ -98,10 +99,12 @@ static int take_files(const struct explore_walk *walk, struct explore_tree *tree
 
 	for (size_t i = 0; !error && i < explore_walk_files(walk); i++) {
 		struct explore_file *file = explore_walk_file(walk, i);
-		const struct explore_tree_entry entry = { .kind = WALK_FILE, .file = file };
+		const struct explore_tree_entry entry = {
+			.kind = WALK_FILE, .inode = file->id, .file = file
+		};
 
 		if (!file->removed)
-			error = add_entry(tree, &entry, file->path, file->id);
+			error = add_entry(tree, &entry, file->path);
 	}
 	return error;
 }

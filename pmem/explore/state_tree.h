@@ -18,6 +18,7 @@ struct explore_cut;
 struct explore_tree_entry {
 	char *path; /* "db/wal" */
 	enum walk_names_kind kind;
+	uint64_t inode;		   /* the trace's id */
 	struct explore_file *file; /* of a WALK_FILE */
 	uint32_t permissions;	   /* 0: not known */
 	const char *target;	   /* of a WALK_SYMLINK; the walk's */

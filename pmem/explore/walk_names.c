@@ -159,6 +159,16 @@ static int take_rules(struct walk_names *names, const struct trace_event *event)
 	return 0;
 }
 
+bool explore_walk_names_own_mode(const struct walk_names *names, uint64_t number, enum metadata_mode *mode)
+{
+	const struct walk_inode *inode = idmap_get(&names->inodes, number);
+
+	if (!inode || !inode->metadata)
+		return false;
+	*mode = (enum metadata_mode)(inode->metadata - 1);
+	return true;
+}
+
 bool explore_walk_names_has_da_alloc(const struct walk_names *names)
 {
 	return names->da_alloc;

@@ -48,6 +48,8 @@ bool explore_walk_names_has_da_alloc(const struct walk_names *names);
 bool explore_walk_names_allocates(const struct walk_names *names, uint64_t inode);
 /* The mode in which all that the trace's modes of directories allow is legal: the search's, or strict. */
 enum metadata_mode explore_walk_names_mode(const struct walk_names *names);
+/* Has the directory a metadata mode of its own, by TRACE_RULES? */
+bool explore_walk_names_own_mode(const struct walk_names *names, uint64_t inode, enum metadata_mode *mode);
 /* For syncs and choices. */
 struct names *explore_walk_names_model(const struct walk_names *names);
 /* Is there a root, so that a file has a name only if the tree says so? */

@@ -10,10 +10,12 @@
 #include <sys/personality.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/torture_daemon.h"
 #include "common/cleanup.h"
 #include "common/remove_tree.h"
 #include "explore/walk_names.h"
+#include "wire/frame.h"
 
 /* For the files that the recovery makes. */
 #define SPARE_BYTES ((uint64_t)256 << 20)
@@ -42,7 +44,7 @@ static int region_size(const struct explore_state *state, uint64_t *size)
 	return error;
 }
 
-/* What power failures of the run could do, those of the recovery can: but of modes of single directories. */
+/* What power failures of the run could do to files, those of the recovery can. */
 static int take_rules(const struct explore_state *state, struct torture_daemon *daemon)
 {
 	const struct explore_tree *tree;
@@ -57,6 +59,45 @@ static int take_rules(const struct explore_state *state, struct torture_daemon *
 	else if (sector == 4096)
 		daemon->mode = "sector";
 	daemon->auto_da_alloc = explore_walk_names_has_da_alloc(explore_walk_names(state->walk));
+	return error;
+}
+
+static int give_mode(const struct torture_daemon *daemon, const char *directory, enum metadata_mode mode,
+		     struct message *message)
+{
+	CLEANUP_JSON struct json_object *request = cli_request("create"), *result = NULL;
+	CLEANUP_FREE char *path = NULL;
+
+	if (!request || asprintf(&path, "/%s", directory) < 0) {
+		path = NULL;
+		return message_fail(message, -ENOMEM, "out of memory");
+	}
+	cli_put(request, "path", path);
+	cli_put(request, "metadata", metadata_mode_name(mode));
+	cli_put_true(request, "directory", true);
+	cli_put_true(request, "change", true);
+	/* Required, and without effect on a directory that exists. */
+	control_put_u64(request, "perm", 0700);
+	return torture_daemon_ask(daemon, request, NULL, NULL, &result, message);
+}
+
+/* The state's directories, which are there, get the metadata modes that those of the run had. */
+static int give_modes(const struct torture_daemon *daemon, const struct explore_state *state,
+		      struct message *message)
+{
+	const struct walk_names *names = explore_walk_names(state->walk);
+	const struct explore_tree *tree;
+	enum metadata_mode mode;
+	int error = explore_state_tree(state, &tree);
+
+	if (error)
+		return message_fail(message, error, "cannot record a recovery: %s", strerror(-error));
+	if (explore_walk_names_own_mode(names, explore_walk_names_root(names), &mode))
+		error = give_mode(daemon, "", mode, message);
+	for (size_t i = 0; !error && i < tree->count; i++)
+		if (tree->items[i].kind == WALK_DIRECTORY &&
+		    explore_walk_names_own_mode(names, tree->items[i].inode, &mode))
+			error = give_mode(daemon, tree->items[i].path, mode, message);
 	return error;
 }
 
@@ -107,6 +148,10 @@ static int record(const struct explore_state *state, const struct explore_option
 		error = take_rules(state, &daemon);
 	if (!error)
 		error = torture_daemon_start(&daemon, size, NULL, message);
+	if (!error)
+		error = explore_state_save(state, daemon.mount, message);
+	if (!error)
+		error = give_modes(&daemon, state, message);
 	if (!error)
 		error = run(&daemon, state, options, directory, recovery, message);
 	torture_daemon_destroy(&daemon);

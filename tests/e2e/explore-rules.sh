@@ -73,6 +73,45 @@ check "negative control: a write of 512 bytes of a file without sectors is torn"
 	explored 1 --states 200 -- "$(printf "$whole" lines lines)"
 check "the daemon stops" daemon_stop
 
+# ---- Modes of directories, in recoveries
+
+# A recovery that is complete leaves three files. Of one that is not, y may be there without x only where x is
+# in a strict directory, and z without y only where z is in a durable one.
+cat >recover <<-'END'
+	#!/bin/sh
+	cd "$1" || exit 9
+	[ "$2" != strict ] || [ ! -e plain/y ] || [ -e other/x ] || exit 1
+	[ "$2" != durable ] || [ ! -e other/z ] || [ -e plain/y ] || exit 1
+	[ -e plain/log ] || exit 0
+	: >other/x
+	: >plain/y
+	: >other/z
+	sync plain
+END
+chmod +x recover
+# recovery STATUS MODE: a search of depth 2 where the directory has that mode, or none of its own.
+recovery() {
+	local wanted=$1 status
+	daemon_start --region memfd:64M && made ${3:+--metadata "$3"} /other && made /plain || return
+	recorded ': >plain/log && sync plain' && daemon_stop || return
+	timeout 120 "$softpmem" explore --depth 2 --states 100 --checker mount run.trace \
+		-- ./recover '{}' "$2" >out 2>&1
+	status=$?
+	cat out
+	[ "$status" -eq "$wanted" ]
+}
+check "a recovery loses names in a directory that is strict" recovery 1 strict strict
+check "the finding is one of a recovery that creates the name" \
+	eval 'tells "if power fails again during recovery" && tells "lost: create of other/x"'
+command=$(sed -n 's/^  replay: softpmem //p' out | head -n 1)
+check "the command of that finding fails again" replays
+check "a recovery keeps names in a directory that is durable" \
+	eval 'recovery 1 durable durable && tells "lost: create of plain/y"'
+for mode in strict durable; do
+	check "negative control: what $mode would show is not found where no directory has a mode" \
+		recovery 0 "$mode" ''
+done
+
 # An engine that relies on whole sectors, and whose recovery writes one again.
 # It has one process at a time, so that it is the same each time.
 printf "%0512d" 0 | tr 0 a >as
