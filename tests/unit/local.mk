@@ -206,6 +206,10 @@ unit_tests += tests/unit/test_order
 tests_unit_test_order_SOURCES = tests/unit/test_order.c
 tests_unit_test_order_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_replaced_under_mapping
+tests_unit_test_replaced_under_mapping_SOURCES = tests/unit/test_replaced_under_mapping.c \
+	tests/unit/mappedtest.c tests/unit/mappedtest.h tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_replaced_under_mapping_LDADD = $(libpool) $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_cut_under_mapping
 tests_unit_test_cut_under_mapping_SOURCES = tests/unit/test_cut_under_mapping.c \
 	tests/unit/mappedtest.c tests/unit/mappedtest.h tests/unit/pooltest.c tests/unit/pooltest.h

@@ -43,13 +43,27 @@ static void mapped_detach(struct mapped *scene)
 	}
 	munmap(scene->memory, MAPPED_GROWN_BYTES);
 	scene->memory = NULL;
-	pool_close(scene->handle);
+	mapped_close(scene);
+}
+
+void mapped_close(struct mapped *scene)
+{
+	if (scene->handle)
+		pool_close(scene->handle);
+	scene->handle = NULL;
 }
 
 void mapped_begin(struct mapped *scene)
 {
-	*scene = (struct mapped){ .region = pooltest_region("memfd:16M") };
-	scene->pools = pooltest_open(scene->region);
+	const struct pools_options options = { 0 };
+
+	mapped_begin_with(scene, &options);
+}
+
+void mapped_begin_with(struct mapped *scene, const struct pools_options *options)
+{
+	*scene = (struct mapped){ .region = pooltest_region("memfd:4M") };
+	assert_int_equal(pools_open(scene->region, options, &scene->pools, NULL), 0);
 	pooltest_make(scene->pools, MAPPED_PATH, S_IFREG | 0644, MAPPED_BYTES);
 	mapped_attach(scene);
 }
@@ -113,3 +127,68 @@ void mapped_assert_zero(struct mapped *scene, uint64_t offset, uint64_t length)
 	free(zeros);
 	pool_close(handle);
 }
+
+/* ---- What waits in a WPQ ---------------------------------------------------------- */
+
+static void flush_page(struct mapped *scene)
+{
+	mapped_flush(scene, 0, MAPPED_WAITS_AT, PAGE_BYTES);
+}
+
+static void fence_it(struct mapped *scene)
+{
+	mapped_fence(scene, 0);
+}
+
+static void persist_page(struct mapped *scene)
+{
+	flush_page(scene);
+	fence_it(scene);
+}
+
+static void nothing(struct mapped *scene)
+{
+}
+
+static void flush_lines_one_by_one(struct mapped *scene)
+{
+	for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE)
+		mapped_flush(scene, 0, MAPPED_WAITS_AT + at, LINE_SIZE);
+}
+
+/* Lines that are flushed again are no records any more. */
+static void flush_lines_again(struct mapped *scene)
+{
+	for (int i = 0; i < 3; i++)
+		flush_lines_one_by_one(scene);
+}
+
+static void persist_lines_again(struct mapped *scene)
+{
+	flush_lines_again(scene);
+	fence_it(scene);
+}
+
+static void clflush_lines(struct mapped *scene)
+{
+	for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE)
+		assert_true(wpq_clflush(&scene->producers[0], scene->view, scene->memory,
+					MAPPED_WAITS_AT + at));
+}
+
+static void flush_in_two_threads(struct mapped *scene)
+{
+	flush_page(scene);
+	mapped_flush(scene, 1, MAPPED_WAITS_AT, PAGE_BYTES);
+	mapped_fence(scene, 1);
+}
+
+const struct mapped_wait mapped_waits[MAPPED_WAITS] = {
+	{ "published record", persist_page, nothing, true },
+	{ "record fenced after the change", flush_page, fence_it, true },
+	{ "record never fenced", flush_page, nothing, false },
+	{ "published lines", persist_lines_again, nothing, true },
+	{ "lines fenced after the change", flush_lines_again, fence_it, true },
+	{ "clflush", clflush_lines, nothing, true },
+	{ "records of two threads", flush_in_two_threads, fence_it, true },
+};

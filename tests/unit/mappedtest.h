@@ -23,9 +23,26 @@ struct mapped {
 	struct wpq_producer producers[2];
 };
 
+/*
+ * Each way in which a copy of the page at MAPPED_WAITS_AT can wait in a WPQ: calls before and after a change
+ * of the pool. Is it fenced in the end?
+ */
+#define MAPPED_WAITS_AT (9u * PAGE_BYTES)
+#define MAPPED_WAITS 7u
+struct mapped_wait {
+	const char *name;
+	void (*before)(struct mapped *scene);
+	void (*after)(struct mapped *scene);
+	bool fenced;
+};
+extern const struct mapped_wait mapped_waits[MAPPED_WAITS];
+
 /* A region with the pool MAPPED_PATH of MAPPED_BYTES, which has all its blocks, and is mapped. */
 void mapped_begin(struct mapped *scene);
+void mapped_begin_with(struct mapped *scene, const struct pools_options *options);
 void mapped_end(struct mapped *scene);
+/* Close the client's handle; it still has the mapping and the WPQs. */
+void mapped_close(struct mapped *scene);
 /* The power fails, and the client is gone. */
 void mapped_outage(struct mapped *scene, enum chooser_policy policy, uint64_t seed);
 

@@ -23,80 +23,9 @@
 #include "mappedtest.h"
 #include "pooltest.h"
 
-/* The page whose bytes are cut off, and where in it the cut of a part of a page is. */
-#define CUT_PAGE 9u
+/* Where in the page a cut of a part of it is. */
 #define CUT_IN_PAGE 100u
-#define CUT_AT (CUT_PAGE * PAGE_BYTES)
-
-/* ---- What waits in a WPQ -------------------------------------------------------- */
-
-struct wait {
-	const char *name;
-	void (*before)(struct mapped *scene); /* the change */
-	void (*after)(struct mapped *scene);
-};
-
-static void flush_page(struct mapped *scene)
-{
-	mapped_flush(scene, 0, CUT_AT, PAGE_BYTES);
-}
-
-static void fence_it(struct mapped *scene)
-{
-	mapped_fence(scene, 0);
-}
-
-static void persist_page(struct mapped *scene)
-{
-	flush_page(scene);
-	fence_it(scene);
-}
-
-static void nothing(struct mapped *scene)
-{
-}
-
-static void flush_lines_one_by_one(struct mapped *scene)
-{
-	for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE)
-		mapped_flush(scene, 0, CUT_AT + at, LINE_SIZE);
-}
-
-/* Lines that are flushed again are no records any more. */
-static void flush_lines_again(struct mapped *scene)
-{
-	for (int i = 0; i < 3; i++)
-		flush_lines_one_by_one(scene);
-}
-
-static void persist_lines_again(struct mapped *scene)
-{
-	flush_lines_again(scene);
-	fence_it(scene);
-}
-
-static void clflush_lines(struct mapped *scene)
-{
-	for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE)
-		assert_true(wpq_clflush(&scene->producers[0], scene->view, scene->memory, CUT_AT + at));
-}
-
-static void flush_in_two_threads(struct mapped *scene)
-{
-	flush_page(scene);
-	mapped_flush(scene, 1, CUT_AT, PAGE_BYTES);
-	mapped_fence(scene, 1);
-}
-
-static const struct wait waits[] = {
-	{ "published record", persist_page, nothing },
-	{ "record fenced after the change", flush_page, fence_it },
-	{ "record never fenced", flush_page, nothing },
-	{ "published lines", persist_lines_again, nothing },
-	{ "lines fenced after the change", flush_lines_again, fence_it },
-	{ "clflush", clflush_lines, nothing },
-	{ "records of two threads", flush_in_two_threads, fence_it },
-};
+#define CUT_AT MAPPED_WAITS_AT
 
 /* ---- Changes ---------------------------------------------------------------------- */
 
@@ -191,18 +120,19 @@ static const struct change changes[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void for_each_pair(void (*test)(const struct wait *wait, const struct change *change))
+static void for_each_pair(void (*test)(const struct mapped_wait *wait, const struct change *change))
 {
-	for (size_t w = 0; w < COUNT(waits); w++)
+	for (size_t w = 0; w < MAPPED_WAITS; w++)
 		for (size_t c = 0; c < COUNT(changes); c++) {
-			print_message("# %s, %s\n", waits[w].name, changes[c].name);
-			test(&waits[w], &changes[c]);
+			print_message("# %s, %s\n", mapped_waits[w].name, changes[c].name);
+			test(&mapped_waits[w], &changes[c]);
 		}
 }
 
 /* ---- Bytes that were cut off ------------------------------------------------------- */
 
-static void store_and_change(struct mapped *scene, const struct wait *wait, const struct change *change)
+static void store_and_change(struct mapped *scene, const struct mapped_wait *wait,
+			     const struct change *change)
 {
 	mapped_begin(scene);
 	mapped_persist(scene, 0, 'k');
@@ -212,7 +142,7 @@ static void store_and_change(struct mapped *scene, const struct wait *wait, cons
 	wait->after(scene);
 }
 
-static void cut_bytes_stay_away_live(const struct wait *wait, const struct change *change)
+static void cut_bytes_stay_away_live(const struct mapped_wait *wait, const struct change *change)
 {
 	struct mapped scene;
 
@@ -230,7 +160,8 @@ static void bytes_that_were_cut_off_are_not_read_again(void **state)
 	for_each_pair(cut_bytes_stay_away_live);
 }
 
-static void cut_bytes_stay_away_after_outage(const struct wait *wait, const struct change *change)
+static void cut_bytes_stay_away_after_outage(const struct mapped_wait *wait,
+					     const struct change *change)
 {
 	static const struct chooser choosers[] = {
 		{ .policy = CHOOSER_LOSE },
@@ -256,16 +187,55 @@ static void bytes_that_were_cut_off_do_not_come_back_in_an_outage(void **state)
 	for_each_pair(cut_bytes_stay_away_after_outage);
 }
 
+/*
+ * Under eADR, the record of a non-temporal store has what was there before it, and an outage restores that if
+ * the line still has what was stored: zeros here, as after the change.
+ */
+static void undo_record_stays_away(const struct change *change, enum chooser_policy policy)
+{
+	const struct pools_options options = { .domain = PERSISTENCE_CPU_CACHE };
+	const uint64_t at = CUT_AT + align_up(change->cut, LINE_SIZE);
+	struct wpq_record *record;
+	struct mapped scene;
+
+	mapped_begin_with(&scene, &options);
+	memset(scene.memory + at, 'o', LINE_SIZE);
+	record = wpq_undo_before(&scene.producers[0], scene.view, scene.memory, at);
+	assert_non_null(record);
+	memset(scene.memory + at, 0, LINE_SIZE);
+	wpq_undo_after(&scene.producers[0], record, scene.memory);
+	if (change->make)
+		change->make(&scene);
+	mapped_outage(&scene, policy, 0);
+	if (change->make)
+		mapped_assert_zero(&scene, at, LINE_SIZE);
+	else
+		assert_int_equal(mapped_byte_at(&scene, at), policy == CHOOSER_LOSE ? 'o' : 0);
+	mapped_end(&scene);
+}
+
+static void what_a_non_temporal_store_replaced_does_not_come_back_either(void **state)
+{
+	static const struct change nothing = { .name = "negative control: no change" };
+
+	undo_record_stays_away(&nothing, CHOOSER_LOSE);
+	undo_record_stays_away(&nothing, CHOOSER_KEEP);
+	for (size_t c = 0; c < COUNT(changes); c++) {
+		print_message("# %s\n", changes[c].name);
+		undo_record_stays_away(&changes[c], CHOOSER_LOSE);
+		undo_record_stays_away(&changes[c], CHOOSER_KEEP);
+	}
+}
+
 static void bytes_before_the_cut_are_kept(void **state)
 {
-	for (size_t w = 0; w < COUNT(waits); w++) {
+	for (size_t w = 0; w < MAPPED_WAITS; w++) {
 		static const struct change cut = { "", truncate_in_page_and_grow, CUT_IN_PAGE };
 		struct mapped scene;
 
-		/* Without its fence it guarantees nothing. */
-		if (waits[w].before == flush_page && waits[w].after == nothing)
+		if (!mapped_waits[w].fenced)
 			continue;
-		store_and_change(&scene, &waits[w], &cut);
+		store_and_change(&scene, &mapped_waits[w], &cut);
 		mapped_outage(&scene, CHOOSER_LOSE, 0);
 		assert_int_equal(mapped_byte_at(&scene, CUT_AT + CUT_IN_PAGE - 1), 'a');
 		mapped_end(&scene);
@@ -274,7 +244,7 @@ static void bytes_before_the_cut_are_kept(void **state)
 
 /* ---- Stores after the change --------------------------------------------------------- */
 
-static void store_after_change_is_durable(const struct wait *wait, const struct change *change)
+static void store_after_change_is_durable(const struct mapped_wait *wait, const struct change *change)
 {
 	const uint64_t at = CUT_AT + change->cut + 7;
 	struct mapped scene;
@@ -294,7 +264,8 @@ static void what_is_persisted_in_a_place_that_came_back_is_durable(void **state)
 	for_each_pair(store_after_change_is_durable);
 }
 
-static void store_after_change_without_flush_is_lost(const struct wait *wait, const struct change *change)
+static void store_after_change_without_flush_is_lost(const struct mapped_wait *wait,
+						     const struct change *change)
 {
 	const uint64_t at = CUT_AT + PAGE_BYTES - LINE_SIZE;
 	struct mapped scene;
@@ -314,7 +285,7 @@ static void what_is_stored_there_and_not_persisted_is_lost(void **state)
 	for_each_pair(store_after_change_without_flush_is_lost);
 }
 
-static void store_after_change_is_synced(const struct wait *wait, const struct change *change)
+static void store_after_change_is_synced(const struct mapped_wait *wait, const struct change *change)
 {
 	const uint64_t at = CUT_AT + PAGE_BYTES - LINE_SIZE;
 	struct mapped scene;
@@ -516,6 +487,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_that_were_cut_off_are_not_read_again),
 		cmocka_unit_test(bytes_that_were_cut_off_do_not_come_back_in_an_outage),
+		cmocka_unit_test(what_a_non_temporal_store_replaced_does_not_come_back_either),
 		cmocka_unit_test(bytes_before_the_cut_are_kept),
 		cmocka_unit_test(what_is_persisted_in_a_place_that_came_back_is_durable),
 		cmocka_unit_test(what_is_stored_there_and_not_persisted_is_lost),
