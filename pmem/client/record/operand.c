@@ -18,27 +18,12 @@ static bool contains(const struct record_range *range, uint64_t address)
 	return address - range->start < range->length;
 }
 
-const struct record_range *record_range_find(uint64_t address)
+const struct record_range *record_range_search(uint64_t address)
 {
-	uint64_t chunk = address >> RECORD_CHUNK_SHIFT;
-	const struct record_range *range;
-
-	if (chunk >= RECORD_CHUNKS || !record_low->chunks[chunk])
-		return NULL;
-	range = &record_low->ranges[record_low->chunks[chunk]];
-	if (contains(range, address))
-		return range;
-	if (record_low->chunks[chunk] != RECORD_RANGES)
-		return NULL;
 	for (unsigned i = 1; i < RECORD_RANGES; i++)
 		if (contains(&record_low->ranges[i], address))
 			return &record_low->ranges[i];
 	return NULL;
-}
-
-uint64_t record_place(const struct record_range *range, uint64_t address)
-{
-	return range->place + (address - range->start);
 }
 
 /* ---- Addresses -------------------------------------------------------------------------- */

@@ -9,10 +9,25 @@
 
 #include "client/record/state.h"
 
-/* The range that `address` is in; NULL: none. */
-const struct record_range *record_range_find(uint64_t address);
+/* The range that `address` is in; NULL: none. record_range_search() looks through all of them. */
+const struct record_range *record_range_search(uint64_t address);
+static inline const struct record_range *record_range_find(uint64_t address)
+{
+	const uint64_t chunk = address >> RECORD_CHUNK_SHIFT;
+	const struct record_range *range;
+
+	if (chunk >= RECORD_CHUNKS || !record_low->chunks[chunk])
+		return NULL;
+	range = &record_low->ranges[record_low->chunks[chunk]];
+	if (address - range->start < range->length)
+		return range;
+	return record_low->chunks[chunk] == RECORD_RANGES ? record_range_search(address) : NULL;
+}
 /* Word 1 of an event at `address`, which is in the range. */
-uint64_t record_place(const struct record_range *range, uint64_t address);
+static inline uint64_t record_place(const struct record_range *range, uint64_t address)
+{
+	return range->place + (address - range->start);
+}
 
 /* How much of [address, address + length) is in pools that are reached by one distance to the alias. */
 enum record_within { RECORD_IN_NONE, RECORD_IN_ALL, RECORD_IN_PART };
