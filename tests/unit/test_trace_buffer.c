@@ -103,6 +103,55 @@ static void test_a_store_of_every_length_is_copied_to_the_byte(void **state)
 	}
 }
 
+/* Put a store in one of the two ways, and take it. */
+static size_t put_and_take(struct pair *pair, bool there, uint64_t clock, const unsigned char *bytes,
+			   size_t length, unsigned char *taken, size_t room)
+{
+	struct trace_producer *producer = &pair->producer;
+	const uint64_t place = trace_slot_place(7, 0x1234);
+
+	atomic_store(&pair->clock->stamp, clock);
+	producer->high = 0;
+	memset(taken, 0xff, room);
+	assert_true(trace_room(producer, length + TRACE_SLOT_ROOM));
+	/* What was there before must not show. */
+	memset(trace_slot_at(producer), 0xff, length + TRACE_SLOT_ROOM);
+	if (there) {
+		const void *at;
+
+		memcpy(trace_slot_bytes(producer, length), bytes, length);
+		at = trace_put_store_there(producer, trace_stamp(producer), TRACE_RANGE, 9, place, length);
+		assert_memory_equal(at, bytes, length);
+	} else if (length <= TRACE_SLOT_INLINE_MAX) {
+		trace_put_store(producer, trace_stamp(producer), TRACE_RANGE, 9, place, bytes,
+				(uint32_t)length);
+	} else {
+		trace_put_store_long(producer, trace_stamp(producer), TRACE_RANGE, 9, place, bytes, length);
+	}
+	trace_publish(producer);
+	return (size_t)trace_buffer_take(pair->buffer, taken, room);
+}
+
+static void test_bytes_that_are_in_the_ring_before_the_stamp_make_the_same_slot(void **state)
+{
+	static const uint64_t clocks[] = { 5, 0x2ffffff }; /* the second one asks for a rebase */
+	struct pair *pair = *state;
+	unsigned char bytes[4096], one[4200], other[4200];
+
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * 7 + 1);
+	for (unsigned which = 0; which < 2; which++) {
+		for (size_t length = 1; length <= sizeof(bytes); length += length < 140 ? 1 : 23) {
+			const size_t taken = put_and_take(pair, false, clocks[which], bytes, length, one,
+							  sizeof(one));
+
+			assert_int_equal(put_and_take(pair, true, clocks[which], bytes, length, other,
+						      sizeof(other)), taken);
+			assert_memory_equal(one, other, taken);
+		}
+	}
+}
+
 static void test_a_buffer_is_idle_unless_a_stamp_is_held_or_slots_wait(void **state)
 {
 	struct pair *pair = *state;
@@ -195,6 +244,8 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_store_of_every_length_is_copied_to_the_byte, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_bytes_that_are_in_the_ring_before_the_stamp_make_the_same_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_buffer_is_idle_unless_a_stamp_is_held_or_slots_wait,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_impossible_positions_are_rejected, setup, teardown),
