@@ -3,6 +3,7 @@
 pmdk_tests = \
 	tests/pmdk/across.sh \
 	tests/pmdk/blocks.sh \
+	tests/pmdk/changed-forms.sh \
 	tests/pmdk/descriptors.sh \
 	tests/pmdk/disturbed.sh \
 	tests/pmdk/domains.sh \
@@ -25,8 +26,8 @@ pmdk_tests = \
 	tests/pmdk/unmounted.sh
 EXTRA_DIST += $(pmdk_tests) tests/pmdk/blocks.c tests/pmdk/qemu.guest tests/pmdk/qemu.bash
 
-check_PROGRAMS += tests/pmdk/across tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/fences tests/pmdk/functions \
-	tests/pmdk/ledger \
+check_PROGRAMS += tests/pmdk/across tests/pmdk/changed_forms tests/pmdk/descriptors tests/pmdk/exact tests/pmdk/fences \
+	tests/pmdk/functions tests/pmdk/ledger \
 	tests/pmdk/larger tests/pmdk/litmus tests/pmdk/mappings tests/pmdk/oneline tests/pmdk/padding tests/pmdk/resized \
 	tests/pmdk/survivor tests/pmdk/without_pidfd
 check_PROGRAMS += tests/pmdk/flush_faults.so
@@ -36,6 +37,9 @@ tests_pmdk_flush_faults_so_LDFLAGS = $(AM_LDFLAGS) -shared
 tests_pmdk_across_SOURCES = tests/pmdk/across.c
 tests_pmdk_across_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_across_LDADD = $(PMEM_LIBS)
+tests_pmdk_changed_forms_SOURCES = tests/pmdk/changed_forms.c
+tests_pmdk_changed_forms_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_changed_forms_LDADD = $(PMEM_LIBS)
 tests_pmdk_descriptors_SOURCES = tests/pmdk/descriptors.c tests/e2e/tap.h
 tests_pmdk_descriptors_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_pmdk_descriptors_LDADD = $(PMEM_LIBS) -lpthread
