@@ -110,7 +110,7 @@ static void ends(void)
 
 /* ---- The program's own handlers ------------------------------------------------------------ */
 
-static volatile unsigned faults;
+static volatile unsigned faults, usr1;
 static void *fault_address;
 static int fault_code;
 static sigjmp_buf back;
@@ -136,6 +136,11 @@ static void jump_back(int number, siginfo_t *info, void *context)
 	siglongjmp(back, 1);
 }
 
+static void on_usr1(int number)
+{
+	usr1 = (unsigned)number;
+}
+
 static void handle(int number, void (*function)(int, siginfo_t *, void *), int flags)
 {
 	struct sigaction action = { .sa_sigaction = function, .sa_flags = SA_SIGINFO | flags };
@@ -157,6 +162,19 @@ static void fault_at(volatile unsigned char *at)
 		errx(1, "a store to %p faults at %p", (void *)(uintptr_t)at, fault_address);
 }
 
+/* Copies of which half can be read. After each of them other signals go on coming. */
+static void copy_from_nowhere(unsigned char *source)
+{
+	if (mprotect(source + 4096, 4096, PROT_NONE) != 0)
+		err(1, "mprotect");
+	for (volatile size_t length = 2; length <= 4096; length *= 2, usr1 = 0) {
+		if (sigsetjmp(back, 1) == 0)
+			memcpy(pool + 24 * 4096, source + 4096 - length / 2, length);
+		if (kill(getpid(), SIGUSR1) != 0 || !usr1)
+			errx(1, "a signal does not come");
+	}
+}
+
 static void protection(void)
 {
 	unsigned char *page = pool + 16 * 4096;
@@ -173,15 +191,15 @@ static void protection(void)
 	if (sigaction(SIGSEGV, NULL, &old) != 0 || old.sa_sigaction != make_writable ||
 	    !(old.sa_flags & SA_SIGINFO))
 		errx(1, "sigaction() does not return what was set");
-	/* Outside of pools, and in a read-only page of the pool. */
-	handle(SIGSEGV, jump_back, 0);
+	handle(SIGSEGV, jump_back, 0); /* outside of pools, and in a read-only page of the pool */
 	fault_at((volatile unsigned char *)8);
 	if (mprotect(page, 4096, PROT_READ) != 0)
 		err(1, "mprotect");
 	for (unsigned i = 0; i < 10; i++)
 		fault_at(page + i);
-	if (mprotect(page, 4096, PROT_READ | PROT_WRITE) != 0)
-		err(1, "mprotect");
+	if (mprotect(page, 4096, PROT_READ | PROT_WRITE) != 0 || signal(SIGUSR1, on_usr1) == SIG_ERR)
+		err(1, "mprotect, signal");
+	copy_from_nowhere(mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	printf("faults %u, in the handler %llu, code %d\n", faults, (unsigned long long)*word(12288),
 	       fault_code);
 }
