@@ -330,6 +330,9 @@ void record_fork_child(void)
 
 void record_thread_exit(void)
 {
+	/* A handler that stores finds the buffer, or none. */
+	const uint64_t signals = signals_block();
+
 	if (record_self.started && record_self.producer.header)
 		trace_producer_detach(&record_self.producer);
 	/* Destructors that store later attach another buffer. */
@@ -343,4 +346,5 @@ void record_thread_exit(void)
 		record_self.stack_top = 0;
 		RAW2(munmap, base, RECORD_PRIVATE_STACK);
 	}
+	signals_restore(signals);
 }
