@@ -65,17 +65,19 @@ static bool on_fence(enum record_fence_kind kind)
 /*
  * An unseen flush persists nothing. An unseen fence delays what its thread flushed to the next one, and
  * objects without flushes have many (sfence after non-temporal copies in DRAM, locks): those are named on
- * request only.
+ * request only. An unseen system call gets EFAULT if it stores to a pool.
  */
 static void refuse(const char *object, uintptr_t address, const struct record_insn *insn, const char *why,
 		   bool has_flushes)
 {
 	char text[300];
 
-	if ((insn->class == RECORD_STORE || !has_flushes) && !client_settings()->inline_verbose)
+	if (insn->class != RECORD_SYSTEM_CALL && (insn->class == RECORD_STORE || !has_flushes) &&
+	    !client_settings()->inline_verbose)
 		return;
-	snprintf(text, sizeof(text), "%s+0x%lx: %s is not seen: ", object, (unsigned long)address,
-		 record_insn_name(insn));
+	snprintf(text, sizeof(text), "%s+0x%lx: %s is not seen%s: ", object, (unsigned long)address,
+		 record_insn_name(insn),
+		 insn->class == RECORD_SYSTEM_CALL ? ", and cannot store to pools" : "");
 	client_complain(text, why);
 }
 
@@ -86,7 +88,7 @@ static void scan(void)
 	int error;
 
 	if (client_recording())
-		client_modules_refresh();
+		client_recording_patches();
 	error = record_scan(refuse);
 
 	if (error)

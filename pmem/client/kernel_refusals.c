@@ -24,8 +24,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "abi/rawcall.h"
 #include "client/compiler.h"
 #include "client/errormsg.h"
+#include "client/kernel_calls.h"
 #include "client/kernel_refusals.h"
 #include "client/output_marks.h"
 #include "client/record/record.h"
@@ -120,7 +122,6 @@ REFUSE(fgetxattr, A(2))
 REFUSE(listxattr, A(1))
 REFUSE(llistxattr, A(1))
 REFUSE(flistxattr, A(1))
-REFUSE(ioctl, A(2))
 REFUSE(sendfile, A(2))
 REFUSE(sendfile64, A(2))
 REFUSE(splice, A(1) | A(3))
@@ -207,7 +208,7 @@ REFUSE_AIO(aio_read)
 REFUSE_AIO(aio_read64)
 
 /* Where the kernel stores later, nobody sees it. Programs go on without these. */
-static long refuse_rings(const char *name)
+long client_refuse_rings(const char *name)
 {
 	static atomic_bool told;
 
@@ -220,7 +221,7 @@ static long refuse_rings(const char *name)
 	PUBLIC long refusing_##function(void) __asm__(#function);      \
 	PUBLIC long refusing_##function(void)                          \
 	{                                                              \
-		return refuse_rings(#function);                        \
+		return client_refuse_rings(#function);                        \
 	}
 REFUSE_RINGS(io_uring_queue_init)
 REFUSE_RINGS(io_uring_queue_init_params)
@@ -300,7 +301,7 @@ PUBLIC long refusing_process_vm_readv(long pid, const struct iovec *parts, long 
  * The kernel stores these when a thread begins and when it ends, and reports no error if it cannot. A thread
  * that waits for the number to be cleared would wait for ever.
  */
-static void refuse_numbers(unsigned long flags, const void *parent, const void *child)
+void client_refuse_thread_numbers(unsigned long flags, const void *parent, const void *child)
 {
 	if ((flags & (CLONE_PARENT_SETTID | CLONE_PIDFD)) && concerns(parent))
 		client_refuse_kernel_store("clone() with CLONE_PARENT_SETTID or CLONE_PIDFD",
@@ -320,111 +321,59 @@ typedef long clone_fn(long start, long stack, long flags, long argument, void *p
 	{                                                                                                   \
 		static struct refusal refusal = { .name = #function };                                      \
                                                                                                             \
-		refuse_numbers((unsigned long)flags, parent, child);                                        \
+		client_refuse_thread_numbers((unsigned long)flags, parent, child);                          \
 		return ((clone_fn *)(void *)next_of(&refusal))(start, stack, flags, argument, parent, tls,  \
 							       child);                                      \
 	}
 REFUSE_CLONE(clone)
 REFUSE_CLONE(__clone)
 
-/* ---- syscall(2) ------------------------------------------------------------------------------ */
-
-/* Reads to a pool are recorded as libc's functions of the same names are. False: it is none of these. */
-static bool read_to_pool(long number, const long a[6], long *result)
-{
-	void *const buffer = (void *)a[1];
-	const struct iovec *const parts = (const struct iovec *)a[1];
-	bool one = false;
-
-	/* Of other calls these two may be anything, and to look at all of memory takes long. */
-	if (number == SYS_read || number == SYS_pread64 || number == SYS_recvfrom)
-		one = record_concerns((uintptr_t)buffer, (size_t)a[2]);
-	if (number == SYS_read && one)
-		*result = read((int)a[0], buffer, (size_t)a[2]);
-	else if (number == SYS_pread64 && one)
-		*result = pread((int)a[0], buffer, (size_t)a[2], a[3]);
-	else if (number == SYS_recvfrom && one)
-		*result = recvfrom((int)a[0], buffer, (size_t)a[2], (int)a[3], (struct sockaddr *)a[4],
-				   (socklen_t *)a[5]);
-	else if (number == SYS_getrandom && record_concerns((uintptr_t)a[0], (size_t)a[1]))
-		*result = getrandom((void *)a[0], (size_t)a[1], (unsigned)a[2]);
-	else if (number == SYS_recvmsg)
-		*result = recvmsg((int)a[0], (struct msghdr *)a[1], (int)a[2]);
-	else if (number == SYS_readv && parts_concern(parts, (unsigned long)a[2]))
-		*result = readv((int)a[0], parts, (int)a[2]);
-	else if (number == SYS_preadv && parts_concern(parts, (unsigned long)a[2]))
-		*result = preadv((int)a[0], parts, (int)a[2], a[3]);
-	else if (number == SYS_preadv2 && parts_concern(parts, (unsigned long)a[2]))
-		*result = preadv2((int)a[0], parts, (int)a[2], a[3], (int)a[5]);
-	else
-		return false;
-	return true;
-}
-
-/* Calls that report no error if the kernel cannot store, or that have done a part of their work by then. */
-static void refuse_silent_ones(long number, const long a[6])
-{
-	const struct clone_args *clone3 = (const struct clone_args *)a[0];
-
-	if (number == SYS_clone) {
-		refuse_numbers((unsigned long)a[0], (const void *)a[2], (const void *)a[3]);
-	} else if (number == SYS_clone3 && (size_t)a[1] >= CLONE_ARGS_SIZE_VER0) {
-		refuse_numbers(clone3->flags & ~(uint64_t)CLONE_PIDFD, (const void *)clone3->parent_tid,
-			       (const void *)clone3->child_tid);
-		refuse_numbers(clone3->flags & CLONE_PIDFD, (const void *)clone3->pidfd, NULL);
-	} else if (number == SYS_set_tid_address && concerns((const void *)a[0])) {
-		client_refuse_kernel_store("set_tid_address", CLIENT_STORE_ELSEWHERE);
-	} else if (number == SYS_set_robust_list && concerns((const void *)a[0])) {
-		client_refuse_kernel_store("set_robust_list", CLIENT_STORE_ELSEWHERE);
-	} else if (number == SYS_recvmmsg) {
-		refuse_messages((const struct mmsghdr *)a[1], (unsigned)a[2]);
-	} else if (number == SYS_process_vm_readv &&
-		   parts_concern((const struct iovec *)a[1], (unsigned long)a[2])) {
-		client_refuse_kernel_store("process_vm_readv", CLIENT_STORE_ELSEWHERE);
-	}
-}
-
-/*
- * All other calls fail with EFAULT if they would store to a pool. They are not refused before, because the
- * number of arguments of a call is not known here: a register may contain the address of a pool by chance.
- */
-static void refuse_fault(long number, const long arguments[6])
-{
-	static const long stores_nothing[] = { SYS_write,  SYS_pwrite64, SYS_writev, SYS_pwritev,
-					       SYS_sendto, SYS_sendmsg,	 SYS_msync,  SYS_madvise,
-					       SYS_mlock,  SYS_munlock,	 SYS_open,   SYS_openat };
-	char name[64];
-
-	for (size_t i = 0; i < sizeof(stores_nothing) / sizeof(stores_nothing[0]); i++)
-		if (number == stores_nothing[i])
-			return;
-	for (unsigned i = 0; i < 6; i++) {
-		if (!concerns((const void *)arguments[i]))
-			continue;
-		snprintf(name, sizeof(name), "syscall() of number %ld", number);
-		client_refuse_kernel_store(name, CLIENT_STORE_ELSEWHERE);
-	}
-}
+/* ---- syscall(2), ioctl(2) ------------------------------------------------------------------------------ */
 
 typedef long seven_fn(long number, long a, long b, long c, long d, long e, long f);
 
-PUBLIC seven_fn refusing_syscall __asm__("syscall");
-PUBLIC long refusing_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
-	static struct refusal refusal = { .name = "syscall" };
-	const long arguments[6] = { a, b, c, d, e, f };
-	long result;
+static struct refusal next_syscall = { .name = "syscall" }, next_ioctl = { .name = "ioctl" };
 
-	if (number == SYS_io_uring_setup || number == SYS_io_setup) {
-		errno = (int)-refuse_rings(number == SYS_io_setup ? "io_setup" : "io_uring_setup");
-		return -1;
-	}
-	if (read_to_pool(number, arguments, &result))
+/* A value, or a negative errno. */
+static long make_by_number(int number, const uint64_t a[6])
+{
+	const long result = ((seven_fn *)(void *)next_of(&next_syscall))(number, (long)a[0], (long)a[1],
+									 (long)a[2], (long)a[3], (long)a[4],
+									 (long)a[5]);
+
+	return result == -1 ? -errno : result;
+}
+
+static long make_ioctl(int number, const uint64_t a[6])
+{
+	const long result = next_of(&next_ioctl)((long)a[0], (long)a[1], (long)a[2], 0, 0, 0);
+
+	return (int)result == -1 ? -errno : (int)result;
+}
+
+static long value_or_errno(long result)
+{
+	if (!raw_failed(result))
 		return result;
-	refuse_silent_ones(number, arguments);
-	result = ((seven_fn *)(void *)next_of(&refusal))(number, a, b, c, d, e, f);
-	if (unlikely(result == -1 && errno == EFAULT))
-		refuse_fault(number, arguments);
-	client_mark_output(number, a, b, c, result);
-	return result;
+	errno = (int)-result;
+	return -1;
+}
+
+PUBLIC seven_fn calling_syscall __asm__("syscall");
+PUBLIC long calling_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	const uint64_t arguments[6] = { (uint64_t)a, (uint64_t)b, (uint64_t)c,
+					(uint64_t)d, (uint64_t)e, (uint64_t)f };
+
+	return value_or_errno(client_kernel_call((int)number, arguments,
+						 (uintptr_t)__builtin_return_address(0), make_by_number));
+}
+
+PUBLIC long calling_ioctl(long fd, long request, long argument) __asm__("ioctl");
+PUBLIC long calling_ioctl(long fd, long request, long argument)
+{
+	const uint64_t arguments[6] = { (uint64_t)fd, (uint64_t)request, (uint64_t)argument };
+
+	return value_or_errno(client_kernel_call(SYS_ioctl, arguments,
+						 (uintptr_t)__builtin_return_address(0), make_ioctl));
 }

@@ -9,6 +9,14 @@
  */
 _Noreturn void client_refuse_kernel_store(const char *name, const char *way_out);
 
+/* Rings that the kernel stores to later, where nobody sees it: prints `name` the first time. -ENOSYS. */
+long client_refuse_rings(const char *name);
+/*
+ * The kernel stores the numbers of a new thread, by the flags of clone(2), at these addresses: ends the
+ * process if it is asked to store one to a pool.
+ */
+void client_refuse_thread_numbers(unsigned long flags, const void *parent, const void *child);
+
 #define CLIENT_STORE_ELSEWHERE "let it store to other memory, and copy that to the pool"
 
 #endif

@@ -23,6 +23,7 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/inline.c \
 	pmem/client/inline.h \
 	pmem/client/interpose.c \
+	pmem/client/kernel_calls.h \
 	pmem/client/map_file.c \
 	pmem/client/mapping.c \
 	pmem/client/mark.c \
@@ -73,6 +74,8 @@ client_recorder_PROGRAMS = pmem/client/recorder/libpmem.so.1
 pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/call_stack.c \
 	pmem/client/call_stack.h \
+	pmem/client/kernel_call_table.c \
+	pmem/client/kernel_calls.c \
 	pmem/client/kernel_mutexes.c \
 	pmem/client/kernel_refusals.c \
 	pmem/client/kernel_refusals.h \
@@ -80,7 +83,9 @@ pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/libc_copies.c \
 	pmem/client/output_marks.c \
 	pmem/client/output_marks.h \
-	pmem/client/signal_handlers.c
+	pmem/client/signal_handlers.c \
+	pmem/client/special_calls.c \
+	pmem/client/special_calls.h
 pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2 -fno-builtin
 pmem_client_recorder_libpmem_so_1_LDADD = $(client_objects)
 EXTRA_pmem_client_recorder_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map

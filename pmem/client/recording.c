@@ -15,6 +15,7 @@
 #include "client/courier.h"
 #include "client/errormsg.h"
 #include "client/events.h"
+#include "client/kernel_calls.h"
 #include "client/modules.h"
 #include "client/settings.h"
 #include "client/signal_handlers.h"
@@ -132,7 +133,7 @@ static void fork_prepare(void)
 	record_many();
 }
 
-static void fork_child(void)
+void client_recording_fork_child(void)
 {
 	atomic_store(&threads_attached, 0);
 	thread_number = 0;
@@ -165,6 +166,7 @@ void client_recording_start(struct record_setup *setup)
 	setup->map = courier_mmap;
 	setup->attach = attach;
 	setup->on_site = client_modules_define_site;
+	client_kernel_calls_start(setup);
 	error = -pthread_key_create(&thread_end, end_thread);
 	if (!error)
 		error = record_start(setup);
@@ -173,12 +175,18 @@ void client_recording_start(struct record_setup *setup)
 	if (!error)
 		error = client_signal_handlers_own();
 	if (!error)
-		error = -pthread_atfork(fork_prepare, NULL, fork_child);
+		error = -pthread_atfork(fork_prepare, NULL, client_recording_fork_child);
 	if (error)
 		stop(error);
 	client_modules_refresh();
 	atomic_store(&client_recording_active, true);
 	client_recorder_attach(&recorder);
+}
+
+void client_recording_patches(void)
+{
+	client_signal_handlers_own_again();
+	client_modules_refresh();
 }
 
 /* softpmem -v record */

@@ -43,6 +43,10 @@ void client_recording_start(struct record_setup *setup);
 
 /* A second thread is about to be created. */
 void client_recording_thread(void);
+/* In the child of a process that was not made by fork(3). */
+void client_recording_fork_child(void);
+/* Before the code of the program is patched for the first time. */
+void client_recording_patches(void);
 
 /* ---- Mappings; under ranges_lock() ------------------------------------------------------ */
 

@@ -23,23 +23,16 @@
 #define RESTORER_FLAG 0x04000000u /* SA_RESTORER, which libc's headers do not have */
 #define FAULTS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGTRAP))
 
-/* The kernel's struct sigaction. */
-struct kernel_action {
-	void (*handler)(int number, siginfo_t *info, void *context);
-	uint64_t flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Guarded by the lock: what the program asked for. */
-static struct kernel_action wanted[SIGNALS];
+static struct client_kernel_action wanted[SIGNALS];
 static void (*restorer)(void); /* libc's, which debuggers and unwinders know */
 static atomic_bool owned;
 
 /* ---- The kernel's side --------------------------------------------------------------- */
 
-static long kernel_sigaction(int number, const struct kernel_action *action, struct kernel_action *old)
+static long kernel_sigaction(int number, const struct client_kernel_action *action,
+			     struct client_kernel_action *old)
 {
 	return RAW4(rt_sigaction, number, action, old, sizeof(action->mask));
 }
@@ -49,7 +42,7 @@ static bool is_fault(int number)
 	return (FAULTS & BIT(number)) != 0;
 }
 
-static bool is_default(const struct kernel_action *action)
+static bool is_default(const struct client_kernel_action *action)
 {
 	return action->handler == (void *)SIG_DFL || action->handler == (void *)SIG_IGN;
 }
@@ -60,8 +53,8 @@ static void on_signal(int number, siginfo_t *info, void *context);
 static long install(int number)
 {
 	const uint64_t kept = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_ONSTACK | SA_RESTART;
-	const struct kernel_action *program = &wanted[number];
-	struct kernel_action action = *program;
+	const struct client_kernel_action *program = &wanted[number];
+	struct client_kernel_action action = *program;
 
 	if (is_fault(number) || !is_default(program)) {
 		action.handler = on_signal;
@@ -80,10 +73,10 @@ static long install(int number)
 /* ---- The program's handlers ------------------------------------------------------------ */
 
 /* What to call, as of now. SA_RESETHAND: it is the last time. */
-static struct kernel_action take_wanted(int number)
+static struct client_kernel_action take_wanted(int number)
 {
 	uint64_t signals = signals_lock(&lock);
-	struct kernel_action action = wanted[number];
+	struct client_kernel_action action = wanted[number];
 
 	if (!is_default(&action) && (action.flags & SA_RESETHAND)) {
 		wanted[number].handler = (void *)SIG_DFL;
@@ -96,7 +89,7 @@ static struct kernel_action take_wanted(int number)
 /* End as the default action of SIGSEGV, SIGBUS or SIGTRAP does. */
 static void default_action(int number, siginfo_t *info)
 {
-	struct kernel_action action = { .handler = (void *)SIG_DFL };
+	struct client_kernel_action action = { .handler = (void *)SIG_DFL };
 	uint64_t set = BIT(number);
 
 	kernel_sigaction(number, &action, NULL);
@@ -107,7 +100,7 @@ static void default_action(int number, siginfo_t *info)
 
 static void call_handler(int number, siginfo_t *info, ucontext_t *context)
 {
-	const struct kernel_action action = take_wanted(number);
+	const struct client_kernel_action action = take_wanted(number);
 	uint64_t mask;
 
 	if (action.handler == (void *)SIG_IGN && info->si_code <= 0)
@@ -169,7 +162,7 @@ static AT_LOAD void find_next(void)
 static int learn_restorer(void)
 {
 	struct sigaction action, old;
-	struct kernel_action kernel;
+	struct client_kernel_action kernel;
 
 	action = (struct sigaction){ .sa_handler = SIG_DFL };
 	if (next_sigaction(SIGTRAP, &action, &old) != 0)
@@ -199,13 +192,6 @@ int client_signal_handlers_own(void)
 	return error;
 }
 
-void client_signal_handlers_fork_child(void)
-{
-	pthread_mutex_init(&lock, NULL);
-}
-
-/* ---- As libc has them ------------------------------------------------------------------------ */
-
 /* Not the kernel's errors: those of libc's function come first. */
 static bool is_ours(int number)
 {
@@ -213,7 +199,31 @@ static bool is_ours(int number)
 	       number != SIGSTOP && (number < 32 || number >= SIGRTMIN);
 }
 
-static void to_program(const struct kernel_action *from, struct sigaction *to)
+void client_signal_handlers_own_again(void)
+{
+	uint64_t signals = signals_lock(&lock), faults = FAULTS;
+
+	for (int number = 1; number < SIGNALS; number++) {
+		struct client_kernel_action now;
+
+		if (!is_ours(number) || kernel_sigaction(number, NULL, &now) != 0 ||
+		    now.handler == on_signal || (!is_fault(number) && is_default(&now)))
+			continue;
+		wanted[number] = now;
+		install(number);
+	}
+	signals_unlock(&lock, signals);
+	RAW4(rt_sigprocmask, SIG_UNBLOCK, &faults, NULL, sizeof(faults));
+}
+
+void client_signal_handlers_fork_child(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
+/* ---- As libc has them ------------------------------------------------------------------------ */
+
+static void to_program(const struct client_kernel_action *from, struct sigaction *to)
 {
 	memset(to, 0, sizeof(*to));
 	to->sa_sigaction = from->handler;
@@ -221,9 +231,9 @@ static void to_program(const struct kernel_action *from, struct sigaction *to)
 	memcpy(&to->sa_mask, &from->mask, sizeof(from->mask));
 }
 
-static struct kernel_action from_program(const struct sigaction *from)
+static struct client_kernel_action from_program(const struct sigaction *from)
 {
-	struct kernel_action to = { .handler = from->sa_sigaction,
+	struct client_kernel_action to = { .handler = from->sa_sigaction,
 				    .flags = (uint32_t)from->sa_flags | RESTORER_FLAG,
 				    .restorer = restorer };
 
@@ -231,11 +241,30 @@ static struct kernel_action from_program(const struct sigaction *from)
 	return to;
 }
 
+bool client_signal_handlers_have(int number)
+{
+	return is_ours(number);
+}
+
+long client_signal_handlers_set(int number, const struct client_kernel_action *action,
+				struct client_kernel_action *old)
+{
+	uint64_t signals = signals_lock(&lock);
+	long error = 0;
+
+	*old = wanted[number];
+	if (action) {
+		wanted[number] = *action;
+		error = install(number);
+	}
+	signals_unlock(&lock, signals);
+	return error;
+}
+
 PUBLIC int sigaction(int number, const struct sigaction *action, struct sigaction *old)
 {
-	struct kernel_action program, was;
-	uint64_t signals;
-	long error = 0;
+	struct client_kernel_action program, was;
+	long error;
 
 	if (!next_sigaction)
 		find_next();
@@ -243,13 +272,7 @@ PUBLIC int sigaction(int number, const struct sigaction *action, struct sigactio
 		return next_sigaction(number, action, old);
 	if (action)
 		program = from_program(action);
-	signals = signals_lock(&lock);
-	was = wanted[number];
-	if (action) {
-		wanted[number] = program;
-		error = install(number);
-	}
-	signals_unlock(&lock, signals);
+	error = client_signal_handlers_set(number, action ? &program : NULL, &was);
 	if (error) {
 		errno = (int)-error;
 		return -1;
@@ -298,6 +321,11 @@ PUBLIC sighandler_t __sysv_signal(int number, sighandler_t handler)
 	return set_handler(number, handler, (int)(SA_RESETHAND | SA_NODEFER));
 }
 
+uint64_t client_signal_mask(uint64_t mask)
+{
+	return mask & ~FAULTS;
+}
+
 /* The same set without the engine's signals, if they are to be blocked. */
 static const sigset_t *without_faults(int how, const sigset_t *set, sigset_t *room)
 {
@@ -307,7 +335,7 @@ static const sigset_t *without_faults(int how, const sigset_t *set, sigset_t *ro
 		return set;
 	*room = *set;
 	memcpy(&mask, room, sizeof(mask));
-	mask &= ~FAULTS;
+	mask = client_signal_mask(mask);
 	memcpy(room, &mask, sizeof(mask));
 	return room;
 }

@@ -13,6 +13,7 @@ daemon_start --region memfd:64M || bail "no daemon"
 both "a program with robust mutexes whose owners die" timeout 60 "$subject" robust "$mnt/pool"
 both "a program that reads into the pool by syscall(2)" "$subject" numbers "$mnt/pool"
 both "a program that receives by a function of _FORTIFY_SOURCE" "$subject" fortified "$mnt/pool"
+both "a program that asks for its directory by syscall(2)" "$subject" getcwd "$mnt/pool"
 both "a program that asks for its signal mask" "$subject" mask "$mnt/pool"
 
 # refused NAME WHAT: the program ends with NAME, unless it is not recorded.
@@ -30,7 +31,6 @@ refused "pthread_mutex_lock() of a mutex that inherits priority" inherits-later
 refused "clone() with CLONE_PARENT_SETTID" clone
 refused "clone() with CLONE_PARENT_SETTID" clone3
 refused set_tid_address set_tid_address
-refused "syscall() of number" getcwd
 refused setvbuf stream
 refused ttyname_r terminal
 finish

@@ -49,6 +49,10 @@ check_PROGRAMS += tests/record/kernel_subject
 tests_record_kernel_subject_SOURCES = tests/record/kernel_subject.c
 tests_record_kernel_subject_LDADD = -lpthread
 
+check_PROGRAMS += tests/record/calls_subject
+tests_record_calls_subject_SOURCES = tests/record/calls_subject.c
+tests_record_calls_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/stack_subject
 tests_record_stack_subject_SOURCES = tests/record/stack_subject.c
 tests_record_stack_subject_CFLAGS = $(AM_CFLAGS) -O1 -g1 -fomit-frame-pointer
@@ -69,7 +73,7 @@ tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
-recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/maps.sh \
+recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/calls.sh tests/record/maps.sh \
 	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
 EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py

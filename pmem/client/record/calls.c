@@ -387,6 +387,9 @@ struct record_frame *record_call_begin(struct record_frame *frame, uint32_t numb
 		do_fence(site->insn.fence, site);
 		resume_at(frame, site->native_at);
 		break;
+	case RECORD_SYSTEM_CALL:
+		record_system_call_begin(frame);
+		break;
 	default:
 		if (site->fence_only) {
 			do_fence(RECORD_RMW, site);
@@ -432,6 +435,10 @@ struct record_frame *record_call_end(struct record_frame *after, uint32_t number
 	if (!frame || frame->site->id != number)
 		record_die("an operation ended that had not begun", record_site_by_id(number));
 	record_self.open = frame->outer;
+	if (frame->site->insn.class == RECORD_SYSTEM_CALL) {
+		record_system_call_end(frame, after);
+		return back_to_stub(frame);
+	}
 	for (unsigned i = 0; i < 16; i++)
 		frame->registers[i] = after->registers[i];
 	restore_replaced(frame, frame->registers);

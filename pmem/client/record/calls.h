@@ -27,6 +27,16 @@ void record_call_abandon(uint64_t registers[16]);
  */
 void record_inline_abandon(uint64_t place, unsigned locks);
 
+/*
+ * A system call of the program, before and after it; and when a signal has interrupted it, with the general
+ * registers in `registers`. `made`: it has returned. Else, where setup.on_system_call() has replaced its
+ * arguments, these are taken back. Returns where the program is then.
+ */
+void record_system_call_begin(struct record_frame *frame);
+void record_system_call_end(struct record_frame *frame, const struct record_frame *after);
+uint64_t record_system_call_settle(const struct record_site *site, bool replaced, bool made,
+				   uint64_t registers[16], uint64_t flags);
+
 extern bool record_has_xsavec;
 
 #endif

@@ -381,6 +381,8 @@ static void describe(const struct decoded *in, struct record_insn *out)
 				describe_address(&in->insn, &in->operands[i], out);
 		if (out->class == RECORD_FLUSH)
 			out->target = RECORD_TARGET_MODRM;
+	} else if (out->mnemonic == ZYDIS_MNEMONIC_SYSCALL) {
+		out->class = RECORD_SYSTEM_CALL;
 	} else if (store) {
 		out->class = RECORD_STORE;
 		describe_store(in, store, out);
@@ -423,6 +425,7 @@ static bool is_candidate(const ZydisDecodedInstruction *insn)
 	case ZYDIS_MNEMONIC_CLFLUSH:
 	case ZYDIS_MNEMONIC_SFENCE:
 	case ZYDIS_MNEMONIC_MFENCE:
+	case ZYDIS_MNEMONIC_SYSCALL:
 		return true;
 	case ZYDIS_MNEMONIC_XCHG:
 		return memory;

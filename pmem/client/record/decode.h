@@ -17,7 +17,8 @@ enum record_class {
 	RECORD_OTHER, /* no store, flush or fence */
 	RECORD_STORE, /* stores to memory; a locked one is a fence too */
 	RECORD_FLUSH, /* clwb, clflushopt, clflush */
-	RECORD_FENCE  /* sfence, mfence */
+	RECORD_FENCE, /* sfence, mfence */
+	RECORD_SYSTEM_CALL /* syscall */
 };
 
 /* What names the address that the instruction stores to. */
@@ -128,7 +129,7 @@ bool record_decode(const uint8_t *code, uint64_t available, struct record_insn *
 /* As much of an instruction as a walk through code needs. */
 struct record_step {
 	uint8_t length;
-	bool candidate; /* a flush, a fence, or locked with a memory operand: see record_decode() */
+	bool candidate; /* a flush, a fence, syscall, or locked with a memory operand: see record_decode() */
 	bool jumps;	/* a direct jump or call, to its first byte + branch */
 	int64_t branch;
 };

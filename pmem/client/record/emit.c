@@ -465,6 +465,37 @@ static bool flush_or_fence_stub(struct stub *s)
 	return stub_call_part(s);
 }
 
+/*
+ * The kernel spoils rcx and r11, so that most calls are told from those that may concern a pool by these two
+ * registers and without the stack: a thread may have none any more.
+ */
+static bool system_call_stub(struct stub *s)
+{
+	struct record_asm *a = &s->code;
+	const unsigned number = 11;
+	uint32_t unknown, known;
+
+	asm_registers(a, true, ASM_LOAD, number, RECORD_RAX);
+	asm_flags_save(a);
+	asm_immediate(a, true, 7, number, RECORD_CALL_NUMBERS);
+	unknown = asm_branch(a, ASM_NOT_BELOW);
+	asm_memory(a, false, 0x0fb6, RECORD_RCX, number, LOW(calls)); /* movzx */
+	asm_registers(a, false, ASM_TEST, RECORD_RCX, RECORD_RCX);
+	known = asm_branch(a, ASM_NOT_ZERO);
+	asm_flags_restore(a);
+	asm_registers(a, true, ASM_LOAD, RECORD_RAX, number);
+	s->site->native_at = asm_here(a);
+	asm_bytes(a, s->insn->bytes, s->insn->length);
+	/* As the kernel leaves it where the program has the instruction. */
+	asm_constant(a, RECORD_RCX, s->site->address + s->insn->length);
+	stub_go_on(s);
+	asm_land(a, unknown);
+	asm_land(a, known);
+	asm_flags_restore(a);
+	asm_registers(a, true, ASM_LOAD, RECORD_RAX, number);
+	return stub_call_part(s);
+}
+
 /* The function's new code, and what its callers had called. */
 static bool replacement_stub(struct stub *s)
 {
@@ -478,6 +509,8 @@ static bool whole_stub(struct stub *s)
 		return replacement_stub(s);
 	if (s->insn->class == RECORD_STORE && !s->site->fence_only)
 		return store_stub(s);
+	if (s->insn->class == RECORD_SYSTEM_CALL)
+		return system_call_stub(s);
 	return flush_or_fence_stub(s);
 }
 

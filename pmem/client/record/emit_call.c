@@ -131,6 +131,13 @@ bool stub_call_part(struct stub *s)
 
 	spill(s);
 	call_c(s, &record_low->begin);
+	if (s->insn->class == RECORD_SYSTEM_CALL) {
+		s->site->call_at = asm_here(a);
+		asm_bytes(a, s->insn->bytes, s->insn->length);
+		s->site->after_at = asm_here(a);
+		call_c(s, &record_low->end);
+		return true;
+	}
 	if (s->insn->class != RECORD_STORE || s->site->fence_only)
 		return true; /* C code always goes on elsewhere */
 	s->site->call_at = asm_here(a);

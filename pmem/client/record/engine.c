@@ -84,6 +84,8 @@ int record_start(const struct record_setup *setup)
 		error = record_code_start();
 	if (error)
 		return error;
+	if (setup->system_calls)
+		memcpy(record_low->calls, setup->system_calls, sizeof(record_low->calls));
 	record_low->begin = (uint64_t)record_thunk_begin;
 	record_low->end = (uint64_t)record_thunk_end;
 	/* The entry for chunks with several ranges: stubs always call. */

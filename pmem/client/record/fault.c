@@ -30,9 +30,27 @@ static void go_to(ucontext_t *context, uint64_t address)
 	context->uc_mcontext.gregs[REG_RIP] = (greg_t)address;
 }
 
+/* C code has returned, and will not turn stepping on. */
+static bool in_thunk_tail(uint64_t address)
+{
+	return address >= (uint64_t)record_thunk_tail && address < (uint64_t)record_thunk_setup;
+}
+
 static bool in_thunk(uint64_t address)
 {
 	return address >= (uint64_t)record_thunk_first && address < (uint64_t)record_thunk_last;
+}
+
+static void get_registers(const ucontext_t *context, uint64_t registers[16])
+{
+	for (unsigned i = 0; i < 16; i++)
+		registers[i] = (uint64_t)context->uc_mcontext.gregs[greg[i]];
+}
+
+static void put_registers(ucontext_t *context, const uint64_t registers[16])
+{
+	for (unsigned i = 0; i < 16; i++)
+		context->uc_mcontext.gregs[greg[i]] = (greg_t)registers[i];
 }
 
 /* The kernel's signal set: bit n - 1 is signal n. glibc's sigset_t begins with it. */
@@ -54,6 +72,38 @@ static uint64_t synchronous(void)
 	return set;
 }
 
+static bool is_system_call(uint64_t address)
+{
+	const uint8_t *code = (const uint8_t *)address;
+
+	return record_code_contains(address) && code[0] == 0x0f && code[1] == 0x05;
+}
+
+/*
+ * A stub is at its system call, which may take for ever: before it, or just behind it. Then the program is
+ * where it has that call, with nothing of ours in progress, and its handlers may run.
+ */
+static bool settle_system_call(ucontext_t *context)
+{
+	const uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	const bool made = is_system_call(rip - 2);
+	const struct record_site *site;
+	uint64_t registers[16], at = made ? rip - 2 : rip;
+
+	/* C code of ours that makes one is not interrupted. */
+	if (record_self.inside || (!made && !is_system_call(rip)))
+		return false;
+	site = record_site_of_stub(at);
+	if (!site || site->insn.class != RECORD_SYSTEM_CALL ||
+	    (at != site->native_at && at != site->call_at))
+		return false;
+	get_registers(context, registers);
+	go_to(context, record_system_call_settle(site, at == site->call_at, made, registers,
+						 (uint64_t)context->uc_mcontext.gregs[REG_EFL]));
+	put_registers(context, registers);
+	return true;
+}
+
 bool record_defer(int number, siginfo_t *info, void *context_pointer)
 {
 	ucontext_t *context = context_pointer;
@@ -62,6 +112,8 @@ bool record_defer(int number, siginfo_t *info, void *context_pointer)
 	bool in_stub;
 
 	if (!record_engine.started)
+		return false;
+	if (settle_system_call(context))
 		return false;
 	in_stub = record_code_contains(rip);
 	if (!in_stub && !self->inside && !in_thunk(rip))
@@ -72,7 +124,7 @@ bool record_defer(int number, siginfo_t *info, void *context_pointer)
 	self->kept_mask = *mask_of(context);
 	*mask_of(context) = ~synchronous();
 	/* C code turns stepping on when it goes back to the stub. */
-	if (in_stub)
+	if (in_stub || in_thunk_tail(rip))
 		context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 	return true;
 }
@@ -92,7 +144,9 @@ static void step(ucontext_t *context)
 {
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 
-	if (record_code_contains(rip))
+	if (in_thunk_tail(rip)) /* the flags that it loads are not those of a program that is stepped */
+		context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+	if (in_thunk_tail(rip) || (record_code_contains(rip) && !settle_system_call(context)))
 		return;
 	if (record_self.inside || in_thunk(rip))
 		context->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
@@ -105,7 +159,8 @@ static bool trap(ucontext_t *context)
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 	struct record_site *site;
 
-	if (record_self.stepping && (context->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG)) {
+	if (record_self.stepping &&
+	    ((context->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || in_thunk_tail(rip))) {
 		step(context);
 		return true;
 	}
@@ -145,11 +200,9 @@ static void abandon_call(ucontext_t *context)
 {
 	uint64_t registers[16];
 
-	for (unsigned i = 0; i < 16; i++)
-		registers[i] = (uint64_t)context->uc_mcontext.gregs[greg[i]];
+	get_registers(context, registers);
 	record_call_abandon(registers);
-	for (unsigned i = 0; i < 16; i++)
-		context->uc_mcontext.gregs[greg[i]] = (greg_t)registers[i];
+	put_registers(context, registers);
 }
 
 /* The program knows nothing of aliases. */

@@ -21,6 +21,7 @@ pmem_client_record_libcalls_a_SOURCES = \
 	pmem/client/record/event_log.c \
 	pmem/client/record/event_log.h \
 	pmem/client/record/operand.c \
+	pmem/client/record/system_calls.c \
 	pmem/client/record/operand.h
 pmem_client_record_libcalls_a_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2 -mgeneral-regs-only \
 	-ffreestanding -fno-stack-protector -fno-sanitize=all $(RECORD_CALLS_CFLAGS)

@@ -25,6 +25,31 @@
 struct trace_clock;
 struct trace_producer;
 
+/* Bits 0 to 5: the call concerns the hooks if this argument is the address of a pool. */
+#define RECORD_CALL_LENGTH 0x40 /* the argument behind the first of them is how many bytes there are */
+#define RECORD_CALL_ALWAYS 0x80
+#define RECORD_CALL_NUMBERS 512u
+
+enum record_call_way {
+	RECORD_CALL_AS_IT_IS, /* the kernel gets the program's arguments, and that is all */
+	RECORD_CALL_DONE,     /* `result` is set */
+	RECORD_CALL_REPLACED  /* the kernel gets `replaced`; then after_system_call() */
+};
+/* No error number, but less than all of them. */
+#define RECORD_CALL_ABANDONED (-4096L)
+
+struct record_system_call {
+	uint64_t arguments[6]; /* the program's */
+	union {
+		uint64_t replaced[6]; /* as `arguments`, unless the hook changes them */
+		long result;
+	};
+	uintptr_t address; /* of the instruction, or what the call returns to */
+	void *kept;	   /* the hooks' */
+	uint32_t site;
+	int number;
+};
+
 struct record_setup {
 	bool stores; /* record stores too; else only flushes and fences are looked for */
 	/*
@@ -69,6 +94,20 @@ struct record_setup {
 	/* Code in [own_start, own_end) is never patched: the hooks', and what they call that stores to no
 	 * pool. */
 	uintptr_t own_start, own_end;
+	/*
+	 * System calls that the program makes by instructions of its own, with `stores`; NULL: they are not
+	 * looked for. `sees_system_call`: shall the one at this address be? `system_calls`: by number, which
+	 * arguments may concern the hooks (RECORD_CALL_*). Other calls are made as they are.
+	 */
+	bool (*sees_system_call)(const char *object, uintptr_t address);
+	const uint8_t *system_calls; /* RECORD_CALL_NUMBERS */
+	/*
+	 * Before and after one of these. The first has every register saved; the second is also called in
+	 * handlers of signals. RECORD_CALL_ABANDONED in place of a result: the call was not made, and will
+	 * be begun anew. Both may call the functions below that store and log.
+	 */
+	enum record_call_way (*on_system_call)(struct record_system_call *call);
+	long (*after_system_call)(struct record_system_call *call, long result);
 	/* How many threads of the process run no other code than that; NULL: none. */
 	unsigned (*own_threads)(void);
 };
@@ -127,17 +166,20 @@ void record_event(const struct trace_event *event);
 /* Print "softpmem: recording stopped: WHY" and end the process. Async-signal-safe. */
 _Noreturn void record_stop(const char *why);
 
+/* Is it one of which setup.on_system_call() has to be told? For functions that make system calls. */
+bool record_system_call_concerns(int number, const uint64_t arguments[6]);
+
 /* What record_scan() and record_stat() count. */
 struct record_counts {
-	uint32_t flushes, fences;	  /* instructions found by disassembly */
+	uint32_t flushes, fences, calls;  /* instructions found by disassembly */
 	uint32_t direct, punned, trapped; /* sites by the way they are patched, stores included */
 	uint32_t unpatched;		  /* sites that fault or are missed each time */
 	uint32_t refused;		  /* instructions in code that is not understood for sure */
 	uint32_t stores, stores_patched;  /* instructions that have faulted; those that will not again */
 };
 /*
- * Find and patch flushes and fences of the objects that are loaded and were not looked at yet; locked
- * instructions too, from when an object is loaded that has clwb or clflushopt, which wait for a fence.
+ * Find and patch flushes, fences and system calls of the objects that are loaded and were not looked at yet;
+ * locked instructions too, from when an object is loaded that has clwb or clflushopt, which wait for a fence.
  * `refuse` is told of each that is not patched: its object, its address as the object's symbols have them,
  * why, and whether the object has flushes.
  * Not in a signal handler. The first call without setup.traps is -EBUSY if the process has other threads.

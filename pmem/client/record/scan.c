@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Flushes and fences of all loaded objects are patched. */
+/* Flushes, fences and system calls of all loaded objects are patched. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,10 +71,13 @@ static void found(void *context, uint64_t address, const struct record_insn *ins
 {
 	struct scan *scan = context;
 
-	if (is_own(address))
+	if (is_own(address) || (insn->class == RECORD_SYSTEM_CALL &&
+				!record_engine.setup.sees_system_call(scan->object, address)))
 		return;
 	if (insn->class == RECORD_FLUSH)
 		counts.flushes++;
+	else if (insn->class == RECORD_SYSTEM_CALL)
+		counts.calls++;
 	else
 		counts.fences++;
 	scan->has_flushes |= insn->class == RECORD_FLUSH;
@@ -235,7 +238,7 @@ static int look_at_object(struct dl_phdr_info *object, size_t size, void *contex
 		return scan->error;
 	traces = record_look_for_sites(object);
 	seen->has_any = traces.any;
-	if (traces.needs_fence && wanted != RECORD_LOCKED_TOO)
+	if (traces.needs_fence && wanted < RECORD_LOCKED_TOO)
 		scan->error = record_find_sites(object, RECORD_FLUSHES_AND_FENCES, look, NULL);
 	return scan->error;
 }
@@ -301,7 +304,7 @@ int record_scan(record_refuse_fn *refuse_fn)
 		return -EBUSY;
 	/* Which fences have nothing to wait for is for the reader of the trace to say. */
 	if (record_engine.setup.stores)
-		wanted = RECORD_LOCKED_TOO;
+		wanted = record_engine.setup.on_system_call ? RECORD_CALLS_TOO : RECORD_LOCKED_TOO;
 	signals = signals_block();
 	record_patch_take();
 	record_code_refresh();

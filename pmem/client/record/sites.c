@@ -85,11 +85,13 @@ static bool may_be_candidate(const struct sweep *sweep, uint64_t at)
 	case 0xae: /* sfence and clflush are /7, mfence and clwb /6 */
 		return code[at - 1] == 0x0f && (code[at + 1] >> 3 & 7) >= 6;
 	case 0xf0:
-		return sweep->kinds == RECORD_LOCKED_TOO &&
+		return sweep->kinds >= RECORD_LOCKED_TOO &&
 		       (sweep->size - at < RECORD_INSN_MAX || may_be_locked(code + at));
 	case 0x86: /* xchg */
 	case 0x87:
-		return sweep->kinds == RECORD_LOCKED_TOO && code[at + 1] < 0xc0;
+		return sweep->kinds >= RECORD_LOCKED_TOO && code[at + 1] < 0xc0;
+	case 0x05:
+		return sweep->kinds == RECORD_CALLS_TOO && code[at - 1] == 0x0f;
 	default:
 		return false;
 	}
@@ -101,11 +103,18 @@ static unsigned interesting(const uint8_t *code, enum record_kinds kinds)
 	const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)code);
 	__m128i hits = _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)0xae));
 
-	if (kinds == RECORD_LOCKED_TOO) {
+	if (kinds >= RECORD_LOCKED_TOO) {
 		const __m128i even = _mm_and_si128(bytes, _mm_set1_epi8((char)0xfe));
 
 		hits = _mm_or_si128(hits, _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)0xf0)));
 		hits = _mm_or_si128(hits, _mm_cmpeq_epi8(even, _mm_set1_epi8((char)0x86)));
+	}
+	if (kinds == RECORD_CALLS_TOO) {
+		const __m128i behind = _mm_loadu_si128((const __m128i *)(const void *)(code - 1));
+		const __m128i calls = _mm_and_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x05)),
+						    _mm_cmpeq_epi8(behind, _mm_set1_epi8(0x0f)));
+
+		hits = _mm_or_si128(hits, calls);
 	}
 	return (unsigned)_mm_movemask_epi8(hits);
 }
@@ -205,7 +214,9 @@ static const char *why_refused(const struct sweep *sweep, uint64_t at, unsigned 
 
 static bool is_wanted(const struct sweep *sweep, const struct record_insn *insn)
 {
-	return insn->class != RECORD_STORE || sweep->kinds == RECORD_LOCKED_TOO;
+	if (insn->class == RECORD_SYSTEM_CALL)
+		return sweep->kinds == RECORD_CALLS_TOO;
+	return insn->class != RECORD_STORE || sweep->kinds >= RECORD_LOCKED_TOO;
 }
 
 static void report(struct sweep *sweep, uint64_t at, uint64_t end, bool even)
@@ -265,6 +276,8 @@ static int each_function(struct sweep *sweep)
 
 /* ---- Code in no function ------------------------------------------------------------------------- */
 
+#define IN_NO_FUNCTION "it is in no known function"
+
 /* The opcode 0f ae ends at `at`. */
 static void report_nameless(struct sweep *sweep, uint64_t at, uint64_t end)
 {
@@ -273,14 +286,34 @@ static void report_nameless(struct sweep *sweep, uint64_t at, uint64_t end)
 
 	if (record_decode(sweep->code + start, end - start, &insn) &&
 	    (insn.class == RECORD_FLUSH || insn.class == RECORD_FENCE))
-		sweep->found(sweep->context, sweep->text.start + start, &insn, "it is in no known function");
+		sweep->found(sweep->context, sweep->text.start + start, &insn, IN_NO_FUNCTION);
+}
+
+/*
+ * The bytes 0f 05, of which the second is at `at`, are in data and in displacements as well. Code sets the
+ * number shortly before: mov eax, imm32 of less than 512.
+ */
+static void report_nameless_call(struct sweep *sweep, uint64_t at)
+{
+	const uint8_t *code = sweep->code;
+	struct record_insn insn;
+
+	for (uint64_t back = at < 40 ? 0 : at - 40; back + 5 < at; back++)
+		if (code[back] == 0xb8 && code[back + 2] < 2 && !code[back + 3] && !code[back + 4] &&
+		    record_decode(code + at - 1, 2, &insn)) {
+			sweep->found(sweep->context, sweep->text.start + at - 1, &insn, IN_NO_FUNCTION);
+			return;
+		}
 }
 
 static void search_gap(struct sweep *sweep, uint64_t at, uint64_t end)
 {
-	for (at = next_hit(sweep, at, end); at < end; at = next_hit(sweep, at + 1, end))
+	for (at = next_hit(sweep, at, end); at < end; at = next_hit(sweep, at + 1, end)) {
 		if (sweep->code[at] == 0xae)
 			report_nameless(sweep, at, end);
+		else if (sweep->code[at] == 0x05)
+			report_nameless_call(sweep, at);
+	}
 }
 
 static void search_rest(struct sweep *sweep)

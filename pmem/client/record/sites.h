@@ -3,8 +3,8 @@
 #define RECORD_SITES_H
 
 /*
- * Flushes and fences in the code of a loaded object, found by disassembly. record_scan() is in record.h.
- * Private to pmem/client/record. Not in signal handlers: uses malloc().
+ * Flushes, fences and system calls in the code of a loaded object, found by disassembly. record_scan() is in
+ * record.h. Private to pmem/client/record. Not in signal handlers: uses malloc().
  */
 
 #include <link.h>
@@ -13,7 +13,8 @@
 
 enum record_kinds {
 	RECORD_FLUSHES_AND_FENCES, /* clwb, clflushopt, clflush, sfence, mfence */
-	RECORD_LOCKED_TOO	   /* and locked instructions with a memory operand */
+	RECORD_LOCKED_TOO,	   /* and locked instructions with a memory operand */
+	RECORD_CALLS_TOO	   /* and system calls */
 };
 
 /*

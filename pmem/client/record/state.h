@@ -74,6 +74,7 @@ struct record_low {
 	/* This process's. */
 	_Alignas(4096) struct record_range ranges[RECORD_RANGES + 1]; /* 0 is none */
 	uint64_t begin, end; /* entry points of thunk.S for `call [abs32]` */
+	uint8_t calls[RECORD_CALL_NUMBERS]; /* setup.system_calls */
 	_Alignas(4096) uint8_t chunks[RECORD_CHUNKS];
 };
 /* Its address fits in 31 bits, so that a sign-extended displacement reaches every part of it. */
@@ -109,7 +110,10 @@ struct record_frame {
 	uint64_t stamp;		 /* 0: nothing is logged */
 	uint32_t flags_of_store; /* TRACE_* */
 	bool locked;		 /* `locks` are held */
-	uint64_t locks[RECORD_LOCK_COUNT / 64]; /* a bit a lock */
+	union {
+		uint64_t locks[RECORD_LOCK_COUNT / 64]; /* a bit a lock */
+		struct record_system_call call;		/* takes no locks */
+	};
 	uint64_t unused[2];
 };
 _Static_assert(sizeof(struct record_frame) % 64 == 0, "the private stack stays aligned");
@@ -161,7 +165,7 @@ struct record_site {
 	uint64_t lookup_at, native_label; /* the load from chunks[], and what to do if it faults */
 	uint64_t one_at, two_at;	  /* the inline operation with one and with two lines locked */
 	uint64_t native_at;		  /* the instruction as it was */
-	uint64_t call_at;		  /* the operation between two calls */
+	uint64_t call_at;		  /* the operation, or system call, between two calls */
 	uint64_t after_at;		  /* ... and what follows it */
 	uint8_t scratch[4];		  /* saved on the stack by the inline part, in this order */
 	uint8_t base;			  /* holds the alias in the operation between two calls */

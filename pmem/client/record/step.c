@@ -238,7 +238,7 @@ bool record_step_quickly(const uint8_t *code, uint64_t available, struct record_
 		flags = group_member(flags, map, opcode, code[at]);
 	if (!(flags & KNOWN) || !prefixes_fit(flags, &prefixes))
 		return false;
-	*out = (struct record_step){ .length = 0 };
+	*out = (struct record_step){ .candidate = map && opcode == 0x05 };
 	if (flags & MODRM) {
 		bool memory = code[at] < 0xc0;
 

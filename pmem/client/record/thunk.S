@@ -75,6 +75,9 @@ record_thunk_end:
 	mov	%rax, %rdi
 	mov	%rax, %rsp
 	call	*%rdx
+	.hidden record_thunk_tail
+	.globl record_thunk_tail
+record_thunk_tail:
 	/*
 	 * rax: the frame to go on with. What the last instructions need is moved to the program's stack,
 	 * below its red zone; then the frame's room is given back.
@@ -112,6 +115,9 @@ record_thunk_end:
 	popfq
 	ret	$128
 
+	.hidden record_thunk_setup
+	.globl record_thunk_setup
+record_thunk_setup:
 	/* The first call of this thread: it has no private stack. The program's serves. */
 3:	push	%rdx
 	push	%rsi

@@ -27,6 +27,8 @@ void record_thunk_begin(void);
 void record_thunk_end(void);
 /* The first and the byte behind the last of their code. */
 extern const char record_thunk_first[], record_thunk_last[];
+/* Between these two, C code has returned, and has said whether the program is stepped. */
+extern const char record_thunk_tail[], record_thunk_setup[];
 
 /* Call function(argument) with all vector, mask and x87 registers kept. Uses up to 12 KiB of stack. */
 uint64_t record_keeping_vectors(uint64_t (*function)(void *argument), void *argument);

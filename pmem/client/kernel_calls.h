@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLIENT_KERNEL_CALLS_H
+#define CLIENT_KERNEL_CALLS_H
+
+/*
+ * System calls of a recorded program that does not make them by libc's functions: by instructions of its own
+ * (record_setup.on_system_call), by syscall(2), or by ioctl(2). A result that the kernel would store to a
+ * pool goes to memory of ours first, and is then stored to the pool and recorded; or the process ends with
+ * the call's name. In the library that `softpmem record` preloads only. Thread-safe, async-signal-safe.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/record/record.h"
+
+struct msghdr;
+
+/* Fill in what record_setup has of system calls. Once. NULL in the library of `softpmem run`. */
+void client_kernel_calls_start(struct record_setup *setup) __attribute__((weak));
+/*
+ * A function of libc makes the system call, `make` with the arguments that it is given, for the code at
+ * `caller`. Returns what the program gets: a value, or a negative errno.
+ */
+typedef long client_make_call(int number, const uint64_t arguments[6]);
+long client_kernel_call(int number, const uint64_t arguments[6], uintptr_t caller, client_make_call *make);
+
+/* ---- Private to kernel_calls.c, kernel_call_table.c and special_calls.c ------------------------ */
+
+/* Where the kernel stores results. */
+enum kernel_output_kind {
+	KERNEL_OUTPUT_NONE,
+	KERNEL_OUTPUT_FIXED,  /* `size` bytes, or some of them */
+	KERNEL_INPUT,	      /* `size` bytes that the kernel reads, which are not the program's */
+	KERNEL_OUTPUT_COUNTED /* as many units of `size` bytes as the call returns, at most `length` */
+};
+struct kernel_output {
+	uint8_t kind;
+	uint8_t argument; /* its address */
+	uint8_t length;	  /* the argument that has the room, in units */
+	uint16_t size;
+};
+
+typedef enum record_call_way special_call(struct record_system_call *call);
+
+struct kernel_call {
+	const char *name; /* of a call that is refused, or NULL */
+	bool known;	  /* all results of it are described here */
+	uint8_t asked;	  /* see record_setup.system_calls; computed if it is 0 */
+	uint8_t refused;  /* the process ends if one of these is the address of a pool; a bit an argument */
+	special_call *special;
+	struct kernel_output outputs[3];
+};
+
+/* The call; NULL: a number that is not known. */
+const struct kernel_call *kernel_call_by_number(int number);
+/* What record_setup.system_calls points to. */
+const uint8_t *kernel_calls_of_interest(void);
+
+/* As many parts as the kernel takes. */
+#define KERNEL_PARTS_MAX 1024u
+/*
+ * Results that would go to a pool go to memory of ours, in call->kept. RECORD_CALL_AS_IT_IS: none would.
+ */
+enum record_call_way kernel_call_bounce(struct record_system_call *call, const struct kernel_output *outputs,
+					unsigned count);
+/* The same for the buffers of `count` parts, of which this argument is the address. */
+enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, unsigned argument,
+					      size_t count);
+/* ... and for those of a message, which is a copy of what this argument points to. */
+enum record_call_way kernel_call_bounce_message(struct record_system_call *call, unsigned argument,
+						const struct msghdr *message);
+/* Copy from memory of the program, which need not be there. False: it is not. */
+bool kernel_call_read(void *to, uintptr_t from, size_t length);
+/* The same to it, recorded if it is in a pool. */
+bool kernel_call_write(uintptr_t to, const void *from, size_t length, uint32_t site);
+/* `name`, or the call's number, is refused. */
+_Noreturn void kernel_call_refuse(const struct record_system_call *call, const char *name);
+
+#endif

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* The functions themselves are called, not their checked forms. */
+#undef _FORTIFY_SOURCE
+
+#include "client/special_calls.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "client/connection.h"
+#include "client/errormsg.h"
+#include "client/flush.h"
+#include "client/kernel_refusals.h"
+#include "client/mapping.h"
+#include "client/output_marks.h"
+#include "client/recording.h"
+#include "client/signal_handlers.h"
+
+static bool concerns(uint64_t address)
+{
+	return record_concerns(address, 1);
+}
+
+static enum record_call_way done(struct record_system_call *call, long result)
+{
+	call->result = result;
+	return RECORD_CALL_DONE;
+}
+
+static enum record_call_way refuse(const struct record_system_call *call)
+{
+	kernel_call_refuse(call, kernel_call_by_number(call->number)->name);
+}
+
+/* ---- Bytes ------------------------------------------------------------------------------------ */
+
+enum record_call_way special_recvfrom(struct record_system_call *call)
+{
+	static const struct kernel_output bytes = {
+		.kind = KERNEL_OUTPUT_COUNTED, .argument = 1, .length = 2, .size = 1
+	};
+
+	if (concerns(call->arguments[4]) || concerns(call->arguments[5]))
+		return refuse(call);
+	return kernel_call_bounce(call, &bytes, 1);
+}
+
+enum record_call_way special_parts(struct record_system_call *call)
+{
+	return kernel_call_bounce_parts(call, 1, call->arguments[2]);
+}
+
+static bool message_concerns(uintptr_t at, const struct msghdr *message)
+{
+	return concerns(at) || record_concerns((uintptr_t)message->msg_name, message->msg_namelen) ||
+	       record_concerns((uintptr_t)message->msg_control, message->msg_controllen);
+}
+
+enum record_call_way special_recvmsg(struct record_system_call *call)
+{
+	struct msghdr message;
+
+	if (!kernel_call_read(&message, call->arguments[1], sizeof(message)))
+		return RECORD_CALL_AS_IT_IS;
+	if (message_concerns(call->arguments[1], &message))
+		return refuse(call);
+	return kernel_call_bounce_message(call, 1, &message);
+}
+
+static bool parts_concern(uintptr_t array, size_t count)
+{
+	struct iovec part;
+
+	for (size_t i = 0; i < count && i < KERNEL_PARTS_MAX; i++)
+		if (kernel_call_read(&part, array + i * sizeof(part), sizeof(part)) &&
+		    record_concerns((uintptr_t)part.iov_base, part.iov_len))
+			return true;
+	return false;
+}
+
+enum record_call_way special_recvmmsg(struct record_system_call *call)
+{
+	const uintptr_t array = call->arguments[1];
+	struct mmsghdr message;
+
+	for (size_t i = 0; i < call->arguments[2] && i < KERNEL_PARTS_MAX; i++) {
+		const uintptr_t at = array + i * sizeof(message);
+
+		if (!kernel_call_read(&message, at, sizeof(message)))
+			break;
+		if (message_concerns(at, &message.msg_hdr) ||
+		    parts_concern((uintptr_t)message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen))
+			return refuse(call);
+	}
+	return concerns(call->arguments[4]) ? refuse(call) : RECORD_CALL_AS_IT_IS;
+}
+
+enum record_call_way special_process_vm_readv(struct record_system_call *call)
+{
+	return parts_concern(call->arguments[1], call->arguments[2]) ? refuse(call) : RECORD_CALL_AS_IT_IS;
+}
+
+enum record_call_way special_output(struct record_system_call *call)
+{
+	return RECORD_CALL_REPLACED;
+}
+
+/* ---- ioctl(2) ------------------------------------------------------------------------------------ */
+
+/* Requests by what they store; the number that encodes it does not always tell the truth. */
+static const struct {
+	uint32_t request;
+	uint16_t size; /* 0: nothing */
+} requests[] = {
+	{ FIONREAD, 4 },
+	{ TIOCOUTQ, 4 },
+	{ FIOQSIZE, 8 },
+	{ FIGETBSZ, 4 },
+	{ TCGETS, 36 },
+	{ TIOCGWINSZ, 8 },
+	{ TIOCGPGRP, 4 },
+	{ TIOCGSID, 4 },
+	{ TIOCGPTN, 4 },
+	{ TIOCGPTLCK, 4 },
+	{ TIOCMGET, 4 },
+	{ FS_IOC_GETFLAGS, 4 },
+	{ FS_IOC_GETVERSION, 4 },
+	{ FS_IOC_FSGETXATTR, 28 },
+	{ FS_IOC_GETFSLABEL, FSLABEL_MAX },
+	{ BLKGETSIZE64, 8 },
+	{ BLKGETSIZE, 8 },
+	{ BLKSSZGET, 4 },
+	{ BLKBSZGET, 4 },
+	{ BLKPBSZGET, 4 },
+	{ BLKIOMIN, 4 },
+	{ BLKIOOPT, 4 },
+	{ BLKALIGNOFF, 4 },
+	{ BLKROGET, 4 },
+	{ BLKRAGET, 8 },
+	{ FIONBIO, 0 },
+	{ FIOASYNC, 0 },
+	{ TCSETS, 0 },
+	{ TCSETSW, 0 },
+	{ TCSETSF, 0 },
+	{ TIOCSWINSZ, 0 },
+	{ TIOCSPGRP, 0 },
+	{ TIOCSPTLCK, 0 },
+	{ TIOCSTI, 0 },
+	{ FS_IOC_SETFLAGS, 0 },
+	{ FS_IOC_SETVERSION, 0 },
+	{ FS_IOC_FSSETXATTR, 0 },
+	{ FS_IOC_SETFSLABEL, 0 },
+	{ FICLONERANGE, 0 },
+};
+
+enum record_call_way special_ioctl(struct record_system_call *call)
+{
+	struct kernel_output output = { .kind = KERNEL_OUTPUT_FIXED, .argument = 2 };
+	const uint32_t request = (uint32_t)call->arguments[1];
+	char name[40];
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		if (requests[i].request != request)
+			continue;
+		output.size = requests[i].size;
+		return output.size ? kernel_call_bounce(call, &output, 1) : RECORD_CALL_AS_IT_IS;
+	}
+	snprintf(name, sizeof(name), "ioctl() of request 0x%x", request);
+	kernel_call_refuse(call, name);
+}
+
+/* ---- Signals --------------------------------------------------------------------------------------- */
+
+enum record_call_way special_sigaction(struct record_system_call *call)
+{
+	struct client_kernel_action action, old;
+	const uint64_t *a = call->arguments;
+	long result;
+
+	if (!client_signal_handlers_have((int)a[0]) || a[3] != sizeof(action.mask))
+		return RECORD_CALL_AS_IT_IS;
+	if (a[1] && !kernel_call_read(&action, a[1], sizeof(action)))
+		return done(call, -EFAULT);
+	result = client_signal_handlers_set((int)a[0], a[1] ? &action : NULL, &old);
+	if (!result && a[2] && !kernel_call_write(a[2], &old, sizeof(old), call->site))
+		result = -EFAULT;
+	return done(call, result);
+}
+
+enum record_call_way special_sigmask(struct record_system_call *call)
+{
+	const struct kernel_output outputs[] = {
+		{ .kind = KERNEL_OUTPUT_FIXED, .argument = 2, .size = 8 },
+		{ .kind = KERNEL_INPUT, .argument = 1, .size = 8 },
+	};
+	const uint64_t *a = call->arguments;
+	uint64_t mask = 0;
+	enum record_call_way way;
+	bool blocks;
+
+	if (a[3] != sizeof(mask) || (a[1] && !kernel_call_read(&mask, a[1], sizeof(mask))))
+		return RECORD_CALL_AS_IT_IS;
+	blocks = (int)a[0] != SIG_UNBLOCK && (mask & ~client_signal_mask(mask));
+	/* The kernel must not find it in the pool's place alone. */
+	way = kernel_call_bounce(call, outputs, blocks ? 2 : 1);
+	if (way == RECORD_CALL_REPLACED && blocks)
+		*(uint64_t *)call->replaced[1] = client_signal_mask(mask);
+	return way;
+}
+
+/* ---- Threads and processes ------------------------------------------------------------------------- */
+
+/* Where a new thread or process begins, by the arguments of any of the calls. */
+struct start {
+	uint64_t flags; /* with the signal of its end */
+	uint64_t stack, parent, child, pidfd;
+};
+
+static bool read_start(const struct record_system_call *call, struct start *start)
+{
+	const uint64_t *a = call->arguments;
+	struct clone_args args = { .flags = 0 };
+
+	*start = (struct start){ .flags = SIGCHLD };
+	if (call->number == SYS_clone)
+		*start = (struct start){
+			.flags = a[0], .stack = a[1], .parent = a[2], .child = a[3], .pidfd = a[2]
+		};
+	if (call->number != SYS_clone3)
+		return true;
+	if (a[1] < CLONE_ARGS_SIZE_VER0 || !kernel_call_read(&args, a[0], CLONE_ARGS_SIZE_VER0))
+		return false;
+	*start = (struct start){ .flags = args.flags | args.exit_signal,
+				 .stack = args.stack,
+				 .parent = args.parent_tid,
+				 .child = args.child_tid,
+				 .pidfd = args.pidfd };
+	return true;
+}
+
+enum record_call_way special_clone(struct record_system_call *call)
+{
+	struct start start;
+	long pid;
+
+	if (!read_start(call, &start))
+		return RECORD_CALL_AS_IT_IS;
+	client_refuse_thread_numbers(start.flags & ~(uint64_t)CLONE_PIDFD, (const void *)start.parent,
+				     (const void *)start.child);
+	client_refuse_thread_numbers(start.flags & CLONE_PIDFD, (const void *)start.pidfd, NULL);
+	client_recording_thread();
+	/* Two may run in this memory, and only the one that made the call can go back into a stub. */
+	if (start.flags & CLONE_VM)
+		return RECORD_CALL_AS_IT_IS;
+	/* libc's does more than the system call, and so do we in it. */
+	if (start.flags == SIGCHLD && !start.stack) {
+		pid = fork();
+		return done(call, pid < 0 ? -errno : pid);
+	}
+	return RECORD_CALL_REPLACED;
+}
+
+enum record_call_way special_robust_list(struct record_system_call *call)
+{
+	static atomic_bool told;
+
+	if (concerns(call->arguments[0]))
+		return refuse(call);
+	if (!atomic_exchange(&told, true))
+		client_complain("a list of robust mutexes of the program's own (set_robust_list): ",
+				"the kernel does not mark those in pools when a recorded thread ends");
+	return RECORD_CALL_AS_IT_IS;
+}
+
+enum record_call_way special_futex(struct record_system_call *call)
+{
+	const int operation = (int)call->arguments[1] & FUTEX_CMD_MASK;
+	bool stores = false;
+
+	switch (operation) {
+	case FUTEX_LOCK_PI:
+	case FUTEX_LOCK_PI2:
+	case FUTEX_UNLOCK_PI:
+	case FUTEX_TRYLOCK_PI:
+		stores = concerns(call->arguments[0]);
+		break;
+	case FUTEX_WAKE_OP:
+	case FUTEX_CMP_REQUEUE_PI:
+	case FUTEX_WAIT_REQUEUE_PI:
+		stores = concerns(call->arguments[4]);
+		break;
+	default:
+		break;
+	}
+	return stores ? refuse(call) : RECORD_CALL_AS_IT_IS;
+}
+
+enum record_call_way special_arch_prctl(struct record_system_call *call)
+{
+	const uint64_t code = call->arguments[0];
+
+	return code == ARCH_GET_FS || code == ARCH_GET_GS ? refuse(call) : RECORD_CALL_AS_IT_IS;
+}
+
+enum record_call_way special_ring(struct record_system_call *call)
+{
+	return done(call, client_refuse_rings(kernel_call_by_number(call->number)->name));
+}
+
+/* ---- Mappings ------------------------------------------------------------------------------------ */
+
+static enum record_call_way map(struct record_system_call *call)
+{
+	const uint64_t *a = call->arguments;
+	const int flags = (int)a[3], fd = (int)a[4];
+	const bool replaces = (flags & MAP_FIXED) && record_concerns(a[0], a[1]);
+
+	if (!replaces && ((flags & MAP_ANONYMOUS) || fd < 0 || !connection_serves(fd)))
+		return RECORD_CALL_AS_IT_IS;
+	return done(call, client_mmap_for((void *)call->address, (void *)a[0], a[1], (int)a[2], flags, fd,
+					  (off_t)a[5]));
+}
+
+enum record_call_way special_mapping(struct record_system_call *call)
+{
+	const uint64_t *a = call->arguments;
+	void *const address = (void *)a[0];
+
+	if (call->number == SYS_mmap)
+		return map(call);
+	if (!record_concerns(a[0], a[1] ? a[1] : 1) &&
+	    !(call->number == SYS_mremap && ((int)a[3] & MREMAP_FIXED) && record_concerns(a[4], a[2])))
+		return RECORD_CALL_AS_IT_IS;
+	switch (call->number) {
+	case SYS_munmap:
+		return done(call, client_munmap(address, a[1]));
+	case SYS_mremap:
+		return done(call, client_mremap(address, a[1], a[2], (int)a[3], (void *)a[4]));
+	case SYS_mprotect:
+		return done(call, client_mprotect(address, a[1], (int)a[2], -1));
+	case SYS_pkey_mprotect:
+		return done(call, client_mprotect(address, a[1], (int)a[2], (int)a[3]));
+	case SYS_madvise:
+		return done(call, client_madvise(address, a[1], (int)a[2]));
+	case SYS_msync:
+		return done(call, client_msync(address, a[1], (int)a[2]));
+	default:
+		return done(call, client_remap_file_pages(address, a[1], (int)a[2], a[3], (int)a[4]));
+	}
+}
+
+/* A view is a memory file: the kernel tells the daemon of no fsync. */
+enum record_call_way special_sync(struct record_system_call *call)
+{
+	const int fd = (int)call->arguments[0];
+
+	return connection_is_view(fd) ? done(call, connection_sync(fd)) : RECORD_CALL_AS_IT_IS;
+}
+
+/* ---- Afterwards ------------------------------------------------------------------------------------ */
+
+void special_call_returned(struct record_system_call *call, long result)
+{
+	const uint64_t *a = call->arguments;
+
+	switch (call->number) {
+	case SYS_write:
+	case SYS_writev:
+	case SYS_sendto:
+	case SYS_sendmsg:
+		client_mark_output(call->number, (long)a[0], (long)a[1], (long)a[2], result);
+		break;
+	case SYS_clone:
+	case SYS_clone3:
+		if (result == 0)
+			client_recording_fork_child();
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Recorded programs that make system calls by instructions of their own: what the kernel would store to a pool
+# is recorded, or the program ends with the name of the call and its place.
+# shellcheck source=tests/lib.sh
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+# shellcheck source=tests/record/recorded.bash
+. "$abs_top_srcdir/tests/record/recorded.bash"
+subject=$here/calls_subject
+
+daemon_start --region memfd:64M || bail "no daemon"
+
+both "a program that reads by instructions of its own" "$subject" reads "$mnt/pool"
+both "a program whose structures the kernel fills in" "$subject" structures "$mnt/pool"
+both "a program that asks devices and sockets by ioctl(2)" "$subject" controls "$mnt/pool"
+both "a program that keeps contexts and jump buffers in its pool" "$subject" contexts "$mnt/pool"
+both "a program that looks at its registers after a system call" "$subject" registers "$mnt/pool"
+both "a program whose system calls are interrupted by signals" timeout 60 "$subject" signals "$mnt/pool"
+both "a program with two threads whose calls many signals interrupt" timeout 60 "$subject" storm "$mnt/pool"
+both "a program that makes processes by instructions of its own" "$subject" processes "$mnt/pool"
+both "a program that maps its pool by instructions of its own" "$subject" mappings "$mnt/pool"
+both "a program that writes by an instruction of its own" "$subject" output "$mnt/pool"
+marked() {
+	"$softpmem" trace dump "$trace" >"$work/dump" && grep -q 'mark.*by an instruction' "$work/dump"
+}
+check "what a program writes by an instruction of its own becomes a mark" marked
+
+ringless() {
+	new_pool && recorded "$subject" rings "$mnt/pool" &&
+		grep -q 'io_uring_setup fails with ENOSYS while this process is recorded' "$work/err"
+}
+check "io_uring_setup(2) and io_setup(2) by instructions fail with ENOSYS in a recorded program" ringless
+check_fails "negative control: not in one that is not recorded" . \
+	"$softpmem" run -- "$subject" rings "$mnt/pool"
+
+# refused NAME WHAT: the program ends with NAME, unless it is not recorded.
+refused() {
+	check_fails "$2: a recorded program ends if the kernel would store to its pool by $1" \
+		"cannot store to a pool while it is recorded: ${1//[()]/.}, by calls_subject.0x[0-9a-f]*" \
+		"$softpmem" record -o "$trace" -- timeout 60 "$subject" "$2" "$mnt/pool"
+	check "negative control: $2 succeeds in a program that is not recorded" \
+		"$softpmem" run -- "$subject" "$2" "$mnt/pool"
+}
+new_pool
+refused getsockopt option
+refused "ioctl() of request 0x80045440" request
+refused "system call number 315" unlisted
+
+# gets_efault WHAT: not if it is not recorded.
+gets_efault() {
+	"$softpmem" run -- "$subject" "$1" "$mnt/pool" >"$work/run" && [ "$(<"$work/run")" = 100 ] &&
+		recorded "$subject" "$1" "$mnt/pool" && [ "$(<"$work/out")" = -14 ]
+}
+named() {
+	gets_efault nameless && grep -q '+0x[0-9a-f]*: syscall is not seen.*no known function' "$work/err"
+}
+check "negative control: a system call that is not patched gets EFAULT" gets_efault made
+check "a system call in no known function is named with its place" named
+finish
