@@ -87,12 +87,16 @@ tests_pmdk_inline_library_so_LDFLAGS = $(AM_LDFLAGS) -shared
 
 pmemobj_tests = tests/pmdk/examples.sh \
 	tests/pmdk/objects.sh tests/pmdk/objects-explore.sh tests/pmdk/objects-sets.sh \
-	tests/pmdk/objects-threads.sh
+	tests/pmdk/objects-threads.sh tests/pmdk/published.sh
 objects_sources = tests/pmdk/objects.c tests/pmdk/objects.h tests/pmdk/objects_cuts.c tests/e2e/powerfail.h
 EXTRA_DIST += $(pmemobj_tests) tests/pmdk/examples-all.sh tests/pmdk/examples.bash tests/pmdk/objects.bash tests/pmdk/examples/ex_common.h $(objects_sources) \
-	tests/pmdk/objects_explored.c
+	tests/pmdk/objects_explored.c $(published_sources)
+published_sources = tests/pmdk/published.c tests/pmdk/published.h tests/pmdk/published_maps.c
 if HAVE_PMEMOBJ
-check_PROGRAMS += tests/pmdk/objects tests/pmdk/objects_explored
+check_PROGRAMS += tests/pmdk/objects tests/pmdk/objects_explored tests/pmdk/published
+tests_pmdk_published_SOURCES = $(published_sources)
+tests_pmdk_published_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS) $(PMEM_CFLAGS)
+tests_pmdk_published_LDADD = $(PMEMOBJ_LIBS) $(PMEM_LIBS)
 tests_pmdk_objects_explored_SOURCES = tests/pmdk/objects.c tests/pmdk/objects.h tests/pmdk/objects_explored.c
 tests_pmdk_objects_explored_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_pmdk_objects_explored_LDADD = $(PMEMOBJ_LIBS) -lpthread
