@@ -311,7 +311,8 @@ static bool is_state_of(const struct explore_failure *failure, const struct expl
 
 static int investigate(int fd, const char *name, const struct explore_points *points,
 		       const struct explore_options *options, uint64_t until_ms, const struct kind *kind,
-		       struct explore_findings *findings, struct message *message)
+		       struct explore_trial **reached, struct explore_findings *findings,
+		       struct message *message)
 {
 	const struct explore_failure *failure = kind->first;
 	struct explore_finding finding = {
@@ -319,8 +320,8 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 		.phase = failure->phase,
 		.states = kind->states,
 	};
-	struct explore_trial *trial;
-	int error = explore_trial_open(fd, name, finding.point.after, options, &trial, message);
+	int error = explore_trial_reach(fd, name, finding.point.after, options, reached, message);
+	struct explore_trial *trial = *reached;
 
 	if (error)
 		return error;
@@ -353,7 +354,6 @@ static int investigate(int fd, const char *name, const struct explore_points *po
 	} else {
 		finding_clear(&finding);
 	}
-	explore_trial_close(trial);
 	if (error != -EAGAIN)
 		return error;
 	findings->unstable += kind->states;
@@ -376,7 +376,8 @@ static void choose_neighbour(const struct explore_places *places, const uint64_t
 
 int explore_finding_describe(int fd, const char *name, const struct explore_points *points,
 			     const struct explore_options *options, const struct explore_failure *state,
-			     struct explore_findings *findings, struct message *message)
+			     struct explore_trial **reached, struct explore_findings *findings,
+			     struct message *message)
 {
 	struct explore_finding finding = {
 		.point = points->items[state->point],
@@ -385,8 +386,8 @@ int explore_finding_describe(int fd, const char *name, const struct explore_poin
 		.states = 1,
 	};
 	CLEANUP_FREE uint64_t *neighbour = calloc(state->places + 1, sizeof(*neighbour));
-	struct explore_trial *trial;
-	int error = explore_trial_open(fd, name, finding.point.after, options, &trial, message);
+	int error = explore_trial_reach(fd, name, finding.point.after, options, reached, message);
+	struct explore_trial *trial = *reached;
 
 	if (error)
 		return error;
@@ -405,7 +406,6 @@ int explore_finding_describe(int fd, const char *name, const struct explore_poin
 	}
 	if (error)
 		finding_clear(&finding);
-	explore_trial_close(trial);
 	return error;
 }
 
@@ -446,6 +446,7 @@ int explore_findings_make(int fd, const char *name, const struct explore_points 
 	const uint64_t until_ms =
 		options->seconds ? clock_ms() + (uint64_t)options->seconds * 500 : UINT64_MAX;
 	struct kinds kinds = { 0 };
+	struct explore_trial *trial = NULL;
 	int error = sort_out(points, failures, findings, &kinds);
 
 	if (error)
@@ -454,9 +455,10 @@ int explore_findings_make(int fd, const char *name, const struct explore_points 
 		if (i && clock_ms() >= until_ms)
 			findings->unreduced += kinds.items[i].states;
 		else
-			error = investigate(fd, name, points, options, until_ms, &kinds.items[i], findings,
-					    message);
+			error = investigate(fd, name, points, options, until_ms, &kinds.items[i], &trial,
+					    findings, message);
 	}
+	explore_trial_close(trial);
 	vector_free(&kinds);
 	return error;
 }

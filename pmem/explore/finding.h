@@ -67,10 +67,11 @@ void explore_findings_keep(struct explore_findings *findings, size_t count);
 /*
  * Append a description of a state from which the checker recovers, in the form of a finding: by what it
  * differs from everything that was stored, or from what is guaranteed alone if that is less; `neighbour`
- * says which. 0 or a negative errno with a message.
+ * says which. *trial is as for explore_trial_reach(). 0 or a negative errno with a message.
  */
 int explore_finding_describe(int fd, const char *name, const struct explore_points *points,
 			     const struct explore_options *options, const struct explore_failure *state,
-			     struct explore_findings *findings, struct message *message);
+			     struct explore_trial **trial, struct explore_findings *findings,
+			     struct message *message);
 
 #endif

@@ -16,6 +16,7 @@
 
 struct explore_trial {
 	struct explore_walk *walk;
+	uint64_t after; /* where the walk stands */
 	struct explore_places places;
 	struct explore_checker_options checker;
 	struct shared_verdict *shared;
@@ -33,6 +34,7 @@ static int walk_to(struct explore_trial *trial, uint64_t after, struct message *
 {
 	const int step = explore_walk_to(trial->walk, after, message);
 
+	trial->after = after;
 	after &= ~EXPLORE_BEFORE_SYNC;
 	if (step < 0)
 		return step;
@@ -68,6 +70,26 @@ int explore_trial_open(int fd, const char *name, uint64_t after, const struct ex
 	else
 		*out = trial;
 	return error;
+}
+
+/* Moments in their order: before the sync of an event comes before all of it. */
+static uint64_t rank_of(uint64_t after)
+{
+	return 2 * (after & ~EXPLORE_BEFORE_SYNC) + !(after & EXPLORE_BEFORE_SYNC);
+}
+
+int explore_trial_reach(int fd, const char *name, uint64_t after, const struct explore_options *options,
+			struct explore_trial **trial, struct message *message)
+{
+	int error = 0;
+
+	if (*trial && rank_of((*trial)->after) < rank_of(after))
+		error = walk_to(*trial, after, message);
+	if (*trial && !error && (*trial)->after == after)
+		return 0;
+	explore_trial_close(*trial);
+	*trial = NULL;
+	return error ? error : explore_trial_open(fd, name, after, options, trial, message);
 }
 
 void explore_trial_close(struct explore_trial *trial)

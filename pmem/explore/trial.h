@@ -17,6 +17,12 @@ struct explore_trial;
 /* Walk to the moment after `after` events. Of the options only `walk` and what is about the checker count. */
 int explore_trial_open(int fd, const char *name, uint64_t after, const struct explore_options *options,
 		       struct explore_trial **out, struct message *message);
+/*
+ * Open *trial, or go on with it: it is NULL, or was opened with the same trace and options. One walk reaches
+ * moments that are asked for in their order. On failure *trial is closed, and NULL.
+ */
+int explore_trial_reach(int fd, const char *name, uint64_t after, const struct explore_options *options,
+			struct explore_trial **trial, struct message *message);
 /* NULL is ignored. */
 void explore_trial_close(struct explore_trial *trial);
 

@@ -18,6 +18,7 @@ struct trace_reader {
 	int fd;
 	char *name;
 	int64_t origin; /* where the trace starts in the file; -1: it has no positions */
+	int64_t next;	/* the byte of the file that is read next, if it has positions */
 	struct trace_file_header header;
 	struct trace_catalog *catalog;
 	struct trace_arrays arrays;
@@ -49,7 +50,9 @@ static int64_t read_bytes(struct trace_reader *reader, void *to, size_t length)
 	size_t done = 0;
 
 	while (done < length) {
-		ssize_t some = read(reader->fd, (unsigned char *)to + done, length - done);
+		unsigned char *at = (unsigned char *)to + done;
+		ssize_t some = reader->origin < 0 ? read(reader->fd, at, length - done) :
+						    pread(reader->fd, at, length - done, reader->next);
 
 		if (some < 0 && errno == EINTR)
 			continue;
@@ -58,6 +61,7 @@ static int64_t read_bytes(struct trace_reader *reader, void *to, size_t length)
 		if (!some)
 			break;
 		done += (size_t)some;
+		reader->next += some;
 	}
 	return (int64_t)done;
 }
@@ -102,7 +106,7 @@ int trace_reader_create(int fd, const char *name, struct trace_reader **out, str
 	if (!reader)
 		return message_fail(message, -ENOMEM, "%s: out of memory", name);
 	reader->fd = fd;
-	reader->origin = lseek(fd, 0, SEEK_CUR);
+	reader->origin = reader->next = lseek(fd, 0, SEEK_CUR);
 	reader->result = 1;
 	reader->stored_room = ZSTD_compressBound(TRACE_BLOCK_RAW_MAX);
 	reader->name = strdup(name);
@@ -306,8 +310,7 @@ int trace_reader_seek(struct trace_reader *reader, const struct trace_position *
 		return message_fail(message, -ESPIPE, "%s: a pipe can be read once only", reader->name);
 	if (position->events + position->index > trace_catalog_events(reader->catalog))
 		return message_fail(message, -ESPIPE, "%s: the trace was not read up to there", reader->name);
-	if (lseek(reader->fd, reader->origin + (int64_t)position->block, SEEK_SET) < 0)
-		return message_fail(message, -errno, "%s: %s", reader->name, strerror(errno));
+	reader->next = reader->origin + (int64_t)position->block;
 	reader->result = 1;
 	reader->block.events = 0;
 	reader->position = *position;

@@ -18,7 +18,8 @@ struct trace_reader;
 
 /*
  * Read from a descriptor, a pipe too, from where it is on; `name` is for messages. The caller keeps it open
- * until the reader is destroyed, and closes it. -EBADMSG: this is no trace, or of a version or with features
+ * until the reader is destroyed, and closes it. The position of a file is not changed: several readers may
+ * read from one descriptor. -EBADMSG: this is no trace, or of a version or with features
  * that this program does not know; or another negative errno. The message says which.
  */
 int trace_reader_create(int fd, const char *name, struct trace_reader **out, struct message *message);

@@ -37,6 +37,7 @@ struct depth_run {
 	VECTOR(struct kept_recovery) kept;
 	uint64_t bytes; /* of their traces */
 	struct explore_causes causes;
+	struct explore_trial *trial; /* at the first state that was recorded last; NULL: none was */
 	uint64_t until_ms;
 	struct message *message;
 };
@@ -73,21 +74,17 @@ static int record(const struct explore_trial *trial, const uint64_t *versions,
 	return explore_recovery_record(&state, options, directory, recovery, message);
 }
 
-static int record_first(const struct depth_run *run, const struct explore_failure *first,
+static int record_first(struct depth_run *run, const struct explore_failure *first,
 			const char *directory, struct explore_recovery *recovery)
 {
 	const struct explore_depth_task *task = run->task;
-	struct explore_trial *trial;
 	int error;
 
 	*recovery = (struct explore_recovery){ .fd = -1 };
-	error = explore_trial_open(task->fd, task->trace, task->points->items[first->point].after,
-				   task->options, &trial, run->message);
-	if (error)
-		return error;
-	error = record(trial, first->versions, task->options, directory, recovery, run->message);
-	explore_trial_close(trial);
-	return error;
+	error = explore_trial_reach(task->fd, task->trace, task->points->items[first->point].after,
+				    task->options, &run->trial, run->message);
+	return error ? error :
+		       record(run->trial, first->versions, task->options, directory, recovery, run->message);
 }
 
 /* The trial of a state that `name` names, and its versions. */
@@ -202,7 +199,7 @@ static int add_second(struct depth_run *run, const struct explore_failure *first
 	second.trace = steal_pointer(&recovery->name);
 	if (!error)
 		error = explore_finding_describe(task->fd, task->trace, task->points, task->options, first,
-						 &second.first, run->message);
+						 &run->trial, &second.first, run->message);
 	if (!error)
 		error = vector_append(&run->depth->seconds, second);
 	if (error)
@@ -420,6 +417,7 @@ int explore_depth_run(const struct explore_depth_task *task, struct explore_dept
 		message_fail(message, error, "%s", strerror(-error));
 	for (size_t i = 0; i < run.kept.count; i++)
 		kept_clear(&run.kept.items[i]);
+	explore_trial_close(run.trial);
 	vector_free(&run.kept);
 	explore_causes_clear(&run.causes);
 	explore_digests_clear(&run.seen);

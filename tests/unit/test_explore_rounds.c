@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* In which order the points of a trace have their turn. */
+/* In which order the points of a trace have their turn, and how walks reach them. */
 
 #include <setjmp.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,9 +40,60 @@ static void points_whose_turn_does_not_come_are_not_opened(void **state)
 	free(text);
 }
 
+/* Marks, and a line of the guaranteed content: what differs from moment to moment. */
+static void same_moment(const struct explore_trial *one, const struct explore_trial *other)
+{
+	const struct explore_places *places = explore_trial_places(one);
+	const struct explore_places *others = explore_trial_places(other);
+	unsigned char bytes[2][4096];
+
+	assert_int_equal(explore_walk_marks(explore_trial_walk(one)),
+			 explore_walk_marks(explore_trial_walk(other)));
+	assert_int_equal(places->count, others->count);
+	for (size_t i = 0; i < places->count; i++) {
+		assert_int_equal(places->items[i].address, others->items[i].address);
+		assert_int_equal(places->items[i].versions, others->items[i].versions);
+	}
+	explore_image_read(explore_walk_file(explore_trial_walk(one), 0)->image, 0, bytes[0], 4096);
+	explore_image_read(explore_walk_file(explore_trial_walk(other), 0)->image, 0, bytes[1], 4096);
+	assert_memory_equal(bytes[0], bytes[1], 4096);
+}
+
+static void a_trial_that_goes_on_is_as_one_that_is_opened_there(void **state)
+{
+	static const uint64_t moments[] = { 3, 6, 6, 8 | EXPLORE_BEFORE_SYNC, 8, 9, 4, 9, 2 };
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit.so"), NULL };
+	struct explore_trial *trial = NULL;
+	struct message message = { "" };
+	size_t differ = 0;
+
+	exploretest_init(&test,
+			 "file file=1 size=4096 path=\"log\"\nt1 store 1+0x40 u64=1\nt1 clwb 1+0x40\n"
+			 "t1 sfence\nt1 store 1+0x0 u64=1\nmark \"a\"\nt1 store 1+0x80 u64=2\n"
+			 "write 1+0x100 sync text=\"abcd\"\nt1 store 1+0x0 u64=2\n",
+			 checker);
+	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+		struct explore_trial *opened;
+
+		assert_int_equal(explore_trial_open(test.fd, "test", moments[i], &test.options, &opened,
+						    &message), 0);
+		/* That walk does not disturb this one, which reads from the same descriptor. */
+		assert_int_equal(explore_trial_reach(test.fd, "test", moments[i], &test.options, &trial,
+						     &message), 0);
+		same_moment(trial, opened);
+		differ += explore_trial_places(opened)->count != 1;
+		explore_trial_close(opened);
+	}
+	assert_int_equal(differ, 3);
+	assert_int_equal(explore_trial_reach(test.fd, "test", 100, &test.options, &trial, &message), -EINVAL);
+	assert_null(trial);
+	exploretest_clear(&test);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_trial_that_goes_on_is_as_one_that_is_opened_there),
 		cmocka_unit_test(points_whose_turn_does_not_come_are_not_opened),
 	};
 

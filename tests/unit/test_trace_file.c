@@ -421,6 +421,32 @@ static void test_a_reader_goes_back_to_every_place_it_was_at(void **state)
 	close(fd);
 }
 
+static void test_readers_of_one_descriptor_do_not_disturb_each_other(void **state)
+{
+	size_t count;
+	const struct trace_event *events = tracetest_events(&count);
+	int fd = tracetest_write(1, 5);
+	struct trace_reader *readers[2];
+	struct trace_event event;
+	struct message message;
+
+	/* The second one is behind by some blocks. */
+	assert_int_equal(trace_reader_create(fd, "trace", &readers[0], &message), 0);
+	assert_int_equal(trace_reader_create(fd, "trace", &readers[1], &message), 0);
+	for (size_t i = 0; i < count + 12; i++)
+		for (size_t j = 0; j < 2; j++) {
+			const size_t at = j ? i - 12 : i;
+
+			if (at >= count)
+				continue;
+			assert_int_equal(trace_reader_next(readers[j], &event, &message), 1);
+			assert_true(tracetest_same(&event, &events[at]));
+		}
+	trace_reader_destroy(readers[0]);
+	trace_reader_destroy(readers[1]);
+	close(fd);
+}
+
 static void test_a_trace_is_read_from_a_pipe(void **state)
 {
 	int ends[2], fd = tracetest_write(1, 5);
@@ -449,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_the_writer_rejects_what_the_reader_would),
 		cmocka_unit_test(test_a_full_disk_is_reported_and_the_file_ends_with_a_whole_block),
 		cmocka_unit_test(test_a_reader_goes_back_to_every_place_it_was_at),
+		cmocka_unit_test(test_readers_of_one_descriptor_do_not_disturb_each_other),
 		cmocka_unit_test(test_a_trace_is_read_from_a_pipe),
 	};
 
