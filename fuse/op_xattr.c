@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/align.h"
+#include "recorder/recorded.h"
 #include "regions_root.h"
 
 /*
@@ -63,7 +64,7 @@ void fusefs_op_setxattr(fuse_req_t request, fuse_ino_t ino, const char *name, co
 	int error = find_pool(request, ino, &pool);
 
 	if (!error)
-		error = pool_xattr_set(pool, name, value, size, flags);
+		error = recorded_xattr_set(fusefs_recorder(request), pool, name, value, size, flags);
 	fuse_reply_err(request, -error);
 }
 
@@ -73,6 +74,6 @@ void fusefs_op_removexattr(fuse_req_t request, fuse_ino_t ino, const char *name)
 	int error = find_pool(request, ino, &pool);
 
 	if (!error)
-		error = pool_xattr_remove(pool, name);
+		error = recorded_xattr_remove(fusefs_recorder(request), pool, name);
 	fuse_reply_err(request, -error);
 }

@@ -97,7 +97,7 @@ int fusefs_drop_set_id_bits(fuse_req_t request, struct pool *pool)
 {
 	struct pool_attributes attributes;
 	mode_t mode;
-	int error = pool_drop_capability(pool);
+	int error = recorded_drop_capability(fusefs_recorder(request), pool);
 
 	/* Nearly every file has neither bit: this is on the way of every write. */
 	if (error || !(pool_file_mode(pool) & (S_ISUID | S_ISGID)) || !client_clears(request))

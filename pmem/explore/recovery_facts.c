@@ -110,6 +110,11 @@ static bool mix_event(struct reading *reading, const struct trace_event *event, 
 		writes = event->op & (TRACE_SET_MODE | TRACE_SET_UID | TRACE_SET_GID);
 		mix(reading, event->attributes.mode);
 		break;
+	case TRACE_SETXATTR:
+	case TRACE_REMOVEXATTR:
+		mix_text(reading, &event->xattr.name);
+		mix_text(reading, &event->xattr.value);
+		break;
 	default:
 		mix_name(reading, event->name.parent, &event->name.name);
 		mix_text(reading, &event->name.target);
@@ -120,7 +125,8 @@ static bool mix_event(struct reading *reading, const struct trace_event *event, 
 
 static bool matters(enum trace_kind kind)
 {
-	return kind <= TRACE_MSYNC || (kind >= TRACE_WRITE && kind <= TRACE_SYNC && kind != TRACE_OPEN);
+	return kind <= TRACE_MSYNC || (kind >= TRACE_WRITE && kind <= TRACE_REMOVEXATTR &&
+				       kind != TRACE_OPEN && kind != TRACE_CLOSE);
 }
 
 int explore_recovery_read(int fd, const char *name, struct explore_recovery_facts *facts,

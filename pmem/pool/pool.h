@@ -296,10 +296,9 @@ int pool_xattr_remove(struct pool *pool, const char *name);
 ssize_t pool_xattr_get(struct pool *pool, const char *name, void *value, size_t size);
 /* The length of all names with a NUL behind each, which are copied unless `size` is 0. */
 ssize_t pool_xattr_list(struct pool *pool, bool trusted, char *list, size_t size);
-/* Has it "security.capability"? Waits for nothing: this is on the way of every write. */
+#define POOL_CAPABILITY "security.capability" /* each write to a file removes it */
+/* Has it that one? Waits for nothing: this is on the way of every write. */
 bool pool_has_capability(const struct pool *pool);
-/* Remove "security.capability" if the pool has it, as each write to a file does. */
-int pool_drop_capability(struct pool *pool);
 
 /* ---- Names -------------------------------------------------------------- */
 

@@ -19,7 +19,6 @@
 #include "pool/table.h"
 #include "pool/undo.h"
 
-#define CAPABILITY_NAME "security.capability"
 
 /* ---- Records --------------------------------------------------------------------- */
 
@@ -111,7 +110,7 @@ static void note_capability(struct pool *pool)
 	const struct records records = records_of(pool);
 	bool found = false;
 
-	find_record(&records, CAPABILITY_NAME, &found);
+	find_record(&records, POOL_CAPABILITY, &found);
 	atomic_store(&pool->has_capability, found);
 }
 
@@ -456,12 +455,4 @@ ssize_t pool_xattr_list(struct pool *pool, bool trusted, char *list, size_t size
 bool pool_has_capability(const struct pool *pool)
 {
 	return atomic_load_explicit(&pool->has_capability, memory_order_relaxed);
-}
-
-int pool_drop_capability(struct pool *pool)
-{
-	int error = pool_has_capability(pool) ? pool_xattr_remove(pool, CAPABILITY_NAME) : 0;
-
-	/* Another thread was faster. */
-	return error == -ENODATA ? 0 : error;
 }

@@ -337,6 +337,47 @@ int recorded_set_attributes(struct recorder *recorder, struct pool *pool, unsign
 	return error;
 }
 
+static void put_xattr(const struct turn *turn, struct pool *pool, enum trace_kind kind, const char *name,
+		      const void *value, size_t size)
+{
+	struct trace_event event = { .kind = kind };
+
+	event.xattr.name = bytes_of(name);
+	event.xattr.value = (struct trace_bytes){ value, (uint32_t)size };
+	put(turn, pool, &event);
+}
+
+int recorded_xattr_set(struct recorder *recorder, struct pool *pool, const char *name, const void *value,
+		       size_t size, int flags)
+{
+	CLEANUP_TURN struct turn turn = turn_begin(recorder, ORDER_FILE, pool);
+	int error = pool_xattr_set(pool, name, value, size, flags);
+
+	if (!error && turn.on)
+		put_xattr(&turn, pool, TRACE_SETXATTR, name, value, size);
+	return error;
+}
+
+int recorded_xattr_remove(struct recorder *recorder, struct pool *pool, const char *name)
+{
+	CLEANUP_TURN struct turn turn = turn_begin(recorder, ORDER_FILE, pool);
+	int error = pool_xattr_remove(pool, name);
+
+	if (!error && turn.on)
+		put_xattr(&turn, pool, TRACE_REMOVEXATTR, name, NULL, 0);
+	return error;
+}
+
+int recorded_drop_capability(struct recorder *recorder, struct pool *pool)
+{
+	int error = 0;
+
+	if (pool_has_capability(pool))
+		error = recorded_xattr_remove(recorder, pool, POOL_CAPABILITY);
+	/* Another thread was faster. */
+	return error == -ENODATA ? 0 : error;
+}
+
 static void put_sync(const struct turn *turn, struct pool *pool, bool data_only)
 {
 	struct trace_event event = { .kind = data_only ? TRACE_FDATASYNC : TRACE_FSYNC };

@@ -53,4 +53,12 @@ int recorded_fallocate(struct recorder *recorder, struct pool_handle *handle, in
 int recorded_set_attributes(struct recorder *recorder, struct pool *pool, unsigned which,
 			    const struct pool_attributes *attributes);
 
+/* ---- Extended attributes ------------------------------------------------------------------ */
+
+int recorded_xattr_set(struct recorder *recorder, struct pool *pool, const char *name, const void *value,
+		       size_t size, int flags);
+int recorded_xattr_remove(struct recorder *recorder, struct pool *pool, const char *name);
+/* As each write to a file does: costs one load if there is none. */
+int recorded_drop_capability(struct recorder *recorder, struct pool *pool);
+
 #endif

@@ -159,6 +159,30 @@ int recorder_files_rules(struct recorder *recorder, struct pool *pool)
 	return error ? error : put_rules(recorder, file, pool, &attributes);
 }
 
+static int put_xattr(struct recorder *recorder, uint64_t file, struct pool *pool, const char *name)
+{
+	struct trace_event event = { .kind = TRACE_XATTR, .file = file };
+	unsigned char value[POOL_XATTRS_MAX];
+	ssize_t length = pool_xattr_get(pool, name, value, sizeof(value));
+
+	if (length < 0)
+		return (int)length;
+	event.xattr.name = bytes_of(name);
+	event.xattr.value = (struct trace_bytes){ value, (uint32_t)length };
+	return recorder_append(recorder, &event);
+}
+
+static int put_xattrs(struct recorder *recorder, uint64_t file, struct pool *pool)
+{
+	char list[POOL_XATTRS_MAX];
+	ssize_t length = pool_xattr_list(pool, true, list, sizeof(list));
+	int error = length < 0 ? (int)length : 0;
+
+	for (ssize_t at = 0; !error && at < length; at += (ssize_t)strlen(list + at) + 1)
+		error = put_xattr(recorder, file, pool, list + at);
+	return error;
+}
+
 static int define(struct recorder *recorder, struct pool *pool, uint64_t file)
 {
 	struct trace_event event = { .kind = TRACE_FILE, .file = file };
@@ -179,6 +203,8 @@ static int define(struct recorder *recorder, struct pool *pool, uint64_t file)
 	error = recorder_append(recorder, &event);
 	if (!error)
 		error = put_first_rules(recorder, file, pool, &attributes);
+	if (!error)
+		error = put_xattrs(recorder, file, pool);
 	if (!error && S_ISREG(attributes.mode))
 		error = put_image(recorder, file, pool, attributes.size);
 	return error;

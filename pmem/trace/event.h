@@ -51,6 +51,8 @@ enum trace_kind {
 	TRACE_OPEN = 30,      /* O_SYNC, O_DSYNC, O_TRUNC and O_APPEND of open(2) in `op` */
 	TRACE_SYNC = 31,      /* everything on the mount was made durable: softpmem sync */
 	TRACE_CLOSE = 32,     /* enum trace_close in `op`; only where it matters: TRACE_INFO_DA_ALLOC */
+	TRACE_SETXATTR = 33,  /* xattr: the file has this extended attribute with this value */
+	TRACE_REMOVEXATTR = 34, /* xattr: its name alone */
 
 	/* The run. */
 	TRACE_MARK = 40,   /* mark */
@@ -66,6 +68,7 @@ enum trace_kind {
 	TRACE_MODULE = 52, /* module */
 	TRACE_SITE = 53,   /* stack */
 	TRACE_RULES = 54,  /* rules: what a power failure may do to a file, from here on */
+	TRACE_XATTR = 55,  /* xattr: of a file when the recording began */
 };
 
 /* Flags of TRACE_STORE. */
@@ -93,6 +96,7 @@ enum trace_fence { TRACE_SFENCE, TRACE_MFENCE, TRACE_RMW };
 enum trace_close { TRACE_CLOSE_ONE, TRACE_CLOSE_LAST };
 
 #define TRACE_NAME_MAX 255u	   /* of a name */
+#define TRACE_XATTR_MAX 65536u	   /* of the value of an extended attribute */
 #define TRACE_PATH_MAX 4096u	   /* of a path, a symlink's target, a text */
 #define TRACE_BYTES_MAX (1u << 20) /* of one event; longer ones are split, TRACE_CONTINUED */
 #define TRACE_FRAMES_MAX 64u	   /* of a site's call stack */
@@ -193,6 +197,9 @@ struct trace_event {
 			uint64_t replaced;
 		} rename;
 		struct trace_attributes attributes; /* TRACE_SET_* in `op` */
+		struct {
+			struct trace_bytes name, value; /* "user.color"; a value may be empty */
+		} xattr;
 		struct {
 			uint32_t source; /* enum trace_mark_source */
 			int32_t fd;	 /* -1: none */

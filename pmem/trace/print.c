@@ -116,6 +116,7 @@ static bool is_left_out(const struct trace_event *event, const struct trace_sche
 	case TRACE_FIELD_I64:
 		return !*(const int64_t *)at;
 	case TRACE_FIELD_STRING:
+	case TRACE_FIELD_REST:
 	case TRACE_FIELD_OCTETS:
 		return field->name && !((const struct trace_bytes *)at)->length;
 	case TRACE_FIELD_UUID:

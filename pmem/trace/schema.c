@@ -37,6 +37,12 @@
 		"name", TRACE_FIELD_STRING, AT(name.name)                                                    \
 	}
 
+#define XATTR                                                                                                \
+	FILE_ID, { "name", TRACE_FIELD_STRING, AT(xattr.name) },                                             \
+	{                                                                                                    \
+		"value", TRACE_FIELD_REST, AT(xattr.value)                                                   \
+	}
+
 static const char *const flush_names[] = { "clwb", "clflushopt", "clflush", NULL };
 static const char *const fence_names[] = { "sfence", "mfence", "rmw", NULL };
 static const char *const close_names[] = { "close", "close-last", NULL };
@@ -140,6 +146,11 @@ static const struct trace_schema schemas[] = {
 	[TRACE_FDATASYNC] = { "fdatasync", NULL, NULL, { FILE_ID } },
 	[TRACE_OPEN] = { "open", NULL, NULL, { OP, FILE_ID } },
 	[TRACE_CLOSE] = { "close", close_names, NULL, { OP, FILE_ID } },
+	[TRACE_SETXATTR] = { "setxattr", NULL, NULL, { XATTR } },
+	[TRACE_REMOVEXATTR] = { "removexattr",
+				NULL,
+				NULL,
+				{ FILE_ID, { "name", TRACE_FIELD_STRING, AT(xattr.name) } } },
 	[TRACE_SYNC] = { "sync", NULL, NULL, { { 0 } } },
 	[TRACE_MARK] = { "mark",
 			 NULL,
@@ -196,6 +207,7 @@ static const struct trace_schema schemas[] = {
 			  { FILE_ID,
 			    { "metadata", TRACE_FIELD_U32, AT(rules.metadata) },
 			    { "sector", TRACE_FIELD_U32, AT(rules.sector) } } },
+	[TRACE_XATTR] = { "xattr", NULL, NULL, { XATTR } },
 };
 
 const struct trace_schema *trace_schema_of(unsigned kind)
@@ -380,6 +392,19 @@ static const char *rules_wrong(const struct trace_event *event)
 	return sector && sector != 512 && sector != 4096 ? "a sector has 512 or 4096 bytes" : NULL;
 }
 
+static const char *xattr_wrong(const struct trace_event *event)
+{
+	const struct trace_bytes *name = &event->xattr.name;
+
+	if (!event->file)
+		return "it names no file";
+	if (!name->length || name->length > TRACE_NAME_MAX || memchr(name->at, 0, name->length))
+		return "the attribute's name is empty, longer than 255 bytes, or holds a NUL";
+	return event->kind != TRACE_REMOVEXATTR && event->xattr.value.length > TRACE_XATTR_MAX ?
+		       "the attribute's value is longer than 64 KiB" :
+		       NULL;
+}
+
 static const char *values_wrong(const struct trace_event *event)
 {
 	switch (event->kind) {
@@ -413,6 +438,10 @@ static const char *values_wrong(const struct trace_event *event)
 	case TRACE_OPEN:
 	case TRACE_CLOSE:
 		return event->file ? NULL : "it names no file";
+	case TRACE_SETXATTR:
+	case TRACE_REMOVEXATTR:
+	case TRACE_XATTR:
+		return xattr_wrong(event);
 	case TRACE_RULES:
 		return rules_wrong(event);
 	case TRACE_PROCESS_START:

@@ -417,6 +417,8 @@ int trace_stat_add(struct trace_stat *stat, const struct trace_event *event)
 	case TRACE_TRUNCATE:
 	case TRACE_FALLOCATE:
 	case TRACE_SETATTR:
+	case TRACE_SETXATTR:
+	case TRACE_REMOVEXATTR:
 		return change_file(stat, event->file);
 	case TRACE_CREATE:
 	case TRACE_MKDIR:

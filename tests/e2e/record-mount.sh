@@ -24,7 +24,7 @@ end_recording() {
 
 # The events of a trace, without stamps, times and definitions.
 events() {
-	"$softpmem" trace dump "$1" | tail -n +2 | grep -vE '^(file|name|image) ' |
+	"$softpmem" trace dump "$1" | tail -n +2 | grep -vE '^(file|name|image|xattr) ' |
 		sed -E 's/^@[0-9]+ //; s/ [am]time=[0-9]+//g; s/ (uid|gid)=[0-9]+//g'
 }
 # same_events FILE: the events of the trace are the lines of standard input.
@@ -64,6 +64,7 @@ mkfifo -m 604 old/fifo
 truncate -s 3M old/sparse
 printf x | dd of=old/sparse bs=1 seek=2000000 conv=notrunc 2>/dev/null
 echo other >"$mnt/region1/other"
+python3 -c 'import os; os.setxattr("old/deep", "user.was", b"there")'
 
 # ---- Operations in their order ---------------------------------------------------------------
 begin_recording "$trace" || bail "the recording does not begin: $(cat "$work/record.out")"
@@ -84,6 +85,10 @@ python3 - <<-'END'
 	os.rename("new", "d/one")
 	os.link("d/one", "two")
 	os.chmod("two", 0o600)
+	os.setxattr("two", "user.color", b"red")
+	os.setxattr("two", "user.empty", b"")
+	os.setxattr("two", "user.color", b"blue")
+	os.removexattr("two", "user.empty")
 	fd = os.open("two", os.O_RDWR)
 	os.pwrite(fd, b"TWO", 8)
 	os.fdatasync(fd)
@@ -129,6 +134,10 @@ check "operations are in the trace as they were done, in their order" same_event
 	rename file=$(n 0) parent=$root name="new" new-parent=$(n 1) new-name="one"
 	link file=$(n 0) parent=$root name="two"
 	setattr op=0x1 file=$(n 0) mode=0100600
+	setxattr file=$(n 0) name="user.color" value=726564
+	setxattr file=$(n 0) name="user.empty"
+	setxattr file=$(n 0) name="user.color" value=626c7565
+	removexattr file=$(n 0) name="user.empty"
 	write $(n 0)+0x8 bytes=54574f
 	fdatasync file=$(n 0)
 	truncate file=$(n 0) size=5
@@ -149,6 +158,9 @@ check "operations are in the trace as they were done, in their order" same_event
 	unlink file=$(n 3) parent=$root name="moved"
 	end events=$("$softpmem" trace dump "$trace" | tail -n +2 | wc -l)
 END
+check "extended attributes that were there are in the trace" grep -q \
+	"^xattr file=$(number /region0/old/deep) name=\"user.was\" value=7468657265\$" \
+	<("$softpmem" trace dump "$trace")
 check "a replay of the trace has the mount's tree and bytes" replays "$trace" "$mnt"
 touch unrecorded
 check "negative control: a replay differs from a mount that was changed after the recording" \

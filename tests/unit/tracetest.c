@@ -43,6 +43,7 @@ static const struct trace_event events[] = {
 	  .file = 8,
 	  .node = { .attributes = OWNED(0120777), .path = TEXT("/link"), .target = TEXT("po\"ol\n") } },
 	{ .kind = TRACE_RULES, .file = 7, .rules = { 3, 512 } },
+	{ .kind = TRACE_XATTR, .file = 7, .xattr = { TEXT("user.a/b"), TEXT("\0\xff") } },
 	{ .kind = TRACE_NAME, .file = 7, .name = { .parent = 1, .name = TEXT("pool") } },
 	{ .kind = TRACE_NAME, .file = 8, .name = { .parent = 1, .name = TEXT("link") } },
 	{ .kind = TRACE_IMAGE, .file = 7, .store = { .offset = 64, .bytes = TEXT("\0\1\2initial") } },
@@ -139,10 +140,12 @@ static const struct trace_event events[] = {
 	{ .kind = TRACE_MARK, .stamp = 36, .mark = { TRACE_MARK_EXPLICIT, -1, 4, TEXT("here") } },
 	{ .kind = TRACE_LOST, .stamp = 37, .lost = { 2, TEXT("thread 1 was killed") } },
 	{ .kind = TRACE_CLOSE, .stamp = 38, .op = TRACE_CLOSE_LAST, .file = 7 },
+	{ .kind = TRACE_SETXATTR, .stamp = 39, .file = 1, .xattr = { TEXT("user.empty"), TEXT("") } },
+	{ .kind = TRACE_REMOVEXATTR, .stamp = 40, .file = 7, .xattr = { TEXT("user.a/b"), TEXT("") } },
 	{ .kind = TRACE_THREAD_EXIT, .stamp = 1000, .thread = 1 },
 	{ .kind = TRACE_PROCESS_EXIT, .stamp = 1001, .process = { 1, 0, 0, 9, TEXT("") } },
 	{ .kind = TRACE_OUTAGE, .stamp = (uint64_t)1 << 40, .outage = { 3, UINT64_MAX, TEXT("random") } },
-	{ .kind = TRACE_END, .stamp = ((uint64_t)1 << 40) + 1, .end = { 50 } },
+	{ .kind = TRACE_END, .stamp = ((uint64_t)1 << 40) + 1, .end = { 53 } },
 };
 
 const struct trace_event *tracetest_events(size_t *count)
