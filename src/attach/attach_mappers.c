@@ -157,6 +157,9 @@ int mappers_views_of(const struct peer *peer, const struct view_memory *views, s
 	/* If the process still lives, no other process had its number in between. */
 	if (!peer_is_alive(peer))
 		return -ESRCH;
+	/* Checked last: a program of another user maps nothing before it is that user's. */
+	if (!peer_has_same_user(peer))
+		return -EPERM;
 	for (size_t i = 0; i < count; i++)
 		if (is_mapped[i])
 			(*mapped)[(*mapped_count)++] = i;

@@ -19,7 +19,8 @@ bool mappers_kill(const struct log_sink *log, const struct view_memory *views, s
 
 /*
  * Which of the views the peer maps. *mapped: indices of views, ascending, for the caller to free. -ESRCH:
- * the peer has ended, and what was read may have been another process's. -ENOMEM.
+ * the peer has ended, and what was read may have been another process's. -EPERM: it runs a program of another
+ * user than the one that connected. -ENOMEM.
  */
 int mappers_views_of(const struct peer *peer, const struct view_memory *views, size_t count,
 		     size_t **mapped, size_t *mapped_count);

@@ -25,30 +25,37 @@ static bool pidfd_is_alive(int pidfd)
 	return ready == 0;
 }
 
-/* The effective user of the process that has the pid now; -1 if there is none. */
-static long long current_uid(pid_t pid)
+/* The effective user and group of the process that has the pid now. */
+static bool current_user(pid_t pid, uid_t *uid, gid_t *gid)
 {
 	char path[40], line[256];
-	unsigned effective;
-	long long uid = -1;
+	unsigned found = 0, id;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	file = fopen(path, "re");
-	while (file && uid < 0 && fgets(line, sizeof(line), file))
-		if (sscanf(line, "Uid: %*u %u", &effective) == 1)
-			uid = effective;
+	while (file && found < 2 && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Uid: %*u %u", &id) == 1) {
+			*uid = id;
+			found++;
+		} else if (sscanf(line, "Gid: %*u %u", &id) == 1) {
+			*gid = id;
+			found++;
+		}
+	}
 	if (file)
 		fclose(file);
-	return uid;
+	return found == 2;
 }
 
 int peer_pidfd_by_number(pid_t pid, uid_t uid)
 {
 	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	uid_t now;
+	gid_t group;
 
 	/* It is still alive after the file was read, so no other process had its number meanwhile. */
-	if (pidfd < 0 || current_uid(pid) != (long long)uid || !pidfd_is_alive(pidfd))
+	if (pidfd < 0 || !current_user(pid, &now, &group) || now != uid || !pidfd_is_alive(pidfd))
 		return -1;
 	return steal_fd(&pidfd);
 }
@@ -83,4 +90,16 @@ void peer_clear(struct peer *peer)
 bool peer_is_alive(const struct peer *peer)
 {
 	return peer->pidfd >= 0 && pidfd_is_alive(peer->pidfd);
+}
+
+bool peer_has_same_user(const struct peer *peer)
+{
+	uid_t uid;
+	gid_t gid;
+
+	/* What root's process has become later has no rights that root had not. */
+	if (peer->uid == 0)
+		return peer_is_alive(peer);
+	return current_user(peer->pid, &uid, &gid) && uid == peer->uid && gid == peer->gid &&
+	       peer_is_alive(peer);
 }

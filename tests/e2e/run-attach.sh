@@ -19,7 +19,7 @@ stranger=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 if [ "$(id -u)" != 0 ]; then
 	skip "clients of another user's" "root can run them"
 else
-	share softpmem tests/e2e/attached || bail "the programs cannot be copied"
+	share softpmem tests/e2e/attached tests/e2e/reused_pid || bail "the programs cannot be copied"
 	daemon_start --region memfd:64M --allow-other --group "$(getent group 65534 | cut -d: -f1)" ||
 		bail "the daemon does not start"
 	mkdir -m 777 "$mnt/open" "$mnt/strange"
@@ -28,6 +28,9 @@ else
 	check_fails "a user outside the group cannot attach" 'Permission denied' \
 		setpriv --reuid 65533 --regid 65533 --clear-groups \
 		"$shared/tests/e2e/attached" fates "$mnt/strange" "$shared/softpmem"
+	chmod 4755 "$shared/tests/e2e/reused_pid"
+	"$softpmem" create --size 64K pool
+	relay "$abs_top_builddir/tests/e2e/reused_pid" "$mnt/pool" "$shared/tests/e2e/reused_pid"
 	check "the daemon stops cleanly" daemon_stop
 fi
 

@@ -105,6 +105,22 @@ static void the_pid_of_an_ended_process_has_no_pidfd(void **state)
 	assert_int_equal(peer_pidfd_by_number(child, geteuid()), -1);
 }
 
+static void a_peer_that_is_another_users_process_now_is_told(void **state)
+{
+	struct peer self = { .pid = getpid(), .uid = geteuid(), .gid = getegid(),
+			     .pidfd = peer_pidfd_by_number(getpid(), geteuid()) };
+
+	assert_true(peer_has_same_user(&self));
+	self.gid = getegid() + 1;
+	/* What root's process has become has no more rights than root. */
+	assert_int_equal(peer_has_same_user(&self), geteuid() == 0);
+	self.gid = getegid();
+	self.uid = geteuid() + 1;
+	assert_false(peer_has_same_user(&self));
+	peer_clear(&self);
+	assert_false(peer_has_same_user(&self));
+}
+
 /* ---- Log lines ---------------------------------------------------------------------- */
 
 static void a_user_causes_at_most_the_limit_of_log_lines_in_a_period(void **state)
@@ -155,6 +171,7 @@ int main(void)
 		cmocka_unit_test(a_peer_that_ended_before_it_was_accepted_is_not_alive),
 		cmocka_unit_test(a_pid_of_another_user_is_not_the_peer),
 		cmocka_unit_test(the_pid_of_an_ended_process_has_no_pidfd),
+		cmocka_unit_test(a_peer_that_is_another_users_process_now_is_told),
 		cmocka_unit_test(a_user_causes_at_most_the_limit_of_log_lines_in_a_period),
 		cmocka_unit_test(the_log_lines_of_one_user_do_not_count_for_another),
 		cmocka_unit_test(the_limit_holds_with_more_users_than_are_remembered),
