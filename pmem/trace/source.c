@@ -125,6 +125,7 @@ static void compact(struct source *source)
 	if (!source->start)
 		return;
 	memmove(source->bytes, source->bytes + source->start, source->end - source->start);
+	source->moved += source->end - source->start;
 	source->end -= source->start;
 	source->start = 0;
 }
@@ -150,6 +151,15 @@ static int make_room(struct source *source, size_t most)
 	source->bytes = bytes;
 	source->room = room;
 	return 0;
+}
+
+/*
+ * The same so that `held` bytes can be held. Bytes that were decoded may take as much, so that what is moved
+ * is never more than what was decoded since; and memory grows by leaps.
+ */
+static int make_room_to_hold(struct source *source, size_t held)
+{
+	return make_room(source, max_u64(2 * min_u64(held, SIZE_MAX / 2), source->room + source->room / 2));
 }
 
 /* What source_take_ahead() needed is not needed any more. */
@@ -205,7 +215,7 @@ size_t source_take_ahead(struct source *source, size_t most)
 	ptrdiff_t length = 1;
 
 	/* What is wrong is found, and told, when its turn comes. */
-	while (length > 0 && source_held(source) < room && !make_room(source, room))
+	while (length > 0 && source_held(source) < room && !make_room_to_hold(source, room))
 		length = take_at_most(source, room - source_held(source));
 	return source_held(source) - before;
 }

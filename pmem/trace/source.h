@@ -34,6 +34,7 @@ struct source {
 
 	unsigned char *bytes; /* a private copy of what was taken: checked once, it stays as it is */
 	size_t start, end, room;
+	uint64_t moved; /* bytes, to make room; for tests */
 	uint64_t high;	/* of the stamps, from the last rebase */
 	uint64_t stamp; /* of the next event, or of the last one if there is none */
 	size_t length;	/* of the next slot; 0: there is no event */

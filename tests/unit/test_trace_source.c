@@ -128,6 +128,40 @@ static void no_more_is_taken_ahead_than_is_allowed(void **state)
 	stop(&scene);
 }
 
+/* In a long recording all that may be held is, and a little more is taken again and again. */
+static void taking_little_while_much_is_held_moves_no_more_bytes_than_are_decoded(void **state)
+{
+	const size_t most = 64 * STORES * 24;
+	struct source_ids ids = { 0 };
+	struct trace_arrays arrays;
+	struct trace_event event;
+	const char *wrong;
+	struct scene scene;
+
+	(void)state;
+	start(&scene);
+	for (int i = 0; i < 64; i++) {
+		log_stores(&scene);
+		source_take_ahead(scene.source, most - source_held(scene.source));
+	}
+	assert_int_equal(source_held(scene.source), most);
+	for (unsigned i = 0; i < 300; i++) {
+		log_stores(&scene);
+		for (unsigned j = 0; j < STORES; j++, scene.decoded++) {
+			assert_true(source_fill(scene.source));
+			assert_int_equal(source_decode(scene.source, &ids, &arrays, &event, &wrong), 1);
+			source_drop(scene.source);
+			if (j % 64 == 63 || j == STORES - 1)
+				source_take_ahead(scene.source, most - source_held(scene.source));
+		}
+	}
+	assert_in_range(scene.source->moved, 0, scene.decoded * 24);
+	assert_in_range(scene.source->room, most, 3 * most);
+	decode_stores(&scene);
+	assert_int_equal(scene.decoded, scene.logged);
+	stop(&scene);
+}
+
 static void impossible_positions_are_found_when_it_is_their_turn(void **state)
 {
 	struct scene scene;
@@ -153,6 +187,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_thread_goes_on_while_its_events_are_taken_ahead_and_none_is_lost),
 		cmocka_unit_test(no_more_is_taken_ahead_than_is_allowed),
+		cmocka_unit_test(
+			taking_little_while_much_is_held_moves_no_more_bytes_than_are_decoded),
 		cmocka_unit_test(impossible_positions_are_found_when_it_is_their_turn),
 	};
 
