@@ -114,6 +114,31 @@ void explore_image_destroy(struct explore_image *image)
 	free(image);
 }
 
+int explore_image_own(struct explore_image *image)
+{
+	const int fd = memfd_create("softpmem-explore", MFD_CLOEXEC);
+	unsigned char *memory = MAP_FAILED;
+	uint64_t page = 0;
+	int error;
+
+	if (fd >= 0 && ftruncate(fd, (off_t)image->capacity) == 0)
+		memory = mmap(NULL, image->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+			      0);
+	if (memory == MAP_FAILED) {
+		error = -errno;
+		if (fd >= 0)
+			close(fd);
+		return error;
+	}
+	for (; (page = explore_image_next_page(image, page)) != UINT64_MAX; page++)
+		memcpy(memory + page * PAGE_BYTES, explore_image_page(image, page), PAGE_BYTES);
+	munmap(image->memory, image->capacity);
+	close(image->fd);
+	image->memory = memory;
+	image->fd = fd;
+	return 0;
+}
+
 static bool page_is_written(const struct explore_image *image, uint64_t page)
 {
 	return image->written[page / 64] >> (page % 64) & 1;

@@ -56,6 +56,12 @@ int explore_image_reserve(struct explore_image *image, uint64_t size);
 void explore_image_read(const struct explore_image *image, uint64_t offset, void *bytes, size_t length);
 
 /*
+ * After a fork: have a memfd of its own with the same bytes, in place of the one that is shared with the
+ * other process. 0 or a negative errno; then nothing has changed.
+ */
+int explore_image_own(struct explore_image *image);
+
+/*
  * Exchange bytes of the file with those given, for a while: the digest and the written pages stay as they
  * were, and the same call puts the bytes back. offset + length is at most the capacity.
  */

@@ -95,11 +95,18 @@ int explore_points_find(int fd, const char *name, const struct explore_walk_opti
 			error = message_fail(message, -ENOMEM, "out of memory");
 	}
 	idmap_clear(&ranks, NULL);
-	explore_walk_destroy(walk);
+	points->end = walk;
 	return error;
+}
+
+void explore_points_leave_end(struct explore_points *points)
+{
+	explore_walk_destroy(points->end);
+	points->end = NULL;
 }
 
 void explore_points_clear(struct explore_points *points)
 {
+	explore_points_leave_end(points);
 	vector_free(points);
 }

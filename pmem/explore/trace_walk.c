@@ -101,6 +101,15 @@ void explore_walk_destroy(struct explore_walk *walk)
 	free(walk);
 }
 
+int explore_walk_own(struct explore_walk *walk)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < walk->files.count; i++)
+		error = explore_image_own(walk->files.items[i]->image);
+	return error;
+}
+
 /* ---- Files --------------------------------------------------------------------- */
 
 static int file_add(struct explore_walk *walk, uint64_t id, uint64_t size, struct explore_file **out)

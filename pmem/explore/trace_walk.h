@@ -50,6 +50,9 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 /* NULL is ignored. */
 void explore_walk_destroy(struct explore_walk *walk);
 
+/* After a fork, if both processes go on to use the walk: share no file contents. 0 or a negative errno. */
+int explore_walk_own(struct explore_walk *walk);
+
 /*
  * Take the next event. 1: done, and explore_walk_event() is the event. 0: the trace has ended, in order or
  * not (explore_walk_cut()). A negative errno with a message: what follows cannot be used. A synchronous write

@@ -26,6 +26,7 @@ struct search {
 	uint64_t equal, legal;
 	uint64_t sequence; /* of the next state that is new */
 	uint64_t resumed;
+	bool owns_end;	   /* the points' walk at the end of the trace is this process's own */
 	enum explore_limit limit; /* what ends the search; CHANCE ends that of a point only */
 	VECTOR(uint64_t) versions;
 	struct explore_places places;
@@ -189,24 +190,45 @@ static bool takes_part(const struct search *search, const struct explore_point *
 	return at == UINT64_MAX || at == (point->after & ~EXPLORE_BEFORE_SYNC);
 }
 
+/* The walk at the end of the trace, which this process shares with the others until now. */
+static int reach_end(struct search *search, struct explore_walk **at)
+{
+	struct explore_walk *end = search->worker->points->end;
+	int error = search->owns_end ? 0 : explore_walk_own(end);
+
+	search->owns_end = true;
+	explore_checker_new_walk(search->checker);
+	*at = end;
+	return error;
+}
+
+/* *walk, of this round, goes on to the point; it is NULL before the first one. */
+static int walk_to(struct search *search, const struct explore_point *point, struct explore_walk **walk)
+{
+	struct explore_worker *worker = search->worker;
+	struct message *message = &worker->state->message;
+	int step = 0;
+
+	if (!*walk) {
+		step = explore_walk_create(worker->fd, worker->name, &worker->options->walk, walk, message);
+		explore_checker_new_walk(search->checker);
+	}
+	if (!step)
+		step = explore_walk_to(*walk, point->after, message);
+	return step < 0 ? step : 0;
+}
+
 /* One walk, as far as a point has its turn. *more: some point has states left for another round. */
 static int run_round(struct search *search, unsigned round, bool *more)
 {
-	struct explore_worker *worker = search->worker;
-	const struct explore_points *points = worker->points;
-	struct message *message = &worker->state->message;
-	struct explore_walk *walk;
-	int error;
+	const struct explore_points *points = search->worker->points;
+	struct explore_walk *walk = NULL, *at;
+	int error = 0;
 
 	*more = false;
-	error = explore_walk_create(worker->fd, worker->name, &worker->options->walk, &walk, message);
-	if (error)
-		return error;
-	explore_checker_new_walk(search->checker);
 	for (uint32_t i = 0; !error && i < points->count && !limit_reached(search); i++) {
 		const struct explore_point *point = &points->items[i];
 		const uint64_t target = target_of(point->rank, round);
-		int step;
 
 		if (search->exhausted[i] || !takes_part(search, point))
 			continue;
@@ -215,10 +237,16 @@ static int run_round(struct search *search, unsigned round, bool *more)
 			*more = true;
 			continue;
 		}
-		step = explore_walk_to(walk, point->after, message);
-		error = step < 0 ? step : explore_walk_settle_names(walk);
+		if (i == points->count - 1 && points->end) {
+			error = reach_end(search, &at);
+		} else {
+			error = walk_to(search, point, &walk);
+			at = walk;
+		}
 		if (!error)
-			error = try_point(search, walk, i, target);
+			error = explore_walk_settle_names(at);
+		if (!error)
+			error = try_point(search, at, i, target);
 		*more = *more || !search->exhausted[i];
 	}
 	explore_walk_destroy(walk);

@@ -334,6 +334,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	if (!error)
 		error = explore_search(fd, cli->argument, &points, options, &failures, &outcome.summary,
 				       &message);
+	explore_points_leave_end(&points);
 	outcome.milliseconds = clock_ms() - began;
 	if (progress)
 		fputs("\r\033[K", stderr);

@@ -296,6 +296,7 @@ static int explore_recovery(struct depth_run *run, struct kept_recovery *kept, u
 	if (!error)
 		error = explore_search(recovery->fd, recovery->name, &points, &options, &failures, &summary,
 				       run->message);
+	explore_points_leave_end(&points);
 	explore_checkpoint_close(options.checkpoint);
 	run->depth->checked += summary.checked;
 	run->depth->failures += failures.count;

@@ -90,11 +90,42 @@ static void a_trial_that_goes_on_is_as_one_that_is_opened_there(void **state)
 	exploretest_clear(&test);
 }
 
+/*
+ * All states are at the end of the trace, where the walk that found the points stands. Each worker has it,
+ * and a fork server gets a state by changing the bytes of its files for a while.
+ */
+static void workers_do_not_see_the_states_of_others_at_the_end(void **state)
+{
+	char *checker[] = { (char *)(uintptr_t)exploretest_object("checker_commit"), NULL };
+	static const char text[] =
+		"file file=1 size=4096 path=\"log\"\n"
+		"t1 store 1+0x40 u64=1\nt1 store 1+0x80 u64=2\nt1 store 1+0xc0 u64=3\n"
+		"t1 store 1+0x100 u64=4\nt1 store 1+0x140 u64=5\nt1 store 1+0x0 u64=5\n";
+	uint64_t failed[3];
+
+	for (unsigned workers = 1; workers <= 3; workers++) {
+		exploretest_init(&test, text, checker);
+		test.options.how = EXPLORE_CHECKER_FORK_SERVER;
+		test.options.timeout_ms = 60000;
+		test.options.workers = workers;
+		exploretest_run(&test);
+		assert_int_equal(test.points.count, 1);
+		assert_int_equal(test.summary.checked, 64);
+		failed[workers - 1] = test.failures.count;
+		exploretest_clear(&test);
+	}
+	/* Those with the commit, but for the one with all records. */
+	assert_int_equal(failed[0], 31);
+	assert_int_equal(failed[1], 31);
+	assert_int_equal(failed[2], 31);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_trial_that_goes_on_is_as_one_that_is_opened_there),
 		cmocka_unit_test(points_whose_turn_does_not_come_are_not_opened),
+		cmocka_unit_test(workers_do_not_see_the_states_of_others_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
