@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/write_all.h"
+#include "explore/xattr_sets.h"
 
 bool explore_checker_is_object(const char *name)
 {
@@ -171,6 +173,22 @@ struct saving {
 	size_t *first; /* by the number of a file: its first entry + 1, once that is made */
 };
 
+/*
+ * Those of users. Others mean something to the kernel, which would obey them in files that were not meant for
+ * it.
+ */
+static int save_xattrs(int fd, const struct explore_xattrs *set)
+{
+	for (size_t i = 0; set && i < set->count; i++) {
+		const struct explore_xattr *xattr = &set->items[i];
+
+		if (strncmp(xattr->name, "user.", 5) == 0 &&
+		    fsetxattr(fd, xattr->name, xattr->value, xattr->length, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 static int save_file(const struct saving *saving, size_t index, const char *name)
 {
 	const struct explore_tree_entry *entry = &saving->tree->items[index];
@@ -186,6 +204,8 @@ static int save_file(const struct saving *saving, size_t index, const char *name
 		openat(saving->at, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int error = fd < 0 ? -errno : save_bytes(saving->state, saving->tree, entry->file, fd);
 
+	if (!error)
+		error = save_xattrs(fd, entry->xattrs);
 	if (!error && entry->permissions && fchmod(fd, entry->permissions) < 0)
 		error = -errno;
 	return error;
@@ -214,18 +234,33 @@ static int save_entry(const struct saving *saving, size_t index, bool symlinks, 
 	return stays_inside(entry->target) && symlinkat(entry->target, saving->at, name) < 0 ? -errno : 0;
 }
 
+static int save_mode(int at, const char *name, const struct explore_tree_entry *entry)
+{
+	CLEANUP_FD int fd = -1;
+	int error = 0;
+
+	if (entry->xattrs) {
+		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		error = fd < 0 ? -errno : save_xattrs(fd, entry->xattrs);
+	}
+	if (!error && entry->permissions && fchmodat(at, name, entry->permissions, 0) < 0)
+		error = -errno;
+	return error;
+}
+
 /* Once all is made: a directory may be one that its owner cannot write to. What is in it comes before it. */
 static int save_modes(const struct saving *saving, char name[TRACE_PATH_MAX + 1])
 {
-	for (size_t i = saving->tree->count; i-- > 0;) {
+	int error = 0;
+
+	for (size_t i = saving->tree->count; !error && i-- > 0;) {
 		const struct explore_tree_entry *entry = &saving->tree->items[i];
 
 		snprintf(name, TRACE_PATH_MAX + 1, "%s", entry->path);
-		if (entry->kind == WALK_DIRECTORY && entry->permissions && stays_inside(name) &&
-		    fchmodat(saving->at, name, entry->permissions, 0) < 0)
-			return -errno;
+		if (entry->kind == WALK_DIRECTORY && stays_inside(name))
+			error = save_mode(saving->at, name, entry);
 	}
-	return 0;
+	return error;
 }
 
 int explore_state_save(const struct explore_state *state, const char *directory, struct message *message)
@@ -241,6 +276,11 @@ int explore_state_save(const struct explore_state *state, const char *directory,
 			error = save_entry(&saving, i, symlinks, name);
 	if (!error)
 		error = save_modes(&saving, name);
+	if (error == -EOPNOTSUPP)
+		return message_fail(message, error,
+				    "%s/%s: the file system has no extended attributes of users, which the "
+				    "state has: set TMPDIR to a directory of one that has",
+				    directory, name);
 	if (error)
 		return message_fail(message, error, "%s/%s: %s", directory, name, strerror(-error));
 	return 0;

@@ -11,6 +11,8 @@
 #include "explore/digests.h"
 #include "explore/state_order.h"
 #include "explore/points.h"
+#include "explore/xattr_sets.h"
+#include "trace/text_form.h"
 
 struct listing {
 	struct explore_digests seen;
@@ -74,6 +76,16 @@ static int print_bytes(FILE *out, const struct explore_state *state, const struc
 	return error;
 }
 
+static void print_xattrs(FILE *out, const struct explore_xattrs *set)
+{
+	for (size_t i = 0; set && i < set->count; i++) {
+		const struct explore_xattr *xattr = &set->items[i];
+
+		fprintf(out, " %s=", xattr->name);
+		trace_text_quote(out, (struct trace_bytes){ xattr->value, xattr->length });
+	}
+}
+
 static int print_entry(FILE *out, const struct explore_state *state, const struct explore_tree *tree,
 		       const struct explore_tree_entry *entry)
 {
@@ -84,6 +96,7 @@ static int print_entry(FILE *out, const struct explore_state *state, const struc
 		fprintf(out, " -> %s", entry->target);
 	if (entry->permissions)
 		fprintf(out, " mode=0%" PRIo32, entry->permissions);
+	print_xattrs(out, entry->xattrs);
 	if (!entry->file)
 		return 0;
 	fprintf(out, " size=%" PRIu64, tree->sizes[entry->file->index]);

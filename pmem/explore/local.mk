@@ -31,6 +31,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/trial.c pmem/explore/trial.h \
 	pmem/explore/walk_bytes.c pmem/explore/walk_state.h \
 	pmem/explore/walk_names.c pmem/explore/walk_names.h \
+	pmem/explore/xattr_sets.c pmem/explore/xattr_sets.h \
 	pmem/explore/trace_walk.c pmem/explore/trace_walk.h \
 	pmem/explore/weakest.c pmem/explore/weakest.h \
 	pmem/explore/weakest_lines.c \

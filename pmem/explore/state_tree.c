@@ -59,7 +59,8 @@ static struct explore_digest digest_of_name(const char *path, uint64_t inode, ui
 	return explore_digest_of(SALT_NAME ^ hash, attributes);
 }
 
-static int add_entry(struct explore_tree *tree, const struct explore_tree_entry *entry, const char *path)
+static int add_entry(struct explore_tree *tree, const struct explore_tree_entry *entry, const char *path,
+		     uint64_t xattrs)
 {
 	struct explore_tree_entry owned = *entry;
 
@@ -71,7 +72,8 @@ static int add_entry(struct explore_tree *tree, const struct explore_tree_entry 
 	if (entry->file)
 		tree->present[entry->file->index] = true;
 	tree->digest = explore_digest_add(tree->digest,
-					  digest_of_name(path, entry->inode, entry->permissions));
+					  digest_of_name(path, entry->inode,
+							 entry->permissions | xattrs << 12));
 	return 0;
 }
 
@@ -81,15 +83,16 @@ static int take_name(void *context, const struct walk_names_entry *name)
 	struct explore_tree_entry entry = {
 		.kind = name->kind,
 		.inode = name->inode,
-		.permissions = (uint32_t)name->attributes,
+		.permissions = name->permissions,
 		.target = name->target,
+		.xattrs = explore_walk_names_xattrs(explore_walk_names(build->walk), name->xattrs),
 	};
 
 	if (name->kind == WALK_FILE)
 		entry.file = explore_walk_find_file(build->walk, name->inode);
 	if (name->kind == WALK_FILE && !entry.file)
 		entry.kind = WALK_OTHER;
-	return add_entry(build->tree, &entry, name->path);
+	return add_entry(build->tree, &entry, name->path, name->xattrs);
 }
 
 /* Without a root each file has the path of its definition. */
@@ -104,7 +107,7 @@ static int take_files(const struct explore_walk *walk, struct explore_tree *tree
 		};
 
 		if (!file->removed)
-			error = add_entry(tree, &entry, file->path);
+			error = add_entry(tree, &entry, file->path, 0);
 	}
 	return error;
 }

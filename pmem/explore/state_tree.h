@@ -14,6 +14,7 @@
 #include "explore/walk_names.h"
 
 struct explore_cut;
+struct explore_xattrs;
 
 struct explore_tree_entry {
 	char *path; /* "db/wal" */
@@ -22,6 +23,7 @@ struct explore_tree_entry {
 	struct explore_file *file; /* of a WALK_FILE */
 	uint32_t permissions;	   /* 0: not known */
 	const char *target;	   /* of a WALK_SYMLINK; the walk's */
+	const struct explore_xattrs *xattrs; /* NULL: none; the walk's */
 };
 
 struct explore_tree {

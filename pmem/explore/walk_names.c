@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "explore/xattr_sets.h"
 #include "trace/catalog.h"
 #include "trace/idmap.h"
 
@@ -14,11 +15,15 @@
 #define TYPE_REGULAR 0100000
 #define TYPE_SYMLINK 0120000
 #define PERMISSIONS 0777
+/* The model's attributes of a file: its permissions, and above them the number of its extended ones. */
+#define XATTRS_SHIFT 12
+_Static_assert(EXPLORE_XATTRS_BITS + XATTRS_SHIFT <= 64, "they fit");
 
-/* What an inode is. It never changes, but for the permissions. */
+/* What an inode is. It never changes, but for the permissions and the extended attributes. */
 struct walk_inode {
 	uint32_t type;
 	uint32_t permissions; /* as programs see them */
+	uint64_t xattrs;      /* the same; the number of a set */
 	uint32_t metadata;    /* its mode by TRACE_RULES */
 	char *target;
 };
@@ -30,6 +35,7 @@ struct walk_names {
 	uint64_t root;
 	uint64_t generation;
 	struct idmap inodes; /* struct walk_inode */
+	struct explore_xattr_sets xattrs;
 	int failed;	     /* of a commit */
 	bool da_alloc;	     /* TRACE_INFO_DA_ALLOC */
 	bool own_modes; /* TRACE_INFO_OWN_METADATA: the model is of METADATA_STRICT, operations have modes */
@@ -93,6 +99,7 @@ void explore_walk_names_destroy(struct walk_names *names)
 	names_tree_destroy(names->now);
 	names_tree_destroy(names->base);
 	idmap_clear(&names->inodes, inode_free);
+	explore_xattrs_clear(&names->xattrs);
 	free(names);
 }
 
@@ -313,6 +320,11 @@ static int take_rename(struct walk_names *names, const struct trace_event *event
 	return operate(names, &op);
 }
 
+static uint64_t attributes_of(const struct walk_inode *inode)
+{
+	return inode->permissions | inode->xattrs << XATTRS_SHIFT;
+}
+
 static int take_attributes(struct walk_names *names, const struct trace_event *event, uint64_t id)
 {
 	struct walk_inode *inode = idmap_get(&names->inodes, event->file);
@@ -322,8 +334,30 @@ static int take_attributes(struct walk_names *names, const struct trace_event *e
 		return 0;
 	if (event->op & TRACE_SET_MODE)
 		inode->permissions = event->attributes.mode & PERMISSIONS;
-	op.attributes = inode->permissions;
+	op.attributes = attributes_of(inode);
 	return operate(names, &op);
+}
+
+static int take_xattr(struct walk_names *names, const struct trace_event *event, uint64_t id)
+{
+	const struct trace_bytes *value = event->kind == TRACE_REMOVEXATTR ? NULL : &event->xattr.value;
+	struct walk_inode *inode = idmap_get(&names->inodes, event->file);
+	struct names_op op = { .kind = NAMES_SETATTR, .id = id, .inode = event->file };
+	uint64_t number;
+	int error;
+
+	if (!inode)
+		return 0;
+	error = explore_xattrs_change(&names->xattrs, inode->xattrs, &event->xattr.name, value, &number);
+	if (error)
+		return error;
+	inode->xattrs = number;
+	op.attributes = attributes_of(inode);
+	if (event->kind != TRACE_XATTR)
+		return operate(names, &op);
+	names->generation++;
+	error = names_tree_apply(names->now, &op);
+	return error ? error : names_tree_apply(names->base, &op);
 }
 
 static int take(struct walk_names *names, const struct trace_event *event, uint64_t id)
@@ -346,6 +380,10 @@ static int take(struct walk_names *names, const struct trace_event *event, uint6
 		return take_rename(names, event, id);
 	case TRACE_SETATTR:
 		return take_attributes(names, event, id);
+	case TRACE_SETXATTR:
+	case TRACE_REMOVEXATTR:
+	case TRACE_XATTR:
+		return take_xattr(names, event, id);
 	case TRACE_RULES:
 		return take_rules(names, event);
 	default:
@@ -410,6 +448,11 @@ uint64_t explore_walk_names_generation(const struct walk_names *names)
 	return names->generation;
 }
 
+const struct explore_xattrs *explore_walk_names_xattrs(const struct walk_names *names, uint64_t number)
+{
+	return explore_xattrs_find(&names->xattrs, number);
+}
+
 const struct names_tree *explore_walk_names_now(const struct walk_names *names)
 {
 	return names->now;
@@ -437,7 +480,8 @@ static int list_entry(const struct listing *listing, const char *path, const str
 		.path = path,
 		.kind = WALK_OTHER,
 		.inode = entry->inode,
-		.attributes = entry->attributes,
+		.permissions = entry->attributes & PERMISSIONS,
+		.xattrs = entry->attributes >> XATTRS_SHIFT,
 	};
 
 	if (entry->directory)

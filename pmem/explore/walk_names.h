@@ -19,6 +19,7 @@
 #include "model/names_tree.h"
 #include "trace/event.h"
 
+struct explore_xattrs;
 struct walk_names;
 
 /* What `commit` is told of: sizes that are guaranteed now. Other operations are this file's own. */
@@ -64,9 +65,13 @@ struct walk_names_entry {
 	const char *path; /* from the root: "db/wal"; valid during the call */
 	enum walk_names_kind kind;
 	uint64_t inode;
-	uint64_t attributes; /* permission bits; 0: not known */
+	uint32_t permissions; /* 0: not known */
+	uint64_t xattrs;      /* the number of a set, for explore_walk_names_xattrs() */
 	const char *target;  /* of a symlink; else NULL */
 };
+
+/* The extended attributes of this number; NULL: none. The walk's. */
+const struct explore_xattrs *explore_walk_names_xattrs(const struct walk_names *names, uint64_t number);
 
 /* The tree as programs see it, and as it is guaranteed; NULL without a root. */
 const struct names_tree *explore_walk_names_now(const struct walk_names *names);

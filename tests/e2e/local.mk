@@ -19,7 +19,7 @@ e2e_tests = \
 	tests/e2e/cli-words.sh \
 	tests/e2e/explore-engine.sh \
 	tests/e2e/explore-recovery.sh \
-	tests/e2e/explore-rules.sh \
+	tests/e2e/explore-rules.sh tests/e2e/explore-xattrs.sh \
 	tests/e2e/control-daemon.sh \
 	tests/e2e/control-many.sh \
 	tests/e2e/disk-full.sh \
