@@ -380,7 +380,7 @@ static bool is_seen_in_libc(uintptr_t address)
 	return false;
 }
 
-static bool sees_system_call(const char *object, uintptr_t address)
+static enum record_call_patch sees_system_call(const char *object, uintptr_t address)
 {
 	/* The loader runs where not even the thread's registers are set up; sanitizers are below all else. */
 	static const char *const never[] = { "ld-linux", "libpthread.so", "librt.so", "libdl.so",
@@ -388,8 +388,11 @@ static bool sees_system_call(const char *object, uintptr_t address)
 
 	for (unsigned i = 0; i < sizeof(never) / sizeof(never[0]); i++)
 		if (is_object(object, never[i]))
-			return false;
-	return !is_object(object, "libc.so") || is_seen_in_libc(address);
+			return RECORD_CALL_UNSEEN;
+	if (!is_object(object, "libc.so"))
+		return RECORD_CALL_ANY;
+	/* libc itself may have blocked all signals. */
+	return is_seen_in_libc(address) ? RECORD_CALL_JUMP : RECORD_CALL_UNSEEN;
 }
 
 void client_kernel_calls_start(struct record_setup *setup)

@@ -18,6 +18,9 @@ both "a program that looks at its registers after a system call" "$subject" regi
 both "a program whose system calls are interrupted by signals" timeout 60 "$subject" signals "$mnt/pool"
 both "a program with two threads whose calls many signals interrupt" timeout 60 "$subject" storm "$mnt/pool"
 both "a program that makes processes by instructions of its own" "$subject" processes "$mnt/pool"
+both "a program that makes a child in its own memory" "$subject" child "$mnt/pool"
+both "a program that spawns another one" "$subject" spawned "$mnt/pool"
+both "a program that handled SIGSEGV before it mapped its pool" "$subject" early "$mnt/pool"
 both "a program that maps its pool by instructions of its own" "$subject" mappings "$mnt/pool"
 both "a program that writes by an instruction of its own" "$subject" output "$mnt/pool"
 marked() {
@@ -42,6 +45,12 @@ refused() {
 		"$softpmem" run -- "$subject" "$2" "$mnt/pool"
 }
 new_pool
+told_of_its_list() {
+	recorded "$subject" list "$mnt/pool" &&
+		grep -q 'robust mutexes of the program.s own (set_robust_list)' "$work/err"
+}
+check "a program with a list of robust mutexes of its own is told" told_of_its_list
+refused set_robust_list pool-list
 refused getsockopt option
 refused "ioctl() of request 0x80045440" request
 refused "system call number 315" unlisted

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -378,6 +379,53 @@ static void processes(void)
 	expect("clone", waitpid((pid_t)pid, &status, 0) == pid && WEXITSTATUS(status) == 4, 1);
 }
 
+/* A child in this memory and on a stack of its own, as vfork(2) makes; the parent waits until it ends. */
+long clone_here(long flags, void *stack_with_function);
+__asm__(".text\n\t.globl clone_here\n\t.type clone_here, @function\nclone_here:\n\t"
+	"mov $56, %eax\n\txor %edx, %edx\n\txor %r10d, %r10d\n\tsyscall\n\ttest %rax, %rax\n\tje 1f\n\t"
+	"ret\n1:\tpop %rax\n\txor %ebp, %ebp\n\tcall *%rax\n\tud2\n"
+	".size clone_here, . - clone_here");
+
+static void in_child(void)
+{
+	memset(pool + 700, 4, 100);
+	call(SYS_pread64, file, pool + 900, 50, 700L);
+	call(SYS_exit_group, pool[949] == 4 ? 5 : 6);
+}
+
+static void child_here(void)
+{
+	static _Alignas(16) void *stack[16384];
+	int status = 0;
+	long pid;
+
+	stack[16000] = (void *)(uintptr_t)in_child;
+	memset(pool + 750, 4, 50);
+	pid = clone_here(CLONE_VM | CLONE_VFORK | SIGCHLD, &stack[16000]);
+	memset(pool + 1000, 5, 100);
+	expect("a child in the same memory", waitpid((pid_t)pid, &status, 0) == pid, 1);
+	printf("its status %d\n", WEXITSTATUS(status));
+}
+
+/* libc sets masks in the child while all signals are blocked. */
+static void spawned(void)
+{
+	char *const words[] = { (char *)(uintptr_t)"true", NULL };
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	pid_t pid;
+	int status;
+
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	if (posix_spawnp(&pid, "true", NULL, &attributes, words, environ) != 0)
+		errx(1, "posix_spawnp");
+	expect("posix_spawn", waitpid(pid, &status, 0) == pid && status == 0, 1);
+	*(volatile char *)pool = 1;
+}
+
 static void mappings(void)
 {
 	const int prot = PROT_READ | PROT_WRITE;
@@ -443,6 +491,54 @@ static void rings(void)
 	expect("io_setup", call(SYS_io_setup, 1, parameters), -ENOSYS);
 }
 
+/* The kernel would mark mutexes of the list; the program is told that it does not in pools. */
+static void robust_list(void)
+{
+	static void *list[3];
+
+	list[0] = list;
+	expect("set_robust_list", call(SYS_set_robust_list, list, sizeof(list)), 0);
+}
+
+static void robust_list_in_pool(void)
+{
+	void **list = (void **)(void *)pool;
+
+	list[0] = list;
+	expect("set_robust_list", call(SYS_set_robust_list, list, 24), 0);
+}
+
+/* Before the pool is mapped nobody sees it. */
+static void early(void)
+{
+	struct sigaction libc = { .sa_handler = SIG_IGN };
+	struct {
+		void *handler;
+		uint64_t flags;
+		void *restorer;
+		uint64_t mask;
+	} action;
+
+	if (sigaction(SIGUSR1, &libc, NULL) != 0 || call(SYS_rt_sigaction, SIGUSR1, NULL, &action, 8) != 0)
+		err(1, "sigaction");
+	action.handler = (void *)(uintptr_t)on_alarm;
+	action.flags |= SA_SIGINFO;
+	if (call(SYS_rt_sigaction, SIGSEGV, &action, NULL, 8) != 0)
+		err(1, "rt_sigaction");
+}
+
+static void later(void)
+{
+	volatile int *nothing = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	memset(pool, 1, 100);
+	expect("none yet", handled, 0);
+	jump = 1;
+	if (sigsetjmp(out, 1) == 0)
+		*nothing = 1;
+	expect("the handler got its own fault alone", handled, SIGSEGV);
+}
+
 /* Code that is made as the program runs is not patched. */
 static void made(void)
 {
@@ -480,10 +576,14 @@ int main(int argc, char **argv)
 		{ "option", option },	  { "request", unknown_request }, { "unlisted", unlisted },
 		{ "made", made },	  { "rings", rings },
 		{ "storm", storm },	  { "nameless", nameless },
+		{ "list", robust_list }, { "pool-list", robust_list_in_pool },
+		{ "early", later }, { "child", child_here },	  { "spawned", spawned },
 	};
 
 	path = argv[argc - 1];
 	file = argc == 3 ? open(path, O_RDWR) : -1;
+	if (strcmp(argv[1], "early") == 0)
+		early();
 	pool = mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (pool == MAP_FAILED)
 		err(2, "usage: calls_subject WHAT POOL");

@@ -35,6 +35,11 @@ enum record_call_way {
 	RECORD_CALL_DONE,     /* `result` is set */
 	RECORD_CALL_REPLACED  /* the kernel gets `replaced`; then after_system_call() */
 };
+enum record_call_patch {
+	RECORD_CALL_UNSEEN, /* not at all */
+	RECORD_CALL_JUMP,   /* by a jump alone: it is made while SIGTRAP is blocked, too */
+	RECORD_CALL_ANY	    /* by a jump or a trap */
+};
 /* No error number, but less than all of them. */
 #define RECORD_CALL_ABANDONED (-4096L)
 
@@ -96,10 +101,10 @@ struct record_setup {
 	uintptr_t own_start, own_end;
 	/*
 	 * System calls that the program makes by instructions of its own, with `stores`; NULL: they are not
-	 * looked for. `sees_system_call`: shall the one at this address be? `system_calls`: by number, which
-	 * arguments may concern the hooks (RECORD_CALL_*). Other calls are made as they are.
+	 * looked for. `sees_system_call`: how shall the one at this address be patched? `system_calls`: by
+	 * number, which arguments may concern the hooks (RECORD_CALL_*). Other calls are made as they are.
 	 */
-	bool (*sees_system_call)(const char *object, uintptr_t address);
+	enum record_call_patch (*sees_system_call)(const char *object, uintptr_t address);
 	const uint8_t *system_calls; /* RECORD_CALL_NUMBERS */
 	/*
 	 * Before and after one of these. The first has every register saved; the second is also called in

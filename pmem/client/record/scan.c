@@ -23,6 +23,7 @@ struct candidate {
 	uint64_t address;
 	struct record_insn insn;
 	const char *refused; /* why it is not patched; or NULL */
+	bool may_trap;
 };
 
 struct scan {
@@ -71,12 +72,18 @@ static void found(void *context, uint64_t address, const struct record_insn *ins
 {
 	struct scan *scan = context;
 
-	if (is_own(address) || (insn->class == RECORD_SYSTEM_CALL &&
-				!record_engine.setup.sees_system_call(scan->object, address)))
+	const bool is_call = insn->class == RECORD_SYSTEM_CALL;
+	enum record_call_patch patch = RECORD_CALL_ANY;
+
+	if (is_own(address))
+		return;
+	if (is_call)
+		patch = record_engine.setup.sees_system_call(scan->object, address);
+	if (patch == RECORD_CALL_UNSEEN)
 		return;
 	if (insn->class == RECORD_FLUSH)
 		counts.flushes++;
-	else if (insn->class == RECORD_SYSTEM_CALL)
+	else if (is_call)
 		counts.calls++;
 	else
 		counts.fences++;
@@ -93,7 +100,8 @@ static void found(void *context, uint64_t address, const struct record_insn *ins
 		scan->room = room;
 	}
 	scan->candidates[scan->count++] = (struct candidate){
-		address, *insn, refused ? refused : scan->refused
+		address, *insn, refused ? refused : scan->refused,
+		record_engine.setup.traps && insn->class != RECORD_STORE && patch == RECORD_CALL_ANY
 	};
 }
 
@@ -146,7 +154,7 @@ static void patch_candidate(struct scan *scan, const struct candidate *candidate
 	}
 	if (site->patched != RECORD_NOT_PATCHED)
 		return;
-	site->may_trap = record_engine.setup.traps && !store;
+	site->may_trap = candidate->may_trap;
 	if (!(scan->in_place ? record_site_patch_alone(site) : record_site_patch(site)))
 		refuse(scan, candidate->address, &candidate->insn, "no jump can be put there");
 }
