@@ -16,6 +16,8 @@ struct explore_image {
 	unsigned char *memory; /* all of the memfd, shared */
 	uint64_t capacity;     /* of the memfd, a multiple of a page */
 	uint64_t *written;     /* a bit a page of the capacity */
+	uint64_t pages;	       /* that are written */
+	bool digest_known;     /* the digest follows each change; else it is computed when it is asked for */
 	struct explore_digest digest;
 };
 
@@ -161,11 +163,15 @@ int explore_image_write(struct explore_image *image, uint64_t offset, const void
 		uint64_t from = max_u64(line, offset), to = min_u64(line + LINE_SIZE, end);
 		uint64_t page = line / PAGE_BYTES;
 
-		if (page_is_written(image, page))
+		if (!page_is_written(image, page)) {
+			image->written[page / 64] |= (uint64_t)1 << (page % 64);
+			image->pages++;
+		} else if (image->digest_known) {
 			image->digest = explore_digest_subtract(image->digest, line_digest(image, line));
-		image->written[page / 64] |= (uint64_t)1 << (page % 64);
+		}
 		memcpy(image->memory + from, (const unsigned char *)bytes + (from - offset), to - from);
-		image->digest = explore_digest_add(image->digest, line_digest(image, line));
+		if (image->digest_known)
+			image->digest = explore_digest_add(image->digest, line_digest(image, line));
 	}
 	return 0;
 }
@@ -193,9 +199,29 @@ void explore_image_exchange(struct explore_image *image, uint64_t offset, unsign
 	}
 }
 
-struct explore_digest explore_image_digest(const struct explore_image *image)
+struct explore_digest explore_image_digest(struct explore_image *image)
 {
+	uint64_t page = 0;
+
+	if (image->digest_known)
+		return image->digest;
+	image->digest_known = true;
+	image->digest = (struct explore_digest){ 0, 0 };
+	for (; (page = explore_image_next_page(image, page)) != UINT64_MAX; page++)
+		for (uint64_t at = 0; at < PAGE_BYTES; at += LINE_SIZE)
+			image->digest = explore_digest_add(image->digest,
+							   line_digest(image, page * PAGE_BYTES + at));
 	return image->digest;
+}
+
+void explore_image_leave_digest(struct explore_image *image)
+{
+	image->digest_known = false;
+}
+
+uint64_t explore_image_pages(const struct explore_image *image)
+{
+	return image->pages;
 }
 
 uint64_t explore_image_next_page(const struct explore_image *image, uint64_t page)

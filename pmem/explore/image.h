@@ -68,8 +68,12 @@ int explore_image_own(struct explore_image *image);
 void explore_image_exchange(struct explore_image *image, uint64_t offset, unsigned char *bytes,
 			    size_t length);
 
-/* Of all lines. */
-struct explore_digest explore_image_digest(const struct explore_image *image);
+/* Of all lines. From then on it follows what is stored, which makes stores slower. */
+struct explore_digest explore_image_digest(struct explore_image *image);
+/* Compute it again when it is asked for next: it takes as long as to store some 50 times to each page. */
+void explore_image_leave_digest(struct explore_image *image);
+/* How many pages were written. */
+uint64_t explore_image_pages(const struct explore_image *image);
 /* The first page at or after `page` that was written, in pages of 4096 bytes; UINT64_MAX: none. */
 uint64_t explore_image_next_page(const struct explore_image *image, uint64_t page);
 /* The bytes of a page that was written, whole even if the file ends within it. */

@@ -12,6 +12,7 @@
 /* A file's bytes have the addresses from its number shifted by this on. Offsets in a trace are smaller. */
 #define ADDRESS_SHIFT 48
 #define FILES_MAX 32768u
+#define EVENTS_A_PAGE 64u
 
 /* The model's callback: bytes that are guaranteed from now on. */
 static void commit(void *context, uint64_t address, const void *bytes, size_t length)
@@ -426,11 +427,25 @@ int explore_walk_next(struct explore_walk *walk, struct message *message)
 	return 1;
 }
 
+/* Over so many events the digests of files, which nobody asks for on the way, cost more than new ones. */
+static void leave_digests(struct explore_walk *walk, uint64_t events)
+{
+	const uint64_t pages = events / EVENTS_A_PAGE;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; sum < pages && i < walk->files.count; i++)
+		sum += explore_image_pages(walk->files.items[i]->image) + 1;
+	for (size_t i = 0; sum < pages && i < walk->files.count; i++)
+		explore_image_leave_digest(walk->files.items[i]->image);
+}
+
 int explore_walk_to(struct explore_walk *walk, uint64_t after, struct message *message)
 {
 	const uint64_t event = after & ~EXPLORE_BEFORE_SYNC;
 	int step = 1;
 
+	if (event > walk->count)
+		leave_digests(walk, event - walk->count);
 	while (step > 0 && (walk->count < event || (walk->to_sync && event == after)))
 		step = explore_walk_next(walk, message);
 	return step;

@@ -120,11 +120,47 @@ static void workers_do_not_see_the_states_of_others_at_the_end(void **state)
 	assert_int_equal(failed[2], 31);
 }
 
+static void same_digest(struct explore_image *one, struct explore_image *other)
+{
+	const struct explore_digest a = explore_image_digest(one), b = explore_image_digest(other);
+
+	assert_true(a.low == b.low && a.high == b.high);
+}
+
+static void a_digest_that_follows_stores_is_that_of_the_content(void **state)
+{
+	struct explore_image *follows, *computed;
+	struct explore_digest before;
+
+	assert_int_equal(explore_image_create(1 << 20, 0, &follows), 0);
+	assert_int_equal(explore_image_create(1 << 20, 0, &computed), 0);
+	same_digest(follows, computed);
+	for (uint32_t i = 1; i < 300; i++) {
+		const uint64_t offset = i * 2654435761u % 40000;
+		const unsigned char bytes[100] = { (unsigned char)i };
+
+		assert_int_equal(explore_image_write(follows, offset, bytes, 1 + i % 100), 0);
+		assert_int_equal(explore_image_write(computed, offset, bytes, 1 + i % 100), 0);
+		if (i % 7)
+			continue;
+		explore_image_leave_digest(computed);
+		before = explore_image_digest(follows);
+		same_digest(follows, computed);
+	}
+	assert_in_range(explore_image_pages(follows), 2, 11);
+	/* Negative control. */
+	assert_int_equal(explore_image_write(follows, 50000, "x", 1), 0);
+	assert_true(explore_image_digest(follows).low != before.low);
+	explore_image_destroy(follows);
+	explore_image_destroy(computed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_trial_that_goes_on_is_as_one_that_is_opened_there),
 		cmocka_unit_test(points_whose_turn_does_not_come_are_not_opened),
+		cmocka_unit_test(a_digest_that_follows_stores_is_that_of_the_content),
 		cmocka_unit_test(workers_do_not_see_the_states_of_others_at_the_end),
 	};
 
