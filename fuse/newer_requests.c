@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "common/align.h"
 #include "dispatch.h"
 #include "regions_root.h"
 #include "reply_entry.h"
@@ -105,7 +106,11 @@ static int statx_of(const struct fusefs *fs, const struct fuse_in_header *in, st
 	if (error)
 		return error;
 	fusefs_attributes_to_stat(node->tree, &attributes, &st);
+	/* There is no late answer to this request. */
+	if (fusefs_has_no_blocks(&attributes) && fusefs_node_may_have_stores(node))
+		st.st_blocks = PAGE_BYTES / 512;
 	fill(reply, &st);
+	reply->valid_seconds = (uint64_t)fusefs_attributes_timeout(&attributes);
 	reply->mask |= STATX_BTIME;
 	reply->btime = time_of(attributes.btime);
 	return 0;

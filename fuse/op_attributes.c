@@ -24,7 +24,42 @@ static void reply_attributes(fuse_req_t request, struct node *node)
 		return;
 	}
 	fusefs_attributes_to_stat(node->tree, &attributes, &st);
-	fuse_reply_attr(request, &st, FUSEFS_CACHE_TIMEOUT);
+	fuse_reply_attr(request, &st, fusefs_attributes_timeout(&attributes));
+}
+
+/* What the kernel has of the file is written back first. */
+struct late_getattr {
+	struct late_request late;
+	struct node *node;
+};
+
+static void write_back_and_reply(struct fusefs *fs, struct late_work *work, bool kernel_answers)
+{
+	struct late_getattr *get = (struct late_getattr *)work;
+
+	if (kernel_answers)
+		fusefs_invalidate_whole(fs, fusefs_node_ino(fs, get->node));
+	reply_attributes(get->late.request, get->node);
+	fusefs_late_request_end(&get->late);
+}
+
+static void reply_after_write_back(fuse_req_t request, struct node *node)
+{
+	struct late_getattr *get = fusefs_late_request(request, sizeof(*get), write_back_and_reply);
+
+	if (!get)
+		return;
+	get->node = node;
+	fusefs_late_add(fusefs_of(request), &get->late.work);
+}
+
+/* May the kernel have the only data of the file? */
+static bool may_have_only_stores(struct node *node)
+{
+	struct pool_attributes attributes;
+
+	return fusefs_node_may_have_stores(node) && pool_get_attributes(node->pool, &attributes) == 0 &&
+	       fusefs_has_no_blocks(&attributes);
 }
 
 void fusefs_op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -43,6 +78,8 @@ void fusefs_op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 	 */
 	if (node->dead)
 		fuse_reply_err(request, fi ? EIO : ESTALE);
+	else if (may_have_only_stores(node))
+		reply_after_write_back(request, node);
 	else
 		reply_attributes(request, node);
 }

@@ -72,8 +72,7 @@ static int add_pool(void *context, const char *name, struct pool *pool, uint64_t
 static int add_pool_plus(void *context, const char *name, struct pool *pool, uint64_t next)
 {
 	struct listing *listing = context;
-	struct fuse_entry_param entry = { .attr_timeout = FUSEFS_CACHE_TIMEOUT,
-					  .entry_timeout = FUSEFS_CACHE_TIMEOUT };
+	struct fuse_entry_param entry = { .entry_timeout = FUSEFS_CACHE_TIMEOUT };
 	struct fusefs *fs = fusefs_of(listing->request);
 	struct tree *tree = listing->node->tree;
 	struct pool_attributes attributes;
@@ -92,6 +91,7 @@ static int add_pool_plus(void *context, const char *name, struct pool *pool, uin
 	else /* Nodeid 0: only the name. */
 		listing->taken[listing->taken_count++].unused = pool;
 	entry.generation = attributes.ino;
+	entry.attr_timeout = fusefs_attributes_timeout(&attributes);
 	fusefs_attributes_to_stat(tree, &attributes, &entry.attr);
 	listing->used += fuse_add_direntry_plus(listing->request, listing->buffer + listing->used,
 						listing->size - listing->used, name, &entry,

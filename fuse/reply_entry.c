@@ -24,6 +24,16 @@ void fusefs_attributes_to_stat(const struct tree *tree, const struct pool_attrib
 	};
 }
 
+bool fusefs_has_no_blocks(const struct pool_attributes *attributes)
+{
+	return S_ISREG(attributes->mode) && attributes->size && !attributes->allocated;
+}
+
+double fusefs_attributes_timeout(const struct pool_attributes *attributes)
+{
+	return fusefs_has_no_blocks(attributes) ? 0 : FUSEFS_CACHE_TIMEOUT;
+}
+
 int fusefs_entry_fill(struct fusefs *fs, struct tree *tree, struct pool *pool, struct fuse_entry_param *entry)
 {
 	struct pool_attributes attributes;
@@ -43,7 +53,7 @@ int fusefs_entry_fill(struct fusefs *fs, struct tree *tree, struct pool *pool, s
 		.ino = fusefs_node_ino(fs, node),
 		/* A nodeid is used again, a pool's number is not: the pair names one inode. */
 		.generation = attributes.ino,
-		.attr_timeout = FUSEFS_CACHE_TIMEOUT,
+		.attr_timeout = fusefs_attributes_timeout(&attributes),
 		.entry_timeout = FUSEFS_CACHE_TIMEOUT,
 	};
 	fusefs_attributes_to_stat(tree, &attributes, &entry->attr);

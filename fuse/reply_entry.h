@@ -8,6 +8,14 @@
 
 void fusefs_attributes_to_stat(const struct tree *tree, const struct pool_attributes *attributes,
 			       struct stat *st);
+/*
+ * A file without blocks: what programs stored to it through mappings may be in the kernel's cache alone, and
+ * a program that finds no blocks, as tar(1), does not look for data. The kernel asks for its attributes each
+ * time.
+ */
+bool fusefs_has_no_blocks(const struct pool_attributes *attributes);
+/* For how many seconds the kernel may cache these attributes. */
+double fusefs_attributes_timeout(const struct pool_attributes *attributes);
 /* Fill in a reply and count the lookup. Takes over the reference to the pool, also on an error. */
 int fusefs_entry_fill(struct fusefs *fs, struct tree *tree, struct pool *pool,
 		      struct fuse_entry_param *entry);

@@ -7,11 +7,31 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/align.h"
 #include "common/cleanup.h"
+#include "domain/domain.h"
 #include "pool/directory_names.h"
 #include "pool/gate.h"
 #include "pool/own_modes.h"
 #include "pool/undo.h"
+
+/* Pages that clients have only read have memory too. If there are more, they count as stored to. */
+#define PAGES_TO_COMPARE 4096u
+
+/* What clients stored to holes of an attached pool gets its blocks later, and is data all the same. */
+static bool has_stores_in_holes(const struct pool *pool)
+{
+	static const unsigned char zeros[PAGE_BYTES];
+	const uint64_t end = pages_up(pool->size);
+	const unsigned char *memory = pool->is_attached && pool->view ? view_memory(pool->view) : NULL;
+	unsigned compared = 0;
+
+	for (uint64_t page = 0; memory && (page = view_next_in_memory(pool->view, page, end)) < end; page++)
+		if (compared++ == PAGES_TO_COMPARE ||
+		    memcmp(memory + page * PAGE_BYTES, zeros, PAGE_BYTES) != 0)
+			return true;
+	return false;
+}
 
 /* pool->lock is held. */
 static void get_attributes(const struct pool *pool, struct pool_attributes *attributes)
@@ -32,6 +52,9 @@ static void get_attributes(const struct pool *pool, struct pool_attributes *attr
 		.metadata = pool_metadata(pool),
 		.own_metadata = pool->directory && pool->metadata,
 	};
+	/* Programs take a file without blocks for a hole. */
+	if (!attributes->allocated && has_stores_in_holes(pool))
+		attributes->allocated = BLOCK_BYTES;
 	memcpy(attributes->uuid, pool->uuid, sizeof(attributes->uuid));
 	/* A directory's links, by convention: its name, its own ".", and a ".." in each subdirectory. */
 	if (pool->directory)

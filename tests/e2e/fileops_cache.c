@@ -55,6 +55,28 @@ static void check_stores_are_data(const char *name, bool reserve, const char *ki
 	close(reader);
 }
 
+/* tar(1) and others do not look for data in a file without blocks. */
+static void check_stores_take_blocks(void)
+{
+	int fd = open("blocks", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	struct stat st;
+	struct statx stx;
+	char *pages;
+
+	OK(!ftruncate(fd, 64 * PAGE) && !fstat(fd, &st) && st.st_blocks == 0,
+	   "a new sparse file has no blocks");
+	pages = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	OK(!fstat(fd, &st) && st.st_blocks == 0, "a mapping takes no blocks");
+	pages[40 * PAGE] = 'x';
+	OK(!statx(fd, "", AT_EMPTY_PATH, STATX_BLOCKS | STATX_BTIME, &stx) && stx.stx_blocks > 0,
+	   "statx(2) shows blocks of a file with nothing but a store of a mapping");
+	OK(!stat("blocks", &st) && st.st_blocks > 0,
+	   "stat(2) shows blocks of a file with nothing but a store of a mapping");
+	OK(pages[40 * PAGE] == 'x', "the mapping has its store after that");
+	munmap(pages, 64 * PAGE);
+	close(fd);
+}
+
 static void check_mtime_of_stores(void)
 {
 	const struct timespec past[2] = { { .tv_sec = 7 }, { .tv_sec = 7 } };
@@ -147,6 +169,7 @@ void check_cache(void)
 {
 	check_stores_are_data("sparse", false, "sparse file");
 	check_stores_are_data("reserved", true, "file with reserved blocks");
+	check_stores_take_blocks();
 	check_mtime_of_stores();
 	check_asynchronous_writes();
 }

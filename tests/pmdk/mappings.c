@@ -355,8 +355,27 @@ static void check_unlinked(void)
 	OK(at[0] == 't' && pmem_unmap(at, length) == 0, "it can be stored to, persisted and unmapped");
 }
 
+/* tar(1) and others do not look for data in a file without blocks. */
+static void check_blocks(void)
+{
+	int fd = open("sparse", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	unsigned char *at;
+	struct stat st;
+
+	if (fd < 0 || ftruncate(fd, 8 * PAGE) < 0)
+		die("sparse");
+	at = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	OK(fstat(fd, &st) == 0 && st.st_blocks == 0, "a sparse file that is mapped has no blocks");
+	at[5 * PAGE] = 'x';
+	OK(fstat(fd, &st) == 0 && st.st_blocks > 0, "a sparse file that was stored to has blocks");
+	munmap(at, 8 * PAGE);
+	close(fd);
+	unlink("sparse");
+}
+
 static int rules(void)
 {
+	check_blocks();
 	check_protection();
 	check_sync();
 	check_advice();
