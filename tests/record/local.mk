@@ -57,6 +57,10 @@ check_PROGRAMS += tests/record/stack_subject
 tests_record_stack_subject_SOURCES = tests/record/stack_subject.c
 tests_record_stack_subject_CFLAGS = $(AM_CFLAGS) -O1 -g1 -fomit-frame-pointer
 
+check_PROGRAMS += tests/record/words_subject
+tests_record_words_subject_SOURCES = tests/record/words_subject.c
+tests_record_words_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/output_subject
 tests_record_output_subject_SOURCES = tests/record/output_subject.c
 tests_record_output_subject_LDADD = -lpthread

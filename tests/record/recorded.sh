@@ -39,6 +39,7 @@ both "a program that starts others by posix_spawn and vfork" "$subject" spawns "
 both "a program that reads from files and sockets into the pool" "$subject" kernel "$mnt/pool"
 both "a program that maps, moves and unmaps" "$subject" mappings "$mnt/pool"
 
+both "a program that copies words while another thread reads them" "$here/words_subject" "$mnt/pool"
 both "a program that copies and appends strings" "$subject" strings "$mnt/pool"
 ranges() {
 	"$softpmem" trace dump "$trace" | grep -Ec 'store [0-9]+\+0x[0-9a-f]+ range .*# strings '

@@ -25,6 +25,8 @@
 #define COPY_FEW 512u
 
 typedef uint64_t uint64_u __attribute__((aligned(1), may_alias));
+typedef uint32_t uint32_u __attribute__((aligned(1), may_alias));
+typedef uint16_t uint16_u __attribute__((aligned(1), may_alias));
 
 /* ---- Sections that no signal handler interrupts ------------------------------------------- */
 
@@ -87,22 +89,32 @@ bool record_concerns(uintptr_t address, size_t length)
 
 /* ---- Stores --------------------------------------------------------------------------------- */
 
-/* A page that is not there raises its signal here, where no lock is held. */
-static void touch(const struct record_range *range, uint64_t at, uint64_t length)
-{
-	(void)*(const volatile unsigned char *)(at + range->delta);
-	(void)*(const volatile unsigned char *)(at + range->delta + length - 1);
-}
-
 /* Where the bytes come from: memory, or one value. */
 struct bytes {
 	const unsigned char *from;
 	int value;
 };
 
+/* At most a page, which may lie in two. One that is missing raises its signal here, where no lock is held. */
+static void touch(const unsigned char *at, uint64_t length)
+{
+	(void)*(const volatile unsigned char *)at;
+	(void)*(const volatile unsigned char *)(at + length - 1);
+}
+
+/* The first and the last bytes of up to twice as many as `type` has. */
+#define COPY_ENDS(type)                                                             \
+	do {                                                                        \
+		const type first = *(const type *)from;                             \
+		const type last = *(const type *)(from + length - sizeof(type));    \
+	                                                                            \
+		*(type *)to = first;                                                \
+		*(type *)(to + length - sizeof(type)) = last;                       \
+	} while (0)
+
 /*
  * memcpy(3) of few bytes: most copies are short, and memcpy(3) itself is one of the functions that this
- * library interposes.
+ * library interposes. As with it, another thread sees a word of 2, 4 or 8 bytes whole.
  */
 static inline void copy_few(unsigned char *to, const unsigned char *from, uint64_t length)
 {
@@ -112,13 +124,13 @@ static inline void copy_few(unsigned char *to, const unsigned char *from, uint64
 		_mm_storeu_si128((__m128i *)(to + length - 16),
 				 _mm_loadu_si128((const __m128i *)(from + length - 16)));
 	} else if (length >= 8) {
-		const uint64_t first = *(const uint64_u *)from, last = *(const uint64_u *)(from + length - 8);
-
-		*(uint64_u *)to = first;
-		*(uint64_u *)(to + length - 8) = last;
+		COPY_ENDS(uint64_u);
+	} else if (length >= 4) {
+		COPY_ENDS(uint32_u);
+	} else if (length >= 2) {
+		COPY_ENDS(uint16_u);
 	} else {
-		for (uint64_t at = 0; at < length; at++)
-			to[at] = from[at];
+		*to = *from;
 	}
 }
 
@@ -139,14 +151,6 @@ static void take_bytes(const struct bytes *bytes, uint64_t done, void *to, uint6
 		memset(to, bytes->value, length);
 }
 
-/* The same for the bytes that are to be taken. */
-static void touch_bytes(const struct bytes *bytes, uint64_t done, uint64_t length)
-{
-	if (!bytes->from)
-		return;
-	(void)*(const volatile unsigned char *)(bytes->from + done);
-	(void)*(const volatile unsigned char *)(bytes->from + done + length - 1);
-}
 
 static inline void lines_take(struct record_frame *frame)
 {
@@ -167,7 +171,7 @@ static __attribute__((noinline)) void store_unlogged(struct record_frame *frame,
 {
 	unsigned char piece[PIECE_BYTES];
 
-	/* They may overlap where they are stored. */
+	/* Where they come from may overlap where they go. */
 	take_bytes(bytes, done, piece, frame->length);
 	lines_take(frame);
 	copy_bytes(to, piece, frame->length);
@@ -184,8 +188,9 @@ static void store_piece(const struct record_range *range, uint64_t at, const str
 
 	frame.address = at;
 	frame.length = length;
-	touch(range, at, length);
-	touch_bytes(bytes, done, length);
+	touch((const unsigned char *)(at + range->delta), length);
+	if (bytes->from)
+		touch(bytes->from + done, length);
 	section_begin();
 	if (record_log_room(length + 2 * TRACE_SLOT_ROOM)) {
 		take_bytes(bytes, done, trace_slot_bytes(producer, length), length);
