@@ -342,17 +342,16 @@ static bool is_object(const char *object, const char *name)
 
 /*
  * Threads may be cancelled in libc's functions, which then unwinds the stack, and so cannot be patched; what
- * these store is seen by their symbols. These alone make calls that other functions' callers do not see:
- * sigsetjmp(), for instance, keeps the signal mask in a buffer of the program.
+ * these store is seen by their symbols. These keep the signal mask in a buffer of the program, and cannot be
+ * interposed: they return twice.
  */
 static struct {
 	uintptr_t start, end;
-} seen_in_libc[4];
+} seen_in_libc[3];
 
 static void find_functions_of_libc(void)
 {
-	static const char *const functions[] = { "getcontext", "setcontext", "swapcontext",
-						 "pthread_sigmask" };
+	static const char *const functions[] = { "getcontext", "setcontext", "swapcontext" };
 	/* Not those of a library that interposes them. */
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 

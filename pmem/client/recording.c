@@ -178,6 +178,9 @@ void client_recording_start(struct record_setup *setup)
 		error = -pthread_atfork(fork_prepare, NULL, client_recording_fork_child);
 	if (error)
 		stop(error);
+	if (client_signal_handlers_replace() != 0)
+		client_complain("a signal mask that is kept in a pool is not recorded: ",
+				"libc's pthread_sigmask() is not as it was known");
 	client_modules_refresh();
 	atomic_store(&client_recording_active, true);
 	client_recorder_attach(&recorder);

@@ -364,3 +364,21 @@ PUBLIC int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 		find_next();
 	return set_mask(next_pthread_sigmask, how, set, old);
 }
+
+static _Atomic uintptr_t original_sigmask;
+
+static int sigmask_of_libc(int how, const sigset_t *set, sigset_t *old)
+{
+	return set_mask((sigmask_fn *)atomic_load_explicit(&original_sigmask, memory_order_relaxed), how, set,
+			old);
+}
+
+int client_signal_handlers_replace(void)
+{
+	/* Not that of a library that interposes it. */
+	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	void *function = libc ? dlsym(libc, "pthread_sigmask") : NULL;
+
+	return function ? record_replace((uintptr_t)function, (uintptr_t)sigmask_of_libc, &original_sigmask) :
+			  -ENOENT;
+}

@@ -32,6 +32,11 @@ int client_signal_handlers_own(void) __attribute__((weak));
  * patched. Not in a signal handler.
  */
 void client_signal_handlers_own_again(void) __attribute__((weak));
+/*
+ * sigsetjmp() and other functions of libc call its pthread_sigmask() without the symbol: replace it where it
+ * begins. Once, after record_start(). 0 or a negative errno.
+ */
+int client_signal_handlers_replace(void) __attribute__((weak));
 /* In the child of a fork: the lock. */
 void client_signal_handlers_fork_child(void) __attribute__((weak));
 

@@ -107,10 +107,11 @@ static void structures(void)
 	char *name = (char *)pool + 2048;
 	struct timespec moment = { .tv_nsec = 1000 };
 	sigset_t *mask = (sigset_t *)(void *)(pool + 4096);
+	int fd = exe();
 	pid_t pid;
 
-	expect("fstat", call(SYS_fstat, file, status), 0);
-	if (fstat(file, &same) != 0 || memcmp(&same, status, sizeof(same)) != 0)
+	expect("fstat", call(SYS_fstat, fd, status), 0);
+	if (fstat(fd, &same) != 0 || memcmp(&same, status, sizeof(same)) != 0)
 		errx(1, "fstat has stored something else");
 	expect("clock_gettime", call(SYS_clock_gettime, CLOCK_REALTIME, now), 0);
 	if (now->tv_sec < 1000000000)

@@ -80,4 +80,6 @@ endif
 recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/calls.sh tests/record/maps.sh \
 	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
+long_tests += tests/record/recorded-go.sh
+EXTRA_DIST += tests/record/recorded-go.sh tests/record/go_subject.go
 EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py
