@@ -7,12 +7,12 @@
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "abi/rawcall.h"
+#include "client/bounce_rooms.h"
 #include "client/compiler.h"
 #include "client/kernel_refusals.h"
 #include "client/modules.h"
@@ -68,9 +68,9 @@ void kernel_call_refuse(const struct record_system_call *call, const char *name)
 
 /* ---- Memory in the place of pools ------------------------------------------------------------ */
 
-/* At the beginning of its own mapping; what the kernel reads and stores to is behind it. */
+/* At the beginning of a room; what the kernel reads and stores to is behind it. */
 struct kept {
-	size_t bytes; /* of the mapping */
+	size_t bytes; /* of the room */
 	struct kernel_output outputs[PIECES_MAX];
 	unsigned char *pieces[PIECES_MAX];
 	/* Of struct iovec arrays: the program's, and the kernel's. */
@@ -82,13 +82,9 @@ struct kept {
 static struct kept *keep(size_t more)
 {
 	const size_t bytes = align_up(sizeof(struct kept), LINE_SIZE) + more;
-	long at = RAW6(mmap, NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	struct kept *kept = (struct kept *)at;
+	struct kept *kept = client_room_take(bytes);
 
-	if (raw_failed(at))
-		record_stop("no memory for what a system call stores in the place of a pool");
-	kept->bytes = bytes;
+	*kept = (struct kept){ .bytes = bytes };
 	return kept;
 }
 
@@ -138,7 +134,7 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 		/* What the kernel leaves alone stays as it is, and some of it may be input as well. */
 		if (output->kind != KERNEL_OUTPUT_COUNTED &&
 		    !kernel_call_read(room, program, output->size)) {
-			RAW2(munmap, kept, kept->bytes);
+			client_room_give(kept, kept->bytes);
 			call->result = -EFAULT;
 			return RECORD_CALL_DONE;
 		}
@@ -187,20 +183,18 @@ static enum record_call_way bounce_parts(struct record_system_call *call, uintpt
 {
 	struct iovec few[PARTS_FEW], *program = few;
 	const size_t bytes = count * sizeof(*program);
-	long many = 0;
+	void *many = NULL;
 
 	if (count > KERNEL_PARTS_MAX)
 		return RECORD_CALL_AS_IT_IS;
 	if (count > PARTS_FEW) {
-		many = RAW6(mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (raw_failed(many))
-			record_stop("no memory for the parts of a system call");
-		program = (struct iovec *)many;
+		many = client_room_take(bytes);
+		program = many;
 	}
 	if (kernel_call_read(program, array, bytes))
 		call->kept = keep_parts(program, count);
 	if (many)
-		RAW2(munmap, many, bytes);
+		client_room_give(many, bytes);
 	return call->kept ? RECORD_CALL_REPLACED : RECORD_CALL_AS_IT_IS;
 }
 
@@ -327,7 +321,7 @@ static long after_system_call(struct record_system_call *call, long result)
 		special_call_returned(call, result);
 	}
 	if (kept)
-		RAW2(munmap, kept, kept->bytes);
+		client_room_give(kept, kept->bytes);
 	return result;
 }
 

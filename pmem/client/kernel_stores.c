@@ -16,13 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "abi/rawcall.h"
+#include "client/bounce_rooms.h"
 #include "client/compiler.h"
 #include "client/record/record.h"
 #include "common/align.h"
@@ -51,12 +50,7 @@ struct bounce {
 /* Memory that the kernel can store to. */
 static struct bounce bounce_open(void *pool, size_t length)
 {
-	long at = RAW6(mmap, NULL, length, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (raw_failed(at))
-		record_stop("no memory to read into in the place of a pool");
-	return (struct bounce){ .pool = pool, .bytes = (unsigned char *)at, .length = length };
+	return (struct bounce){ .pool = pool, .bytes = client_room_take(length), .length = length };
 }
 
 /* Store the first `stored` bytes to the pool. errno stays. */
@@ -64,7 +58,7 @@ static void bounce_close(struct bounce *bounce, ssize_t stored)
 {
 	if (stored > 0)
 		record_move(bounce->pool, bounce->bytes, min_u64((size_t)stored, bounce->length), false, 0);
-	RAW2(munmap, bounce->bytes, bounce->length);
+	client_room_give(bounce->bytes, bounce->length);
 }
 
 static bool in_pool(const void *address, size_t length)
@@ -278,7 +272,7 @@ static void parts_close(struct parts *parts, ssize_t stored)
 			bounce_close(&bounce, stored < length ? stored : length);
 		stored = stored < length ? 0 : stored - length;
 	}
-	RAW2(munmap, parts, sizeof(*parts));
+	client_room_give(parts, sizeof(*parts));
 }
 
 #define READ_BY_PARTS(iov, count, PARTS, CALL)                         \

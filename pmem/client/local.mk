@@ -72,6 +72,8 @@ EXTRA_DIST += pmem/client/libpmem.map
 client_recorderdir = $(pkglibdir)/recorder
 client_recorder_PROGRAMS = pmem/client/recorder/libpmem.so.1
 pmem_client_recorder_libpmem_so_1_SOURCES = \
+	pmem/client/bounce_rooms.c \
+	pmem/client/bounce_rooms.h \
 	pmem/client/call_stack.c \
 	pmem/client/call_stack.h \
 	pmem/client/kernel_call_table.c \
