@@ -218,6 +218,8 @@ void fusefs_event_list_free(struct fusefs_event_list *list);
  */
 void fusefs_entry_changed(struct fusefs *fusefs, struct pool *directory, const char *name);
 void fusefs_pool_changed(struct fusefs *fusefs, struct pool *pool);
+/* Only its times did. */
+void fusefs_pool_times_changed(struct fusefs *fusefs, struct pool *pool);
 /*
  * Have the kernel look up every name again when it is used next. False: the kernel does not know how; report
  * each name that has changed.

@@ -115,6 +115,19 @@ void fusefs_pool_changed(struct fusefs *fs, struct pool *pool)
 		fusefs_invalidate_whole(fs, ino);
 }
 
+void fusefs_invalidate_attributes(struct fusefs *fs, fuse_ino_t ino)
+{
+	invalidate(fs, ino, -1, 0);
+}
+
+void fusefs_pool_times_changed(struct fusefs *fs, struct pool *pool)
+{
+	fuse_ino_t ino = find_ino(fs, pool);
+
+	if (ino)
+		fusefs_invalidate_attributes(fs, ino);
+}
+
 void fusefs_entry_changed(struct fusefs *fs, struct pool *directory, const char *name)
 {
 	fuse_ino_t ino = find_ino(fs, directory);

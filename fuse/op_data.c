@@ -187,7 +187,13 @@ void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size
 
 void fusefs_op_fsync(fuse_req_t request, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	fuse_reply_err(request, -recorded_sync(fusefs_recorder(request), fusefs_handle_of(fi), datasync));
+	struct pool_handle *handle = fusefs_handle_of(fi);
+	int error = recorded_sync(fusefs_recorder(request), handle, datasync);
+
+	/* Stores of clients that become durable by it change the times. */
+	if (pool_is_attached(pool_of(handle)))
+		fusefs_invalidate_attributes(fusefs_of(request), ino);
+	fuse_reply_err(request, -error);
 }
 
 void fusefs_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length,

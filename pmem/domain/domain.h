@@ -168,6 +168,13 @@ int view_extend(struct view *view, uint64_t from, uint64_t to);
 /* What CPUs stored and did not persist is lost. Their mappings remain, and belong to no view any more. */
 void view_detach(struct view *view);
 /*
+ * Have lines that CPUs stored to become durable since the last call, by their flushes or by view_persist()? A
+ * flush of a line that nobody stored to counts, too.
+ */
+bool view_take_stored(struct view *view);
+/* Has a line of the view other bytes than the media? Compares all of its memory at most. */
+bool view_has_volatile_lines(const struct view *view);
+/*
  * Take back the memory that clients took past the end of an attached view, or of its file: they can make
  * the file of a view that may grow longer. Returns the number of bytes. The owner's lock may be held shared.
  */

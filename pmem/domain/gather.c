@@ -319,6 +319,7 @@ int gather_lines(struct gather *gather, struct view *view, const struct wpq_reco
 	const uint64_t line = record->offset / LINE_SIZE, first = line % LINES_PER_PAGE;
 	int error;
 
+	view->stored = true;
 	if (record->lines < MANY_LINES && first + record->lines <= LINES_PER_PAGE)
 		error = add_few(gather, view, line / LINES_PER_PAGE, lines_mask(first, record->lines),
 				record->batch, payload);

@@ -199,6 +199,17 @@ uint64_t view_volatile_lines(const struct view *view)
 	return lines;
 }
 
+bool view_has_volatile_lines(const struct view *view)
+{
+	const uint64_t end = view_end(view);
+	struct volatile_walk walk = { 0 };
+
+	for (uint64_t page = 0; (page = view_next_volatile(view, page, end, &walk)) < end; page++)
+		if (view_volatile_mask(view, page))
+			return true;
+	return false;
+}
+
 /* Write dirty pages [page, page+at.pages) of a view that is not attached: in runs, and without a copy. */
 static int persist_run(struct view *view, uint64_t page, const struct placement *at)
 {
@@ -269,8 +280,12 @@ static int persist_attached(struct view *view, uint64_t page, uint64_t end, uint
 	int result = 0;
 
 	for (; (page = view_next_volatile(view, page, end, &walk)) < end; page++) {
-		int error = write_around_wpqs(view, page, view_volatile_mask(view, page));
+		const uint64_t mask = view_volatile_mask(view, page);
+		int error = write_around_wpqs(view, page, mask);
 
+		/* Those that view_store() has stored to are dirty. */
+		if (mask & ~chunk_dirty(view, page))
+			view->stored = true;
 		if (error && error != -EIO) {
 			*reached = page;
 			return error;

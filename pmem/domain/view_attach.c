@@ -182,6 +182,14 @@ void view_detach(struct view *view)
 	view->attached_size = 0;
 }
 
+bool view_take_stored(struct view *view)
+{
+	const bool stored = view->stored;
+
+	view->stored = false;
+	return stored;
+}
+
 unsigned char *view_memory(struct view *view)
 {
 	return view->attached ? view->memory : NULL;

@@ -33,6 +33,7 @@ struct view {
 	uint64_t present_pages, dirty_pages;
 	uint64_t durable_lines; /* made durable since power-up; those of dropped memory included */
 	bool attached;
+	bool stored; /* see view_take_stored() */
 	uint64_t attached_size; /* bytes from offset 0, whole pages; 0 if it is not attached */
 	/*
 	 * The batch in which bytes of the view were last cut off or made zero; domain->lock. Copies of this

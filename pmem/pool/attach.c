@@ -203,12 +203,33 @@ struct pool *pools_find_attached(struct pools *pools, uint32_t view)
 	return found;
 }
 
+/* ---- Times -------------------------------------------------------------------------- */
+
+void pool_note_stores(struct pool *pool)
+{
+	if (pool->dead || !pool->view || !view_take_stored(pool->view))
+		return;
+	if (!pool->mtime_is_newer)
+		pool->mtime = pool->ctime = pool_time_now();
+	/* Which stores were older is not known: those that become durable first are taken for them. */
+	pool->mtime_is_newer = false;
+}
+
+void pool_note_mtime(struct pool *pool)
+{
+	if (!pool->is_attached || !pool->view)
+		return;
+	view_take_stored(pool->view);
+	pool->mtime_is_newer = view_has_volatile_lines(pool->view);
+}
+
 static int sync_range(struct pool *pool, uint64_t offset, uint64_t length)
 {
 	const uint64_t first = offset / PAGE_BYTES;
 	const uint64_t end = pages_up(min_u64(offset + length, POOL_SIZE_MAX));
 	int error = first < end ? pool_persist(pool, first, end - first) : 0;
 
+	pool_note_stores(pool);
 	pool_account_view(pool);
 	/* Pages of holes have blocks now. */
 	if (!error && pool->map_changed)
@@ -343,6 +364,7 @@ static int draining_end(struct draining *draining)
 		struct pool *pool = draining->attached[i];
 		int error = pool->map_changed && !pool->dead ? pool_inode_commit(pool) : 0;
 
+		pool_note_stores(pool);
 		if (error)
 			result = error;
 		pthread_rwlock_unlock(&pool->lock);

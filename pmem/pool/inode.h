@@ -60,6 +60,7 @@ struct pool {
 	uint64_t size, durable_size;
 	struct timespec mtime, durable_mtime;
 	struct timespec ctime, durable_ctime;
+	bool mtime_is_newer; /* than stores of clients that are volatile still: pool_note_stores() */
 	struct view *view;	/* NULL until it is first written */
 	bool counted;		/* in pools->populated */
 	uint64_t counted_pages; /* in pools->present_pages */
@@ -111,6 +112,13 @@ void pool_chain_release(struct space *space, const uint64_t *chain, uint32_t cou
 
 /* CLOCK_REALTIME. */
 struct timespec pool_time_now(void);
+/*
+ * Clients store to an attached pool unseen. When some of that became durable, its times are now, but if an
+ * mtime was set after the stores. pool->lock is held exclusively.
+ */
+void pool_note_stores(struct pool *pool);
+/* The mtime is set: stores that clients made before that must not change it. */
+void pool_note_mtime(struct pool *pool);
 /* A random UUID of version 4. */
 void pool_make_uuid(uint8_t uuid[16]);
 

@@ -121,6 +121,9 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 	if ((which & POOL_SET_ATIME && !is_time(attributes->atime)) ||
 	    (which & POOL_SET_MTIME && !is_time(attributes->mtime)))
 		return -EINVAL;
+	/* What clients flushed before an mtime is set must not change it when it is drained. */
+	if (which & POOL_SET_MTIME && pool_is_attached(pool))
+		(void)!pools_drain(pool->pools);
 	GATE_SCOPE(pool->pools);
 	if (pool->pools->read_only)
 		return -EROFS;
@@ -147,5 +150,7 @@ int pool_set_attributes(struct pool *pool, unsigned which, const struct pool_att
 		assign(pool, which, &old);
 	else
 		pool_undo_add_attributes(pool, &before);
+	if (!error && which & POOL_SET_MTIME)
+		pool_note_mtime(pool);
 	return error;
 }

@@ -99,6 +99,7 @@ int pool_sync_locked(struct pool *pool)
 		return 0;
 	pool_undo_settle_map(pool);
 	error = pool_persist(pool, 0, POOL_PAGES_MAX);
+	pool_note_stores(pool);
 	pool_account_view(pool);
 	if (error)
 		return error;

@@ -373,8 +373,51 @@ static void check_blocks(void)
 	unlink("sparse");
 }
 
+static long mtime_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_mtim.tv_sec : -1;
+}
+
+/* The mount hears of what is drained a moment later. */
+static bool mtime_moves(int fd)
+{
+	for (int i = 0; i < 600 && mtime_of(fd) == 7; i++)
+		usleep(50000);
+	return mtime_of(fd) > 7;
+}
+
+static void check_mtime(void)
+{
+	const struct timespec past[2] = { { .tv_sec = 7 }, { .tv_sec = 7 } };
+	int fd = open(pool, O_RDWR | O_CLOEXEC);
+	unsigned char *at = map_at(NULL, 60, 1);
+
+	OK(futimens(fd, past) == 0 && msync(at, PAGE, MS_SYNC) == 0 && mtime_of(fd) == 7,
+	   "negative control: msync() without a store keeps the mtime");
+	put(at, 'a');
+	OK(mtime_moves(fd), "what is persisted moves the mtime");
+	put(at, 'b');
+	OK(futimens(fd, past) == 0 && (pmem_deep_drain(at, 1), usleep(400000), mtime_of(fd) == 7),
+	   "an mtime that is set after pmem_persist() is kept");
+	at[1] = 'c';
+	OK(futimens(fd, past) == 0 && msync(at, PAGE, MS_SYNC) == 0 && mtime_of(fd) == 7,
+	   "msync() of a store keeps an mtime that was set after the store");
+	at[1] = 'd';
+	OK(msync(at, PAGE, MS_SYNC) == 0 && mtime_of(fd) > 7,
+	   "msync() of a store moves an mtime that was set before the store");
+	futimens(fd, past);
+	at[1] = 'e';
+	OK(fsync(fd) == 0 && mtime_of(fd) > 7,
+	   "fsync() of a mapped pool moves an mtime that was set before the store");
+	munmap(at, PAGE);
+	close(fd);
+}
+
 static int rules(void)
 {
+	check_mtime();
 	check_blocks();
 	check_protection();
 	check_sync();
