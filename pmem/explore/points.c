@@ -8,6 +8,9 @@
 #include "common/rng.h"
 #include "trace/idmap.h"
 
+/* Of a trace with more files the end is walked to again. */
+#define FILES_AT_END 64u
+
 /* The stores since the last point, as a hash of their sites. */
 struct epoch {
 	uint64_t hash;
@@ -95,7 +98,11 @@ int explore_points_find(int fd, const char *name, const struct explore_walk_opti
 			error = message_fail(message, -ENOMEM, "out of memory");
 	}
 	idmap_clear(&ranks, NULL);
-	points->end = walk;
+	/* Each file of a walk has a descriptor, and a worker has another walk beside this one. */
+	if (error || explore_walk_files(walk) > FILES_AT_END)
+		explore_walk_destroy(walk);
+	else
+		points->end = walk;
 	return error;
 }
 

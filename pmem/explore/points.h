@@ -24,12 +24,12 @@ struct explore_points {
 	VECTOR_FIELDS(struct explore_point);
 	uint64_t events;    /* of the trace */
 	struct message cut; /* explore_walk_cut() */
-	struct explore_walk *end; /* at the last point; NULL: it was left */
+	struct explore_walk *end; /* at the last point; NULL: there is none, or it was left */
 };
 
 /*
- * Walk through the whole trace. The walk stays at its end for the search; the descriptor must stay open as
- * long. 0 or a negative errno with a message.
+ * Walk through the whole trace. Unless that has many files, the walk stays at its end for the search; the
+ * descriptor must stay open as long. 0 or a negative errno with a message.
  */
 int explore_points_find(int fd, const char *name, const struct explore_walk_options *options,
 			struct explore_points *points, struct message *message);

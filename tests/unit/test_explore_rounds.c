@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -120,6 +121,30 @@ static void workers_do_not_see_the_states_of_others_at_the_end(void **state)
 	assert_int_equal(failed[2], 31);
 }
 
+/* A walk has a descriptor for each file. */
+static void a_search_takes_no_more_descriptors_than_a_walk(void **state)
+{
+	char *checker[] = { (char *)(uintptr_t)"true", NULL };
+	struct rlimit before;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	for (unsigned i = 1; i <= 200; i++)
+		fprintf(out, "file file=%u size=4096 path=\"f%u\"\n", i, i);
+	fputs("t1 store 1+0x40 u64=1\nt1 clwb 1+0x40\nt1 sfence\nt1 store 200+0x40 u64=1\n", out);
+	fclose(out);
+	exploretest_init(&test, text, checker);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 300, before.rlim_max }), 0);
+	exploretest_run(&test);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(test.summary.checked, 3);
+	exploretest_clear(&test);
+	free(text);
+}
+
 static void same_digest(struct explore_image *one, struct explore_image *other)
 {
 	const struct explore_digest a = explore_image_digest(one), b = explore_image_digest(other);
@@ -160,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_trial_that_goes_on_is_as_one_that_is_opened_there),
 		cmocka_unit_test(points_whose_turn_does_not_come_are_not_opened),
+		cmocka_unit_test(a_search_takes_no_more_descriptors_than_a_walk),
 		cmocka_unit_test(a_digest_that_follows_stores_is_that_of_the_content),
 		cmocka_unit_test(workers_do_not_see_the_states_of_others_at_the_end),
 	};
