@@ -11,22 +11,14 @@
 #include "client/special_calls.h"
 
 #define A(i) (1u << (i))
-/* Argument `at` is the address of a result of `bytes` bytes; of as many units as argument `room` says. */
-#define FIXED(at, bytes) { .kind = KERNEL_OUTPUT_FIXED, .argument = (at), .size = (bytes) }
-#define COUNTED(at, room, bytes) \
-	{ .kind = KERNEL_OUTPUT_COUNTED, .argument = (at), .length = (room), .size = (bytes) }
+#define FIXED KERNEL_FIXED
+#define COUNTED KERNEL_COUNTED
 #define OUTPUTS(...) { .known = true, .outputs = { __VA_ARGS__ } }
 #define REFUSED(title, results) { .name = title, .known = true, .refused = (results) }
 /* With another part: what `function` says, if one of the arguments `which` asks for it. */
 #define SPECIAL(title, which, function) \
 	{ .name = title, .known = true, .asked = (which), .special = (function) }
 #define STORES_NOTHING { .known = true }
-
-#define STAT_BYTES 144
-#define TIMESPEC_BYTES 16
-#define ITIMER_BYTES 32
-#define RUSAGE_BYTES 144
-#define EPOLL_EVENT_BYTES 12
 
 #define CALLS RECORD_CALL_NUMBERS
 static const struct kernel_call calls[CALLS] = {
@@ -63,13 +55,13 @@ static const struct kernel_call calls[CALLS] = {
 	[SYS_sendmsg] = SPECIAL("sendmsg", RECORD_CALL_ALWAYS, special_output),
 	[SYS_sendmmsg] = REFUSED("sendmmsg", A(1)),
 	/* Files. */
-	[SYS_stat] = OUTPUTS(FIXED(1, STAT_BYTES)),
-	[SYS_fstat] = OUTPUTS(FIXED(1, STAT_BYTES)),
-	[SYS_lstat] = OUTPUTS(FIXED(1, STAT_BYTES)),
-	[SYS_newfstatat] = OUTPUTS(FIXED(2, STAT_BYTES)),
-	[SYS_statx] = OUTPUTS(FIXED(4, 256)),
-	[SYS_statfs] = OUTPUTS(FIXED(1, 120)),
-	[SYS_fstatfs] = OUTPUTS(FIXED(1, 120)),
+	[SYS_stat] = OUTPUTS(FIXED(1, KERNEL_STAT_BYTES)),
+	[SYS_fstat] = OUTPUTS(FIXED(1, KERNEL_STAT_BYTES)),
+	[SYS_lstat] = OUTPUTS(FIXED(1, KERNEL_STAT_BYTES)),
+	[SYS_newfstatat] = OUTPUTS(FIXED(2, KERNEL_STAT_BYTES)),
+	[SYS_statx] = OUTPUTS(FIXED(4, KERNEL_STATX_BYTES)),
+	[SYS_statfs] = OUTPUTS(FIXED(1, KERNEL_STATFS_BYTES)),
+	[SYS_fstatfs] = OUTPUTS(FIXED(1, KERNEL_STATFS_BYTES)),
 	[SYS_sendfile] = OUTPUTS(FIXED(2, 8)),
 	[SYS_splice] = OUTPUTS(FIXED(1, 8), FIXED(3, 8)),
 	[SYS_copy_file_range] = OUTPUTS(FIXED(1, 8), FIXED(3, 8)),
@@ -80,9 +72,9 @@ static const struct kernel_call calls[CALLS] = {
 	[SYS_name_to_handle_at] = REFUSED("name_to_handle_at", A(2) | A(3)),
 	/* Sockets and events. */
 	[SYS_socketpair] = OUTPUTS(FIXED(3, 8)),
-	[SYS_epoll_wait] = OUTPUTS(COUNTED(1, 2, EPOLL_EVENT_BYTES)),
-	[SYS_epoll_pwait] = OUTPUTS(COUNTED(1, 2, EPOLL_EVENT_BYTES)),
-	[SYS_epoll_pwait2] = OUTPUTS(COUNTED(1, 2, EPOLL_EVENT_BYTES)),
+	[SYS_epoll_wait] = OUTPUTS(COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
+	[SYS_epoll_pwait] = OUTPUTS(COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
+	[SYS_epoll_pwait2] = OUTPUTS(COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
 	[SYS_accept] = REFUSED("accept() of an address", A(1) | A(2)),
 	[SYS_accept4] = REFUSED("accept4() of an address", A(1) | A(2)),
 	[SYS_getsockname] = REFUSED("getsockname", A(1) | A(2)),
@@ -95,31 +87,31 @@ static const struct kernel_call calls[CALLS] = {
 	[SYS_io_uring_setup] = SPECIAL("io_uring_setup", RECORD_CALL_ALWAYS, special_ring),
 	[SYS_io_setup] = SPECIAL("io_setup", RECORD_CALL_ALWAYS, special_ring),
 	/* Time. */
-	[SYS_clock_gettime] = OUTPUTS(FIXED(1, TIMESPEC_BYTES)),
-	[SYS_clock_getres] = OUTPUTS(FIXED(1, TIMESPEC_BYTES)),
-	[SYS_gettimeofday] = OUTPUTS(FIXED(0, TIMESPEC_BYTES), FIXED(1, 8)),
+	[SYS_clock_gettime] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
+	[SYS_clock_getres] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
+	[SYS_gettimeofday] = OUTPUTS(FIXED(0, KERNEL_TIMESPEC_BYTES), FIXED(1, 8)),
 	[SYS_time] = OUTPUTS(FIXED(0, 8)),
 	[SYS_times] = OUTPUTS(FIXED(0, 32)),
-	[SYS_nanosleep] = OUTPUTS(FIXED(1, TIMESPEC_BYTES)),
-	[SYS_clock_nanosleep] = OUTPUTS(FIXED(3, TIMESPEC_BYTES)),
-	[SYS_getitimer] = OUTPUTS(FIXED(1, ITIMER_BYTES)),
-	[SYS_setitimer] = OUTPUTS(FIXED(2, ITIMER_BYTES)),
+	[SYS_nanosleep] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
+	[SYS_clock_nanosleep] = OUTPUTS(FIXED(3, KERNEL_TIMESPEC_BYTES)),
+	[SYS_getitimer] = OUTPUTS(FIXED(1, KERNEL_ITIMER_BYTES)),
+	[SYS_setitimer] = OUTPUTS(FIXED(2, KERNEL_ITIMER_BYTES)),
 	[SYS_timer_create] = OUTPUTS(FIXED(2, 4)),
-	[SYS_timer_gettime] = OUTPUTS(FIXED(1, ITIMER_BYTES)),
-	[SYS_timer_settime] = OUTPUTS(FIXED(3, ITIMER_BYTES)),
-	[SYS_timerfd_gettime] = OUTPUTS(FIXED(1, ITIMER_BYTES)),
-	[SYS_timerfd_settime] = OUTPUTS(FIXED(3, ITIMER_BYTES)),
-	[SYS_sched_rr_get_interval] = OUTPUTS(FIXED(1, TIMESPEC_BYTES)),
+	[SYS_timer_gettime] = OUTPUTS(FIXED(1, KERNEL_ITIMER_BYTES)),
+	[SYS_timer_settime] = OUTPUTS(FIXED(3, KERNEL_ITIMER_BYTES)),
+	[SYS_timerfd_gettime] = OUTPUTS(FIXED(1, KERNEL_ITIMER_BYTES)),
+	[SYS_timerfd_settime] = OUTPUTS(FIXED(3, KERNEL_ITIMER_BYTES)),
+	[SYS_sched_rr_get_interval] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
 	[SYS_adjtimex] = REFUSED("adjtimex", A(0)),
 	[SYS_clock_adjtime] = REFUSED("clock_adjtime", A(1)),
 	/* Processes. */
-	[SYS_uname] = OUTPUTS(FIXED(0, 390)),
-	[SYS_sysinfo] = OUTPUTS(FIXED(0, 112)),
-	[SYS_getrusage] = OUTPUTS(FIXED(1, RUSAGE_BYTES)),
+	[SYS_uname] = OUTPUTS(FIXED(0, KERNEL_UTSNAME_BYTES)),
+	[SYS_sysinfo] = OUTPUTS(FIXED(0, KERNEL_SYSINFO_BYTES)),
+	[SYS_getrusage] = OUTPUTS(FIXED(1, KERNEL_RUSAGE_BYTES)),
 	[SYS_getrlimit] = OUTPUTS(FIXED(1, 16)),
 	[SYS_prlimit64] = OUTPUTS(FIXED(3, 16)),
-	[SYS_wait4] = OUTPUTS(FIXED(1, 4), FIXED(3, RUSAGE_BYTES)),
-	[SYS_waitid] = OUTPUTS(FIXED(2, 128), FIXED(4, RUSAGE_BYTES)),
+	[SYS_wait4] = OUTPUTS(FIXED(1, 4), FIXED(3, KERNEL_RUSAGE_BYTES)),
+	[SYS_waitid] = OUTPUTS(FIXED(2, KERNEL_SIGINFO_BYTES), FIXED(4, KERNEL_RUSAGE_BYTES)),
 	[SYS_getcpu] = OUTPUTS(FIXED(0, 4), FIXED(1, 4)),
 	[SYS_getresuid] = OUTPUTS(FIXED(0, 4), FIXED(1, 4), FIXED(2, 4)),
 	[SYS_getresgid] = OUTPUTS(FIXED(0, 4), FIXED(1, 4), FIXED(2, 4)),
@@ -128,7 +120,7 @@ static const struct kernel_call calls[CALLS] = {
 	[SYS_sched_getparam] = OUTPUTS(FIXED(1, 4)),
 	[SYS_get_robust_list] = OUTPUTS(FIXED(1, 8), FIXED(2, 8)),
 	[SYS_rt_sigpending] = OUTPUTS(FIXED(0, 8)),
-	[SYS_rt_sigtimedwait] = OUTPUTS(FIXED(1, 128)),
+	[SYS_rt_sigtimedwait] = OUTPUTS(FIXED(1, KERNEL_SIGINFO_BYTES)),
 	[SYS_sigaltstack] = OUTPUTS(FIXED(1, 24)),
 	[SYS_rt_sigaction] = SPECIAL("rt_sigaction", RECORD_CALL_ALWAYS, special_sigaction),
 	[SYS_rt_sigprocmask] = SPECIAL("rt_sigprocmask", RECORD_CALL_ALWAYS, special_sigmask),

@@ -304,24 +304,33 @@ static void refuse_fault(const struct record_system_call *call)
 			kernel_call_refuse(call, NULL);
 }
 
+void kernel_call_store(struct record_system_call *call, long result)
+{
+	struct kept *kept = call->kept;
+
+	if (!kept)
+		return;
+	for (unsigned i = 0; i < PIECES_MAX; i++)
+		store_piece(call, &kept->outputs[i], kept->pieces[i], result);
+	store_parts(call, kept, result);
+	if (kept->message.msg_iov && result >= 0)
+		store_message(call, kept);
+	client_room_give(kept, kept->bytes);
+}
+
 static long after_system_call(struct record_system_call *call, long result)
 {
 	struct kept *kept = call->kept;
 
-	if (kept && result != RECORD_CALL_ABANDONED) {
-		for (unsigned i = 0; i < PIECES_MAX; i++)
-			store_piece(call, &kept->outputs[i], kept->pieces[i], result);
-		store_parts(call, kept, result);
-		if (kept->message.msg_iov && result >= 0)
-			store_message(call, kept);
-		special_call_returned(call, result);
-	} else if (result != RECORD_CALL_ABANDONED) {
-		if (result == -EFAULT && !kernel_call_by_number(call->number))
-			refuse_fault(call);
-		special_call_returned(call, result);
+	if (result == RECORD_CALL_ABANDONED) {
+		if (kept)
+			client_room_give(kept, kept->bytes);
+		return result;
 	}
-	if (kept)
-		client_room_give(kept, kept->bytes);
+	if (result == -EFAULT && !kernel_call_by_number(call->number))
+		refuse_fault(call);
+	kernel_call_store(call, result);
+	special_call_returned(call, result);
 	return result;
 }
 

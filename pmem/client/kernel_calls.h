@@ -25,7 +25,7 @@ void client_kernel_calls_start(struct record_setup *setup) __attribute__((weak))
 typedef long client_make_call(int number, const uint64_t arguments[6]);
 long client_kernel_call(int number, const uint64_t arguments[6], uintptr_t caller, client_make_call *make);
 
-/* ---- Private to kernel_calls.c, kernel_call_table.c and special_calls.c ------------------------ */
+/* ---- Private to kernel_call*.c, kernel_results.c and special_calls.c --------------------------- */
 
 /* Where the kernel stores results. */
 enum kernel_output_kind {
@@ -40,6 +40,26 @@ struct kernel_output {
 	uint8_t length;	  /* the argument that has the room, in units */
 	uint16_t size;
 };
+
+/* Argument `at` is the address of a result of `bytes` bytes; of as many units as argument `room` says. */
+#define KERNEL_FIXED(at, bytes) { .kind = KERNEL_OUTPUT_FIXED, .argument = (at), .size = (bytes) }
+#define KERNEL_COUNTED(at, room, bytes) \
+	{ .kind = KERNEL_OUTPUT_COUNTED, .argument = (at), .length = (room), .size = (bytes) }
+
+/* Of the kernel's structures, which most of libc's are. */
+#define KERNEL_STAT_BYTES 144
+#define KERNEL_STATX_BYTES 256
+#define KERNEL_STATFS_BYTES 120
+#define KERNEL_TIMESPEC_BYTES 16
+#define KERNEL_ITIMER_BYTES 32
+#define KERNEL_RUSAGE_BYTES 144
+#define KERNEL_UTSNAME_BYTES 390
+#define KERNEL_SYSINFO_BYTES 112
+#define KERNEL_SIGINFO_BYTES 128
+#define KERNEL_EPOLL_EVENT_BYTES 12
+
+/* The number of what is no system call. */
+#define KERNEL_CALL_NONE (-1)
 
 typedef enum record_call_way special_call(struct record_system_call *call);
 
@@ -70,6 +90,8 @@ enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, u
 /* ... and for those of a message, which is a copy of what this argument points to. */
 enum record_call_way kernel_call_bounce_message(struct record_system_call *call, unsigned argument,
 						const struct msghdr *message);
+/* Such a call has returned: store and record what has come, and give the memory back. */
+void kernel_call_store(struct record_system_call *call, long result);
 /* Copy from memory of the program, which need not be there. False: it is not. */
 bool kernel_call_read(void *to, uintptr_t from, size_t length);
 /* The same to it, recorded if it is in a pool. */

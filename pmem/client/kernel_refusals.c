@@ -10,7 +10,6 @@
  * names in C differ from those in the library.
  */
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -29,26 +28,9 @@
 #include "client/errormsg.h"
 #include "client/kernel_calls.h"
 #include "client/kernel_refusals.h"
+#include "client/next_function.h"
 #include "client/output_marks.h"
 #include "client/record/record.h"
-
-typedef long six_fn(long a, long b, long c, long d, long e, long f);
-
-struct refusal {
-	const char *name;
-	six_fn *_Atomic next;
-};
-
-static six_fn *next_of(struct refusal *refusal)
-{
-	six_fn *next = atomic_load_explicit(&refusal->next, memory_order_acquire);
-
-	if (unlikely(!next)) {
-		next = (six_fn *)dlsym(RTLD_NEXT, refusal->name);
-		atomic_store_explicit(&refusal->next, next, memory_order_release);
-	}
-	return next;
-}
 
 void client_refuse_kernel_store(const char *name, const char *way_out)
 {
@@ -63,9 +45,9 @@ static bool concerns(const void *address)
 }
 
 /* `results`: bit i is set if argument i is the address of a result. */
-static long call(struct refusal *refusal, unsigned results, const long arguments[6])
+static long call(struct next_function *refusal, unsigned results, const long arguments[6])
 {
-	six_fn *next = next_of(refusal);
+	next_function_fn *next = next_function(refusal);
 
 	for (unsigned i = 0; i < 6; i++)
 		if ((results >> i & 1) && unlikely(record_concerns((uintptr_t)arguments[i], 1)))
@@ -82,58 +64,21 @@ static long call(struct refusal *refusal, unsigned results, const long arguments
 	PUBLIC long refusing_##function(long a, long b, long c, long d, long e, long f) __asm__(#function); \
 	PUBLIC long refusing_##function(long a, long b, long c, long d, long e, long f)              \
 	{                                                                                            \
-		static struct refusal refusal = { .name = #function };                               \
+		static struct next_function refusal = { .name = #function };                               \
                                                                                                      \
 		return call(&refusal, results, (const long[6]){ a, b, c, d, e, f });                  \
 	}
 
 /* Files. */
-REFUSE(getcwd, A(0))
-REFUSE(__getcwd_chk, A(0))
-REFUSE(readlink, A(1))
-REFUSE(__readlink_chk, A(1))
-REFUSE(readlinkat, A(2))
-REFUSE(__readlinkat_chk, A(2))
 REFUSE(ttyname_r, A(1))
 REFUSE(__ttyname_r_chk, A(1))
 REFUSE(name_to_handle_at, A(2) | A(3))
 REFUSE(mincore, A(2))
-REFUSE(stat, A(1))
-REFUSE(lstat, A(1))
-REFUSE(fstat, A(1))
-REFUSE(fstatat, A(2))
-REFUSE(stat64, A(1))
-REFUSE(lstat64, A(1))
-REFUSE(fstat64, A(1))
-REFUSE(fstatat64, A(2))
-REFUSE(__xstat, A(2))
-REFUSE(__lxstat, A(2))
-REFUSE(__fxstat, A(2))
-REFUSE(__fxstatat, A(3))
-REFUSE(statx, A(4))
-REFUSE(statfs, A(1))
-REFUSE(fstatfs, A(1))
-REFUSE(statfs64, A(1))
-REFUSE(fstatfs64, A(1))
-REFUSE(getdents64, A(1))
-REFUSE(getxattr, A(2))
-REFUSE(lgetxattr, A(2))
-REFUSE(fgetxattr, A(2))
-REFUSE(listxattr, A(1))
-REFUSE(llistxattr, A(1))
-REFUSE(flistxattr, A(1))
-REFUSE(sendfile, A(2))
-REFUSE(sendfile64, A(2))
-REFUSE(splice, A(1) | A(3))
-REFUSE(copy_file_range, A(1) | A(3))
 /* A stream reads into its buffer. */
 REFUSE(setbuf, A(1))
 REFUSE(setbuffer, A(1))
 REFUSE(setvbuf, A(1))
 /* Descriptors and sockets. */
-REFUSE(pipe, A(0))
-REFUSE(pipe2, A(0))
-REFUSE(socketpair, A(3))
 REFUSE(accept, A(1) | A(2))
 REFUSE(accept4, A(1) | A(2))
 REFUSE(getsockname, A(1) | A(2))
@@ -145,53 +90,16 @@ REFUSE(__poll_chk, A(0))
 REFUSE(__ppoll_chk, A(0))
 REFUSE(select, A(1) | A(2) | A(3) | A(4))
 REFUSE(pselect, A(1) | A(2) | A(3))
-REFUSE(epoll_wait, A(1))
-REFUSE(epoll_pwait, A(1))
-REFUSE(epoll_pwait2, A(1))
-REFUSE(eventfd_read, A(1))
 REFUSE(msgrcv, A(1))
 REFUSE(msgctl, A(2))
 REFUSE(shmctl, A(2))
 REFUSE(mq_receive, A(1) | A(3))
 REFUSE(mq_timedreceive, A(1) | A(3))
 /* Processes, signals and time. */
-REFUSE(wait, A(0))
-REFUSE(waitpid, A(1))
-REFUSE(wait3, A(0) | A(2))
-REFUSE(wait4, A(1) | A(3))
-REFUSE(waitid, A(2))
-REFUSE(getrusage, A(1))
-REFUSE(getrlimit, A(1))
-REFUSE(getrlimit64, A(1))
-REFUSE(prlimit, A(3))
-REFUSE(prlimit64, A(3))
-REFUSE(uname, A(0))
-REFUSE(sysinfo, A(0))
-REFUSE(times, A(0))
-REFUSE(getgroups, A(1))
-REFUSE(__getgroups_chk, A(1))
-REFUSE(getresuid, A(0) | A(1) | A(2))
-REFUSE(getresgid, A(0) | A(1) | A(2))
 REFUSE(sched_getaffinity, A(2))
-REFUSE(sched_getparam, A(1))
 REFUSE(prctl, A(1))
-REFUSE(sigpending, A(0))
-REFUSE(sigwait, A(1))
-REFUSE(sigwaitinfo, A(1))
-REFUSE(sigtimedwait, A(1))
-REFUSE(sigaltstack, A(1))
-REFUSE(nanosleep, A(1))
-REFUSE(clock_nanosleep, A(3))
-REFUSE(getitimer, A(1))
-REFUSE(setitimer, A(2))
-REFUSE(timer_gettime, A(1))
-REFUSE(timer_settime, A(3))
-REFUSE(timerfd_gettime, A(1))
-REFUSE(timerfd_settime, A(3))
-REFUSE(clock_getres, A(1))
 REFUSE(clock_adjtime, A(1))
 REFUSE(adjtimex, A(0))
-REFUSE(sched_rr_get_interval, A(1))
 
 /* ---- Asynchronous reads ------------------------------------------------------------------- */
 
@@ -200,7 +108,7 @@ REFUSE(sched_rr_get_interval, A(1))
 	PUBLIC long refusing_##function(void *const block[]) __asm__(#function);           \
 	PUBLIC long refusing_##function(void *const block[])                               \
 	{                                                                                  \
-		static struct refusal refusal = { .name = #function };                     \
+		static struct next_function refusal = { .name = #function };                     \
                                                                                            \
 		return call(&refusal, A(0) | A(1), (const long[6]){ (long)block, (long)block[2] }); \
 	}
@@ -245,7 +153,7 @@ static bool fcntl_stores(long command)
 	PUBLIC long refusing_##function(long fd, long command, long argument) __asm__(#function);      \
 	PUBLIC long refusing_##function(long fd, long command, long argument)                          \
 	{                                                                                              \
-		static struct refusal refusal = { .name = #function };                                 \
+		static struct next_function refusal = { .name = #function };                                 \
                                                                                                        \
 		return call(&refusal, fcntl_stores(command) ? A(2) : 0,                                \
 			    (const long[6]){ fd, command, argument });                                 \
@@ -277,7 +185,7 @@ PUBLIC long refusing_recvmmsg(long fd, struct mmsghdr *messages, long count, lon
 	__asm__("recvmmsg");
 PUBLIC long refusing_recvmmsg(long fd, struct mmsghdr *messages, long count, long flags, long timeout)
 {
-	static struct refusal refusal = { .name = "recvmmsg" };
+	static struct next_function refusal = { .name = "recvmmsg" };
 
 	refuse_messages(messages, (unsigned)count);
 	return call(&refusal, A(4), (const long[6]){ fd, (long)messages, count, flags, timeout });
@@ -288,7 +196,7 @@ PUBLIC long refusing_process_vm_readv(long pid, const struct iovec *parts, long 
 PUBLIC long refusing_process_vm_readv(long pid, const struct iovec *parts, long count, long remote,
 				      long remotes, long flags)
 {
-	static struct refusal refusal = { .name = "process_vm_readv" };
+	static struct next_function refusal = { .name = "process_vm_readv" };
 
 	if (parts_concern(parts, (unsigned long)count))
 		client_refuse_kernel_store(refusal.name, CLIENT_STORE_ELSEWHERE);
@@ -314,16 +222,22 @@ void client_refuse_thread_numbers(unsigned long flags, const void *parent, const
 typedef long clone_fn(long start, long stack, long flags, long argument, void *parent, long tls,
 		      void *child);
 
-#define REFUSE_CLONE(function)                                                                              \
-	PUBLIC clone_fn refusing_##function __asm__(#function);                                             \
-	PUBLIC long refusing_##function(long start, long stack, long flags, long argument, void *parent,    \
-					long tls, void *child)                                              \
-	{                                                                                                   \
-		static struct refusal refusal = { .name = #function };                                      \
-                                                                                                            \
-		client_refuse_thread_numbers((unsigned long)flags, parent, child);                          \
-		return ((clone_fn *)(void *)next_of(&refusal))(start, stack, flags, argument, parent, tls,  \
-							       child);                                      \
+static long refuse_or_clone(struct next_function *function, long start, long stack, long flags, long argument,
+			    void *parent, long tls, void *child)
+{
+	client_refuse_thread_numbers((unsigned long)flags, parent, child);
+	return ((clone_fn *)(void *)next_function(function))(start, stack, flags, argument, parent, tls,
+							     child);
+}
+
+#define REFUSE_CLONE(function)                                                                           \
+	PUBLIC clone_fn refusing_##function __asm__(#function);                                          \
+	PUBLIC long refusing_##function(long start, long stack, long flags, long argument, void *parent, \
+					long tls, void *child)                                           \
+	{                                                                                                \
+		static struct next_function next = { .name = #function };                                \
+                                                                                                         \
+		return refuse_or_clone(&next, start, stack, flags, argument, parent, tls, child);        \
 	}
 REFUSE_CLONE(clone)
 REFUSE_CLONE(__clone)
@@ -332,12 +246,12 @@ REFUSE_CLONE(__clone)
 
 typedef long seven_fn(long number, long a, long b, long c, long d, long e, long f);
 
-static struct refusal next_syscall = { .name = "syscall" }, next_ioctl = { .name = "ioctl" };
+static struct next_function next_syscall = { .name = "syscall" }, next_ioctl = { .name = "ioctl" };
 
 /* A value, or a negative errno. */
 static long make_by_number(int number, const uint64_t a[6])
 {
-	const long result = ((seven_fn *)(void *)next_of(&next_syscall))(number, (long)a[0], (long)a[1],
+	const long result = ((seven_fn *)(void *)next_function(&next_syscall))(number, (long)a[0], (long)a[1],
 									 (long)a[2], (long)a[3], (long)a[4],
 									 (long)a[5]);
 
@@ -346,7 +260,7 @@ static long make_by_number(int number, const uint64_t a[6])
 
 static long make_ioctl(int number, const uint64_t a[6])
 {
-	const long result = next_of(&next_ioctl)((long)a[0], (long)a[1], (long)a[2], 0, 0, 0);
+	const long result = next_function(&next_ioctl)((long)a[0], (long)a[1], (long)a[2], 0, 0, 0);
 
 	return (int)result == -1 ? -errno : (int)result;
 }

@@ -81,8 +81,10 @@ pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/kernel_mutexes.c \
 	pmem/client/kernel_refusals.c \
 	pmem/client/kernel_refusals.h \
+	pmem/client/kernel_results.c \
 	pmem/client/kernel_stores.c \
 	pmem/client/libc_copies.c \
+	pmem/client/next_function.h \
 	pmem/client/output_marks.c \
 	pmem/client/output_marks.h \
 	pmem/client/signal_handlers.c \

@@ -150,38 +150,6 @@ static void controls(void)
 	expect("rows", size->ws_row, 7);
 }
 
-/* ---- libc's own ------------------------------------------------------------------------------------ */
-
-static void contexts(void)
-{
-	jmp_buf *plain = (jmp_buf *)(void *)pool;
-	sigjmp_buf *masked = (sigjmp_buf *)(void *)(pool + 4096);
-	ucontext_t *context = (ucontext_t *)(void *)(pool + 8192), *other = context + 1;
-	volatile int rounds = 0;
-	sigset_t set, now;
-
-	if (setjmp(*plain) == 0)
-		longjmp(*plain, 1);
-	printf("longjmp\n");
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	if (sigsetjmp(*masked, 1) == 0) {
-		sigprocmask(SIG_UNBLOCK, &set, NULL);
-		siglongjmp(*masked, 1);
-	}
-	sigprocmask(SIG_BLOCK, NULL, &now);
-	expect("siglongjmp restores the mask", sigismember(&now, SIGUSR1), 1);
-	expect("getcontext", getcontext(context), 0);
-	expect("its mask", sigismember(&context->uc_sigmask, SIGUSR1), 1);
-	if (rounds++ == 0)
-		setcontext(context);
-	expect("getcontext", getcontext(other), 0);
-	if (rounds++ == 2)
-		expect("swapcontext", swapcontext(context, other), 0);
-	expect("rounds", rounds, 4);
-}
-
 /* ---- Registers ---------------------------------------------------------------------------------------- */
 
 /* The same with known values in the other registers, the carry flag set, and a word in the red zone. */
@@ -572,7 +540,7 @@ int main(int argc, char **argv)
 		void (*function)(void);
 	} all[] = {
 		{ "reads", reads },	  { "structures", structures }, { "controls", controls },
-		{ "contexts", contexts }, { "registers", registers },	{ "signals", signals },
+		{ "registers", registers },	{ "signals", signals },
 		{ "processes", processes }, { "mappings", mappings },	{ "output", output },
 		{ "option", option },	  { "request", unknown_request }, { "unlisted", unlisted },
 		{ "made", made },	  { "rings", rings },

@@ -13,6 +13,8 @@ daemon_start --region memfd:64M || bail "no daemon"
 both "a program with robust mutexes whose owners die" timeout 60 "$subject" robust "$mnt/pool"
 both "a program that reads into the pool by syscall(2)" "$subject" numbers "$mnt/pool"
 both "a program that receives by a function of _FORTIFY_SOURCE" "$subject" fortified "$mnt/pool"
+both "a program whose structures the kernel fills in" "$subject" functions "$mnt/pool"
+both "a program that keeps contexts and jump buffers in its pool" "$subject" contexts "$mnt/pool"
 both "a program that asks for its directory by syscall(2)" "$subject" getcwd "$mnt/pool"
 both "a program that asks for its signal mask" "$subject" mask "$mnt/pool"
 

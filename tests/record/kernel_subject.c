@@ -11,18 +11,24 @@
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define POOL_BYTES (1u << 20)
@@ -268,6 +274,84 @@ static void mask(void)
 	       sigismember((sigset_t *)(void *)pool, SIGUSR2));
 }
 
+/* ---- Functions of libc ------------------------------------------------------------------------- */
+
+static void expect(const char *what, long got, long wanted)
+{
+	if (got != wanted)
+		errx(1, "%s returns %ld", what, got);
+	printf("%s %ld\n", what, got);
+}
+
+static void functions(void)
+{
+	struct stat *status = (struct stat *)(void *)(pool + 64), same;
+	struct rusage *usage = (struct rusage *)(void *)(pool + 512);
+	struct epoll_event *events = (struct epoll_event *)(void *)(pool + 8192);
+	struct epoll_event wanted = { .events = EPOLLIN, .data.u64 = 77 };
+	struct utsname *system = (struct utsname *)(void *)(pool + 1024), same_system;
+	int *ends = (int *)(void *)(pool + 4096), *reaped = (int *)(void *)(pool + 4160);
+	char *text = (char *)pool + 12288, path_of_fd[64];
+	int epoll = epoll_create1(0);
+	pid_t pid;
+
+	if (stat("/proc/self/exe", status) != 0 || stat("/proc/self/exe", &same) != 0 ||
+	    memcmp(status, &same, sizeof(same)) != 0)
+		errx(1, "stat");
+	expect("stat of nothing", stat("/nothing", status), -1);
+	expect("its error", errno, ENOENT);
+	if (uname(system) != 0 || uname(&same_system) != 0 ||
+	    memcmp(system, &same_system, sizeof(*system)) != 0)
+		errx(1, "uname");
+	expect("getrusage", getrusage(RUSAGE_SELF, usage), 0);
+	expect("pipe", pipe(ends), 0);
+	expect("write", write(ends[1], "x", 1), 1);
+	epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &wanted);
+	expect("epoll_wait", epoll_wait(epoll, events, 4, -1), 1);
+	expect("its event", (long)events[0].data.u64, 77);
+	pid = fork();
+	if (!pid)
+		_exit(9);
+	expect("waitpid", waitpid(pid, reaped, 0) - pid, 0);
+	expect("the status", WEXITSTATUS(*reaped), 9);
+	if (getcwd(text, 4096) != text || text[0] != '/')
+		errx(1, "getcwd");
+	expect("getcwd without room", getcwd(text, 1) == NULL && errno == ERANGE, 1);
+	snprintf(path_of_fd, sizeof(path_of_fd), "/proc/self/fd/%d", ends[0]);
+	expect("readlink", readlink(path_of_fd, text + 4096, 5), 5);
+	printf("%.5s\n", text + 4096);
+}
+
+static void contexts(void)
+{
+	jmp_buf *plain = (jmp_buf *)(void *)pool;
+	sigjmp_buf *masked = (sigjmp_buf *)(void *)(pool + 4096);
+	ucontext_t *context = (ucontext_t *)(void *)(pool + 8192), *other = context + 1;
+	volatile int rounds = 0;
+	sigset_t set, now;
+
+	if (setjmp(*plain) == 0)
+		longjmp(*plain, 1);
+	printf("longjmp\n");
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (sigsetjmp(*masked, 1) == 0) {
+		sigprocmask(SIG_UNBLOCK, &set, NULL);
+		siglongjmp(*masked, 1);
+	}
+	sigprocmask(SIG_BLOCK, NULL, &now);
+	expect("siglongjmp restores the mask", sigismember(&now, SIGUSR1), 1);
+	expect("getcontext", getcontext(context), 0);
+	expect("its mask", sigismember(&context->uc_sigmask, SIGUSR1), 1);
+	if (rounds++ == 0)
+		setcontext(context);
+	expect("getcontext", getcontext(other), 0);
+	if (rounds++ == 2)
+		expect("swapcontext", swapcontext(context, other), 0);
+	expect("rounds", rounds, 4);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc == 3 ? argv[1] : "";
@@ -302,6 +386,10 @@ int main(int argc, char **argv)
 		terminal();
 	else if (strcmp(what, "mask") == 0)
 		mask();
+	else if (strcmp(what, "functions") == 0)
+		functions();
+	else if (strcmp(what, "contexts") == 0)
+		contexts();
 	else
 		errx(2, "%s: unknown", what);
 	return 0;

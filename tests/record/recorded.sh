@@ -84,7 +84,7 @@ check_fails "a stack of no frames is refused" '--stack' \
 
 new_pool
 check_fails "a program whose result the kernel cannot store ends with the function's name" \
-	"the kernel cannot store to a pool while it is recorded: getcwd" \
+	"the kernel cannot store to a pool while it is recorded: mincore" \
 	"$softpmem" record -o "$trace" -- "$subject" refused "$mnt/pool"
 check "negative control: it gets its result when it is not recorded" \
 	"$softpmem" run -- "$subject" refused "$mnt/pool"

@@ -470,8 +470,8 @@ static void kernel(const char *path)
 /* A result that the kernel cannot store to a pool. */
 static void refused(void)
 {
-	if (getcwd((char *)pool, 4096))
-		printf("getcwd has stored %zu bytes\n", strlen((char *)pool));
+	if (mincore(pool, 4096, pool + 4096) == 0)
+		printf("mincore has stored %u\n", pool[4096] & 1u);
 }
 
 /* ---- Mappings ---------------------------------------------------------------------------------- */
