@@ -113,6 +113,15 @@ bool pool_is_attached(struct pool *pool)
 	return pool->is_attached;
 }
 
+bool pool_attached_view(struct pool *pool, uint32_t *view)
+{
+	READ_SCOPE(&pool->lock);
+	if (pool->dead || !pool->view || !pool_is_attached(pool))
+		return false;
+	*view = view_id(pool->view);
+	return true;
+}
+
 /*
  * The attached pools, each with a reference, and their number in *count. NULL: there is none (*count is
  * 0) or no memory.

@@ -453,6 +453,8 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment);
  */
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment);
 bool pool_is_attached(struct pool *pool);
+/* The number of the pool's view; false: it is not attached. */
+bool pool_attached_view(struct pool *pool, uint32_t *view);
 /* The attached pool whose view has this number, with a reference; NULL: there is none. */
 struct pool *pools_find_attached(struct pools *pools, uint32_t view);
 /*

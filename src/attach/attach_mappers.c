@@ -63,6 +63,7 @@ struct search {
 	size_t count;
 	bool (*found)(void *context, const struct view_memory *view);
 	void *context;
+	int *error; /* set if a process could not be looked at; may be NULL */
 };
 
 /* False: found() has ended the search. *empty: the file has no line. */
@@ -74,6 +75,9 @@ static bool search_file(const char *path, const struct search *search, bool *emp
 	bool more = true;
 
 	*empty = true;
+	/* A process that has ended, or of a user whose processes cannot have a view, is none that counts. */
+	if (!maps && search->error && errno != ENOENT && errno != ESRCH && errno != EACCES)
+		*search->error = -errno;
 	if (!maps)
 		return true;
 	while (more && getline(&line, &size, maps) > 0) {
@@ -164,6 +168,29 @@ int mappers_views_of(const struct peer *peer, const struct view_memory *views, s
 		if (is_mapped[i])
 			(*mapped)[(*mapped_count)++] = i;
 	return 0;
+}
+
+int mappers_mark(const struct view_memory *views, size_t count, bool *mapped)
+{
+	struct collection collection = { .views = views, .mapped = mapped };
+	int error = 0;
+	const struct search search = { .views = views,
+				       .count = count,
+				       .found = collect,
+				       .context = &collection,
+				       .error = &error };
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+	char self[16];
+
+	if (!processes)
+		return -errno;
+	snprintf(self, sizeof(self), "%d", (int)getpid());
+	while ((entry = readdir(processes)))
+		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, self) != 0)
+			search_process(entry->d_name, &search);
+	closedir(processes);
+	return error;
 }
 
 static void add_victim(struct victims *victims, int pidfd)

@@ -18,6 +18,12 @@
 bool mappers_kill(const struct log_sink *log, const struct view_memory *views, size_t count);
 
 /*
+ * Mark the views that processes other than this one map. 0, or a negative errno if a process may have been
+ * missed.
+ */
+int mappers_mark(const struct view_memory *views, size_t count, bool *mapped);
+
+/*
  * Which of the views the peer maps. *mapped: indices of views, ascending, for the caller to free. -ESRCH:
  * the peer has ended, and what was read may have been another process's. -EPERM: it runs a program of another
  * user than the one that connected. -ENOMEM.

@@ -134,6 +134,7 @@ static void locks_init(struct attach_server *attach)
 	pthread_cond_init(&attach->drain_soon, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&attach->lock, NULL);
+	pthread_mutex_init(&attach->views.adding, NULL);
 	pthread_mutex_init(&attach->paths.lock, NULL);
 }
 

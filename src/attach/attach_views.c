@@ -7,9 +7,13 @@
 #include <sys/stat.h>
 
 #include "attach/attach_context.h"
+#include "attach/attach_mappers.h"
+#include "common/align.h"
 #include "common/cleanup.h"
 
 #define VIEWS_MAX 65536
+/* Looking for those that nobody uses reads the maps of all processes. */
+#define LOOK_AT_LEAST 4096
 
 unsigned attach_region_of(const struct attach_server *attach, const struct pool *pool)
 {
@@ -20,6 +24,103 @@ unsigned attach_region_of(const struct attach_server *attach, const struct pool 
 	return region;
 }
 
+/* ---- Forgetting ------------------------------------------------------------------ */
+
+/* Of a region and its view, one number. */
+struct numbers {
+	VECTOR_FIELDS(uint64_t);
+	unsigned region;
+	int error;
+};
+
+static uint64_t number_of(unsigned region, uint32_t view)
+{
+	return (uint64_t)region << 32 | view;
+}
+
+static void add_number(void *context, struct pool *pool)
+{
+	struct numbers *numbers = context;
+	uint32_t view;
+
+	if (pool_attached_view(pool, &view) && vector_append(numbers, number_of(numbers->region, view)) != 0)
+		numbers->error = -ENOMEM;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const uint64_t *first = a, *second = b;
+
+	return *first < *second ? -1 : *first > *second;
+}
+
+static bool has_number(const struct numbers *numbers, uint64_t number)
+{
+	return numbers->count &&
+	       bsearch(&number, numbers->items, numbers->count, sizeof(number), compare_numbers);
+}
+
+static int list_attached(struct attach_server *attach, struct numbers *numbers)
+{
+	for (unsigned i = 0; i < attach->served.regions; i++) {
+		numbers->region = i;
+		pools_for_attached(attach->served.pools[i], add_number, numbers);
+	}
+	if (numbers->count)
+		qsort(numbers->items, numbers->count, sizeof(uint64_t), compare_numbers);
+	return numbers->error;
+}
+
+/* A pool may have had several memory files: the inodes of those that are not used. */
+static int list_unused(struct attach_server *attach, struct numbers *unused)
+{
+	CLEANUP_VECTOR struct numbers attached = { 0 };
+	CLEANUP_FREE struct view_memory *views = NULL;
+	CLEANUP_FREE bool *mapped = NULL;
+	size_t count;
+	int error;
+
+	views = attach_views_copy(attach, &count);
+	mapped = calloc(count + 1, sizeof(bool));
+	if (!views || !mapped)
+		return -ENOMEM;
+	error = list_attached(attach, &attached);
+	if (!error)
+		error = mappers_mark(views, count, mapped);
+	for (size_t i = 0; !error && i < count; i++)
+		if (!mapped[i] && !has_number(&attached, number_of(views[i].region, views[i].id)))
+			error = vector_append(unused, views[i].ino);
+	if (unused->count)
+		qsort(unused->items, unused->count, sizeof(uint64_t), compare_numbers);
+	return error;
+}
+
+/* views->adding is held, so no view that is listed as unused is given to a client now. */
+static void forget_unused(struct attach_server *attach)
+{
+	CLEANUP_VECTOR struct numbers unused = { 0 };
+	struct attach_views *views = &attach->views;
+	size_t kept = 0;
+
+	if (list_unused(attach, &unused) != 0)
+		unused.count = 0;
+	LOCK_SCOPE(&attach->lock);
+	for (size_t i = 0; i < views->count; i++)
+		if (!has_number(&unused, views->items[i].ino))
+			views->items[kept++] = views->items[i];
+	views->count = kept;
+	views->look_at = max_u64(2 * kept, LOOK_AT_LEAST);
+}
+
+static bool is_time_to_look(struct attach_server *attach)
+{
+	LOCK_SCOPE(&attach->lock);
+	return attach->views.count >= max_u64(attach->views.look_at, LOOK_AT_LEAST) ||
+	       attach->views.count == VIEWS_MAX;
+}
+
+/* ---- Adding ---------------------------------------------------------------------- */
+
 int attach_views_add(struct attach_server *attach, const struct pool *pool,
 		     const struct pool_attachment *attachment)
 {
@@ -28,6 +129,9 @@ int attach_views_add(struct attach_server *attach, const struct pool *pool,
 
 	if (fstat(attachment->fd, &st) < 0)
 		return -errno;
+	LOCK_SCOPE(&views->adding);
+	if (is_time_to_look(attach))
+		forget_unused(attach);
 	LOCK_SCOPE(&attach->lock);
 	for (size_t i = 0; i < views->count; i++)
 		if (views->items[i].ino == st.st_ino && views->items[i].dev == st.st_dev)

@@ -4,6 +4,7 @@
 
 /* Which memory files are views that clients were given: what /proc/PID/maps is searched for. */
 
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,11 +23,14 @@ struct view_memory {
 
 struct attach_views {
 	VECTOR_FIELDS(struct view_memory);
+	size_t look_at;		/* with so many of them, those that nobody uses are forgotten; 0: the least */
+	pthread_mutex_t adding; /* held while one is added; before attach_server.lock */
 };
 
 /*
  * Remember the view, so that an outage finds the processes that map it. To be called before any client has
- * its descriptor. Takes the server's lock. 0, -ENOMEM (also if there are too many) or a negative errno.
+ * its descriptor. 0, -ENOMEM (also if there are too many) or a negative errno. Now and then, views are
+ * forgotten that belong to no pool any more and that no process maps. Takes the server's lock.
  */
 int attach_views_add(struct attach_server *attach, const struct pool *pool,
 		     const struct pool_attachment *attachment);

@@ -206,6 +206,9 @@ unit_tests += tests/unit/test_order
 tests_unit_test_order_SOURCES = tests/unit/test_order.c
 tests_unit_test_order_LDADD = $(libdomain) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_attach_views
+tests_unit_test_attach_views_SOURCES = tests/unit/test_attach_views.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_attach_views_LDADD = $(libattach) $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_replaced_under_mapping
 tests_unit_test_replaced_under_mapping_SOURCES = tests/unit/test_replaced_under_mapping.c \
 	tests/unit/mappedtest.c tests/unit/mappedtest.h tests/unit/pooltest.c tests/unit/pooltest.h
