@@ -31,9 +31,10 @@ static uint64_t call_wait_room(void *bytes)
 	return trace_wait_room(&record_self.producer, *(uint64_t *)bytes);
 }
 
-bool record_log_room(uint64_t bytes)
+bool record_log_wait_room(uint64_t bytes)
 {
 	struct record_thread *self = &record_self;
+	bool room;
 
 	if (__builtin_expect(!self->started, 0)) {
 		if (self->starting || !record_engine.setup.stores || !record_engine.setup.attach)
@@ -48,7 +49,9 @@ bool record_log_room(uint64_t bytes)
 		return false;
 	if (self->producer.head + bytes <= self->producer.limit)
 		return true;
-	return record_keeping_vectors(call_wait_room, &bytes);
+	room = record_keeping_vectors(call_wait_room, &bytes);
+	update_inline_limit(self);
+	return room;
 }
 
 static uint64_t call_ring_bell(void *unused)
@@ -57,14 +60,10 @@ static uint64_t call_ring_bell(void *unused)
 	return 0;
 }
 
-void record_log_publish(void)
+void record_log_ring_bell(void)
 {
-	struct record_thread *self = &record_self;
-
-	atomic_store_explicit(&self->producer.header->head, self->producer.head, memory_order_release);
-	if (self->producer.head + TRACE_SLOT_ROOM >= self->producer.bell)
-		record_keeping_vectors(call_ring_bell, NULL);
-	update_inline_limit(self);
+	record_keeping_vectors(call_ring_bell, NULL);
+	update_inline_limit(&record_self);
 }
 
 static void log_piece(const struct record_frame *frame, uint64_t stamp, uint32_t flags, uint64_t done,

@@ -13,9 +13,9 @@
  * Is there a buffer with room for `bytes`? False: log nothing. Attaches this thread's buffer at first, and
  * waits for room, so no lock may be held.
  */
-bool record_log_room(uint64_t bytes);
+static inline bool record_log_room(uint64_t bytes);
 /* Show what was put into the buffer to the consumer. */
-void record_log_publish(void);
+static inline void record_log_publish(void);
 
 /*
  * What is now at the alias of an operation that took a stamp, in events of the kind that slots have; one
@@ -25,5 +25,30 @@ void record_log_store(struct record_frame *frame);
 /* One event each, published. */
 void record_log_fence(enum record_fence_kind kind, uint32_t site);
 void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t site);
+
+/* ---- Private to this header and event_log.c ----------------------------------------------- */
+
+/* The rare halves of the two. */
+bool record_log_wait_room(uint64_t bytes);
+void record_log_ring_bell(void);
+
+static inline bool record_log_room(uint64_t bytes)
+{
+	const struct trace_producer *producer = &record_self.producer;
+
+	/* A thread without a buffer has no room. */
+	if (__builtin_expect(!producer->closed && producer->head + bytes <= producer->limit, 1))
+		return true;
+	return record_log_wait_room(bytes);
+}
+
+static inline void record_log_publish(void)
+{
+	const struct trace_producer *producer = &record_self.producer;
+
+	atomic_store_explicit(&producer->header->head, producer->head, memory_order_release);
+	if (__builtin_expect(producer->head + TRACE_SLOT_ROOM >= producer->bell, 0))
+		record_log_ring_bell();
+}
 
 #endif

@@ -30,7 +30,7 @@ typedef uint16_t uint16_u __attribute__((aligned(1), may_alias));
 
 /* ---- Sections that no signal handler interrupts ------------------------------------------- */
 
-static void section_begin(void)
+static inline void section_begin(void)
 {
 	if (!record_self.stack_top)
 		record_thread_setup();
@@ -38,19 +38,23 @@ static void section_begin(void)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-static void section_end(void)
+static __attribute__((noinline)) void deliver_kept(void)
 {
 	struct record_thread *self = &record_self;
 	uint64_t mask;
 
-	atomic_signal_fence(memory_order_seq_cst);
-	if (--self->inside || !self->stepping)
-		return;
 	/* All asynchronous signals are blocked since one was kept back. */
 	mask = self->kept_mask;
 	RAW4(rt_tgsigqueueinfo, RAW1(getpid, 0), RAW1(gettid, 0), self->kept_info.si_signo, &self->kept_info);
 	self->stepping = false;
 	RAW4(rt_sigprocmask, 2 /* SIG_SETMASK */, &mask, NULL, sizeof(mask));
+}
+
+static inline void section_end(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (!--record_self.inside && __builtin_expect(record_self.stepping, 0))
+		deliver_kept();
 }
 
 /* ---- Pools ------------------------------------------------------------------------------------ */
@@ -152,56 +156,65 @@ static void take_bytes(const struct bytes *bytes, uint64_t done, void *to, uint6
 }
 
 
-static inline void lines_take(struct record_frame *frame)
-{
-	frame->locked = false;
-	if (record_are_many())
-		record_lines_take(frame);
-}
-
-static inline void lines_give(struct record_frame *frame)
-{
-	if (frame->locked)
-		record_lines_give(frame);
-}
-
-/* The recording has ended. */
-static __attribute__((noinline)) void store_unlogged(struct record_frame *frame, unsigned char *to,
-						      const struct bytes *bytes, uint64_t done)
-{
-	unsigned char piece[PIECE_BYTES];
-
-	/* Where they come from may overlap where they go. */
-	take_bytes(bytes, done, piece, frame->length);
-	lines_take(frame);
-	copy_bytes(to, piece, frame->length);
-	lines_give(frame);
-}
-
-/* At most PIECE_BYTES, wholly in the range. The bytes go to the buffer, and from there to the pool. */
-static void store_piece(const struct record_range *range, uint64_t at, const struct bytes *bytes,
-			uint64_t done, uint64_t length, uint32_t flags, uint32_t site)
+/* The bytes are in the buffer, where trace_slot_bytes() says. */
+static inline void log_and_store(const struct record_range *range, uint64_t at, uint64_t length,
+				 uint32_t flags, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
-	struct record_frame frame; /* large, and the lines' locks need few of its fields */
-	const void *there;
+	const uint64_t stamp = trace_stamp(producer);
+	const void *there =
+		trace_put_store_there(producer, stamp, flags, site, record_place(range, at), length);
+
+	copy_bytes((void *)(at + range->delta), there, length);
+}
+
+/* The functions with a frame are apart: it is large, and few programs have more than one thread. */
+static __attribute__((noinline)) void log_and_store_locked(const struct record_range *range, uint64_t at,
+							    uint64_t length, uint32_t flags, uint32_t site)
+{
+	struct record_frame frame; /* the lines' locks need few of its fields */
 
 	frame.address = at;
 	frame.length = length;
+	record_lines_take(&frame);
+	log_and_store(range, at, length, flags, site);
+	record_lines_give(&frame);
+}
+
+/* The recording has ended. */
+static __attribute__((noinline)) void store_unlogged(const struct record_range *range, uint64_t at,
+						      const struct bytes *bytes, uint64_t done,
+						      uint64_t length)
+{
+	unsigned char piece[PIECE_BYTES];
+	struct record_frame frame;
+
+	/* Where they come from may overlap where they go. */
+	take_bytes(bytes, done, piece, length);
+	frame.address = at;
+	frame.length = length;
+	record_lines_take(&frame);
+	copy_bytes((void *)(at + range->delta), piece, length);
+	record_lines_give(&frame);
+}
+
+/* At most PIECE_BYTES, wholly in the range. The bytes go to the buffer, and from there to the pool. */
+static inline void store_piece(const struct record_range *range, uint64_t at, const struct bytes *bytes,
+			       uint64_t done, uint64_t length, uint32_t flags, uint32_t site)
+{
 	touch((const unsigned char *)(at + range->delta), length);
 	if (bytes->from)
 		touch(bytes->from + done, length);
 	section_begin();
 	if (record_log_room(length + 2 * TRACE_SLOT_ROOM)) {
-		take_bytes(bytes, done, trace_slot_bytes(producer, length), length);
-		lines_take(&frame);
-		there = trace_put_store_there(producer, trace_stamp(producer), flags, site,
-					      record_place(range, at), length);
-		copy_bytes((void *)(at + range->delta), there, length);
-		lines_give(&frame);
+		take_bytes(bytes, done, trace_slot_bytes(&record_self.producer, length), length);
+		if (record_are_many())
+			log_and_store_locked(range, at, length, flags, site);
+		else
+			log_and_store(range, at, length, flags, site);
 		record_log_publish();
 	} else {
-		store_unlogged(&frame, (unsigned char *)(at + range->delta), bytes, done);
+		store_unlogged(range, at, bytes, done, length);
 	}
 	section_end();
 }
@@ -252,26 +265,35 @@ static void store_all(uint64_t to, size_t length, const struct bytes *bytes, boo
 		record_waiting = 1;
 }
 
-void record_move(void *to, const void *from, size_t length, bool nontemporal, uint32_t site)
+/* Where a part would be overwritten before it is read, all is copied first. */
+static __attribute__((noinline)) void move_copied(uint64_t to, const void *from, size_t length,
+						   bool nontemporal, uint32_t site)
 {
-	struct bytes bytes = { .from = from };
 	unsigned char few[PIECE_BYTES];
-	const uintptr_t start = (uintptr_t)to, source = (uintptr_t)from;
+	struct bytes bytes = { .from = few };
 	long copy = 0;
 
-	/* Where a part would be overwritten before it is read, all is copied first. */
-	if (start > source && start < source + length) {
-		if (length > sizeof(few))
-			copy = RAW6(mmap, NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				    -1, 0);
-		if (raw_failed(copy))
-			record_die("no memory for a copy", NULL);
-		bytes.from = copy ? (unsigned char *)copy : few;
-		memcpy((void *)(uintptr_t)bytes.from, from, length);
-	}
-	store_all(start, length, &bytes, nontemporal, site);
+	if (length > sizeof(few))
+		copy = RAW6(mmap, NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (raw_failed(copy))
+		record_die("no memory for a copy", NULL);
+	if (copy)
+		bytes.from = (unsigned char *)copy;
+	memcpy((void *)(uintptr_t)bytes.from, from, length);
+	store_all(to, length, &bytes, nontemporal, site);
 	if (copy)
 		RAW2(munmap, copy, length);
+}
+
+void record_move(void *to, const void *from, size_t length, bool nontemporal, uint32_t site)
+{
+	const struct bytes bytes = { .from = from };
+	const uintptr_t start = (uintptr_t)to, source = (uintptr_t)from;
+
+	if (start > source && start < source + length)
+		move_copied(start, from, length, nontemporal, site);
+	else
+		store_all(start, length, &bytes, nontemporal, site);
 }
 
 void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t site)
