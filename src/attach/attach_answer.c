@@ -20,7 +20,10 @@
 #include "recorder/recorded.h"
 #include "server/foreign_fd.h"
 
-/* Each takes five mappings of the 65,530 that a process may have. */
+/*
+ * Each takes five mappings of the 65,530 that a process may have. As with places (server/server.h), a user
+ * may take one only while it has fewer than are free.
+ */
 #define WPQS_OF_ALL 8192
 #define WPQS_OF_ONE 4096
 
@@ -303,6 +306,24 @@ static size_t wpqs_of(const struct attach_client *client)
 	return count;
 }
 
+/* attach->lock is held. */
+static bool may_have_wpq(const struct attach_client *client)
+{
+	const struct attach_server *attach = client->attach;
+	const struct peer *peer = &client->connection.peer;
+	size_t unused, of_user = 0;
+
+	if (wpqs_of(client) >= WPQS_OF_ONE || attach->wpq_count >= WPQS_OF_ALL)
+		return false;
+	unused = WPQS_OF_ALL - attach->wpq_count;
+	if (server_trusts(peer))
+		return true;
+	for (const struct attach_client *other = attach->clients; other; other = other->next)
+		if (other->connection.peer.uid == peer->uid)
+			of_user += wpqs_of(other);
+	return of_user < unused;
+}
+
 /* A ring's pages take memory once they have been used: the more WPQs there are, the smaller each is. */
 static uint32_t lane_size(size_t wpqs)
 {
@@ -331,7 +352,7 @@ static int answer_wpq(struct attach_client *client, struct attach_exchange *exch
 			attach_expel(client, region);
 		return fail(exchange, -EIO, "the region's memory is gone");
 	}
-	if (wpqs_of(client) >= WPQS_OF_ONE || attach->wpq_count >= WPQS_OF_ALL)
+	if (!may_have_wpq(client))
 		return fail(exchange, -EMFILE, "too many threads with a WPQ");
 	error = vector_reserve(&mine->wpqs, 1);
 	if (!error)

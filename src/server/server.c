@@ -40,8 +40,7 @@ void *server_context(const struct server_client *client)
 	return client->server->options.context;
 }
 
-/* Is this the user of this process, or root? Their places and log lines are not limited. */
-static bool is_trusted(const struct peer *peer)
+bool server_trusts(const struct peer *peer)
 {
 	return peer->uid == 0 || peer->uid == geteuid();
 }
@@ -54,7 +53,7 @@ void server_say(struct server_client *client, const char *format, ...)
 	char text[768];
 	va_list args;
 
-	if (!is_trusted(peer)) {
+	if (!server_trusts(peer)) {
 		LOCK_SCOPE(&server->lock);
 		if (!loglimit_allows(&server->loglimit, peer->uid, clock_ms(), &suppressed))
 			return;
@@ -109,7 +108,7 @@ static bool has_place(const struct server *server, const struct peer *peer)
 	const unsigned most = server->options.clients;
 	const unsigned unused = server->count < most ? most - server->count : 0;
 
-	return unused && (is_trusted(peer) || places_of(server, peer->uid) < unused);
+	return unused && (server_trusts(peer) || places_of(server, peer->uid) < unused);
 }
 
 /*
@@ -156,7 +155,7 @@ static void set_deadline(struct timespec *at, unsigned milliseconds)
  */
 static bool make_room(struct server *server, const struct peer *peer)
 {
-	const uid_t *uid = !is_trusted(peer) && places_of(server, peer->uid) ? &peer->uid : NULL;
+	const uid_t *uid = !server_trusts(peer) && places_of(server, peer->uid) ? &peer->uid : NULL;
 	struct server_client *longest = NULL;
 	bool patient = true;
 	struct timespec until;

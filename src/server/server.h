@@ -38,6 +38,9 @@ struct server_client {
 	struct server_client *next;
 };
 
+/* Is this the user of this process, or root? What they take is not limited for the sake of others. */
+bool server_trusts(const struct peer *peer);
+
 struct server_ops {
 	size_t client_bytes; /* of the structure that begins with a struct server_client; zeros at first */
 	/*

@@ -19,7 +19,8 @@ stranger=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 if [ "$(id -u)" != 0 ]; then
 	skip "clients of another user's" "root can run them"
 else
-	share softpmem tests/e2e/attached tests/e2e/reused_pid || bail "the programs cannot be copied"
+	share softpmem tests/e2e/attached tests/e2e/crowd tests/e2e/reused_pid ||
+		bail "the programs cannot be copied"
 	daemon_start --region memfd:64M --allow-other --group "$(getent group 65534 | cut -d: -f1)" ||
 		bail "the daemon does not start"
 	mkdir -m 777 "$mnt/open" "$mnt/strange"
@@ -28,6 +29,17 @@ else
 	check_fails "a user outside the group cannot attach" 'Permission denied' \
 		setpriv --reuid 65533 --regid 65533 --clear-groups \
 		"$shared/tests/e2e/attached" fates "$mnt/strange" "$shared/softpmem"
+	mkfifo "$work/crowd"
+	"${stranger[@]}" "$shared/tests/e2e/crowd" 3 4096 <"$work/crowd" >"$work/crowd.out" &
+	crowd=$!
+	exec 5>"$work/crowd"
+	await grep -q held "$work/crowd.out"
+	check "a user gets at most half of the WPQs, on any number of connections" \
+		grep -qx "held 3, 4096 WPQs" "$work/crowd.out"
+	check "another user gets one then" grep -qx 'held 1, 1 WPQs' <(setpriv --reuid 65533 --regid 65534 \
+		--clear-groups "$shared/tests/e2e/crowd" 1 1 </dev/null)
+	exec 5>&-
+	wait "$crowd"
 	chmod 4755 "$shared/tests/e2e/reused_pid"
 	"$softpmem" create --size 64K pool
 	relay "$abs_top_builddir/tests/e2e/reused_pid" "$mnt/pool" "$shared/tests/e2e/reused_pid"
