@@ -19,7 +19,10 @@ softpmemd=$abs_top_builddir/softpmemd
 softpmem=$abs_top_builddir/softpmem
 
 # In a build with sanitizers, softpmem run has the library loaded before the runtime of ASan that it needs.
+sanitized=
 if grep -q __asan_init "$softpmemd" 2>/dev/null; then
+	# shellcheck disable=SC2034 # for those who source this
+	sanitized=yes
 	export ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 fi
 

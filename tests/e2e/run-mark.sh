@@ -48,8 +48,10 @@ check "without a daemon the error says so" says ENOENT gone
 # What a project does that uses it, in C and in C++.
 compiles() {
 	printf '#include <softpmem.h>\nint main(void) { return softpmem_mark("x"); }\n' >"$work/main.$1"
+	# A library that was built with sanitizers needs their runtime, which the .pc file does not name.
 	# shellcheck disable=SC2046 # the words are flags
-	PKG_CONFIG_PATH=$work "${@:2}" -o "$work/main" "$work/main.$1" \
+	PKG_CONFIG_PATH=$work "${@:2}" ${sanitized:+-fsanitize=address,undefined} \
+		-o "$work/main" "$work/main.$1" \
 		$(PKG_CONFIG_PATH=$work pkg-config --cflags --libs softpmem) && "$work/main"
 }
 sed -e "s,^includedir=.*,includedir=$abs_top_srcdir/src/lib," \

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * descriptors POOL: what a program that maps pools sees of the library's descriptors and thread, and what it
- * can do to them. Stores and persists the numbers 1 to 6 in the first bytes of pages 1 to 6.
+ * descriptors POOL [seen]: what a program that maps pools sees of the library's descriptors and thread, and
+ * what it can do to them. Stores and persists the numbers 1 to 6 in the first bytes of pages 1 to 6. With
+ * `seen` the library has no thread of its own, and its descriptor may be seen.
  */
 
 #include <dirent.h>
@@ -22,6 +23,7 @@
 
 unsigned tap_run, tap_failed;
 static const char *pool;
+static bool seen;
 
 /* Map the pool, persist a number in its page, and unmap it. */
 static bool persist_number(unsigned char number)
@@ -130,6 +132,14 @@ static void *finish(void *argument)
 	exit(tap_done());
 }
 
+static void check_hidden(bool is_hidden, const char *what)
+{
+	if (seen)
+		printf("ok %u - %s # SKIP the library has no thread of its own\n", ++tap_run, what);
+	else
+		OK(is_hidden, what);
+}
+
 int main(int argc, char **argv)
 {
 	int before = open_descriptors();
@@ -137,13 +147,14 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	static pthread_t self;
 
-	if (argc != 2)
+	if (argc < 2)
 		return 2;
 	pool = argv[1];
+	seen = argc == 3 && strcmp(argv[2], "seen") == 0;
 	OK(persist_number(1), "a pool is mapped and persisted to");
-	OK(open_descriptors() == before, "the program sees no descriptor of the library");
+	check_hidden(open_descriptors() == before, "the program sees no descriptor of the library");
 	check_closing();
-	OK(open_descriptors() == 3, "nor after it has closed all others and mapped a pool again");
+	check_hidden(open_descriptors() == 3, "nor after it has closed all others and mapped a pool again");
 	pthread_create(&thread, NULL, persist_three, &done);
 	pthread_join(thread, NULL);
 	OK(done, "another thread maps a pool and persists to it");
