@@ -42,15 +42,10 @@ check-long:
 	SOFTPMEM_TEST_LONG=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TESTS) $(long_tests)'
 .PHONY: check-long
 
-# The same tests with sanitizers, in another build directory, and under valgrind.
+# The same tests with sanitizers, in another build directory.
 check-asan:
 	$(MKDIR_P) asan
 	cd asan && $(abs_top_srcdir)/configure --enable-sanitizers && \
 		$(MAKE) && $(MAKE) check TESTS='$$(unit_tests) $$(sanitized_tests)'
 
-check-valgrind: $(check_PROGRAMS) $(unit_tests)
-	@for test in $(unit_tests); do \
-		echo "== $$test"; \
-		valgrind -q --error-exitcode=9 --leak-check=full ./$$test || exit 1; \
-	done
-.PHONY: check-asan check-valgrind
+.PHONY: check-asan
