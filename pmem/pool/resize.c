@@ -205,12 +205,22 @@ static int change_commit(struct pool *pool, struct change *change, uint64_t dura
 
 /* ---- Truncate -------------------------------------------------------------------- */
 
+/*
+ * Does the size cut anything off? Blocks that were allocated behind the end, with FALLOC_FL_KEEP_SIZE, are
+ * cut off even if the size stays the same, as on ext4 and xfs.
+ */
+static bool cuts(const struct pool *pool, uint64_t size)
+{
+	return size < pool->size ||
+	       (size == pool->size && pool_extmap_find(&pool->map, pages_up(size)) < pool->map.count);
+}
+
 static int truncate_locked(struct pool *pool, uint64_t size)
 {
 	const uint64_t end = POOL_PAGES_MAX;
-	bool shrinks = size < pool->size;
 	struct change change;
 	uint64_t promised;
+	bool shrinks;
 	int error;
 
 	if (pool->pools->read_only)
@@ -220,6 +230,7 @@ static int truncate_locked(struct pool *pool, uint64_t size)
 	if (size > POOL_SIZE_MAX)
 		return -EFBIG;
 	pool_activate(pool);
+	shrinks = cuts(pool, size);
 	promised = pool_promised_pages(pool, pages_up(size), end - pages_up(size));
 	error = change_begin(pool, pages_up(size), shrinks ? end - pages_up(size) : 0, &change);
 	if (!error && shrinks)

@@ -114,6 +114,28 @@ static void allocating_sets_the_size_unless_it_is_to_be_kept(void **state)
 	assert_int_equal(pool_extmap_pages(&bench->pool->map), 3);
 }
 
+static void the_size_that_a_pool_has_frees_what_is_allocated_behind_it(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const uint64_t free_before = bench->pools->space.free;
+
+	assert_int_equal(pool_fallocate(bench->handle, FALLOC_FL_KEEP_SIZE, 0, 8 * PAGE_BYTES), 0);
+	assert_int_equal(bench->pools->space.free, free_before - 8);
+	assert_int_equal(pool_truncate(bench->pool, bench->handle, 0), 0);
+	assert_int_equal(bench->pools->space.free, free_before);
+
+	pooltest_fill(bench, 0, PAGE_BYTES + 100, 1);
+	assert_int_equal(pool_fallocate(bench->handle, FALLOC_FL_KEEP_SIZE, 0, 8 * PAGE_BYTES), 0);
+	/* A larger size keeps them. */
+	assert_int_equal(pool_truncate(bench->pool, bench->handle, PAGE_BYTES + 200), 0);
+	assert_int_equal(bench->pools->space.free, free_before - 8);
+	assert_int_equal(pool_truncate(bench->pool, NULL, PAGE_BYTES + 200), 0);
+	assert_int_equal(bench->pools->space.free, free_before - 2);
+	assert_int_equal(bench->pool->size, PAGE_BYTES + 200);
+	pooltest_expect(bench, 0, PAGE_BYTES + 100, 1);
+	pooltest_expect(bench, PAGE_BYTES + 100, 100, 0);
+}
+
 static void a_punched_hole_frees_whole_pages_and_zeroes_the_edges(void **state)
 {
 	struct pooltest_bench *bench = *state;
@@ -168,6 +190,7 @@ int main(void)
 		POOLTEST(a_shorter_size_gives_back_the_promise_to_pages_that_were_cut_off),
 		POOLTEST(allocating_more_than_is_free_changes_nothing),
 		POOLTEST(allocating_sets_the_size_unless_it_is_to_be_kept),
+		POOLTEST(the_size_that_a_pool_has_frees_what_is_allocated_behind_it),
 		POOLTEST(a_punched_hole_frees_whole_pages_and_zeroes_the_edges),
 		POOLTEST(a_zeroed_range_keeps_its_blocks),
 		POOLTEST(sizes_and_modes_out_of_range_are_refused),
