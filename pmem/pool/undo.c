@@ -244,7 +244,8 @@ void pool_undo_count_held(struct pool *pool)
 		return;
 	/* Nobody reads it again: if its name comes back in an outage, its bytes are those of the media. */
 	pool_drop_clean_view(pool);
-	pool->undo_held = pool_extmap_pages(&pool->map);
+	/* Pages that were never synced have no block, but one is promised to each. */
+	pool->undo_held = pool_extmap_pages(&pool->map) + pool->promised;
 	atomic_fetch_add(&pool->pools->undo->held, pool->undo_held);
 }
 

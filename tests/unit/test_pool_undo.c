@@ -315,6 +315,33 @@ static void test_files_closed_after_their_removal_count_as_free(void **state)
 	assert_int_equal(after.free, before.free);
 }
 
+/* Their pages have no blocks, which are only promised to them. */
+static void test_removed_files_that_were_never_synced_count_as_free(void **state)
+{
+	struct pooltest_bench *bench = begin(state, METADATA_ORDERED);
+	struct pools_info before, after;
+
+	pools_info(bench->pools, &before);
+	for (int open = 0; open < 2; open++) {
+		pooltest_make(bench->pools, "/big", S_IFREG | 0640, 0);
+		open_file(bench, "/big");
+		pooltest_fill(bench, 0, 1u << 20, 'b');
+		if (!open)
+			close_file(bench);
+		assert_int_equal(pool_unlink(root_of(bench), "big"), 0);
+		pools_info(bench->pools, &after);
+		assert_int_equal(after.free, open ? before.free - (1u << 20) : before.free);
+		if (open)
+			close_file(bench);
+		pools_info(bench->pools, &after);
+		assert_int_equal(after.free, before.free);
+	}
+	fail_power(bench, CHOOSER_LOSE);
+	pools_commit(bench->pools);
+	pools_info(bench->pools, &after);
+	assert_int_equal(after.free, before.free);
+}
+
 /* Names that come back need entries; new files must not take them. */
 static void test_names_come_back_in_a_full_table(void **state)
 {
@@ -411,6 +438,7 @@ int main(void)
 		POOLTEST_EMPTY(test_msync_of_holes_commits_before_it_refuses),
 		POOLTEST_EMPTY(test_removed_files_count_as_free),
 		POOLTEST_EMPTY(test_files_closed_after_their_removal_count_as_free),
+		POOLTEST_EMPTY(test_removed_files_that_were_never_synced_count_as_free),
 		POOLTEST_EMPTY(test_names_come_back_in_a_full_table),
 		POOLTEST_EMPTY(test_long_list_commits_its_oldest),
 		POOLTEST_EMPTY(test_killed_daemon_keeps_everything),
