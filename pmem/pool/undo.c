@@ -234,6 +234,14 @@ void pool_undo_forget_held(struct pool *pool)
 	pool->undo_held = 0;
 }
 
+/* All that pool_destroy() will free. pool->lock is held. */
+static uint64_t blocks_of(const struct pool *pool)
+{
+	/* Pages that were never synced have no block, but one is promised to each. */
+	return pool_extmap_pages(&pool->map) + pool->promised + pool->chain_count +
+	       (pool->xattrs_block ? XATTR_BLOCKS : 0);
+}
+
 void pool_undo_count_held(struct pool *pool)
 {
 	if (!pool->pools->undo)
@@ -244,8 +252,7 @@ void pool_undo_count_held(struct pool *pool)
 		return;
 	/* Nobody reads it again: if its name comes back in an outage, its bytes are those of the media. */
 	pool_drop_clean_view(pool);
-	/* Pages that were never synced have no block, but one is promised to each. */
-	pool->undo_held = pool_extmap_pages(&pool->map) + pool->promised;
+	pool->undo_held = blocks_of(pool);
 	atomic_fetch_add(&pool->pools->undo->held, pool->undo_held);
 }
 

@@ -342,6 +342,31 @@ static void test_removed_files_that_were_never_synced_count_as_free(void **state
 	assert_int_equal(after.free, before.free);
 }
 
+/* A map of many pieces and attributes have blocks of their own. */
+static void test_removed_files_of_many_pieces_with_attributes_count_as_free(void **state)
+{
+	struct pooltest_bench *bench = begin(state, METADATA_ORDERED);
+	struct pools_info before, with_file, after;
+
+	pools_info(bench->pools, &before);
+	pooltest_make(bench->pools, "/pieces", S_IFREG | 0640, 0);
+	open_file(bench, "/pieces");
+	for (uint64_t i = 0; i < 100; i++)
+		assert_int_equal(pool_fallocate(bench->handle, 0, 2 * i * 4096, 4096), 0);
+	assert_int_equal(pool_xattr_set(bench->pool, "user.a", "b", 1, 0), 0);
+	assert_int_equal(pools_sync(bench->pools), 0);
+	close_file(bench);
+	pools_info(bench->pools, &with_file);
+	/* The map and the attributes have two blocks each, at least. */
+	assert_true(with_file.free <= before.free - 104 * 4096);
+	assert_int_equal(pool_unlink(root_of(bench), "pieces"), 0);
+	pools_info(bench->pools, &after);
+	assert_int_equal(after.free, before.free);
+	pools_commit(bench->pools);
+	pools_info(bench->pools, &after);
+	assert_int_equal(after.free, before.free);
+}
+
 /* Names that come back need entries; new files must not take them. */
 static void test_names_come_back_in_a_full_table(void **state)
 {
@@ -439,6 +464,7 @@ int main(void)
 		POOLTEST_EMPTY(test_removed_files_count_as_free),
 		POOLTEST_EMPTY(test_files_closed_after_their_removal_count_as_free),
 		POOLTEST_EMPTY(test_removed_files_that_were_never_synced_count_as_free),
+		POOLTEST_EMPTY(test_removed_files_of_many_pieces_with_attributes_count_as_free),
 		POOLTEST_EMPTY(test_names_come_back_in_a_full_table),
 		POOLTEST_EMPTY(test_long_list_commits_its_oldest),
 		POOLTEST_EMPTY(test_killed_daemon_keeps_everything),
