@@ -19,9 +19,11 @@
 
 /*
  * An operation commits those that are this much older. One by one, so that the memory of one operation is
- * used again by the next.
+ * used again by the next. A file that is made, written, renamed and removed takes four, and keeps its view
+ * until they are committed: these are fewer than may have memory (view_limits.c), so that no file is synced
+ * that nobody will read.
  */
-#define UNDO_OPERATIONS_MAX 131072u
+#define UNDO_OPERATIONS_MAX 114688u
 /* Appends may stay pending longer: with so many of them, everything is committed. */
 #define UNDO_PENDING_MAX (UNDO_OPERATIONS_MAX + UNDO_OPERATIONS_MAX / 4)
 

@@ -408,7 +408,7 @@ static void test_long_list_commits_its_oldest(void **state)
 		assert_int_equal(pool_set_attributes(bench->pool, POOL_SET_UID, &new), 0);
 	fail_power(bench, CHOOSER_LOSE);
 	assert_int_equal(pool_get_attributes(bench->pool, &now), 0);
-	assert_in_range(now.uid, 140000 - 131072, 139999);
+	assert_in_range(now.uid, 140000 - 114688, 139999);
 }
 
 /* ---- A daemon that is killed ------------------------------------------------------- */
