@@ -168,6 +168,7 @@ static int repeat(struct session *session, const char *text, bool (*not_yet)(int
 		  struct message *message)
 {
 	unsigned pause = PAUSE_MS;
+	bool answered = false;
 
 	for (;;) {
 		bool in_time = false;
@@ -184,12 +185,14 @@ static int repeat(struct session *session, const char *text, bool (*not_yet)(int
 		error = run_command(session, text, session->until_ms, &in_time, status, message);
 		if (error)
 			return error;
+		/* One that has said "not yet" before does not hang: the time ended while it ran once more. */
 		if (!in_time && !server_ended(session)) {
-			verdict->result = late;
+			verdict->result = answered ? EXPLORE_SERVER_NOT_READY : late;
 			return 0;
 		}
 		if (in_time && !not_yet(*status))
 			return 0;
+		answered |= in_time;
 		await(session, -1, clock_ms() + pause);
 		pause = pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS;
 	}

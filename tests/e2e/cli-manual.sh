@@ -17,8 +17,9 @@ run_example() {
 	mkdir -p "$work/tmp"
 	# A person takes longer to go on than a daemon to end.
 	# shellcheck disable=SC2016 # for the shell that runs it
-	example "$1" |
-		sed '/^fusermount3 -u/a while [ -e "$SOFTPMEM_SOCKET" ]; do sleep 0.05; done' >"$work/example"
+	example "$1" | sed '/^fusermount3 -u/a\
+		while [ -e "$SOFTPMEM_SOCKET" ] || [ -e "$SOFTPMEM_SOCKET.attach" ]; do sleep 0.05; done' \
+		>"$work/example"
 	sed 's/^/# /' "$work/example"
 	[ -s "$work/example" ] && sh -eu "$work/example"
 }

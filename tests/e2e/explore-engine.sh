@@ -120,6 +120,11 @@ check "a server that never answers is a finding after --timeout" \
 	one 1 --timeout 1 --start "$sleeper" --ask 'exit 75'
 check "the finding says that a server that never answers was not ready" \
 	tells 'saw no server that was ready in 1 s'
+# shellcheck disable=SC2016  # the command that asks expands it
+later='[ ! -e "$SOFTPMEM_RUN/asked" ] || exec sleep 1000; : >"$SOFTPMEM_RUN/asked"; exit 75'
+check "the time may end while the question is asked once more" \
+	one 1 --timeout 1 --start "$sleeper" --ask "$later"
+check "the finding is the same then" tells 'saw no server that was ready in 1 s'
 check "a server that --ready waits for in vain is a finding after --timeout" \
 	one 1 --timeout 1 --start "$sleeper" --ready 'exit 1' --ask true
 check "the finding says that a server that --ready waits for was not ready" \
