@@ -12,6 +12,7 @@
 
 #include "abi/line.h"
 #include "abi/wpq_layout.h"
+#include "common/prefetch.h"
 
 /* The number of recently flushed lines that are remembered; a power of two. */
 #define WPQ_RECENT 512u
@@ -77,11 +78,11 @@ struct wpq_record *wpq_reserve(struct wpq_producer *producer, enum wpq_lane_name
 
 /*
  * The ring's lines are in the cache of the daemon's processor. When one is written, prefetch a later one
- * for writing. Processors without prefetchw ignore it.
+ * for writing.
  */
 static inline void wpq_fetch_ahead(const void *line)
 {
-	__asm__ volatile("prefetchw %0" : : "m"(*((const unsigned char *)line + WPQ_FETCH_AHEAD)));
+	prefetch_for_writing((const unsigned char *)line + WPQ_FETCH_AHEAD);
 }
 
 static inline void wpq_append(struct wpq_producer *producer, enum wpq_lane_name lane, uint32_t lines)

@@ -5,11 +5,12 @@
 #include <stdatomic.h>
 
 #include "common/align.h"
+#include "common/prefetch.h"
 
 /* The processor that read the copies before had their lines last: ask for them before we come there. */
 static inline void fetch(const unsigned char *copy)
 {
-	__asm__ volatile("prefetchw %0" : : "m"(*(copy + 2048)));
+	prefetch_for_writing(copy + 2048);
 }
 
 typedef void stream_fn(unsigned char *to, unsigned char *copy, const unsigned char *from, size_t length);

@@ -37,6 +37,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/prefetch.h"
 #include "trace/event.h"
 
 #define TRACE_CLOCK_MAGIC 0x4b4c4354u  /* "TCLK" */
@@ -276,7 +277,7 @@ static inline void trace_slot_prefetch(const uint64_t *slot, uint64_t bytes)
 	const unsigned char *at = (const unsigned char *)slot + TRACE_SLOT_AHEAD;
 
 	for (uint64_t done = 0; done < bytes; done += 64)
-		__asm__ volatile("prefetchw %0" : : "m"(at[done]));
+		prefetch_for_writing(at + done);
 }
 
 /*
