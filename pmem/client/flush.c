@@ -62,8 +62,7 @@ void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
 {
 	uintptr_t end = address + length;
 
-	/* A recorder, if there is one, knows of the flush. */
-	if (client_fast_path_suits() && likely(flush_quickly(address, length, flags & ~QUEUE_EARLY)))
+	if (client_fast_path_recorded() && likely(flush_quickly(address, length, flags & ~QUEUE_EARLY)))
 		return;
 	while (address < end) {
 		struct range at = ranges_find(address);
@@ -95,7 +94,7 @@ bool client_flushes_count(void)
 
 static __attribute__((noinline)) void fence_in_full(void)
 {
-	if (client_fast_path_suits() && fence_quickly()) {
+	if (client_fast_path_recorded() && fence_quickly()) {
 		client_event_fence();
 		return;
 	}

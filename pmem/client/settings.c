@@ -23,19 +23,18 @@ static bool is_set_to(const char *name, const char *value)
 
 struct client_settings client_settings_read;
 atomic_bool client_settings_known;
-atomic_bool client_fast_path_allowed_flag, client_fast_path_suits_flag;
+atomic_bool client_fast_path_allowed_flag, client_fast_path_recorded_flag;
 static atomic_bool fast_path_forbidden;
 
 static void update_fast_path(void)
 {
 	const struct client_settings *set = &client_settings_read;
-
 	const bool suits = atomic_load(&client_settings_known) && !set->through && !set->flush_never &&
 			   !set->valgrind;
+	const bool forbidden = atomic_load(&fast_path_forbidden);
 
-	atomic_store_explicit(&client_fast_path_suits_flag, suits, memory_order_relaxed);
-	atomic_store_explicit(&client_fast_path_allowed_flag, suits && !atomic_load(&fast_path_forbidden),
-			      memory_order_relaxed);
+	atomic_store_explicit(&client_fast_path_allowed_flag, suits && !forbidden, memory_order_relaxed);
+	atomic_store_explicit(&client_fast_path_recorded_flag, suits && forbidden, memory_order_relaxed);
 }
 
 void client_fast_path_forbid(bool forbid)

@@ -53,7 +53,7 @@ static inline const struct client_settings *client_settings(void)
 /* ---- The fast paths of flush, fence and store -------------------------------------- */
 
 /* Private to this header and settings.c. */
-extern atomic_bool client_fast_path_allowed_flag, client_fast_path_suits_flag;
+extern atomic_bool client_fast_path_allowed_flag, client_fast_path_recorded_flag;
 
 /*
  * True if the settings are known and change neither what a fence does nor what a flush does in the
@@ -64,10 +64,13 @@ static inline bool client_fast_path_allowed(void)
 	return atomic_load_explicit(&client_fast_path_allowed_flag, memory_order_relaxed);
 }
 
-/* The same if somebody forbids them: who has told the recorder of the event goes on with the fast path. */
-static inline bool client_fast_path_suits(void)
+/*
+ * True if only a recorder forbids them: once it has been told of an event, the fast path is to be taken for
+ * it. Never true together with the above, after which nothing is gained by a second try.
+ */
+static inline bool client_fast_path_recorded(void)
 {
-	return atomic_load_explicit(&client_fast_path_suits_flag, memory_order_relaxed);
+	return atomic_load_explicit(&client_fast_path_recorded_flag, memory_order_relaxed);
 }
 
 /* Forbid the fast paths, for a recorder that must see every event, or allow them again. */
