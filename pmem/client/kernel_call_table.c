@@ -213,7 +213,7 @@ static uint8_t asked(const struct kernel_call *call)
 	/* All arguments of one that is not known. */
 	if (!call->known)
 		return A(6) - 1;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < KERNEL_OUTPUTS_MAX; i++) {
 		const struct kernel_output *output = &call->outputs[i];
 
 		if (output->kind == KERNEL_OUTPUT_NONE)

@@ -21,7 +21,6 @@
 
 /* The kernel transfers no more at once. */
 #define TRANSFER_MAX 0x7ffff000u
-#define PIECES_MAX 3u
 
 /* ---- Memory of the program ----------------------------------------------------------------- */
 
@@ -71,8 +70,8 @@ void kernel_call_refuse(const struct record_system_call *call, const char *name)
 /* At the beginning of a room; what the kernel reads and stores to is behind it. */
 struct kept {
 	size_t bytes; /* of the room */
-	struct kernel_output outputs[PIECES_MAX];
-	unsigned char *pieces[PIECES_MAX];
+	struct kernel_output outputs[KERNEL_OUTPUTS_MAX];
+	unsigned char *pieces[KERNEL_OUTPUTS_MAX];
 	/* Of struct iovec arrays: the program's, and the kernel's. */
 	size_t part_count;
 	struct iovec *program_parts, *kernel_parts;
@@ -290,7 +289,7 @@ static enum record_call_way on_system_call(struct record_system_call *call)
 	for (unsigned i = 0; i < 6; i++)
 		if ((known->refused >> i & 1) && record_concerns(call->arguments[i], 1))
 			kernel_call_refuse(call, known->name);
-	return kernel_call_bounce(call, known->outputs, PIECES_MAX);
+	return kernel_call_bounce(call, known->outputs, KERNEL_OUTPUTS_MAX);
 }
 
 /*
@@ -310,7 +309,7 @@ void kernel_call_store(struct record_system_call *call, long result)
 
 	if (!kept)
 		return;
-	for (unsigned i = 0; i < PIECES_MAX; i++)
+	for (unsigned i = 0; i < KERNEL_OUTPUTS_MAX; i++)
 		store_piece(call, &kept->outputs[i], kept->pieces[i], result);
 	store_parts(call, kept, result);
 	if (kept->message.msg_iov && result >= 0)

@@ -63,13 +63,14 @@ struct kernel_output {
 
 typedef enum record_call_way special_call(struct record_system_call *call);
 
+#define KERNEL_OUTPUTS_MAX 3u
 struct kernel_call {
 	const char *name; /* of a call that is refused, or NULL */
 	bool known;	  /* all results of it are described here */
 	uint8_t asked;	  /* see record_setup.system_calls; computed if it is 0 */
 	uint8_t refused;  /* the process ends if one of these is the address of a pool; a bit an argument */
 	special_call *special;
-	struct kernel_output outputs[3];
+	struct kernel_output outputs[KERNEL_OUTPUTS_MAX];
 };
 
 /* The call; NULL: a number that is not known. */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "client/kernel_calls.h"
 #include "client/modules.h"
@@ -47,7 +48,8 @@ static long call(struct next_function *function, const struct kernel_output *out
 		return -1;
 	}
 	for (unsigned i = 0; i < count; i++)
-		concerned |= record_concerns(a[outputs[i].argument], 1);
+		concerned |= outputs[i].kind != KERNEL_OUTPUT_NONE &&
+			     record_concerns(a[outputs[i].argument], 1);
 	if (likely(!concerned))
 		return next((long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
 	for (unsigned i = 0; i < 6; i++)
@@ -56,33 +58,39 @@ static long call(struct next_function *function, const struct kernel_output *out
 }
 
 #define U(value) ((uint64_t)(value))
-#define RECORD(function, ...)                                                                           \
+#define DEFINE(function, outputs, count)                                                                \
 	PUBLIC next_function_fn recorded_##function __asm__(#function);                                 \
 	PUBLIC long recorded_##function(long a, long b, long c, long d, long e, long f)                 \
 	{                                                                                               \
 		static struct next_function next = { .name = #function };                               \
-		static const struct kernel_output outputs[] = { __VA_ARGS__ };                          \
                                                                                                         \
-		return call(&next, outputs, sizeof(outputs) / sizeof(outputs[0]),                       \
+		return call(&next, outputs, count,                                                      \
 			    (const uint64_t[6]){ U(a), U(b), U(c), U(d), U(e), U(f) },                  \
 			    __builtin_return_address(0));                                               \
 	}
+/* Its arguments and results are those of the system call. */
+#define RECORD_AS(function, number)                                                                     \
+	DEFINE(function, kernel_call_by_number(number)->outputs, KERNEL_OUTPUTS_MAX)
+#define RECORD(function, ...)                                                                           \
+	static const struct kernel_output outputs_of_##function[] = { __VA_ARGS__ };                    \
+	DEFINE(function, outputs_of_##function,                                                         \
+	       sizeof(outputs_of_##function) / sizeof(outputs_of_##function[0]))
 #define FIXED KERNEL_FIXED
 #define COUNTED KERNEL_COUNTED
 
 /* Files. */
-RECORD(readlink, COUNTED(1, 2, 1))
-RECORD(__readlink_chk, COUNTED(1, 2, 1))
-RECORD(readlinkat, COUNTED(2, 3, 1))
-RECORD(__readlinkat_chk, COUNTED(2, 3, 1))
-RECORD(stat, FIXED(1, KERNEL_STAT_BYTES))
-RECORD(lstat, FIXED(1, KERNEL_STAT_BYTES))
-RECORD(fstat, FIXED(1, KERNEL_STAT_BYTES))
-RECORD(fstatat, FIXED(2, KERNEL_STAT_BYTES))
-RECORD(stat64, FIXED(1, KERNEL_STAT_BYTES))
-RECORD(lstat64, FIXED(1, KERNEL_STAT_BYTES))
-RECORD(fstat64, FIXED(1, KERNEL_STAT_BYTES))
-RECORD(fstatat64, FIXED(2, KERNEL_STAT_BYTES))
+RECORD_AS(readlink, SYS_readlink)
+RECORD_AS(__readlink_chk, SYS_readlink)
+RECORD_AS(readlinkat, SYS_readlinkat)
+RECORD_AS(__readlinkat_chk, SYS_readlinkat)
+RECORD_AS(stat, SYS_stat)
+RECORD_AS(lstat, SYS_lstat)
+RECORD_AS(fstat, SYS_fstat)
+RECORD_AS(fstatat, SYS_newfstatat)
+RECORD_AS(stat64, SYS_stat)
+RECORD_AS(lstat64, SYS_lstat)
+RECORD_AS(fstat64, SYS_fstat)
+RECORD_AS(fstatat64, SYS_newfstatat)
 RECORD(__xstat, FIXED(2, KERNEL_STAT_BYTES))
 RECORD(__lxstat, FIXED(2, KERNEL_STAT_BYTES))
 RECORD(__fxstat, FIXED(2, KERNEL_STAT_BYTES))
@@ -91,64 +99,64 @@ RECORD(__xstat64, FIXED(2, KERNEL_STAT_BYTES))
 RECORD(__lxstat64, FIXED(2, KERNEL_STAT_BYTES))
 RECORD(__fxstat64, FIXED(2, KERNEL_STAT_BYTES))
 RECORD(__fxstatat64, FIXED(3, KERNEL_STAT_BYTES))
-RECORD(statx, FIXED(4, KERNEL_STATX_BYTES))
-RECORD(statfs, FIXED(1, KERNEL_STATFS_BYTES))
-RECORD(fstatfs, FIXED(1, KERNEL_STATFS_BYTES))
-RECORD(statfs64, FIXED(1, KERNEL_STATFS_BYTES))
-RECORD(fstatfs64, FIXED(1, KERNEL_STATFS_BYTES))
-RECORD(getdents64, COUNTED(1, 2, 1))
-RECORD(getxattr, COUNTED(2, 3, 1))
-RECORD(lgetxattr, COUNTED(2, 3, 1))
-RECORD(fgetxattr, COUNTED(2, 3, 1))
-RECORD(listxattr, COUNTED(1, 2, 1))
-RECORD(llistxattr, COUNTED(1, 2, 1))
-RECORD(flistxattr, COUNTED(1, 2, 1))
-RECORD(sendfile, FIXED(2, 8))
-RECORD(sendfile64, FIXED(2, 8))
-RECORD(splice, FIXED(1, 8), FIXED(3, 8))
-RECORD(copy_file_range, FIXED(1, 8), FIXED(3, 8))
+RECORD_AS(statx, SYS_statx)
+RECORD_AS(statfs, SYS_statfs)
+RECORD_AS(fstatfs, SYS_fstatfs)
+RECORD_AS(statfs64, SYS_statfs)
+RECORD_AS(fstatfs64, SYS_fstatfs)
+RECORD_AS(getdents64, SYS_getdents64)
+RECORD_AS(getxattr, SYS_getxattr)
+RECORD_AS(lgetxattr, SYS_lgetxattr)
+RECORD_AS(fgetxattr, SYS_fgetxattr)
+RECORD_AS(listxattr, SYS_listxattr)
+RECORD_AS(llistxattr, SYS_llistxattr)
+RECORD_AS(flistxattr, SYS_flistxattr)
+RECORD_AS(sendfile, SYS_sendfile)
+RECORD_AS(sendfile64, SYS_sendfile)
+RECORD_AS(splice, SYS_splice)
+RECORD_AS(copy_file_range, SYS_copy_file_range)
 /* Descriptors and sockets. */
-RECORD(pipe, FIXED(0, 8))
-RECORD(pipe2, FIXED(0, 8))
-RECORD(socketpair, FIXED(3, 8))
-RECORD(epoll_wait, COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES))
-RECORD(epoll_pwait, COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES))
-RECORD(epoll_pwait2, COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES))
+RECORD_AS(pipe, SYS_pipe)
+RECORD_AS(pipe2, SYS_pipe2)
+RECORD_AS(socketpair, SYS_socketpair)
+RECORD_AS(epoll_wait, SYS_epoll_wait)
+RECORD_AS(epoll_pwait, SYS_epoll_pwait)
+RECORD_AS(epoll_pwait2, SYS_epoll_pwait2)
 RECORD(eventfd_read, FIXED(1, 8))
 /* Processes, signals and time. */
 RECORD(wait, FIXED(0, 4))
 RECORD(waitpid, FIXED(1, 4))
 RECORD(wait3, FIXED(0, 4), FIXED(2, KERNEL_RUSAGE_BYTES))
-RECORD(wait4, FIXED(1, 4), FIXED(3, KERNEL_RUSAGE_BYTES))
+RECORD_AS(wait4, SYS_wait4)
 RECORD(waitid, FIXED(2, KERNEL_SIGINFO_BYTES))
-RECORD(getrusage, FIXED(1, KERNEL_RUSAGE_BYTES))
-RECORD(getrlimit, FIXED(1, 16))
-RECORD(getrlimit64, FIXED(1, 16))
-RECORD(prlimit, FIXED(3, 16))
-RECORD(prlimit64, FIXED(3, 16))
-RECORD(uname, FIXED(0, KERNEL_UTSNAME_BYTES))
-RECORD(sysinfo, FIXED(0, KERNEL_SYSINFO_BYTES))
-RECORD(times, FIXED(0, 32))
-RECORD(getgroups, COUNTED(1, 0, 4))
-RECORD(__getgroups_chk, COUNTED(1, 0, 4))
-RECORD(getresuid, FIXED(0, 4), FIXED(1, 4), FIXED(2, 4))
-RECORD(getresgid, FIXED(0, 4), FIXED(1, 4), FIXED(2, 4))
-RECORD(sched_getparam, FIXED(1, 4))
-RECORD(sigpending, FIXED(0, 8))
+RECORD_AS(getrusage, SYS_getrusage)
+RECORD_AS(getrlimit, SYS_getrlimit)
+RECORD_AS(getrlimit64, SYS_getrlimit)
+RECORD_AS(prlimit, SYS_prlimit64)
+RECORD_AS(prlimit64, SYS_prlimit64)
+RECORD_AS(uname, SYS_uname)
+RECORD_AS(sysinfo, SYS_sysinfo)
+RECORD_AS(times, SYS_times)
+RECORD_AS(getgroups, SYS_getgroups)
+RECORD_AS(__getgroups_chk, SYS_getgroups)
+RECORD_AS(getresuid, SYS_getresuid)
+RECORD_AS(getresgid, SYS_getresgid)
+RECORD_AS(sched_getparam, SYS_sched_getparam)
+RECORD_AS(sigpending, SYS_rt_sigpending)
 RECORD(sigwait, FIXED(1, 4))
 RECORD(sigwaitinfo, FIXED(1, KERNEL_SIGINFO_BYTES))
 RECORD(sigtimedwait, FIXED(1, KERNEL_SIGINFO_BYTES))
-RECORD(sigaltstack, FIXED(1, 24))
-RECORD(nanosleep, FIXED(1, KERNEL_TIMESPEC_BYTES))
-RECORD(clock_nanosleep, FIXED(3, KERNEL_TIMESPEC_BYTES))
-RECORD(getitimer, FIXED(1, KERNEL_ITIMER_BYTES))
-RECORD(setitimer, FIXED(2, KERNEL_ITIMER_BYTES))
-RECORD(timer_gettime, FIXED(1, KERNEL_ITIMER_BYTES))
-RECORD(timer_settime, FIXED(3, KERNEL_ITIMER_BYTES))
-RECORD(timerfd_gettime, FIXED(1, KERNEL_ITIMER_BYTES))
-RECORD(timerfd_settime, FIXED(3, KERNEL_ITIMER_BYTES))
-RECORD(clock_getres, FIXED(1, KERNEL_TIMESPEC_BYTES))
-RECORD(sched_rr_get_interval, FIXED(1, KERNEL_TIMESPEC_BYTES))
+RECORD_AS(sigaltstack, SYS_sigaltstack)
+RECORD_AS(nanosleep, SYS_nanosleep)
+RECORD_AS(clock_nanosleep, SYS_clock_nanosleep)
+RECORD_AS(getitimer, SYS_getitimer)
+RECORD_AS(setitimer, SYS_setitimer)
+RECORD_AS(timer_gettime, SYS_timer_gettime)
+RECORD_AS(timer_settime, SYS_timer_settime)
+RECORD_AS(timerfd_gettime, SYS_timerfd_gettime)
+RECORD_AS(timerfd_settime, SYS_timerfd_settime)
+RECORD_AS(clock_getres, SYS_clock_getres)
+RECORD_AS(sched_rr_get_interval, SYS_sched_rr_get_interval)
 
 /* ---- getcwd(3), which returns the buffer ----------------------------------------------------------- */
 
