@@ -96,6 +96,15 @@ int pooltest_teardown(void **state)
 	return 0;
 }
 
+void pooltest_fail_power(struct pools *pools, enum metadata_mode mode, const struct chooser *chooser)
+{
+	const struct pools_outage outage = { .metadata = mode };
+
+	pools_stop(pools);
+	assert_int_equal(pools_decide(pools, chooser, &outage), 0);
+	pools_resume(pools);
+}
+
 void pooltest_fill(struct pooltest_bench *bench, uint64_t offset, size_t length, unsigned char byte)
 {
 	unsigned char *bytes = malloc(length);

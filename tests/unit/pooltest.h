@@ -28,6 +28,8 @@ int pooltest_setup_empty(void **state);
 void pooltest_restart(struct pooltest_bench *bench);
 /* Assert that checking the region finds nothing. The pools may be open. */
 void pooltest_assert_sound(const struct region *region);
+/* A power failure of the pools, whose list of operations is treated as of this mode. */
+void pooltest_fail_power(struct pools *pools, enum metadata_mode mode, const struct chooser *chooser);
 /* Write `length` bytes of the value `byte` to the bench's file; volatile. */
 void pooltest_fill(struct pooltest_bench *bench, uint64_t offset, size_t length, unsigned char byte);
 /* Assert that `length` bytes of the bench's file from `offset` on have the value `byte`. */

@@ -308,15 +308,6 @@ static void tree_text(const struct subject *subject, struct pools *pools, char t
 	brute_tree_text(&tree, BRUTE_NAMES_RIGHT, text);
 }
 
-static void fail_power(struct subject *subject, enum metadata_mode mode, const struct chooser *chooser)
-{
-	const struct pools_outage outage = { .metadata = mode };
-
-	pools_stop(subject->pools);
-	assert_int_equal(pools_decide(subject->pools, chooser, &outage), 0);
-	pools_resume(subject->pools);
-}
-
 /* Give back all that the test has of the pools, and load the region again. */
 static void restart(struct subject *subject)
 {
@@ -388,7 +379,7 @@ static bool outage_is_legal(uint64_t seed, bool mixed, enum metadata_mode mode,
 	brute_tree_text(&subject.now, BRUTE_NAMES_RIGHT, everything);
 	tree_text(&subject, subject.pools, text);
 	assert_string_equal(text, everything);
-	fail_power(&subject, mode, chooser);
+	pooltest_fail_power(subject.pools, mode, chooser);
 	tree_text(&subject, subject.pools, text);
 	legal = trees_contain(&trees, text);
 	if (!legal && rules == BRUTE_NAMES_RIGHT) {

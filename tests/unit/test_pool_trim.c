@@ -147,16 +147,6 @@ static void fill_file(struct pooltest_bench *bench, size_t length, bool sync)
 		assert_int_equal(pool_sync(bench->handle, false), 0);
 }
 
-static void fail_power(struct pooltest_bench *bench, enum chooser_policy policy)
-{
-	const struct pools_outage outage = { .metadata = METADATA_ORDERED };
-	const struct chooser chooser = { .policy = policy };
-
-	pools_stop(bench->pools);
-	assert_int_equal(pools_decide(bench->pools, &chooser, &outage), 0);
-	pools_resume(bench->pools);
-}
-
 static void a_removed_file_has_its_bytes_once_until_the_removal_is_durable(void **state)
 {
 	struct pooltest_bench *bench = *state;
@@ -170,7 +160,7 @@ static void a_removed_file_has_its_bytes_once_until_the_removal_is_durable(void 
 	/* An outage may bring the name back. */
 	trim(bench, CALLS);
 	assert_true(memory_of_region() >= before + 2 * MIB);
-	fail_power(bench, CHOOSER_LOSE);
+	pooltest_fail_power(bench->pools, METADATA_ORDERED, &(struct chooser){ .policy = CHOOSER_LOSE });
 	bench->handle = pooltest_handle(bench->pools, "/file");
 	pooltest_expect(bench, 0, 2 * MIB, 0x55);
 

@@ -59,12 +59,7 @@ static struct pooltest_bench *begin_with_file(void **state, enum metadata_mode m
 
 static void fail_power(struct pooltest_bench *bench, enum chooser_policy policy)
 {
-	const struct pools_outage outage = { .metadata = METADATA_STRICT };
-	const struct chooser chooser = { .policy = policy };
-
-	pools_stop(bench->pools);
-	assert_int_equal(pools_decide(bench->pools, &chooser, &outage), 0);
-	pools_resume(bench->pools);
+	pooltest_fail_power(bench->pools, METADATA_STRICT, &(struct chooser){ .policy = policy });
 }
 
 static uint64_t size_of(struct pooltest_bench *bench)
