@@ -19,7 +19,6 @@
 #include "pool/table.h"
 #include "pool/undo.h"
 
-
 /* ---- Records --------------------------------------------------------------------- */
 
 /* The attributes of a file: the records of the area, one behind the other, in the order of their names. */

@@ -461,8 +461,8 @@ static unsigned recount_check(const char *path)
 const struct published published_recount = { "recount", create, recount_work, recount_check };
 
 /*
- * open: the pool is created by the run that is recorded. One that cannot be opened is created again, and so
- * is an empty one, which pmemobj_open() of 1.12.1 does not refuse: it dies of SIGBUS.
+ * open: the recorded run creates the pool. The check creates it again if it cannot be opened, or if the file
+ * is empty: pmemobj_open() of 1.12.1 does not refuse an empty file, it dies of SIGBUS.
  */
 
 static void open_work(const char *path, void (*done)(unsigned step))
