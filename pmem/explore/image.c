@@ -118,26 +118,21 @@ void explore_image_destroy(struct explore_image *image)
 
 int explore_image_own(struct explore_image *image)
 {
-	const int fd = memfd_create("softpmem-explore", MFD_CLOEXEC);
-	unsigned char *memory = MAP_FAILED;
+	const struct explore_image shared = *image;
+	struct explore_image *own;
 	uint64_t page = 0;
-	int error;
+	int error = explore_image_create(image->address, image->capacity, &own);
 
-	if (fd >= 0 && ftruncate(fd, (off_t)image->capacity) == 0)
-		memory = mmap(NULL, image->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-			      0);
-	if (memory == MAP_FAILED) {
-		error = -errno;
-		if (fd >= 0)
-			close(fd);
+	if (error)
 		return error;
-	}
 	for (; (page = explore_image_next_page(image, page)) != UINT64_MAX; page++)
-		memcpy(memory + page * PAGE_BYTES, explore_image_page(image, page), PAGE_BYTES);
-	munmap(image->memory, image->capacity);
-	close(image->fd);
-	image->memory = memory;
-	image->fd = fd;
+		memcpy(own->memory + page * PAGE_BYTES, explore_image_page(image, page), PAGE_BYTES);
+	/* Both have the same capacity. */
+	image->memory = own->memory;
+	image->fd = own->fd;
+	own->memory = shared.memory;
+	own->fd = shared.fd;
+	explore_image_destroy(own);
 	return 0;
 }
 
