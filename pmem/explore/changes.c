@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -17,8 +18,11 @@
 /* Bytes that are compared at once; a multiple of a line. */
 #define BLOCK_BYTES 65536u
 
-/* Told apart by a digest: a line before and after the recovery, a name that is gone, and a new one. */
-enum { SALT_BEFORE = 1, SALT_AFTER, SALT_GONE, SALT_NEW };
+/*
+ * Told apart by a digest: a line or attributes before and after the recovery, a name that is gone, and a new
+ * one.
+ */
+enum { SALT_BEFORE = 1, SALT_AFTER, SALT_GONE, SALT_NEW, SALT_ATTRIBUTES };
 
 static void add(struct explore_digest *changes, struct explore_digest digest)
 {
@@ -72,6 +76,97 @@ static int compare_files(const char *path, int before, int after, uint64_t size,
 	return error;
 }
 
+/* ---- Attributes ------------------------------------------------------------------------- */
+
+/* The order of bytes counts. */
+static void chain(struct explore_digest *digest, const void *bytes, size_t length)
+{
+	*digest = explore_digest_of(digest->low ^ length, digest->high);
+	for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
+		uint64_t word = 0;
+
+		memcpy(&word, (const unsigned char *)bytes + at, min_u64(sizeof(word), length - at));
+		*digest = explore_digest_of(digest->low ^ word, digest->high);
+	}
+}
+
+/* One that must not be read is told by its name. */
+static int add_xattr(const char *path, const char *name, struct explore_digest *sum)
+{
+	const ssize_t room = lgetxattr(path, name, NULL, 0);
+	CLEANUP_FREE unsigned char *value = malloc((size_t)max_u64((uint64_t)room + 1, 1));
+	struct explore_digest digest = explore_digest_of(SALT_ATTRIBUTES, 0);
+	ssize_t length;
+
+	if (!value)
+		return -ENOMEM;
+	length = room < 0 ? room : lgetxattr(path, name, value, (size_t)room);
+	chain(&digest, name, strlen(name));
+	if (length > 0)
+		chain(&digest, value, (size_t)length);
+	add(sum, digest);
+	return 0;
+}
+
+/* Those of users, which a state has. The kernel lists them in an order that says nothing. */
+static int add_xattrs(const char *path, struct explore_digest *sum)
+{
+	const ssize_t room = llistxattr(path, NULL, 0);
+	CLEANUP_FREE char *names = room > 0 ? malloc((size_t)room) : NULL;
+	const ssize_t length = names ? llistxattr(path, names, (size_t)room) : 0;
+	int error = room > 0 && !names ? -ENOMEM : 0;
+
+	for (ssize_t at = 0; !error && at < length; at += (ssize_t)strlen(names + at) + 1)
+		if (strncmp(names + at, "user.", 5) == 0)
+			error = add_xattr(path, names + at, sum);
+	return error;
+}
+
+/*
+ * Mode, target and extended attributes; zero: there is no such file. States have no owners, so that to change
+ * these leaves nothing to crash in.
+ */
+static int read_attributes(int directory, const char *path, struct explore_digest *sum)
+{
+	CLEANUP_FREE char *full = NULL, *target = NULL;
+	struct stat st;
+	ssize_t length;
+
+	*sum = (struct explore_digest){ 0, 0 };
+	if (fstatat(directory, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	*sum = explore_digest_of(SALT_ATTRIBUTES, st.st_mode);
+	if (S_ISLNK(st.st_mode)) {
+		target = malloc((size_t)st.st_size + 1);
+		length = target ? readlinkat(directory, path, target, (size_t)st.st_size + 1) : -1;
+		if (length < 0)
+			return target ? -errno : -ENOMEM;
+		chain(sum, target, (size_t)length);
+	}
+	/* There is no function for a path below an open directory. */
+	if (asprintf(&full, "/proc/self/fd/%d/%s", directory, path) < 0) {
+		full = NULL;
+		return -ENOMEM;
+	}
+	return add_xattrs(full, sum);
+}
+
+static int compare_attributes(int before, int after, const char *path, struct explore_digest *changes)
+{
+	struct explore_digest old, new;
+	int error = read_attributes(before, path, &old);
+
+	if (!error)
+		error = read_attributes(after, path, &new);
+	if (error || (old.low == new.low && old.high == new.high))
+		return error;
+	add(changes, explore_digest_of((SALT_BEFORE ^ old.low) + number_of(path), old.high));
+	add(changes, explore_digest_of((SALT_AFTER ^ new.low) + number_of(path), new.high));
+	return 0;
+}
+
+/* ---- Files ------------------------------------------------------------------------------ */
+
 /* A regular file of that name in a directory: a descriptor, or -1, and its size. A negative errno. */
 static int open_file(int directory, const char *path, int *fd, uint64_t *size)
 {
@@ -94,8 +189,10 @@ static int compare_path(int before, int after, const char *path, struct explore_
 {
 	CLEANUP_FD int old = -1, new = -1;
 	uint64_t old_size, new_size;
-	int error = open_file(before, path, &old, &old_size);
+	int error = compare_attributes(before, after, path, changes);
 
+	if (!error)
+		error = open_file(before, path, &old, &old_size);
 	if (!error)
 		error = open_file(after, path, &new, &new_size);
 	if (error)
@@ -159,7 +256,10 @@ int explore_changes_find(const struct explore_state *state, const char *director
 		CLEANUP_FD int before = open(copy, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		CLEANUP_FD int after = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-		error = before < 0 || after < 0 ? -errno : visit(copy, false, before, after, changes);
+		error = before < 0 || after < 0 ? -errno :
+						  compare_attributes(before, after, ".", changes);
+		if (!error)
+			error = visit(copy, false, before, after, changes);
 		if (!error)
 			error = visit(directory, true, before, after, changes);
 	}

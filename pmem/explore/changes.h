@@ -8,9 +8,9 @@
 
 /*
  * Compare the files of a state with those in `directory`, where a command has run on them, and which is
- * left as it is. *changes: equal for equal changes of the same bytes; zero if there are none. Attributes
- * and the targets of symlinks do not count. Beside the directory there is another one for a while. 0 or a
- * negative errno.
+ * left as it is. *changes: equal for equal changes of the same bytes, names, modes, targets of symlinks and
+ * extended attributes of users; zero if there are none. Owners and times do not count. Beside the directory
+ * there is another one for a while. 0 or a negative errno.
  */
 int explore_changes_find(const struct explore_state *state, const char *directory,
 			 struct explore_digest *changes);

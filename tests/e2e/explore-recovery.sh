@@ -127,6 +127,52 @@ check "a recovery that does not sync the file that it restores is found" \
 check "negative control: one that syncs the file leaves nothing but what it can restore" \
 	explored 0 --depth 2 --checker mount softpmem.trace -- "$work/recover" fixed
 
+# ---- A recovery that changes attributes alone
+
+# It marks the file in two steps, and a mark of the first step is one that it does not know.
+cat >marking <<-'END'
+	#!/usr/bin/env python3
+	import os, sys
+	path, name = os.environ["SOFTPMEM_STATE"] + "/data", b"user.recovered"
+	if not os.path.exists(path):
+	    sys.exit(0)
+	value = os.getxattr(path, name) if name.decode() in os.listxattr(path) else b""
+	steps = [b"yes"] if sys.argv[1] == "xattr-fixed" else [b"soon", b"yes"]
+	if sys.argv[1].startswith("xattr") and value != b"yes":
+	    for step in steps if value == b"" else sys.exit(1):
+	        os.setxattr(path, name, step)
+	mode = os.stat(path).st_mode & 0o777
+	steps = [0o640] if sys.argv[1] == "mode-fixed" else [0o700, 0o640]
+	if sys.argv[1].startswith("mode") and mode != 0o640:
+	    for step in steps if mode == 0o600 else sys.exit(1):
+	        os.chmod(path, step)
+	current = os.path.dirname(path) + "/current"
+	if sys.argv[1].startswith("target") and os.readlink(current) != "other":
+	    if sys.argv[1] == "target-fixed":
+	        if os.path.lexists(current + ".new"):
+	            os.unlink(current + ".new")
+	        os.symlink("other", current + ".new")
+	        os.rename(current + ".new", current)
+	    else:
+	        os.unlink(current)
+	        os.symlink("other", current)
+END
+chmod +x marking
+TMPDIR=$work "$softpmem" explore --workload \
+	'umask 77 && ln -s data current && sync . && printf old >data && sync data .' -- true >/dev/null 2>&1
+marks() { # STATUS HOW
+	TMPDIR=$work explored "$1" --depth 2 --checker mount softpmem.trace -- "$work/marking" "$2"
+}
+for what in mode xattr target; do
+	check "a recovery that changes nothing but the $what of a file in two steps is found" \
+		marks 1 "$what-buggy"
+	check "the finding of the $what says that power fails twice" tells '^finding 1, if power fails again'
+	check "negative control: one that changes its $what in one step has no finding" \
+		marks 0 "$what-fixed"
+	check "negative control: a recovery that changes its $what in one step is recorded" \
+		tells '^[1-9][0-9]* states are recovered by .*: [1-9][0-9]* recoveries recorded'
+done
+
 # ---- What cannot be recorded
 
 refused() {
