@@ -18,7 +18,8 @@ static struct fuse_session *session_new(struct fusefs *fs)
 	struct fuse_session *session = NULL;
 
 	if (!fuse_opt_add_arg(&arguments, "softpmemd") &&
-	    !fuse_opt_add_arg(&arguments, "-ofsname=softpmem,subtype=softpmem,default_permissions") &&
+	    !fuse_opt_add_arg(&arguments, "-ofsname=softpmem,subtype=softpmem") &&
+	    (!fs->options.check_permissions || !fuse_opt_add_arg(&arguments, "-odefault_permissions")) &&
 	    (!fs->options.allow_other || !fuse_opt_add_arg(&arguments, "-oallow_other")) &&
 	    (!fs->options.read_only || !fuse_opt_add_arg(&arguments, "-oro")))
 		session = fuse_session_new(&arguments, &fusefs_operations, sizeof(fusefs_operations), fs);

@@ -34,11 +34,14 @@ struct fusefs_region {
 
 struct fusefs_options {
 	const char *mountpoint;
-	/*
-	 * Let other users in: only as root, or with user_allow_other in /etc/fuse.conf. The kernel checks
-	 * permissions either way.
-	 */
+	/* Let other users in: only as root, or with user_allow_other in /etc/fuse.conf. */
 	bool allow_other;
+	/*
+	 * Have the kernel check owners and permissions. False is for a mount that root alone may enter: for
+	 * each check of a directory whose names have changed the kernel asks for its attributes, which
+	 * makes up a third of the requests of a program that makes and removes files.
+	 */
+	bool check_permissions;
 	bool read_only;
 	bool nonempty;	  /* mount on a directory that has files, which the mount hides */
 	unsigned threads; /* 0: a number that suits this machine */

@@ -2,7 +2,9 @@
 #include "op_attributes.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "common/align.h"
 #include "invalidate.h"
@@ -82,6 +84,31 @@ void fusefs_op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 		reply_after_write_back(request, node);
 	else
 		reply_attributes(request, node);
+}
+
+/* As for every file system, root may do all but execute a file that nobody may execute. */
+static int root_access(struct node *node, int mask)
+{
+	struct pool_attributes attributes;
+	int error;
+
+	if (node->dead)
+		return -ESTALE;
+	if (!(mask & X_OK))
+		return 0;
+	error = pool_get_attributes(node->pool, &attributes);
+	if (error)
+		return error;
+	return S_ISREG(attributes.mode) && !(attributes.mode & 0111) ? -EACCES : 0;
+}
+
+void fusefs_op_access(fuse_req_t request, fuse_ino_t ino, int mask)
+{
+	int error = 0;
+
+	if (!fusefs_is_regions_root(fusefs_of(request), ino))
+		error = root_access(fusefs_node_of(request, ino), mask);
+	fuse_reply_err(request, -error);
 }
 
 static int set_attributes(struct recorder *recorder, struct pool *pool, const struct stat *st, int which)

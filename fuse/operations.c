@@ -12,9 +12,8 @@
 
 /*
  * Not served: flush (no process waits for a close), locks (the kernel's own
- * suffice for one mount), access (the kernel checks
- * permissions), copy_file_range (within one machine the kernel's fallback is as
- * fast).
+ * suffice for one mount), copy_file_range (within one machine the kernel's fallback
+ * is as fast).
  */
 const struct fuse_lowlevel_ops fusefs_operations = {
 	.init = fusefs_op_init,
@@ -22,6 +21,7 @@ const struct fuse_lowlevel_ops fusefs_operations = {
 	.forget = fusefs_op_forget,
 	.forget_multi = fusefs_op_forget_multi,
 	.getattr = fusefs_op_getattr,
+	.access = fusefs_op_access,
 	.setattr = fusefs_op_setattr,
 	.readlink = fusefs_op_readlink,
 	.mknod = fusefs_op_mknod,

@@ -71,6 +71,7 @@ struct daemon {
 	struct daemon_options options;
 	struct log log;
 	char *mountpoint; /* absolute; NULL without a mount */
+	bool may_all;	  /* process_may_all() when it started */
 	struct served_region regions[REGIONS_MAX];
 	unsigned region_count;
 	struct fusefs *fusefs; /* NULL without a mount */

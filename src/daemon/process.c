@@ -84,6 +84,16 @@ void process_raise_files(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+bool process_may_all(void)
+{
+	static const int needed[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID };
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (prctl(PR_CAPBSET_READ, needed[i], 0, 0, 0) != 1)
+			return false;
+	return geteuid() == 0;
+}
+
 int process_drop_privileges(bool mounts)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };

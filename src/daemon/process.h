@@ -19,6 +19,11 @@ void process_ready(int ready_fd);
 void process_raise_files(void);
 
 /*
+ * May processes of this user do what they like to files of all users? True for root, unless what started
+ * us has taken the capabilities for it away. Ask before process_drop_privileges().
+ */
+bool process_may_all(void);
+/*
  * Drop every capability except those that end the clients at a power failure (CAP_SYS_PTRACE, to see
  * which processes map a pool; CAP_KILL) and those for the mount (CAP_SYS_ADMIN, to unmount;
  * CAP_DAC_READ_SEARCH, to reach a mount point in a directory of another user). It holds for this thread,

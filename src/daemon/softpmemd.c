@@ -66,6 +66,7 @@ static int start_mount(struct daemon *daemon, struct message *message)
 	struct fusefs_options options = {
 		.mountpoint = daemon->mountpoint,
 		.allow_other = daemon->options.allow_other,
+		.check_permissions = daemon->options.allow_other || !daemon->may_all,
 		.read_only = daemon->options.read_only,
 		.nonempty = daemon->options.nonempty,
 		.threads = daemon->options.threads,
@@ -210,6 +211,7 @@ static int start(struct daemon *daemon, struct message *message)
 	if (error)
 		return error;
 	process_raise_files();
+	daemon->may_all = process_may_all();
 	/* Before the first thread is started: capabilities belong to a thread. */
 	error = process_drop_privileges(daemon->mountpoint != NULL);
 	if (error)

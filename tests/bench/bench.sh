@@ -42,12 +42,14 @@ example=/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
 declare -A directory=([softpmem]=$mnt [passthrough]=$work/passthrough
 	[passthrough+permissions]=$work/checked [tmpfs]=$shm/direct [libpmem]=$shm/direct)
 passthrough_pids=()
+private_pid= # of a daemon of ours whose mount root alone may enter
 
 bench_cleanup() {
 	postgres_kill_at_exit
 	fusermount3 -u -z "$work/passthrough"
 	fusermount3 -u -z "$work/checked"
 	kill "${passthrough_pids[@]}"
+	kill "$private_pid" && wait "$private_pid"
 	rm -rf "$shm"
 }
 at_exit+=(bench_cleanup)
@@ -78,7 +80,8 @@ sides_start() {
 		fail "passthrough_ll does not build: $(head -n 1 "$work/cc.log")"
 	[ "$(stat -f -c %T "$shm")" = tmpfs ] || fail "/dev/shm is no tmpfs"
 	chmod 711 "$work" "$shm"
-	mkdir "$shm/direct" "$shm/source" "$shm/source-checked" "$work/passthrough" "$work/checked"
+	mkdir "$shm/direct" "$shm/source" "$shm/source-checked" "$work/passthrough" "$work/checked" \
+		"$work/private"
 	passthrough_start "$work/passthrough" "$shm/source"
 	# To check permissions, the kernel asks for a directory's attributes before each change of its names.
 	# Files in it belong to root, so programs that run as other users cannot use it.
@@ -86,6 +89,10 @@ sides_start() {
 	local options=()
 	[ "$(id -u)" -ne 0 ] || options=(--allow-other)
 	daemon_start --region memfd:10G "${options[@]}" || fail "the daemon does not start"
+	"$softpmemd" --region memfd:1G --mount "$work/private" --socket "$work/private.sock" \
+		>>"$work/daemon.log" 2>&1 &
+	private_pid=$!
+	await mountpoint -q "$work/private" || fail "a second daemon does not start"
 }
 
 # row NAME UNIT BETTER TARGET AGAINST MEASURE [ARGUMENT...]: MEASURE SIDE ARGUMENT... prints a number.

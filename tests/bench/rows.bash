@@ -216,11 +216,16 @@ create_and_sync() {
 	"$abs_top_builddir/tests/bench/metadata_time" create "$mnt/beside-$files" "$files"
 }
 
-# name_changes SIDE [MODE]: in a directory of this metadata mode, or of the daemon's.
+# name_changes SIDE OURS [MODE]: in a directory of this metadata mode, or of the daemon's. OURS is the daemon:
+# `private`, where nobody checks permissions, as with passthrough_ll, or `shared`.
 name_changes() {
-	local in=${directory[$1]}/names status
-	if [ "$1" = softpmem ] && [ -n "${2:-}" ]; then
-		"$softpmem" create --directory --metadata "$2" /names || return 1
+	local in=${directory[$1]}/names status ours=$socket
+	if [ "$1" = softpmem ] && [ "$2" = private ]; then
+		in=$work/private/names
+		ours=$work/private.sock
+	fi
+	if [ "$1" = softpmem ] && [ -n "${3:-}" ]; then
+		"$softpmem" --socket "$ours" create --directory --metadata "$3" /names || return 1
 	else
 		mkdir "$in" || return 1
 	fi
@@ -295,10 +300,12 @@ rows() {
 	done
 	row "create and fsync beside $pools files" us lower 1.2 few create_and_sync
 	rm -rf "$mnt"/beside-*
-	for against in passthrough passthrough+permissions; do
-		row "create, rename, unlink, ordered" names/s higher 1 "$against" name_changes
-		row "create, rename, unlink, durable" names/s higher 1 "$against" name_changes durable
-	done
+	row "create, rename, unlink, ordered" names/s higher 1 passthrough name_changes private
+	row "create, rename, unlink, durable" names/s higher 1 passthrough name_changes private durable
+	row "create, rename, unlink, ordered, --allow-other" names/s higher 1 passthrough+permissions \
+		name_changes shared
+	row "create, rename, unlink, durable, --allow-other" names/s higher 1 passthrough+permissions \
+		name_changes shared durable
 	row "power failure with $uncommitted uncommitted names" ms lower 1000 - failure_of_names
 	row "SQLite rounds of softpmem torture, a processor" rounds/s higher 20 - torture_rounds
 	row "power failure with $open_files open files" ms lower - one failure_with_open_files

@@ -28,6 +28,7 @@ e2e_tests = \
 	tests/e2e/fuse-memory.sh \
 	tests/e2e/fuse-mount.sh \
 	tests/e2e/fuse-operations.sh \
+	tests/e2e/fuse-permissions.sh \
 	tests/e2e/fuse-power.sh \
 	tests/e2e/fuse-unseen.sh \
 	tests/e2e/fuse-xattr.sh \

@@ -59,6 +59,7 @@ static const struct kind {
 	{ FUSE_FSYNC, sizeof(struct fuse_fsync_in), 0, HANDLE_OF_FILE },
 	{ FUSE_SETATTR, sizeof(struct fuse_setattr_in), 0, 0 },
 	{ FUSE_GETATTR, sizeof(struct fuse_getattr_in), 0, 0 },
+	{ FUSE_ACCESS, sizeof(struct fuse_access_in), 0, 0 },
 	{ FUSE_MKDIR, sizeof(struct fuse_mkdir_in), 1, ENTRY },
 	{ FUSE_MKNOD, sizeof(struct fuse_mknod_in), 1, ENTRY },
 	{ FUSE_SYMLINK, 0, 2, ENTRY },
