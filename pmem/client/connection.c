@@ -298,6 +298,18 @@ static int open_for_writing(int fd, bool *opened)
 	return (int)RAW4(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
 }
 
+/* A program may not expect that a limit is reached, and say little. */
+static void complain_of_file(int fd, const struct attach_reply *reply)
+{
+	char link[40], text[150 + sizeof(": cannot be mapped: ")];
+	long length;
+
+	name_descriptor(fd, link);
+	length = RAW3(readlink, link, text, 150);
+	strcpy(text + (length < 0 ? 0 : length), ": cannot be mapped: ");
+	client_complain(text, reply->message);
+}
+
 int connection_attach(int fd, struct attached_view *out)
 {
 	struct channel_request request = { .type = ATTACH_POOL };
@@ -311,6 +323,8 @@ int connection_attach(int fd, struct attached_view *out)
 	error = ask(&request, &reply, &out->fd);
 	if (opened)
 		RAW1(close, request.fd);
+	if (error == -EMFILE)
+		complain_of_file(fd, &reply);
 	if (error)
 		return error;
 	if (out->fd < 0)

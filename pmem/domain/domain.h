@@ -183,11 +183,23 @@ uint64_t view_take_back(struct view *view);
 uint32_t view_id(const struct view *view);
 /* The memory of an attached view, in this process; NULL if it is not attached. */
 unsigned char *view_memory(struct view *view);
-/*
- * The memfd, for a client to map, sealed once the view is attached; belongs to the view. -1 before the first
- * page is present.
- */
+/* The memfd; belongs to the view. -1 before the first page is present. */
 int view_fd(const struct view *view);
+/*
+ * A descriptor of the memory of an attached view, for a client to map; the caller closes it. Or a negative
+ * errno, such as -EMFILE.
+ */
+int view_share(const struct view *view);
+/*
+ * May clients still use the memory of an attached view? They do while a process maps it or has a descriptor
+ * from view_share(). Always true of an exact view, which they open by its path.
+ */
+bool view_in_use(const struct view *view);
+/*
+ * Detach an attached view that is not in use, and drop its memory, if all of its bytes are on the media.
+ * False: nothing was done. Compares all of its memory at most.
+ */
+bool view_release(struct view *view);
 
 /* Write one line back, as a cache may do at any time. 0, -ENOSPC or -EIO. */
 int view_evict(struct view *view, uint64_t offset);

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -117,10 +119,18 @@ static void note_attached(struct view *view, uint64_t length)
 	view->attached_size = max_u64(view->attached_size, length);
 }
 
+/* A client must not open the memory anew: memory_is_shared() knows the descriptors of view_share(). */
+static int memory_close_to_others(const struct view *view)
+{
+	return view->sealed || fchmod(view->fd, 0600) == 0 ? 0 : -errno;
+}
+
 int view_attach(struct view *view, uint64_t length)
 {
 	int error = populate(view, length);
 
+	if (!error)
+		error = memory_close_to_others(view);
 	if (!error)
 		error = memory_seal(view, 0);
 	if (!error)
@@ -198,4 +208,50 @@ unsigned char *view_memory(struct view *view)
 int view_fd(const struct view *view)
 {
 	return view->fd;
+}
+
+/* ---- Giving it back -------------------------------------------------------------------- */
+
+int view_share(const struct view *view)
+{
+	char path[32];
+	int fd;
+
+	/* Others open an exact view by its path, as its mode allows. */
+	if (view->exact) {
+		fd = fcntl(view->fd, F_DUPFD_CLOEXEC, 0);
+	} else {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", view->fd);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Clients have descriptors that were opened for them, so the kernel counts these as writers of the file: with
+ * all copies of them, on their way through a socket too, and with all mappings, because a mapping keeps its
+ * open file. It grants a read lease only where there is no writer (fcntl(2)). The descriptor of
+ * memfd_create() was not opened and does not count.
+ */
+static bool memory_is_shared(const struct view *view)
+{
+	if (fcntl(view->fd, F_SETLEASE, F_RDLCK) < 0)
+		return true;
+	fcntl(view->fd, F_SETLEASE, F_UNLCK);
+	return false;
+}
+
+bool view_in_use(const struct view *view)
+{
+	return view->exact || memory_is_shared(view);
+}
+
+bool view_release(struct view *view)
+{
+	if (!view->attached || view_in_use(view) || view_has_volatile_lines(view))
+		return false;
+	view_drop(view);
+	/* What waits in a WPQ has nothing newer, and may be older than what is stored from here on. */
+	view_supersede_copies(view);
+	return true;
 }

@@ -44,7 +44,7 @@ static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
 			 struct pool_attachment *attachment)
 {
 	bool again = pool->is_attached && pool->size == pool->durable_size;
-	int error = 0;
+	int error = 0, fd;
 
 	if (pool->pools->read_only)
 		return -EROFS;
@@ -66,11 +66,15 @@ static int attach_locked(struct pool *pool, int (*attach)(struct pool *pool),
 	pool_account_view(pool);
 	if (error)
 		return error;
+	/* With the lock held: without it the memory may be dropped, and its number may be another file's. */
+	fd = view_share(pool->view);
 	note_attached(pool);
+	if (fd < 0)
+		return fd;
 	/* As a page fault through a mapping with MAP_SYNC does. */
 	pool_undo_sync(pool, false);
 	*attachment = (struct pool_attachment){
-		.fd = view_fd(pool->view),
+		.fd = fd,
 		.view = view_id(pool->view),
 		.size = pool->size,
 	};
@@ -91,9 +95,10 @@ static int attach_with_room(struct pool *pool, int (*attach)(struct pool *pool),
 	int error;
 
 	GATE_SCOPE(pool->pools);
+	pools_limit_views(pool->pools);
 	do
 		error = attach_once(pool, attach, attachment);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (pool_make_room(pool, error));
 	return media_outcome(pool->pools, error);
 }
 
@@ -105,6 +110,28 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment)
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment)
 {
 	return attach_with_room(pool, attach_view_exact, attachment);
+}
+
+bool pool_release_view(struct pool *pool)
+{
+	struct pools *pools = pool->pools;
+
+	if (!pool_is_attached(pool))
+		return true;
+	if (!view_release(pool->view))
+		return false;
+	{
+		LOCK_SCOPE(&pools->list_lock);
+		if (pool->is_attached)
+			LIST_REMOVE(pool, attached);
+		pool->is_attached = false;
+	}
+	pool_note_stores(pool);
+	/* Pages of zeros in holes. */
+	if (pool->promised)
+		pool_recount_promised(pool);
+	pool_account_view(pool);
+	return true;
 }
 
 bool pool_is_attached(struct pool *pool)
@@ -122,11 +149,7 @@ bool pool_attached_view(struct pool *pool, uint32_t *view)
 	return true;
 }
 
-/*
- * The attached pools, each with a reference, and their number in *count. NULL: there is none (*count is
- * 0) or no memory.
- */
-static struct pool **attached_pools(struct pools *pools, size_t *count)
+struct pool **pools_copy_attached(struct pools *pools, size_t *count)
 {
 	struct pool **found, *pool;
 	size_t at = 0;
@@ -178,7 +201,7 @@ static void call_each(struct pool **found, size_t count, void (*call)(void *cont
 void pools_for_attached(struct pools *pools, void (*call)(void *context, struct pool *pool), void *context)
 {
 	size_t count;
-	struct pool **found = attached_pools(pools, &count);
+	struct pool **found = pools_copy_attached(pools, &count);
 
 	call_each(found, count, call, context);
 }
@@ -195,7 +218,7 @@ void pools_for_once_attached(struct pools *pools, void (*call)(void *context, st
 struct pool *pools_find_attached(struct pools *pools, uint32_t view)
 {
 	size_t count;
-	struct pool **attached = attached_pools(pools, &count), *found = NULL;
+	struct pool **attached = pools_copy_attached(pools, &count), *found = NULL;
 
 	for (size_t i = 0; attached && i < count; i++) {
 		bool same;
@@ -357,7 +380,7 @@ static int draining_begin(struct pools *pools, struct draining *draining)
 {
 	if (space_is_tight(pools))
 		pools_undo_make_room(pools);
-	draining->attached = attached_pools(pools, &draining->count);
+	draining->attached = pools_copy_attached(pools, &draining->count);
 	if (!draining->attached && draining->count)
 		return -ENOMEM;
 	for (size_t i = 0; i < draining->count; i++)

@@ -216,6 +216,6 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
 	pools_limit_views(pool->pools);
 	do
 		error = write_once(pool, bytes, length, offset, kind);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (pool_make_room(pool, error));
 	return error ? error : (ssize_t)length;
 }

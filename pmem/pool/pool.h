@@ -437,14 +437,15 @@ int64_t pool_seek(struct pool_handle *handle, uint64_t offset, int whence);
 /* ---- Mappings of the view by other processes ------------------------------ */
 
 struct pool_attachment {
-	int fd;	       /* the view's memory, for a client to map; belongs to the pool */
+	int fd;	       /* the view's memory, for a client to map; the caller closes it */
 	uint32_t view; /* its number in WPQ records */
 	uint64_t size; /* of the pool, in bytes */
 };
 /*
  * Let client processes map and store to the pool's view. Holes stay holes until a store to them
  * is drained; pools_drain() says what happens if there is no space then. Must be called again after the pool
- * has grown. The pool stays attached until an outage or its destruction.
+ * has grown. The pool stays attached until an outage or its destruction, or until no process has its view's
+ * memory any more and descriptors are scarce (pools_release_attached()). -EMFILE: there is no descriptor.
  */
 int pool_attach(struct pool *pool, struct pool_attachment *attachment);
 /*
@@ -453,6 +454,11 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment);
  */
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment);
 bool pool_is_attached(struct pool *pool);
+/*
+ * Detach some pools whose views no process has any more, and drop these views: of pools whose bytes are all
+ * durable, or else of pools that are made durable for it. False: there was none.
+ */
+bool pools_release_attached(struct pools *pools);
 /* The number of the pool's view; false: it is not attached. */
 bool pool_attached_view(struct pool *pool, uint32_t *view);
 /* The attached pool whose view has this number, with a reference; NULL: there is none. */

@@ -264,7 +264,7 @@ static int truncate_with_room(struct pool *pool, uint64_t size)
 
 	do
 		error = truncate_once(pool, size);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (pool_make_room(pool, error));
 	return error;
 }
 
@@ -412,6 +412,6 @@ int pool_fallocate(struct pool_handle *handle, int mode, uint64_t offset, uint64
 		return -EFBIG;
 	do
 		error = fallocate_locked(pool, mode, offset, length);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (pool_make_room(pool, error));
 	return error;
 }

@@ -4,6 +4,7 @@
 
 #include "pool/view_limits.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "common/align.h"
 #include "common/cleanup.h"
 #include "domain/domain.h"
+#include "pool/gate.h"
+#include "pool/undo.h"
 #include "pool/writeback.h"
 
 /*
@@ -124,13 +127,36 @@ void pool_drop_clean_view(struct pool *pool)
 /* How many pools one call looks at: a caller that writes or closes a file must not wait for all of them. */
 #define LOOK_AT 64u
 
-static void sync_and_drop(struct pool *pool)
+static bool has_memory(const struct pool *pool)
 {
-	if (!pool->dead && pool->view && view_fd(pool->view) >= 0 && pool_sync_locked(pool) == 0)
+	return !pool->dead && pool->view && view_fd(pool->view) >= 0;
+}
+
+static void drop_if_clean(struct pool *pool)
+{
+	if (has_memory(pool))
 		pool_drop_clean_view(pool);
 }
 
-/* Call for the closed ones among the pools that were looked at least recently. */
+/* The same, also of a pool that clients had mapped. */
+static void release_if_clean(struct pool *pool)
+{
+	if (has_memory(pool) && pool_release_view(pool))
+		pool_drop_clean_view(pool);
+}
+
+static void sync_and_release(struct pool *pool)
+{
+	if (!has_memory(pool) || (pool_is_attached(pool) && view_in_use(pool->view)))
+		return;
+	if (pool_sync_locked(pool) == 0)
+		release_if_clean(pool);
+}
+
+/*
+ * Call for the closed ones among the pools that were looked at least recently, while the total is above
+ * `most`.
+ */
 static void for_closed(struct pools *pools, void (*call)(struct pool *pool), _Atomic uint64_t *total,
 		       uint64_t most)
 {
@@ -149,10 +175,71 @@ static void for_closed(struct pools *pools, void (*call)(struct pool *pool), _At
 
 void pools_limit_views(struct pools *pools)
 {
-	for_closed(pools, sync_and_drop, &pools->populated, pools->populated_max);
+	for_closed(pools, release_if_clean, &pools->populated, pools->populated_max);
+	for_closed(pools, sync_and_release, &pools->populated, pools->populated_max);
 }
 
 void pools_limit_memory(struct pools *pools)
 {
-	for_closed(pools, pool_drop_clean_view, &pools->present_pages, pools->present_max);
+	for_closed(pools, drop_if_clean, &pools->present_pages, pools->present_max);
+}
+
+/* ---- Descriptors ----------------------------------------------------------------- */
+
+/* So many views are dropped at once: the next ones that are made find their descriptors. */
+#define FREE_AT_ONCE 16u
+
+/*
+ * Call for the pools but `except`, open ones too, until enough have no memory any more. How many that are.
+ */
+static unsigned free_some(struct pool **active, size_t count, const struct pool *except,
+			  void (*call)(struct pool *pool))
+{
+	unsigned freed = 0;
+
+	for (size_t i = 0; i < count && freed < FREE_AT_ONCE; i++) {
+		struct pool *pool = active[i];
+
+		if (pool == except || pthread_rwlock_trywrlock(&pool->lock) != 0)
+			continue;
+		if (has_memory(pool)) {
+			call(pool);
+			freed += !has_memory(pool);
+		}
+		pthread_rwlock_unlock(&pool->lock);
+	}
+	return freed;
+}
+
+static bool free_views(struct pools *pools, struct pool **(*list)(struct pools *pools, size_t *count),
+		       const struct pool *except)
+{
+	size_t count = 0;
+	struct pool **found = pools->read_only ? NULL : list(pools, &count);
+	unsigned freed;
+
+	if (!found)
+		return false;
+	freed = free_some(found, count, except, release_if_clean);
+	if (!freed)
+		freed = free_some(found, count, except, sync_and_release);
+	for (size_t i = 0; i < count; i++)
+		pool_unref(found[i], 1);
+	free(found);
+	return freed;
+}
+
+bool pools_release_attached(struct pools *pools)
+{
+	GATE_SCOPE(pools);
+	return free_views(pools, pools_copy_attached, NULL);
+}
+
+bool pool_make_room(struct pool *pool, int error)
+{
+	if (error == -ENOSPC)
+		return pools_undo_make_room(pool->pools);
+	/* The limit of mappings is ENOMEM. */
+	return (error == -EMFILE || error == -ENFILE || error == -ENOMEM) &&
+	       free_views(pool->pools, pools_copy_active, pool);
 }

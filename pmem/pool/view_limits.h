@@ -21,10 +21,28 @@ void pool_account_view(struct pool *pool);
 void pool_drop_clean_view(struct pool *pool);
 
 /*
- * If too many views have memory, sync some closed pools and drop their views. No pool->lock is held.
+ * If too many views have memory, drop views of closed pools: clean ones first, and then some whose pools are
+ * synced for it. So are views that were attached and that no client has any more. No pool->lock is held.
  * Takes a bounded time, and is called often.
  */
 void pools_limit_views(struct pools *pools);
+/*
+ * An operation on the pool has failed. If that was for lack of space, pools_undo_make_room(). If it was for
+ * lack of descriptors or mappings, drop some views of other pools that no client has, also of open pools:
+ * clean ones, or else of pools that are synced for it. Inside the gate; no pool->lock is held. True: try
+ * again.
+ */
+bool pool_make_room(struct pool *pool, int error);
+/*
+ * The attached pools, each with a reference, for free(), and their number. NULL: there is none (*count is 0)
+ * or no memory.
+ */
+struct pool **pools_copy_attached(struct pools *pools, size_t *count);
+/*
+ * An attached pool whose view no client has any more, and all of whose bytes are durable, is not attached any
+ * more, and its view has no memory. True: it is not attached. pool->lock is held exclusively.
+ */
+bool pool_release_view(struct pool *pool);
 /* If views have too much memory, drop some views of closed pools that are clean. Otherwise as above. */
 void pools_limit_memory(struct pools *pools);
 

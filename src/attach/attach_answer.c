@@ -40,11 +40,11 @@ static int break_off(struct attach_exchange *exchange, int error, const char *wh
 	return fail(exchange, error, why);
 }
 
-/* A descriptor of a view or a WPQ, which keeps it. */
-static void give_fd(struct attach_exchange *exchange, int fd)
+static void give_fd(struct attach_exchange *exchange, int fd, bool owned)
 {
 	exchange->reply_fds[0] = fd;
 	exchange->reply_fd_count = 1;
+	exchange->reply_fds_owned = owned;
 }
 
 /* ---- Descriptors ------------------------------------------------------------- */
@@ -189,6 +189,41 @@ static int allow_mapped_views(struct attach_client *client, unsigned region)
 
 /* ---- Pools and mappings ------------------------------------------------------------ */
 
+/* Attach the pool and list its view, so that an outage finds the client as soon as that has the view. */
+static int share_view(struct attach_client *client, struct pool *pool, struct pool_attachment *attachment)
+{
+	struct attach_server *attach = client->attach;
+	const struct peer *peer = &client->connection.peer;
+	int error = attach_views_reserve(attach, pool, peer);
+
+	if (error)
+		return error;
+	error = attach->served.device ? pool_attach(pool, attachment) : pool_attach_exact(pool, attachment);
+	if (!error) {
+		error = attach_views_add(attach, pool, attachment, peer->uid);
+		if (error)
+			close(attachment->fd);
+	}
+	attach_views_unreserve(attach, peer->uid);
+	return error;
+}
+
+static int refuse_view(struct attach_client *client, struct attach_exchange *exchange, struct pool *pool,
+		       int error)
+{
+	char path[512];
+
+	if (error != -EMFILE && error != -ENFILE)
+		return fail(exchange, error, strerror(-error));
+	if (pool_path(pool, path, sizeof(path)) < 0)
+		*path = '\0';
+	server_say(&client->connection,
+		   "refused the pool %s: too many pools are mapped: unmap some, or raise the limit of open "
+		   "files (LIMITS in softpmemd(8))",
+		   path);
+	return fail(exchange, -EMFILE, "too many pools are mapped: LIMITS in softpmemd(8)");
+}
+
 static int attach_pool(struct attach_client *client, struct attach_exchange *exchange, struct pool *pool)
 {
 	struct attach_server *attach = client->attach;
@@ -196,13 +231,13 @@ static int attach_pool(struct attach_client *client, struct attach_exchange *exc
 	const unsigned region = attach_region_of(attach, pool);
 	struct pool_attachment attachment;
 	struct pool_attributes attributes;
-	int error = served->device ? pool_attach(pool, &attachment) : pool_attach_exact(pool, &attachment);
+	CLEANUP_FD int fd = -1;
+	int error = share_view(client, pool, &attachment);
 
-	if (!error)
-		error = pool_get_attributes(pool, &attributes);
-	/* Before the client has the descriptor: from then on an outage must find the process. */
-	if (!error)
-		error = attach_views_add(attach, pool, &attachment);
+	if (error)
+		return refuse_view(client, exchange, pool, error);
+	fd = attachment.fd;
+	error = pool_get_attributes(pool, &attributes);
 	if (!error)
 		error = allow_view(client, region, attachment.view);
 	if (error)
@@ -218,7 +253,7 @@ static int attach_pool(struct attach_client *client, struct attach_exchange *exc
 	exchange->reply.view = attachment.view;
 	exchange->reply.pool_size = attachment.size;
 	attach_trace_pool(client, exchange, pool);
-	give_fd(exchange, attachment.fd);
+	give_fd(exchange, steal_fd(&fd), true);
 	return 0;
 }
 
@@ -364,7 +399,8 @@ static int answer_wpq(struct attach_client *client, struct attach_exchange *exch
 	if (attach->wpq_count++ == 0)
 		pthread_cond_signal(&attach->drain_soon);
 	put_region(attach, exchange, region);
-	give_fd(exchange, wpq_fd(wpq));
+	/* The WPQ's, which keeps it. */
+	give_fd(exchange, wpq_fd(wpq), false);
 	return 0;
 }
 

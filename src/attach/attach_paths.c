@@ -82,20 +82,23 @@ static int set_access(struct pool *pool, int fd)
 static int enable(struct attach_server *attach, struct attach_path *path)
 {
 	struct pool_attachment attachment;
+	CLEANUP_FD int fd = -1;
 	struct stat st;
 	int error;
 
 	if (path->ino)
 		return 0;
 	error = pool_attach_exact(path->pool, &attachment);
+	if (error)
+		return error;
+	fd = attachment.fd;
+	error = set_access(path->pool, fd);
 	if (!error)
-		error = set_access(path->pool, attachment.fd);
-	if (!error)
-		error = attach_views_add(attach, path->pool, &attachment);
-	if (!error && fstat(attachment.fd, &st) < 0)
+		error = attach_views_add(attach, path->pool, &attachment, geteuid());
+	if (!error && fstat(fd, &st) < 0)
 		error = -errno;
 	if (!error)
-		error = point_at(path, attachment.fd);
+		error = point_at(path, fd);
 	if (!error)
 		path->ino = st.st_ino;
 	return error;

@@ -190,6 +190,7 @@ int attach_start(struct attach_server *attach, const struct attach_served *serve
 	int error;
 
 	attach->served = *served;
+	attach_views_set_limit(&attach->views);
 	error = attach_paths_open(attach);
 	if (!error)
 		error = attach_drain_start(attach);
@@ -207,6 +208,7 @@ void attach_stop(struct attach_server *attach)
 	pthread_mutex_destroy(&attach->lock);
 	pthread_cond_destroy(&attach->drain_soon);
 	pthread_rwlock_destroy(&attach->power);
+	vector_free(&attach->views.reserved);
 	vector_free(&attach->views);
 	free(attach->path);
 	free(attach);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "attach/attach_context.h"
@@ -119,10 +120,99 @@ static bool is_time_to_look(struct attach_server *attach)
 	       attach->views.count == VIEWS_MAX;
 }
 
+/* ---- The limit -------------------------------------------------------------------- */
+
+/*
+ * A view takes a descriptor and a mapping. A quarter of the descriptors, and what WPQs have of the 65,530
+ * mappings that a process may have, is left to others.
+ */
+#define MAPPINGS_OF_VIEWS 16384u
+
+void attach_views_set_limit(struct attach_views *views)
+{
+	struct rlimit limit;
+
+	views->most = MAPPINGS_OF_VIEWS;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		views->most = min_u64(views->most, limit.rlim_cur - limit.rlim_cur / 4);
+}
+
+/* The lock is held. */
+static bool may_have_view(const struct attach_views *views, const struct peer *peer)
+{
+	const size_t all = views->count + views->reserved.count;
+	size_t of_user = 0;
+
+	if (all >= views->most)
+		return false;
+	if (server_trusts(peer))
+		return true;
+	for (size_t i = 0; i < views->count; i++)
+		of_user += views->items[i].uid == peer->uid;
+	for (size_t i = 0; i < views->reserved.count; i++)
+		of_user += views->reserved.items[i] == peer->uid;
+	return of_user < views->most - all;
+}
+
+static int reserve(struct attach_server *attach, struct pool *pool, const struct peer *peer)
+{
+	const bool has_one = pool_is_attached(pool);
+	LOCK_SCOPE(&attach->lock);
+
+	return has_one || may_have_view(&attach->views, peer) ?
+		       vector_append(&attach->views.reserved, peer->uid) :
+		       -EMFILE;
+}
+
+static size_t count_listed(struct attach_server *attach)
+{
+	LOCK_SCOPE(&attach->lock);
+	return attach->views.count;
+}
+
+/* Detach pools that no process maps, and forget their views. False: there are none. */
+static bool release_some(struct attach_server *attach)
+{
+	CLEANUP_VECTOR struct numbers attached = { 0 };
+	const size_t before = count_listed(attach);
+
+	for (unsigned i = 0; i < attach->served.regions; i++) {
+		/* What is published and not drained keeps a view: its bytes are not on the media yet. */
+		pools_drain(attach->served.pools[i]);
+		pools_release_attached(attach->served.pools[i]);
+	}
+	if (list_attached(attach, &attached) != 0 || attached.count >= before)
+		return false;
+	LOCK_SCOPE(&attach->views.adding);
+	forget_unused(attach);
+	return count_listed(attach) < before;
+}
+
+int attach_views_reserve(struct attach_server *attach, struct pool *pool, const struct peer *peer)
+{
+	int error;
+
+	do
+		error = reserve(attach, pool, peer);
+	while (error == -EMFILE && release_some(attach));
+	return error;
+}
+
+void attach_views_unreserve(struct attach_server *attach, uid_t uid)
+{
+	struct attach_views *views = &attach->views;
+	size_t i = 0;
+	LOCK_SCOPE(&attach->lock);
+
+	while (views->reserved.items[i] != uid)
+		i++;
+	views->reserved.items[i] = views->reserved.items[--views->reserved.count];
+}
+
 /* ---- Adding ---------------------------------------------------------------------- */
 
 int attach_views_add(struct attach_server *attach, const struct pool *pool,
-		     const struct pool_attachment *attachment)
+		     const struct pool_attachment *attachment, uid_t uid)
 {
 	struct attach_views *views = &attach->views;
 	struct stat st;
@@ -141,7 +231,8 @@ int attach_views_add(struct attach_server *attach, const struct pool *pool,
 	return vector_append(views, (struct view_memory){ .dev = st.st_dev,
 							  .ino = st.st_ino,
 							  .region = attach_region_of(attach, pool),
-							  .id = attachment->view });
+							  .id = attachment->view,
+							  .uid = uid });
 }
 
 size_t attach_views_partition(struct attach_server *attach, unsigned region)

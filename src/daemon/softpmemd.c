@@ -334,6 +334,8 @@ static int block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	/* A trace may reach the limit of file sizes. */
 	signal(SIGXFSZ, SIG_IGN);
+	/* A process may open the memory of a view while it is asked whether one has it (view_in_use()). */
+	signal(SIGIO, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 

@@ -6,6 +6,7 @@ e2e_tests = \
 	tests/e2e/cli-manual.sh \
 	tests/e2e/cli-pools.sh \
 	tests/e2e/metadata.sh \
+	tests/e2e/many-pools.sh \
 	tests/e2e/metadata-da-alloc.sh \
 	tests/e2e/metadata-directories.sh \
 	tests/e2e/cli-change.sh \
@@ -99,6 +100,9 @@ tests_e2e_unmounted_LDADD = $(libdomain)
 check_PROGRAMS += tests/e2e/crowd
 tests_e2e_crowd_SOURCES = tests/e2e/crowd.c tests/e2e/attaching.c tests/e2e/attaching.h
 tests_e2e_crowd_LDADD = $(libdomain)
+check_PROGRAMS += tests/e2e/many_pools
+tests_e2e_many_pools_SOURCES = tests/e2e/many_pools.c tests/e2e/attaching.c tests/e2e/attaching.h
+tests_e2e_many_pools_LDADD = $(libdomain)
 check_PROGRAMS += tests/e2e/view_growth
 tests_e2e_view_growth_SOURCES = tests/e2e/view_growth.c tests/e2e/attaching.c tests/e2e/attaching.h tests/e2e/tap.h
 tests_e2e_view_growth_LDADD = $(libdomain)

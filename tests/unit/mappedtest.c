@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -26,6 +27,7 @@ static void mapped_attach(struct mapped *scene)
 	scene->view = attachment.view;
 	scene->memory = mmap(NULL, MAPPED_GROWN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, attachment.fd, 0);
 	assert_ptr_not_equal(scene->memory, MAP_FAILED);
+	close(attachment.fd);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(pools_create_wpq(scene->pools, MAPPED_LANE_BYTES, &scene->wpqs[i]), 0);
 		assert_int_equal(wpq_producer_open(wpq_fd(scene->wpqs[i]), &scene->producers[i]), 0);

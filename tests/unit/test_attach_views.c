@@ -52,7 +52,7 @@ static ino_t add_memory(struct scene *scene, unsigned number, int *fd_out)
 	struct stat st;
 
 	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(attach_views_add(&scene->attach, scene->bench->pool, &attachment), 0);
+	assert_int_equal(attach_views_add(&scene->attach, scene->bench->pool, &attachment, 0), 0);
 	if (fd_out)
 		*fd_out = fd;
 	else
@@ -101,7 +101,7 @@ static void any_number_of_views_may_be_added_one_after_the_other(void **state)
 	begin(state, &scene);
 	assert_int_equal(pool_truncate(scene.bench->pool, NULL, PAGE_BYTES), 0);
 	assert_int_equal(pool_attach(scene.bench->pool, &attachment), 0);
-	assert_int_equal(attach_views_add(&scene.attach, scene.bench->pool, &attachment), 0);
+	assert_int_equal(attach_views_add(&scene.attach, scene.bench->pool, &attachment, 0), 0);
 	assert_int_equal(fstat(attachment.fd, &pool), 0);
 	mapped = add_memory(&scene, 0, &fd);
 	child = map_in_child(fd);

@@ -407,6 +407,7 @@ static uint64_t memory_blocks(struct mapped *scene)
 
 	assert_int_equal(pool_attach(pool_of(scene->handle), &attachment), 0);
 	assert_int_equal(fstat(attachment.fd, &st), 0);
+	close(attachment.fd);
 	return (uint64_t)st.st_blocks * 512;
 }
 
