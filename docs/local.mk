@@ -26,4 +26,4 @@ dist_man_MANS += \
 	docs/softpmem.1 \
 	docs/softpmem_mark.3 \
 	docs/softpmemd.8
-dist_doc_DATA += docs/benchmarks.md docs/campaigns.md docs/finding-crash-bugs.md docs/format.md docs/hacking.md docs/reserving-memory.md docs/semantics.md docs/trace-format.md
+dist_doc_DATA += docs/benchmarks.md docs/campaigns.md docs/finding-crash-bugs.md docs/format.md docs/hacking.md docs/reserving-memory.md docs/semantics.md docs/system-calls.md docs/trace-format.md

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * System calls by number: where the kernel stores results. A call that is not listed is made, and ends the
- * process if it fails with EFAULT and an argument is the address of a pool.
+ * System calls by number: where the kernel stores results. All of x86-64 that Linux 6.1 has are here. One
+ * that is not, of a later kernel, is made, and ends the process if it fails with EFAULT and an argument is
+ * the address of a pool.
  */
 
 #include <sys/syscall.h>
@@ -12,198 +13,269 @@
 
 #define A(i) (1u << (i))
 #define FIXED KERNEL_FIXED
+#define ARRAY KERNEL_ARRAY
+#define BITS KERNEL_BITS
+#define PAGES KERNEL_PAGES
+#define SIZED KERNEL_SIZED
 #define COUNTED KERNEL_COUNTED
-#define OUTPUTS(...) { .known = true, .outputs = { __VA_ARGS__ } }
-#define REFUSED(title, results) { .name = title, .known = true, .refused = (results) }
-/* With another part: what `function` says, if one of the arguments `which` asks for it. */
-#define SPECIAL(title, which, function) \
-	{ .name = title, .known = true, .asked = (which), .special = (function) }
-#define STORES_NOTHING { .known = true }
+#define TIMESPEC(at) FIXED(at, KERNEL_TIMESPEC_BYTES)
+
+#define RECORDED(call, ...) [SYS_##call] = { .name = #call, .outputs = { __VA_ARGS__ } }
+/* What `function` says, if one of the arguments `which` asks for it. */
+#define SPECIAL(call, which, function) \
+	[SYS_##call] = { .name = #call, .asked = (which), .special = (function) }
+/* The same, and refused if the kernel could not store what the function does not know. */
+#define BY_COMMAND(call, which, function) \
+	[SYS_##call] = { .name = #call, .asked = (which), .special = (function), .faults = true }
+/* The process ends if one of these arguments is the address of a pool. */
+#define REFUSED(call, results) [SYS_##call] = { .name = #call, .refused = (results) }
+/* Results are in places that other arguments choose: refused if the kernel could not store. */
+#define FAULTS(call) [SYS_##call] = { .name = #call, .faults = true }
+#define STORES_NOTHING(call) [SYS_##call] = { .name = #call }
+/* It has a number, and no kernel has it. */
+#define NOT_THERE STORES_NOTHING
 
 #define CALLS RECORD_CALL_NUMBERS
 static const struct kernel_call calls[CALLS] = {
 	/* Bytes of files, sockets and queues. */
-	[SYS_read] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_pread64] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_getrandom] = OUTPUTS(COUNTED(0, 1, 1)),
-	[SYS_readlink] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_readlinkat] = OUTPUTS(COUNTED(2, 3, 1)),
-	[SYS_getcwd] = OUTPUTS(COUNTED(0, 1, 1)),
-	[SYS_getdents] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_getdents64] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_getxattr] = OUTPUTS(COUNTED(2, 3, 1)),
-	[SYS_lgetxattr] = OUTPUTS(COUNTED(2, 3, 1)),
-	[SYS_fgetxattr] = OUTPUTS(COUNTED(2, 3, 1)),
-	[SYS_listxattr] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_llistxattr] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_flistxattr] = OUTPUTS(COUNTED(1, 2, 1)),
-	[SYS_recvfrom] = SPECIAL("recvfrom() of an address", A(1) | A(4) | A(5) | RECORD_CALL_LENGTH,
-				 special_recvfrom),
-	[SYS_readv] = SPECIAL("readv", RECORD_CALL_ALWAYS, special_parts),
-	[SYS_preadv] = SPECIAL("preadv", RECORD_CALL_ALWAYS, special_parts),
-	[SYS_preadv2] = SPECIAL("preadv2", RECORD_CALL_ALWAYS, special_parts),
-	[SYS_recvmsg] = SPECIAL("recvmsg() of an address or of control data", RECORD_CALL_ALWAYS,
-				special_recvmsg),
-	[SYS_recvmmsg] = SPECIAL("recvmmsg", RECORD_CALL_ALWAYS, special_recvmmsg),
-	[SYS_process_vm_readv] = SPECIAL("process_vm_readv", RECORD_CALL_ALWAYS, special_process_vm_readv),
-	[SYS_mq_timedreceive] = REFUSED("mq_timedreceive", A(1) | A(3)),
-	[SYS_msgrcv] = REFUSED("msgrcv", A(1)),
+	RECORDED(read, COUNTED(1, 2, 1)),
+	RECORDED(pread64, COUNTED(1, 2, 1)),
+	RECORDED(getrandom, COUNTED(0, 1, 1)),
+	RECORDED(readlink, COUNTED(1, 2, 1)),
+	RECORDED(readlinkat, COUNTED(2, 3, 1)),
+	RECORDED(getcwd, COUNTED(0, 1, 1)),
+	/* Between names the kernel leaves some bytes as they are. */
+	RECORDED(getdents, ARRAY(1, 2, 1)),
+	RECORDED(getdents64, ARRAY(1, 2, 1)),
+	RECORDED(getxattr, COUNTED(2, 3, 1)),
+	RECORDED(lgetxattr, COUNTED(2, 3, 1)),
+	RECORDED(fgetxattr, COUNTED(2, 3, 1)),
+	RECORDED(listxattr, COUNTED(1, 2, 1)),
+	RECORDED(llistxattr, COUNTED(1, 2, 1)),
+	RECORDED(flistxattr, COUNTED(1, 2, 1)),
+	RECORDED(syslog, COUNTED(1, 2, 1)),
+	RECORDED(lookup_dcookie, COUNTED(1, 2, 1)),
+	RECORDED(recvfrom, COUNTED(1, 2, 1), SIZED(4, 5), FIXED(5, 4)),
+	RECORDED(mq_timedreceive, COUNTED(1, 2, 1), FIXED(3, 4)),
+	SPECIAL(msgrcv, A(1), special_msgrcv),
+	SPECIAL(readv, RECORD_CALL_ALWAYS, special_parts),
+	SPECIAL(preadv, RECORD_CALL_ALWAYS, special_parts),
+	SPECIAL(preadv2, RECORD_CALL_ALWAYS, special_parts),
+	SPECIAL(process_vm_readv, RECORD_CALL_ALWAYS, special_parts),
+	SPECIAL(vmsplice, RECORD_CALL_ALWAYS, special_vmsplice),
+	SPECIAL(recvmsg, RECORD_CALL_ALWAYS, special_recvmsg),
+	SPECIAL(recvmmsg, RECORD_CALL_ALWAYS, special_recvmmsg),
+	SPECIAL(process_vm_writev, RECORD_CALL_ALWAYS, special_process_vm_writev),
 	/* What becomes a mark. */
-	[SYS_write] = SPECIAL("write", RECORD_CALL_ALWAYS, special_output),
-	[SYS_writev] = SPECIAL("writev", RECORD_CALL_ALWAYS, special_output),
-	[SYS_sendto] = SPECIAL("sendto", RECORD_CALL_ALWAYS, special_output),
-	[SYS_sendmsg] = SPECIAL("sendmsg", RECORD_CALL_ALWAYS, special_output),
-	[SYS_sendmmsg] = REFUSED("sendmmsg", A(1)),
+	SPECIAL(write, RECORD_CALL_ALWAYS, special_output),
+	SPECIAL(writev, RECORD_CALL_ALWAYS, special_output),
+	SPECIAL(sendto, RECORD_CALL_ALWAYS, special_output),
+	SPECIAL(sendmsg, RECORD_CALL_ALWAYS, special_output),
+	SPECIAL(sendmmsg, RECORD_CALL_ALWAYS, special_sendmmsg),
 	/* Files. */
-	[SYS_stat] = OUTPUTS(FIXED(1, KERNEL_STAT_BYTES)),
-	[SYS_fstat] = OUTPUTS(FIXED(1, KERNEL_STAT_BYTES)),
-	[SYS_lstat] = OUTPUTS(FIXED(1, KERNEL_STAT_BYTES)),
-	[SYS_newfstatat] = OUTPUTS(FIXED(2, KERNEL_STAT_BYTES)),
-	[SYS_statx] = OUTPUTS(FIXED(4, KERNEL_STATX_BYTES)),
-	[SYS_statfs] = OUTPUTS(FIXED(1, KERNEL_STATFS_BYTES)),
-	[SYS_fstatfs] = OUTPUTS(FIXED(1, KERNEL_STATFS_BYTES)),
-	[SYS_sendfile] = OUTPUTS(FIXED(2, 8)),
-	[SYS_splice] = OUTPUTS(FIXED(1, 8), FIXED(3, 8)),
-	[SYS_copy_file_range] = OUTPUTS(FIXED(1, 8), FIXED(3, 8)),
-	[SYS_pipe] = OUTPUTS(FIXED(0, 8)),
-	[SYS_pipe2] = OUTPUTS(FIXED(0, 8)),
-	[SYS_ioctl] = SPECIAL("ioctl", A(2), special_ioctl),
-	[SYS_mincore] = REFUSED("mincore", A(2)),
-	[SYS_name_to_handle_at] = REFUSED("name_to_handle_at", A(2) | A(3)),
+	RECORDED(stat, FIXED(1, KERNEL_STAT_BYTES)),
+	RECORDED(fstat, FIXED(1, KERNEL_STAT_BYTES)),
+	RECORDED(lstat, FIXED(1, KERNEL_STAT_BYTES)),
+	RECORDED(newfstatat, FIXED(2, KERNEL_STAT_BYTES)),
+	RECORDED(statx, FIXED(4, KERNEL_STATX_BYTES)),
+	RECORDED(statfs, FIXED(1, KERNEL_STATFS_BYTES)),
+	RECORDED(fstatfs, FIXED(1, KERNEL_STATFS_BYTES)),
+	RECORDED(ustat, FIXED(1, 32)),
+	RECORDED(sendfile, FIXED(2, 8)),
+	RECORDED(splice, FIXED(1, 8), FIXED(3, 8)),
+	RECORDED(copy_file_range, FIXED(1, 8), FIXED(3, 8)),
+	RECORDED(pipe, FIXED(0, 8)),
+	RECORDED(pipe2, FIXED(0, 8)),
+	RECORDED(mincore, PAGES(2, 1)),
+	SPECIAL(name_to_handle_at, A(2) | A(3), special_file_handle),
+	BY_COMMAND(fcntl, A(2), special_fcntl),
+	SPECIAL(ioctl, A(2), special_ioctl),
+	FAULTS(sysfs),
+	FAULTS(quotactl),
+	FAULTS(quotactl_fd),
 	/* Sockets and events. */
-	[SYS_socketpair] = OUTPUTS(FIXED(3, 8)),
-	[SYS_epoll_wait] = OUTPUTS(COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
-	[SYS_epoll_pwait] = OUTPUTS(COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
-	[SYS_epoll_pwait2] = OUTPUTS(COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
-	[SYS_accept] = REFUSED("accept() of an address", A(1) | A(2)),
-	[SYS_accept4] = REFUSED("accept4() of an address", A(1) | A(2)),
-	[SYS_getsockname] = REFUSED("getsockname", A(1) | A(2)),
-	[SYS_getpeername] = REFUSED("getpeername", A(1) | A(2)),
-	[SYS_getsockopt] = REFUSED("getsockopt", A(3) | A(4)),
-	[SYS_poll] = REFUSED("poll", A(0)),
-	[SYS_ppoll] = REFUSED("ppoll", A(0) | A(2)),
-	[SYS_select] = REFUSED("select", A(1) | A(2) | A(3) | A(4)),
-	[SYS_pselect6] = REFUSED("pselect6", A(1) | A(2) | A(3) | A(4)),
-	[SYS_io_uring_setup] = SPECIAL("io_uring_setup", RECORD_CALL_ALWAYS, special_ring),
-	[SYS_io_setup] = SPECIAL("io_setup", RECORD_CALL_ALWAYS, special_ring),
+	RECORDED(socketpair, FIXED(3, 8)),
+	RECORDED(accept, SIZED(1, 2), FIXED(2, 4)),
+	RECORDED(accept4, SIZED(1, 2), FIXED(2, 4)),
+	RECORDED(getsockname, SIZED(1, 2), FIXED(2, 4)),
+	RECORDED(getpeername, SIZED(1, 2), FIXED(2, 4)),
+	RECORDED(getsockopt, SIZED(3, 4), FIXED(4, 4)),
+	RECORDED(epoll_wait, COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
+	RECORDED(epoll_pwait, COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
+	RECORDED(epoll_pwait2, COUNTED(1, 2, KERNEL_EPOLL_EVENT_BYTES)),
+	RECORDED(poll, ARRAY(0, 1, KERNEL_POLLFD_BYTES)),
+	RECORDED(ppoll, ARRAY(0, 1, KERNEL_POLLFD_BYTES), TIMESPEC(2)),
+	RECORDED(select, BITS(1, 0), BITS(2, 0), BITS(3, 0), TIMESPEC(4)),
+	RECORDED(pselect6, BITS(1, 0), BITS(2, 0), BITS(3, 0), TIMESPEC(4)),
+	SPECIAL(io_uring_setup, RECORD_CALL_ALWAYS, special_ring),
+	SPECIAL(io_setup, RECORD_CALL_ALWAYS, special_ring),
+	/* Nothing for these to do. */
+	STORES_NOTHING(io_destroy),
+	STORES_NOTHING(io_getevents),
+	STORES_NOTHING(io_pgetevents),
+	STORES_NOTHING(io_submit),
+	STORES_NOTHING(io_cancel),
+	STORES_NOTHING(io_uring_enter),
+	STORES_NOTHING(io_uring_register),
+	/* Queues and semaphores. */
+	RECORDED(mq_getsetattr, FIXED(2, KERNEL_MQ_ATTR_BYTES)),
+	BY_COMMAND(shmctl, A(2), special_shmctl),
+	BY_COMMAND(msgctl, A(2), special_msgctl),
+	BY_COMMAND(semctl, A(3), special_semctl),
 	/* Time. */
-	[SYS_clock_gettime] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
-	[SYS_clock_getres] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
-	[SYS_gettimeofday] = OUTPUTS(FIXED(0, KERNEL_TIMESPEC_BYTES), FIXED(1, 8)),
-	[SYS_time] = OUTPUTS(FIXED(0, 8)),
-	[SYS_times] = OUTPUTS(FIXED(0, 32)),
-	[SYS_nanosleep] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
-	[SYS_clock_nanosleep] = OUTPUTS(FIXED(3, KERNEL_TIMESPEC_BYTES)),
-	[SYS_getitimer] = OUTPUTS(FIXED(1, KERNEL_ITIMER_BYTES)),
-	[SYS_setitimer] = OUTPUTS(FIXED(2, KERNEL_ITIMER_BYTES)),
-	[SYS_timer_create] = OUTPUTS(FIXED(2, 4)),
-	[SYS_timer_gettime] = OUTPUTS(FIXED(1, KERNEL_ITIMER_BYTES)),
-	[SYS_timer_settime] = OUTPUTS(FIXED(3, KERNEL_ITIMER_BYTES)),
-	[SYS_timerfd_gettime] = OUTPUTS(FIXED(1, KERNEL_ITIMER_BYTES)),
-	[SYS_timerfd_settime] = OUTPUTS(FIXED(3, KERNEL_ITIMER_BYTES)),
-	[SYS_sched_rr_get_interval] = OUTPUTS(FIXED(1, KERNEL_TIMESPEC_BYTES)),
-	[SYS_adjtimex] = REFUSED("adjtimex", A(0)),
-	[SYS_clock_adjtime] = REFUSED("clock_adjtime", A(1)),
+	RECORDED(clock_gettime, TIMESPEC(1)),
+	RECORDED(clock_getres, TIMESPEC(1)),
+	RECORDED(gettimeofday, TIMESPEC(0), FIXED(1, 8)),
+	RECORDED(time, FIXED(0, 8)),
+	RECORDED(times, FIXED(0, 32)),
+	RECORDED(nanosleep, TIMESPEC(1)),
+	RECORDED(clock_nanosleep, TIMESPEC(3)),
+	RECORDED(getitimer, FIXED(1, KERNEL_ITIMER_BYTES)),
+	RECORDED(setitimer, FIXED(2, KERNEL_ITIMER_BYTES)),
+	RECORDED(timer_create, FIXED(2, 4)),
+	RECORDED(timer_gettime, FIXED(1, KERNEL_ITIMER_BYTES)),
+	RECORDED(timer_settime, FIXED(3, KERNEL_ITIMER_BYTES)),
+	RECORDED(timerfd_gettime, FIXED(1, KERNEL_ITIMER_BYTES)),
+	RECORDED(timerfd_settime, FIXED(3, KERNEL_ITIMER_BYTES)),
+	RECORDED(sched_rr_get_interval, TIMESPEC(1)),
+	RECORDED(adjtimex, FIXED(0, KERNEL_TIMEX_BYTES)),
+	RECORDED(clock_adjtime, FIXED(1, KERNEL_TIMEX_BYTES)),
 	/* Processes. */
-	[SYS_uname] = OUTPUTS(FIXED(0, KERNEL_UTSNAME_BYTES)),
-	[SYS_sysinfo] = OUTPUTS(FIXED(0, KERNEL_SYSINFO_BYTES)),
-	[SYS_getrusage] = OUTPUTS(FIXED(1, KERNEL_RUSAGE_BYTES)),
-	[SYS_getrlimit] = OUTPUTS(FIXED(1, 16)),
-	[SYS_prlimit64] = OUTPUTS(FIXED(3, 16)),
-	[SYS_wait4] = OUTPUTS(FIXED(1, 4), FIXED(3, KERNEL_RUSAGE_BYTES)),
-	[SYS_waitid] = OUTPUTS(FIXED(2, KERNEL_SIGINFO_BYTES), FIXED(4, KERNEL_RUSAGE_BYTES)),
-	[SYS_getcpu] = OUTPUTS(FIXED(0, 4), FIXED(1, 4)),
-	[SYS_getresuid] = OUTPUTS(FIXED(0, 4), FIXED(1, 4), FIXED(2, 4)),
-	[SYS_getresgid] = OUTPUTS(FIXED(0, 4), FIXED(1, 4), FIXED(2, 4)),
-	[SYS_getgroups] = OUTPUTS(COUNTED(1, 0, 4)),
-	[SYS_sched_getaffinity] = OUTPUTS(COUNTED(2, 1, 1)),
-	[SYS_sched_getparam] = OUTPUTS(FIXED(1, 4)),
-	[SYS_get_robust_list] = OUTPUTS(FIXED(1, 8), FIXED(2, 8)),
-	[SYS_rt_sigpending] = OUTPUTS(FIXED(0, 8)),
-	[SYS_rt_sigtimedwait] = OUTPUTS(FIXED(1, KERNEL_SIGINFO_BYTES)),
-	[SYS_sigaltstack] = OUTPUTS(FIXED(1, 24)),
-	[SYS_rt_sigaction] = SPECIAL("rt_sigaction", RECORD_CALL_ALWAYS, special_sigaction),
-	[SYS_rt_sigprocmask] = SPECIAL("rt_sigprocmask", RECORD_CALL_ALWAYS, special_sigmask),
-	[SYS_fork] = SPECIAL("fork", RECORD_CALL_ALWAYS, special_clone),
-	[SYS_clone] = SPECIAL("clone", RECORD_CALL_ALWAYS, special_clone),
-	[SYS_clone3] = SPECIAL("clone3", RECORD_CALL_ALWAYS, special_clone),
-	[SYS_set_tid_address] = REFUSED("set_tid_address", A(0)),
-	[SYS_set_robust_list] = SPECIAL("set_robust_list", RECORD_CALL_ALWAYS, special_robust_list),
-	[SYS_futex] = SPECIAL("futex", A(0) | A(4), special_futex),
-	[SYS_shmctl] = REFUSED("shmctl", A(2)),
-	[SYS_msgctl] = REFUSED("msgctl", A(2)),
+	RECORDED(uname, FIXED(0, KERNEL_UTSNAME_BYTES)),
+	RECORDED(sysinfo, FIXED(0, KERNEL_SYSINFO_BYTES)),
+	RECORDED(getrusage, FIXED(1, KERNEL_RUSAGE_BYTES)),
+	RECORDED(getrlimit, FIXED(1, 16)),
+	RECORDED(prlimit64, FIXED(3, 16)),
+	RECORDED(wait4, FIXED(1, 4), FIXED(3, KERNEL_RUSAGE_BYTES)),
+	RECORDED(waitid, FIXED(2, KERNEL_SIGINFO_BYTES), FIXED(4, KERNEL_RUSAGE_BYTES)),
+	RECORDED(getcpu, FIXED(0, 4), FIXED(1, 4)),
+	RECORDED(getresuid, FIXED(0, 4), FIXED(1, 4), FIXED(2, 4)),
+	RECORDED(getresgid, FIXED(0, 4), FIXED(1, 4), FIXED(2, 4)),
+	RECORDED(getgroups, COUNTED(1, 0, 4)),
+	/* The version in the header, too, which the kernel corrects; two sets of three words. */
+	RECORDED(capget, FIXED(0, 8), FIXED(1, 24)),
+	RECORDED(capset, FIXED(0, 8)),
+	RECORDED(sched_getaffinity, COUNTED(2, 1, 1)),
+	RECORDED(sched_getparam, FIXED(1, 4)),
+	RECORDED(sched_getattr, ARRAY(1, 2, 1)),
+	/* Its first word is its size, which the kernel corrects. */
+	RECORDED(sched_setattr, SIZED(1, 1)),
+	RECORDED(get_mempolicy, FIXED(0, 4), BITS(1, 2)),
+	RECORDED(move_pages, ARRAY(4, 1, 4)),
+	RECORDED(get_robust_list, FIXED(1, 8), FIXED(2, 8)),
+	RECORDED(rt_sigpending, FIXED(0, 8)),
+	RECORDED(rt_sigtimedwait, FIXED(1, KERNEL_SIGINFO_BYTES)),
+	SPECIAL(sigaltstack, A(1) | RECORD_CALL_ALWAYS, special_sigaltstack),
+	SPECIAL(rt_sigaction, RECORD_CALL_ALWAYS, special_sigaction),
+	SPECIAL(rt_sigprocmask, RECORD_CALL_ALWAYS, special_sigmask),
+	SPECIAL(fork, RECORD_CALL_ALWAYS, special_clone),
+	SPECIAL(clone, RECORD_CALL_ALWAYS, special_clone),
+	SPECIAL(clone3, RECORD_CALL_ALWAYS, special_clone),
+	REFUSED(set_tid_address, A(0)),
+	REFUSED(rseq, A(0)),
+	SPECIAL(set_robust_list, RECORD_CALL_ALWAYS, special_robust_list),
+	SPECIAL(futex, A(0) | A(4), special_futex),
+	BY_COMMAND(prctl, A(1) | A(4), special_prctl),
+	BY_COMMAND(arch_prctl, A(1), special_arch_prctl),
+	BY_COMMAND(seccomp, A(2), special_seccomp),
+	FAULTS(modify_ldt),
+	FAULTS(ptrace),
+	FAULTS(keyctl),
+	FAULTS(bpf),
+	/* The kernel corrects its size, and does not say so if it cannot. */
+	REFUSED(perf_event_open, A(0)),
 	/* Mappings of pools. */
-	[SYS_mmap] = SPECIAL("mmap", RECORD_CALL_ALWAYS, special_mapping),
-	[SYS_munmap] = SPECIAL("munmap", A(0) | RECORD_CALL_LENGTH, special_mapping),
-	[SYS_mremap] = SPECIAL("mremap", A(0) | A(4) | RECORD_CALL_LENGTH, special_mapping),
-	[SYS_mprotect] = SPECIAL("mprotect", A(0) | RECORD_CALL_LENGTH, special_mapping),
-	[SYS_pkey_mprotect] = SPECIAL("pkey_mprotect", A(0) | RECORD_CALL_LENGTH, special_mapping),
-	[SYS_madvise] = SPECIAL("madvise", A(0) | RECORD_CALL_LENGTH, special_mapping),
-	[SYS_msync] = SPECIAL("msync", A(0) | RECORD_CALL_LENGTH, special_mapping),
-	[SYS_remap_file_pages] = SPECIAL("remap_file_pages", A(0) | RECORD_CALL_LENGTH, special_mapping),
-	[SYS_fsync] = SPECIAL("fsync", RECORD_CALL_ALWAYS, special_sync),
-	[SYS_fdatasync] = SPECIAL("fdatasync", RECORD_CALL_ALWAYS, special_sync),
-	[SYS_shmat] = REFUSED("shmat", A(1)),
-	/* Those that programs call often, or that must find the registers and the stack as they are. */
-	[SYS_open] = STORES_NOTHING,
-	[SYS_openat] = STORES_NOTHING,
-	[SYS_close] = STORES_NOTHING,
-	[SYS_lseek] = STORES_NOTHING,
-	[SYS_pwrite64] = STORES_NOTHING,
-	[SYS_pwritev] = STORES_NOTHING,
-	[SYS_pwritev2] = STORES_NOTHING,
-	[SYS_brk] = STORES_NOTHING,
-	[SYS_rt_sigreturn] = STORES_NOTHING,
-	[SYS_rt_sigsuspend] = STORES_NOTHING,
-	[SYS_restart_syscall] = STORES_NOTHING,
-	[SYS_access] = STORES_NOTHING,
-	[SYS_faccessat] = STORES_NOTHING,
-	[SYS_sched_yield] = STORES_NOTHING,
-	[SYS_dup] = STORES_NOTHING,
-	[SYS_dup2] = STORES_NOTHING,
-	[SYS_dup3] = STORES_NOTHING,
-	[SYS_pause] = STORES_NOTHING,
-	[SYS_alarm] = STORES_NOTHING,
-	[SYS_getpid] = STORES_NOTHING,
-	[SYS_gettid] = STORES_NOTHING,
-	[SYS_getppid] = STORES_NOTHING,
-	[SYS_getuid] = STORES_NOTHING,
-	[SYS_getgid] = STORES_NOTHING,
-	[SYS_geteuid] = STORES_NOTHING,
-	[SYS_getegid] = STORES_NOTHING,
-	[SYS_socket] = STORES_NOTHING,
-	[SYS_connect] = STORES_NOTHING,
-	[SYS_bind] = STORES_NOTHING,
-	[SYS_listen] = STORES_NOTHING,
-	[SYS_shutdown] = STORES_NOTHING,
-	[SYS_setsockopt] = STORES_NOTHING,
-	[SYS_vfork] = STORES_NOTHING,
-	[SYS_execve] = STORES_NOTHING,
-	[SYS_execveat] = STORES_NOTHING,
-	[SYS_exit] = STORES_NOTHING,
-	[SYS_exit_group] = STORES_NOTHING,
-	[SYS_kill] = STORES_NOTHING,
-	[SYS_tkill] = STORES_NOTHING,
-	[SYS_tgkill] = STORES_NOTHING,
-	[SYS_rt_sigqueueinfo] = STORES_NOTHING,
-	[SYS_rt_tgsigqueueinfo] = STORES_NOTHING,
-	[SYS_semop] = STORES_NOTHING,
-	[SYS_semtimedop] = STORES_NOTHING,
-	[SYS_msgsnd] = STORES_NOTHING,
-	[SYS_flock] = STORES_NOTHING,
-	[SYS_sync_file_range] = STORES_NOTHING,
-	[SYS_truncate] = STORES_NOTHING,
-	[SYS_ftruncate] = STORES_NOTHING,
-	[SYS_fallocate] = STORES_NOTHING,
-	[SYS_epoll_ctl] = STORES_NOTHING,
-	[SYS_sched_setaffinity] = STORES_NOTHING,
-	[SYS_membarrier] = STORES_NOTHING,
-	[SYS_arch_prctl] = SPECIAL("arch_prctl", A(1), special_arch_prctl),
+	SPECIAL(mmap, RECORD_CALL_ALWAYS, special_mapping),
+	SPECIAL(munmap, A(0) | RECORD_CALL_LENGTH, special_mapping),
+	SPECIAL(mremap, A(0) | A(4) | RECORD_CALL_LENGTH, special_mapping),
+	SPECIAL(mprotect, A(0) | RECORD_CALL_LENGTH, special_mapping),
+	SPECIAL(pkey_mprotect, A(0) | RECORD_CALL_LENGTH, special_mapping),
+	SPECIAL(madvise, A(0) | RECORD_CALL_LENGTH, special_mapping),
+	SPECIAL(msync, A(0) | RECORD_CALL_LENGTH, special_mapping),
+	SPECIAL(remap_file_pages, A(0) | RECORD_CALL_LENGTH, special_mapping),
+	SPECIAL(fsync, RECORD_CALL_ALWAYS, special_sync),
+	SPECIAL(fdatasync, RECORD_CALL_ALWAYS, special_sync),
+	REFUSED(shmat, A(1)),
+
+	/* ---- Those that store nothing ---- */
+	/* Files. */
+	STORES_NOTHING(open), STORES_NOTHING(openat), STORES_NOTHING(openat2), STORES_NOTHING(creat),
+	STORES_NOTHING(close), STORES_NOTHING(close_range), STORES_NOTHING(lseek), STORES_NOTHING(pwrite64),
+	STORES_NOTHING(pwritev), STORES_NOTHING(pwritev2), STORES_NOTHING(access),
+	STORES_NOTHING(faccessat), STORES_NOTHING(faccessat2), STORES_NOTHING(dup), STORES_NOTHING(dup2),
+	STORES_NOTHING(dup3), STORES_NOTHING(flock), STORES_NOTHING(truncate), STORES_NOTHING(ftruncate),
+	STORES_NOTHING(fallocate), STORES_NOTHING(fadvise64), STORES_NOTHING(readahead),
+	STORES_NOTHING(sync), STORES_NOTHING(syncfs), STORES_NOTHING(sync_file_range), STORES_NOTHING(tee),
+	STORES_NOTHING(rename), STORES_NOTHING(renameat), STORES_NOTHING(renameat2), STORES_NOTHING(link),
+	STORES_NOTHING(linkat), STORES_NOTHING(symlink), STORES_NOTHING(symlinkat), STORES_NOTHING(unlink),
+	STORES_NOTHING(unlinkat), STORES_NOTHING(mkdir), STORES_NOTHING(mkdirat), STORES_NOTHING(rmdir),
+	STORES_NOTHING(mknod), STORES_NOTHING(mknodat), STORES_NOTHING(chmod), STORES_NOTHING(fchmod),
+	STORES_NOTHING(fchmodat), STORES_NOTHING(chown), STORES_NOTHING(fchown), STORES_NOTHING(lchown),
+	STORES_NOTHING(fchownat), STORES_NOTHING(umask), STORES_NOTHING(chdir), STORES_NOTHING(fchdir),
+	STORES_NOTHING(chroot), STORES_NOTHING(utime), STORES_NOTHING(utimes), STORES_NOTHING(futimesat),
+	STORES_NOTHING(utimensat), STORES_NOTHING(setxattr), STORES_NOTHING(lsetxattr),
+	STORES_NOTHING(fsetxattr), STORES_NOTHING(removexattr), STORES_NOTHING(lremovexattr),
+	STORES_NOTHING(fremovexattr), STORES_NOTHING(open_by_handle_at), STORES_NOTHING(memfd_create),
+	STORES_NOTHING(memfd_secret), STORES_NOTHING(inotify_init), STORES_NOTHING(inotify_init1),
+	STORES_NOTHING(inotify_add_watch), STORES_NOTHING(inotify_rm_watch), STORES_NOTHING(fanotify_init),
+	STORES_NOTHING(fanotify_mark), STORES_NOTHING(mount), STORES_NOTHING(umount2),
+	STORES_NOTHING(pivot_root), STORES_NOTHING(open_tree), STORES_NOTHING(move_mount),
+	STORES_NOTHING(fsopen), STORES_NOTHING(fsconfig), STORES_NOTHING(fsmount), STORES_NOTHING(fspick),
+	STORES_NOTHING(mount_setattr), STORES_NOTHING(swapon), STORES_NOTHING(swapoff),
+	STORES_NOTHING(acct),
+	/* Sockets, events and queues. */
+	STORES_NOTHING(socket), STORES_NOTHING(connect), STORES_NOTHING(bind), STORES_NOTHING(listen),
+	STORES_NOTHING(shutdown), STORES_NOTHING(setsockopt), STORES_NOTHING(epoll_create),
+	STORES_NOTHING(epoll_create1), STORES_NOTHING(epoll_ctl), STORES_NOTHING(eventfd),
+	STORES_NOTHING(eventfd2), STORES_NOTHING(signalfd), STORES_NOTHING(signalfd4),
+	STORES_NOTHING(timerfd_create), STORES_NOTHING(semget), STORES_NOTHING(semop),
+	STORES_NOTHING(semtimedop), STORES_NOTHING(shmget), STORES_NOTHING(shmdt), STORES_NOTHING(msgget),
+	STORES_NOTHING(msgsnd), STORES_NOTHING(mq_open), STORES_NOTHING(mq_unlink),
+	STORES_NOTHING(mq_timedsend), STORES_NOTHING(mq_notify),
+	/* Time. */
+	STORES_NOTHING(alarm), STORES_NOTHING(pause), STORES_NOTHING(timer_delete),
+	STORES_NOTHING(timer_getoverrun), STORES_NOTHING(clock_settime), STORES_NOTHING(settimeofday),
+	/* Processes and memory. */
+	STORES_NOTHING(brk), STORES_NOTHING(mlock), STORES_NOTHING(mlock2), STORES_NOTHING(munlock),
+	STORES_NOTHING(mlockall), STORES_NOTHING(munlockall), STORES_NOTHING(mbind),
+	STORES_NOTHING(set_mempolicy), STORES_NOTHING(set_mempolicy_home_node),
+	STORES_NOTHING(migrate_pages), STORES_NOTHING(pkey_alloc), STORES_NOTHING(pkey_free),
+	STORES_NOTHING(process_madvise), STORES_NOTHING(process_mrelease), STORES_NOTHING(userfaultfd),
+	STORES_NOTHING(membarrier), STORES_NOTHING(rt_sigreturn), STORES_NOTHING(rt_sigsuspend),
+	STORES_NOTHING(rt_sigqueueinfo), STORES_NOTHING(rt_tgsigqueueinfo), STORES_NOTHING(restart_syscall),
+	STORES_NOTHING(kill), STORES_NOTHING(tkill), STORES_NOTHING(tgkill), STORES_NOTHING(pidfd_open),
+	STORES_NOTHING(pidfd_getfd), STORES_NOTHING(pidfd_send_signal), STORES_NOTHING(vfork),
+	STORES_NOTHING(execve), STORES_NOTHING(execveat), STORES_NOTHING(exit), STORES_NOTHING(exit_group),
+	STORES_NOTHING(unshare), STORES_NOTHING(setns), STORES_NOTHING(kcmp), STORES_NOTHING(personality),
+	STORES_NOTHING(futex_waitv), STORES_NOTHING(sched_yield), STORES_NOTHING(sched_setaffinity),
+	STORES_NOTHING(sched_setparam), STORES_NOTHING(sched_setscheduler),
+	STORES_NOTHING(sched_getscheduler), STORES_NOTHING(sched_get_priority_max),
+	STORES_NOTHING(sched_get_priority_min), STORES_NOTHING(getpriority), STORES_NOTHING(setpriority),
+	STORES_NOTHING(ioprio_get), STORES_NOTHING(ioprio_set), STORES_NOTHING(setrlimit),
+	STORES_NOTHING(getpid), STORES_NOTHING(gettid), STORES_NOTHING(getppid), STORES_NOTHING(getpgid),
+	STORES_NOTHING(getpgrp), STORES_NOTHING(getsid), STORES_NOTHING(setsid), STORES_NOTHING(setpgid),
+	STORES_NOTHING(getuid), STORES_NOTHING(geteuid), STORES_NOTHING(getgid), STORES_NOTHING(getegid),
+	STORES_NOTHING(setuid), STORES_NOTHING(setgid), STORES_NOTHING(setreuid), STORES_NOTHING(setregid),
+	STORES_NOTHING(setresuid), STORES_NOTHING(setresgid), STORES_NOTHING(setfsuid),
+	STORES_NOTHING(setfsgid), STORES_NOTHING(setgroups), STORES_NOTHING(landlock_create_ruleset),
+	STORES_NOTHING(landlock_add_rule), STORES_NOTHING(landlock_restrict_self), STORES_NOTHING(add_key),
+	STORES_NOTHING(request_key),
+	/* The machine. */
+	STORES_NOTHING(sethostname), STORES_NOTHING(setdomainname), STORES_NOTHING(reboot),
+	STORES_NOTHING(vhangup), STORES_NOTHING(iopl), STORES_NOTHING(ioperm), STORES_NOTHING(kexec_load),
+	STORES_NOTHING(kexec_file_load), STORES_NOTHING(init_module), STORES_NOTHING(finit_module),
+	STORES_NOTHING(delete_module),
+	/* Numbers without a call. */
+	NOT_THERE(uselib), NOT_THERE(_sysctl), NOT_THERE(create_module), NOT_THERE(get_kernel_syms),
+	NOT_THERE(query_module), NOT_THERE(nfsservctl), NOT_THERE(getpmsg), NOT_THERE(putpmsg),
+	NOT_THERE(afs_syscall), NOT_THERE(tuxcall), NOT_THERE(security), NOT_THERE(vserver),
+	NOT_THERE(set_thread_area), NOT_THERE(get_thread_area), NOT_THERE(epoll_ctl_old),
+	NOT_THERE(epoll_wait_old),
 };
 
 const struct kernel_call *kernel_call_by_number(int number)
 {
-	return number >= 0 && number < (int)CALLS && calls[number].known ? &calls[number] : NULL;
+	return number >= 0 && number < (int)CALLS && calls[number].name ? &calls[number] : NULL;
 }
 
 static uint8_t asked(const struct kernel_call *call)
@@ -211,7 +283,7 @@ static uint8_t asked(const struct kernel_call *call)
 	uint8_t which = call->asked | call->refused;
 
 	/* All arguments of one that is not known. */
-	if (!call->known)
+	if (!call->name || (call->faults && !call->special))
 		return A(6) - 1;
 	for (unsigned i = 0; i < KERNEL_OUTPUTS_MAX; i++) {
 		const struct kernel_output *output = &call->outputs[i];
@@ -219,6 +291,8 @@ static uint8_t asked(const struct kernel_call *call)
 		if (output->kind == KERNEL_OUTPUT_NONE)
 			continue;
 		which |= (uint8_t)A(output->argument);
+		if (output->kind == KERNEL_OUTPUT_SIZED)
+			which |= (uint8_t)A(output->length);
 		if (output->kind == KERNEL_OUTPUT_COUNTED && output->length == output->argument + 1u)
 			which |= RECORD_CALL_LENGTH;
 	}

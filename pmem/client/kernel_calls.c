@@ -7,7 +7,6 @@
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,9 +17,6 @@
 #include "client/modules.h"
 #include "client/special_calls.h"
 #include "common/align.h"
-
-/* The kernel transfers no more at once. */
-#define TRANSFER_MAX 0x7ffff000u
 
 /* ---- Memory of the program ----------------------------------------------------------------- */
 
@@ -67,212 +63,128 @@ void kernel_call_refuse(const struct record_system_call *call, const char *name)
 
 /* ---- Memory in the place of pools ------------------------------------------------------------ */
 
-/* At the beginning of a room; what the kernel reads and stores to is behind it. */
-struct kept {
-	size_t bytes; /* of the room */
+struct kept_outputs {
+	struct kernel_kept kept;
 	struct kernel_output outputs[KERNEL_OUTPUTS_MAX];
+	/* Of what the program gave room for; 0: it is no pool. */
+	size_t lengths[KERNEL_OUTPUTS_MAX];
 	unsigned char *pieces[KERNEL_OUTPUTS_MAX];
-	/* Of struct iovec arrays: the program's, and the kernel's. */
-	size_t part_count;
-	struct iovec *program_parts, *kernel_parts;
-	struct msghdr message; /* the kernel's, of recvmsg() */
 };
 
-static struct kept *keep(size_t more)
-{
-	const size_t bytes = align_up(sizeof(struct kept), LINE_SIZE) + more;
-	struct kept *kept = client_room_take(bytes);
-
-	*kept = (struct kept){ .bytes = bytes };
-	return kept;
-}
-
-static unsigned char *room_of(struct kept *kept)
-{
-	return (unsigned char *)kept + align_up(sizeof(struct kept), LINE_SIZE);
-}
-
+/* In bytes, as the program says. */
 static uint64_t room_for(const struct record_system_call *call, const struct kernel_output *output)
 {
-	uint64_t length = output->size;
+	const uint64_t length = call->arguments[output->length];
+	uint64_t bytes = output->size;
+	int size;
 
-	if (output->kind == KERNEL_OUTPUT_COUNTED &&
-	    __builtin_mul_overflow(length, call->arguments[output->length], &length))
-		return TRANSFER_MAX;
-	return min_u64(length, TRANSFER_MAX);
+	switch (output->kind) {
+	case KERNEL_OUTPUT_NONE:
+		return 0;
+	case KERNEL_OUTPUT_ARRAY:
+		bytes *= (uint32_t)length;
+		break;
+	case KERNEL_OUTPUT_BITS:
+		bytes = align_up((uint32_t)length, 64) / 8;
+		break;
+	case KERNEL_OUTPUT_PAGES:
+		bytes = length / PAGE_BYTES + (length % PAGE_BYTES != 0);
+		break;
+	case KERNEL_OUTPUT_SIZED:
+		bytes = kernel_call_read(&size, length, sizeof(size)) && size > 0 ? (uint64_t)size : 0;
+		break;
+	case KERNEL_OUTPUT_COUNTED:
+		if (__builtin_mul_overflow(bytes, length, &bytes))
+			return KERNEL_TRANSFER_MAX;
+		break;
+	default:
+		break;
+	}
+	return min_u64(bytes, KERNEL_TRANSFER_MAX);
 }
 
-static bool is_bounced(const struct record_system_call *call, const struct kernel_output *output)
+/* How long the piece in its place is; 0: there is none. */
+static size_t length_of_piece(const struct record_system_call *call, const struct kernel_output *output)
 {
-	if (output->kind == KERNEL_OUTPUT_NONE || !call->arguments[output->argument])
-		return false;
-	return output->kind == KERNEL_INPUT ||
-	       record_concerns(call->arguments[output->argument], room_for(call, output));
+	const uintptr_t program = call->arguments[output->argument];
+	const uint64_t length = program ? room_for(call, output) : 0;
+
+	return length && (output->kind == KERNEL_INPUT || record_concerns(program, length)) ? length : 0;
+}
+
+static void store_piece(const struct record_system_call *call, const struct kernel_output *output,
+			const unsigned char *piece, size_t length, long result)
+{
+	const uintptr_t program = call->arguments[output->argument];
+
+	if (output->kind == KERNEL_INPUT || !length)
+		return;
+	if (output->kind != KERNEL_OUTPUT_COUNTED)
+		kernel_call_store_changes(program, piece, length, call->site);
+	else if (result > 0)
+		record_move((void *)program, piece, min_u64((uint64_t)result * output->size, length), false,
+			    call->site);
+}
+
+static void store_outputs(const struct record_system_call *call, struct kernel_kept *kept, long result)
+{
+	const struct kept_outputs *own = (const struct kept_outputs *)kept;
+
+	for (unsigned i = 0; i < KERNEL_OUTPUTS_MAX; i++)
+		store_piece(call, &own->outputs[i], own->pieces[i], own->lengths[i], result);
 }
 
 enum record_call_way kernel_call_bounce(struct record_system_call *call, const struct kernel_output *outputs,
 					unsigned count)
 {
+	size_t lengths[KERNEL_OUTPUTS_MAX] = { 0 }, bytes = align_up(sizeof(struct kept_outputs), LINE_SIZE);
+	const size_t without = bytes;
+	struct kept_outputs *kept;
 	unsigned char *room;
-	struct kept *kept;
-	size_t bytes = 0;
 
-	for (unsigned i = 0; i < count; i++)
-		if (is_bounced(call, &outputs[i]))
-			bytes += align_up(room_for(call, &outputs[i]), LINE_SIZE);
-	if (!bytes)
+	for (unsigned i = 0; i < count; i++) {
+		lengths[i] = length_of_piece(call, &outputs[i]);
+		bytes += align_up(lengths[i], LINE_SIZE);
+	}
+	if (bytes == without)
 		return RECORD_CALL_AS_IT_IS;
-	kept = keep(bytes);
-	room = room_of(kept);
+	kept = client_room_take(bytes);
+	*kept = (struct kept_outputs){ .kept = { .bytes = bytes, .store = store_outputs } };
+	room = (unsigned char *)kept + without;
 	for (unsigned i = 0; i < count; i++) {
 		const struct kernel_output *output = &outputs[i];
-		const uintptr_t program = call->arguments[output->argument];
 
-		if (!is_bounced(call, output))
+		if (!lengths[i])
 			continue;
 		/* What the kernel leaves alone stays as it is, and some of it may be input as well. */
 		if (output->kind != KERNEL_OUTPUT_COUNTED &&
-		    !kernel_call_read(room, program, output->size)) {
-			client_room_give(kept, kept->bytes);
+		    !kernel_call_read(room, call->arguments[output->argument], lengths[i])) {
+			client_room_give(kept, bytes);
 			call->result = -EFAULT;
 			return RECORD_CALL_DONE;
 		}
 		kept->outputs[i] = *output;
+		kept->lengths[i] = lengths[i];
 		kept->pieces[i] = room;
 		call->replaced[output->argument] = (uint64_t)room;
-		room += align_up(room_for(call, output), LINE_SIZE);
+		room += align_up(lengths[i], LINE_SIZE);
 	}
+	kept->kept.next = call->kept;
 	call->kept = kept;
 	return RECORD_CALL_REPLACED;
 }
 
-/* Of `count` parts. NULL: none is in a pool. */
-static struct kept *keep_parts(const struct iovec *program, size_t count)
+void kernel_call_store_changes(uintptr_t program, const void *now, size_t size, uint32_t site)
 {
-	const size_t array = align_up(count * sizeof(*program), LINE_SIZE);
-	struct kept *kept;
-	unsigned char *room;
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (record_concerns((uintptr_t)program[i].iov_base, program[i].iov_len))
-			bytes += align_up(min_u64(program[i].iov_len, TRANSFER_MAX), LINE_SIZE);
-	if (!bytes)
-		return NULL;
-	kept = keep(2 * array + bytes);
-	room = room_of(kept);
-	kept->part_count = count;
-	kept->program_parts = (struct iovec *)(void *)room;
-	kept->kernel_parts = (struct iovec *)(void *)(room + array);
-	room += 2 * array;
-	for (size_t i = 0; i < count; i++) {
-		kept->program_parts[i] = kept->kernel_parts[i] = program[i];
-		if (!record_concerns((uintptr_t)program[i].iov_base, program[i].iov_len))
-			continue;
-		kept->kernel_parts[i].iov_base = room;
-		room += align_up(min_u64(program[i].iov_len, TRANSFER_MAX), LINE_SIZE);
-	}
-	return kept;
-}
-
-/* Stacks may be small, and most calls have a few parts. */
-#define PARTS_FEW 32u
-
-static enum record_call_way bounce_parts(struct record_system_call *call, uintptr_t array, size_t count)
-{
-	struct iovec few[PARTS_FEW], *program = few;
-	const size_t bytes = count * sizeof(*program);
-	void *many = NULL;
-
-	if (count > KERNEL_PARTS_MAX)
-		return RECORD_CALL_AS_IT_IS;
-	if (count > PARTS_FEW) {
-		many = client_room_take(bytes);
-		program = many;
-	}
-	if (kernel_call_read(program, array, bytes))
-		call->kept = keep_parts(program, count);
-	if (many)
-		client_room_give(many, bytes);
-	return call->kept ? RECORD_CALL_REPLACED : RECORD_CALL_AS_IT_IS;
-}
-
-enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, unsigned argument,
-					      size_t count)
-{
-	enum record_call_way way = bounce_parts(call, call->arguments[argument], count);
-	const struct kept *kept = call->kept;
-
-	if (kept)
-		call->replaced[argument] = (uint64_t)kept->kernel_parts;
-	return way;
-}
-
-enum record_call_way kernel_call_bounce_message(struct record_system_call *call, unsigned argument,
-						const struct msghdr *message)
-{
-	enum record_call_way way =
-		bounce_parts(call, (uintptr_t)message->msg_iov, message->msg_iovlen);
-	struct kept *kept = call->kept;
-
-	if (!kept)
-		return way;
-	kept->message = *message;
-	kept->message.msg_iov = kept->kernel_parts;
-	call->replaced[argument] = (uint64_t)&kept->message;
-	return way;
-}
-
-/* What the kernel changes in the structure itself. */
-static void store_message(const struct record_system_call *call, const struct kept *kept)
-{
-	struct msghdr *program = (struct msghdr *)call->arguments[1];
-
-	program->msg_namelen = kept->message.msg_namelen;
-	program->msg_controllen = kept->message.msg_controllen;
-	program->msg_flags = kept->message.msg_flags;
-}
-
-/* Of a structure that the kernel may have filled in: from the first byte to the last that is another now. */
-static void store_changes(uintptr_t program, const unsigned char *piece, size_t size, uint32_t site)
-{
-	const unsigned char *was = (const unsigned char *)program;
+	const unsigned char *was = (const unsigned char *)program, *is = now;
 	size_t first = 0, end = size;
 
-	while (first < end && piece[first] == was[first])
+	while (first < end && is[first] == was[first])
 		first++;
-	while (end > first && piece[end - 1] == was[end - 1])
+	while (end > first && is[end - 1] == was[end - 1])
 		end--;
 	if (end > first)
-		record_move((void *)(program + first), piece + first, end - first, false, site);
-}
-
-static void store_piece(const struct record_system_call *call, const struct kernel_output *output,
-			const unsigned char *piece, long result)
-{
-	const uintptr_t program = call->arguments[output->argument];
-	const uint64_t room = room_for(call, output);
-
-	if (output->kind == KERNEL_OUTPUT_FIXED)
-		store_changes(program, piece, output->size, call->site);
-	else if (output->kind == KERNEL_OUTPUT_COUNTED && result > 0)
-		record_move((void *)program, piece, min_u64((uint64_t)result * output->size, room), false,
-			    call->site);
-}
-
-/* As parts of the buffers that are in pools, in their order. */
-static void store_parts(const struct record_system_call *call, const struct kept *kept, long result)
-{
-	uint64_t left = result > 0 ? (uint64_t)result : 0;
-
-	for (size_t i = 0; i < kept->part_count && left; i++) {
-		const uint64_t some = min_u64(left, kept->program_parts[i].iov_len);
-
-		if (kept->program_parts[i].iov_base != kept->kernel_parts[i].iov_base)
-			record_move(kept->program_parts[i].iov_base, kept->kernel_parts[i].iov_base, some,
-				    false, call->site);
-		left -= some;
-	}
+		record_move((void *)(program + first), is + first, end - first, false, site);
 }
 
 /* ---- The hooks ---------------------------------------------------------------------------------- */
@@ -281,11 +193,11 @@ static enum record_call_way on_system_call(struct record_system_call *call)
 {
 	const struct kernel_call *known = kernel_call_by_number(call->number);
 
-	/* Its error is looked at. */
-	if (!known)
-		return RECORD_CALL_REPLACED;
-	if (known->special)
+	if (known && known->special)
 		return known->special(call);
+	/* Its error is looked at. */
+	if (!known || known->faults)
+		return RECORD_CALL_REPLACED;
 	for (unsigned i = 0; i < 6; i++)
 		if ((known->refused >> i & 1) && record_concerns(call->arguments[i], 1))
 			kernel_call_refuse(call, known->name);
@@ -296,39 +208,46 @@ static enum record_call_way on_system_call(struct record_system_call *call)
  * How many arguments such a call has is not known here: a register may contain the address of a pool by
  * chance.
  */
-static void refuse_fault(const struct record_system_call *call)
+static void refuse_fault(const struct record_system_call *call, const char *name)
 {
 	for (unsigned i = 0; i < 6; i++)
 		if (record_concerns(call->arguments[i], 1))
-			kernel_call_refuse(call, NULL);
+			kernel_call_refuse(call, name);
+}
+
+/* Give back what a call that was not made would have used, or store what it has got. */
+static void settle(struct record_system_call *call, bool made, long result)
+{
+	struct kernel_kept *next;
+
+	for (struct kernel_kept *kept = call->kept; kept; kept = next) {
+		next = kept->next;
+		if (made)
+			kept->store(call, kept, result);
+		if (kept->give)
+			kept->give(kept);
+		client_room_give(kept, kept->bytes);
+	}
+	call->kept = NULL;
 }
 
 void kernel_call_store(struct record_system_call *call, long result)
 {
-	struct kept *kept = call->kept;
-
-	if (!kept)
-		return;
-	for (unsigned i = 0; i < KERNEL_OUTPUTS_MAX; i++)
-		store_piece(call, &kept->outputs[i], kept->pieces[i], result);
-	store_parts(call, kept, result);
-	if (kept->message.msg_iov && result >= 0)
-		store_message(call, kept);
-	client_room_give(kept, kept->bytes);
+	settle(call, true, result);
 }
 
 static long after_system_call(struct record_system_call *call, long result)
 {
-	struct kept *kept = call->kept;
+	const struct kernel_call *known = kernel_call_by_number(call->number);
 
 	if (result == RECORD_CALL_ABANDONED) {
-		if (kept)
-			client_room_give(kept, kept->bytes);
+		settle(call, false, 0);
 		return result;
 	}
-	if (result == -EFAULT && !kernel_call_by_number(call->number))
-		refuse_fault(call);
-	kernel_call_store(call, result);
+	/* Of some it is the lower half alone. */
+	if ((int)result == -EFAULT && (!known || known->faults))
+		refuse_fault(call, known ? known->name : NULL);
+	settle(call, true, result);
 	special_call_returned(call, result);
 	return result;
 }

@@ -15,6 +15,7 @@
 #include "client/kernel_calls.h"
 #include "client/modules.h"
 #include "client/next_function.h"
+#include "common/align.h"
 
 static long call_by_bounce(next_function_fn *next, struct record_system_call *call,
 			   const struct kernel_output *outputs, unsigned count)
@@ -31,9 +32,20 @@ static long call_by_bounce(next_function_fn *next, struct record_system_call *ca
 	result = next((long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
 	error = errno;
 	/* Of a function that returns an int, half of the register has any value. */
-	kernel_call_store(call, outputs[0].size == 1 ? result : (int)result);
+	kernel_call_store(call, outputs[0].size != 1 || (int)result == -1 ? (int)result : result);
 	errno = error;
 	return result;
+}
+
+static bool is_concerned(const struct kernel_output *output, const uint64_t a[6])
+{
+	uint64_t length = 1;
+
+	if (output->kind == KERNEL_OUTPUT_NONE)
+		return false;
+	if (output->kind == KERNEL_OUTPUT_COUNTED)
+		length = min_u64(a[output->length], KERNEL_TRANSFER_MAX) * output->size;
+	return record_concerns(a[output->argument], length);
 }
 
 static long call(struct next_function *function, const struct kernel_output *outputs, unsigned count,
@@ -48,8 +60,7 @@ static long call(struct next_function *function, const struct kernel_output *out
 		return -1;
 	}
 	for (unsigned i = 0; i < count; i++)
-		concerned |= outputs[i].kind != KERNEL_OUTPUT_NONE &&
-			     record_concerns(a[outputs[i].argument], 1);
+		concerned |= is_concerned(&outputs[i], a);
 	if (likely(!concerned))
 		return next((long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
 	for (unsigned i = 0; i < 6; i++)
@@ -76,6 +87,8 @@ static long call(struct next_function *function, const struct kernel_output *out
 	DEFINE(function, outputs_of_##function,                                                         \
 	       sizeof(outputs_of_##function) / sizeof(outputs_of_##function[0]))
 #define FIXED KERNEL_FIXED
+#define ARRAY KERNEL_ARRAY
+#define BITS KERNEL_BITS
 #define COUNTED KERNEL_COUNTED
 
 /* Files. */
@@ -115,6 +128,11 @@ RECORD_AS(sendfile, SYS_sendfile)
 RECORD_AS(sendfile64, SYS_sendfile)
 RECORD_AS(splice, SYS_splice)
 RECORD_AS(copy_file_range, SYS_copy_file_range)
+RECORD_AS(mincore, SYS_mincore)
+RECORD(ttyname_r, ARRAY(1, 2, 1))
+RECORD(__ttyname_r_chk, ARRAY(1, 2, 1))
+RECORD(getdirentries, ARRAY(1, 2, 1), FIXED(3, 8))
+RECORD(getdirentries64, ARRAY(1, 2, 1), FIXED(3, 8))
 /* Descriptors and sockets. */
 RECORD_AS(pipe, SYS_pipe)
 RECORD_AS(pipe2, SYS_pipe2)
@@ -123,6 +141,23 @@ RECORD_AS(epoll_wait, SYS_epoll_wait)
 RECORD_AS(epoll_pwait, SYS_epoll_pwait)
 RECORD_AS(epoll_pwait2, SYS_epoll_pwait2)
 RECORD(eventfd_read, FIXED(1, 8))
+RECORD_AS(poll, SYS_poll)
+RECORD_AS(__poll_chk, SYS_poll)
+RECORD_AS(ppoll, SYS_poll)
+RECORD_AS(__ppoll_chk, SYS_poll)
+RECORD_AS(select, SYS_select)
+RECORD(pselect, BITS(1, 0), BITS(2, 0), BITS(3, 0))
+RECORD_AS(accept, SYS_accept)
+RECORD_AS(accept4, SYS_accept4)
+RECORD_AS(getsockname, SYS_getsockname)
+RECORD_AS(getpeername, SYS_getpeername)
+RECORD_AS(getsockopt, SYS_getsockopt)
+RECORD_AS(recvfrom, SYS_recvfrom)
+RECORD(sendmmsg, ARRAY(1, 2, KERNEL_MMSGHDR_BYTES))
+RECORD_AS(mq_receive, SYS_mq_timedreceive)
+RECORD_AS(mq_timedreceive, SYS_mq_timedreceive)
+RECORD_AS(mq_setattr, SYS_mq_getsetattr)
+RECORD(mq_getattr, FIXED(1, KERNEL_MQ_ATTR_BYTES))
 /* Processes, signals and time. */
 RECORD(wait, FIXED(0, 4))
 RECORD(waitpid, FIXED(1, 4))
@@ -142,11 +177,16 @@ RECORD_AS(__getgroups_chk, SYS_getgroups)
 RECORD_AS(getresuid, SYS_getresuid)
 RECORD_AS(getresgid, SYS_getresgid)
 RECORD_AS(sched_getparam, SYS_sched_getparam)
+RECORD(sched_getaffinity, ARRAY(2, 1, 1))
+RECORD(pthread_getaffinity_np, ARRAY(2, 1, 1))
+RECORD(pthread_getname_np, ARRAY(1, 2, 1))
+RECORD_AS(capget, SYS_capget)
+RECORD_AS(capset, SYS_capset)
+RECORD_AS(klogctl, SYS_syslog)
 RECORD_AS(sigpending, SYS_rt_sigpending)
 RECORD(sigwait, FIXED(1, 4))
 RECORD(sigwaitinfo, FIXED(1, KERNEL_SIGINFO_BYTES))
 RECORD(sigtimedwait, FIXED(1, KERNEL_SIGINFO_BYTES))
-RECORD_AS(sigaltstack, SYS_sigaltstack)
 RECORD_AS(nanosleep, SYS_nanosleep)
 RECORD_AS(clock_nanosleep, SYS_clock_nanosleep)
 RECORD_AS(getitimer, SYS_getitimer)
@@ -155,7 +195,12 @@ RECORD_AS(timer_gettime, SYS_timer_gettime)
 RECORD_AS(timer_settime, SYS_timer_settime)
 RECORD_AS(timerfd_gettime, SYS_timerfd_gettime)
 RECORD_AS(timerfd_settime, SYS_timerfd_settime)
+RECORD(thrd_sleep, FIXED(1, KERNEL_TIMESPEC_BYTES))
 RECORD_AS(clock_getres, SYS_clock_getres)
+RECORD_AS(clock_adjtime, SYS_clock_adjtime)
+RECORD_AS(adjtimex, SYS_adjtimex)
+RECORD_AS(__adjtimex, SYS_adjtimex)
+RECORD_AS(ntp_adjtime, SYS_adjtimex)
 RECORD_AS(sched_rr_get_interval, SYS_sched_rr_get_interval)
 
 /* ---- getcwd(3), which returns the buffer ----------------------------------------------------------- */

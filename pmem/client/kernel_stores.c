@@ -127,6 +127,19 @@ PUBLIC int getentropy(void *buffer, size_t length)
 	return result;
 }
 
+PUBLIC void arc4random_buf(void *buffer, size_t length)
+{
+	struct bounce bounce;
+
+	if (!in_pool(buffer, length)) {
+		NEXT(arc4random_buf)(buffer, length);
+		return;
+	}
+	bounce = bounce_open(buffer, length);
+	NEXT(arc4random_buf)(bounce.bytes, length);
+	bounce_close(&bounce, (ssize_t)length);
+}
+
 /* libc reads what is more than its own buffer into the caller's. */
 static size_t read_stream(size_t (*function)(void *, size_t, size_t, FILE *), void *buffer, size_t size,
 			  size_t count, FILE *stream)
@@ -318,36 +331,4 @@ PUBLIC ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t of
 	if (!parts_in_pool(iov, count))
 		return NEXT(preadv64v2)(fd, iov, count, offset, flags);
 	return READ_BY_PARTS(iov, count, to, NEXT(preadv64v2)(fd, to, count, offset, flags));
-}
-
-/* ---- Sockets ------------------------------------------------------------------------------------ */
-
-PUBLIC ssize_t recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,
-			socklen_t *size)
-{
-	if (address && (in_pool(address, sizeof(struct sockaddr_storage)) || in_pool(size, sizeof(*size))))
-		record_stop("recvfrom() of an address into a pool");
-	if (!in_pool(buffer, length))
-		return NEXT(recvfrom)(fd, buffer, length, flags, address, size);
-	return READ_BY_BOUNCE(buffer, length, to, NEXT(recvfrom)(fd, to, length, flags, address, size));
-}
-
-PUBLIC ssize_t recvmsg(int fd, struct msghdr *message, int flags)
-{
-	struct msghdr copy;
-	ssize_t result;
-
-	if (in_pool(message, sizeof(*message)) || in_pool(message->msg_name, message->msg_namelen) ||
-	    in_pool(message->msg_control, message->msg_controllen))
-		record_stop("recvmsg() of an address or of control data into a pool");
-	if (message->msg_iovlen > PARTS_MOST || !parts_in_pool(message->msg_iov, (int)message->msg_iovlen))
-		return NEXT(recvmsg)(fd, message, flags);
-	copy = *message;
-	result = READ_BY_PARTS(message->msg_iov, (int)message->msg_iovlen, to, ({
-				       copy.msg_iov = (struct iovec *)(uintptr_t)to;
-				       NEXT(recvmsg)(fd, &copy, flags);
-			       }));
-	copy.msg_iov = message->msg_iov;
-	*message = copy;
-	return result;
 }

@@ -78,6 +78,8 @@ pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/call_stack.h \
 	pmem/client/kernel_call_table.c \
 	pmem/client/kernel_calls.c \
+	pmem/client/kernel_functions.c \
+	pmem/client/kernel_messages.c \
 	pmem/client/kernel_mutexes.c \
 	pmem/client/kernel_refusals.c \
 	pmem/client/kernel_refusals.h \

@@ -135,6 +135,13 @@ static void mark_one(int fd, const void *bytes, size_t length, ssize_t written)
 	mark(fd, &part, 1, written);
 }
 
+/* If it was sent, it is there. */
+static void mark_message(int fd, const struct msghdr *message, ssize_t written)
+{
+	if (written > 0)
+		mark(fd, message->msg_iov, message->msg_iovlen, written);
+}
+
 /* ---- In the place of libc's ----------------------------------------------------------------- */
 
 /* What runs libc's own function. */
@@ -180,18 +187,21 @@ static ssize_t marking_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	const ssize_t written = ORIGINAL(sendmsg)(fd, message, flags);
 
-	if (written > 0)
-		mark(fd, message->msg_iov, message->msg_iovlen, written);
+	mark_message(fd, message, written);
 	return written;
+}
+
+static void mark_messages(int fd, const struct mmsghdr *messages, ssize_t sent)
+{
+	for (ssize_t i = 0; i < sent; i++)
+		mark_message(fd, &messages[i].msg_hdr, (ssize_t)messages[i].msg_len);
 }
 
 static int marking_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
 	const int sent = ORIGINAL(sendmmsg)(fd, messages, count, flags);
 
-	for (int i = 0; i < sent; i++)
-		mark(fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen,
-		     (ssize_t)messages[i].msg_len);
+	mark_messages(fd, messages, sent);
 	return sent;
 }
 
@@ -201,6 +211,10 @@ void client_mark_output(long number, long fd, long bytes, long length, long writ
 		mark_one((int)fd, (const void *)bytes, (size_t)length, written);
 	else if (number == SYS_writev)
 		mark((int)fd, (const struct iovec *)bytes, (size_t)length, written);
+	else if (number == SYS_sendmsg)
+		mark_message((int)fd, (const struct msghdr *)bytes, written);
+	else
+		mark_messages((int)fd, (const struct mmsghdr *)bytes, written);
 }
 
 /* ---- Start ---------------------------------------------------------------------------------- */

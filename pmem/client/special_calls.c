@@ -7,19 +7,26 @@
 
 #include <asm/prctl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/prctl.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "abi/rawcall.h"
 #include "client/connection.h"
 #include "client/errormsg.h"
 #include "client/flush.h"
@@ -47,37 +54,30 @@ static enum record_call_way refuse(const struct record_system_call *call)
 
 /* ---- Bytes ------------------------------------------------------------------------------------ */
 
-enum record_call_way special_recvfrom(struct record_system_call *call)
-{
-	static const struct kernel_output bytes = {
-		.kind = KERNEL_OUTPUT_COUNTED, .argument = 1, .length = 2, .size = 1
-	};
-
-	if (concerns(call->arguments[4]) || concerns(call->arguments[5]))
-		return refuse(call);
-	return kernel_call_bounce(call, &bytes, 1);
-}
-
 enum record_call_way special_parts(struct record_system_call *call)
 {
 	return kernel_call_bounce_parts(call, 1, call->arguments[2]);
 }
 
-static bool message_concerns(uintptr_t at, const struct msghdr *message)
-{
-	return concerns(at) || record_concerns((uintptr_t)message->msg_name, message->msg_namelen) ||
-	       record_concerns((uintptr_t)message->msg_control, message->msg_controllen);
-}
-
 enum record_call_way special_recvmsg(struct record_system_call *call)
 {
-	struct msghdr message;
+	return kernel_call_bounce_message(call, 1);
+}
 
-	if (!kernel_call_read(&message, call->arguments[1], sizeof(message)))
-		return RECORD_CALL_AS_IT_IS;
-	if (message_concerns(call->arguments[1], &message))
-		return refuse(call);
-	return kernel_call_bounce_message(call, 1, &message);
+/* Of two of them: one that has nothing to do changes nothing of what the other has done. */
+static enum record_call_way either(enum record_call_way one, enum record_call_way other)
+{
+	return one == RECORD_CALL_AS_IT_IS ? other : one;
+}
+
+enum record_call_way special_recvmmsg(struct record_system_call *call)
+{
+	static const struct kernel_output timeout = KERNEL_FIXED(4, KERNEL_TIMESPEC_BYTES);
+	const enum record_call_way way = kernel_call_bounce(call, &timeout, 1);
+
+	if (way == RECORD_CALL_DONE)
+		return way;
+	return either(way, kernel_call_bounce_messages(call, 1, (uint32_t)call->arguments[2]));
 }
 
 static bool parts_concern(uintptr_t array, size_t count)
@@ -91,26 +91,20 @@ static bool parts_concern(uintptr_t array, size_t count)
 	return false;
 }
 
-enum record_call_way special_recvmmsg(struct record_system_call *call)
+/* Another process's memory is its own matter. */
+enum record_call_way special_process_vm_writev(struct record_system_call *call)
 {
-	const uintptr_t array = call->arguments[1];
-	struct mmsghdr message;
+	const uint64_t *a = call->arguments;
 
-	for (size_t i = 0; i < call->arguments[2] && i < KERNEL_PARTS_MAX; i++) {
-		const uintptr_t at = array + i * sizeof(message);
-
-		if (!kernel_call_read(&message, at, sizeof(message)))
-			break;
-		if (message_concerns(at, &message.msg_hdr) ||
-		    parts_concern((uintptr_t)message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen))
-			return refuse(call);
-	}
-	return concerns(call->arguments[4]) ? refuse(call) : RECORD_CALL_AS_IT_IS;
+	return (pid_t)a[0] == getpid() && parts_concern(a[3], a[4]) ? refuse(call) : RECORD_CALL_AS_IT_IS;
 }
 
-enum record_call_way special_process_vm_readv(struct record_system_call *call)
+/* From a pipe, or to it: pages of the program then become its contents. */
+enum record_call_way special_vmsplice(struct record_system_call *call)
 {
-	return parts_concern(call->arguments[1], call->arguments[2]) ? refuse(call) : RECORD_CALL_AS_IT_IS;
+	const long flags = RAW2(fcntl, call->arguments[0], F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY ? special_parts(call) : RECORD_CALL_AS_IT_IS;
 }
 
 enum record_call_way special_output(struct record_system_call *call)
@@ -118,13 +112,142 @@ enum record_call_way special_output(struct record_system_call *call)
 	return RECORD_CALL_REPLACED;
 }
 
+enum record_call_way special_sendmmsg(struct record_system_call *call)
+{
+	static const struct kernel_output messages = KERNEL_ARRAY(1, 2, KERNEL_MMSGHDR_BYTES);
+
+	return either(kernel_call_bounce(call, &messages, 1), RECORD_CALL_REPLACED);
+}
+
+/* ---- By a command ------------------------------------------------------------------------------ */
+
+/* What a command of a call stores, of which an argument is the address. */
+struct command {
+	uint32_t command;
+	uint16_t size; /* 0: nothing */
+};
+
+#define COMMANDS(list) (list), sizeof(list) / sizeof((list)[0])
+
+static const struct command *find_command(const struct command *list, size_t count, uint32_t command)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i].command == command)
+			return &list[i];
+	return NULL;
+}
+
+/* Others are made, and refused if the kernel could not store. */
+static enum record_call_way by_command(struct record_system_call *call, const struct command *list,
+				       size_t count, unsigned argument)
+{
+	const struct command *found = find_command(list, count, (uint32_t)call->arguments[argument - 1]);
+	const struct kernel_output output = KERNEL_FIXED(argument, found ? found->size : 0);
+
+	if (!found)
+		return RECORD_CALL_REPLACED;
+	return found->size ? kernel_call_bounce(call, &output, 1) : RECORD_CALL_AS_IT_IS;
+}
+
+enum record_call_way special_fcntl(struct record_system_call *call)
+{
+	static const struct command list[] = {
+		{ F_GETLK, sizeof(struct flock) }, { F_OFD_GETLK, sizeof(struct flock) },
+		{ F_GETOWN_EX, 8 },		   { F_GET_RW_HINT, 8 },
+		{ F_GET_FILE_RW_HINT, 8 },
+	};
+
+	return by_command(call, COMMANDS(list), 2);
+}
+
+enum record_call_way special_shmctl(struct record_system_call *call)
+{
+	static const struct command list[] = {
+		{ IPC_STAT, sizeof(struct shmid_ds) }, { SHM_STAT, sizeof(struct shmid_ds) },
+		{ SHM_STAT_ANY, sizeof(struct shmid_ds) }, { IPC_INFO, sizeof(struct shminfo) },
+		{ SHM_INFO, sizeof(struct shm_info) },
+	};
+
+	return by_command(call, COMMANDS(list), 2);
+}
+
+enum record_call_way special_msgctl(struct record_system_call *call)
+{
+	static const struct command list[] = {
+		{ IPC_STAT, sizeof(struct msqid_ds) },	   { MSG_STAT, sizeof(struct msqid_ds) },
+		{ MSG_STAT_ANY, sizeof(struct msqid_ds) }, { IPC_INFO, sizeof(struct msginfo) },
+		{ MSG_INFO, sizeof(struct msginfo) },
+	};
+
+	return by_command(call, COMMANDS(list), 2);
+}
+
+enum record_call_way special_semctl(struct record_system_call *call)
+{
+	static const struct command list[] = {
+		{ IPC_STAT, sizeof(struct semid_ds) },	   { SEM_STAT, sizeof(struct semid_ds) },
+		{ SEM_STAT_ANY, sizeof(struct semid_ds) }, { IPC_INFO, sizeof(struct seminfo) },
+		{ SEM_INFO, sizeof(struct seminfo) },
+	};
+
+	return by_command(call, COMMANDS(list), 3);
+}
+
+enum record_call_way special_prctl(struct record_system_call *call)
+{
+	static const struct command list[] = {
+		{ PR_GET_PDEATHSIG, 4 }, { PR_GET_UNALIGN, 4 },		 { PR_GET_FPEMU, 4 },
+		{ PR_GET_FPEXC, 4 },	 { PR_GET_NAME, 16 },		 { PR_GET_ENDIAN, 4 },
+		{ PR_GET_TSC, 4 },	 { PR_GET_CHILD_SUBREAPER, 4 }, { PR_GET_TID_ADDRESS, 8 },
+	};
+
+	return by_command(call, COMMANDS(list), 1);
+}
+
+enum record_call_way special_arch_prctl(struct record_system_call *call)
+{
+	static const struct command list[] = { { ARCH_GET_FS, 8 }, { ARCH_GET_GS, 8 },
+					       { 0x1022 /* ARCH_GET_XCOMP_PERM */, 8 },
+					       { 0x1021 /* ARCH_GET_XCOMP_SUPP */, 8 } };
+
+	return by_command(call, COMMANDS(list), 1);
+}
+
+enum record_call_way special_seccomp(struct record_system_call *call)
+{
+	const struct kernel_output sizes = KERNEL_FIXED(2, sizeof(struct seccomp_notif_sizes));
+
+	return call->arguments[0] == SECCOMP_GET_NOTIF_SIZES ? kernel_call_bounce(call, &sizes, 1) :
+							       RECORD_CALL_AS_IT_IS;
+}
+
+/* ---- Sizes in memory ------------------------------------------------------------------------- */
+
+enum record_call_way special_file_handle(struct record_system_call *call)
+{
+	struct kernel_output outputs[] = { KERNEL_FIXED(2, sizeof(struct file_handle)), KERNEL_FIXED(3, 4) };
+	struct file_handle handle;
+
+	/* Of one that is too long the kernel takes no notice. */
+	if (kernel_call_read(&handle, call->arguments[2], sizeof(handle)) &&
+	    handle.handle_bytes <= MAX_HANDLE_SZ)
+		outputs[0].size += handle.handle_bytes;
+	return kernel_call_bounce(call, outputs, 2);
+}
+
+/* The type of the message is before its bytes. */
+enum record_call_way special_msgrcv(struct record_system_call *call)
+{
+	const uint64_t bytes = min_u64(call->arguments[2], KERNEL_TRANSFER_MAX) + sizeof(long);
+	const struct kernel_output message = KERNEL_FIXED(1, (uint32_t)bytes);
+
+	return kernel_call_bounce(call, &message, 1);
+}
+
 /* ---- ioctl(2) ------------------------------------------------------------------------------------ */
 
 /* Requests by what they store; the number that encodes it does not always tell the truth. */
-static const struct {
-	uint32_t request;
-	uint16_t size; /* 0: nothing */
-} requests[] = {
+static const struct command requests[] = {
 	{ FIONREAD, 4 },
 	{ TIOCOUTQ, 4 },
 	{ FIOQSIZE, 8 },
@@ -168,16 +291,11 @@ static const struct {
 
 enum record_call_way special_ioctl(struct record_system_call *call)
 {
-	struct kernel_output output = { .kind = KERNEL_OUTPUT_FIXED, .argument = 2 };
 	const uint32_t request = (uint32_t)call->arguments[1];
 	char name[40];
 
-	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-		if (requests[i].request != request)
-			continue;
-		output.size = requests[i].size;
-		return output.size ? kernel_call_bounce(call, &output, 1) : RECORD_CALL_AS_IT_IS;
-	}
+	if (find_command(COMMANDS(requests), request))
+		return by_command(call, COMMANDS(requests), 2);
 	snprintf(name, sizeof(name), "ioctl() of request 0x%x", request);
 	kernel_call_refuse(call, name);
 }
@@ -198,6 +316,18 @@ enum record_call_way special_sigaction(struct record_system_call *call)
 	if (!result && a[2] && !kernel_call_write(a[2], &old, sizeof(old), call->site))
 		result = -EFAULT;
 	return done(call, result);
+}
+
+/* The kernel would begin a handler's frame there, and end the process because it cannot. */
+enum record_call_way special_sigaltstack(struct record_system_call *call)
+{
+	static const struct kernel_output old = KERNEL_FIXED(1, sizeof(stack_t));
+	stack_t stack;
+
+	if (call->arguments[0] && kernel_call_read(&stack, call->arguments[0], sizeof(stack)) &&
+	    !(stack.ss_flags & SS_DISABLE) && record_concerns((uintptr_t)stack.ss_sp, stack.ss_size))
+		return refuse(call);
+	return kernel_call_bounce(call, &old, 1);
 }
 
 enum record_call_way special_sigmask(struct record_system_call *call)
@@ -308,13 +438,6 @@ enum record_call_way special_futex(struct record_system_call *call)
 	return stores ? refuse(call) : RECORD_CALL_AS_IT_IS;
 }
 
-enum record_call_way special_arch_prctl(struct record_system_call *call)
-{
-	const uint64_t code = call->arguments[0];
-
-	return code == ARCH_GET_FS || code == ARCH_GET_GS ? refuse(call) : RECORD_CALL_AS_IT_IS;
-}
-
 enum record_call_way special_ring(struct record_system_call *call)
 {
 	return done(call, client_refuse_rings(kernel_call_by_number(call->number)->name));
@@ -381,6 +504,7 @@ void special_call_returned(struct record_system_call *call, long result)
 	case SYS_writev:
 	case SYS_sendto:
 	case SYS_sendmsg:
+	case SYS_sendmmsg:
 		client_mark_output(call->number, (long)a[0], (long)a[1], (long)a[2], result);
 		break;
 	case SYS_clone:

@@ -22,10 +22,13 @@ both "a program that spawns another one" "$subject" spawned "$mnt/pool"
 both "a program that handled SIGSEGV before it mapped its pool" "$subject" early "$mnt/pool"
 both "a program that maps its pool by instructions of its own" "$subject" mappings "$mnt/pool"
 both "a program that writes by an instruction of its own" "$subject" output "$mnt/pool"
+# marked COUNT TEXT
 marked() {
-	"$softpmem" trace dump "$trace" >"$work/dump" && grep -q 'mark.*by an instruction' "$work/dump"
+	"$softpmem" trace dump "$trace" >"$work/dump" && [ "$(grep -c "mark.*$2" "$work/dump")" -eq "$1" ]
 }
-check "what a program writes by an instruction of its own becomes a mark" marked
+check "what a program writes by an instruction of its own becomes a mark" marked 1 'by an instruction'
+check "what it sends by sendmsg(2) becomes a mark" marked 1 'source=3 .*a message'
+check "each message that it sends by sendmmsg(2) becomes a mark" marked 2 'source=3 .*one of two'
 
 ringless() {
 	new_pool && recorded "$subject" rings "$mnt/pool" &&
@@ -50,9 +53,41 @@ told_of_its_list() {
 }
 check "a program with a list of robust mutexes of its own is told" told_of_its_list
 refused set_robust_list pool-list
-refused getsockopt option
 refused "ioctl() of request 0x80045440" request
-refused "system call number 315" unlisted
+refused modify_ldt fault
+refused process_vm_writev itself
+refused sigaltstack stack
+"$softpmem" run -- "$subject" unlisted "$mnt/pool" >/dev/null
+if [ $? -eq 77 ]; then
+	skip "a system call that is not in the table" "this kernel has no cachestat(2)"
+else
+	refused "system call number 451" unlisted
+fi
+
+# ---- All of them
+
+both "a program that lets the kernel store results of each kind" \
+	timeout 60 "$here/results_subject" "$mnt/pool"
+documented() {
+	diff <(sed -n '/^Results that the kernel/,$p' "$abs_top_srcdir/docs/system-calls.md") \
+		<("$here/test_calls" list)
+}
+check "docs/system-calls.md says what the table of system calls has" documented
+mapfile -t refusals < <("$here/test_calls" refused)
+ended() {
+	recorded "$here/results_subject" "$mnt/pool" "${refusals[@]%% *}"
+	diff <(printf '%s ends the process\n' "${refusals[@]%% *}") "$work/out" || return 1
+	local refusal
+	for refusal in "${refusals[@]}"; do
+		grep "cannot store to a pool while it is recorded: ${refusal#* }, by " "$work/err" || return 1
+	done
+}
+check "each system call that is refused ends the process, with its name" ended
+return_unrecorded() {
+	"$softpmem" run -- "$here/results_subject" "$mnt/pool" "${refusals[@]%% *}" >"$work/out" &&
+		diff <(printf '%s returns\n' "${refusals[@]%% *}") "$work/out"
+}
+check "negative control: they return in a program that is not recorded" return_unrecorded
 
 # gets_efault WHAT: not if it is not recorded.
 gets_efault() {

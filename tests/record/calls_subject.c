@@ -31,21 +31,14 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "raw_call.h"
+
 #define POOL_BYTES (1u << 20)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *path;
 static unsigned char *pool;
 static int file;
-
-/* A system call, whose place a signal handler can tell. */
-extern const char call_begins[], call_ends[];
-long call(long number, ...);
-__asm__(".text\n\t.globl call\n\t.type call, @function\ncall:\n"
-	"mov %rdi, %rax\n\tmov %rsi, %rdi\n\tmov %rdx, %rsi\n\tmov %rcx, %rdx\n\tmov %r8, %r10\n\t"
-	"mov %r9, %r8\n\tmov 8(%rsp), %r9\n"
-	".globl call_begins\ncall_begins:\n\tsyscall\n.globl call_ends\ncall_ends:\n\tret\n"
-	".size call, . - call");
 
 static void expect(const char *what, long got, long wanted)
 {
@@ -421,17 +414,19 @@ static void mappings(void)
 
 static void output(void)
 {
-	pool[0] = 1;
-	expect("write", call(SYS_write, STDOUT_FILENO, "by an instruction\n", 18), 18);
-}
-
-static void option(void)
-{
+	struct iovec part = { .iov_base = (void *)(uintptr_t)"a message", .iov_len = 9 };
+	struct mmsghdr messages[2] = { { .msg_hdr = { .msg_iov = &part, .msg_iovlen = 1 } },
+				       { .msg_hdr = { .msg_iov = &part, .msg_iovlen = 1 } } };
 	int fds[2];
 
-	sockets(fds);
-	*(socklen_t *)(void *)(pool + 64) = 4;
-	expect("getsockopt", call(SYS_getsockopt, fds[0], SOL_SOCKET, SO_TYPE, pool, pool + 64), 0);
+	pool[0] = 1;
+	expect("write", call(SYS_write, STDOUT_FILENO, "by an instruction\n", 18), 18);
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) != 0)
+		err(1, "socketpair");
+	expect("sendmsg", call(SYS_sendmsg, fds[0], &messages[0].msg_hdr, 0), 9);
+	part.iov_base = (void *)(uintptr_t)"one of two";
+	part.iov_len = 10;
+	expect("sendmmsg", call(SYS_sendmmsg, fds[0], messages, 2, 0), 2);
 }
 
 static void unknown_request(void)
@@ -441,14 +436,39 @@ static void unknown_request(void)
 	expect("ioctl", ioctl(master, TIOCGEXCL, pool), 0);
 }
 
+/* What the kernel stores depends on the first argument: here zeros. */
+static void by_fault(void)
+{
+	memset(pool, 1, 128);
+	expect("modify_ldt", call(SYS_modify_ldt, 2, pool, 128UL), 128);
+	expect("a byte of it", pool[100], 0);
+}
+
+/* A call of a later kernel than the table's: cachestat(2). */
 static void unlisted(void)
 {
-	struct sched_attr_like {
-		uint32_t size, policy;
-		uint64_t rest[6];
-	};
+	const uint64_t range[2] = { 0, 0 };
+	const long result = call(451, exe(), range, pool, 0);
 
-	expect("sched_getattr", call(SYS_sched_getattr, 0, pool, sizeof(struct sched_attr_like), 0), 0);
+	if (result == -ENOSYS)
+		exit(77);
+	expect("cachestat", result, 0);
+}
+
+/* Where handlers would have their frames. */
+static void stack_in_pool(void)
+{
+	const stack_t stack = { .ss_sp = pool, .ss_size = 65536 };
+
+	expect("sigaltstack", sigaltstack(&stack, NULL), 0);
+}
+
+static void write_to_itself(void)
+{
+	char text[] = "itself";
+	const struct iovec from = { text, sizeof(text) }, to = { pool, sizeof(text) };
+
+	expect("process_vm_writev", process_vm_writev(getpid(), &from, 1, &to, 1, 0), sizeof(text));
 }
 
 /* liburing makes these calls by instructions of its own. */
@@ -542,7 +562,8 @@ int main(int argc, char **argv)
 		{ "reads", reads },	  { "structures", structures }, { "controls", controls },
 		{ "registers", registers },	{ "signals", signals },
 		{ "processes", processes }, { "mappings", mappings },	{ "output", output },
-		{ "option", option },	  { "request", unknown_request }, { "unlisted", unlisted },
+		{ "request", unknown_request }, { "fault", by_fault }, { "unlisted", unlisted },
+		{ "stack", stack_in_pool }, { "itself", write_to_itself },
 		{ "made", made },	  { "rings", rings },
 		{ "storm", storm },	  { "nameless", nameless },
 		{ "list", robust_list }, { "pool-list", robust_list_in_pool },

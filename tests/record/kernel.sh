@@ -34,5 +34,4 @@ refused "clone() with CLONE_PARENT_SETTID" clone
 refused "clone() with CLONE_PARENT_SETTID" clone3
 refused set_tid_address set_tid_address
 refused setvbuf stream
-refused ttyname_r terminal
 finish

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -250,17 +249,6 @@ static void fortified(void)
 	printf("%.5s\n", (const char *)pool);
 }
 
-static void terminal(void)
-{
-	int master = posix_openpt(O_RDWR | O_NOCTTY);
-	int slave = master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 ?
-			    -1 :
-			    ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
-
-	if (slave < 0 || ttyname_r(slave, (char *)pool, 100) != 0)
-		err(1, "ttyname_r");
-}
-
 static void mask(void)
 {
 	sigset_t set;
@@ -382,8 +370,6 @@ int main(int argc, char **argv)
 		stream_buffer();
 	else if (strcmp(what, "fortified") == 0)
 		fortified();
-	else if (strcmp(what, "terminal") == 0)
-		terminal();
 	else if (strcmp(what, "mask") == 0)
 		mask();
 	else if (strcmp(what, "functions") == 0)

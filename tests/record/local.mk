@@ -33,6 +33,17 @@ tests_record_test_inline_nopie_CFLAGS = $(AM_CFLAGS) -fno-pie
 tests_record_test_inline_nopie_LDFLAGS = $(AM_LDFLAGS) -no-pie
 tests_record_test_inline_nopie_LDADD = $(record_libs)
 
+# All numbers that the system's headers have.
+tests/record/call_numbers.h: $(srcdir)/tests/record/local.mk
+	$(AM_V_GEN)echo '#include <asm/unistd_64.h>' | $(CC) -E -dM -x c - | \
+		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/{ "\1", \2 },/p' | \
+		sort -n -k 4 >$@.new && mv $@.new $@
+CLEANFILES += tests/record/call_numbers.h
+tests/record/test_calls.$(OBJEXT): tests/record/call_numbers.h
+
+record_tests += tests/record/test_calls
+tests_record_test_calls_SOURCES = tests/record/test_calls.c tests/e2e/tap.h pmem/client/kernel_call_table.c
+
 check_PROGRAMS += $(record_tests)
 TESTS += $(record_tests)
 
@@ -49,8 +60,14 @@ check_PROGRAMS += tests/record/kernel_subject
 tests_record_kernel_subject_SOURCES = tests/record/kernel_subject.c
 tests_record_kernel_subject_LDADD = -lpthread
 
+check_PROGRAMS += tests/record/results_subject
+tests_record_results_subject_SOURCES = tests/record/results_subject.c tests/record/results.h \
+	tests/record/results_files.c tests/record/results_processes.c tests/record/results_sockets.c \
+	tests/record/raw_call.h
+tests_record_results_subject_LDADD = -lrt -lpthread
+
 check_PROGRAMS += tests/record/calls_subject
-tests_record_calls_subject_SOURCES = tests/record/calls_subject.c
+tests_record_calls_subject_SOURCES = tests/record/calls_subject.c tests/record/raw_call.h
 tests_record_calls_subject_LDADD = -lpthread
 
 check_PROGRAMS += tests/record/stack_subject

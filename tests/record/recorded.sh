@@ -82,13 +82,6 @@ check "the stack of a store has one caller with --stack 2" \
 check_fails "a stack of no frames is refused" '--stack' \
 	"$softpmem" record -o "$trace" --stack 0 -- "$here/stack_subject" "$mnt/pool"
 
-new_pool
-check_fails "a program whose result the kernel cannot store ends with the function's name" \
-	"the kernel cannot store to a pool while it is recorded: mincore" \
-	"$softpmem" record -o "$trace" -- "$subject" refused "$mnt/pool"
-check "negative control: it gets its result when it is not recorded" \
-	"$softpmem" run -- "$subject" refused "$mnt/pool"
-
 # ---- Output ----------------------------------------------------------------------------------------
 # The number that output_subject stores before each write, and the mark of the write: its source and number.
 steps() {

@@ -467,13 +467,6 @@ static void kernel(const char *path)
 	close(fd);
 }
 
-/* A result that the kernel cannot store to a pool. */
-static void refused(void)
-{
-	if (mincore(pool, 4096, pool + 4096) == 0)
-		printf("mincore has stored %u\n", pool[4096] & 1u);
-}
-
 /* ---- Mappings ---------------------------------------------------------------------------------- */
 
 static void fill(unsigned char *at, size_t length, int value)
@@ -587,8 +580,6 @@ int main(int argc, char **argv)
 		add_up(5000, 24576 + 512);
 	else if (strcmp(argv[1], "kernel") == 0)
 		kernel(argv[2]);
-	else if (strcmp(argv[1], "refused") == 0)
-		refused();
 	else if (strcmp(argv[1], "strings") == 0)
 		strings();
 	else if (strcmp(argv[1], "mappings") == 0)

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Functions of libc that make a system call whose arguments and results theirs are, and of which more than
+ * the arguments say what it stores: they are treated like the call by an instruction (special_calls.c).
+ *
+ * Headers that declare them otherwise are not included, so the names in C differ from those in the library.
+ */
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "abi/rawcall.h"
+#include "client/kernel_calls.h"
+#include "client/next_function.h"
+
+static long value_or_errno(long result)
+{
+	if (!raw_failed(result))
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
+static long call(struct next_function *function, client_make_call *make, int number, const uint64_t a[6],
+		 const void *caller)
+{
+	next_function_fn *next = next_function(function);
+
+	if (!next)
+		return value_or_errno(-ENOSYS);
+	if (likely(!record_system_call_concerns(number, a)))
+		return next((long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+	return value_or_errno(client_kernel_call(number, a, (uintptr_t)caller, make));
+}
+
+#define U(value) ((uint64_t)(value))
+/* A client_make_call of a function that returns this type, of which an int may leave half of a register. */
+#define DEFINE_MAKE(function, type)                                                                     \
+	static struct next_function next_##function = { .name = #function };                            \
+	static long make_##function(int number, const uint64_t a[6])                                    \
+	{                                                                                               \
+		const long result = (type)next_function(&next_##function)(                              \
+			(long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);        \
+                                                                                                        \
+		return result == -1 ? -errno : result;                                                  \
+	}
+#define CALL_AS(function, number, type)                                                                 \
+	DEFINE_MAKE(function, type)                                                                     \
+	PUBLIC next_function_fn calling_##function __asm__(#function);                                  \
+	PUBLIC long calling_##function(long a, long b, long c, long d, long e, long f)                  \
+	{                                                                                               \
+		return call(&next_##function, make_##function, number,                                  \
+			    (const uint64_t[6]){ U(a), U(b), U(c), U(d), U(e), U(f) },                  \
+			    __builtin_return_address(0));                                               \
+	}
+
+CALL_AS(ioctl, SYS_ioctl, int)
+CALL_AS(fcntl, SYS_fcntl, int)
+CALL_AS(fcntl64, SYS_fcntl, int)
+CALL_AS(prctl, SYS_prctl, int)
+CALL_AS(shmctl, SYS_shmctl, int)
+CALL_AS(msgctl, SYS_msgctl, int)
+CALL_AS(semctl, SYS_semctl, int)
+CALL_AS(quotactl, SYS_quotactl, int)
+CALL_AS(name_to_handle_at, SYS_name_to_handle_at, int)
+CALL_AS(sigaltstack, SYS_sigaltstack, int)
+CALL_AS(msgrcv, SYS_msgrcv, long)
+CALL_AS(vmsplice, SYS_vmsplice, long)
+CALL_AS(process_vm_readv, SYS_process_vm_readv, long)
+CALL_AS(process_vm_writev, SYS_process_vm_writev, long)
+
+/* ---- Messages -------------------------------------------------------------------------------- */
+
+/* As the hook finds out, without the system calls by which it reads memory that may not be there. */
+static bool message_concerns(const struct msghdr *message)
+{
+	if (record_concerns((uintptr_t)message, sizeof(*message)) ||
+	    record_concerns((uintptr_t)message->msg_name, message->msg_namelen) ||
+	    record_concerns((uintptr_t)message->msg_control, message->msg_controllen))
+		return true;
+	for (size_t i = 0; i < message->msg_iovlen && i < KERNEL_PARTS_MAX; i++)
+		if (record_concerns((uintptr_t)message->msg_iov[i].iov_base, message->msg_iov[i].iov_len))
+			return true;
+	return false;
+}
+
+DEFINE_MAKE(recvmsg, long)
+PUBLIC long calling_recvmsg(long fd, const struct msghdr *message, long flags) __asm__("recvmsg");
+PUBLIC long calling_recvmsg(long fd, const struct msghdr *message, long flags)
+{
+	if (likely(!message_concerns(message)))
+		return next_function(&next_recvmsg)(fd, (long)message, flags, 0, 0, 0);
+	return call(&next_recvmsg, make_recvmsg, SYS_recvmsg,
+		    (const uint64_t[6]){ U(fd), U(message), U(flags) }, __builtin_return_address(0));
+}
+
+DEFINE_MAKE(recvmmsg, int)
+PUBLIC long calling_recvmmsg(long fd, const struct mmsghdr *messages, long count, long flags, long timeout)
+	__asm__("recvmmsg");
+PUBLIC long calling_recvmmsg(long fd, const struct mmsghdr *messages, long count, long flags, long timeout)
+{
+	bool concerns = record_concerns(U(timeout), KERNEL_TIMESPEC_BYTES);
+
+	for (size_t i = 0; !concerns && i < (uint32_t)count && i < KERNEL_PARTS_MAX; i++)
+		concerns = message_concerns(&messages[i].msg_hdr);
+	if (likely(!concerns))
+		return next_function(&next_recvmmsg)(fd, (long)messages, count, flags, timeout, 0);
+	return call(&next_recvmmsg, make_recvmmsg, SYS_recvmmsg,
+		    (const uint64_t[6]){ U(fd), U(messages), U(count), U(flags), U(timeout) },
+		    __builtin_return_address(0));
+}
+
+/* ---- syscall(2) -------------------------------------------------------------------------------- */
+
+typedef long seven_fn(long number, long a, long b, long c, long d, long e, long f);
+
+static struct next_function next_syscall = { .name = "syscall" };
+
+/* A value, or a negative errno. */
+static long make_by_number(int number, const uint64_t a[6])
+{
+	const long result = ((seven_fn *)(void *)next_function(&next_syscall))(
+		number, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
+
+	return result == -1 ? -errno : result;
+}
+
+PUBLIC seven_fn calling_syscall __asm__("syscall");
+PUBLIC long calling_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	const uint64_t arguments[6] = { U(a), U(b), U(c), U(d), U(e), U(f) };
+
+	return value_or_errno(client_kernel_call((int)number, arguments,
+						 (uintptr_t)__builtin_return_address(0), make_by_number));
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* System calls that store to several buffers, of which an array in memory says where they are. */
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "client/bounce_rooms.h"
+#include "client/kernel_calls.h"
+#include "common/align.h"
+
+/* The kernel takes no longer address. */
+#define NAME_MAX_BYTES sizeof(struct sockaddr_storage)
+
+struct message {
+	struct msghdr program;	    /* as it was before the call, but for... */
+	struct iovec *parts;	    /* a copy of its parts */
+	struct iovec *kernel_parts; /* the same with memory of ours in the place of pools */
+	size_t count;		    /* of parts */
+	/* In the place of pools; NULL: they are in none. */
+	unsigned char *name, *control;
+	size_t name_bytes, control_bytes;
+};
+
+struct kept_messages {
+	struct kernel_kept kept;
+	uintptr_t array; /* of the program's headers; 0: there are parts alone */
+	size_t stride;	 /* of a header: of a struct msghdr or a struct mmsghdr */
+	size_t count;
+	unsigned char *headers; /* the kernel's, a room */
+	unsigned char *buffers; /* a room; NULL: none is in a pool */
+	size_t buffer_bytes;
+	struct message messages[];
+};
+
+/* ---- Before the call ----------------------------------------------------------------------- */
+
+static struct msghdr *header_of(const struct kept_messages *kept, size_t index)
+{
+	return (struct msghdr *)(void *)(kept->headers + index * kept->stride);
+}
+
+static size_t room_of_parts(const struct iovec *parts, size_t count)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (record_concerns((uintptr_t)parts[i].iov_base, parts[i].iov_len))
+			bytes += align_up(min_u64(parts[i].iov_len, KERNEL_TRANSFER_MAX), LINE_SIZE);
+	return bytes;
+}
+
+/* 0: it is in no pool. */
+static size_t room_of(const void *program, size_t length)
+{
+	return program && length && record_concerns((uintptr_t)program, length) ? length : 0;
+}
+
+static unsigned char *take_piece(unsigned char **room, size_t bytes)
+{
+	unsigned char *piece = *room;
+
+	*room += align_up(bytes, LINE_SIZE);
+	return piece;
+}
+
+/* What the kernel leaves alone stays as it is. NULL: it is no pool, or it is not there. */
+static unsigned char *copy_piece(unsigned char **room, const void *program, size_t bytes)
+{
+	unsigned char *piece = bytes ? take_piece(room, bytes) : NULL;
+
+	return piece && kernel_call_read(piece, (uintptr_t)program, bytes) ? piece : NULL;
+}
+
+static void place_parts(struct message *message, unsigned char **room)
+{
+	for (size_t i = 0; i < message->count; i++) {
+		const struct iovec *part = &message->parts[i];
+
+		if (record_concerns((uintptr_t)part->iov_base, part->iov_len))
+			message->kernel_parts[i].iov_base =
+				take_piece(room, min_u64(part->iov_len, KERNEL_TRANSFER_MAX));
+	}
+}
+
+static void place_message(struct message *message, struct msghdr *kernel, unsigned char **room)
+{
+	place_parts(message, room);
+	message->name = copy_piece(room, message->program.msg_name, message->name_bytes);
+	message->control = copy_piece(room, message->program.msg_control, message->control_bytes);
+	if (message->count)
+		kernel->msg_iov = message->kernel_parts;
+	if (message->name)
+		kernel->msg_name = message->name;
+	if (message->control)
+		kernel->msg_control = message->control;
+}
+
+/* Read its parts to memory from `parts` on, and the same again. Returns the room for what is in pools. */
+static size_t read_message(struct message *message, const struct msghdr *header, struct iovec *parts)
+{
+	const size_t count = header->msg_iovlen;
+	const size_t bytes = count * sizeof(*parts);
+
+	*message = (struct message){ .program = *header, .parts = parts, .kernel_parts = parts + count };
+	/* Else the kernel is to find what is wrong with them. */
+	if (count <= KERNEL_PARTS_MAX && kernel_call_read(parts, (uintptr_t)header->msg_iov, bytes)) {
+		message->count = count;
+		memcpy(message->kernel_parts, parts, bytes);
+	}
+	message->name_bytes = room_of(header->msg_name, min_u64(header->msg_namelen, NAME_MAX_BYTES));
+	message->control_bytes =
+		room_of(header->msg_control, min_u64(header->msg_controllen, KERNEL_TRANSFER_MAX));
+	return room_of_parts(message->parts, message->count) + align_up(message->name_bytes, LINE_SIZE) +
+	       align_up(message->control_bytes, LINE_SIZE);
+}
+
+static void give_rooms(struct kernel_kept *kept_base)
+{
+	struct kept_messages *kept = (struct kept_messages *)kept_base;
+
+	if (kept->buffers)
+		client_room_give(kept->buffers, kept->buffer_bytes);
+	if (kept->headers)
+		client_room_give(kept->headers, kept->count * kept->stride);
+}
+
+static void store_messages(const struct record_system_call *call, struct kernel_kept *kept_base, long result);
+
+/* With room for the parts of so many headers, which it takes over. */
+static struct kept_messages *keep(const unsigned char *headers, size_t stride, size_t count,
+				  struct iovec **parts)
+{
+	size_t bytes = sizeof(struct kept_messages) + count * sizeof(struct message), before;
+	struct kept_messages *kept;
+	struct msghdr header;
+
+	before = bytes;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(&header, headers + i * stride, sizeof(header));
+		if (header.msg_iovlen <= KERNEL_PARTS_MAX)
+			bytes += 2 * header.msg_iovlen * sizeof(struct iovec);
+	}
+	kept = client_room_take(bytes);
+	*kept = (struct kept_messages){
+		.kept = { .bytes = bytes, .store = store_messages, .give = give_rooms },
+		.stride = stride,
+		.count = count,
+	};
+	*parts = (struct iovec *)(void *)((unsigned char *)kept + before);
+	return kept;
+}
+
+static void read_messages(struct kept_messages *kept, const unsigned char *headers, struct iovec *parts)
+{
+	struct msghdr header;
+
+	for (size_t i = 0; i < kept->count; i++) {
+		memcpy(&header, headers + i * kept->stride, sizeof(header));
+		kept->buffer_bytes += read_message(&kept->messages[i], &header, parts);
+		parts += 2 * kept->messages[i].count;
+	}
+}
+
+/* How many of the headers can be read. */
+static size_t read_headers(unsigned char *headers, uintptr_t array, size_t count, size_t stride)
+{
+	size_t have = 0;
+
+	if (kernel_call_read(headers, array, count * stride))
+		return count;
+	while (have < count && kernel_call_read(headers + have * stride, array + have * stride, stride))
+		have++;
+	return have;
+}
+
+static enum record_call_way bounce(struct record_system_call *call, unsigned argument, size_t count,
+				   size_t stride)
+{
+	const uintptr_t array = call->arguments[argument];
+	unsigned char *headers = client_room_take(count * stride), *room;
+	const size_t have = read_headers(headers, array, count, stride);
+	struct kept_messages *kept;
+	struct iovec *parts;
+
+	kept = keep(headers, stride, have, &parts);
+	read_messages(kept, headers, parts);
+	if (!have || (!kept->buffer_bytes && !record_concerns(array, have * stride))) {
+		client_room_give(kept, kept->kept.bytes);
+		client_room_give(headers, count * stride);
+		return RECORD_CALL_AS_IT_IS;
+	}
+	kept->array = array;
+	kept->headers = headers;
+	if (kept->buffer_bytes)
+		kept->buffers = client_room_take(kept->buffer_bytes);
+	room = kept->buffers;
+	for (size_t i = 0; i < kept->count; i++)
+		place_message(&kept->messages[i], header_of(kept, i), &room);
+	kept->kept.next = call->kept;
+	call->kept = kept;
+	call->replaced[argument] = (uint64_t)headers;
+	return RECORD_CALL_REPLACED;
+}
+
+enum record_call_way kernel_call_bounce_message(struct record_system_call *call, unsigned argument)
+{
+	return bounce(call, argument, 1, sizeof(struct msghdr));
+}
+
+enum record_call_way kernel_call_bounce_messages(struct record_system_call *call, unsigned argument,
+						 size_t count)
+{
+	const size_t some = min_u64(count, KERNEL_PARTS_MAX);
+
+	return some ? bounce(call, argument, some, sizeof(struct mmsghdr)) : RECORD_CALL_AS_IT_IS;
+}
+
+enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, unsigned argument,
+					      size_t count)
+{
+	const struct msghdr header = { .msg_iov = (struct iovec *)call->arguments[argument],
+				       .msg_iovlen = count };
+	struct kept_messages *kept;
+	struct iovec *parts;
+	unsigned char *room;
+
+	if (!count || count > KERNEL_PARTS_MAX)
+		return RECORD_CALL_AS_IT_IS;
+	kept = keep((const unsigned char *)&header, sizeof(header), 1, &parts);
+	read_messages(kept, (const unsigned char *)&header, parts);
+	if (!kept->buffer_bytes) {
+		client_room_give(kept, kept->kept.bytes);
+		return RECORD_CALL_AS_IT_IS;
+	}
+	room = kept->buffers = client_room_take(kept->buffer_bytes);
+	place_parts(&kept->messages[0], &room);
+	kept->kept.next = call->kept;
+	call->kept = kept;
+	call->replaced[argument] = (uint64_t)kept->messages[0].kernel_parts;
+	return RECORD_CALL_REPLACED;
+}
+
+/* ---- After it ------------------------------------------------------------------------------ */
+
+/* As parts of the buffers that are in pools, in their order. */
+static void store_parts(const struct record_system_call *call, const struct message *message, uint64_t left)
+{
+	for (size_t i = 0; i < message->count && left; i++) {
+		const struct iovec *program = &message->parts[i], *kernel = &message->kernel_parts[i];
+		const uint64_t some = min_u64(left, program->iov_len);
+
+		if (program->iov_base != kernel->iov_base)
+			record_move(program->iov_base, kernel->iov_base, some, false, call->site);
+		left -= some;
+	}
+}
+
+/* What the kernel changes in the structure itself. */
+static void store_header(const struct record_system_call *call, const struct kept_messages *kept,
+			 size_t index)
+{
+	struct msghdr *program = (struct msghdr *)(kept->array + index * kept->stride);
+	const struct msghdr *kernel = header_of(kept, index);
+	struct mmsghdr now = { .msg_hdr = kept->messages[index].program };
+
+	if (kept->stride == sizeof(now))
+		now = *(const struct mmsghdr *)(const void *)kernel;
+	now.msg_hdr = kept->messages[index].program;
+	now.msg_hdr.msg_namelen = kernel->msg_namelen;
+	now.msg_hdr.msg_controllen = kernel->msg_controllen;
+	now.msg_hdr.msg_flags = kernel->msg_flags;
+	if (record_concerns((uintptr_t)program, kept->stride))
+		kernel_call_store_changes((uintptr_t)program, &now, kept->stride, call->site);
+	else
+		memcpy(program, &now, kept->stride);
+}
+
+static void store_message(const struct record_system_call *call, const struct kept_messages *kept,
+			  size_t index, uint64_t bytes)
+{
+	const struct message *message = &kept->messages[index];
+
+	store_parts(call, message, bytes);
+	if (message->name)
+		kernel_call_store_changes((uintptr_t)message->program.msg_name, message->name,
+					  message->name_bytes, call->site);
+	if (message->control)
+		kernel_call_store_changes((uintptr_t)message->program.msg_control, message->control,
+					  message->control_bytes, call->site);
+	store_header(call, kept, index);
+}
+
+static void store_messages(const struct record_system_call *call, struct kernel_kept *kept_base, long result)
+{
+	const struct kept_messages *kept = (const struct kept_messages *)kept_base;
+
+	if (result < 0)
+		return;
+	if (!kept->array)
+		store_parts(call, &kept->messages[0], (uint64_t)result);
+	else if (kept->stride == sizeof(struct msghdr))
+		store_message(call, kept, 0, (uint64_t)result);
+	else
+		for (size_t i = 0; i < kept->count && i < (uint64_t)result; i++)
+			store_message(call, kept, i,
+				      ((const struct mmsghdr *)(const void *)header_of(kept, i))->msg_len);
+}
