@@ -25,8 +25,7 @@
 /* Sites of callers: a hash table, whose numbers follow those of instructions. */
 #define CALLERS_SHIFT 16
 #define CALLERS_MAX (1u << CALLERS_SHIFT)
-#define CALLERS_FIRST (1u << 20)
-_Static_assert(CALLERS_FIRST + CALLERS_MAX <= TRACE_SLOT_SITE_MAX, "a slot has room for it");
+_Static_assert(CLIENT_CALLERS_FIRST + CALLERS_MAX <= TRACE_SLOT_SITE_MAX, "a slot has room for it");
 
 struct module {
 	uintptr_t bias, start, end;
@@ -44,14 +43,8 @@ static struct module modules[MODULES_MAX];
 static unsigned module_count;
 /* Entries are set once, under the lock, and read without it. */
 static _Atomic uintptr_t callers[CALLERS_MAX];
-/*
- * The entries that were looked for last: an address, and in the low bits its place in `callers`, which is
- * spread over so many pages that most lookups would wait for a translation.
- */
-#define RECENT_SHIFT 8
-#define RECENT_PLACE 16
-static _Atomic uint64_t recent[1u << RECENT_SHIFT];
-_Static_assert(CALLERS_SHIFT <= RECENT_PLACE, "a place has room; an address has 47 bits");
+_Atomic uint64_t client_callers_recent[1u << CLIENT_CALLERS_RECENT];
+_Static_assert(CALLERS_SHIFT <= CLIENT_CALLERS_PLACE, "a place has room; an address has 47 bits");
 
 /* ---- Objects ------------------------------------------------------------------------- */
 
@@ -235,15 +228,10 @@ void client_modules_define_site(uint32_t site, uintptr_t address, bool stores)
 	signals_unlock(&lock, signals);
 }
 
-static uint64_t hash_of(uintptr_t address)
-{
-	return address * 0x9e3779b97f4a7c15u;
-}
-
 /* The entry of `address`, or the free one where it belongs; CALLERS_MAX: there is none. */
 static uint32_t caller_entry(uintptr_t address)
 {
-	const uint32_t start = (uint32_t)(hash_of(address) >> (64 - CALLERS_SHIFT));
+	const uint32_t start = (uint32_t)(client_callers_hash(address) >> (64 - CALLERS_SHIFT));
 
 	for (uint32_t i = 0; i < CALLERS_MAX; i++) {
 		const uint32_t at = (start + i) % CALLERS_MAX;
@@ -264,14 +252,14 @@ static __attribute__((noinline)) uint32_t define_caller(uintptr_t address)
 
 	if (at < CALLERS_MAX && !atomic_load(&callers[at])) {
 		/* Of the call itself, whose line is wanted. Published when its definition is in the trace. */
-		define_site(CALLERS_FIRST + at, address - 1, calls, count);
+		define_site(CLIENT_CALLERS_FIRST + at, address - 1, calls, count);
 		atomic_store_explicit(&callers[at], address, memory_order_release);
 	}
 	signals_unlock(&lock, signals);
-	return at < CALLERS_MAX ? CALLERS_FIRST + at : 0;
+	return at < CALLERS_MAX ? CLIENT_CALLERS_FIRST + at : 0;
 }
 
-static __attribute__((noinline)) uint32_t find_caller(uintptr_t address)
+uint32_t client_modules_find_caller(uintptr_t address)
 {
 	const uint32_t at = caller_entry(address);
 
@@ -279,19 +267,10 @@ static __attribute__((noinline)) uint32_t find_caller(uintptr_t address)
 		return 0;
 	if (unlikely(atomic_load_explicit(&callers[at], memory_order_acquire) != address))
 		return define_caller(address);
-	atomic_store_explicit(&recent[hash_of(address) >> (64 - RECENT_SHIFT)],
-			      (uint64_t)address << RECENT_PLACE | at, memory_order_release);
-	return CALLERS_FIRST + at;
-}
-
-uint32_t client_modules_caller(uintptr_t address)
-{
-	const uint64_t entry = atomic_load_explicit(&recent[hash_of(address) >> (64 - RECENT_SHIFT)],
-						    memory_order_acquire);
-
-	if (likely(entry >> RECENT_PLACE == address && address))
-		return CALLERS_FIRST + (uint32_t)(entry & (CALLERS_MAX - 1));
-	return find_caller(address);
+	atomic_store_explicit(
+		&client_callers_recent[client_callers_hash(address) >> (64 - CLIENT_CALLERS_RECENT)],
+		(uint64_t)address << CLIENT_CALLERS_PLACE | at, memory_order_release);
+	return CLIENT_CALLERS_FIRST + at;
 }
 
 void client_modules_fork_child(void)

@@ -94,6 +94,8 @@ int record_start(const struct record_setup *setup)
 	record_self_offset = (int32_t)((uint64_t)&record_self - fs);
 	record_waiting_offset = (int32_t)((uint64_t)&record_waiting - fs);
 	record_engine.started = true;
+	if (setup->stores)
+		record_chunks = record_low->chunks;
 	if (setup->stores && atomic_fetch_add(&record_low->locks[RECORD_LAST_LOCK].processes, 1) > 0)
 		record_many_by_now();
 	return 0;

@@ -74,16 +74,14 @@ static const struct record_range *part_at(uint64_t at, uint64_t end, uint64_t *s
 	return range;
 }
 
-bool record_concerns(uintptr_t address, size_t length)
+const uint8_t *record_chunks;
+
+bool record_concerns_in_full(uintptr_t address, size_t length)
 {
 	const uint64_t last = (uint64_t)RECORD_CHUNKS << RECORD_CHUNK_SHIFT;
 	const uint64_t end = address + length < address ? last : min_u64(address + length, last);
 
-	if (!record_engine.started || !record_engine.setup.stores)
-		return false;
-	/* Nearly all that a program copies is far from any pool. */
-	if (end > address && address >> RECORD_CHUNK_SHIFT == (end - 1) >> RECORD_CHUNK_SHIFT &&
-	    !record_low->chunks[address >> RECORD_CHUNK_SHIFT])
+	if (!record_chunks)
 		return false;
 	for (uint64_t at = address; at < end;)
 		if (part_at(at, end, &at))
@@ -155,10 +153,10 @@ static void take_bytes(const struct bytes *bytes, uint64_t done, void *to, uint6
 		memset(to, bytes->value, length);
 }
 
-
 /* The bytes are in the buffer, where trace_slot_bytes() says. */
-static inline void log_and_store(const struct record_range *range, uint64_t at, uint64_t length,
-				 uint32_t flags, uint32_t site)
+static inline __attribute__((always_inline)) void log_and_store(const struct record_range *range, uint64_t at,
+								 uint64_t length, uint32_t flags,
+								 uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 	const uint64_t stamp = trace_stamp(producer);
@@ -199,8 +197,9 @@ static __attribute__((noinline)) void store_unlogged(const struct record_range *
 }
 
 /* At most PIECE_BYTES, wholly in the range. The bytes go to the buffer, and from there to the pool. */
-static inline void store_piece(const struct record_range *range, uint64_t at, const struct bytes *bytes,
-			       uint64_t done, uint64_t length, uint32_t flags, uint32_t site)
+static inline __attribute__((always_inline)) void store_piece(const struct record_range *range, uint64_t at,
+							       const struct bytes *bytes, uint64_t done,
+							       uint64_t length, uint32_t flags, uint32_t site)
 {
 	touch((const unsigned char *)(at + range->delta), length);
 	if (bytes->from)
@@ -242,15 +241,11 @@ static void store_outside(unsigned char *to, const struct bytes *bytes, uint64_t
 		memset(to, bytes->value, length);
 }
 
-static void store_all(uint64_t to, size_t length, const struct bytes *bytes, bool nontemporal, uint32_t site)
+static __attribute__((noinline)) void store_parts(uint64_t to, uint64_t end, const struct bytes *bytes,
+						   uint32_t flags, uint32_t site)
 {
-	const uint64_t end = to + length;
-	uint32_t flags = nontemporal ? TRACE_NONTEMPORAL : 0;
 	uint64_t stop;
 
-	/* Up to 8 bytes in one line are one store. */
-	if (length > 8 || to % LINE_SIZE + length > LINE_SIZE)
-		flags |= TRACE_RANGE;
 	for (uint64_t at = to; at < end; at = stop) {
 		const struct record_range *range = part_at(at, end, &stop);
 
@@ -261,6 +256,24 @@ static void store_all(uint64_t to, size_t length, const struct bytes *bytes, boo
 			store_outside((unsigned char *)at, bytes, at - to, stop - at);
 		}
 	}
+}
+
+static inline __attribute__((always_inline)) void store_all(uint64_t to, size_t length,
+							     const struct bytes *bytes, bool nontemporal,
+							     uint32_t site)
+{
+	const struct record_range *range = record_range_find(to);
+	uint32_t flags = nontemporal ? TRACE_NONTEMPORAL : 0;
+
+	/* Up to 8 bytes in one line are one store. */
+	if (length > 8 || to % LINE_SIZE + length > LINE_SIZE)
+		flags |= TRACE_RANGE;
+	/* length - 1: 0 bytes are no store. */
+	if (range && length - 1 < range->start + range->length - to &&
+	    to % PIECE_BYTES + length <= PIECE_BYTES)
+		store_piece(range, to, bytes, 0, length, flags, site);
+	else
+		store_parts(to, to + length, bytes, flags, site);
 	if (nontemporal)
 		record_waiting = 1;
 }
@@ -305,42 +318,58 @@ void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t 
 
 /* ---- Flushes, fences, other events -------------------------------------------------------------- */
 
-static void log_lines(const struct record_range *range, uint64_t at, uint64_t stop, uint32_t site)
+/* 1 to TRACE_SLOT_INLINE_MAX lines of the range. */
+static inline __attribute__((always_inline)) void log_lines(const struct record_range *range, uint64_t line,
+							     uint64_t lines, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
-	uint64_t line = align_down(at, LINE_SIZE);
 
-	while (line < stop) {
-		uint64_t lines = min_u64((stop - line + LINE_SIZE - 1) / LINE_SIZE, TRACE_SLOT_INLINE_MAX);
+	section_begin();
+	if (record_log_room(TRACE_SLOT_ROOM)) {
+		trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site, record_place(range, line),
+				(uint32_t)lines);
+		record_log_publish();
+	}
+	section_end();
+}
 
-		section_begin();
-		if (record_log_room(TRACE_SLOT_ROOM)) {
-			trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site,
-					record_place(range, line), (uint32_t)lines);
-			record_log_publish();
+static __attribute__((noinline)) void flush_parts(uint64_t address, uint64_t end, uint32_t site)
+{
+	uint64_t stop;
+
+	for (uint64_t at = address; at < end; at = stop) {
+		const struct record_range *range = part_at(at, end, &stop);
+		uint64_t line = align_down(at, LINE_SIZE);
+
+		for (uint64_t lines; range && line < stop; line += lines * LINE_SIZE) {
+			lines = min_u64((stop - line + LINE_SIZE - 1) / LINE_SIZE, TRACE_SLOT_INLINE_MAX);
+			log_lines(range, line, lines, site);
 		}
-		section_end();
-		line += lines * LINE_SIZE;
 	}
 }
 
 void record_flush(uintptr_t address, size_t length, uint32_t site)
 {
-	const uint64_t end = address + length;
-	uint64_t stop;
+	const uint64_t end = address + length, line = align_down(address, LINE_SIZE);
+	const uint64_t lines = (end - line + LINE_SIZE - 1) / LINE_SIZE;
+	const struct record_range *range = record_range_find(address);
 
-	for (uint64_t at = address; at < end; at = stop) {
-		const struct record_range *range = part_at(at, end, &stop);
-
-		if (range)
-			log_lines(range, at, stop, site);
-	}
+	/* length - 1: of 0 bytes there are no lines. */
+	if (range && length - 1 < range->start + range->length - address && lines <= TRACE_SLOT_INLINE_MAX)
+		log_lines(range, line, lines, site);
+	else
+		flush_parts(address, end, site);
 }
 
 void record_fence(uint32_t site)
 {
+	struct trace_producer *producer = &record_self.producer;
+
 	section_begin();
-	record_log_fence(RECORD_SFENCE, site);
+	if (record_log_room(TRACE_SLOT_ROOM)) {
+		trace_put_fence(producer, trace_stamp(producer), TRACE_SFENCE, site);
+		record_log_publish();
+	}
 	section_end();
 }
 

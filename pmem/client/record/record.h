@@ -155,8 +155,26 @@ struct trace_event;
  * as long as these are deferred (record_defer()). `site`: the event's in the trace; 0: not known.
  */
 
+/*
+ * Private to the engine and this header. The address space of a process, 2^47 bytes, in chunks: which of
+ * them have pools, once stores are recorded.
+ */
+#define RECORD_CHUNK_SHIFT 21
+#define RECORD_CHUNKS ((size_t)1 << (47 - RECORD_CHUNK_SHIFT))
+extern const uint8_t *record_chunks;
+bool record_concerns_in_full(uintptr_t address, size_t length);
+
 /* Is a byte of [address, address + length) in a pool? False too before record_start(). */
-bool record_concerns(uintptr_t address, size_t length);
+static inline bool record_concerns(uintptr_t address, size_t length)
+{
+	const uintptr_t first = address >> RECORD_CHUNK_SHIFT;
+
+	/* Nearly all that a program copies is far from any pool. */
+	if ((address + length - 1) >> RECORD_CHUNK_SHIFT == first && first < RECORD_CHUNKS &&
+	    (!record_chunks || !record_chunks[first]))
+		return false;
+	return record_concerns_in_full(address, length);
+}
 /*
  * memmove(3) and memset(3). What goes to pools is stored through their aliases, and logged as one range, in
  * events of up to 4 KiB; an event is atomic to other recorded stores.

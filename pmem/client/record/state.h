@@ -18,10 +18,7 @@
 
 /* ---- Which addresses are pools ---------------------------------------------------- */
 
-/* The address space of a process, 2^47 bytes, in chunks: a byte each says which range is in it. */
-#define RECORD_CHUNK_SHIFT 21
-#define RECORD_ADDRESS_BITS 47
-#define RECORD_CHUNKS ((size_t)1 << (RECORD_ADDRESS_BITS - RECORD_CHUNK_SHIFT))
+/* Of each chunk of the address space (record.h) a byte says which range is in it. */
 #define RECORD_RANGES 255u
 /* Stubs are sure about stores that begin in a range, and not in its last bytes. */
 #define RECORD_RANGE_EDGE 64u
