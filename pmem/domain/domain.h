@@ -179,6 +179,13 @@ bool view_has_volatile_lines(const struct view *view);
  * the file of a view that may grow longer. Returns the number of bytes. The owner's lock may be held shared.
  */
 uint64_t view_take_back(struct view *view);
+/* The number of pages that the view's file has memory for. */
+uint64_t view_memory_pages(const struct view *view);
+/*
+ * The first page at or after `page` and below `end` that has memory in an attached view, as those that CPUs
+ * have touched; *stop is the end of a run of such pages. `end` if there is none.
+ */
+uint64_t view_next_memory(const struct view *view, uint64_t page, uint64_t end, uint64_t *stop);
 /* The name of the view in WPQ records. */
 uint32_t view_id(const struct view *view);
 /* The memory of an attached view, in this process; NULL if it is not attached. */

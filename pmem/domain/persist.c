@@ -137,19 +137,26 @@ uint64_t view_volatile_mask(const struct view *view, uint64_t page)
 	return differing_lines(view, page) & settle_lines_inside(page, view_size(view));
 }
 
-/* The first page at or after `page` and below `end` that has memory in the memfd. */
-static uint64_t next_stored(const struct view *view, uint64_t page, uint64_t end, struct volatile_walk *walk)
+uint64_t view_next_memory(const struct view *view, uint64_t page, uint64_t end, uint64_t *stop)
 {
+	const uint64_t attached = min_u64(view_attached_pages(view), end);
 	off_t data, hole;
 
-	if (page < walk->stored_end)
-		return page;
-	data = lseek(view->fd, (off_t)(page * PAGE_BYTES), SEEK_DATA);
-	if (data < 0 || (uint64_t)data >= end * PAGE_BYTES)
+	if (page >= attached)
 		return end;
+	data = lseek(view->fd, (off_t)(page * PAGE_BYTES), SEEK_DATA);
+	if (data < 0 || (uint64_t)data >= attached * PAGE_BYTES)
+		return end;
+	page = (uint64_t)data / PAGE_BYTES;
 	hole = lseek(view->fd, data, SEEK_HOLE);
-	walk->stored_end = hole < 0 ? 0 : min_u64((uint64_t)hole / PAGE_BYTES, end);
-	return (uint64_t)data / PAGE_BYTES;
+	*stop = hole < 0 ? page + 1 : min_u64((uint64_t)hole / PAGE_BYTES, attached);
+	return page;
+}
+
+/* The same, in a walk. */
+static uint64_t next_stored(const struct view *view, uint64_t page, uint64_t end, struct volatile_walk *walk)
+{
+	return page < walk->stored_end ? page : view_next_memory(view, page, end, &walk->stored_end);
 }
 
 /* The same, or the first page that reads as zero in the view, and not on the media. */

@@ -334,6 +334,13 @@ int view_store_zero(struct view *view, uint64_t offset, uint64_t length)
 	return 0;
 }
 
+uint64_t view_memory_pages(const struct view *view)
+{
+	struct stat st;
+
+	return view->fd >= 0 && fstat(view->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 / PAGE_BYTES : 0;
+}
+
 uint64_t view_take_back(struct view *view)
 {
 	const uint64_t limit = view->attached ? view->attached_size : view->fd_size;

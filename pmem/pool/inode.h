@@ -81,6 +81,10 @@ struct pool {
 	bool xattrs_damaged;
 	_Atomic bool has_capability; /* pool_has_capability() reads it without the lock */
 
+	/* Memory in holes: holes.c, by the thread that looks at it. */
+	uint64_t memory_seen; /* pages of memory when it was counted last */
+	uint64_t hole_stored, hole_read;
+
 	/* pools->list_lock guards all below. */
 	TAILQ_ENTRY(pool) active;
 	LIST_ENTRY(pool) destroyed, nameless, attached, once_attached;

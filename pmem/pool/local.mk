@@ -55,6 +55,8 @@ pmem_pool_libpool_a_SOURCES = \
 	pmem/pool/undo.c \
 	pmem/pool/undo.h \
 	pmem/pool/undo_apply.c \
+	pmem/pool/holes.c \
+	pmem/pool/holes.h \
 	pmem/pool/view_limits.c \
 	pmem/pool/view_limits.h \
 	pmem/pool/writeback.c \

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "attach/attach_holes.h"
 #include "attach/attach_paths.h"
 #include "attach/attach_server.h"
 #include "attach/attach_views.h"
@@ -53,12 +54,13 @@ struct attach_server {
 	/* Guarded by lock. */
 	bool kicked;   /* a client asked for a drain */
 	bool drained;  /* pools changed, and those that cache their bytes were not told yet */
-	bool stopping; /* the drain thread is to end */
+	bool stopping; /* the drain thread and the one that looks at holes are to end */
 	struct attach_client *clients;
 	size_t client_count, wpq_count;
 	struct attach_views views; /* those given to clients since the last outage */
 
 	struct attach_paths paths;
+	struct attach_holes holes;
 };
 
 #endif

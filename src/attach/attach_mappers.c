@@ -26,9 +26,14 @@ struct victims {
 	bool incomplete;    /* one could not be killed, or is not waited for */
 };
 
+static int send_signal(int pidfd, int signal)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
 int process_kill(int pidfd)
 {
-	return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
+	return send_signal(pidfd, SIGKILL);
 }
 
 bool process_ends(int pidfd, int milliseconds)
@@ -43,13 +48,16 @@ bool process_ends(int pidfd, int milliseconds)
 }
 
 /* The view that a line of /proc/PID/maps is a mapping of, or NULL. */
-static const struct view_memory *line_view(const char *line, const struct view_memory *views, size_t count)
+static const struct view_memory *line_view(const char *line, const struct view_memory *views, size_t count,
+					   bool writable)
 {
 	unsigned long long inode;
 	unsigned device_major, device_minor;
+	char access[8];
 
 	if (!strstr(line, "/memfd:softpmem-view") ||
-	    sscanf(line, "%*x-%*x %*s %*x %x:%x %llu", &device_major, &device_minor, &inode) != 3)
+	    sscanf(line, "%*x-%*x %7s %*x %x:%x %llu", access, &device_major, &device_minor, &inode) != 4 ||
+	    (writable && !strchr(access, 'w')))
 		return NULL;
 	for (size_t i = 0; i < count; i++)
 		if (views[i].ino == inode && views[i].dev == makedev(device_major, device_minor))
@@ -61,6 +69,7 @@ static const struct view_memory *line_view(const char *line, const struct view_m
 struct search {
 	const struct view_memory *views;
 	size_t count;
+	bool writable; /* only mappings through which the process can store */
 	bool (*found)(void *context, const struct view_memory *view);
 	void *context;
 	int *error; /* set if a process could not be looked at; may be NULL */
@@ -81,7 +90,8 @@ static bool search_file(const char *path, const struct search *search, bool *emp
 	if (!maps)
 		return true;
 	while (more && getline(&line, &size, maps) > 0) {
-		const struct view_memory *view = line_view(line, search->views, search->count);
+		const struct view_memory *view = line_view(line, search->views, search->count,
+							  search->writable);
 
 		*empty = false;
 		more = !view || search->found(search->context, view);
@@ -119,9 +129,11 @@ static bool stop_at_first(void *context, const struct view_memory *view)
 	return false;
 }
 
-static bool process_maps(const char *pid, const struct view_memory *views, size_t count)
+static bool process_maps(const char *pid, const struct view_memory *views, size_t count, bool writable)
 {
-	const struct search search = { .views = views, .count = count, .found = stop_at_first };
+	const struct search search = {
+		.views = views, .count = count, .writable = writable, .found = stop_at_first
+	};
 
 	return !search_process(pid, &search);
 }
@@ -208,14 +220,14 @@ static void kill_if_mapping(const struct log_sink *log, const char *pid, const s
 	CLEANUP_FD int pidfd = -1;
 	int error;
 
-	if (!process_maps(pid, views, count))
+	if (!process_maps(pid, views, count, false))
 		return;
 	/*
 	 * The number may have become another process's before the pidfd was opened, so search again. If that
 	 * process maps no view, leave it alone. If it has ended since, the signal has no effect.
 	 */
 	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
-	if (pidfd < 0 || !process_maps(pid, views, count))
+	if (pidfd < 0 || !process_maps(pid, views, count, false))
 		return;
 	error = process_kill(pidfd);
 	if (error && error != -ESRCH) {
@@ -266,4 +278,48 @@ bool mappers_kill(const struct log_sink *log, const struct view_memory *views, s
 		log_sink_print(log,
 			   "attach: processes that map pools are forked faster than they can be killed");
 	return count == 0;
+}
+
+/* False: the process can store to none of the views, or was not reached. */
+static bool signal_if_mapping(const char *pid, const struct view_memory *views, size_t count, int signal)
+{
+	CLEANUP_FD int pidfd = -1;
+
+	if (!process_maps(pid, views, count, true))
+		return false;
+	/* As in kill_if_mapping(). */
+	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+	return pidfd >= 0 && process_maps(pid, views, count, true) && send_signal(pidfd, signal) == 0;
+}
+
+static bool is_among(const pid_t *pids, size_t count, pid_t pid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+size_t mappers_signal(const struct view_memory *views, size_t count, const pid_t *first, size_t first_count,
+		      int signal)
+{
+	struct dirent *entry;
+	size_t found = 0;
+	DIR *processes;
+	char pid[16];
+
+	for (size_t i = 0; i < first_count; i++) {
+		snprintf(pid, sizeof(pid), "%d", (int)first[i]);
+		found += signal_if_mapping(pid, views, count, signal);
+	}
+	processes = opendir("/proc");
+	while (processes && (entry = readdir(processes))) {
+		const pid_t number = isdigit((unsigned char)*entry->d_name) ? atoi(entry->d_name) : 0;
+
+		if (number && number != getpid() && !is_among(first, first_count, number))
+			found += signal_if_mapping(entry->d_name, views, count, signal);
+	}
+	if (processes)
+		closedir(processes);
+	return found;
 }

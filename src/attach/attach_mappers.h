@@ -18,6 +18,13 @@
 bool mappers_kill(const struct log_sink *log, const struct view_memory *views, size_t count);
 
 /*
+ * Send the signal (0: none) to each process other than this one that can store to one of the views, to those
+ * in `first` before all others. The number of these processes. One that is forked meanwhile may be missed.
+ */
+size_t mappers_signal(const struct view_memory *views, size_t count, const pid_t *first, size_t first_count,
+		      int signal);
+
+/*
  * Mark the views that processes other than this one map. 0, or a negative errno if a process may have been
  * missed.
  */

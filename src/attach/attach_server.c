@@ -132,6 +132,7 @@ static void locks_init(struct attach_server *attach)
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&attach->drain_soon, &monotonic);
+	pthread_cond_init(&attach->holes.soon, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&attach->lock, NULL);
 	pthread_mutex_init(&attach->views.adding, NULL);
@@ -194,6 +195,8 @@ int attach_start(struct attach_server *attach, const struct attach_served *serve
 	error = attach_paths_open(attach);
 	if (!error)
 		error = attach_drain_start(attach);
+	if (!error)
+		error = attach_holes_start(attach);
 	return error ? error : server_start(attach->server);
 }
 
@@ -202,10 +205,12 @@ void attach_stop(struct attach_server *attach)
 	if (!attach)
 		return;
 	server_stop(attach->server);
+	attach_holes_stop(attach);
 	attach_drain_stop(attach);
 	attach_paths_close(attach);
 	pthread_mutex_destroy(&attach->paths.lock);
 	pthread_mutex_destroy(&attach->lock);
+	pthread_cond_destroy(&attach->holes.soon);
 	pthread_cond_destroy(&attach->drain_soon);
 	pthread_rwlock_destroy(&attach->power);
 	vector_free(&attach->views.reserved);

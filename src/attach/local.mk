@@ -7,6 +7,7 @@ src_attach_libattach_a_SOURCES = \
 	src/attach/attach_context.h \
 	src/attach/attach_count.c \
 	src/attach/attach_drain.c src/attach/attach_drain.h \
+	src/attach/attach_holes.c src/attach/attach_holes.h \
 	src/attach/attach_mappers.c src/attach/attach_mappers.h \
 	src/attach/attach_message.c src/attach/attach_message.h \
 	src/attach/attach_outage.c \

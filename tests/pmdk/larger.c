@@ -7,7 +7,7 @@
  *   larger store FILE SIZE WAY      map it, and store 'Q' to places far apart; WAY is persist, msync (of the
  *                                   whole mapping) or nothing
  *   larger verify FILE SIZE         after a power failure: the places have 'Q', and their neighbours are zero
- *   larger fill FILE SIZE WAY       store to each page, and then WAY: persist each at once, or msync all
+ *   larger fill FILE SIZE WAY       store to each page; WAY is persist (each at once), msync (of all) or wait
  *   larger inside FILE SIZE WAY     as `store`, in steps: it prints a line when it has mapped the file, and
  *                                   when it has stored, and waits for a byte on stdin after each
  *   larger outside FILE SIZE CMD    open, map and read FILE, which CMD (`larger inside`) has mapped, before
@@ -222,6 +222,8 @@ static void fill(const char *path, const char *way)
 	/* The media have what was persisted before. */
 	if (persists)
 		pmem_deep_drain(bytes, (size_t)size);
+	else if (strcmp(way, "wait") == 0)
+		pause();
 	else if (msync(bytes, (size_t)size, MS_SYNC) < 0)
 		die("msync");
 }

@@ -40,12 +40,45 @@ larger fill "$pool" 100 persist >/dev/null 2>&1
 check "a program that persists more than the region holds is killed" test $? -eq 137
 rm "$pool"
 check_fails "msync of more than the region holds fails with ENOSPC" "msync: No space left" \
-	larger fill "$pool" 100 msync
+	larger fill "$pool" 63 msync
 rm -f "$pool"
 check "a program that stores as much as there is runs to its end" larger fill "$pool" 50 persist
 rm "$pool"
 check "the same with msync" larger fill "$pool" 50 msync
 rm "$pool"
+
+# Stores that are not persisted: as many pages of holes as the region has, and no more.
+views_take_at_most() {
+	local fd blocks=0
+	for fd in "/proc/$daemon_pid/fd/"*; do
+		case $(readlink "$fd") in
+		*memfd:softpmem-view*) blocks=$((blocks + $(stat -Lc %b "$fd"))) ;;
+		esac
+	done
+	[ "$blocks" -le $(($1 * 2048)) ]
+}
+mkfifo "$work/other"
+exec 5<>"$work/other"
+truncate -s 1M "$mnt/other"
+larger inside "$mnt/other" 1 msync <&5 >"$work/other.out" &
+other=$!
+await test -s "$work/other.out"
+(larger fill "$pool" 300 wait) >/dev/null 2>&1
+check "a program that stores to more pages than the region has gets SIGBUS" test $? -eq 135
+check "the log says so" \
+	await grep -q 'SIGBUS to 1 processes that map the pool /pool: they stored to more' "$work/daemon.log"
+check "what was too much of that is taken back" await views_take_at_most 65
+(
+	trap '' BUS
+	larger fill "$mnt/second" 300 wait
+) >/dev/null 2>&1
+check "one that ignores SIGBUS is killed" test $? -eq 137
+check "its memory is taken back too" await views_take_at_most 66
+check "what the program before stored first is there" test "$(head -c1 "$pool")" = Q
+printf 'ss' >&5
+check "a program that maps another pool goes on" wait "$other"
+exec 5>&-
+rm "$pool" "$mnt/second" "$mnt/other"
 
 # seen_outside SIZE WAY: by a process that opened, mapped and read the file before the store.
 seen_outside() {

@@ -218,6 +218,9 @@ tests_unit_test_cut_under_mapping_SOURCES = tests/unit/test_cut_under_mapping.c 
 	tests/unit/mappedtest.c tests/unit/mappedtest.h tests/unit/pooltest.c tests/unit/pooltest.h
 tests_unit_test_cut_under_mapping_LDADD = $(libpool) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_pool_holes
+tests_unit_test_pool_holes_SOURCES = tests/unit/test_pool_holes.c tests/unit/pooltest.c tests/unit/pooltest.h
+tests_unit_test_pool_holes_LDADD = $(libpool) $(CMOCKA_LIBS)
 unit_tests += tests/unit/test_view_release
 tests_unit_test_view_release_SOURCES = tests/unit/test_view_release.c \
 	tests/unit/mappedtest.c tests/unit/mappedtest.h tests/unit/pooltest.c tests/unit/pooltest.h

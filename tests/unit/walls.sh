@@ -26,7 +26,8 @@ wall() {
 # domain/wpq.h, region/discover.h, region/media.h, region/memtest.h and region/snapshot.h.
 private_stay() {
 	local room others
-	local also='domain/wpq|region/discover|region/media|region/memtest|region/snapshot|pool/contents'
+	local also='domain/wpq|region/discover|region/media|region/memtest|region/snapshot'
+	also+='|pool/contents|pool/holes'
 	for room in region domain pool; do
 		mapfile -t others < <(rooms_but "$1" "$room")
 		! includes "$room/" "$1/fuse" "$1/src" "${others[@]}" |
