@@ -20,6 +20,11 @@
 #define ACCEPT_STACK_BYTES (256u << 10)
 /* How long a new client waits for the place of a client that is leaving. */
 #define MAKE_ROOM_MS 500
+/*
+ * Nobody is accepted meanwhile. After a wait in vain for a user who is not trusted there is no other wait for
+ * such a one for this time: one that connects again and again would keep all others out.
+ */
+#define NO_WAIT_MS 10000
 
 struct server {
 	struct server_options options;
@@ -33,6 +38,7 @@ struct server {
 	struct server_client *clients;
 	unsigned count;
 	struct loglimit loglimit;
+	uint64_t no_wait_until; /* clock_ms(); see NO_WAIT_MS */
 };
 
 void *server_context(const struct server_client *client)
@@ -151,13 +157,15 @@ static void set_deadline(struct timespec *at, unsigned milliseconds)
  * the new client's own user, if there is one. False: there is no place.
  *
  * A client that is new and has sent no request yet also counts as waiting. It is not evicted while others
- * are leaving. Since those may take long to leave, the wait for them is limited.
+ * are leaving. Since those may take long to leave, the wait for them is limited. Where none is leaving and
+ * none can be hung up on, only the trusted wait for one that does.
  */
 static bool make_room(struct server *server, const struct peer *peer)
 {
-	const uid_t *uid = !server_trusts(peer) && places_of(server, peer->uid) ? &peer->uid : NULL;
+	const bool trusted = server_trusts(peer);
+	const uid_t *uid = !trusted && places_of(server, peer->uid) ? &peer->uid : NULL;
 	struct server_client *longest = NULL;
-	bool patient = true;
+	bool patient = trusted || clock_ms() >= server->no_wait_until;
 	struct timespec until;
 
 	set_deadline(&until, MAKE_ROOM_MS);
@@ -168,12 +176,16 @@ static bool make_room(struct server *server, const struct peer *peer)
 			longest = waiting_longest(server, uid);
 			if (longest)
 				shutdown(longest->fd, SHUT_RDWR);
+			else if (!trusted)
+				return false;
 		}
 		if (pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC, &until) == 0)
 			continue;
 		if (!leaving)
 			return false;
 		patient = false;
+		if (!trusted)
+			server->no_wait_until = clock_ms() + NO_WAIT_MS;
 		set_deadline(&until, MAKE_ROOM_MS);
 	}
 	return true;

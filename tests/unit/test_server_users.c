@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -152,6 +153,39 @@ static void a_user_gets_at_most_half_of_what_is_free(void **state)
 	assert_serves(bench);
 }
 
+/* Nobody else is accepted while the server waits for a place for one of them. */
+static void a_user_who_connects_again_and_again_is_refused_without_a_wait(void **state)
+{
+	const time_t begun = time(NULL);
+	struct bench *bench = *state;
+	int fds[PLACES], refused, leaving;
+	char text[256];
+
+	serve_users(bench);
+	fds[0] = busy_client(bench, 65533);
+	fds[1] = busy_client(bench, 65533);
+	for (int i = 0; i < 40; i++) {
+		refused = connect_as(bench, 65533);
+		assert_int_equal(raw_final(refused, text), EBUSY);
+		close(refused);
+	}
+	fds[2] = busy_client(bench, 65532);
+	/* One of them has hung up, and its thread does not notice. */
+	leaving = dup(fds[1]);
+	assert_int_equal(shutdown(leaving, SHUT_WR), 0);
+	close(leaving);
+	for (int i = 0; i < 40; i++) {
+		refused = connect_as(bench, 65533);
+		assert_int_equal(raw_final(refused, text), EBUSY);
+		close(refused);
+	}
+	/* Half a second each would be 40 seconds. */
+	assert_in_range(time(NULL) - begun, 0, 20);
+	fds[3] = busy_client(bench, 0);
+	raw_finish_all(bench, fds);
+	assert_serves(bench);
+}
+
 static void an_idle_client_is_evicted_for_a_new_one_of_the_same_user(void **state)
 {
 	struct bench *bench = *state;
@@ -183,6 +217,7 @@ int main(void)
 		TEST(a_user_outside_of_the_group_is_refused),
 		TEST(a_member_of_the_group_is_served),
 		TEST(a_user_gets_at_most_half_of_what_is_free),
+		TEST(a_user_who_connects_again_and_again_is_refused_without_a_wait),
 		TEST(an_idle_client_is_evicted_for_a_new_one_of_the_same_user),
 	};
 
