@@ -17,10 +17,14 @@
 #include "client/queues.h"
 #include "client/ranges.h"
 
-/* Without asking whether it is allowed. */
+/*
+ * Without asking whether it is allowed. `recorded`: the lines are read through the alias, by which they were
+ * stored to. A second address of a line costs its cache and its translation once more.
+ */
 static inline __attribute__((always_inline)) bool flush_quickly(uintptr_t address, size_t length,
-								 uint32_t flags)
+								 uint32_t flags, bool recorded)
 {
+	const unsigned char *view;
 	struct thread *self = &thread_self;
 	struct queue *queue = self->queues[0];
 	struct range at;
@@ -28,14 +32,14 @@ static inline __attribute__((always_inline)) bool flush_quickly(uintptr_t addres
 
 	if (unlikely(!connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)))
 		return false;
-	if (unlikely(self->depth || !queue || !ranges_find_again(address, &at, false)))
+	if (unlikely(self->depth || !queue || !ranges_find_again(address, &at, recorded)))
 		return false;
 	/* length - 1: a flush of 0 bytes flushes no line. Only a pool has the region of a WPQ. */
 	if (unlikely(length - 1 >= at.end - address || at.region != queue->region))
 		return false;
+	view = (const unsigned char *)(address - at.offset) + (recorded ? at.alias : 0);
 	thread_enter(self);
-	done = wpq_flush_now(&queue->producer, at.view, (unsigned char *)(address - at.offset), at.offset,
-			     length, flags);
+	done = wpq_flush_now(&queue->producer, at.view, view, at.offset, length, flags);
 	thread_leave(self, 0);
 	if (unlikely(queue_is_filling(queue)))
 		queue_ask_for_drain(queue);
@@ -45,7 +49,7 @@ static inline __attribute__((always_inline)) bool flush_quickly(uintptr_t addres
 static inline __attribute__((always_inline)) bool fast_path_flush(uintptr_t address, size_t length,
 								   uint32_t flags)
 {
-	return likely(client_fast_path_allowed()) && flush_quickly(address, length, flags);
+	return likely(client_fast_path_allowed()) && flush_quickly(address, length, flags, false);
 }
 
 /*

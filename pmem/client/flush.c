@@ -62,7 +62,7 @@ void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
 {
 	uintptr_t end = address + length;
 
-	if (client_fast_path_recorded() && likely(flush_quickly(address, length, flags & ~QUEUE_EARLY)))
+	if (client_fast_path_recorded() && likely(flush_quickly(address, length, flags & ~QUEUE_EARLY, true)))
 		return;
 	while (address < end) {
 		struct range at = ranges_find(address);

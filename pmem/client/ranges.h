@@ -50,7 +50,8 @@ extern THREAD_HOT size_t ranges_hint;
 /*
  * ranges_find() for an address in the entry that this thread found last; false if it is not there. The entry
  * may meanwhile hold another range, or none. It is read field by field: a struct that is assembled and
- * copied waits for its own stores. `whole` is a constant; a flush does not need the last three fields.
+ * copied waits for its own stores. `whole` is a constant; an unrecorded flush does not need the last three
+ * fields.
  */
 static inline __attribute__((always_inline)) bool ranges_find_again(uintptr_t address, struct range *out,
 								    bool whole)

@@ -117,6 +117,7 @@ static uint32_t look_up(struct stub *s)
 	edge = asm_branch(a, ASM_ABOVE);
 	asm_memory(a, true, ASM_ADD, s->place, s->head, LOW(ranges[0].place));
 	asm_memory(a, true, ASM_ADD, s->address, s->head, LOW(ranges[0].delta));
+	asm_memory(a, false, 0x0f0d, 1, s->address, 0); /* prefetchw: it is stored to after the stamp only */
 	return edge;
 }
 
