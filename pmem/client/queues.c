@@ -285,7 +285,7 @@ void queue_flush(const struct range *at, uintptr_t address, size_t length, uint3
 {
 	unsigned depth;
 	struct queue *queue = queue_begin(at->region, &depth);
-	/* Where the first byte of the view would be, through the alias (fast_path.h), if all were mapped here. */
+	/* Where the first byte of the view would be, through the alias (fast_path.h). */
 	const unsigned char *view = (const unsigned char *)(address - at->offset) + at->alias;
 
 	if (unlikely(client_settings()->valgrind))
