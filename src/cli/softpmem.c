@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "command/standard_files.h"
 #include "command/suggest.h"
 #include "common/cleanup.h"
 
@@ -148,11 +150,21 @@ static int run(struct cli *cli, int argc, char **argv)
 	return cli->verb ? run_verb(cli, argc - first, argv + first) : CLI_USAGE;
 }
 
+static void ignore(int signal)
+{
+	(void)signal;
+}
+
 int main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
-	int status = run(&cli, argc, argv);
+	int status;
 
+	if (standard_files_reserve() < 0)
+		return CLI_FAILED;
+	/* write(2) at the limit of file sizes fails then. Programs that are executed get the default. */
+	signal(SIGXFSZ, ignore);
+	status = run(&cli, argc, argv);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		status = cli_fail(&cli, "standard output: cannot write all of it");
 	free(cli.socket);

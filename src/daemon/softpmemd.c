@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command/standard_files.h"
 #include "common/cleanup.h"
 #include "common/size.h"
 #include "daemon/daemon.h"
@@ -376,6 +377,8 @@ static int serve(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	if (standard_files_reserve() < 0)
+		return 1;
 	if (argc == 2 && strcmp(argv[1], SPAWNER_OPTION) == 0)
 		return spawner_run(serve);
 	return serve(argc, argv);

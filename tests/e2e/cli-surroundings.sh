@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# What a caller may do to the programs beside their arguments: closed descriptors, limits, directories for
+# temporary files.
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+cd "$work" || bail "no working directory"
+cat >once.txt <<'END'
+softpmem-trace 1
+file file=1 size=4096 path="log"
+t1 store 1+0x0 u64=1
+t1 clwb 1+0x0
+t1 sfence
+END
+
+# ---- Closed descriptors ------------------------------------------------------------------
+
+closed_in_daemon() { # closed_in_daemon: the descriptors 0 to 2 of a daemon that was started without them
+	local pid link fd
+	"$softpmemd" --region memfd:16M --socket "$work/closed.sock" <&- >&- 2>&- &
+	pid=$!
+	await "$softpmem" --socket "$work/closed.sock" status >/dev/null 2>&1
+	for fd in 0 1 2; do
+		link=$(readlink "/proc/$pid/fd/$fd")
+		echo "$fd: $link"
+		[ "$link" = /dev/null ] || echo "wrong"
+	done >closed.out
+	"$softpmem" --socket "$work/closed.sock" stop
+	wait "$pid"
+	cat closed.out
+	! grep -q wrong closed.out
+}
+whole_without() { # whole_without REDIRECTION: record a trace with these descriptors closed
+	rm -f softpmem.trace
+	eval "'$softpmem' explore --states 1 --workload 'echo x >a' -- true $1"
+	"$softpmem" trace info softpmem.trace && "$softpmem" trace info softpmem.trace | grep -q ', complete'
+}
+not_listed() {
+	"$softpmem" trace stat once.txt >&-
+}
+check "a daemon that is started without standard files opens nothing in their place" closed_in_daemon
+if [ -w /dev/fuse ]; then
+	check "a trace is whole that was recorded with standard error closed" whole_without '2>&-'
+	check "a trace is whole that was recorded with all standard files closed" whole_without '<&- >&- 2>&-'
+else
+	skip "a trace is whole that was recorded with standard error closed" "no /dev/fuse"
+fi
+check_fails "a closed standard output is a failure" 'cannot write' not_listed
+
+# ---- Limits -----------------------------------------------------------------------------
+
+too_large() { # with a limit of 1 KiB for files
+	(
+		ulimit -f 1
+		exec "$@"
+	) 2>&1 | cat
+	return "${PIPESTATUS[0]}"
+}
+check_fails "a file beyond the limit of file sizes is a failure with a message" 'File too large' \
+	too_large "$softpmem" explore once.txt -- true
+finish
