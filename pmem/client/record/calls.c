@@ -17,6 +17,9 @@ _Static_assert(sizeof(struct record_frame) == THUNK_FRAME_BYTES &&
 		       offsetof(struct record_frame, flags) == THUNK_FRAME_FLAGS &&
 		       offsetof(struct record_frame, resume) == THUNK_FRAME_RESUME &&
 		       offsetof(struct record_frame, stack_top) == THUNK_FRAME_TOP &&
+		       offsetof(struct record_frame, site) == THUNK_FRAME_SITE &&
+		       offsetof(struct record_frame, above) == THUNK_FRAME_ABOVE &&
+		       offsetof(struct record_thread, stack_base) == THUNK_STACK_BASE &&
 		       offsetof(struct record_thread, stack_top) == THUNK_STACK_TOP &&
 		       offsetof(struct record_thread, inside) == THUNK_INSIDE,
 	       "as in thunk.h");
@@ -126,7 +129,7 @@ static uint64_t get_bytes(uint64_t from, unsigned size)
 static void resume_at(struct record_frame *frame, uint64_t where)
 {
 	frame->resume = where;
-	frame->stack_top = (uint64_t)(frame + 1);
+	frame->stack_top = frame->above;
 }
 
 static void resume_after(struct record_frame *frame)
@@ -467,7 +470,7 @@ void record_call_abandon(uint64_t registers[16])
 		restore_replaced(frame, registers);
 	/* Elements that a repeated store did before it failed are stored; the rest is logged as it was. */
 	end_store(frame, some);
-	record_self.stack_top = (uint64_t)(frame + 1);
+	record_self.stack_top = frame->above;
 }
 
 void record_inline_abandon(uint64_t place, unsigned locks)

@@ -98,6 +98,7 @@ struct record_frame {
 	uint64_t stack_top;	    /* of the private stack from then on: this frame is on it or not */
 	struct record_frame *outer; /* the operation that this one interrupted */
 	struct record_site *site;
+	uint64_t above;	  /* `stack_top` before this frame was put on the stack */
 	uint64_t address; /* what the operation stores to first, in the pool's mapping */
 	uint64_t alias;
 	uint64_t length;	 /* bytes that it may store from there on */
@@ -111,7 +112,7 @@ struct record_frame {
 		uint64_t locks[RECORD_LOCK_COUNT / 64]; /* a bit a lock */
 		struct record_system_call call;		/* takes no locks */
 	};
-	uint64_t unused[2];
+	uint64_t unused[1];
 };
 _Static_assert(sizeof(struct record_frame) % 64 == 0, "the private stack stays aligned");
 

@@ -92,7 +92,7 @@ void record_system_call_begin(struct record_frame *frame)
 	struct record_system_call *call = &frame->call;
 
 	frame->resume = frame->site->native_at;
-	frame->stack_top = (uint64_t)(frame + 1);
+	frame->stack_top = frame->above;
 	for (unsigned i = 0; i < ARGUMENTS; i++)
 		call->arguments[i] = call->replaced[i] = frame->registers[argument_registers[i]];
 	call->number = (int)frame->registers[RECORD_RAX];
@@ -129,7 +129,7 @@ void record_system_call_end(struct record_frame *frame, const struct record_fram
 	put_result(frame->site, frame->registers, result, after->flags);
 	frame->flags = after->flags;
 	frame->resume = frame->site->address + frame->site->insn.length;
-	frame->stack_top = (uint64_t)(frame + 1);
+	frame->stack_top = frame->above;
 }
 
 uint64_t record_system_call_settle(const struct record_site *site, bool replaced, bool made,
@@ -142,7 +142,7 @@ uint64_t record_system_call_settle(const struct record_site *site, bool replaced
 		if (!frame || frame->site != site)
 			record_die("a system call was made that had not begun", site);
 		record_self.open = frame->outer;
-		record_self.stack_top = (uint64_t)(frame + 1);
+		record_self.stack_top = frame->above;
 		/* The kernel would go on with the replaced arguments; a handler interrupts it for good. */
 		if (!made && (int)result == RESTART_NUMBER && frame->call.number != RESTART_NUMBER) {
 			made = true;

@@ -43,6 +43,10 @@ record_thunk_end:
 	mov	%fs:THUNK_STACK_TOP(%rcx), %rax
 	test	%rax, %rax
 	jz	3f
+	cmpl	$0, %fs:THUNK_INSIDE(%rcx)
+	jne	4f
+	/* First the depth: who finds the frame's room in use must see that somebody is inside. */
+5:	incl	%fs:THUNK_INSIDE(%rcx)
 	sub	$THUNK_FRAME_BYTES, %rax
 	mov	%rdx, RDX(%rax)
 	mov	%rbx, RBX(%rax)
@@ -68,9 +72,9 @@ record_thunk_end:
 	mov	32(%rsp), %rdx
 	mov	%rdx, THUNK_FRAME_RESUME(%rax)
 	mov	40(%rsp), %esi
+	mov	%fs:THUNK_STACK_TOP(%rcx), %rdx
+	mov	%rdx, THUNK_FRAME_ABOVE(%rax)
 	mov	(%rsp), %rdx
-	/* First the depth: who sees the frame's room taken must see that somebody is inside. */
-	incl	%fs:THUNK_INSIDE(%rcx)
 	mov	%rax, %fs:THUNK_STACK_TOP(%rcx)
 	mov	%rax, %rdi
 	mov	%rax, %rsp
@@ -140,6 +144,20 @@ record_thunk_setup:
 	pop	%rsi
 	pop	%rdx
 	jmp	2b
+
+	/*
+	 * C code that a stub called has been interrupted, or has itself called what is patched: below the frame
+	 * are its variables. If it does not run on this stack, nobody knows how many.
+	 */
+4:	cmp	%fs:THUNK_STACK_BASE(%rcx), %rsp
+	jb	6f
+	cmp	%rax, %rsp
+	jae	6f
+	mov	%rsp, %rax
+	and	$-64, %rax
+	jmp	5b
+6:	sub	$THUNK_DEPTH, %rax
+	jmp	5b
 	.size record_thunk_end, . - record_thunk_end
 
 	.hidden record_thunk_last

@@ -11,8 +11,13 @@
 #define THUNK_FRAME_FLAGS 128
 #define THUNK_FRAME_RESUME 136
 #define THUNK_FRAME_TOP 144
+#define THUNK_FRAME_SITE 160
+#define THUNK_FRAME_ABOVE 168
 #define THUNK_STACK_TOP 0 /* offsets in struct record_thread */
 #define THUNK_INSIDE 8
+#define THUNK_STACK_BASE 16
+/* Of the private stack, what C code takes at most. */
+#define THUNK_DEPTH 49152
 
 #ifndef __ASSEMBLER__
 
