@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "abi/rawcall.h"
 #include "client/address_space.h"
@@ -33,6 +35,8 @@
 #define BELOW_POINTER_BYTES ((size_t)16 << 10)
 #define ABOVE_POINTER_BYTES ((size_t)PAGE_BYTES)
 #define THREAD_BYTES (GUARD_BYTES + STACK_BYTES + BELOW_POINTER_BYTES + ABOVE_POINTER_BYTES)
+/* How often the thread looks whether it is alone. */
+#define LOOK_ROUND_MS 50u
 #define CANARY_WORD 5 /* %fs:0x28, the x86-64 ABI of gcc and clang */
 
 enum state { STOPPED, STARTING, READY, UNAVAILABLE };
@@ -54,6 +58,14 @@ static struct {
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
 	RAW4(futex, word, FUTEX_WAIT_PRIVATE, value, NULL);
+}
+
+/* True: not for longer than this. */
+static bool futex_wait_for(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds)
+{
+	const struct timespec most = { .tv_nsec = (long)milliseconds * 1000000 };
+
+	return RAW4(futex, word, FUTEX_WAIT_PRIVATE, value, &most) == -ETIMEDOUT;
 }
 
 static void futex_wake(_Atomic uint32_t *word)
@@ -85,6 +97,72 @@ static bool prepare_thread(void)
 	return true;
 }
 
+/* What is behind so many spaces of the line of the first thread's state; NULL: there is none. */
+static const char *field_of_first(char text[1024], unsigned spaces)
+{
+	const long fd = RAW3(open, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
+	const long length = fd < 0 ? -1 : RAW3(read, fd, text, 1023);
+	const char *found = NULL;
+
+	if (fd >= 0)
+		RAW1(close, fd);
+	if (length <= 0)
+		return NULL;
+	text[length] = '\0';
+	/* The program's name is in parentheses, and may contain some. */
+	for (const char *at = text; *at; at++)
+		if (*at == ')')
+			found = at;
+	while (found && *found && spaces)
+		spaces -= *found++ == ' ';
+	return found && *found ? found : NULL;
+}
+
+/* The first thread, once it has ended, is there as long as there are others. */
+static bool first_has_ended(void)
+{
+	char text[1024];
+	const char *thread_state = field_of_first(text, 1);
+
+	return thread_state && *thread_state == 'Z';
+}
+
+static unsigned first_status(void)
+{
+	char text[1024];
+	const char *at = field_of_first(text, 50);
+	unsigned status = 0;
+
+	for (; at && *at >= '0' && *at <= '9'; at++)
+		status = status * 10 + (unsigned)(*at - '0');
+	return status >> 8 & 0xff;
+}
+
+/*
+ * Has the process no other thread? libc ends the process with its last thread, but exit(2) by itself does not
+ * as long as there is this one.
+ */
+static bool is_last(void)
+{
+	struct stat status;
+
+	/* A directory a thread, and two more links. */
+	if (RAW4(newfstatat, AT_FDCWD, "/proc/self/task", &status, 0) != 0)
+		return false;
+	return status.st_nlink == 3 || (status.st_nlink == 4 && first_has_ended());
+}
+
+static void wait_for_call(void)
+{
+	while (!atomic_load_explicit(&posted, memory_order_acquire))
+		if (futex_wait_for(&posted, 0, LOOK_ROUND_MS) && is_last()) {
+			/* A process in this memory may go on, and start another one. */
+			atomic_store(&state, STOPPED);
+			/* The kernel would take the status of the last thread. */
+			RAW1(exit, first_status());
+		}
+}
+
 static void __attribute__((noreturn)) run_thread(void)
 {
 	const bool usable = prepare_thread();
@@ -92,8 +170,7 @@ static void __attribute__((noreturn)) run_thread(void)
 	atomic_store(&state, usable ? READY : UNAVAILABLE);
 	futex_wake(&state);
 	while (usable) {
-		while (!atomic_load_explicit(&posted, memory_order_acquire))
-			futex_wait(&posted, 0);
+		wait_for_call();
 		call.result = call.function(call.argument);
 		atomic_store_explicit(&posted, 0, memory_order_release);
 		futex_wake(&posted);
