@@ -165,7 +165,7 @@ static const struct kernel_call calls[CALLS] = {
 	RECORDED(get_robust_list, FIXED(1, 8), FIXED(2, 8)),
 	RECORDED(rt_sigpending, FIXED(0, 8)),
 	RECORDED(rt_sigtimedwait, FIXED(1, KERNEL_SIGINFO_BYTES)),
-	SPECIAL(sigaltstack, A(1) | RECORD_CALL_ALWAYS, special_sigaltstack),
+	SPECIAL(sigaltstack, RECORD_CALL_ALWAYS, special_sigaltstack),
 	SPECIAL(rt_sigaction, RECORD_CALL_ALWAYS, special_sigaction),
 	SPECIAL(rt_sigprocmask, RECORD_CALL_ALWAYS, special_sigmask),
 	SPECIAL(fork, RECORD_CALL_ALWAYS, special_clone),

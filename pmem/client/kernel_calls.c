@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -215,25 +216,40 @@ static void refuse_fault(const struct record_system_call *call, const char *name
 			kernel_call_refuse(call, name);
 }
 
-/* Give back what a call that was not made would have used, or store what it has got. */
-static void settle(struct record_system_call *call, bool made, long result)
+/* A signal may end the thread meanwhile: nothing is given back twice. */
+static struct kernel_kept *take_kept(struct record_system_call *call)
 {
-	struct kernel_kept *next;
+	struct kernel_kept *kept = call->kept;
 
-	for (struct kernel_kept *kept = call->kept; kept; kept = next) {
-		next = kept->next;
-		if (made)
-			kept->store(call, kept, result);
-		if (kept->give)
-			kept->give(kept);
-		client_room_give(kept, kept->bytes);
-	}
-	call->kept = NULL;
+	if (kept)
+		call->kept = kept->next;
+	atomic_signal_fence(memory_order_seq_cst);
+	return kept;
+}
+
+static void give_kept(struct kernel_kept *kept)
+{
+	if (kept->give)
+		kept->give(kept);
+	client_room_give(kept, kept->bytes);
 }
 
 void kernel_call_store(struct record_system_call *call, long result)
 {
-	settle(call, true, result);
+	struct kernel_kept *kept;
+
+	while ((kept = take_kept(call))) {
+		kept->store(call, kept, result);
+		give_kept(kept);
+	}
+}
+
+void kernel_call_abandon(struct record_system_call *call)
+{
+	struct kernel_kept *kept;
+
+	while ((kept = take_kept(call)))
+		give_kept(kept);
 }
 
 static long after_system_call(struct record_system_call *call, long result)
@@ -241,13 +257,13 @@ static long after_system_call(struct record_system_call *call, long result)
 	const struct kernel_call *known = kernel_call_by_number(call->number);
 
 	if (result == RECORD_CALL_ABANDONED) {
-		settle(call, false, 0);
+		kernel_call_abandon(call);
 		return result;
 	}
 	/* Of some it is the lower half alone. */
 	if ((int)result == -EFAULT && (!known || known->faults))
 		refuse_fault(call, known ? known->name : NULL);
-	settle(call, true, result);
+	kernel_call_store(call, result);
 	special_call_returned(call, result);
 	return result;
 }
@@ -328,7 +344,7 @@ void client_kernel_calls_start(struct record_setup *setup)
 
 long client_kernel_call(int number, const uint64_t arguments[6], uintptr_t caller, client_make_call *make)
 {
-	struct record_system_call call = { .number = number, .address = caller };
+	CLEANUP_CALL struct record_system_call call = { .number = number, .address = caller };
 
 	if (likely(!record_system_call_concerns(number, arguments)))
 		return make(number, arguments);

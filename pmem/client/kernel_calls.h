@@ -99,6 +99,10 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 					unsigned count);
 /* Such a call has returned: store and record what has come, and give the memory back. */
 void kernel_call_store(struct record_system_call *call, long result);
+/* Give memory back that it still has: the call was not made, or its thread was cancelled in it. */
+void kernel_call_abandon(struct record_system_call *call);
+/* Of a function of libc, which may be a cancellation point. This needs -fexceptions. */
+#define CLEANUP_CALL __attribute__((cleanup(kernel_call_abandon)))
 /*
  * Copy from memory of the program, which need not be there. False: it is not. To it, recorded if it is in a
  * pool.

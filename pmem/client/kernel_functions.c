@@ -72,19 +72,41 @@ CALL_AS(vmsplice, SYS_vmsplice, long)
 CALL_AS(process_vm_readv, SYS_process_vm_readv, long)
 CALL_AS(process_vm_writev, SYS_process_vm_writev, long)
 
-/* ---- Messages -------------------------------------------------------------------------------- */
+/* ---- Parts and messages -------------------------------------------------------------------------------- */
 
 /* As the hook finds out, without the system calls by which it reads memory that may not be there. */
-static bool message_concerns(const struct msghdr *message)
+static bool parts_concern(const struct iovec *parts, size_t count)
 {
-	if (record_concerns((uintptr_t)message, sizeof(*message)) ||
-	    record_concerns((uintptr_t)message->msg_name, message->msg_namelen) ||
-	    record_concerns((uintptr_t)message->msg_control, message->msg_controllen))
-		return true;
-	for (size_t i = 0; i < message->msg_iovlen && i < KERNEL_PARTS_MAX; i++)
-		if (record_concerns((uintptr_t)message->msg_iov[i].iov_base, message->msg_iov[i].iov_len))
+	for (size_t i = 0; i < count && count <= KERNEL_PARTS_MAX; i++)
+		if (unlikely(record_concerns((uintptr_t)parts[i].iov_base, parts[i].iov_len)))
 			return true;
 	return false;
+}
+
+#define CALL_OF_PARTS(function, number)                                                                 \
+	DEFINE_MAKE(function, long)                                                                     \
+	PUBLIC next_function_fn calling_##function __asm__(#function);                                  \
+	PUBLIC long calling_##function(long a, long b, long c, long d, long e, long f)                  \
+	{                                                                                               \
+		if (likely(!parts_concern((const struct iovec *)b, (uint32_t)c)))                       \
+			return next_function(&next_##function)(a, b, c, d, e, f);                       \
+		return call(&next_##function, make_##function, number,                                  \
+			    (const uint64_t[6]){ U(a), U(b), (uint32_t)c, U(d), U(e), U(f) },           \
+			    __builtin_return_address(0));                                               \
+	}
+
+CALL_OF_PARTS(readv, SYS_readv)
+CALL_OF_PARTS(preadv, SYS_preadv)
+CALL_OF_PARTS(preadv64, SYS_preadv)
+CALL_OF_PARTS(preadv2, SYS_preadv2)
+CALL_OF_PARTS(preadv64v2, SYS_preadv2)
+
+static bool message_concerns(const struct msghdr *message)
+{
+	return record_concerns((uintptr_t)message, sizeof(*message)) ||
+	       record_concerns((uintptr_t)message->msg_name, message->msg_namelen) ||
+	       record_concerns((uintptr_t)message->msg_control, message->msg_controllen) ||
+	       parts_concern(message->msg_iov, message->msg_iovlen);
 }
 
 DEFINE_MAKE(recvmsg, long)

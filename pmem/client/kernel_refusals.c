@@ -31,6 +31,7 @@
 #include "client/next_function.h"
 #include "client/output_marks.h"
 #include "client/record/record.h"
+#include "client/recording.h"
 
 void client_refuse_kernel_store(const char *name, const char *way_out)
 {
@@ -129,6 +130,16 @@ void client_refuse_thread_numbers(unsigned long flags, const void *parent, const
 					   CLIENT_STORE_ELSEWHERE);
 }
 
+/*
+ * What this thread's stubs keep is in its thread-local variables. The parent of a vfork() waits meanwhile.
+ */
+void client_refuse_shared_variables(unsigned long flags)
+{
+	if ((flags & CLONE_VM) && !(flags & (CLONE_VFORK | CLONE_SETTLS)) && client_recording())
+		record_stop("clone() with CLONE_VM, but without CLONE_SETTLS or CLONE_VFORK, makes a thread "
+			    "that has the thread-local variables of another");
+}
+
 typedef long clone_fn(long start, long stack, long flags, long argument, void *parent, long tls,
 		      void *child);
 
@@ -136,6 +147,7 @@ static long refuse_or_clone(struct next_function *function, long start, long sta
 			    void *parent, long tls, void *child)
 {
 	client_refuse_thread_numbers((unsigned long)flags, parent, child);
+	client_refuse_shared_variables((unsigned long)flags);
 	return ((clone_fn *)(void *)next_function(function))(start, stack, flags, argument, parent, tls,
 							     child);
 }

@@ -17,6 +17,9 @@ long client_refuse_rings(const char *name);
  */
 void client_refuse_thread_numbers(unsigned long flags, const void *parent, const void *child);
 
+/* Ends the process if a thread by these flags has the thread-local variables of the one that makes it. */
+void client_refuse_shared_variables(unsigned long flags);
+
 #define CLIENT_STORE_ELSEWHERE "let it store to other memory, and copy that to the pool"
 
 #endif

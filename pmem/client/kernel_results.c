@@ -51,7 +51,8 @@ static bool is_concerned(const struct kernel_output *output, const uint64_t a[6]
 static long call(struct next_function *function, const struct kernel_output *outputs, unsigned count,
 		 const uint64_t a[6], const void *caller)
 {
-	struct record_system_call call = { .number = KERNEL_CALL_NONE, .address = (uintptr_t)caller };
+	CLEANUP_CALL struct record_system_call call = { .number = KERNEL_CALL_NONE,
+							.address = (uintptr_t)caller };
 	next_function_fn *next = next_function(function);
 	bool concerned = false;
 
@@ -92,6 +93,13 @@ static long call(struct next_function *function, const struct kernel_output *out
 #define COUNTED KERNEL_COUNTED
 
 /* Files. */
+RECORD_AS(read, SYS_read)
+RECORD_AS(__read_chk, SYS_read)
+RECORD_AS(pread, SYS_pread64)
+RECORD_AS(pread64, SYS_pread64)
+RECORD_AS(__pread_chk, SYS_pread64)
+RECORD_AS(__pread64_chk, SYS_pread64)
+RECORD_AS(getrandom, SYS_getrandom)
 RECORD_AS(readlink, SYS_readlink)
 RECORD_AS(__readlink_chk, SYS_readlink)
 RECORD_AS(readlinkat, SYS_readlinkat)
@@ -153,6 +161,8 @@ RECORD_AS(getsockname, SYS_getsockname)
 RECORD_AS(getpeername, SYS_getpeername)
 RECORD_AS(getsockopt, SYS_getsockopt)
 RECORD_AS(recvfrom, SYS_recvfrom)
+RECORD(recv, COUNTED(1, 2, 1))
+RECORD(__recv_chk, COUNTED(1, 2, 1))
 RECORD(sendmmsg, ARRAY(1, 2, KERNEL_MMSGHDR_BYTES))
 RECORD_AS(mq_receive, SYS_mq_timedreceive)
 RECORD_AS(mq_timedreceive, SYS_mq_timedreceive)
@@ -209,7 +219,8 @@ static long get_directory(struct next_function *function, long buffer, long size
 			  const void *caller)
 {
 	static const struct kernel_output output = COUNTED(0, 1, 1);
-	struct record_system_call call = { .number = KERNEL_CALL_NONE, .address = (uintptr_t)caller };
+	CLEANUP_CALL struct record_system_call call = { .number = KERNEL_CALL_NONE,
+							.address = (uintptr_t)caller };
 	next_function_fn *next = next_function(function);
 	long got;
 	int error;

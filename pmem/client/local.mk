@@ -90,9 +90,12 @@ pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/output_marks.c \
 	pmem/client/output_marks.h \
 	pmem/client/signal_handlers.c \
+	pmem/client/signal_stacks.c \
+	pmem/client/signal_stacks.h \
 	pmem/client/special_calls.c \
 	pmem/client/special_calls.h
-pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2 -fno-builtin
+# -fexceptions: a thread that is cancelled in a function of libc gives back what it has.
+pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2 -fno-builtin -fexceptions
 pmem_client_recorder_libpmem_so_1_LDADD = $(client_objects)
 EXTRA_pmem_client_recorder_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
 pmem_client_recorder_libpmem_so_1_LDFLAGS = $(client_ldflags)

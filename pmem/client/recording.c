@@ -179,8 +179,9 @@ void client_recording_start(struct record_setup *setup)
 	if (error)
 		stop(error);
 	if (client_signal_handlers_replace() != 0)
-		client_complain("a signal mask that is kept in a pool is not recorded: ",
-				"libc's pthread_sigmask() is not as it was known");
+		client_complain("signal masks that are kept in pools, and threads that are cancelled while "
+				"they store, are not recorded: ",
+				"libc's functions are not as they were known");
 	client_modules_refresh();
 	atomic_store(&client_recording_active, true);
 	client_recorder_attach(&recorder);

@@ -15,6 +15,7 @@
 #include "client/compiler.h"
 #include "client/record/record.h"
 #include "client/recording.h"
+#include "client/signal_stacks.h"
 #include "client/signals.h"
 
 #define SIGNALS 65 /* by number; 0 is none */
@@ -179,24 +180,30 @@ int client_signal_handlers_own(void)
 	int error = learn_restorer();
 
 	for (int number = 1; number < SIGNALS && !error; number++) {
-		/* libc keeps the two behind 31 to itself. */
-		if (number == SIGKILL || number == SIGSTOP || (number >= 32 && number < SIGRTMIN))
+		if (number == SIGKILL || number == SIGSTOP)
 			continue;
 		if (kernel_sigaction(number, NULL, &wanted[number]) != 0 || install(number) != 0)
 			error = -EINVAL;
 	}
-	if (!error)
+	if (!error) {
 		atomic_store(&owned, true);
+		client_signal_stack_own();
+	}
 	signals_unlock(&lock, signals);
 	RAW4(rt_sigprocmask, SIG_UNBLOCK, &faults, NULL, sizeof(faults));
 	return error;
 }
 
-/* Not the kernel's errors: those of libc's function come first. */
 static bool is_ours(int number)
 {
 	return atomic_load(&owned) && number > 0 && number < SIGNALS && number != SIGKILL &&
-	       number != SIGSTOP && (number < 32 || number >= SIGRTMIN);
+	       number != SIGSTOP;
+}
+
+/* Its functions refuse these two: see sigaction_of_libc(). */
+static bool libc_keeps(int number)
+{
+	return number >= 32 && number < SIGRTMIN;
 }
 
 void client_signal_handlers_own_again(void)
@@ -261,15 +268,11 @@ long client_signal_handlers_set(int number, const struct client_kernel_action *a
 	return error;
 }
 
-PUBLIC int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+static int set_action(int number, const struct sigaction *action, struct sigaction *old)
 {
 	struct client_kernel_action program, was;
 	long error;
 
-	if (!next_sigaction)
-		find_next();
-	if (!is_ours(number))
-		return next_sigaction(number, action, old);
 	if (action)
 		program = from_program(action);
 	error = client_signal_handlers_set(number, action ? &program : NULL, &was);
@@ -281,6 +284,15 @@ PUBLIC int sigaction(int number, const struct sigaction *action, struct sigactio
 	if (old)
 		to_program(&was, old);
 	return 0;
+}
+
+/* Not the kernel's errors: those of libc's function come first. */
+PUBLIC int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+	if (!next_sigaction)
+		find_next();
+	return is_ours(number) && !libc_keeps(number) ? set_action(number, action, old) :
+							next_sigaction(number, action, old);
 }
 
 static sighandler_t set_handler(int number, sighandler_t handler, int flags)
@@ -373,12 +385,41 @@ static int sigmask_of_libc(int how, const sigset_t *set, sigset_t *old)
 			old);
 }
 
+static _Atomic uintptr_t original_sigaction;
+
+/*
+ * libc sets its own handlers by this function: of the signal by which pthread_cancel() ends a thread at once,
+ * which would leave a stub in the middle of a store, and of the one by which setuid(2) reaches all threads.
+ */
+static int sigaction_of_libc(int number, const struct sigaction *action, struct sigaction *old)
+{
+	sigaction_fn *original =
+		(sigaction_fn *)atomic_load_explicit(&original_sigaction, memory_order_relaxed);
+
+	return is_ours(number) && libc_keeps(number) ? set_action(number, action, old) :
+						       original(number, action, old);
+}
+
 int client_signal_handlers_replace(void)
 {
+	static const struct {
+		const char *name;
+		void (*replacement)(void);
+		_Atomic uintptr_t *original;
+	} functions[] = {
+		{ "pthread_sigmask", (void (*)(void))sigmask_of_libc, &original_sigmask },
+		{ "__libc_sigaction", (void (*)(void))sigaction_of_libc, &original_sigaction },
+	};
 	/* Not that of a library that interposes it. */
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-	void *function = libc ? dlsym(libc, "pthread_sigmask") : NULL;
+	int error = libc ? 0 : -ENOENT;
 
-	return function ? record_replace((uintptr_t)function, (uintptr_t)sigmask_of_libc, &original_sigmask) :
-			  -ENOENT;
+	for (size_t i = 0; !error && i < sizeof(functions) / sizeof(functions[0]); i++) {
+		void *function = dlsym(libc, functions[i].name);
+
+		error = function ? record_replace((uintptr_t)function, (uintptr_t)functions[i].replacement,
+						  functions[i].original) :
+				   -ENOENT;
+	}
+	return error;
 }

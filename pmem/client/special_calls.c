@@ -35,6 +35,7 @@
 #include "client/output_marks.h"
 #include "client/recording.h"
 #include "client/signal_handlers.h"
+#include "client/signal_stacks.h"
 
 static bool concerns(uint64_t address)
 {
@@ -318,16 +319,21 @@ enum record_call_way special_sigaction(struct record_system_call *call)
 	return done(call, result);
 }
 
-/* The kernel would begin a handler's frame there, and end the process because it cannot. */
+/* In a pool, the kernel would begin a handler's frame there, and end the process because it cannot. */
 enum record_call_way special_sigaltstack(struct record_system_call *call)
 {
-	static const struct kernel_output old = KERNEL_FIXED(1, sizeof(stack_t));
-	stack_t stack;
+	const uint64_t *a = call->arguments;
+	stack_t stack, old;
+	long result;
 
-	if (call->arguments[0] && kernel_call_read(&stack, call->arguments[0], sizeof(stack)) &&
-	    !(stack.ss_flags & SS_DISABLE) && record_concerns((uintptr_t)stack.ss_sp, stack.ss_size))
+	if (a[0] && !kernel_call_read(&stack, a[0], sizeof(stack)))
+		return done(call, -EFAULT);
+	if (a[0] && !(stack.ss_flags & SS_DISABLE) && record_concerns((uintptr_t)stack.ss_sp, stack.ss_size))
 		return refuse(call);
-	return kernel_call_bounce(call, &old, 1);
+	result = client_signal_stack_set(a[0] ? &stack : NULL, &old);
+	if (!result && a[1] && !kernel_call_write(a[1], &old, sizeof(old), call->site))
+		result = -EFAULT;
+	return done(call, result);
 }
 
 enum record_call_way special_sigmask(struct record_system_call *call)
@@ -391,6 +397,7 @@ enum record_call_way special_clone(struct record_system_call *call)
 	client_refuse_thread_numbers(start.flags & ~(uint64_t)CLONE_PIDFD, (const void *)start.parent,
 				     (const void *)start.child);
 	client_refuse_thread_numbers(start.flags & CLONE_PIDFD, (const void *)start.pidfd, NULL);
+	client_refuse_shared_variables(start.flags);
 	client_recording_thread();
 	/* Two may run in this memory, and only the one that made the call can go back into a stub. */
 	if (start.flags & CLONE_VM)

@@ -35,6 +35,7 @@ tests_record_test_inline_nopie_LDADD = $(record_libs)
 
 # All numbers that the system's headers have.
 tests/record/call_numbers.h: $(srcdir)/tests/record/local.mk
+	$(AM_V_at)$(MKDIR_P) tests/record
 	$(AM_V_GEN)echo '#include <asm/unistd_64.h>' | $(CC) -E -dM -x c - | \
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/{ "\1", \2 },/p' | \
 		sort -n -k 4 >$@.new && mv $@.new $@
@@ -66,6 +67,14 @@ tests_record_results_subject_SOURCES = tests/record/results_subject.c tests/reco
 	tests/record/raw_call.h
 tests_record_results_subject_LDADD = -lrt -lpthread
 
+check_PROGRAMS += tests/record/adverse_subject
+tests_record_adverse_subject_SOURCES = tests/record/adverse_subject.c tests/record/raw_call.h
+tests_record_adverse_subject_LDADD = -lpthread
+
+check_PROGRAMS += tests/record/cancel_subject
+tests_record_cancel_subject_SOURCES = tests/record/cancel_subject.c tests/record/raw_call.h
+tests_record_cancel_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/calls_subject
 tests_record_calls_subject_SOURCES = tests/record/calls_subject.c tests/record/raw_call.h
 tests_record_calls_subject_LDADD = -lpthread
@@ -94,7 +103,8 @@ tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
-recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/calls.sh tests/record/maps.sh \
+recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/calls.sh tests/record/adverse.sh \
+	tests/record/maps.sh \
 	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
 long_tests += tests/record/recorded-go.sh
