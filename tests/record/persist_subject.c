@@ -8,6 +8,7 @@
 #include <err.h>
 #include <libpmem.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,8 +53,30 @@ static void step(unsigned round)
 	pmem_memcpy(pool + 40000, bytes, 600, PMEM_F_MEM_NONTEMPORAL);
 }
 
+/* Within a page and over its edge, up and down: are they as memmove(3) makes them? */
+static bool overlaps_are_right(void)
+{
+	static const size_t froms[] = { 24576, 28000 }, lengths[] = { 7, 40, 300, 2000 };
+	static const int distances[] = { -100, -3, 3, 100 };
+	static unsigned char wanted[POOL_BYTES];
+
+	for (size_t i = 0; i < sizeof(wanted); i++)
+		wanted[i] = (unsigned char)(i * 7 + i / 256);
+	pmem_memcpy_persist(pool, wanted, sizeof(wanted));
+	for (unsigned i = 0; i < 2 * 4 * 4; i++) {
+		const size_t from = froms[i % 2], length = lengths[i / 2 % 4];
+		const int distance = distances[i / 8];
+
+		memmove(wanted + from + distance, wanted + from, length);
+		pmem_memmove_persist(pool + from + distance, pool + from, length);
+	}
+	return memcmp(wanted, pool, sizeof(wanted)) == 0;
+}
+
 int main(int argc, char **argv)
 {
+	bool right;
+
 	struct itimerval often = { .it_interval.tv_usec = 200, .it_value.tv_usec = 200 }, never = { 0 };
 	size_t length;
 	int is_pmem;
@@ -63,12 +86,13 @@ int main(int argc, char **argv)
 	pool = pmem_map_file(argv[1], POOL_BYTES, PMEM_FILE_CREATE, 0644, &length, &is_pmem);
 	if (!pool)
 		errx(1, "%s: %s", argv[1], pmem_errormsg());
+	right = overlaps_are_right();
 	signal(SIGALRM, on_alarm);
 	setitimer(ITIMER_REAL, &often, NULL);
 	for (unsigned round = 0; alarms < ALARMS; round++)
 		step(round);
 	setitimer(ITIMER_REAL, &never, NULL);
-	printf("persistent: %d; alarms in the pool: %s\n", is_pmem,
-	       *word(8192) == alarms ? "all" : "not all");
+	printf("persistent: %d; overlapping copies: %s; alarms in the pool: %s\n", is_pmem,
+	       right ? "right" : "wrong", *word(8192) == alarms ? "all" : "not all");
 	return 0;
 }

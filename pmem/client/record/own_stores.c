@@ -278,7 +278,7 @@ static inline __attribute__((always_inline)) void store_all(uint64_t to, size_t 
 		record_waiting = 1;
 }
 
-/* Where a part would be overwritten before it is read, all is copied first. */
+/* Where one of several pieces would be overwritten before it is read, all is copied first. */
 static __attribute__((noinline)) void move_copied(uint64_t to, const void *from, size_t length,
 						   bool nontemporal, uint32_t site)
 {
@@ -303,7 +303,7 @@ void record_move(void *to, const void *from, size_t length, bool nontemporal, ui
 	const struct bytes bytes = { .from = from };
 	const uintptr_t start = (uintptr_t)to, source = (uintptr_t)from;
 
-	if (start > source && start < source + length)
+	if (start > source && start < source + length && start % PIECE_BYTES + length > PIECE_BYTES)
 		move_copied(start, from, length, nontemporal, site);
 	else
 		store_all(start, length, &bytes, nontemporal, site);
