@@ -2,11 +2,13 @@
 #include "client/call_stack.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <ucontext.h>
 #include <unwind.h>
 
 #include "abi/rawcall.h"
 #include "client/compiler.h"
+#include "client/next_function.h"
 #include "common/align.h"
 
 /* Frames of ours, and of the kernel's, that lie between the function and its caller. */
@@ -44,6 +46,20 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
 static __attribute__((noinline, noreturn)) void return_from_fault(void)
 {
 	__builtin_longjmp(after_fault, 1);
+}
+
+/*
+ * The unwinder calls it where a table says what cannot be, as tables of code that is made at run time do. The
+ * stack then ends there.
+ */
+PUBLIC _Noreturn void abort(void)
+{
+	static struct next_function next = { .name = "abort" };
+
+	if (is_walking)
+		return_from_fault();
+	next_function(&next)(0, 0, 0, 0, 0, 0);
+	__builtin_unreachable();
 }
 
 static __attribute__((noinline)) void walk_stack(struct walk *walk)

@@ -71,6 +71,10 @@ check_PROGRAMS += tests/record/adverse_subject
 tests_record_adverse_subject_SOURCES = tests/record/adverse_subject.c tests/record/raw_call.h
 tests_record_adverse_subject_LDADD = -lpthread
 
+check_PROGRAMS += tests/record/made_subject
+tests_record_made_subject_SOURCES = tests/record/made_subject.c
+tests_record_made_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/cancel_subject
 tests_record_cancel_subject_SOURCES = tests/record/cancel_subject.c tests/record/raw_call.h
 tests_record_cancel_subject_LDADD = -lpthread
@@ -107,6 +111,7 @@ recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/ca
 	tests/record/maps.sh \
 	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
-long_tests += tests/record/recorded-go.sh
+long_tests += tests/record/recorded-go.sh tests/record/recorded-made.sh
+EXTRA_DIST += tests/record/recorded-made.sh
 EXTRA_DIST += tests/record/recorded-go.sh tests/record/go_subject.go
 EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py

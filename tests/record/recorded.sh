@@ -46,6 +46,8 @@ ranges() {
 }
 check "each copy of a string is one range" test "$(ranges)" -eq 11
 
+both "a program that makes code, and other code in its place" timeout 60 "$here/made_subject" "$mnt/pool"
+
 # ---- Call stacks -----------------------------------------------------------------------------------
 # stack_of PATTERN: the frames of the site that is defined with such a first frame, one a line, without files.
 stack_of() {
