@@ -16,6 +16,7 @@
 #include "cli/explore_print.h"
 #include "cli/explore_replay.h"
 #include "cli/explore_workload.h"
+#include "cli/output_file.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
 #include "common/cleanup.h"
@@ -161,6 +162,8 @@ static int parse_options(const struct cli *cli, const struct explore_cli_options
 		return cli_usage(cli, "--shard takes K/N, for instance 3/8: share 3 of 8");
 	if (given->output && (given->replay || given->list_states))
 		return cli_usage(cli, "--output is for what a search finds");
+	if (given->json && given->list_states)
+		return cli_usage(cli, "--list-states has no form in JSON");
 	if (is_without_checker(given) && (given->replay || given->list_states || given->resume))
 		return cli_usage(cli, "--checker none checks no states");
 	if (given->resume && (!given->output || given->workload))
@@ -192,14 +195,14 @@ static int list_states(struct cli *cli, int fd, const struct explore_options *op
 }
 
 static int tell_durability(struct cli *cli, int fd, const struct explore_options *options,
-			   const struct explore_cli_options *given)
+			   const struct explore_cli_options *given, struct output_file *output)
 {
 	const struct durability_task task = {
 		.fd = fd,
 		.trace = cli->argument,
 		.flushes_matter = options->walk.domain == PERSISTENCE_MEMORY_CONTROLLER,
 		.json = given->json,
-		.output = given->output,
+		.output = output,
 	};
 	struct message message = { "" };
 	bool found;
@@ -302,7 +305,7 @@ static int check_point(const struct explore_points *points, uint64_t at, struct 
 }
 
 static int explore(struct cli *cli, int fd, struct explore_options *options,
-		   const struct explore_cli_options *given)
+		   const struct explore_cli_options *given, struct output_file *output)
 {
 	struct message message = { "" };
 	struct explore_points points = { 0 };
@@ -347,7 +350,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 		outcome.milliseconds = clock_ms() - began;
 	}
 	if (!error)
-		error = explore_print(&outcome, fd, given->json, given->output, &message);
+		error = explore_print(&outcome, fd, given->json, output, &message);
 	if (!error)
 		explore_depth_forget(&unfinished);
 	explore_checkpoint_close(options->checkpoint);
@@ -454,6 +457,30 @@ static int open_oracle(int fd, const char *trace, const struct explore_cli_optio
 	return error;
 }
 
+/* The checker's words, which are all arguments or those after the trace. */
+static int find_checker(const struct cli *cli, const struct explore_cli_options *given, char ***checker)
+{
+	char **word = cli->arguments;
+
+	/* Options end at the first argument; a "--" before it is not among the arguments. */
+	if (given->workload && *word && strcmp(word[-1], "--") != 0) {
+		while (*word && strcmp(*word, "--") != 0)
+			word++;
+		if (*word)
+			return cli_usage(cli, "--workload makes the trace: leave '%s' out", cli->argument);
+	}
+	if (given->workload)
+		return CLI_OK;
+	if (!*word++)
+		return cli_usage(cli, "name a trace, or make one with --workload");
+	if (*word && strcmp(*word, "--") == 0)
+		word++;
+	else if (*word && **word == '-')
+		return cli_usage(cli, "%s: options come before the trace", *word);
+	*checker = word;
+	return CLI_OK;
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	const struct explore_cli_options *given = values;
@@ -463,18 +490,19 @@ static int run(struct cli *cli, const void *values)
 	struct explore_engine_words engine;
 	struct explore_options options;
 	CLEANUP_FD int fd = -1;
+	CLEANUP_OUTPUT_FILE struct output_file file = OUTPUT_FILE_CLOSED;
 	char *const dump[] = { (char *)"sh",   (char *)"-c", (char *)(uintptr_t)given->dump,
 			       (char *)"dump", (char *)"{}", NULL };
+	char *trace[] = { NULL, NULL };
 	const struct explore_replay replay = { given->replay, given->save, given->json };
 	char **checker = cli->arguments;
 	int status = parse_options(cli, given, &options);
 
 	if (status)
 		return status;
-	if (!given->workload && !*checker++)
-		return cli_usage(cli, "name a trace, or make one with --workload");
-	if (!given->workload && *checker && strcmp(*checker, "--") == 0)
-		checker++;
+	status = find_checker(cli, given, &checker);
+	if (status)
+		return status;
 	status = choose_engine(cli, given, checker, &engine, &options);
 	if (!status)
 		status = choose_judge(cli, given, options.engine ? engine.words : checker, dump, &options);
@@ -483,18 +511,20 @@ static int run(struct cli *cli, const void *values)
 	if (!options.checker && !given->list_states && !is_without_checker(given) &&
 	    !(given->replay && given->save))
 		return cli_usage(cli, "name the checker after the trace: softpmem explore TRACE -- CHECKER");
-	directory = scratch_make("explore");
+	directory = scratch_make("explore", &message);
 	if (!directory)
-		return cli_fail(cli, "cannot make a directory for the states' files: set TMPDIR to one that "
-				     "can be written");
+		return fail(cli, &message);
 	options.directory = directory;
 	status = given->workload ? record_workload(cli, given, directory) : CLI_OK;
 	if (status)
 		return status;
 	if (explore_input_open(cli->argument, &fd, &message) < 0)
 		return fail(cli, &message);
+	trace[0] = (char *)(uintptr_t)cli->argument;
+	if (given->output && output_file_open(&file, given->output, trace, &message) < 0)
+		return fail(cli, &message);
 	if (is_without_checker(given))
-		return tell_durability(cli, fd, &options, given);
+		return tell_durability(cli, fd, &options, given, given->output ? &file : NULL);
 	if (given->list_states)
 		return list_states(cli, fd, &options);
 	if (open_oracle(fd, cli->argument, given, &options, &oracle, &message) < 0)
@@ -502,7 +532,7 @@ static int run(struct cli *cli, const void *values)
 	if (given->replay)
 		status = explore_replay(cli, fd, &options, &replay);
 	else
-		status = explore(cli, fd, &options, given);
+		status = explore(cli, fd, &options, given, given->output ? &file : NULL);
 	explore_oracle_close(oracle);
 	return status;
 }

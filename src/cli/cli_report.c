@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "cli/report.h"
 
 struct report_options {
@@ -46,19 +48,25 @@ static void put_report(FILE *out, const char *format, struct json_object *result
 static int write_report(struct cli *cli, const struct report_options *options, struct json_object *result)
 {
 	const char *name = options->output ? options->output : "standard output";
-	FILE *out = options->output ? fopen(options->output, "we") : stdout;
+	FILE *out = stdout;
+	CLEANUP_OUTPUT_FILE struct output_file file = OUTPUT_FILE_CLOSED;
 	struct message message = { "" };
 	bool failed;
 
+	if (options->output && output_file_open(&file, options->output, cli->arguments, &message) < 0)
+		return cli_fail(cli, message.text);
+	if (options->output)
+		out = fdopen(fcntl(file.fd, F_DUPFD_CLOEXEC, 0), "w");
 	if (out)
 		put_report(out, options->format ? options->format : "html", result);
 	failed = !out || ferror(out);
 	if (out && (options->output ? fclose(out) : fflush(out)) != 0)
 		failed = true;
-	if (!failed)
-		return CLI_OK;
-	message_fail(&message, -errno, "%s: cannot write the report: %s", name, strerror(errno));
-	return cli_fail(cli, message.text);
+	if (failed)
+		message_fail(&message, -errno, "%s: cannot write the report: %s", name, strerror(errno));
+	else if (options->output)
+		failed = output_file_commit(&file, &message) < 0;
+	return failed ? cli_fail(cli, message.text) : CLI_OK;
 }
 
 static int run(struct cli *cli, const void *values)

@@ -134,8 +134,8 @@ static void tell(struct durability *durability, bool flushes_matter)
 		tell_file(durability, &files[i]);
 }
 
-static int print_json(struct durability *durability, const struct durability_task *task, const char *path,
-		      struct message *message)
+static int print_json(struct durability *durability, const struct durability_task *task,
+		      struct output_file *output, struct message *message)
 {
 	CLEANUP_JSON struct json_object *result = json_object_new_object();
 
@@ -154,21 +154,21 @@ static int print_json(struct durability *durability, const struct durability_tas
 	control_put_u64(result, "never_durable", durability->losses);
 	control_put_u64(result, "in_vain", durability->vain);
 	control_put_bool(result, "complete", true);
-	return explore_json_write(result, path, message);
+	return explore_json_write(result, output, message);
 }
 
 static int print(struct durability *durability, const struct durability_task *task, struct message *message)
 {
-	int error = task->output ? print_json(durability, task, task->output, message) : 0;
-
-	if (error || task->json)
-		return error ? error : print_json(durability, task, NULL, message);
-	durability->losses = durability->vain = 0;
-	tell(durability, task->flushes_matter);
-	puts(durability->losses ?
-		     "what was not made durable may be lost when the power fails after the end of the trace" :
-		     "all that was stored was made durable");
-	return 0;
+	if (task->json) {
+		print_json(durability, task, NULL, message);
+	} else {
+		durability->losses = durability->vain = 0;
+		tell(durability, task->flushes_matter);
+		puts(durability->losses ? "what was not made durable may be lost when the power fails "
+					  "after the end of the trace" :
+					  "all that was stored was made durable");
+	}
+	return task->output ? print_json(durability, task, task->output, message) : 0;
 }
 
 int explore_durability_print(const struct durability_task *task, bool *found, struct message *message)

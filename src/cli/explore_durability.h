@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/output_file.h"
 #include "common/message.h"
 
 struct durability_task {
@@ -14,7 +15,7 @@ struct durability_task {
 	const char *trace;
 	bool flushes_matter; /* false: as under eADR, only files and directories are looked at */
 	bool json;
-	const char *output; /* a file for the JSON; NULL: none */
+	struct output_file *output; /* for the JSON; NULL: none */
 };
 
 /*

@@ -258,12 +258,14 @@ int explore_json(const struct explore_outcome *outcome, const struct trace_catal
 	return error;
 }
 
-int explore_json_write(struct json_object *object, const char *path, struct message *message)
+int explore_json_write(struct json_object *object, struct output_file *output, struct message *message)
 {
-	if (!path)
+	if (!output) {
 		output_object(object);
-	else if (json_object_to_file_ext(path, object, JSON_C_TO_STRING_PRETTY) < 0)
-		return message_fail(message, -EIO, "%s: cannot write the findings: %s", path,
+		return 0;
+	}
+	if (json_object_to_fd(output->fd, object, JSON_C_TO_STRING_PRETTY) < 0)
+		return message_fail(message, -EIO, "%s: cannot write the findings: %s", output->path,
 				    strerror(errno));
-	return 0;
+	return output_file_commit(output, message);
 }

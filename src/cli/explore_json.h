@@ -19,7 +19,10 @@
 int explore_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
 		 struct json_object **out, struct message *message);
 
-/* Write it to a file, or to standard output if `path` is NULL. 0 or a negative errno with a message. */
-int explore_json_write(struct json_object *object, const char *path, struct message *message);
+/*
+ * Write it to a file and commit that, or to standard output if `output` is NULL. 0 or a negative errno with a
+ * message.
+ */
+int explore_json_write(struct json_object *object, struct output_file *output, struct message *message);
 
 #endif

@@ -311,13 +311,13 @@ static void print_summary(const struct explore_outcome *outcome)
 
 /* The JSON on standard output, or to a file. */
 static int print_json(const struct explore_outcome *outcome, const struct trace_catalog *catalog,
-		      const char *path, struct message *message)
+		      struct output_file *output, struct message *message)
 {
 	struct json_object *object = NULL;
 	int error = explore_json(outcome, catalog, &object, message);
 
 	if (!error)
-		error = explore_json_write(object, path, message);
+		error = explore_json_write(object, output, message);
 	json_object_put(object);
 	return error;
 }
@@ -356,7 +356,7 @@ static int print_text(const struct explore_outcome *outcome, const struct trace_
 	return error;
 }
 
-int explore_print(const struct explore_outcome *outcome, int fd, bool json, const char *output,
+int explore_print(const struct explore_outcome *outcome, int fd, bool json, struct output_file *output,
 		  struct message *message)
 {
 	struct trace_reader *reader;
@@ -364,12 +364,13 @@ int explore_print(const struct explore_outcome *outcome, int fd, bool json, cons
 
 	if (error)
 		return error;
-	if (output)
-		error = print_json(outcome, trace_reader_catalog(reader), output, message);
-	if (json && !error)
+	/* First what cannot fail for want of space: a long search must not be in vain. */
+	if (json)
 		error = print_json(outcome, trace_reader_catalog(reader), NULL, message);
-	else if (!error)
+	else
 		error = print_text(outcome, trace_reader_catalog(reader), message);
+	if (output && !error)
+		error = print_json(outcome, trace_reader_catalog(reader), output, message);
 	trace_reader_destroy(reader);
 	return error;
 }

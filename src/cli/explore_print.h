@@ -5,6 +5,7 @@
 /* What `softpmem explore` prints, as text and as JSON. */
 
 #include "cli/explore_depth.h"
+#include "cli/output_file.h"
 #include "explore/finding.h"
 
 struct explore_outcome {
@@ -23,10 +24,10 @@ struct explore_outcome {
 };
 
 /*
- * Print it, as text or JSON; and write the JSON to the file `output` unless that is NULL. The trace is read
- * once more for the names of sites. 0 or a negative errno with a message.
+ * Print it, as text or JSON; and write the JSON to the file `output` and commit that, unless it is NULL. The
+ * trace is read once more for the names of sites. 0 or a negative errno with a message.
  */
-int explore_print(const struct explore_outcome *outcome, int fd, bool json, const char *output,
+int explore_print(const struct explore_outcome *outcome, int fd, bool json, struct output_file *output,
 		  struct message *message);
 
 /* The command that checks a state again, quoted for a shell; for the caller to free. NULL: no memory. */

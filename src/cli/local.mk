@@ -41,6 +41,7 @@ softpmem_SOURCES = \
 	src/cli/explore_site.c src/cli/explore_site.h \
 	src/cli/explore_workload.c src/cli/explore_workload.h \
 	src/cli/output.c src/cli/output.h \
+	src/cli/output_file.c src/cli/output_file.h \
 	src/cli/report.h \
 	src/cli/report_html.c \
 	src/cli/report_machine.c \

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,22 +74,23 @@ static void start_remover(const char *path)
 		;
 }
 
-char *scratch_make(const char *name)
+char *scratch_make(const char *name, struct message *message)
 {
 	const char *base = getenv("TMPDIR");
 	char *path;
 
-	if (!base)
+	if (!base || !*base)
 		base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	if (asprintf(&path, "%s/softpmem-%s.XXXXXX", base, name) < 0) {
-		errno = ENOMEM;
+		message_fail(message, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	if (!mkdtemp(path)) {
-		const int error = errno;
-
+		message_fail(message, -errno,
+			     "%s: cannot make a temporary directory there: %s: set TMPDIR to one that can be "
+			     "written to",
+			     base, strerror(errno));
 		free(path);
-		errno = error;
 		return NULL;
 	}
 	start_remover(path);

@@ -355,11 +355,9 @@ int torture_campaign_run(struct torture_campaign *campaign, const struct torture
 	if (!program)
 		return message_fail(message, -ENOENT,
 				    "softpmemd is not beside this program: install softpmem whole");
-	directory = scratch_make("torture");
+	directory = scratch_make("torture", message);
 	if (!directory)
-		return message_fail(message, -errno,
-				    "cannot make a directory for the mounts: set TMPDIR to one that can be "
-				    "written");
+		return -EIO;
 	running.directory = directory;
 	signal_fd = running.signal_fd = open_signals();
 	ended_fd = running.ended_fd = eventfd(0, EFD_CLOEXEC);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/output_file.h"
 #include "cli/trace_commands.h"
 #include "common/cleanup.h"
 #include "trace/catalog.h"
@@ -27,64 +28,76 @@ static int fail_errno(struct cli *cli, const char *path, int error)
 	return cli_fail(cli, message.text);
 }
 
-/* Create or empty a file, unless it is the one that is read. Returns a descriptor or negative errno. */
-static int open_target(const char *input, const char *path)
-{
-	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-	struct stat from, to;
+/* A text that is written to --output, else to the standard output. */
+struct text_output {
+	struct output_file file;
+	FILE *out;
+};
 
-	if (fd < 0 || fstat(fd, &to) < 0)
-		return -errno;
-	if (stat(input, &from) == 0 && from.st_dev == to.st_dev && from.st_ino == to.st_ino)
-		return -EEXIST;
-	if (S_ISREG(to.st_mode) && ftruncate(fd, 0) < 0)
-		return -errno;
-	return steal_fd(&fd);
-}
-
-static int fail_target(struct cli *cli, const char *path, int error)
+static int open_file(struct cli *cli, const char *input, const char *path, struct output_file *file)
 {
+	char *const inputs[] = { (char *)(uintptr_t)input, NULL };
 	struct message message;
 
-	if (error != -EEXIST)
-		return fail_errno(cli, path, error);
-	message_fail(&message, error, "%s: it is the file that is read: name another one", path);
-	return cli_fail(cli, message.text);
+	return output_file_open(file, path, inputs, &message) < 0 ? cli_fail(cli, message.text) : CLI_OK;
 }
 
-/* --output, else the standard output. NULL: a failure was printed. */
-static FILE *open_output(struct cli *cli, const char *input, const char *path)
+static int open_output(struct cli *cli, const char *input, const char *path, struct text_output *output)
 {
 	CLEANUP_FD int fd = -1;
-	FILE *out;
 
+	*output = (struct text_output){ .file = OUTPUT_FILE_CLOSED, .out = stdout };
 	if (!path)
-		return stdout;
-	fd = open_target(input, path);
-	out = fd < 0 ? NULL : fdopen(fd, "w");
-	if (out)
-		steal_fd(&fd);
-	else
-		fail_target(cli, path, fd < 0 ? fd : -ENOMEM);
-	return out;
+		return CLI_OK;
+	if (open_file(cli, input, path, &output->file) != CLI_OK)
+		return CLI_FAILED;
+	fd = fcntl(output->file.fd, F_DUPFD_CLOEXEC, 0);
+	output->out = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!output->out) {
+		fail_errno(cli, path, -errno);
+		output_file_cancel(&output->file);
+		return CLI_FAILED;
+	}
+	steal_fd(&fd);
+	return CLI_OK;
 }
 
-/* Close it; what could not be written is a failure. */
-static int close_output(struct cli *cli, FILE *out, const char *path, int status)
+/* A negative errno with a message if the output is full. */
+static int check_output(struct text_output *output, struct message *message)
 {
-	bool failed = fflush(out) != 0 || ferror(out);
+	if (!ferror(output->out))
+		return 0;
+	return message_fail(message, -errno, "%s: %s",
+			    output->file.path ? output->file.path : "standard output", strerror(errno));
+}
 
-	if (out != stdout && fclose(out) != 0)
+/*
+ * Close it. What could not be written is a failure. A file is committed if it was written as a whole: as far
+ * as the trace was good, if `status` says no more than that.
+ */
+static int close_output(struct cli *cli, struct text_output *output, bool whole, int status)
+{
+	const char *path = output->file.path;
+	struct message message;
+	bool failed = fflush(output->out) != 0 || ferror(output->out);
+	int error = failed ? -errno : 0;
+
+	if (output->out != stdout && fclose(output->out) != 0 && !failed) {
 		failed = true;
+		error = -errno;
+	}
 	if (status == CLI_OK && failed)
-		return fail_errno(cli, path ? path : "standard output", errno ? -errno : -EIO);
+		status = fail_errno(cli, path ? path : "standard output", error ? error : -EIO);
+	if (path && whole && !failed && output_file_commit(&output->file, &message) < 0)
+		status = cli_fail(cli, message.text);
+	output_file_cancel(&output->file);
 	return status;
 }
 
 /* ---- dump ------------------------------------------------------------------------------------ */
 
 struct dump {
-	FILE *out;
+	struct text_output output;
 	struct trace_events *events;
 	struct trace_symbols *symbols; /* NULL: no source lines */
 	uint64_t before;
@@ -95,27 +108,28 @@ static int dump_event(void *context, const struct trace_event *event, struct mes
 {
 	static const unsigned char no_uuid[16];
 	struct dump *dump = context;
+	FILE *out = dump->output.out;
 	const uint32_t frames = event->kind == TRACE_SITE ? event->stack.count : 1;
 	const char *place;
 
 	if (!dump->begun) {
 		const unsigned char *uuid = trace_events_uuid(dump->events);
 
-		trace_text_print_header(dump->out, memcmp(uuid, no_uuid, sizeof(no_uuid)) == 0 ? NULL : uuid,
+		trace_text_print_header(out, memcmp(uuid, no_uuid, sizeof(no_uuid)) == 0 ? NULL : uuid,
 					trace_events_created(dump->events));
 		dump->begun = true;
 	}
-	trace_text_print(dump->out, event, dump->before);
+	trace_text_print(out, event, dump->before);
 	dump->before = event->stamp ? event->stamp : dump->before;
 	/* The definition of a site has all of its frames. */
 	for (uint32_t i = 0; dump->symbols && event->site && i < frames; i++) {
 		place = trace_symbols_frame(dump->symbols, event->site, i);
 		if (!place)
 			return -ENOMEM;
-		fprintf(dump->out, "%s%s", i ? ", " : " # ", place);
+		fprintf(out, "%s%s", i ? ", " : " # ", place);
 	}
-	putc('\n', dump->out);
-	return ferror(dump->out) ? message_fail(message, -EIO, "writing failed: %s", strerror(errno)) : 0;
+	putc('\n', out);
+	return check_output(&dump->output, message);
 }
 
 int trace_dump(struct cli *cli, const char *path, const struct trace_cli_options *options)
@@ -127,14 +141,13 @@ int trace_dump(struct cli *cli, const char *path, const struct trace_cli_options
 	if (status)
 		return status;
 	dump.events = events;
-	dump.out = open_output(cli, path, options->output);
-	if (!dump.out)
+	if (open_output(cli, path, options->output, &dump.output) != CLI_OK)
 		return CLI_FAILED;
 	if (!options->no_source)
 		dump.symbols = trace_symbols_create(trace_events_catalog(events));
 	status = trace_each(cli, events, dump_event, &dump);
 	trace_symbols_destroy(dump.symbols);
-	return close_output(cli, dump.out, options->output, status);
+	return close_output(cli, &dump.output, dump.begun, status);
 }
 
 /* ---- export ---------------------------------------------------------------------------------- */
@@ -143,9 +156,11 @@ struct log_export {
 	struct trace_pmemcheck *log;
 	struct trace_events *events;
 	struct trace_replay *replay;
+	struct text_output output;
 	const char *images; /* NULL: paths are those of the trace */
 	char path[PATH_MAX];
 	int error; /* of writing the image at `path` */
+	bool begun;
 };
 
 /* A name of its own in the directory, whatever the trace calls the file. */
@@ -193,6 +208,7 @@ static int export_event(void *context, const struct trace_event *event, struct m
 	struct log_export *to = context;
 	int error = trace_pmemcheck_add(to->log, event);
 
+	to->begun = true;
 	if (to->error)
 		return message_fail(message, to->error, "%s: %s", to->path, strerror(-to->error));
 	if (error == -EINVAL)
@@ -204,7 +220,7 @@ static int export_event(void *context, const struct trace_event *event, struct m
 		error = trace_replay_apply(to->replay, event);
 	if (error == -EOPNOTSUPP)
 		return message_fail(message, error, "a fallocate moves bytes, which no image can");
-	return error;
+	return error ? error : check_output(&to->output, message);
 }
 
 /* The end of the log, and what it could not say. */
@@ -224,7 +240,6 @@ int trace_export(struct cli *cli, const char *path, const struct trace_cli_optio
 {
 	CLEANUP_EVENTS struct trace_events *events = NULL;
 	struct log_export to = { .images = options->images };
-	FILE *out;
 	int status;
 
 	if (!options->pmemcheck)
@@ -234,26 +249,25 @@ int trace_export(struct cli *cli, const char *path, const struct trace_cli_optio
 		return status;
 	if (options->images && mkdir(options->images, 0777) < 0 && errno != EEXIST)
 		return fail_errno(cli, options->images, -errno);
-	out = open_output(cli, path, options->output);
-	if (!out)
+	if (open_output(cli, path, options->output, &to.output) != CLI_OK)
 		return CLI_FAILED;
 	to.events = events;
 	to.replay = trace_replay_create();
-	to.log = to.replay ? trace_pmemcheck_create(out, path_of, size_of, &to) : NULL;
+	to.log = to.replay ? trace_pmemcheck_create(to.output.out, path_of, size_of, &to) : NULL;
 	status = to.log ? end_export(&to, trace_each(cli, events, export_event, &to)) :
 			  cli_fail(cli, "out of memory");
 	trace_pmemcheck_destroy(to.log);
 	trace_replay_destroy(to.replay);
-	return close_output(cli, out, options->output, status);
+	return close_output(cli, &to.output, to.begun && !to.error, status);
 }
 
 /* ---- import ---------------------------------------------------------------------------------- */
 
 struct trace_target {
 	struct trace_writer *writer;
-	const char *output;
-	int fd;
+	struct output_file file;
 	bool ended;
+	bool partial; /* what was good of a damaged trace file was written */
 	struct message message;
 };
 
@@ -271,7 +285,8 @@ static int start_import(struct trace_target *target, const unsigned char *uuid, 
 
 	if (uuid)
 		memcpy(options.uuid, uuid, sizeof(options.uuid));
-	return trace_writer_create(target->fd, target->output, &options, &target->writer, &target->message);
+	return trace_writer_create(target->file.fd, target->file.path, &options, &target->writer,
+				   &target->message);
 }
 
 static int end_import(struct trace_target *target)
@@ -298,7 +313,15 @@ static int import_text(struct trace_target *target, const char *path)
 		if (more < 0)
 			error = more;
 	}
-	return error ? error : end_import(target);
+	if (!error)
+		return end_import(target);
+	/* A text with a mistake is not imported. What is good of a trace that was cut is. */
+	if (more < 0 && target->writer && !trace_events_are_text(events)) {
+		struct message ignored;
+
+		target->partial = trace_writer_flush(target->writer, &ignored) == 0;
+	}
+	return error;
 }
 
 static int import_log(struct trace_target *target, const char *path)
@@ -321,17 +344,18 @@ static int import_log(struct trace_target *target, const char *path)
 
 int trace_import(struct cli *cli, const char *path, const struct trace_cli_options *options)
 {
-	struct trace_target target = { .output = options->output };
-	CLEANUP_FD int fd = -1;
+	struct trace_target target = { .file = OUTPUT_FILE_CLOSED };
+	struct message message;
 	int error;
 
 	if (!options->output)
 		return cli_usage(cli, "import requires --output FILE");
-	fd = open_target(path, options->output);
-	if (fd < 0)
-		return fail_target(cli, options->output, fd);
-	target.fd = fd;
+	if (open_file(cli, path, options->output, &target.file) != CLI_OK)
+		return CLI_FAILED;
 	error = options->pmemcheck ? import_log(&target, path) : import_text(&target, path);
 	trace_writer_destroy(target.writer);
+	if ((!error || target.partial) && output_file_commit(&target.file, &message) < 0 && !error)
+		error = message_fail(&target.message, -EIO, "%s", message.text);
+	output_file_cancel(&target.file);
 	return error ? cli_fail(cli, target.message.text) : CLI_OK;
 }

@@ -58,4 +58,24 @@ too_large() { # with a limit of 1 KiB for files
 }
 check_fails "a file beyond the limit of file sizes is a failure with a message" 'File too large' \
 	too_large "$softpmem" explore once.txt -- true
+
+# ---- The directory for temporary files ---------------------------------------------------
+
+with_tmpdir() { # with_tmpdir VALUE COMMAND...
+	(
+		export TMPDIR=$1
+		shift
+		exec "$@"
+	)
+}
+check_fails "a TMPDIR that is not there is named, with the reason" \
+	"^softpmem: $work/nowhere: .*No such file or directory: set TMPDIR" \
+	with_tmpdir "$work/nowhere" "$softpmem" explore once.txt -- true
+check_fails "torture names it, too" "$work/nowhere: .*No such file or directory: set TMPDIR" \
+	with_tmpdir "$work/nowhere" "$softpmem" torture --workload true --check true
+in_memory() { # an empty TMPDIR is none: states are not put into the root directory
+	# shellcheck disable=SC2016 # for the shell that checks
+	with_tmpdir "" "$softpmem" explore once.txt -- sh -c 'case $1 in /softpmem*) exit 1 ;; esac' sh {}
+}
+check "an empty TMPDIR counts as none" in_memory
 finish

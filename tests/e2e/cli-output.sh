@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Files that verbs write for --output: a run that fails changes nothing there and leaves nothing behind.
+. "$abs_top_srcdir/tests/lib.sh" || exit 1
+
+mkdir "$work/here"
+cd "$work/here" || bail "no working directory"
+cat >once.txt <<'END'
+softpmem-trace 1
+file file=1 size=4096 path="log"
+t1 store 1+0x0 u64=1
+t1 clwb 1+0x0
+t1 sfence
+END
+"$softpmem" trace import -o once.trace once.txt || bail "the trace is not imported"
+"$softpmem" explore --output found.json once.txt -- false >/dev/null
+[ -s found.json ] || bail "explore writes no result"
+echo junk >junk
+echo precious >old
+printf '%s\n' * >../before
+
+# unchanged COMMAND...: it fails, the old file is as it was, and no file was added.
+unchanged() {
+	local status
+	"$@"
+	status=$?
+	[ "$status" -eq 1 ] || { echo "status $status"; return 1; }
+	printf '%s\n' * | diff ../before - && [ "$(cat old)" = precious ]
+}
+writes() { # writes FILE COMMAND...: it succeeds, and the file has other contents
+	local file=$1
+	shift
+	"$@" && [ -s "$file" ] && ! grep -q precious "$file" && rm "$file" && echo precious >old
+}
+for input in nowhere junk; do
+	check "trace dump of $input keeps what --output has" unchanged "$softpmem" trace dump -o old $input
+	check "trace export of $input keeps what --output has" \
+		unchanged "$softpmem" trace export --pmemcheck -o old $input
+	check "trace import of $input keeps what --output has" \
+		unchanged "$softpmem" trace import -o old $input
+	check "trace import of the log $input keeps what --output has" \
+		unchanged "$softpmem" trace import --pmemcheck -o old $input
+	check "report of $input keeps what --output has" unchanged "$softpmem" report -o old $input
+done
+check "trace dump replaces a file" writes old "$softpmem" trace dump -o old once.trace
+check "trace export makes a file" writes new "$softpmem" trace export --pmemcheck -o new once.trace
+check "trace import replaces a file" writes old "$softpmem" trace import -o old once.txt
+check "report makes a file" writes new "$softpmem" report -o new found.json
+keeps_permissions() {
+	chmod 640 old && "$softpmem" report -o old found.json && [ "$(stat -c %a old)" = 640 ]
+}
+follows() { "$softpmem" report -o link found.json && [ -L link ] && grep -q html old; }
+check "a file that is replaced keeps its permissions" keeps_permissions
+echo precious >old
+ln -s old link
+check "a symbolic link is followed" follows
+rm link
+echo precious >old
+
+cp found.json ../found.json
+check_fails "report refuses to write over a file that it reads" 'it is a file that is read' \
+	"$softpmem" report -o found.json found.json
+check "the file that report reads is as it was" cmp found.json ../found.json
+cp once.txt ../once.txt
+check_fails "explore refuses to write its result over the trace" 'it is a file that is read' \
+	"$softpmem" explore --output once.txt once.txt -- true
+check "the trace is as it was" cmp once.txt ../once.txt
+check_fails "explore refuses a directory for its result before it checks a state" \
+	'^softpmem: \.: Is a directory' \
+	"$softpmem" explore --output . once.txt -- touch "$work/checked"
+check "no state was checked" test ! -e "$work/checked"
+
+# ---- A full disk -------------------------------------------------------------------------
+
+check_fails "a device that is full is named" '^softpmem: /dev/full: No space left' \
+	"$softpmem" trace dump -o /dev/full once.trace
+check_fails "a result that cannot be written is printed all the same" 'finding 1:' \
+	"$softpmem" explore --output /dev/full once.txt -- false
+if [ "$(id -u)" -eq 0 ] && mkdir ../small && mount -t tmpfs -o size=16k none ../small 2>/dev/null; then
+	at_exit+=("umount -l $work/small")
+	echo precious >../small/old
+	head -c 8192 /dev/zero >../small/rest
+	# Larger than what is left.
+	{
+		cat once.txt
+		for ((i = 0; i < 2000; i++)); do
+			echo "t1 store 1+0x$(printf %x $((i % 512 * 8))) u64=$((i * 7919 + 1))"
+		done
+	} >../large.txt
+	small_unchanged() {
+		"$@" && return 1
+		printf '%s\n' ../small/* | diff <(printf '../small/%s\n' old rest) - &&
+			[ "$(cat ../small/old)" = precious ]
+	}
+	check "trace dump to a full disk keeps the old file, and leaves none" \
+		small_unchanged "$softpmem" trace dump -o ../small/old ../large.txt
+	check "trace dump to a full disk leaves no new file" \
+		small_unchanged "$softpmem" trace dump -o ../small/new ../large.txt
+	check "trace import to a full disk leaves no new file" \
+		small_unchanged "$softpmem" trace import -o ../small/new ../large.txt
+	check "report to a full disk keeps the old file" \
+		small_unchanged "$softpmem" report -o ../small/old found.json
+else
+	skip "a full disk keeps the old file" "this process may not mount a small file system"
+fi
+
+# ---- Command lines of explore that would write or check something else --------------------
+
+check_fails "explore refuses options after the trace" 'options come before the trace' \
+	"$softpmem" explore once.txt --json -- true
+check_fails "explore refuses a trace beside --workload" "leave 'once.txt' out" \
+	"$softpmem" explore --workload true once.txt -- true
+check "and has not recorded the workload" test ! -e softpmem.trace
+check_fails "explore --list-states refuses --json" 'no form in JSON' \
+	"$softpmem" explore --list-states --json once.txt
+finish
