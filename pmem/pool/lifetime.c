@@ -44,6 +44,11 @@ void pool_note_nameless(struct pool *pool)
 	LOCK_SCOPE(&pool->pools->list_lock);
 	LIST_INSERT_HEAD(&pool->pools->nameless, pool, nameless);
 	pool->is_nameless = true;
+	/* pools_limit_views() takes its view first, while a processor's caches have it. */
+	if (pool->is_active) {
+		TAILQ_REMOVE(&pool->pools->active, pool, active);
+		TAILQ_INSERT_HEAD(&pool->pools->active, pool, active);
+	}
 }
 
 void pool_forget_nameless(struct pool *pool)

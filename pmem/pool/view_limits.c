@@ -126,6 +126,8 @@ void pool_drop_clean_view(struct pool *pool)
 
 /* How many pools one call looks at: a caller that writes or closes a file must not wait for all of them. */
 #define LOOK_AT 64u
+/* How many it looks at for one that needs no sync: where all are dirty, each call does it in vain. */
+#define LOOK_AT_FIRST 4u
 
 static bool has_memory(const struct pool *pool)
 {
@@ -153,14 +155,23 @@ static void sync_and_release(struct pool *pool)
 		release_if_clean(pool);
 }
 
-/*
- * Call for the closed ones among the pools that were looked at least recently, while the total is above
- * `most`.
- */
-static void for_closed(struct pools *pools, void (*call)(struct pool *pool), _Atomic uint64_t *total,
-		       uint64_t most)
+/* A file without a name is not used again, unless its removal is taken back. */
+static void release_if_clean_or_removed(struct pool *pool)
 {
-	for (unsigned i = 0; i < LOOK_AT && atomic_load(total) > most; i++) {
+	if (pool->is_nameless)
+		sync_and_release(pool);
+	else
+		release_if_clean(pool);
+}
+
+/*
+ * Call for the closed ones among the `look_at` pools that were looked at least recently, while the total is
+ * above `most`.
+ */
+static void for_closed(struct pools *pools, unsigned look_at, void (*call)(struct pool *pool),
+		       _Atomic uint64_t *total, uint64_t most)
+{
+	for (unsigned i = 0; i < look_at && atomic_load(total) > most; i++) {
 		struct pool *pool = take_oldest(pools);
 
 		if (!pool)
@@ -175,13 +186,15 @@ static void for_closed(struct pools *pools, void (*call)(struct pool *pool), _At
 
 void pools_limit_views(struct pools *pools)
 {
-	for_closed(pools, release_if_clean, &pools->populated, pools->populated_max);
-	for_closed(pools, sync_and_release, &pools->populated, pools->populated_max);
+	const uint64_t most = pools->populated_max;
+
+	for_closed(pools, LOOK_AT_FIRST, release_if_clean_or_removed, &pools->populated, most);
+	for_closed(pools, LOOK_AT, sync_and_release, &pools->populated, most);
 }
 
 void pools_limit_memory(struct pools *pools)
 {
-	for_closed(pools, drop_if_clean, &pools->present_pages, pools->present_max);
+	for_closed(pools, LOOK_AT, drop_if_clean, &pools->present_pages, pools->present_max);
 }
 
 /* ---- Descriptors ----------------------------------------------------------------- */
