@@ -111,7 +111,7 @@ recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/ca
 	tests/record/maps.sh \
 	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
-long_tests += tests/record/recorded-go.sh tests/record/recorded-made.sh
-EXTRA_DIST += tests/record/recorded-made.sh
+long_tests += tests/record/recorded-go.sh tests/record/recorded-made.sh tests/record/recorded-programs.sh
+EXTRA_DIST += tests/record/recorded-made.sh tests/record/recorded-programs.sh
 EXTRA_DIST += tests/record/recorded-go.sh tests/record/go_subject.go
 EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py

@@ -6,7 +6,7 @@
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 
-command -v go >/dev/null || skip "go is missing"
+command -v go >/dev/null || { echo "1..0 # SKIP go is not installed"; exit 0; }
 export GOCACHE=$work/cache GO111MODULE=off CGO_ENABLED=1
 timeout 600 go build -o "$work/go_subject" "$abs_top_srcdir/tests/record/go_subject.go" ||
 	bail "the program does not compile"
