@@ -13,8 +13,9 @@ struct format_options {
 };
 
 static const struct command_option options_table[] = {
-	COMMAND_VALUE(struct format_options, label, "label", "TEXT",
-		      "the region's name, of at most 63 bytes"),
+	{ .name = "label", .value = "TEXT", .may_be_empty = true,
+	  .offset = offsetof(struct format_options, label),
+	  .help = "the region's name, of at most 63 bytes" },
 	COMMAND_CHOICE(struct format_options, mode, "mode", "MODE", COMMAND_MODE_CHOICES,
 		       "of its pools: fsdax, sector or sector:512"),
 	COMMAND_SWITCH(struct format_options, force, "force", "overwrite what the region holds"),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "wire/frame.h"
+#include "wire/request.h"
 
 struct powerfail_options {
 	const char *policy, *seed, *metadata, *lose_only;
@@ -209,9 +210,11 @@ static int put_moment(struct cli *cli, const struct powerfail_options *options, 
 		control_put_u64(request, numbers[i].key, number);
 		events += strcmp(numbers[i].option, "wait") != 0;
 	}
-	if (options->path && !events)
-		return cli_usage(cli, "--path requires an event to count, such as --before-sync 1");
+	if (options->path && (!events || options->before_fence || options->after_fence))
+		return cli_usage(cli, "--path requires operations or syncs to count: give --before-sync 1");
 	events += options->at_mark != NULL;
+	if (options->at_mark && strlen(options->at_mark) > REQUEST_MARK_MAX)
+		return cli_usage(cli, "--at-mark: the text of a mark has at most %d bytes", REQUEST_MARK_MAX);
 	if (events > 1)
 		return cli_usage(cli, "a power failure has one moment: give one of --before-op, --after-op, "
 				      "--before-sync, --after-sync, --before-fence, --after-fence and "

@@ -68,6 +68,8 @@ static int run(struct cli *cli, const void *values)
 
 	if (!first && !options->drop)
 		return list(cli, options);
+	if (options->json)
+		return cli_usage(cli, "--json is for the list of snapshots");
 	if (options->drop ? !first || second : !second)
 		return cli_usage(cli, options->drop ? "--drop takes the NAME of a snapshot" :
 						      "a snapshot needs a PATH, of a pool or /, and a NAME");

@@ -17,6 +17,9 @@ struct torture_cli_options {
 /* A signal ended the campaign, and nothing was found: as a shell reports a program that Ctrl-C ended. */
 #define INTERRUPTED 130
 
+/* softpmemd makes no smaller region. */
+#define SIZE_MIN (2u << 20)
+
 static const struct command_option options_table[] = {
 	COMMAND_VALUE(struct torture_cli_options, workload, "workload", "CMD",
 		      "the program to be cut, for sh -c, in the mount"),
@@ -57,6 +60,10 @@ static int parse_only(const struct cli *cli, const char *text, struct torture_cu
 	only->after = strncmp(text, after, strlen(after)) == 0;
 	if (only->after || strncmp(text, before, strlen(before)) == 0)
 		return cli_whole_number(cli, "only", strchr(text, ':') + 1, 1, UINT64_MAX, &only->fence);
+	if (*text < '0' || *text > '9')
+		return cli_usage(cli, "--only '%s': write the number of an operation, end, before-fence:N or "
+				      "after-fence:N",
+				 text);
 	return cli_whole_number(cli, "only", text, 1, UINT64_MAX, &only->operation);
 }
 
@@ -80,8 +87,8 @@ static int parse_options(const struct cli *cli, const struct torture_cli_options
 		return cli_usage(cli, "--workload and --check are required");
 	if (given->auto_da_alloc && given->metadata && strcmp(given->metadata, "strict") == 0)
 		return cli_usage(cli, "--auto-da-alloc: POSIX does not promise it: give --metadata ordered");
-	if (given->size && size_parse(given->size, &settings->size) < 0)
-		return cli_usage(cli, "--size '%s': write a size such as 64M", given->size);
+	if (given->size && (size_parse(given->size, &settings->size) < 0 || settings->size < SIZE_MIN))
+		return cli_usage(cli, "--size '%s': write a size such as 64M, at least 2M", given->size);
 	status = cli_whole_number(cli, "time", given->time, 1, UINT_MAX, &seconds);
 	if (!status)
 		status = cli_whole_number(cli, "timeout", given->timeout, 1, 86400, &timeout);
@@ -111,7 +118,10 @@ static int conclude(const struct torture_campaign *campaign)
 		return CLI_FAILED;
 	if (campaign->interrupted)
 		return INTERRUPTED;
-	return campaign->uncut.result == TORTURE_PASSED ? CLI_OK : CLI_USAGE;
+	/* Nothing can be said of a moment that never came. */
+	if (campaign->uncut.result != TORTURE_PASSED || !campaign->runs)
+		return CLI_USAGE;
+	return CLI_OK;
 }
 
 static int run(struct cli *cli, const void *values)

@@ -125,7 +125,12 @@ int client_send(struct client *client, struct json_object *request, struct messa
 
 	frame = control_encode(CONTROL_REQUEST, request, &length);
 	if (!frame)
-		return message_fail(message, -ENOMEM, "%s: the request is too large", client->path);
+		return message_fail(message, -ENOMEM, "%s: out of memory", client->path);
+	if (length > sizeof(struct control_header) + CONTROL_REQUEST_MAX)
+		return message_fail(message, -EMSGSIZE,
+				    "the arguments are too long: with them the request has %zu bytes, and at "
+				    "most %u can be sent",
+				    length, CONTROL_REQUEST_MAX);
 	while (sent < length) {
 		ssize_t count = send_some(client, frame + sent, length - sent);
 

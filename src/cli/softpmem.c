@@ -59,6 +59,7 @@ static void print_verb_help(const struct cli_verb *verb)
 static const struct cli_verb *find_verb(const char *name)
 {
 	struct suggestion suggestion = { .word = name };
+	char word[COMMAND_WORD_BYTES];
 
 	for (size_t i = 0; i < VERBS; i++) {
 		if (strcmp(verbs[i]->name, name) == 0)
@@ -66,10 +67,11 @@ static const struct cli_verb *find_verb(const char *name)
 		suggest(&suggestion, verbs[i]->name);
 	}
 	if (suggestion.best)
-		fprintf(stderr, "softpmem: unknown command '%s': did you mean '%s'?\n", name,
-			suggestion.best);
+		fprintf(stderr, "softpmem: unknown command '%s': did you mean '%s'?\n",
+			command_word(name, word), suggestion.best);
 	else
-		fprintf(stderr, "softpmem: unknown command '%s': see 'softpmem --help'\n", name);
+		fprintf(stderr, "softpmem: unknown command '%s': see 'softpmem --help'\n",
+			command_word(name, word));
 	return NULL;
 }
 
@@ -112,6 +114,11 @@ static int run_verb(struct cli *cli, int argc, char **argv)
 		return cli_usage(cli, "%s: usage: softpmem %s [OPTION]...%s%s",
 				 count < verb->least ? "an argument is missing" : "too many arguments",
 				 verb->name, *verb->arguments ? " " : "", verb->arguments);
+	/* The other arguments of a program that is run may be empty. */
+	for (int i = first; i < argc && (!parse.to_first || i == first); i++)
+		if (!*argv[i])
+			return cli_usage(cli, "an argument is empty: usage: softpmem %s [OPTION]... %s",
+					 verb->name, verb->arguments);
 	if (set_common(cli, &options) != CLI_OK)
 		return CLI_FAILED;
 	cli->argument = argv[first];

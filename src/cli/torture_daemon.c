@@ -94,14 +94,18 @@ static void last_line(const struct torture_daemon *daemon, char *line, size_t si
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
 	off_t from = end > (off_t)size - 1 ? end - ((off_t)size - 1) : 0;
 	ssize_t got = fd < 0 ? 0 : pread(fd, line, size - 1, from);
-	char *newline;
+	static const char prefix[] = "softpmemd: ";
+	char *newline, *start;
 
 	line[got > 0 ? got : 0] = '\0';
 	while (got > 0 && line[got - 1] == '\n')
 		line[--got] = '\0';
 	newline = strrchr(line, '\n');
-	if (newline)
-		memmove(line, newline + 1, strlen(newline + 1) + 1);
+	start = newline ? newline + 1 : line;
+	/* The log of a daemon begins each line with its name. */
+	if (strncmp(start, prefix, strlen(prefix)) == 0)
+		start += strlen(prefix);
+	memmove(line, start, strlen(start) + 1);
 }
 
 /* In the child of a process with several threads: only functions that are safe in a signal handler. */

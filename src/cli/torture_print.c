@@ -176,9 +176,9 @@ static void print_text(const struct torture_campaign *campaign, const struct tor
 	       campaign->runs, seconds, seconds > 0 ? (double)campaign->runs / seconds : 0,
 	       findings->failures);
 	if (campaign->not_reached)
-		printf("%" PRIu64 " runs ended before their operation or fence: the workload varies from run "
-		       "to run\n",
-		       campaign->not_reached);
+		printf("%" PRIu64 " runs ended before their operation or fence: %s\n", campaign->not_reached,
+		       campaign->runs ? "the workload varies from run to run" :
+					"the workload has no such one");
 	if (campaign->hung)
 		printf("%" PRIu64 " runs neither ended nor came to their operation or fence in %u s\n",
 		       campaign->hung,
@@ -194,7 +194,7 @@ static void print_text(const struct torture_campaign *campaign, const struct tor
 	for (size_t i = 0; i < findings->items.count; i++)
 		print_finding(&findings->items.items[i], settings, i + 1);
 	if (!findings->items.count)
-		puts("no finding");
+		puts(campaign->runs ? "no finding" : "nothing was tried");
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------- */

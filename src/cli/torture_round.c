@@ -263,7 +263,8 @@ int torture_job_setup(struct torture_job *job, struct message *message)
 		char text[64];
 
 		torture_verdict_text(&verdict, job->settings->timeout_ms, text, sizeof(text));
-		error = message_fail(message, -EINVAL, "the setup %s: %s", text, verdict.output.text);
+		error = message_fail(message, -EINVAL, "the setup %s%s%s", text,
+				     *verdict.output.text ? ": " : "", verdict.output.text);
 	}
 	job->image = job->daemon.image;
 	return error;

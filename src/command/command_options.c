@@ -105,12 +105,37 @@ static bool is_choice(const char *choices, const char *value)
 	return false;
 }
 
+const char *command_word(const char *word, char *text)
+{
+	static const char more[] = "...";
+	const size_t most = COMMAND_WORD_BYTES - sizeof(more) - 4;
+	size_t used = 0;
+
+	for (; *word && used < most; word++) {
+		if ((unsigned char)*word < ' ' || *word == 0x7f)
+			used += (size_t)sprintf(text + used, "\\%03o", (unsigned char)*word);
+		else
+			text[used++] = *word;
+	}
+	strcpy(text + used, *word ? more : "");
+	return text;
+}
+
 static int reject(const struct table *table, const struct command_option *option, const char *reason)
 {
+	char word[COMMAND_WORD_BYTES];
+
 	if (option->value)
-		fprintf(stderr, "%s: --%s '%s': %s\n", table->parse->command, option->name, optarg, reason);
+		fprintf(stderr, "%s: --%s '%s': %s\n", table->parse->command, option->name,
+			command_word(optarg, word), reason);
 	else
 		fprintf(stderr, "%s: --%s: %s\n", table->parse->command, option->name, reason);
+	return -1;
+}
+
+static int report_missing(const struct table *table, const struct command_option *option)
+{
+	fprintf(stderr, "%s: --%s needs a value: %s\n", table->parse->command, option->name, option->value);
 	return -1;
 }
 
@@ -119,6 +144,8 @@ static int set_value(const struct table *table, const struct command_option *opt
 	const char *reason = "";
 	char text[256] = "give ";
 
+	if (option->value && !*optarg && !option->may_be_empty)
+		return report_missing(table, option);
 	if (option->choices && !is_choice(option->choices, optarg)) {
 		command_choices_text(option->choices, text + strlen(text), sizeof(text) - strlen(text));
 		return reject(table, option, text);
@@ -139,7 +166,7 @@ static void report_unknown(const struct table *table, const char *word)
 {
 	const char *command = table->parse->command, *similar = NULL;
 	struct suggestion suggestion = { 0 };
-	char name[64];
+	char name[64], printable[COMMAND_WORD_BYTES];
 
 	if (optopt >= FIRST_LONG) {
 		fprintf(stderr, "%s: --%s takes no value\n", command, find_option(table, optopt)->name);
@@ -147,7 +174,10 @@ static void report_unknown(const struct table *table, const char *word)
 	}
 	/* In a group such as -xv, only getopt knows which letter is unknown. */
 	if (optopt) {
-		fprintf(stderr, "%s: unknown option -%c: see '%s --help'\n", command, optopt, command);
+		const char letter[] = { (char)optopt, '\0' };
+
+		fprintf(stderr, "%s: unknown option -%s: see '%s --help'\n", command,
+			command_word(letter, printable), command);
 		return;
 	}
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
@@ -156,9 +186,11 @@ static void report_unknown(const struct table *table, const char *word)
 		suggest(&suggestion, table->options.items[i]->name);
 	similar = suggestion.best;
 	if (similar)
-		fprintf(stderr, "%s: unknown option --%s: did you mean --%s?\n", command, name, similar);
+		fprintf(stderr, "%s: unknown option --%s: did you mean --%s?\n", command,
+			command_word(name, printable), similar);
 	else
-		fprintf(stderr, "%s: unknown option --%s: see '%s --help'\n", command, name, command);
+		fprintf(stderr, "%s: unknown option --%s: see '%s --help'\n", command,
+			command_word(name, printable), command);
 }
 
 static int parse_all(struct table *table, int argc, char **argv)
@@ -170,12 +202,8 @@ static int parse_all(struct table *table, int argc, char **argv)
 	while ((id = getopt_long(argc, argv, table->letters, table->getopt.items, NULL)) != -1) {
 		const struct command_option *option;
 
-		if (id == ':') {
-			option = find_option(table, optopt);
-			fprintf(stderr, "%s: --%s needs a value: %s\n", table->parse->command,
-				option ? option->name : "?", option ? option->value : "?");
-			return -1;
-		}
+		if (id == ':')
+			return report_missing(table, find_option(table, optopt));
 		option = id == '?' ? NULL : find_option(table, id);
 		if (!option) {
 			report_unknown(table, argv[optind - 1]);

@@ -16,6 +16,7 @@ struct command_option {
 	char letter;	     /* the letter 'R', for -R; 0: there is none */
 	const char *value;   /* the value in the help: "SIZE"; NULL: the option takes none */
 	const char *choices; /* "on off": the allowed values; NULL: any value */
+	bool may_be_empty;   /* else an empty value is refused, as a missing one is */
 	/* In the structure of values: of a const char * if the option takes a value, else of a bool. */
 	size_t offset;
 	/*
@@ -57,6 +58,13 @@ int command_parse(const struct command_line *parse, int argc, char **argv);
 
 /* Print a line for each option, as help. */
 void command_print_options(const struct command_option *options);
+
+#define COMMAND_WORD_BYTES 160
+/*
+ * A word of a command line for a message: control characters become \ooo, and a long word ends in "...".
+ * `text` has COMMAND_WORD_BYTES. Returns it.
+ */
+const char *command_word(const char *word, char *text);
 
 /* "fsdax, sector or sector:512" of "fsdax sector sector:512". Returns text. */
 char *command_choices_text(const char *choices, char *text, size_t size);

@@ -74,7 +74,7 @@ static const struct command_option own[] = {
 		       "fsdax, sector or sector:512: how file writes tear"),
 	COMMAND_CHOICE(struct parsed, metadata, "metadata", "MODE", "durable ordered strict",
 		       "ordered, durable or strict: which names may be lost"),
-	{ .name = "label", .value = "TEXT", .set = set_label,
+	{ .name = "label", .value = "TEXT", .may_be_empty = true, .set = set_label,
 	  .help = "names the region before it, if that is formatted now" },
 	{ .name = "threads", .value = "N", .set = set_threads,
 	  .help = "how many threads serve the mount" },

@@ -130,16 +130,12 @@ static int list_tree(struct job *job, struct pool *root, const char *path)
 }
 
 /* The paths begin with the region's name if the requested path does. */
-static int list_place(struct job *job)
+static int list_place(struct job *job, struct pool *pool)
 {
 	const char *path = job->prefixed ? job->shown : job->path;
 	struct pool_attributes attributes;
-	struct pool *pool;
-	int error = pool_lookup_path(job->region->pools, job->path, &pool);
+	int error = pool_get_attributes(pool, &attributes);
 
-	if (error)
-		return error;
-	error = pool_get_attributes(pool, &attributes);
 	if (!error)
 		error = S_ISDIR(attributes.mode) ? list_tree(job, pool, path) :
 						   send_pool(job, path, &attributes);
@@ -198,15 +194,17 @@ static int run(struct job *job)
 {
 	const struct list_request *request = job->request;
 	struct pools_info info;
+	struct pool *pool;
 	int error = job_place(job, request->region, request->path);
 
 	if (error)
 		return error;
 	if (!job->region)
 		return list_regions(job);
-	error = list_place(job);
-	if (error == -ENOENT || error == -ENOTDIR)
+	error = pool_lookup_path(job->region->pools, job->path, &pool);
+	if (error)
 		return job_fail(job, error, job->shown);
+	error = list_place(job, pool);
 	pools_info(job->region->pools, &info);
 	job->result = json_object_new_object();
 	if (job->result) {

@@ -23,8 +23,8 @@ int job_fail(struct job *job, int error, const char *path)
 	} ways_out[] = {
 		{ ENOENT, "see softpmem list" },
 		{ EEXIST, "destroy it first, or choose another name" },
-		{ ENOTDIR, "a part of the path is not a directory" },
-		{ EISDIR, "it is a directory" },
+		{ ENOTDIR, "it, or a part of its path, is not a directory" },
+		{ EISDIR, "give the path of a pool" },
 		{ ENOTEMPTY, "--recursive destroys what is in it too" },
 		{ ENOSPC, "destroy pools, or give the daemon a larger region" },
 		{ EFBIG, "a pool has at most 16 TiB" },

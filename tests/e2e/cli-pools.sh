@@ -82,6 +82,18 @@ check "the name of 255 bytes is on the mount" test -e "$mnt/$long"
 check_fails "create refuses a name of 256 bytes" 'File name too long: a name has at most 255 bytes' \
 	"$softpmem" create "/${long}n"
 check "a refused name is not on the mount" test ! -e "$mnt/${long}n"
+check_fails "list refuses a name of 256 bytes in the same words" 'a name has at most 255 bytes' \
+	"$softpmem" list "/${long}n"
+check_fails "a path that is too long for a request is refused before it is sent" \
+	'^softpmem: the arguments are too long' "$softpmem" path "/$(printf '%070000d' 0)"
+check "the daemon's log has no word of it" test -z "$(grep frame "$work/daemon.log")"
+"$softpmem" create --directory --parents /into/itself
+check_fails "rename says that a directory cannot be moved into itself" 'cannot be moved into itself' \
+	"$softpmem" rename /into /into/itself/too
+check_fails "resize says that a directory is not a pool" 'give the path of a pool' "$softpmem" resize /into 1M
+check_fails "create --change says that a pool is no directory" '/a: Not a directory: it, or a part' \
+	"$softpmem" create --directory --change --metadata strict /a
+"$softpmem" destroy --recursive /into
 check "create accepts a name with a newline, a backslash and invalid UTF-8" \
 	"$softpmem" create $'/odd \\ \n \xff\xc3\xbc'
 check "the mount shows that name byte for byte" test -e "$mnt"/$'odd \\ \n \xff\xc3\xbc'

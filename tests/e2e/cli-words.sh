@@ -85,7 +85,7 @@ done
 check "stat --interval without --follow is refused" wrong '--interval requires --follow' \
 	"$softpmem" stat --interval 1
 check "stat --clean maybe is refused" wrong 'give on or off' "$softpmem" stat --clean maybe
-check "an empty mark is refused" wrong '1 to 255 bytes' "$softpmem" mark ""
+check "an empty mark is refused" wrong 'an argument is empty' "$softpmem" mark ""
 check "a mark of 256 bytes is refused" wrong '1 to 255 bytes' "$softpmem" mark "$(printf '%256s' x)"
 check "format memfd: is refused" wrong 'gone when this command ends' "$softpmem" format memfd:64M
 check "format auto is refused" wrong 'auto: it never formats' "$softpmem" format auto
@@ -100,6 +100,47 @@ check "check --region with a SPEC is refused" wrong "leave 'file:/nowhere' out" 
 	"$softpmem" check --region a file:/nowhere
 check "-R is refused by a verb that does not have it" wrong '^softpmem status: unknown option -R' \
 	"$softpmem" status -R
+
+# An empty variable of a script must not mean the root of the tree, or the default.
+for line in "list" "create" "destroy" "path" "check" "format" "resize /a" "rename /a" "snapshot /a" \
+	"restore" "stat" "report" "trace dump" "run" "explore"; do
+	# shellcheck disable=SC2086 # words
+	check "$line with an empty argument is refused" wrong 'an argument is empty' "$softpmem" $line ""
+done
+for line in "status --socket" "create /a --region" "trace dump x --output" "powerfail --at-mark" \
+	"torture --check true --workload" "powerfail --before-op 1 --path"; do
+	# shellcheck disable=SC2086 # words
+	check "$line with an empty value is refused" wrong "^softpmem [a-z]*: ${line##* } needs a value" \
+		"$softpmem" $line ""
+done
+check "softpmemd --mount with an empty value is refused" wrong '^softpmemd: --mount needs a value: DIR' \
+	"$softpmemd" --mount ""
+
+# What a terminal would obey is escaped, and what would fill it is cut.
+strange=$'x\e[31m\n\a'
+shown='x\\033\[31m\\012\\007'
+check "a strange command is escaped" wrong "unknown command '$shown'" "$softpmem" "$strange"
+check "a strange option is escaped" wrong "unknown option --$shown" "$softpmem" list "--$strange"
+check "a strange letter is escaped" wrong 'unknown option -\\033: see' "$softpmem" list $'-\e'
+check "a strange value of an option is escaped" \
+	wrong "--mode '$shown'" "$softpmem" create --mode "$strange" /a
+long=$(printf '%0100000d' 0 | tr 0 x)
+cut_short() { # cut_short WORD...: with a last word of 100,000 bytes
+	wrong 'x{60}' "$softpmem" "${@:1:$#-1}" "${*: -1}$long" >/dev/null &&
+		[ "$(wc -c <"$work/err")" -lt 300 ]
+}
+check "a long command is cut in the message" cut_short ""
+check "a long option is cut in the message" cut_short list --
+check "a long value of an option is cut in the message" cut_short create /a --mode=
+check "powerfail --path with a fence is refused" wrong '--path requires operations or syncs' \
+	"$softpmem" powerfail --before-fence 1 --path x
+check "powerfail --at-mark with 256 bytes is refused" wrong 'at most 255 bytes' \
+	"$softpmem" powerfail --at-mark "$(printf '%256s' x)"
+check "snapshot --json with a name is refused" wrong 'for the list' "$softpmem" snapshot --json / a
+check "torture --only with another word is refused" wrong "--only 'x': write the number" \
+	"$softpmem" torture --workload true --check true --only x
+check "torture --size 1K is refused" wrong "at least 2M" \
+	"$softpmem" torture --workload true --check true --size 1K
 
 check "softpmemd with an argument is refused" wrong 'unexpected argument' "$softpmemd" /mnt
 check "softpmemd with an unknown option is refused" \

@@ -76,7 +76,8 @@ check_fails "a snapshot of a directory is refused" \
 	'of a pool, or of a whole region' "$softpmem" snapshot /directory other
 check_fails "a snapshot without a name is refused" 'needs a PATH' "$softpmem" snapshot /
 check_fails "a name with control characters is refused" 'no control characters' "$softpmem" snapshot / $'a\nb'
-check_fails "an empty name is refused" '1 to 63 bytes' "$softpmem" snapshot / ''
+check_fails "an empty name is refused" 'an argument is empty' "$softpmem" snapshot / ''
+check_fails "a name of 64 bytes is refused" '1 to 63 bytes' "$softpmem" snapshot / "$(printf '%064d' 0)"
 check_fails "the drop of an unknown snapshot is refused" 'there is none' "$softpmem" snapshot --drop nothing
 many() { for n in $(seq 15); do "$softpmem" snapshot / "more$n" || return; done; }
 check "a region has 16 snapshots" many
