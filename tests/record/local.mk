@@ -108,10 +108,11 @@ tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
 recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/calls.sh tests/record/adverse.sh \
+	tests/record/libraries.sh \
 	tests/record/maps.sh \
 	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
 long_tests += tests/record/recorded-go.sh tests/record/recorded-made.sh tests/record/recorded-programs.sh
 EXTRA_DIST += tests/record/recorded-made.sh tests/record/recorded-programs.sh
 EXTRA_DIST += tests/record/recorded-go.sh tests/record/go_subject.go
-EXTRA_DIST += $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py
+EXTRA_DIST += tests/record/blocks_subject.c $(recorded_tests) tests/record/recorded.bash tests/record/exceptions.cc tests/record/mapping.py
