@@ -51,7 +51,7 @@ _softpmem_program() {
 	for ((i = $1 + 1; i <= COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--) [ "$i" -eq "$COMP_CWORD" ] || { echo $((i + 1)) && return; } ;;
-		--socket | --output | -o) i=$((i + 1)) ;;
+		--socket | --output | -o | --stack) i=$((i + 1)) ;;
 		-*) ;;
 		*) [ "${COMP_WORDS[$1]}" = explore ] || { echo "$i" && return; } ;;
 		esac
@@ -78,7 +78,7 @@ _softpmem() {
 		fi
 	fi
 	case $previous in
-	--socket | --output | -o | :)
+	--socket | --output | -o | --save | --images | :)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -92,7 +92,15 @@ _softpmem() {
 	--clean) words='on off' ;;
 	--persistency) words='line word' ;;
 	--domain) words='memory_controller cpu_cache' ;;
-	--size | --perm | --seed | --label | --interval | --workload | --check | --setup) return ;;
+	--checker) words='none pmempool sqlite e2fsck mount fork-server engine' ;;
+	--oracle) words='alive stable prefix equiv' ;;
+	--depth) words='1 2' ;;
+	--format) words='html json junit sarif' ;;
+	--size | --perm | --seed | --label | --interval | --workload | --check | --setup | \
+		--stack | --states | --time | --jobs | --timeout | --exhaustive | --at | --replay | \
+		--start | --ready | --ask | --dump | --shard | --runs | --only | --lose-only | \
+		--before-op | --after-op | --before-sync | --after-sync | --before-fence | \
+		--after-fence | --at-mark | --path | --wait | --sites) return ;;
 	--test)
 		_softpmem_region "$cur"
 		return
@@ -111,7 +119,8 @@ _softpmem() {
 		destroy:-*) words='--recursive --region --help' ;;
 		rename:-*) words='--replace --region --help' ;;
 		resize:-* | path:-*) words='--region --help' ;;
-		record:-*) words='--output --stop --through --allow-unattached --no-inline -o --help' ;;
+		record:-*) words='--output --stack --stop --through --allow-unattached --no-inline -o
+				--help' ;;
 		sync:-* | stop:-*) words='--help' ;;
 		snapshot:-*) words='--drop --region --json --help' ;;
 		restore:-*) words='--region --help' ;;
@@ -140,7 +149,8 @@ _softpmem() {
 			fi
 			;;
 		regions:-*) words='--json --test --force --help' ;;
-		list:* | stat:* | create:* | destroy:* | path:*)
+		list:* | stat:* | create:* | destroy:* | path:* | rename:* | resize:* | snapshot:* | \
+			restore:*)
 			_softpmem_lines "$cur" < <(_softpmem_pools "${COMP_WORDS[0]}" "$socket" "$region")
 			return
 			;;

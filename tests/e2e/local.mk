@@ -16,6 +16,8 @@ e2e_tests = \
 	tests/e2e/powerfail-moment.sh \
 	tests/e2e/cli-region.sh \
 	tests/e2e/cli-report.sh \
+	tests/e2e/cli-json.sh \
+	tests/e2e/cli-options.sh \
 	tests/e2e/cli-output.sh \
 	tests/e2e/cli-surroundings.sh \
 	tests/e2e/cli-trace.sh \
