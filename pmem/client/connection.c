@@ -306,7 +306,12 @@ static void complain_of_file(int fd, const struct attach_reply *reply)
 
 	name_descriptor(fd, link);
 	length = RAW3(readlink, link, text, 150);
-	strcpy(text + (length < 0 ? 0 : length), ": cannot be mapped: ");
+	length = length < 0 ? 0 : length;
+	/* Names of others' files may have control characters. */
+	for (long i = 0; i < length; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 127)
+			text[i] = '?';
+	strcpy(text + length, ": cannot be mapped: ");
 	client_complain(text, reply->message);
 }
 

@@ -20,9 +20,15 @@ struct walk {
 	bool whole; /* the path as a whole was a link */
 };
 
+/*
+ * Can strangers make names in it? A group that may write to a directory that is not sticky is often that of
+ * its user alone.
+ */
 static bool is_shared(const struct stat *directory)
 {
-	return (directory->st_mode & S_ISVTX) && (directory->st_mode & (S_IWOTH | S_IWGRP));
+	const mode_t sticky_group = S_ISVTX | S_IWGRP;
+
+	return (directory->st_mode & S_IWOTH) || (directory->st_mode & sticky_group) == sticky_group;
 }
 
 static int enter(struct walk *walk, int directory)
@@ -70,7 +76,7 @@ static int follow(struct walk *walk, int link)
 	return *target == '/' ? enter(walk, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) : 0;
 }
 
-/* As the kernel decides if fs.protected_symlinks is set. */
+/* As the kernel decides if fs.protected_symlinks is set, which protects sticky directories only. */
 static bool is_strange(const struct walk *walk, const struct stat *link)
 {
 	return is_shared(&walk->at) && link->st_uid != geteuid() && link->st_uid != walk->at.st_uid;

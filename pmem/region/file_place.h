@@ -15,12 +15,12 @@
 struct file_place {
 	int directory;		 /* O_PATH; to be closed by the caller */
 	char name[NAME_MAX + 1]; /* in the directory; it was no symbolic link, or did not exist */
-	bool shared;		 /* a sticky directory that others may write to */
+	bool shared;		 /* a directory that all others may write to, or, if it is sticky, a group */
 };
 
 /*
- * Follow the path. Without `any_link`, a symbolic link in a sticky directory that others may write to is
- * refused unless it belongs to the caller or to the owner of the directory (-EPERM with a message that
+ * Follow the path. Without `any_link`, a symbolic link in a directory that others may write to is refused
+ * unless it belongs to the caller or to the owner of the directory (-EPERM with a message that
  * begins with "region SPEC: "). The last name need not exist, but a link that is the whole path must lead to
  * something (-EEXIST). 0, or a negative errno without a message.
  */

@@ -18,7 +18,6 @@
 #define LOOK_LATE_MS 100u
 /* A program that handles SIGBUS has this long to unmap the pool. */
 #define PATIENCE_MS 100u
-#define TELL_MS 1000u
 
 /* The memory files of the view, for the caller to free. */
 static struct view_memory *files_of(struct attach_server *attach, unsigned region, uint32_t view,
@@ -48,17 +47,14 @@ static void list_clients(struct attach_server *attach, unsigned region, struct p
 			(void)!vector_append(pids, client->connection.peer.pid);
 }
 
-static void tell(struct attach_server *attach, const struct pools_holes *holes, uint32_t view, int signal,
-		 size_t processes)
+static void tell(struct attach_server *attach, const struct pools_holes *holes, int signal, size_t processes)
 {
-	struct attach_holes *state = &attach->holes;
-	const uint64_t now = clock_ms();
+	unsigned suppressed;
 	char path[512];
 
-	if (state->told && state->told_view == view && now - state->told < TELL_MS)
+	/* Whoever causes them: all processes together. */
+	if (!loglimit_allows(&attach->holes.loglimit, 0, clock_ms(), &suppressed))
 		return;
-	state->told = now;
-	state->told_view = view;
 	if (pool_path(holes->over, path, sizeof(path)) < 0)
 		*path = '\0';
 	log_sink_print(&attach->options.log,
@@ -96,7 +92,7 @@ static void end_stores(struct attach_server *attach, unsigned region, const stru
 		return;
 	}
 	if (signal)
-		tell(attach, holes, view, signal, processes);
+		tell(attach, holes, signal, processes);
 	if (signal != SIGBUS)
 		return;
 	state->region = region;

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/loglimit.h"
+
 struct attach_server;
 
 struct attach_holes {
@@ -23,8 +25,7 @@ struct attach_holes {
 	unsigned region;
 	uint32_t view;
 	uint64_t signalled; /* clock_ms() of its SIGBUS; 0: there is no such pool */
-	uint64_t told;	    /* clock_ms() of the last line in the log, about told_view; 0: none yet */
-	uint32_t told_view;
+	struct loglimit loglimit; /* of the lines that it logs */
 };
 
 /* 0 or a negative errno. */

@@ -267,6 +267,10 @@ static void links_and_files_of_other_users_are_refused(void **state)
 	refused("shared/up/new,2M", REGION_CREATE, -EPERM, "'up' is a symbolic link of another user");
 	region_close(open_region("shared/link", REGION_READ_ONLY));
 	assert_int_equal(chmod(path("shared"), 0777), 0);
+	refused("shared/link", 0, -EPERM, "'link' is a symbolic link of another user");
+	assert_int_equal(chmod(path("shared"), 01770), 0);
+	refused("shared/link", 0, -EPERM, "'link' is a symbolic link of another user");
+	assert_int_equal(chmod(path("shared"), 0775), 0);
 	region_close(open_region("shared/link", 0));
 	assert_int_equal(chmod(path("shared"), 01777), 0);
 
