@@ -394,6 +394,21 @@ bool connection_daemon_lives(void)
 	return pid <= 0 || RAW2(kill, pid, 0) != -ESRCH;
 }
 
+/* Some ms of any processor: a look is a system call. */
+#define WATCH_TICKS (UINT64_C(1) << 24)
+
+void connection_watch_daemon(void)
+{
+	static _Thread_local uint64_t looked;
+	const uint64_t now = __builtin_ia32_rdtsc();
+
+	if (now - looked < WATCH_TICKS)
+		return;
+	looked = now;
+	if (!connection_daemon_lives())
+		die("its process has ended");
+}
+
 pid_t connection_daemon(void)
 {
 	return __atomic_load_n(&daemon_pid, __ATOMIC_RELAXED);

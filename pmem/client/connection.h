@@ -61,6 +61,11 @@ void connection_trace_shared(int *clock, int *locks);
 int connection_trace_thread(long tid, uint32_t *thread);
 /* Is the daemon's process there? Without the lock. */
 bool connection_daemon_lives(void);
+/*
+ * End the process if the daemon has gone. For fences that publish nothing, because the persistence domain is
+ * PERSISTENCE_CPU_CACHE: no other call would notice. Looks now and then.
+ */
+void connection_watch_daemon(void);
 /* Its number; 0: this process has not reached it. Without the lock. */
 pid_t connection_daemon(void);
 /*

@@ -94,6 +94,8 @@ bool client_flushes_count(void)
 
 static __attribute__((noinline)) void fence_in_full(void)
 {
+	if (connection_domain_is(PERSISTENCE_CPU_CACHE))
+		connection_watch_daemon();
 	if (client_fast_path_recorded() && fence_quickly()) {
 		client_event_fence();
 		return;

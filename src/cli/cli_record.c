@@ -49,7 +49,7 @@ struct recording {
 	const char *output;
 	int fd;		  /* of the trace */
 	bool created;	  /* the file was not there before */
-	sigset_t signals; /* blocked; the waiter takes them */
+	sigset_t signals; /* the waiter takes them: they are blocked from its start to the first of them */
 	sigset_t before;  /* those that were blocked when the program was started */
 	pid_t child;	  /* 0: there is no program to run */
 	int go_fd;	  /* the child runs the program when a byte comes */
@@ -108,7 +108,20 @@ static void ask_stop(const struct recording *recording)
 	client_close(client);
 }
 
-/* Wait for the end of the program; without one, for a signal. */
+/* From here on a signal ends this process, which may wait for a daemon that does not answer. */
+static void allow_signals(const struct recording *recording)
+{
+	const struct timespec at_once = { 0 };
+	sigset_t ends = recording->signals;
+
+	sigdelset(&ends, SIGCHLD);
+	/* Those that came with the one that has brought us here. */
+	while (sigtimedwait(&ends, NULL, &at_once) > 0)
+		continue;
+	pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+}
+
+/* Wait for the end of the program; without one, for a signal, or the end of the recording. */
 static void *wait_for_end(void *argument)
 {
 	struct recording *recording = argument;
@@ -118,12 +131,13 @@ static void *wait_for_end(void *argument)
 		if (recording->child && waitpid(recording->child, &recording->child_status, WNOHANG) > 0)
 			break;
 		sigwait(&recording->signals, &signal);
-		if (!recording->child && signal != SIGCHLD)
+		if (!recording->child && (signal != SIGCHLD || recording->over))
 			break;
 		/* A terminal sends SIGINT to the program as well. */
 		if (recording->child && (signal == SIGTERM || signal == SIGHUP))
 			kill(recording->child, signal);
 	}
+	allow_signals(recording);
 	if (!recording->over)
 		ask_stop(recording);
 	return NULL;
@@ -136,6 +150,8 @@ static void note_progress(void *context, const char *what, uint64_t done, uint64
 
 	if (recording->begun)
 		return;
+	/* Before the thread is started: both have this mask. */
+	pthread_sigmask(SIG_BLOCK, &recording->signals, NULL);
 	recording->begun = pthread_create(&recording->waiter, NULL, wait_for_end, recording) == 0;
 	if (recording->begun && recording->child)
 		(void)!write(recording->go_fd, "", 1);
@@ -154,7 +170,7 @@ static void join_waiter(struct recording *recording)
 		return;
 	}
 	if (!recording->child)
-		pthread_kill(recording->waiter, SIGTERM);
+		pthread_kill(recording->waiter, SIGCHLD);
 	pthread_join(recording->waiter, NULL);
 }
 
@@ -244,13 +260,16 @@ static int record(struct recording *recording)
 {
 	const bool runs = recording->cli->argument;
 	int status = open_output(recording), program;
+	sigset_t child;
 
 	if (status != CLI_OK)
 		return status;
 	sigemptyset(&recording->signals);
 	for (int i = 0; i < 4; i++)
 		sigaddset(&recording->signals, (const int[]){ SIGINT, SIGTERM, SIGHUP, SIGCHLD }[i]);
-	sigprocmask(SIG_BLOCK, &recording->signals, &recording->before);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, &recording->before);
 	if (runs)
 		status = start_child(recording);
 	if (status == CLI_OK)

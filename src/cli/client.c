@@ -2,8 +2,12 @@
 #include "cli/client.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -11,8 +15,12 @@
 #include "common/cleanup.h"
 #include "wire/frame.h"
 
+/* A daemon reads a request at once. */
+#define READS_WITHIN_MS 3000
+
 struct client {
 	int fd;
+	bool heard; /* something came, or the user was told that nothing does */
 	int given_fd; /* to be sent with the next request; -1: none */
 	char *path;
 	size_t start, end; /* of the bytes in the buffer that were not consumed yet */
@@ -59,6 +67,21 @@ void client_close(struct client *client)
 	free(client);
 }
 
+/* A daemon that is stopped does not even read the request. One that has read it may take its time. */
+static void tell_if_silent(struct client *client)
+{
+	struct pollfd fd = { .fd = client->fd, .events = POLLIN };
+	int unread = 0;
+
+	if (client->heard || poll(&fd, 1, READS_WITHIN_MS) != 0)
+		return;
+	if (ioctl(client->fd, SIOCOUTQ, &unread) < 0 || unread == 0)
+		return;
+	client->heard = true;
+	fprintf(stderr, "softpmem: %s: the daemon does not answer: is it stopped? Waiting until it does\n",
+		client->path);
+}
+
 static int receive(struct client *client, void *bytes, size_t length, struct message *message)
 {
 	char *to = bytes;
@@ -72,10 +95,13 @@ static int receive(struct client *client, void *bytes, size_t length, struct mes
 		to += taken;
 		length -= taken;
 		if (length) {
-			ssize_t got = recv(client->fd, client->buffer, sizeof(client->buffer), 0);
+			ssize_t got;
 
+			tell_if_silent(client);
+			got = recv(client->fd, client->buffer, sizeof(client->buffer), 0);
 			if (got < 0 && errno == EINTR)
 				continue;
+			client->heard = true;
 			if (got <= 0)
 				return message_fail(message, -EPIPE,
 						    "%s: the daemon hung up before it had answered: see "

@@ -27,6 +27,7 @@ e2e_tests = \
 	tests/e2e/explore-rules.sh tests/e2e/explore-xattrs.sh \
 	tests/e2e/control-daemon.sh \
 	tests/e2e/control-many.sh \
+	tests/e2e/daemon-gone.sh \
 	tests/e2e/disk-full.sh \
 	tests/e2e/fuse-exercise.sh \
 	tests/e2e/fuse-late.sh \

@@ -121,6 +121,22 @@ printf '\1' | dd of="$work/found" bs=1 seek=7 conv=notrunc status=none
 check_fails "negative control: a journal whose head is ahead of its entries is reported" \
 	"newest entry" ordered "$work/found"
 
+# With caches that are persistent a flush has nothing to do, and would not notice.
+for end in daemon_kill daemon_stop; do
+	daemon_start --region memfd:64M --domain cpu_cache || bail "no daemon"
+	"$softpmem" create --size 1M pool
+	start 100000000000
+	check "a client stores to persistent caches while its daemon is about to end ($end)" \
+		await has_said_enough
+	"$end"
+	wait "$client" 2>/dev/null
+	status=$?
+	check "the client ends by a signal ($end)" test "$status" -gt 128
+	check "the client says that the daemon is gone ($end)" \
+		grep -q "softpmem: the daemon is gone" "$work/err"
+	fusermount3 -u -z "$mnt" 2>/dev/null
+done
+
 LD_PRELOAD=$library "$survivor" ask >"$work/out" 2>"$work/err"
 check "a program without a daemon runs with an ordinary libpmem" test "$(cat "$work/out")" = 0
 check "a program without a daemon is told so" grep -q "softpmem: the daemon cannot be reached" "$work/err"
