@@ -21,6 +21,7 @@
 #include "client/recording.h"
 #include "client/settings.h"
 #include "client/signals.h"
+#include "client/stack_refusals.h"
 
 THREAD_HOT unsigned signals_locks_held;
 static atomic_bool active;
@@ -216,6 +217,8 @@ PUBLIC int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 		found = (thread_create_fn *)dlsym(RTLD_NEXT, "pthread_create");
 		atomic_store(&next, found);
 	}
+	if (attributes && client_refuse_thread_stack)
+		client_refuse_thread_stack(attributes);
 	client_recording_thread();
 	return found(thread, attributes, function, argument);
 }

@@ -32,6 +32,7 @@
 #include "client/output_marks.h"
 #include "client/record/record.h"
 #include "client/recording.h"
+#include "client/stack_refusals.h"
 
 void client_refuse_kernel_store(const char *name, const char *way_out)
 {
@@ -148,6 +149,9 @@ static long refuse_or_clone(struct next_function *function, long start, long sta
 {
 	client_refuse_thread_numbers((unsigned long)flags, parent, child);
 	client_refuse_shared_variables((unsigned long)flags);
+	/* It grows down from there. */
+	if (stack)
+		client_refuse_stack((uintptr_t)stack - 1, 1, function->name);
 	return ((clone_fn *)(void *)next_function(function))(start, stack, flags, argument, parent, tls,
 							     child);
 }

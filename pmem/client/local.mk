@@ -42,6 +42,7 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/settings.h \
 	pmem/client/signal_handlers.h \
 	pmem/client/signals.h \
+	pmem/client/stack_refusals.h \
 	pmem/client/store.c \
 	pmem/client/valgrind.h \
 	pmem/abi/wpq_producer.c
@@ -93,7 +94,8 @@ pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/signal_stacks.c \
 	pmem/client/signal_stacks.h \
 	pmem/client/special_calls.c \
-	pmem/client/special_calls.h
+	pmem/client/special_calls.h \
+	pmem/client/stack_refusals.c
 # -fexceptions: a thread that is cancelled in a function of libc gives back what it has.
 pmem_client_recorder_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2 -fno-builtin -fexceptions
 pmem_client_recorder_libpmem_so_1_LDADD = $(client_objects)

@@ -36,6 +36,7 @@
 #include "client/recording.h"
 #include "client/signal_handlers.h"
 #include "client/signal_stacks.h"
+#include "client/stack_refusals.h"
 
 static bool concerns(uint64_t address)
 {
@@ -398,6 +399,8 @@ enum record_call_way special_clone(struct record_system_call *call)
 				     (const void *)start.child);
 	client_refuse_thread_numbers(start.flags & CLONE_PIDFD, (const void *)start.pidfd, NULL);
 	client_refuse_shared_variables(start.flags);
+	if (start.stack)
+		client_refuse_stack(start.stack - 1, 2, kernel_call_by_number(call->number)->name);
 	client_recording_thread();
 	/* Two may run in this memory, and only the one that made the call can go back into a stub. */
 	if (start.flags & CLONE_VM)

@@ -14,6 +14,7 @@ both "a program whose threads are cancelled while they store" timeout 60 "$cance
 both "a program whose threads are cancelled in system calls" timeout 60 "$cancelled" calls "$mnt/pool"
 both "a program that closes all descriptors" timeout 60 "$subject" closed "$mnt/pool"
 both "a program whose threads have the least stack" timeout 60 "$subject" little-stack "$mnt/pool"
+both "a program with a context" timeout 60 "$subject" context "$mnt/pool"
 both "a program whose handlers have little stack" timeout 60 "$subject" signal-stack "$mnt/pool"
 both "a program whose threads end in handlers" timeout 60 "$subject" ended "$mnt/pool"
 both "a program whose threads end by exit(2) alone" timeout 60 "$subject" exits "$mnt/pool"
@@ -32,6 +33,22 @@ check_fails "a program that forbids itself what a new store takes ends with the 
 	"no stub can be made: mov at 0x[0-9a-f]*, bytes" \
 	"$softpmem" record -o "$trace" -- timeout 60 "$subject" new "$mnt/pool"
 check "negative control: it goes on when it is not recorded" "$softpmem" run -- "$subject" new "$mnt/pool"
+check_fails "a program with an instruction that is not covered ends with its name, place and bytes" \
+	"does not cover stores to a pool: movsb at 0x[0-9a-f]*, bytes 67 a4" \
+	"$softpmem" record -o "$trace" -- timeout 60 "$subject" uncovered "$mnt/pool"
+check "negative control: it goes on when it is not recorded" \
+	"$softpmem" run -- "$subject" uncovered "$mnt/pool"
+# refused_stack WHAT FUNCTION
+refused_stack() {
+	check_fails "a program that gives $2() a stack in its pool ends with that name" \
+		"a stack cannot be in a pool while it is recorded: $2" \
+		"$softpmem" record -o "$trace" -- timeout 60 "$subject" "$1" "$mnt/pool"
+	check "negative control: $2() takes it when it is not recorded" \
+		"$softpmem" run -- "$subject" "$1" "$mnt/pool"
+}
+refused_stack thread-in-pool pthread_create
+refused_stack context-in-pool makecontext
+refused_stack process-in-pool clone
 check_fails "a program whose two threads have the same thread-local variables ends with clone's flags" \
 	"clone.. with CLONE_VM, but without CLONE_SETTLS or CLONE_VFORK" \
 	"$softpmem" record -o "$trace" -- timeout 60 "$subject" shared "$mnt/pool"

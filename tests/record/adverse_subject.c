@@ -31,6 +31,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "raw_call.h"
@@ -105,6 +106,73 @@ static void little_stack(void)
 	in_thread(2, &attributes);
 	stores_3(3);
 	printf("stored on little stacks\n");
+}
+
+/* Stacks in the pool, by each function that takes one. */
+static void *return_it(void *value)
+{
+	volatile uintptr_t on_stack = (uintptr_t)value;
+
+	return (void *)(on_stack + 1);
+}
+
+static void thread_in_pool(void)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *result;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstack(&attributes, pool, POOL_BYTES / 2);
+	if (pthread_create(&thread, &attributes, return_it, NULL) != 0 ||
+	    pthread_join(thread, &result) != 0 || result != (void *)1)
+		errx(1, "pthread_create");
+}
+
+static void print_numbers(int one, int two, int three, int four, int five, int six, int seven)
+{
+	printf("%d %d %d %d %d %d %d\n", one, two, three, four, five, six, seven);
+}
+
+static void context_on(void *stack, size_t size)
+{
+	ucontext_t here, there;
+
+	getcontext(&there);
+	there.uc_stack.ss_sp = stack;
+	there.uc_stack.ss_size = size;
+	there.uc_link = &here;
+	makecontext(&there, (void (*)(void))print_numbers, 7, 1, 2, 3, 4, 5, 6, 7);
+	swapcontext(&here, &there);
+}
+
+static void context_elsewhere(void)
+{
+	static _Alignas(16) unsigned char stack[65536];
+
+	context_on(stack, sizeof(stack));
+	stores_1(1);
+}
+
+static void context_in_pool(void)
+{
+	context_on(pool, POOL_BYTES / 2);
+}
+
+static int return_three(void *unused)
+{
+	volatile int on_stack = 3;
+
+	(void)unused;
+	return on_stack;
+}
+
+static void process_in_pool(void)
+{
+	int status, pid = clone(return_three, pool + POOL_BYTES / 2, SIGCHLD, NULL);
+
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 3 << 8)
+		err(1, "clone");
 }
 
 /* ---- Signals ----------------------------------------------------------------------------------- */
@@ -346,6 +414,23 @@ static void new_stores_killed(void)
 	printf("stored\n");
 }
 
+/* An instruction that nobody uses, with addresses of 32 bits. */
+static void uncovered(void)
+{
+	static const unsigned char byte = 7;
+	unsigned char *low = mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_32BIT,
+				  open(path, O_RDWR), 0);
+	unsigned char *from = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	if (low == MAP_FAILED || from == MAP_FAILED)
+		err(1, "mmap");
+	*from = byte;
+	stores_1(1);
+	__asm__ volatile("addr32 movsb" : "+D"(low), "+S"(from) : : "memory");
+	printf("%u\n", pool[0]);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -356,7 +441,10 @@ int main(int argc, char **argv)
 		{ "signal-stack", least_signal_stack }, { "ended", ended }, { "spawned", spawned },
 		{ "forked", forked },	    { "exits", exits },
 		{ "shared", shared_memory }, { "known", known_stores },
-		{ "new", new_stores },	    { "new-killed", new_stores_killed },
+		{ "thread-in-pool", thread_in_pool }, { "context-in-pool", context_in_pool },
+		{ "process-in-pool", process_in_pool }, { "context", context_elsewhere },
+		{ "uncovered", uncovered }, { "new", new_stores },
+		{ "new-killed", new_stores_killed },
 	};
 	int file = argc == 3 ? open(argv[2], O_RDWR) : -1;
 
