@@ -53,11 +53,12 @@ enum attach_type {
 	/* A struct attach_mark: as `softpmem mark` does. Reply when it is the last mark. */
 	ATTACH_MARK = 8,
 	/*
-	 * Record this process. With the flag ATTACH_TRACE_FORKED it is a forked child, and `offset` is the
+	 * Record this process. `length` is the key of the recording, which its program has in its environment
+	 * (client/settings.h). With the flag ATTACH_TRACE_FORKED it is a forked child, and `offset` is the
 	 * trace's number of its parent, a process of the same user. Reply: two descriptors, the trace's clock
 	 * (trace_clock_map()) and memory of ATTACH_LOCKS_BYTES for locks on lines, both shared by all
 	 * processes of the recording; `number`, of the process in the trace. -ENOENT: nothing is being
-	 * recorded; -EALREADY: this connection's process is recorded.
+	 * recorded; -EACCES: another key; -EALREADY: this connection's process is recorded.
 	 */
 	ATTACH_TRACE_PROCESS = 9,
 	/*
@@ -96,7 +97,7 @@ struct attach_request {
 	uint32_t region;
 	uint32_t view;	 /* of ATTACH_SYNC_RANGE, and so are the next two; of others 0 */
 	uint64_t offset; /* bytes; of ATTACH_TRACE_* a number */
-	uint64_t length;
+	uint64_t length; /* bytes; of ATTACH_TRACE_PROCESS a key */
 	uint64_t reserved[3];
 };
 _Static_assert(sizeof(struct attach_request) == 64, "shared with other processes");

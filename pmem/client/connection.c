@@ -143,6 +143,7 @@ static int join_trace(int error, char reason[static sizeof(((struct attach_reply
 	const struct channel_request request = { .type = ATTACH_TRACE_PROCESS,
 						 .flags = trace.process ? ATTACH_TRACE_FORKED : 0,
 						 .offset = trace.process,
+						 .length = client_settings()->record_key,
 						 .fd = -1 };
 	struct attach_reply reply = { 0 };
 	int fds[CHANNEL_FDS];
@@ -153,8 +154,9 @@ static int join_trace(int error, char reason[static sizeof(((struct attach_reply
 		memcpy(reason, reply.message, sizeof(reply.message));
 		error = reply.error;
 	}
-	/* There is no recording, or another one, which does not know the parent. */
-	trace.is_over = trace.process && (reply.error == -ENOENT || reply.error == -ESRCH);
+	/* There is no recording, or another one, which has another key. */
+	trace.is_over = trace.process &&
+			(reply.error == -ENOENT || reply.error == -EACCES || reply.error == -ESRCH);
 	if (trace.is_over)
 		return 0;
 	if (!error && (fds[0] < 0 || fds[1] < 0 || !reply.number || reply.number > UINT32_MAX))

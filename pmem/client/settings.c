@@ -67,7 +67,7 @@ static void read_outputs(struct client_settings *settings)
 const struct client_settings *client_settings_learn(void)
 {
 	struct client_settings found = { 0 };
-	const char *hint, *threshold;
+	const char *hint, *threshold, *key;
 	char *end;
 
 	found.attach_path = getenv("SOFTPMEM_ATTACH");
@@ -78,7 +78,9 @@ const struct client_settings *client_settings_learn(void)
 	found.valgrind = valgrind_is_running();
 	found.flush_never = is_set_to("PMEM_NO_FLUSH", "1");
 	found.flush_always = is_set_to("PMEM_NO_FLUSH", "0");
-	found.record = found.attach_path && is_set_to("SOFTPMEM_RECORD", "1");
+	key = getenv("SOFTPMEM_RECORD");
+	found.record_key = key ? strtoull(key, NULL, 10) : 0;
+	found.record = found.attach_path && found.record_key;
 	read_outputs(&found);
 	found.stack_depth = read_stack_depth();
 	found.inline_never = is_set_to("SOFTPMEM_INLINE", "0");

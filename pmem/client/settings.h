@@ -22,7 +22,8 @@ struct client_settings {
 	bool flush_always;	 /* PMEM_NO_FLUSH=0: flush also where the domain is cpu_cache */
 	bool valgrind;		 /* the process runs under Valgrind */
 	size_t nontemporal_from; /* PMEM_MOVNT_THRESHOLD, bytes; SIZE_MAX: PMEM_NO_MOVNT=1 */
-	bool record;		 /* SOFTPMEM_RECORD=1: stores to pools are recorded */
+	bool record;		 /* stores to pools are recorded: SOFTPMEM_RECORD is set, not to 0 */
+	uint64_t record_key;	 /* its value: the key of the recording */
 	/*
 	 * SOFTPMEM_OUTPUTS="DEVICE:INODE DEVICE:INODE ", hexadecimal: the files that are the standard
 	 * output and the standard error of the recorded program; 0: none.

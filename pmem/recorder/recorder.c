@@ -270,6 +270,7 @@ static int begin(struct recorder *recorder, const struct recorder_begin *options
 	if (error)
 		return error;
 	recorder->first_tag = recorder->last_tag + 1;
+	recorder->key = options->key;
 	recorder->number++;
 	recorder->on = true;
 	error = -pthread_create(&recorder->writing, NULL, recorder_thread, recorder);

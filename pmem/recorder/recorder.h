@@ -32,6 +32,7 @@ void recorder_destroy(struct recorder *recorder);
 struct recorder_begin {
 	int fd; /* the file, which is emptied. The recorder has its own copy of the descriptor */
 	const char *name; /* of the file, for messages */
+	uint64_t key;	  /* a secret of those who may be recorded as processes */
 	/*
 	 * Return when no operation on pools runs any more that began before this call. Operations that begin
 	 * later may wait for recorder_begin() to return. May be NULL.

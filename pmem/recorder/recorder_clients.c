@@ -34,6 +34,9 @@ static bool is_recorded(const struct recorder *recorder, const struct recorder_p
 /* Both locks are held. */
 static int check_process(const struct recorder *recorder, const struct recorder_process_options *options)
 {
+	/* Others could take all places, and keep locks on lines. */
+	if (options->key != recorder->key)
+		return -EACCES;
 	if (recorder->owners.count >= PROCESSES_MAX)
 		return -EMFILE;
 	if (!options->forked_from)

@@ -32,6 +32,7 @@ struct recorder_process {
 struct recorder_process_options {
 	pid_t pid;
 	uid_t uid;
+	uint64_t key; /* of the recording, as it says */
 	/* It is a forked child of this process of the trace, and has the parent's pools. 0: it is none. */
 	uint32_t forked_from;
 	struct trace_bytes command; /* arguments separated by NUL */
@@ -39,8 +40,8 @@ struct recorder_process_options {
 
 /*
  * Start to record a process. The descriptors of the clock and of the memory for locks, of `locks_bytes`, are
- * copies that the caller closes. -ENOENT: there is no recording; -EALREADY; -ESRCH: there is no such parent,
- * or it is another user's; -EMFILE: the recording has too many processes.
+ * copies that the caller closes. -ENOENT: there is no recording; -EACCES: it has another key; -EALREADY;
+ * -ESRCH: there is no such parent, or it is another user's; -EMFILE: the recording has too many processes.
  */
 int recorder_add_process(struct recorder *recorder, struct recorder_process *process,
 			 const struct recorder_process_options *options, int *clock_fd, int *locks_fd);

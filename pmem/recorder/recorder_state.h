@@ -78,6 +78,7 @@ struct recorder {
 
 	pthread_mutex_t clients_lock;
 	/* Guarded by clients_lock. */
+	uint64_t key; /* that processes must have to be recorded */
 	size_t thread_count;
 	struct {
 		VECTOR_FIELDS(uid_t); /* of each process of the trace, from its number 1 on */

@@ -419,14 +419,15 @@ static int check_request(const struct attach_client *client, struct attach_excha
 	const bool has_range = request->type == ATTACH_SYNC_RANGE;
 	const bool has_number = request->type >= ATTACH_TRACE_PROCESS &&
 				request->type <= ATTACH_TRACE_THREAD_GONE;
-	const uint32_t flags = request->type == ATTACH_TRACE_PROCESS ? ATTACH_TRACE_FORKED : 0;
+	const bool has_key = request->type == ATTACH_TRACE_PROCESS;
+	const uint32_t flags = has_key ? ATTACH_TRACE_FORKED : 0;
 
 	if (!exchange->whole || request->magic != ATTACH_MAGIC)
 		return break_off(exchange, -EBADMSG, "not a message of this protocol");
 	if (request->version != ATTACH_VERSION || request->size != attach_message_size(request->type))
 		return break_off(exchange, -EPROTONOSUPPORT, "another version of the protocol");
 	if ((request->flags & ~flags) || (request->region && request->type != ATTACH_WPQ && !has_range) ||
-	    ((request->view || request->length) && !has_range) ||
+	    (request->view && !has_range) || (request->length && !has_range && !has_key) ||
 	    (request->offset && !has_range && !has_number) ||
 	    memcmp(request->reserved, zeros, sizeof(zeros)) != 0)
 		return break_off(exchange, -EINVAL, "a flag or field that this daemon does not know");

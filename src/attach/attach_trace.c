@@ -14,6 +14,7 @@
 static int fail(struct attach_exchange *exchange, int error)
 {
 	const char *why = error == -ENOENT   ? "nothing is being recorded" :
+			  error == -EACCES   ? "not a process of the program that is recorded" :
 			  error == -EALREADY ? "this process is recorded" :
 			  error == -ESRCH    ? "the trace has no such process or thread of this user" :
 			  error == -EMFILE   ? "too many processes or threads are recorded" :
@@ -39,7 +40,9 @@ int attach_trace_process(struct attach_client *client, struct attach_exchange *e
 {
 	const struct attach_request *request = &exchange->request;
 	const struct peer *peer = &client->connection.peer;
-	struct recorder_process_options options = { .pid = peer->pid, .uid = peer->uid };
+	struct recorder_process_options options = { .pid = peer->pid,
+						    .uid = peer->uid,
+						    .key = request->length };
 	char path[32], command[TRACE_PATH_MAX];
 	int error;
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,7 @@ static const struct command_option options_table[] = {
 struct recording {
 	struct cli *cli;
 	const char *output;
+	uint64_t key;	  /* that the processes of the program show; 0: there is none */
 	int fd;		  /* of the trace */
 	bool created;	  /* the file was not there before */
 	sigset_t signals; /* the waiter takes them: they are blocked from its start to the first of them */
@@ -242,6 +244,8 @@ static int ask(struct recording *recording)
 	if (!request)
 		return cli_fail(recording->cli, "out of memory");
 	cli_put(request, "file", recording->output);
+	if (recording->key)
+		control_put_u64(request, "key", recording->key);
 	error = client_connect(recording->cli->socket, &client, &message);
 	if (!error) {
 		client_give_fd(client, recording->fd);
@@ -304,7 +308,11 @@ static int run(struct cli *cli, const void *values)
 				      "program");
 	if (!cli->socket && socketpath_default(&cli->socket, &message) < 0)
 		return cli_fail(cli, message.text);
-	program.record = true;
+	/* Numbers of JSON have 63 bits. */
+	if (cli->argument && getrandom(&recording.key, sizeof(recording.key), 0) != sizeof(recording.key))
+		return cli_fail(cli, strerror(errno));
+	recording.key = cli->argument ? recording.key >> 1 | 1 : 0;
+	program.record_key = recording.key;
 	program.stack_depth = (unsigned)depth;
 	status = cli->argument ? run_program_prepare(cli, &program) : CLI_OK;
 	return status == CLI_OK ? record(&recording) : status;

@@ -200,6 +200,14 @@ static int set_outputs(struct cli *cli)
 	return setenv("SOFTPMEM_OUTPUTS", text, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
 }
 
+static int set_key(struct cli *cli, uint64_t key)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)key);
+	return setenv("SOFTPMEM_RECORD", text, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
+}
+
 static int set_socket(struct cli *cli, const char *path, const struct run_program *options)
 {
 	int status = setenv("SOFTPMEM_ATTACH", path, 1) == 0 ? CLI_OK : cli_fail(cli, "out of memory");
@@ -208,11 +216,11 @@ static int set_socket(struct cli *cli, const char *path, const struct run_progra
 		status = set_switch(cli, "SOFTPMEM_THROUGH", options->through);
 	if (status == CLI_OK)
 		status = set_switch(cli, "SOFTPMEM_MUST_ATTACH", !options->allow_unattached);
-	if (status == CLI_OK && options->record)
-		status = set_switch(cli, "SOFTPMEM_RECORD", true);
-	if (status == CLI_OK && options->record)
+	if (status == CLI_OK && options->record_key)
+		status = set_key(cli, options->record_key);
+	if (status == CLI_OK && options->record_key)
 		status = set_outputs(cli);
-	if (status == CLI_OK && options->record)
+	if (status == CLI_OK && options->record_key)
 		status = set_stack(cli, options->stack_depth);
 	if (status == CLI_OK)
 		status = set_inline(cli, options);
@@ -303,7 +311,7 @@ int run_program_prepare(struct cli *cli, const struct run_program *options)
 	if (status == CLI_OK)
 		status = path ? check_attach(cli, path, options) : cli_fail(cli, "out of memory");
 	if (status == CLI_OK)
-		status = set_preload(cli, options->record);
+		status = set_preload(cli, options->record_key);
 	if (status == CLI_OK)
 		status = set_socket(cli, path, options);
 	return status;

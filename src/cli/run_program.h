@@ -5,6 +5,7 @@
 /* Running a program with softpmem's libpmem: for the verbs `run` and `record`. */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cli;
 
@@ -12,7 +13,7 @@ struct run_program {
 	bool through;
 	bool allow_unattached;
 	bool no_inline;
-	bool record; /* its processes are recorded */
+	uint64_t record_key; /* of the recording of its processes; 0: they are not recorded */
 	unsigned stack_depth; /* frames of the call stacks in the trace; 0: the usual number */
 };
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -17,11 +18,13 @@
 
 struct record_request {
 	const char *file; /* the name of the trace, for messages */
+	uint64_t key;	  /* that recorded processes have; 0: there are none */
 	bool stop;	  /* the recording of another client */
 };
 
 static const struct request_field fields[] = {
 	REQUEST_FIELD("file", REQUEST_STRING, struct record_request, file),
+	REQUEST_FIELD("key", REQUEST_U64, struct record_request, key),
 	REQUEST_FIELD("stop", REQUEST_BOOL, struct record_request, stop),
 	REQUEST_FIELDS_END,
 };
@@ -79,14 +82,19 @@ static void settle(void *context)
 		fusefs_settle(daemon->fusefs);
 }
 
-static int begin(struct job *job, const char *name, int fd)
+static int begin(struct job *job, const struct record_request *request, int fd)
 {
-	const struct recorder_begin options = {
-		.fd = fd, .name = name, .settle = settle, .context = job->daemon
-	};
+	struct recorder_begin options = { .fd = fd,
+					  .name = request->file,
+					  .key = request->key,
+					  .settle = settle,
+					  .context = job->daemon };
 	struct message why;
-	int error = check_file(job, name, fd);
+	int error = check_file(job, request->file, fd);
 
+	/* A key that nobody knows. */
+	if (!error && !request->key && getrandom(&options.key, sizeof(options.key), 0) < 0)
+		error = message_fail(&job->message, -errno, "record: %s", strerror(errno));
 	if (error)
 		return error;
 	/* No outage while the files are read. */
@@ -133,17 +141,17 @@ static int conclude(struct job *job, const struct recorder_summary *summary)
 	return 0;
 }
 
-static int record(struct job *job, const char *name)
+static int record(struct job *job, const struct record_request *request)
 {
 	const int fd = reply_take_fd(job->reply);
 	struct recorder_summary summary;
-	int error = begin(job, name, fd);
+	int error = begin(job, request, fd);
 
 	if (fd >= 0)
 		server_close_foreign(fd);
 	if (error)
 		return error;
-	daemon_log_for(job->daemon, job->peer->uid, LOG_NOTICE, "record: %.512s: begun", name);
+	daemon_log_for(job->daemon, job->peer->uid, LOG_NOTICE, "record: %.512s: begun", request->file);
 	await_end(job);
 	recorder_collect(job->daemon->recorder, &summary);
 	return conclude(job, &summary);
@@ -168,7 +176,7 @@ static int run(struct job *job)
 
 	if (error)
 		return error;
-	return request->stop ? stop(job) : record(job, request->file);
+	return request->stop ? stop(job) : record(job, request);
 }
 
 const struct verb verb_record = {

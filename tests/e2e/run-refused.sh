@@ -56,5 +56,12 @@ wait "$crowd"
 attaches() { "$softpmem" run true 2>/dev/null; }
 check "once the other process has ended, run attaches" await attaches
 check "negative control: then a program maps the pool" "$softpmem" run "$survivor" count "$mnt/pool" 10
+
+# Who is recorded shares locks with all others that are.
+check "a program and the programs that it starts are recorded" \
+	"$softpmem" record -o "$work/trace" -- sh -c '"$@"; exit' sh "$survivor" count "$mnt/pool" 10
+check_fails "a process that does not know the recording's key is not recorded, and ends" \
+	'this process cannot be recorded, and ends: not a process of the program that is recorded' \
+	"$softpmem" record -o "$work/trace" -- env SOFTPMEM_RECORD=1 "$survivor" count "$mnt/pool" 10
 check "the daemon stops cleanly" daemon_stop
 finish

@@ -34,6 +34,8 @@ struct scene {
 	struct recorder_process process;
 };
 
+#define KEY UINT64_C(0x123456789abcdef)
+
 static struct trace_bytes bytes_of(const char *string)
 {
 	return (struct trace_bytes){ (const unsigned char *)string, (uint32_t)strlen(string) };
@@ -41,7 +43,7 @@ static struct trace_bytes bytes_of(const char *string)
 
 static int begin(struct scene *scene, const char *name, struct message *message)
 {
-	const struct recorder_begin options = { .fd = scene->fd, .name = name };
+	const struct recorder_begin options = { .fd = scene->fd, .name = name, .key = KEY };
 
 	return recorder_begin(scene->recorder, &options, message);
 }
@@ -60,7 +62,7 @@ static void start(struct scene *scene, void **state)
 static int add_process(struct scene *scene, struct recorder_process *process, uid_t uid, uint32_t parent)
 {
 	const struct recorder_process_options options = {
-		.pid = 1234, .uid = uid, .forked_from = parent, .command = bytes_of("prog")
+		.pid = 1234, .uid = uid, .key = KEY, .forked_from = parent, .command = bytes_of("prog")
 	};
 	int clock_fd = -1, locks_fd = -1;
 	struct stat st;
@@ -207,6 +209,28 @@ static void test_a_child_may_name_only_a_parent_of_its_own_user(void **state)
 	stop(&scene);
 }
 
+static void test_only_processes_with_the_key_of_the_recording_are_recorded(void **state)
+{
+	struct recorder_process_options options = { .pid = 1, .uid = geteuid(), .command = bytes_of("x") };
+	struct recorder_summary summary;
+	int clock_fd = -1, locks_fd = -1;
+	struct scene scene;
+
+	start(&scene, state);
+	for (int i = 0; i < 2; i++) {
+		options.key = i ? KEY + 1 : 0;
+		assert_int_equal(recorder_add_process(scene.recorder, &scene.process, &options, &clock_fd,
+						      &locks_fd),
+				 -EACCES);
+	}
+	assert_int_equal(clock_fd + locks_fd, -2);
+	assert_int_equal(add_process(&scene, &scene.process, 65534, 0), 0);
+	recorder_remove_process(scene.recorder, &scene.process);
+	finish(&scene, &summary);
+	assert_int_equal(summary.processes, 1);
+	stop(&scene);
+}
+
 static void test_a_process_can_end_only_its_own_threads(void **state)
 {
 	struct recorder_process other = { 0 };
@@ -323,6 +347,7 @@ int main(void)
 		POOLTEST(test_stores_of_a_process_are_in_the_trace_with_the_pool_and_its_contents),
 		POOLTEST(test_a_pool_has_the_same_number_for_all_processes),
 		POOLTEST(test_a_child_may_name_only_a_parent_of_its_own_user),
+		POOLTEST(test_only_processes_with_the_key_of_the_recording_are_recorded),
 		POOLTEST(test_a_process_can_end_only_its_own_threads),
 		POOLTEST(test_without_a_recording_nothing_can_be_recorded),
 		POOLTEST(test_a_process_of_an_earlier_recording_is_not_in_the_next_one),
