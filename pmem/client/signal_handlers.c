@@ -61,12 +61,12 @@ static long install(int number)
 		action.handler = on_signal;
 		action.flags = (program->flags & kept) | SA_SIGINFO | RESTORER_FLAG;
 		action.restorer = restorer;
-		action.mask = program->mask & ~FAULTS;
-		if (!(program->flags & SA_NODEFER))
-			action.mask |= BIT(number);
-		/* The engine's work is not interrupted; call_handler() sets the mask for the program's. */
-		if (is_fault(number))
-			action.mask = ~(uint64_t)0;
+		/*
+		 * Another signal must not come before it is known whether this one has interrupted a stub,
+		 * and the engine's work is not interrupted. call_handler() sets the mask for the program's
+		 * handler; a second signal that sigsuspend(2) lets through waits for its end.
+		 */
+		action.mask = ~(uint64_t)0;
 	}
 	return kernel_sigaction(number, &action, NULL);
 }
@@ -116,13 +116,7 @@ static void call_handler(int number, siginfo_t *info, ucontext_t *context)
 	memcpy(&mask, &context->uc_sigmask, sizeof(mask));
 	mask |= action.mask | (action.flags & SA_NODEFER ? 0 : BIT(number));
 	mask &= ~FAULTS;
-	/*
-	 * sigsuspend(2) and ppoll(2) may have blocked faults; of other signals the kernel has set the mask.
-	 */
-	if (is_fault(number))
-		RAW4(rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
-	mask = FAULTS;
-	RAW4(rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof(mask));
+	RAW4(rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 	action.handler(number, info, context);
 }
 

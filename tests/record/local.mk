@@ -71,6 +71,10 @@ check_PROGRAMS += tests/record/adverse_subject
 tests_record_adverse_subject_SOURCES = tests/record/adverse_subject.c tests/record/raw_call.h
 tests_record_adverse_subject_LDADD = -lpthread
 
+check_PROGRAMS += tests/record/signals_subject
+tests_record_signals_subject_SOURCES = tests/record/signals_subject.c
+tests_record_signals_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/made_subject
 tests_record_made_subject_SOURCES = tests/record/made_subject.c
 tests_record_made_subject_LDADD = -lpthread
