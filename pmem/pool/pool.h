@@ -106,6 +106,7 @@ struct pools_options {
 	 * one, and when it is closed after it was truncated to 0: pool_flush(). Not in METADATA_STRICT.
 	 */
 	bool auto_da_alloc;
+	unsigned regions; /* that share the descriptors and the memory for views of this process; 0: 1 */
 	/*
 	 * Called now and then during a long operation, with `done` of `total` in the same unit; may be
 	 * NULL.

@@ -17,8 +17,8 @@
 #include "pool/writeback.h"
 
 /*
- * A view takes a descriptor and two mappings. All views together may use half of what the process may
- * have.
+ * A view takes a descriptor and two mappings. The views of all regions together may use half of what the
+ * process may have.
  */
 static uint64_t views_limit(void)
 {
@@ -27,7 +27,7 @@ static uint64_t views_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return mappings;
-	return min_u64(mappings, max_u64(limit.rlim_cur / 2, 64));
+	return min_u64(mappings, limit.rlim_cur / 2);
 }
 
 /* An eighth of the machine's memory. */
@@ -40,8 +40,10 @@ static uint64_t pages_limit(void)
 
 void pools_set_limits(struct pools *pools)
 {
-	pools->populated_max = views_limit();
-	pools->present_max = pages_limit();
+	const unsigned regions = pools->options.regions ? pools->options.regions : 1;
+
+	pools->populated_max = max_u64(views_limit() / regions, 64);
+	pools->present_max = pages_limit() / regions;
 }
 
 /* ---- Active pools ---------------------------------------------------------------- */

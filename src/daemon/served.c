@@ -140,6 +140,7 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 		.read_only = daemon->options.read_only,
 		.metadata = daemon->options.metadata,
 		.auto_da_alloc = daemon->options.auto_da_alloc,
+		.regions = daemon->region_count,
 		.progress = report_progress,
 		.progress_context = daemon,
 		.log = { log_callback, &daemon->log },

@@ -35,6 +35,10 @@ static void the_limits_leave_half_of_the_descriptors_and_most_of_the_memory(void
 	pools_set_limits(bench->pools);
 	assert_int_equal(bench->pools->populated_max, limit.rlim_cur / 2);
 	assert_int_equal(bench->pools->present_max, sysconf(_SC_PHYS_PAGES) / 8);
+	bench->pools->options.regions = 4;
+	pools_set_limits(bench->pools);
+	assert_int_equal(bench->pools->populated_max, limit.rlim_cur / 2 / 4);
+	assert_int_equal(bench->pools->present_max, sysconf(_SC_PHYS_PAGES) / 8 / 4);
 }
 
 static void the_memory_of_a_view_is_counted_while_it_has_any(void **state)
