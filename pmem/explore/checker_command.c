@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,6 +33,37 @@ struct explore_command {
 	char worker[16];       /* the number of the checker, as text */
 	int output;	       /* a memfd that the command prints to */
 };
+
+/* ---- The end of this process --------------------------------------------------------------- */
+
+/* The process group of the command that runs; 0: none. A process runs one at a time. */
+static volatile pid_t running;
+
+/* The command has a group of its own, to which a terminal sends nothing. */
+static void end_running(int signal)
+{
+	if (running > 0)
+		kill(-running, SIGKILL);
+	raise(signal);
+}
+
+/* A command does not outlive the process that has started it. */
+static void end_with_process(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+	const struct sigaction action = { .sa_handler = end_running, .sa_flags = SA_RESETHAND | SA_NODEFER };
+	struct sigaction before;
+	int parent_death = 0;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+			sigaction(signals[i], &action, NULL);
+	/* A worker ends with the search by SIGKILL, which would leave its command. */
+	if (prctl(PR_GET_PDEATHSIG, &parent_death) == 0 && parent_death == SIGKILL)
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
+/* ---- The copies ------------------------------------------------------------------------------ */
 
 void explore_command_close(struct explore_command *command)
 {
@@ -69,6 +101,7 @@ int explore_command_open(const struct explore_checker_options *options, struct e
 		explore_command_close(command);
 		return message_fail(message, -ENOMEM, "checker: cannot make a place for its output");
 	}
+	end_with_process();
 	*out = command;
 	return 0;
 }
@@ -247,6 +280,8 @@ static int await(pid_t pid, unsigned timeout_ms, struct explore_verdict *verdict
 		if (errno != EINTR)
 			error = -errno;
 	kill(-pid, SIGKILL);
+	/* From here on the number may become another group's. */
+	running = 0;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!ended)
@@ -312,6 +347,7 @@ int explore_command_start(const struct explore_command *command, char *const *ar
 int explore_command_execute(struct explore_command *command, char *const *argv, int output,
 			    struct explore_verdict *verdict, struct message *message)
 {
+	sigset_t all, before;
 	pid_t pid = 0;
 	int error;
 
@@ -319,8 +355,13 @@ int explore_command_execute(struct explore_command *command, char *const *argv, 
 	if (ftruncate(command->output, 0) < 0 || lseek(command->output, 0, SEEK_SET) < 0)
 		return message_fail(message, -errno, "checker %s: cannot empty its output: %s", argv[0],
 				    strerror(errno));
+	/* `running` is right whenever a signal arrives. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
 	error = explore_command_start(command, argv, output < 0 ? command->output : output, command->output,
 				      false, &pid, message);
+	running = error ? 0 : pid;
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (error)
 		return error;
 	error = await(pid, command->options->timeout_ms, verdict);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,6 +122,8 @@ _Noreturn static void run_child(const struct explore_trial *trial, const uint64_
 	struct shared_verdict *shared = trial->shared;
 	struct explore_checker *checker;
 
+	/* As a worker of the search. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0);
 	shared->error = explore_checker_create(&trial->checker, &checker, &shared->message);
 	if (!shared->error)

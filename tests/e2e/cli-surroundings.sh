@@ -78,4 +78,42 @@ in_memory() { # an empty TMPDIR is none: states are not put into the root direct
 	with_tmpdir "" "$softpmem" explore once.txt -- sh -c 'case $1 in /softpmem*) exit 1 ;; esac' sh {}
 }
 check "an empty TMPDIR counts as none" in_memory
+
+# ---- Signals ------------------------------------------------------------------------------
+
+# A check that hangs, and tells who it is; its child would go on by itself.
+cat >hang <<END
+#!/bin/sh
+sleep 600 &
+echo \$! >>"$work/hanging"
+wait
+END
+chmod +x hang
+is_hanging() { [ -s hanging ]; }
+all_ended() {
+	local pid
+	while read -r pid; do
+		# A zombie has ended.
+		! readlink "/proc/$pid/exe" || return 1
+	done <hanging
+}
+at_exit+=("cat $work/hanging $work/hung | xargs kill -KILL")
+# ends_its_checks SIGNAL WORD...: explore is ended by the signal while it runs checks; none of them is left.
+ends_its_checks() {
+	local signal=$1 pid
+	shift
+	[ ! -e hanging ] || cat hanging >>hung
+	rm -f hanging
+	# A shell starts what is in the background with SIGINT ignored.
+	env --default-signal=INT "$softpmem" explore "$@" once.txt -- ./hang {} &
+	pid=$!
+	await is_hanging || return
+	kill "-$signal" "$pid"
+	wait "$pid"
+	await all_ended
+}
+for signal in INT TERM HUP KILL; do
+	check "SIG$signal to explore leaves no check behind" ends_its_checks $signal
+done
+check "SIGTERM to explore leaves no check of --replay behind" ends_its_checks TERM --replay 3n
 finish
