@@ -164,6 +164,9 @@ int pool_names_link(struct pools *pools, struct name *name, struct pool *directo
 	name->hash_next = *slot;
 	*slot = name;
 	name->same_file = file->names;
+	name->same_file_place = &file->names;
+	if (name->same_file)
+		name->same_file->same_file_place = &name->same_file;
 	file->names = name;
 	pools->name_count++;
 	if (file->directory)
@@ -179,9 +182,10 @@ void pool_names_unlink(struct pools *pools, struct name *name)
 	while (*slot != name)
 		slot = &(*slot)->hash_next;
 	*slot = name->hash_next;
-	for (slot = &name->file->names; *slot != name;)
-		slot = &(*slot)->same_file;
-	*slot = name->same_file;
+	/* A file may have 65,000 names: none but its neighbours is looked at. */
+	*name->same_file_place = name->same_file;
+	if (name->same_file)
+		name->same_file->same_file_place = name->same_file_place;
 	directory_remove(name->parent->directory, name);
 	if (name->file->directory)
 		name->parent->directory->subdirectories--;

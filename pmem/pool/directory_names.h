@@ -22,9 +22,10 @@ struct pools;
 struct name {
 	struct name *hash_next;
 	struct pool *parent, *file;
-	struct name *same_file; /* the next name of the file */
-	uint64_t cookie;	/* its place in the directory */
-	uint32_t index;		/* of its entry */
+	struct name *same_file;	       /* the next name of the file */
+	struct name **same_file_place; /* what points to this one: the file, or the name before it */
+	uint64_t cookie;	       /* its place in the directory */
+	uint32_t index;		       /* of its entry */
 	uint8_t length;
 	char text[]; /* NUL terminated */
 };

@@ -121,6 +121,19 @@ static void assert_listed(const struct tree *tree, uint32_t directory)
 	assert_int_equal(pool_directory_is_empty(tree->directories[directory]), expected == 0);
 }
 
+/* Assert that the file's list has so many names, all of them its own. */
+static void assert_names_of_file(const struct tree *tree, uint64_t expected)
+{
+	uint64_t count = 0;
+
+	for (const struct name *name = tree->file->names; name; name = name->same_file) {
+		assert_ptr_equal(name->file, tree->file);
+		assert_ptr_equal(*name->same_file_place, name);
+		count++;
+	}
+	assert_int_equal(count, expected);
+}
+
 static void random_changes_agree_with_a_list_of_names(void **state)
 {
 	struct tree *tree = *state;
@@ -142,9 +155,32 @@ static void random_changes_agree_with_a_list_of_names(void **state)
 		assert_found(tree, (uint32_t)rng_below(&rng, DIRECTORIES), (unsigned)rng_below(&rng, TEXTS));
 		assert_int_equal(tree->pools->name_count, count);
 		assert_int_equal(tree->file->links, count);
-		if (step % 100 == 0)
+		if (step % 100 == 0) {
 			assert_listed(tree, directory);
+			assert_names_of_file(tree, count);
+		}
 	}
+}
+
+/* The cost of removing a name then does not grow with the number of names that the file has. */
+static void removing_a_name_looks_at_no_other_name_of_the_file_but_its_neighbours(void **state)
+{
+	struct tree *tree = *state;
+	struct name *newest;
+
+	for (unsigned number = 0; number < 4; number++)
+		link_one(tree, 0, number);
+	newest = tree->file->names;
+	/* Whoever walks the list from its start now falls off its end. */
+	newest->same_file = NULL;
+	unlink_one(tree, 0, 1);
+	newest->same_file = tree->names[0][2];
+	assert_names_of_file(tree, 3);
+	unlink_one(tree, 0, 0);
+	assert_names_of_file(tree, 2);
+	unlink_one(tree, 0, 3);
+	unlink_one(tree, 0, 2);
+	assert_names_of_file(tree, 0);
 }
 
 static void a_directory_counts_its_subdirectories(void **state)
@@ -195,6 +231,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(random_changes_agree_with_a_list_of_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			removing_a_name_looks_at_no_other_name_of_the_file_but_its_neighbours, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_directory_counts_its_subdirectories, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slot_holds_the_name_with_its_directory_and_file, setup,
 						teardown),
