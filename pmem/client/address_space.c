@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "client/address_space.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -57,4 +59,46 @@ long address_space_thread(void)
 	if (address_space_owner() != RAW1(getpid, 0) && pthread_getcpuclockid(pthread_self(), &clock) == 0)
 		return ~(long)(clock >> 3);
 	return RAW1(gettid, 0);
+}
+
+/* ---- Threads of any process ---------------------------------------------------------------- */
+
+/* "/proc/THREAD/stat" */
+static void name_status(uint32_t thread, char path[32])
+{
+	static const char before[] = "/proc/", after[] = "/stat";
+	char digits[10];
+	unsigned count = 0, at = 0;
+
+	for (unsigned i = 0; before[i]; i++)
+		path[at++] = before[i];
+	do
+		digits[count++] = (char)('0' + thread % 10);
+	while (thread /= 10);
+	while (count)
+		path[at++] = digits[--count];
+	for (unsigned i = 0; i < sizeof(after); i++)
+		path[at++] = after[i];
+}
+
+bool address_space_thread_has_ended(uint32_t thread)
+{
+	char path[32], status[512], state = 0;
+	long fd, length;
+
+	if (RAW2(tkill, thread, 0) == -ESRCH)
+		return true;
+	name_status(thread, path);
+	fd = RAW4(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd == -ENOENT;
+	length = RAW3(read, fd, status, sizeof(status));
+	RAW1(close, fd);
+	if (length < 0)
+		return length == -ESRCH;
+	/* Behind the name, which may contain anything. */
+	for (long i = 0; i + 2 < length; i++)
+		if (status[i] == ')')
+			state = status[i + 2];
+	return state == 'Z' || state == 'X';
 }

@@ -2,6 +2,9 @@
 #ifndef CLIENT_ADDRESS_SPACE_H
 #define CLIENT_ADDRESS_SPACE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /*
  * Whose memory, and so whose connection, rings and threads these are. The child of vfork(2) has its parent's
  * memory, and runs in the place of the thread that has called vfork(): what it does belongs to that thread. A
@@ -19,5 +22,11 @@ long address_space_owner(void);
 
 /* The calling thread: gettid(2), but the thread that waits for it in a child of vfork(2). */
 long address_space_thread(void);
+
+/*
+ * Has the thread with this number ended, of whatever process? One that nobody has waited for still has its
+ * number. Async-signal-safe.
+ */
+bool address_space_thread_has_ended(uint32_t thread);
 
 #endif

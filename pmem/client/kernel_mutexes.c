@@ -11,16 +11,14 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/compiler.h"
 #include "client/kernel_refusals.h"
 #include "client/record/record.h"
@@ -65,35 +63,13 @@ static AT_LOAD void find_next(void)
 
 /* ---- Owners ----------------------------------------------------------------------------------- */
 
-/* A thread that has ended, but which nobody has waited for, still has its number. */
-static bool has_ended(uint32_t thread)
-{
-	char path[32], status[512], *state;
-	long fd, length;
-
-	if (RAW2(kill, thread, 0) == -ESRCH)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%u/stat", (unsigned)thread);
-	fd = RAW4(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd == -ENOENT;
-	length = RAW3(read, fd, status, sizeof(status) - 1);
-	RAW1(close, fd);
-	if (length < 0)
-		return length == -ESRCH;
-	status[length] = '\0';
-	/* Behind the name, which may contain anything. */
-	state = strrchr(status, ')');
-	return state && state[1] && (state[2] == 'Z' || state[2] == 'X');
-}
-
 /* What the kernel does with the mutex of a thread that ends. True: its owner was dead. */
 static bool mark_if_owner_died(pthread_mutex_t *mutex)
 {
 	_Atomic uint32_t *word = (_Atomic uint32_t *)(void *)&mutex->__data.__lock;
 	uint32_t value = atomic_load(word), owner = value & FUTEX_TID_MASK;
 
-	if (!owner || !has_ended(owner))
+	if (!owner || !address_space_thread_has_ended(owner))
 		return false;
 	/* In a pool: this faults, and is recorded. */
 	atomic_compare_exchange_strong(word, &value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED);

@@ -28,6 +28,17 @@ forks() {
 check "a program that makes processes by clone3(2) prints the same when it is recorded" forks
 check "a program that makes processes by clone3(2): the trace replays to what the pool holds" replays
 
+kills() {
+	new_pool && recorded timeout 60 "$subject" killed "$mnt/pool" &&
+		[ "$(<"$work/out")" = "40 are killed" ]
+}
+# A thread that is killed between its store and its event leaves it open what it has stored.
+replays_or_tells() {
+	replays || "$softpmem" trace info "$trace" | grep 'events were lost, '
+}
+check "a program that stores where its children are killed while they store goes on" kills
+check "its trace replays to what the pool holds, or says that events are lost" replays_or_tells
+
 new_pool
 check_fails "a program that forbids itself what a new store takes ends with the store's place" \
 	"no stub can be made: mov at 0x[0-9a-f]*, bytes" \

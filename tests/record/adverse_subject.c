@@ -285,6 +285,33 @@ static void spawned(void)
 	printf("spawned\n");
 }
 
+/*
+ * Children that store to the lines to which the parent stores are killed at any moment, and stay zombies
+ * until the parent has stored more.
+ */
+static void killed(void)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			stores_2(i + 1);
+			for (unsigned j = 0;; j++)
+				stores_1(j);
+		}
+		while (*(volatile unsigned *)(void *)(pool + 8192) != i + 1)
+			sched_yield();
+		for (unsigned j = 0; j < 2000; j++) {
+			stores_1(j);
+			if (j == i * 25)
+				kill(pid, SIGKILL);
+		}
+		if (waitpid(pid, NULL, 0) != pid)
+			err(1, "waitpid");
+	}
+	printf("40 are killed\n");
+}
+
 static void forked(void)
 {
 	int status;
@@ -439,7 +466,7 @@ int main(int argc, char **argv)
 	} all[] = {
 		{ "closed", closed },	    { "little-stack", little_stack },
 		{ "signal-stack", least_signal_stack }, { "ended", ended }, { "spawned", spawned },
-		{ "forked", forked },	    { "exits", exits },
+		{ "forked", forked },	    { "killed", killed },	    { "exits", exits },
 		{ "shared", shared_memory }, { "known", known_stores },
 		{ "thread-in-pool", thread_in_pool }, { "context-in-pool", context_in_pool },
 		{ "process-in-pool", process_in_pool }, { "context", context_elsewhere },

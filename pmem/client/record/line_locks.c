@@ -2,17 +2,12 @@
 
 #include "client/record/line_locks.h"
 
-#include <errno.h>
 #include <sched.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/record/operand.h"
 #include "common/align.h"
-
-static bool owner_lives(uint32_t owner)
-{
-	return RAW2(tkill, owner, 0) != -ESRCH;
-}
 
 static void take_lock(struct record_lock *lock)
 {
@@ -29,7 +24,7 @@ static void take_lock(struct record_lock *lock)
 		}
 		/* The owner may wait for our processor, or have been killed during a store. */
 		RAW1(sched_yield, 0);
-		if (tries % (1u << 20) == 0 && !owner_lives(owner) &&
+		if (tries % (1u << 20) == 0 && address_space_thread_has_ended(owner) &&
 		    atomic_compare_exchange_strong(&lock->owner, &owner, mine))
 			return;
 	}
