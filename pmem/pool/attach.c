@@ -24,6 +24,7 @@ static void note_attached(struct pool *pool)
 	if (pool->is_attached || pool->is_destroyed)
 		return;
 	LIST_INSERT_HEAD(&pool->pools->attached, pool, attached);
+	atomic_fetch_add(&pool->pools->attached_count, 1);
 	pool->is_attached = true;
 	if (!pool->was_attached)
 		LIST_INSERT_HEAD(&pool->pools->once_attached, pool, once_attached);
@@ -96,6 +97,7 @@ static int attach_with_room(struct pool *pool, int (*attach)(struct pool *pool),
 
 	GATE_SCOPE(pool->pools);
 	pools_limit_views(pool->pools);
+	pools_limit_attached(pool->pools);
 	do
 		error = attach_once(pool, attach, attachment);
 	while (pool_make_room(pool, error));
@@ -112,6 +114,15 @@ int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment)
 	return attach_with_room(pool, attach_view_exact, attachment);
 }
 
+void pool_unlist_attached(struct pool *pool)
+{
+	if (!pool->is_attached)
+		return;
+	LIST_REMOVE(pool, attached);
+	atomic_fetch_sub(&pool->pools->attached_count, 1);
+	pool->is_attached = false;
+}
+
 bool pool_release_view(struct pool *pool)
 {
 	struct pools *pools = pool->pools;
@@ -122,9 +133,7 @@ bool pool_release_view(struct pool *pool)
 		return false;
 	{
 		LOCK_SCOPE(&pools->list_lock);
-		if (pool->is_attached)
-			LIST_REMOVE(pool, attached);
-		pool->is_attached = false;
+		pool_unlist_attached(pool);
 	}
 	pool_note_stores(pool);
 	/* Pages of zeros in holes. */
@@ -168,23 +177,30 @@ struct pool **pools_copy_attached(struct pools *pools, size_t *count)
 	return found;
 }
 
-/* The same for pools that were attached since the region was opened, whether they still are or not. */
-static struct pool **once_attached_pools(struct pools *pools, size_t *count)
+/*
+ * The same for pools that were attached since the region was opened, whether they still are or not;
+ * `populated`: only those whose views have memory.
+ */
+static struct pool **once_attached_pools(struct pools *pools, bool populated, size_t *count)
 {
 	struct pool **found, *pool;
-	size_t at = 0;
+	size_t all = 0, at = 0;
 
 	LOCK_SCOPE(&pools->list_lock);
 	*count = 0;
 	LIST_FOREACH (pool, &pools->once_attached, once_attached)
-		++*count;
-	found = calloc(*count + 1, sizeof(*found));
+		all += !populated || pool->counted;
+	found = calloc(all + 1, sizeof(*found));
 	if (!found)
 		return NULL;
 	LIST_FOREACH (pool, &pools->once_attached, once_attached) {
+		/* That may have changed meanwhile. */
+		if (at == all || (populated && !pool->counted))
+			continue;
 		pool_ref(pool, 1);
 		found[at++] = pool;
 	}
+	*count = at;
 	return found;
 }
 
@@ -210,7 +226,16 @@ void pools_for_once_attached(struct pools *pools, void (*call)(void *context, st
 			     void *context)
 {
 	size_t count;
-	struct pool **found = once_attached_pools(pools, &count);
+	struct pool **found = once_attached_pools(pools, false, &count);
+
+	call_each(found, count, call, context);
+}
+
+void pools_for_once_attached_views(struct pools *pools, void (*call)(void *context, struct pool *pool),
+				   void *context)
+{
+	size_t count;
+	struct pool **found = once_attached_pools(pools, true, &count);
 
 	call_each(found, count, call, context);
 }

@@ -227,9 +227,7 @@ static void detach(struct pool *pool)
 {
 	{
 		LOCK_SCOPE(&pool->pools->list_lock);
-		if (pool->is_attached)
-			LIST_REMOVE(pool, attached);
-		pool->is_attached = false;
+		pool_unlist_attached(pool);
 	}
 	if (pool->view)
 		view_detach(pool->view);

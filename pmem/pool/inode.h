@@ -62,7 +62,7 @@ struct pool {
 	struct timespec ctime, durable_ctime;
 	bool mtime_is_newer; /* than stores of clients that are volatile still: pool_note_stores() */
 	struct view *view;	/* NULL until it is first written */
-	bool counted;		/* in pools->populated */
+	_Atomic bool counted;	/* in pools->populated; read without the lock: see attach.c */
 	uint64_t counted_pages; /* in pools->present_pages */
 	uint64_t counted_dirty; /* in pools->dirty_pages */
 	struct extmap map;

@@ -32,11 +32,10 @@ static void move_to_destroyed(struct pool *pool)
 		TAILQ_REMOVE(&pools->active, pool, active);
 	if (pool->is_nameless)
 		LIST_REMOVE(pool, nameless);
-	if (pool->is_attached)
-		LIST_REMOVE(pool, attached);
+	pool_unlist_attached(pool);
 	if (pool->was_attached)
 		LIST_REMOVE(pool, once_attached);
-	pool->is_active = pool->is_nameless = pool->is_attached = pool->was_attached = false;
+	pool->is_active = pool->is_nameless = pool->was_attached = false;
 }
 
 void pool_note_nameless(struct pool *pool)

@@ -177,9 +177,7 @@ int pools_decide(struct pools *pools, const struct chooser *chooser, const struc
 		{
 			LOCK_SCOPE(&pools->list_lock);
 			TAILQ_REMOVE(&pools->active, pool, active);
-			if (pool->is_attached)
-				LIST_REMOVE(pool, attached);
-			pool->is_attached = false;
+			pool_unlist_attached(pool);
 			/*
 			 * A pool whose view kept its memory stays on the list, so that
 			 * pools_limit_memory() finds it.

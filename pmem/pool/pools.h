@@ -78,6 +78,7 @@ struct pools {
 	struct pool_list destroyed;	/* have no entry any more, and are still referred to */
 	struct pool_list nameless;	/* have no name, and are still open */
 	struct pool_list attached;	/* client processes store to their views */
+	_Atomic uint64_t attached_count; /* written with the lock */
 	struct pool_list once_attached; /* were attached since the region was opened */
 	_Atomic uint64_t attachments;	/* pools_attachments() */
 

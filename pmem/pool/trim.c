@@ -14,6 +14,7 @@
 #include "pool/pools.h"
 #include "pool/table.h"
 #include "pool/undo.h"
+#include "pool/view_limits.h"
 
 /* The caller has other work, and 2 MiB take 0.1 ms. */
 #define BLOCKS_A_CALL (512u * GROUP_BLOCKS)
@@ -67,6 +68,6 @@ void pools_trim(struct pools *pools)
 	trim_table(pools);
 	if (pools->space.released)
 		pool_space_discard(&pools->space, POOLS_TRIM_REST, BLOCKS_A_CALL, discard, pools->region);
-	pools_for_once_attached(pools, take_back, pools);
+	pools_for_once_attached_views(pools, take_back, pools);
 	pool_gate_leave(pools);
 }

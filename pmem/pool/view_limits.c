@@ -194,6 +194,20 @@ void pools_limit_views(struct pools *pools)
 	for_closed(pools, LOOK_AT, sync_and_release, &pools->populated, most);
 }
 
+/* Of unused ones so many keep their memory, for a program that maps them again. */
+#define ATTACHED_MAX 1024u
+
+static void release_attached(struct pool *pool)
+{
+	if (has_memory(pool) && pool_is_attached(pool))
+		pool_release_view(pool);
+}
+
+void pools_limit_attached(struct pools *pools)
+{
+	for_closed(pools, LOOK_AT, release_attached, &pools->attached_count, ATTACHED_MAX);
+}
+
 void pools_limit_memory(struct pools *pools)
 {
 	for_closed(pools, LOOK_AT, drop_if_clean, &pools->present_pages, pools->present_max);

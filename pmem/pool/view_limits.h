@@ -27,6 +27,13 @@ void pool_drop_clean_view(struct pool *pool);
  */
 void pools_limit_views(struct pools *pools);
 /*
+ * The same for attached pools, if there are many: views that no client has, and that are clean. A drain takes
+ * the locks of all attached pools.
+ */
+void pools_limit_attached(struct pools *pools);
+/* The pool is not attached any more. pools->list_lock is held. */
+void pool_unlist_attached(struct pool *pool);
+/*
  * An operation on the pool has failed. If that was for lack of space, pools_undo_make_room(). If it was for
  * lack of descriptors or mappings, drop some views of other pools that no client has, also of open pools:
  * clean ones, or else of pools that are synced for it. Inside the gate; no pool->lock is held. True: try
@@ -38,6 +45,9 @@ bool pool_make_room(struct pool *pool, int error);
  * or no memory.
  */
 struct pool **pools_copy_attached(struct pools *pools, size_t *count);
+/* pools_for_once_attached() for those whose views have memory. */
+void pools_for_once_attached_views(struct pools *pools, void (*call)(void *context, struct pool *pool),
+				   void *context);
 /*
  * An attached pool whose view no client has any more, and all of whose bytes are durable, is not attached any
  * more, and its view has no memory. True: it is not attached. pool->lock is held exclusively.

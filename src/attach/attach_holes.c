@@ -100,7 +100,7 @@ static void end_stores(struct attach_server *attach, unsigned region, const stru
 	state->signalled = now;
 }
 
-/* How many milliseconds there are until the next look. */
+/* How many pages may become touched until the next look. */
 static uint64_t look(struct attach_server *attach)
 {
 	uint64_t left = UINT64_MAX;
@@ -121,7 +121,18 @@ static uint64_t look(struct attach_server *attach)
 		pool_unref(holes.over, 1);
 		left = 0;
 	}
-	return max_u64(LOOK_SOON_MS, min_u64(left / PAGES_A_MS, LOOK_LATE_MS));
+	return left;
+}
+
+/*
+ * The time until the next look, after one that took `took` ms: by what is left, and not more of a processor
+ * than a third, or a thirtieth while nothing is touched.
+ */
+static uint64_t next_wait(uint64_t left, bool idle, uint64_t took)
+{
+	const uint64_t wait = max_u64(LOOK_SOON_MS, min_u64(left / PAGES_A_MS, LOOK_LATE_MS));
+
+	return max_u64(wait, (idle ? 30 : 2) * took);
 }
 
 /* While no view was given to a client, nothing is looked at. False: the server stops. */
@@ -145,14 +156,13 @@ static bool wait_for_look(struct attach_server *attach, uint64_t milliseconds)
 static void *watch(void *argument)
 {
 	struct attach_server *attach = argument;
-	uint64_t wait = LOOK_LATE_MS;
+	uint64_t wait = LOOK_LATE_MS, before = 0;
 
 	while (wait_for_look(attach, wait)) {
-		const uint64_t begun = clock_ms();
+		const uint64_t begun = clock_ms(), left = look(attach);
 
-		wait = look(attach);
-		/* It takes a third of a processor at most. */
-		wait = max_u64(wait, 2 * (clock_ms() - begun));
+		wait = next_wait(left, left && left == before, clock_ms() - begun);
+		before = left;
 	}
 	return NULL;
 }

@@ -242,6 +242,38 @@ static void what_waits_in_a_wpq_is_neither_lost_nor_written_over_newer_bytes(voi
 	}
 }
 
+static void of_very_many_pools_one_after_the_other_few_stay_attached(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	struct pool_attachment attachment;
+	struct pool_handle *handle;
+	unsigned number;
+	char path[16];
+
+	for (unsigned i = 0; i < 1500; i++) {
+		snprintf(path, sizeof(path), "/%u", i);
+		pooltest_make(bench->pools, path, S_IFREG | 0644, PAGE_BYTES);
+		handle = pooltest_handle(bench->pools, path);
+		assert_int_equal(pool_attach(pool_of(handle), &attachment), 0);
+		assert_int_equal(pwrite(attachment.fd, &i, sizeof(i), 0), sizeof(i));
+		close(attachment.fd);
+		/* Some are not durable, and stay attached. */
+		if (i % 10)
+			assert_int_equal(pool_sync(handle, false), 0);
+		pool_close(handle);
+	}
+	assert_in_range(bench->pools->attached_count, 1000, 1024 + 1);
+	for (unsigned i = 0; i < 1500; i++) {
+		snprintf(path, sizeof(path), "/%u", i);
+		handle = pooltest_handle(bench->pools, path);
+		assert_int_equal(pool_read(handle, &number, sizeof(number), 0), sizeof(number));
+		assert_int_equal(number, i);
+		pool_close(handle);
+	}
+	pooltest_fail_power(bench->pools, METADATA_DURABLE, &(struct chooser){ .policy = CHOOSER_LOSE });
+	assert_int_equal(bench->pools->attached_count, 0);
+}
+
 /* ---- The limit of descriptors -------------------------------------------------------- */
 
 #define FEW 64u
@@ -356,6 +388,7 @@ int main(void)
 		cmocka_unit_test(clean_views_are_released_before_others_become_durable),
 		cmocka_unit_test(too_many_views_release_those_of_closed_pools),
 		cmocka_unit_test(what_waits_in_a_wpq_is_neither_lost_nor_written_over_newer_bytes),
+		POOLTEST(of_very_many_pools_one_after_the_other_few_stay_attached),
 		cmocka_unit_test(attach_needs_no_descriptor_that_an_unused_view_has),
 		cmocka_unit_test(write_needs_no_descriptor_that_another_open_file_has),
 		cmocka_unit_test(mapped_views_at_the_limit_are_told),
