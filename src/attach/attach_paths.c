@@ -159,6 +159,9 @@ static int add_path(struct attach_server *attach, struct pool *pool, struct atta
 	struct attach_path *path = find_reusable(&attach->paths);
 	int error;
 
+	/* It takes a descriptor beside that of the view. The rest is for clients, who may destroy pools. */
+	if (!path && attach->paths.count >= attach->views.most / 2)
+		return -EMFILE;
 	if (!path)
 		path = add_number(&attach->paths);
 	if (!path)

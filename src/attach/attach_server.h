@@ -68,7 +68,8 @@ void attach_stop(struct attach_server *attach);
 
 /*
  * Without a mount: a path, for the caller to free, by which the memory of the pool's view can be opened. The
- * pool keeps it until it is destroyed. During an outage nothing can be opened by it.
+ * pool keeps it until it is destroyed. During an outage nothing can be opened by it. -EMFILE: too many pools
+ * have one.
  */
 int attach_path(struct attach_server *attach, struct pool *pool, char **path);
 /* After pools may have been destroyed: nothing can be opened by their paths from here on. */

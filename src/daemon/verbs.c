@@ -31,6 +31,7 @@ int job_fail(struct job *job, int error, const char *path)
 		{ ENAMETOOLONG, "a name has at most 255 bytes" },
 		{ EROFS, "the daemon runs with --read-only" },
 		{ EBUSY, "try again" },
+		{ EMFILE, "destroy pools, or raise the limit of open files: LIMITS in softpmemd(8)" },
 	};
 
 	for (size_t i = 0; i < sizeof(ways_out) / sizeof(ways_out[0]); i++)

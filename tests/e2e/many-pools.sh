@@ -89,4 +89,21 @@ check "when it has ended, a program maps pools again" grep -qx "mapped $limit" \
 	<(map_all again. "$limit" release)
 check "check finds no damage" "$softpmem" check
 check "the daemon stops cleanly" daemon_stop
+
+# Without a mount each path takes two descriptors until its pool is destroyed.
+bounded_daemon --socket "$socket" --region memfd:16M >>"$work/daemon.log" 2>&1 &
+daemon_pid=$!
+answers() { "$softpmem" status >/dev/null 2>&1; }
+await answers || bail "the daemon without a mount does not start"
+give_paths() {
+	local i
+	for ((i = 0; i < limit; i++)); do
+		"$softpmem" create --size 4K "pool$i" && "$softpmem" path "pool$i" || return 1
+	done
+}
+check_fails "a daemon without a mount says which pool gets no path, and the way out" \
+	'pool75: Too many open files: destroy pools, or raise the limit' give_paths
+check "clients get an answer then" "$softpmem" list
+check "a pool that has a path is there" test -e "$("$softpmem" path pool74)"
+check "the daemon without a mount stops cleanly" daemon_stop
 finish
