@@ -218,18 +218,32 @@ void pools_limit_memory(struct pools *pools)
 /* So many views are dropped at once: the next ones that are made find their descriptors. */
 #define FREE_AT_ONCE 16u
 
+/* So long from now on, in CLOCK_MONOTONIC. */
+static struct timespec deadline_after(unsigned milliseconds)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)milliseconds * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return until;
+}
+
 /*
  * Call for the pools but `except`, open ones too, until enough have no memory any more. How many that are.
+ * Waits for pools that are locked for `patience` ms, for all of them together, and leaves the others out.
  */
-static unsigned free_some(struct pool **active, size_t count, const struct pool *except,
+static unsigned free_some(struct pool **active, size_t count, const struct pool *except, unsigned patience,
 			  void (*call)(struct pool *pool))
 {
+	const struct timespec until = deadline_after(patience);
 	unsigned freed = 0;
 
 	for (size_t i = 0; i < count && freed < FREE_AT_ONCE; i++) {
 		struct pool *pool = active[i];
 
-		if (pool == except || pthread_rwlock_trywrlock(&pool->lock) != 0)
+		if (pool == except || pthread_rwlock_clockwrlock(&pool->lock, CLOCK_MONOTONIC, &until) != 0)
 			continue;
 		if (has_memory(pool)) {
 			call(pool);
@@ -249,9 +263,10 @@ static bool free_views(struct pools *pools, struct pool **(*list)(struct pools *
 
 	if (!found)
 		return false;
-	freed = free_some(found, count, except, release_if_clean);
+	freed = free_some(found, count, except, 0, release_if_clean);
+	/* A pool that somebody just looked at must not make the caller fail. */
 	if (!freed)
-		freed = free_some(found, count, except, sync_and_release);
+		freed = free_some(found, count, except, 200, sync_and_release);
 	for (size_t i = 0; i < count; i++)
 		pool_unref(found[i], 1);
 	free(found);

@@ -2,6 +2,7 @@
 
 /* Views that clients had and have no more are given back, and nothing that was stored to them is lost. */
 
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -174,6 +175,41 @@ static void clean_views_are_released_before_others_become_durable(void **state)
 	map_again(&scene);
 	mapped_outage(&scene, CHOOSER_LOSE, 0);
 	assert_int_equal(mapped_byte_at(&scene, AT), 0);
+	mapped_end(&scene);
+}
+
+struct looking {
+	struct pool *pool;
+	sem_t begun;
+};
+
+static void *look_for_a_while(void *argument)
+{
+	struct looking *looking = argument;
+
+	pthread_rwlock_rdlock(&looking->pool->lock);
+	sem_post(&looking->begun);
+	usleep(20000);
+	pthread_rwlock_unlock(&looking->pool->lock);
+	return NULL;
+}
+
+static void a_view_that_is_just_looked_at_is_released_all_the_same(void **state)
+{
+	struct looking looking;
+	struct mapped scene;
+	pthread_t thread;
+
+	mapped_begin(&scene);
+	unmap(&scene);
+	looking.pool = pool(&scene);
+	assert_int_equal(sem_init(&looking.begun, 0, 0), 0);
+	assert_int_equal(pthread_create(&thread, NULL, look_for_a_while, &looking), 0);
+	while (sem_wait(&looking.begun) < 0)
+		;
+	assert_true(pools_release_attached(scene.pools));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	map_again(&scene);
 	mapped_end(&scene);
 }
 
@@ -386,6 +422,7 @@ int main(void)
 		cmocka_unit_test(the_memory_is_closed_to_other_users),
 		cmocka_unit_test(stores_that_are_not_durable_keep_the_view_or_become_durable),
 		cmocka_unit_test(clean_views_are_released_before_others_become_durable),
+		cmocka_unit_test(a_view_that_is_just_looked_at_is_released_all_the_same),
 		cmocka_unit_test(too_many_views_release_those_of_closed_pools),
 		cmocka_unit_test(what_waits_in_a_wpq_is_neither_lost_nor_written_over_newer_bytes),
 		POOLTEST(of_very_many_pools_one_after_the_other_few_stay_attached),
