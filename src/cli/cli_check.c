@@ -109,10 +109,9 @@ static void print_summary(struct json_object *result, bool named)
 	if (named)
 		output_name(output_string(result, "name"), ", ");
 	output_name(output_string(result, "region"), "");
-	printf(": %llu files, %llu directories, %llu names, %s used\n",
-	       (unsigned long long)output_u64(result, "files"),
-	       (unsigned long long)output_u64(result, "directories"),
-	       (unsigned long long)output_u64(result, "names"), output_size(result, "used"));
+	printf(": %s, %s, %s, %s used\n", output_count(output_u64(result, "files"), "file", NULL),
+	       output_count(output_u64(result, "directories"), "directory", "directories"),
+	       output_count(output_u64(result, "names"), "name", NULL), output_size(result, "used"));
 	printf("%llu damaged, %llu damaged in one of two copies, %llu left over from a crash\n",
 	       (unsigned long long)output_u64(result, "damaged"),
 	       (unsigned long long)output_u64(result, "redundant"),

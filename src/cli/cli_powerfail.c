@@ -117,8 +117,9 @@ static void print_moment(struct json_object *report)
 		}
 	}
 	if (json_object_object_get_ex(report, "killed", &killed))
-		printf("%llu processes that used the mount were killed\n",
-		       (unsigned long long)output_u64(report, "killed"));
+		printf("%s killed\n",
+		       output_count(output_u64(report, "killed"), "process that used the mount was",
+				    "processes that used the mount were"));
 }
 
 /* At most so many lines: --json has all. */

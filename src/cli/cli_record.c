@@ -197,8 +197,8 @@ static void print_summary(const struct recording *recording, struct json_object 
 	fflush(stdout);
 	if (runs && !output_u64(result, "pools"))
 		fprintf(stderr,
-			"softpmem: warning: %s: no store was recorded: the program has mapped no pool, or "
-			"did not load softpmem's libpmem\n",
+			"softpmem: %s has mapped no pool with softpmem's libpmem: what it did to files is "
+			"recorded, and no stores\n",
 			recording->cli->arguments[0]);
 	fprintf(stderr, "softpmem: %s: recorded %llu event%s", recording->output, events, plural(events));
 	if (processes)

@@ -44,13 +44,13 @@ static void print_region(struct json_object *region)
 	printf("metadata:           %s%s", output_string(region, "metadata"),
 	       auto_da_alloc ? " with auto_da_alloc" : "");
 	if (output_u64(region, "own_metadata"))
-		printf(", but for %llu directories", (unsigned long long)output_u64(region, "own_metadata"));
+		printf(", but for %s",
+		       output_count(output_u64(region, "own_metadata"), "directory", "directories"));
 	putchar('\n');
 	printf("generation:         %llu\n", (unsigned long long)output_u64(region, "generation"));
 	printf("dirty shutdowns:    %llu\n", (unsigned long long)output_u64(region, "dirty_shutdowns"));
-	printf("pools:              %llu in %llu directories\n",
-	       (unsigned long long)output_u64(region, "pools"),
-	       (unsigned long long)output_u64(region, "directories"));
+	printf("pools:              %llu in %s\n", (unsigned long long)output_u64(region, "pools"),
+	       output_count(output_u64(region, "directories"), "directory", "directories"));
 }
 
 static void print_status(struct json_object *status)

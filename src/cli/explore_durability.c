@@ -115,7 +115,7 @@ static void tell_file(struct durability *durability, const struct trace_file_cou
 			 file->writes, true);
 		return;
 	}
-	printf("%10" PRIu64 " changes of the %s ", file->writes, what);
+	printf("%10" PRIu64 " change%s of the %s ", file->writes, file->writes == 1 ? "" : "s", what);
 	output_name(path, "");
 	printf(", which %s\n", how);
 }

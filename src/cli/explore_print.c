@@ -155,7 +155,7 @@ static void print_marks(const struct explore_finding *finding)
 {
 	if (!finding->last_mark)
 		return;
-	printf("  acknowledged before: %" PRIu64 " marks, the last one '", finding->marks);
+	printf("  acknowledged before: %s, the last one '", output_count(finding->marks, "mark", NULL));
 	print_safe(finding->last_mark);
 	fputs("'\n", stdout);
 }
@@ -215,8 +215,8 @@ static void print_title(const struct explore_outcome *outcome, const struct expl
 	char verdict[128];
 
 	explore_verdict_text(&finding->verdict, outcome->options->timeout_ms, verdict, sizeof(verdict));
-	printf("\nfinding %zu%s: the checker %s (%" PRIu64 " %s)\n", number, when, verdict, finding->states,
-	       finding->states == 1 ? "state" : "states");
+	printf("\nfinding %zu%s: the checker %s (%s)\n", number, when, verdict,
+	       output_count(finding->states, "state", NULL));
 }
 
 static void print_finding(const struct explore_outcome *outcome, struct trace_symbols *symbols,
@@ -250,23 +250,23 @@ static void print_second(const struct explore_outcome *outcome, struct trace_sym
 
 static void print_depth(const struct explore_depth *depth)
 {
-	printf("%" PRIu64 " states are recovered by different changes: %" PRIu64
-	       " recoveries recorded, %" PRIu64 " of them like another one\n",
-	       depth->recovered, depth->recorded, depth->equal);
-	printf("%" PRIu64 " states of power failures in recoveries checked: %" PRIu64 " failed\n",
-	       depth->checked, depth->failures);
+	printf("%s recovered by different changes: %s recorded, %" PRIu64 " of them like another one\n",
+	       output_count(depth->recovered, "state is", "states are"),
+	       output_count(depth->recorded, "recovery", "recoveries"), depth->equal);
+	printf("%s of power failures in recoveries checked: %" PRIu64 " failed\n",
+	       output_count(depth->checked, "state", NULL), depth->failures);
 	if (depth->failed)
-		printf("%" PRIu64
-		       " recoveries failed when they were recorded, and could not be explored: does the "
-		       "checker depend on its surroundings?\n",
-		       depth->failed);
+		printf("%s failed when recorded, and could not be explored: does the checker depend on its "
+		       "surroundings?\n",
+		       output_count(depth->failed, "recovery", "recoveries"));
 	if (depth->reordered)
 		printf("%" PRIu64 " failures are not reported: their recoveries, recorded again, stored "
 		       "elsewhere or in another order, and could not be replayed. Has the checker several "
 		       "threads or processes?\n",
 		       depth->reordered);
 	if (depth->left_out)
-		printf("%" PRIu64 " recoveries were left out by a limit\n", depth->left_out);
+		printf("%s left out by a limit\n",
+		       output_count(depth->left_out, "recovery was", "recoveries were"));
 	if (depth->complete)
 		puts("all states of the recoveries were checked");
 }
@@ -287,22 +287,30 @@ static void print_summary(const struct explore_outcome *outcome)
 
 	if (outcome->points->cut.text[0])
 		printf("%s\n", outcome->points->cut.text);
-	printf("%" PRIu64 " events, %zu crash points\n", outcome->points->events, outcome->points->count);
-	printf("%" PRIu64 " states of %" PRIu64 " points checked in %.1f s: %" PRIu64 " failed\n",
-	       summary->checked, summary->points, seconds, outcome->failures);
+	printf("%s, %s\n", output_count(outcome->points->events, "event", NULL),
+	       output_count(outcome->points->count, "crash point", NULL));
+	printf("%s of %s checked in %.1f s: %" PRIu64 " failed\n",
+	       output_count(summary->checked, "state", NULL), output_count(summary->points, "point", NULL),
+	       seconds, outcome->failures);
 	if (summary->limit == EXPLORE_LIMIT_NONE)
 		puts("all states were checked");
 	else
-		printf("%" PRIu64 " points had all their states checked; %s\n", summary->exhausted,
-		       limits[summary->limit]);
+		printf("%s all their states checked; %s\n",
+		       output_count(summary->exhausted, "point had", "points had"), limits[summary->limit]);
+	/* Perhaps it does not find the files, or {} is another path than its user thinks. */
+	if (outcome->failures && outcome->failures == summary->checked)
+		printf("the checker failed on every state: does it pass where nothing is lost? "
+		       "--replay %" PRIu64 "n --save DIRECTORY writes that state\n",
+		       outcome->points->events);
 	if (outcome->levels > 1)
 		print_depth(&outcome->depth);
 	if (unstable)
-		printf("%" PRIu64
-		       " failures did not repeat and are not reported: is the checker deterministic?\n",
-		       unstable);
+		printf("%s not reported, because the checker did not fail again: is it deterministic?\n",
+		       output_count(unstable, "failure is", "failures are"));
 	if (unreduced)
-		printf("%" PRIu64 " failures of further kinds were not looked into\n", unreduced);
+		printf("%s not looked into\n",
+		       output_count(unreduced, "failure of a further kind was",
+				    "failures of further kinds were"));
 	if (!outcome->findings.count && !outcome->depth.findings)
 		puts("no finding");
 }

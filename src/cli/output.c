@@ -123,6 +123,19 @@ const char *output_size(struct json_object *object, const char *key)
 	return size_format(output_u64(object, key), texts[next], sizeof(texts[next]));
 }
 
+const char *output_count(uint64_t count, const char *one, const char *many)
+{
+	static char texts[4][96];
+	static unsigned next;
+	char *text;
+
+	next = (next + 1) % 4;
+	text = texts[next];
+	snprintf(text, sizeof(texts[0]), "%llu %s%s", (unsigned long long)count,
+		 count != 1 && many ? many : one, count != 1 && !many ? "s" : "");
+	return text;
+}
+
 const char *output_mode(struct json_object *object)
 {
 	return output_u64(object, "sector_size") == 512 ? "sector:512" : output_string(object, "mode");

@@ -28,6 +28,11 @@ uint64_t output_u64(struct json_object *object, const char *key);
 const char *output_string(struct json_object *object, const char *key);
 /* Format a size as "64M"; the result is valid until the fourth call after this one. */
 const char *output_size(struct json_object *object, const char *key);
+/*
+ * "1 state", "2 states"; `many` is the plural, or NULL if an s is added. The result is valid until the fourth
+ * call after this one.
+ */
+const char *output_count(uint64_t count, const char *one, const char *many);
 /* The mode of an object: "fsdax", "sector" or "sector:512". */
 const char *output_mode(struct json_object *object);
 /* Print a name, escaped (text_escape()), followed by `end`. */

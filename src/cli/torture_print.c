@@ -161,34 +161,42 @@ static void print_text(const struct torture_campaign *campaign, const struct tor
 		print_uncut(campaign, settings);
 		return;
 	}
-	printf("%zu operations", campaign->events.count);
+	fputs(output_count(campaign->events.count, "operation", NULL), stdout);
 	if (campaign->events.fence_count)
-		printf(" and %" PRIu64 " fences", campaign->events.fence_count);
-	printf(", at %" PRIu64 " kinds of places\n", campaign->kinds);
+		printf(" and %s", output_count(campaign->events.fence_count, "fence", NULL));
+	printf(", at %s\n", output_count(campaign->kinds, "kind of place", "kinds of places"));
 	if (campaign->fences < campaign->events.fence_count)
 		printf("power fails at %" PRIu64 " of the fences\n", campaign->fences);
 	if (campaign->events.fences_omitted)
 		puts("later fences were not counted: power did not fail there");
 	if (campaign->events.omitted)
-		printf("%" PRIu64 " later operations were not listed: power did not fail there\n",
-		       campaign->events.omitted);
-	printf("%" PRIu64 " power failures in %.1f s (%.1f/s): the check failed after %" PRIu64 "\n",
-	       campaign->runs, seconds, seconds > 0 ? (double)campaign->runs / seconds : 0,
-	       findings->failures);
+		printf("%s not listed: power did not fail there\n",
+		       output_count(campaign->events.omitted, "later operation was",
+				    "later operations were"));
+	printf("%s in %.1f s (%.1f/s): the check failed after %" PRIu64 "\n",
+	       output_count(campaign->runs, "power failure", NULL), seconds,
+	       seconds > 0 ? (double)campaign->runs / seconds : 0, findings->failures);
 	if (campaign->not_reached)
-		printf("%" PRIu64 " runs ended before their operation or fence: %s\n", campaign->not_reached,
+		printf("%s: %s\n",
+		       output_count(campaign->not_reached, "run ended before its operation or fence",
+				    "runs ended before their operation or fence"),
 		       campaign->runs ? "the workload varies from run to run" :
 					"the workload has no such one");
 	if (campaign->hung)
-		printf("%" PRIu64 " runs neither ended nor came to their operation or fence in %u s\n",
-		       campaign->hung,
+		printf("%s in %u s\n",
+		       output_count(campaign->hung, "run neither ended nor came to its operation or fence",
+				    "runs neither ended nor came to their operation or fence"),
 		       settings->timeout_ms / 1000);
 	if (campaign->workload_failed)
-		printf("%" PRIu64 " runs failed without a power failure\n", campaign->workload_failed);
+		printf("%s failed without a power failure\n",
+		       output_count(campaign->workload_failed, "run", NULL));
 	if (findings->unreproduced)
-		printf("%" PRIu64 " failures did not repeat and are not reported\n", findings->unreproduced);
+		printf("%s not reported, because the check did not fail again\n",
+		       output_count(findings->unreproduced, "failure is", "failures are"));
 	if (findings->unexamined)
-		printf("%" PRIu64 " failures of further kinds were not looked into\n", findings->unexamined);
+		printf("%s not looked into\n",
+		       output_count(findings->unexamined, "failure of a further kind was",
+				    "failures of further kinds were"));
 	if (campaign->interrupted)
 		puts("a signal ended the campaign");
 	for (size_t i = 0; i < findings->items.count; i++)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/output.h"
 #include "cli/output_file.h"
 #include "cli/trace_commands.h"
 #include "common/cleanup.h"
@@ -231,8 +232,9 @@ static int end_export(struct log_export *to, int status)
 	trace_pmemcheck_end(to->log, &skipped);
 	if (skipped.operations || skipped.marks)
 		fprintf(stderr,
-			"softpmem: the log has no place for %llu operations of the mount and %llu marks\n",
-			(unsigned long long)skipped.operations, (unsigned long long)skipped.marks);
+			"softpmem: the log has no place for %s of the mount and %s\n",
+			output_count(skipped.operations, "operation", NULL),
+			output_count(skipped.marks, "mark", NULL));
 	return status;
 }
 

@@ -104,6 +104,16 @@ else
 	skip "a full disk keeps the old file" "this process may not mount a small file system"
 fi
 
+# ---- A check that always fails ------------------------------------------------------------
+
+check_fails "explore says that a checker has failed on every state, and how to see why" \
+	'^the checker failed on every state: .*--replay 5n --save' "$softpmem" explore once.txt -- false
+whole_state() { "$softpmem" explore --replay 5n --save ../whole once.txt && grep -q . ../whole/log; }
+check "the state that it names is that in which nothing is lost" whole_state
+some() { "$softpmem" explore once.txt -- grep -q . {}; }
+check_fails "negative control: it does not of one that fails on some" '1 failed' some
+check "and has said nothing" test -z "$(some | grep 'on every state')"
+
 # ---- Command lines of explore that would write or check something else --------------------
 
 check_fails "explore refuses options after the trace" 'options come before the trace' \

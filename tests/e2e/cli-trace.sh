@@ -86,7 +86,7 @@ check "export writes the log of pmemcheck" trace export --pmemcheck --images "$w
 check "the log registers the image of the pool" \
 	grep -q "^START|REGISTER_FILE;$work/images/1-log;0x[0-9a-f]*;0x1000;0x0|STORE;" "$work/out"
 check "the image has the size of the pool" [ "$(stat -c %s "$work/images/1-log")" = 4096 ]
-check "export says how many operations the log cannot hold" grep -q '1 operations' "$work/err"
+check "export says how many operations the log cannot hold" grep -q '1 operation of' "$work/err"
 cp "$work/out" "$work/log"
 check "the log is imported" trace import --pmemcheck -o "$work/log.trace" "$work/log"
 trace stat "$work/log.trace"

@@ -20,6 +20,7 @@ e2e_tests = \
 	tests/e2e/cli-options.sh \
 	tests/e2e/cli-output.sh \
 	tests/e2e/cli-surroundings.sh \
+	tests/e2e/tutorial.sh \
 	tests/e2e/cli-trace.sh \
 	tests/e2e/cli-words.sh \
 	tests/e2e/explore-engine.sh \

@@ -183,7 +183,7 @@ status_is() {
 check "record passes on the exit status of its program" \
 	status_is 7 "$softpmem" record -o "$trace" -- sh -c 'echo program >program; exit 7'
 check "the file operations of the program are in the trace" replays "$trace" "$mnt"
-check_fails "a program that maps no pool is warned of" 'no store was recorded' \
+check_fails "a program that maps no pool is told of" 'has mapped no pool with' \
 	"$softpmem" record -o "$trace" -- false
 check "a program that is not found has the status 127" \
 	status_is 127 "$softpmem" record -o "$trace" -- ./no-such-program

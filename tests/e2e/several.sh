@@ -107,7 +107,7 @@ check "list -R --json shows all regions" \
 check "status shows all regions" test "$("$softpmem" status | grep -c '^region: ')" = 3
 check "check without arguments checks all regions" test "$("$softpmem" check | grep -c '^0 damaged')" = 3
 check "check --region checks one region" \
-	grep -q "^region file:$work/b,48M: 1 files" <("$softpmem" check --region beta)
+	grep -q "^region file:$work/b,48M: 1 file," <("$softpmem" check --region beta)
 
 # ---- What programs persist ------------------------------------------------------------
 persist() { "$softpmem" run -- "$abs_top_builddir/tests/pmdk/survivor" count "$mnt/$1" "$2"; }

@@ -96,7 +96,7 @@ check "a setup that fails is no finding" torture 2 --setup false --workload true
 check "a workload that hangs is no finding" torture 2 --timeout 1 --workload 'sleep 600' --check true
 check "an operation that the workload does not come to is neither a finding nor passed" \
 	torture 2 --only 100 --workload 'echo >a' --check true
-check "the report says that the run ended before" reports 'ended before their operation'
+check "the report says that the run ended before" reports '1 run ended before its operation'
 check "a workload without operations is cut at its end" torture 0 --workload true --check true
 check "a workload without --check is refused" torture 2 --workload true
 

@@ -33,7 +33,7 @@ fails_before() {
 	local event
 	event=$("$softpmem" trace dump "$1.trace" | tail -n +2 | grep -n ' sfence ' | sed -n "$2s/:.*//p")
 	"$softpmem" explore --at "$((event - 1))" "$1.trace" -- "$list" check {} >report 2>&1
-	grep -q '^[1-9][0-9]* states of 1 points checked' report || cat report >&2
+	grep -q '^[1-9][0-9]* states of 1 point checked' report || cat report >&2
 	grep -q '^finding 1: ' report
 }
 inconsistent_drains() {

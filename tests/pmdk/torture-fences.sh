@@ -38,7 +38,7 @@ check "--json has the number of fences" reports '"fences": ?5'
 check "nothing is found with the flush" torture 0 right "${few[@]}"
 check "the report says that nothing is found" reports '^no finding$'
 check "the fences of the program without a mistake were tried" reports ' and 9 fences, at '
-check "a fence beyond the run is told" torture 0 right "${few[@]}" --only before-fence:1000
-check "the report says that the run ended before" reports 'ended before their operation or fence'
+check "a fence beyond the run is told" torture 2 right "${few[@]}" --only before-fence:1000
+check "the report says that the run ended before" reports 'ended before its operation or fence'
 check "a place that is none is refused" torture 2 right --only before-fence:x
 finish
