@@ -273,6 +273,16 @@ uint32_t client_modules_find_caller(uintptr_t address)
 	return CLIENT_CALLERS_FIRST + at;
 }
 
+void client_modules_fork_prepare(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void client_modules_fork_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
 void client_modules_fork_child(void)
 {
 	pthread_mutex_init(&lock, NULL);

@@ -28,7 +28,9 @@ void client_modules_define_site(uint32_t site, uintptr_t address, bool stores);
  * time; 0 if there are too many. Thread-safe, async-signal-safe.
  */
 static inline uint32_t client_modules_caller(uintptr_t address);
-/* In the child of a fork: its locks. Definitions are inherited. */
+/* Before a fork, with signals blocked; then one of the other two. Definitions are inherited. */
+void client_modules_fork_prepare(void);
+void client_modules_fork_parent(void);
 void client_modules_fork_child(void);
 
 /* ---- Private to this header and modules.c ------------------------------------------------------ */

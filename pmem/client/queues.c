@@ -22,6 +22,7 @@
 #include "client/errormsg.h"
 #include "client/events.h"
 #include "client/inline.h"
+#include "client/recording.h"
 #include "client/settings.h"
 #include "client/signals.h"
 #include "client/valgrind.h"
@@ -377,11 +378,20 @@ void queue_fence(void)
 /* ---- fork --------------------------------------------------------------------- */
 
 static uint64_t fork_table, fork_signals;
+static bool fork_recorded;
 
+/*
+ * The recorder's locks are taken first, because its sites are defined by messages to the daemon. These
+ * handlers were registered before those of the program, which run outside of them, and may store.
+ */
 static void fork_prepare(void)
 {
 	uint64_t signals;
 
+	if (client_recording()) {
+		client_recording_fork_prepare();
+		fork_recorded = true;
+	}
 	connection_fences_stop();
 	signals = ranges_lock();
 	fork_table = signals;
@@ -398,6 +408,10 @@ static void fork_parent(void)
 	leave(fork_signals);
 	ranges_unlock(fork_table);
 	connection_fences_continue();
+	if (fork_recorded) {
+		fork_recorded = false;
+		client_recording_fork_parent();
+	}
 }
 
 /* The parent's WPQs are not mapped here: what it flushed and did not fence is the parent's. */
@@ -416,6 +430,10 @@ static void fork_child(void)
 	signals_locks_held = 0;
 	signals_restore(signals);
 	connection_fences_fork_child();
+	if (fork_recorded) {
+		fork_recorded = false;
+		client_recording_fork_child();
+	}
 }
 
 static AT_LOAD void prepare(void)

@@ -128,9 +128,26 @@ static const struct client_recorder recorder = { .copy = copy, .set = set, .flus
 
 /* ---- Start ------------------------------------------------------------------------------------- */
 
-static void fork_prepare(void)
+/* Guarded by the engine's lock, which is held meanwhile. */
+static uint64_t fork_signals;
+
+void client_recording_fork_prepare(void)
 {
+	const uint64_t signals = signals_block();
+
 	record_many();
+	record_fork_prepare();
+	client_modules_fork_prepare();
+	fork_signals = signals;
+}
+
+void client_recording_fork_parent(void)
+{
+	const uint64_t signals = fork_signals;
+
+	client_modules_fork_parent();
+	record_fork_parent();
+	signals_restore(signals);
 }
 
 void client_recording_fork_child(void)
@@ -140,6 +157,7 @@ void client_recording_fork_child(void)
 	client_modules_fork_child();
 	client_signal_handlers_fork_child();
 	record_fork_child();
+	signals_restore(fork_signals);
 }
 
 static _Noreturn void stop(int error)
@@ -174,8 +192,6 @@ void client_recording_start(struct record_setup *setup)
 	courier_close(setup->locks_fd);
 	if (!error)
 		error = client_signal_handlers_own();
-	if (!error)
-		error = -pthread_atfork(fork_prepare, NULL, client_recording_fork_child);
 	if (error)
 		stop(error);
 	if (client_signal_handlers_replace() != 0)

@@ -43,7 +43,9 @@ void client_recording_start(struct record_setup *setup);
 
 /* A second thread is about to be created. */
 void client_recording_thread(void);
-/* In the child of a process that was not made by fork(3). */
+/* Around a process's being made that fork(3) does not make: before, and then one of the other two. */
+void client_recording_fork_prepare(void);
+void client_recording_fork_parent(void);
 void client_recording_fork_child(void);
 /* Before the code of the program is patched for the first time. */
 void client_recording_patches(void);

@@ -410,6 +410,7 @@ enum record_call_way special_clone(struct record_system_call *call)
 		pid = fork();
 		return done(call, pid < 0 ? -errno : pid);
 	}
+	client_recording_fork_prepare();
 	return RECORD_CALL_REPLACED;
 }
 
@@ -521,6 +522,8 @@ void special_call_returned(struct record_system_call *call, long result)
 	case SYS_clone3:
 		if (result == 0)
 			client_recording_fork_child();
+		else
+			client_recording_fork_parent();
 		break;
 	default:
 		break;

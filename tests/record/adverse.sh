@@ -34,7 +34,8 @@ kills() {
 }
 # A thread that is killed between its store and its event leaves it open what it has stored.
 replays_or_tells() {
-	replays || "$softpmem" trace info "$trace" | grep 'events were lost, '
+	"$here/same_contents" "$trace" /pool "$mnt/pool" ||
+		"$softpmem" trace info "$trace" | grep 'events were lost, '
 }
 check "a program that stores where its children are killed while they store goes on" kills
 check "its trace replays to what the pool holds, or says that events are lost" replays_or_tells

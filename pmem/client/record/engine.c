@@ -316,6 +316,22 @@ void record_range_remove(uintptr_t address, size_t length)
 
 /* ---- The end of threads and processes ------------------------------------------------------------ */
 
+void record_fork_prepare(void)
+{
+	if (!record_engine.started)
+		return;
+	record_patch_take();
+	ranges_take();
+}
+
+void record_fork_parent(void)
+{
+	if (!record_engine.started)
+		return;
+	ranges_give();
+	record_patch_give();
+}
+
 void record_fork_child(void)
 {
 	if (!record_engine.started)

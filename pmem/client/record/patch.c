@@ -63,8 +63,9 @@ void record_patch_give(void)
 
 void record_patch_fork_child(void)
 {
-	/* Of the parent's threads none is here; the one that forked does not patch. */
+	/* record_fork_prepare() has taken it, so that nothing is half done. */
 	patches.lock = 0;
+	patches.depth = 0;
 }
 
 /* ---- Sites --------------------------------------------------------------------------------- */

@@ -237,6 +237,13 @@ bool record_signal(int number, siginfo_t *info, void *context);
  */
 bool record_defer(int number, siginfo_t *info, void *context);
 
+/*
+ * Before a fork: another thread may be patching code, or changing what stubs read, of which the child must
+ * not get a half. Signals must be blocked until one of the next two has been called, in the parent or the
+ * child.
+ */
+void record_fork_prepare(void);
+void record_fork_parent(void);
 /* The child of a fork: no buffer, no thread but this one. Logging starts again with the next store. */
 void record_fork_child(void);
 /* This thread ends: gives its private stack back and detaches its buffer. */
