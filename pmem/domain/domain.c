@@ -3,8 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "domain/order.h"
 
@@ -16,6 +18,9 @@ int domain_create(struct region *region, enum persistence_domain kind, struct do
 		return -ENOMEM;
 	domain->region = region;
 	domain->kind = kind;
+	domain->descriptors = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (domain->descriptors < 0)
+		domain->descriptors = -errno;
 	/* 0 is for lines that no batch wrote. */
 	domain->batch = 1;
 	pthread_mutex_init(&domain->lock, NULL);
@@ -37,6 +42,8 @@ void domain_destroy(struct domain *domain)
 	pthread_mutex_destroy(&domain->lock);
 	order_destroy(domain->recent);
 	free(domain->gather);
+	if (domain->descriptors >= 0)
+		close(domain->descriptors);
 	free(domain);
 }
 

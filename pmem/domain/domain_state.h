@@ -14,6 +14,7 @@ struct gather;
 struct domain {
 	struct region *region;
 	enum persistence_domain kind;
+	int descriptors; /* the directory /proc/self/fd, for view_share(), or a negative errno */
 	pthread_mutex_t lock; /* guards all fields below, and is held throughout a drain */
 	struct view *views;
 	struct wpq *wpqs;

@@ -214,15 +214,17 @@ int view_fd(const struct view *view)
 
 int view_share(const struct view *view)
 {
-	char path[32];
+	char number[16];
 	int fd;
 
 	/* Others open an exact view by its path, as its mode allows. */
 	if (view->exact) {
 		fd = fcntl(view->fd, F_DUPFD_CLOEXEC, 0);
 	} else {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", view->fd);
-		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (view->domain->descriptors < 0)
+			return view->domain->descriptors;
+		snprintf(number, sizeof(number), "%d", view->fd);
+		fd = openat(view->domain->descriptors, number, O_RDWR | O_CLOEXEC);
 	}
 	return fd < 0 ? -errno : fd;
 }

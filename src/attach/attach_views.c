@@ -228,7 +228,8 @@ int attach_views_add(struct attach_server *attach, const struct pool *pool,
 			return 0;
 	if (views->count == VIEWS_MAX)
 		return -ENOMEM;
-	pthread_cond_signal(&attach->holes.soon);
+	if (!views->count)
+		pthread_cond_signal(&attach->holes.soon);
 	return vector_append(views, (struct view_memory){ .dev = st.st_dev,
 							  .ino = st.st_ino,
 							  .region = attach_region_of(attach, pool),
