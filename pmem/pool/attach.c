@@ -313,7 +313,7 @@ int pool_sync_range(struct pool *pool, uint64_t offset, uint64_t length)
 		return -EINVAL;
 	do
 		error = sync_range_once(pool, offset, length);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (error == -ENOSPC && pools_make_room(pool->pools));
 	return media_outcome(pool->pools, error);
 }
 

@@ -248,7 +248,7 @@ static int make_with_room(struct pool *directory, const char *name, const struct
 
 	do
 		error = make_on_media(directory, name, attributes, target, out);
-	while (error == -ENOSPC && pools_undo_make_room(directory->pools));
+	while (error == -ENOSPC && pools_make_room(directory->pools));
 	return error;
 }
 
@@ -300,7 +300,7 @@ static int create_nameless(struct pool *directory, const struct pool_new *attrib
 		return -EINVAL;
 	do
 		error = create_nameless_locked(directory, attributes, out);
-	while (error == -ENOSPC && pools_undo_make_room(directory->pools));
+	while (error == -ENOSPC && pools_make_room(directory->pools));
 	return error;
 }
 
@@ -396,6 +396,6 @@ int pool_link(struct pool *pool, struct pool *directory, const char *name)
 	GATE_SCOPE(pool->pools);
 	do
 		error = link_locked(pool, directory, name);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (error == -ENOSPC && pools_make_room(pool->pools));
 	return error;
 }

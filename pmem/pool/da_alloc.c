@@ -37,7 +37,7 @@ void pool_allocate(struct pool *pool)
 		return;
 	do
 		error = allocate_once(pool);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (error == -ENOSPC && pools_make_room(pool->pools));
 	pools_undo_reap(pool->pools);
 }
 

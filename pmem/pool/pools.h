@@ -115,6 +115,12 @@ struct pools {
 struct pools *pools_alloc(const struct region *region);
 /* Free all memory; writes nothing. No reference to any pool may be left. */
 void pools_free(struct pools *pools);
+/*
+ * There was no space: take what is kept for an outage that might take operations back, as
+ * pools_undo_make_room() does, and what the table does not need. True if there was any, so that it is worth
+ * another try. Inside the gate, with no lock held.
+ */
+bool pools_make_room(struct pools *pools);
 
 /* `result`; but -EIO if it is no error and the media were lost, because then nothing was done. */
 static inline int media_outcome(const struct pools *pools, int result)

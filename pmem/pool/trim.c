@@ -29,13 +29,23 @@ static void discard(void *context, uint64_t block, uint64_t count)
  * The table is looked at only while it may have shrunk since the last look: counting the free entries of the
  * last chunk reads all free entries.
  */
-static void trim_table(struct pools *pools)
+static bool trim_table(struct pools *pools)
 {
+	bool shrunk = false;
+
 	if (!pool_table_may_shrink(pools))
-		return;
+		return false;
 	WRITE_SCOPE(&pools->tree);
 	while (pool_table_shrink(pools))
-		continue;
+		shrunk = true;
+	return shrunk;
+}
+
+bool pools_make_room(struct pools *pools)
+{
+	const bool committed = pools_undo_make_room(pools);
+
+	return trim_table(pools) || committed;
 }
 
 #define TELL_MS 60000u

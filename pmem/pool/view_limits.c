@@ -282,7 +282,7 @@ bool pools_release_attached(struct pools *pools)
 bool pool_make_room(struct pool *pool, int error)
 {
 	if (error == -ENOSPC)
-		return pools_undo_make_room(pool->pools);
+		return pools_make_room(pool->pools);
 	/* The limit of mappings is ENOMEM. */
 	return (error == -EMFILE || error == -ENFILE || error == -ENOMEM) &&
 	       free_views(pool->pools, pools_copy_active, pool);

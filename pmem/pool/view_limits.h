@@ -34,7 +34,7 @@ void pools_limit_attached(struct pools *pools);
 /* The pool is not attached any more. pools->list_lock is held. */
 void pool_unlist_attached(struct pool *pool);
 /*
- * An operation on the pool has failed. If that was for lack of space, pools_undo_make_room(). If it was for
+ * An operation on the pool has failed. If that was for lack of space, pools_make_room(). If it was for
  * lack of descriptors or mappings, drop some views of other pools that no client has, also of open pools:
  * clean ones, or else of pools that are synced for it. Inside the gate; no pool->lock is held. True: try
  * again.

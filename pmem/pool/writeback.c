@@ -134,7 +134,7 @@ static int sync_with_room(struct pool *pool, bool data_only)
 		return 0;
 	do
 		error = sync_once(pool, data_only);
-	while (error == -ENOSPC && pools_undo_make_room(pools));
+	while (error == -ENOSPC && pools_make_room(pools));
 	pools_undo_reap(pools);
 	return error;
 }

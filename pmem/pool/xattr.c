@@ -370,7 +370,7 @@ static int replace_record(struct pool *pool, const char *name, const struct xatt
 		return -EROFS;
 	do
 		error = replace_record_once(pool, name, record, flags);
-	while (error == -ENOSPC && pools_undo_make_room(pool->pools));
+	while (error == -ENOSPC && pools_make_room(pool->pools));
 	return error;
 }
 

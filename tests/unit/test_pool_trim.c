@@ -2,6 +2,7 @@
 
 /* The memory of free blocks, and chunks of the table that are not needed any more, are given back. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -333,6 +334,43 @@ static void the_table_shrinks_when_removals_are_durable(void **state)
 	assert_int_equal(bench->pools->superblock.table_chunks, 1);
 }
 
+static int reserve(struct pools *pools, const char *path, uint64_t bytes)
+{
+	struct pool_handle *handle = pooltest_handle(pools, path);
+	int error = pool_fallocate(handle, 0, 0, bytes);
+
+	pool_close(handle);
+	return error;
+}
+
+/* At once: trim() is not called. */
+static void assert_taken_from_the_table(struct pooltest_bench *bench)
+{
+	uint64_t bytes;
+
+	pooltest_make(bench->pools, "/large", S_IFREG | 0600, 0);
+	/* A few blocks are for its map. */
+	bytes = (pool_space_free_for_data(&bench->pools->space) - 4) * BLOCK_BYTES;
+	make_files(bench->pools, 0);
+	/* Negative control: a table in use stays. */
+	assert_int_equal(reserve(bench->pools, "/large", bytes), -ENOSPC);
+	remove_files(bench->pools, FILES);
+	assert_int_equal(reserve(bench->pools, "/large", bytes), 0);
+	assert_int_equal(bench->pools->superblock.table_chunks, 1);
+	pooltest_assert_sound(bench->region);
+}
+
+static void a_file_gets_the_space_that_the_table_does_not_need(void **state)
+{
+	assert_taken_from_the_table(*state);
+}
+
+static void a_file_gets_the_space_of_removals_that_were_not_durable(void **state)
+{
+	begin_ordered(*state);
+	assert_taken_from_the_table(*state);
+}
+
 /*
  * A name replaces one whose entry is in the last chunk of the table, and keeps that entry as its peer. Then
  * the table shrinks, and the region is opened again.
@@ -399,6 +437,8 @@ int main(void)
 		POOLTEST(blocks_that_are_used_again_soon_keep_their_memory),
 		POOLTEST_EMPTY(the_table_shrinks_when_its_files_are_removed),
 		POOLTEST_EMPTY(the_table_shrinks_when_removals_are_durable),
+		POOLTEST_EMPTY(a_file_gets_the_space_that_the_table_does_not_need),
+		POOLTEST_EMPTY(a_file_gets_the_space_of_removals_that_were_not_durable),
 		POOLTEST_EMPTY(entries_of_a_new_chunk_are_not_the_peers_of_old_renames),
 		POOLTEST_EMPTY(entries_of_a_new_chunk_would_be_peers_if_their_sequence_began_with_1),
 	};
