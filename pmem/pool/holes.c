@@ -142,22 +142,68 @@ static void sum_up(struct pool **attached, size_t count, struct pools_holes *hol
 	}
 }
 
+/* What the pools of one user have. */
+struct owner {
+	uid_t uid;
+	uint64_t pages;
+};
+struct owners {
+	VECTOR_FIELDS(struct owner);
+};
+
+static uint64_t pages_of(const struct pool *pool, bool stored)
+{
+	return stored ? pool->hole_stored : pool->hole_read;
+}
+
+static uid_t owner_of(struct pool *pool)
+{
+	READ_SCOPE(&pool->lock);
+	return pool->uid;
+}
+
+static void add_owner(struct owners *owners, uid_t uid, uint64_t pages)
+{
+	size_t i = 0;
+
+	while (i < owners->count && owners->items[i].uid != uid)
+		i++;
+	if (i == owners->count && vector_append(owners, (struct owner){ .uid = uid }) != 0)
+		return;
+	owners->items[i].pages += pages;
+}
+
+/*
+ * The pool with most pages of the user whose pools have most of them: otherwise a user could have many small
+ * pools, and the large one of another user would be over. NULL: none has any.
+ */
+static struct pool *find_largest(struct pool **attached, size_t count, bool stored)
+{
+	CLEANUP_VECTOR struct owners owners = { 0 };
+	struct owner most = { 0 };
+	struct pool *largest = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		if (pages_of(attached[i], stored))
+			add_owner(&owners, owner_of(attached[i]), pages_of(attached[i], stored));
+	for (size_t i = 0; i < owners.count; i++)
+		if (owners.items[i].pages > most.pages)
+			most = owners.items[i];
+	for (size_t i = 0; most.pages && i < count; i++)
+		if (pages_of(attached[i], stored) > (largest ? pages_of(largest, stored) : 0) &&
+		    owner_of(attached[i]) == most.uid)
+			largest = attached[i];
+	return largest;
+}
+
 static void find_over(const struct pools *pools, struct pool **attached, size_t count,
 		      struct pools_holes *holes)
 {
-	uint64_t most = 0, others;
+	uint64_t others;
 
 	holes->over_stored = holes->stored > stored_max(pools);
-	if (!holes->over_stored && holes->read <= read_max(pools))
-		return;
-	for (size_t i = 0; i < count; i++) {
-		const uint64_t own = holes->over_stored ? attached[i]->hole_stored : attached[i]->hole_read;
-
-		if (own <= most)
-			continue;
-		most = own;
-		holes->over = attached[i];
-	}
+	if (holes->over_stored || holes->read > read_max(pools))
+		holes->over = find_largest(attached, count, holes->over_stored);
 	if (!holes->over)
 		return;
 	pool_ref(holes->over, 1);

@@ -17,9 +17,9 @@ struct pools_holes {
 	uint64_t stored, read; /* pages, of all pools: those with other bytes than zeros, and those without */
 	uint64_t left;	       /* pages that may become touched before this should be called again */
 	/*
-	 * If there are too many, the pool that has most of them, with a reference, else NULL. Too many are
-	 * more that were stored to than the region has blocks, and more that were read than the region has
-	 * and than an eighth of the machine's memory.
+	 * If there are too many, the largest pool of the user whose pools have most of them, with a
+	 * reference, else NULL. Too many are more that were stored to than the region has blocks, and more
+	 * that were read than the region has and than an eighth of the machine's memory.
 	 */
 	struct pool *over;
 	bool over_stored;

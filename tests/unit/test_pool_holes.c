@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -175,6 +176,38 @@ static void of_several_pools_the_one_with_most_is_over(void **state)
 	pool_close(other);
 }
 
+#define OTHERS 4u
+
+/* None of their pools is as large as that of the first user. */
+static void of_several_users_the_one_with_most_is_over(void **state)
+{
+	struct pooltest_bench *bench = *state;
+	const unsigned most = (unsigned)blocks(bench);
+	const struct pool_attributes other = { .uid = 65534 };
+	unsigned char *memory = map(bench), *memories[OTHERS];
+	struct pool_handle *others[OTHERS];
+	struct pools_holes holes;
+	char path[16];
+
+	store(memory, 0, most / 3);
+	for (unsigned i = 0; i < OTHERS; i++) {
+		snprintf(path, sizeof(path), "/other%u", i);
+		pooltest_make(bench->pools, path, S_IFREG | 0644, 0);
+		others[i] = pooltest_handle(bench->pools, path);
+		assert_int_equal(pool_set_attributes(pool_of(others[i]), POOL_SET_UID, &other), 0);
+		memories[i] = map_pool(pool_of(others[i]));
+		store(memories[i], 0, most / 5 + i);
+	}
+	holes = count(bench);
+	assert_ptr_equal(holes.over, pool_of(others[OTHERS - 1]));
+	let_go(&holes);
+	for (unsigned i = 0; i < OTHERS; i++) {
+		munmap(memories[i], LENGTH);
+		pool_close(others[i]);
+	}
+	munmap(memory, LENGTH);
+}
+
 static void bytes_of_a_write_are_not_taken_back(void **state)
 {
 	struct pooltest_bench *bench = *state;
@@ -225,6 +258,7 @@ int main(void)
 		POOLTEST(pages_with_a_block_are_not_counted),
 		POOLTEST(more_than_the_region_has_is_too_much_and_its_end_is_taken_back),
 		POOLTEST(of_several_pools_the_one_with_most_is_over),
+		POOLTEST(of_several_users_the_one_with_most_is_over),
 		POOLTEST(bytes_of_a_write_are_not_taken_back),
 		POOLTEST(pages_that_were_only_read_may_be_as_many_as_the_machine_has_room_for),
 	};
