@@ -141,29 +141,11 @@ void client_refuse_shared_variables(unsigned long flags)
 			    "that has the thread-local variables of another");
 }
 
-typedef long clone_fn(long start, long stack, long flags, long argument, void *parent, long tls,
-		      void *child);
-
-static long refuse_or_clone(struct next_function *function, long start, long stack, long flags, long argument,
-			    void *parent, long tls, void *child)
+void client_refuse_clone(unsigned long flags, uintptr_t stack, const void *parent, const void *child)
 {
-	client_refuse_thread_numbers((unsigned long)flags, parent, child);
-	client_refuse_shared_variables((unsigned long)flags);
+	client_refuse_thread_numbers(flags, parent, child);
+	client_refuse_shared_variables(flags);
 	/* It grows down from there. */
 	if (stack)
-		client_refuse_stack((uintptr_t)stack - 1, 1, function->name);
-	return ((clone_fn *)(void *)next_function(function))(start, stack, flags, argument, parent, tls,
-							     child);
+		client_refuse_stack(stack - 1, 1, "clone");
 }
-
-#define REFUSE_CLONE(function)                                                                           \
-	PUBLIC clone_fn refusing_##function __asm__(#function);                                          \
-	PUBLIC long refusing_##function(long start, long stack, long flags, long argument, void *parent, \
-					long tls, void *child)                                           \
-	{                                                                                                \
-		static struct next_function next = { .name = #function };                                \
-                                                                                                         \
-		return refuse_or_clone(&next, start, stack, flags, argument, parent, tls, child);        \
-	}
-REFUSE_CLONE(clone)
-REFUSE_CLONE(__clone)

@@ -2,6 +2,8 @@
 #ifndef CLIENT_KERNEL_REFUSALS_H
 #define CLIENT_KERNEL_REFUSALS_H
 
+#include <stdint.h>
+
 /*
  * The kernel would have to store to a pool for the call `name`: print this and the way out, and end the
  * process. In the library that `softpmem record` preloads only. Thread safe, async-signal-safe. Each
@@ -17,6 +19,9 @@ long client_refuse_rings(const char *name);
  */
 void client_refuse_thread_numbers(unsigned long flags, const void *parent, const void *child);
 
+/* All of these of libc's clone(). NULL in the library of `softpmem run`. */
+void client_refuse_clone(unsigned long flags, uintptr_t stack, const void *parent, const void *child)
+	__attribute__((weak));
 /* Ends the process if a thread by these flags has the thread-local variables of the one that makes it. */
 void client_refuse_shared_variables(unsigned long flags);
 

@@ -32,6 +32,7 @@ pmem_client_libclient_a_SOURCES = \
 	pmem/client/modules.h \
 	pmem/client/nontemporal.c \
 	pmem/client/nontemporal.h \
+	pmem/client/processes.c \
 	pmem/client/queues.c \
 	pmem/client/queues.h \
 	pmem/client/ranges.c \

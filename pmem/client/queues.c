@@ -384,7 +384,7 @@ static bool fork_recorded;
  * The recorder's locks are taken first, because its sites are defined by messages to the daemon. These
  * handlers were registered before those of the program, which run outside of them, and may store.
  */
-static void fork_prepare(void)
+void client_fork_prepare(void)
 {
 	uint64_t signals;
 
@@ -401,7 +401,7 @@ static void fork_prepare(void)
 	courier_fork_prepare();
 }
 
-static void fork_parent(void)
+void client_fork_parent(void)
 {
 	courier_fork_parent();
 	connection_fork_parent();
@@ -415,7 +415,7 @@ static void fork_parent(void)
 }
 
 /* The parent's WPQs are not mapped here: what it flushed and did not fence is the parent's. */
-static void fork_child(void)
+void client_fork_child(void)
 {
 	uint64_t signals = fork_table;
 
@@ -439,5 +439,5 @@ static void fork_child(void)
 static AT_LOAD void prepare(void)
 {
 	have_thread_end = pthread_key_create(&thread_end, give_back) == 0;
-	pthread_atfork(fork_prepare, fork_parent, fork_child);
+	pthread_atfork(client_fork_prepare, client_fork_parent, client_fork_child);
 }

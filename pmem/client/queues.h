@@ -148,4 +148,12 @@ void queue_replace(struct queue *queue);
  */
 void queue_publish_early(struct wpq_producer *producer);
 
+/*
+ * Around a process's being made with memory of its own, in the parent before and after, and in the child;
+ * signals are blocked meanwhile. fork(3) calls them by itself.
+ */
+void client_fork_prepare(void);
+void client_fork_parent(void);
+void client_fork_child(void);
+
 #endif

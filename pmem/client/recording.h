@@ -43,7 +43,7 @@ void client_recording_start(struct record_setup *setup);
 
 /* A second thread is about to be created. */
 void client_recording_thread(void);
-/* Around a process's being made that fork(3) does not make: before, and then one of the other two. */
+/* Of client_fork_prepare() and its kin, while this process is recorded. */
 void client_recording_fork_prepare(void);
 void client_recording_fork_parent(void);
 void client_recording_fork_child(void);

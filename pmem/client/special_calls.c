@@ -33,6 +33,7 @@
 #include "client/kernel_refusals.h"
 #include "client/mapping.h"
 #include "client/output_marks.h"
+#include "client/queues.h"
 #include "client/recording.h"
 #include "client/signal_handlers.h"
 #include "client/signal_stacks.h"
@@ -410,7 +411,7 @@ enum record_call_way special_clone(struct record_system_call *call)
 		pid = fork();
 		return done(call, pid < 0 ? -errno : pid);
 	}
-	client_recording_fork_prepare();
+	client_fork_prepare();
 	return RECORD_CALL_REPLACED;
 }
 
@@ -521,9 +522,9 @@ void special_call_returned(struct record_system_call *call, long result)
 	case SYS_clone:
 	case SYS_clone3:
 		if (result == 0)
-			client_recording_fork_child();
+			client_fork_child();
 		else
-			client_recording_fork_parent();
+			client_fork_parent();
 		break;
 	default:
 		break;

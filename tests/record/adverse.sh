@@ -21,6 +21,7 @@ both "a program whose threads end by exit(2) alone" timeout 60 "$subject" exits 
 both "a program whose threads spawn others" timeout 60 "$subject" spawned "$mnt/pool"
 both "a program that forbids itself most system calls" timeout 60 "$subject" known "$mnt/pool"
 
+both "a program that makes processes by _Fork() and clone()" timeout 60 "$subject" functions "$mnt/pool"
 forks() {
 	new_pool && recorded timeout 60 "$subject" forked "$mnt/pool" &&
 		[ "$(<"$work/out")" = "50 processes have stored" ]

@@ -312,6 +312,33 @@ static void killed(void)
 	printf("40 are killed\n");
 }
 
+static int store_and_end(void *value)
+{
+	stores_2((unsigned)(uintptr_t)value);
+	stores_3((unsigned)(uintptr_t)value);
+	return 6;
+}
+
+/* By each function of libc that makes processes with memory of their own. */
+static void made_by_functions(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int status;
+	pid_t pid;
+
+	stores_1(1);
+	for (unsigned i = 0; i < 10; i++) {
+		pid = i % 2 ? _Fork() : clone(store_and_end, stack + sizeof(stack), SIGCHLD | CLONE_FS,
+					      (void *)(uintptr_t)i);
+		if (!pid)
+			_exit(store_and_end((void *)(uintptr_t)i));
+		stores_4(i);
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 6 << 8)
+			errx(1, "status 0x%x", (unsigned)status);
+	}
+	printf("10 processes have stored\n");
+}
+
 static void forked(void)
 {
 	int status;
@@ -319,7 +346,7 @@ static void forked(void)
 
 	stores_1(1);
 	for (unsigned i = 0; i < 50; i++) {
-		struct clone_args arguments = { .exit_signal = SIGCHLD };
+		struct clone_args arguments = { .flags = i % 2 ? CLONE_FS : 0, .exit_signal = SIGCHLD };
 		long child = call(SYS_clone3, &arguments, sizeof(arguments));
 
 		if (!child) {
@@ -466,7 +493,8 @@ int main(int argc, char **argv)
 	} all[] = {
 		{ "closed", closed },	    { "little-stack", little_stack },
 		{ "signal-stack", least_signal_stack }, { "ended", ended }, { "spawned", spawned },
-		{ "forked", forked },	    { "killed", killed },	    { "exits", exits },
+		{ "forked", forked },	    { "killed", killed },
+		{ "functions", made_by_functions },	    { "exits", exits },
 		{ "shared", shared_memory }, { "known", known_stores },
 		{ "thread-in-pool", thread_in_pool }, { "context-in-pool", context_in_pool },
 		{ "process-in-pool", process_in_pool }, { "context", context_elsewhere },
