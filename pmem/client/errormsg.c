@@ -67,6 +67,7 @@ static char *message_of_thread(bool make)
 	return (char *)at;
 }
 
+__attribute__((format(printf, 2, 0)))
 static void set_message(int error, const char *format, va_list arguments)
 {
 	char *message = message_of_thread(true);

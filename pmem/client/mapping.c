@@ -426,6 +426,12 @@ long client_madvise(void *address, size_t length, int advice)
 
 	if (advice == MADV_REMOVE && ranges_any(start, end - start, RANGE_POOL))
 		return -EOPNOTSUPP;
+	if (advice == MADV_POPULATE_WRITE && client_recording()) {
+		signals = ranges_lock();
+		result = client_recording_populate(start, end);
+		ranges_unlock(signals);
+		return result;
+	}
 	if (advice != MADV_DONTFORK && advice != MADV_DOFORK)
 		return RAW3(madvise, address, length, advice);
 	/* fork() takes the lock too. */

@@ -312,6 +312,25 @@ long client_recording_protect(uintptr_t start, uintptr_t end, int prot, int key)
 	return 0;
 }
 
+long client_recording_populate(uintptr_t start, uintptr_t end)
+{
+	long error = 0;
+
+	while (!error && start < end) {
+		const struct range range = ranges_find(start);
+		const uintptr_t stop = range.end < end ? range.end : end;
+		const bool aliased = range.flags && range.alias;
+
+		/* The alias may be written to if the program may write to the mapping. */
+		error = RAW3(madvise, start + (aliased ? (uintptr_t)range.alias : 0), stop - start,
+			     MADV_POPULATE_WRITE);
+		if (!error && aliased)
+			error = RAW3(madvise, start, stop - start, MADV_POPULATE_READ);
+		start = stop;
+	}
+	return error;
+}
+
 void client_recording_advise(uintptr_t start, uintptr_t end, int advice)
 {
 	struct range range;

@@ -400,6 +400,11 @@ static void mappings(void)
 	memset(second + 4096, 6, 100);
 	expect("mprotect", call(SYS_mprotect, second, 4096, prot), 0);
 	memset(second, 7, 100);
+	expect("madvise", call(SYS_madvise, second, 8192, MADV_POPULATE_WRITE), 0);
+	expect("madvise by a function", madvise(pool, 8192, MADV_POPULATE_WRITE), 0);
+	expect("mprotect", call(SYS_mprotect, second, 4096, PROT_READ), 0);
+	expect("madvise of what is read-only", call(SYS_madvise, second, 8192, MADV_POPULATE_WRITE), -EINVAL);
+	expect("mprotect", call(SYS_mprotect, second, 4096, prot), 0);
 	expect("msync", call(SYS_msync, second, 8192, MS_SYNC), 0);
 	expect("munmap", call(SYS_munmap, second, 4096), 0);
 	memset(second + 4096, 8, 100);

@@ -67,7 +67,7 @@ static void *store_few(void *mapping)
 
 static void wait_for(pid_t pid)
 {
-	int status;
+	int status = 0;
 
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 4 << 8)
 		errx(1, "a child has status 0x%x", (unsigned)status);
