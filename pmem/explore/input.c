@@ -64,7 +64,7 @@ static int convert(const char *path, int text_fd, int trace_fd, struct message *
 
 int explore_input_open(const char *path, int *fd, struct message *message)
 {
-	CLEANUP_FD int file = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	CLEANUP_FD int memory = -1;
 	struct stat st;
 	int error;

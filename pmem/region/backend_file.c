@@ -65,7 +65,10 @@ static int cannot_open(const struct region *region, int error, struct message *m
 	case ENOENT:
 		return message_fail(
 			message, -ENOENT,
-			"region %s: no such file: give a size to create it, as in file:PATH,1G",
+			strchr(region->spec, ',') ?
+				"region %s: no such file, and no size after the comma: give one to create "
+				"it, as in file:PATH,1G" :
+				"region %s: no such file: give a size to create it, as in file:PATH,1G",
 			region->spec);
 	case EACCES:
 	case EPERM:

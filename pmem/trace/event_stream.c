@@ -56,7 +56,8 @@ int trace_events_open(const char *path, struct trace_events **out, struct messag
 
 	if (!events)
 		return message_fail(message, -ENOMEM, "%s: out of memory", path);
-	events->fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A fifo is refused, and not waited for. */
+	events->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	error = events->fd < 0 ? message_fail(message, -errno, "%s: %s", path, strerror(errno)) :
 				 open_either(events, path, message);
 	if (error)

@@ -314,7 +314,10 @@ static int next_event(struct trace_text *text, struct trace_event *event)
 		result = next_line(text, &line);
 	}
 	if (result < 0)
-		return fail_line(text, result, strerror(-result), word);
+		return fail_line(text, result,
+				 result == -E2BIG ? "a line of the text form is not so long" :
+						    strerror(-result),
+				 word);
 	if (result == 0)
 		return text->result = text->started ? 0 :
 						      fail_line(text, -EBADMSG, "the file is empty", word);

@@ -79,7 +79,8 @@ int explore_workload_record(const struct explore_workload *workload, const char 
 	if (asprintf(&place, "%s/daemon", directory) < 0)
 		place = NULL;
 	if (!place || !file)
-		return message_fail(message, -ENOMEM, "out of memory");
+		return message_fail(message, -errno, "%s: cannot write it in the working directory: %s",
+				    trace, strerror(errno));
 	if (!program)
 		return message_fail(message, -ENOENT, "there is no softpmemd beside this program");
 	error = torture_daemon_create(&daemon, program, "ordered", place, message);

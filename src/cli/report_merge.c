@@ -106,7 +106,7 @@ static int parse(const char *path, char *text, size_t length, struct json_object
 
 static int read_result(const char *path, struct json_object **out, struct message *message)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	CLEANUP_FREE char *text = NULL;
 	size_t length = 0;
 	struct stat st;
@@ -248,8 +248,12 @@ static int take(const char *path, struct json_object **merged, bool *seen, struc
 	else if (*merged && !same_search(*merged, result))
 		error = message_fail(message, -EINVAL, "%s: not of the same search as the files before it",
 				     path);
-	else if (*merged && seen[shard])
+	else if (*merged && seen[shard] && shards_of(result) > 1)
 		error = message_fail(message, -EEXIST, "%s: shard %" PRIu64 " is there twice", path, shard);
+	else if (*merged && seen[shard])
+		error = message_fail(message, -EEXIST,
+				     "%s: a file before it has the whole search as well: name one of them",
+				     path);
 	if (error) {
 		json_object_put(result);
 		return error;

@@ -70,6 +70,26 @@ check_fails "explore refuses a directory for its result before it checks a state
 	"$softpmem" explore --output . once.txt -- touch "$work/checked"
 check "no state was checked" test ! -e "$work/checked"
 
+# ---- What is no file of ours -------------------------------------------------------------
+
+mkfifo ../fifo
+in_time() { timeout 20 "$@"; }
+check_fails "trace info refuses a fifo and does not wait for it" \
+	'^softpmem: ../fifo: a trace is read from a file' in_time "$softpmem" trace info ../fifo
+check_fails "explore refuses a fifo and does not wait for it" '^softpmem: ../fifo: not a regular file' \
+	in_time "$softpmem" explore ../fifo -- true
+check_fails "report refuses a fifo and does not wait for it" '^softpmem: ../fifo: not a regular file' \
+	in_time "$softpmem" report ../fifo
+check_fails "report says that two files are of the same part" 'has the whole search as well' \
+	"$softpmem" report found.json found.json
+check_fails "a device with an endless line is no trace" '/dev/zero:1: .*not so long' \
+	"$softpmem" trace info /dev/zero
+check_fails "a size that is none is told" 'no size after the comma' "$softpmem" format file:nowhere,1E
+without_directory() { (mkdir ../gone && cd ../gone && rmdir ../gone && "$@"); }
+check_fails "a working directory that is gone is not taken for want of memory" \
+	'^softpmem: softpmem.trace: cannot write it .*No such file' \
+	without_directory "$softpmem" explore --workload true -- true
+
 # ---- A full disk -------------------------------------------------------------------------
 
 check_fails "a device that is full is named" '^softpmem: /dev/full: No space left' \
