@@ -7,6 +7,8 @@
 #include <curses.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <term.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -111,6 +113,19 @@ static int follow(struct stat_context *context, unsigned interval_ms)
 	return status;
 }
 
+/* Can the terminal put text where a table needs it? One that is dumb cannot. */
+static bool can_place(void)
+{
+	int error;
+	const char *place;
+
+	if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
+		return false;
+	place = tigetstr("cup");
+	del_curterm(cur_term);
+	return place && place != (const char *)-1;
+}
+
 int live_view(struct stat_context *context, unsigned interval_ms)
 {
 	struct cli *cli = context->cli;
@@ -118,6 +133,8 @@ int live_view(struct stat_context *context, unsigned interval_ms)
 	int status;
 
 	setlocale(LC_CTYPE, "");
+	if (!can_place())
+		return -1;
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
 		return -1;

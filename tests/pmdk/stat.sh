@@ -163,6 +163,13 @@ if command -v script >/dev/null && [ -e /dev/ptmx ]; then
 	check "stat --follow prints lines on an unknown terminal" shows '^[0-9:]+ +0 +0 +0 .*% 0'
 	kill "$watcher"
 	exec 6>&-
+	: >"$screen"
+	terminal dumb &
+	watcher=$!
+	exec 6>"$work/keys"
+	check "stat --follow prints lines on a dumb terminal" shows '^[0-9:]+ +0 +0 +0 .*% 0'
+	kill "$watcher"
+	exec 6>&-
 else
 	skip "the live view" "there are no pseudo terminals"
 fi
