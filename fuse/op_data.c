@@ -142,45 +142,48 @@ static void reply_after_drop(fuse_req_t request, struct node *node, uint64_t off
 	fusefs_late_add(fusefs_of(request), &write->late.work);
 }
 
-static int write_through(fuse_req_t request, struct node *node, const char *bytes, size_t size,
-			 uint64_t offset, struct fuse_file_info *fi)
+/* How many bytes were written, or a negative errno. */
+static ssize_t write_through(fuse_req_t request, struct node *node, const char *bytes, size_t size,
+			     uint64_t offset, struct fuse_file_info *fi)
 {
 	struct pool_handle *handle = fusefs_handle_of(fi);
 	int error = fusefs_drop_set_id_bits(request, pool_of(handle));
+	/* From a short direct write the kernel makes EIO (fuse_get_res_by_io() of fs/fuse/file.c). */
+	enum pool_write_kind kind = is_direct(fi) ? POOL_WRITE_WHOLE : POOL_WRITE_FILE;
 	ssize_t written;
 
 	if (error)
 		return error;
 	if (!is_direct(fi))
 		fusefs_cached_add(&node->cached, offset, size);
-	written = recorded_write(fusefs_recorder(request), handle, bytes, size, offset, POOL_WRITE_FILE);
+	written = recorded_write(fusefs_recorder(request), handle, bytes, size, offset, kind);
 	if (written < 0)
-		return (int)written;
+		return written;
 	if (!fusefs_file_of(fi)->direct)
-		fusefs_shadow_overlay(&fusefs_of(request)->shadows, node, offset, bytes, size);
+		fusefs_shadow_overlay(&fusefs_of(request)->shadows, node, offset, bytes, (size_t)written);
 	/* The kernel sends an FSYNC after a synchronous write, but not after an asynchronous one. */
-	if (!(fi->flags & O_DSYNC))
-		return 0;
-	return recorded_sync(fusefs_recorder(request), handle, (fi->flags & O_SYNC) != O_SYNC);
+	if (fi->flags & O_DSYNC)
+		error = recorded_sync(fusefs_recorder(request), handle, (fi->flags & O_SYNC) != O_SYNC);
+	return error ? error : written;
 }
 
 void fusefs_op_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
 	struct node *node = fusefs_node_of(request, ino);
-	int error;
+	ssize_t written;
 
 	if (fi->writepage) {
 		write_back(request, ino, bytes, size, offset, fusefs_handle_of(fi));
 		return;
 	}
-	error = write_through(request, node, bytes, size, (uint64_t)offset, fi);
-	if (error)
-		fuse_reply_err(request, -error);
-	else if (is_direct(fi) && fusefs_cached_overlaps(&node->cached, (uint64_t)offset, size))
-		reply_after_drop(request, node, (uint64_t)offset, size);
+	written = write_through(request, node, bytes, size, (uint64_t)offset, fi);
+	if (written < 0)
+		fuse_reply_err(request, (int)-written);
+	else if (is_direct(fi) && fusefs_cached_overlaps(&node->cached, (uint64_t)offset, (size_t)written))
+		reply_after_drop(request, node, (uint64_t)offset, (size_t)written);
 	else
-		fuse_reply_write(request, size);
+		fuse_reply_write(request, (size_t)written);
 }
 
 /* ---- Other requests -------------------------------------------------------------- */

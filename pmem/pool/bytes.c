@@ -200,6 +200,31 @@ static int write_once(struct pool *pool, const void *bytes, size_t length, uint6
 	return error;
 }
 
+/* About half of it, up to the start of a page. 0: it is within one page. */
+static size_t first_half(uint64_t offset, size_t length)
+{
+	const uint64_t first = offset / PAGE_BYTES, pages = (offset + length - 1) / PAGE_BYTES - first + 1;
+
+	return pages < 2 ? 0 : (size_t)((first + pages / 2) * PAGE_BYTES - offset);
+}
+
+/* There is no room for all of it. As POSIX has it, write(2) then writes as much as there is room for. */
+static ssize_t write_what_fits(struct pool *pool, const unsigned char *bytes, size_t length, uint64_t offset)
+{
+	size_t done = 0, left = length, piece;
+	int error = -ENOSPC;
+
+	while ((piece = first_half(offset + done, left))) {
+		error = write_once(pool, bytes + done, piece, offset + done, POOL_WRITE_FILE);
+		if (error && error != -ENOSPC)
+			break;
+		if (!error)
+			done += piece;
+		left = error ? piece : left - piece;
+	}
+	return done ? (ssize_t)done : error;
+}
+
 ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length, uint64_t offset,
 		   enum pool_write_kind kind)
 {
@@ -217,5 +242,7 @@ ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length,
 	do
 		error = write_once(pool, bytes, length, offset, kind);
 	while (pool_make_room(pool, error));
+	if (error == -ENOSPC && kind == POOL_WRITE_FILE)
+		return write_what_fits(pool, bytes, length, offset);
 	return error ? error : (ssize_t)length;
 }

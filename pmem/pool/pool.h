@@ -391,12 +391,14 @@ void pool_read_end(struct pool_read *read);
 ssize_t pool_read(struct pool_handle *handle, void *buffer, size_t length, uint64_t offset);
 
 enum pool_write_kind {
-	POOL_WRITE_FILE,  /* write(2): tears as the pool's mode says */
+	POOL_WRITE_FILE,  /* write(2): tears as the pool's mode says; may be short */
+	POOL_WRITE_WHOLE, /* the same, but of all bytes or none */
 	POOL_WRITE_MAPPED /* the kernel writes back a mapped page: the lines that differ were stored */
 };
 /*
- * Volatile until pool_sync(). Grows the pool. Writes all bytes, or none and returns -ENOSPC, -EFBIG,
- * -EIO or -EROFS.
+ * Volatile until pool_sync(). Grows the pool. Returns how many bytes were written: with POOL_WRITE_FILE fewer
+ * than `length`, at least one, if there is no room for more. Or writes none and returns -ENOSPC, -EFBIG, -EIO
+ * or -EROFS.
  */
 ssize_t pool_write(struct pool_handle *handle, const void *bytes, size_t length, uint64_t offset,
 		   enum pool_write_kind kind);

@@ -302,6 +302,26 @@ static void check_store_without_space(int hole)
 	OK(!fsync(hole), "the fsync(2) after that succeeds");
 }
 
+/* The region is full. */
+static void check_short_write(int fd)
+{
+	static _Alignas(PAGE) unsigned char chunk[1 << 20];
+	const off_t end = size_of(fd), fits = 8 * PAGE;
+	int direct = open("space", O_RDWR | O_DIRECT);
+
+	memset(chunk, 't', sizeof(chunk));
+	OK(!ftruncate(fd, end - fits) && !fsync(fd), "eight pages are free");
+	FAILS(pwrite(direct, chunk, sizeof(chunk), end - fits), ENOSPC,
+	      "a direct write(2) of more than fits writes nothing");
+	OK(size_of(fd) == end - fits, "a direct write(2) that failed leaves the size");
+	OK(pwrite(fd, chunk, sizeof(chunk), end - fits) == fits,
+	   "a write(2) of more than fits writes as many bytes as fit");
+	OK(size_of(fd) == end && pread(fd, chunk, PAGE, end - PAGE) == PAGE && chunk[0] == 't' &&
+		   chunk[PAGE - 1] == 't',
+	   "what a short write(2) wrote is read back");
+	close(direct);
+}
+
 void check_space(void)
 {
 	static unsigned char chunk[1 << 20];
@@ -321,8 +341,6 @@ void check_space(void)
 	memset(chunk, 's', sizeof(chunk));
 	while ((got = write(fd, chunk, sizeof(chunk))) > 0)
 		;
-	while (got < 0 && errno == ENOSPC && write(fd, chunk, PAGE) == PAGE)
-		errno = ENOSPC;
 	OK(got < 0 && errno == ENOSPC, "writing until the region is full ends with ENOSPC");
 	full = free_blocks();
 	OK(full < 1024, "a full region has less than 4 MiB free");
@@ -330,6 +348,7 @@ void check_space(void)
 	OK(pread(fd, chunk, 16, size_of(fd) - 16) == 16 && chunk[0] == 's' && chunk[15] == 's',
 	   "the last bytes of a full region are read back");
 	FAILS(pwrite(fd, chunk, sizeof(chunk), (off_t)1 << 40), ENOSPC, "a further write is ENOSPC");
+	check_short_write(fd);
 	OK(pwrite(fd, "over", 4, 0) == 4 && !fsync(fd),
 	   "bytes of a full region can be overwritten and synced");
 	close(fd);

@@ -348,6 +348,27 @@ static void bytes_behind_the_end_are_zeroed_after_a_crash(void **state)
 	pool_close(handle);
 }
 
+/* The region is full, and the file ends at `end`. */
+static void writes_what_fits(struct pool_handle *handle, uint64_t end)
+{
+	const uint64_t fits = 5 * PAGE_BYTES, from = end - fits;
+	static char bytes[16 * PAGE_BYTES], got[PAGE_BYTES];
+
+	memset(bytes, 'w', sizeof(bytes));
+	assert_int_equal(pool_truncate(pool_of(handle), handle, from), 0);
+	assert_int_equal(pool_write(handle, bytes, sizeof(bytes), from, POOL_WRITE_WHOLE), -ENOSPC);
+	assert_int_equal(size_of(handle), from);
+	assert_int_equal(pool_write(handle, bytes, sizeof(bytes), from + 1, POOL_WRITE_FILE), fits - 1);
+	assert_int_equal(size_of(handle), end);
+	assert_int_equal(pool_read(handle, got, PAGE_BYTES, end - PAGE_BYTES), PAGE_BYTES);
+	assert_memory_equal(got, bytes, PAGE_BYTES);
+	assert_int_equal(pool_write(handle, bytes, sizeof(bytes), end, POOL_WRITE_FILE), -ENOSPC);
+	assert_int_equal(pool_write(handle, bytes, 1, end, POOL_WRITE_FILE), -ENOSPC);
+	/* Pages that are there already need no space. */
+	assert_int_equal(pool_write(handle, bytes, sizeof(bytes), end - 3, POOL_WRITE_FILE), 3);
+	assert_int_equal(pool_sync(handle, false), 0);
+}
+
 static void a_full_region_refuses_writes_and_stays_consistent(void **state)
 {
 	struct bench *bench = *state;
@@ -373,6 +394,7 @@ static void a_full_region_refuses_writes_and_stays_consistent(void **state)
 	assert_int_equal(offset, before.free);
 	/* A write reserves the space that a later sync needs. */
 	assert_int_equal(pool_sync(handle, false), 0);
+	writes_what_fits(handle, offset);
 	pool_close(handle);
 	pooltest_assert_sound(bench->region);
 	assert_int_equal(pool_unlink(root, "fill"), 0);
