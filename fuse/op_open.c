@@ -56,7 +56,8 @@ int fusefs_file_open(fuse_req_t request, struct node *node, struct fuse_file_inf
 	fi->fh = (uintptr_t)file;
 	/* CPUs store to an attached pool without the kernel's knowledge: its cache would be stale at once. */
 	fi->direct_io = pool_is_attached(node->pool);
-	fi->keep_cache = !fi->direct_io;
+	/* Neither is its cache kept from a time when it was attached. */
+	fi->keep_cache = !fi->direct_io && !pool_was_attached(node->pool);
 	file->direct = fi->direct_io;
 	/* With this, the kernel does not tell of each close(2) before that returns. */
 	fi->noflush = !pool_wants_flush(node->pool);

@@ -129,7 +129,11 @@ bool pool_release_view(struct pool *pool)
 
 	if (!pool_is_attached(pool))
 		return true;
-	if (!view_release(pool->view))
+	/*
+	 * The mount's kernel may have pages of an open file that are older than what clients stored. While it
+	 * is attached, what comes back of such a page is compared with what the kernel was given.
+	 */
+	if (atomic_load(&pool->opens) || !view_release(pool->view))
 		return false;
 	{
 		LOCK_SCOPE(&pools->list_lock);
@@ -149,6 +153,12 @@ bool pool_is_attached(struct pool *pool)
 	return pool->is_attached;
 }
 
+bool pool_was_attached(struct pool *pool)
+{
+	LOCK_SCOPE(&pool->pools->list_lock);
+	return pool->was_attached;
+}
+
 bool pool_attached_view(struct pool *pool, uint32_t *view)
 {
 	READ_SCOPE(&pool->lock);
@@ -161,7 +171,7 @@ bool pool_attached_view(struct pool *pool, uint32_t *view)
 struct pool **pools_copy_attached(struct pools *pools, size_t *count)
 {
 	struct pool **found, *pool;
-	size_t at = 0;
+	size_t at;
 
 	LOCK_SCOPE(&pools->list_lock);
 	*count = 0;
@@ -170,9 +180,11 @@ struct pool **pools_copy_attached(struct pools *pools, size_t *count)
 	found = *count ? calloc(*count, sizeof(*found)) : NULL;
 	if (!found)
 		return NULL;
+	/* The list has the last one first. */
+	at = *count;
 	LIST_FOREACH (pool, &pools->attached, attached) {
 		pool_ref(pool, 1);
-		found[at++] = pool;
+		found[--at] = pool;
 	}
 	return found;
 }

@@ -457,9 +457,11 @@ int pool_attach(struct pool *pool, struct pool_attachment *attachment);
  */
 int pool_attach_exact(struct pool *pool, struct pool_attachment *attachment);
 bool pool_is_attached(struct pool *pool);
+/* Was it attached since the region was opened? */
+bool pool_was_attached(struct pool *pool);
 /*
- * Detach some pools whose views no process has any more, and drop these views: of pools whose bytes are all
- * durable, or else of pools that are made durable for it. False: there was none.
+ * Detach some pools that are not open and whose views no process has any more, and drop these views: of pools
+ * whose bytes are all durable, or else of pools that are made durable for it. False: there was none.
  */
 bool pools_release_attached(struct pools *pools);
 /* The number of the pool's view; false: it is not attached. */

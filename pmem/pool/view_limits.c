@@ -151,7 +151,9 @@ static void release_if_clean(struct pool *pool)
 
 static void sync_and_release(struct pool *pool)
 {
-	if (!has_memory(pool) || (pool_is_attached(pool) && view_in_use(pool->view)))
+	if (!has_memory(pool))
+		return;
+	if (pool_is_attached(pool) && (atomic_load(&pool->opens) || view_in_use(pool->view)))
 		return;
 	if (pool_sync_locked(pool) == 0)
 		release_if_clean(pool);

@@ -41,16 +41,17 @@ void pool_unlist_attached(struct pool *pool);
  */
 bool pool_make_room(struct pool *pool, int error);
 /*
- * The attached pools, each with a reference, for free(), and their number. NULL: there is none (*count is 0)
- * or no memory.
+ * The attached pools, those first that were attached first, each with a reference, for free(), and their
+ * number. NULL: there is none (*count is 0) or no memory.
  */
 struct pool **pools_copy_attached(struct pools *pools, size_t *count);
 /* pools_for_once_attached() for those whose views have memory. */
 void pools_for_once_attached_views(struct pools *pools, void (*call)(void *context, struct pool *pool),
 				   void *context);
 /*
- * An attached pool whose view no client has any more, and all of whose bytes are durable, is not attached any
- * more, and its view has no memory. True: it is not attached. pool->lock is held exclusively.
+ * An attached pool that is not open, whose view no client has any more, and all of whose bytes are durable,
+ * is not attached any more, and its view has no memory. True: it is not attached. pool->lock is held
+ * exclusively.
  */
 bool pool_release_view(struct pool *pool);
 /* If views have too much memory, drop some views of closed pools that are clean. Otherwise as above. */

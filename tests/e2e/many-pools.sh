@@ -55,6 +55,30 @@ check "the pools show what was stored, also what was not flushed" \
 "$softpmem" powerfail >/dev/null
 check "what was persisted survives a power failure" numbers_of "$mnt/all/released." $((3 * limit))
 
+# Pages that the kernel caches of a file from when it was mapped, and that are older than what was stored.
+mkfifo "$work/steps"
+exec 7<>"$work/steps"
+truncate -s 1M "$mnt/all/cached"
+exec 6<"$mnt/all/cached"
+larger=$abs_top_builddir/tests/pmdk/larger
+"$softpmem" run "$larger" inside "$mnt/all/cached" 1 nothing <&7 >"$work/steps.out" &
+storing=$!
+await grep -q mapped "$work/steps.out"
+head -c 4096 <&6 >"$work/before"
+printf s >&7
+await grep -q stored "$work/steps.out"
+printf e >&7
+wait "$storing"
+exec 6<&- 7>&-
+is_attached() { "$softpmem" stat --json | grep -A9 '"path": *"/all/cached"' | grep -q '"attached": *true'; }
+check "a pool that was mapped is attached at first" is_attached
+map_all others. $((2 * limit)) unflushed >"$work/check.out"
+is_released() { ! is_attached; }
+check "its memory is given back when others need places" is_released
+check "a process that opens it then reads what was stored, not what another one has read before" \
+	test "$(dd if="$mnt/all/cached" bs=1 skip=100 count=1 2>"$work/dd.err" | tr '\0' 0)" = Q
+check "negative control: the other one has read zeros" cmp "$work/before" <(head -c 4096 /dev/zero)
+
 # At once: a user other than root and the daemon's gets half of the places for mapped pools.
 mkfifo "$work/hold"
 "${user[@]}" "$many_pools" "$mnt/all/kept." "$limit" keep <"$work/hold" >"$work/kept.out" &
