@@ -108,13 +108,13 @@ static const struct kernel_call calls[CALLS] = {
 	RECORDED(select, BITS(1, 0), BITS(2, 0), BITS(3, 0), TIMESPEC(4)),
 	RECORDED(pselect6, BITS(1, 0), BITS(2, 0), BITS(3, 0), TIMESPEC(4)),
 	SPECIAL(io_uring_setup, RECORD_CALL_ALWAYS, special_ring),
-	SPECIAL(io_setup, RECORD_CALL_ALWAYS, special_ring),
-	/* Nothing for these to do. */
+	RECORDED(io_setup, FIXED(1, 8)),
+	SPECIAL(io_submit, RECORD_CALL_ALWAYS, special_io_submit),
+	RECORDED(io_getevents, COUNTED(3, 2, KERNEL_IO_EVENT_BYTES)),
+	RECORDED(io_pgetevents, COUNTED(3, 2, KERNEL_IO_EVENT_BYTES)),
+	RECORDED(io_cancel, FIXED(2, KERNEL_IO_EVENT_BYTES)),
 	STORES_NOTHING(io_destroy),
-	STORES_NOTHING(io_getevents),
-	STORES_NOTHING(io_pgetevents),
-	STORES_NOTHING(io_submit),
-	STORES_NOTHING(io_cancel),
+	/* Nothing for these to do. */
 	STORES_NOTHING(io_uring_enter),
 	STORES_NOTHING(io_uring_register),
 	/* Queues and semaphores. */

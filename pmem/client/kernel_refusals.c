@@ -110,8 +110,6 @@ REFUSE_RINGS(io_uring_queue_init)
 REFUSE_RINGS(io_uring_queue_init_params)
 REFUSE_RINGS(io_uring_queue_init_mem)
 REFUSE_RINGS(io_uring_setup)
-REFUSE_RINGS(io_setup)
-REFUSE_RINGS(io_queue_init)
 REFUSE_RINGS(lio_listio)
 REFUSE_RINGS(lio_listio64)
 

@@ -8,6 +8,7 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
@@ -92,6 +93,34 @@ static bool parts_concern(uintptr_t array, size_t count)
 		    record_concerns((uintptr_t)part.iov_base, part.iov_len))
 			return true;
 	return false;
+}
+
+/* The kernel stores to its buffer later, or to the block itself. */
+static bool block_concerns(uintptr_t at)
+{
+	struct iocb block;
+
+	if (!kernel_call_read(&block, at, sizeof(block)))
+		return false;
+	if (record_concerns(at, sizeof(block)))
+		return true;
+	return block.aio_lio_opcode == IOCB_CMD_PREAD  ? record_concerns(block.aio_buf, block.aio_nbytes) :
+	       block.aio_lio_opcode == IOCB_CMD_PREADV ? parts_concern(block.aio_buf, block.aio_nbytes) :
+							 false;
+}
+
+enum record_call_way special_io_submit(struct record_system_call *call)
+{
+	const uint64_t *a = call->arguments;
+	uintptr_t block;
+
+	for (size_t i = 0; i < a[1]; i++) {
+		if (!kernel_call_read(&block, a[2] + i * sizeof(block), sizeof(block)))
+			break;
+		if (block_concerns(block))
+			return refuse(call);
+	}
+	return RECORD_CALL_AS_IT_IS;
 }
 
 /* Another process's memory is its own matter. */

@@ -34,7 +34,7 @@ ringless() {
 	new_pool && recorded "$subject" rings "$mnt/pool" &&
 		grep -q 'io_uring_setup fails with ENOSYS while this process is recorded' "$work/err"
 }
-check "io_uring_setup(2) and io_setup(2) by instructions fail with ENOSYS in a recorded program" ringless
+check "io_uring_setup(2) by an instruction fails with ENOSYS in a recorded program" ringless
 check_fails "negative control: not in one that is not recorded" . \
 	"$softpmem" run -- "$subject" rings "$mnt/pool"
 

@@ -476,13 +476,12 @@ static void write_to_itself(void)
 	expect("process_vm_writev", process_vm_writev(getpid(), &from, 1, &to, 1, 0), sizeof(text));
 }
 
-/* liburing makes these calls by instructions of its own. */
+/* liburing makes this call by an instruction of its own. */
 static void rings(void)
 {
 	unsigned char parameters[256] = { 0 };
 
 	expect("io_uring_setup", call(SYS_io_uring_setup, 1, parameters), -ENOSYS);
-	expect("io_setup", call(SYS_io_setup, 1, parameters), -ENOSYS);
 }
 
 /* The kernel would mark mutexes of the list; the program is told that it does not in pools. */

@@ -15,6 +15,7 @@ both "a program that reads into the pool by syscall(2)" "$subject" numbers "$mnt
 both "a program that receives by a function of _FORTIFY_SOURCE" "$subject" fortified "$mnt/pool"
 both "a program whose structures the kernel fills in" "$subject" functions "$mnt/pool"
 both "a program that keeps contexts and jump buffers in its pool" "$subject" contexts "$mnt/pool"
+both "a program whose file operations are asynchronous" timeout 60 "$subject" asynchronous "$mnt/pool"
 both "a program that asks for its directory by syscall(2)" "$subject" getcwd "$mnt/pool"
 both "a program that asks for its signal mask" "$subject" mask "$mnt/pool"
 
@@ -33,5 +34,6 @@ refused "pthread_mutex_lock() of a mutex that inherits priority" inherits-later
 refused "clone() with CLONE_PARENT_SETTID" clone
 refused "clone() with CLONE_PARENT_SETTID" clone3
 refused set_tid_address set_tid_address
+refused io_submit asynchronous-read
 refused setvbuf stream
 finish

@@ -8,6 +8,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
@@ -310,6 +311,41 @@ static void functions(void)
 	printf("%.5s\n", text + 4096);
 }
 
+/* To `buffer` from the beginning of this program. What is done is stored to the pool. */
+static void read_later(void *buffer)
+{
+	aio_context_t *context = (aio_context_t *)(void *)(pool + 64);
+	struct io_event *events = (struct io_event *)(void *)(pool + 128);
+	struct iocb block = { .aio_lio_opcode = IOCB_CMD_PREAD,
+			      .aio_fildes = (uint32_t)open("/proc/self/exe", O_RDONLY),
+			      .aio_buf = (uintptr_t)buffer,
+			      .aio_nbytes = 64 };
+	struct iocb *blocks[] = { &block };
+
+	*context = 0;
+	expect("io_setup", syscall(SYS_io_setup, 4, context), 0);
+	expect("io_submit", syscall(SYS_io_submit, *context, 1L, blocks), 1);
+	expect("io_getevents", syscall(SYS_io_getevents, *context, 1L, 4L, events, NULL), 1);
+	expect("bytes", events[0].res, 64);
+	if (memcmp(buffer, "\177ELF", 4) != 0)
+		errx(1, "other bytes");
+	expect("io_destroy", syscall(SYS_io_destroy, *context), 0);
+	*context = 0;
+	memset(events, 0, sizeof(*events));
+}
+
+static void asynchronous(void)
+{
+	unsigned char elsewhere[64];
+
+	read_later(elsewhere);
+}
+
+static void asynchronous_read(void)
+{
+	read_later(pool + 4096);
+}
+
 static void contexts(void)
 {
 	jmp_buf *plain = (jmp_buf *)(void *)pool;
@@ -376,6 +412,10 @@ int main(int argc, char **argv)
 		functions();
 	else if (strcmp(what, "contexts") == 0)
 		contexts();
+	else if (strcmp(what, "asynchronous") == 0)
+		asynchronous();
+	else if (strcmp(what, "asynchronous-read") == 0)
+		asynchronous_read();
 	else
 		errx(2, "%s: unknown", what);
 	return 0;

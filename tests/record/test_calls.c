@@ -33,6 +33,7 @@ static const struct {
 		return RECORD_CALL_AS_IT_IS;                            \
 	}
 IS_SPECIAL(special_parts)
+IS_SPECIAL(special_io_submit)
 IS_SPECIAL(special_recvmsg)
 IS_SPECIAL(special_recvmmsg)
 IS_SPECIAL(special_process_vm_writev)
