@@ -300,6 +300,31 @@ static int check_attach(struct cli *cli, const char *path, const struct run_prog
 	return options->allow_unattached ? CLI_OK : CLI_FAILED;
 }
 
+static int fail_program(struct cli *cli, int error)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	if (asprintf(&text, "%s: %s: %s", cli->verb->name, cli->arguments[0], strerror(error)) < 0)
+		text = NULL;
+	cli_fail(cli, text ? text : "out of memory");
+	return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
+}
+
+/* What execv(3) would fail with, as far as the file itself says. */
+static int check_program(struct cli *cli)
+{
+	const char *name = cli->arguments[0];
+	CLEANUP_FREE char *program = find_program(name);
+	int error = program ? 0 : errno;
+	struct stat st;
+
+	if (!error && (stat(program, &st) < 0 || access(program, X_OK) < 0))
+		error = errno;
+	else if (!error && S_ISDIR(st.st_mode))
+		error = EACCES;
+	return error ? fail_program(cli, error) : CLI_OK;
+}
+
 int run_program_prepare(struct cli *cli, const struct run_program *options)
 {
 	CLEANUP_JSON struct json_object *answer = NULL;
@@ -314,13 +339,14 @@ int run_program_prepare(struct cli *cli, const struct run_program *options)
 		status = set_preload(cli, options->record_key);
 	if (status == CLI_OK)
 		status = set_socket(cli, path, options);
-	return status;
+	/* Before a recording begins, which would replace an older trace. */
+	return status == CLI_OK ? check_program(cli) : status;
 }
 
 int run_program(struct cli *cli)
 {
 	const char *name = cli->arguments[0];
-	CLEANUP_FREE char *program = find_program(name), *text = NULL;
+	CLEANUP_FREE char *program = find_program(name);
 	int error = program ? 0 : errno;
 
 	if (!error) {
@@ -329,8 +355,5 @@ int run_program(struct cli *cli)
 		execv(program, cli->arguments);
 		error = errno;
 	}
-	if (asprintf(&text, "%s: %s: %s", cli->verb->name, name, strerror(error)) < 0)
-		text = NULL;
-	cli_fail(cli, text ? text : "out of memory");
-	return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
+	return fail_program(cli, error);
 }

@@ -187,6 +187,15 @@ check_fails "a program that maps no pool is told of" 'has mapped no pool with' \
 	"$softpmem" record -o "$trace" -- false
 check "a program that is not found has the status 127" \
 	status_is 127 "$softpmem" record -o "$trace" -- ./no-such-program
+echo older >"$work/older"
+check "a program that cannot be run has the status 126" \
+	status_is 126 "$softpmem" record -o "$work/older" -- "$work"
+for program in ./no-such-program no-such-program "$work"; do
+	"$softpmem" record -o "$work/older" -- "$program"
+	"$softpmem" record -o "$work/never" -- "$program"
+done
+check "an older trace is kept if there is nothing to record" grep -qx older "$work/older"
+check "no trace is made if there is nothing to record" test ! -e "$work/never"
 
 # ---- Several processes at a time, and pages that are written back -------------------------------
 "$softpmem" record -o "$trace" -- bash -c '
