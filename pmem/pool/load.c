@@ -249,17 +249,6 @@ static int load_file(struct loader *loader, uint32_t index, const struct file_sl
 	return 0;
 }
 
-/* Low entries are to be taken first, from the end of the array. */
-static void reverse(uint32_t *entries, uint32_t count)
-{
-	for (uint32_t i = 0; i < count / 2; i++) {
-		uint32_t low = entries[i];
-
-		entries[i] = entries[count - 1 - i];
-		entries[count - 1 - i] = low;
-	}
-}
-
 static int load_entries(struct loader *loader)
 {
 	struct pools *pools = loader->pools;
@@ -282,6 +271,7 @@ static int load_entries(struct loader *loader)
 		if (!choose_slot(loader, index, &slot))
 			continue;
 		pools->sequences[index] = slot.head.sequence;
+		/* In rising order they are a heap. */
 		if (slot.head.kind == SLOT_FREE)
 			pools->free_entries[pools->free_count++] = index;
 		else if (slot.head.kind == SLOT_FILE)
@@ -291,7 +281,6 @@ static int load_entries(struct loader *loader)
 		if (error)
 			return error;
 	}
-	reverse(pools->free_entries, pools->free_count);
 	return 0;
 }
 

@@ -95,7 +95,7 @@ struct pools {
 	uint32_t uuid_seed;	      /* CRC-32C of the region's UUID, with which checksums of slots start */
 	uint32_t entries;
 	uint64_t *sequences;	/* of each entry, as on the media */
-	uint32_t *free_entries; /* a stack */
+	uint32_t *free_entries; /* a heap, the lowest first */
 	uint32_t free_count;
 	uint32_t shrink_tried;	/* free_count when the table could not shrink; 0: it was not tried */
 	uint64_t new_sequence;	/* of entries of a new chunk: see "The table" in docs/format.md */

@@ -112,6 +112,37 @@ static int grow_memory(struct pools *pools, uint64_t entries)
 }
 
 /*
+ * The free entries are a heap: the lowest one is used first, so that a file that is created after many were
+ * removed does not keep a chunk at the end of the table.
+ */
+static void add_free(struct pools *pools, uint32_t index)
+{
+	uint32_t *heap = pools->free_entries, at = pools->free_count++;
+
+	for (; at && heap[(at - 1) / 2] > index; at = (at - 1) / 2)
+		heap[at] = heap[(at - 1) / 2];
+	heap[at] = index;
+}
+
+static uint32_t take_lowest(struct pools *pools)
+{
+	uint32_t *heap = pools->free_entries, count = --pools->free_count;
+	const uint32_t lowest = heap[0], moved = heap[count];
+	uint32_t at = 0, child;
+
+	while ((child = 2 * at + 1) < count) {
+		if (child + 1 < count && heap[child + 1] < heap[child])
+			child++;
+		if (heap[child] >= moved)
+			break;
+		heap[at] = heap[child];
+		at = child;
+	}
+	heap[at] = moved;
+	return lowest;
+}
+
+/*
  * Add a chunk: write its slots first, then the superblock that refers to it. It is as large as the
  * table, or as the longest free run.
  */
@@ -155,9 +186,9 @@ static int table_grow(struct pools *pools)
 		superblock->table_chunks--;
 		return error;
 	}
-	for (uint64_t index = entries; index-- > pools->entries;) {
+	for (uint64_t index = pools->entries; index < entries; index++) {
 		pools->sequences[index] = pools->new_sequence;
-		pools->free_entries[pools->free_count++] = (uint32_t)index;
+		add_free(pools, (uint32_t)index);
 	}
 	pools->entries = (uint32_t)entries;
 	return 0;
@@ -178,14 +209,14 @@ int pool_table_take(struct pools *pools, uint32_t *index)
 		if (error)
 			return error;
 	}
-	*index = pools->free_entries[--pools->free_count];
+	*index = take_lowest(pools);
 	return 0;
 }
 
 void pool_table_put_back(struct pools *pools, uint32_t index)
 {
 	LOCK_SCOPE(&pools->table_lock);
-	pools->free_entries[pools->free_count++] = index;
+	add_free(pools, index);
 }
 
 int pool_table_write(struct pools *pools, uint32_t index, union slot *slot)
@@ -246,10 +277,12 @@ static void forget_entries(struct pools *pools, uint32_t first)
 	for (uint32_t i = 0; i < pools->free_count; i++)
 		if (pools->free_entries[i] < first)
 			pools->free_entries[kept++] = pools->free_entries[i];
+	pools->free_count = 0;
+	for (uint32_t i = 0; i < kept; i++)
+		add_free(pools, pools->free_entries[i]);
 	/* A name may still have one of these entries as the peer of a rename that was completed. */
 	for (uint32_t index = first; index < pools->entries; index++)
 		pools->new_sequence = max_u64(pools->new_sequence, pools->sequences[index] + 1);
-	pools->free_count = kept;
 	pools->entries = first;
 }
 

@@ -334,6 +334,29 @@ static void the_table_shrinks_when_removals_are_durable(void **state)
 	assert_int_equal(bench->pools->superblock.table_chunks, 1);
 }
 
+static void a_file_that_is_created_later_keeps_no_chunk(void **state)
+{
+	struct pooltest_bench *bench = *state;
+
+	make_files(bench->pools, 0);
+	/* From both ends, so that neither the first nor the last free entry is the lowest. */
+	for (unsigned i = 0; i < FILES / 2; i++) {
+		char low[32], high[32];
+
+		snprintf(low, sizeof(low), "/many%u", i);
+		snprintf(high, sizeof(high), "/many%u", FILES - 1 - i);
+		remove_path(bench->pools, i % 2 ? low : high);
+		remove_path(bench->pools, i % 2 ? high : low);
+	}
+	pooltest_make(bench->pools, "/later", S_IFREG | 0600, 0);
+	trim(bench, CALLS);
+	assert_int_equal(bench->pools->superblock.table_chunks, 1);
+	make_files(bench->pools, 0);
+	pooltest_assert_sound(bench->region);
+	pooltest_restart(bench);
+	remove_files(bench->pools, FILES);
+}
+
 static int reserve(struct pools *pools, const char *path, uint64_t bytes)
 {
 	struct pool_handle *handle = pooltest_handle(pools, path);
@@ -437,6 +460,7 @@ int main(void)
 		POOLTEST(blocks_that_are_used_again_soon_keep_their_memory),
 		POOLTEST_EMPTY(the_table_shrinks_when_its_files_are_removed),
 		POOLTEST_EMPTY(the_table_shrinks_when_removals_are_durable),
+		POOLTEST_EMPTY(a_file_that_is_created_later_keeps_no_chunk),
 		POOLTEST_EMPTY(a_file_gets_the_space_that_the_table_does_not_need),
 		POOLTEST_EMPTY(a_file_gets_the_space_of_removals_that_were_not_durable),
 		POOLTEST_EMPTY(entries_of_a_new_chunk_are_not_the_peers_of_old_renames),
