@@ -322,6 +322,9 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	struct explore_progress unfinished = { .path = NULL };
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
 
+	/* "No finding" would be no news. */
+	if (!error && !points.events && points.cut.text[0])
+		error = message_fail(&message, -EBADMSG, "%s: nothing can be explored", points.cut.text);
 	if (!error && given->at)
 		error = check_point(&points, options->at, &message);
 	if (outcome.levels > 1) {

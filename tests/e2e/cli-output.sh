@@ -80,6 +80,9 @@ check_fails "explore refuses a fifo and does not wait for it" '^softpmem: ../fif
 	in_time "$softpmem" explore ../fifo -- true
 check_fails "report refuses a fifo and does not wait for it" '^softpmem: ../fifo: not a regular file' \
 	in_time "$softpmem" report ../fifo
+head -c 100 once.trace >../cut.trace
+check_fails "explore refuses a trace that is cut before its first event" 'nothing can be explored' \
+	"$softpmem" explore ../cut.trace -- true
 check_fails "report says that two files are of the same part" 'has the whole search as well' \
 	"$softpmem" report found.json found.json
 check_fails "a device with an endless line is no trace" '/dev/zero:1: .*not so long' \
