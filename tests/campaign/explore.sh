@@ -63,7 +63,7 @@ searched() {
 	*) found=failed ;;
 	esac
 	# Of a search that is cut off by a message there is no summary.
-	grep -q ' states of ' "$work/report" || found=failed
+	grep -q ' states\{0,1\} of ' "$work/report" || found=failed
 	shown "$work/report" "$@"
 	expect "$expected" "$found" "the search in $mode"
 	echo
