@@ -70,8 +70,9 @@ static int move(struct job *job, const struct rename_request *request, const str
 		return message_fail(&job->message, error, "%.512s: %s: --replace replaces it", job->shown,
 				    strerror(EEXIST));
 	if (error == -EINVAL)
-		return message_fail(&job->message, error, "%.512s: a directory cannot be moved into itself",
-				    job->shown);
+		return message_fail(&job->message, error,
+				    "%.512s: %s: a directory cannot be moved into itself", job->shown,
+				    strerror(EINVAL));
 	if (error)
 		return job_fail(job, error, error == -ENOENT ? request->path : job->shown);
 	job_entry_changed(job, from->parent, from->name);
