@@ -13,7 +13,6 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 check "the kernel checks no permissions where root alone may enter" kernel_checks_nothing
-# shellcheck disable=SC2016 # for the script
 printf '#!/bin/sh\nexit 0\n' >"$mnt/script"
 chmod 0 "$mnt/script"
 check "root reads a file that nobody may read" grep -q exit "$mnt/script"
@@ -36,6 +35,7 @@ check "the kernel checks permissions where others may enter" kernel_checks
 check "the daemon of others stops" daemon_stop
 
 weaken=(setpriv --bounding-set=-dac_override)
+# shellcheck disable=SC2016 # for the script
 printf '#!/bin/sh\nexec %s "$0.real" "$@"\n' "${weaken[*]}" >"$work/softpmemd"
 ln -s "$softpmemd" "$work/softpmemd.real"
 chmod +x "$work/softpmemd"

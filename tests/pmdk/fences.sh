@@ -82,7 +82,7 @@ check "a number beyond the run is reported after the wait, with the number of fe
 check "the program was not disturbed" grep -q finished "$work/program"
 check "afterwards a program persists without being cut" fences 100 2
 check "its numbers are there" left 2 "100 100"
-check_fails "a pattern of paths with a fence is refused" "a pattern of paths is for" \
+check_fails "a pattern of paths with a fence is refused" "--path requires operations or syncs" \
 	"$softpmem" powerfail --before-fence 1 --path pool
 check_fails "two moments are refused, and fences are named among the events" \
 	"--before-fence, --after-fence and --at-mark" \
