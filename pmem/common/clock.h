@@ -14,4 +14,21 @@ static inline uint64_t clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* The time so many microseconds from now on, in CLOCK_MONOTONIC: for pthread_cond_clockwait(3). */
+static inline struct timespec clock_deadline_us(uint64_t microseconds)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_nsec += (long)(microseconds % 1000000) * 1000;
+	at.tv_sec += (time_t)(microseconds / 1000000) + at.tv_nsec / 1000000000;
+	at.tv_nsec %= 1000000000;
+	return at;
+}
+
+static inline struct timespec clock_deadline_ms(uint64_t milliseconds)
+{
+	return clock_deadline_us(milliseconds * 1000);
+}
+
 #endif

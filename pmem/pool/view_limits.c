@@ -11,6 +11,7 @@
 
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "domain/domain.h"
 #include "pool/gate.h"
 #include "pool/undo.h"
@@ -220,18 +221,6 @@ void pools_limit_memory(struct pools *pools)
 /* So many views are dropped at once: the next ones that are made find their descriptors. */
 #define FREE_AT_ONCE 16u
 
-/* So long from now on, in CLOCK_MONOTONIC. */
-static struct timespec deadline_after(unsigned milliseconds)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)milliseconds * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	return until;
-}
-
 /*
  * Call for the pools but `except`, open ones too, until enough have no memory any more. How many that are.
  * Waits for pools that are locked for `patience` ms, for all of them together, and leaves the others out.
@@ -239,7 +228,7 @@ static struct timespec deadline_after(unsigned milliseconds)
 static unsigned free_some(struct pool **active, size_t count, const struct pool *except, unsigned patience,
 			  void (*call)(struct pool *pool))
 {
-	const struct timespec until = deadline_after(patience);
+	const struct timespec until = clock_deadline_ms(patience);
 	unsigned freed = 0;
 
 	for (size_t i = 0; i < count && freed < FREE_AT_ONCE; i++) {

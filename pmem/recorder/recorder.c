@@ -359,13 +359,9 @@ int recorder_stop(struct recorder *recorder)
 
 bool recorder_wait(struct recorder *recorder, unsigned milliseconds)
 {
-	struct timespec until;
 	LOCK_SCOPE(&recorder->phase_lock);
+	const struct timespec until = clock_deadline_ms(milliseconds);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-	until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	while (recorder->phase == RECORDER_BUSY)
 		if (pthread_cond_timedwait(&recorder->changed, &recorder->phase_lock, &until))
 			break;

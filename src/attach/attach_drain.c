@@ -10,6 +10,7 @@
 #include "attach/attach_mappers.h"
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define STACK_BYTES (256u << 10)
 /*
@@ -132,25 +133,16 @@ void attach_drain_kick(struct attach_server *attach)
 
 /* ---- The drain thread ------------------------------------------------------------ */
 
-static void set_deadline(struct timespec *at, unsigned microseconds)
-{
-	clock_gettime(CLOCK_MONOTONIC, at);
-	at->tv_nsec += (long)microseconds * 1000;
-	at->tv_sec += at->tv_nsec / 1000000000;
-	at->tv_nsec %= 1000000000;
-}
-
 /* False: the server stops. */
 static bool wait_to_look(struct attach_server *attach, unsigned microseconds)
 {
-	struct timespec until;
 	LOCK_SCOPE(&attach->lock);
+	struct timespec until = clock_deadline_us(microseconds);
 
-	set_deadline(&until, microseconds);
 	while (!attach->stopping && !attach->kicked && !attach->drained) {
 		if (attach->wpq_count == 0) {
 			pthread_cond_wait(&attach->drain_soon, &attach->lock);
-			set_deadline(&until, microseconds);
+			until = clock_deadline_us(microseconds);
 		} else if (pthread_cond_timedwait(&attach->drain_soon, &attach->lock, &until) != 0) {
 			break;
 		}

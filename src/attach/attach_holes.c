@@ -138,13 +138,9 @@ static uint64_t next_wait(uint64_t left, bool idle, uint64_t took)
 /* While no view was given to a client, nothing is looked at. False: the server stops. */
 static bool wait_for_look(struct attach_server *attach, uint64_t milliseconds)
 {
-	struct timespec until;
 	LOCK_SCOPE(&attach->lock);
+	const struct timespec until = clock_deadline_ms(milliseconds);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)milliseconds * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	while (!attach->stopping)
 		if (!attach->views.count)
 			pthread_cond_wait(&attach->holes.soon, &attach->lock);

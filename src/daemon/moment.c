@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "daemon/daemon.h"
 
 void moment_init(struct daemon_moment *moment)
@@ -100,21 +101,10 @@ int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct
 	return error;
 }
 
-static struct timespec deadline(unsigned milliseconds)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-	until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	return until;
-}
-
 bool moment_wait(struct daemon *daemon, unsigned milliseconds)
 {
 	struct daemon_moment *moment = &daemon->moment;
-	const struct timespec until = deadline(milliseconds);
+	const struct timespec until = clock_deadline_ms(milliseconds);
 	LOCK_SCOPE(&moment->lock);
 
 	while (moment->state == DAEMON_MOMENT_ARMED)
@@ -259,7 +249,7 @@ static void wait_for_publication(struct daemon *daemon)
 
 	while (is_fencing(moment)) {
 		const uint64_t fences = moment->fences;
-		const struct timespec until = deadline(PUBLISH_MS);
+		const struct timespec until = clock_deadline_ms(PUBLISH_MS);
 		int late = 0;
 
 		while (is_fencing(moment) && moment->fences == fences && !late)

@@ -144,14 +144,6 @@ static bool is_any_leaving(const struct server *server)
 	return false;
 }
 
-static void set_deadline(struct timespec *at, unsigned milliseconds)
-{
-	clock_gettime(CLOCK_MONOTONIC, at);
-	at->tv_nsec += (long)milliseconds * 1000000;
-	at->tv_sec += at->tv_nsec / 1000000000;
-	at->tv_nsec %= 1000000000;
-}
-
 /*
  * Wait for a place. To get one, hang up on the client that has kept the server waiting longest: on one of
  * the new client's own user, if there is one. False: there is no place.
@@ -166,9 +158,8 @@ static bool make_room(struct server *server, const struct peer *peer)
 	const uid_t *uid = !trusted && places_of(server, peer->uid) ? &peer->uid : NULL;
 	struct server_client *longest = NULL;
 	bool patient = trusted || clock_ms() >= server->no_wait_until;
-	struct timespec until;
+	struct timespec until = clock_deadline_ms(MAKE_ROOM_MS);
 
-	set_deadline(&until, MAKE_ROOM_MS);
 	while (!has_place(server, peer)) {
 		const bool leaving = patient && !longest && is_any_leaving(server);
 
@@ -186,7 +177,7 @@ static bool make_room(struct server *server, const struct peer *peer)
 		patient = false;
 		if (!trusted)
 			server->no_wait_until = clock_ms() + NO_WAIT_MS;
-		set_deadline(&until, MAKE_ROOM_MS);
+		until = clock_deadline_ms(MAKE_ROOM_MS);
 	}
 	return true;
 }
