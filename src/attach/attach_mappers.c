@@ -138,6 +138,31 @@ static bool process_maps(const char *pid, const struct view_memory *views, size_
 	return !search_process(pid, &search);
 }
 
+/* The next process other than this one, as /proc names it; NULL: there is none left. */
+static const char *next_process(DIR *processes)
+{
+	struct dirent *entry;
+
+	while ((entry = readdir(processes)))
+		if (isdigit((unsigned char)*entry->d_name) && atoi(entry->d_name) != getpid())
+			return entry->d_name;
+	return NULL;
+}
+
+/*
+ * A pidfd of the process if it maps one of the views, or -1. The number may become another process's before
+ * the pidfd is opened, so it is searched again. If the process has ended since, a signal has no effect.
+ */
+static int open_if_mapping(const char *pid, const struct view_memory *views, size_t count, bool writable)
+{
+	CLEANUP_FD int pidfd = -1;
+
+	if (!process_maps(pid, views, count, writable))
+		return -1;
+	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+	return pidfd >= 0 && process_maps(pid, views, count, writable) ? steal_fd(&pidfd) : -1;
+}
+
 /* Indices of views; a view may be mapped more than once. */
 struct collection {
 	const struct view_memory *views;
@@ -192,15 +217,12 @@ int mappers_mark(const struct view_memory *views, size_t count, bool *mapped)
 				       .context = &collection,
 				       .error = &error };
 	DIR *processes = opendir("/proc");
-	struct dirent *entry;
-	char self[16];
+	const char *pid;
 
 	if (!processes)
 		return -errno;
-	snprintf(self, sizeof(self), "%d", (int)getpid());
-	while ((entry = readdir(processes)))
-		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, self) != 0)
-			search_process(entry->d_name, &search);
+	while ((pid = next_process(processes)))
+		search_process(pid, &search);
 	closedir(processes);
 	return error;
 }
@@ -217,17 +239,10 @@ static void add_victim(struct victims *victims, int pidfd)
 static void kill_if_mapping(const struct log_sink *log, const char *pid, const struct view_memory *views,
 			    size_t count, struct victims *victims)
 {
-	CLEANUP_FD int pidfd = -1;
+	CLEANUP_FD int pidfd = open_if_mapping(pid, views, count, false);
 	int error;
 
-	if (!process_maps(pid, views, count, false))
-		return;
-	/*
-	 * The number may have become another process's before the pidfd was opened, so search again. If that
-	 * process maps no view, leave it alone. If it has ended since, the signal has no effect.
-	 */
-	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
-	if (pidfd < 0 || !process_maps(pid, views, count, false))
+	if (pidfd < 0)
 		return;
 	error = process_kill(pidfd);
 	if (error && error != -ESRCH) {
@@ -245,13 +260,10 @@ static size_t kill_round(const struct log_sink *log, const struct view_memory *v
 {
 	struct victims victims = { 0 };
 	DIR *processes = opendir("/proc");
-	struct dirent *entry;
-	char self[16];
+	const char *pid;
 
-	snprintf(self, sizeof(self), "%d", (int)getpid());
-	while (processes && (entry = readdir(processes)))
-		if (isdigit((unsigned char)*entry->d_name) && strcmp(entry->d_name, self) != 0)
-			kill_if_mapping(log, entry->d_name, views, count, &victims);
+	while (processes && (pid = next_process(processes)))
+		kill_if_mapping(log, pid, views, count, &victims);
 	*complete = processes && !victims.incomplete;
 	if (processes)
 		closedir(processes);
@@ -283,13 +295,9 @@ bool mappers_kill(const struct log_sink *log, const struct view_memory *views, s
 /* False: the process can store to none of the views, or was not reached. */
 static bool signal_if_mapping(const char *pid, const struct view_memory *views, size_t count, int signal)
 {
-	CLEANUP_FD int pidfd = -1;
+	CLEANUP_FD int pidfd = open_if_mapping(pid, views, count, true);
 
-	if (!process_maps(pid, views, count, true))
-		return false;
-	/* As in kill_if_mapping(). */
-	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
-	return pidfd >= 0 && process_maps(pid, views, count, true) && send_signal(pidfd, signal) == 0;
+	return pidfd >= 0 && send_signal(pidfd, signal) == 0;
 }
 
 static bool is_among(const pid_t *pids, size_t count, pid_t pid)
@@ -303,22 +311,19 @@ static bool is_among(const pid_t *pids, size_t count, pid_t pid)
 size_t mappers_signal(const struct view_memory *views, size_t count, const pid_t *first, size_t first_count,
 		      int signal)
 {
-	struct dirent *entry;
+	const char *pid;
 	size_t found = 0;
 	DIR *processes;
-	char pid[16];
+	char number[16];
 
 	for (size_t i = 0; i < first_count; i++) {
-		snprintf(pid, sizeof(pid), "%d", (int)first[i]);
-		found += signal_if_mapping(pid, views, count, signal);
+		snprintf(number, sizeof(number), "%d", (int)first[i]);
+		found += signal_if_mapping(number, views, count, signal);
 	}
 	processes = opendir("/proc");
-	while (processes && (entry = readdir(processes))) {
-		const pid_t number = isdigit((unsigned char)*entry->d_name) ? atoi(entry->d_name) : 0;
-
-		if (number && number != getpid() && !is_among(first, first_count, number))
-			found += signal_if_mapping(entry->d_name, views, count, signal);
-	}
+	while (processes && (pid = next_process(processes)))
+		if (!is_among(first, first_count, atoi(pid)))
+			found += signal_if_mapping(pid, views, count, signal);
 	if (processes)
 		closedir(processes);
 	return found;
