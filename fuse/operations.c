@@ -11,9 +11,8 @@
 #include "op_xattr.h"
 
 /*
- * Not served: flush (no process waits for a close), locks (the kernel's own
- * suffice for one mount), copy_file_range (within one machine the kernel's fallback
- * is as fast).
+ * Not served: locks (the kernel's own suffice for one mount), copy_file_range (within
+ * one machine the kernel's fallback is as fast).
  */
 const struct fuse_lowlevel_ops fusefs_operations = {
 	.init = fusefs_op_init,

@@ -170,8 +170,7 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 		call->replaced[output->argument] = (uint64_t)room;
 		room += align_up(lengths[i], LINE_SIZE);
 	}
-	kept->kept.next = call->kept;
-	call->kept = kept;
+	kernel_call_keep(call, &kept->kept);
 	return RECORD_CALL_REPLACED;
 }
 

@@ -125,6 +125,11 @@ struct kernel_kept {
 	void (*store)(const struct record_system_call *call, struct kernel_kept *kept, long result);
 	void (*give)(struct kernel_kept *kept); /* other rooms; NULL: there are none */
 };
+static inline void kernel_call_keep(struct record_system_call *call, struct kernel_kept *kept)
+{
+	kept->next = call->kept;
+	call->kept = kept;
+}
 /* The kernel transfers no more at once. */
 #define KERNEL_TRANSFER_MAX 0x7ffff000u
 

@@ -198,8 +198,7 @@ static enum record_call_way bounce(struct record_system_call *call, unsigned arg
 	room = kept->buffers;
 	for (size_t i = 0; i < kept->count; i++)
 		place_message(&kept->messages[i], header_of(kept, i), &room);
-	kept->kept.next = call->kept;
-	call->kept = kept;
+	kernel_call_keep(call, &kept->kept);
 	call->replaced[argument] = (uint64_t)headers;
 	return RECORD_CALL_REPLACED;
 }
@@ -236,8 +235,7 @@ enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, u
 	}
 	room = kept->buffers = client_room_take(kept->buffer_bytes);
 	place_parts(&kept->messages[0], &room);
-	kept->kept.next = call->kept;
-	call->kept = kept;
+	kernel_call_keep(call, &kept->kept);
 	call->replaced[argument] = (uint64_t)kept->messages[0].kernel_parts;
 	return RECORD_CALL_REPLACED;
 }

@@ -63,7 +63,7 @@ int client_recording_map(struct range *range, int prot, uint32_t trace_pool);
 void client_recording_unmap(uintptr_t start, uintptr_t end);
 /* mprotect(2), of ranges with and without aliases. */
 long client_recording_protect(uintptr_t start, uintptr_t end, int prot, int key);
-/* MADV_POPULATE_WRITE, of mappings that cannot be written to. 0 or a negative errno. */
+/* MADV_POPULATE_WRITE: recorded mappings are read-only themselves. 0 or a negative errno. */
 long client_recording_populate(uintptr_t start, uintptr_t end);
 /* madvise(2) that concerns fork, of the aliases of the ranges in [start, end). */
 void client_recording_advise(uintptr_t start, uintptr_t end, int advice);

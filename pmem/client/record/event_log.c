@@ -113,16 +113,6 @@ void record_log_store(struct record_frame *frame)
 		record_waiting = 1;
 }
 
-void record_log_fence(enum record_fence_kind kind, uint32_t site)
-{
-	struct trace_producer *producer = &record_self.producer;
-
-	if (!record_log_room(TRACE_SLOT_ROOM))
-		return;
-	trace_put_fence(producer, trace_stamp(producer), (enum trace_fence)kind, site);
-	record_log_publish();
-}
-
 void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;

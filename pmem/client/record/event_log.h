@@ -23,7 +23,7 @@ static inline void record_log_publish(void);
  */
 void record_log_store(struct record_frame *frame);
 /* One event each, published. */
-void record_log_fence(enum record_fence_kind kind, uint32_t site);
+static inline void record_log_fence(enum record_fence_kind kind, uint32_t site);
 void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t site);
 
 /* ---- Private to this header and event_log.c ----------------------------------------------- */
@@ -49,6 +49,16 @@ static inline void record_log_publish(void)
 	atomic_store_explicit(&producer->header->head, producer->head, memory_order_release);
 	if (__builtin_expect(producer->head + TRACE_SLOT_ROOM >= producer->bell, 0))
 		record_log_ring_bell();
+}
+
+static inline void record_log_fence(enum record_fence_kind kind, uint32_t site)
+{
+	struct trace_producer *producer = &record_self.producer;
+
+	if (!record_log_room(TRACE_SLOT_ROOM))
+		return;
+	trace_put_fence(producer, trace_stamp(producer), (enum trace_fence)kind, site);
+	record_log_publish();
 }
 
 #endif

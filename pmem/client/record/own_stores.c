@@ -363,13 +363,8 @@ void record_flush(uintptr_t address, size_t length, uint32_t site)
 
 void record_fence(uint32_t site)
 {
-	struct trace_producer *producer = &record_self.producer;
-
 	section_begin();
-	if (record_log_room(TRACE_SLOT_ROOM)) {
-		trace_put_fence(producer, trace_stamp(producer), TRACE_SFENCE, site);
-		record_log_publish();
-	}
+	record_log_fence(RECORD_SFENCE, site);
 	section_end();
 }
 
