@@ -131,6 +131,12 @@ finish() {
 	exit
 }
 
+# trace_of_one_store: print a trace, as text, of a program that makes one store durable.
+trace_of_one_store() {
+	printf '%s\n' 'softpmem-trace 1' 'file file=1 size=4096 path="log"' \
+		't1 store 1+0x0 u64=1' 't1 clwb 1+0x0' 't1 sfence'
+}
+
 # share PATH...: copy files of the build directory to $shared, where every user can run them. Another user
 # may be unable to enter the build directory.
 share() {

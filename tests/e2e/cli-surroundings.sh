@@ -5,13 +5,7 @@
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
 
 cd "$work" || bail "no working directory"
-cat >once.txt <<'END'
-softpmem-trace 1
-file file=1 size=4096 path="log"
-t1 store 1+0x0 u64=1
-t1 clwb 1+0x0
-t1 sfence
-END
+trace_of_one_store >once.txt
 
 # ---- Closed descriptors ------------------------------------------------------------------
 

@@ -38,10 +38,10 @@ kill -STOP "$daemon_pid"
 echo go >"$work/stopped.go"
 check "record says that the daemon does not answer at the end of the program" await says "$work/stopped.err"
 kill -TERM "$recorded"
-check "then it ends by SIGTERM" await ended "$recorded"
+check "record that waits for a stopped daemon ends by SIGTERM" await ended "$recorded"
 kill -CONT "$daemon_pid"
 wait "$recorded"
-check "its status says so" test $? -eq 143
+check "record that SIGTERM has ended has the status 143" test $? -eq 143
 idle() { ! "$softpmem" record --stop 2>/dev/null; }
 check "the daemon has ended the recording" await idle
 
@@ -51,7 +51,7 @@ for end in daemon_stop daemon_kill; do
 	echo go >"$work/$end.go"
 	wait "$recorded"
 	check "record of a program that ends well has status 1 if the daemon has gone ($end)" test $? -eq 1
-	check "it says that the daemon hung up ($end)" \
+	check "record says that the daemon hung up ($end)" \
 		grep -q 'the daemon hung up before it had answered' "$work/$end.err"
 	fusermount3 -u -z "$mnt" 2>/dev/null
 	daemon_start --region memfd:64M || bail "the daemon does not start"
@@ -66,10 +66,10 @@ check "negative control: with the daemon it has the program's status" test $? -e
 "$softpmem" run "$abs_top_builddir/tests/pmdk/survivor" count "$mnt/pool" 100000000 >"$work/removed" 2>&1 &
 removed=$!
 check "a program persists" await test -s "$work/removed"
-check "its pool is destroyed meanwhile" "$softpmem" destroy pool
+check "the pool of a program that runs is destroyed" "$softpmem" destroy pool
 before=$(tail -n 1 "$work/removed")
 goes_on() { [ "$(tail -n 1 "$work/removed")" -gt "$before" ]; }
-check "it goes on" await goes_on
+check "a program whose pool was destroyed goes on" await goes_on
 kill "$removed"
 wait "$removed" 2>/dev/null
 check "the daemon stops cleanly" daemon_stop

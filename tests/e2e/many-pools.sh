@@ -94,7 +94,7 @@ check "a program that keeps them mapped hears where the limit is" \
 check "the log names the pool and the way out" grep -Eq \
 	"refused the pool /all/kept.[0-9]+: too many pools are mapped: unmap some" "$work/daemon.log"
 if [ "$(id -u)" = 0 ]; then
-	check "it has half of the places, 150" grep -q '^mapped 75:' "$work/kept.out"
+	check "a user who is not trusted gets half of the 150 places" grep -q '^mapped 75:' "$work/kept.out"
 	check "another user's program maps pools then, one after the other" grep -qx "mapped $limit" \
 		<(setpriv --reuid 65533 --regid 65533 --groups 65534 \
 			"$many_pools" "$mnt/all/other." "$limit" release </dev/null)

@@ -188,7 +188,7 @@ check_fails "a program that maps no pool is told of" 'has mapped no pool with' \
 check "a program that is not found has the status 127" \
 	status_is 127 "$softpmem" record -o "$trace" -- ./no-such-program
 echo older >"$work/older"
-check "a program that cannot be run has the status 126" \
+check "record of a program that is a directory has the status 126" \
 	status_is 126 "$softpmem" record -o "$work/older" -- "$work"
 for program in ./no-such-program no-such-program "$work"; do
 	"$softpmem" record -o "$work/older" -- "$program"

@@ -49,13 +49,14 @@ check "save loses what it has acknowledged, as is printed" prints alike 3
 replay=$(grep -o 'softpmem explore --replay [^ ]* --save broken softpmem.trace' <(tr '\n' ' ' <"$tutorial"))
 check "the tutorial has a command that saves a state" test -n "$replay"
 # shellcheck disable=SC2086 # words
-check "that command works" "$softpmem" ${replay#softpmem }
-check "its settings is empty" bash -c 'test -e broken/settings && test ! -s broken/settings'
+check "the command of the tutorial that saves a state works" "$softpmem" ${replay#softpmem }
+check "the settings of the saved state are empty" \
+	bash -c 'test -e broken/settings && test ! -s broken/settings'
 
 sed -i "s|^\(\t\)\(must(close(fd), \"close\");\)|\1$(block 4 | head -n 1)\n\1\2|" save.c
 cc -g "${flags[@]}" -o save save.c -lsoftpmem -ldl
 explored --workload "$PWD/save" -- ./check-settings
-check "with the file synced it loses a name, as is printed" prints alike 4
+check "save, with its file synced, loses a name, as is printed" prints alike 4
 sed -i -e 's|^\tmust(rename.*|&\n\tmust(fsync(directory), "fsync");|' \
 	-e "s|^\tmust(rename|\t$(block 5 | head -n 1 | sed 's/|/\\|/')\n&|" save.c
 cc -g "${flags[@]}" -o save save.c -lsoftpmem -ldl

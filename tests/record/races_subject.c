@@ -82,14 +82,19 @@ static pthread_t start(void *(*function)(void *), void *argument)
 	return thread;
 }
 
+static void finish(pthread_t one, pthread_t other)
+{
+	pthread_join(one, NULL);
+	pthread_join(other, NULL);
+	printf("counter %lu\n", (unsigned long)*counter(pool));
+}
+
 /* Two mappings of the same bytes. */
 static void twice(void)
 {
 	pthread_t one = start(store_counted, pool), other = start(store_counted, again);
 
-	pthread_join(one, NULL);
-	pthread_join(other, NULL);
-	printf("counter %lu\n", (unsigned long)*counter(pool));
+	finish(one, other);
 }
 
 static void forks(void)
@@ -208,9 +213,7 @@ static void protects(void)
 			err(1, "mprotect");
 		sched_yield();
 	}
-	pthread_join(one, NULL);
-	pthread_join(other, NULL);
-	printf("counter %lu\n", (unsigned long)*counter(pool));
+	finish(one, other);
 }
 
 static void maps(void)
@@ -229,9 +232,7 @@ static void maps(void)
 		store_some(some, i);
 		munmap(some, 131072);
 	}
-	pthread_join(one, NULL);
-	pthread_join(other, NULL);
-	printf("counter %lu\n", (unsigned long)*counter(pool));
+	finish(one, other);
 }
 
 typedef int code_fn(unsigned char *to, unsigned long *length, const unsigned char *from, unsigned long count);
@@ -250,9 +251,7 @@ static void loads(void)
 		((code_fn *)dlsym(zlib, "compress"))(pool + 65536 + i, &length, zeros, sizeof(zeros));
 		dlclose(zlib);
 	}
-	pthread_join(one, NULL);
-	pthread_join(other, NULL);
-	printf("counter %lu\n", (unsigned long)*counter(pool));
+	finish(one, other);
 }
 
 int main(int argc, char **argv)
