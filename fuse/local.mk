@@ -33,5 +33,6 @@ fuse_libfusefs_a_SOURCES = \
 	fuse/request_path.c fuse/request_path.h \
 	fuse/set_id_bits.c fuse/set_id_bits.h \
 	fuse/shadow.c fuse/shadow.h \
+	fuse/turn.c fuse/turn.h \
 	fuse/workers.c fuse/workers.h
 fuse_libfusefs_a_CFLAGS = $(AM_CFLAGS) $(FUSE_CFLAGS)

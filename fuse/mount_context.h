@@ -26,6 +26,7 @@
 #include "request_gate.h"
 #include "request_moment.h"
 #include "shadow.h"
+#include "turn.h"
 
 struct open_directory;
 struct open_file;
@@ -65,6 +66,8 @@ struct fusefs {
 
 	struct worker *workers;
 	unsigned worker_count;
+	struct turn turn; /* of the workers, to read requests */
+	bool may_stay_awake; /* a worker that waits leaves the other programs a processor */
 	atomic_uint workers_running;
 	sem_t wake; /* of fusefs_serve(): look at stop, late and workers_running */
 	atomic_bool stop;

@@ -5,6 +5,15 @@
 #include <stdint.h>
 #include <time.h>
 
+/* Nanoseconds of CLOCK_MONOTONIC: for short durations. */
+static inline uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 /* Milliseconds of CLOCK_MONOTONIC: for deadlines and durations, not affected by changes of the date. */
 static inline uint64_t clock_ms(void)
 {

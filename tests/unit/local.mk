@@ -254,6 +254,10 @@ unit_tests += tests/unit/test_request_gate
 tests_unit_test_request_gate_SOURCES = tests/unit/test_request_gate.c
 tests_unit_test_request_gate_LDADD = $(libfusefs) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_turn
+tests_unit_test_turn_SOURCES = tests/unit/test_turn.c
+tests_unit_test_turn_LDADD = $(libfusefs) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_fuse_parts
 tests_unit_test_fuse_parts_SOURCES = tests/unit/test_fuse_parts.c tests/unit/pooltest.c tests/unit/pooltest.h
 tests_unit_test_fuse_parts_LDADD = $(libfusefs) $(CMOCKA_LIBS)
