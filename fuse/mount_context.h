@@ -66,8 +66,10 @@ struct fusefs {
 
 	struct worker *workers;
 	unsigned worker_count;
-	struct turn turn; /* of the workers, to read requests */
-	bool may_stay_awake; /* a worker that waits leaves the other programs a processor */
+	struct turn turn; /* of the workers, to wait for requests */
+	bool may_lead;	  /* there is a processor for the program while a leader waits awake */
+	atomic_uint soon; /* how many more of the last requests came soon than not */
+	atomic_uint_fast64_t served_at; /* when the last request was served: nanoseconds of CLOCK_MONOTONIC */
 	atomic_uint workers_running;
 	sem_t wake; /* of fusefs_serve(): look at stop, late and workers_running */
 	atomic_bool stop;

@@ -4,12 +4,12 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
-/* After so many looks without a new request, nobody looks until there is one. */
-#define QUIET_LOOKS 50u
+/* A lead ends after so many looks without a request. */
+#define QUIET_LOOKS 25u
 
-void turn_init(struct turn *turn, unsigned helpers_max)
+void turn_init(struct turn *turn)
 {
-	*turn = (struct turn){ .helpers_max = helpers_max };
+	*turn = (struct turn){ 0 };
 	pthread_mutex_init(&turn->seat, NULL);
 	sem_init(&turn->call, 0, 0);
 }
@@ -20,77 +20,60 @@ void turn_destroy(struct turn *turn)
 	pthread_mutex_destroy(&turn->seat);
 }
 
-/*
- * Sequentially consistent, with turn_got(): either this worker sees the new request, or the leader sees that
- * this one is asleep, and wakes it.
- */
-static void sleep_until_called(struct turn *turn, uint64_t requests)
+/* Numbers are used once, so that a leader knows if its lead has ended meanwhile. */
+static uint64_t new_number(struct turn *turn)
 {
-	atomic_store(&turn->asleep, true);
-	if (atomic_load(&turn->requests) == requests)
-		sem_wait(&turn->call);
-	atomic_store(&turn->asleep, false);
+	return 2 * (atomic_fetch_add(&turn->numbers, 1) + 1);
 }
 
-static void sleep_until_next_look(struct turn *turn)
+static bool change(struct turn *turn, uint64_t from, uint64_t to)
 {
-	const struct timespec next = clock_deadline_ms(TURN_LOOK_MS);
-
-	sem_clockwait(&turn->call, CLOCK_MONOTONIC, &next);
+	return atomic_compare_exchange_strong(&turn->lead, &from, to);
 }
 
-enum turn_role turn_stand_by(struct turn *turn)
+uint64_t turn_take(struct turn *turn)
 {
-	uint64_t last_serving = 0, last_requests = 0;
-	unsigned quiet = 0;
+	uint64_t lead = new_number(turn);
+
+	return change(turn, 0, lead) ? lead : 0;
+}
+
+uint64_t turn_got(struct turn *turn, uint64_t lead)
+{
+	return change(turn, lead, lead + 1) ? lead + 1 : 0;
+}
+
+uint64_t turn_done(struct turn *turn, uint64_t lead)
+{
+	uint64_t next = new_number(turn);
+
+	return change(turn, lead, next) ? next : 0;
+}
+
+void turn_leave(struct turn *turn, uint64_t lead)
+{
+	if (change(turn, lead, 0))
+		sem_post(&turn->call);
+}
+
+void turn_stand_by(struct turn *turn)
+{
+	uint64_t last = 0, lead;
+	unsigned same = 0;
 
 	LOCK_SCOPE(&turn->seat);
-	for (;;) {
-		uint64_t requests = atomic_load(&turn->requests), serving = atomic_load(&turn->serving);
+	/* What ended before is no reason to look now. */
+	while (!sem_trywait(&turn->call))
+		;
+	while (!atomic_load(&turn->over) && (lead = atomic_load(&turn->lead))) {
+		const struct timespec next = clock_deadline_ms(TURN_LOOK_MS);
 
-		if (atomic_load(&turn->over))
-			return TURN_OVER;
-		if (atomic_exchange(&turn->help, false)) {
-			atomic_fetch_add(&turn->helpers, 1);
-			return TURN_HELP;
-		}
-		if (serving && serving == last_serving &&
-		    atomic_compare_exchange_strong(&turn->serving, &serving, 0))
-			return TURN_LEAD;
-		quiet = requests == last_requests && !serving ? quiet + 1 : 0;
-		last_requests = requests;
-		last_serving = serving;
-		if (quiet < QUIET_LOOKS)
-			sleep_until_next_look(turn);
-		else
-			sleep_until_called(turn, requests);
+		same = lead == last ? same + 1 : 0;
+		last = lead;
+		if (same && (lead % 2 || same > QUIET_LOOKS) && change(turn, lead, 0))
+			return;
+		sem_clockwait(&turn->call, CLOCK_MONOTONIC, &next);
 	}
-}
-
-void turn_helped(struct turn *turn)
-{
-	atomic_fetch_sub(&turn->helpers, 1);
-}
-
-uint64_t turn_got(struct turn *turn)
-{
-	uint64_t number = atomic_fetch_add(&turn->requests, 1) + 1;
-
-	atomic_store(&turn->serving, number);
-	if (atomic_load(&turn->asleep) && atomic_exchange(&turn->asleep, false))
-		sem_post(&turn->call);
-	return number;
-}
-
-bool turn_done(struct turn *turn, uint64_t number)
-{
-	return atomic_compare_exchange_strong(&turn->serving, &number, 0);
-}
-
-void turn_call_help(struct turn *turn)
-{
-	if (atomic_load(&turn->helpers) < turn->helpers_max && !atomic_exchange(&turn->help, true))
-		sem_post(&turn->call);
 }
 
 void turn_end(struct turn *turn)

@@ -2,7 +2,6 @@
 #include "workers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,117 +16,112 @@
 /* Headers of the largest request come before its data. */
 #define REQUEST_MAX (FUSEFS_TRANSFER_MAX + PAGE_BYTES)
 
-/* So long a worker stays awake to wait for the next request: to be woken takes about as long. */
-#define AWAKE_NS 50000u
-/* After so many requests that waited already the leader calls for help. */
-#define BEHIND_MANY 8u
+/*
+ * A request comes soon if it comes in a time in which a thread that sleeps would hardly be woken. If requests
+ * wait already when they are asked for, there is work for all workers.
+ */
+#define SOON_NS 50000u
+#define AT_ONCE_NS 3000u
+/* A worker takes the lead if so many more of the last requests came soon than not. */
+#define SOON_MANY 8u
+#define SOON_MOST 32u
 
 struct worker {
 	struct fusefs *fs;
 	pthread_t thread;
 	unsigned char *buffer;
 	struct fuse_buf request;
-	unsigned behind;  /* how many of the last requests waited already when they were asked for */
-	bool stays_awake; /* the last wait was short */
+	uint64_t lead; /* its lead; 0: it does not lead */
 };
 
-/* The next request's size; -EAGAIN if none waits; 0 at the end of the mount. */
-static ssize_t receive(struct worker *worker)
+/* Read one request: its size, or 0 at the end of the mount. The thread may be cancelled while it waits. */
+static size_t receive(struct fusefs *fs, void *buffer, size_t size)
 {
-	struct fusefs *fs = worker->fs;
 	ssize_t got;
+	int state;
 
-	do
-		got = read(fuse_session_fd(fs->session), worker->request.mem, REQUEST_MAX);
-	/* ENOENT: the request was withdrawn before it was read. */
-	while (got < 0 && (errno == ENOENT || errno == EINTR));
-	if (got < 0 && errno == EAGAIN)
-		return -EAGAIN;
+	do {
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+		got = read(fuse_session_fd(fs->session), buffer, size);
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+		/* ENOENT: the request was withdrawn before it was read. */
+	} while (got < 0 && (errno == ENOENT || errno == EINTR || errno == EAGAIN));
 	if (got < 0 && errno == ENODEV)
 		atomic_store(&fs->detached, true);
 	else if (got < 0)
 		log_sink_print(&fs->options.log, "mount %s: reading a request: %s", fs->mountpoint,
 			       strerror(errno));
-	return got < 0 ? 0 : got;
+	return got < 0 ? 0 : (size_t)got;
 }
 
-/* The thread may be cancelled here. */
-static void sleep_until_request(struct worker *worker)
+static bool request_waits(const struct fusefs *fs)
 {
-	struct pollfd device = { .fd = fuse_session_fd(worker->fs->session), .events = POLLIN };
-	int state;
+	struct pollfd device = { .fd = fuse_session_fd(fs->session), .events = POLLIN };
 
-	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
-	poll(&device, 1, -1);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return poll(&device, 1, 0) != 0;
+}
+
+/* A request has been read: will the next ones come soon? Late ones tell more, since to stay awake costs. */
+static void expect(struct fusefs *fs, uint64_t now)
+{
+	unsigned soon = atomic_load(&fs->soon);
+	uint64_t waited = now - min_u64(now, atomic_load(&fs->served_at));
+
+	if (waited >= SOON_NS)
+		soon -= (unsigned)min_u64(soon, 4);
+	else if (waited < AT_ONCE_NS)
+		soon -= (unsigned)min_u64(soon, 1);
+	else if (soon < SOON_MOST)
+		soon++;
+	atomic_store(&fs->soon, soon);
 }
 
 /*
- * Wait for a request: its size, or 0 at the end of the mount. A program that makes one request after the
- * other makes the next one sooner than a thread that sleeps can be woken. So after a short wait the next one
- * begins awake.
+ * A program that makes one request after the other makes the next one in less time than it takes to wake a
+ * thread. So a leader sleeps only if none came soon.
  */
-static ssize_t wait_for_request(struct worker *worker)
+static size_t wait_for_request(struct worker *worker)
 {
-	ssize_t got = receive(worker);
-	uint64_t from, until;
+	struct fusefs *fs = worker->fs;
+	uint64_t until = atomic_load(&fs->served_at) + SOON_NS;
+	size_t size;
 
-	if (got != -EAGAIN) {
-		if (++worker->behind >= BEHIND_MANY)
-			turn_call_help(&worker->fs->turn);
-		return got;
-	}
-	worker->behind = 0;
-	from = clock_ns();
-	until = worker->stays_awake ? from + AWAKE_NS : from;
-	while ((got = receive(worker)) == -EAGAIN)
-		if (clock_ns() >= until)
-			sleep_until_request(worker);
-	worker->stays_awake = worker->fs->may_stay_awake && clock_ns() - from < AWAKE_NS;
-	return got;
+	if (worker->lead)
+		while (!request_waits(fs) && clock_ns() < until)
+			;
+	size = receive(fs, worker->request.mem, REQUEST_MAX);
+	expect(fs, clock_ns());
+	return size;
 }
 
-static void dispatch(struct worker *worker, ssize_t size)
-{
-	worker->request.size = (size_t)size;
-	fusefs_dispatch(worker->fs, &worker->request);
-}
-
-/* Serve until another worker has taken the lead: true; or to the end of the mount: false. */
-static bool lead(struct worker *worker)
+static void take_turns(struct worker *worker)
 {
 	struct turn *turn = &worker->fs->turn;
-	uint64_t number;
+	bool soon = atomic_load(&worker->fs->soon) >= SOON_MANY;
 
-	do {
-		ssize_t size = wait_for_request(worker);
-
-		if (!size)
-			return false;
-		number = turn_got(turn);
-		dispatch(worker, size);
-	} while (turn_done(turn, number));
-	return true;
-}
-
-/* Serve until no request waits: true; or to the end of the mount: false. */
-static bool help(struct worker *worker)
-{
-	ssize_t size;
-
-	while ((size = receive(worker)) > 0)
-		dispatch(worker, size);
-	turn_helped(&worker->fs->turn);
-	return size != 0;
+	atomic_store(&worker->fs->served_at, clock_ns());
+	if (worker->lead)
+		worker->lead = turn_done(turn, worker->lead);
+	if (worker->lead && !soon) {
+		turn_leave(turn, worker->lead);
+		worker->lead = 0;
+	} else if (!worker->lead && soon && worker->fs->may_lead) {
+		worker->lead = turn_take(turn);
+	}
+	if (!worker->lead)
+		turn_stand_by(turn);
 }
 
 static void serve(struct worker *worker)
 {
 	struct turn *turn = &worker->fs->turn;
-	enum turn_role role = worker == worker->fs->workers ? TURN_LEAD : turn_stand_by(turn);
 
-	while (role != TURN_OVER && (role == TURN_LEAD ? lead(worker) : help(worker)))
-		role = turn_stand_by(turn);
+	while ((worker->request.size = wait_for_request(worker))) {
+		if (worker->lead)
+			worker->lead = turn_got(turn, worker->lead);
+		fusefs_dispatch(worker->fs, &worker->request);
+		take_turns(worker);
+	}
 	turn_end(turn);
 }
 
@@ -196,14 +190,11 @@ int fusefs_workers_start(struct fusefs *fs)
 	unsigned wanted = workers_wanted(fs);
 	int error = 0;
 
-	if (fcntl(fuse_session_fd(fs->session), F_SETFL, O_RDWR | O_NONBLOCK))
-		return -errno;
 	fs->workers = calloc(wanted, sizeof(*fs->workers));
 	if (!fs->workers)
 		return -ENOMEM;
-	/* Half of the processors are for the programs that make the requests. */
-	turn_init(&fs->turn, (unsigned)max_u64(1, processors() / 2) - 1);
-	fs->may_stay_awake = processors() > 1;
+	turn_init(&fs->turn);
+	fs->may_lead = processors() > 1;
 	while (fs->worker_count < wanted && !error) {
 		error = worker_start(fs, fs->worker_count);
 		if (!error)
