@@ -11,6 +11,7 @@
 
 #include "common/align.h"
 #include "common/clock.h"
+#include "common/processors.h"
 #include "dispatch.h"
 
 /* Headers of the largest request come before its data. */
@@ -145,19 +146,12 @@ static void *worker_run(void *context)
 	return NULL;
 }
 
-static unsigned processors(void)
-{
-	long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return online > 0 ? (unsigned)online : 1;
-}
-
 static unsigned workers_wanted(const struct fusefs *fs)
 {
 	if (fs->options.threads)
 		return fs->options.threads;
 	/* At least two: one may wait for a lock of the pools while the other is needed for write-back. */
-	return (unsigned)max_u64(2, min_u64(processors(), 16));
+	return (unsigned)max_u64(2, min_u64(processors_usable(), 16));
 }
 
 static int worker_start(struct fusefs *fs, unsigned number)
@@ -194,7 +188,7 @@ int fusefs_workers_start(struct fusefs *fs)
 	if (!fs->workers)
 		return -ENOMEM;
 	turn_init(&fs->turn);
-	fs->may_lead = processors() > 1;
+	fs->may_lead = processors_usable() > 1;
 	while (fs->worker_count < wanted && !error) {
 		error = worker_start(fs, fs->worker_count);
 		if (!error)

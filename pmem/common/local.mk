@@ -12,6 +12,7 @@ pmem_common_libcommon_a_SOURCES = \
 	pmem/common/message.c pmem/common/message.h \
 	pmem/common/persistence.c pmem/common/persistence.h \
 	pmem/common/prefetch.h \
+	pmem/common/processors.h \
 	pmem/common/remove_tree.c pmem/common/remove_tree.h \
 	pmem/common/rng.h \
 	pmem/common/size.c pmem/common/size.h \

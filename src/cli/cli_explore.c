@@ -21,6 +21,7 @@
 #include "cli/scratch.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/processors.h"
 #include "explore/checkpoint.h"
 #include "explore/finding.h"
 #include "explore/input.h"
@@ -118,8 +119,7 @@ static bool crashes_recovery(const struct explore_cli_options *given)
 static int parse_options(const struct cli *cli, const struct explore_cli_options *given,
 			 struct explore_options *options)
 {
-	uint64_t seconds = 0, timeout = TIMEOUT_DEFAULT,
-		 jobs = (uint64_t)max_u64(1, (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+	uint64_t seconds = 0, timeout = TIMEOUT_DEFAULT, jobs = processors_usable();
 	int status;
 
 	*options = (struct explore_options){

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/torture_print.h"
 #include "common/align.h"
+#include "common/processors.h"
 #include "common/size.h"
 
 struct torture_cli_options {
@@ -70,8 +71,7 @@ static int parse_only(const struct cli *cli, const char *text, struct torture_cu
 static int parse_options(const struct cli *cli, const struct torture_cli_options *given,
 			 struct torture_settings *settings, struct torture_cut *only)
 {
-	uint64_t seconds = 0, timeout = TORTURE_TIMEOUT_DEFAULT,
-		 jobs = max_u64(1, (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+	uint64_t seconds = 0, timeout = TORTURE_TIMEOUT_DEFAULT, jobs = processors_usable();
 	int status;
 
 	*settings = (struct torture_settings){ .workload = given->workload,

@@ -13,6 +13,7 @@
 #include "common/crc32c.h"
 #include "common/log_sink.h"
 #include "common/message.h"
+#include "common/processors.h"
 #include "common/size.h"
 
 static void crc32c_gives_the_check_value_of_rfc_3720(void **state)
@@ -98,6 +99,21 @@ static void a_log_sink_receives_the_formatted_line_and_an_empty_one_drops_it(voi
 	assert_string_equal(last.text, "pid 7: gone");
 }
 
+static void processors_that_the_thread_may_not_use_do_not_count(void **state)
+{
+	cpu_set_t all, one;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	assert_int_equal(processors_usable(), CPU_COUNT(&all));
+	CPU_ZERO(&one);
+	for (unsigned i = 0; !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(processors_usable(), 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +124,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_formatted_in_their_shortest_form),
 		cmocka_unit_test(message_fail_returns_the_error_and_formats_the_text),
 		cmocka_unit_test(a_log_sink_receives_the_formatted_line_and_an_empty_one_drops_it),
+		cmocka_unit_test(processors_that_the_thread_may_not_use_do_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
