@@ -32,7 +32,7 @@ else
 	file_mib=512 io_mib=128 commits=4000 pgbench_seconds=5 pools=100000 open_files=10000
 	names=20000 uncommitted=100000
 	gib_mib=1024 start_region=16G start_pool=8G many_region=2G sync_mib=(1024 8192)
-	torture_seconds=10 pmem_seconds=1 pmem_mib=256 pmem_fio_ms=2000 map_keys=200000 trace_events=10000000
+	torture_seconds=10 pmem_seconds=1 pmem_mib=256 pmem_fio_ms=2000 map_keys=100000 trace_events=10000000
 	objects_scatter=1048576 explore_states=2000
 fi
 

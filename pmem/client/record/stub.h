@@ -39,8 +39,6 @@ struct stub {
 #define STACK_SAVED 48 /* what enter() pushes */
 enum { SAVED_FLAGS = 0, SAVED_RAX = 8 };
 
-#define STACK_SKIP 128 /* the red zone */
-
 /* Where fields of record_self and of record_low are, for instructions. */
 static inline int32_t stub_thread_field(size_t offset)
 {
