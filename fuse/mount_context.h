@@ -67,7 +67,8 @@ struct fusefs {
 	struct worker *workers;
 	unsigned worker_count;
 	struct turn turn; /* of the workers, to wait for requests */
-	bool may_lead;	  /* there is a processor for the program while a leader waits awake */
+	unsigned processors; /* that may be used */
+	atomic_uint serving; /* workers that serve a request */
 	atomic_uint soon; /* how many more of the last requests came soon than not */
 	atomic_uint_fast64_t served_at; /* when the last request was served: nanoseconds of CLOCK_MONOTONIC */
 	atomic_uint workers_running;
