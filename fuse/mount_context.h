@@ -67,9 +67,9 @@ struct fusefs {
 	struct worker *workers;
 	unsigned worker_count;
 	struct turn turn; /* of the workers, to wait for requests */
-	unsigned processors; /* that may be used */
-	atomic_uint serving; /* workers that serve a request */
-	atomic_uint soon; /* how many more of the last requests came soon than not */
+	bool may_lead;	  /* there is a processor for the program while a leader waits awake */
+	/* How many more of the last requests came soon than not. Workers may lose a count of each other. */
+	atomic_uint soon;
 	atomic_uint_fast64_t served_at; /* when the last request was served: nanoseconds of CLOCK_MONOTONIC */
 	atomic_uint workers_running;
 	sem_t wake; /* of fusefs_serve(): look at stop, late and workers_running */

@@ -77,12 +77,6 @@ static void expect(struct fusefs *fs, uint64_t now)
 	atomic_store(&fs->soon, soon);
 }
 
-/* A processor is left for this worker, beside the others that are at work and the program. */
-static bool may_wait_awake(struct fusefs *fs)
-{
-	return atomic_load(&fs->serving) + 2 <= fs->processors;
-}
-
 /*
  * A program that makes one request after the other makes the next one in less time than it takes to wake a
  * thread. So a leader sleeps only if none came soon.
@@ -94,7 +88,7 @@ static size_t wait_for_request(struct worker *worker)
 	size_t size;
 
 	if (worker->lead)
-		while (may_wait_awake(fs) && !request_waits(fs) && clock_ns() < until)
+		while (!request_waits(fs) && clock_ns() < until)
 			;
 	size = receive(fs, worker->request.mem, REQUEST_MAX);
 	expect(fs, clock_ns());
@@ -112,7 +106,7 @@ static void take_turns(struct worker *worker)
 	if (worker->lead && !soon) {
 		turn_leave(turn, worker->lead);
 		worker->lead = 0;
-	} else if (!worker->lead && soon && worker->fs->processors > 1) {
+	} else if (!worker->lead && soon && worker->fs->may_lead) {
 		worker->lead = turn_take(turn);
 	}
 	if (!worker->lead)
@@ -126,9 +120,7 @@ static void serve(struct worker *worker)
 	while ((worker->request.size = wait_for_request(worker))) {
 		if (worker->lead)
 			worker->lead = turn_got(turn, worker->lead);
-		atomic_fetch_add(&worker->fs->serving, 1);
 		fusefs_dispatch(worker->fs, &worker->request);
-		atomic_fetch_sub(&worker->fs->serving, 1);
 		take_turns(worker);
 	}
 	turn_end(turn);
@@ -196,7 +188,7 @@ int fusefs_workers_start(struct fusefs *fs)
 	if (!fs->workers)
 		return -ENOMEM;
 	turn_init(&fs->turn);
-	fs->processors = processors_usable();
+	fs->may_lead = processors_usable() > 1;
 	while (fs->worker_count < wanted && !error) {
 		error = worker_start(fs, fs->worker_count);
 		if (!error)
