@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "mount_context.h"
 #include "request_path.h"
 
@@ -96,15 +97,13 @@ bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in)
  * Killing looks at /proc/PID/maps, for which the kernel may wait for a page fault of that process, and so for
  * a request that is held. Then it is answered after this time.
  */
-#define HOLD_S 2
+#define HOLD_MS 2000
 
 bool fusefs_moment_hold(struct moment *moment)
 {
 	LOCK_SCOPE(&moment->lock);
-	struct timespec until;
+	const struct timespec until = clock_deadline_ms(HOLD_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += HOLD_S;
 	while (moment->held)
 		if (pthread_cond_timedwait(&moment->released, &moment->lock, &until))
 			moment->held = false;

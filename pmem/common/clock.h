@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Nanoseconds of CLOCK_MONOTONIC: for short durations. */
+/* Nanoseconds and microseconds of CLOCK_MONOTONIC: for short durations. */
 static inline uint64_t clock_ns(void)
 {
 	struct timespec now;
@@ -14,13 +14,15 @@ static inline uint64_t clock_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static inline uint64_t clock_us(void)
+{
+	return clock_ns() / 1000;
+}
+
 /* Milliseconds of CLOCK_MONOTONIC: for deadlines and durations, not affected by changes of the date. */
 static inline uint64_t clock_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return clock_ns() / 1000000;
 }
 
 /* The time so many microseconds from now on, in CLOCK_MONOTONIC: for pthread_cond_clockwait(3). */

@@ -166,14 +166,6 @@ static void report_changes(struct attach_server *attach)
 		pools_for_attached(served->pools[i], served->changed, served->context);
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static void set_awake(const struct attach_server *attach, bool awake)
 {
 	for (unsigned i = 0; i < attach->served.regions; i++)
@@ -186,14 +178,14 @@ static void set_awake(const struct attach_server *attach, bool awake)
  */
 static int drain_awake(struct attach_server *attach)
 {
-	uint64_t reported = now_us(), last = reported;
+	uint64_t reported = clock_us(), last = reported;
 	int error = attach_drain(attach, NULL);
 
 	set_awake(attach, true);
-	for (uint64_t now = reported; !error && now - last < BUSY_US; now = now_us()) {
+	for (uint64_t now = reported; !error && now - last < BUSY_US; now = clock_us()) {
 		if (published_bytes(attach) >= BUSY_BYTES) {
 			error = attach_drain(attach, NULL);
-			last = now_us();
+			last = clock_us();
 		} else {
 			/* Each look takes the cache lines of the positions away from the clients. */
 			for (unsigned i = 0; i < LOOK_PAUSES; i++)
