@@ -4,6 +4,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
+/* How often one that stands by looks at the leader, in milliseconds. */
+#define LOOK_MS 4u
 /* A lead ends after so many looks without a request. */
 #define QUIET_LOOKS 25u
 
@@ -61,12 +63,15 @@ void turn_stand_by(struct turn *turn)
 	uint64_t last = 0, lead;
 	unsigned same = 0;
 
+	/* The seat is for those who wait: while nobody leads, all come here after each request. */
+	if (!atomic_load(&turn->lead))
+		return;
 	LOCK_SCOPE(&turn->seat);
 	/* What ended before is no reason to look now. */
 	while (!sem_trywait(&turn->call))
 		;
 	while (!atomic_load(&turn->over) && (lead = atomic_load(&turn->lead))) {
-		const struct timespec next = clock_deadline_ms(TURN_LOOK_MS);
+		const struct timespec next = clock_deadline_ms(LOOK_MS);
 
 		same = lead == last ? same + 1 : 0;
 		last = lead;

@@ -18,9 +18,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How often one that stands by looks at the leader, in milliseconds. */
-#define TURN_LOOK_MS 4u
-
 struct turn {
 	pthread_mutex_t seat; /* held by the one that looks; others that stand by wait for it */
 	sem_t call;	      /* wakes the one that looks */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/torture_print.h"
-#include "common/align.h"
 #include "common/processors.h"
 #include "common/size.h"
 
