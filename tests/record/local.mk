@@ -11,7 +11,9 @@ tests_record_test_forms_SOURCES = tests/record/test_forms.c tests/record/enumera
 tests_record_test_forms_LDADD = $(record_libs)
 EXTRA_DIST += tests/record/uncovered.txt
 
-record_tests += tests/record/test_step
+record_tests += tests/record/test_step tests/record/test_flags
+tests_record_test_flags_SOURCES = tests/record/test_flags.c tests/e2e/tap.h
+tests_record_test_flags_LDADD = $(record_libs)
 tests_record_test_step_SOURCES = tests/record/test_step.c tests/e2e/tap.h
 tests_record_test_step_LDADD = $(record_libs)
 

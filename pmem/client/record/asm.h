@@ -141,6 +141,16 @@ static inline void asm_shift(struct record_asm *a, unsigned operation, unsigned 
 	asm_byte(a, count);
 }
 
+/* to = from >> count, 64 bits. */
+static inline void asm_shrx(struct record_asm *a, unsigned to, unsigned from, unsigned count)
+{
+	asm_byte(a, 0xc4);
+	asm_byte(a, 0x42 | (to > 7 ? 0u : 0x80u) | (from > 7 ? 0u : 0x20u));
+	asm_byte(a, 0x83 | (~count & 15) << 3);
+	asm_byte(a, 0xf7);
+	asm_byte(a, 0xc0 | (to & 7) << 3 | (from & 7));
+}
+
 static inline void asm_constant(struct record_asm *a, unsigned reg, uint64_t value)
 {
 	if (value <= UINT32_MAX) { /* mov r32, imm32 clears the upper half */
@@ -206,6 +216,20 @@ static inline uint32_t asm_jump(struct record_asm *a)
 	asm_byte(a, 0xe9);
 	asm_number(a, 0, 4);
 	return a->used;
+}
+
+/* jrcxz, which leaves the flags alone, and reaches 127 bytes: asm_land_near() says where to. */
+static inline uint32_t asm_branch_rcx(struct record_asm *a)
+{
+	asm_byte(a, 0xe3);
+	asm_byte(a, 0);
+	return a->used;
+}
+
+static inline void asm_land_near(struct record_asm *a, uint32_t branch)
+{
+	if (!a->full)
+		a->bytes[branch - 1] = (uint8_t)(a->used - branch);
 }
 
 static inline void asm_land(struct record_asm *a, uint32_t branch)

@@ -405,6 +405,14 @@ struct record_frame *record_call_begin(struct record_frame *frame, uint32_t numb
 	return back_to_stub(frame);
 }
 
+struct record_frame *record_call_fence(struct record_frame *frame, uint32_t number)
+{
+	frame->site = record_site_by_id(number);
+	do_fence(RECORD_RMW, frame->site);
+	resume_at(frame, frame->site->native_at);
+	return back_to_stub(frame);
+}
+
 /* The program's values of the registers that were replaced. */
 static void restore_replaced(struct record_frame *frame, uint64_t registers[16])
 {

@@ -14,6 +14,8 @@
 /* Called by thunk.S. Return the frame that the thunk continues with. */
 struct record_frame *record_call_begin(struct record_frame *frame, uint32_t site);
 struct record_frame *record_call_end(struct record_frame *frame, uint32_t site);
+/* In the place of ..._begin(): a locked store, known to be in no pool, is a fence with something to do. */
+struct record_frame *record_call_fence(struct record_frame *frame, uint32_t site);
 /* This thread's first call: its private stack. */
 void record_thread_setup(void);
 

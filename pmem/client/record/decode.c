@@ -8,6 +8,8 @@
 #define ARITHMETIC_FLAGS                                                                                \
 	(ZYDIS_CPUFLAG_CF | ZYDIS_CPUFLAG_PF | ZYDIS_CPUFLAG_AF | ZYDIS_CPUFLAG_ZF | ZYDIS_CPUFLAG_SF | \
 	 ZYDIS_CPUFLAG_OF)
+/* Compilers put most comparisons nearer to what is before them. */
+#define FLAGS_LOOK_AHEAD 8
 
 struct decoded {
 	ZydisDecodedInstruction insn;
@@ -449,6 +451,66 @@ bool record_decode_step(const uint8_t *code, uint64_t available, struct record_s
 		out->branch = insn.length + insn.raw.imm[0].value.s;
 	}
 	return true;
+}
+
+/* Does the next instruction follow it in any case, but for a fault? */
+static bool goes_on(const ZydisDecodedInstruction *insn)
+{
+	switch (insn->meta.category) {
+	case ZYDIS_CATEGORY_AVX:
+	case ZYDIS_CATEGORY_AVX2:
+	case ZYDIS_CATEGORY_BINARY:
+	case ZYDIS_CATEGORY_DATAXFER:
+	case ZYDIS_CATEGORY_LOGICAL:
+	case ZYDIS_CATEGORY_LOGICAL_FP:
+	case ZYDIS_CATEGORY_NOP:
+	case ZYDIS_CATEGORY_POP:
+	case ZYDIS_CATEGORY_PUSH:
+	case ZYDIS_CATEGORY_SSE:
+	case ZYDIS_CATEGORY_WIDENOP:
+		return true;
+	default:
+		return insn->mnemonic == ZYDIS_MNEMONIC_LEA;
+	}
+}
+
+/* AF is undefined after some: nobody can want what it was. */
+static bool replaces_flags(const ZydisDecodedInstruction *insn)
+{
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_ADD:
+	case ZYDIS_MNEMONIC_AND:
+	case ZYDIS_MNEMONIC_CMP:
+	case ZYDIS_MNEMONIC_NEG:
+	case ZYDIS_MNEMONIC_OR:
+	case ZYDIS_MNEMONIC_SUB:
+	case ZYDIS_MNEMONIC_TEST:
+	case ZYDIS_MNEMONIC_XOR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool record_flags_are_dead(const uint8_t *code, uint64_t available)
+{
+	ZydisDecoder decoder;
+
+	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	for (unsigned i = 0; i < FLAGS_LOOK_AHEAD; i++) {
+		ZydisDecodedInstruction insn;
+
+		if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, NULL, code, available, &insn)) ||
+		    !goes_on(&insn))
+			return false;
+		if (insn.cpu_flags && (insn.cpu_flags->tested & ARITHMETIC_FLAGS))
+			return false;
+		if (replaces_flags(&insn))
+			return true;
+		code += insn.length;
+		available -= insn.length;
+	}
+	return false;
 }
 
 const char *record_insn_name(const struct record_insn *insn)

@@ -140,6 +140,12 @@ bool record_decode_step(const uint8_t *code, uint64_t available, struct record_s
  */
 bool record_step_quickly(const uint8_t *code, uint64_t available, struct record_step *out);
 
+/*
+ * Does the code replace all of OF, SF, ZF, AF, PF and CF before it reads one of them, or leaves this path?
+ * False if that is not seen in a few instructions.
+ */
+bool record_flags_are_dead(const uint8_t *code, uint64_t available);
+
 /* Its mnemonic; a static string. */
 const char *record_insn_name(const struct record_insn *insn);
 

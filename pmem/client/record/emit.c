@@ -7,31 +7,29 @@
 
 /* ---- Pieces ------------------------------------------------------------------------- */
 
-static void native_if(struct stub *s, unsigned condition)
-{
-	s->to_native[s->natives++] = asm_branch(&s->code, condition);
-}
-
 static void call_if(struct stub *s, unsigned condition)
 {
 	s->to_call[s->calls++] = asm_branch(&s->code, condition);
 }
 
-/* Four registers that the operation does not use; the first can be its base (reencode.h). */
+/*
+ * Registers that the operation does not use; the first can be its base (reencode.h). rcx is free until the
+ * operation, and stays so if that does not use it.
+ */
 static bool choose_registers(struct stub *s)
 {
-	static const uint8_t order[] = { RECORD_RCX, RECORD_RDX, RECORD_RBX, RECORD_RSI, RECORD_RDI, 8, 9,
-					 10,	     11,	 12,	     13,	 14,	     15 };
-	unsigned *chosen[] = { &s->address, &s->place, &s->head, &s->slot };
-	unsigned count = 0;
+	static const uint8_t order[] = { RECORD_RDX, RECORD_RBX, RECORD_RSI, RECORD_RDI, 8,  9,
+					 10,	     11,	 12,	     13,	 14, 15 };
+	const bool rcx_free = !(s->insn->registers >> RECORD_RCX & 1);
+	unsigned *chosen[] = { &s->address, &s->place, &s->slot, &s->head };
+	unsigned count = 0, wanted = rcx_free ? 3 : 4;
 
-	for (unsigned i = 0; i < sizeof(order) && count < 4; i++) {
-		if (s->insn->registers >> order[i] & 1)
-			continue;
-		s->site->scratch[count] = order[i];
-		*chosen[count++] = order[i];
-	}
-	return count == 4 && s->address < 8;
+	for (unsigned i = 0; i < sizeof(order) && count < wanted; i++)
+		if (!(s->insn->registers >> order[i] & 1))
+			*chosen[count++] = order[i];
+	if (rcx_free)
+		s->head = RECORD_RCX;
+	return count == wanted && s->address < 8;
 }
 
 /* lea to, [base + index * scale + disp32], with the stack pointer `stack_moved` lower than the program's. */
@@ -67,49 +65,119 @@ static bool displacement_fits(const struct stub *s)
 	return at->base != RECORD_RSP || at->displacement <= INT32_MAX - 2 * STACK_SKIP;
 }
 
-static void enter(struct stub *s)
+static void save(struct stub *s, unsigned reg)
+{
+	asm_push(&s->code, reg);
+	s->site->saved[s->site->saved_count++] = (uint8_t)reg;
+}
+
+/* Give saved registers [first, end) back. */
+static void restore(struct stub *s, unsigned first, unsigned end)
+{
+	for (unsigned i = end; i-- > first;)
+		asm_pop(&s->code, s->site->saved[i]);
+}
+
+/* The first two registers that are saved: with them it is known whether the address is in a pool. */
+#define SAVED_FOR_LOOKUP 2
+
+/* The number of the chunk that `address` is in, into rcx. No flag changes. */
+static void chunk_of(struct record_asm *a, unsigned address)
+{
+	if (record_has_bmi2) {
+		asm_constant(a, RECORD_RCX, RECORD_CHUNK_SHIFT);
+		asm_shrx(a, RECORD_RCX, address, RECORD_RCX);
+		return;
+	}
+	asm_push(a, RECORD_RAX);
+	asm_flags_save(a);
+	asm_registers(a, true, ASM_LOAD, RECORD_RCX, address);
+	asm_shift(a, 5, RECORD_RCX, RECORD_CHUNK_SHIFT);
+	asm_flags_restore(a);
+	asm_pop(a, RECORD_RAX);
+}
+
+/* Most stores of libraries are to other memory, so what they cost counts too. No flag changes. */
+static void look_up(struct stub *s)
 {
 	struct record_asm *a = &s->code;
 
 	asm_move_stack(a, -STACK_SKIP);
-	asm_push(a, s->address);
-	lea_address(s, s->address, STACK_SKIP + 8);
-	asm_push(a, s->place);
-	asm_push(a, s->head);
-	asm_push(a, s->slot);
-	asm_push(a, RECORD_RAX);
-	asm_flags_save(a);
-	asm_push(a, RECORD_RAX);
+	save(s, s->address);
+	save(s, RECORD_RCX);
+	lea_address(s, s->address, STACK_SKIP + 8 * SAVED_FOR_LOOKUP);
+	chunk_of(a, s->address);
+	s->site->lookup_at = asm_here(a);
+	asm_memory(a, false, 0x0fb6, RECORD_RCX, RECORD_RCX, LOW(chunks)); /* movzx */
 }
 
+static void leave_lookup(struct stub *s)
+{
+	restore(s, 0, SAVED_FOR_LOOKUP);
+	asm_move_stack(&s->code, STACK_SKIP);
+}
+
+/* To the call part if something waits for a fence; else on, with rcx changed. */
+static uint32_t unless_idle(struct stub *s)
+{
+	struct record_asm *a = &s->code;
+	uint32_t busy, idle;
+
+	asm_thread(a, ASM_LOAD, RECORD_RCX, record_waiting_offset);
+	idle = asm_branch_rcx(a);
+	busy = asm_jump(a);
+	asm_land_near(a, idle);
+	return busy;
+}
+
+static bool native_part(struct stub *s)
+{
+	s->site->native_at = asm_here(&s->code);
+	if (!record_copy(&s->code, s->insn, s->site->address))
+		return false;
+	stub_go_on(s);
+	return true;
+}
+
+static void enter(struct stub *s)
+{
+	struct record_asm *a = &s->code;
+
+	save(s, s->place);
+	save(s, s->slot);
+	if (s->head != RECORD_RCX) {
+		save(s, s->head);
+		asm_registers(a, false, ASM_LOAD, s->head, RECORD_RCX);
+		/* The operation uses it. */
+		asm_memory(a, true, ASM_LOAD, RECORD_RCX, RECORD_RSP, 24);
+	}
+	save(s, RECORD_RAX);
+	if (!s->site->flags_dead) {
+		asm_flags_save(a);
+		asm_push(a, RECORD_RAX);
+	}
+}
+
+/* As look_up() left the registers, but for rcx. */
 static void leave(struct stub *s)
 {
 	struct record_asm *a = &s->code;
 
-	asm_pop(a, RECORD_RAX);
-	asm_flags_restore(a);
-	asm_pop(a, RECORD_RAX);
-	asm_pop(a, s->slot);
-	asm_pop(a, s->head);
-	asm_pop(a, s->place);
-	asm_pop(a, s->address);
-	asm_move_stack(a, STACK_SKIP);
+	if (!s->site->flags_dead) {
+		asm_pop(a, RECORD_RAX);
+		asm_flags_restore(a);
+	}
+	restore(s, SAVED_FOR_LOOKUP, s->site->saved_count);
 }
 
 /* ---- The inline store ------------------------------------------------------------------ */
 
-/* Leaves the place in `place`, the alias in `address`. */
-static uint32_t look_up(struct stub *s)
+/* `head` is the number of the range. Leaves the place in `place`, the alias in `address`. */
+static uint32_t find_place(struct stub *s)
 {
 	struct record_asm *a = &s->code;
 	uint32_t edge;
 
-	asm_registers(a, true, ASM_LOAD, s->head, s->address);
-	asm_shift(a, 5, s->head, RECORD_CHUNK_SHIFT);
-	s->site->lookup_at = asm_here(a);
-	asm_memory(a, false, 0x0fb6, s->head, s->head, LOW(chunks)); /* movzx */
-	asm_registers(a, false, ASM_TEST, s->head, s->head);
-	native_if(s, ASM_ZERO);
 	asm_shift(a, 4, s->head, 6);
 	asm_registers(a, true, ASM_LOAD, s->place, s->address);
 	asm_memory(a, true, ASM_SUB, s->place, s->head, LOW(ranges[0].start));
@@ -292,19 +360,24 @@ static bool operate(struct stub *s, uint64_t *at)
 {
 	struct record_asm *a = &s->code;
 	const struct record_insn *insn = s->insn;
-	bool uses_rax = insn->registers & (1u << RECORD_RAX);
+	const bool uses_rax = insn->registers & (1u << RECORD_RAX);
+	const int32_t saved_rax = s->site->flags_dead ? 0 : SAVED_RAX;
+	/* The second that was saved; the last is rax. */
+	const int32_t saved_rcx = saved_rax + 8 * (s->site->saved_count - 2);
 
 	if (insn->reads_flags) {
 		asm_memory(a, true, ASM_LOAD, RECORD_RAX, RECORD_RSP, SAVED_FLAGS);
 		asm_flags_restore(a);
 	}
 	if (uses_rax)
-		asm_memory(a, true, ASM_LOAD, RECORD_RAX, RECORD_RSP, SAVED_RAX);
+		asm_memory(a, true, ASM_LOAD, RECORD_RAX, RECORD_RSP, saved_rax);
 	*at = asm_here(a);
 	if (!record_copy_to(a, insn, s->site->address, s->address))
 		return false;
 	if (insn->written & (1u << RECORD_RAX))
-		asm_memory(a, true, ASM_STORE, RECORD_RAX, RECORD_RSP, SAVED_RAX);
+		asm_memory(a, true, ASM_STORE, RECORD_RAX, RECORD_RSP, saved_rax);
+	if (insn->written & (1u << RECORD_RCX))
+		asm_memory(a, true, ASM_STORE, RECORD_RCX, RECORD_RSP, saved_rcx);
 	if (insn->writes_flags) {
 		asm_flags_save(a);
 		asm_memory(a, true, ASM_STORE, RECORD_RAX, RECORD_RSP, SAVED_FLAGS);
@@ -352,17 +425,36 @@ static bool store_and_log(struct stub *s, bool two)
 	publish(s);
 	give_back(s, two);
 	leave(s);
+	leave_lookup(s);
 	stub_go_on(s);
 	return true;
+}
+
+/* In no pool; the registers of the lookup are to be given back. */
+static bool native_store(struct stub *s)
+{
+	if (s->insn->locked)
+		s->busy = unless_idle(s);
+	leave_lookup(s);
+	return native_part(s);
 }
 
 static bool inline_store(struct stub *s)
 {
 	struct record_asm *a = &s->code;
-	uint32_t edge, alone, straddles = 0;
+	uint32_t native, edge, alone, straddles = 0, pool, back;
 
+	look_up(s);
+	native = asm_branch_rcx(a);
+	pool = asm_jump(a);
+	asm_land_near(a, native);
+	back = a->used;
+	s->site->native_label = asm_here(a);
+	if (!native_store(s))
+		return false;
+	asm_land(a, pool);
 	enter(s);
-	edge = look_up(s);
+	edge = find_place(s);
 	check_room(s);
 	asm_absolute(a, false, 0x83, 7, LOW(locks[RECORD_LAST_LOCK].many));
 	asm_byte(a, 0);
@@ -387,51 +479,17 @@ static bool inline_store(struct stub *s)
 	asm_memory(a, true, ASM_LEA, s->place, s->place, RECORD_RANGE_EDGE);
 	asm_memory(a, true, ASM_CMP, s->place, s->head, LOW(ranges[0].outer));
 	call_if(s, ASM_BELOW);
-	s->site->native_label = asm_here(a);
-	for (unsigned i = 0; i < s->natives; i++)
-		asm_land(a, s->to_native[i]);
 	leave(s);
+	asm_jump_back(a, back);
 	return true;
 }
 
 /* ---- Whole stubs ---------------------------------------------------------------------------- */
 
-/* To the call part if something waits for a fence; else on, with nothing changed. */
-static uint32_t unless_idle(struct stub *s)
-{
-	struct record_asm *a = &s->code;
-	uint32_t skip, busy;
-
-	asm_move_stack(a, -STACK_SKIP);
-	asm_push(a, RECORD_RCX);
-	asm_thread(a, ASM_LOAD, RECORD_RCX, record_waiting_offset);
-	asm_byte(a, 0xe3); /* jrcxz: leaves the flags alone */
-	asm_byte(a, 0);
-	skip = a->used;
-	asm_pop(a, RECORD_RCX);
-	asm_move_stack(a, STACK_SKIP);
-	busy = asm_jump(a);
-	if (!a->full)
-		a->bytes[skip - 1] = (uint8_t)(a->used - skip);
-	asm_pop(a, RECORD_RCX);
-	asm_move_stack(a, STACK_SKIP);
-	return busy;
-}
-
-static bool native_part(struct stub *s)
-{
-	s->site->native_at = asm_here(&s->code);
-	if (!record_copy(&s->code, s->insn, s->site->address))
-		return false;
-	stub_go_on(s);
-	return true;
-}
-
 static bool store_stub(struct stub *s)
 {
 	struct record_asm *a = &s->code;
-	uint32_t busy = 0;
-	bool is_inline = s->site->way == RECORD_INLINE && displacement_fits(s) && choose_registers(s);
+	const bool is_inline = s->site->way == RECORD_INLINE && displacement_fits(s) && choose_registers(s);
 
 	if (!is_inline) {
 		/* The call comes first, and decides. */
@@ -439,30 +497,37 @@ static bool store_stub(struct stub *s)
 	}
 	if (!inline_store(s))
 		return false;
-	if (s->insn->locked)
-		busy = unless_idle(s);
-	if (!native_part(s))
+	for (unsigned i = 0; i < s->calls; i++)
+		asm_land(a, s->to_call[i]);
+	leave(s);
+	leave_lookup(s);
+	if (!stub_call_part(s))
 		return false;
-	if (s->calls) {
-		for (unsigned i = 0; i < s->calls; i++)
-			asm_land(a, s->to_call[i]);
-		leave(s);
+	if (s->busy) {
+		asm_land(a, s->busy);
+		leave_lookup(s);
+		stub_call(s, &record_low->fence);
 	}
-	if (busy)
-		asm_land(a, busy);
-	return stub_call_part(s);
+	return true;
 }
 
 static bool flush_or_fence_stub(struct stub *s)
 {
+	struct record_asm *a = &s->code;
 	uint32_t busy;
 
 	if (s->insn->class == RECORD_FLUSH || s->site->fence_always)
 		return stub_call_part(s) && native_part(s);
+	asm_move_stack(a, -STACK_SKIP);
+	asm_push(a, RECORD_RCX);
 	busy = unless_idle(s);
+	asm_pop(a, RECORD_RCX);
+	asm_move_stack(a, STACK_SKIP);
 	if (!native_part(s))
 		return false;
-	asm_land(&s->code, busy);
+	asm_land(a, busy);
+	asm_pop(a, RECORD_RCX);
+	asm_move_stack(a, STACK_SKIP);
 	return stub_call_part(s);
 }
 
@@ -522,6 +587,7 @@ uint32_t record_emit(struct record_site *site, uint64_t address, uint8_t *bytes)
 			  .insn = &site->insn };
 
 	site->stub = address;
+	site->saved_count = 0;
 	site->lookup_at = site->native_label = site->one_at = site->two_at = 0;
 	site->native_at = site->call_at = site->after_at = 0;
 	if (!whole_stub(&s) || s.code.full)

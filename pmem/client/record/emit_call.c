@@ -96,7 +96,7 @@ static void spill(struct stub *s)
 	}
 }
 
-static void call_c(struct stub *s, const uint64_t *entry)
+void stub_call(struct stub *s, const uint64_t *entry)
 {
 	struct record_asm *a = &s->code;
 
@@ -130,12 +130,12 @@ bool stub_call_part(struct stub *s)
 	struct record_asm *a = &s->code;
 
 	spill(s);
-	call_c(s, &record_low->begin);
+	stub_call(s, &record_low->begin);
 	if (s->insn->class == RECORD_SYSTEM_CALL) {
 		s->site->call_at = asm_here(a);
 		asm_bytes(a, s->insn->bytes, s->insn->length);
 		s->site->after_at = asm_here(a);
-		call_c(s, &record_low->end);
+		stub_call(s, &record_low->end);
 		return true;
 	}
 	if (s->insn->class != RECORD_STORE || s->site->fence_only)
@@ -154,6 +154,6 @@ bool stub_call_part(struct stub *s)
 	if (!record_copy_to(a, s->insn, s->site->address, s->site->base))
 		return false;
 	s->site->after_at = asm_here(a);
-	call_c(s, &record_low->end);
+	stub_call(s, &record_low->end);
 	return true;
 }

@@ -22,6 +22,7 @@
 struct record_engine record_engine;
 struct record_low *record_low;
 int32_t record_self_offset, record_waiting_offset;
+bool record_has_bmi2;
 
 /* ---- Start ------------------------------------------------------------------------------- */
 
@@ -53,10 +54,11 @@ static int share(void *at, size_t bytes, int fd)
 	return raw_failed(result) ? (int)result : 0;
 }
 
-static int learn_xsave(void)
+static int learn_processor(void)
 {
 	unsigned a, b, c, d;
 
+	record_has_bmi2 = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2);
 	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
 		return -ENOSYS;
 	__get_cpuid_count(0xd, 1, &a, &b, &c, &d);
@@ -70,7 +72,7 @@ int record_start(const struct record_setup *setup)
 	int error;
 
 	record_engine.setup = *setup;
-	error = learn_xsave();
+	error = learn_processor();
 	if (!error)
 		error = map_low();
 	if (!error)
@@ -88,6 +90,7 @@ int record_start(const struct record_setup *setup)
 		memcpy(record_low->calls, setup->system_calls, sizeof(record_low->calls));
 	record_low->begin = (uint64_t)record_thunk_begin;
 	record_low->end = (uint64_t)record_thunk_end;
+	record_low->fence = (uint64_t)record_thunk_fence;
 	/* The entry for chunks with several ranges: stubs always call. */
 	record_low->ranges[RECORD_RANGES] = (struct record_range){ .outer = UINT64_MAX };
 	__asm__("mov %%fs:0, %0" : "=r"(fs));

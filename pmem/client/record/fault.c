@@ -174,26 +174,26 @@ static bool trap(ucontext_t *context)
 
 /* ---- Faults in stubs ------------------------------------------------------------------------------ */
 
-/* What the inline part of a stub has on the stack: see enter() in emit.c. */
-enum { STACK_FLAGS, STACK_RAX, STACK_SLOT, STACK_HEAD, STACK_PLACE, STACK_ADDRESS, STACK_WORDS };
+/* What the inline part of a stub has saved: see emit.c. */
+enum { SAVED_ADDRESS, SAVED_RCX, SAVED_PLACE };
 #define STACK_RED_ZONE 128
 
 static void abandon_inline(ucontext_t *context, const struct record_site *site, unsigned locks)
 {
 	greg_t *registers = context->uc_mcontext.gregs;
 	const uint64_t *stack = (const uint64_t *)registers[REG_RSP];
-	uint64_t ax = stack[STACK_FLAGS];
-	/* lahf's SF, ZF, AF, PF, CF in ah, OF in al. */
-	greg_t flags = (greg_t)((ax >> 8 & 0xd5) | (ax & 1) << 11);
 
-	record_inline_abandon((uint64_t)registers[greg[site->scratch[1]]], locks);
-	registers[greg[site->scratch[0]]] = (greg_t)stack[STACK_ADDRESS];
-	registers[greg[site->scratch[1]]] = (greg_t)stack[STACK_PLACE];
-	registers[greg[site->scratch[2]]] = (greg_t)stack[STACK_HEAD];
-	registers[greg[site->scratch[3]]] = (greg_t)stack[STACK_SLOT];
-	registers[REG_RAX] = (greg_t)stack[STACK_RAX];
-	registers[REG_EFL] = (registers[REG_EFL] & ~(greg_t)0x8d5) | flags;
-	registers[REG_RSP] += STACK_WORDS * 8 + STACK_RED_ZONE;
+	record_inline_abandon((uint64_t)registers[greg[site->saved[SAVED_PLACE]]], locks);
+	if (!site->flags_dead) {
+		const uint64_t ax = *stack++;
+		/* lahf's SF, ZF, AF, PF, CF in ah, OF in al. */
+		const greg_t flags = (greg_t)((ax >> 8 & 0xd5) | (ax & 1) << 11);
+
+		registers[REG_EFL] = (registers[REG_EFL] & ~(greg_t)0x8d5) | flags;
+	}
+	for (unsigned i = site->saved_count; i-- > 0;)
+		registers[greg[site->saved[i]]] = (greg_t)*stack++;
+	registers[REG_RSP] = (greg_t)stack + STACK_RED_ZONE;
 }
 
 static void abandon_call(ucontext_t *context)

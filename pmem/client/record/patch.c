@@ -10,6 +10,8 @@
 #include "client/record/code.h"
 #include "client/record/emit.h"
 #include "client/record/engine.h"
+#include "client/record/process_map.h"
+#include "common/align.h"
 
 #define JUMP_BYTES 5u
 #define JUMP 0xe9
@@ -151,6 +153,16 @@ static bool make_stub(struct record_site *site)
 	return record_code_write(at, assembled, length) == 0;
 }
 
+/* Of code that does not change, the next instructions tell whether the flags behind a store matter. */
+static bool are_flags_dead(const struct record_site *site)
+{
+	const uint64_t next = site->address + site->insn.length;
+
+	return !site->insn.reads_flags && !site->insn.writes_flags && site->way == RECORD_INLINE &&
+	       record_mapping_is_patchable(site->address) &&
+	       record_flags_are_dead((const uint8_t *)next, align_up(next, PAGE_BYTES) - next);
+}
+
 /* `replacement`: see struct record_site; its instruction is of any class. */
 static struct record_site *add_site(uint64_t address, const struct record_insn *insn,
 				    enum record_purpose purpose, uint64_t replacement)
@@ -168,6 +180,7 @@ static struct record_site *add_site(uint64_t address, const struct record_insn *
 				      .replacement = replacement };
 	site->fence_only = purpose == RECORD_FOR_FENCE && insn->class == RECORD_STORE;
 	site->fence_always = record_engine.setup.stores;
+	site->flags_dead = records && are_flags_dead(site);
 	if (records && site->way == RECORD_UNCOVERED)
 		record_die("an instruction that the recorder does not cover stores to a pool", site);
 	if (!make_stub(site)) {

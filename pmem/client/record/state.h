@@ -70,7 +70,7 @@ struct record_low {
 	_Alignas(4096) struct trace_clock clock;
 	/* This process's. */
 	_Alignas(4096) struct record_range ranges[RECORD_RANGES + 1]; /* 0 is none */
-	uint64_t begin, end; /* entry points of thunk.S for `call [abs32]` */
+	uint64_t begin, end, fence; /* entry points of thunk.S for `call [abs32]` */
 	uint8_t calls[RECORD_CALL_NUMBERS]; /* setup.system_calls */
 	_Alignas(4096) uint8_t chunks[RECORD_CHUNKS];
 };
@@ -138,6 +138,9 @@ extern _Thread_local struct record_thread record_self __attribute__((tls_model("
 /* From fs to record_self and to record_waiting: the same in every thread. */
 extern int32_t record_self_offset, record_waiting_offset;
 
+/* shrx, which changes no flag. */
+extern bool record_has_bmi2;
+
 /* ---- Sites ------------------------------------------------------------------------------ */
 
 enum record_patch { RECORD_NOT_PATCHED, RECORD_PATCHED_DIRECT, RECORD_PATCHED_PUNNED, RECORD_PATCHED_TRAP };
@@ -165,7 +168,9 @@ struct record_site {
 	uint64_t native_at;		  /* the instruction as it was */
 	uint64_t call_at;		  /* the operation, or system call, between two calls */
 	uint64_t after_at;		  /* ... and what follows it */
-	uint8_t scratch[4];		  /* saved on the stack by the inline part, in this order */
+	/* By the inline part: registers that it pushes, in this order, and whether the flags follow them. */
+	uint8_t saved[6], saved_count;
+	bool flags_dead;
 	uint8_t base;			  /* holds the alias in the operation between two calls */
 };
 

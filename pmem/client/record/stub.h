@@ -12,8 +12,9 @@
 /*
  * A stub that stores without a call:
  *
- *	save four registers, rax and the flags below the red zone
- *	look the address up: not in a pool -> native
+ *	save two registers below the red zone, look the address up
+ *	not in a pool -> give them back, the instruction as it was
+ *	save two or three more, rax, and the flags if somebody may read them
  *	room in this thread's buffer -> else the call part
  *	lock the line, or two lines, if there are other threads
  *	take a stamp, write the slot's words
@@ -21,22 +22,23 @@
  *	copy what is there now into the slot, publish it
  *	unlock, restore
  *
- * The registers: `address` becomes the alias; `place` is the slot's word 1, of which the lock's number is
- * a part; `head` is the position in the ring; `slot` is where the slot is in memory. rax is for everything
- * else. While the operation runs, all registers but these four are the program's.
+ * The registers: rcx is for the lookup, and is `head` from then on if the operation does not use it.
+ * `address` becomes the alias; `place` is the slot's word 1, of which the lock's number is a part; `head` is
+ * the position in the ring; `slot` is where the slot is in memory. rax is for everything else. While the
+ * operation runs, all registers but these four are the program's.
  */
 struct stub {
 	struct record_asm code;
 	struct record_site *site;
 	const struct record_insn *insn;
 	unsigned address, place, head, slot;
-	/* Branches to the parts that follow: not in a pool; perhaps partly in one; everything rare. */
-	uint32_t to_native[2], to_call[8];
-	unsigned natives, calls;
+	uint32_t to_call[8]; /* branches to the call part, with all registers saved */
+	unsigned calls;
+	/* To the call for a fence, with the registers of the lookup saved; 0: there is none. */
+	uint32_t busy;
 };
 
 #define STACK_SKIP 128 /* the red zone */
-#define STACK_SAVED 48 /* what enter() pushes */
 enum { SAVED_FLAGS = 0, SAVED_RAX = 8 };
 
 /* Where fields of record_self and of record_low are, for instructions. */
@@ -58,5 +60,7 @@ static inline void stub_go_on(struct stub *s)
  * operation, or, for a flush or a fence, once. False: the instruction does not reach so far.
  */
 bool stub_call_part(struct stub *s);
+/* Call C code at an entry of record_low, once; it goes on elsewhere or here. */
+void stub_call(struct stub *s, const uint64_t *entry);
 
 #endif

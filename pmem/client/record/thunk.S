@@ -36,6 +36,16 @@ record_thunk_end:
 	push	%rax
 	push	%rcx
 	lea	record_call_end(%rip), %rax
+	jmp	1f
+
+	.hidden record_thunk_fence
+	.globl record_thunk_fence
+	.type record_thunk_fence, @function
+record_thunk_fence:
+	pushfq
+	push	%rax
+	push	%rcx
+	lea	record_call_fence(%rip), %rax
 1:	push	%rax
 	/* rsp: 0 function, 8 rcx, 16 rax, 24 flags, 32 return, 40 site id; the program's is 176 higher. */
 	cld

@@ -30,6 +30,8 @@
  */
 void record_thunk_begin(void);
 void record_thunk_end(void);
+/* The same for record_call_fence(). */
+void record_thunk_fence(void);
 /* The first and the byte behind the last of their code. */
 extern const char record_thunk_first[], record_thunk_last[];
 /* Between these two, C code has returned, and has said whether the program is stepped. */
