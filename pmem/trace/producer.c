@@ -61,6 +61,7 @@ int trace_producer_attach(struct trace_producer *producer, int fd, struct trace_
 	producer->head = atomic_load(&header->head) & ~(uint64_t)7;
 	producer->limit = atomic_load(&header->tail) + ring_bytes;
 	producer->bell = producer->head + ring_bytes / 4;
+	producer->rebase_at = (uint64_t)1 << TRACE_SLOT_STAMP_BITS;
 	return 0;
 }
 
@@ -70,6 +71,16 @@ void trace_producer_detach(struct trace_producer *producer)
 	RAW2(munmap, producer->header, TRACE_BUFFER_HEADER_BYTES);
 	producer->closed = true;
 	producer->limit = producer->head;
+}
+
+uint64_t *trace_rebase_below(struct trace_producer *producer, uint64_t *slot, uint64_t stamp, uint64_t words)
+{
+	const uint64_t rebase = 2;
+
+	for (uint64_t i = words; i-- > 0;)
+		slot[i + rebase] = slot[i];
+	trace_put_rebase(producer, slot, stamp);
+	return slot + rebase;
 }
 
 static void wake_consumer(struct trace_clock *clock)

@@ -128,7 +128,7 @@ struct trace_producer {
 	uint64_t head;	     /* authoritative; header->head follows it */
 	uint64_t limit;	     /* the head may grow to here without another look at the tail */
 	uint64_t bell;	     /* at this head, look whether the consumer sleeps */
-	uint64_t high;	     /* bits 24-63 of the last rebase */
+	uint64_t rebase_at;  /* the first stamp whose upper bits are not those of the last rebase */
 	bool closed;	     /* the consumer has closed the buffer, or gone_fn said that it is gone */
 	/*
 	 * Called every 100 ms while the ring stays full; true: the consumer is gone, log nothing more.
@@ -141,6 +141,10 @@ struct trace_producer {
 /* The out-of-line parts of trace_room() and trace_publish(), in producer.c. */
 bool trace_wait_room(struct trace_producer *producer, uint64_t bytes);
 void trace_ring_bell(struct trace_producer *producer);
+/* Put a rebase for this stamp at `slot`, where the head is. */
+static inline void trace_put_rebase(struct trace_producer *producer, uint64_t *slot, uint64_t stamp);
+/* The same under a store's `words` words, which are there by now and move on. Returns where. */
+uint64_t *trace_rebase_below(struct trace_producer *producer, uint64_t *slot, uint64_t stamp, uint64_t words);
 
 /*
  * Wait until there is room for `bytes` (of all slots up to the next trace_publish(), rebases of 16 bytes
@@ -197,16 +201,21 @@ static inline uint64_t trace_slot_place(uint32_t pool, uint64_t offset)
 	return (uint64_t)pool << TRACE_SLOT_POOL_SHIFT | offset;
 }
 
+static inline void trace_put_rebase(struct trace_producer *producer, uint64_t *slot, uint64_t stamp)
+{
+	slot[0] = TRACE_SLOT_REBASE;
+	slot[1] = stamp;
+	producer->rebase_at = ((stamp >> TRACE_SLOT_STAMP_BITS) + 1) << TRACE_SLOT_STAMP_BITS;
+	producer->head += 16;
+}
+
 /* Put word 0 with the stamp, after a rebase if there has to be one. Returns where the slot starts. */
 static inline uint64_t *trace_slot_begin(struct trace_producer *producer, uint64_t word, uint64_t stamp)
 {
 	uint64_t *slot = trace_slot_at(producer);
 
-	if (__builtin_expect(stamp >> TRACE_SLOT_STAMP_BITS != producer->high, 0)) {
-		slot[0] = TRACE_SLOT_REBASE;
-		slot[1] = stamp;
-		producer->high = stamp >> TRACE_SLOT_STAMP_BITS;
-		producer->head += 16;
+	if (__builtin_expect(stamp >= producer->rebase_at, 0)) {
+		trace_put_rebase(producer, slot, stamp);
 		slot = trace_slot_at(producer);
 	}
 	slot[0] = word | stamp << TRACE_SLOT_STAMP_SHIFT;
@@ -276,47 +285,56 @@ static inline void trace_slot_prefetch(const uint64_t *slot, uint64_t bytes)
 {
 	const unsigned char *at = (const unsigned char *)slot + TRACE_SLOT_AHEAD;
 
-	for (uint64_t done = 0; done < bytes; done += 64)
+	uint64_t done = 0;
+
+	do {
 		prefetch_for_writing(at + done);
+		done += 64;
+	} while (done < bytes);
+}
+
+/* Words before the bytes of a store without a mask. */
+static inline uint64_t trace_slot_head(uint64_t length)
+{
+	return length <= TRACE_SLOT_INLINE_MAX ? 2 : 3;
 }
 
 /*
- * Where the bytes of the store that is put next will be: word 2 of its slot if they are at most
- * TRACE_SLOT_INLINE_MAX, else word 3. They may be copied there before a stamp is taken. The last word is
- * filled up with zeros already.
+ * Where the bytes of the store that is put next will be. They may be copied there before a stamp is taken.
+ * The last word is filled up with zeros already.
  */
 static inline void *trace_slot_bytes(const struct trace_producer *producer, uint64_t length)
 {
-	uint64_t *bytes = trace_slot_at(producer) + (length <= TRACE_SLOT_INLINE_MAX ? 2 : 3);
+	uint64_t *bytes = trace_slot_at(producer) + trace_slot_head(length);
 
 	bytes[(length - 1) / 8] = 0;
 	return bytes;
 }
 
 /*
- * A store whose bytes are at trace_slot_bytes(); length + TRACE_SLOT_ROOM was asked for. Returns where they
- * are now, until the slot is published.
+ * A store whose bytes are `there`, at trace_slot_bytes(); length + TRACE_SLOT_ROOM was asked for. Returns
+ * where they are now, until the slot is published.
  */
-static inline const void *trace_put_store_there(struct trace_producer *producer, uint64_t stamp,
+static inline const void *trace_put_store_there(struct trace_producer *producer, void *there, uint64_t stamp,
 						uint32_t flags, uint32_t site, uint64_t place,
 						uint64_t length)
 {
-	const bool few = length <= TRACE_SLOT_INLINE_MAX;
-	const uint64_t head = few ? 2 : 3, words = (length + 7) / 8;
-	const uint64_t word = few ? trace_slot_word(TRACE_SLOT_STORE, (uint32_t)length - 1, flags, site) :
-				    trace_slot_word(TRACE_SLOT_STORE_LONG, 0, flags, site);
-	uint64_t *slot = trace_slot_at(producer);
+	const uint64_t head = trace_slot_head(length), words = head + (length + 7) / 8;
+	uint64_t *slot = (uint64_t *)there - head;
 
-	/* A rebase comes in front of the slot: the bytes move on by its two words. */
-	if (__builtin_expect(stamp >> TRACE_SLOT_STAMP_BITS != producer->high, 0))
-		for (uint64_t i = head + words; i-- > head;)
-			slot[i + 2] = slot[i];
-	slot = trace_slot_begin(producer, word, stamp);
-	slot[1] = place;
-	if (!few)
+	if (__builtin_expect(stamp >= producer->rebase_at, 0))
+		slot = trace_rebase_below(producer, slot, stamp, words);
+	if (length <= TRACE_SLOT_INLINE_MAX) {
+		slot[0] = trace_slot_word(TRACE_SLOT_STORE, (uint32_t)length - 1, flags, site) |
+			  stamp << TRACE_SLOT_STAMP_SHIFT;
+	} else {
+		slot[0] = trace_slot_word(TRACE_SLOT_STORE_LONG, 0, flags, site) |
+			  stamp << TRACE_SLOT_STAMP_SHIFT;
 		slot[2] = length;
-	producer->head += 8 * (head + words);
-	trace_slot_prefetch(slot, 8 * (head + words));
+	}
+	slot[1] = place;
+	producer->head += 8 * words;
+	trace_slot_prefetch(slot, 8 * words);
 	return slot + head;
 }
 

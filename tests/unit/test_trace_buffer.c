@@ -111,16 +111,18 @@ static size_t put_and_take(struct pair *pair, bool there, uint64_t clock, const 
 	const uint64_t place = trace_slot_place(7, 0x1234);
 
 	atomic_store(&pair->clock->stamp, clock);
-	producer->high = 0;
+	producer->rebase_at = (uint64_t)1 << TRACE_SLOT_STAMP_BITS;
 	memset(taken, 0xff, room);
 	assert_true(trace_room(producer, length + TRACE_SLOT_ROOM));
 	/* What was there before must not show. */
 	memset(trace_slot_at(producer), 0xff, length + TRACE_SLOT_ROOM);
 	if (there) {
+		void *free = trace_slot_bytes(producer, length);
 		const void *at;
 
-		memcpy(trace_slot_bytes(producer, length), bytes, length);
-		at = trace_put_store_there(producer, trace_stamp(producer), TRACE_RANGE, 9, place, length);
+		memcpy(free, bytes, length);
+		at = trace_put_store_there(producer, free, trace_stamp(producer), TRACE_RANGE, 9, place,
+					   length);
 		assert_memory_equal(at, bytes, length);
 	} else if (length <= TRACE_SLOT_INLINE_MAX) {
 		trace_put_store(producer, trace_stamp(producer), TRACE_RANGE, 9, place, bytes,

@@ -285,12 +285,14 @@ static void take_stamp(struct stub *s)
 	asm_byte(a, 0xf0);
 	asm_absolute(a, true, 0x0fc1, RECORD_RAX, LOW(clock.stamp)); /* lock xadd */
 	asm_memory(a, true, ASM_LEA, RECORD_RAX, RECORD_RAX, 1);
+	asm_thread(a, ASM_CMP, RECORD_RAX, THREAD(producer.rebase_at));
+	same = asm_branch(a, ASM_BELOW);
+	/* A rebase, once in 16 million stamps. */
 	asm_registers(a, true, ASM_LOAD, s->slot, RECORD_RAX);
 	asm_shift(a, 5, s->slot, TRACE_SLOT_STAMP_BITS);
-	asm_thread(a, ASM_CMP, s->slot, THREAD(producer.high));
-	same = asm_branch(a, ASM_ZERO);
-	/* A rebase, once in 16 million stamps. */
-	asm_thread(a, ASM_STORE, s->slot, THREAD(producer.high));
+	asm_memory(a, true, ASM_LEA, s->slot, s->slot, 1);
+	asm_shift(a, 4, s->slot, TRACE_SLOT_STAMP_BITS);
+	asm_thread(a, ASM_STORE, s->slot, THREAD(producer.rebase_at));
 	asm_registers(a, true, ASM_LOAD, s->slot, s->head);
 	asm_thread(a, 0x23, s->slot, THREAD(producer.mask)); /* and */
 	asm_thread(a, ASM_ADD, s->slot, THREAD(producer.ring));

@@ -16,6 +16,12 @@
 static inline bool record_log_room(uint64_t bytes);
 /* Show what was put into the buffer to the consumer. */
 static inline void record_log_publish(void);
+/*
+ * The usual case of the two: the thread has a buffer with room for a slot with `bytes` of contents, which
+ * does not reach the bell either. One comparison decides, as in stubs; else the two functions above do.
+ */
+static inline bool record_log_is_easy(uint64_t bytes);
+static inline void record_log_publish_easily(void);
 
 /*
  * What is now at the alias of an operation that took a stamp, in events of the kind that slots have; one
@@ -51,10 +57,27 @@ static inline void record_log_publish(void)
 		record_log_ring_bell();
 }
 
+static inline bool record_log_is_easy(uint64_t bytes)
+{
+	return __builtin_expect(record_self.producer.head + bytes < record_self.inline_limit, 1);
+}
+
+static inline void record_log_publish_easily(void)
+{
+	const struct trace_producer *producer = &record_self.producer;
+
+	atomic_store_explicit(&producer->header->head, producer->head, memory_order_release);
+}
+
 static inline void record_log_fence(enum record_fence_kind kind, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 
+	if (record_log_is_easy(0)) {
+		trace_put_fence(producer, trace_stamp(producer), (enum trace_fence)kind, site);
+		record_log_publish_easily();
+		return;
+	}
 	if (!record_log_room(TRACE_SLOT_ROOM))
 		return;
 	trace_put_fence(producer, trace_stamp(producer), (enum trace_fence)kind, site);

@@ -53,8 +53,22 @@ static __attribute__((noinline)) void deliver_kept(void)
 static inline void section_end(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	if (!--record_self.inside && __builtin_expect(record_self.stepping, 0))
+	record_self.inside--;
+	if (__builtin_expect(record_self.stepping, 0) && !record_self.inside)
 		deliver_kept();
+}
+
+/* The two for an event that is easy (event_log.h): such a thread has its stack. */
+static inline void easy_begin(void)
+{
+	record_self.inside++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void easy_end(void)
+{
+	record_log_publish_easily();
+	section_end();
 }
 
 /* ---- Pools ------------------------------------------------------------------------------------ */
@@ -104,36 +118,77 @@ static void touch(const unsigned char *at, uint64_t length)
 	(void)*(const volatile unsigned char *)(at + length - 1);
 }
 
-/* The first and the last bytes of up to twice as many as `type` has. */
-#define COPY_ENDS(type)                                                             \
-	do {                                                                        \
-		const type first = *(const type *)from;                             \
-		const type last = *(const type *)(from + length - sizeof(type));    \
-	                                                                            \
-		*(type *)to = first;                                                \
-		*(type *)(to + length - sizeof(type)) = last;                       \
-	} while (0)
-
 /*
  * memcpy(3) of few bytes: most copies are short, and memcpy(3) itself is one of the functions that this
- * library interposes. As with it, another thread sees a word of 2, 4 or 8 bytes whole.
+ * library interposes. As with it, another thread sees a word of 2, 4 or 8 bytes whole. No two stores overlap:
+ * what is copied is soon read again in the same pieces, and a processor waits with a load that needs bytes of
+ * two stores until both are in the cache.
  */
-static inline void copy_few(unsigned char *to, const unsigned char *from, uint64_t length)
+static inline __m128i load_16(const unsigned char *from)
 {
-	if (length >= 16) {
-		for (uint64_t at = 0; at + 16 <= length; at += 16)
-			_mm_storeu_si128((__m128i *)(to + at), _mm_loadu_si128((const __m128i *)(from + at)));
-		_mm_storeu_si128((__m128i *)(to + length - 16),
-				 _mm_loadu_si128((const __m128i *)(from + length - 16)));
-	} else if (length >= 8) {
-		COPY_ENDS(uint64_u);
-	} else if (length >= 4) {
-		COPY_ENDS(uint32_u);
-	} else if (length >= 2) {
-		COPY_ENDS(uint16_u);
-	} else {
-		*to = *from;
+	return _mm_loadu_si128((const __m128i *)from);
+}
+
+static inline void store_16(unsigned char *to, __m128i bytes)
+{
+	_mm_storeu_si128((__m128i *)to, bytes);
+}
+
+/* Less than 16. */
+static inline void copy_tail(unsigned char *to, const unsigned char *from, uint64_t length)
+{
+	uint64_t at = 0;
+
+	if (length & 8) {
+		*(uint64_u *)to = *(const uint64_u *)from;
+		at = 8;
 	}
+	if (length & 4) {
+		*(uint32_u *)(to + at) = *(const uint32_u *)(from + at);
+		at += 4;
+	}
+	if (length & 2) {
+		*(uint16_u *)(to + at) = *(const uint16_u *)(from + at);
+		at += 2;
+	}
+	if (length & 1)
+		to[at] = from[at];
+}
+
+static inline __attribute__((always_inline)) void copy_few(unsigned char *to, const unsigned char *from,
+							    uint64_t length)
+{
+	uint64_t at = 0;
+
+	for (; at + 64 <= length; at += 64) {
+		const __m128i first = load_16(from + at), second = load_16(from + at + 16);
+		const __m128i third = load_16(from + at + 32), fourth = load_16(from + at + 48);
+
+		store_16(to + at, first);
+		store_16(to + at + 16, second);
+		store_16(to + at + 32, third);
+		store_16(to + at + 48, fourth);
+	}
+	for (; at + 16 <= length; at += 16)
+		store_16(to + at, load_16(from + at));
+	if (length % 16)
+		copy_tail(to + at, from + at, length % 16);
+}
+
+/* memset(3), likewise. */
+static inline __attribute__((always_inline)) void fill_few(unsigned char *to, int value, uint64_t length)
+{
+	const __m128i bytes = _mm_set1_epi8((char)value);
+	uint64_t at = 0;
+
+	for (; at + 16 <= length; at += 16)
+		store_16(to + at, bytes);
+	if (length & 8) {
+		_mm_storel_epi64((__m128i *)(to + at), bytes);
+		at += 8;
+	}
+	for (; at < length; at++)
+		to[at] = (unsigned char)value;
 }
 
 /* They do not overlap. */
@@ -153,29 +208,34 @@ static void take_bytes(const struct bytes *bytes, uint64_t done, void *to, uint6
 		memset(to, bytes->value, length);
 }
 
-/* The bytes are in the buffer, where trace_slot_bytes() says. */
-static inline __attribute__((always_inline)) void log_and_store(const struct record_range *range, uint64_t at,
-								 uint64_t length, uint32_t flags,
-								 uint32_t site)
+/* The bytes are `there` in the buffer, where trace_slot_bytes() says. */
+static inline __attribute__((always_inline)) const void *log_bytes(const struct record_range *range,
+								   void *there, uint64_t at, uint64_t length,
+								   uint32_t flags, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
-	const uint64_t stamp = trace_stamp(producer);
-	const void *there =
-		trace_put_store_there(producer, stamp, flags, site, record_place(range, at), length);
 
-	copy_bytes((void *)(at + range->delta), there, length);
+	return trace_put_store_there(producer, there, trace_stamp(producer), flags, site,
+				     record_place(range, at), length);
+}
+
+static void log_and_store(const struct record_range *range, void *there, uint64_t at, uint64_t length,
+			  uint32_t flags, uint32_t site)
+{
+	copy_bytes((void *)(at + range->delta), log_bytes(range, there, at, length, flags, site), length);
 }
 
 /* The functions with a frame are apart: it is large, and few programs have more than one thread. */
-static __attribute__((noinline)) void log_and_store_locked(const struct record_range *range, uint64_t at,
-							    uint64_t length, uint32_t flags, uint32_t site)
+static __attribute__((noinline)) void log_and_store_locked(const struct record_range *range, void *there,
+							    uint64_t at, uint64_t length, uint32_t flags,
+							    uint32_t site)
 {
 	struct record_frame frame; /* the lines' locks need few of its fields */
 
 	frame.address = at;
 	frame.length = length;
 	record_lines_take(&frame);
-	log_and_store(range, at, length, flags, site);
+	log_and_store(range, there, at, length, flags, site);
 	record_lines_give(&frame);
 }
 
@@ -206,11 +266,13 @@ static inline __attribute__((always_inline)) void store_piece(const struct recor
 		touch(bytes->from + done, length);
 	section_begin();
 	if (record_log_room(length + 2 * TRACE_SLOT_ROOM)) {
-		take_bytes(bytes, done, trace_slot_bytes(&record_self.producer, length), length);
+		void *there = trace_slot_bytes(&record_self.producer, length);
+
+		take_bytes(bytes, done, there, length);
 		if (record_are_many())
-			log_and_store_locked(range, at, length, flags, site);
+			log_and_store_locked(range, there, at, length, flags, site);
 		else
-			log_and_store(range, at, length, flags, site);
+			log_and_store(range, there, at, length, flags, site);
 		record_log_publish();
 	} else {
 		store_unlogged(range, at, bytes, done, length);
@@ -258,29 +320,54 @@ static __attribute__((noinline)) void store_parts(uint64_t to, uint64_t end, con
 	}
 }
 
-static inline __attribute__((always_inline)) void store_all(uint64_t to, size_t length,
-							     const struct bytes *bytes, bool nontemporal,
-							     uint32_t site)
+static __attribute__((noinline)) void store_any(uint64_t to, size_t length, const struct bytes *bytes,
+						uint32_t flags, uint32_t site)
 {
 	const struct record_range *range = record_range_find(to);
-	uint32_t flags = nontemporal ? TRACE_NONTEMPORAL : 0;
 
-	/* Up to 8 bytes in one line are one store. */
-	if (length > 8 || to % LINE_SIZE + length > LINE_SIZE)
-		flags |= TRACE_RANGE;
 	/* length - 1: 0 bytes are no store. */
 	if (range && length - 1 < range->start + range->length - to &&
 	    to % PIECE_BYTES + length <= PIECE_BYTES)
 		store_piece(range, to, bytes, 0, length, flags, site);
 	else
 		store_parts(to, to + length, bytes, flags, site);
-	if (nontemporal)
-		record_waiting = 1;
+}
+
+/*
+ * Few bytes within a range, by the only thread: neither a lock nor a look at the buffer is needed. Else NULL.
+ */
+static inline __attribute__((always_inline)) const struct record_range *easy_range(uint64_t to,
+										  size_t length)
+{
+	const uint64_t chunk = to >> RECORD_CHUNK_SHIFT;
+	const struct record_range *range;
+
+	if (__builtin_expect(length - 1 >= COPY_FEW || chunk >= RECORD_CHUNKS, 0))
+		return NULL;
+	/* The entries for no mapping and for several have no bytes. */
+	range = &record_low->ranges[record_low->chunks[chunk]];
+	if (__builtin_expect(to - range->start + length > range->length || to < range->start, 0))
+		return NULL;
+	if (__builtin_expect(record_are_many() || !record_log_is_easy(length), 0))
+		return NULL;
+	touch((const unsigned char *)(to + range->delta), length);
+	return range;
+}
+
+static inline __attribute__((always_inline)) uint32_t store_flags(uint64_t to, size_t length,
+								  bool nontemporal)
+{
+	uint32_t flags = nontemporal ? TRACE_NONTEMPORAL : 0;
+
+	/* Up to 8 bytes in one line are one store. */
+	if (length > 8 || to % LINE_SIZE + length > LINE_SIZE)
+		flags |= TRACE_RANGE;
+	return flags;
 }
 
 /* Where one of several pieces would be overwritten before it is read, all is copied first. */
 static __attribute__((noinline)) void move_copied(uint64_t to, const void *from, size_t length,
-						   bool nontemporal, uint32_t site)
+						   uint32_t flags, uint32_t site)
 {
 	unsigned char few[PIECE_BYTES];
 	struct bytes bytes = { .from = few };
@@ -293,41 +380,91 @@ static __attribute__((noinline)) void move_copied(uint64_t to, const void *from,
 	if (copy)
 		bytes.from = (unsigned char *)copy;
 	memcpy((void *)(uintptr_t)bytes.from, from, length);
-	store_all(to, length, &bytes, nontemporal, site);
+	store_any(to, length, &bytes, flags, site);
 	if (copy)
 		RAW2(munmap, copy, length);
 }
 
-void record_move(void *to, const void *from, size_t length, bool nontemporal, uint32_t site)
+static __attribute__((noinline)) void move_any(uint64_t to, const void *from, size_t length, uint32_t flags,
+					       uint32_t site)
 {
 	const struct bytes bytes = { .from = from };
-	const uintptr_t start = (uintptr_t)to, source = (uintptr_t)from;
+	const uintptr_t source = (uintptr_t)from;
 
-	if (start > source && start < source + length && start % PIECE_BYTES + length > PIECE_BYTES)
-		move_copied(start, from, length, nontemporal, site);
+	if (to > source && to < source + length && to % PIECE_BYTES + length > PIECE_BYTES)
+		move_copied(to, from, length, flags, site);
 	else
-		store_all(start, length, &bytes, nontemporal, site);
+		store_any(to, length, &bytes, flags, site);
+}
+
+void record_move(void *to, const void *from, size_t length, bool nontemporal, uint32_t site)
+{
+	const uint64_t start = (uint64_t)to;
+	const uint32_t flags = store_flags(start, length, nontemporal);
+	const struct record_range *range = easy_range(start, length);
+	void *there;
+
+	if (range) {
+		touch(from, length);
+		easy_begin();
+		there = trace_slot_bytes(&record_self.producer, length);
+		copy_few(there, from, length);
+		copy_few((void *)(start + range->delta),
+			 log_bytes(range, there, start, length, flags, site), length);
+		easy_end();
+	} else {
+		move_any(start, from, length, flags, site);
+	}
+	if (nontemporal)
+		record_waiting = 1;
+}
+
+static __attribute__((noinline)) void fill_any(uint64_t to, int value, size_t length, uint32_t flags,
+					       uint32_t site)
+{
+	const struct bytes bytes = { .value = value };
+
+	store_any(to, length, &bytes, flags, site);
 }
 
 void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t site)
 {
-	const struct bytes bytes = { .value = value };
+	const uint64_t start = (uint64_t)to;
+	const uint32_t flags = store_flags(start, length, nontemporal);
+	const struct record_range *range = easy_range(start, length);
+	void *there;
 
-	store_all((uintptr_t)to, length, &bytes, nontemporal, site);
+	if (range) {
+		easy_begin();
+		there = trace_slot_bytes(&record_self.producer, length);
+		fill_few(there, value, length);
+		log_bytes(range, there, start, length, flags, site);
+		fill_few((void *)(start + range->delta), value, length);
+		easy_end();
+	} else {
+		fill_any(start, value, length, flags, site);
+	}
+	if (nontemporal)
+		record_waiting = 1;
 }
 
 /* ---- Flushes, fences, other events -------------------------------------------------------------- */
 
 /* 1 to TRACE_SLOT_INLINE_MAX lines of the range. */
-static inline __attribute__((always_inline)) void log_lines(const struct record_range *range, uint64_t line,
+static inline __attribute__((always_inline)) void put_lines(const struct record_range *range, uint64_t line,
 							     uint64_t lines, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 
+	trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site, record_place(range, line),
+			(uint32_t)lines);
+}
+
+static void log_lines(const struct record_range *range, uint64_t line, uint64_t lines, uint32_t site)
+{
 	section_begin();
 	if (record_log_room(TRACE_SLOT_ROOM)) {
-		trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site, record_place(range, line),
-				(uint32_t)lines);
+		put_lines(range, line, lines, site);
 		record_log_publish();
 	}
 	section_end();
@@ -355,17 +492,34 @@ void record_flush(uintptr_t address, size_t length, uint32_t site)
 	const struct record_range *range = record_range_find(address);
 
 	/* length - 1: of 0 bytes there are no lines. */
-	if (range && length - 1 < range->start + range->length - address && lines <= TRACE_SLOT_INLINE_MAX)
-		log_lines(range, line, lines, site);
-	else
+	if (range && length - 1 < range->start + range->length - address && lines <= TRACE_SLOT_INLINE_MAX &&
+	    record_log_is_easy(0)) {
+		easy_begin();
+		put_lines(range, line, lines, site);
+		easy_end();
+	} else {
 		flush_parts(address, end, site);
+	}
 }
 
-void record_fence(uint32_t site)
+static __attribute__((noinline)) void fence_any(uint32_t site)
 {
 	section_begin();
 	record_log_fence(RECORD_SFENCE, site);
 	section_end();
+}
+
+void record_fence(uint32_t site)
+{
+	struct trace_producer *producer = &record_self.producer;
+
+	if (record_log_is_easy(0)) {
+		easy_begin();
+		trace_put_fence(producer, trace_stamp(producer), TRACE_SFENCE, site);
+		easy_end();
+	} else {
+		fence_any(site);
+	}
 }
 
 void record_event(const struct trace_event *event)
