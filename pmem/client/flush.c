@@ -58,12 +58,10 @@ static void flush_foreign(uintptr_t from, uintptr_t to)
 
 /* ---- Flush and fence ------------------------------------------------------------ */
 
-void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
+static __attribute__((noinline)) void flush_lines_in_full(uintptr_t address, size_t length, uint32_t flags)
 {
 	uintptr_t end = address + length;
 
-	if (client_fast_path_recorded() && likely(flush_quickly(address, length, flags & ~QUEUE_EARLY, true)))
-		return;
 	while (address < end) {
 		struct range at = ranges_find(address);
 		uintptr_t stop = at.end < end ? at.end : end;
@@ -77,6 +75,13 @@ void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
 	}
 }
 
+void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
+{
+	if (!client_fast_path_recorded() ||
+	    unlikely(!flush_quickly(address, length, flags & ~QUEUE_EARLY, true)))
+		flush_lines_in_full(address, length, flags);
+}
+
 void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
 {
 	client_event_flush(address, length);
@@ -85,8 +90,12 @@ void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
 
 bool client_flushes_count(void)
 {
-	const struct client_settings *set = client_settings();
+	const struct client_settings *set;
 
+	/* The usual case of recorded flushes. */
+	if (client_fast_path_recorded() && connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER))
+		return true;
+	set = client_settings();
 	if (unlikely(set->flush_never))
 		return false;
 	return set->flush_always || connection_domain() != PERSISTENCE_CPU_CACHE;
@@ -94,7 +103,7 @@ bool client_flushes_count(void)
 
 static __attribute__((noinline)) void fence_in_full(void)
 {
-	if (connection_domain_is(PERSISTENCE_CPU_CACHE))
+	if (unlikely(connection_domain_is(PERSISTENCE_CPU_CACHE)))
 		connection_watch_daemon();
 	if (client_fast_path_recorded() && fence_quickly()) {
 		client_event_fence();

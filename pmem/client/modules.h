@@ -41,7 +41,7 @@ void client_modules_fork_child(void);
  */
 #define CLIENT_CALLERS_FIRST (1u << 20)
 #define CLIENT_CALLERS_PLACE 16
-#define CLIENT_CALLERS_RECENT 8
+#define CLIENT_CALLERS_RECENT 10
 extern _Atomic uint64_t client_callers_recent[1u << CLIENT_CALLERS_RECENT];
 uint32_t client_modules_find_caller(uintptr_t address);
 

@@ -28,12 +28,16 @@ _Static_assert(sizeof(struct queue) <= PAGE_BYTES, "each is allocated as a page"
 /* The deepest nesting of signal handlers that flush, each in the middle of a flush of the one before. */
 enum { QUEUE_DEPTH = 4 };
 
+/*
+ * The depth is apart from what is read with it: compilers join such reads to one, and a processor waits with
+ * a read that needs more bytes than the last store to them has, until that is in the cache.
+ */
 struct thread {
+	bool has_more;	/* a queue other than queues[0] exists */
+	bool unordered; /* clwb or non-temporal stores were executed: the fence must be a real sfence */
 	/* [0] for the thread itself, [n] for handlers at depth n; each starts a list of regions. */
 	struct queue *queues[QUEUE_DEPTH];
-	unsigned depth;	 /* queues below it are in use by what was interrupted */
-	bool has_more;	 /* a queue other than queues[0] exists */
-	bool unordered;	 /* clwb or non-temporal stores were executed: the fence must be a real sfence */
+	unsigned depth; /* queues below it are in use by what was interrupted */
 };
 extern THREAD_HOT struct thread thread_self;
 

@@ -174,7 +174,7 @@ static void copy_streaming(unsigned char *to, const unsigned char *from, size_t 
 /* ---- Which of them ------------------------------------------------------------------ */
 
 /* Would libpmem's stores go past the caches? */
-static bool is_nontemporal(size_t length, unsigned flags)
+static inline bool is_nontemporal(size_t length, unsigned flags)
 {
 	if (flags & PMEM_F_MEM_NOFLUSH || client_settings()->nontemporal_from == SIZE_MAX)
 		return false;
