@@ -22,13 +22,6 @@
 typedef void *copy_fn(void *to, const void *from, size_t length);
 typedef void *set_fn(void *to, int value, size_t length);
 
-/*
- * libc's; NULL until they are looked for, which other libraries' constructors may need before ours has run.
- */
-static copy_fn *_Atomic next_memcpy, *_Atomic next_memmove;
-static set_fn *_Atomic next_memset;
-
-/* The lookup itself copies. */
 static void *plain_move(void *to, const void *from, size_t length)
 {
 	unsigned char *at = to;
@@ -55,6 +48,12 @@ static void *plain_set(void *to, int value, size_t length)
 	return to;
 }
 
+/*
+ * libc's, once they are looked for. Before, other libraries' constructors may copy, and the lookup does.
+ */
+static copy_fn *_Atomic next_memcpy = plain_move, *_Atomic next_memmove = plain_move;
+static set_fn *_Atomic next_memset = plain_set;
+
 static AT_LOAD void find_next(void)
 {
 	atomic_store(&next_memcpy, (copy_fn *)dlsym(RTLD_NEXT, "memcpy"));
@@ -62,16 +61,24 @@ static AT_LOAD void find_next(void)
 	atomic_store(&next_memset, (set_fn *)dlsym(RTLD_NEXT, "memset"));
 }
 
-/* noinline: the address that they return to is that of the interposed function, which calls them last. */
-static __attribute__((noinline)) void *record_copy(void *to, const void *from, size_t length,
-						   const void *caller)
+/*
+ * noinline: the address that they return to is that of the interposed function, which calls them last; and in
+ * all other cases that saves no register for them.
+ */
+static __attribute__((noinline)) void *copy_near_pool(copy_fn *next, void *to, const void *from,
+						      size_t length, const void *caller)
 {
+	if (!record_concerns_in_full((uintptr_t)to, length))
+		return next(to, from, length);
 	record_move(to, from, length, false, client_modules_caller((uintptr_t)caller));
 	return to;
 }
 
-static __attribute__((noinline)) void *record_set(void *to, int value, size_t length, const void *caller)
+static __attribute__((noinline)) void *set_near_pool(set_fn *next, void *to, int value, size_t length,
+						     const void *caller)
 {
+	if (!record_concerns_in_full((uintptr_t)to, length))
+		return next(to, value, length);
 	record_fill(to, value, length, false, client_modules_caller((uintptr_t)caller));
 	return to;
 }
@@ -81,18 +88,18 @@ static inline __attribute__((always_inline)) void *copy(copy_fn *_Atomic *next, 
 {
 	copy_fn *found = atomic_load_explicit(next, memory_order_relaxed);
 
-	if (unlikely(record_concerns((uintptr_t)to, length)))
-		return record_copy(to, from, length, caller);
-	return likely(found != NULL) ? found(to, from, length) : plain_move(to, from, length);
+	if (likely(record_is_far((uintptr_t)to, length)))
+		return found(to, from, length);
+	return copy_near_pool(found, to, from, length, caller);
 }
 
 static inline __attribute__((always_inline)) void *set(void *to, int value, size_t length, const void *caller)
 {
 	set_fn *found = atomic_load_explicit(&next_memset, memory_order_relaxed);
 
-	if (unlikely(record_concerns((uintptr_t)to, length)))
-		return record_set(to, value, length, caller);
-	return likely(found != NULL) ? found(to, value, length) : plain_set(to, value, length);
+	if (likely(record_is_far((uintptr_t)to, length)))
+		return found(to, value, length);
+	return set_near_pool(found, to, value, length, caller);
 }
 
 #define CALLER __builtin_return_address(0)

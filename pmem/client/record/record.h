@@ -164,16 +164,19 @@ struct trace_event;
 extern const uint8_t *record_chunks;
 bool record_concerns_in_full(uintptr_t address, size_t length);
 
-/* Is a byte of [address, address + length) in a pool? False too before record_start(). */
-static inline bool record_concerns(uintptr_t address, size_t length)
+/* Is no pool near [address, address + length)? So it is with nearly all that a program copies. */
+static inline bool record_is_far(uintptr_t address, size_t length)
 {
 	const uintptr_t first = address >> RECORD_CHUNK_SHIFT;
 
-	/* Nearly all that a program copies is far from any pool. */
-	if ((address + length - 1) >> RECORD_CHUNK_SHIFT == first && first < RECORD_CHUNKS &&
-	    (!record_chunks || !record_chunks[first]))
-		return false;
-	return record_concerns_in_full(address, length);
+	return (address + length - 1) >> RECORD_CHUNK_SHIFT == first && first < RECORD_CHUNKS &&
+	       (!record_chunks || !record_chunks[first]);
+}
+
+/* Is a byte of [address, address + length) in a pool? False too before record_start(). */
+static inline bool record_concerns(uintptr_t address, size_t length)
+{
+	return !record_is_far(address, length) && record_concerns_in_full(address, length);
 }
 /*
  * memmove(3) and memset(3). What goes to pools is stored through their aliases, and logged as one range, in
