@@ -136,8 +136,14 @@ void client_fence_seen(void)
 
 static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)
 {
-	if (likely(client_flushes_count()))
+	/* While only a recorder forbids the fast path, flushes count in this domain. */
+	if (client_fast_path_recorded() && connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)) {
+		client_event_flush(address, length);
+		if (unlikely(!flush_quickly(address, length, flags & ~QUEUE_EARLY, true)))
+			flush_lines_in_full(address, length, flags);
+	} else if (likely(client_flushes_count())) {
 		client_flush_range(address, length, flags);
+	}
 }
 
 __attribute__((noinline)) void client_persist(uintptr_t address, size_t length)
@@ -157,8 +163,13 @@ void client_flush(uintptr_t address, size_t length)
 
 PUBLIC void pmem_flush(const void *addr, size_t len)
 {
-	client_recording_called_from(__builtin_return_address(0));
-	client_flush((uintptr_t)addr, len);
+	/* The fast path, for which client_flush() saves registers, would be tried in vain. */
+	if (client_recording_called_from(__builtin_return_address(0))) {
+		client_inline_flushed();
+		flush_in_full((uintptr_t)addr, len, 0);
+	} else {
+		client_flush((uintptr_t)addr, len);
+	}
 }
 
 PUBLIC void pmem_drain(void)

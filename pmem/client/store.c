@@ -46,6 +46,11 @@ static inline void store_value(void *to, int value, size_t length, enum client_s
 		recorder->set(to, value, length, kind);
 }
 
+/*
+ * The next three functions are not in line: their variables would cost each short cached store an aligned
+ * stack and its canary.
+ */
+
 /* ---- Undoable -------------------------------------------------------------------- */
 
 /* [to, to + length) is within one line. */
@@ -70,7 +75,8 @@ static void store_undoable_line(unsigned char *to, const unsigned char *from, si
 }
 
 /* memmove(3), a line at a time; from the end where the source would be overwritten otherwise. */
-static void copy_undoable(unsigned char *to, const unsigned char *from, size_t length)
+static __attribute__((noinline)) void copy_undoable(unsigned char *to, const unsigned char *from,
+						    size_t length)
 {
 	const bool backwards = to > from && to < from + length;
 
@@ -93,7 +99,7 @@ static void copy_undoable(unsigned char *to, const unsigned char *from, size_t l
 	}
 }
 
-static void set_undoable(unsigned char *to, int value, size_t length)
+static __attribute__((noinline)) void set_undoable(unsigned char *to, int value, size_t length)
 {
 	unsigned char line[LINE_SIZE];
 
@@ -146,7 +152,8 @@ static void stream_range(const struct range *at, unsigned char *to, const unsign
 }
 
 /* Whole lines of pools are streamed; parts of lines, and memory that is no pool, are stored and flushed. */
-static void copy_streaming(unsigned char *to, const unsigned char *from, size_t length, uint32_t how)
+static __attribute__((noinline)) void copy_streaming(unsigned char *to, const unsigned char *from,
+						     size_t length, uint32_t how)
 {
 	while (length) {
 		struct range at = ranges_find((uintptr_t)to);

@@ -181,6 +181,12 @@ static inline __attribute__((always_inline)) void fill_few(unsigned char *to, in
 	const __m128i bytes = _mm_set1_epi8((char)value);
 	uint64_t at = 0;
 
+	for (; at + 64 <= length; at += 64) {
+		store_16(to + at, bytes);
+		store_16(to + at + 16, bytes);
+		store_16(to + at + 32, bytes);
+		store_16(to + at + 48, bytes);
+	}
 	for (; at + 16 <= length; at += 16)
 		store_16(to + at, bytes);
 	if (length & 8) {
@@ -333,24 +339,34 @@ static __attribute__((noinline)) void store_any(uint64_t to, size_t length, cons
 		store_parts(to, to + length, bytes, flags, site);
 }
 
-/*
- * Few bytes within a range, by the only thread: neither a lock nor a look at the buffer is needed. Else NULL.
- */
-static inline __attribute__((always_inline)) const struct record_range *easy_range(uint64_t to,
-										  size_t length)
+/* The range that has all of [at, at + length), of at most a page; NULL: none has, or it is hard to find. */
+static inline __attribute__((always_inline)) const struct record_range *easy_range(uint64_t at,
+										  uint64_t length)
 {
-	const uint64_t chunk = to >> RECORD_CHUNK_SHIFT;
+	const uint64_t chunk = at >> RECORD_CHUNK_SHIFT;
 	const struct record_range *range;
 
-	if (__builtin_expect(length - 1 >= COPY_FEW || chunk >= RECORD_CHUNKS, 0))
+	if (__builtin_expect(chunk >= RECORD_CHUNKS, 0))
 		return NULL;
 	/* The entries for no mapping and for several have no bytes. */
 	range = &record_low->ranges[record_low->chunks[chunk]];
-	if (__builtin_expect(to - range->start + length > range->length || to < range->start, 0))
+	/* Before the start, the difference is huge. */
+	if (__builtin_expect(!range->length || at - range->start > range->length - length, 0))
 		return NULL;
-	if (__builtin_expect(record_are_many() || !record_log_is_easy(length), 0))
+	return range;
+}
+
+/* Few bytes within a range, by the only thread: no lock is needed, nor a wait for room. Else NULL. */
+static inline __attribute__((always_inline)) const struct record_range *easy_store(uint64_t to,
+										  size_t length)
+{
+	const struct record_range *range;
+
+	if (__builtin_expect(length - 1 >= COPY_FEW || record_are_many() || !record_log_is_easy(length), 0))
 		return NULL;
-	touch((const unsigned char *)(to + range->delta), length);
+	range = easy_range(to, length);
+	if (range)
+		touch((const unsigned char *)(to + range->delta), length);
 	return range;
 }
 
@@ -401,7 +417,7 @@ void record_move(void *to, const void *from, size_t length, bool nontemporal, ui
 {
 	const uint64_t start = (uint64_t)to;
 	const uint32_t flags = store_flags(start, length, nontemporal);
-	const struct record_range *range = easy_range(start, length);
+	const struct record_range *range = easy_store(start, length);
 	void *there;
 
 	if (range) {
@@ -431,7 +447,7 @@ void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t 
 {
 	const uint64_t start = (uint64_t)to;
 	const uint32_t flags = store_flags(start, length, nontemporal);
-	const struct record_range *range = easy_range(start, length);
+	const struct record_range *range = easy_store(start, length);
 	void *there;
 
 	if (range) {
@@ -487,18 +503,19 @@ static __attribute__((noinline)) void flush_parts(uint64_t address, uint64_t end
 
 void record_flush(uintptr_t address, size_t length, uint32_t site)
 {
-	const uint64_t end = address + length, line = align_down(address, LINE_SIZE);
-	const uint64_t lines = (end - line + LINE_SIZE - 1) / LINE_SIZE;
-	const struct record_range *range = record_range_find(address);
+	const uint64_t line = align_down(address, LINE_SIZE);
+	const uint64_t lines = (address - line + length + LINE_SIZE - 1) / LINE_SIZE;
+	const struct record_range *range = NULL;
 
 	/* length - 1: of 0 bytes there are no lines. */
-	if (range && length - 1 < range->start + range->length - address && lines <= TRACE_SLOT_INLINE_MAX &&
-	    record_log_is_easy(0)) {
+	if (length - 1 < PIECE_BYTES && lines <= TRACE_SLOT_INLINE_MAX && record_log_is_easy(0))
+		range = easy_range(address, length);
+	if (__builtin_expect(range != NULL, 1)) {
 		easy_begin();
 		put_lines(range, line, lines, site);
 		easy_end();
 	} else {
-		flush_parts(address, end, site);
+		flush_parts(address, address + length, site);
 	}
 }
 
