@@ -135,7 +135,8 @@ void client_recording_fork_prepare(void)
 {
 	const uint64_t signals = signals_block();
 
-	record_many();
+	if (record_has_pools())
+		record_many();
 	record_fork_prepare();
 	client_modules_fork_prepare();
 	fork_signals = signals;

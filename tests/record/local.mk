@@ -11,9 +11,11 @@ tests_record_test_forms_SOURCES = tests/record/test_forms.c tests/record/enumera
 tests_record_test_forms_LDADD = $(record_libs)
 EXTRA_DIST += tests/record/uncovered.txt
 
-record_tests += tests/record/test_step tests/record/test_flags
+record_tests += tests/record/test_step tests/record/test_flags tests/record/test_processes
 tests_record_test_flags_SOURCES = tests/record/test_flags.c tests/e2e/tap.h
 tests_record_test_flags_LDADD = $(record_libs)
+tests_record_test_processes_SOURCES = tests/record/test_processes.c tests/e2e/tap.h
+tests_record_test_processes_LDADD = $(record_libs)
 tests_record_test_step_SOURCES = tests/record/test_step.c tests/e2e/tap.h
 tests_record_test_step_LDADD = $(record_libs)
 

@@ -99,8 +99,6 @@ int record_start(const struct record_setup *setup)
 	record_engine.started = true;
 	if (setup->stores)
 		record_chunks = record_low->chunks;
-	if (setup->stores && atomic_fetch_add(&record_low->locks[RECORD_LAST_LOCK].processes, 1) > 0)
-		record_many_by_now();
 	return 0;
 }
 
@@ -268,6 +266,19 @@ static int put_range(const struct record_range *range)
 	return 0;
 }
 
+/* A process that only starts others, as shells do, never stores to a pool. */
+static void count_process(void)
+{
+	if (record_engine.setup.stores && !atomic_exchange(&record_engine.has_pools, true) &&
+	    atomic_fetch_add(&record_low->locks[RECORD_LAST_LOCK].processes, 1) > 0)
+		record_many_by_now();
+}
+
+bool record_has_pools(void)
+{
+	return atomic_load(&record_engine.has_pools);
+}
+
 int record_range_add(uintptr_t address, size_t length, uint32_t pool, uint64_t offset, uintptr_t alias)
 {
 	struct record_range range = { .start = address,
@@ -276,6 +287,7 @@ int record_range_add(uintptr_t address, size_t length, uint32_t pool, uint64_t o
 				      .delta = alias - address };
 	int error;
 
+	count_process();
 	ranges_take();
 	error = put_range(&range);
 	if (!error)

@@ -4,6 +4,7 @@
 
 /* The engine's one context. Private to pmem/client/record. */
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "client/record/record.h"
@@ -14,6 +15,7 @@
 
 struct record_engine {
 	bool started;
+	atomic_bool has_pools; /* a pool is mapped, or was */
 	struct record_setup setup;
 	/*
 	 * Of xsave: the components that the kernel has turned on, and where the standard format has them.

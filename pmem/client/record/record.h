@@ -127,6 +127,8 @@ int record_start(const struct record_setup *setup);
  * up to 65535. -ENOSPC: there are RECORD_RANGES mappings already. Thread safe; signals must be blocked.
  */
 int record_range_add(uintptr_t address, size_t length, uint32_t pool, uint64_t offset, uintptr_t alias);
+/* Has this process, or one that it is a fork of, mapped a pool? Thread safe. */
+bool record_has_pools(void);
 /* Forget all ranges, or parts of ranges, in [address, address + length). Thread safe; signals blocked. */
 void record_range_remove(uintptr_t address, size_t length);
 

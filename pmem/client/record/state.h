@@ -53,7 +53,7 @@ struct record_lock {
 	_Alignas(64) _Atomic uint32_t owner;
 	/*
 	 * Of the last lock. `many`: stubs take locks; set for good when a second thread or process may store
-	 * to a pool. `processes`: how many have started to record, ended ones included.
+	 * to a pool. `processes`: how many have mapped a pool, ended ones included.
 	 */
 	_Atomic uint32_t many, processes;
 };
