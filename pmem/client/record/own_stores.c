@@ -58,11 +58,18 @@ static inline void section_end(void)
 		deliver_kept();
 }
 
-/* The two for an event that is easy (event_log.h): such a thread has its stack. */
-static inline void easy_begin(void)
+/*
+ * The two for an event that is easy (event_log.h): such a thread has its stack. False: it is not, and no
+ * section has begun. The question is asked within one, because a handler may log events, too.
+ */
+static inline __attribute__((always_inline)) bool easy_begin(uint64_t bytes, bool alone)
 {
 	record_self.inside++;
 	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(record_log_is_easy(bytes) && (!alone || !record_are_many()), 1))
+		return true;
+	section_end();
+	return false;
 }
 
 static inline void easy_end(void)
@@ -356,15 +363,12 @@ static inline __attribute__((always_inline)) const struct record_range *easy_ran
 	return range;
 }
 
-/* Few bytes within a range, by the only thread: no lock is needed, nor a wait for room. Else NULL. */
+/* The range of a store of few bytes, of which those that it goes to are there. NULL: it is another one. */
 static inline __attribute__((always_inline)) const struct record_range *easy_store(uint64_t to,
 										  size_t length)
 {
-	const struct record_range *range;
+	const struct record_range *range = length - 1 < COPY_FEW ? easy_range(to, length) : NULL;
 
-	if (__builtin_expect(length - 1 >= COPY_FEW || record_are_many() || !record_log_is_easy(length), 0))
-		return NULL;
-	range = easy_range(to, length);
 	if (range)
 		touch((const unsigned char *)(to + range->delta), length);
 	return range;
@@ -420,9 +424,10 @@ void record_move(void *to, const void *from, size_t length, bool nontemporal, ui
 	const struct record_range *range = easy_store(start, length);
 	void *there;
 
-	if (range) {
+	if (range)
 		touch(from, length);
-		easy_begin();
+	/* The only thread needs no lock. */
+	if (range && easy_begin(length, true)) {
 		there = trace_slot_bytes(&record_self.producer, length);
 		copy_few(there, from, length);
 		copy_few((void *)(start + range->delta),
@@ -450,8 +455,7 @@ void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t 
 	const struct record_range *range = easy_store(start, length);
 	void *there;
 
-	if (range) {
-		easy_begin();
+	if (range && easy_begin(length, true)) {
 		there = trace_slot_bytes(&record_self.producer, length);
 		fill_few(there, value, length);
 		log_bytes(range, there, start, length, flags, site);
@@ -508,10 +512,9 @@ void record_flush(uintptr_t address, size_t length, uint32_t site)
 	const struct record_range *range = NULL;
 
 	/* length - 1: of 0 bytes there are no lines. */
-	if (length - 1 < PIECE_BYTES && lines <= TRACE_SLOT_INLINE_MAX && record_log_is_easy(0))
+	if (length - 1 < PIECE_BYTES && lines <= TRACE_SLOT_INLINE_MAX)
 		range = easy_range(address, length);
-	if (__builtin_expect(range != NULL, 1)) {
-		easy_begin();
+	if (range && easy_begin(0, false)) {
 		put_lines(range, line, lines, site);
 		easy_end();
 	} else {
@@ -530,8 +533,7 @@ void record_fence(uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 
-	if (record_log_is_easy(0)) {
-		easy_begin();
+	if (easy_begin(0, false)) {
 		trace_put_fence(producer, trace_stamp(producer), TRACE_SFENCE, site);
 		easy_end();
 	} else {
