@@ -75,17 +75,23 @@ static __attribute__((noinline)) void flush_lines_in_full(uintptr_t address, siz
 	}
 }
 
-void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
+static inline __attribute__((always_inline)) void flush_lines(uintptr_t address, size_t length,
+							      uint32_t flags)
 {
 	if (!client_fast_path_recorded() ||
 	    unlikely(!flush_quickly(address, length, flags & ~QUEUE_EARLY, true)))
 		flush_lines_in_full(address, length, flags);
 }
 
+void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
+{
+	flush_lines(address, length, flags);
+}
+
 void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
 {
 	client_event_flush(address, length);
-	client_flush_lines(address, length, flags);
+	flush_lines(address, length, flags);
 }
 
 bool client_flushes_count(void)
@@ -136,14 +142,8 @@ void client_fence_seen(void)
 
 static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)
 {
-	/* While only a recorder forbids the fast path, flushes count in this domain. */
-	if (client_fast_path_recorded() && connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER)) {
-		client_event_flush(address, length);
-		if (unlikely(!flush_quickly(address, length, flags & ~QUEUE_EARLY, true)))
-			flush_lines_in_full(address, length, flags);
-	} else if (likely(client_flushes_count())) {
+	if (likely(client_flushes_count()))
 		client_flush_range(address, length, flags);
-	}
 }
 
 __attribute__((noinline)) void client_persist(uintptr_t address, size_t length)
@@ -154,22 +154,26 @@ __attribute__((noinline)) void client_persist(uintptr_t address, size_t length)
 	fence_now();
 }
 
+/* Not in line: a recorded flush need not save registers for it. */
+static __attribute__((noinline)) void flush_by_fast_path(uintptr_t address, size_t length)
+{
+	if (unlikely(!flush_quickly(address, length, 0, false)))
+		flush_in_full(address, length, 0);
+}
+
 void client_flush(uintptr_t address, size_t length)
 {
 	client_inline_flushed();
-	if (unlikely(!fast_path_flush(address, length, 0)))
+	if (likely(client_fast_path_allowed()))
+		flush_by_fast_path(address, length);
+	else
 		flush_in_full(address, length, 0);
 }
 
 PUBLIC void pmem_flush(const void *addr, size_t len)
 {
-	/* The fast path, for which client_flush() saves registers, would be tried in vain. */
-	if (client_recording_called_from(__builtin_return_address(0))) {
-		client_inline_flushed();
-		flush_in_full((uintptr_t)addr, len, 0);
-	} else {
-		client_flush((uintptr_t)addr, len);
-	}
+	client_recording_called_from(__builtin_return_address(0));
+	client_flush((uintptr_t)addr, len);
 }
 
 PUBLIC void pmem_drain(void)

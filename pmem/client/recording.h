@@ -28,13 +28,11 @@ static inline bool client_recording(void)
 	return unlikely(atomic_load_explicit(&client_recording_active, memory_order_relaxed));
 }
 
-/* Call it first in a function that the program calls and that stores, flushes or fences. True: recorded. */
-static inline __attribute__((always_inline)) bool client_recording_called_from(const void *caller)
+/* Call it first in a function that the program calls and that stores, flushes or fences. */
+static inline __attribute__((always_inline)) void client_recording_called_from(const void *caller)
 {
-	if (!client_recording())
-		return false;
-	client_recording_caller = (uintptr_t)caller;
-	return true;
+	if (client_recording())
+		client_recording_caller = (uintptr_t)caller;
 }
 
 /*
