@@ -78,8 +78,14 @@ static void restore(struct stub *s, unsigned first, unsigned end)
 		asm_pop(&s->code, s->site->saved[i]);
 }
 
-/* The first two registers that are saved: with them it is known whether the address is in a pool. */
-#define SAVED_FOR_LOOKUP 2
+/* Where a saved register is from rsp on, if the flags are not saved yet. */
+static int32_t saved_at(const struct stub *s, unsigned which)
+{
+	return 8 * (int32_t)(s->site->saved_count - 1u - which);
+}
+
+/* With the registers before that of the place it is known whether the address is in a pool. */
+#define SAVED_FOR_LOOKUP RECORD_SAVED_PLACE
 
 /* The number of the chunk that `address` is in, into rcx. No flag changes. */
 static void chunk_of(struct record_asm *a, unsigned address)
@@ -149,7 +155,7 @@ static void enter(struct stub *s)
 		save(s, s->head);
 		asm_registers(a, false, ASM_LOAD, s->head, RECORD_RCX);
 		/* The operation uses it. */
-		asm_memory(a, true, ASM_LOAD, RECORD_RCX, RECORD_RSP, 24);
+		asm_memory(a, true, ASM_LOAD, RECORD_RCX, RECORD_RSP, saved_at(s, RECORD_SAVED_RCX));
 	}
 	save(s, RECORD_RAX);
 	if (!s->site->flags_dead) {
@@ -363,12 +369,12 @@ static bool operate(struct stub *s, uint64_t *at)
 	struct record_asm *a = &s->code;
 	const struct record_insn *insn = s->insn;
 	const bool uses_rax = insn->registers & (1u << RECORD_RAX);
-	const int32_t saved_rax = s->site->flags_dead ? 0 : SAVED_RAX;
-	/* The second that was saved; the last is rax. */
-	const int32_t saved_rcx = saved_rax + 8 * (s->site->saved_count - 2);
+	/* Flags that are dead are not saved, nor are they read or written. rax was saved last. */
+	const int32_t flags = 0, saved_rax = s->site->flags_dead ? 0 : 8;
+	const int32_t saved_rcx = saved_rax + saved_at(s, RECORD_SAVED_RCX);
 
 	if (insn->reads_flags) {
-		asm_memory(a, true, ASM_LOAD, RECORD_RAX, RECORD_RSP, SAVED_FLAGS);
+		asm_memory(a, true, ASM_LOAD, RECORD_RAX, RECORD_RSP, flags);
 		asm_flags_restore(a);
 	}
 	if (uses_rax)
@@ -382,7 +388,7 @@ static bool operate(struct stub *s, uint64_t *at)
 		asm_memory(a, true, ASM_STORE, RECORD_RCX, RECORD_RSP, saved_rcx);
 	if (insn->writes_flags) {
 		asm_flags_save(a);
-		asm_memory(a, true, ASM_STORE, RECORD_RAX, RECORD_RSP, SAVED_FLAGS);
+		asm_memory(a, true, ASM_STORE, RECORD_RAX, RECORD_RSP, flags);
 	}
 	return true;
 }
@@ -533,37 +539,6 @@ static bool flush_or_fence_stub(struct stub *s)
 	return stub_call_part(s);
 }
 
-/*
- * The kernel spoils rcx and r11, so that most calls are told from those that may concern a pool by these two
- * registers and without the stack: a thread may have none any more.
- */
-static bool system_call_stub(struct stub *s)
-{
-	struct record_asm *a = &s->code;
-	const unsigned number = 11;
-	uint32_t unknown, known;
-
-	asm_registers(a, true, ASM_LOAD, number, RECORD_RAX);
-	asm_flags_save(a);
-	asm_immediate(a, true, 7, number, RECORD_CALL_NUMBERS);
-	unknown = asm_branch(a, ASM_NOT_BELOW);
-	asm_memory(a, false, 0x0fb6, RECORD_RCX, number, LOW(calls)); /* movzx */
-	asm_registers(a, false, ASM_TEST, RECORD_RCX, RECORD_RCX);
-	known = asm_branch(a, ASM_NOT_ZERO);
-	asm_flags_restore(a);
-	asm_registers(a, true, ASM_LOAD, RECORD_RAX, number);
-	s->site->native_at = asm_here(a);
-	asm_bytes(a, s->insn->bytes, s->insn->length);
-	/* As the kernel leaves it where the program has the instruction. */
-	asm_constant(a, RECORD_RCX, s->site->address + s->insn->length);
-	stub_go_on(s);
-	asm_land(a, unknown);
-	asm_land(a, known);
-	asm_flags_restore(a);
-	asm_registers(a, true, ASM_LOAD, RECORD_RAX, number);
-	return stub_call_part(s);
-}
-
 /* The function's new code, and what its callers had called. */
 static bool replacement_stub(struct stub *s)
 {
@@ -578,7 +553,7 @@ static bool whole_stub(struct stub *s)
 	if (s->insn->class == RECORD_STORE && !s->site->fence_only)
 		return store_stub(s);
 	if (s->insn->class == RECORD_SYSTEM_CALL)
-		return system_call_stub(s);
+		return stub_system_call(s);
 	return flush_or_fence_stub(s);
 }
 

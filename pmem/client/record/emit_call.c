@@ -157,3 +157,34 @@ bool stub_call_part(struct stub *s)
 	stub_call(s, &record_low->end);
 	return true;
 }
+
+/*
+ * The kernel spoils rcx and r11, so that most calls are told from those that may concern a pool by these two
+ * registers and without the stack: a thread may have none any more.
+ */
+bool stub_system_call(struct stub *s)
+{
+	struct record_asm *a = &s->code;
+	const unsigned number = 11;
+	uint32_t unknown, known;
+
+	asm_registers(a, true, ASM_LOAD, number, RECORD_RAX);
+	asm_flags_save(a);
+	asm_immediate(a, true, 7, number, RECORD_CALL_NUMBERS);
+	unknown = asm_branch(a, ASM_NOT_BELOW);
+	asm_memory(a, false, 0x0fb6, RECORD_RCX, number, LOW(calls)); /* movzx */
+	asm_registers(a, false, ASM_TEST, RECORD_RCX, RECORD_RCX);
+	known = asm_branch(a, ASM_NOT_ZERO);
+	asm_flags_restore(a);
+	asm_registers(a, true, ASM_LOAD, RECORD_RAX, number);
+	s->site->native_at = asm_here(a);
+	asm_bytes(a, s->insn->bytes, s->insn->length);
+	/* As the kernel leaves it where the program has the instruction. */
+	asm_constant(a, RECORD_RCX, s->site->address + s->insn->length);
+	stub_go_on(s);
+	asm_land(a, unknown);
+	asm_land(a, known);
+	asm_flags_restore(a);
+	asm_registers(a, true, ASM_LOAD, RECORD_RAX, number);
+	return stub_call_part(s);
+}

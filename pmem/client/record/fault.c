@@ -174,8 +174,6 @@ static bool trap(ucontext_t *context)
 
 /* ---- Faults in stubs ------------------------------------------------------------------------------ */
 
-/* What the inline part of a stub has saved: see emit.c. */
-enum { SAVED_ADDRESS, SAVED_RCX, SAVED_PLACE };
 #define STACK_RED_ZONE 128
 
 static void abandon_inline(ucontext_t *context, const struct record_site *site, unsigned locks)
@@ -183,7 +181,7 @@ static void abandon_inline(ucontext_t *context, const struct record_site *site, 
 	greg_t *registers = context->uc_mcontext.gregs;
 	const uint64_t *stack = (const uint64_t *)registers[REG_RSP];
 
-	record_inline_abandon((uint64_t)registers[greg[site->saved[SAVED_PLACE]]], locks);
+	record_inline_abandon((uint64_t)registers[greg[site->saved[RECORD_SAVED_PLACE]]], locks);
 	if (!site->flags_dead) {
 		const uint64_t ax = *stack++;
 		/* lahf's SF, ZF, AF, PF, CF in ah, OF in al. */

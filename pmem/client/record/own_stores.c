@@ -522,23 +522,11 @@ void record_flush(uintptr_t address, size_t length, uint32_t site)
 	}
 }
 
-static __attribute__((noinline)) void fence_any(uint32_t site)
+void record_fence(uint32_t site)
 {
 	section_begin();
 	record_log_fence(RECORD_SFENCE, site);
 	section_end();
-}
-
-void record_fence(uint32_t site)
-{
-	struct trace_producer *producer = &record_self.producer;
-
-	if (easy_begin(0, false)) {
-		trace_put_fence(producer, trace_stamp(producer), TRACE_SFENCE, site);
-		easy_end();
-	} else {
-		fence_any(site);
-	}
 }
 
 void record_event(const struct trace_event *event)

@@ -159,8 +159,8 @@ static bool are_flags_dead(const struct record_site *site)
 	const uint64_t next = site->address + site->insn.length;
 
 	return !site->insn.reads_flags && !site->insn.writes_flags && site->way == RECORD_INLINE &&
-	       record_mapping_is_patchable(site->address) &&
-	       record_flags_are_dead((const uint8_t *)next, align_up(next, PAGE_BYTES) - next);
+	       record_flags_are_dead((const uint8_t *)next, align_up(next, PAGE_BYTES) - next) &&
+	       record_mapping_is_patchable(site->address);
 }
 
 /* `replacement`: see struct record_site; its instruction is of any class. */

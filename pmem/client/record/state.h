@@ -145,6 +145,9 @@ extern bool record_has_bmi2;
 
 enum record_patch { RECORD_NOT_PATCHED, RECORD_PATCHED_DIRECT, RECORD_PATCHED_PUNNED, RECORD_PATCHED_TRAP };
 
+/* What an inline stub saves first: the register that becomes the alias, rcx, and the one for the place. */
+enum { RECORD_SAVED_ADDRESS, RECORD_SAVED_RCX, RECORD_SAVED_PLACE, RECORD_SAVED_MAX = 6 };
+
 /* An instruction that the recorder has a stub for. Lives as long as the process. */
 struct record_site {
 	uint64_t address;
@@ -169,7 +172,7 @@ struct record_site {
 	uint64_t call_at;		  /* the operation, or system call, between two calls */
 	uint64_t after_at;		  /* ... and what follows it */
 	/* By the inline part: registers that it pushes, in this order, and whether the flags follow them. */
-	uint8_t saved[6], saved_count;
+	uint8_t saved[RECORD_SAVED_MAX], saved_count;
 	bool flags_dead;
 	uint8_t base;			  /* holds the alias in the operation between two calls */
 };

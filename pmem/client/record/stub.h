@@ -39,7 +39,6 @@ struct stub {
 };
 
 #define STACK_SKIP 128 /* the red zone */
-enum { SAVED_FLAGS = 0, SAVED_RAX = 8 };
 
 /* Where fields of record_self and of record_low are, for instructions. */
 static inline int32_t stub_thread_field(size_t offset)
@@ -60,6 +59,8 @@ static inline void stub_go_on(struct stub *s)
  * operation, or, for a flush or a fence, once. False: the instruction does not reach so far.
  */
 bool stub_call_part(struct stub *s);
+/* The whole stub of a system call. */
+bool stub_system_call(struct stub *s);
 /* Call C code at an entry of record_low, once; it goes on elsewhere or here. */
 void stub_call(struct stub *s, const uint64_t *entry);
 
