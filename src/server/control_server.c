@@ -84,6 +84,7 @@ static bool serve_request(struct server_client *client)
 		reject(mine, error, message.text);
 		return true;
 	}
+	server_has_request(client);
 	options->handle(options->context, json, &client->peer, &mine->reply);
 	return !mine->reply.broken;
 }

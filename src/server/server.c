@@ -74,13 +74,20 @@ void server_say(struct server_client *client, const char *format, ...)
 		   peer->uid, text);
 }
 
-static void set_waiting(struct server_client *client, bool waiting)
+/* The server waits for these events of the client's socket from now on; 0: for none. */
+static void set_awaited(struct server_client *client, short events)
 {
 	LOCK_SCOPE(&client->server->lock);
 
-	client->waiting_since = waiting ? clock_ms() : 0;
-	if (waiting)
+	client->awaited = events;
+	client->waiting_since = events ? clock_ms() : 0;
+	if (events)
 		pthread_cond_broadcast(&client->server->changed);
+}
+
+void server_has_request(struct server_client *client)
+{
+	set_awaited(client, 0);
 }
 
 int server_await(struct server_client *client, short events, uint64_t until)
@@ -88,13 +95,13 @@ int server_await(struct server_client *client, short events, uint64_t until)
 	struct pollfd fd = { .fd = client->fd, .events = events };
 	int ready;
 
-	set_waiting(client, true);
+	set_awaited(client, events);
 	do {
 		uint64_t now = clock_ms(), left = now < until ? until - now : 0;
 
 		ready = poll(&fd, 1, left > INT32_MAX ? INT32_MAX : (int)left);
 	} while (ready < 0 && errno == EINTR);
-	set_waiting(client, false);
+	set_awaited(client, 0);
 	return ready > 0 ? 0 : -ETIMEDOUT;
 }
 
@@ -117,9 +124,16 @@ static bool has_place(const struct server *server, const struct peer *peer)
 	return unused && (server_trusts(peer) || places_of(server, peer->uid) < unused);
 }
 
+static bool has_event(const struct server_client *client, short events)
+{
+	struct pollfd fd = { .fd = client->fd, .events = events };
+
+	return poll(&fd, 1, 0) == 1;
+}
+
 /*
  * The client, of this user or of all, that has kept the server waiting longest. NULL: the server waits
- * for none.
+ * for none. Who has done what its thread is to find does not keep the server waiting: the thread is late.
  */
 static struct server_client *waiting_longest(const struct server *server, const uid_t *uid)
 {
@@ -127,7 +141,8 @@ static struct server_client *waiting_longest(const struct server *server, const 
 
 	for (struct server_client *client = server->clients; client; client = client->next)
 		if (client->waiting_since && (!uid || client->peer.uid == *uid) &&
-		    (!longest || client->waiting_since <= longest->waiting_since))
+		    (!longest || client->waiting_since <= longest->waiting_since) &&
+		    !has_event(client, client->awaited))
 			longest = client;
 	return longest;
 }
@@ -135,12 +150,9 @@ static struct server_client *waiting_longest(const struct server *server, const 
 /* Has a client hung up without its thread having noticed? */
 static bool is_any_leaving(const struct server *server)
 {
-	for (const struct server_client *client = server->clients; client; client = client->next) {
-		struct pollfd fd = { .fd = client->fd, .events = POLLRDHUP };
-
-		if (poll(&fd, 1, 0) == 1)
+	for (const struct server_client *client = server->clients; client; client = client->next)
+		if (has_event(client, POLLRDHUP))
 			return true;
-	}
 	return false;
 }
 
@@ -236,6 +248,9 @@ static int give_place(struct server *server, struct server_client *client, struc
 	if (error)
 		return message_fail(message, error, "the daemon cannot start another thread: try again");
 	pthread_detach(thread);
+	/* From here on, not only once its thread runs: another client may come before that. */
+	client->awaited = POLLIN;
+	client->waiting_since = clock_ms();
 	client->next = server->clients;
 	server->clients = client;
 	server->count++;

@@ -11,9 +11,9 @@
  * Places. At most `clients` are connected at once. The user of this process and root may take every
  * place. Any other user may take a place only while its clients have fewer places than are free. So the
  * first such user gets at most half of the places, the next one half of the rest, and so on, and no user
- * can take the last place from another one. A client that keeps the server waiting (server_await()) loses
- * its place to a new client for which there is none; the one that has kept the server waiting longest
- * loses it first.
+ * can take the last place from another one. A client that keeps the server waiting (it has sent no request
+ * yet, or server_await() waits for it) loses its place to a new client for which there is none; the one that
+ * has kept the server waiting longest loses it first.
  */
 
 #include <pthread.h>
@@ -35,6 +35,7 @@ struct server_client {
 	struct peer peer;
 	/* for server.c alone; guarded by its lock */
 	uint64_t waiting_since; /* clock_ms(); 0: the server does not wait for it */
+	short awaited;		/* the poll(2) events that it waits for */
 	struct server_client *next;
 };
 
@@ -90,6 +91,11 @@ void *server_context(const struct server_client *client);
  * the client.
  */
 int server_await(struct server_client *client, short events, uint64_t until);
+/*
+ * The server has a request of this client, and keeps the client's place while it handles it. For who may
+ * have received a first request without server_await(). Only for the thread of the client.
+ */
+void server_has_request(struct server_client *client);
 
 /*
  * Log a line about a client: "NAME: pid PID, uid UID: ...". The lines that one user causes are limited

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which users may connect to a server, and how many places each of them gets. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -210,6 +211,74 @@ static void an_idle_client_is_evicted_for_a_new_one_of_the_same_user(void **stat
 	close(busy);
 }
 
+/* ---- Threads that begin late ------------------------------------------------------------- */
+
+static int begin_late(struct server_client *client, struct message *message)
+{
+	(void)client;
+	(void)message;
+	return 0;
+}
+
+/* As long as the test wants, the client's thread has not come to where it waits for a request. */
+static bool serve_late(struct server_client *client)
+{
+	struct bench *bench = server_context(client);
+
+	while (sem_wait(&bench->leave) < 0)
+		;
+	return false;
+}
+
+static void end_late(struct server_client *client)
+{
+	(void)client;
+}
+
+static void refuse_late(struct server_client *client, int error, const char *why)
+{
+	(void)client;
+	(void)error;
+	(void)why;
+}
+
+static void an_idle_client_is_evicted_before_its_thread_runs(void **state)
+{
+	static const struct server_ops ops = {
+		.client_bytes = sizeof(struct server_client),
+		.begin = begin_late,
+		.serve = serve_late,
+		.end = end_late,
+		.refuse = refuse_late,
+	};
+	struct bench *bench = *state;
+	struct server_options options = {
+		.path = bench->path, .name = "test", .type = SOCK_STREAM, .has_group = true, .group = 65533,
+		.clients = PLACES, .stack_bytes = 64 << 10, .ops = &ops, .context = bench,
+	};
+	struct message message;
+	struct pollfd fds[3];
+
+	serve_users(bench);
+	server_stop(bench->server);
+	assert_int_equal(server_listen(&options, &bench->server, &message), 0);
+	assert_int_equal(server_start(bench->server), 0);
+	/* One has sent a request: it does not keep the server waiting. The other one is idle. */
+	fds[0].fd = connect_as(bench, 65533);
+	raw_send(fds[0].fd, "x", 1);
+	fds[1].fd = connect_as(bench, 65533);
+	fds[2].fd = connect_as(bench, 65533);
+	for (int i = 0; i < 3; i++)
+		fds[i].events = POLLIN;
+	assert_true(poll(fds, 3, -1) > 0);
+	for (int i = 0; i < 3; i++) {
+		sem_post(&bench->leave);
+		close(fds[i].fd);
+	}
+	assert_int_equal(fds[0].revents, 0);
+	assert_true(fds[1].revents & POLLHUP);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, servertest_setup, servertest_teardown)
@@ -219,6 +288,7 @@ int main(void)
 		TEST(a_user_gets_at_most_half_of_what_is_free),
 		TEST(a_user_who_connects_again_and_again_is_refused_without_a_wait),
 		TEST(an_idle_client_is_evicted_for_a_new_one_of_the_same_user),
+		TEST(an_idle_client_is_evicted_before_its_thread_runs),
 	};
 
 	/* A test that blocks for ever would prevent the others from running. */
