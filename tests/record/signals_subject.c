@@ -166,6 +166,23 @@ static void skipped(void)
 	printf("stores that are skipped %d, code %d\n", (int)count, (int)code);
 }
 
+/* Copies of any length from where no memory is. */
+static void copies_from_nowhere(void)
+{
+	static const size_t lengths[] = { 1, 8, 64, 513, 4096, 9000 };
+	static char *volatile no_memory;
+	volatile unsigned handled = 0;
+
+	handle(SIGSEGV, jump_back, 0);
+	for (volatile unsigned i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		if (sigsetjmp(back, 1) == 0)
+			memcpy(pool + 16384, no_memory, lengths[i]);
+		else
+			handled++;
+	}
+	printf("copies from no_memory %u, stored %d\n", handled, pool[16384]);
+}
+
 static void defaults(void)
 {
 	static const int numbers[] = { SIGSEGV, SIGBUS, SIGTRAP, SIGILL, SIGFPE, SIGTERM };
@@ -332,6 +349,7 @@ int main(int argc, char **argv)
 	divisions();
 	beyond_the_end();
 	skipped();
+	copies_from_nowhere();
 	queued();
 	in_order();
 	waited_for();

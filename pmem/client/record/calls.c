@@ -164,7 +164,7 @@ static bool begin_store(struct record_frame *frame, uint64_t address, uint64_t l
 				(insn->string || length > 64 ? TRACE_RANGE : 0);
 	if (insn->locked && record_waiting)
 		do_fence(RECORD_RMW, frame->site);
-	logs = record_log_room(length + 2 * TRACE_SLOT_ROOM);
+	logs = record_log_room(length + TRACE_SLOT_ROOM);
 	record_lines_take(frame);
 	if (logs)
 		frame->stamp = trace_stamp(&record_self.producer);

@@ -18,40 +18,9 @@ static uint64_t call_attach(void *unused)
 	return (uint64_t)(int64_t)error;
 }
 
-static void update_inline_limit(struct record_thread *self)
-{
-	uint64_t room = self->producer.limit - TRACE_SLOT_ROOM;
-
-	/* A slot that reaches the bell rings it: that is C code's. */
-	self->inline_limit = self->producer.closed ? 0 : min_u64(room, self->producer.bell - TRACE_SLOT_ROOM);
-}
-
 static uint64_t call_wait_room(void *bytes)
 {
 	return trace_wait_room(&record_self.producer, *(uint64_t *)bytes);
-}
-
-bool record_log_wait_room(uint64_t bytes)
-{
-	struct record_thread *self = &record_self;
-	bool room;
-
-	if (__builtin_expect(!self->started, 0)) {
-		if (self->starting || !record_engine.setup.stores || !record_engine.setup.attach)
-			return false;
-		self->starting = true;
-		self->producer.closed = record_keeping_vectors(call_attach, NULL) != 0;
-		self->starting = false;
-		self->started = true;
-		update_inline_limit(self);
-	}
-	if (self->producer.closed)
-		return false;
-	if (self->producer.head + bytes <= self->producer.limit)
-		return true;
-	room = record_keeping_vectors(call_wait_room, &bytes);
-	update_inline_limit(self);
-	return room;
 }
 
 static uint64_t call_ring_bell(void *unused)
@@ -60,10 +29,42 @@ static uint64_t call_ring_bell(void *unused)
 	return 0;
 }
 
-void record_log_ring_bell(void)
+static void attach(struct record_thread *self)
 {
-	record_keeping_vectors(call_ring_bell, NULL);
-	update_inline_limit(&record_self);
+	self->starting = true;
+	self->producer.closed = record_keeping_vectors(call_attach, NULL) != 0;
+	self->starting = false;
+	self->started = true;
+}
+
+void record_log_limit(void)
+{
+	const struct trace_producer *producer = &record_self.producer;
+
+	record_self.inline_limit =
+		producer->closed ? 0 : min_u64(producer->limit - TRACE_SLOT_ROOM, producer->bell);
+}
+
+bool record_log_wait_room(uint64_t bytes)
+{
+	struct record_thread *self = &record_self;
+	struct trace_producer *producer = &self->producer;
+	uint64_t all = bytes + TRACE_SLOT_ROOM;
+	bool room = true;
+
+	if (__builtin_expect(!self->started, 0)) {
+		if (self->starting || !record_engine.setup.stores || !record_engine.setup.attach)
+			return false;
+		attach(self);
+	}
+	if (!producer->closed && producer->head >= producer->bell)
+		record_keeping_vectors(call_ring_bell, NULL);
+	if (producer->closed)
+		room = false;
+	else if (producer->head + all > producer->limit)
+		room = record_keeping_vectors(call_wait_room, &all);
+	record_log_limit();
+	return room;
 }
 
 static void log_piece(const struct record_frame *frame, uint64_t stamp, uint32_t flags, uint64_t done,
@@ -118,7 +119,7 @@ void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t si
 	struct trace_producer *producer = &record_self.producer;
 	const struct record_range *range = record_range_find(address);
 
-	if (!record_log_room(TRACE_SLOT_ROOM))
+	if (!record_log_room(0))
 		return;
 	trace_put_flush(producer, trace_stamp(producer), (enum trace_flush)kind, site,
 			record_place(range, align_down(address, 64)), 1);

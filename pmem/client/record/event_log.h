@@ -10,18 +10,15 @@
 #include "client/record/state.h"
 
 /*
- * Is there a buffer with room for `bytes`? False: log nothing. Attaches this thread's buffer at first, and
- * waits for room, so no lock may be held.
+ * Is there a buffer with room for a slot with `bytes` of contents (two slots: TRACE_SLOT_ROOM more)? False:
+ * log nothing. Attaches this thread's buffer at first, and waits for room, so no lock may be held.
  */
 static inline bool record_log_room(uint64_t bytes);
 /* Show what was put into the buffer to the consumer. */
 static inline void record_log_publish(void);
-/*
- * The usual case of the two: the thread has a buffer with room for a slot with `bytes` of contents, which
- * does not reach the bell either. One comparison decides, as in stubs; else the two functions above do.
- */
-static inline bool record_log_is_easy(uint64_t bytes);
-static inline void record_log_publish_easily(void);
+
+/* After the producer (trace/slot.h) was used otherwise than by this header's functions. */
+void record_log_limit(void);
 
 /*
  * What is now at the alias of an operation that took a stamp, in events of the kind that slots have; one
@@ -34,35 +31,18 @@ void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t si
 
 /* ---- Private to this header and event_log.c ----------------------------------------------- */
 
-/* The rare halves of the two. */
+/* The rare half: the first event, one that may not fit, the bell, the end of the recording. */
 bool record_log_wait_room(uint64_t bytes);
-void record_log_ring_bell(void);
 
 static inline bool record_log_room(uint64_t bytes)
 {
-	const struct trace_producer *producer = &record_self.producer;
-
-	/* A thread without a buffer has no room. */
-	if (__builtin_expect(!producer->closed && producer->head + bytes <= producer->limit, 1))
+	/* The comparison of inline stubs. */
+	if (__builtin_expect(record_self.producer.head + bytes < record_self.inline_limit, 1))
 		return true;
 	return record_log_wait_room(bytes);
 }
 
 static inline void record_log_publish(void)
-{
-	const struct trace_producer *producer = &record_self.producer;
-
-	atomic_store_explicit(&producer->header->head, producer->head, memory_order_release);
-	if (__builtin_expect(producer->head + TRACE_SLOT_ROOM >= producer->bell, 0))
-		record_log_ring_bell();
-}
-
-static inline bool record_log_is_easy(uint64_t bytes)
-{
-	return __builtin_expect(record_self.producer.head + bytes < record_self.inline_limit, 1);
-}
-
-static inline void record_log_publish_easily(void)
 {
 	const struct trace_producer *producer = &record_self.producer;
 
@@ -73,12 +53,7 @@ static inline void record_log_fence(enum record_fence_kind kind, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 
-	if (record_log_is_easy(0)) {
-		trace_put_fence(producer, trace_stamp(producer), (enum trace_fence)kind, site);
-		record_log_publish_easily();
-		return;
-	}
-	if (!record_log_room(TRACE_SLOT_ROOM))
+	if (!record_log_room(0))
 		return;
 	trace_put_fence(producer, trace_stamp(producer), (enum trace_fence)kind, site);
 	record_log_publish();

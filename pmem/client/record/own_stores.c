@@ -30,14 +30,6 @@ typedef uint16_t uint16_u __attribute__((aligned(1), may_alias));
 
 /* ---- Sections that no signal handler interrupts ------------------------------------------- */
 
-static inline void section_begin(void)
-{
-	if (!record_self.stack_top)
-		record_thread_setup();
-	record_self.inside++;
-	atomic_signal_fence(memory_order_seq_cst);
-}
-
 static __attribute__((noinline)) void deliver_kept(void)
 {
 	struct record_thread *self = &record_self;
@@ -58,24 +50,28 @@ static inline void section_end(void)
 		deliver_kept();
 }
 
+static __attribute__((noinline)) bool section_begin_slowly(uint64_t bytes)
+{
+	if (!record_self.stack_top) {
+		section_end();
+		record_thread_setup();
+		record_self.inside++;
+		atomic_signal_fence(memory_order_seq_cst);
+	}
+	return record_log_wait_room(bytes);
+}
+
 /*
- * The two for an event that is easy (event_log.h): such a thread has its stack. False: it is not, and no
- * section has begun. The question is asked within one, because a handler may log events, too.
+ * Begin a section, and ask record_log_room(). It is asked within the section, because a handler may log
+ * events, too. A thread with room has its stack.
  */
-static inline __attribute__((always_inline)) bool easy_begin(uint64_t bytes, bool alone)
+static inline __attribute__((always_inline)) bool section_begin(uint64_t bytes)
 {
 	record_self.inside++;
 	atomic_signal_fence(memory_order_seq_cst);
-	if (__builtin_expect(record_log_is_easy(bytes) && (!alone || !record_are_many()), 1))
+	if (__builtin_expect(record_self.producer.head + bytes < record_self.inline_limit, 1))
 		return true;
-	section_end();
-	return false;
-}
-
-static inline void easy_end(void)
-{
-	record_log_publish_easily();
-	section_end();
+	return section_begin_slowly(bytes);
 }
 
 /* ---- Pools ------------------------------------------------------------------------------------ */
@@ -114,8 +110,9 @@ bool record_concerns_in_full(uintptr_t address, size_t length)
 
 /* Where the bytes come from: memory, or one value. */
 struct bytes {
-	const unsigned char *from;
+	bool is_value;
 	int value;
+	const unsigned char *from;
 };
 
 /* At most a page, which may lie in two. One that is missing raises its signal here, where no lock is held. */
@@ -204,119 +201,141 @@ static inline __attribute__((always_inline)) void fill_few(unsigned char *to, in
 		to[at] = (unsigned char)value;
 }
 
-/* They do not overlap. */
-static inline void copy_bytes(void *to, const void *from, uint64_t length)
+/* They do not overlap. `few`: at most COPY_FEW. */
+static inline __attribute__((always_inline)) void copy_bytes(void *to, const void *from, uint64_t length,
+							      bool few)
 {
-	if (length <= COPY_FEW)
+	if (few || length <= COPY_FEW)
 		copy_few(to, from, length);
 	else
 		memcpy(to, from, length);
 }
 
-static void take_bytes(const struct bytes *bytes, uint64_t done, void *to, uint64_t length)
+static inline __attribute__((always_inline)) void take_bytes(void *to, struct bytes bytes, uint64_t length,
+							      bool few)
 {
-	if (bytes->from)
-		copy_bytes(to, bytes->from + done, length);
+	if (!bytes.is_value)
+		copy_bytes(to, bytes.from, length, few);
+	else if (few || length <= COPY_FEW)
+		fill_few(to, bytes.value, length);
 	else
-		memset(to, bytes->value, length);
+		memset(to, bytes.value, length);
 }
 
-/* The bytes are `there` in the buffer, where trace_slot_bytes() says. */
-static inline __attribute__((always_inline)) const void *log_bytes(const struct record_range *range,
-								   void *there, uint64_t at, uint64_t length,
+/* Where a store goes: `length` bytes, wholly in one range. */
+struct target {
+	uint64_t address;
+	unsigned char *alias;
+	uint64_t place;
+	uint64_t length;
+};
+
+static inline struct target target_in(const struct record_range *range, uint64_t address, uint64_t length)
+{
+	return (struct target){
+		.address = address,
+		.alias = (unsigned char *)(address + range->delta),
+		.place = record_place(range, address),
+		.length = length,
+	};
+}
+
+/* The bytes are `there` in the buffer, where trace_slot_bytes() says. Returns where they are now. */
+static inline __attribute__((always_inline)) const void *log_bytes(struct target to, void *there,
 								   uint32_t flags, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 
-	return trace_put_store_there(producer, there, trace_stamp(producer), flags, site,
-				     record_place(range, at), length);
+	return trace_put_store_there(producer, there, trace_stamp(producer), flags, site, to.place,
+				     to.length);
 }
 
-static void log_and_store(const struct record_range *range, void *there, uint64_t at, uint64_t length,
-			  uint32_t flags, uint32_t site)
+/*
+ * The functions with a frame are apart: it is large, and few programs have more than one thread. They look
+ * the range up again, so that the usual case need not keep a target in memory for them.
+ */
+static __attribute__((noinline)) void log_and_store_locked(uint64_t address, uint64_t length,
+							    void *there, uint32_t flags, uint32_t site)
 {
-	copy_bytes((void *)(at + range->delta), log_bytes(range, there, at, length, flags, site), length);
-}
-
-/* The functions with a frame are apart: it is large, and few programs have more than one thread. */
-static __attribute__((noinline)) void log_and_store_locked(const struct record_range *range, void *there,
-							    uint64_t at, uint64_t length, uint32_t flags,
-							    uint32_t site)
-{
+	const struct target to = target_in(record_range_find(address), address, length);
 	struct record_frame frame; /* the lines' locks need few of its fields */
 
-	frame.address = at;
+	frame.address = address;
 	frame.length = length;
 	record_lines_take(&frame);
-	log_and_store(range, there, at, length, flags, site);
+	copy_bytes(to.alias, log_bytes(to, there, flags, site), length, false);
 	record_lines_give(&frame);
 }
 
 /* The recording has ended. */
-static __attribute__((noinline)) void store_unlogged(const struct record_range *range, uint64_t at,
-						      const struct bytes *bytes, uint64_t done,
-						      uint64_t length)
+static __attribute__((noinline)) void store_unlogged(uint64_t address, uint64_t length, struct bytes bytes)
 {
+	const struct target to = target_in(record_range_find(address), address, length);
 	unsigned char piece[PIECE_BYTES];
 	struct record_frame frame;
 
 	/* Where they come from may overlap where they go. */
-	take_bytes(bytes, done, piece, length);
-	frame.address = at;
+	take_bytes(piece, bytes, length, false);
+	frame.address = address;
 	frame.length = length;
 	record_lines_take(&frame);
-	copy_bytes((void *)(at + range->delta), piece, length);
+	copy_bytes(to.alias, piece, length, false);
 	record_lines_give(&frame);
 }
 
-/* At most PIECE_BYTES, wholly in the range. The bytes go to the buffer, and from there to the pool. */
-static inline __attribute__((always_inline)) void store_piece(const struct record_range *range, uint64_t at,
-							       const struct bytes *bytes, uint64_t done,
-							       uint64_t length, uint32_t flags, uint32_t site)
+/*
+ * At most PIECE_BYTES. They go to the buffer, and from there to the pool: where they come from may overlap
+ * where they go.
+ */
+static inline __attribute__((always_inline)) void store_piece(struct target to, struct bytes bytes,
+							       uint32_t flags, uint32_t site, bool few)
 {
-	touch((const unsigned char *)(at + range->delta), length);
-	if (bytes->from)
-		touch(bytes->from + done, length);
-	section_begin();
-	if (record_log_room(length + 2 * TRACE_SLOT_ROOM)) {
-		void *there = trace_slot_bytes(&record_self.producer, length);
+	touch(to.alias, to.length);
+	if (!bytes.is_value)
+		touch(bytes.from, to.length);
+	if (section_begin(to.length)) {
+		void *there = trace_slot_bytes(&record_self.producer, to.length);
 
-		take_bytes(bytes, done, there, length);
-		if (record_are_many())
-			log_and_store_locked(range, there, at, length, flags, site);
-		else
-			log_and_store(range, there, at, length, flags, site);
+		take_bytes(there, bytes, to.length, few);
+		/* The only thread needs no lock. */
+		if (__builtin_expect(record_are_many(), 0)) {
+			log_and_store_locked(to.address, to.length, there, flags, site);
+		} else {
+			const struct bytes logged = { .from = log_bytes(to, there, flags, site) };
+
+			take_bytes(to.alias, bytes.is_value ? bytes : logged, to.length, few);
+		}
 		record_log_publish();
 	} else {
-		store_unlogged(range, at, bytes, done, length);
+		store_unlogged(to.address, to.length, bytes);
 	}
 	section_end();
 }
 
 static void store_in_range(const struct record_range *range, uint64_t at, uint64_t length,
-			   const struct bytes *bytes, uint64_t done, uint32_t flags, uint32_t site)
+			   struct bytes bytes, uint32_t flags, uint32_t site)
 {
 	while (length) {
 		uint64_t count = min_u64(length, align_down(at, PIECE_BYTES) + PIECE_BYTES - at);
 
-		store_piece(range, at, bytes, done, count, flags, site);
+		store_piece(target_in(range, at, count), bytes, flags, site, false);
 		flags |= TRACE_CONTINUED;
+		bytes.from += bytes.is_value ? 0 : count;
 		at += count;
-		done += count;
 		length -= count;
 	}
 }
 
 /* In no pool. */
-static void store_outside(unsigned char *to, const struct bytes *bytes, uint64_t done, uint64_t length)
+static void store_outside(unsigned char *to, struct bytes bytes, uint64_t length)
 {
-	if (bytes->from)
-		memmove(to, bytes->from + done, length);
+	if (bytes.is_value)
+		memset(to, bytes.value, length);
 	else
-		memset(to, bytes->value, length);
+		memmove(to, bytes.from, length);
 }
 
-static __attribute__((noinline)) void store_parts(uint64_t to, uint64_t end, const struct bytes *bytes,
+static __attribute__((noinline)) void store_parts(uint64_t to, uint64_t end, struct bytes bytes,
 						   uint32_t flags, uint32_t site)
 {
 	uint64_t stop;
@@ -325,15 +344,16 @@ static __attribute__((noinline)) void store_parts(uint64_t to, uint64_t end, con
 		const struct record_range *range = part_at(at, end, &stop);
 
 		if (range) {
-			store_in_range(range, at, stop - at, bytes, at - to, flags, site);
+			store_in_range(range, at, stop - at, bytes, flags, site);
 			flags |= TRACE_CONTINUED;
 		} else {
-			store_outside((unsigned char *)at, bytes, at - to, stop - at);
+			store_outside((unsigned char *)at, bytes, stop - at);
 		}
+		bytes.from += bytes.is_value ? 0 : stop - at;
 	}
 }
 
-static __attribute__((noinline)) void store_any(uint64_t to, size_t length, const struct bytes *bytes,
+static __attribute__((noinline)) void store_any(uint64_t to, size_t length, struct bytes bytes,
 						uint32_t flags, uint32_t site)
 {
 	const struct record_range *range = record_range_find(to);
@@ -341,7 +361,7 @@ static __attribute__((noinline)) void store_any(uint64_t to, size_t length, cons
 	/* length - 1: 0 bytes are no store. */
 	if (range && length - 1 < range->start + range->length - to &&
 	    to % PIECE_BYTES + length <= PIECE_BYTES)
-		store_piece(range, to, bytes, 0, length, flags, site);
+		store_piece(target_in(range, to, length), bytes, flags, site, false);
 	else
 		store_parts(to, to + length, bytes, flags, site);
 }
@@ -360,17 +380,6 @@ static inline __attribute__((always_inline)) const struct record_range *easy_ran
 	/* Before the start, the difference is huge. */
 	if (__builtin_expect(!range->length || at - range->start > range->length - length, 0))
 		return NULL;
-	return range;
-}
-
-/* The range of a store of few bytes, of which those that it goes to are there. NULL: it is another one. */
-static inline __attribute__((always_inline)) const struct record_range *easy_store(uint64_t to,
-										  size_t length)
-{
-	const struct record_range *range = length - 1 < COPY_FEW ? easy_range(to, length) : NULL;
-
-	if (range)
-		touch((const unsigned char *)(to + range->delta), length);
 	return range;
 }
 
@@ -400,7 +409,7 @@ static __attribute__((noinline)) void move_copied(uint64_t to, const void *from,
 	if (copy)
 		bytes.from = (unsigned char *)copy;
 	memcpy((void *)(uintptr_t)bytes.from, from, length);
-	store_any(to, length, &bytes, flags, site);
+	store_any(to, length, bytes, flags, site);
 	if (copy)
 		RAW2(munmap, copy, length);
 }
@@ -414,28 +423,24 @@ static __attribute__((noinline)) void move_any(uint64_t to, const void *from, si
 	if (to > source && to < source + length && to % PIECE_BYTES + length > PIECE_BYTES)
 		move_copied(to, from, length, flags, site);
 	else
-		store_any(to, length, &bytes, flags, site);
+		store_any(to, length, bytes, flags, site);
 }
 
+/*
+ * In line for few bytes of one range, which is nearly every store that a library of transactions makes. The
+ * other ones are not.
+ */
 void record_move(void *to, const void *from, size_t length, bool nontemporal, uint32_t site)
 {
 	const uint64_t start = (uint64_t)to;
 	const uint32_t flags = store_flags(start, length, nontemporal);
-	const struct record_range *range = easy_store(start, length);
-	void *there;
+	const struct record_range *range = length - 1 < COPY_FEW ? easy_range(start, length) : NULL;
+	const struct bytes bytes = { .from = from };
 
-	if (range)
-		touch(from, length);
-	/* The only thread needs no lock. */
-	if (range && easy_begin(length, true)) {
-		there = trace_slot_bytes(&record_self.producer, length);
-		copy_few(there, from, length);
-		copy_few((void *)(start + range->delta),
-			 log_bytes(range, there, start, length, flags, site), length);
-		easy_end();
-	} else {
+	if (__builtin_expect(range != NULL, 1))
+		store_piece(target_in(range, start, length), bytes, flags, site, true);
+	else
 		move_any(start, from, length, flags, site);
-	}
 	if (nontemporal)
 		record_waiting = 1;
 }
@@ -443,48 +448,35 @@ void record_move(void *to, const void *from, size_t length, bool nontemporal, ui
 static __attribute__((noinline)) void fill_any(uint64_t to, int value, size_t length, uint32_t flags,
 					       uint32_t site)
 {
-	const struct bytes bytes = { .value = value };
+	const struct bytes bytes = { .is_value = true, .value = value };
 
-	store_any(to, length, &bytes, flags, site);
+	store_any(to, length, bytes, flags, site);
 }
 
 void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t site)
 {
 	const uint64_t start = (uint64_t)to;
 	const uint32_t flags = store_flags(start, length, nontemporal);
-	const struct record_range *range = easy_store(start, length);
-	void *there;
+	const struct record_range *range = length - 1 < COPY_FEW ? easy_range(start, length) : NULL;
+	const struct bytes bytes = { .is_value = true, .value = value };
 
-	if (range && easy_begin(length, true)) {
-		there = trace_slot_bytes(&record_self.producer, length);
-		fill_few(there, value, length);
-		log_bytes(range, there, start, length, flags, site);
-		fill_few((void *)(start + range->delta), value, length);
-		easy_end();
-	} else {
+	if (__builtin_expect(range != NULL, 1))
+		store_piece(target_in(range, start, length), bytes, flags, site, true);
+	else
 		fill_any(start, value, length, flags, site);
-	}
 	if (nontemporal)
 		record_waiting = 1;
 }
 
 /* ---- Flushes, fences, other events -------------------------------------------------------------- */
 
-/* 1 to TRACE_SLOT_INLINE_MAX lines of the range. */
-static inline __attribute__((always_inline)) void put_lines(const struct record_range *range, uint64_t line,
-							     uint64_t lines, uint32_t site)
+/* 1 to TRACE_SLOT_INLINE_MAX lines of one range; the place of the first. */
+static inline __attribute__((always_inline)) void log_lines(uint64_t place, uint64_t lines, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 
-	trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site, record_place(range, line),
-			(uint32_t)lines);
-}
-
-static void log_lines(const struct record_range *range, uint64_t line, uint64_t lines, uint32_t site)
-{
-	section_begin();
-	if (record_log_room(TRACE_SLOT_ROOM)) {
-		put_lines(range, line, lines, site);
+	if (section_begin(0)) {
+		trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site, place, (uint32_t)lines);
 		record_log_publish();
 	}
 	section_end();
@@ -500,7 +492,7 @@ static __attribute__((noinline)) void flush_parts(uint64_t address, uint64_t end
 
 		for (uint64_t lines; range && line < stop; line += lines * LINE_SIZE) {
 			lines = min_u64((stop - line + LINE_SIZE - 1) / LINE_SIZE, TRACE_SLOT_INLINE_MAX);
-			log_lines(range, line, lines, site);
+			log_lines(record_place(range, line), lines, site);
 		}
 	}
 }
@@ -514,27 +506,28 @@ void record_flush(uintptr_t address, size_t length, uint32_t site)
 	/* length - 1: of 0 bytes there are no lines. */
 	if (length - 1 < PIECE_BYTES && lines <= TRACE_SLOT_INLINE_MAX)
 		range = easy_range(address, length);
-	if (range && easy_begin(0, false)) {
-		put_lines(range, line, lines, site);
-		easy_end();
-	} else {
+	if (__builtin_expect(range != NULL, 1))
+		log_lines(record_place(range, line), lines, site);
+	else
 		flush_parts(address, address + length, site);
-	}
 }
 
 void record_fence(uint32_t site)
 {
-	section_begin();
-	record_log_fence(RECORD_SFENCE, site);
+	struct trace_producer *producer = &record_self.producer;
+
+	if (section_begin(0)) {
+		trace_put_fence(producer, trace_stamp(producer), TRACE_SFENCE, site);
+		record_log_publish();
+	}
 	section_end();
 }
 
 void record_event(const struct trace_event *event)
 {
-	section_begin();
-	if (record_log_room(TRACE_SLOT_ROOM)) {
+	if (section_begin(0)) {
 		trace_log_event(&record_self.producer, event);
-		record_log_publish();
+		record_log_limit();
 	}
 	section_end();
 }

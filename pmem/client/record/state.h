@@ -123,7 +123,7 @@ struct record_thread {
 	uint32_t id;	   /* the kernel's thread id */
 	uint64_t stack_base;
 	struct trace_producer producer;
-	uint64_t inline_limit;	     /* stubs log while the head is below it: neither room nor bell is near */
+	uint64_t inline_limit;	     /* below it the head grows without another look: record_log_room() */
 	struct record_frame *open;   /* the innermost operation that has begun and not ended */
 	struct record_site *retried; /* its own instruction faulted in the stub, which was entered again */
 	bool starting, started;	     /* the producer is being attached; was, or could not be */
