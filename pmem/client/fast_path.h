@@ -8,8 +8,8 @@
  * on past stores that wait for memory only as far as its store buffer has room, so the number of stores
  * counts; calls and saved registers are stores.
  *
- * The functions return false if the case is another one. Then they have done nothing, and
- * client_flush_range() or queue_fence() is to do it.
+ * The functions return false if the case is another one. Then they have done nothing, and queue_flush() or
+ * queue_fence() is to do it.
  */
 
 #include "client/connection.h"

@@ -88,20 +88,18 @@ void client_flush_lines(uintptr_t address, size_t length, uint32_t flags)
 	flush_lines(address, length, flags);
 }
 
-void client_flush_range(uintptr_t address, size_t length, uint32_t flags)
+/* clwb of each line, whether flushes count or not. */
+static inline __attribute__((always_inline)) void flush_range(uintptr_t address, size_t length,
+							      uint32_t flags)
 {
 	client_event_flush(address, length);
 	flush_lines(address, length, flags);
 }
 
-bool client_flushes_count(void)
+bool client_flushes_count_in_full(void)
 {
-	const struct client_settings *set;
+	const struct client_settings *set = client_settings();
 
-	/* The usual case of recorded flushes. */
-	if (client_fast_path_recorded() && connection_domain_is(PERSISTENCE_MEMORY_CONTROLLER))
-		return true;
-	set = client_settings();
 	if (unlikely(set->flush_never))
 		return false;
 	return set->flush_always || connection_domain() != PERSISTENCE_CPU_CACHE;
@@ -143,7 +141,7 @@ void client_fence_seen(void)
 static __attribute__((noinline)) void flush_in_full(uintptr_t address, size_t length, uint32_t flags)
 {
 	if (likely(client_flushes_count()))
-		client_flush_range(address, length, flags);
+		flush_range(address, length, flags);
 }
 
 __attribute__((noinline)) void client_persist(uintptr_t address, size_t length)
@@ -282,7 +280,7 @@ PUBLIC int pmem_msync(const void *addr, size_t len)
 PUBLIC void pmem_deep_flush(const void *addr, size_t len)
 {
 	client_recording_called_from(__builtin_return_address(0));
-	client_flush_range((uintptr_t)addr, len, 0);
+	flush_range((uintptr_t)addr, len, 0);
 }
 
 static int deep_drain(const void *addr, size_t len)
@@ -314,6 +312,6 @@ PUBLIC int pmem_deep_drain(const void *addr, size_t len)
 PUBLIC int pmem_deep_persist(const void *addr, size_t len)
 {
 	client_recording_called_from(__builtin_return_address(0));
-	client_flush_range((uintptr_t)addr, len, 0);
+	flush_range((uintptr_t)addr, len, 0);
 	return deep_drain(addr, len);
 }
