@@ -99,7 +99,7 @@ void client_recording_thread(void)
 
 /* ---- What the library does by itself ------------------------------------------------------ */
 
-static uint32_t site(void)
+static inline uint32_t site(void)
 {
 	return client_modules_caller(client_recording_caller);
 }

@@ -113,6 +113,10 @@ tests_record_persist_subject_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
 tests_record_persist_subject_LDADD = $(PMEM_LIBS)
 
 if HAVE_PMEMOBJ
+check_PROGRAMS += tests/record/ahead_subject
+tests_record_ahead_subject_SOURCES = tests/record/ahead_subject.c
+tests_record_ahead_subject_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_record_ahead_subject_LDADD = $(PMEM_LIBS)
 check_PROGRAMS += tests/record/objects_subject
 tests_record_objects_subject_SOURCES = tests/record/objects_subject.c
 tests_record_objects_subject_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)

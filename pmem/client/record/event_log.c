@@ -5,6 +5,7 @@
 #include "client/signals.h"
 #include "client/record/engine.h"
 #include "client/record/operand.h"
+#include "client/record/pages_ahead.h"
 #include "client/record/thunk.h"
 #include "common/align.h"
 #include "trace/buffer.h"
@@ -124,6 +125,7 @@ void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t si
 	trace_put_flush(producer, trace_stamp(producer), (enum trace_flush)kind, site,
 			record_place(range, align_down(address, 64)), 1);
 	record_log_publish();
+	record_pages_flushed(range, address);
 }
 _Static_assert((int)RECORD_CLWB == (int)TRACE_CLWB && (int)RECORD_CLFLUSHOPT == (int)TRACE_CLFLUSHOPT &&
 		       (int)RECORD_CLFLUSH == (int)TRACE_CLFLUSH && (int)RECORD_SFENCE == (int)TRACE_SFENCE &&

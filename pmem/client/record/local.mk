@@ -20,6 +20,8 @@ pmem_client_record_libcalls_a_SOURCES = \
 	pmem/client/record/line_locks.h \
 	pmem/client/record/event_log.c \
 	pmem/client/record/event_log.h \
+	pmem/client/record/pages_ahead.c \
+	pmem/client/record/pages_ahead.h \
 	pmem/client/record/operand.c \
 	pmem/client/record/system_calls.c \
 	pmem/client/record/operand.h

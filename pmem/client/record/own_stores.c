@@ -16,6 +16,7 @@
 #include "client/record/event_log.h"
 #include "client/record/line_locks.h"
 #include "client/record/operand.h"
+#include "client/record/pages_ahead.h"
 #include "common/align.h"
 #include "trace/buffer.h"
 
@@ -493,6 +494,7 @@ static __attribute__((noinline)) void flush_parts(uint64_t address, uint64_t end
 		for (uint64_t lines; range && line < stop; line += lines * LINE_SIZE) {
 			lines = min_u64((stop - line + LINE_SIZE - 1) / LINE_SIZE, TRACE_SLOT_INLINE_MAX);
 			log_lines(record_place(range, line), lines, site);
+			record_pages_flushed(range, max_u64(line, range->start));
 		}
 	}
 }
@@ -506,10 +508,12 @@ void record_flush(uintptr_t address, size_t length, uint32_t site)
 	/* length - 1: of 0 bytes there are no lines. */
 	if (length - 1 < PIECE_BYTES && lines <= TRACE_SLOT_INLINE_MAX)
 		range = easy_range(address, length);
-	if (__builtin_expect(range != NULL, 1))
+	if (__builtin_expect(range != NULL, 1)) {
 		log_lines(record_place(range, line), lines, site);
-	else
+		record_pages_flushed(range, address);
+	} else {
 		flush_parts(address, address + length, site);
+	}
 }
 
 void record_fence(uint32_t site)

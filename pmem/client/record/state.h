@@ -61,6 +61,13 @@ struct record_lock {
 _Static_assert(sizeof(struct record_lock) == 1u << RECORD_LOCK_SHIFT,
 	       "an offset masked is an offset of a lock");
 
+/* ---- Pages that are made present (pages_ahead.h) ------------------------------------------ */
+
+#define RECORD_PIECE_SHIFT 16
+#define RECORD_PIECE_BYTES ((uint64_t)1 << RECORD_PIECE_SHIFT)
+/* Of a mapping; behind them, nothing is done. */
+#define RECORD_PIECES ((size_t)1 << 18)
+
 /* ---- Memory below 2 GiB -------------------------------------------------------------- */
 
 struct record_low {
@@ -73,6 +80,8 @@ struct record_low {
 	uint64_t begin, end, fence; /* entry points of thunk.S for `call [abs32]` */
 	uint8_t calls[RECORD_CALL_NUMBERS]; /* setup.system_calls */
 	_Alignas(4096) uint8_t chunks[RECORD_CHUNKS];
+	/* By range: was a line in this piece flushed? */
+	uint8_t flushed[RECORD_RANGES + 1][RECORD_PIECES];
 };
 /* Its address fits in 31 bits, so that a sign-extended displacement reaches every part of it. */
 extern struct record_low *record_low;
