@@ -263,8 +263,9 @@ static int put_range(const struct record_range *range)
 	*to = *range;
 	to->inner = range->length - RECORD_RANGE_EDGE;
 	to->outer = range->length + RECORD_RANGE_EDGE;
+	to->flushed = record_low->flushed[to - record_low->ranges];
 	/* What the mapping that had the entry before has flushed. */
-	RAW3(madvise, record_low->flushed[to - record_low->ranges], RECORD_PIECES, MADV_DONTNEED);
+	RAW3(madvise, to->flushed, RECORD_PIECES, MADV_DONTNEED);
 	return 0;
 }
 

@@ -34,7 +34,8 @@ struct record_range {
 	uint64_t place; /* pool << TRACE_SLOT_POOL_SHIFT | offset of `start` in the pool */
 	uint64_t delta; /* from an address to the writable alias */
 	uint64_t length;
-	uint64_t unused[2];
+	uint8_t *flushed; /* the entry's part of record_low */
+	uint64_t unused[1];
 };
 _Static_assert(sizeof(struct record_range) == 64, "stubs shift by 6");
 
