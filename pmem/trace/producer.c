@@ -92,10 +92,23 @@ static void wake_consumer(struct trace_clock *clock)
 	RAW3(futex, &clock->asleep, FUTEX_WAKE, 1);
 }
 
+/*
+ * A thread that has filled a quarter of the ring will fill the next one, too: its pages are made present at
+ * once, as long as the ring was not filled yet. The ring is mapped twice, so the quarter may end behind it.
+ */
+static void touch_next_quarter(const struct trace_producer *producer)
+{
+	const uint64_t start = align_down(producer->head & producer->mask, PAGE_BYTES);
+
+	if (producer->head <= producer->mask)
+		RAW3(madvise, producer->ring + start, (producer->mask + 1) / 4, MADV_POPULATE_WRITE);
+}
+
 void trace_ring_bell(struct trace_producer *producer)
 {
 	producer->bell = producer->head + (producer->mask + 1) / 4;
 	wake_consumer(producer->clock);
+	touch_next_quarter(producer);
 }
 
 /* Sleep until the consumer has moved the tail from `seen`, at most 100 ms. */
