@@ -88,6 +88,7 @@ static void note_progress(struct recorder *recorder)
 {
 	atomic_store(&recorder->events, trace_catalog_events(trace_writer_catalog(recorder->writer)));
 	atomic_store(&recorder->bytes, trace_writer_bytes(recorder->writer));
+	atomic_store(&recorder->reached, trace_merge_reached(recorder->merge));
 }
 
 /* Say where events are missing because there was no memory for them. */
@@ -257,9 +258,12 @@ static int sync_all(struct recorder *recorder)
 	return error;
 }
 
-/* The lock is held exclusively. *started: the thread ends the recording, also after an error. */
+/*
+ * The lock is held exclusively. *started: the thread ends the recording, also after an error. *stamp: of the
+ * last event of what is there.
+ */
 static int begin(struct recorder *recorder, const struct recorder_begin *options, bool *started,
-		 struct message *message)
+		 uint64_t *stamp, struct message *message)
 {
 	int error = sync_all(recorder);
 
@@ -279,13 +283,14 @@ static int begin(struct recorder *recorder, const struct recorder_begin *options
 		return message_fail(message, error, "%s: cannot start a thread: %s", options->name,
 				    strerror(-error));
 	error = recorder_files_image(recorder);
+	*stamp = atomic_load(&recorder->clock->stamp);
 	return error ? message_fail(message, error, "%s: the contents of the files: %s", options->name,
 				    strerror(-error)) :
 		       0;
 }
 
 static int begin_and_lock(struct recorder *recorder, const struct recorder_begin *options, bool *started,
-			  struct message *message)
+			  uint64_t *stamp, struct message *message)
 {
 	int error;
 
@@ -294,7 +299,7 @@ static int begin_and_lock(struct recorder *recorder, const struct recorder_begin
 	if (options->settle)
 		options->settle(options->context);
 	WRITE_SCOPE(&recorder->lock);
-	error = begin(recorder, options, started, message);
+	error = begin(recorder, options, started, stamp, message);
 	if (error && !*started) {
 		recorder->on = false;
 		recorder->watched = false;
@@ -314,6 +319,7 @@ static bool take_turn(struct recorder *recorder)
 	atomic_store(&recorder->stop, false);
 	atomic_store(&recorder->events, 0);
 	atomic_store(&recorder->bytes, 0);
+	atomic_store(&recorder->reached, 0);
 	atomic_store(&recorder->processes, 0);
 	atomic_store(&recorder->threads, 0);
 	atomic_store(&recorder->pools, 0);
@@ -321,18 +327,31 @@ static bool take_turn(struct recorder *recorder)
 	return true;
 }
 
+/*
+ * What is there when a recording begins has to be compressed, and may be much. A program that is started
+ * after that has the processors and the memory that it takes.
+ */
+static void wait_for(struct recorder *recorder, uint64_t stamp)
+{
+	while (atomic_load(&recorder->reached) < stamp && !recorder_wait(recorder, 1))
+		;
+}
+
 int recorder_begin(struct recorder *recorder, const struct recorder_begin *options, struct message *message)
 {
 	struct recorder_summary summary;
+	uint64_t stamp = 0;
 	bool started = false;
 	int error;
 
 	if (!take_turn(recorder))
 		return message_fail(message, -EBUSY,
 				    "there is a recording already: 'softpmem record --stop' ends it");
-	error = begin_and_lock(recorder, options, &started, message);
-	if (!error)
+	error = begin_and_lock(recorder, options, &started, &stamp, message);
+	if (!error) {
+		wait_for(recorder, stamp);
 		return 0;
+	}
 	if (!started) {
 		set_phase(recorder, RECORDER_IDLE);
 		return error;

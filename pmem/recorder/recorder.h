@@ -42,8 +42,8 @@ struct recorder_begin {
 };
 /*
  * Begin a recording. All that is volatile becomes durable, and the trace gets the tree with its contents;
- * operations wait until then. No outage may begin meanwhile. -EBUSY with a message: there is a recording, or
- * its summary was not collected.
+ * operations wait until then. Returns once they are written. No outage may begin meanwhile. -EBUSY with a
+ * message: there is a recording, or its summary was not collected.
  */
 int recorder_begin(struct recorder *recorder, const struct recorder_begin *options, struct message *message);
 /* Have the recording end soon. -ENOENT: there is none. */

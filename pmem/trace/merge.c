@@ -102,6 +102,11 @@ int trace_merge_put(struct trace_merge *merge, const struct trace_event *event)
 	return merge->refuses ? -ESHUTDOWN : merge_enqueue(merge, event);
 }
 
+uint64_t trace_merge_reached(const struct trace_merge *merge)
+{
+	return merge->last;
+}
+
 void trace_merge_refuse(struct trace_merge *merge)
 {
 	LOCK_SCOPE(&merge->lock);

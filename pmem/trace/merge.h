@@ -74,6 +74,11 @@ int trace_merge_thread_gone(struct trace_merge *merge, uint32_t thread);
  * -ENOMEM, -EINVAL: the event is malformed, or -ESHUTDOWN after trace_merge_refuse().
  */
 int trace_merge_put(struct trace_merge *merge, const struct trace_event *event);
+/*
+ * Every event up to this stamp was given to the writer, or given up. For the thread that runs the merge,
+ * between two runs.
+ */
+uint64_t trace_merge_reached(const struct trace_merge *merge);
 /* Nothing is written any more: trace_merge_put() fails from here on, also calls that wait. */
 void trace_merge_refuse(struct trace_merge *merge);
 

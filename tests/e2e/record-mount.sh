@@ -317,6 +317,15 @@ else
 	skip "a full disk ends the recording with an error" "it needs a mount of a tmpfs"
 fi
 
+# It takes some time to compress these, to three quarters of their length.
+head -c 24M /dev/urandom | base64 -w 0 >image
+has_image() { # by the time that the program begins
+	"$softpmem" record -o "$trace" -- stat -c %s "$trace" >"$work/size" 2>/dev/null
+	(($(<"$work/size") >= 23 << 20))
+}
+check "the trace has what is there before a recorded program begins" has_image
+rm image
+
 begin_recording "$trace"
 echo first >first
 mkdir second
