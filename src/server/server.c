@@ -133,7 +133,8 @@ static bool has_event(const struct server_client *client, short events)
 
 /*
  * The client, of this user or of all, that has kept the server waiting longest. NULL: the server waits
- * for none. Who has done what its thread is to find does not keep the server waiting: the thread is late.
+ * for none. A client for whom the awaited event has come does not keep the server waiting: its thread is
+ * late.
  */
 static struct server_client *waiting_longest(const struct server *server, const uid_t *uid)
 {
