@@ -50,8 +50,7 @@ static inline uint64_t client_callers_hash(uintptr_t address)
 	return address * 0x9e3779b97f4a7c15u;
 }
 
-/* 0: it was not asked for recently. */
-static inline uint32_t client_modules_recent_caller(uintptr_t address)
+static inline uint32_t client_modules_caller(uintptr_t address)
 {
 	const uint64_t entry = atomic_load_explicit(
 		&client_callers_recent[client_callers_hash(address) >> (64 - CLIENT_CALLERS_RECENT)],
@@ -59,14 +58,7 @@ static inline uint32_t client_modules_recent_caller(uintptr_t address)
 
 	if (likely(entry >> CLIENT_CALLERS_PLACE == address && address))
 		return CLIENT_CALLERS_FIRST + (uint32_t)(entry & ((1u << CLIENT_CALLERS_PLACE) - 1));
-	return 0;
-}
-
-static inline uint32_t client_modules_caller(uintptr_t address)
-{
-	const uint32_t recent = client_modules_recent_caller(address);
-
-	return likely(recent) ? recent : client_modules_find_caller(address);
+	return client_modules_find_caller(address);
 }
 
 #endif

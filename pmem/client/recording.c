@@ -99,42 +99,19 @@ void client_recording_thread(void)
 
 /* ---- What the library does by itself ------------------------------------------------------ */
 
-static inline uint32_t site(void)
+static uint32_t site(void)
 {
 	return client_modules_caller(client_recording_caller);
 }
 
-/* Apart, so that these two save no registers for a call that is rare. */
-static __attribute__((noinline)) void copy_for_new_caller(void *to, const void *from, size_t length,
-							   enum client_store_kind kind)
+static void copy(void *to, const void *from, size_t length, enum client_store_kind kind)
 {
 	record_move(to, from, length, kind == CLIENT_STORE_NONTEMPORAL, site());
 }
 
-static void copy(void *to, const void *from, size_t length, enum client_store_kind kind)
-{
-	const uint32_t known = client_modules_recent_caller(client_recording_caller);
-
-	if (likely(known))
-		record_move(to, from, length, kind == CLIENT_STORE_NONTEMPORAL, known);
-	else
-		copy_for_new_caller(to, from, length, kind);
-}
-
-static __attribute__((noinline)) void set_for_new_caller(void *to, int value, size_t length,
-							  enum client_store_kind kind)
-{
-	record_fill(to, value, length, kind == CLIENT_STORE_NONTEMPORAL, site());
-}
-
 static void set(void *to, int value, size_t length, enum client_store_kind kind)
 {
-	const uint32_t known = client_modules_recent_caller(client_recording_caller);
-
-	if (likely(known))
-		record_fill(to, value, length, kind == CLIENT_STORE_NONTEMPORAL, known);
-	else
-		set_for_new_caller(to, value, length, kind);
+	record_fill(to, value, length, kind == CLIENT_STORE_NONTEMPORAL, site());
 }
 
 static void flush(uintptr_t address, size_t length)

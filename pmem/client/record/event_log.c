@@ -125,8 +125,7 @@ void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t si
 	trace_put_flush(producer, trace_stamp(producer), (enum trace_flush)kind, site,
 			record_place(range, align_down(address, 64)), 1);
 	record_log_publish();
-	if (record_pages_are_new(range, address))
-		record_pages_ahead(range, address);
+	record_pages_flushed(range, address);
 }
 _Static_assert((int)RECORD_CLWB == (int)TRACE_CLWB && (int)RECORD_CLFLUSHOPT == (int)TRACE_CLFLUSHOPT &&
 		       (int)RECORD_CLFLUSH == (int)TRACE_CLFLUSH && (int)RECORD_SFENCE == (int)TRACE_SFENCE &&

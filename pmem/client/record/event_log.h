@@ -29,17 +29,20 @@ void record_log_store(struct record_frame *frame);
 static inline void record_log_fence(enum record_fence_kind kind, uint32_t site);
 void record_log_flush(uint64_t address, enum record_flush_kind kind, uint32_t site);
 
-/* ---- Private to this header and event_log.c ----------------------------------------------- */
+/* ---- Private to this header, event_log.c and own_stores.c ----------------------------- */
 
 /* The rare half: the first event, one that may not fit, the bell, the end of the recording. */
 bool record_log_wait_room(uint64_t bytes);
 
+/* The comparison of inline stubs. */
+static inline bool record_log_has_room(uint64_t bytes)
+{
+	return __builtin_expect(record_self.producer.head + bytes < record_self.inline_limit, 1);
+}
+
 static inline bool record_log_room(uint64_t bytes)
 {
-	/* The comparison of inline stubs. */
-	if (__builtin_expect(record_self.producer.head + bytes < record_self.inline_limit, 1))
-		return true;
-	return record_log_wait_room(bytes);
+	return record_log_has_room(bytes) || record_log_wait_room(bytes);
 }
 
 static inline void record_log_publish(void)

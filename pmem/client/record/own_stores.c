@@ -51,22 +51,7 @@ static inline void section_end(void)
 		deliver_kept();
 }
 
-/*
- * Begin a section, and ask for room (record_log_room()). It is asked within the section, because a handler
- * may log events, too. A thread with room has its stack. False: the section has begun, and
- * section_begin_slowly() has the answer.
- *
- * The functions that are called most leave that to others, which they call last: a function that calls
- * nothing saves no registers.
- */
-static inline __attribute__((always_inline)) bool section_begin(uint64_t bytes)
-{
-	record_self.inside++;
-	atomic_signal_fence(memory_order_seq_cst);
-	return __builtin_expect(record_self.producer.head + bytes < record_self.inline_limit, 1);
-}
-
-static __attribute__((noinline)) bool section_begin_slowly(uint64_t bytes)
+static __attribute__((noinline)) bool wait_room_in_section(uint64_t bytes)
 {
 	if (!record_self.stack_top) {
 		section_end();
@@ -75,6 +60,17 @@ static __attribute__((noinline)) bool section_begin_slowly(uint64_t bytes)
 		atomic_signal_fence(memory_order_seq_cst);
 	}
 	return record_log_wait_room(bytes);
+}
+
+/*
+ * Begin a section, and ask record_log_room(). It is asked within the section, because a handler may log
+ * events, too. A thread with room has its stack.
+ */
+static inline __attribute__((always_inline)) bool section_begin(uint64_t bytes)
+{
+	record_self.inside++;
+	atomic_signal_fence(memory_order_seq_cst);
+	return record_log_has_room(bytes) || wait_room_in_section(bytes);
 }
 
 /* ---- Pools ------------------------------------------------------------------------------------ */
@@ -296,7 +292,7 @@ static inline __attribute__((always_inline)) void store_piece(struct target to, 
 	touch(to.alias, to.length);
 	if (!bytes.is_value)
 		touch(bytes.from, to.length);
-	if (section_begin(to.length) || section_begin_slowly(to.length)) {
+	if (section_begin(to.length)) {
 		void *there = trace_slot_bytes(&record_self.producer, to.length);
 
 		take_bytes(there, bytes, to.length, few);
@@ -474,29 +470,15 @@ void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t 
 /* ---- Flushes, fences, other events -------------------------------------------------------------- */
 
 /* 1 to TRACE_SLOT_INLINE_MAX lines of one range; the place of the first. */
-static inline __attribute__((always_inline)) void put_lines(uint64_t place, uint64_t lines, uint32_t site)
+static inline __attribute__((always_inline)) void log_lines(uint64_t place, uint64_t lines, uint32_t site)
 {
 	struct trace_producer *producer = &record_self.producer;
 
-	trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site, place, (uint32_t)lines);
-	record_log_publish();
-}
-
-static __attribute__((noinline)) void log_lines_slowly(uint64_t place, uint64_t lines, uint32_t site)
-{
-	if (section_begin_slowly(0))
-		put_lines(place, lines, site);
-	section_end();
-}
-
-static inline __attribute__((always_inline)) void log_lines(uint64_t place, uint64_t lines, uint32_t site)
-{
 	if (section_begin(0)) {
-		put_lines(place, lines, site);
-		section_end();
-	} else {
-		log_lines_slowly(place, lines, site);
+		trace_put_flush(producer, trace_stamp(producer), TRACE_CLWB, site, place, (uint32_t)lines);
+		record_log_publish();
 	}
+	section_end();
 }
 
 static __attribute__((noinline)) void flush_parts(uint64_t address, uint64_t end, uint32_t site)
@@ -510,8 +492,7 @@ static __attribute__((noinline)) void flush_parts(uint64_t address, uint64_t end
 		for (uint64_t lines; range && line < stop; line += lines * LINE_SIZE) {
 			lines = min_u64((stop - line + LINE_SIZE - 1) / LINE_SIZE, TRACE_SLOT_INLINE_MAX);
 			log_lines(record_place(range, line), lines, site);
-			if (record_pages_are_new(range, line))
-				record_pages_ahead(range, line);
+			record_pages_flushed(range, line);
 		}
 	}
 }
@@ -531,34 +512,16 @@ void record_flush(uintptr_t address, size_t length, uint32_t site)
 		flush_parts(address, address + length, site);
 }
 
-static inline __attribute__((always_inline)) void put_fence(uint32_t site)
-{
-	struct trace_producer *producer = &record_self.producer;
-
-	trace_put_fence(producer, trace_stamp(producer), TRACE_SFENCE, site);
-	record_log_publish();
-}
-
-static __attribute__((noinline)) void fence_slowly(uint32_t site)
-{
-	if (section_begin_slowly(0))
-		put_fence(site);
-	section_end();
-}
-
 void record_fence(uint32_t site)
 {
-	if (section_begin(0)) {
-		put_fence(site);
-		section_end();
-	} else {
-		fence_slowly(site);
-	}
+	if (section_begin(0))
+		record_log_fence(RECORD_SFENCE, site);
+	section_end();
 }
 
 void record_event(const struct trace_event *event)
 {
-	if (section_begin(0) || section_begin_slowly(0)) {
+	if (section_begin(0)) {
 		trace_log_event(&record_self.producer, event);
 		record_log_limit();
 	}

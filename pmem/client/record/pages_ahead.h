@@ -28,7 +28,14 @@ static inline bool record_pages_are_new(const struct record_range *range, uint64
 	       __builtin_expect(!range->flushed[piece], 0);
 }
 
-/* It was, and that line is flushed. */
+/* It was. */
 void record_pages_ahead(const struct record_range *range, uint64_t address);
+
+/* That line is flushed. */
+static inline void record_pages_flushed(const struct record_range *range, uint64_t address)
+{
+	if (record_pages_are_new(range, address))
+		record_pages_ahead(range, address);
+}
 
 #endif
