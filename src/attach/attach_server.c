@@ -118,6 +118,11 @@ void attach_announce_fences(struct attach_server *attach, bool announce)
 		pools_announce_fences(attach->served.pools[i], announce);
 }
 
+void attach_await_ended(struct attach_server *attach)
+{
+	server_await_leaving(attach->server);
+}
+
 /* ---- Beginning and end ------------------------------------------------------------------ */
 
 static void locks_init(struct attach_server *attach)

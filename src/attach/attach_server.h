@@ -97,6 +97,12 @@ int attach_clients(struct attach_server *attach, struct attach_client_info **cli
 int attach_settle(struct attach_server *attach);
 
 /*
+ * Wait until every process that has ended is no client any more, and its exit is recorded. Not with a lock
+ * that an answer to a client takes.
+ */
+void attach_await_ended(struct attach_server *attach);
+
+/*
  * A region's media are lost (pools_media_lost()): kill every process that maps a pool of it, since its
  * fences would promise what is not kept. The other regions go on.
  */

@@ -103,6 +103,13 @@ static int begin(struct job *job, const struct record_request *request, int fd)
 	return error ? message_fail(&job->message, error, "record: %s", why.text) : 0;
 }
 
+/* With the exit of each process that has ended: its parent may be who asks for the end. */
+static int end_recording(struct job *job)
+{
+	attach_await_ended(job->daemon->attach);
+	return recorder_stop(job->daemon->recorder);
+}
+
 /* Until it was stopped, the file could not be written, or the client has ended. */
 static void await_end(struct job *job)
 {
@@ -113,7 +120,7 @@ static void await_end(struct job *job)
 		recorder_progress(recorder, &summary);
 		reply_progress(job->reply, "recording", summary.events, summary.events);
 		if (reply_is_broken(job->reply))
-			recorder_stop(recorder);
+			end_recording(job);
 	} while (!recorder_wait(recorder, LOOK_MS));
 }
 
@@ -162,7 +169,7 @@ static int stop(struct job *job)
 {
 	struct recorder *recorder = job->daemon->recorder;
 
-	if (recorder_stop(recorder) < 0)
+	if (end_recording(job) < 0)
 		return message_fail(&job->message, -ENOENT, "record: nothing is being recorded");
 	while (!recorder_wait(recorder, LOOK_MS))
 		;

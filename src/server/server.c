@@ -37,6 +37,7 @@ struct server {
 	/* Guarded by lock. */
 	struct server_client *clients;
 	unsigned count;
+	uint64_t numbers; /* clients that have had a place */
 	struct loglimit loglimit;
 	uint64_t no_wait_until; /* clock_ms(); see NO_WAIT_MS */
 };
@@ -148,11 +149,11 @@ static struct server_client *waiting_longest(const struct server *server, const 
 	return longest;
 }
 
-/* Has a client hung up without its thread having noticed? */
-static bool is_any_leaving(const struct server *server)
+/* Of the clients up to this number, has one hung up without its thread having noticed? */
+static bool is_any_leaving(const struct server *server, uint64_t last)
 {
 	for (const struct server_client *client = server->clients; client; client = client->next)
-		if (has_event(client, POLLRDHUP))
+		if (client->number <= last && has_event(client, POLLRDHUP))
 			return true;
 	return false;
 }
@@ -174,7 +175,7 @@ static bool make_room(struct server *server, const struct peer *peer)
 	struct timespec until = clock_deadline_ms(MAKE_ROOM_MS);
 
 	while (!has_place(server, peer)) {
-		const bool leaving = patient && !longest && is_any_leaving(server);
+		const bool leaving = patient && !longest && is_any_leaving(server, UINT64_MAX);
 
 		if (!longest && !leaving) {
 			longest = waiting_longest(server, uid);
@@ -223,6 +224,16 @@ static void *client_thread(void *argument)
 	return NULL;
 }
 
+void server_await_leaving(struct server *server)
+{
+	LOCK_SCOPE(&server->lock);
+	/* Not for those that come later: there may always be one that leaves. */
+	const uint64_t last = server->numbers;
+
+	while (is_any_leaving(server, last))
+		pthread_cond_wait(&server->changed, &server->lock);
+}
+
 int server_thread(size_t stack_bytes, void *(*run)(void *), void *argument, pthread_t *thread)
 {
 	pthread_attr_t attributes;
@@ -252,6 +263,7 @@ static int give_place(struct server *server, struct server_client *client, struc
 	/* From here on, not only once its thread runs: another client may come before that. */
 	client->awaited = POLLIN;
 	client->waiting_since = clock_ms();
+	client->number = ++server->numbers;
 	client->next = server->clients;
 	server->clients = client;
 	server->count++;

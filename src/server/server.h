@@ -36,6 +36,7 @@ struct server_client {
 	/* for server.c alone; guarded by its lock */
 	uint64_t waiting_since; /* clock_ms(); 0: the server does not wait for it */
 	short awaited;		/* the poll(2) events that it waits for */
+	uint64_t number;	/* in the order of getting a place, from 1 */
 	struct server_client *next;
 };
 
@@ -96,6 +97,13 @@ int server_await(struct server_client *client, short events, uint64_t until);
  * have received a first request without server_await(). Only for the thread of the client.
  */
 void server_has_request(struct server_client *client);
+
+/*
+ * Wait until end() was called for every client that has hung up already. What a process was connected for
+ * is over then, if its parent saw it end before this call. Must not be called by a client's own thread, nor
+ * with a lock that serve() or end() takes.
+ */
+void server_await_leaving(struct server *server);
 
 /*
  * Log a line about a client: "NAME: pid PID, uid UID: ...". The lines that one user causes are limited

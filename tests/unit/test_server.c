@@ -328,6 +328,49 @@ static void as_many_clients_as_there_are_places_are_served(void **state)
 	}
 }
 
+/* ---- Waiting for those who leave ----------------------------------------------------------- */
+
+static _Atomic bool may_return;
+
+static void *let_handler_return(void *argument)
+{
+	struct bench *bench = argument;
+
+	usleep(50000);
+	may_return = true;
+	sem_post(&bench->leave);
+	return NULL;
+}
+
+static void awaiting_those_who_leave_lasts_until_their_threads_are_done(void **state)
+{
+	struct bench *bench = *state;
+	int fd = raw_connect(bench);
+	pthread_t thread;
+
+	may_return = false;
+	raw_ask(fd, "{\"verb\":\"mark\",\"text\":\"x\"}");
+	sem_wait(&bench->entered);
+	close(fd);
+	assert_int_equal(pthread_create(&thread, NULL, let_handler_return, bench), 0);
+	server_await_leaving(bench->server);
+	assert_true(may_return);
+	pthread_join(thread, NULL);
+}
+
+static void those_who_stay_are_not_awaited(void **state)
+{
+	struct bench *bench = *state;
+	int idle = raw_connect(bench), busy = raw_connect(bench);
+
+	raw_ask(busy, "{\"verb\":\"mark\",\"text\":\"x\"}");
+	sem_wait(&bench->entered);
+	server_await_leaving(bench->server);
+	sem_post(&bench->leave);
+	close(busy);
+	close(idle);
+}
+
 /* ---- The socket's place ------------------------------------------------------------------ */
 
 static int try_to_listen(struct bench *bench, struct message *message)
@@ -434,6 +477,8 @@ int main(void)
 		TEST(a_client_without_a_place_is_refused_with_ebusy),
 		TEST(a_new_client_is_not_evicted_while_others_leave),
 		TEST(as_many_clients_as_there_are_places_are_served),
+		TEST(awaiting_those_who_leave_lasts_until_their_threads_are_done),
+		TEST(those_who_stay_are_not_awaited),
 		TEST(a_socket_on_which_a_daemon_listens_is_not_replaced),
 		TEST(a_stale_socket_is_replaced),
 		TEST(a_file_that_is_not_a_socket_is_not_replaced),
