@@ -103,7 +103,7 @@ static int begin(struct job *job, const struct record_request *request, int fd)
 	return error ? message_fail(&job->message, error, "record: %s", why.text) : 0;
 }
 
-/* With the exit of each process that has ended: its parent may be who asks for the end. */
+/* Whoever asks for the end may have waited for a program: the exit of that one is recorded first. */
 static int end_recording(struct job *job)
 {
 	attach_await_ended(job->daemon->attach);

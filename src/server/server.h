@@ -99,9 +99,10 @@ int server_await(struct server_client *client, short events, uint64_t until);
 void server_has_request(struct server_client *client);
 
 /*
- * Wait until end() was called for every client that has hung up already. What a process was connected for
- * is over then, if its parent saw it end before this call. Must not be called by a client's own thread, nor
- * with a lock that serve() or end() takes.
+ * Wait until the server is done with every client that has hung up already, end() included. These include
+ * the processes that have ended, as far as the caller can know: a process hangs up before its parent sees it
+ * end. Must not be called by the thread of one of the server's clients, nor with a lock that serve() or end()
+ * takes.
  */
 void server_await_leaving(struct server *server);
 

@@ -52,6 +52,7 @@ touches() {
 check "pages that are flushed one after the other are made present before they are touched" \
 	touches 1 1 256 256 100
 check "pages that are flushed here and there alone have memory" touches 16 256 16 16 100
+
 both "a program that copies words while another thread reads them" "$here/words_subject" "$mnt/pool"
 both "a program that copies and appends strings" "$subject" strings "$mnt/pool"
 ranges() {

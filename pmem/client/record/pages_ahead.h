@@ -28,10 +28,10 @@ static inline bool record_pages_are_new(const struct record_range *range, uint64
 	       __builtin_expect(!range->flushed[piece], 0);
 }
 
-/* It was. */
+/* The line at `address` is flushed, the first one of a piece that record_pages_are_new(). */
 void record_pages_ahead(const struct record_range *range, uint64_t address);
 
-/* That line is flushed. */
+/* A line at `address`, which is in the range, is flushed: do what is to be done once for its piece. */
 static inline void record_pages_flushed(const struct record_range *range, uint64_t address)
 {
 	if (record_pages_are_new(range, address))
