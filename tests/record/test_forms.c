@@ -25,8 +25,10 @@
 #include "trace/slot.h"
 #include "world.h"
 
-#define POOL_BYTES (8u << 10)
-#define MIDDLE (POOL_BYTES / 4)
+/* From the middle on there is room for the largest store: xsave's with AMX, 11,008 bytes. */
+#define POOL_BYTES (16u << 10)
+#define MIDDLE (2u << 10)
+#define STORE_MAX (POOL_BYTES - MIDDLE - 64)
 #define CODE_STRIDE 64u
 #define VARIANTS 5u
 
@@ -533,6 +535,14 @@ static unsigned char vectors_here(void)
 	return __builtin_cpu_supports("avx2") ? 2 : 1;
 }
 
+static void make_sure_of_room(void)
+{
+	unsigned a, bytes, most, d;
+
+	if (__get_cpuid_count(0xd, 0, &a, &bytes, &most, &d) && bytes > STORE_MAX)
+		errx(1, "xsave stores %u bytes here, %u fit: make POOL_BYTES larger", bytes, STORE_MAX);
+}
+
 /* sgdt stores an address that each processor has for itself: both runs of a form must be on the same one. */
 static void stay_on_this_processor(void)
 {
@@ -556,6 +566,7 @@ int main(int argc, char **argv)
 	printf("# seed %llu\n", (unsigned long long)seed);
 	stay_on_this_processor();
 	form_vectors = vectors_here();
+	make_sure_of_room();
 	world_start(POOL_BYTES);
 	world_signal = on_fault;
 	form_scene.rng = (struct rng){ seed };
