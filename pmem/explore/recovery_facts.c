@@ -2,16 +2,18 @@
 #include "explore/recovery_facts.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "explore/trace_walk.h"
+#include "explore/trial.h"
 
 struct reading {
 	const struct explore_walk *walk;
 	struct explore_recovery_facts *facts;
-	uint64_t first; /* events before the first one that is no definition */
 };
 
 /* Each number depends on all before it: the order counts. */
@@ -70,12 +72,11 @@ static void mix_name(struct reading *reading, uint64_t parent, const struct trac
 	mix_text(reading, name);
 }
 
-/* False: it is no event that matters at a crash. */
+/* False: the event changes no file. */
 static bool mix_event(struct reading *reading, const struct trace_event *event, int *error)
 {
 	bool writes = true;
 
-	mix(reading, explore_walk_count(reading->walk) - reading->first);
 	mix(reading, event->kind);
 	mix(reading, event->file);
 	mix(reading, event->op);
@@ -94,6 +95,7 @@ static bool mix_event(struct reading *reading, const struct trace_event *event, 
 	case TRACE_FSYNC:
 	case TRACE_FDATASYNC:
 	case TRACE_SYNC:
+	case TRACE_MARK:
 		writes = false;
 		break;
 	case TRACE_TRUNCATE:
@@ -123,10 +125,21 @@ static bool mix_event(struct reading *reading, const struct trace_event *event, 
 	return writes;
 }
 
-static bool matters(enum trace_kind kind)
+static bool counts(enum trace_kind kind)
 {
-	return kind <= TRACE_MSYNC || (kind >= TRACE_WRITE && kind <= TRACE_REMOVEXATTR &&
-				       kind != TRACE_OPEN && kind != TRACE_CLOSE);
+	return kind <= TRACE_MSYNC || kind == TRACE_MARK ||
+	       (kind >= TRACE_WRITE && kind <= TRACE_REMOVEXATTR && kind != TRACE_OPEN &&
+		kind != TRACE_CLOSE);
+}
+
+static int read_event(struct reading *reading, const struct trace_event *event)
+{
+	int error = 0;
+
+	if (!counts(event->kind))
+		return vector_append(&reading->facts->uncounted, explore_walk_count(reading->walk));
+	reading->facts->writes |= mix_event(reading, event, &error);
+	return error;
 }
 
 int explore_recovery_read(int fd, const char *name, struct explore_recovery_facts *facts,
@@ -138,23 +151,64 @@ int explore_recovery_read(int fd, const char *name, struct explore_recovery_fact
 						      .metadata = METADATA_ORDERED };
 	struct reading reading = { .facts = facts };
 	struct explore_walk *walk;
-	bool begun = false;
 	int step = 1, error = explore_walk_create(fd, name, &options, &walk, message);
 
 	*facts = (struct explore_recovery_facts){ .writes = false };
 	if (error)
 		return error;
 	reading.walk = walk;
-	while (!error && (step = explore_walk_next(walk, message)) == 1) {
-		const struct trace_event *event = explore_walk_event(walk);
-
-		if (!begun && !trace_kind_is_definition(event->kind)) {
-			begun = true;
-			reading.first = explore_walk_count(walk);
-		}
-		if (!explore_walk_is_sync_step(walk) && matters(event->kind))
-			facts->writes |= mix_event(&reading, event, &error);
-	}
+	while (!error && (step = explore_walk_next(walk, message)) == 1)
+		if (!explore_walk_is_sync_step(walk))
+			error = read_event(&reading, explore_walk_event(walk));
 	explore_walk_destroy(walk);
 	return error ? message_fail(message, error, "%s: out of memory", name) : step;
+}
+
+void explore_recovery_facts_clear(struct explore_recovery_facts *facts)
+{
+	vector_free(&facts->uncounted);
+}
+
+/* ---- Names of states ------------------------------------------------------------------ */
+
+/* The name with another number. */
+static char *renumbered(const char *name, uint64_t number, int *error)
+{
+	char *text;
+
+	if (asprintf(&text, "%" PRIu64 "%s", number, name + strspn(name, "0123456789")) < 0) {
+		*error = -ENOMEM;
+		return NULL;
+	}
+	return text;
+}
+
+char *explore_recovery_name_for_all(const struct explore_recovery_facts *facts, const char *name, int *error)
+{
+	uint64_t after, uncounted = 0;
+
+	*error = explore_state_name_event(name, &after);
+	if (*error)
+		return NULL;
+	after &= ~EXPLORE_BEFORE_SYNC;
+	while (uncounted < facts->uncounted.count && facts->uncounted.items[uncounted] <= after)
+		uncounted++;
+	return renumbered(name, after - uncounted, error);
+}
+
+char *explore_recovery_name_here(const struct explore_recovery_facts *facts, const char *name, int *error)
+{
+	uint64_t number;
+	bool before_sync;
+
+	*error = explore_state_name_event(name, &number);
+	if (*error)
+		return NULL;
+	before_sync = number & EXPLORE_BEFORE_SYNC;
+	number &= ~EXPLORE_BEFORE_SYNC;
+	/* Power fails right before the next event that counts, unless it fails within the last one. */
+	for (size_t i = 0;
+	     i < facts->uncounted.count && facts->uncounted.items[i] <= number + !before_sync; i++)
+		number++;
+	return renumbered(name, number, error);
 }

@@ -102,6 +102,22 @@ static int open_state(int fd, const char *trace, const char *name, const struct 
 	return error ? error : explore_state_name_parse(*trial, name, versions, message);
 }
 
+/* The trial of a state of a recovery; `name` is the one for all of its shape. */
+static int open_second(const struct explore_recovery *recovery, const char *name,
+		       const struct explore_options *options, struct explore_trial **trial,
+		       uint64_t **versions, struct message *message)
+{
+	int error;
+	CLEANUP_FREE char *here = explore_recovery_name_here(&recovery->facts, name, &error);
+
+	*trial = NULL;
+	if (error)
+		return message_fail(message, error, error == -EINVAL ?
+				    "'%s' is not the name of a state: copy it from a finding" :
+				    "%s: out of memory", name);
+	return open_state(recovery->fd, recovery->name, here, options, trial, versions, message);
+}
+
 static bool same_shape(const struct explore_recovery *one, const struct explore_recovery *other)
 {
 	return one->facts.shape.low == other->facts.shape.low &&
@@ -127,7 +143,10 @@ static unsigned seconds_left(const struct depth_run *run)
 	return now < run->until_ms ? (unsigned)((run->until_ms - now + 999) / 1000) : 1;
 }
 
-/* Does the checker fail on the state of this name in a recovery that was recorded again? */
+/*
+ * Does the checker fail on the state of this name, which is for all of the shape, in a recovery that was
+ * recorded again?
+ */
 static int fails_again(const struct depth_run *run, const struct explore_recovery *again,
 		       const char *directory, const char *name, bool *fails)
 {
@@ -139,7 +158,7 @@ static int fails_again(const struct depth_run *run, const struct explore_recover
 
 	options.directory = directory;
 	options.first = &again->first;
-	error = open_state(again->fd, again->name, name, &options, &trial, &versions, run->message);
+	error = open_second(again, name, &options, &trial, &versions, run->message);
 	if (!error)
 		error = explore_trial_check(trial, versions, &verdict, run->message);
 	explore_trial_close(trial);
@@ -209,6 +228,22 @@ static int add_second(struct depth_run *run, const struct explore_failure *first
 	return error;
 }
 
+/* Give the findings of a recovery the names that are for all of its shape. */
+static int name_for_all(const struct explore_recovery *recovery, struct explore_findings *findings)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < findings->count; i++) {
+		char *name = explore_recovery_name_for_all(&recovery->facts, findings->items[i].name, &error);
+
+		if (name) {
+			free(findings->items[i].name);
+			findings->items[i].name = name;
+		}
+	}
+	return error;
+}
+
 /* Keep those findings whose cause no recovery before had, and that happen again. */
 static int judge(struct depth_run *run, const struct kept_recovery *kept, struct explore_recovery *recovery,
 		 struct explore_findings *findings)
@@ -219,6 +254,8 @@ static int judge(struct depth_run *run, const struct kept_recovery *kept, struct
 	run->depth->unstable += findings->unstable;
 	run->depth->unreduced += findings->unreduced;
 	error = explore_causes_keep_new(&run->causes, recovery->fd, recovery->name, findings, run->message);
+	if (!error)
+		error = name_for_all(recovery, findings);
 	if (!error && findings->count)
 		error = drop_unstable(run, first, kept->directory, recovery, findings);
 	return error || !findings->count ? error : add_second(run, first, recovery, findings);
@@ -492,8 +529,8 @@ int explore_depth_open(int fd, const char *trace, const char *name, const struct
 	if (error)
 		return error;
 	state->options.first = &state->recovery->first;
-	return open_state(state->recovery->fd, state->recovery->name, second, &state->options, &state->trial,
-			  &state->versions, message);
+	return open_second(state->recovery, second, &state->options, &state->trial, &state->versions,
+			   message);
 }
 
 void explore_depth_close(struct explore_depth_state *state)

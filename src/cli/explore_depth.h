@@ -17,7 +17,7 @@ struct explore_second {
 	struct explore_findings first; /* one: the state, from which the checker recovers */
 	char *trace;	/* the path of the recovery's; it stays as long as the search's directory */
 	char *recovery; /* what tells it from others, for names of states */
-	struct explore_findings findings;
+	struct explore_findings findings; /* their names: explore_recovery_name_for_all() */
 };
 
 struct explore_depth {
@@ -59,8 +59,9 @@ int explore_depth_run(const struct explore_depth_task *task, struct explore_dept
 void explore_depth_clear(struct explore_depth *depth);
 
 /*
- * Names of states at depth 2: "FIRST/RECOVERY/SECOND", of which FIRST and SECOND are names of states of
- * the run and of the recovery from FIRST. For the caller to free; NULL without memory.
+ * Names of states at depth 2: "FIRST/RECOVERY/SECOND", of which FIRST is the name of a state of the run and
+ * SECOND one of the recovery from FIRST, for all recoveries of its shape. For the caller to free; NULL
+ * without memory.
  */
 char *explore_depth_name(const struct explore_second *second, const struct explore_finding *finding);
 

@@ -27,6 +27,7 @@ void explore_recovery_clear(struct explore_recovery *recovery)
 	if (recovery->fd >= 0)
 		close(recovery->fd);
 	free(recovery->name);
+	explore_recovery_facts_clear(&recovery->facts);
 	*recovery = (struct explore_recovery){ .fd = -1 };
 }
 

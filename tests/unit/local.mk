@@ -394,6 +394,11 @@ tests_unit_test_explore_engine_SOURCES = tests/unit/test_explore_engine.c tests/
 	tests/unit/exploretest.h
 tests_unit_test_explore_engine_LDADD = $(libexplore) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_recovery_facts
+tests_unit_test_recovery_facts_SOURCES = tests/unit/test_recovery_facts.c tests/unit/exploretest.c \
+	tests/unit/exploretest.h
+tests_unit_test_recovery_facts_LDADD = $(libexplore) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_explore_weakest
 tests_unit_test_explore_weakest_SOURCES = tests/unit/test_explore_weakest.c tests/unit/exploretest.c \
 	tests/unit/exploretest.h
