@@ -48,8 +48,8 @@ check "a file that was truncated and not closed loses its bytes" test ! -s "$mnt
 softpmem create --directory --metadata strict /strict
 check "a file is replaced in a strict directory" replaced strict file
 check "POSIX promises nothing of its bytes" test ! -s "$mnt/strict/file"
-# It was closed once: later closes are as any. The kernel tells of the first one in the background, perhaps after
-# the second one.
+# It was closed once: later closes are as any. The kernel tells of the first one in the background, perhaps
+# after the second one.
 again() { old again && echo new >"$mnt/again" && echo more >>"$mnt/again" && cut . && holds again new; }
 check "a file is closed and opened again: the first close alone keeps its bytes" await again
 
