@@ -218,6 +218,12 @@ static void *storm_write(void *context)
 	return NULL;
 }
 
+/* May truncate(2) fail so? The kernel looks a name up again only once: a second power failure is ESTALE. */
+static bool is_of_power_failures(int error)
+{
+	return error == EIO || error == ENOENT || error == ESTALE;
+}
+
 /* By path, without handles. Such calls wait until the outage is over. */
 static void *storm_names(void *context)
 {
@@ -226,8 +232,10 @@ static void *storm_names(void *context)
 
 	for (i = 0; !atomic_load(&enough); i++) {
 		stat("stored.0", &st);
-		if (truncate("stored.0", (i % STORM_PAGES + 1) * PAGE) && errno != EIO && errno != ENOENT)
+		if (truncate("stored.0", (i % STORM_PAGES + 1) * PAGE) && !is_of_power_failures(errno)) {
+			fprintf(stderr, "truncate: %s\n", strerror(errno));
 			return "truncate";
+		}
 		chmod("stored.1", 0600 | (i & 077));
 		close(open("made", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
 		rename("made", "moved");
