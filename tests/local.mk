@@ -4,12 +4,14 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)' abs_top_builddir='$(abs_top_builddir)'; \
 	export abs_top_srcdir abs_top_builddir; \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
+# With LOG_COMPILER before it: unit tests have no extension.
+AM_LOG_FLAGS = $(BASH) $(top_srcdir)/tests/unit_test.sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(BASH)
 TEST_EXTENSIONS = .sh
 
-EXTRA_DIST += tests/lib.sh tests/packages.bash
+EXTRA_DIST += tests/unit_test.sh tests/lib.sh tests/packages.bash
 
 # For make check-long alone: they take long, and show what shorter tests show in part.
 long_tests =

@@ -113,7 +113,8 @@ tests_unit_test_server_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_unit_test_server_LDADD = $(libserver) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_server_users
-tests_unit_test_server_users_SOURCES = tests/unit/test_server_users.c tests/unit/servertest.c tests/unit/servertest.h
+tests_unit_test_server_users_SOURCES = tests/unit/test_server_users.c tests/unit/servertest.c \
+	tests/unit/servertest.h tests/unit/skipping.h
 tests_unit_test_server_users_CFLAGS = $(AM_CFLAGS) $(JSON_CFLAGS)
 tests_unit_test_server_users_LDADD = $(libserver) $(CMOCKA_LIBS)
 
@@ -122,7 +123,7 @@ tests_unit_test_peer_SOURCES = tests/unit/test_peer.c
 tests_unit_test_peer_LDADD = $(libserver) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_file
-tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c
+tests_unit_test_region_file_SOURCES = tests/unit/test_region_file.c tests/unit/skipping.h
 tests_unit_test_region_file_LDADD = $(libregion) $(CMOCKA_LIBS)
 
 unit_tests += tests/unit/test_region_physmap

@@ -20,6 +20,7 @@
 
 #include "region/region.h"
 #include "mediatest.h"
+#include "skipping.h"
 
 static char directory[] = "/tmp/softpmem-unit.XXXXXX";
 static struct message message;
@@ -238,10 +239,8 @@ static void enter_small_disk(void)
 {
 	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("none", directory, "tmpfs", 0, "size=8M") < 0) {
-		print_message("# needs root and mount namespaces\n");
-		skip();
-	}
+	    mount("none", directory, "tmpfs", 0, "size=8M") < 0)
+		skip_because("needs root and mount namespaces");
 }
 
 /* What root meets in a directory where anybody can make files. */
@@ -251,7 +250,7 @@ static void links_and_files_of_other_users_are_refused(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	make_file("target", 2 << 20);
 	assert_int_equal(mkdir(path("shared"), 0700), 0);
 	assert_int_equal(chmod(path("shared"), 01777), 0);
@@ -351,10 +350,8 @@ static void a_block_device_is_used_as_a_whole(void **state)
 
 	make_file("disk", 8 << 20);
 	loop = make_loop("disk", device, sizeof(device));
-	if (loop < 0) {
-		print_message("# needs root and loop devices\n");
-		skip();
-	}
+	if (loop < 0)
+		skip_because("needs root and loop devices");
 	snprintf(text, sizeof(text), "file:%s", device);
 	assert_int_equal(region_open(text, 0, &region, &message), 0);
 	assert_int_equal(region_size(region), 8 << 20);

@@ -16,12 +16,13 @@
 #include <cmocka.h>
 
 #include "servertest.h"
+#include "skipping.h"
 
-/* Serve the members of a group too. Only root can become another user. */
+/* Serve the members of a group too. */
 static void serve_users(struct bench *bench)
 {
 	if (geteuid() != 0)
-		skip();
+		skip_because("only root can become another user");
 	server_stop(bench->server);
 	bench->options.has_group = true;
 	bench->options.group = 65533;
@@ -59,7 +60,7 @@ static void a_user_outside_of_the_group_is_refused(void **state)
 	assert_int_equal(stat(bench->path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	if (geteuid() != 0)
-		skip();
+		skip_because("only root can become another user");
 	/* Even if the mode of the file allows it, the credentials are checked. */
 	assert_int_equal(chmod(bench->directory, 0755), 0);
 	assert_int_equal(chmod(bench->path, 0666), 0);
