@@ -120,6 +120,13 @@ skip() {
 	printf 'ok %d - %s # SKIP %s\n' "$tests_run" "$1" "$2"
 }
 
+# needs_fuse: where no mount can be made, skip the whole test. To be called first.
+needs_fuse() {
+	[ -w /dev/fuse ] && return
+	skip "$(basename "$0" .sh)" "/dev/fuse is missing, or this user may not open it"
+	finish
+}
+
 bail() {
 	printf 'Bail out! %s\n' "$*"
 	exit 1

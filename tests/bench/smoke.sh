@@ -4,6 +4,7 @@
 # One round of make bench with tiny sizes: every row must have figures, whose values mean nothing.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 if ! [ -r /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c ] || ! command -v fio >/dev/null; then
 	skip "make bench" "needs fio and libfuse3-dev's examples"

@@ -3,6 +3,7 @@
 # softpmem rename, resize and stop.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region "file:$work/region,64M" || bail "no daemon"
 "$softpmem" create --size 1M --parents /db/pool || bail "no pool"

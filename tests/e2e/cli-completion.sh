@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The completion of bash, without the package bash-completion.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 # shellcheck source=src/cli/softpmem.bash
 . "$abs_top_srcdir/src/cli/softpmem.bash"

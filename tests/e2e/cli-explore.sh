@@ -4,6 +4,7 @@
 # shellcheck disable=SC2016 # the dumps are for the shells of oracles
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 softpmem=$abs_top_builddir/softpmem
 cat >"$work/late.txt" <<-'END'

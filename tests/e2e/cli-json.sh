@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What --json prints is JSON, and each of its members is in the manual page of the verb.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 cd "$work" || bail "no working directory"
 docs=$abs_top_srcdir/docs

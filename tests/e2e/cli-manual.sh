@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The manual: every page is clean, every example works as it is written.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 docs=$abs_top_srcdir/docs
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # create, list, destroy and path, and that the mount sees at once what they did.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:128M || bail "the daemon does not start"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # powerfail and mark: policies, seeds, reports.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 pattern() { # pattern WORD: 64 KiB of it
 	yes "$1" | head -c 65536

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Regions that outlive the daemon: format, check, taking up, refusing.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 image=$work/image
 region=file:$image

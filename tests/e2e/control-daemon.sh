@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The daemon as a process: its socket, readiness, going to the background, its end, its privileges.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 # started: it answers within 15 seconds.
 started() {

@@ -3,6 +3,7 @@
 # Many pools in one directory: listing streams, takes the daemon no memory to speak of, and
 # a client that stops reading in the middle holds nobody up.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 rounds many 40000 100000
 memory() { # KiB the daemon has had at most, since it was last reset

@@ -4,6 +4,7 @@
 # without a word, and none succeeds that was cut off.
 # shellcheck disable=SC2016 # what is quoted is for an inner shell
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 says() { grep -q "the daemon does not answer: is it stopped?" "$1"; }
 ended() { ! kill -0 "$1" 2>/dev/null; }

@@ -6,6 +6,7 @@ if [ "$(id -u)" -eq 0 ] && [ -z "${SOFTPMEM_OWN_MOUNTS-}" ]; then
 	SOFTPMEM_OWN_MOUNTS=1 exec unshare --mount --propagation private "$BASH" "$0" "$@"
 fi
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 if [ "$(id -u)" -ne 0 ]; then
 	skip "a full disk" "needs root, to mount a small one"
 	finish

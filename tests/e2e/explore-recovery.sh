@@ -4,8 +4,8 @@
 # shellcheck disable=SC2016 # the commands are for other shells
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
-[ -w /dev/fuse ] || bail "/dev/fuse is missing"
 for tool in jq xmllint; do
 	command -v "$tool" >/dev/null || { echo "1..0 # SKIP $tool is not installed"; exit 0; }
 done

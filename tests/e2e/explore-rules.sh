@@ -5,8 +5,8 @@
 # shellcheck disable=SC2016 # the commands are for other shells
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
-[ -w /dev/fuse ] || bail "/dev/fuse is missing"
 cd "$work" || exit 1
 export TMPDIR=$work
 

@@ -4,6 +4,7 @@
 # shellcheck disable=SC2016 # the commands are for other shells
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 cd "$work" || exit 1
 export TMPDIR=$work
@@ -56,7 +57,6 @@ state {'a': b'c'} {'empty': b''}
 state {'a': b'c'} {}
 END
 
-[ -w /dev/fuse ] || bail "/dev/fuse is missing"
 daemon_start --region memfd:64M || bail "no daemon"
 # recorded SYNC: an engine that keeps its generation in an attribute.
 recorded() {

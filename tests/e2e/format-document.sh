@@ -3,6 +3,7 @@
 # The worked example of docs/format.md: its commands leave the bytes that it shows.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 image=$work/example.img
 read_region=$abs_top_builddir/tests/format/read_region

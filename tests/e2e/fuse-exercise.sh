@@ -3,6 +3,7 @@
 # Random operations (SOFTPMEM_TEST_LONG=1: 100,000) with power failures among them, against a model that
 # knows what is durable. A failure prints the line that replays it.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 exercise=$abs_top_builddir/tests/e2e/exercise
 seed=${EXERCISE_SEED:-1}

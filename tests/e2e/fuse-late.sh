@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Outages and requests that are answered after the kernel has written pages back: neither waits for the other.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 storm=$abs_top_builddir/tests/e2e/cache_storm
 seconds=6

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The memory of a region follows what its files hold, and not what they once held.
 . "${abs_top_srcdir:?}/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:512M --metadata durable || bail "the daemon does not start"
 

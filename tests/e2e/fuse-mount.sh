@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Mounting and unmounting: what is in the way, what a dead daemon left, what is still held.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 # A daemon that must fail to start, on the directory given.
 refused() {

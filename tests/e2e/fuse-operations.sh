@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What POSIX and Linux say of files, on the mount.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 fileops=$abs_top_builddir/tests/e2e/fileops
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # When the kernel checks permissions on the mount, and what is refused when it does not.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 kernel_checks() { grep -q " $mnt fuse.*[ ,]default_permissions[ ,]" /proc/self/mounts; }
 kernel_checks_nothing() { ! kernel_checks; }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Power failures under open files, mappings and load.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 powercut=$abs_top_builddir/tests/e2e/powercut
 

@@ -4,6 +4,7 @@
 # change is made twice: once unseen by the mount, when the cache must show what
 # was, or the other half of the test proves nothing.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 mkfifo "$work/commands" "$work/answers"
 "$abs_top_builddir/tests/e2e/bare_mount" "$mnt" 64M <"$work/commands" >"$work/answers" 2>>"$work/daemon.log" &

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Extended attributes on the mount, as setfattr, getfattr and rsync use them.
 . "${abs_top_srcdir:?}/tests/lib.sh" || exit 1
+needs_fuse
 
 command -v setfattr >/dev/null || {
 	skip "extended attributes on the mount" "setfattr is missing"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs that map more pools of one daemon, one after the other or at once, than it may have descriptors.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
-[ -w /dev/fuse ] || { skip "a daemon with few descriptors" "there is no /dev/fuse"; finish; }
 limit=200
 daemon=$softpmemd
 # Root raises every limit, unless it has lost this capability.

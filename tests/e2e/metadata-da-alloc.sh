@@ -3,6 +3,7 @@
 # ext4's auto_da_alloc: the bytes of files that replace others without fsync.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 holds() { [ "$(cat "$mnt/$1")" = "$2" ] || { cat "$mnt/$1"; return 1; }; }
 # old NAME: a durable file.

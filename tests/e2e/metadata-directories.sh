@@ -3,6 +3,7 @@
 # Directories with metadata modes of their own.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 media=file:$work/media,64M
 

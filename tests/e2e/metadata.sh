@@ -3,6 +3,7 @@
 # Metadata modes on the mount: which names a power failure takes back, and what it reports.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 report=$work/report
 

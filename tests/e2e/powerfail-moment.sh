@@ -3,6 +3,7 @@
 # Power failures at an exact operation, sync or mark.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:64M --metadata durable || bail "no daemon"
 

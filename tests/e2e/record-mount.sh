@@ -3,6 +3,7 @@
 # softpmem record of the mount: what is in the trace, in which order, and how a recording ends.
 # shellcheck disable=SC2016 # Expressions in single quotes are for the shells that run them.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 trace_tree=$abs_top_builddir/tests/e2e/trace_tree
 trace=$work/trace

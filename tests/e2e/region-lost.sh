@@ -4,6 +4,7 @@
 # Memory that is taken away under a running daemon: here a file cut short, which
 # to a mapping is what a claimed range is. The daemon lives, and says so to all.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 region=$work/region
 daemon_start --region "file:$region,64M" || bail "no daemon"

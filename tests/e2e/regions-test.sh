@@ -5,6 +5,7 @@
 # memory and of memory that is not, and that it can be stopped. Real reserved
 # memory is tested in tests/guest.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 memory=$work/memory
 truncate -s 32M "$memory"

@@ -3,6 +3,7 @@
 #
 # Which files and sizes can be a region and which cannot, with the message for each.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 region=$work/region
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Clients that map pools: what becomes of their stores, and of them.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 attached=$abs_top_builddir/tests/e2e/attached
 rounds clients 30 100

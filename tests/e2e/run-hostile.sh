@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Clients that attack the daemon: none blocks it, and none disturbs another client.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 ulimit -n 8192 || skip "descriptors" "the limit cannot be raised"
 daemon_start --region memfd:64M --region memfd:64M || bail "the daemon does not start"

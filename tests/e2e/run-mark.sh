@@ -3,6 +3,7 @@
 # softpmem_mark(): see marker.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 marker=$abs_top_builddir/tests/e2e/marker
 
 daemon_start --region memfd:64M || bail "no daemon"

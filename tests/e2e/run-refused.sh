@@ -3,6 +3,7 @@
 # A daemon that has no place for a program: the program does not run without persistent memory by accident.
 # shellcheck disable=SC2016 # what is quoted is for an inner shell
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 survivor=$abs_top_builddir/tests/pmdk/survivor
 
 ulimit -n 8192 || bail "the limit of descriptors cannot be raised"

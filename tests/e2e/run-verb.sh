@@ -3,6 +3,7 @@
 # softpmem run: what it sets up, what it gives back, what it warns of.
 # shellcheck disable=SC2016 # what is quoted is for an inner shell
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 # status WANTED COMMAND...
 status() {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Several regions in one daemon: where things are, what they are called, and power that fails for all of them.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 a=(--region "file:$work/a,32M" --label alpha)
 b=(--region "file:$work/b,48M" --label beta)

@@ -3,6 +3,7 @@
 # softpmem snapshot and restore of one pool.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 media=file:$work/media,16M
 daemon_start --region "$media" || bail "no daemon"

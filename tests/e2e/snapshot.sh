@@ -3,6 +3,7 @@
 # softpmem snapshot and restore.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:64M || bail "no daemon"
 

@@ -4,8 +4,8 @@
 # shellcheck disable=SC2016 # the commands are for the shells of a campaign
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
-[ -w /dev/fuse ] || bail "/dev/fuse is missing"
 export TMPDIR=$work
 
 # torture STATUS OPTION...: a campaign that ends with this status; it reports to $work/report.

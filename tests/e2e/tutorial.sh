@@ -3,9 +3,9 @@
 # The tutorial, docs/finding-crash-bugs.md: its programs, as they are printed there, have the output that is
 # printed there.
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 tutorial=$abs_top_srcdir/docs/finding-crash-bugs.md
-[ -w /dev/fuse ] || { skip "the tutorial is as it says" "no /dev/fuse" && finish; }
 command -v cc >/dev/null || { skip "the tutorial is as it says" "no compiler" && finish; }
 [ -z "$sanitized" ] || { skip "the tutorial is as it says" "it loads a checker into softpmem" && finish; }
 cd "$work" || bail "no working directory"

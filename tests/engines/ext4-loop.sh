@@ -5,6 +5,7 @@
 # it survive a power failure and a replay of the journal.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 needs "ext4 on a loop device" mkfs.ext4 e2fsck losetup

@@ -5,6 +5,7 @@
 # from which it does not recover.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 

@@ -3,8 +3,8 @@
 # softpmem torture finds the mistake of each of ten little engines, and nothing in the same engine without it.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
-[ -w /dev/fuse ] || bail "/dev/fuse is missing"
 export TMPDIR=$work
 engine=$abs_top_builddir/tests/engines/little_engines
 

@@ -4,8 +4,8 @@
 # engine without it.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
-[ -w /dev/fuse ] || bail "/dev/fuse is missing"
 engine=$abs_top_builddir/tests/engines/little_engines
 rounds states 40 120
 # A search that finds nothing takes long. little-engines.sh tortures the first engines without their mistakes.

@@ -5,6 +5,7 @@
 # sector of its meta pages is written as a whole, so random failures need a pool of mode sector.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 needs LMDB mdb_load mdb_dump

@@ -5,6 +5,7 @@
 # survive a power failure of each policy.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 # shellcheck source=tests/engines/postgres.bash

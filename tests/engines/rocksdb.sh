@@ -5,6 +5,7 @@
 # db_bench, on tmpfs, makes the database that is expected after any number of operations.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 needs RocksDB db_bench ldb

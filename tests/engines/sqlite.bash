@@ -5,6 +5,7 @@
 # negative control with synchronous=OFF. $metadata is the daemon's mode; $kill: the writer is killed.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 

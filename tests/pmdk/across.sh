@@ -3,6 +3,7 @@
 # Programs with pools of several regions: one fence for all of them, and one region that is taken away.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 across=$abs_top_builddir/tests/pmdk/across
 export SOFTPMEM_ATTACH=$socket.attach
 

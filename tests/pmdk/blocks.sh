@@ -3,6 +3,7 @@
 # Programs of libpmemblk and libpmemlog, cut at their fences: see blocks.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 pool=$mnt/pool
 steps=16
 rounds stride 4 1

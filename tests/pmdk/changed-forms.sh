@@ -3,6 +3,7 @@
 # Files that any process cuts, punches or makes longer while a program maps them in any form.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 forms=$abs_top_builddir/tests/pmdk/changed_forms
 
 daemon_start --region memfd:128M || bail "no daemon"

@@ -3,6 +3,7 @@
 # The library's descriptors are not the program's: it neither sees them nor closes them.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 descriptors=$abs_top_builddir/tests/pmdk/descriptors
 without_pidfd=$abs_top_builddir/tests/pmdk/without_pidfd
 

@@ -3,6 +3,7 @@
 # What happens around a libpmem program while it works: it is stopped, its pool shrinks, grows, is destroyed.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 survivor=$abs_top_builddir/tests/pmdk/survivor
 rounds stopped_for 1 60
 

@@ -3,6 +3,7 @@
 # The two persistence domains as a program sees them, and a fence that waits for the media.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 survivor=$abs_top_builddir/tests/pmdk/survivor
 
 run() { "$softpmem" run -- "$@"; }

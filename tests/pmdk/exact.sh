@@ -3,6 +3,7 @@
 # What a power failure leaves of stores through mappings, to the byte: see exact.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 exact=$abs_top_builddir/tests/pmdk/exact
 
 daemon_start --region memfd:64M || bail "no daemon"

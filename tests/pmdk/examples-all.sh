@@ -4,6 +4,7 @@
 # asked what it knows. Left out are those that want a screen, FUSE 2 or a pool at a path of their own.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck disable=SC2034 # for examples.bash
 region=memfd:1G
 # shellcheck source=tests/pmdk/examples.bash

@@ -3,6 +3,7 @@
 # The examples that come with libpmemobj, built as they are: each map cut while it inserts.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 keys=60
 # shellcheck disable=SC2034 # for examples.bash
 region=memfd:256M

@@ -3,6 +3,7 @@
 # Power failures at an exact fence of programs.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:64M || bail "no daemon"
 check "a pool is created" "$softpmem" create --size 1M pool

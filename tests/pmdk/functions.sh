@@ -3,6 +3,7 @@
 # All functions, with good words and bad ones, beside the system's own libpmem.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 functions=$abs_top_builddir/tests/pmdk/functions
 tmpfs=/dev/shm
 [ -w "$tmpfs" ] || tmpfs=$work

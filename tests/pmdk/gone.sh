@@ -3,6 +3,7 @@
 # The daemon stopped, the daemon dead, no daemon, the client killed.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 survivor=$abs_top_builddir/tests/pmdk/survivor
 
 library=$abs_top_builddir/pmem/client/libpmem.so.1

@@ -3,6 +3,7 @@
 # Programs that flush and fence by instructions of their own. See inline_program.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 programs=$abs_top_builddir/tests/pmdk
 export INLINE_LIBRARY=$programs/inline_library.so

@@ -3,6 +3,7 @@
 # Sparse pools that are larger than their region, and msync of mappings that are mostly holes: see larger.c.
 # shellcheck source=tests/lib.sh
 . "${abs_top_srcdir:?}/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:64M || bail "no daemon"
 pool=$mnt/pool

@@ -3,6 +3,7 @@
 # The persistency model through libpmem, threads and power failures: see litmus.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 litmus=$abs_top_builddir/tests/pmdk/litmus
 seeds=8
 

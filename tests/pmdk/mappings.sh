@@ -3,6 +3,7 @@
 # Mappings of pools follow mremap(2) and its relatives, and are users of their files.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 mappings=$abs_top_builddir/tests/pmdk/mappings
 
 daemon_start --region memfd:64M || bail "no daemon"

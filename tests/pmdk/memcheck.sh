@@ -3,6 +3,7 @@
 # Memcheck reports nothing of what softpmem's libpmem does with a program's bytes.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 padding=$abs_top_builddir/tests/pmdk/padding
 
 type -P valgrind >/dev/null || { skip "memcheck" "Valgrind is not installed"; finish; }

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2016 # the checkers are for other shells
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 objects=$abs_top_builddir/tests/pmdk/objects_explored
 list=$abs_top_builddir/tests/explore/drained_list

@@ -3,6 +3,7 @@
 # The same on poolsets, of three parts and with a replica, cut at fences.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/pmdk/objects.bash
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 

@@ -3,6 +3,7 @@
 # The same with 4 threads, cut at moments of their work, with each policy in turn.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/pmdk/objects.bash
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 pool=$mnt/pool

@@ -4,6 +4,7 @@
 # objects_cuts.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/pmdk/objects.bash
 . "$abs_top_srcdir/tests/pmdk/objects.bash"
 pool=$mnt/pool

@@ -3,6 +3,7 @@
 # Two threads that flush one line at once, ten million times each. See oneline.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:64M || bail "no daemon"
 "$softpmem" create --size 1M pool

@@ -3,6 +3,7 @@
 # A program of libpmem2 persists by its own flush instructions. With --no-inline it falls back to msync(2).
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 pmem2=$abs_top_builddir/tests/pmdk/pmem2
 
 daemon_start --region memfd:64M || bail "no daemon"

@@ -4,6 +4,7 @@
 # program that is mended.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 published=$abs_top_builddir/tests/pmdk/published
 cd "$work" || exit 1

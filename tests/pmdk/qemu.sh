@@ -5,6 +5,7 @@
 # QEMU, which calls fsync(2).
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/guest/guest.sh
 . "$abs_top_srcdir/tests/guest/guest.sh"
 

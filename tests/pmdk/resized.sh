@@ -3,6 +3,7 @@
 # Pools that are truncated, punched and grown while a program has them mapped: see resized.c.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:64M || bail "no daemon"
 pool=$mnt/pool

@@ -3,6 +3,7 @@
 # softpmem stat: what is counted, that it stays, and the live view.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 survivor=$abs_top_builddir/tests/pmdk/survivor
 
 daemon_start --region memfd:64M || bail "no daemon"

@@ -13,6 +13,7 @@
 #                            in both
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 suite=${PMDK_SUITE:-$abs_top_builddir/pmdk-suite}
 build=${PMDK_BUILD:-nondebug}

@@ -3,6 +3,7 @@
 # What PMDK and fio ship, unmodified: pmempool, fio's libpmem engine.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 daemon_start --region memfd:256M || bail "no daemon"
 run() { "$softpmem" run -- "$@"; }

@@ -3,6 +3,7 @@
 # softpmem torture on a libpmem program with a missing flush, and on the same program with it.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 
 ledger=$abs_top_builddir/tests/pmdk/ledger
 

@@ -4,6 +4,7 @@
 # or few system calls.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 cancelled=$here/cancel_subject subject=$here/adverse_subject

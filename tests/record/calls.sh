@@ -4,6 +4,7 @@
 # is recorded, or the program ends with the name of the call and its place.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 subject=$here/calls_subject

@@ -4,6 +4,7 @@
 # name of the call.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 subject=$here/kernel_subject

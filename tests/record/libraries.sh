@@ -4,6 +4,7 @@
 # softpmem explore builds the states that the model allows from a recording of a real program, and no others.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 sources=$abs_top_srcdir/tests/record

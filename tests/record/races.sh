@@ -3,6 +3,7 @@
 # Recorded programs in which threads store while others fork, map, protect and load.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 

@@ -3,6 +3,7 @@
 # A program in Go is recorded. Long, because Go's compiler is.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 

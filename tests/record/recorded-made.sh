@@ -3,6 +3,7 @@
 # Programs in languages whose compilers make code as they run, and that store to mappings of pools by it.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/record/recorded.bash
 . "$abs_top_srcdir/tests/record/recorded.bash"
 

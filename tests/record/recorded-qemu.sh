@@ -4,6 +4,7 @@
 # are those of code that QEMU makes as it runs, which is never patched: each of them faults.
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
+needs_fuse
 # shellcheck source=tests/guest/guest.sh
 . "$abs_top_srcdir/tests/guest/guest.sh"
 # shellcheck source=tests/record/recorded.bash
