@@ -31,6 +31,8 @@ fi
 client_library=$abs_top_builddir/pmem/client/libpmem.so.1
 faulty=(env "LD_PRELOAD=$abs_top_builddir/tests/pmdk/flush_faults.so:$client_library")
 
+# Tests look at modes, and have other users come in.
+umask 022
 work=$(mktemp -d "${TMPDIR:-/tmp}/softpmem-test.XXXXXX") || exit 1
 mnt=$work/mnt
 shared=$work/shared
