@@ -186,7 +186,7 @@ if [ "$(id -u)" = 0 ]; then
 		# Without XDG_RUNTIME_DIR the place is in /tmp, where others may have been first. These
 		# programs have a /tmp of their own.
 		mkdir -m 755 "$work/tmp" "$work/tmp/softpmem-65531"
-		cp "$softpmem" "$softpmemd" "$work/tmp"
+		install -m 755 "$softpmem" "$softpmemd" "$work/tmp"
 		# shellcheck disable=SC2016 # the inner shell's
 		nobody=(unshare -m sh -c 'mount --bind "$1" /tmp && shift && exec "$@"' sh "$work/tmp"
 			setpriv --reuid 65531 --regid 65531 --clear-groups
