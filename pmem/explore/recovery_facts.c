@@ -2,8 +2,6 @@
 #include "explore/recovery_facts.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,44 +169,34 @@ void explore_recovery_facts_clear(struct explore_recovery_facts *facts)
 
 /* ---- Names of states ------------------------------------------------------------------ */
 
-/* The name with another number. */
-static char *renumbered(const char *name, uint64_t number, int *error)
+/* A moment after so many events, or an event that counts. */
+static uint64_t number_for_all(const void *context, uint64_t event, bool later)
 {
-	char *text;
+	const struct explore_recovery_facts *facts = context;
+	uint64_t uncounted = 0;
 
-	if (asprintf(&text, "%" PRIu64 "%s", number, name + strspn(name, "0123456789")) < 0) {
-		*error = -ENOMEM;
-		return NULL;
-	}
-	return text;
-}
-
-char *explore_recovery_name_for_all(const struct explore_recovery_facts *facts, const char *name, int *error)
-{
-	uint64_t after, uncounted = 0;
-
-	*error = explore_state_name_event(name, &after);
-	if (*error)
-		return NULL;
-	after &= ~EXPLORE_BEFORE_SYNC;
-	while (uncounted < facts->uncounted.count && facts->uncounted.items[uncounted] <= after)
+	(void)later;
+	while (uncounted < facts->uncounted.count && facts->uncounted.items[uncounted] <= event)
 		uncounted++;
-	return renumbered(name, after - uncounted, error);
+	return event - uncounted;
 }
 
-char *explore_recovery_name_here(const struct explore_recovery_facts *facts, const char *name, int *error)
+/* Of a moment: the one right before the next event that counts. */
+static uint64_t number_here(const void *context, uint64_t event, bool later)
 {
-	uint64_t number;
-	bool before_sync;
+	const struct explore_recovery_facts *facts = context;
 
-	*error = explore_state_name_event(name, &number);
-	if (*error)
-		return NULL;
-	before_sync = number & EXPLORE_BEFORE_SYNC;
-	number &= ~EXPLORE_BEFORE_SYNC;
-	/* Power fails right before the next event that counts, unless it fails within the last one. */
-	for (size_t i = 0;
-	     i < facts->uncounted.count && facts->uncounted.items[i] <= number + !before_sync; i++)
-		number++;
-	return renumbered(name, number, error);
+	for (size_t i = 0; i < facts->uncounted.count && facts->uncounted.items[i] <= event + later; i++)
+		event++;
+	return event;
+}
+
+char *explore_recovery_name_for_all(const struct explore_recovery_facts *facts, const char *name)
+{
+	return explore_state_name_renumber(name, number_for_all, facts);
+}
+
+char *explore_recovery_name_here(const struct explore_recovery_facts *facts, const char *name)
+{
+	return explore_state_name_renumber(name, number_here, facts);
 }

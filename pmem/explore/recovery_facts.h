@@ -33,11 +33,11 @@ int explore_recovery_read(int fd, const char *name, struct explore_recovery_fact
 void explore_recovery_facts_clear(struct explore_recovery_facts *facts);
 
 /*
- * Names of states (trial.h) have the number of an event. In the name that is valid for all recoveries of the
- * same shape only the events that count have numbers. From the name of a state of this trace, and back to
- * it. For the caller to free; NULL with -EINVAL in *error if `name` is none, or with -ENOMEM.
+ * Names of states (trial.h) have numbers of events. In the name that is valid for all recoveries of the same
+ * shape only the events that count have numbers. From the name of a state of this trace, and back to it. For
+ * the caller to free; NULL without memory. What is no name stays none.
  */
-char *explore_recovery_name_for_all(const struct explore_recovery_facts *facts, const char *name, int *error);
-char *explore_recovery_name_here(const struct explore_recovery_facts *facts, const char *name, int *error);
+char *explore_recovery_name_for_all(const struct explore_recovery_facts *facts, const char *name);
+char *explore_recovery_name_here(const struct explore_recovery_facts *facts, const char *name);
 
 #endif

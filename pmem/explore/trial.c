@@ -2,6 +2,7 @@
 #include "explore/trial.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -238,6 +239,32 @@ int explore_state_name_event(const char *name, uint64_t *after)
 		end++;
 	}
 	return errno || (*end != 'n' && *end != 'g') ? -EINVAL : 0;
+}
+
+char *explore_state_name_renumber(const char *name, explore_number_fn *number, const void *context)
+{
+	const size_t digits = strspn(name, "0123456789");
+	const char *at = name + digits, *group;
+	char *text = NULL, *end;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	/* "532sn" is within event 532. */
+	if (digits)
+		fprintf(out, "%" PRIu64, number(context, strtoull(name, NULL, 10), *at != 's'));
+	for (; (group = strstr(at, ":o")); at = end) {
+		const uint64_t event = strtoull(group + 2, &end, 16);
+
+		fprintf(out, "%.*s:o%" PRIx64, (int)(group - at), at, number(context, event, false));
+	}
+	fputs(at, out);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
 }
 
 /* One ":ADDRESS=VERSION" at *at, which moves past it. */

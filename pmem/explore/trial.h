@@ -48,6 +48,13 @@ int explore_trial_check_in(struct explore_trial *trial, enum metadata_mode mode,
 char *explore_state_name(const struct explore_trial *trial, uint64_t after, const uint64_t *versions);
 /* The event count at its beginning. 0 or -EINVAL. */
 int explore_state_name_event(const char *name, uint64_t *after);
+/*
+ * The same state in a trace whose events have other numbers: `number` gives the one for event `event`, or,
+ * with `later`, for the moment after so many events. For the caller to free; NULL without memory. What is no
+ * name stays none.
+ */
+typedef uint64_t explore_number_fn(const void *context, uint64_t event, bool later);
+char *explore_state_name_renumber(const char *name, explore_number_fn *number, const void *context);
 /* The versions, for the caller to free. -EINVAL with a message: not the name of a state of this trial. */
 int explore_state_name_parse(const struct explore_trial *trial, const char *name, uint64_t **versions,
 			     struct message *message);

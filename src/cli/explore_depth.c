@@ -107,14 +107,11 @@ static int open_second(const struct explore_recovery *recovery, const char *name
 		       const struct explore_options *options, struct explore_trial **trial,
 		       uint64_t **versions, struct message *message)
 {
-	int error;
-	CLEANUP_FREE char *here = explore_recovery_name_here(&recovery->facts, name, &error);
+	CLEANUP_FREE char *here = explore_recovery_name_here(&recovery->facts, name);
 
 	*trial = NULL;
-	if (error)
-		return message_fail(message, error, error == -EINVAL ?
-				    "'%s' is not the name of a state: copy it from a finding" :
-				    "%s: out of memory", name);
+	if (!here)
+		return message_fail(message, -ENOMEM, "out of memory");
 	return open_state(recovery->fd, recovery->name, here, options, trial, versions, message);
 }
 
@@ -231,17 +228,15 @@ static int add_second(struct depth_run *run, const struct explore_failure *first
 /* Give the findings of a recovery the names that are for all of its shape. */
 static int name_for_all(const struct explore_recovery *recovery, struct explore_findings *findings)
 {
-	int error = 0;
+	for (size_t i = 0; i < findings->count; i++) {
+		char *name = explore_recovery_name_for_all(&recovery->facts, findings->items[i].name);
 
-	for (size_t i = 0; !error && i < findings->count; i++) {
-		char *name = explore_recovery_name_for_all(&recovery->facts, findings->items[i].name, &error);
-
-		if (name) {
-			free(findings->items[i].name);
-			findings->items[i].name = name;
-		}
+		if (!name)
+			return -ENOMEM;
+		free(findings->items[i].name);
+		findings->items[i].name = name;
 	}
-	return error;
+	return 0;
 }
 
 /* Keep those findings whose cause no recovery before had, and that happen again. */
