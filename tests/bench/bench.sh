@@ -10,7 +10,6 @@
 #   BENCH_ONLY=REGEX    rows whose name matches
 # shellcheck source=tests/lib.sh
 . "$abs_top_srcdir/tests/lib.sh" || exit 1
-needs_fuse
 # shellcheck source=tests/engines/cuts.bash
 . "$abs_top_srcdir/tests/engines/cuts.bash"
 # shellcheck source=tests/engines/postgres.bash

@@ -84,14 +84,10 @@ check "explore --json --checker none has members that its page explains" \
 	documented 1 explore --json --checker none late.txt
 check "explore --json --replay has members that its page explains" \
 	documented 1 explore --json --replay 3n late.txt -- false
-if [ -w /dev/fuse ]; then
-	# shellcheck disable=SC2016 # for the shell that checks
-	check "torture --json has members that its page explains" \
-		documented 1 torture --json --workload 'echo >a; echo done' \
-		--check 'test -e a || test ! -s "$SOFTPMEM_ACKNOWLEDGED"'
-else
-	skip "torture --json has members that its page explains" "no /dev/fuse"
-fi
+# shellcheck disable=SC2016 # for the shell that checks
+check "torture --json has members that its page explains" \
+	documented 1 torture --json --workload 'echo >a; echo done' \
+	--check 'test -e a || test ! -s "$SOFTPMEM_ACKNOWLEDGED"'
 if "$softpmem" regions >/dev/null 2>&1; then
 	"$softpmem" regions --json >regions.out
 	mapfile -t names < <(members <regions.out)
