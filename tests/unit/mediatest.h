@@ -29,4 +29,12 @@ static inline unsigned char mediatest_byte(const struct region *region, uint64_t
 	return byte;
 }
 
+/* Damage a byte, whatever it is. The same again undoes it. */
+static inline void mediatest_flip(struct region *region, uint64_t offset)
+{
+	const unsigned char byte = mediatest_byte(region, offset) ^ 0x40;
+
+	mediatest_write(region, offset, &byte, 1);
+}
+
 #endif

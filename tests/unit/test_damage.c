@@ -74,13 +74,6 @@ static void restore(struct subject *subject)
 	mediatest_write(subject->region, 0, subject->image, SIZE);
 }
 
-static void flip(struct subject *subject, uint64_t offset)
-{
-	unsigned char byte = mediatest_byte(subject->region, offset) ^ 0x40;
-
-	mediatest_write(subject->region, offset, &byte, 1);
-}
-
 static struct pools_check_result check(struct subject *subject, int expected)
 {
 	const struct pools_check_options options = { 0 };
@@ -110,7 +103,7 @@ static void assert_byte_is_redundant(struct subject *subject, uint64_t offset, b
 	struct pools_check_result result;
 	unsigned char flipped;
 
-	flip(subject, offset);
+	mediatest_flip(subject->region, offset);
 	flipped = mediatest_byte(subject->region, offset);
 	result = check(subject, 0);
 	if (result.redundant != 1 || result.leftovers || result.damaged)
@@ -122,7 +115,7 @@ static void assert_byte_is_redundant(struct subject *subject, uint64_t offset, b
 		assert_loads_whole(subject);
 		restore(subject);
 	} else {
-		flip(subject, offset);
+		mediatest_flip(subject->region, offset);
 	}
 }
 
@@ -219,8 +212,8 @@ static void an_entry_with_two_damaged_slots_is_reported_as_lost(void **state)
 	for (uint32_t index = 0; index < 10; index++) {
 		char mention[32];
 
-		flip(subject, slot_offset(subject, index, 0) + 30);
-		flip(subject, slot_offset(subject, index, 1) + 31);
+		mediatest_flip(subject->region, slot_offset(subject, index, 0) + 30);
+		mediatest_flip(subject->region, slot_offset(subject, index, 1) + 31);
 		snprintf(mention, sizeof(mention), "entry %u:", index);
 		assert_refused(subject, mention);
 		restore(subject);
@@ -234,8 +227,8 @@ static void a_region_with_two_damaged_superblocks_is_refused(void **state)
 	struct message message = { "" };
 	struct pools *pools;
 
-	flip(subject, 100);
-	flip(subject, SIZE - BLOCK_BYTES + 100);
+	mediatest_flip(subject->region, 100);
+	mediatest_flip(subject->region, SIZE - BLOCK_BYTES + 100);
 	check(subject, -EUCLEAN);
 	assert_int_equal(pools_open(subject->region, &options, &pools, &message), -EUCLEAN);
 	assert_non_null(strstr(message.text, "superblock"));
@@ -367,7 +360,7 @@ static void random_damage_crashes_neither_check_nor_loading(void **state)
 		struct pools *pools;
 
 		for (uint64_t count = rng_below(&rng, 200) + 1; count; count--)
-			flip(subject, rng_below(&rng, 2) ? rng_below(&rng, SIZE) :
+			mediatest_flip(subject->region, rng_below(&rng, 2) ? rng_below(&rng, SIZE) :
 							   BLOCK_BYTES + rng_below(&rng, 40000));
 		pools_check(subject->region, &options, &result, NULL);
 		if (pools_open(subject->region, &read_only, &pools, NULL) == 0)

@@ -73,14 +73,13 @@ static void what_was_made_durable_is_loaded(void **state)
 static void loading_writes_nothing(void **state)
 {
 	struct pooltest_bench *bench = *state;
-	unsigned char *before = malloc(SIZE), *after = malloc(SIZE), byte = 0xff;
+	unsigned char *before = malloc(SIZE), *after = malloc(SIZE);
 	struct pools_check_result result;
 	struct pools *loaded;
 
 	make_tree(bench);
-	mediatest_write(bench->region,
-			pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, 1) + 50, &byte,
-			1);
+	mediatest_flip(bench->region,
+		       pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, 1) + 50);
 	mediatest_read(bench->region, 0, before, SIZE);
 	assert_int_equal(load(bench, &result, &loaded), 0);
 	pools_free(loaded);
@@ -99,10 +98,8 @@ static void a_damaged_slot_is_noted_for_recovery(void **state)
 	for (unsigned copy = 0; copy < 2; copy++) {
 		const uint64_t offset =
 			pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, copy) + 50;
-		const unsigned char old = mediatest_byte(bench->region, offset);
-		unsigned char byte = old ^ 1;
 
-		mediatest_write(bench->region, offset, &byte, 1);
+		mediatest_flip(bench->region, offset);
 		assert_int_equal(load(bench, &result, &loaded), 0);
 		assert_int_equal(result.redundant, 1);
 		assert_int_equal(result.damaged, 0);
@@ -111,22 +108,20 @@ static void a_damaged_slot_is_noted_for_recovery(void **state)
 		assert_int_equal(loaded->fixes.items[0].index, bench->pool->index);
 		assert_non_null(loaded->files[bench->pool->index]);
 		pools_free(loaded);
-		mediatest_write(bench->region, offset, &old, 1);
+		mediatest_flip(bench->region, offset);
 	}
 }
 
 static void an_entry_with_two_damaged_slots_is_neither_used_nor_free(void **state)
 {
 	struct pooltest_bench *bench = *state;
-	const unsigned char byte = 0xff;
 	struct pools_check_result result;
 	struct pools *loaded;
 
 	for (unsigned copy = 0; copy < 2; copy++)
-		mediatest_write(
+		mediatest_flip(
 			bench->region,
-			pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, copy) + 50,
-			&byte, 1);
+			pool_table_slot_offset(&bench->pools->superblock, bench->pool->index, copy) + 50);
 	assert_int_equal(load(bench, &result, &loaded), 0);
 	assert_true(result.damaged > 0);
 	assert_null(loaded->files[bench->pool->index]);
@@ -176,15 +171,14 @@ static void a_block_that_two_files_claim_is_damage(void **state)
 static void one_damaged_superblock_is_redundant_and_two_are_fatal(void **state)
 {
 	struct pooltest_bench *bench = *state;
-	const unsigned char byte = 0xff;
 	struct pools_check_result result;
 	struct pools *loaded;
 
-	mediatest_write(bench->region, 200, &byte, 1);
+	mediatest_flip(bench->region, 200);
 	assert_int_equal(load(bench, &result, &loaded), 0);
 	assert_int_equal(result.redundant, 1);
 	pools_free(loaded);
-	mediatest_write(bench->region, SIZE - BLOCK_BYTES + 200, &byte, 1);
+	mediatest_flip(bench->region, SIZE - BLOCK_BYTES + 200);
 	assert_int_equal(load(bench, &result, &loaded), -EUCLEAN);
 	assert_int_equal(result.damaged, 1);
 	assert_null(loaded);

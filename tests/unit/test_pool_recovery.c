@@ -103,13 +103,12 @@ static void a_file_that_lost_its_name_before_the_crash_is_destroyed(void **state
 static void a_map_with_one_damaged_copy_is_written_anew(void **state)
 {
 	struct pooltest_bench *bench = *state;
-	const unsigned char byte = 0xff;
 
 	for (uint64_t i = 0; i < INLINE_EXTENTS + 1; i++)
 		pooltest_fill(bench, 2 * i * PAGE_BYTES, PAGE_BYTES, (unsigned char)i);
 	assert_int_equal(pool_sync(bench->handle, false), 0);
 	assert_int_equal(bench->pool->chain_count, 2);
-	mediatest_write(bench->region, bench->pool->chain[0] * BLOCK_BYTES + 41, &byte, 1);
+	mediatest_flip(bench->region, bench->pool->chain[0] * BLOCK_BYTES + 41);
 	pooltest_restart(bench);
 	find_file(bench);
 	pooltest_assert_sound(bench->region);
