@@ -64,7 +64,10 @@ client_ldflags = $(AM_LDFLAGS) -shared -Wl,-soname,libpmem.so.1 -Wl,-z,$(client_
 # A shared library that one loader flag names needs no libtool: it is linked as a program.
 clientdir = $(pkglibdir)
 client_PROGRAMS = pmem/client/libpmem.so.1
-pmem_client_libpmem_so_1_SOURCES =
+pmem_client_libpmem_so_1_SOURCES = \
+	pmem/client/next_function.h \
+	pmem/client/syscall_processes.c
+pmem_client_libpmem_so_1_CFLAGS = $(AM_CFLAGS) -fPIC -fvisibility=hidden -O2
 pmem_client_libpmem_so_1_LDADD = $(client_objects)
 EXTRA_pmem_client_libpmem_so_1_DEPENDENCIES = pmem/client/libpmem.map
 pmem_client_libpmem_so_1_LDFLAGS = $(client_ldflags)

@@ -45,6 +45,7 @@ e2e_tests = \
 	tests/e2e/regions.sh \
 	tests/e2e/regions-test.sh \
 	tests/e2e/run-attach.sh \
+	tests/e2e/run-forks.sh \
 	tests/e2e/run-hostile.sh \
 	tests/e2e/run-mark.sh \
 	tests/e2e/run-refused.sh \
@@ -56,6 +57,11 @@ e2e_tests = \
 	tests/e2e/torture.sh
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
+
+check_PROGRAMS += tests/e2e/forks
+tests_e2e_forks_SOURCES = tests/e2e/forks.c tests/e2e/tap.h
+tests_e2e_forks_CFLAGS = $(AM_CFLAGS) $(PMEM_CFLAGS)
+tests_e2e_forks_LDADD = $(PMEM_LIBS)
 
 check_PROGRAMS += tests/e2e/marker
 tests_e2e_marker_SOURCES = tests/e2e/marker.c tests/e2e/tap.h

@@ -23,7 +23,7 @@ check "LIBPMEM_1.0 has exactly the symbols of the system's library" \
 check "LIBPMEM_1.0 has 23 functions" test "$(versioned "$library" | wc -l)" -eq 23
 check "interposed functions of libc have no version" \
 	diff <(printf '%s\n' _Fork __clone clone fdatasync fsync madvise mmap mmap64 mprotect mremap msync \
-	munmap pkey_mprotect pthread_create remap_file_pages softpmem_send_mark) <(unversioned)
+	munmap pkey_mprotect pthread_create remap_file_pages softpmem_send_mark syscall) <(unversioned)
 check "the soname is libpmem.so.1" grep -q libpmem.so.1 <(objdump -p "$library" | grep SONAME)
 check "the library needs only libc and Zydis" test -z "$(needed)"
 # The WPQ producer runs inside calls of the program: a wrapper of libc that we or the program interpose
