@@ -216,3 +216,6 @@ trap cleanup EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# The address of a socket has at most 107 bytes: $work/home/softpmem/control.sock.attach is the longest.
+[ ${#work} -le 73 ] || bail "the name of the directory TMPDIR is too long for sockets in it: $TMPDIR"
