@@ -54,6 +54,13 @@ struct explore_verdict {
 	struct explore_digest changes;
 };
 
+/* Did the checker pass, or fail, in the same way: with the same status, by the same signal? */
+static inline bool explore_verdict_alike(const struct explore_verdict *one,
+					 const struct explore_verdict *other)
+{
+	return one->result == other->result && one->code == other->code;
+}
+
 /* What the checker did: "failed with status 1", "was killed by signal 11", "did not end in 10 s". */
 void explore_verdict_text(const struct explore_verdict *verdict, unsigned timeout_ms, char *text,
 			  size_t size);

@@ -7,34 +7,42 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "explore/operation_text.h"
 #include "explore/reduce.h"
 #include "explore/weakest.h"
 
-/* Kinds of failures that are reduced; each needs tens of checks. */
+/* Kinds of failures of which one is reduced, each by tens of checks. */
 #define KINDS_MAX 64u
+/* Failures that are reduced in addition, because no finding explains them. */
+#define FURTHER_MAX 64u
+/* Those of one kind are left alone when so many, one after the other, had a cause that was known. */
+#define KNOWN_MAX 3u
+/* Failures of a kind that are compared with the findings. The kind's first finding has the others. */
+#define COMPARED_MAX 256u
 
 /* Failures that are alike before they are looked into: the same kind of point, and the same verdict. */
 struct kind {
 	uint64_t cluster;
-	enum explore_result result;
-	int code;
 	const struct explore_failure *first;
-	uint64_t states;
+	size_t finding; /* of the first; NONE: it did not fail again */
+	VECTOR(const struct explore_failure *) rest; /* failures that no finding explains so far */
 };
+#define NONE SIZE_MAX
 
-static void evidence_free(struct explore_finding *finding)
-{
-	for (size_t i = 0; i < finding->evidence_count; i++) {
-		free(finding->evidence[i].path);
-		free(finding->evidence[i].operation);
-	}
-	free(finding->evidence);
-}
+struct work {
+	int fd;
+	const char *name;
+	const struct explore_points *points;
+	const struct explore_options *options;
+	uint64_t until_ms;
+	struct explore_origins origins;
+	struct explore_trial *trial;
+	struct explore_findings *findings;
+	struct message *message;
+};
 
 static void finding_clear(struct explore_finding *finding)
 {
-	evidence_free(finding);
+	explore_evidence_clear(&finding->evidence);
 	explore_timeline_clear(&finding->timeline);
 	free(finding->name);
 	free(finding->last_mark);
@@ -53,212 +61,33 @@ void explore_findings_clear(struct explore_findings *findings)
 	vector_free(findings);
 }
 
-/* ---- Evidence ------------------------------------------------------------------- */
-
-struct evidence_list {
-	VECTOR_FIELDS(struct explore_evidence);
-};
-
-static int add_store(struct evidence_list *list, const struct explore_place *place, uint64_t event,
-		     uint64_t bytes, bool lost)
-{
-	struct explore_evidence one = {
-		.lost = lost,
-		.event = event,
-		.path = strdup(place->file->path),
-		.file = place->file,
-		.offset = align_down(place->address, LINE_SIZE) - place->file->address,
-	};
-	int error;
-
-	one.offset += (uint64_t)__builtin_ctzll(bytes);
-	one.length = 64 - (uint32_t)__builtin_clzll(bytes) - (uint32_t)__builtin_ctzll(bytes);
-	error = one.path ? vector_append(list, one) : -ENOMEM;
-	if (error)
-		free(one.path);
-	return error;
-}
-
-/* The stores by which two versions of a line differ. */
-static int compare_versions(const struct explore_walk *walk, const struct explore_place *place,
-			    uint64_t failing, uint64_t passing, struct evidence_list *list)
-{
-	const struct lines *lines = explore_walk_lines(walk);
-	size_t count = lines_pending(lines, place->address, failing, NULL, 0);
-	CLEANUP_FREE struct lines_pending *one = calloc(count + 1, sizeof(*one));
-	CLEANUP_FREE struct lines_pending *other = calloc(count + 1, sizeof(*other));
-	int error = one && other ? 0 : -ENOMEM;
-
-	if (error)
-		return error;
-	lines_pending(lines, place->address, failing, one, count);
-	lines_pending(lines, place->address, passing, other, count);
-	for (size_t i = 0; !error && i < count; i++) {
-		uint64_t differ = one[i].kept ^ other[i].kept;
-
-		if (differ)
-			error = add_store(list, place, one[i].id, differ, !(one[i].kept & differ));
-	}
-	return error;
-}
-
-struct comparison {
-	const struct explore_walk *walk;
-	const struct explore_tree *failing;
-	bool *passing; /* of each pending operation: has the passing state it? */
-	size_t next;
-	struct evidence_list *list;
-	int error;
-};
-
-static void compare_operation(void *context, const struct names_op *op, bool survives)
-{
-	struct comparison *comparison = context;
-	const size_t at = comparison->next++;
-	struct explore_evidence one = { .event = op->id, .kind = op->kind };
-
-	/* The choice that is visited was made last, and is any. */
-	survives = comparison->failing->operations.items[at].survives;
-	if (survives == comparison->passing[at] || op->kind == NAMES_BIND || comparison->error)
-		return;
-	one.lost = !survives;
-	comparison->error = explore_operation_text(comparison->walk, op, &one.operation, &one.path);
-	if (!comparison->error)
-		comparison->error = vector_append(comparison->list, one);
-	if (comparison->error) {
-		free(one.operation);
-		free(one.path);
-	}
-}
-
-/* The operations by which the trees of two states differ. */
-static int compare_trees(const struct explore_trial *trial, const uint64_t *failing, const uint64_t *passing,
-			 struct evidence_list *list)
-{
-	const struct explore_walk *walk = explore_trial_walk(trial);
-	const struct explore_places *places = explore_trial_places(trial);
-	CLEANUP_FREE bool *survives = calloc(places->operations.count + 1, sizeof(*survives));
-	struct comparison comparison = { .walk = walk, .passing = survives, .list = list };
-	const struct explore_tree *tree = NULL;
-	int error = survives ? explore_places_tree(walk, places, passing, &tree) : -ENOMEM;
-
-	for (size_t i = 0; !error && i < tree->operations.count; i++)
-		survives[i] = tree->operations.items[i].survives;
-	if (!error)
-		error = explore_places_tree(walk, places, failing, &comparison.failing);
-	if (error)
-		return error;
-	names_visit(explore_walk_names_model(explore_walk_names(walk)), &comparison, compare_operation);
-	return comparison.error;
-}
-
-static int compare_events(const void *a, const void *b)
-{
-	const struct explore_evidence *one = a, *other = b;
-
-	if (one->event != other->event)
-		return one->event < other->event ? -1 : 1;
-	return one->offset < other->offset ? -1 : one->offset > other->offset;
-}
-
-/* Look the sites and threads of the events up, by reading the trace once more. */
-static int find_sites(int fd, const char *name, struct evidence_list *list, struct message *message)
-{
-	struct trace_reader *reader;
-	struct trace_event event;
-	uint64_t number = 0;
-	size_t at = 0;
-	int error = lseek(fd, 0, SEEK_SET) < 0 ? -errno : trace_reader_create(fd, name, &reader, message);
-
-	if (error)
-		return error;
-	while (at < list->count && trace_reader_next(reader, &event, message) == 1) {
-		number++;
-		for (; at < list->count && list->items[at].event <= number; at++) {
-			if (list->items[at].event != number)
-				continue;
-			list->items[at].site = event.site;
-			list->items[at].thread = event.thread;
-		}
-	}
-	trace_reader_destroy(reader);
-	return 0;
-}
-
-static int collect_evidence(int fd, const char *name, const struct explore_trial *trial,
-			    const uint64_t *failing, const uint64_t *passing, struct explore_finding *finding,
-			    struct message *message)
-{
-	const struct explore_places *places = explore_trial_places(trial);
-	const struct explore_walk *walk = explore_trial_walk(trial);
-	CLEANUP_FREE uint64_t *one = calloc(places->lines + 1, sizeof(*one));
-	CLEANUP_FREE uint64_t *other = calloc(places->lines + 1, sizeof(*other));
-	struct evidence_list list = { 0 };
-	int error = one && other ? 0 : -ENOMEM;
-
-	if (error)
-		return message_fail(message, error, "out of memory");
-	explore_places_settle(walk, places, failing, one);
-	explore_places_settle(walk, places, passing, other);
-	for (size_t i = 0; !error && i < places->lines; i++)
-		if (one[i] != other[i])
-			error = compare_versions(walk, &places->items[i], one[i], other[i], &list);
-	if (!error)
-		error = compare_trees(trial, failing, passing, &list);
-	if (!error && list.count) {
-		qsort(list.items, list.count, sizeof(*list.items), compare_events);
-		error = find_sites(fd, name, &list, message);
-	}
-	finding->evidence = list.items;
-	finding->evidence_count = list.count;
-	return error;
-}
-
 /* ---- Causes --------------------------------------------------------------------- */
 
-static bool same_evidence(const struct explore_evidence *one, const struct explore_evidence *other)
+/*
+ * `further`: a failure that was looked into because no finding explains it has nothing new if its evidence is
+ * a part of a finding's: the next round of a loop may fail by one of two stores of which the first one needs
+ * both.
+ */
+static bool same_cause(const struct explore_finding *one, const struct explore_finding *other,
+		       bool further)
 {
-	if (one->lost != other->lost || !one->operation != !other->operation)
-		return false;
-	if (one->operation)
-		return one->kind == other->kind && strcmp(one->path, other->path) == 0;
-	/* Without sites a place is the next best thing. */
-	if (one->site && other->site)
-		return one->site == other->site;
-	return strcmp(one->path, other->path) == 0 && one->offset == other->offset;
-}
-
-/* The evidence of one is in the other, whatever the order and how often. */
-static bool is_covered(const struct explore_finding *one, const struct explore_finding *other)
-{
-	for (size_t i = 0; i < one->evidence_count; i++) {
-		bool found = false;
-
-		for (size_t j = 0; j < other->evidence_count && !found; j++)
-			found = same_evidence(&one->evidence[i], &other->evidence[j]);
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-static bool same_cause(const struct explore_finding *one, const struct explore_finding *other)
-{
-	if (one->neighbour != other->neighbour || one->verdict.result != other->verdict.result ||
-	    one->verdict.code != other->verdict.code)
+	if (one->neighbour != other->neighbour || !explore_verdict_alike(&one->verdict, &other->verdict))
 		return false;
 	if (one->neighbour == EXPLORE_AGAINST_NONE)
 		return one->point.kind == other->point.kind && one->point.site == other->point.site;
-	return is_covered(one, other) && is_covered(other, one);
+	return explore_evidence_covered(&other->evidence, &one->evidence) &&
+	       (further || explore_evidence_covered(&one->evidence, &other->evidence));
 }
 
-static int add_finding(struct explore_findings *findings, struct explore_finding *finding)
+/* *at: where it is now, alone or with others of the same cause. */
+static int add_finding(struct explore_findings *findings, struct explore_finding *finding, bool further,
+		       size_t *at)
 {
 	int error;
 
-	for (size_t i = 0; i < findings->count; i++) {
-		if (same_cause(&findings->items[i], finding)) {
-			findings->items[i].states += finding->states;
+	for (*at = 0; *at < findings->count; (*at)++) {
+		if (same_cause(&findings->items[*at], finding, further)) {
+			findings->items[*at].states += finding->states;
 			finding_clear(finding);
 			return 0;
 		}
@@ -284,8 +113,8 @@ static int make_timeline(int fd, const char *name, const struct explore_trial *t
 {
 	int error = 0;
 
-	for (size_t i = 0; !error && i < finding->evidence_count; i++) {
-		struct explore_evidence *one = &finding->evidence[i];
+	for (size_t i = 0; !error && i < finding->evidence.count; i++) {
+		struct explore_evidence *one = &finding->evidence.items[i];
 
 		error = one->operation ?
 				explore_timeline_add_operation(&finding->timeline, one->operation, one->path,
@@ -309,55 +138,64 @@ static bool is_state_of(const struct explore_failure *failure, const struct expl
 	return true;
 }
 
-static int investigate(int fd, const char *name, const struct explore_points *points,
-		       const struct explore_options *options, uint64_t until_ms, const struct kind *kind,
-		       struct explore_trial **reached, struct explore_findings *findings,
-		       struct message *message)
+/* Go to the failure's moment. */
+static int reach(struct work *work, const struct explore_failure *failure)
 {
-	const struct explore_failure *failure = kind->first;
-	struct explore_finding finding = {
-		.point = points->items[failure->point],
-		.phase = failure->phase,
-		.states = kind->states,
-	};
-	int error = explore_trial_reach(fd, name, finding.point.after, options, reached, message);
-	struct explore_trial *trial = *reached;
+	const uint64_t after = work->points->items[failure->point].after;
+	int error = explore_trial_reach(work->fd, work->name, after, work->options, &work->trial,
+					work->message);
 
-	if (error)
-		return error;
+	if (!error && !is_state_of(failure, explore_trial_places(work->trial)))
+		error = message_fail(work->message, -EINVAL,
+				     "the progress of the search is of another trace");
+	return error;
+}
+
+/*
+ * Reduce a failure to its cause. `further`: see same_cause(). *at: its finding, or NONE if it does not fail
+ * again.
+ */
+static int investigate(struct work *work, const struct explore_failure *failure, bool further,
+		       size_t *at)
+{
+	struct explore_finding finding = {
+		.point = work->points->items[failure->point],
+		.phase = failure->phase,
+		.states = 1,
+	};
 	CLEANUP_FREE uint64_t *failing = calloc(failure->places + 1, sizeof(*failing));
 	CLEANUP_FREE uint64_t *passing = calloc(failure->places + 1, sizeof(*passing));
+	const struct explore_options *options = work->options;
+	struct message *message = work->message;
+	int error = failing && passing ? reach(work, failure) : -ENOMEM;
+	struct explore_trial *trial = work->trial;
 
-	error = failing && passing ? 0 : -ENOMEM;
-	if (!error && !is_state_of(failure, explore_trial_places(trial)))
-		error = message_fail(message, -EINVAL, "the progress of the search is of another trace");
+	*at = NONE;
 	if (!error) {
 		memcpy(failing, failure->versions, failure->places * sizeof(*failing));
-		error = explore_reduce(trial, until_ms, failing, passing, &finding.neighbour,
+		error = explore_reduce(trial, work->until_ms, failing, passing, &finding.neighbour,
 				       &finding.verdict, message);
 	}
 	if (!error)
-		error = explore_find_weakest(fd, name, options, trial, failing, failure->versions,
-					     &finding.weakest, message);
+		error = explore_find_weakest(work->fd, work->name, options, trial, failing,
+					     &finding.verdict, &finding.weakest, message);
 	if (!error)
-		error = explore_find_weakest_lines(fd, name, finding.point.after, options, trial, failing,
-						   failure->versions, &finding.weakest_lines, message);
+		error = explore_find_weakest_lines(work->fd, work->name, finding.point.after, options, trial,
+						   failing, &finding.verdict, &finding.weakest_lines,
+						   message);
 	if (!error && finding.neighbour != EXPLORE_AGAINST_NONE)
-		error = collect_evidence(fd, name, trial, failing, passing, &finding, message);
+		error = explore_evidence_collect(trial, &work->origins, failing, passing, &finding.evidence);
 	if (!error)
-		error = make_timeline(fd, name, trial, failing, &finding, message);
+		error = make_timeline(work->fd, work->name, trial, failing, &finding, message);
 	if (!error)
 		error = note_marks(explore_trial_walk(trial), &finding);
 	if (!error) {
 		finding.name = explore_state_name(trial, finding.point.after, failing);
-		error = finding.name ? add_finding(findings, &finding) : -ENOMEM;
+		error = finding.name ? add_finding(work->findings, &finding, further, at) : -ENOMEM;
 	} else {
 		finding_clear(&finding);
 	}
-	if (error != -EAGAIN)
-		return error;
-	findings->unstable += kind->states;
-	return 0;
+	return error == -EAGAIN ? 0 : error;
 }
 
 static void choose_neighbour(const struct explore_places *places, const uint64_t *versions,
@@ -370,8 +208,7 @@ static void choose_neighbour(const struct explore_places *places, const uint64_t
 		new += versions[i] == places->items[i].versions - 1;
 	}
 	finding->neighbour = old > new ? EXPLORE_AGAINST_GUARANTEED : EXPLORE_AGAINST_NEWEST;
-	for (size_t i = 0; i < places->count; i++)
-		neighbour[i] = old > new ? 0 : places->items[i].versions - 1;
+	explore_neighbour_versions(places, finding->neighbour, neighbour);
 }
 
 int explore_finding_describe(int fd, const char *name, const struct explore_points *points,
@@ -388,13 +225,15 @@ int explore_finding_describe(int fd, const char *name, const struct explore_poin
 	CLEANUP_FREE uint64_t *neighbour = calloc(state->places + 1, sizeof(*neighbour));
 	int error = explore_trial_reach(fd, name, finding.point.after, options, reached, message);
 	struct explore_trial *trial = *reached;
+	struct explore_origins origins = { 0 };
 
 	if (error)
 		return error;
-	error = neighbour ? 0 : -ENOMEM;
+	error = neighbour ? explore_origins_read(fd, name, finding.point.after, &origins, message) : -ENOMEM;
 	if (!error) {
 		choose_neighbour(explore_trial_places(trial), state->versions, &finding, neighbour);
-		error = collect_evidence(fd, name, trial, state->versions, neighbour, &finding, message);
+		error = explore_evidence_collect(trial, &origins, state->versions, neighbour,
+						 &finding.evidence);
 	}
 	if (!error)
 		error = make_timeline(fd, name, trial, state->versions, &finding, message);
@@ -404,10 +243,13 @@ int explore_finding_describe(int fd, const char *name, const struct explore_poin
 		finding.name = explore_state_name(trial, finding.point.after, state->versions);
 		error = finding.name ? vector_append(findings, finding) : -ENOMEM;
 	}
+	vector_free(&origins);
 	if (error)
 		finding_clear(&finding);
 	return error;
 }
+
+/* ---- All failures ---------------------------------------------------------------------- */
 
 struct kinds {
 	VECTOR_FIELDS(struct kind);
@@ -418,47 +260,187 @@ static int sort_out(const struct explore_points *points, const struct explore_fa
 {
 	for (size_t i = 0; i < failures->count; i++) {
 		const struct explore_failure *failure = &failures->items[i];
-		struct kind one = { .cluster = points->items[failure->point].cluster,
-				    .result = failure->verdict.result,
-				    .code = failure->verdict.code,
-				    .first = failure,
-				    .states = 1 };
+		const uint64_t cluster = points->items[failure->point].cluster;
+		struct kind one = { .cluster = cluster, .first = failure, .finding = NONE };
 		size_t at = 0;
+		int error = 0;
 
 		while (at < kinds->count &&
-		       (kinds->items[at].cluster != one.cluster || kinds->items[at].result != one.result ||
-			kinds->items[at].code != one.code))
+		       (kinds->items[at].cluster != cluster ||
+			!explore_verdict_alike(&kinds->items[at].first->verdict, &failure->verdict)))
 			at++;
 		if (at < kinds->count)
-			kinds->items[at].states++;
+			error = vector_append(&kinds->items[at].rest, failure);
 		else if (kinds->count == KINDS_MAX)
 			findings->unreduced++;
-		else if (vector_append(kinds, one))
-			return -ENOMEM;
+		else
+			error = vector_append(kinds, one);
+		if (error)
+			return error;
 	}
 	return 0;
+}
+
+static int by_point(const void *a, const void *b)
+{
+	const struct explore_failure *one = *(const struct explore_failure *const *)a;
+	const struct explore_failure *other = *(const struct explore_failure *const *)b;
+
+	if (one->point != other->point)
+		return one->point < other->point ? -1 : 1;
+	return one->sequence < other->sequence ? -1 : one->sequence > other->sequence;
+}
+
+/* By what the failure differs from this neighbour of its moment, where the trial is. */
+static int compare(const struct work *work, const struct explore_failure *failure,
+		   enum explore_neighbour neighbour, struct explore_evidence_list *list)
+{
+	const struct explore_places *places = explore_trial_places(work->trial);
+	CLEANUP_FREE uint64_t *passing = calloc(places->count + 1, sizeof(*passing));
+
+	if (!passing)
+		return -ENOMEM;
+	explore_neighbour_versions(places, neighbour, passing);
+	return explore_evidence_collect(work->trial, &work->origins, failure->versions, passing, list);
+}
+
+/*
+ * The finding whose evidence is part of what the failure, too, has lost or kept: the failure has nothing to
+ * tell that is not known. NONE: there is none.
+ */
+static int find_explanation(const struct work *work, const struct explore_failure *failure, size_t *at)
+{
+	struct explore_evidence_list against[EXPLORE_AGAINST_NONE] = { 0 };
+	int error = 0;
+
+	*at = NONE;
+	for (enum explore_neighbour i = 0; !error && i < EXPLORE_AGAINST_NONE; i++)
+		error = compare(work, failure, i, &against[i]);
+	for (size_t i = 0; !error && *at == NONE && i < work->findings->count; i++) {
+		const struct explore_finding *finding = &work->findings->items[i];
+
+		if (finding->neighbour != EXPLORE_AGAINST_NONE &&
+		    explore_verdict_alike(&finding->verdict, &failure->verdict) &&
+		    explore_evidence_covered(&finding->evidence, &against[finding->neighbour]))
+			*at = i;
+	}
+	for (enum explore_neighbour i = 0; i < EXPLORE_AGAINST_NONE; i++)
+		explore_evidence_clear(&against[i]);
+	return error ? message_fail(work->message, error, "out of memory") : 0;
+}
+
+/* The rest of the kind is counted to the finding, or to the failures that do not fail again. */
+static void count_rest(struct work *work, struct kind *kind, size_t finding)
+{
+	if (finding == NONE)
+		work->findings->unstable += kind->rest.count;
+	else
+		work->findings->items[finding].states += kind->rest.count;
+	kind->rest.count = 0;
+}
+
+/* Leave those failures of a kind that no finding explains. */
+static int explain(struct work *work, struct kind *kind)
+{
+	size_t left = 0;
+
+	if (kind->finding == NONE ||
+	    work->findings->items[kind->finding].neighbour == EXPLORE_AGAINST_NONE) {
+		count_rest(work, kind, kind->finding);
+		return 0;
+	}
+	if (kind->rest.count > COMPARED_MAX) {
+		work->findings->items[kind->finding].states += kind->rest.count - COMPARED_MAX;
+		kind->rest.count = COMPARED_MAX;
+	}
+	if (kind->rest.count)
+		qsort(kind->rest.items, kind->rest.count, sizeof(*kind->rest.items), by_point);
+	for (size_t i = 0; i < kind->rest.count; i++) {
+		const struct explore_failure *failure = kind->rest.items[i];
+		size_t at;
+		int error = reach(work, failure);
+
+		if (!error)
+			error = find_explanation(work, failure, &at);
+		if (error)
+			return error;
+		if (at == NONE)
+			kind->rest.items[left++] = failure;
+		else
+			work->findings->items[at].states++;
+	}
+	kind->rest.count = left;
+	return 0;
+}
+
+/* Reduce failures of a kind that no finding explains. */
+static int look_further(struct work *work, struct kind *kind, unsigned *looked)
+{
+	unsigned known = 0;
+	int error = explain(work, kind);
+
+	while (!error && kind->rest.count && known < KNOWN_MAX && *looked < FURTHER_MAX &&
+	       clock_ms() < work->until_ms) {
+		const size_t before = work->findings->count;
+		const struct explore_failure *failure = kind->rest.items[0];
+		size_t at;
+
+		(*looked)++;
+		kind->rest.count--;
+		memmove(kind->rest.items, kind->rest.items + 1,
+			kind->rest.count * sizeof(*kind->rest.items));
+		error = investigate(work, failure, true, &at);
+		if (!error && at == NONE)
+			work->findings->unstable++;
+		known = work->findings->count > before ? 0 : known + 1;
+		if (!error)
+			error = explain(work, kind);
+	}
+	if (!error)
+		count_rest(work, kind, kind->finding);
+	return error;
 }
 
 int explore_findings_make(int fd, const char *name, const struct explore_points *points,
 			  const struct explore_options *options, const struct explore_failures *failures,
 			  struct explore_findings *findings, struct message *message)
 {
-	const uint64_t until_ms =
-		options->seconds ? clock_ms() + (uint64_t)options->seconds * 500 : UINT64_MAX;
+	struct work work = {
+		.fd = fd,
+		.name = name,
+		.points = points,
+		.options = options,
+		.until_ms = options->seconds ? clock_ms() + (uint64_t)options->seconds * 500 : UINT64_MAX,
+		.findings = findings,
+		.message = message,
+	};
 	struct kinds kinds = { 0 };
-	struct explore_trial *trial = NULL;
+	unsigned looked = 0;
+	size_t reduced = 0;
+	uint64_t last = 0;
 	int error = sort_out(points, failures, findings, &kinds);
 
 	if (error)
 		message_fail(message, error, "out of memory");
-	for (size_t i = 0; !error && i < kinds.count; i++) {
-		if (i && clock_ms() >= until_ms)
-			findings->unreduced += kinds.items[i].states;
-		else
-			error = investigate(fd, name, points, options, until_ms, &kinds.items[i], &trial,
-					    findings, message);
+	for (size_t i = 0; i < failures->count; i++)
+		last = max_u64(last, points->items[failures->items[i].point].after & ~EXPLORE_BEFORE_SYNC);
+	if (!error)
+		error = explore_origins_read(fd, name, last, &work.origins, message);
+	for (; !error && reduced < kinds.count && (!reduced || clock_ms() < work.until_ms); reduced++) {
+		struct kind *kind = &kinds.items[reduced];
+
+		error = investigate(&work, kind->first, false, &kind->finding);
+		if (!error && kind->finding == NONE)
+			findings->unstable++;
 	}
-	explore_trial_close(trial);
+	for (size_t i = 0; !error && i < reduced; i++)
+		error = look_further(&work, &kinds.items[i], &looked);
+	for (size_t i = reduced; i < kinds.count; i++)
+		findings->unreduced += 1 + kinds.items[i].rest.count;
+	explore_trial_close(work.trial);
+	vector_free(&work.origins);
+	for (size_t i = 0; i < kinds.count; i++)
+		vector_free(&kinds.items[i].rest);
 	vector_free(&kinds);
 	return error;
 }

@@ -8,25 +8,9 @@
  * sites whose stores were lost, or kept, and how the checker failed.
  */
 
+#include "explore/evidence.h"
 #include "explore/timeline.h"
 #include "explore/trial.h"
-
-/*
- * A store, or an operation on a name, size or attribute, that the failing state has and the passing one has
- * not, or the other way round.
- */
-struct explore_evidence {
-	bool lost;	 /* the failing state lacks it; else it has it, while older ones are lost */
-	uint64_t event;	 /* its number in the trace, from 1 */
-	enum names_kind kind; /* of the operation */
-	char *operation; /* "rename of db/new to db/wal"; NULL: it is a store */
-	char *path;	 /* of the file */
-	const struct explore_file *file; /* private to finding.c; NULL: an operation */
-	uint64_t offset; /* in the file; of an operation, 0 */
-	uint32_t length; /* bytes of the line that it stored; of an operation, 0 */
-	uint32_t site;	 /* 0: not known */
-	uint32_t thread;
-};
 
 enum explore_neighbour {
 	EXPLORE_AGAINST_NEWEST,	    /* the checker passes if all that was stored is durable */
@@ -42,8 +26,7 @@ struct explore_finding {
 	enum metadata_mode weakest; /* the strongest promise about names under which this still fails */
 	enum lines_mode weakest_lines; /* the strongest promise about lines under which it still fails */
 	char *name;			   /* of the reduced state: explore_state_name() */
-	struct explore_evidence *evidence; /* by event */
-	size_t evidence_count;
+	struct explore_evidence_list evidence;
 	struct explore_timeline timeline;
 	uint64_t states; /* failures that have this cause */
 	uint64_t marks;	 /* how many were acknowledged before */

@@ -13,6 +13,7 @@ pmem_explore_libexplore_a_SOURCES = \
 	pmem/explore/checkpoint.c pmem/explore/checkpoint.h \
 	pmem/explore/cut.c pmem/explore/cut.h \
 	pmem/explore/digests.c pmem/explore/digests.h \
+	pmem/explore/evidence.c pmem/explore/evidence.h \
 	pmem/explore/finding.c pmem/explore/finding.h \
 	pmem/explore/image.c pmem/explore/image.h \
 	pmem/explore/input.c pmem/explore/input.h \

@@ -21,7 +21,7 @@ struct reduction {
 	uint64_t *failing;
 	uint64_t *tried;
 	unsigned checks;
-	struct explore_verdict *verdict;
+	struct explore_verdict *verdict; /* of `failing` */
 	struct message *message;
 	int error;
 };
@@ -32,17 +32,25 @@ static bool is_over(const struct reduction *reduction)
 }
 
 /* Does the checker fail on these versions? An error ends the reduction, and counts as no. */
-static bool fails(struct reduction *reduction, const uint64_t *versions)
+static bool fails(struct reduction *reduction, const uint64_t *versions, struct explore_verdict *verdict)
 {
-	struct explore_verdict verdict;
-
 	/* Whether it fails at all, and what it is compared with, is found out in any case. */
 	if (reduction->error || (reduction->checks >= CHECKS_FIRST && is_over(reduction)))
 		return false;
 	reduction->checks++;
-	reduction->error = explore_trial_check(reduction->trial, versions, &verdict, reduction->message);
-	if (reduction->error || verdict.result == EXPLORE_PASSED)
+	reduction->error = explore_trial_check(reduction->trial, versions, verdict, reduction->message);
+	return !reduction->error && verdict->result != EXPLORE_PASSED;
+}
+
+/* Does it fail on `tried` as on `failing`? Another failure may have another cause. Then that is `failing`. */
+static bool fails_alike(struct reduction *reduction)
+{
+	struct explore_verdict verdict;
+
+	if (!fails(reduction, reduction->tried, &verdict) ||
+	    !explore_verdict_alike(&verdict, reduction->verdict))
 		return false;
+	memcpy(reduction->failing, reduction->tried, reduction->count * sizeof(*reduction->tried));
 	*reduction->verdict = verdict;
 	return true;
 }
@@ -57,16 +65,13 @@ static size_t differences(const struct reduction *reduction, size_t *places)
 	return count;
 }
 
-/* Take the differences [from, to) back; keep that if it still fails. */
+/* Take the differences [from, to) back; keep that if it still fails alike. */
 static bool take_back(struct reduction *reduction, const size_t *places, size_t from, size_t to)
 {
 	memcpy(reduction->tried, reduction->failing, reduction->count * sizeof(*reduction->tried));
 	for (size_t i = from; i < to; i++)
 		reduction->tried[places[i]] = reduction->passing[places[i]];
-	if (!fails(reduction, reduction->tried))
-		return false;
-	memcpy(reduction->failing, reduction->tried, reduction->count * sizeof(*reduction->tried));
-	return true;
+	return fails_alike(reduction);
 }
 
 static void minimize(struct reduction *reduction, size_t *places)
@@ -91,7 +96,7 @@ static void minimize(struct reduction *reduction, size_t *places)
 	}
 }
 
-/* Of each place that is left, the version nearest to the passing one that still fails, one step at a time. */
+/* Of each place that is left, the version nearest to the passing one that still fails alike, step by step. */
 static void approach(struct reduction *reduction)
 {
 	for (size_t i = 0; i < reduction->count && !is_over(reduction); i++) {
@@ -105,11 +110,16 @@ static void approach(struct reduction *reduction)
 			memcpy(reduction->tried, reduction->failing,
 			       reduction->count * sizeof(*reduction->tried));
 			reduction->tried[i] = next;
-			closer = next != reduction->passing[i] && fails(reduction, reduction->tried);
-			if (closer)
-				reduction->failing[i] = next;
+			closer = next != reduction->passing[i] && fails_alike(reduction);
 		}
 	}
+}
+
+void explore_neighbour_versions(const struct explore_places *places, enum explore_neighbour neighbour,
+				uint64_t *versions)
+{
+	for (size_t i = 0; i < places->count; i++)
+		versions[i] = neighbour == EXPLORE_AGAINST_NEWEST ? places->items[i].versions - 1 : 0;
 }
 
 int explore_reduce(struct explore_trial *trial, uint64_t until_ms, uint64_t *versions, uint64_t *passing,
@@ -133,17 +143,14 @@ int explore_reduce(struct explore_trial *trial, uint64_t until_ms, uint64_t *ver
 
 	if (!tried || !order)
 		return message_fail(message, -ENOMEM, "out of memory");
-	if (!fails(&reduction, versions))
+	if (!fails(&reduction, versions, verdict))
 		return reduction.error ? reduction.error : -EAGAIN;
-	reduction.verdict = &ignored;
 	for (*neighbour = EXPLORE_AGAINST_NEWEST; *neighbour < EXPLORE_AGAINST_NONE; (*neighbour)++) {
-		for (size_t i = 0; i < places->count; i++)
-			passing[i] = *neighbour == EXPLORE_AGAINST_NEWEST ? places->items[i].versions - 1 : 0;
-		if (!fails(&reduction, passing))
+		explore_neighbour_versions(places, *neighbour, passing);
+		if (!fails(&reduction, passing, &ignored))
 			break;
 	}
 	if (!reduction.error && *neighbour != EXPLORE_AGAINST_NONE) {
-		reduction.verdict = verdict;
 		minimize(&reduction, order);
 		approach(&reduction);
 	}

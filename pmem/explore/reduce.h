@@ -6,10 +6,15 @@
 
 #include "explore/finding.h"
 
+/* The versions of the neighbour, which is not EXPLORE_AGAINST_NONE; as many as there are places. */
+void explore_neighbour_versions(const struct explore_places *places, enum explore_neighbour neighbour,
+				uint64_t *versions);
+
 /*
  * Delta debugging (Zeller, Hildebrandt: "Simplifying and isolating failure-inducing
- * input", TSE 2002) over the places in which the failing state differs from a passing one. `versions`
- * becomes the reduced state, `passing` the one it is compared with; verdict is of the reduced state.
+ * input", TSE 2002) over the places in which the failing state differs from a passing one. Only states whose
+ * verdict is like that of the first are followed: another verdict may have another cause. `versions` becomes
+ * the reduced state, `passing` the one it is compared with; verdict is of the reduced state.
  * After `until_ms` of CLOCK_MONOTONIC no further reduction is tried.
  * -EAGAIN: the state does not fail again. 0, or another negative errno with a message.
  */

@@ -5,38 +5,30 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "explore/reduce.h"
 
-/* Does the checker fail in this mode on the state with everything, or with the guaranteed alone? */
-static int fails_on_extremes(struct explore_trial *trial, enum metadata_mode mode, bool *fails,
-			     struct message *message)
+/* Does the checker fail in this mode as it does on the finding's state? Another failure has another cause. */
+static int fails_alike(struct explore_trial *trial, enum metadata_mode mode, const uint64_t *versions,
+		       const struct explore_verdict *verdict, bool *fails, struct message *message)
 {
-	const struct explore_places *places = explore_trial_places(trial);
-	CLEANUP_FREE uint64_t *versions = calloc(places->count + 1, sizeof(*versions));
-	struct explore_verdict verdict;
-	int error = versions ? 0 : -ENOMEM;
+	struct explore_verdict found;
+	int error = explore_trial_check_in(trial, mode, versions, &found, message);
 
-	*fails = false;
-	for (unsigned newest = 0; !error && !*fails && newest < 2; newest++) {
-		for (size_t i = 0; i < places->count; i++)
-			versions[i] = newest ? places->items[i].versions - 1 : 0;
-		error = explore_trial_check_in(trial, mode, versions, &verdict, message);
-		*fails = !error && verdict.result != EXPLORE_PASSED;
-	}
+	*fails = !error && explore_verdict_alike(&found, verdict);
 	return error;
 }
 
-static int fails_on_states(struct explore_trial *trial, enum metadata_mode mode, const uint64_t *reduced,
-			   const uint64_t *whole, bool *fails, struct message *message)
+/* The same on the state with everything. */
+static int fails_on_newest(struct explore_trial *trial, enum metadata_mode mode,
+			   const struct explore_verdict *verdict, bool *fails, struct message *message)
 {
-	struct explore_verdict verdict;
-	int error = explore_trial_check_in(trial, mode, reduced, &verdict, message);
+	const struct explore_places *places = explore_trial_places(trial);
+	CLEANUP_FREE uint64_t *versions = calloc(places->count + 1, sizeof(*versions));
 
-	*fails = !error && verdict.result != EXPLORE_PASSED;
-	if (error || *fails)
-		return error;
-	error = explore_trial_check_in(trial, mode, whole, &verdict, message);
-	*fails = !error && verdict.result != EXPLORE_PASSED;
-	return error;
+	if (!versions)
+		return message_fail(message, -ENOMEM, "out of memory");
+	explore_neighbour_versions(places, EXPLORE_AGAINST_NEWEST, versions);
+	return fails_alike(trial, mode, versions, verdict, fails, message);
 }
 
 /* The moment before the first operation that the state has lost; *before is NULL if it has lost none. */
@@ -57,8 +49,9 @@ static int open_before(int fd, const char *name, const struct explore_options *o
 }
 
 int explore_find_weakest(int fd, const char *name, const struct explore_options *options,
-			 struct explore_trial *trial, const uint64_t *reduced, const uint64_t *whole,
-			 enum metadata_mode *weakest, struct message *message)
+			 struct explore_trial *trial, const uint64_t *reduced,
+			 const struct explore_verdict *verdict, enum metadata_mode *weakest,
+			 struct message *message)
 {
 	const enum metadata_mode mode = explore_walk_metadata(explore_trial_walk(trial));
 	struct explore_trial *before = NULL;
@@ -69,9 +62,9 @@ int explore_find_weakest(int fd, const char *name, const struct explore_options 
 		error = open_before(fd, name, options, trial, reduced, &before, message);
 	*weakest = METADATA_DURABLE;
 	while (!error && *weakest < mode) {
-		error = fails_on_states(trial, *weakest, reduced, whole, &fails, message);
+		error = fails_alike(trial, *weakest, reduced, verdict, &fails, message);
 		if (!error && !fails && before)
-			error = fails_on_extremes(before, *weakest, &fails, message);
+			error = fails_on_newest(before, *weakest, verdict, &fails, message);
 		if (fails)
 			break;
 		(*weakest)++;

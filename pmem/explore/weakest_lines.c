@@ -120,27 +120,27 @@ static int approach(const struct explore_trial *trial, const uint64_t *versions,
 }
 
 static int fails_nearby(struct explore_trial *trial, const uint64_t *versions, struct explore_trial *lines,
-			bool *fails, struct message *message)
+			const struct explore_verdict *verdict, bool *fails, struct message *message)
 {
 	const size_t count = explore_trial_places(lines)->count;
 	CLEANUP_FREE uint64_t *tried = calloc(count + 1, sizeof(*tried));
-	struct explore_verdict verdict;
+	struct explore_verdict found;
 	int error = tried ? 0 : -ENOMEM;
 
 	for (enum nearest nearest = 0; !error && !*fails && nearest < NEAREST; nearest++) {
 		error = approach(trial, versions, lines, nearest, tried);
 		if (error)
 			return message_fail(message, error, "out of memory");
-		error = explore_trial_check(lines, tried, &verdict, message);
-		*fails = !error && verdict.result != EXPLORE_PASSED;
+		error = explore_trial_check(lines, tried, &found, message);
+		*fails = !error && explore_verdict_alike(&found, verdict);
 	}
 	return error;
 }
 
 int explore_find_weakest_lines(int fd, const char *name, uint64_t after,
 			       const struct explore_options *options, struct explore_trial *trial,
-			       const uint64_t *reduced, const uint64_t *whole, enum lines_mode *weakest,
-			       struct message *message)
+			       const uint64_t *reduced, const struct explore_verdict *verdict,
+			       enum lines_mode *weakest, struct message *message)
 {
 	struct explore_options with_lines = *options;
 	struct explore_trial *lines;
@@ -154,9 +154,7 @@ int explore_find_weakest_lines(int fd, const char *name, uint64_t after,
 	error = explore_trial_open(fd, name, after, &with_lines, &lines, message);
 	if (error)
 		return error;
-	error = fails_nearby(trial, reduced, lines, &fails, message);
-	if (!error && !fails)
-		error = fails_nearby(trial, whole, lines, &fails, message);
+	error = fails_nearby(trial, reduced, lines, verdict, &fails, message);
 	if (!fails)
 		*weakest = options->walk.mode;
 	explore_trial_close(lines);

@@ -108,8 +108,8 @@ static char *cause_text(const struct trace_catalog *catalog, const struct explor
 	FILE *out = open_memstream(&text, &size);
 	bool whole = out;
 
-	for (size_t i = 0; whole && i < finding->evidence_count; i++) {
-		char *one = evidence_text(catalog, &finding->evidence[i]);
+	for (size_t i = 0; whole && i < finding->evidence.count; i++) {
+		char *one = evidence_text(catalog, &finding->evidence.items[i]);
 
 		whole = one && vector_append(&texts, one) == 0;
 		if (!whole)

@@ -89,8 +89,8 @@ static void put_crash(const struct making *making, struct json_object *object,
 	control_put_string(object, "before", explore_point_kind(&finding->point));
 	control_put_string(object, "phase", explore_phase_name(finding->phase));
 	control_put_string(object, "passes", against[finding->neighbour]);
-	for (size_t i = 0; i < finding->evidence_count; i++)
-		json_object_array_add(evidence, evidence_json(making, &finding->evidence[i]));
+	for (size_t i = 0; i < finding->evidence.count; i++)
+		json_object_array_add(evidence, evidence_json(making, &finding->evidence.items[i]));
 	json_object_object_add(object, "evidence", evidence);
 	json_object_object_add(object, "timeline", timeline_json(making, &finding->timeline));
 }

@@ -145,10 +145,10 @@ char *explore_replay_command(const struct explore_outcome *outcome, const char *
 
 static void print_evidences(struct trace_symbols *symbols, const struct explore_finding *finding)
 {
-	for (size_t i = 0; i < finding->evidence_count && i < EVIDENCE_MOST; i++)
-		print_evidence(symbols, &finding->evidence[i]);
-	if (finding->evidence_count > EVIDENCE_MOST)
-		printf("  and %zu more: see --json\n", finding->evidence_count - EVIDENCE_MOST);
+	for (size_t i = 0; i < finding->evidence.count && i < EVIDENCE_MOST; i++)
+		print_evidence(symbols, &finding->evidence.items[i]);
+	if (finding->evidence.count > EVIDENCE_MOST)
+		printf("  and %zu more: see --json\n", finding->evidence.count - EVIDENCE_MOST);
 }
 
 static void print_marks(const struct explore_finding *finding)
@@ -240,7 +240,7 @@ static void print_second(const struct explore_outcome *outcome, struct trace_sym
 	puts("  first, in the run:");
 	print_point(symbols, &first->point);
 	print_evidences(symbols, first);
-	if (!first->evidence_count)
+	if (!first->evidence.count)
 		puts("  everything that was stored is durable");
 	print_marks(first);
 	printf("  the checker recovers from this state (%s)\n  then, in that recovery:\n", first->name);

@@ -400,6 +400,11 @@ tests_unit_test_recovery_facts_SOURCES = tests/unit/test_recovery_facts.c tests/
 	tests/unit/exploretest.h
 tests_unit_test_recovery_facts_LDADD = $(libexplore) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_explore_causes
+tests_unit_test_explore_causes_SOURCES = tests/unit/test_explore_causes.c tests/unit/exploretest.c \
+	tests/unit/exploretest.h
+tests_unit_test_explore_causes_LDADD = $(libexplore) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_explore_weakest
 tests_unit_test_explore_weakest_SOURCES = tests/unit/test_explore_weakest.c tests/unit/exploretest.c \
 	tests/unit/exploretest.h

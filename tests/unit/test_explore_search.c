@@ -108,13 +108,13 @@ static void a_finding_names_the_store_that_was_lost(void **state)
 	assert_int_equal(test.findings.count, 1);
 	finding = &test.findings.items[0];
 	assert_int_equal(finding->neighbour, EXPLORE_AGAINST_NEWEST);
-	assert_int_equal(finding->evidence_count, 1);
-	assert_true(finding->evidence[0].lost);
-	assert_int_equal(finding->evidence[0].offset, 0x40);
-	assert_int_equal(finding->evidence[0].length, 8);
+	assert_int_equal(finding->evidence.count, 1);
+	assert_true(finding->evidence.items[0].lost);
+	assert_int_equal(finding->evidence.items[0].offset, 0x40);
+	assert_int_equal(finding->evidence.items[0].length, 8);
 	/* The file, the first store, and then this one. */
-	assert_int_equal(finding->evidence[0].event, 3);
-	assert_int_equal(finding->evidence[0].thread, 1);
+	assert_int_equal(finding->evidence.items[0].event, 3);
+	assert_int_equal(finding->evidence.items[0].thread, 1);
 	exploretest_clear(&test);
 }
 
@@ -143,8 +143,8 @@ static void a_finding_in_many_lines_is_reduced_to_one(void **state)
 	test.options.states = 3000;
 	exploretest_run(&test);
 	assert_int_equal(test.findings.count, 1);
-	assert_int_equal(test.findings.items[0].evidence_count, 1);
-	assert_int_equal(test.findings.items[0].evidence[0].offset, 0x40);
+	assert_int_equal(test.findings.items[0].evidence.count, 1);
+	assert_int_equal(test.findings.items[0].evidence.items[0].offset, 0x40);
 	exploretest_clear(&test);
 	free(text);
 }
@@ -447,7 +447,7 @@ static void a_command_gets_the_state_as_files(void **state)
 	test.options.timeout_ms = 10000;
 	exploretest_run(&test);
 	assert_int_equal(test.findings.count, 1);
-	assert_int_equal(test.findings.items[0].evidence[0].offset, 0x40);
+	assert_int_equal(test.findings.items[0].evidence.items[0].offset, 0x40);
 	exploretest_clear(&test);
 
 	exploretest_init(&test, correct, checker);
