@@ -130,7 +130,9 @@ int explore_origins_read(int fd, const char *name, uint64_t after, struct explor
 	if (error)
 		return error;
 	while (!error && origins->count < events && trace_reader_next(reader, &event, message) == 1) {
-		const struct explore_origin one = { .site = event.site, .thread = event.thread };
+		const struct explore_origin one = { .site = event.site,
+						    .thread = event.thread,
+						    .written = event.kind == TRACE_WRITE };
 
 		error = vector_append(origins, one);
 	}
@@ -147,6 +149,7 @@ static void attribute(struct explore_evidence_list *list, const struct explore_o
 			continue;
 		one->site = origins->items[one->event - 1].site;
 		one->thread = origins->items[one->event - 1].thread;
+		one->written = origins->items[one->event - 1].written;
 	}
 }
 
@@ -183,9 +186,9 @@ static bool same_evidence(const struct explore_evidence *one, const struct explo
 		return one->kind == other->kind && strcmp(one->path, other->path) == 0;
 	if (one->site && other->site)
 		return one->site == other->site;
-	/* Without sites a place is the next best thing; of what was written through the mount, the file. */
+	/* Without sites a place is the next best thing; of writes, which are synced by file, the file. */
 	return strcmp(one->path, other->path) == 0 &&
-	       (one->offset == other->offset || (!one->thread && !other->thread));
+	       (one->offset == other->offset || (one->written && other->written));
 }
 
 bool explore_evidence_covered(const struct explore_evidence_list *one,

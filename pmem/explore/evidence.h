@@ -12,6 +12,7 @@
  */
 struct explore_evidence {
 	bool lost;	 /* the failing state lacks it; else it has it, while older ones are lost */
+	bool written;	 /* a store of a write to a file on the mount */
 	uint64_t event;	 /* its number in the trace, from 1 */
 	enum names_kind kind; /* of the operation */
 	char *operation; /* "rename of db/new to db/wal"; NULL: it is a store */
@@ -27,9 +28,10 @@ struct explore_evidence_list {
 	VECTOR_FIELDS(struct explore_evidence); /* ascending by event, then by offset */
 };
 
-/* Which code made an event, and on which thread; both 0 for what came through the mount. */
+/* Which code made an event, and on which thread; 0: not known. */
 struct explore_origin {
 	uint32_t site, thread;
+	bool written; /* by a write to a file on the mount */
 };
 struct explore_origins {
 	VECTOR_FIELDS(struct explore_origin); /* event N is item N - 1 */
@@ -51,7 +53,7 @@ int explore_evidence_collect(const struct explore_trial *trial, const struct exp
 			     struct explore_evidence_list *list);
 /*
  * The evidence of one is in the other, whatever the order and how often. Stores are the same if their sites
- * are; where one has no site, if they are to the same place, or both through the mount to the same file.
+ * are; where one has no site, if they are to the same place, or both written to the same file.
  * Operations are if they are of one kind on one path.
  */
 bool explore_evidence_covered(const struct explore_evidence_list *one,

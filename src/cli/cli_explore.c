@@ -200,6 +200,7 @@ static int tell_durability(struct cli *cli, int fd, const struct explore_options
 	const struct durability_task task = {
 		.fd = fd,
 		.trace = cli->argument,
+		.walk = &options->walk,
 		.flushes_matter = options->walk.domain == PERSISTENCE_MEMORY_CONTROLLER,
 		.json = given->json,
 		.output = output,

@@ -12,8 +12,12 @@
 #include "cli/explore_site.h"
 #include "cli/output.h"
 #include "cli/trace_commands.h"
+#include "common/cleanup.h"
 #include "common/persistence.h"
+#include "explore/evidence.h"
+#include "explore/walk_names.h"
 #include "trace/catalog.h"
+#include "trace/idmap.h"
 #include "trace/reader.h"
 #include "trace/stat.h"
 #include "trace/symbols.h"
@@ -42,6 +46,7 @@ struct durability {
 	const struct trace_catalog *catalog;
 	struct trace_symbols *symbols; /* NULL: no memory */
 	struct json_object *findings;  /* NULL: as text */
+	struct idmap at_risk;	       /* files and directories of which a power failure may take something */
 	uint64_t losses, vain;
 };
 
@@ -104,7 +109,7 @@ static void tell_file(struct durability *durability, const struct trace_file_cou
 	const char *how = file->syncs ? "was not synced after the last one" : "was never synced";
 	char path[TRACE_PATH_MAX + 1], text[128];
 
-	if (!file->changed)
+	if (!file->changed || !idmap_get(&durability->at_risk, file->file))
 		return;
 	durability->losses++;
 	trace_catalog_path(durability->catalog, file->file, path, sizeof(path));
@@ -132,6 +137,73 @@ static void tell(struct durability *durability, bool flushes_matter)
 
 	for (size_t i = 0; i < count; i++)
 		tell_file(durability, &files[i]);
+}
+
+/* ---- What the models say ------------------------------------------------------------------------ */
+
+static int add_risk(struct durability *durability, uint64_t file)
+{
+	return idmap_set(&durability->at_risk, file, durability);
+}
+
+/* A pending operation on names puts its directories at risk, another one the file itself. */
+static int add_operation(void *durability, const struct names_op *op, size_t group)
+{
+	int error = op->dir ? add_risk(durability, op->dir) : add_risk(durability, op->inode);
+
+	(void)group;
+	return !error && op->to_dir ? add_risk(durability, op->to_dir) : error;
+}
+
+/* Of a line, what was written to the file: stores of programs are told by their sites. */
+static int add_line(struct durability *durability, const struct explore_walk *walk,
+		    const struct explore_origins *origins, const struct explore_place *place)
+{
+	const struct lines *lines = explore_walk_lines(walk);
+	const uint64_t newest = explore_place_version(walk, place, place->versions - 1);
+	const size_t count = lines_pending(lines, place->address, newest, NULL, 0);
+	CLEANUP_FREE struct lines_pending *stores = calloc(count + 1, sizeof(*stores));
+
+	if (!stores)
+		return -ENOMEM;
+	lines_pending(lines, place->address, newest, stores, count);
+	for (size_t i = 0; i < count; i++)
+		if (stores[i].id - 1 < origins->count && origins->items[stores[i].id - 1].written)
+			return add_risk(durability, place->file->id);
+	return 0;
+}
+
+/* A sync of a file commits more than this file, and so does mapping one: the models know what is left. */
+static int find_risks(struct durability *durability, const struct durability_task *task,
+		      struct message *message)
+{
+	struct explore_places places = { 0 };
+	struct explore_origins origins = { 0 };
+	struct explore_walk *walk;
+	int step, error = explore_walk_create(task->fd, task->trace, task->walk, &walk, message);
+
+	if (error)
+		return error;
+	while ((step = explore_walk_next(walk, message)) > 0)
+		;
+	error = step;
+	if (!error)
+		error = explore_origins_read(task->fd, task->trace, explore_walk_count(walk), &origins,
+					     message);
+	if (!error) {
+		error = explore_places_collect(walk, &places);
+		for (size_t i = 0; !error && i < places.lines; i++)
+			error = add_line(durability, walk, &origins, &places.items[i]);
+		if (!error)
+			error = names_groups(explore_walk_names_model(explore_walk_names(walk)), durability,
+					     add_operation);
+		if (error)
+			message_fail(message, error, "out of memory");
+	}
+	explore_places_clear(&places);
+	vector_free(&origins);
+	explore_walk_destroy(walk);
+	return error;
 }
 
 static int print_json(struct durability *durability, const struct durability_task *task,
@@ -195,6 +267,8 @@ int explore_durability_print(const struct durability_task *task, bool *found, st
 		message_fail(message, error, "out of memory");
 	else if (step < 0)
 		error = step;
+	if (!error)
+		error = find_risks(&durability, task, message);
 	if (!error) {
 		durability.catalog = trace_reader_catalog(reader);
 		durability.symbols = trace_symbols_create(durability.catalog);
@@ -202,6 +276,7 @@ int explore_durability_print(const struct durability_task *task, bool *found, st
 		trace_symbols_destroy(durability.symbols);
 	}
 	*found = durability.losses > 0;
+	idmap_clear(&durability.at_risk, NULL);
 	trace_reader_destroy(reader);
 	trace_stat_destroy(durability.stat);
 	return error;

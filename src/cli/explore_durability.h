@@ -9,10 +9,12 @@
 
 #include "cli/output_file.h"
 #include "common/message.h"
+#include "explore/trace_walk.h"
 
 struct durability_task {
 	int fd; /* of the trace */
 	const char *trace;
+	const struct explore_walk_options *walk; /* by what rules things become durable */
 	bool flushes_matter; /* false: as under eADR, only files and directories are looked at */
 	bool json;
 	struct output_file *output; /* for the JSON; NULL: none */

@@ -329,6 +329,24 @@ tells_all() {
 	done
 }
 check "its JSON has the flush without fence, the one in vain, and what was not synced" tells_all
+# A sync of a file commits what was done to names before, as does mapping it.
+cat >"$work/committed.txt" <<-'END'
+	softpmem-trace 1
+	file file=1 path="/" mode=040755
+	create file=2 parent=1 name="log" mode=0100644
+	truncate file=2 size=4096
+END
+commits() { # commits STATUS EVENT OPTIONS...
+	echo "$2" | cat "$work/committed.txt" - >"$work/commits.txt"
+	[ "$(status_of --checker none "${@:3}" "$work/commits.txt")" = "$1" ]
+}
+check "--checker none finds a name and a size that nothing has committed" commits 1 'mark "end"'
+check "it finds neither after the file was mapped" commits 0 'map 2+0x0'
+check "it finds neither after the file was synced" commits 0 'fsync file=2'
+check "in the mode strict it finds the name after a sync of the file" \
+	commits 1 'fsync file=2' --metadata strict
+check "in the mode durable it finds nothing that only names and sizes can lose" \
+	commits 0 'mark "end"' --metadata durable
 check "negative control: of a careful program it finds nothing" \
 	[ "$(status_of --checker none "$work/right.txt")" = 0 ]
 
