@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "trace/symbols.h"
 
+#include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct trace_symbols {
 	Dwfl *dwfl; /* NULL: libdw failed */
 	struct idmap modules;
 	struct idmap frames; /* strings, by site << 32 | frame */
+	struct idmap sources; /* paths that were made of two, by the same */
 };
 
 static const Dwfl_Callbacks callbacks = {
@@ -49,6 +51,7 @@ void trace_symbols_destroy(struct trace_symbols *symbols)
 		return;
 	idmap_clear(&symbols->modules, free);
 	idmap_clear(&symbols->frames, free);
+	idmap_clear(&symbols->sources, free);
 	if (symbols->dwfl)
 		dwfl_end(symbols->dwfl);
 	free(symbols);
@@ -143,21 +146,33 @@ static Dwarf_Die *unit_of(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *b
 	return unit;
 }
 
-/* The source file of an address, and the line; NULL: not known. */
-static const char *find_line(struct module *module, Dwarf_Addr address, int *number)
+/* The directory that the compiler ran in; NULL: not known, or not absolute. */
+static const char *compilation_directory(Dwarf_Die *unit)
+{
+	Dwarf_Attribute attribute;
+	const char *directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
+
+	return directory && *directory == '/' ? directory : NULL;
+}
+
+/* The source file of an address, and the line; NULL: not known. It may be relative to *directory. */
+static const char *find_line(struct module *module, Dwarf_Addr address, int *number, const char **directory)
 {
 	Dwarf_Addr bias;
 	Dwarf_Die *unit = unit_of(module->dwfl, address, &bias);
 	Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
 	const char *file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
 
-	return file && dwarf_lineno(line, number) == 0 ? file : NULL;
+	if (!file || dwarf_lineno(line, number) != 0)
+		return NULL;
+	*directory = *file == '/' ? NULL : compilation_directory(unit);
+	return file;
 }
 
 static void write_line(struct module *module, Dwarf_Addr address, char *text, size_t size)
 {
 	int number;
-	const char *file = find_line(module, address, &number);
+	const char *directory, *file = find_line(module, address, &number, &directory);
 
 	if (file)
 		snprintf(text, size, "%s:%d", last_part(file), number);
@@ -208,9 +223,26 @@ bool trace_symbols_fit_line(const char *text, size_t frame)
 	return *text && frame <= 3;
 }
 
+/* One path, which the struct keeps. NULL: no memory. */
+static const char *join(struct trace_symbols *symbols, uint64_t key, const char *directory, const char *file)
+{
+	char *path = idmap_get(&symbols->sources, key);
+
+	if (path)
+		return path;
+	if (asprintf(&path, "%s/%s", directory, file) < 0)
+		return NULL;
+	if (idmap_set(&symbols->sources, key, path) < 0) {
+		free(path);
+		return NULL;
+	}
+	return path;
+}
+
 const char *trace_symbols_source(struct trace_symbols *symbols, uint32_t site, uint32_t frame, int *line)
 {
 	const struct trace_event *event = trace_catalog_site(symbols->catalog, site);
+	const char *directory, *file;
 	struct module *module;
 
 	if (!event || frame >= event->stack.count)
@@ -218,5 +250,7 @@ const char *trace_symbols_source(struct trace_symbols *symbols, uint32_t site, u
 	module = module_of(symbols, event->stack.frames[frame].module);
 	if (!module || !module->dwfl)
 		return NULL;
-	return find_line(module, event->stack.frames[frame].offset - (frame > 0) + module->bias, line);
+	file = find_line(module, event->stack.frames[frame].offset - (frame > 0) + module->bias, line,
+			 &directory);
+	return file && directory ? join(symbols, (uint64_t)site << 32 | frame, directory, file) : file;
 }

@@ -35,8 +35,9 @@ const char *trace_symbols_frame(struct trace_symbols *symbols, uint32_t site, ui
 bool trace_symbols_fit_line(const char *text, size_t frame);
 
 /*
- * The path of the source file and the line of a frame, as the debug information names them: a path that need
- * not exist, and may be any. NULL: it is not known. Valid until the struct is destroyed.
+ * The path of the source file and the line of a frame, as the debug information names them, with the
+ * directory that the compiler ran in: a path that need not exist, and may be any. NULL: it is not known.
+ * Valid until the struct is destroyed.
  */
 const char *trace_symbols_source(struct trace_symbols *symbols, uint32_t site, uint32_t frame, int *line);
 

@@ -144,6 +144,29 @@ if [ -w /dev/fuse ]; then
 		forgotten.sarif
 else
 	skip "a store that is never flushed has its line of source" "/dev/fuse is missing"
+	mkdir relative
+	cat >relative/stores.c <<-'END'
+		#include <fcntl.h>
+		#include <sys/mman.h>
+		int main(int argc, char **argv)
+		{
+			int fd = open(argv[1], O_RDWR);
+			char *pool = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+			pool[100] = 1;
+			return argc != 2;
+		}
+	END
+	if command -v cc >/dev/null; then
+		cc -g -w -o stores relative/stores.c
+		"$softpmem" explore --output stores.found --checker none \
+			--workload "truncate -s 4096 pool && sync pool . && $work/stores pool" >out 2>&1
+		check "a source that is relative to the compiler's directory has its excerpt" \
+			jq -e --arg path "$work/relative/stores.c" '
+			.findings[] | select(.kind == "unflushed") |
+			.source == $path and (.excerpt | map(test("pool.100. = 1")) | any)' stores.found
+	else
+		skip "a source that is relative to the compiler's directory has its excerpt" "no compiler"
+	fi
 fi
 
 # ---- A search without findings
