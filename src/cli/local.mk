@@ -42,6 +42,7 @@ softpmem_SOURCES = \
 	src/cli/explore_workload.c src/cli/explore_workload.h \
 	src/cli/output.c src/cli/output.h \
 	src/cli/output_file.c src/cli/output_file.h \
+	src/cli/program_file.c src/cli/program_file.h \
 	src/cli/report.h \
 	src/cli/report_html.c \
 	src/cli/report_machine.c \

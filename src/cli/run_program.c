@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/run_program.h"
 
-#include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +9,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "abi/attach_protocol.h"
 #include "cli/cli.h"
+#include "cli/program_file.h"
 #include "common/cleanup.h"
 #include "wire/frame.h"
 
@@ -23,93 +21,6 @@
 enum { RUN_CANNOT = 126, RUN_NOT_FOUND = 127 };
 
 #define LIBRARY "libpmem.so.1"
-
-/* ---- Programs that do not load our libpmem ------------------------------------------------------ */
-
-/* Where execvp(3) would find it; NULL with errno. For the caller to free. */
-static char *find_program(const char *name)
-{
-	const char *path = getenv("PATH");
-	CLEANUP_FREE char *copy = strdup(path ? path : "/usr/bin:/bin");
-	char *place, *rest = copy;
-	struct stat st;
-
-	if (strchr(name, '/'))
-		return access(name, F_OK) == 0 ? strdup(name) : NULL;
-	while (rest && (place = strsep(&rest, ":"))) {
-		char *program;
-
-		if (asprintf(&program, "%s/%s", *place ? place : ".", name) < 0)
-			return NULL;
-		if (access(program, X_OK) == 0 && stat(program, &st) == 0 && S_ISREG(st.st_mode))
-			return program;
-		free(program);
-	}
-	errno = ENOENT;
-	return NULL;
-}
-
-static void warn(const char *program, const char *what)
-{
-	fprintf(stderr, "softpmem: warning: %s: %s: it will run without softpmem's libpmem\n",
-		program, what);
-}
-
-static bool has_interpreter(int fd, const Elf64_Ehdr *header)
-{
-	for (unsigned i = 0; i < header->e_phnum; i++) {
-		off_t at = (off_t)(header->e_phoff + (uint64_t)i * header->e_phentsize);
-		Elf64_Phdr part;
-
-		if (pread(fd, &part, sizeof(part), at) != (ssize_t)sizeof(part))
-			return true; /* unknown: do not warn */
-		if (part.p_type == PT_INTERP)
-			return true;
-	}
-	return false;
-}
-
-static void look_at_elf(const char *program, int fd, const Elf64_Ehdr *header)
-{
-	if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
-		warn(program, "it is not an x86-64 program and cannot load " LIBRARY);
-	else if (!has_interpreter(fd, header))
-		warn(program, "it is linked statically and does not load " LIBRARY);
-}
-
-/* The loader ignores LD_PRELOAD for a program that gains privileges. */
-static void look_at_privileges(const char *program, int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return;
-	if (((st.st_mode & S_ISUID) && st.st_uid != geteuid()) ||
-	    ((st.st_mode & S_ISGID) && (st.st_mode & S_IXGRP) && st.st_gid != getegid()))
-		warn(program, "it is setuid or setgid, and the loader ignores LD_PRELOAD");
-	else if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
-		warn(program, "it has file capabilities, and the loader ignores LD_PRELOAD");
-}
-
-/* A script's interpreter may be a script again: the kernel follows up to this depth. */
-static void look_at_program(const char *program, int depth)
-{
-	union {
-		Elf64_Ehdr header;
-		char text[PATH_MAX];
-	} start = { 0 };
-	char interpreter[PATH_MAX];
-	CLEANUP_FD int fd = open(program, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || pread(fd, &start, sizeof(start) - 1, 0) < (ssize_t)sizeof(start.header))
-		return;
-	if (memcmp(start.header.e_ident, ELFMAG, SELFMAG) == 0) {
-		look_at_elf(program, fd, &start.header);
-		look_at_privileges(program, fd);
-	} else if (depth && sscanf(start.text, "#! %4095s", interpreter) == 1) {
-		look_at_program(interpreter, depth - 1);
-	}
-}
 
 /* ---- The environment --------------------------------------------------------------- */
 
@@ -300,29 +211,33 @@ static int check_attach(struct cli *cli, const char *path, const struct run_prog
 	return options->allow_unattached ? CLI_OK : CLI_FAILED;
 }
 
-static int fail_program(struct cli *cli, int error)
+/* `program` is NULL if it was not found. */
+static int fail_program(struct cli *cli, const char *program, int error)
 {
+	char interpreter[PATH_MAX];
+	/* execve(2) does not tell which of the files is missing. */
+	const bool names_interpreter = program && !program_file_error(program) &&
+				       program_interpreter_error(program, interpreter) == error;
 	CLEANUP_FREE char *text = NULL;
 
-	if (asprintf(&text, "%s: %s: %s", cli->verb->name, cli->arguments[0], strerror(error)) < 0)
+	if (asprintf(&text, "%s: %s: %s%s%s%s", cli->verb->name, cli->arguments[0],
+		     names_interpreter ? "interpreter " : "", names_interpreter ? interpreter : "",
+		     names_interpreter ? ": " : "", strerror(error)) < 0)
 		text = NULL;
 	cli_fail(cli, text ? text : "out of memory");
-	return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
+	return !program && error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
 }
 
-/* What execv(3) would fail with, as far as the file itself says. */
-static int check_program(struct cli *cli)
+/* What execv(3) would fail with. */
+static int check_program(struct cli *cli, bool record)
 {
-	const char *name = cli->arguments[0];
-	CLEANUP_FREE char *program = find_program(name);
-	int error = program ? 0 : errno;
-	struct stat st;
+	CLEANUP_FREE char *program = program_find(cli->arguments[0]);
+	int error = program ? program_file_error(program) : errno;
 
-	if (!error && (stat(program, &st) < 0 || access(program, X_OK) < 0))
-		error = errno;
-	else if (!error && S_ISDIR(st.st_mode))
-		error = EACCES;
-	return error ? fail_program(cli, error) : CLI_OK;
+	/* run learns it from execv(3) itself. */
+	if (!error && record)
+		error = program_try(program, cli->arguments);
+	return error ? fail_program(cli, program, error) : CLI_OK;
 }
 
 int run_program_prepare(struct cli *cli, const struct run_program *options)
@@ -340,20 +255,19 @@ int run_program_prepare(struct cli *cli, const struct run_program *options)
 	if (status == CLI_OK)
 		status = set_socket(cli, path, options);
 	/* Before a recording begins, which would replace an older trace. */
-	return status == CLI_OK ? check_program(cli) : status;
+	return status == CLI_OK ? check_program(cli, options->record_key) : status;
 }
 
 int run_program(struct cli *cli)
 {
-	const char *name = cli->arguments[0];
-	CLEANUP_FREE char *program = find_program(name);
+	CLEANUP_FREE char *program = program_find(cli->arguments[0]);
 	int error = program ? 0 : errno;
 
 	if (!error) {
-		look_at_program(program, 4);
+		program_warn(program);
 		fflush(stdout);
 		execv(program, cli->arguments);
 		error = errno;
 	}
-	return fail_program(cli, error);
+	return fail_program(cli, program, error);
 }

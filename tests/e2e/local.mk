@@ -45,6 +45,7 @@ e2e_tests = \
 	tests/e2e/regions.sh \
 	tests/e2e/regions-test.sh \
 	tests/e2e/run-attach.sh \
+	tests/e2e/run-cannot.sh \
 	tests/e2e/run-forks.sh \
 	tests/e2e/run-hostile.sh \
 	tests/e2e/run-mark.sh \
