@@ -57,11 +57,22 @@ elsewhere() {
 check "the socket is found after a change of directory" elsewhere
 
 check "run warns about a statically linked program" warns 'linked statically' 0 ldconfig --version
-printf '#!/sbin/ldconfig --version\n# a script to nobody but the kernel, %s\n' \
-	'and long enough to have been a program' >"$work/script"
-chmod +x "$work/script"
-check "run warns about a script whose interpreter is statically linked" \
-	warns 'ldconfig: it is linked statically' 0 "$work/script"
+printf '#!/sbin/ldconfig --version\n' >"$work/short"
+{
+	cat "$work/short"
+	printf '# a script to nobody but the kernel, and longer than the header of an ELF program\n'
+} >"$work/long"
+printf '#!%s\n' "$work/short" >"$work/nested"
+printf '#!/sbin/ldconfig' >"$work/no-newline"
+printf '#!/bin/sh\n' >"$work/shell"
+chmod +x "$work/short" "$work/long" "$work/nested" "$work/no-newline" "$work/shell"
+for script in short long nested "no-newline --version"; do
+	# shellcheck disable=SC2086 # words
+	check "run warns about a script whose interpreter is statically linked: $script" \
+		warns 'ldconfig: it is linked statically' 0 "$work/"$script
+done
+check "negative control: run warns of nothing for a short script of a shell" \
+	quiet "$softpmem" run "$work/shell"
 if [ "$(id -u)" = 0 ]; then
 	cp "$(type -P true)" "$work/setuid" && chown 65534 "$work/setuid" && chmod 4755 "$work/setuid"
 	check "run warns about a setuid program" warns 'setuid: it is setuid or setgid' 0 "$work/setuid"
