@@ -193,7 +193,19 @@ bool region_is_new(const struct region *region)
 	return region->is_new;
 }
 
+static bool outlives_process(const struct backend *backend)
+{
+	return backend != &backend_memfd && backend != &backend_copy;
+}
+
 bool region_outlives_process(const struct region *region)
 {
-	return region->backend != &backend_memfd && region->backend != &backend_copy;
+	return outlives_process(region->backend);
+}
+
+bool region_spec_outlives_process(const char *spec)
+{
+	const char *where;
+
+	return outlives_process(find_backend(spec, &where));
 }

@@ -147,5 +147,7 @@ bool region_is_new(const struct region *region);
 
 /* Do the media outlive this process, however it ends, for another process to read? */
 bool region_outlives_process(const struct region *region);
+/* The same of a region that is not open. True if the spec is malformed, which region_open() reports. */
+bool region_spec_outlives_process(const char *spec);
 
 #endif

@@ -34,7 +34,10 @@ static int run(struct cli *cli, const void *values)
 
 	if (options->label && strlen(options->label) > POOL_LABEL_MAX)
 		return cli_usage(cli, "--label '%s': give at most 63 bytes", options->label);
-	if (strncmp(cli->argument, "memfd:", 6) == 0)
+	if (strncmp(cli->argument, "copy:", 5) == 0)
+		return cli_usage(cli, "%s: the copy would be gone when this command ends: name file:%s",
+				 cli->argument, cli->argument + 5);
+	if (!region_spec_outlives_process(cli->argument))
 		return cli_usage(cli, "%s: it would be gone when this command ends: give it to softpmemd",
 				 cli->argument);
 	if (strcmp(cli->argument, "auto") == 0)

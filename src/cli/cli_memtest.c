@@ -261,7 +261,7 @@ int memtest_verb(struct cli *cli, const char *range, bool force, bool json)
 		spec = NULL;
 	if (!report || !spec)
 		return cli_fail(cli, "out of memory");
-	if (strncmp(spec, "memfd:", 6) == 0)
+	if (!region_spec_outlives_process(spec))
 		return cli_usage(cli,
 				 "--test '%s': give START+SIZE, or a region that 'softpmem regions' shows",
 				 range);

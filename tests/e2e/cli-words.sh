@@ -88,6 +88,23 @@ check "stat --clean maybe is refused" wrong 'give on or off' "$softpmem" stat --
 check "an empty mark is refused" wrong 'an argument is empty' "$softpmem" mark ""
 check "a mark of 256 bytes is refused" wrong '1 to 255 bytes' "$softpmem" mark "$(printf '%256s' x)"
 check "format memfd: is refused" wrong 'gone when this command ends' "$softpmem" format memfd:64M
+truncate -s 4M "$work/blank"
+for options in "" --force; do
+	# shellcheck disable=SC2086 # no word, or one
+	check "format $options copy: is refused" wrong "gone when this command ends: name file:$work/blank" \
+		"$softpmem" format $options "copy:$work/blank"
+done
+check "format copy: is refused whether there is a file or not" wrong 'gone when this command ends' \
+	"$softpmem" format copy:/nowhere
+formats() {
+	"$softpmem" format "file:$work/blank" && "$softpmem" check "copy:$work/blank"
+}
+check "negative control: format file: formats, and check copy: finds it" formats
+for spec in memfd:64M "copy:$work/blank"; do
+	check "regions --test ${spec%%:*}: is refused" \
+		wrong "^softpmem regions: --test '${spec%%:*}:.*START" \
+		"$softpmem" regions --test "$spec" --force
+done
 check "format auto is refused" wrong 'auto: it never formats' "$softpmem" format auto
 check "format --label with 64 bytes is refused" wrong 'at most 63 bytes' \
 	"$softpmem" format --label "$(printf '%64s' x)" file:/nowhere
