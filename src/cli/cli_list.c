@@ -58,21 +58,16 @@ static int list_regions(struct cli *cli, const struct list_options *options)
 			print_row(region);
 	}
 	if (options->json)
-		output_array_end(&array);
+		output_array_end(&array, true);
 	return CLI_OK;
 }
 
 /* The head of a list: a line for each region that it covers. */
-static int print_regions(struct cli *cli, const struct list_options *options)
+static void print_regions(struct json_object *answer, const struct list_options *options)
 {
-	CLEANUP_JSON struct json_object *result = NULL;
 	struct json_object *regions;
-	int status = cli_ask_status(cli, &result);
-	size_t count;
+	size_t count = cli_regions_of(answer, &regions);
 
-	if (status != CLI_OK)
-		return status;
-	count = cli_regions_of(result, &regions);
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *region = json_object_array_get_idx(regions, i);
 		const char *name = output_string(region, "name");
@@ -88,7 +83,6 @@ static int print_regions(struct cli *cli, const struct list_options *options)
 		       (unsigned long long)output_u64(region, "generation"),
 		       (unsigned long long)output_u64(region, "dirty_shutdowns"));
 	}
-	return CLI_OK;
 }
 
 /* ---- Pools and directories ------------------------------------------------------------ */
@@ -136,14 +130,30 @@ static char type_letter(const char *type)
 
 struct listing {
 	struct cli *cli;
+	const struct list_options *options;
+	struct json_object *answer; /* to "status" */
+	bool begun;
 	struct owner owner;
 };
+
+/* A list that fails before its first pool has no head. */
+static void print_header(struct listing *listing)
+{
+	if (listing->begun)
+		return;
+	listing->begun = true;
+	print_regions(listing->answer, listing->options);
+	printf("%8s %9s %-10s %-8s %-5s %5s %-15s %s%s\n", "SIZE", "ALLOCATED", "MODE", "METADATA", "PERM",
+	       "LINKS", "OWNER", listing->cli->verbose ? "UUID                                 " : "",
+	       "PATH");
+}
 
 static void print_pool(void *context, struct json_object *item)
 {
 	struct listing *listing = context;
 
 	output_progress_end(&listing->cli->progress);
+	print_header(listing);
 	printf("%8s %9s %-10s %-8s %c%-4s %5llu %-15s ", output_size(item, "size"),
 	       output_size(item, "allocated"), output_mode(item), output_string(item, "metadata"),
 	       type_letter(output_string(item, "type")), output_string(item, "perm"),
@@ -153,48 +163,51 @@ static void print_pool(void *context, struct json_object *item)
 	output_name(output_string(item, "path"), "\n");
 }
 
-static int print_header(struct cli *cli, const struct list_options *options)
-{
-	int status = print_regions(cli, options);
-
-	if (status == CLI_OK)
-		printf("%8s %9s %-10s %-8s %-5s %5s %-15s %s%s\n", "SIZE", "ALLOCATED", "MODE", "METADATA",
-		       "PERM", "LINKS", "OWNER",
-		       cli->verbose ? "UUID                                 " : "", "PATH");
-	return status;
-}
-
 static void add_pool(void *context, struct json_object *item)
 {
 	output_array_item(context, item);
+}
+
+static int print_json(struct cli *cli, struct json_object *request)
+{
+	CLEANUP_JSON struct json_object *result = NULL;
+	struct output_array array = { 0 };
+	int status = cli_ask(cli, request, add_pool, &array, &result);
+
+	output_array_end(&array, status == CLI_OK);
+	return status;
+}
+
+static int print_table(struct cli *cli, struct json_object *request, const struct list_options *options)
+{
+	CLEANUP_JSON struct json_object *answer = NULL;
+	CLEANUP_JSON struct json_object *result = NULL;
+	struct listing listing = { .cli = cli, .options = options };
+	int status = cli_ask_status(cli, &answer);
+
+	if (status != CLI_OK)
+		return status;
+	listing.answer = answer;
+	status = cli_ask(cli, request, print_pool, &listing, &result);
+	if (status == CLI_OK)
+		print_header(&listing);
+	return status;
 }
 
 static int run(struct cli *cli, const void *values)
 {
 	const struct list_options *options = values;
 	CLEANUP_JSON struct json_object *request = NULL;
-	CLEANUP_JSON struct json_object *result = NULL;
-	struct listing listing = { .cli = cli };
-	struct output_array array = { 0 };
-	int status;
 
 	if (options->regions && (cli->argument || options->region))
 		return cli_usage(cli, "--regions lists all regions: leave '%s' out",
 				 cli->argument ? cli->argument : options->region);
 	if (options->regions)
 		return list_regions(cli, options);
-	status = options->json ? CLI_OK : print_header(cli, options);
-	if (status != CLI_OK)
-		return status;
 	request = cli_request("list");
 	cli_put(request, "path", cli->argument);
 	cli_put(request, "region", options->region);
-	if (!options->json)
-		return cli_ask(cli, request, print_pool, &listing, &result);
-	status = cli_ask(cli, request, add_pool, &array, &result);
-	if (status == CLI_OK || array.begun)
-		output_array_end(&array);
-	return status;
+	return options->json ? print_json(cli, request) : print_table(cli, request, options);
 }
 
 const struct cli_verb cli_list = {

@@ -166,7 +166,7 @@ static int run(struct cli *cli, const void *values)
 		}
 	}
 	if (options->json)
-		output_array_end(&array);
+		output_array_end(&array, true);
 	else
 		print_advice(&found);
 	region_candidates_free(&found);

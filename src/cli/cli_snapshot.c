@@ -39,9 +39,16 @@ static void receive_json(void *context, struct json_object *item)
 	output_array_item(context, item);
 }
 
+static void print_header(bool *printed)
+{
+	if (!*printed)
+		printf("%-19s %9s %-6s %s %s %s\n", "TAKEN", "MEMORY", "STATE", "REGION", "PATH", "NAME");
+	*printed = true;
+}
+
 static void receive_row(void *context, struct json_object *item)
 {
-	(void)context;
+	print_header(context);
 	print_row(item);
 }
 
@@ -50,13 +57,17 @@ static int list(struct cli *cli, const struct snapshot_options *options)
 	CLEANUP_JSON struct json_object *request = cli_request("snapshot");
 	CLEANUP_JSON struct json_object *result = NULL;
 	struct output_array array = { 0 };
+	bool header = false;
 	int status;
 
-	if (!options->json)
-		printf("%-19s %9s %-6s %s %s %s\n", "TAKEN", "MEMORY", "STATE", "REGION", "PATH", "NAME");
-	status = cli_ask(cli, request, options->json ? receive_json : receive_row, &array, &result);
-	if (options->json)
-		output_array_end(&array);
+	if (options->json) {
+		status = cli_ask(cli, request, receive_json, &array, &result);
+		output_array_end(&array, status == CLI_OK);
+		return status;
+	}
+	status = cli_ask(cli, request, receive_row, &header, &result);
+	if (status == CLI_OK)
+		print_header(&header);
 	return status;
 }
 

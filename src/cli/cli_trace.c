@@ -93,6 +93,11 @@ int trace_each(struct cli *cli, struct trace_events *events,
 	return cli_fail(cli, *message.text ? message.text : "out of memory");
 }
 
+bool trace_is_other_text(const struct trace_events *events, uint64_t good)
+{
+	return trace_events_are_text(events) && !good;
+}
+
 static int run_command(struct cli *cli, const struct trace_command *command,
 		       const struct trace_cli_options *options)
 {

@@ -68,9 +68,12 @@ void output_array_item(struct output_array *array, struct json_object *item)
 	print_indented(item, "  ");
 }
 
-void output_array_end(struct output_array *array)
+void output_array_end(struct output_array *array, bool complete)
 {
-	fputs(array->begun ? "\n]\n" : "[]\n", stdout);
+	if (array->begun)
+		fputs("\n]\n", stdout);
+	else if (complete)
+		fputs("[]\n", stdout);
 }
 
 static void prepare(struct json_object *object)

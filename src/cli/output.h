@@ -15,7 +15,8 @@ struct output_array {
 	bool begun;
 };
 void output_array_item(struct output_array *array, struct json_object *item);
-void output_array_end(struct output_array *array);
+/* `complete` is false after a failure: then nothing is printed for an array without elements. */
+void output_array_end(struct output_array *array, bool complete);
 /* Print one object. */
 void output_object(struct json_object *object);
 /* Print one object on one line. */

@@ -31,6 +31,12 @@ int trace_each(struct cli *cli, struct trace_events *events,
 	       int (*visit)(void *context, const struct trace_event *event, struct message *message),
 	       void *context);
 
+/*
+ * cli_trace.c: a file that does not begin as a trace is read as the text form of one. After a failure, and
+ * `good` events: is it no such text either, from its first line on?
+ */
+bool trace_is_other_text(const struct trace_events *events, uint64_t good);
+
 /* trace_info.c: what a trace is of. */
 int trace_info(struct cli *cli, const char *path, const struct trace_cli_options *options);
 /* trace_statistics.c: what it shows without a checker. */

@@ -218,6 +218,8 @@ int trace_info(struct cli *cli, const char *path, const struct trace_cli_options
 	info.processes = member(result, "processes", json_object_new_array());
 	info.files = member(result, "files", json_object_new_array());
 	status = trace_each(cli, events, take, &info);
+	if (status != CLI_OK && trace_is_other_text(events, info.events))
+		return status;
 	add_header(result, path, events);
 	/* A text need not have its end. */
 	control_put_bool(result, "complete",

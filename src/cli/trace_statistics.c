@@ -47,14 +47,18 @@ static uint64_t count_in(const struct trace_counts *counts, const struct column 
 struct report {
 	const struct trace_cli_options *options;
 	const struct trace_catalog *catalog;
-	const struct trace_stat *stat;
+	struct trace_stat *stat;
+	uint64_t events;
 	struct trace_symbols *symbols; /* NULL: places are not looked up */
 	uint64_t most_sites;
 };
 
-static int take(void *stat, const struct trace_event *event, struct message *message)
+static int take(void *context, const struct trace_event *event, struct message *message)
 {
-	return trace_stat_add(stat, event);
+	struct report *report = context;
+
+	report->events++;
+	return trace_stat_add(report->stat, event);
 }
 
 static const char *place_of(const struct report *report, uint32_t site, uint32_t frame)
@@ -256,7 +260,6 @@ int trace_statistics(struct cli *cli, const char *path, const struct trace_cli_o
 {
 	CLEANUP_EVENTS struct trace_events *events = NULL;
 	struct report report = { .options = options, .most_sites = SITES_DEFAULT };
-	struct trace_stat *stat;
 	int status =
 		cli_whole_number(cli, "sites", options->sites, 0, UINT64_MAX, &report.most_sites);
 
@@ -267,19 +270,18 @@ int trace_statistics(struct cli *cli, const char *path, const struct trace_cli_o
 	status = trace_open(cli, path, &events);
 	if (status)
 		return status;
-	stat = trace_stat_create();
-	if (!stat)
+	report.stat = trace_stat_create();
+	if (!report.stat)
 		return cli_fail(cli, "out of memory");
-	status = trace_each(cli, events, take, stat);
-	if (trace_stat_end(stat) < 0) {
+	status = trace_each(cli, events, take, &report);
+	if (trace_stat_end(report.stat) < 0) {
 		status = cli_fail(cli, "out of memory");
-	} else {
-		report.stat = stat;
+	} else if (status == CLI_OK || !trace_is_other_text(events, report.events)) {
 		report.catalog = trace_events_catalog(events);
 		report.symbols = options->no_source ? NULL : trace_symbols_create(report.catalog);
 		print_report(&report);
 		trace_symbols_destroy(report.symbols);
 	}
-	trace_stat_destroy(stat);
+	trace_stat_destroy(report.stat);
 	return status;
 }

@@ -34,6 +34,30 @@ documented() {
 	in_page "$docs/softpmem-$verb.1" "${names[@]}"
 }
 
+# silent VERB WORD...: softpmem VERB WORD... fails with status 1, a message, and nothing on standard output.
+silent() {
+	local status
+	"$softpmem" "$@" >out 2>err
+	status=$?
+	cat out
+	[ "$status" -eq 1 ] && [ ! -s out ] && [ -s err ]
+}
+echo junk >junk
+for line in status list "list -R" snapshot stat "stat --follow" check powerfail; do
+	# shellcheck disable=SC2086 # words
+	check "without a daemon $line --json prints no JSON" silent $line --json
+	# shellcheck disable=SC2086 # words
+	check "without a daemon $line prints no table" silent $line
+done
+for line in "check --json file:nowhere" "check --json file:junk" "regions --json --test file:nowhere" \
+	"trace info --json nowhere" "trace info --json junk" "trace stat --json nowhere" \
+	"trace stat --json junk" "trace stat --ndjson junk" "explore --json nowhere -- true" \
+	"explore --json junk -- true" "explore --json --checker none junk" \
+	"explore --json --replay 1n junk -- true" "report --format json junk"; do
+	# shellcheck disable=SC2086 # words
+	check "$line prints no JSON" silent $line
+done
+
 daemon_start --region memfd:64M --label $'strange\xff"' || bail "the daemon does not start"
 mkdir "$mnt/d" && echo old >"$mnt/d/f" && sync "$mnt/d/f" "$mnt/d" && echo new >"$mnt/d/f" &&
 	: >"$mnt/"$'odd\xff"\n'
@@ -46,6 +70,14 @@ check "list --json has members that its page explains" documented 0 list --json
 check "snapshot --json has members that its page explains" documented 0 snapshot --json
 check "stat --json has members that its page explains" documented 0 stat --json --dirty
 check "check --json has members that its page explains" documented 0 check --json
+for line in "list --json /nowhere" "list --json --region nowhere" "stat --json /nowhere" \
+	"stat --json --region nowhere" "check --json --region nowhere" "list /nowhere" "stat /nowhere"; do
+	# shellcheck disable=SC2086 # words
+	check "$line fails and prints no JSON and no table" silent $line
+done
+"$softpmem" snapshot --drop one
+empty_array() { [ "$("$softpmem" snapshot --json)" = "[]" ]; }
+check "negative control: snapshot --json of no snapshot is an empty array" empty_array
 # What is not durable is lost.
 echo newer >"$mnt/d/f"
 mv "$mnt/d/f" "$mnt/d/g"
