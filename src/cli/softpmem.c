@@ -172,7 +172,7 @@ int main(int argc, char **argv)
 	/* write(2) at the limit of file sizes fails then. Programs that are executed get the default. */
 	signal(SIGXFSZ, ignore);
 	status = run(&cli, argc, argv);
-	if (fflush(stdout) != 0 || ferror(stdout))
+	if (standard_output_finish() < 0)
 		status = cli_fail(&cli, "standard output: cannot write all of it");
 	free(cli.socket);
 	return status;

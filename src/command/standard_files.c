@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 int standard_files_reserve(void)
@@ -12,4 +13,10 @@ int standard_files_reserve(void)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY | O_CLOEXEC) != fd)
 			return -errno;
 	return 0;
+}
+
+int standard_output_finish(void)
+{
+	/* An earlier write may have failed, whose errno is gone. */
+	return fflush(stdout) != 0 || ferror(stdout) ? -EIO : 0;
 }

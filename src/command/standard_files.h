@@ -11,4 +11,7 @@
  */
 int standard_files_reserve(void);
 
+/* Was all written that the program has printed? To be called at its end. 0, or a negative errno. */
+int standard_output_finish(void);
+
 #endif

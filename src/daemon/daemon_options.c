@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "command/command_options.h"
+#include "command/standard_files.h"
 #include "common/cleanup.h"
 #include "daemon/daemon.h"
 #include "wire/socketpath.h"
@@ -108,6 +109,14 @@ static void print_help(void)
 	     "SIGINT stop the daemon. See 'softpmem regions' for memory, and softpmemd(8).");
 }
 
+static int finish_output(void)
+{
+	if (standard_output_finish() == 0)
+		return STATUS_OK;
+	fputs("softpmemd: standard output: cannot write all of it\n", stderr);
+	return STATUS_FAILED;
+}
+
 static int check_together(const struct daemon_options *options)
 {
 	if (options->allow_other && !options->mount) {
@@ -165,14 +174,12 @@ int daemon_parse_options(int argc, char **argv, struct daemon_options *options)
 	first = command_parse(&line, argc, argv);
 	if (first < 0)
 		return STATUS_USAGE;
-	if (parsed.version) {
+	if (parsed.version)
 		puts("softpmemd " PACKAGE_VERSION);
-		return STATUS_OK;
-	}
-	if (parsed.help) {
+	else if (parsed.help)
 		print_help();
-		return STATUS_OK;
-	}
+	if (parsed.version || parsed.help)
+		return finish_output();
 	if (first < argc) {
 		fprintf(stderr, "softpmemd: unexpected argument '%s': see 'softpmemd --help'\n", argv[first]);
 		return STATUS_USAGE;

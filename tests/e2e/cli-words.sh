@@ -196,4 +196,20 @@ not_written() {
 	"$softpmem" --help >/dev/full
 }
 check_fails "a full standard output is a failure" 'cannot write' not_written
+# unprinted COMMAND...: it fails with status 1 and says so, on a full device and without standard output.
+unprinted() {
+	local full closed
+	"$@" >/dev/full 2>"$work/err"
+	full=$?
+	"$@" >&- 2>>"$work/err"
+	closed=$?
+	[ "$full" -eq 1 ] && [ "$closed" -eq 1 ] &&
+		[ "$(grep -c "^${1##*/}: standard output: cannot write" "$work/err")" -eq 2 ]
+}
+for program in "$softpmem" "$softpmemd"; do
+	for option in --help --version; do
+		check "${program##*/} $option fails if its output cannot be written" \
+			unprinted "$program" $option
+	done
+done
 finish
