@@ -101,8 +101,12 @@ bool trace_is_other_text(const struct trace_events *events, uint64_t good)
 static int run_command(struct cli *cli, const struct trace_command *command,
 		       const struct trace_cli_options *options)
 {
-	int status = options_valid(cli, command, options);
+	int status;
 
+	if (!cli->arguments[1])
+		return cli_usage(cli, "an argument is missing: usage: softpmem trace [OPTION]... %s",
+				 cli->verb->arguments);
+	status = options_valid(cli, command, options);
 	return status ? status : command->run(cli, cli->arguments[1], options);
 }
 
@@ -132,7 +136,7 @@ const struct cli_verb cli_trace = {
 		"  stat                  counts, useless flushes and fences, missing ones\n"
 		"  export                --pmemcheck: a log that PMDK's pmreorder reads\n"
 		"  import                make a trace of a text form, or of a log\n",
-	.least = 2,
+	.least = 1, /* a command that is unknown is told of before a file is asked for */
 	.most = 2,
 	.options = options_table,
 	.options_bytes = sizeof(struct trace_cli_options),

@@ -119,6 +119,15 @@ check "-R is refused by a verb that does not have it" wrong '^softpmem status: u
 	"$softpmem" status -R
 
 # An empty variable of a script must not mean the root of the tree, or the default.
+check "an unknown command of trace is refused without a file, too" \
+	wrong "^softpmem trace: unknown command 'foo': info, dump" "$softpmem" trace foo
+check "a mistyped command of trace is refused with a suggestion" \
+	wrong "^softpmem trace: unknown command 'inf': did you mean 'info'\?" "$softpmem" trace inf
+for command in "trace" "trace info" "trace dump" "trace stat" "trace export" "trace import"; do
+	# shellcheck disable=SC2086 # words
+	check "$command without a file is refused" \
+		wrong '^softpmem trace: an argument is missing: usage: softpmem trace' "$softpmem" $command
+done
 for line in "list" "create" "destroy" "path" "check" "format" "resize /a" "rename /a" "snapshot /a" \
 	"restore" "stat" "report" "trace dump" "run" "explore"; do
 	# shellcheck disable=SC2086 # words
