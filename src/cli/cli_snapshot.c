@@ -77,6 +77,8 @@ static int run(struct cli *cli, const void *values)
 	const char *first = cli->arguments[0], *second = first ? cli->arguments[1] : NULL;
 	CLEANUP_JSON struct json_object *request = NULL;
 
+	if (options->region && !first && !options->drop)
+		return cli_usage(cli, "--region is the region of a PATH: the list has all regions");
 	if (!first && !options->drop)
 		return list(cli, options);
 	if (options->json)

@@ -163,6 +163,8 @@ check "powerfail --path with a fence is refused" wrong '--path requires operatio
 check "powerfail --at-mark with 256 bytes is refused" wrong 'at most 255 bytes' \
 	"$softpmem" powerfail --at-mark "$(printf '%256s' x)"
 check "snapshot --json with a name is refused" wrong 'for the list' "$softpmem" snapshot --json / a
+check "snapshot --region without a path is refused" wrong 'the list has all regions' \
+	"$softpmem" snapshot --region a
 check "torture --only with another word is refused" wrong "--only 'x': write the number" \
 	"$softpmem" torture --workload true --check true --only x
 check "torture --size 1K is refused" wrong "at least 2M" \
