@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -315,6 +316,39 @@ static bool is_seen_in_libc(uintptr_t address)
 	return false;
 }
 
+/*
+ * The code before this instruction has this one, and no system call in between: libc loads a number a few
+ * instructions before it makes the call.
+ */
+static bool comes_before(uintptr_t address, const unsigned char *wanted, size_t length)
+{
+	static const unsigned char call[] = { 0x0f, 0x05 };
+	const unsigned char *code = (const unsigned char *)address;
+	const unsigned back = 32;
+
+	for (unsigned i = sizeof(call); i <= back; i++) {
+		if (memcmp(code - i, call, sizeof(call)) == 0)
+			return false;
+		if (i >= length && memcmp(code - i, wanted, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A thread that libc makes for a timer begins with a mask of libc's, which has the faults. Nobody is
+ * cancelled in this call. libc also blocks all signals by SIG_BLOCK, for as long as it stores to nothing of
+ * the program: mostly where a thread ends, which must not have memory of the recorder again.
+ */
+static bool sets_signal_mask(uintptr_t address)
+{
+	/* mov eax, imm32 and mov edi, imm32 */
+	static const unsigned char number[] = { 0xb8, SYS_rt_sigprocmask, 0, 0, 0 };
+	static const unsigned char how[] = { 0xbf, SIG_SETMASK, 0, 0, 0 };
+
+	return comes_before(address, number, sizeof(number)) && comes_before(address, how, sizeof(how));
+}
+
 static enum record_call_patch sees_system_call(const char *object, uintptr_t address)
 {
 	/* The loader runs where not even the thread's registers are set up; sanitizers are below all else. */
@@ -327,7 +361,9 @@ static enum record_call_patch sees_system_call(const char *object, uintptr_t add
 	if (!is_object(object, "libc.so"))
 		return RECORD_CALL_ANY;
 	/* libc itself may have blocked all signals. */
-	return is_seen_in_libc(address) ? RECORD_CALL_JUMP : RECORD_CALL_UNSEEN;
+	if (is_seen_in_libc(address))
+		return RECORD_CALL_JUMP;
+	return sets_signal_mask(address) ? RECORD_CALL_MAY_JUMP : RECORD_CALL_UNSEEN;
 }
 
 void client_kernel_calls_start(struct record_setup *setup)

@@ -14,6 +14,7 @@
 
 #include "abi/rawcall.h"
 #include "client/kernel_calls.h"
+#include "client/modules.h"
 #include "client/next_function.h"
 
 static long value_or_errno(long result)
@@ -134,6 +135,27 @@ PUBLIC long calling_recvmmsg(long fd, const struct mmsghdr *messages, long count
 		    (const uint64_t[6]){ U(fd), U(messages), U(count), U(flags), U(timeout) },
 		    __builtin_return_address(0));
 }
+
+/* ---- posix_spawn(3) ---------------------------------------------------------------------------- */
+
+/* libc stores the number while it blocks all signals: a first store there would end the process. */
+#define SPAWN(function)                                                                                 \
+	static struct next_function next_##function = { .name = #function };                            \
+	PUBLIC next_function_fn calling_##function __asm__(#function);                                  \
+	PUBLIC long calling_##function(long pid, long b, long c, long d, long e, long f)                \
+	{                                                                                               \
+		int number, error;                                                                      \
+                                                                                                        \
+		if (likely(!record_concerns(U(pid), sizeof(number))))                                   \
+			return (int)next_function(&next_##function)(pid, b, c, d, e, f);                \
+		error = (int)next_function(&next_##function)((long)&number, b, c, d, e, f);             \
+		if (!error)                                                                             \
+			record_move((void *)pid, &number, sizeof(number), false,                        \
+				    client_modules_caller((uintptr_t)__builtin_return_address(0)));     \
+		return error;                                                                           \
+	}
+SPAWN(posix_spawn)
+SPAWN(posix_spawnp)
 
 /* ---- syscall(2) -------------------------------------------------------------------------------- */
 

@@ -20,6 +20,8 @@ both "a program whose handlers have little stack" timeout 60 "$subject" signal-s
 both "a program whose threads end in handlers" timeout 60 "$subject" ended "$mnt/pool"
 both "a program whose threads end by exit(2) alone" timeout 60 "$subject" exits "$mnt/pool"
 both "a program whose threads spawn others" timeout 60 "$subject" spawned "$mnt/pool"
+both "a program that has libc store while all signals are blocked" \
+	timeout 60 "$subject" all-blocked "$mnt/pool"
 both "a program that forbids itself most system calls" timeout 60 "$subject" known "$mnt/pool"
 
 both "a program that makes processes by _Fork() and clone()" timeout 60 "$subject" functions "$mnt/pool"

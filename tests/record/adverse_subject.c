@@ -17,6 +17,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -31,6 +32,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -399,6 +401,43 @@ static void exits(void)
 	printf("both processes have ended\n");
 }
 
+static void store_at_timer(union sigval done)
+{
+	stores_2(7);
+	sem_post(done.sival_ptr);
+}
+
+/* libc stores to the pool, or has this program store to it, while it blocks all signals. */
+static void all_blocked(void)
+{
+	char *arguments[] = { (char[]){ "true" }, NULL };
+	pid_t *pids = (pid_t *)(void *)(pool + 2048);
+	sem_t done;
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD,
+				  .sigev_notify_function = store_at_timer,
+				  .sigev_value.sival_ptr = &done };
+	const struct itimerspec soon = { .it_value.tv_nsec = 1000000 };
+	int status[2] = { -1, -1 };
+	timer_t timer;
+
+	if (posix_spawn(&pids[0], "/bin/true", NULL, NULL, arguments, environ) ||
+	    posix_spawnp(&pids[1], "true", NULL, NULL, arguments, environ))
+		errx(1, "posix_spawn");
+	for (unsigned i = 0; i < 2; i++)
+		if (waitpid(pids[i], &status[i], 0) != pids[i])
+			err(1, "waitpid");
+	printf("spawned: %d %d\n", status[0], status[1]);
+	/* The numbers differ from run to run. */
+	memset(pids, 0, 2 * sizeof(*pids));
+	if (sem_init(&done, 0, 0) || timer_create(CLOCK_MONOTONIC, &event, &timer) ||
+	    timer_settime(timer, 0, &soon, NULL))
+		err(1, "timer");
+	while (sem_wait(&done))
+		;
+	timer_delete(timer);
+	printf("the thread of a timer has stored %u\n", *(unsigned *)(void *)(pool + 4096 * 2));
+}
+
 /* In this memory and with this thread's variables, at the same time as this thread. */
 static int store_in_child(void *unused)
 {
@@ -495,6 +534,7 @@ int main(int argc, char **argv)
 		{ "signal-stack", least_signal_stack }, { "ended", ended }, { "spawned", spawned },
 		{ "forked", forked },	    { "killed", killed },
 		{ "functions", made_by_functions },	    { "exits", exits },
+		{ "all-blocked", all_blocked },
 		{ "shared", shared_memory }, { "known", known_stores },
 		{ "thread-in-pool", thread_in_pool }, { "context-in-pool", context_in_pool },
 		{ "process-in-pool", process_in_pool }, { "context", context_elsewhere },

@@ -36,9 +36,10 @@ enum record_call_way {
 	RECORD_CALL_REPLACED  /* the kernel gets `replaced`; then after_system_call() */
 };
 enum record_call_patch {
-	RECORD_CALL_UNSEEN, /* not at all */
-	RECORD_CALL_JUMP,   /* by a jump alone: it is made while SIGTRAP is blocked, too */
-	RECORD_CALL_ANY	    /* by a jump or a trap */
+	RECORD_CALL_UNSEEN,   /* not at all */
+	RECORD_CALL_MAY_JUMP, /* by a jump; where none fits nobody is told */
+	RECORD_CALL_JUMP,     /* by a jump alone: it is made while SIGTRAP is blocked, too */
+	RECORD_CALL_ANY	      /* by a jump or a trap */
 };
 /* No error number, but less than all of them. */
 #define RECORD_CALL_ABANDONED (-4096L)

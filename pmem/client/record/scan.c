@@ -24,6 +24,7 @@ struct candidate {
 	struct record_insn insn;
 	const char *refused; /* why it is not patched; or NULL */
 	bool may_trap;
+	bool untold; /* that it is not */
 };
 
 struct scan {
@@ -56,11 +57,14 @@ static struct record_counts counts;
  */
 static enum record_kinds wanted = RECORD_FLUSHES_AND_FENCES;
 
-static void refuse(struct scan *scan, uint64_t address, const struct record_insn *insn, const char *why)
+static void refuse(struct scan *scan, const struct candidate *candidate, const char *why)
 {
+	if (candidate->untold)
+		return;
 	counts.refused++;
 	if (scan->refuse)
-		scan->refuse(scan->object, address - scan->bias, insn, why, scan->has_flushes);
+		scan->refuse(scan->object, candidate->address - scan->bias, &candidate->insn, why,
+			     scan->has_flushes);
 }
 
 static bool is_own(uint64_t address)
@@ -101,7 +105,8 @@ static void found(void *context, uint64_t address, const struct record_insn *ins
 	}
 	scan->candidates[scan->count++] = (struct candidate){
 		address, *insn, refused ? refused : scan->refused,
-		record_engine.setup.traps && insn->class != RECORD_STORE && patch == RECORD_CALL_ANY
+		record_engine.setup.traps && insn->class != RECORD_STORE && patch == RECORD_CALL_ANY,
+		patch == RECORD_CALL_MAY_JUMP
 	};
 }
 
@@ -144,19 +149,19 @@ static void patch_candidate(struct scan *scan, const struct candidate *candidate
 	struct record_site *site;
 
 	if (candidate->refused) {
-		refuse(scan, candidate->address, &candidate->insn, candidate->refused);
+		refuse(scan, candidate, candidate->refused);
 		return;
 	}
 	site = record_site_make(candidate->address, candidate->insn.bytes, candidate->insn.length, purpose);
 	if (!site) {
-		refuse(scan, candidate->address, &candidate->insn, "no stub can be made for it");
+		refuse(scan, candidate, "no stub can be made for it");
 		return;
 	}
 	if (site->patched != RECORD_NOT_PATCHED)
 		return;
 	site->may_trap = candidate->may_trap;
 	if (!(scan->in_place ? record_site_patch_alone(site) : record_site_patch(site)))
-		refuse(scan, candidate->address, &candidate->insn, "no jump can be put there");
+		refuse(scan, candidate, "no jump can be put there");
 }
 
 static void patch_candidates(struct scan *scan)
