@@ -168,6 +168,11 @@ struct fusefs_moment {
 	char *pattern;
 	/* From the moment on no request is answered before fusefs_moment_release(), at most for 2 s. */
 	bool holds;
+	/*
+	 * Asked by a worker that meets the request, with a lock held that fusefs_moment_disarm() takes.
+	 * False: there is no outage, and the moment stays as it is until it is disarmed.
+	 */
+	bool (*is_wanted)(void *context);
 	/* Called by a worker of the mount. No outage begins before it returns. */
 	void (*reached)(void *context);
 	void *context;

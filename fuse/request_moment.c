@@ -76,7 +76,8 @@ bool fusefs_moment_meet(struct fusefs *fs, const struct fuse_in_header *in)
 		return false;
 	pthread_mutex_lock(&moment->lock);
 	if (moment->state != MOMENT_ARMED || moment->stopped || moment->suspended ||
-	    !counts(fs, &moment->what, in, &moment->seen) || ++moment->seen.number < moment->what.number) {
+	    !counts(fs, &moment->what, in, &moment->seen) || ++moment->seen.number < moment->what.number ||
+	    !moment->what.is_wanted(moment->what.context)) {
 		pthread_mutex_unlock(&moment->lock);
 		return false;
 	}

@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "daemon/daemon.h"
+#include "server/control_server.h"
 
 void moment_init(struct daemon_moment *moment)
 {
@@ -44,7 +45,18 @@ static void set_idle(struct daemon *daemon)
 	set_state(moment, DAEMON_MOMENT_IDLE);
 }
 
-/* Called by a worker of the mount. */
+/*
+ * Called by a worker of the mount. Its thread notices a client's end too late: the client may have been
+ * cancelled because this event must not be the moment.
+ */
+static bool is_wanted(void *context)
+{
+	const struct daemon_moment *moment = context;
+
+	return !reply_has_hung_up(moment->reply);
+}
+
+/* The same. */
 static void reached(void *context)
 {
 	struct daemon_moment *moment = context;
@@ -61,6 +73,7 @@ static int arm_mount(struct daemon *daemon, const struct moment_wanted *wanted, 
 		.after = wanted->after,
 		.pattern = (char *)wanted->pattern,
 		.holds = wanted->holds,
+		.is_wanted = is_wanted,
 		.reached = reached,
 		.context = &daemon->moment,
 	};
@@ -80,10 +93,13 @@ int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct
 
 	{
 		LOCK_SCOPE(&moment->lock);
+		while (moment->state == DAEMON_MOMENT_ARMED && reply_has_hung_up(moment->reply))
+			pthread_cond_wait(&moment->changed, &moment->lock);
 		if (moment->state != DAEMON_MOMENT_IDLE)
 			return message_fail(message, -EBUSY,
 					    "powerfail: another command waits for its moment: end it first");
 		moment->state = DAEMON_MOMENT_ARMED;
+		moment->reply = wanted->reply;
 		moment->holds = wanted->holds;
 		strcpy(moment->mark, wanted->event == MOMENT_MARK ? wanted->mark : "");
 		moment->fence = wanted->event == MOMENT_FENCE ? wanted->number : 0;
@@ -138,7 +154,7 @@ bool moment_is_awaited(struct daemon *daemon)
 {
 	LOCK_SCOPE(&daemon->moment.lock);
 
-	return daemon->moment.state == DAEMON_MOMENT_ARMED;
+	return daemon->moment.state == DAEMON_MOMENT_ARMED && is_wanted(&daemon->moment);
 }
 
 uint64_t moment_fences(struct daemon *daemon, pid_t *pid)
@@ -203,12 +219,16 @@ static void list_fence(struct daemon *daemon)
 
 /* ---- Meeting the event ------------------------------------------------------------ */
 
-/* The moment is now. The lock is held. */
+/* The moment is now, unless its client has hung up. The lock is held. */
 static void stop_now(struct daemon *daemon)
 {
 	struct daemon_moment *moment = &daemon->moment;
 
 	moment->fencing = NULL;
+	if (!is_wanted(moment)) {
+		pthread_cond_broadcast(&moment->changed);
+		return;
+	}
 	if (daemon->fusefs)
 		fusefs_moment_now(daemon->fusefs, moment->holds);
 	set_state(moment, DAEMON_MOMENT_REACHED);

@@ -19,6 +19,7 @@
 
 struct daemon;
 struct fusefs_event;
+struct reply;
 
 enum moment_event { MOMENT_NOW, MOMENT_CHANGE, MOMENT_SYNC, MOMENT_MARK, MOMENT_FENCE };
 
@@ -29,6 +30,7 @@ struct moment_wanted {
 	const char *pattern; /* of a change or sync; NULL: all paths */
 	const char *mark;    /* of MOMENT_MARK */
 	bool holds;	     /* the mount answers nothing from the moment on, until fusefs_moment_release() */
+	const struct reply *reply; /* of the request: no outage comes once its client has hung up */
 };
 
 /* Fences between two operations of the mount. */
@@ -47,6 +49,8 @@ struct daemon_moment {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum daemon_moment_state state;	 /* guarded by lock, as what follows */
+	/* Of the request that waits. Also read by a worker of the mount between arming and disarming it. */
+	const struct reply *reply;
 	bool holds;
 	char mark[REQUEST_MARK_MAX + 1]; /* that is waited for; "" if another event is */
 	/* Of MOMENT_FENCE. */
@@ -65,7 +69,8 @@ void moment_init(struct daemon_moment *moment);
 void moment_destroy(struct daemon_moment *moment);
 
 /*
- * Wait from here on for the event. 0; -EBUSY (another request waits for one), -EINVAL (there is no mount) or
+ * Wait from here on for the event. If the client of another request that waits has hung up, return only after
+ * that one's moment_disarm(). 0; -EBUSY (another request waits for one), -EINVAL (there is no mount) or
  * -ENOMEM, with a message.
  */
 int moment_arm(struct daemon *daemon, const struct moment_wanted *wanted, struct message *message);
@@ -76,7 +81,7 @@ bool moment_disarm(struct daemon *daemon);
 /* The outage is over. */
 void moment_end(struct daemon *daemon);
 
-/* Does a request wait for its moment? */
+/* Does a request wait for its moment, and its client for the request? */
 bool moment_is_awaited(struct daemon *daemon);
 
 /* How many fences have begun since the moment was armed, and the process of the last one. */

@@ -13,7 +13,10 @@
 #include "daemon/outage.h"
 #include "daemon/verbs.h"
 
-/* How often a request that waits for its moment looks whether its client is still there. */
+/*
+ * How often a request that waits for its moment tells its client how far it is, and looks whether the client
+ * is still there. Whatever depends on that looks by itself (moment.c).
+ */
 #define LOOK_MS 200
 #define WAIT_MAX_S (365u * 86400)
 
@@ -96,8 +99,9 @@ static bool kills(const struct powerfail_request *request)
 	return request->kill || request->kill_own;
 }
 
-static struct moment_wanted wanted_moment(const struct powerfail_request *request)
+static struct moment_wanted wanted_moment(const struct job *job)
 {
+	const struct powerfail_request *request = job->request;
 	const uint64_t op = request->before_op + request->after_op;
 	const uint64_t sync = request->before_sync + request->after_sync;
 	const uint64_t fence = request->before_fence + request->after_fence;
@@ -114,6 +118,7 @@ static struct moment_wanted wanted_moment(const struct powerfail_request *reques
 		.pattern = request->pattern,
 		.mark = request->at_mark,
 		.holds = kills(request),
+		.reply = job->reply,
 	};
 }
 
@@ -160,6 +165,11 @@ static int give_up(struct job *job, const struct moment_wanted *wanted)
 			    (unsigned long long)wanted->number, event_name(wanted));
 }
 
+static bool has_left(const struct reply *reply)
+{
+	return reply_has_hung_up(reply) || reply_is_broken(reply);
+}
+
 /* Wait until the mount has stopped at the event. */
 static int await_moment(struct job *job, const struct moment_wanted *wanted)
 {
@@ -176,7 +186,7 @@ static int await_moment(struct job *job, const struct moment_wanted *wanted)
 	while (!moment_wait(job->daemon, LOOK_MS)) {
 		reply_progress(job->reply, "waiting for the moment", seen_number(job->daemon, wanted),
 			       wanted->number);
-		if ((reply_is_broken(job->reply) || clock_ms() >= until) && moment_disarm(job->daemon))
+		if ((has_left(job->reply) || clock_ms() >= until) && moment_disarm(job->daemon))
 			return give_up(job, wanted);
 	}
 	return 0;
@@ -484,7 +494,7 @@ static int fail_power(struct job *job, const struct moment_wanted *wanted)
 
 static int run(struct job *job)
 {
-	const struct moment_wanted wanted = wanted_moment(job->request);
+	const struct moment_wanted wanted = wanted_moment(job);
 	int error = check_regions(job), lost;
 
 	if (!error)

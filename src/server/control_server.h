@@ -56,6 +56,11 @@ int reply_item(struct reply *reply, struct json_object *item);
 void reply_progress(struct reply *reply, const char *what, uint64_t done, uint64_t total);
 /* True if a function above has noticed that the client hung up, or does not read. */
 bool reply_is_broken(const struct reply *reply);
+/*
+ * Has the client hung up, as of this call? Any thread, while the request is handled. A client that only
+ * sends no more still waits for its answer.
+ */
+bool reply_has_hung_up(const struct reply *reply);
 /* Takes the reference to result, which may be NULL. error: 0 or a negative errno. */
 void reply_final(struct reply *reply, int error, const char *text, struct json_object *result);
 

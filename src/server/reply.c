@@ -183,6 +183,14 @@ bool reply_is_broken(const struct reply *reply)
 	return reply->broken;
 }
 
+bool reply_has_hung_up(const struct reply *reply)
+{
+	/* POLLHUP comes without being asked for, and only once both directions are closed. */
+	struct pollfd fd = { .fd = reply->client->fd };
+
+	return poll(&fd, 1, 0) > 0;
+}
+
 void reply_final(struct reply *reply, int error, const char *text, struct json_object *result)
 {
 	struct json_object *body = json_object_new_object();

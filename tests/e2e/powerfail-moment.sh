@@ -164,7 +164,32 @@ check "the command still waits" is_awaited
 kill "$cut"
 wait "$cut" 2>/dev/null
 nobody_waits() { ! is_awaited; }
-check "a command that is killed stops waiting" await nobody_waits
+check "a command that was killed does not wait any more" nobody_waits
+takes_the_turn() {
+	cut_at "$@" && kill "$cut" || return
+	wait "$cut" 2>/dev/null
+	"$softpmem" powerfail --before-sync 7 --wait 0 2>&1 | grep 'only 0 of 7 syncs came'
+}
+check "a second command is not refused for one that was killed" takes_the_turn --before-op 1
+# no_outage COMMAND... OPTION: a command that waits for the moment of the option is killed before the event.
+no_outage() {
+	local before after event=$1
+	shift
+	: >"$mnt/log" && sync "$mnt/log" && before=$(generation) || return
+	cut_at "$@" && kill "$cut" || return
+	wait "$cut" 2>/dev/null
+	"$event" && after=$(generation) && [ "$before" = "$after" ] && [ "$(cat "$mnt/log")" = data ]
+}
+generation() { "$softpmem" status --json | grep -o '"generation":[0-9]*'; }
+# The file stays open, so that an outage would show; --kill would kill the subshell only.
+# shellcheck disable=SC2094 # sync reads nothing
+writes() { (echo data >&9 && sync "$mnt/log") 9>>"$mnt/log"; }
+marked() { writes && "$softpmem" mark "the end"; }
+check "a command that was killed causes no outage before an operation" no_outage writes --before-op 1
+check "a command that was killed causes no outage after an operation" no_outage writes --after-op 1
+check "a command that was killed causes no outage before a sync" no_outage writes --before-sync 1
+check "a command that was killed kills no process" no_outage writes --before-op 1 --kill
+check "a command that was killed causes no outage at a mark" no_outage marked --at-mark "the end"
 check_fails "an event that does not come in time is told, with how many came" "only 0 of 7 syncs came" \
 	"$softpmem" powerfail --before-sync 7 --wait 0
 check "nothing has failed then" test -e "$mnt/one"
