@@ -89,6 +89,12 @@ struct daemon {
 	pthread_mutex_t mark_lock;
 	char mark[REQUEST_MARK_MAX + 1]; /* guarded by mark_lock */
 
+	pthread_mutex_t recording_lock;
+	pthread_cond_t recording_changed;
+	/* Guarded by recording_lock: of the request that records, until its recording is over; NULL: none. */
+	const struct reply *recording;
+	uint64_t recordings; /* the same: how many are over */
+
 	struct daemon_moment moment; /* its lock comes before those of the mount and of the domains */
 
 	VECTOR(struct snapshot) snapshots; /* guarded by outage_lock */

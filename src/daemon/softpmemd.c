@@ -344,7 +344,9 @@ static int serve(int argc, char **argv)
 {
 	struct daemon daemon = { .mark_lock = PTHREAD_MUTEX_INITIALIZER,
 				 .outage_lock = PTHREAD_MUTEX_INITIALIZER,
-				 .loglimit_lock = PTHREAD_MUTEX_INITIALIZER };
+				 .loglimit_lock = PTHREAD_MUTEX_INITIALIZER,
+				 .recording_lock = PTHREAD_MUTEX_INITIALIZER,
+				 .recording_changed = PTHREAD_COND_INITIALIZER };
 	int status = daemon_parse_options(argc, argv, &daemon.options);
 	int signal_fd, ready_fd = -1;
 

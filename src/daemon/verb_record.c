@@ -13,7 +13,10 @@
 #include "server/foreign_fd.h"
 #include "wire/frame.h"
 
-/* How often the client is told what was recorded, and it is noticed that the client has ended. */
+/*
+ * How often the client is told what was recorded, and it is noticed that the client has ended. Another
+ * request that wants to record looks by itself (take_turn()).
+ */
 #define LOOK_MS 100
 
 struct record_request {
@@ -74,6 +77,30 @@ static int check_file(struct job *job, const char *name, int fd)
 	return 0;
 }
 
+/* Wait for a recording whose client has ended, which ends by itself. -EBUSY: there is another one. */
+static int take_turn(struct job *job)
+{
+	struct daemon *daemon = job->daemon;
+	LOCK_SCOPE(&daemon->recording_lock);
+
+	while (daemon->recording && reply_has_hung_up(daemon->recording))
+		pthread_cond_wait(&daemon->recording_changed, &daemon->recording_lock);
+	if (daemon->recording)
+		return message_fail(&job->message, -EBUSY,
+				    "record: there is a recording already: 'softpmem record --stop' ends it");
+	daemon->recording = job->reply;
+	return 0;
+}
+
+static void end_turn(struct daemon *daemon)
+{
+	LOCK_SCOPE(&daemon->recording_lock);
+
+	daemon->recording = NULL;
+	daemon->recordings++;
+	pthread_cond_broadcast(&daemon->recording_changed);
+}
+
 static void settle(void *context)
 {
 	const struct daemon *daemon = context;
@@ -119,7 +146,7 @@ static void await_end(struct job *job)
 	do {
 		recorder_progress(recorder, &summary);
 		reply_progress(job->reply, "recording", summary.events, summary.events);
-		if (reply_is_broken(job->reply))
+		if (reply_has_hung_up(job->reply) || reply_is_broken(job->reply))
 			end_recording(job);
 	} while (!recorder_wait(recorder, LOOK_MS));
 }
@@ -148,31 +175,53 @@ static int conclude(struct job *job, const struct recorder_summary *summary)
 	return 0;
 }
 
-static int record(struct job *job, const struct record_request *request)
+/* It is this request's turn. */
+static int record_until_end(struct job *job, const struct record_request *request, int fd,
+			    struct recorder_summary *summary)
 {
-	const int fd = reply_take_fd(job->reply);
-	struct recorder_summary summary;
 	int error = begin(job, request, fd);
 
-	if (fd >= 0)
-		server_close_foreign(fd);
 	if (error)
 		return error;
 	daemon_log_for(job->daemon, job->peer->uid, LOG_NOTICE, "record: %.512s: begun", request->file);
 	await_end(job);
-	recorder_collect(job->daemon->recorder, &summary);
-	return conclude(job, &summary);
+	recorder_collect(job->daemon->recorder, summary);
+	return 0;
 }
 
-/* Returns when the file is complete. */
+static int record(struct job *job, const struct record_request *request)
+{
+	const int fd = reply_take_fd(job->reply);
+	struct recorder_summary summary;
+	int error = take_turn(job);
+
+	if (!error) {
+		error = record_until_end(job, request, fd, &summary);
+		end_turn(job->daemon);
+	}
+	if (fd >= 0)
+		server_close_foreign(fd);
+	return error ? error : conclude(job, &summary);
+}
+
+static uint64_t recordings_over(struct daemon *daemon)
+{
+	LOCK_SCOPE(&daemon->recording_lock);
+
+	return daemon->recordings;
+}
+
+/* Returns when the file is complete, and another recording may begin. */
 static int stop(struct job *job)
 {
-	struct recorder *recorder = job->daemon->recorder;
+	struct daemon *daemon = job->daemon;
+	const uint64_t over = recordings_over(daemon);
 
 	if (end_recording(job) < 0)
 		return message_fail(&job->message, -ENOENT, "record: nothing is being recorded");
-	while (!recorder_wait(recorder, LOOK_MS))
-		;
+	LOCK_SCOPE(&daemon->recording_lock);
+	while (daemon->recording && daemon->recordings == over)
+		pthread_cond_wait(&daemon->recording_changed, &daemon->recording_lock);
 	return 0;
 }
 
