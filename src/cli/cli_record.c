@@ -183,6 +183,19 @@ static const char *plural(uint64_t count)
 	return count == 1 ? "" : "s";
 }
 
+static void print_failed(const struct recording *recording, struct json_object *result)
+{
+	struct json_object *reasons;
+
+	if (!json_object_object_get_ex(result, "failed", &reasons))
+		return;
+	for (size_t i = 0; i < json_object_array_length(reasons); i++)
+		fprintf(stderr,
+			"softpmem: %s: a region has failed, and is not in the trace, or not to its end: "
+			"%s\n",
+			recording->output, json_object_get_string(json_object_array_get_idx(reasons, i)));
+}
+
 static void print_summary(const struct recording *recording, struct json_object *result)
 {
 	const unsigned long long events = output_u64(result, "events"),
@@ -205,6 +218,7 @@ static void print_summary(const struct recording *recording, struct json_object 
 		fprintf(stderr, " of the mount and %llu process%s with %llu thread%s", processes,
 			processes == 1 ? "" : "es", threads, plural(threads));
 	fprintf(stderr, ", %s%s\n", size, isdigit((unsigned char)size[strlen(size) - 1]) ? " bytes" : "");
+	print_failed(recording, result);
 }
 
 /* ---- The verb --------------------------------------------------------------------------- */

@@ -57,6 +57,18 @@ int job_region(struct job *job, const char *name)
 			    name);
 }
 
+int job_any_region(struct job *job)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < job->daemon->region_count; i++) {
+		error = region_failure(job->daemon->regions[i].region, &job->message);
+		if (!error)
+			break;
+	}
+	return error;
+}
+
 /* Split "/NAME/path" into the region of that name and "/path". */
 static int split(struct job *job)
 {

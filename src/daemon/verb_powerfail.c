@@ -386,19 +386,6 @@ static void log_outage(struct job *job, const struct chooser *chooser, const str
 			(unsigned long long)report->total.lost, report->lost.count);
 }
 
-/* Power fails for the whole machine, so the request is refused only if the media of all regions are lost. */
-static int check_regions(struct job *job)
-{
-	int error = 0;
-
-	for (unsigned i = 0; i < job->daemon->region_count; i++) {
-		error = region_failure(job->daemon->regions[i].region, &job->message);
-		if (!error)
-			break;
-	}
-	return error;
-}
-
 static int explain(struct job *job, int error)
 {
 	if (error == -ECANCELED)
@@ -495,7 +482,8 @@ static int fail_power(struct job *job, const struct moment_wanted *wanted)
 static int run(struct job *job)
 {
 	const struct moment_wanted wanted = wanted_moment(job);
-	int error = check_regions(job), lost;
+	/* Power fails for the whole machine: regions that work take part. */
+	int error = job_any_region(job), lost;
 
 	if (!error)
 		error = check_metadata(job);
@@ -507,7 +495,7 @@ static int run(struct job *job)
 	if (wanted.event != MOMENT_NOW)
 		moment_end(job->daemon);
 	/* The last region may have been lost in the meantime. */
-	lost = check_regions(job);
+	lost = job_any_region(job);
 	return lost ? lost : error;
 }
 

@@ -151,9 +151,28 @@ static void await_end(struct job *job)
 	} while (!recorder_wait(recorder, LOOK_MS));
 }
 
+/* Why regions are not in the trace, or not up to its end. */
+static void put_failed(struct job *job)
+{
+	struct json_object *reasons = json_object_new_array();
+
+	for (unsigned i = 0; reasons && i < job->daemon->region_count; i++) {
+		struct json_object *reason = NULL;
+		struct message why;
+
+		if (region_failure(job->daemon->regions[i].region, &why))
+			reason = json_object_new_string(why.text);
+		if (reason && json_object_array_add(reasons, reason) != 0)
+			json_object_put(reason);
+	}
+	json_object_object_add(job->result, "failed", reasons);
+}
+
 static int conclude(struct job *job, const struct recorder_summary *summary)
 {
 	struct daemon *daemon = job->daemon;
+	/* The last one may have failed while it was recorded. */
+	int error = job_any_region(job);
 
 	if (summary->error) {
 		daemon_log_for(daemon, job->peer->uid, LOG_ERR, "record: ended early: %s",
@@ -164,6 +183,8 @@ static int conclude(struct job *job, const struct recorder_summary *summary)
 	}
 	daemon_log_for(daemon, job->peer->uid, LOG_NOTICE, "record: ended: %llu events, %llu bytes",
 		       (unsigned long long)summary->events, (unsigned long long)summary->bytes);
+	if (error)
+		return error;
 	job->result = json_object_new_object();
 	if (!job->result)
 		return 0;
@@ -172,6 +193,7 @@ static int conclude(struct job *job, const struct recorder_summary *summary)
 	control_put_u64(job->result, "processes", summary->processes);
 	control_put_u64(job->result, "threads", summary->threads);
 	control_put_u64(job->result, "pools", summary->pools);
+	put_failed(job);
 	return 0;
 }
 
@@ -193,8 +215,10 @@ static int record(struct job *job, const struct record_request *request)
 {
 	const int fd = reply_take_fd(job->reply);
 	struct recorder_summary summary;
-	int error = take_turn(job);
+	int error = job_any_region(job);
 
+	if (!error)
+		error = take_turn(job);
 	if (!error) {
 		error = record_until_end(job, request, fd, &summary);
 		end_turn(job->daemon);

@@ -51,6 +51,8 @@ int job_fail(struct job *job, int error, const char *path);
 
 /* Find the region by its name; with NULL, the only region, or none of several. */
 int job_region(struct job *job, const char *name);
+/* 0 if a region works; -EIO with a message if all have failed. */
+int job_any_region(struct job *job);
 /*
  * Find the region and the path (NULL: the root). -EIO with a message if the region has failed. `name` is the
  * region's; with NULL and several regions, the path begins with it. A verb that concerns two places calls it

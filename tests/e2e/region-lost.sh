@@ -26,6 +26,11 @@ check "status says that the memory was taken away" \
 	grep -q 'was taken away while it was in use' <("$softpmem" status)
 check_fails "list fails and says that the memory was taken away" \
 	'was taken away while it was in use' "$softpmem" list
+check_fails "softpmem sync fails and says that the memory was taken away" 'was taken away' "$softpmem" sync
+check_fails "record fails and says that the memory was taken away" 'was taken away' \
+	"$softpmem" record -o "$work/trace" -- touch "$work/run"
+check "a recording that is refused runs no program" test ! -e "$work/run"
+check "a recording that is refused leaves no trace" test ! -e "$work/trace"
 check_fails "powerfail fails and says that the memory was taken away" 'was taken away' "$softpmem" powerfail
 
 told() {
@@ -53,5 +58,10 @@ check "the mount ends with the daemon" unmounted
 cp "$work/before" "$region"
 check "once the memory is back a daemon serves the region" daemon_start --region "file:$region"
 check "the synced file is there once the memory is back" cmp "$mnt/numbers" <(seq 100000)
+cut_short() { truncate -s 0 "$region" && ! touch "$mnt/more"; }
+export -f cut_short
+export region mnt
+check_fails "record fails if the memory is taken away while it records" 'was taken away' \
+	"$softpmem" record -o "$work/trace" -- bash -c cut_short
 daemon_stop
 finish

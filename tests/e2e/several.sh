@@ -251,6 +251,11 @@ check "the path of a pool of the failed region cannot be read" await dark
 check_fails "path refuses a pool of the failed region" 'taken away' "$softpmem" path /two/pool
 check "the pool of the other region can still be read" holds "$one"
 check "powerfail succeeds for the remaining region" "$softpmem" powerfail
+recorded() { "$softpmem" record -o "$work/degraded" -- true 2>"$work/record.err"; }
+check "record records the remaining region" recorded
+check "record says that the other region is not in the trace" \
+	grep -q 'a region has failed, and is not in the trace.*taken away' "$work/record.err"
+check_fails "softpmem sync fails if one region has failed" 'taken away' "$softpmem" sync
 check "the pool of the remaining region can be read after the power failure" holds "$one"
 not_in_good_order() { ! daemon_stop; }
 check "the daemon exits with an error because one region had failed" not_in_good_order
