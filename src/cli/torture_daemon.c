@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #include "cli/cli.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/size.h"
 #include "wire/frame.h"
 #include "wire/spawner_protocol.h"
 
@@ -51,7 +54,7 @@ char *torture_daemon_program(void)
 int torture_daemon_create(struct torture_daemon *daemon, const char *program, const char *metadata,
 			  const char *directory, struct message *message)
 {
-	*daemon = (struct torture_daemon){ .program = program, .metadata = metadata, .pidfd = -1 };
+	*daemon = (struct torture_daemon){ .program = program, .metadata = metadata, .log = -1, .pidfd = -1 };
 	if (asprintf(&daemon->directory, "%s", directory) < 0)
 		daemon->directory = NULL;
 	if (asprintf(&daemon->image, "%s/image", directory) < 0)
@@ -60,10 +63,11 @@ int torture_daemon_create(struct torture_daemon *daemon, const char *program, co
 		daemon->mount = NULL;
 	if (asprintf(&daemon->socket, "%s/socket", directory) < 0)
 		daemon->socket = NULL;
-	if (asprintf(&daemon->log, "%s/log", directory) < 0)
-		daemon->log = NULL;
-	if (!daemon->directory || !daemon->image || !daemon->mount || !daemon->socket || !daemon->log)
+	if (!daemon->directory || !daemon->image || !daemon->mount || !daemon->socket)
 		return message_fail(message, -ENOMEM, "out of memory");
+	daemon->log = memfd_create("softpmem-log", MFD_CLOEXEC);
+	if (daemon->log < 0)
+		return message_fail(message, -errno, "the log of softpmemd: %s", strerror(errno));
 	if (mkdir(directory, 0700) < 0 || mkdir(daemon->mount, 0700) < 0)
 		return message_fail(message, -errno, "%s: %s", directory, strerror(errno));
 	return 0;
@@ -81,8 +85,9 @@ void torture_daemon_destroy(struct torture_daemon *daemon)
 	free(daemon->image);
 	free(daemon->mount);
 	free(daemon->socket);
-	free(daemon->log);
-	*daemon = (struct torture_daemon){ .pidfd = -1 };
+	if (daemon->log >= 0)
+		close(daemon->log);
+	*daemon = (struct torture_daemon){ .log = -1, .pidfd = -1 };
 }
 
 /* ---- The daemon -------------------------------------------------------------------------- */
@@ -90,10 +95,10 @@ void torture_daemon_destroy(struct torture_daemon *daemon)
 /* The last line of its log says why it ended. */
 static void last_line(const struct torture_daemon *daemon, char *line, size_t size)
 {
-	CLEANUP_FD int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
-	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	struct stat log;
+	off_t end = fstat(daemon->log, &log) < 0 ? 0 : log.st_size;
 	off_t from = end > (off_t)size - 1 ? end - ((off_t)size - 1) : 0;
-	ssize_t got = fd < 0 ? 0 : pread(fd, line, size - 1, from);
+	ssize_t got = pread(daemon->log, line, size - 1, from);
 	static const char prefix[] = "softpmemd: ";
 	char *newline, *start;
 
@@ -112,7 +117,6 @@ static void last_line(const struct torture_daemon *daemon, char *line, size_t si
 static _Noreturn void execute(const struct torture_daemon *daemon, int socket)
 {
 	char *const argv[] = { (char *)"softpmemd", (char *)SPAWNER_OPTION, NULL };
-	const int log = open(daemon->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	sigset_t none;
 
 	/* If this program is killed, its daemons stop and take their mounts away. */
@@ -121,8 +125,8 @@ static _Noreturn void execute(const struct torture_daemon *daemon, int socket)
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(socket, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
-	    dup2(log, STDERR_FILENO) >= 0 && close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
+	if (dup2(socket, STDIN_FILENO) >= 0 && dup2(daemon->log, STDOUT_FILENO) >= 0 &&
+	    dup2(daemon->log, STDERR_FILENO) >= 0 && close_range(STDERR_FILENO + 1, ~0U, 0) == 0)
 		execve(daemon->program, argv, environ);
 	_exit(127);
 }
@@ -265,6 +269,22 @@ int torture_daemon_reset(struct torture_daemon *daemon, struct message *message)
 	return ask_only(daemon, request, message);
 }
 
+/* The daemon does not know that the place of its region is that of temporary files. */
+static int explain_space(const struct torture_daemon *daemon, uint64_t size, int error,
+			 struct message *message)
+{
+	struct statvfs disk;
+	char text[32];
+
+	if (statvfs(daemon->directory, &disk) < 0 || disk.f_bavail * disk.f_frsize >= size)
+		return error;
+	size_format(size, text, sizeof(text));
+	return message_fail(message, -ENOSPC,
+			    "%s: %s: a region of %s is made there: free space, or set TMPDIR to a directory "
+			    "with more",
+			    daemon->directory, strerror(ENOSPC), text);
+}
+
 int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, const char *image,
 			 struct message *message)
 {
@@ -281,6 +301,8 @@ int torture_daemon_start(struct torture_daemon *daemon, uint64_t size, const cha
 		message_fail(message, error, "%s: cannot start it: %s", daemon->program, strerror(-error));
 	else
 		error = await_service(daemon, message);
+	if (error && !image)
+		error = explain_space(daemon, size, error, message);
 	if (!error && image)
 		error = take_snapshot(daemon, message);
 	if (error)

@@ -3,8 +3,8 @@
 #define CLI_TORTURE_DAEMON_H
 
 /*
- * A private softpmemd with a mount. One directory has all that is its own: "image" (the region that a setup
- * fills), "mount", "socket" and "log". Used by one thread.
+ * A private softpmemd with a mount. One directory has all that is its own but the log: "image" (the region
+ * that a setup fills), "mount" and "socket". Used by one thread.
  */
 
 #include <sys/types.h>
@@ -17,7 +17,8 @@ struct torture_daemon {
 	/* Set by the caller, before the start. */
 	const char *mode; /* of pools; NULL: the default */
 	bool auto_da_alloc;
-	char *directory, *image, *mount, *socket, *log;
+	char *directory, *image, *mount, *socket;
+	int log; /* a memfd: what it says of a full disk must not need room there */
 	pid_t spawner; /* a softpmemd that starts the others; 0: it does not run */
 	int spawner_fd;
 	int pidfd; /* of the daemon; -1: it does not run */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A file: region on a disk that is too small, or fills up while the daemon runs.
+# A file: region on a disk that is too small, or fills up while the daemon runs; a TMPDIR that is full.
 if [ "$(id -u)" -eq 0 ] && [ -z "${SOFTPMEM_OWN_MOUNTS-}" ]; then
 	SOFTPMEM_OWN_MOUNTS=1 exec unshare --mount --propagation private "$BASH" "$0" "$@"
 fi
@@ -39,4 +39,12 @@ cp "$mnt/file" "$work/copy"
 check "the daemon stops cleanly on a full disk" daemon_stop
 check "the daemon starts on a full disk" daemon_start --region "file:$disk/region"
 check "the written file is there on a full disk" cmp "$mnt/file" "$work/copy"
+
+no_space="softpmem: $disk/.*: No space left on device: .*set TMPDIR"
+check_fails "torture names a TMPDIR that is full, and the way out" "$no_space" \
+	env TMPDIR="$disk" "$softpmem" torture --workload true --check true
+cd "$work" || bail "cannot enter $work"
+check_fails "explore --workload names it, too" "$no_space" \
+	env TMPDIR="$disk" "$softpmem" explore --workload true -- true
+check "neither leaves anything in it" test -z "$(ls -d "$disk"/softpmem-* 2>/dev/null)"
 finish
