@@ -30,6 +30,8 @@ enum pools_probe pools_probe(const struct region *region)
 
 	if (region_is_new(region))
 		return media_is_zero(region, 0, BLOCK_BYTES) == 1 ? POOLS_PROBE_BLANK : POOLS_PROBE_FORMATTED;
+	if (pool_superblock_cut(region))
+		return POOLS_PROBE_CUT;
 	for (unsigned copy = 0; copy < 2; copy++) {
 		struct superblock superblock;
 
@@ -40,6 +42,16 @@ enum pools_probe pools_probe(const struct region *region)
 	    media_is_zero(region, size - PROBE_BYTES, PROBE_BYTES) == 1)
 		return POOLS_PROBE_BLANK;
 	return POOLS_PROBE_FOREIGN;
+}
+
+int pools_explain_cut(const struct region *region, struct message *message)
+{
+	const unsigned long long whole = pool_superblock_cut(region), here = region_size(region);
+
+	return message_fail(message, -EUCLEAN,
+			    "region %s: the region has %llu bytes, and only %llu of them are here: if its "
+			    "file was cut short, extend the file with truncate -s %llu, or restore it",
+			    region_spec(region), whole, here, whole);
 }
 
 bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size)
@@ -134,20 +146,35 @@ static int write_format(struct region *region, struct superblock *superblock, co
 	return error ? error : pool_superblock_write(region, superblock);
 }
 
+/* NULL: nothing. */
+static const char *contents(const struct region *region)
+{
+	switch (pools_probe(region)) {
+	case POOLS_PROBE_BLANK:
+		return NULL;
+	case POOLS_PROBE_FORMATTED:
+		return "softpmem pools already";
+	case POOLS_PROBE_CUT:
+		return "a part of a larger region of softpmem";
+	case POOLS_PROBE_FOREIGN:
+		break;
+	}
+	return "bytes that softpmem did not write";
+}
+
 int pools_format(struct region *region, const struct pools_format_options *options, struct message *message)
 {
+	const char *holds = options->force ? NULL : contents(region);
 	struct superblock superblock;
 	union slot slot;
 	int error;
 
 	if (region_is_read_only(region))
 		return message_fail(message, -EROFS, "region %s: opened read-only", region_spec(region));
-	if (!options->force && pools_probe(region) != POOLS_PROBE_BLANK)
+	if (holds)
 		return message_fail(
 			message, -EEXIST, "region %s: holds %s: to overwrite it, use softpmem format --force",
-			region_spec(region),
-			pools_probe(region) == POOLS_PROBE_FORMATTED ? "softpmem pools already" :
-								       "bytes that softpmem did not write");
+			region_spec(region), holds);
 	error = new_superblock(region, options, &superblock, message);
 	if (error)
 		return error;

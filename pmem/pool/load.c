@@ -70,6 +70,11 @@ static int find_superblock(struct loader *loader, const struct region *region, s
 	bool valid[2];
 	unsigned best;
 
+	if (pool_superblock_cut(region)) {
+		pool_load_problem(loader->report, POOLS_DAMAGE, 0,
+				  "the superblock is of a larger region: its end is missing");
+		return pools_explain_cut(region, message);
+	}
 	valid[0] = read_superblock(region, offsets[0], &copies[0]);
 	if (valid[0])
 		offsets[1] = copies[0].region_size - BLOCK_BYTES;
@@ -85,7 +90,7 @@ static int find_superblock(struct loader *loader, const struct region *region, s
 		return message_fail(
 			message, -EUCLEAN,
 			"region %s: neither copy of the superblock is valid: it is not formatted, "
-			"or lost; softpmem format --force %s overwrites it",
+			"or lost: restore it, or overwrite it with softpmem format --force %s",
 			region_spec(region), region_spec(region));
 	}
 	best = !valid[0] || (valid[1] && copies[1].sequence > copies[0].sequence) ? 1 : 0;

@@ -81,14 +81,15 @@ int pools_format(struct region *region, const struct pools_format_options *optio
 enum pools_probe {
 	POOLS_PROBE_BLANK,     /* only zeros where a superblock would be */
 	POOLS_PROBE_FORMATTED, /* at least one copy of the superblock is valid */
+	POOLS_PROBE_CUT,       /* the same, but of a region that is larger than this memory */
 	POOLS_PROBE_FOREIGN    /* other bytes */
 };
 enum pools_probe pools_probe(const struct region *region);
+int pools_explain_cut(const struct region *region, struct message *message); /* -EUCLEAN */
 
 /*
- * Find the next valid copy of a superblock at or after *offset, on any page of the media: true, with
- * its place in *offset and the size of its region in *size. The region begins there, or ends with that
- * page.
+ * Find the next valid copy of a superblock at or after *offset, on any page of the media: true, with its
+ * place in *offset and its region's size in *size. The region begins there, or ends with that page.
  */
 bool pools_find(const struct region *region, uint64_t *offset, uint64_t *size);
 

@@ -19,6 +19,16 @@ bool pool_superblock_is_valid(const struct superblock *superblock, uint64_t regi
 	       superblock->table_chunks <= TABLE_CHUNKS_MAX;
 }
 
+uint64_t pool_superblock_cut(const struct region *region)
+{
+	struct superblock superblock;
+
+	if (media_read(region, 0, &superblock, sizeof(superblock)) != 0 ||
+	    !pool_superblock_is_valid(&superblock, UINT64_MAX))
+		return 0;
+	return superblock.region_size > region_size(region) ? superblock.region_size : 0;
+}
+
 int pool_write_copies(struct region *region, const uint64_t offsets[2], const void *bytes, uint64_t length)
 {
 	int errors[2];

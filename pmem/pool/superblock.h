@@ -13,6 +13,11 @@
 /* Is this copy intact, and does its region have at most `region_size` bytes? */
 bool pool_superblock_is_valid(const struct superblock *superblock, uint64_t region_size);
 /*
+ * The size of a region that is larger than its memory: its first copy is intact. 0: there is no such region
+ * here. Whatever lies where this memory ends is then no copy of its superblock.
+ */
+uint64_t pool_superblock_cut(const struct region *region);
+/*
  * Write two copies, one after the other, so that one of them is whole at any moment: 0 if the media took
  * one or both, else -EIO. Durable on return.
  */

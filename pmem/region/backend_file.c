@@ -210,11 +210,13 @@ static int check_size(const struct region *region, const struct file_spec *spec,
 
 	if (size < REGION_MIN_SIZE)
 		return message_fail(message, -EINVAL,
-				    "region %s: it has %llu bytes: a region has at least 2M", region->spec,
-				    size);
+				    "region %s: it has %llu bytes: a region has at least 2M: if its file "
+				    "was cut short, extend the file with truncate -s, or restore it",
+				    region->spec, size);
 	if (!is_aligned(size, PAGE_BYTES))
 		return message_fail(message, -EINVAL,
-				    "region %s: its size, %llu bytes, is not a multiple of 4096",
+				    "region %s: its size, %llu bytes, is not a multiple of 4096: 'truncate "
+				    "-s %%4096' rounds that of a file up",
 				    region->spec, size);
 	if (spec->size_text && spec->size != size)
 		return message_fail(

@@ -159,6 +159,7 @@ static int open_pools(struct daemon *daemon, struct served_region *served, struc
 				     served->spec);
 		break;
 	case POOLS_PROBE_FORMATTED:
+	case POOLS_PROBE_CUT: /* pools_open() refuses it */
 		break;
 	}
 	if (!error)

@@ -39,6 +39,10 @@ enum regions_holds regions_look(struct region_candidate *candidate)
 	case POOLS_PROBE_FORMATTED:
 		holds = REGIONS_POOLS;
 		break;
+	case POOLS_PROBE_CUT:
+		candidate->verdict = REGION_REFUSED;
+		pools_explain_cut(region, &candidate->why);
+		break;
 	case POOLS_PROBE_FOREIGN:
 		holds = REGIONS_FOREIGN;
 		break;

@@ -19,8 +19,8 @@ enum regions_holds {
 const char *regions_holds_name(enum regions_holds holds);
 
 /*
- * Read the content of the candidate if it is usable; nothing is written. If opening it fails, it becomes
- * refused, with the reason.
+ * Read the content of the candidate if it is usable; nothing is written. If opening it fails, or it holds the
+ * beginning of a larger region, it becomes refused, with the reason.
  */
 enum regions_holds regions_look(struct region_candidate *candidate);
 

@@ -106,6 +106,49 @@ check "a daemon whose region has failed exits with status 1" ended
 check "another daemon starts on the same mount point" daemon_start --region memfd:64M
 check "the other daemon stops cleanly" daemon_stop
 
+# ---- The file is not as long as it was
+short=$work/short
+check "a region of 8 MiB is formatted" "$softpmem" format "file:$short,8M"
+check "a daemon serves it, too" daemon_start --region "file:$short"
+check "a file is synced there" sh -c "echo durable >'$mnt/file' && sync '$mnt/file'"
+daemon_stop
+truncate -s +1M "$short"
+check "check finds no damage if the file became longer" "$softpmem" check "file:$short"
+truncate -s 8384512 "$short"
+cp "$short" "$work/before"
+# refused COMMAND...: the command names both sizes and the way out, and none that destroys the region.
+refused() {
+	timeout 20 "$@" >"$work/refused" 2>&1 && return 1
+	grep -q 'has 8388608 bytes, and only 8384512 .*extend the file with truncate -s 8388608' \
+		"$work/refused" && ! grep -e --force "$work/refused"
+}
+check "check tells that the file was cut short" refused "$softpmem" check "file:$short"
+for spec in "file:$short" "copy:$short"; do
+	check "a daemon with ${spec%%:*}: tells that the file was cut short" \
+		refused "$softpmemd" --region "$spec" --socket "$work/second.sock"
+done
+check "a daemon that only reads tells that the file was cut short" \
+	refused "$softpmemd" --read-only --region "file:$short" --socket "$work/second.sock"
+check_fails "format tells that the file holds a part of a region" 'a part of a larger region' \
+	"$softpmem" format "file:$short"
+check "no byte of the file was changed" cmp "$short" "$work/before"
+truncate -s 8388608 "$short"
+check "a daemon serves the file that was extended" daemon_start --region "file:$short"
+check "what was synced is there" test "$(cat "$mnt/file")" = durable
+daemon_stop
+
+# The last page of the smaller region is still there, and intact.
+truncate -s 16M "$short"
+check "the file gets a larger region" "$softpmem" format --force "file:$short"
+truncate -s 8M "$short"
+check_fails "the superblock of an older, smaller region is not taken for the one of the file" \
+	'has 16777216 bytes, and only 8388608' "$softpmem" check "file:$short"
+truncate -s 1M "$short"
+check_fails "a file that was cut below the smallest size can be extended" 'extend the file' \
+	"$softpmem" check "file:$short"
+truncate -s 8000001 "$short"
+check_fails "a file of an odd length can be rounded up" 'truncate -s %4096' "$softpmem" check "file:$short"
+
 # ---- Damage: both superblocks gone.
 dd if=/dev/urandom of="$work/taken" bs=64k count=1 conv=notrunc status=none
 dd if=/dev/urandom of="$work/taken" bs=64k count=1 seek=1023 conv=notrunc status=none
