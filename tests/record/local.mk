@@ -103,6 +103,9 @@ check_PROGRAMS += tests/record/words_subject
 tests_record_words_subject_SOURCES = tests/record/words_subject.c
 tests_record_words_subject_LDADD = -lpthread
 
+check_PROGRAMS += tests/record/overlap_subject
+tests_record_overlap_subject_SOURCES = tests/record/overlap_subject.c
+
 check_PROGRAMS += tests/record/output_subject
 tests_record_output_subject_SOURCES = tests/record/output_subject.c
 tests_record_output_subject_LDADD = -lpthread

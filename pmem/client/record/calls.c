@@ -246,11 +246,15 @@ static void keep_open(struct record_frame *frame)
 	frame->stack_top = (uint64_t)frame;
 }
 
-/* Elements up to the end of the line, in the direction of the string; one, if that is over the edge. */
+/*
+ * Elements up to the end of the line, in the direction of the string; one, if that is over the edge. None of
+ * them loads what another one stores: at the alias the processor does not see that, and loads before it
+ * stores.
+ */
 static uint64_t string_step(const struct record_frame *frame, uint64_t address)
 {
 	unsigned size = frame->site->insn.size;
-	uint64_t in_line = address & 63, count;
+	uint64_t in_line = address & 63, count, ahead;
 
 	if (!frame->site->insn.repeated)
 		return 1;
@@ -260,6 +264,14 @@ static uint64_t string_step(const struct record_frame *frame, uint64_t address)
 		count = in_line / size + 1;
 	else
 		count = (64 - in_line) / size;
+	if (frame->site->insn.loads) {
+		ahead = address - record_source_address(frame, frame->site);
+		if (frame->flags & DIRECTION_FLAG)
+			ahead = -ahead;
+		/* If it stores behind what it loads, this is huge. */
+		if (ahead && ahead < count * size)
+			count = max_u64(ahead / size, 1);
+	}
 	return min_u64(count, frame->registers[RECORD_RCX]);
 }
 

@@ -93,6 +93,11 @@ uint64_t record_target_address(const struct record_frame *frame, const struct re
 	}
 }
 
+uint64_t record_source_address(const struct record_frame *frame, const struct record_site *site)
+{
+	return frame->registers[RECORD_RSI] + segment_base(site->insn.segment);
+}
+
 /* ---- Extents and masks --------------------------------------------------------------------- */
 
 /*

@@ -36,6 +36,8 @@ enum record_within record_within_pools(uint64_t address, uint64_t length, uint64
 /* The address of the memory operand; of what is stored to, whichever operand names it. */
 uint64_t record_operand_address(const struct record_frame *frame, const struct record_site *site);
 uint64_t record_target_address(const struct record_frame *frame, const struct record_site *site);
+/* Where movs loads from. */
+uint64_t record_source_address(const struct record_frame *frame, const struct record_site *site);
 /* bts and its like: from the operand to the bytes that hold the bit. */
 int64_t record_bit_distance(const struct record_frame *frame, const struct record_insn *insn);
 
