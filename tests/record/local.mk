@@ -106,6 +106,11 @@ tests_record_words_subject_LDADD = -lpthread
 check_PROGRAMS += tests/record/overlap_subject
 tests_record_overlap_subject_SOURCES = tests/record/overlap_subject.c
 
+# The functions themselves are called.
+check_PROGRAMS += tests/record/protected_subject
+tests_record_protected_subject_SOURCES = tests/record/protected_subject.c
+tests_record_protected_subject_CFLAGS = $(AM_CFLAGS) -fno-builtin
+
 check_PROGRAMS += tests/record/output_subject
 tests_record_output_subject_SOURCES = tests/record/output_subject.c
 tests_record_output_subject_LDADD = -lpthread

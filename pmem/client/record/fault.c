@@ -290,7 +290,11 @@ static bool fault(siginfo_t *info, ucontext_t *context)
 
 	if (site)
 		return fault_in_stub(site, info, context);
-	return is_store_to_pool(info, context) && store_faulted(context);
+	if (is_store_to_pool(info, context))
+		return store_faulted(context);
+	/* Of a copy by libc's functions, for instance. */
+	translate_address(info);
+	return false;
 }
 
 bool record_signal(int number, siginfo_t *info, void *context_pointer)

@@ -114,11 +114,29 @@ struct bytes {
 	const unsigned char *from;
 };
 
-/* At most a page, which may lie in two. One that is missing raises its signal here, where no lock is held. */
+/*
+ * At most a page, which may lie in two. One that is missing, or that the program must not store to, raises
+ * its signal here, where no lock is held and nothing is logged.
+ */
 static void touch(const unsigned char *at, uint64_t length)
 {
 	(void)*(const volatile unsigned char *)at;
 	(void)*(const volatile unsigned char *)(at + length - 1);
+}
+
+/* Other threads may store to this byte at the same time. */
+static inline void store_nothing(unsigned char *at)
+{
+	__asm__ volatile("lock orb $0, %0" : "+m"(*at) : : "cc");
+}
+
+static inline void touch_to_store(unsigned char *at, uint64_t length)
+{
+	unsigned char *last = at + length - 1;
+
+	store_nothing(at);
+	if (__builtin_expect(((uintptr_t)at ^ (uintptr_t)last) >= PAGE_BYTES, 0))
+		store_nothing(last);
 }
 
 /*
@@ -289,9 +307,10 @@ static __attribute__((noinline)) void store_unlogged(uint64_t address, uint64_t 
 static inline __attribute__((always_inline)) void store_piece(struct target to, struct bytes bytes,
 							       uint32_t flags, uint32_t site, bool few)
 {
-	touch(to.alias, to.length);
+	/* First the source: where both fault, libc's functions load first. */
 	if (!bytes.is_value)
 		touch(bytes.from, to.length);
+	touch_to_store(to.alias, to.length);
 	if (section_begin(to.length)) {
 		void *there = trace_slot_bytes(&record_self.producer, to.length);
 
