@@ -7,6 +7,7 @@
 
 #include "abi/rawcall.h"
 #include "client/record/record.h"
+#include "common/align.h"
 
 #define ROOMS 64u
 #define ROOM_BYTES 16384u
@@ -50,4 +51,26 @@ void client_room_give(void *room, size_t bytes)
 	else
 		atomic_fetch_and_explicit(&taken, ~((uint64_t)1 << offset / ROOM_BYTES),
 					  memory_order_release);
+}
+
+size_t client_piece_bytes(size_t length, bool ends)
+{
+	/* More than a room of the supply has, whose pages keep their protection. */
+	return ends ? ROOM_BYTES + align_up(length, PAGE_BYTES) + 2 * PAGE_BYTES :
+		      align_up(length, LINE_SIZE);
+}
+
+unsigned char *client_piece_take(unsigned char **room, size_t length, bool ends)
+{
+	unsigned char *piece = *room, *end;
+
+	if (!ends) {
+		*room += align_up(length, LINE_SIZE);
+		return piece;
+	}
+	end = (unsigned char *)(align_up((uintptr_t)piece, PAGE_BYTES) + align_up(length, PAGE_BYTES));
+	if (RAW3(mprotect, end, PAGE_BYTES, PROT_NONE) != 0)
+		record_stop("no memory for what a system call stores in the place of a pool");
+	*room = end + PAGE_BYTES;
+	return end - length;
 }

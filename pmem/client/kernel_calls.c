@@ -17,6 +17,7 @@
 #include "client/compiler.h"
 #include "client/kernel_refusals.h"
 #include "client/modules.h"
+#include "client/recording.h"
 #include "client/special_calls.h"
 #include "common/align.h"
 
@@ -35,6 +36,8 @@ bool kernel_call_write(uintptr_t to, const void *from, size_t length, uint32_t s
 	const struct iovec local = { .iov_base = (void *)(uintptr_t)from, .iov_len = length };
 	const struct iovec remote = { .iov_base = (void *)to, .iov_len = length };
 
+	if (record_concerns(to, length) && client_recording_storable(to, length) < length)
+		return false;
 	if (!record_concerns(to, length))
 		return RAW6(process_vm_writev, RAW1(getpid, 0), &local, 1, &remote, 1, 0) == (long)length;
 	record_move((void *)to, from, length, false, site);
@@ -68,7 +71,7 @@ void kernel_call_refuse(const struct record_system_call *call, const char *name)
 struct kept_outputs {
 	struct kernel_kept kept;
 	struct kernel_output outputs[KERNEL_OUTPUTS_MAX];
-	/* Of what the program gave room for; 0: it is no pool. */
+	/* Of what the program gave room for, as far as it may be stored to; 0: it is no pool. */
 	size_t lengths[KERNEL_OUTPUTS_MAX];
 	unsigned char *pieces[KERNEL_OUTPUTS_MAX];
 };
@@ -105,13 +108,27 @@ static uint64_t room_for(const struct record_system_call *call, const struct ker
 	return min_u64(bytes, KERNEL_TRANSFER_MAX);
 }
 
+size_t kernel_call_piece(uintptr_t program, size_t length, bool *ends)
+{
+	size_t storable;
+
+	*ends = false;
+	if (!length || !record_concerns(program, length))
+		return 0;
+	storable = client_recording_storable(program, length);
+	*ends = storable < length;
+	return record_concerns(program, storable) ? storable : 0;
+}
+
 /* How long the piece in its place is; 0: there is none. */
-static size_t length_of_piece(const struct record_system_call *call, const struct kernel_output *output)
+static size_t length_of_piece(const struct record_system_call *call, const struct kernel_output *output,
+			      bool *ends)
 {
 	const uintptr_t program = call->arguments[output->argument];
 	const uint64_t length = program ? room_for(call, output) : 0;
 
-	return length && (output->kind == KERNEL_INPUT || record_concerns(program, length)) ? length : 0;
+	*ends = false;
+	return output->kind == KERNEL_INPUT ? length : kernel_call_piece(program, length, ends);
 }
 
 static void store_piece(const struct record_system_call *call, const struct kernel_output *output,
@@ -141,12 +158,14 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 {
 	size_t lengths[KERNEL_OUTPUTS_MAX] = { 0 }, bytes = align_up(sizeof(struct kept_outputs), LINE_SIZE);
 	const size_t without = bytes;
+	bool ends[KERNEL_OUTPUTS_MAX];
 	struct kept_outputs *kept;
 	unsigned char *room;
 
 	for (unsigned i = 0; i < count; i++) {
-		lengths[i] = length_of_piece(call, &outputs[i]);
-		bytes += align_up(lengths[i], LINE_SIZE);
+		lengths[i] = length_of_piece(call, &outputs[i], &ends[i]);
+		if (lengths[i])
+			bytes += client_piece_bytes(lengths[i], ends[i]);
 	}
 	if (bytes == without)
 		return RECORD_CALL_AS_IT_IS;
@@ -155,21 +174,22 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 	room = (unsigned char *)kept + without;
 	for (unsigned i = 0; i < count; i++) {
 		const struct kernel_output *output = &outputs[i];
+		unsigned char *piece;
 
 		if (!lengths[i])
 			continue;
+		piece = client_piece_take(&room, lengths[i], ends[i]);
 		/* What the kernel leaves alone stays as it is, and some of it may be input as well. */
 		if (output->kind != KERNEL_OUTPUT_COUNTED &&
-		    !kernel_call_read(room, call->arguments[output->argument], lengths[i])) {
+		    !kernel_call_read(piece, call->arguments[output->argument], lengths[i])) {
 			client_room_give(kept, bytes);
 			call->result = -EFAULT;
 			return RECORD_CALL_DONE;
 		}
 		kept->outputs[i] = *output;
 		kept->lengths[i] = lengths[i];
-		kept->pieces[i] = room;
-		call->replaced[output->argument] = (uint64_t)room;
-		room += align_up(lengths[i], LINE_SIZE);
+		kept->pieces[i] = piece;
+		call->replaced[output->argument] = (uint64_t)piece;
 	}
 	kernel_call_keep(call, &kept->kept);
 	return RECORD_CALL_REPLACED;

@@ -111,6 +111,12 @@ void kernel_call_abandon(struct record_system_call *call);
 bool kernel_call_read(void *to, uintptr_t from, size_t length);
 bool kernel_call_write(uintptr_t to, const void *from, size_t length, uint32_t site);
 /*
+ * How many bytes of a buffer of the program are to be replaced by memory of ours; *ends: it may not store to
+ * what follows them (client_piece_bytes()). 0: none, because the kernel reaches no pool that it could store
+ * to if it were not recorded.
+ */
+size_t kernel_call_piece(uintptr_t program, size_t length, bool *ends);
+/*
  * Of a structure in a pool that the kernel may have filled in, in memory of ours: store what is another now,
  * from the first such byte to the last.
  */

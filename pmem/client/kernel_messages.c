@@ -8,6 +8,7 @@
 
 #include "client/bounce_rooms.h"
 #include "client/kernel_calls.h"
+#include "client/recording.h"
 #include "common/align.h"
 
 /* The kernel takes no longer address. */
@@ -16,11 +17,13 @@
 struct message {
 	struct msghdr program;	    /* as it was before the call, but for... */
 	struct iovec *parts;	    /* a copy of its parts */
-	struct iovec *kernel_parts; /* the same with memory of ours in the place of pools */
+	/* The same with memory of ours in the place of pools; until it is there, how long it is to be. */
+	struct iovec *kernel_parts;
 	size_t count;		    /* of parts */
 	/* In the place of pools; NULL: they are in none. */
 	unsigned char *name, *control;
 	size_t name_bytes, control_bytes;
+	bool name_ends, control_ends; /* see kernel_call_piece() */
 };
 
 struct kept_messages {
@@ -41,34 +44,38 @@ static struct msghdr *header_of(const struct kept_messages *kept, size_t index)
 	return (struct msghdr *)(void *)(kept->headers + index * kept->stride);
 }
 
-static size_t room_of_parts(const struct iovec *parts, size_t count)
+static size_t length_of(const struct iovec *part)
+{
+	return min_u64(part->iov_len, KERNEL_TRANSFER_MAX);
+}
+
+static size_t room_of_parts(const struct message *message)
 {
 	size_t bytes = 0;
+	bool ends;
 
-	for (size_t i = 0; i < count; i++)
-		if (record_concerns((uintptr_t)parts[i].iov_base, parts[i].iov_len))
-			bytes += align_up(min_u64(parts[i].iov_len, KERNEL_TRANSFER_MAX), LINE_SIZE);
+	for (size_t i = 0; i < message->count; i++) {
+		const struct iovec *part = &message->parts[i];
+		const size_t length = kernel_call_piece((uintptr_t)part->iov_base, length_of(part), &ends);
+
+		message->kernel_parts[i].iov_len = length;
+		if (length)
+			bytes += client_piece_bytes(length, ends);
+	}
 	return bytes;
 }
 
-/* 0: it is in no pool. */
-static size_t room_of(const void *program, size_t length)
+/* *bytes: how many are replaced. */
+static size_t room_of(const void *program, size_t length, size_t *bytes, bool *ends)
 {
-	return program && length && record_concerns((uintptr_t)program, length) ? length : 0;
-}
-
-static unsigned char *take_piece(unsigned char **room, size_t bytes)
-{
-	unsigned char *piece = *room;
-
-	*room += align_up(bytes, LINE_SIZE);
-	return piece;
+	*bytes = kernel_call_piece((uintptr_t)program, program ? length : 0, ends);
+	return *bytes ? client_piece_bytes(*bytes, *ends) : 0;
 }
 
 /* What the kernel leaves alone stays as it is. NULL: it is no pool, or it is not there. */
-static unsigned char *copy_piece(unsigned char **room, const void *program, size_t bytes)
+static unsigned char *copy_piece(unsigned char **room, const void *program, size_t bytes, bool ends)
 {
-	unsigned char *piece = bytes ? take_piece(room, bytes) : NULL;
+	unsigned char *piece = bytes ? client_piece_take(room, bytes, ends) : NULL;
 
 	return piece && kernel_call_read(piece, (uintptr_t)program, bytes) ? piece : NULL;
 }
@@ -77,18 +84,22 @@ static void place_parts(struct message *message, unsigned char **room)
 {
 	for (size_t i = 0; i < message->count; i++) {
 		const struct iovec *part = &message->parts[i];
+		struct iovec *kernel = &message->kernel_parts[i];
 
-		if (record_concerns((uintptr_t)part->iov_base, part->iov_len))
-			message->kernel_parts[i].iov_base =
-				take_piece(room, min_u64(part->iov_len, KERNEL_TRANSFER_MAX));
+		if (kernel->iov_len)
+			kernel->iov_base =
+				client_piece_take(room, kernel->iov_len, kernel->iov_len < length_of(part));
+		kernel->iov_len = part->iov_len;
 	}
 }
 
 static void place_message(struct message *message, struct msghdr *kernel, unsigned char **room)
 {
 	place_parts(message, room);
-	message->name = copy_piece(room, message->program.msg_name, message->name_bytes);
-	message->control = copy_piece(room, message->program.msg_control, message->control_bytes);
+	message->name = copy_piece(room, message->program.msg_name, message->name_bytes,
+				   message->name_ends);
+	message->control = copy_piece(room, message->program.msg_control, message->control_bytes,
+				      message->control_ends);
 	if (message->count)
 		kernel->msg_iov = message->kernel_parts;
 	if (message->name)
@@ -109,11 +120,11 @@ static size_t read_message(struct message *message, const struct msghdr *header,
 		message->count = count;
 		memcpy(message->kernel_parts, parts, bytes);
 	}
-	message->name_bytes = room_of(header->msg_name, min_u64(header->msg_namelen, NAME_MAX_BYTES));
-	message->control_bytes =
-		room_of(header->msg_control, min_u64(header->msg_controllen, KERNEL_TRANSFER_MAX));
-	return room_of_parts(message->parts, message->count) + align_up(message->name_bytes, LINE_SIZE) +
-	       align_up(message->control_bytes, LINE_SIZE);
+	return room_of_parts(message) +
+	       room_of(header->msg_name, min_u64(header->msg_namelen, NAME_MAX_BYTES), &message->name_bytes,
+		       &message->name_ends) +
+	       room_of(header->msg_control, min_u64(header->msg_controllen, KERNEL_TRANSFER_MAX),
+		       &message->control_bytes, &message->control_ends);
 }
 
 static void give_rooms(struct kernel_kept *kept_base)
@@ -180,7 +191,9 @@ static enum record_call_way bounce(struct record_system_call *call, unsigned arg
 {
 	const uintptr_t array = call->arguments[argument];
 	unsigned char *headers = client_room_take(count * stride), *room;
-	const size_t have = read_headers(headers, array, count, stride);
+	const size_t storable = client_recording_storable(array, count * stride);
+	/* Other headers are the kernel's matter: it stores to them, too, and fails. */
+	const size_t have = min_u64(read_headers(headers, array, count, stride), storable / stride);
 	struct kept_messages *kept;
 	struct iovec *parts;
 
@@ -200,6 +213,8 @@ static enum record_call_way bounce(struct record_system_call *call, unsigned arg
 		place_message(&kept->messages[i], header_of(kept, i), &room);
 	kernel_call_keep(call, &kept->kept);
 	call->replaced[argument] = (uint64_t)headers;
+	if (stride == sizeof(struct mmsghdr))
+		call->replaced[argument + 1] = have;
 	return RECORD_CALL_REPLACED;
 }
 

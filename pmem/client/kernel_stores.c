@@ -24,6 +24,7 @@
 #include "client/bounce_rooms.h"
 #include "client/compiler.h"
 #include "client/record/record.h"
+#include "client/recording.h"
 #include "common/align.h"
 
 /* The next definition of this function, which is libc's unless another library interposes it too. */
@@ -71,9 +72,11 @@ static void bounce_store(const struct bounce *bounce, size_t stored)
 		record_move(bounce->pool, bounce->bytes, min_u64(stored, bounce->length), false, 0);
 }
 
-static bool in_pool(const void *address, size_t length)
+/* A part that the program may not store to is the kernel's and libc's matter. */
+static bool in_pool(uintptr_t address, size_t length)
 {
-	return unlikely(record_concerns((uintptr_t)address, length));
+	return unlikely(record_concerns(address, length)) &&
+	       client_recording_storable(address, length) == length;
 }
 
 /* ---- Random bytes ----------------------------------------------------------------------- */
@@ -83,7 +86,7 @@ PUBLIC int getentropy(void *buffer, size_t length)
 	unsigned char bytes[256];
 	int result;
 
-	if (!in_pool(buffer, length) || length > sizeof(bytes))
+	if (!in_pool((uintptr_t)buffer, length) || length > sizeof(bytes))
 		return NEXT(getentropy)(buffer, length);
 	result = NEXT(getentropy)(bytes, length);
 	if (result == 0)
@@ -93,7 +96,7 @@ PUBLIC int getentropy(void *buffer, size_t length)
 
 PUBLIC void arc4random_buf(void *buffer, size_t length)
 {
-	if (!in_pool(buffer, length)) {
+	if (!in_pool((uintptr_t)buffer, length)) {
 		NEXT(arc4random_buf)(buffer, length);
 	} else {
 		CLEANUP_BOUNCE struct bounce bounce = bounce_open(buffer, length);
@@ -122,7 +125,7 @@ static size_t read_stream(size_t (*function)(void *, size_t, size_t, FILE *), vo
 {
 	size_t length;
 
-	if (__builtin_mul_overflow(size, count, &length) || !in_pool(buffer, length))
+	if (__builtin_mul_overflow(size, count, &length) || !in_pool((uintptr_t)buffer, length))
 		return function(buffer, size, count, stream);
 	return read_items(function, buffer, size, length, stream);
 }
@@ -159,7 +162,8 @@ static bool fits_in_pool(const void *buffer, size_t object, size_t size, size_t 
 {
 	size_t length;
 
-	return !__builtin_mul_overflow(size, count, &length) && length <= object && in_pool(buffer, length);
+	return !__builtin_mul_overflow(size, count, &length) && length <= object &&
+	       in_pool((uintptr_t)buffer, length);
 }
 
 PUBLIC size_t __fread_chk(void *buffer, size_t object, size_t size, size_t count, FILE *stream);

@@ -20,7 +20,8 @@ enum range_flags {
 	RANGE_REGISTERED = 1u << 1, /* mapped by pmem_map_file() as persistent: pmem_is_pmem() says 1 */
 	RANGE_PRIVATE = 1u << 2,    /* a private mapping of a view: flushing it makes nothing durable */
 	RANGE_READ_ONLY = 1u << 3,  /* its descriptor is read-only: mprotect(2) may not add PROT_WRITE */
-	RANGE_DONTFORK = 1u << 4    /* MADV_DONTFORK: a forked child does not have it */
+	RANGE_DONTFORK = 1u << 4,   /* MADV_DONTFORK: a forked child does not have it */
+	RANGE_FORBIDDEN = 1u << 5   /* recorded, and the program may not store to it now */
 };
 
 /* The region of what is no pool: no WPQ is of it, so a WPQ's region needs no further check. */

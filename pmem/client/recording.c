@@ -256,6 +256,8 @@ int client_recording_map(struct range *range, int prot, uint32_t trace_pool)
 		RAW2(munmap, alias, length);
 		return (int)error;
 	}
+	if (!(prot & PROT_WRITE))
+		range->flags |= RANGE_FORBIDDEN;
 	range->alias = alias - (long)range->start;
 	range->trace_pool = trace_pool;
 	add(range);
@@ -308,6 +310,9 @@ long client_recording_protect(uintptr_t start, uintptr_t end, int prot, int key)
 				     prot & ~PROT_EXEC);
 		if (error)
 			return error;
+		if (aliased)
+			ranges_mark(start, stop, prot & PROT_WRITE ? 0 : RANGE_FORBIDDEN,
+				    prot & PROT_WRITE ? RANGE_FORBIDDEN : 0);
 		start = stop;
 	}
 	return 0;
@@ -355,4 +360,33 @@ intptr_t client_recording_remap(const struct range *range, uintptr_t to, size_t 
 	moved.alias = alias - (long)to;
 	add(&moved);
 	return moved.alias;
+}
+
+/* The first page from `at` on that cannot be stored to, or `end`. */
+static uintptr_t stores_end(uintptr_t at, uintptr_t end)
+{
+	while (at < end && record_can_store(at))
+		at = align_down(at, PAGE_BYTES) + PAGE_BYTES;
+	return min_u64(at, end);
+}
+
+size_t client_recording_storable(uintptr_t address, size_t length)
+{
+	const uintptr_t end = address + length < address ? UINTPTR_MAX : address + length;
+	uintptr_t at = address;
+
+	while (at < end) {
+		const struct range range = ranges_find(at);
+		const uintptr_t stop = min_u64(range.end, end);
+		/* Pages of a pool are not touched: those of a hole would get memory. */
+		const bool aliased = range.flags && range.alias;
+		const uintptr_t reached = !aliased			  ? stores_end(at, stop) :
+					  range.flags & RANGE_FORBIDDEN ? at :
+									  stop;
+
+		at = reached;
+		if (reached < stop)
+			break;
+	}
+	return at - address;
 }

@@ -73,4 +73,10 @@ void client_recording_advise(uintptr_t start, uintptr_t end, int advice);
  */
 intptr_t client_recording_remap(const struct range *range, uintptr_t to, size_t new_length, bool kept);
 
+/*
+ * How many bytes from `address` on the program may store to, at most `length`: what the kernel would find if
+ * mappings of pools were not read-only. Without the lock; async-signal-safe.
+ */
+size_t client_recording_storable(uintptr_t address, size_t length);
+
 #endif

@@ -18,6 +18,8 @@ both "a program whose structures the kernel fills in" "$subject" functions "$mnt
 both "a program that keeps contexts and jump buffers in its pool" "$subject" contexts "$mnt/pool"
 both "a program whose file operations are asynchronous" timeout 60 "$subject" asynchronous "$mnt/pool"
 both "a program that asks for its directory by syscall(2)" "$subject" getcwd "$mnt/pool"
+both "a program whose system calls meet protected pages" \
+	timeout 60 "$here/protected_subject" calls "$mnt/pool"
 both "a program that asks for its signal mask" "$subject" mask "$mnt/pool"
 
 # refused NAME WHAT: the program ends with NAME, unless it is not recorded.

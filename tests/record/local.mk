@@ -108,7 +108,7 @@ tests_record_overlap_subject_SOURCES = tests/record/overlap_subject.c
 
 # The functions themselves are called.
 check_PROGRAMS += tests/record/protected_subject
-tests_record_protected_subject_SOURCES = tests/record/protected_subject.c
+tests_record_protected_subject_SOURCES = tests/record/protected_subject.c tests/record/raw_call.h
 tests_record_protected_subject_CFLAGS = $(AM_CFLAGS) -fno-builtin
 
 check_PROGRAMS += tests/record/output_subject

@@ -288,6 +288,10 @@ static bool fault(siginfo_t *info, ucontext_t *context)
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 	struct record_site *site = record_code_contains(rip) ? record_site_of_stub(rip) : NULL;
 
+	if (rip == (uint64_t)record_can_store) {
+		go_to(context, (uint64_t)record_cannot_store);
+		return true;
+	}
 	if (site)
 		return fault_in_stub(site, info, context);
 	if (is_store_to_pool(info, context))

@@ -221,4 +221,16 @@ record_keeping_vectors:
 	ret
 	.size record_keeping_vectors, . - record_keeping_vectors
 
+	.hidden record_can_store, record_cannot_store
+	.globl record_can_store, record_cannot_store
+	.type record_can_store, @function
+record_can_store:
+	lock orb $0, (%rdi)
+	mov	$1, %eax
+	ret
+record_cannot_store:
+	xor	%eax, %eax
+	ret
+	.size record_can_store, . - record_can_store
+
 	.section .note.GNU-stack, "", @progbits
