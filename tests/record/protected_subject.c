@@ -107,6 +107,70 @@ static void copies(void)
 	}
 }
 
+/* ---- Instructions that the recorder executes by itself ------------------------------------------- */
+
+static void pop_to(unsigned char *to)
+{
+	/* The red zone stays. */
+	__asm__ volatile("sub $128, %%rsp\n\t"
+			 "push $7\n\t"
+			 "pop (%0)\n\t"
+			 "add $128, %%rsp"
+			 :
+			 : "r"(to)
+			 : "memory", "cc");
+}
+
+__attribute__((target("avx512f,avx512vl"))) static void scatter_to(unsigned char *to)
+{
+	/* Two elements go to the page before. */
+	static const int32_t indices[] = { -2, -1, 0, 1 };
+
+	__asm__ volatile("vmovdqu (%1), %%xmm1\n\t"
+			 "vpcmpeqd %%xmm0, %%xmm0, %%xmm0\n\t"
+			 "kxnorw %%k0, %%k0, %%k1\n\t"
+			 "vpscatterdd %%xmm0, (%0, %%xmm1, 4)%{%%k1%}"
+			 :
+			 : "r"(to), "r"(indices)
+			 : "memory", "xmm0", "xmm1", "k1");
+}
+
+static void allow(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	printf("fault in page %td\n", ((unsigned char *)info->si_addr - pool) / PAGE);
+	mprotect(pool, POOL_BYTES, PROT_READ | PROT_WRITE);
+}
+
+/* The handler leaves the instruction, or lets it go on. */
+static void try_instruction(void (*function)(unsigned char *), unsigned char *page)
+{
+	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGSEGV, &action, NULL);
+	mprotect(page, PAGE, PROT_READ);
+	if (sigsetjmp(before_fault, 1) == 0)
+		function(page);
+	printf("fault in page %td, it has %u, %u before\n", (fault_address - pool) / PAGE, page[0], page[-1]);
+	action.sa_sigaction = allow;
+	sigaction(SIGSEGV, &action, NULL);
+	function(page);
+	printf("it has %u, %u before\n", page[0], page[-1]);
+	mprotect(page, PAGE, PROT_READ);
+	function(page);
+}
+
+static void instructions(void)
+{
+	pop_to(pool);
+	try_instruction(pop_to, pool + 2 * PAGE);
+	if (!__builtin_cpu_supports("avx512vl"))
+		return;
+	scatter_to(pool + PAGE);
+	try_instruction(scatter_to, pool + 4 * PAGE);
+}
+
 /* ---- System calls ------------------------------------------------------------------------------- */
 
 static int file;
@@ -302,6 +366,8 @@ int main(int argc, char **argv)
 		err(2, "usage: protected_subject WHAT POOL");
 	if (strcmp(argv[1], "copies") == 0)
 		copies();
+	else if (strcmp(argv[1], "instructions") == 0)
+		instructions();
 	else if (strcmp(argv[1], "calls") == 0)
 		calls(argv[2]);
 	else

@@ -56,6 +56,8 @@ check "pages that are flushed here and there alone have memory" touches 16 256 1
 
 both "a program that copies words while another thread reads them" "$here/words_subject" "$mnt/pool"
 both "a program whose copies to protected pages fault" "$here/protected_subject" copies "$mnt/pool"
+both "a program whose pop and scatter to protected pages fault" \
+	"$here/protected_subject" instructions "$mnt/pool"
 both "a program that repeats patterns by rep movs" "$here/overlap_subject" "$mnt/pool"
 both "a program that copies and appends strings" "$subject" strings "$mnt/pool"
 ranges() {

@@ -187,6 +187,22 @@ static void end_store(struct record_frame *frame, bool stored)
 	frame->stamp = 0;
 }
 
+/*
+ * After begin_store(). False: the program may not store there, and nothing has happened. A fault in C code
+ * would not be its instruction's, so this has to do it.
+ */
+static bool store_value(struct record_frame *frame, uint64_t value, unsigned size)
+{
+	const bool may = record_can_store(frame->alias) && record_can_store(frame->alias + size - 1);
+
+	if (may)
+		put_bytes(frame->alias, value, size);
+	else
+		record_self.forbidden = frame->site;
+	end_store(frame, may);
+	return may;
+}
+
 static bool begin_pop(struct record_frame *frame)
 {
 	unsigned size = frame->site->insn.size;
@@ -195,10 +211,9 @@ static bool begin_pop(struct record_frame *frame)
 	if (!record_range_find(record_operand_address(frame, frame->site)))
 		return false;
 	value = get_bytes(frame->registers[RECORD_RSP], size);
-	if (!begin_store(frame, record_operand_address(frame, frame->site), size))
+	if (!begin_store(frame, record_operand_address(frame, frame->site), size) ||
+	    !store_value(frame, value, size))
 		return false;
-	put_bytes(frame->alias, value, size);
-	end_store(frame, true);
 	frame->registers[RECORD_RSP] += size;
 	resume_after(frame);
 	return true;
@@ -222,7 +237,7 @@ static void do_scatter(struct record_frame *frame)
 	uint64_t elements = record_self.opmask & ((1u << insn->elements) - 1), left = 0;
 
 	for (unsigned i = 0; i < insn->elements; i++) {
-		uint64_t address = base + scatter_index(insn, i) * insn->address.scale;
+		uint64_t address = base + scatter_index(insn, i) * insn->address.scale, value;
 
 		if (!(elements >> i & 1))
 			continue;
@@ -230,8 +245,12 @@ static void do_scatter(struct record_frame *frame)
 			left |= 1u << i;
 			continue;
 		}
-		put_bytes(frame->alias, get_bytes((uint64_t)(data + i * insn->size), insn->size), insn->size);
-		end_store(frame, true);
+		value = get_bytes((uint64_t)(data + i * insn->size), insn->size);
+		if (!store_value(frame, value, insn->size)) {
+			/* The processor stores the elements in this order, too. */
+			left |= elements >> i << i;
+			break;
+		}
 	}
 	record_self.opmask = left;
 }
@@ -359,6 +378,7 @@ static void begin_any_store(struct record_frame *frame)
 	const struct record_site *site = frame->site;
 	bool begun;
 
+	record_self.forbidden = NULL;
 	if (site->insn.target == RECORD_TARGET_VECTOR) {
 		do_scatter(frame);
 		resume_at(frame, frame->resume);

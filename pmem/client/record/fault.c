@@ -234,7 +234,7 @@ static bool fault_in_stub(struct record_site *site, siginfo_t *info, ucontext_t 
 		return true;
 	}
 	/* A mapping came into being after the lookup, or a string instruction has reached one. */
-	if ((rip == site->native_at || (scatters && rip == site->call_at)) &&
+	if ((rip == site->native_at || (scatters && rip == site->call_at)) && record_self.forbidden != site &&
 	    is_store_to_pool(info, context)) {
 		if (record_self.retried == site && site->way == RECORD_CALLS)
 			record_die("a store to a pool is not recognized", site);

@@ -136,6 +136,7 @@ struct record_thread {
 	uint64_t inline_limit;	     /* below it the head grows without another look: record_log_room() */
 	struct record_frame *open;   /* the innermost operation that has begun and not ended */
 	struct record_site *retried; /* its own instruction faulted in the stub, which was entered again */
+	const struct record_site *forbidden; /* the program may not store there: the fault is the program's */
 	bool starting, started;	     /* the producer is being attached; was, or could not be */
 	bool stepping;		     /* a signal is kept back until the stub is left */
 	siginfo_t kept_info;
