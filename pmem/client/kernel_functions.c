@@ -16,6 +16,7 @@
 #include "client/kernel_calls.h"
 #include "client/modules.h"
 #include "client/next_function.h"
+#include "common/align.h"
 
 static long value_or_errno(long result)
 {
@@ -75,10 +76,25 @@ CALL_AS(process_vm_writev, SYS_process_vm_writev, long)
 
 /* ---- Parts and messages -------------------------------------------------------------------------------- */
 
-/* As the hook finds out, without the system calls by which it reads memory that may not be there. */
+/*
+ * As the hook finds out, without the system calls by which it reads memory that may not be there: that is the
+ * kernel's matter.
+ */
+static bool is_there(const void *memory, size_t length)
+{
+	const uintptr_t first = (uintptr_t)memory;
+
+	for (uintptr_t at = first; at - first < length; at = align_down(at, PAGE_BYTES) + PAGE_BYTES)
+		if (!record_can_load(at))
+			return false;
+	return true;
+}
+
 static bool parts_concern(const struct iovec *parts, size_t count)
 {
-	for (size_t i = 0; i < count && count <= KERNEL_PARTS_MAX; i++)
+	if (!record_has_pools() || count > KERNEL_PARTS_MAX || !is_there(parts, count * sizeof(*parts)))
+		return false;
+	for (size_t i = 0; i < count; i++)
 		if (unlikely(record_concerns((uintptr_t)parts[i].iov_base, parts[i].iov_len)))
 			return true;
 	return false;
@@ -104,6 +120,8 @@ CALL_OF_PARTS(preadv64v2, SYS_preadv2)
 
 static bool message_concerns(const struct msghdr *message)
 {
+	if (!record_has_pools() || !is_there(message, sizeof(*message)))
+		return false;
 	return record_concerns((uintptr_t)message, sizeof(*message)) ||
 	       record_concerns((uintptr_t)message->msg_name, message->msg_namelen) ||
 	       record_concerns((uintptr_t)message->msg_control, message->msg_controllen) ||

@@ -317,6 +317,27 @@ static void try_calls(const char *where, unsigned char *to, size_t length)
 	}
 }
 
+/* Of parts and headers that are not there, or whose end is not. */
+static void try_parts(const char *where, unsigned char *at)
+{
+	struct iovec *parts = (struct iovec *)(void *)at;
+	struct msghdr header = { .msg_iov = parts, .msg_iovlen = 4 };
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, sockets) != 0)
+		err(1, "socketpair");
+	printf("%s, readv: %zd\n", where, readv(file, parts, 4));
+	printf("%s, preadv: %zd\n", where, preadv(file, parts, 4, 0));
+	printf("%s, recvmsg of parts: %zd\n", where, recvmsg(sockets[0], &header, MSG_DONTWAIT));
+	printf("%s, recvmsg: %zd\n", where,
+	       recvmsg(sockets[0], (struct msghdr *)(void *)at, MSG_DONTWAIT));
+	printf("%s, recvmmsg: %d\n", where,
+	       recvmmsg(sockets[0], (struct mmsghdr *)(void *)at, 2, MSG_DONTWAIT, NULL));
+	printf("%s, error %s\n", where, strerror(errno));
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 static void *map(void *at, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	void *got = mmap(at, length, prot, flags, fd, offset);
@@ -351,6 +372,8 @@ static void calls(const char *path)
 	try_calls("the pool, other memory and the end of it", room + 4 * PAGE - 20, 5000);
 	try_calls("a page that was mapped without rights to store", room + 6 * PAGE + 100, 400);
 	try_calls("the end of the mapping", room + 8 * PAGE - 20, 400);
+	try_parts("a page without access before the pool", room);
+	try_parts("the end of the mapping", room + 8 * PAGE - 40);
 	mprotect(room + 2 * PAGE, PAGE, all);
 	try_calls("it is no longer protected", room + 2 * PAGE - 20, 400);
 	munmap(room + 7 * PAGE, PAGE);

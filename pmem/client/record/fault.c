@@ -288,8 +288,8 @@ static bool fault(siginfo_t *info, ucontext_t *context)
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 	struct record_site *site = record_code_contains(rip) ? record_site_of_stub(rip) : NULL;
 
-	if (rip == (uint64_t)record_can_store) {
-		go_to(context, (uint64_t)record_cannot_store);
+	if (rip == (uint64_t)record_can_store || rip == (uint64_t)record_can_load) {
+		go_to(context, (uint64_t)record_cannot);
 		return true;
 	}
 	if (site)

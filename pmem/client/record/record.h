@@ -189,6 +189,8 @@ void record_move(void *to, const void *from, size_t length, bool nontemporal, ui
 void record_fill(void *to, int value, size_t length, bool nontemporal, uint32_t site);
 /* Can this byte be stored to? It keeps its value. Of a pool, its mapping cannot, but its alias may. */
 bool record_can_store(uintptr_t address);
+/* Is there such a byte? After record_has_pools() only. */
+bool record_can_load(uintptr_t address);
 /* Log clwb of the lines of [address, address + length) that are in pools; sfence. */
 void record_flush(uintptr_t address, size_t length, uint32_t site);
 void record_fence(uint32_t site);

@@ -221,16 +221,22 @@ record_keeping_vectors:
 	ret
 	.size record_keeping_vectors, . - record_keeping_vectors
 
-	.hidden record_can_store, record_cannot_store
-	.globl record_can_store, record_cannot_store
+	.hidden record_can_store, record_can_load, record_cannot
+	.globl record_can_store, record_can_load, record_cannot
 	.type record_can_store, @function
 record_can_store:
 	lock orb $0, (%rdi)
 	mov	$1, %eax
 	ret
-record_cannot_store:
+	.size record_can_store, . - record_can_store
+	.type record_can_load, @function
+record_can_load:
+	movb	(%rdi), %al
+	mov	$1, %eax
+	ret
+record_cannot:
 	xor	%eax, %eax
 	ret
-	.size record_can_store, . - record_can_store
+	.size record_can_load, . - record_can_load
 
 	.section .note.GNU-stack, "", @progbits

@@ -40,8 +40,8 @@ extern const char record_thunk_tail[], record_thunk_setup[];
 /* Call function(argument) with all vector, mask and x87 registers kept. Uses up to 12 KiB of stack. */
 uint64_t record_keeping_vectors(uint64_t (*function)(void *argument), void *argument);
 
-/* Where record_can_store(), whose first instruction stores, goes on after a fault. */
-extern const char record_cannot_store[];
+/* Where record_can_store() and record_can_load() go on if their first instruction faults. */
+extern const char record_cannot[];
 
 #endif
 #endif
