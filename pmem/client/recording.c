@@ -256,8 +256,10 @@ int client_recording_map(struct range *range, int prot, uint32_t trace_pool)
 		RAW2(munmap, alias, length);
 		return (int)error;
 	}
-	if (!(prot & PROT_WRITE))
+	if (!(prot & PROT_WRITE)) {
 		range->flags |= RANGE_FORBIDDEN;
+		record_some_forbidden = true;
+	}
 	range->alias = alias - (long)range->start;
 	range->trace_pool = trace_pool;
 	add(range);
@@ -302,8 +304,11 @@ long client_recording_protect(uintptr_t start, uintptr_t end, int prot, int key)
 		struct range range = ranges_find(start);
 		const uintptr_t stop = range.end < end ? range.end : end;
 		const bool aliased = range.flags && range.alias;
-		long error = protect(start, stop, aliased ? client_recording_protection(prot) : prot, key);
+		long error;
 
+		if (aliased && !(prot & PROT_WRITE))
+			record_some_forbidden = true;
+		error = protect(start, stop, aliased ? client_recording_protection(prot) : prot, key);
 		/* A store through the alias faults where one through the mapping would have. */
 		if (!error && aliased)
 			error = RAW3(mprotect, start + (uintptr_t)range.alias, stop - start,

@@ -130,10 +130,17 @@ static inline void store_nothing(unsigned char *at)
 	__asm__ volatile("lock orb $0, %0" : "+m"(*at) : : "cc");
 }
 
+atomic_bool record_some_forbidden;
+
 static inline void touch_to_store(unsigned char *at, uint64_t length)
 {
 	unsigned char *last = at + length - 1;
 
+	/* What can be loaded can be stored to. A locked instruction waits for all stores before it. */
+	if (__builtin_expect(!atomic_load_explicit(&record_some_forbidden, memory_order_relaxed), 1)) {
+		touch(at, length);
+		return;
+	}
 	store_nothing(at);
 	if (__builtin_expect(((uintptr_t)at ^ (uintptr_t)last) >= PAGE_BYTES, 0))
 		store_nothing(last);

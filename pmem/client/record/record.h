@@ -15,6 +15,7 @@
  */
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -166,6 +167,12 @@ struct trace_event;
 #define RECORD_CHUNKS ((size_t)1 << (47 - RECORD_CHUNK_SHIFT))
 extern const uint8_t *record_chunks;
 bool record_concerns_in_full(uintptr_t address, size_t length);
+
+/*
+ * Set before the program may not store to some page of a pool any more, for good: copies then try it at the
+ * alias before they are logged. Any thread.
+ */
+extern atomic_bool record_some_forbidden;
 
 /* Is no pool near [address, address + length)? So it is with nearly all that a program copies. */
 static inline bool record_is_far(uintptr_t address, size_t length)
