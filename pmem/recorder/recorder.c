@@ -88,6 +88,7 @@ static void note_progress(struct recorder *recorder)
 {
 	atomic_store(&recorder->events, trace_catalog_events(trace_writer_catalog(recorder->writer)));
 	atomic_store(&recorder->bytes, trace_writer_bytes(recorder->writer));
+	atomic_store(&recorder->gaps, trace_merge_gaps(recorder->merge));
 	atomic_store(&recorder->reached, trace_merge_reached(recorder->merge));
 }
 
@@ -319,6 +320,7 @@ static bool take_turn(struct recorder *recorder)
 	atomic_store(&recorder->stop, false);
 	atomic_store(&recorder->events, 0);
 	atomic_store(&recorder->bytes, 0);
+	atomic_store(&recorder->gaps, 0);
 	atomic_store(&recorder->reached, 0);
 	atomic_store(&recorder->processes, 0);
 	atomic_store(&recorder->threads, 0);
@@ -394,6 +396,7 @@ void recorder_progress(struct recorder *recorder, struct recorder_summary *summa
 	*summary = recorder->summary;
 	summary->events = atomic_load(&recorder->events);
 	summary->bytes = atomic_load(&recorder->bytes);
+	summary->gaps = atomic_load(&recorder->gaps);
 	summary->processes = atomic_load(&recorder->processes);
 	summary->threads = atomic_load(&recorder->threads);
 	summary->pools = atomic_load(&recorder->pools);

@@ -54,6 +54,7 @@ bool recorder_wait(struct recorder *recorder, unsigned milliseconds);
 /* A recording so far, or as it was in the end. */
 struct recorder_summary {
 	uint64_t events, bytes; /* in the file; bytes are those of the file */
+	uint64_t gaps;		/* places in it where events are missing */
 	uint64_t processes, threads;
 	uint64_t pools; /* that recorded processes have mapped */
 	/* 0; or why it ended early, with a message. The file then ends with its last whole block. */

@@ -38,7 +38,7 @@ struct recorder {
 	struct recorder_summary summary;
 
 	_Atomic bool stop; /* the thread is to end the recording */
-	_Atomic uint64_t events, bytes, processes, threads, pools;
+	_Atomic uint64_t events, bytes, gaps, processes, threads, pools;
 	_Atomic uint64_t reached; /* trace_merge_reached(), after the last run */
 	_Atomic uint64_t lost; /* events that could not be put since the trace last said so */
 

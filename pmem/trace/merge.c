@@ -107,6 +107,11 @@ uint64_t trace_merge_reached(const struct trace_merge *merge)
 	return merge->last;
 }
 
+uint64_t trace_merge_gaps(const struct trace_merge *merge)
+{
+	return merge->gaps;
+}
+
 void trace_merge_refuse(struct trace_merge *merge)
 {
 	LOCK_SCOPE(&merge->lock);

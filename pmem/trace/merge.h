@@ -79,6 +79,8 @@ int trace_merge_put(struct trace_merge *merge, const struct trace_event *event);
  * between two runs.
  */
 uint64_t trace_merge_reached(const struct trace_merge *merge);
+/* In how many places the trace says that events are missing. For the same. */
+uint64_t trace_merge_gaps(const struct trace_merge *merge);
 /* Nothing is written any more: trace_merge_put() fails from here on, also calls that wait. */
 void trace_merge_refuse(struct trace_merge *merge);
 

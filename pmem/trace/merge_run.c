@@ -26,6 +26,7 @@ static int write_event(struct trace_merge *merge, const struct trace_event *even
 	int error = trace_writer_put(merge->writer, event, message);
 
 	merge->written += !error;
+	merge->gaps += !error && event->kind == TRACE_LOST;
 	return error;
 }
 

@@ -49,6 +49,7 @@ struct trace_merge {
 	uint64_t clock_seen;
 	uint64_t gap_since; /* milliseconds on the monotonic clock; 0: no stamp is waited for */
 	int64_t written;
+	uint64_t gaps; /* of all runs: places where events are missing */
 	int error; /* the final one */
 };
 

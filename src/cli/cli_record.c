@@ -200,7 +200,8 @@ static void print_summary(const struct recording *recording, struct json_object 
 {
 	const unsigned long long events = output_u64(result, "events"),
 				 processes = output_u64(result, "processes"),
-				 threads = output_u64(result, "threads");
+				 threads = output_u64(result, "threads"),
+				 gaps = output_u64(result, "gaps");
 	/* 126 and 127: it could not be run, which it has said. */
 	const bool runs = recording->child && WIFEXITED(recording->child_status) &&
 			  WEXITSTATUS(recording->child_status) < 126;
@@ -219,6 +220,10 @@ static void print_summary(const struct recording *recording, struct json_object 
 			processes == 1 ? "" : "es", threads, plural(threads));
 	fprintf(stderr, ", %s%s\n", size, isdigit((unsigned char)size[strlen(size) - 1]) ? " bytes" : "");
 	print_failed(recording, result);
+	if (gaps)
+		fprintf(stderr,
+			"softpmem: %s: events were lost, %llu time%s: see 'lost' in softpmem trace dump\n",
+			recording->output, gaps, plural(gaps));
 }
 
 /* ---- The verb --------------------------------------------------------------------------- */

@@ -193,6 +193,7 @@ static int conclude(struct job *job, const struct recorder_summary *summary)
 	control_put_u64(job->result, "processes", summary->processes);
 	control_put_u64(job->result, "threads", summary->threads);
 	control_put_u64(job->result, "pools", summary->pools);
+	control_put_u64(job->result, "gaps", summary->gaps);
 	put_failed(job);
 	return 0;
 }

@@ -43,6 +43,11 @@ replays_or_tells() {
 }
 check "a program that stores where its children are killed while they store goes on" kills
 check "its trace replays to what the pool holds, or says that events are lost" replays_or_tells
+says_as_trace() {
+	diff <("$softpmem" trace info "$trace" | grep -o 'events were lost, [0-9]* time') \
+		<(grep -o 'events were lost, [0-9]* time' "$work/err")
+}
+check "record says how often events were lost, as the trace does" says_as_trace
 
 new_pool
 check_fails "a program that forbids itself what a new store takes ends with the store's place" \
