@@ -318,7 +318,7 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 	struct explore_failures recovered = { 0 };
 	const uint64_t states = options->states;
 	const unsigned seconds = options->seconds;
-	bool progress = isatty(STDERR_FILENO);
+	bool progress = isatty(STDERR_FILENO), has_subject = true;
 	uint64_t began = clock_ms();
 	struct explore_progress unfinished = { .path = NULL };
 	int error = explore_points_find(fd, cli->argument, &options->walk, &points, &message);
@@ -342,6 +342,12 @@ static int explore(struct cli *cli, int fd, struct explore_options *options,
 		error = explore_search(fd, cli->argument, &points, options, &failures, &outcome.summary,
 				       &message);
 	explore_points_leave_end(&points);
+	if (!error)
+		error = explore_builtin_has_subject(fd, cli->argument, points.events, options, &has_subject,
+						    &message);
+	if (!has_subject)
+		fprintf(stderr, "softpmem: %s: no file is a database of SQLite when the trace ends\n",
+			cli->argument);
 	outcome.milliseconds = clock_ms() - began;
 	if (progress)
 		fputs("\r\033[K", stderr);

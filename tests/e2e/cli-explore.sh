@@ -174,6 +174,12 @@ if command -v sqlite3 >/dev/null; then
 	last=$(grep -c '' "$work/synced.txt")
 	check "negative control: a whole database passes --checker sqlite" \
 		[ "$(status_of --checker sqlite --at "$last" "$work/synced.txt")" = 0 ]
+	no_database='no file is a database of SQLite when the trace ends'
+	says_missing() { "$softpmem" explore --checker sqlite "$1" 2>&1 | grep -c "$no_database"; }
+	check "--checker sqlite says of a trace without a database that there is none" \
+		[ "$(says_missing "$work/right.txt")" = 1 ]
+	check "negative control: it does not say so of one with a database" \
+		[ "$(says_missing "$work/synced.txt")" = 0 ]
 else
 	skip "--checker sqlite finds a database of which pages are lost" "sqlite3 is not installed"
 fi
