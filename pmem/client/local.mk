@@ -81,6 +81,8 @@ pmem_client_recorder_libpmem_so_1_SOURCES = \
 	pmem/client/bounce_rooms.h \
 	pmem/client/call_stack.c \
 	pmem/client/call_stack.h \
+	pmem/client/child_actions.c \
+	pmem/client/child_actions.h \
 	pmem/client/kernel_call_table.c \
 	pmem/client/kernel_calls.c \
 	pmem/client/kernel_functions.c \

@@ -12,13 +12,14 @@
 
 #include "abi/rawcall.h"
 #include "client/call_stack.h"
+#include "client/child_actions.h"
 #include "client/compiler.h"
 #include "client/record/record.h"
 #include "client/recording.h"
 #include "client/signal_stacks.h"
 #include "client/signals.h"
 
-#define SIGNALS 65 /* by number; 0 is none */
+#define SIGNALS CLIENT_SIGNALS
 #define BIT(number) ((uint64_t)1 << ((number) - 1))
 /* The engine's: never blocked. */
 #define RESTORER_FLAG 0x04000000u /* SA_RESTORER, which libc's headers do not have */
@@ -29,6 +30,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct client_kernel_action wanted[SIGNALS];
 static void (*restorer)(void); /* libc's, which debuggers and unwinders know */
 static atomic_bool owned;
+/* The process that wanted[] is about. */
+static long owner;
 
 /* ---- The kernel's side --------------------------------------------------------------- */
 
@@ -48,17 +51,23 @@ static bool is_default(const struct client_kernel_action *action)
 	return action->handler == (void *)SIG_DFL || action->handler == (void *)SIG_IGN;
 }
 
-static void on_signal(int number, siginfo_t *info, void *context);
+/* Else the kernel does it by itself. */
+static bool needs_handler(int number, const struct client_kernel_action *program)
+{
+	return is_fault(number) || !is_default(program);
+}
 
-/* Install what does `wanted[number]`. The lock is held. */
-static long install(int number)
+typedef void handler_fn(int number, siginfo_t *info, void *context);
+static handler_fn on_signal, on_child_signal;
+
+/* Install what does what the program asked for, which `handler` looks up. The lock is held. */
+static long install(int number, const struct client_kernel_action *program, handler_fn *handler)
 {
 	const uint64_t kept = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_ONSTACK | SA_RESTART;
-	const struct client_kernel_action *program = &wanted[number];
 	struct client_kernel_action action = *program;
 
-	if (is_fault(number) || !is_default(program)) {
-		action.handler = on_signal;
+	if (needs_handler(number, program)) {
+		action.handler = handler;
 		action.flags = (program->flags & kept) | SA_SIGINFO | RESTORER_FLAG;
 		action.restorer = restorer;
 		/*
@@ -71,17 +80,55 @@ static long install(int number)
 	return kernel_sigaction(number, &action, NULL);
 }
 
+/* ---- What the program asked for; the lock is held ---------------------------------------- */
+
+/* A child has what its parent had, until it sets an action itself. */
+static struct client_kernel_action of_child(int number)
+{
+	struct client_kernel_action *own, kernel;
+
+	kernel_sigaction(number, NULL, &kernel);
+	if (kernel.handler != on_signal && kernel.handler != on_child_signal)
+		return kernel;
+	own = kernel.handler == on_child_signal ? child_actions_find() : NULL;
+	return own ? own[number] : wanted[number];
+}
+
+static struct client_kernel_action get(int number)
+{
+	return child_actions_are_apart() ? of_child(number) : wanted[number];
+}
+
+static long put(int number, const struct client_kernel_action *action)
+{
+	struct client_kernel_action *own;
+
+	if (!child_actions_are_apart()) {
+		wanted[number] = *action;
+		return install(number, action, on_signal);
+	}
+	/* A child of this child must not change without need what this one has. */
+	if (needs_handler(number, action)) {
+		own = child_actions_find();
+		if (!own)
+			return -EAGAIN;
+		own[number] = *action;
+	}
+	return install(number, action, on_child_signal);
+}
+
 /* ---- The program's handlers ------------------------------------------------------------ */
 
 /* What to call, as of now. SA_RESETHAND: it is the last time. */
 static struct client_kernel_action take_wanted(int number)
 {
 	uint64_t signals = signals_lock(&lock);
-	struct client_kernel_action action = wanted[number];
+	const struct client_kernel_action action = get(number);
+	struct client_kernel_action reset = action;
 
 	if (!is_default(&action) && (action.flags & SA_RESETHAND)) {
-		wanted[number].handler = (void *)SIG_DFL;
-		install(number);
+		reset.handler = (void *)SIG_DFL;
+		put(number, &reset);
 	}
 	signals_unlock(&lock, signals);
 	return action;
@@ -137,6 +184,12 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	call_handler(number, info, context);
 }
 
+/* By this the kernel tells an action that a child has set from one that it has from its parent. */
+static void on_child_signal(int number, siginfo_t *info, void *context)
+{
+	on_signal(number, info, context);
+}
+
 /* ---- Taking over --------------------------------------------------------------------------- */
 
 typedef int sigaction_fn(int number, const struct sigaction *action, struct sigaction *old);
@@ -176,10 +229,12 @@ int client_signal_handlers_own(void)
 	for (int number = 1; number < SIGNALS && !error; number++) {
 		if (number == SIGKILL || number == SIGSTOP)
 			continue;
-		if (kernel_sigaction(number, NULL, &wanted[number]) != 0 || install(number) != 0)
+		if (kernel_sigaction(number, NULL, &wanted[number]) != 0 ||
+		    install(number, &wanted[number], on_signal) != 0)
 			error = -EINVAL;
 	}
 	if (!error) {
+		owner = RAW1(getpid, 0);
 		atomic_store(&owned, true);
 		client_signal_stack_own();
 	}
@@ -204,14 +259,13 @@ void client_signal_handlers_own_again(void)
 {
 	uint64_t signals = signals_lock(&lock), faults = FAULTS;
 
-	for (int number = 1; number < SIGNALS; number++) {
+	for (int number = 1; number < SIGNALS && !child_actions_are_apart(); number++) {
 		struct client_kernel_action now;
 
 		if (!is_ours(number) || kernel_sigaction(number, NULL, &now) != 0 ||
-		    now.handler == on_signal || (!is_fault(number) && is_default(&now)))
+		    now.handler == on_signal || !needs_handler(number, &now))
 			continue;
-		wanted[number] = now;
-		install(number);
+		put(number, &now);
 	}
 	signals_unlock(&lock, signals);
 	RAW4(rt_sigprocmask, SIG_UNBLOCK, &faults, NULL, sizeof(faults));
@@ -219,7 +273,18 @@ void client_signal_handlers_own_again(void)
 
 void client_signal_handlers_fork_child(void)
 {
+	/* If a child of vfork() has called fork(), wanted[] is not about it. */
+	const bool apart = RAW1(getppid, 0) != owner;
+
 	pthread_mutex_init(&lock, NULL);
+	owner = RAW1(getpid, 0);
+	for (int number = 1; apart && number < SIGNALS; number++) {
+		if (is_ours(number)) {
+			const struct client_kernel_action action = of_child(number);
+
+			put(number, &action);
+		}
+	}
 }
 
 /* ---- As libc has them ------------------------------------------------------------------------ */
@@ -253,11 +318,9 @@ long client_signal_handlers_set(int number, const struct client_kernel_action *a
 	uint64_t signals = signals_lock(&lock);
 	long error = 0;
 
-	*old = wanted[number];
-	if (action) {
-		wanted[number] = *action;
-		error = install(number);
-	}
+	*old = get(number);
+	if (action)
+		error = put(number, action);
 	signals_unlock(&lock, signals);
 	return error;
 }

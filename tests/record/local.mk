@@ -79,6 +79,10 @@ check_PROGRAMS += tests/record/races_subject
 tests_record_races_subject_SOURCES = tests/record/races_subject.c
 tests_record_races_subject_LDADD = -lpthread -ldl
 
+check_PROGRAMS += tests/record/children_subject
+tests_record_children_subject_SOURCES = tests/record/children_subject.c tests/record/raw_call.h
+tests_record_children_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/signals_subject
 tests_record_signals_subject_SOURCES = tests/record/signals_subject.c
 tests_record_signals_subject_LDADD = -lpthread
@@ -132,7 +136,7 @@ tests_record_objects_subject_LDADD = $(PMEMOBJ_LIBS) -lpthread
 endif
 
 recorded_tests = tests/record/recorded.sh tests/record/kernel.sh tests/record/calls.sh tests/record/adverse.sh \
-	tests/record/libraries.sh tests/record/races.sh \
+	tests/record/children.sh tests/record/libraries.sh tests/record/races.sh \
 	tests/record/maps.sh \
 	tests/record/recorded-qemu.sh
 TESTS += $(recorded_tests)
