@@ -206,7 +206,18 @@ RECORD_AS(timer_settime, SYS_timer_settime)
 RECORD_AS(timerfd_gettime, SYS_timerfd_gettime)
 RECORD_AS(timerfd_settime, SYS_timerfd_settime)
 RECORD(thrd_sleep, FIXED(1, KERNEL_TIMESPEC_BYTES))
+/*
+ * The vDSO fills these in by itself where it can, and lets the kernel do it where it cannot: for the clocks
+ * of processes and threads always, and for all clocks on a machine whose clock it cannot read. Its
+ * instructions cannot be patched.
+ */
+RECORD_AS(clock_gettime, SYS_clock_gettime)
 RECORD_AS(clock_getres, SYS_clock_getres)
+RECORD(timespec_get, FIXED(0, KERNEL_TIMESPEC_BYTES))
+RECORD(timespec_getres, FIXED(0, KERNEL_TIMESPEC_BYTES))
+RECORD_AS(gettimeofday, SYS_gettimeofday)
+RECORD_AS(time, SYS_time)
+RECORD_AS(getcpu, SYS_getcpu)
 RECORD_AS(clock_adjtime, SYS_clock_adjtime)
 RECORD_AS(adjtimex, SYS_adjtimex)
 RECORD_AS(__adjtimex, SYS_adjtimex)

@@ -309,6 +309,26 @@ static long clock_gettime_row(unsigned char *at, bool raw)
 	return CALL(SYS_clock_gettime, clock_gettime, CLOCK_REALTIME, AT(struct timespec, 0));
 }
 
+/* These two the vDSO does not know. */
+static long process_clock_row(unsigned char *at, bool raw)
+{
+	return CALL(SYS_clock_gettime, clock_gettime, CLOCK_PROCESS_CPUTIME_ID, AT(struct timespec, 0));
+}
+
+static long thread_clock_row(unsigned char *at, bool raw)
+{
+	clockid_t clock;
+
+	pthread_getcpuclockid(pthread_self(), &clock);
+	return CALL(SYS_clock_gettime, clock_gettime, clock, AT(struct timespec, 0));
+}
+
+static long timespec_get_row(unsigned char *at, bool raw)
+{
+	(void)raw;
+	return timespec_get(AT(struct timespec, 0), TIME_UTC) == TIME_UTC ? 0 : -EINVAL;
+}
+
 static long clock_getres_row(unsigned char *at, bool raw)
 {
 	return CALL(SYS_clock_getres, clock_getres, CLOCK_REALTIME, AT(struct timespec, 0));
@@ -410,6 +430,9 @@ const struct result_row process_rows[] = {
 	{ "clock_nanosleep", clock_nanosleep_row, true },
 	{ "thrd_sleep", thrd_sleep_row, true },
 	{ "clock_gettime", clock_gettime_row, true },
+	{ "clock_gettime of a process", process_clock_row, true },
+	{ "clock_gettime of a thread", thread_clock_row, true },
+	{ "timespec_get", timespec_get_row, true },
 	{ "clock_getres", clock_getres_row, false },
 	{ "gettimeofday", gettimeofday_row, true },
 	{ "time", time_row, true },
