@@ -31,6 +31,8 @@
 #define REFUSED(call, results) [SYS_##call] = { .name = #call, .refused = (results) }
 /* Results are in places that other arguments choose: refused if the kernel could not store. */
 #define FAULTS(call) [SYS_##call] = { .name = #call, .faults = true }
+/* The same, also if only a structure in memory has the address: see structure_of(). */
+#define FAULTS_INSIDE(call) [SYS_##call] = { .name = #call, .faults = true, .asked = RECORD_CALL_ALWAYS }
 #define STORES_NOTHING(call) [SYS_##call] = { .name = #call }
 /* It has a number, and no kernel has it. */
 #define NOT_THERE STORES_NOTHING
@@ -89,7 +91,7 @@ static const struct kernel_call calls[CALLS] = {
 	RECORDED(mincore, PAGES(2, 1)),
 	SPECIAL(name_to_handle_at, A(2) | A(3), special_file_handle),
 	BY_COMMAND(fcntl, A(2), special_fcntl),
-	SPECIAL(ioctl, A(2), special_ioctl),
+	SPECIAL(ioctl, RECORD_CALL_ALWAYS, special_ioctl),
 	FAULTS(sysfs),
 	FAULTS(quotactl),
 	FAULTS(quotactl_fd),
@@ -175,13 +177,13 @@ static const struct kernel_call calls[CALLS] = {
 	REFUSED(rseq, A(0)),
 	SPECIAL(set_robust_list, RECORD_CALL_ALWAYS, special_robust_list),
 	SPECIAL(futex, A(0) | A(4), special_futex),
-	BY_COMMAND(prctl, A(1) | A(4), special_prctl),
+	BY_COMMAND(prctl, A(1) | A(2) | A(4), special_prctl),
 	BY_COMMAND(arch_prctl, A(1), special_arch_prctl),
 	BY_COMMAND(seccomp, A(2), special_seccomp),
 	FAULTS(modify_ldt),
-	FAULTS(ptrace),
+	FAULTS_INSIDE(ptrace),
 	FAULTS(keyctl),
-	FAULTS(bpf),
+	FAULTS_INSIDE(bpf),
 	/* The kernel corrects its size, and does not say so if it cannot. */
 	REFUSED(perf_event_open, A(0)),
 	/* Mappings of pools. */
@@ -284,7 +286,7 @@ static uint8_t asked(const struct kernel_call *call)
 
 	/* All arguments of one that is not known. */
 	if (!call->name || (call->faults && !call->special))
-		return A(6) - 1;
+		return which | (A(6) - 1);
 	for (unsigned i = 0; i < KERNEL_OUTPUTS_MAX; i++) {
 		const struct kernel_output *output = &call->outputs[i];
 

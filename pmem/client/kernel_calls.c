@@ -5,10 +5,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,6 +24,9 @@
 #include "client/recording.h"
 #include "client/special_calls.h"
 #include "common/align.h"
+
+/* A structure that has the address of a result has it among its first ones. */
+#define WORDS_MAX 64u
 
 /* ---- Memory of the program ----------------------------------------------------------------- */
 
@@ -50,9 +57,13 @@ void kernel_call_refuse(const struct record_system_call *call, const char *name)
 {
 	const char *slash, *object = "code of no object";
 	uintptr_t offset = call->address;
-	char text[100];
+	char request[40], text[100];
 	Dl_info info;
 
+	if (call->number == SYS_ioctl) {
+		snprintf(request, sizeof(request), "ioctl() of request 0x%x", (uint32_t)call->arguments[1]);
+		name = request;
+	}
 	if (dladdr((void *)call->address, &info) && info.dli_fname) {
 		slash = strrchr(info.dli_fname, '/');
 		object = slash ? slash + 1 : info.dli_fname;
@@ -236,6 +247,44 @@ static void refuse_fault(const struct record_system_call *call, const char *name
 			kernel_call_refuse(call, name);
 }
 
+/* What may say where a result goes. */
+struct structure {
+	uintptr_t at;
+	size_t bytes;
+};
+
+/* Of which the caller gave the address. Nothing behind it is looked at, which may be anything. */
+static struct structure structure_of(const struct record_system_call *call)
+{
+	const uint64_t *a = call->arguments;
+	const size_t size = _IOC_SIZE((uint32_t)a[1]);
+
+	switch (call->number) {
+	case SYS_ioctl:
+		/* Old requests do not tell, such as those of interfaces. */
+		return (struct structure){ a[2], size ? size : sizeof(struct ifreq) };
+	case SYS_ptrace:
+		return (struct structure){ a[3], a[0] == PTRACE_GETREGSET ? sizeof(struct iovec) : 0 };
+	case SYS_bpf:
+		return (struct structure){ a[1], (uint32_t)a[2] };
+	default:
+		return (struct structure){ 0, 0 };
+	}
+}
+
+static void refuse_fault_of_structure(const struct record_system_call *call, const char *name)
+{
+	const struct structure structure = structure_of(call);
+	uintptr_t words[WORDS_MAX] = { 0 };
+	const size_t bytes = min_u64(structure.bytes, sizeof(words));
+
+	if (!bytes || !kernel_call_read(words, structure.at, bytes))
+		return;
+	for (size_t i = 0; i < WORDS_MAX; i++)
+		if (record_concerns(words[i], 1))
+			kernel_call_refuse(call, name);
+}
+
 /* A signal may end the thread meanwhile: nothing is given back twice. */
 static struct kernel_kept *take_kept(struct record_system_call *call)
 {
@@ -283,6 +332,8 @@ static long after_system_call(struct record_system_call *call, long result)
 	/* Of some it is the lower half alone. */
 	if ((int)result == -EFAULT && (!known || known->faults))
 		refuse_fault(call, known ? known->name : NULL);
+	if ((int)result == -EFAULT && known)
+		refuse_fault_of_structure(call, known->name);
 	kernel_call_store(call, result);
 	special_call_returned(call, result);
 	return result;

@@ -8,6 +8,8 @@
  */
 
 #include <errno.h>
+#include <stdbool.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -68,6 +70,7 @@ CALL_AS(msgctl, SYS_msgctl, int)
 CALL_AS(semctl, SYS_semctl, int)
 CALL_AS(quotactl, SYS_quotactl, int)
 CALL_AS(name_to_handle_at, SYS_name_to_handle_at, int)
+CALL_AS(arch_prctl, SYS_arch_prctl, int)
 CALL_AS(sigaltstack, SYS_sigaltstack, int)
 CALL_AS(msgrcv, SYS_msgrcv, long)
 CALL_AS(vmsplice, SYS_vmsplice, long)
@@ -174,6 +177,41 @@ PUBLIC long calling_recvmmsg(long fd, const struct mmsghdr *messages, long count
 	}
 SPAWN(posix_spawn)
 SPAWN(posix_spawnp)
+
+/* ---- Those whose results are not as others' ------------------------------------------------------ */
+
+/* -1 may be what it has read, in libc's own memory. */
+static bool peeks(long request)
+{
+	return request == PTRACE_PEEKTEXT || request == PTRACE_PEEKDATA || request == PTRACE_PEEKUSER;
+}
+
+DEFINE_MAKE(ptrace, long)
+PUBLIC long calling_ptrace(long request, long pid, long address, long data) __asm__("ptrace");
+PUBLIC long calling_ptrace(long request, long pid, long address, long data)
+{
+	if (peeks(request))
+		return next_function(&next_ptrace)(request, pid, address, data, 0, 0);
+	return call(&next_ptrace, make_ptrace, SYS_ptrace,
+		    (const uint64_t[6]){ U(request), U(pid), U(address), U(data) },
+		    __builtin_return_address(0));
+}
+
+/* It does not set errno. */
+static struct next_function next_modify_ldt = { .name = "modify_ldt" };
+
+static long make_modify_ldt(int number, const uint64_t a[6])
+{
+	(void)number;
+	return (int)next_function(&next_modify_ldt)((long)a[0], (long)a[1], (long)a[2], 0, 0, 0);
+}
+
+PUBLIC long calling_modify_ldt(long command, long table, long bytes) __asm__("modify_ldt");
+PUBLIC long calling_modify_ldt(long command, long table, long bytes)
+{
+	return client_kernel_call(SYS_modify_ldt, (const uint64_t[6]){ U(command), U(table), U(bytes) },
+				  (uintptr_t)__builtin_return_address(0), make_modify_ldt);
+}
 
 /* ---- syscall(2) -------------------------------------------------------------------------------- */
 

@@ -15,7 +15,6 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -323,13 +322,12 @@ static const struct command requests[] = {
 
 enum record_call_way special_ioctl(struct record_system_call *call)
 {
-	const uint32_t request = (uint32_t)call->arguments[1];
-	char name[40];
-
-	if (find_command(COMMANDS(requests), request))
+	/* A structure there may have the address of a pool: its error is looked at. */
+	if (!concerns(call->arguments[2]))
+		return RECORD_CALL_REPLACED;
+	if (find_command(COMMANDS(requests), (uint32_t)call->arguments[1]))
 		return by_command(call, COMMANDS(requests), 2);
-	snprintf(name, sizeof(name), "ioctl() of request 0x%x", request);
-	kernel_call_refuse(call, name);
+	return refuse(call);
 }
 
 /* ---- Signals --------------------------------------------------------------------------------------- */

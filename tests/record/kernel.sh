@@ -39,4 +39,14 @@ refused "clone() with CLONE_PARENT_SETTID" clone3
 refused set_tid_address set_tid_address
 refused io_submit asynchronous-read
 refused setvbuf stream
+
+subject=$here/pointers_subject
+refused "ptrace" registers
+refused "ptrace" register-set
+refused "ioctl() of request 0x8912" interfaces
+refused modify_ldt descriptors
+refused shmat segment
+both "a program that asks for a register by libc's arch_prctl()" "$subject" own-register "$mnt/pool"
+both "a program that peeks at -1 in the pool of a traced one" "$subject" peek "$mnt/pool"
+both "a program whose bad addresses are not in its pool" "$subject" bad-addresses "$mnt/pool"
 finish

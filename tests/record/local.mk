@@ -83,6 +83,9 @@ check_PROGRAMS += tests/record/children_subject
 tests_record_children_subject_SOURCES = tests/record/children_subject.c tests/record/raw_call.h
 tests_record_children_subject_LDADD = -lpthread
 
+check_PROGRAMS += tests/record/pointers_subject
+tests_record_pointers_subject_SOURCES = tests/record/pointers_subject.c
+
 check_PROGRAMS += tests/record/signals_subject
 tests_record_signals_subject_SOURCES = tests/record/signals_subject.c
 tests_record_signals_subject_LDADD = -lpthread
