@@ -290,6 +290,17 @@ static long select_row(unsigned char *at, bool raw)
 	return closed(fds, CALL(SYS_select, select, fds[1] + 1, in, out, bad, AT(struct timeval, 384)));
 }
 
+/* The kernel looks at these counts before it looks at the memory. */
+static long poll_many_row(unsigned char *at, bool raw)
+{
+	return CALL(SYS_poll, poll, AT(struct pollfd, 0), 100000000UL, 0);
+}
+
+static long select_none_row(unsigned char *at, bool raw)
+{
+	return CALL(SYS_select, select, -1, AT(fd_set, 0), NULL, NULL, NULL);
+}
+
 static long pselect_row(unsigned char *at, bool raw)
 {
 	fd_set *in = AT(fd_set, 0), *out = AT(fd_set, 128);
@@ -417,8 +428,10 @@ const struct result_row socket_rows[] = {
 	{ "recvmmsg", recvmmsg_row, false },
 	{ "sendmmsg", sendmmsg_row, false },
 	{ "poll", poll_row, false },
+	{ "poll of too many", poll_many_row, false },
 	{ "ppoll", ppoll_row, false },
 	{ "select", select_row, false },
+	{ "select of less than none", select_none_row, false },
 	{ "pselect", pselect_row, false },
 	{ "epoll_wait", epoll_wait_row, false },
 	{ "eventfd_read", eventfd_row, false },
