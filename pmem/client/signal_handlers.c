@@ -447,14 +447,14 @@ static _Atomic uintptr_t original_sigaction;
 /*
  * libc sets its own handlers by this function: of the signal by which pthread_cancel() ends a thread at once,
  * which would leave a stub in the middle of a store, and of the one by which setuid(2) reaches all threads.
+ * sigset() and siginterrupt() call it without the symbol, too.
  */
 static int sigaction_of_libc(int number, const struct sigaction *action, struct sigaction *old)
 {
 	sigaction_fn *original =
 		(sigaction_fn *)atomic_load_explicit(&original_sigaction, memory_order_relaxed);
 
-	return is_ours(number) && libc_keeps(number) ? set_action(number, action, old) :
-						       original(number, action, old);
+	return is_ours(number) ? set_action(number, action, old) : original(number, action, old);
 }
 
 int client_signal_handlers_replace(void)

@@ -335,6 +335,68 @@ static void sent_faults(void)
 	printf("SIGSEGV by kill %d, code %d\n", (int)count, (int)code);
 }
 
+/* ---- By other functions than sigaction() --------------------------------------------------------- */
+
+static void store_twice(int number)
+{
+	count++;
+	*word(140) += 1;
+	memset(pool + 20480, number, 100);
+	*word(140) += 1;
+}
+
+static void jump_from_here(int number)
+{
+	(void)number;
+	siglongjmp(back, 1);
+}
+
+static void *send_many(void *thread)
+{
+	for (int i = 0; i < QUEUED; i++) {
+		pthread_kill(*(pthread_t *)thread, SIGUSR1);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Old programs call these, which must be recorded as well. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static void by_system_v(void)
+{
+	pthread_t self = pthread_self(), sender;
+	struct sigaction now;
+
+	printf("sigset, after the default %d\n", sigset(SIGUSR1, store_twice) == SIG_DFL);
+	*word(140) = count = 0;
+	if (pthread_create(&sender, NULL, send_many, &self) != 0)
+		errx(1, "pthread_create");
+	for (unsigned i = 0; i < 20000; i++) {
+		*word(141) += 1;
+		*word(140) += 1;
+	}
+	pthread_join(sender, NULL);
+	printf("none is lost %d\n", *word(140) == 20000 + 2u * (unsigned)count);
+	*word(140) = 0;
+	siginterrupt(SIGUSR1, 1);
+	sigaction(SIGUSR1, NULL, &now);
+	printf("siginterrupt %d %d\n", now.sa_handler == store_twice, (now.sa_flags & SA_RESTART) != 0);
+	sigignore(SIGUSR1);
+	sigaction(SIGUSR1, NULL, &now);
+	printf("sigignore %d\n", now.sa_handler == SIG_IGN);
+	printf("sigset of SIGSEGV %d\n", sigset(SIGSEGV, jump_from_here) != SIG_ERR);
+	/* By instructions that have not stored to the pool, and by one that faults. */
+	*word(142) = 7;
+	if (sigsetjmp(back, 1) == 0)
+		*(volatile int *)nowhere = 1;
+	*word(143) = 8;
+	printf("stored %d %d\n", (int)*word(142), (int)*word(143));
+	signal(SIGUSR1, store_twice);
+	printf("system %d", system("kill -INT $$") == SIGINT);
+	raise(SIGUSR1);
+	printf(", handled after it %d\n", *word(140) == 2);
+}
+
 int main(int argc, char **argv)
 {
 	int file = argc == 2 ? open(argv[1], O_RDWR) : -1;
@@ -355,5 +417,6 @@ int main(int argc, char **argv)
 	waited_for();
 	sent_faults();
 	defaults();
+	by_system_v();
 	return 0;
 }
