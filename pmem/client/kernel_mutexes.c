@@ -139,6 +139,18 @@ PUBLIC int pthread_mutex_trylock(pthread_mutex_t *mutex)
 	return try_robust(mutex);
 }
 
+PUBLIC int __pthread_mutex_lock(pthread_mutex_t *mutex);
+PUBLIC int __pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	return pthread_mutex_lock(mutex);
+}
+
+PUBLIC int __pthread_mutex_trylock(pthread_mutex_t *mutex);
+PUBLIC int __pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	return pthread_mutex_trylock(mutex);
+}
+
 PUBLIC int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *deadline)
 {
 	if (likely(!is_robust_in_pool(mutex, "pthread_mutex_timedlock()" INHERITS)))
@@ -165,4 +177,10 @@ PUBLIC int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t 
 			client_refuse_kernel_store("pthread_mutex_init()" INHERITS, ANOTHER_PROTOCOL);
 	}
 	return NEXT(init)(mutex, attributes);
+}
+
+PUBLIC int __pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
+PUBLIC int __pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
+{
+	return pthread_mutex_init(mutex, attributes);
 }

@@ -75,6 +75,8 @@ static long call(struct next_function *refusal, unsigned results, const long arg
 REFUSE(setbuf, A(1))
 REFUSE(setbuffer, A(1))
 REFUSE(setvbuf, A(1))
+REFUSE(_IO_setbuffer, A(1))
+REFUSE(_IO_setvbuf, A(1))
 /* A segment in the place of a pool's mapping. */
 REFUSE(shmat, A(1))
 

@@ -135,6 +135,12 @@ PUBLIC size_t fread(void *buffer, size_t size, size_t count, FILE *stream)
 	return read_stream(NEXT(fread), buffer, size, count, stream);
 }
 
+PUBLIC size_t _IO_fread(void *buffer, size_t size, size_t count, FILE *stream);
+PUBLIC size_t _IO_fread(void *buffer, size_t size, size_t count, FILE *stream)
+{
+	return fread(buffer, size, count, stream);
+}
+
 #undef fread_unlocked
 PUBLIC size_t fread_unlocked(void *buffer, size_t size, size_t count, FILE *stream)
 {

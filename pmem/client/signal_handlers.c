@@ -352,6 +352,12 @@ PUBLIC int sigaction(int number, const struct sigaction *action, struct sigactio
 							next_sigaction(number, action, old);
 }
 
+PUBLIC int __sigaction(int number, const struct sigaction *action, struct sigaction *old);
+PUBLIC int __sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+	return sigaction(number, action, old);
+}
+
 static sighandler_t set_handler(int number, sighandler_t handler, int flags)
 {
 	struct sigaction action = { .sa_handler = handler, .sa_flags = flags }, old;
@@ -374,6 +380,11 @@ PUBLIC sighandler_t signal(int number, sighandler_t handler)
 
 PUBLIC sighandler_t bsd_signal(int number, sighandler_t handler);
 PUBLIC sighandler_t bsd_signal(int number, sighandler_t handler)
+{
+	return set_handler(number, handler, SA_RESTART);
+}
+
+PUBLIC sighandler_t ssignal(int number, sighandler_t handler)
 {
 	return set_handler(number, handler, SA_RESTART);
 }

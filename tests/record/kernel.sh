@@ -40,6 +40,24 @@ refused set_tid_address set_tid_address
 refused io_submit asynchronous-read
 refused setvbuf stream
 
+# Second names of functions of libc that are interposed by their first. Those that copy bytes need not be.
+second_names() {
+	local library
+	library=$(ldd "$here/kernel_subject" | awk '/libc.so/ { print $3 }')
+	nm -D --defined-only "$abs_top_builddir/pmem/client/recorder/libpmem.so.1" |
+		awk '{ sub(/@.*/, "", $3); print $3 }' >"$work/ours"
+	nm -D --defined-only "$library" | grep -v PRIVATE |
+		awk '$2 ~ /^[TWi]$/ { sub(/@.*/, "", $3); print $1, $3 }' |
+		sort -u | awk 'NR == FNR { ours[$1]; next }
+			$2 in ours { known[$1]; next }
+			{ others[$1] = others[$1] " " $2 }
+			END { for (at in known) printf "%s", others[at] }' "$work/ours" - | tr -s ' ' '\n' |
+		grep -vxE '|__(bzero|mempcpy|stpcpy|stpncpy)' >"$work/second"
+	cat "$work/second"
+	[ ! -s "$work/second" ] && [ "$(wc -l <"$work/ours")" -gt 200 ]
+}
+check "functions of libc that are recorded are recorded by their second names" second_names
+
 subject=$here/pointers_subject
 refused "ptrace" registers
 refused "ptrace" register-set
