@@ -51,12 +51,17 @@ long address_space_owner(void)
 	return pid;
 }
 
+bool address_space_is_anothers(void)
+{
+	return address_space_owner() != RAW1(getpid, 0);
+}
+
 long address_space_thread(void)
 {
 	clockid_t clock;
 
 	/* libc knows its thread, and the kernel's number of a thread's clock contains that of the thread. */
-	if (address_space_owner() != RAW1(getpid, 0) && pthread_getcpuclockid(pthread_self(), &clock) == 0)
+	if (address_space_is_anothers() && pthread_getcpuclockid(pthread_self(), &clock) == 0)
 		return ~(long)(clock >> 3);
 	return RAW1(gettid, 0);
 }

@@ -20,6 +20,12 @@
  */
 long address_space_owner(void);
 
+/*
+ * Is the caller in a child of vfork(2), or of a clone() like it? What the kernel keeps for it, as what its
+ * signals do, is its own.
+ */
+bool address_space_is_anothers(void);
+
 /* The calling thread: gettid(2), but the thread that waits for it in a child of vfork(2). */
 long address_space_thread(void);
 

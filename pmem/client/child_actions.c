@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
-#include "client/address_space.h"
 
 struct child_actions {
 	struct child_actions *next;
@@ -16,11 +15,6 @@ struct child_actions {
 
 /* Never shorter: libc gives the same pthread_t to another thread later, which then uses the same entry. */
 static struct child_actions *all;
-
-bool child_actions_are_apart(void)
-{
-	return address_space_owner() != RAW1(getpid, 0);
-}
 
 struct client_kernel_action *child_actions_find(void)
 {

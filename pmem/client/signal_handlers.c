@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/call_stack.h"
 #include "client/child_actions.h"
 #include "client/compiler.h"
@@ -96,14 +97,14 @@ static struct client_kernel_action of_child(int number)
 
 static struct client_kernel_action get(int number)
 {
-	return child_actions_are_apart() ? of_child(number) : wanted[number];
+	return address_space_is_anothers() ? of_child(number) : wanted[number];
 }
 
 static long put(int number, const struct client_kernel_action *action)
 {
 	struct client_kernel_action *own;
 
-	if (!child_actions_are_apart()) {
+	if (!address_space_is_anothers()) {
 		wanted[number] = *action;
 		return install(number, action, on_signal);
 	}
@@ -259,7 +260,7 @@ void client_signal_handlers_own_again(void)
 {
 	uint64_t signals = signals_lock(&lock), faults = FAULTS;
 
-	for (int number = 1; number < SIGNALS && !child_actions_are_apart(); number++) {
+	for (int number = 1; number < SIGNALS && !address_space_is_anothers(); number++) {
 		struct client_kernel_action now;
 
 		if (!is_ours(number) || kernel_sigaction(number, NULL, &now) != 0 ||

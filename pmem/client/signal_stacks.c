@@ -7,8 +7,10 @@
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
+#include "client/address_space.h"
 #include "client/compiler.h"
 #include "client/signals.h"
+#include "common/align.h"
 
 /*
  * In a handler there may be the registers of two signals, of which each takes 3.5 KiB on processors with
@@ -16,9 +18,15 @@
  */
 #define ENOUGH_BYTES ((size_t)32 << 10)
 #define OWN_BYTES ((size_t)64 << 10)
+/*
+ * What the kernel has if a child of vfork(2) asked for a little stack: it has the variables of its parent,
+ * which waits, but not its stack in the kernel. By this length the two are told apart.
+ */
+#define OWN_BYTES_OF_CHILD (OWN_BYTES - PAGE_BYTES)
 
 static THREAD_HOT void *own;	  /* memory of ours; NULL: the thread has had no little stack */
-static THREAD_HOT stack_t wanted; /* the program's, in whose place it is */
+/* The program's, in whose place it is. */
+static THREAD_HOT stack_t wanted, wanted_of_child;
 static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool have_key;
@@ -60,12 +68,14 @@ static bool take_memory(void)
 /* Have handlers run on a stack of ours, if the program's is little. */
 static void enlarge(const stack_t *program)
 {
-	stack_t larger = { .ss_flags = program->ss_flags, .ss_size = OWN_BYTES };
+	const bool child = address_space_is_anothers();
+	stack_t larger = { .ss_flags = program->ss_flags,
+			   .ss_size = child ? OWN_BYTES_OF_CHILD : OWN_BYTES };
 
 	if ((program->ss_flags & SS_DISABLE) || program->ss_size >= ENOUGH_BYTES || !take_memory())
 		return;
 	larger.ss_sp = own;
-	wanted = *program;
+	*(child ? &wanted_of_child : &wanted) = *program;
 	RAW2(sigaltstack, &larger, NULL);
 }
 
@@ -76,8 +86,10 @@ long client_signal_stack_set(const stack_t *stack, stack_t *old)
 	const long error = RAW2(sigaltstack, stack, old);
 
 	if (!error && own && old->ss_sp == own) {
-		old->ss_sp = wanted.ss_sp;
-		old->ss_size = wanted.ss_size;
+		const stack_t *program = old->ss_size == OWN_BYTES ? &wanted : &wanted_of_child;
+
+		old->ss_sp = program->ss_sp;
+		old->ss_size = program->ss_size;
 	}
 	if (!error && stack)
 		enlarge(stack);

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -299,6 +300,40 @@ static void in_threads(void)
 	       name_of(now(SIGUSR2)));
 }
 
+/* So little that the recorder has them run on another one. */
+#define LITTLE_BYTES 16384u
+static unsigned char stack_of_parent[LITTLE_BYTES], stack_of_child[LITTLE_BYTES];
+
+static bool has_stack(const unsigned char *bytes)
+{
+	stack_t now;
+
+	return sigaltstack(NULL, &now) == 0 && now.ss_sp == bytes && now.ss_size == LITTLE_BYTES;
+}
+
+static void on_stacks(void)
+{
+	const stack_t parents_stack = { .ss_sp = stack_of_parent, .ss_size = LITTLE_BYTES };
+	const stack_t childs_stack = { .ss_sp = stack_of_child, .ss_size = LITTLE_BYTES };
+	volatile bool had = false, has = false;
+	pid_t pid;
+
+	sigaltstack(&parents_stack, NULL);
+	begin((int)SA_ONSTACK);
+	pid = vfork();
+	if (!pid) {
+		had = has_stack(stack_of_parent);
+		sigaltstack(&childs_stack, NULL);
+		has = has_stack(stack_of_child);
+		raise(SIGUSR1);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	raise(SIGUSR1);
+	printf("stacks: the child had %d, has %d, the parent has %d, handled %d\n", had, has,
+	       has_stack(stack_of_parent), of_parent);
+}
+
 static atomic_int entered;
 
 static void *store_for_ever(void *unused)
@@ -358,6 +393,7 @@ int main(int argc, char **argv)
 	}
 	by_vfork(4, (int)SA_RESETHAND);
 	has_its_faults();
+	on_stacks();
 	in_threads();
 	spawns();
 	return 0;
