@@ -240,7 +240,8 @@ static void add(const struct range *range)
 {
 	if (record_range_add(range->start, range->end - range->start, range->trace_pool, range->offset,
 			     alias_of(range)) != 0)
-		record_stop("the program has too many mappings of pools");
+		record_stop("the program has more than 255 mappings of pools, or pieces of such: map files "
+			    "as a whole, and unmap none in part");
 }
 
 int client_recording_map(struct range *range, int prot, uint32_t trace_pool)

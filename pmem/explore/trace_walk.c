@@ -59,7 +59,8 @@ int explore_walk_create(int fd, const char *name, const struct explore_walk_opti
 		free(walk);
 		return error;
 	}
-	error = lines_create(&lines, &walk->lines);
+	walk->name = strdup(name);
+	error = walk->name ? lines_create(&lines, &walk->lines) : -ENOMEM;
 	if (!error)
 		error = explore_walk_names_create(&names, &walk->names);
 	if (error)
@@ -98,6 +99,7 @@ void explore_walk_destroy(struct explore_walk *walk)
 	idmap_clear(&walk->by_id, NULL);
 	idmap_clear(&walk->threads, NULL);
 	lines_destroy(walk->lines);
+	free(walk->name);
 	trace_reader_destroy(walk->reader);
 	free(walk);
 }
@@ -422,8 +424,9 @@ int explore_walk_next(struct explore_walk *walk, struct message *message)
 	if (!error)
 		error = walk->failed;
 	if (error)
-		return message_fail(message, error, "event %llu (%s): %s", (unsigned long long)walk->count,
-				    trace_event_name(&walk->event), strerror(-error));
+		return message_fail(message, error, "%s: event %llu (%s): %s", walk->name,
+				    (unsigned long long)walk->count, trace_event_name(&walk->event),
+				    strerror(-error));
 	return 1;
 }
 

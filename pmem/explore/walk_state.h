@@ -16,6 +16,7 @@ struct walk_mapping {
 
 struct explore_walk {
 	struct trace_reader *reader;
+	char *name; /* of the trace, for messages */
 	struct lines *lines;
 	struct trace_event event;
 	uint64_t count;

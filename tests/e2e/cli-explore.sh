@@ -184,6 +184,10 @@ else
 	skip "--checker sqlite finds a database of which pages are lost" "sqlite3 is not installed"
 fi
 
+printf 'softpmem-trace 1\nfile file=1 size=9223372036854775807 path="a"\n' >"$work/large.txt"
+wrong "an event that cannot be explored is named with its trace" "large.txt: event 1 (file): " 1 \
+	"$work/large.txt" -- true
+
 # ---- Shards
 
 shard() {
