@@ -5,7 +5,6 @@
  * and WPQs of its own. Headers that declare the functions otherwise are not included.
  */
 
-#include <errno.h>
 #include <linux/sched.h>
 #include <stdint.h>
 
@@ -18,16 +17,11 @@ PUBLIC int forking_without_handlers(void) __asm__("_Fork");
 PUBLIC int forking_without_handlers(void)
 {
 	static struct next_function next = { .name = "_Fork" };
-	int pid, error;
+	int pid;
 
 	client_fork_prepare();
 	pid = (int)next_function(&next)(0, 0, 0, 0, 0, 0);
-	error = errno;
-	if (pid)
-		client_fork_parent();
-	else
-		client_fork_child();
-	errno = error;
+	client_fork_done(pid);
 	return pid;
 }
 
@@ -53,7 +47,6 @@ static long clone_or_refuse(struct next_function *function, const struct beginni
 {
 	clone_fn *next = (clone_fn *)(void *)next_function(function);
 	long pid;
-	int error;
 
 	if (client_refuse_clone)
 		client_refuse_clone((unsigned long)flags, (uintptr_t)stack, parent, child);
@@ -62,9 +55,7 @@ static long clone_or_refuse(struct next_function *function, const struct beginni
 		return next(beginning->function, stack, flags, beginning->argument, parent, tls, child);
 	client_fork_prepare();
 	pid = next(begin, stack, flags, (void *)(uintptr_t)beginning, parent, tls, child);
-	error = errno;
-	client_fork_parent();
-	errno = error;
+	client_fork_done(pid); /* the child has begun with begin() */
 	return pid;
 }
 

@@ -8,6 +8,7 @@
 
 #include "client/queues.h"
 
+#include <errno.h>
 #include <immintrin.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -434,6 +435,17 @@ void client_fork_child(void)
 		fork_recorded = false;
 		client_recording_fork_child();
 	}
+}
+
+void client_fork_done(long pid)
+{
+	const int error = errno;
+
+	if (pid)
+		client_fork_parent();
+	else
+		client_fork_child();
+	errno = error;
 }
 
 static AT_LOAD void prepare(void)

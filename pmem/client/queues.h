@@ -159,5 +159,7 @@ void queue_publish_early(struct wpq_producer *producer);
 void client_fork_prepare(void);
 void client_fork_parent(void);
 void client_fork_child(void);
+/* One of the two that come after, by what the call has returned: 0 in the child. errno stays. */
+void client_fork_done(long pid);
 
 #endif

@@ -7,7 +7,6 @@
  * The header that declares it otherwise is not included.
  */
 
-#include <errno.h>
 #include <linux/sched.h>
 #include <stdbool.h>
 #include <sys/uio.h>
@@ -60,16 +59,10 @@ static __attribute__((noinline)) long make_process(long number, long a, long b, 
 						   long f)
 {
 	long pid;
-	int error;
 
 	client_fork_prepare();
 	pid = ((seven_fn *)(void *)next_function(&next_syscall))(number, a, b, c, d, e, f);
-	error = errno;
-	if (pid)
-		client_fork_parent();
-	else
-		client_fork_child();
-	errno = error;
+	client_fork_done(pid);
 	return pid;
 }
 
