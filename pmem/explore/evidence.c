@@ -155,7 +155,7 @@ static void attribute(struct explore_evidence_list *list, const struct explore_o
 
 int explore_evidence_collect(const struct explore_trial *trial, const struct explore_origins *origins,
 			     const uint64_t *failing, const uint64_t *passing,
-			     struct explore_evidence_list *list)
+			     struct explore_evidence_list *list, struct message *message)
 {
 	const struct explore_places *places = explore_trial_places(trial);
 	const struct explore_walk *walk = explore_trial_walk(trial);
@@ -164,7 +164,7 @@ int explore_evidence_collect(const struct explore_trial *trial, const struct exp
 	int error = one && other ? 0 : -ENOMEM;
 
 	if (error)
-		return error;
+		return message_fail(message, error, "out of memory");
 	explore_places_settle(walk, places, failing, one);
 	explore_places_settle(walk, places, passing, other);
 	for (size_t i = 0; !error && i < places->lines; i++)
@@ -175,7 +175,7 @@ int explore_evidence_collect(const struct explore_trial *trial, const struct exp
 	if (list->count)
 		qsort(list->items, list->count, sizeof(*list->items), compare_events);
 	attribute(list, origins);
-	return error;
+	return error ? message_fail(message, error, "out of memory") : 0;
 }
 
 static bool same_evidence(const struct explore_evidence *one, const struct explore_evidence *other)

@@ -17,7 +17,7 @@ struct explore_evidence {
 	enum names_kind kind; /* of the operation */
 	char *operation; /* "rename of db/new to db/wal"; NULL: it is a store */
 	char *path;	 /* of the file */
-	const struct explore_file *file; /* private to finding.c; NULL: an operation */
+	const struct explore_file *file; /* private to evidence.c and finding.c; NULL: an operation */
 	uint64_t offset; /* in the file; of an operation, 0 */
 	uint32_t length; /* bytes of the line that it stored; of an operation, 0 */
 	uint32_t site;	 /* 0: not known */
@@ -45,12 +45,12 @@ int explore_origins_read(int fd, const char *name, uint64_t after, struct explor
 			 struct message *message);
 
 /*
- * Fill an empty list with what the two states differ by. 0, or a negative errno without a message. In either
- * case the list is to be cleared.
+ * Fill an empty list with what the two states differ by. 0 or a negative errno with a message. In either case
+ * the list is to be cleared.
  */
 int explore_evidence_collect(const struct explore_trial *trial, const struct explore_origins *origins,
 			     const uint64_t *failing, const uint64_t *passing,
-			     struct explore_evidence_list *list);
+			     struct explore_evidence_list *list, struct message *message);
 /*
  * The evidence of one is in the other, whatever the order and how often. Stores are the same if their sites
  * are; where one has no site, if they are to the same place, or both written to the same file.

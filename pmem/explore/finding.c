@@ -37,6 +37,7 @@ struct work {
 	struct explore_origins origins;
 	struct explore_trial *trial;
 	struct explore_findings *findings;
+	unsigned further; /* failures that were reduced because no finding explains them */
 	struct message *message;
 };
 
@@ -184,7 +185,8 @@ static int investigate(struct work *work, const struct explore_failure *failure,
 						   failing, &finding.verdict, &finding.weakest_lines,
 						   message);
 	if (!error && finding.neighbour != EXPLORE_AGAINST_NONE)
-		error = explore_evidence_collect(trial, &work->origins, failing, passing, &finding.evidence);
+		error = explore_evidence_collect(trial, &work->origins, failing, passing, &finding.evidence,
+						 message);
 	if (!error)
 		error = make_timeline(work->fd, work->name, trial, failing, &finding, message);
 	if (!error)
@@ -233,7 +235,7 @@ int explore_finding_describe(int fd, const char *name, const struct explore_poin
 	if (!error) {
 		choose_neighbour(explore_trial_places(trial), state->versions, &finding, neighbour);
 		error = explore_evidence_collect(trial, &origins, state->versions, neighbour,
-						 &finding.evidence);
+						 &finding.evidence, message);
 	}
 	if (!error)
 		error = make_timeline(fd, name, trial, state->versions, &finding, message);
@@ -299,16 +301,18 @@ static int compare(const struct work *work, const struct explore_failure *failur
 	CLEANUP_FREE uint64_t *passing = calloc(places->count + 1, sizeof(*passing));
 
 	if (!passing)
-		return -ENOMEM;
+		return message_fail(work->message, -ENOMEM, "out of memory");
 	explore_neighbour_versions(places, neighbour, passing);
-	return explore_evidence_collect(work->trial, &work->origins, failure->versions, passing, list);
+	return explore_evidence_collect(work->trial, &work->origins, failure->versions, passing, list,
+					work->message);
 }
 
 /*
- * The finding whose evidence is part of what the failure, too, has lost or kept: the failure has nothing to
- * tell that is not known. NONE: there is none.
+ * The finding, from `from` on, whose evidence is part of what the failure, too, has lost or kept: the failure
+ * has nothing to tell that is not known. NONE: there is none.
  */
-static int find_explanation(const struct work *work, const struct explore_failure *failure, size_t *at)
+static int find_explanation(const struct work *work, const struct explore_failure *failure, size_t from,
+			    size_t *at)
 {
 	struct explore_evidence_list against[EXPLORE_AGAINST_NONE] = { 0 };
 	int error = 0;
@@ -316,7 +320,7 @@ static int find_explanation(const struct work *work, const struct explore_failur
 	*at = NONE;
 	for (enum explore_neighbour i = 0; !error && i < EXPLORE_AGAINST_NONE; i++)
 		error = compare(work, failure, i, &against[i]);
-	for (size_t i = 0; !error && *at == NONE && i < work->findings->count; i++) {
+	for (size_t i = from; !error && *at == NONE && i < work->findings->count; i++) {
 		const struct explore_finding *finding = &work->findings->items[i];
 
 		if (finding->neighbour != EXPLORE_AGAINST_NONE &&
@@ -326,7 +330,7 @@ static int find_explanation(const struct work *work, const struct explore_failur
 	}
 	for (enum explore_neighbour i = 0; i < EXPLORE_AGAINST_NONE; i++)
 		explore_evidence_clear(&against[i]);
-	return error ? message_fail(work->message, error, "out of memory") : 0;
+	return error;
 }
 
 /* The rest of the kind is counted to the finding, or to the failures that do not fail again. */
@@ -339,29 +343,18 @@ static void count_rest(struct work *work, struct kind *kind, size_t finding)
 	kind->rest.count = 0;
 }
 
-/* Leave those failures of a kind that no finding explains. */
-static int explain(struct work *work, struct kind *kind)
+/* Leave those failures of a kind that no finding from `from` on explains. */
+static int explain(struct work *work, struct kind *kind, size_t from)
 {
 	size_t left = 0;
 
-	if (kind->finding == NONE ||
-	    work->findings->items[kind->finding].neighbour == EXPLORE_AGAINST_NONE) {
-		count_rest(work, kind, kind->finding);
-		return 0;
-	}
-	if (kind->rest.count > COMPARED_MAX) {
-		work->findings->items[kind->finding].states += kind->rest.count - COMPARED_MAX;
-		kind->rest.count = COMPARED_MAX;
-	}
-	if (kind->rest.count)
-		qsort(kind->rest.items, kind->rest.count, sizeof(*kind->rest.items), by_point);
 	for (size_t i = 0; i < kind->rest.count; i++) {
 		const struct explore_failure *failure = kind->rest.items[i];
 		size_t at;
 		int error = reach(work, failure);
 
 		if (!error)
-			error = find_explanation(work, failure, &at);
+			error = find_explanation(work, failure, from, &at);
 		if (error)
 			return error;
 		if (at == NONE)
@@ -373,28 +366,48 @@ static int explain(struct work *work, struct kind *kind)
 	return 0;
 }
 
+/* Choose the failures that are compared, in the order of their moments: one walk reaches all of them. */
+static void choose_rest(struct work *work, struct kind *kind)
+{
+	if (kind->finding == NONE ||
+	    work->findings->items[kind->finding].neighbour == EXPLORE_AGAINST_NONE) {
+		count_rest(work, kind, kind->finding);
+		return;
+	}
+	if (kind->rest.count > COMPARED_MAX) {
+		work->findings->items[kind->finding].states += kind->rest.count - COMPARED_MAX;
+		kind->rest.count = COMPARED_MAX;
+	}
+	if (kind->rest.count)
+		qsort(kind->rest.items, kind->rest.count, sizeof(*kind->rest.items), by_point);
+}
+
 /* Reduce failures of a kind that no finding explains. */
-static int look_further(struct work *work, struct kind *kind, unsigned *looked)
+static int look_further(struct work *work, struct kind *kind)
 {
 	unsigned known = 0;
-	int error = explain(work, kind);
+	int error;
 
-	while (!error && kind->rest.count && known < KNOWN_MAX && *looked < FURTHER_MAX &&
+	choose_rest(work, kind);
+	error = explain(work, kind, 0);
+	while (!error && kind->rest.count && known < KNOWN_MAX && work->further < FURTHER_MAX &&
 	       clock_ms() < work->until_ms) {
 		const size_t before = work->findings->count;
 		const struct explore_failure *failure = kind->rest.items[0];
 		size_t at;
 
-		(*looked)++;
+		work->further++;
 		kind->rest.count--;
 		memmove(kind->rest.items, kind->rest.items + 1,
 			kind->rest.count * sizeof(*kind->rest.items));
 		error = investigate(work, failure, true, &at);
 		if (!error && at == NONE)
 			work->findings->unstable++;
-		known = work->findings->count > before ? 0 : known + 1;
-		if (!error)
-			error = explain(work, kind);
+		known++;
+		if (!error && work->findings->count > before) {
+			known = 0;
+			error = explain(work, kind, before);
+		}
 	}
 	if (!error)
 		count_rest(work, kind, kind->finding);
@@ -415,7 +428,6 @@ int explore_findings_make(int fd, const char *name, const struct explore_points 
 		.message = message,
 	};
 	struct kinds kinds = { 0 };
-	unsigned looked = 0;
 	size_t reduced = 0;
 	uint64_t last = 0;
 	int error = sort_out(points, failures, findings, &kinds);
@@ -434,7 +446,7 @@ int explore_findings_make(int fd, const char *name, const struct explore_points 
 			findings->unstable++;
 	}
 	for (size_t i = 0; !error && i < reduced; i++)
-		error = look_further(&work, &kinds.items[i], &looked);
+		error = look_further(&work, &kinds.items[i]);
 	for (size_t i = reduced; i < kinds.count; i++)
 		findings->unreduced += 1 + kinds.items[i].rest.count;
 	explore_trial_close(work.trial);

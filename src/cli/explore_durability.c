@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "cli/trace_commands.h"
 #include "common/cleanup.h"
 #include "common/persistence.h"
-#include "explore/evidence.h"
+#include "explore/places.h"
 #include "explore/walk_names.h"
 #include "trace/catalog.h"
 #include "trace/idmap.h"
@@ -155,9 +156,37 @@ static int add_operation(void *durability, const struct names_op *op, size_t gro
 	return !error && op->to_dir ? add_risk(durability, op->to_dir) : error;
 }
 
-/* Of a line, what was written to the file: stores of programs are told by their sites. */
+/* The numbers of the events that wrote to files. Stores of programs are told by their sites. */
+struct writes {
+	VECTOR_FIELDS(uint64_t); /* ascending */
+};
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+static bool is_write(const struct writes *writes, uint64_t event)
+{
+	return writes->count &&
+	       bsearch(&event, writes->items, writes->count, sizeof(event), compare_numbers);
+}
+
+static int walk_through(struct explore_walk *walk, struct writes *writes, struct message *message)
+{
+	int step;
+
+	while ((step = explore_walk_next(walk, message)) > 0)
+		if (explore_walk_event(walk)->kind == TRACE_WRITE && !explore_walk_is_sync_step(walk) &&
+		    vector_append(writes, explore_walk_count(walk)) < 0)
+			return message_fail(message, -ENOMEM, "out of memory");
+	return step;
+}
+
 static int add_line(struct durability *durability, const struct explore_walk *walk,
-		    const struct explore_origins *origins, const struct explore_place *place)
+		    const struct writes *writes, const struct explore_place *place)
 {
 	const struct lines *lines = explore_walk_lines(walk);
 	const uint64_t newest = explore_place_version(walk, place, place->versions - 1);
@@ -168,7 +197,7 @@ static int add_line(struct durability *durability, const struct explore_walk *wa
 		return -ENOMEM;
 	lines_pending(lines, place->address, newest, stores, count);
 	for (size_t i = 0; i < count; i++)
-		if (stores[i].id - 1 < origins->count && origins->items[stores[i].id - 1].written)
+		if (is_write(writes, stores[i].id))
 			return add_risk(durability, place->file->id);
 	return 0;
 }
@@ -178,22 +207,17 @@ static int find_risks(struct durability *durability, const struct durability_tas
 		      struct message *message)
 {
 	struct explore_places places = { 0 };
-	struct explore_origins origins = { 0 };
+	struct writes writes = { 0 };
 	struct explore_walk *walk;
-	int step, error = explore_walk_create(task->fd, task->trace, task->walk, &walk, message);
+	int error = explore_walk_create(task->fd, task->trace, task->walk, &walk, message);
 
 	if (error)
 		return error;
-	while ((step = explore_walk_next(walk, message)) > 0)
-		;
-	error = step;
-	if (!error)
-		error = explore_origins_read(task->fd, task->trace, explore_walk_count(walk), &origins,
-					     message);
+	error = walk_through(walk, &writes, message);
 	if (!error) {
 		error = explore_places_collect(walk, &places);
 		for (size_t i = 0; !error && i < places.lines; i++)
-			error = add_line(durability, walk, &origins, &places.items[i]);
+			error = add_line(durability, walk, &writes, &places.items[i]);
 		if (!error)
 			error = names_groups(explore_walk_names_model(explore_walk_names(walk)), durability,
 					     add_operation);
@@ -201,7 +225,7 @@ static int find_risks(struct durability *durability, const struct durability_tas
 			message_fail(message, error, "out of memory");
 	}
 	explore_places_clear(&places);
-	vector_free(&origins);
+	vector_free(&writes);
 	explore_walk_destroy(walk);
 	return error;
 }
