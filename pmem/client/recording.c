@@ -368,7 +368,7 @@ intptr_t client_recording_remap(const struct range *range, uintptr_t to, size_t 
 	return moved.alias;
 }
 
-/* The first page from `at` on that cannot be stored to, or `end`. */
+/* Where the first page from `at` on begins that refuses a store; or `end`. */
 static uintptr_t stores_end(uintptr_t at, uintptr_t end)
 {
 	while (at < end && record_can_store(at))

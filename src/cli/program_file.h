@@ -14,7 +14,7 @@ int program_file_error(const char *program);
 
 /*
  * The same for the interpreters that the file names, and theirs: a script's, or the loader of an ELF program.
- * The first one that cannot be run is left in `interpreter`.
+ * `interpreter` gets the name of the first one that does not run.
  */
 int program_interpreter_error(const char *program, char interpreter[PATH_MAX]);
 

@@ -178,14 +178,14 @@ if command -v sqlite3 >/dev/null; then
 	says_missing() { "$softpmem" explore --checker sqlite "$1" 2>&1 | grep -c "$no_database"; }
 	check "--checker sqlite says of a trace without a database that there is none" \
 		[ "$(says_missing "$work/right.txt")" = 1 ]
-	check "negative control: it does not say so of one with a database" \
+	check "negative control: --checker sqlite does not say so of a trace with a database" \
 		[ "$(says_missing "$work/synced.txt")" = 0 ]
 else
 	skip "--checker sqlite finds a database of which pages are lost" "sqlite3 is not installed"
 fi
 
 printf 'softpmem-trace 1\nfile file=1 size=9223372036854775807 path="a"\n' >"$work/large.txt"
-wrong "an event that cannot be explored is named with its trace" "large.txt: event 1 (file): " 1 \
+wrong "explore names the trace and the event that it stops at" "large.txt: event 1 (file): " 1 \
 	"$work/large.txt" -- true
 
 # ---- Shards
@@ -351,11 +351,11 @@ commits() { # commits STATUS EVENT OPTIONS...
 	[ "$(status_of --checker none "${@:3}" "$work/commits.txt")" = "$1" ]
 }
 check "--checker none finds a name and a size that nothing has committed" commits 1 'mark "end"'
-check "it finds neither after the file was mapped" commits 0 'map 2+0x0'
-check "it finds neither after the file was synced" commits 0 'fsync file=2'
-check "in the mode strict it finds the name after a sync of the file" \
+check "--checker none finds neither the name nor the size of a mapped file" commits 0 'map 2+0x0'
+check "--checker none finds neither the name nor the size of a synced file" commits 0 'fsync file=2'
+check "--checker none --metadata strict finds the name of a synced file" \
 	commits 1 'fsync file=2' --metadata strict
-check "in the mode durable it finds nothing that only names and sizes can lose" \
+check "--checker none --metadata durable finds no name and no size" \
 	commits 0 'mark "end"' --metadata durable
 check "negative control: of a careful program it finds nothing" \
 	[ "$(status_of --checker none "$work/right.txt")" = 0 ]

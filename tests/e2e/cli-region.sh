@@ -109,7 +109,7 @@ check "the other daemon stops cleanly" daemon_stop
 # ---- The file is not as long as it was
 short=$work/short
 check "a region of 8 MiB is formatted" "$softpmem" format "file:$short,8M"
-check "a daemon serves it, too" daemon_start --region "file:$short"
+check "a daemon serves the region of 8 MiB" daemon_start --region "file:$short"
 check "a file is synced there" sh -c "echo durable >'$mnt/file' && sync '$mnt/file'"
 daemon_stop
 truncate -s +1M "$short"

@@ -44,7 +44,8 @@ no_space="softpmem: $disk/.*: No space left on device: .*set TMPDIR"
 check_fails "torture names a TMPDIR that is full, and the way out" "$no_space" \
 	env TMPDIR="$disk" "$softpmem" torture --workload true --check true
 cd "$work" || bail "cannot enter $work"
-check_fails "explore --workload names it, too" "$no_space" \
+check_fails "explore --workload names a TMPDIR that is full, and the way out" "$no_space" \
 	env TMPDIR="$disk" "$softpmem" explore --workload true -- true
-check "neither leaves anything in it" test -z "$(ls -d "$disk"/softpmem-* 2>/dev/null)"
+check "torture and explore leave nothing in a TMPDIR that is full" \
+	test -z "$(ls -d "$disk"/softpmem-* 2>/dev/null)"
 finish

@@ -25,29 +25,20 @@ static unsigned char *pool;
 			 :                                                           \
 			 : "memory", "cc")
 
-static void copy_up(unsigned char *to, const unsigned char *from, unsigned size, long count)
-{
-	if (size == 1)
-		MOVS("", "b", "");
-	else if (size == 2)
-		MOVS("", "w", "");
-	else if (size == 4)
-		MOVS("", "l", "");
-	else
-		MOVS("", "q", "");
-}
-
-static void copy_down(unsigned char *to, const unsigned char *from, unsigned size, long count)
-{
-	if (size == 1)
-		MOVS("std\n\t", "b", "\n\tcld");
-	else if (size == 2)
-		MOVS("std\n\t", "w", "\n\tcld");
-	else if (size == 4)
-		MOVS("std\n\t", "l", "\n\tcld");
-	else
-		MOVS("std\n\t", "q", "\n\tcld");
-}
+#define COPY(name, before, after)                                                              \
+	static void name(unsigned char *to, const unsigned char *from, unsigned size, long count) \
+	{                                                                                      \
+		if (size == 1)                                                                 \
+			MOVS(before, "b", after);                                              \
+		else if (size == 2)                                                            \
+			MOVS(before, "w", after);                                              \
+		else if (size == 4)                                                            \
+			MOVS(before, "l", after);                                              \
+		else                                                                           \
+			MOVS(before, "q", after);                                              \
+	}
+COPY(copy_up, "", "")
+COPY(copy_down, "std\n\t", "\n\tcld")
 
 static void copy_elements(unsigned char *to, const unsigned char *from, unsigned size, long count, int step)
 {

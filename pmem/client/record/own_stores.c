@@ -115,8 +115,8 @@ struct bytes {
 };
 
 /*
- * At most a page, which may lie in two. One that is missing, or that the program must not store to, raises
- * its signal here, where no lock is held and nothing is logged.
+ * At most a page, which may lie in two. One that is missing raises its signal here, where no lock is held and
+ * nothing is logged; touch_to_store(): one that the program must not store to, too.
  */
 static void touch(const unsigned char *at, uint64_t length)
 {
