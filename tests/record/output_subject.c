@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "interrupt.h"
+
 static volatile uint64_t *pool;
 static unsigned step;
 static char text[64];
@@ -140,8 +142,8 @@ static void on_alarm(int number)
 /* One that is interrupted by a signal, and one whose thread is cancelled. */
 static void waits(void)
 {
-	const struct itimerval soon = { .it_value = { .tv_usec = 20000 } };
 	struct sigaction action = { .sa_handler = on_alarm };
+	struct interruption signal;
 	char bytes[65536] = "";
 	pthread_t thread;
 	void *result;
@@ -150,9 +152,10 @@ static void waits(void)
 	    write(full[1], bytes, sizeof(bytes)) != sizeof(bytes))
 		err(1, "pipe");
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &soon, NULL);
+	interruption_begin(&signal, SYS_write, -1);
 	if (write(full[1], bytes, 1) != -1 || errno != EINTR)
 		errx(1, "a signal does not interrupt a write");
+	interruption_end(&signal);
 	if (pthread_create(&thread, NULL, wait_for_room, NULL) != 0)
 		errx(1, "pthread_create");
 	usleep(20000);

@@ -24,6 +24,8 @@
 #include <threads.h>
 #include <time.h>
 
+#include "interrupt.h"
+
 static long uname_row(unsigned char *at, bool raw)
 {
 	return CALL(SYS_uname, uname, AT(struct utsname, 0));
@@ -263,45 +265,50 @@ static void do_nothing(int number)
 	(void)number;
 }
 
-static void alarm_soon(void)
+/* A sleep of this thread will be interrupted by a signal. */
+static void interrupt_sleep(struct interruption *interruption)
 {
-	const struct itimerval soon = { .it_value = { .tv_usec = 5000 } };
 	struct sigaction action = { .sa_handler = do_nothing };
 
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &soon, NULL);
+	interruption_begin(interruption, SYS_nanosleep, SYS_clock_nanosleep);
 }
 
-/* What is left of a sleep that a signal interrupts. */
-static long left(long result, long interrupted)
+/* What is left of it is stored. */
+static long left(const struct interruption *interruption, long result, long interrupted)
 {
+	interruption_end(interruption);
 	return result == interrupted ? 0 : -EIO;
 }
 
 static long nanosleep_row(unsigned char *at, bool raw)
 {
 	const struct timespec minute = { .tv_sec = 60 };
+	struct interruption signal;
 
-	alarm_soon();
-	return left(CALL(SYS_nanosleep, nanosleep, &minute, AT(struct timespec, 0)), -EINTR);
+	interrupt_sleep(&signal);
+	return left(&signal, CALL(SYS_nanosleep, nanosleep, &minute, AT(struct timespec, 0)), -EINTR);
 }
 
 static long clock_nanosleep_row(unsigned char *at, bool raw)
 {
 	const struct timespec minute = { .tv_sec = 60 };
+	struct interruption signal;
 
-	alarm_soon();
-	return raw ? left(call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &minute, at), -EINTR) :
-		     left(clock_nanosleep(CLOCK_MONOTONIC, 0, &minute, AT(struct timespec, 0)), EINTR);
+	interrupt_sleep(&signal);
+	if (raw)
+		return left(&signal, call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &minute, at), -EINTR);
+	return left(&signal, clock_nanosleep(CLOCK_MONOTONIC, 0, &minute, AT(struct timespec, 0)), EINTR);
 }
 
 static long thrd_sleep_row(unsigned char *at, bool raw)
 {
 	const struct timespec minute = { .tv_sec = 60 };
+	struct interruption signal;
 
 	(void)raw;
-	alarm_soon();
-	return left(thrd_sleep(&minute, AT(struct timespec, 0)), -1);
+	interrupt_sleep(&signal);
+	return left(&signal, thrd_sleep(&minute, AT(struct timespec, 0)), -1);
 }
 
 static long clock_gettime_row(unsigned char *at, bool raw)
