@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "abi/rawcall.h"
@@ -73,4 +74,9 @@ unsigned char *client_piece_take(unsigned char **room, size_t length, bool ends)
 		record_stop("no memory for what a system call stores in the place of a pool");
 	*room = end + PAGE_BYTES;
 	return end - length;
+}
+
+const unsigned char *client_piece_copy(unsigned char **room, const unsigned char *piece, size_t length)
+{
+	return memcpy(client_piece_take(room, length, false), piece, length);
 }

@@ -23,5 +23,7 @@ void client_room_give(void *room, size_t bytes);
 size_t client_piece_bytes(size_t length, bool ends);
 /* The next piece, from *room on. */
 unsigned char *client_piece_take(unsigned char **room, size_t length, bool ends);
+/* The next one is a copy of a piece, without such a page. */
+const unsigned char *client_piece_copy(unsigned char **room, const unsigned char *piece, size_t length);
 
 #endif

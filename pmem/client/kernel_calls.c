@@ -85,7 +85,14 @@ struct kept_outputs {
 	/* Of what the program gave room for, as far as it may be stored to; 0: it is no pool. */
 	size_t lengths[KERNEL_OUTPUTS_MAX];
 	unsigned char *pieces[KERNEL_OUTPUTS_MAX];
+	const unsigned char *before[KERNEL_OUTPUTS_MAX]; /* copies of the pieces; NULL: not needed */
 };
+
+/* Whether what the kernel has stored is found by comparing with what was there. */
+static bool is_compared(const struct kernel_output *output)
+{
+	return output->kind != KERNEL_INPUT && output->kind != KERNEL_OUTPUT_COUNTED;
+}
 
 /* In bytes, as the program says. */
 static uint64_t room_for(const struct record_system_call *call, const struct kernel_output *output)
@@ -142,15 +149,18 @@ static size_t length_of_piece(const struct record_system_call *call, const struc
 	return output->kind == KERNEL_INPUT ? length : kernel_call_piece(program, length, ends);
 }
 
-static void store_piece(const struct record_system_call *call, const struct kernel_output *output,
-			const unsigned char *piece, size_t length, long result)
+static void store_piece(const struct record_system_call *call, const struct kept_outputs *kept,
+			unsigned index, long result)
 {
+	const struct kernel_output *output = &kept->outputs[index];
+	const unsigned char *piece = kept->pieces[index];
 	const uintptr_t program = call->arguments[output->argument];
+	const size_t length = kept->lengths[index];
 
 	if (output->kind == KERNEL_INPUT || !length)
 		return;
-	if (output->kind != KERNEL_OUTPUT_COUNTED)
-		kernel_call_store_changes(program, piece, length, call->site);
+	if (is_compared(output))
+		kernel_call_store_changes(program, kept->before[index], piece, length, call->site);
 	else if (result > 0)
 		record_move((void *)program, piece, min_u64((uint64_t)result * output->size, length), false,
 			    call->site);
@@ -158,10 +168,8 @@ static void store_piece(const struct record_system_call *call, const struct kern
 
 static void store_outputs(const struct record_system_call *call, struct kernel_kept *kept, long result)
 {
-	const struct kept_outputs *own = (const struct kept_outputs *)kept;
-
 	for (unsigned i = 0; i < KERNEL_OUTPUTS_MAX; i++)
-		store_piece(call, &own->outputs[i], own->pieces[i], own->lengths[i], result);
+		store_piece(call, (const struct kept_outputs *)kept, i, result);
 }
 
 enum record_call_way kernel_call_bounce(struct record_system_call *call, const struct kernel_output *outputs,
@@ -177,6 +185,8 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 		lengths[i] = length_of_piece(call, &outputs[i], &ends[i]);
 		if (lengths[i])
 			bytes += client_piece_bytes(lengths[i], ends[i]);
+		if (is_compared(&outputs[i]))
+			bytes += client_piece_bytes(lengths[i], false);
 	}
 	if (bytes == without)
 		return RECORD_CALL_AS_IT_IS;
@@ -200,23 +210,37 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 		kept->outputs[i] = *output;
 		kept->lengths[i] = lengths[i];
 		kept->pieces[i] = piece;
+		if (is_compared(output))
+			kept->before[i] = client_piece_copy(&room, piece, lengths[i]);
 		call->replaced[output->argument] = (uint64_t)piece;
 	}
 	kernel_call_keep(call, &kept->kept);
 	return RECORD_CALL_REPLACED;
 }
 
-void kernel_call_store_changes(uintptr_t program, const void *now, size_t size, uint32_t site)
+void kernel_call_store_changes(uintptr_t program, const void *was_pointer, const void *now_pointer,
+			       size_t size, uint32_t site)
 {
-	const unsigned char *was = (const unsigned char *)program, *is = now;
-	size_t first = 0, end = size;
+	const unsigned char *was = was_pointer, *now = now_pointer;
+	size_t begin = 0, end = 0; /* of what is to be stored next */
+	size_t first, last, next;
 
-	while (first < end && is[first] == was[first])
-		first++;
-	while (end > first && is[end - 1] == was[end - 1])
-		end--;
-	if (end > first)
-		record_move((void *)(program + first), is + first, end - first, false, site);
+	for (size_t at = 0; at < size; at = next) {
+		/* An aligned word may be a value, which the kernel has stored as one. */
+		next = min_u64(align_down(program + at, 8) + 8 - program, size);
+		for (first = at; first < next && now[first] == was[first]; first++)
+			;
+		if (first == next)
+			continue;
+		for (last = next; now[last - 1] == was[last - 1]; last--)
+			;
+		if (first > end) {
+			record_move((void *)(program + begin), now + begin, end - begin, false, site);
+			begin = first;
+		}
+		end = last;
+	}
+	record_move((void *)(program + begin), now + begin, end - begin, false, site);
 }
 
 /* ---- The hooks ---------------------------------------------------------------------------------- */

@@ -117,10 +117,12 @@ bool kernel_call_write(uintptr_t to, const void *from, size_t length, uint32_t s
  */
 size_t kernel_call_piece(uintptr_t program, size_t length, bool *ends);
 /*
- * Of a structure in a pool that the kernel may have filled in, in memory of ours: store what is another now,
- * from the first such byte to the last.
+ * Of a structure that the kernel may have filled in, in memory of ours: store to the program's what is
+ * another `now` than it `was` before the call. The rest is left alone: other threads may have stored to it
+ * meanwhile.
  */
-void kernel_call_store_changes(uintptr_t program, const void *now, size_t size, uint32_t site);
+void kernel_call_store_changes(uintptr_t program, const void *was, const void *now, size_t size,
+			       uint32_t site);
 /* `name`, or the call's number, is refused. */
 _Noreturn void kernel_call_refuse(const struct record_system_call *call, const char *name);
 

@@ -20,8 +20,9 @@ struct message {
 	/* The same with memory of ours in the place of pools; until it is there, how long it is to be. */
 	struct iovec *kernel_parts;
 	size_t count;		    /* of parts */
-	/* In the place of pools; NULL: they are in none. */
+	/* In the place of pools; NULL: they are in none. And copies of them as they were. */
 	unsigned char *name, *control;
+	const unsigned char *name_before, *control_before;
 	size_t name_bytes, control_bytes;
 	bool name_ends, control_ends; /* see kernel_call_piece() */
 };
@@ -65,19 +66,23 @@ static size_t room_of_parts(const struct message *message)
 	return bytes;
 }
 
-/* *bytes: how many are replaced. */
+/* *bytes: how many are replaced. With room for a copy of them. */
 static size_t room_of(const void *program, size_t length, size_t *bytes, bool *ends)
 {
 	*bytes = kernel_call_piece((uintptr_t)program, program ? length : 0, ends);
-	return *bytes ? client_piece_bytes(*bytes, *ends) : 0;
+	return *bytes ? client_piece_bytes(*bytes, *ends) + client_piece_bytes(*bytes, false) : 0;
 }
 
 /* What the kernel leaves alone stays as it is. NULL: it is no pool, or it is not there. */
-static unsigned char *copy_piece(unsigned char **room, const void *program, size_t bytes, bool ends)
+static unsigned char *copy_piece(unsigned char **room, const void *program, size_t bytes, bool ends,
+				 const unsigned char **before)
 {
 	unsigned char *piece = bytes ? client_piece_take(room, bytes, ends) : NULL;
 
-	return piece && kernel_call_read(piece, (uintptr_t)program, bytes) ? piece : NULL;
+	if (!piece || !kernel_call_read(piece, (uintptr_t)program, bytes))
+		return NULL;
+	*before = client_piece_copy(room, piece, bytes);
+	return piece;
 }
 
 static void place_parts(struct message *message, unsigned char **room)
@@ -96,10 +101,10 @@ static void place_parts(struct message *message, unsigned char **room)
 static void place_message(struct message *message, struct msghdr *kernel, unsigned char **room)
 {
 	place_parts(message, room);
-	message->name = copy_piece(room, message->program.msg_name, message->name_bytes,
-				   message->name_ends);
+	message->name = copy_piece(room, message->program.msg_name, message->name_bytes, message->name_ends,
+				   &message->name_before);
 	message->control = copy_piece(room, message->program.msg_control, message->control_bytes,
-				      message->control_ends);
+				      message->control_ends, &message->control_before);
 	if (message->count)
 		kernel->msg_iov = message->kernel_parts;
 	if (message->name)
@@ -274,20 +279,17 @@ static void store_parts(const struct record_system_call *call, const struct mess
 static void store_header(const struct record_system_call *call, const struct kept_messages *kept,
 			 size_t index)
 {
-	struct msghdr *program = (struct msghdr *)(kept->array + index * kept->stride);
-	const struct msghdr *kernel = header_of(kept, index);
-	struct mmsghdr now = { .msg_hdr = kept->messages[index].program };
+	struct mmsghdr *program = (struct mmsghdr *)(kept->array + index * kept->stride);
+	const struct mmsghdr *kernel = (const struct mmsghdr *)(const void *)header_of(kept, index);
+	const struct msghdr *was = &kept->messages[index].program;
+	struct msghdr now = *was;
 
-	if (kept->stride == sizeof(now))
-		now = *(const struct mmsghdr *)(const void *)kernel;
-	now.msg_hdr = kept->messages[index].program;
-	now.msg_hdr.msg_namelen = kernel->msg_namelen;
-	now.msg_hdr.msg_controllen = kernel->msg_controllen;
-	now.msg_hdr.msg_flags = kernel->msg_flags;
-	if (record_concerns((uintptr_t)program, kept->stride))
-		kernel_call_store_changes((uintptr_t)program, &now, kept->stride, call->site);
-	else
-		memcpy(program, &now, kept->stride);
+	now.msg_namelen = kernel->msg_hdr.msg_namelen;
+	now.msg_controllen = kernel->msg_hdr.msg_controllen;
+	now.msg_flags = kernel->msg_hdr.msg_flags;
+	kernel_call_store_changes((uintptr_t)program, was, &now, sizeof(now), call->site);
+	if (kept->stride == sizeof(*program))
+		record_move(&program->msg_len, &kernel->msg_len, sizeof(program->msg_len), false, call->site);
 }
 
 static void store_message(const struct record_system_call *call, const struct kept_messages *kept,
@@ -297,11 +299,11 @@ static void store_message(const struct record_system_call *call, const struct ke
 
 	store_parts(call, message, bytes);
 	if (message->name)
-		kernel_call_store_changes((uintptr_t)message->program.msg_name, message->name,
-					  message->name_bytes, call->site);
+		kernel_call_store_changes((uintptr_t)message->program.msg_name, message->name_before,
+					  message->name, message->name_bytes, call->site);
 	if (message->control)
-		kernel_call_store_changes((uintptr_t)message->program.msg_control, message->control,
-					  message->control_bytes, call->site);
+		kernel_call_store_changes((uintptr_t)message->program.msg_control, message->control_before,
+					  message->control, message->control_bytes, call->site);
 	store_header(call, kept, index);
 }
 

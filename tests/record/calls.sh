@@ -17,6 +17,8 @@ both "a program that asks devices and sockets by ioctl(2)" "$subject" controls "
 both "a program that looks at its registers after a system call" "$subject" registers "$mnt/pool"
 both "a program whose system calls are interrupted by signals" timeout 60 "$subject" signals "$mnt/pool"
 both "a program with two threads whose calls many signals interrupt" timeout 60 "$subject" storm "$mnt/pool"
+both "a program that stores beside what a call of another thread changes" timeout 60 "$here/beside_subject" \
+	"$mnt/pool"
 both "a program that makes processes by instructions of its own" "$subject" processes "$mnt/pool"
 both "a program that makes a child in its own memory" "$subject" child "$mnt/pool"
 both "a program that spawns another one" "$subject" spawned "$mnt/pool"

@@ -103,6 +103,11 @@ tests_record_calls_subject_SOURCES = tests/record/calls_subject.c tests/record/i
 	tests/record/raw_call.h
 tests_record_calls_subject_LDADD = -lpthread
 
+check_PROGRAMS += tests/record/beside_subject
+tests_record_beside_subject_SOURCES = tests/record/beside_subject.c tests/record/interrupt.h \
+	tests/record/raw_call.h
+tests_record_beside_subject_LDADD = -lpthread
+
 check_PROGRAMS += tests/record/stack_subject
 tests_record_stack_subject_SOURCES = tests/record/stack_subject.c
 tests_record_stack_subject_CFLAGS = $(AM_CFLAGS) -O1 -g1 -fomit-frame-pointer
