@@ -23,6 +23,10 @@ record_tests += tests/record/test_patch
 tests_record_test_patch_SOURCES = tests/record/test_patch.c tests/e2e/tap.h $(record_world)
 tests_record_test_patch_LDADD = $(record_libs)
 
+record_tests += tests/record/test_exits
+tests_record_test_exits_SOURCES = tests/record/test_exits.c tests/e2e/tap.h $(record_world)
+tests_record_test_exits_LDADD = $(record_libs)
+
 record_tests += tests/record/test_threads
 tests_record_test_threads_SOURCES = tests/record/test_threads.c tests/e2e/tap.h $(record_world)
 tests_record_test_threads_LDADD = $(record_libs)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Rows of short stores, whose jumps are made of each other's bytes: entered at random places, so that they
- * are patched in every order, by one thread and by two, they do what they do natively.
+ * Rows of short stores, whose jumps are made of each other's bytes and of those of other instructions, which
+ * run in their stubs as well: entered at random places, so that they are patched in every order, by one
+ * thread and by two, they do what they do natively.
  */
 
 #include <err.h>
@@ -22,7 +23,7 @@ unsigned tap_run, tap_failed;
 
 #define POOL_BYTES 65536u
 #define ROW_MAX 24u
-#define ROW_BYTES 128u
+#define ROW_BYTES 256u
 #define ROWS 64u
 
 /* With rdi as the address, and values in rsi and rcx. */
@@ -45,6 +46,14 @@ static const struct {
 	{ { 0x48, 0xc7, 0x47, 0x20, 1, 2, 3, 4 }, 8 }, /* mov qword [rdi+32], imm */
 	{ { 0x48, 0x01, 0xce }, 3 },		       /* add rsi, rcx: no store */
 	{ { 0x90 }, 1 },			       /* nop */
+	{ { 0x48, 0x8b, 0x47, 0x08 }, 4 },	       /* mov rax, [rdi+8] */
+	{ { 0x85, 0xc0 }, 2 },			       /* test eax, eax */
+	{ { 0x51, 0x58 }, 2 },			       /* push rcx; pop rax */
+	{ { 0x75, 0x03, 0x48, 0x01, 0xce }, 5 },       /* jne over add rsi, rcx */
+	{ { 0x72, 0x03, 0x48, 0x89, 0x37 }, 5 },       /* jb over mov [rdi], rsi */
+	{ { 0xeb, 0x02, 0x89, 0x37 }, 4 },	       /* jmp over mov [rdi], esi */
+	{ { 0x70, 0x01, 0xc3 }, 3 },		       /* jo over ret */
+	{ { 0xe8, 0, 0, 0, 0, 0x58, 0x89, 0xc8 }, 8 }, /* call of what follows; pop rax; mov eax, ecx */
 };
 #define STORES (sizeof(stores) / sizeof(stores[0]))
 
@@ -139,7 +148,7 @@ static void *thread(void *argument)
 
 static void check_placement(void)
 {
-	unsigned direct = 0, punned = 0, other = 0;
+	unsigned direct = 0, punned = 0, other = 0, followed = 0, linked = 0;
 
 	for (uint32_t id = 1; id <= record_site_count(); id++) {
 		const struct record_site *site = record_site_by_id(id);
@@ -147,9 +156,13 @@ static void check_placement(void)
 		direct += site->patched == RECORD_PATCHED_DIRECT;
 		punned += site->patched == RECORD_PATCHED_PUNNED;
 		other += site->patched == RECORD_NOT_PATCHED;
+		followed += site->followed_length > 0;
+		linked += site->next != NULL;
 	}
-	printf("# %u direct, %u punned, %u not patched\n", direct, punned, other);
+	printf("# %u direct, %u punned, %u not patched; %u go on behind other instructions, %u in stubs\n",
+	       direct, punned, other, followed, linked);
 	OK(direct > 0 && punned > 0, "stores get direct and punned jumps");
+	OK(followed > 0 && linked > 0, "what follows short stores runs in their stubs, or in its own stub");
 }
 
 int main(int argc, char **argv)

@@ -256,6 +256,17 @@ static inline void asm_jump_back(struct record_asm *a, uint32_t to)
 	asm_number(a, to - (a->used + 4), 4);
 }
 
+/* A conditional jump to there. */
+static inline void asm_branch_to(struct record_asm *a, unsigned condition, uint64_t target)
+{
+	int64_t distance = (int64_t)(target - (asm_here(a) + 6));
+
+	a->full = a->full || distance != (int32_t)distance;
+	asm_byte(a, 0x0f);
+	asm_byte(a, 0x80 | condition);
+	asm_number(a, (uint32_t)distance, 4);
+}
+
 /* To anywhere: 5 bytes, or 14 where that does not reach. */
 static inline void asm_jump_to(struct record_asm *a, uint64_t target)
 {

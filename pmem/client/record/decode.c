@@ -358,6 +358,31 @@ static void describe_store(const struct decoded *in, const ZydisDecodedOperand *
 	out->locked = (insn->attributes & ZYDIS_ATTRIB_HAS_LOCK) || out->mnemonic == ZYDIS_MNEMONIC_XCHG;
 }
 
+/* Moves and arithmetic of integers: they raise nothing but faults of their memory operand. */
+static bool is_plain(const ZydisDecodedInstruction *insn, const struct record_insn *described)
+{
+	if (described->class != RECORD_OTHER || described->touches_direction || described->privileged)
+		return false;
+	switch (insn->meta.category) {
+	case ZYDIS_CATEGORY_BINARY:
+		return insn->mnemonic != ZYDIS_MNEMONIC_DIV && insn->mnemonic != ZYDIS_MNEMONIC_IDIV;
+	case ZYDIS_CATEGORY_BITBYTE:
+	case ZYDIS_CATEGORY_CMOV:
+	case ZYDIS_CATEGORY_DATAXFER:
+	case ZYDIS_CATEGORY_LOGICAL:
+	case ZYDIS_CATEGORY_LOGICAL_FP:
+	case ZYDIS_CATEGORY_NOP:
+	case ZYDIS_CATEGORY_POP:
+	case ZYDIS_CATEGORY_ROTATE:
+	case ZYDIS_CATEGORY_SETCC:
+	case ZYDIS_CATEGORY_SHIFT:
+	case ZYDIS_CATEGORY_WIDENOP:
+		return true;
+	default:
+		return insn->mnemonic == ZYDIS_MNEMONIC_LEA;
+	}
+}
+
 static void describe(const struct decoded *in, struct record_insn *out)
 {
 	const ZydisDecodedOperand *store = NULL;
@@ -395,6 +420,7 @@ static void describe(const struct decoded *in, struct record_insn *out)
 		for (unsigned i = 0; i < in->insn.operand_count_visible; i++)
 			if (in->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
 				describe_address(&in->insn, &in->operands[i], out);
+	out->plain = is_plain(&in->insn, out);
 }
 
 bool record_decode(const uint8_t *code, uint64_t available, struct record_insn *out)

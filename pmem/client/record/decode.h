@@ -101,6 +101,7 @@ struct record_insn {
 	bool reads_flags, writes_flags; /* of OF, SF, ZF, AF, PF, CF */
 	bool touches_direction;		/* std, cld, popf */
 	bool privileged;
+	bool plain; /* of RECORD_OTHER: it does the same elsewhere, and raises page faults at most */
 
 	enum record_encoding encoding;
 	uint8_t opcode_at; /* first byte after legacy prefixes and REX: opcode or escape of VEX, EVEX, XOP */

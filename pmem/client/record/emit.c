@@ -564,7 +564,7 @@ uint32_t record_emit(struct record_site *site, uint64_t address, uint8_t *bytes)
 			  .insn = &site->insn };
 
 	site->stub = address;
-	site->saved_count = 0;
+	site->saved_count = site->exit_count = 0;
 	site->lookup_at = site->native_label = site->one_at = site->two_at = 0;
 	site->native_at = site->call_at = site->after_at = 0;
 	if (!whole_stub(&s) || s.code.full)

@@ -20,4 +20,11 @@
  */
 uint32_t record_emit(struct record_site *site, uint64_t address, uint8_t *bytes);
 
+/* Where the program has the instruction whose copy is at an address of the site's stub; 0: there is none. */
+uint64_t record_exit_origin(const struct record_site *site, uint64_t address);
+/* Is a jump at this address that record_site.next may have changed? */
+bool record_exit_jumps_at(const struct record_site *site, uint64_t address);
+/* Is the code behind the site's instruction what was copied? */
+bool record_exit_is_right(const struct record_site *site);
+
 #endif

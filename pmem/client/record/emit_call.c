@@ -181,7 +181,7 @@ bool stub_system_call(struct stub *s)
 	asm_bytes(a, s->insn->bytes, s->insn->length);
 	/* As the kernel leaves it where the program has the instruction. */
 	asm_constant(a, RECORD_RCX, s->site->address + s->insn->length);
-	stub_go_on(s);
+	asm_jump_to(a, s->site->address + s->insn->length);
 	asm_land(a, unknown);
 	asm_land(a, known);
 	asm_flags_restore(a);

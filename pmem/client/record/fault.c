@@ -11,6 +11,7 @@
 #include "abi/rawcall.h"
 #include "client/record/calls.h"
 #include "client/record/code.h"
+#include "client/record/emit.h"
 #include "client/record/engine.h"
 #include "client/record/process_map.h"
 #include "client/record/operand.h"
@@ -154,11 +155,26 @@ static void step(ucontext_t *context)
 		deliver_kept(context);
 }
 
-static bool trap(ucontext_t *context)
+/* A way out that is being changed; what it led to is right as before. */
+static bool trap_in_stub(ucontext_t *context)
+{
+	uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP] - 1;
+	const struct record_site *site = record_code_contains(at) ? record_site_of_stub(at) : NULL;
+
+	if (!site || !record_exit_jumps_at(site, at))
+		return false;
+	go_to(context, site->goes_on_at);
+	return true;
+}
+
+static bool trap(const siginfo_t *info, ucontext_t *context)
 {
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 	struct record_site *site;
 
+	/* By int3, not by a step. */
+	if (info->si_code == SI_KERNEL && trap_in_stub(context))
+		return true;
 	if (record_self.stepping &&
 	    ((context->uc_mcontext.gregs[REG_EFL] & TRAP_FLAG) || in_thunk_tail(rip))) {
 		step(context);
@@ -246,10 +262,10 @@ static bool fault_in_stub(struct record_site *site, siginfo_t *info, ucontext_t 
 		abandon_inline(context, site, rip == site->two_at ? 2 : 1);
 	else if (rip == site->call_at && !scatters)
 		abandon_call(context);
-	else if (rip != site->native_at && rip != site->call_at)
+	else if (rip != site->native_at && rip != site->call_at && !record_exit_origin(site, rip))
 		return false;
 	translate_address(info);
-	go_to(context, site->address);
+	go_to(context, record_exit_origin(site, rip) ? record_exit_origin(site, rip) : site->address);
 	return false;
 }
 
@@ -309,7 +325,7 @@ bool record_signal(int number, siginfo_t *info, void *context_pointer)
 	if (!record_engine.started)
 		return false;
 	if (number == SIGTRAP)
-		ours = trap(context);
+		ours = trap(info, context);
 	else if (number == SIGSEGV || number == SIGBUS)
 		ours = fault(info, context);
 	if (!ours && record_self.stepping)

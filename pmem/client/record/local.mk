@@ -36,6 +36,7 @@ pmem_client_record_librecord_a_SOURCES = \
 	pmem/client/record/emit.c \
 	pmem/client/record/emit.h \
 	pmem/client/record/emit_call.c \
+	pmem/client/record/emit_exit.c \
 	pmem/client/record/engine.c \
 	pmem/client/record/engine.h \
 	pmem/client/record/fault.c \

@@ -13,7 +13,6 @@
 #include "client/record/process_map.h"
 #include "common/align.h"
 
-#define JUMP_BYTES 5u
 #define JUMP 0xe9
 #define TRAP 0xcc
 #define PREFIXES_MAX 3u
@@ -153,7 +152,7 @@ static bool make_stub(struct record_site *site)
 	return record_code_write(at, assembled, length) == 0;
 }
 
-/* Of code that does not change, the next instructions tell whether the flags behind a store matter. */
+/* Of code that does not change, the next instructions tell whether the flags behind a store matter, */
 static bool are_flags_dead(const struct record_site *site)
 {
 	const uint64_t next = site->address + site->insn.length;
@@ -161,6 +160,52 @@ static bool are_flags_dead(const struct record_site *site)
 	return !site->insn.reads_flags && !site->insn.writes_flags && site->way == RECORD_INLINE &&
 	       record_flags_are_dead((const uint8_t *)next, align_up(next, PAGE_BYTES) - next) &&
 	       record_mapping_is_patchable(site->address);
+}
+
+/* and they can run in the stub (emit_exit.c). A jump that has room ends before them. */
+static bool follows(const struct record_insn *insn, uint64_t address)
+{
+	return insn->length < RECORD_JUMP_BYTES && insn->class != RECORD_SYSTEM_CALL &&
+	       record_mapping_is_patchable(address);
+}
+
+/* A jump of a stub, while other threads may run it: who meets the trap goes on where it led. */
+static void redirect(const struct record_site *site, uint64_t jump, uint64_t to)
+{
+	static const uint8_t trap = TRAP, opcode = JUMP;
+	const int64_t distance = (int64_t)(to - (jump + RECORD_JUMP_BYTES));
+	uint8_t displacement[4];
+	int error;
+
+	if (distance != (int32_t)distance)
+		return;
+	for (unsigned i = 0; i < sizeof(displacement); i++)
+		displacement[i] = (uint8_t)((uint64_t)distance >> 8 * i);
+	error = record_code_write(jump, &trap, 1);
+	record_code_sync();
+	if (!error)
+		error = record_code_write(jump + 1, displacement, sizeof(displacement));
+	record_code_sync();
+	if (!error)
+		error = record_code_write(jump, &opcode, 1);
+	record_code_sync();
+	if (error)
+		record_die("code cannot be written", site);
+}
+
+/* A stub that goes on at the new site's instruction, in the middle of a jump, goes on in the new stub. */
+static void link_before(struct record_site *site)
+{
+	for (unsigned back = 1; back < RECORD_JUMP_BYTES; back++) {
+		struct record_site *before = record_site_at(site->address - back);
+
+		if (!before || before->next || before->goes_on_at != site->address)
+			continue;
+		for (unsigned i = 0; i < before->exit_count; i++)
+			if (before->exits[i].jump)
+				redirect(before, before->exits[i].jump, site->stub);
+		before->next = site;
+	}
 }
 
 /* `replacement`: see struct record_site; its instruction is of any class. */
@@ -181,6 +226,7 @@ static struct record_site *add_site(uint64_t address, const struct record_insn *
 	site->fence_only = purpose == RECORD_FOR_FENCE && insn->class == RECORD_STORE;
 	site->fence_always = record_engine.setup.stores;
 	site->flags_dead = records && are_flags_dead(site);
+	site->follows = follows(insn, address);
 	if (records && site->way == RECORD_UNCOVERED)
 		record_die("an instruction that the recorder does not cover stores to a pool", site);
 	if (!make_stub(site)) {
@@ -194,6 +240,7 @@ static struct record_site *add_site(uint64_t address, const struct record_insn *
 	for (at = table_start(address); patches.table[at]; at = (at + 1) % TABLE_SIZE)
 		;
 	atomic_store_explicit(&patches.table[at], id, memory_order_release);
+	link_before(site);
 	return site;
 }
 
@@ -256,7 +303,7 @@ static uint64_t punned_target(uint64_t address, unsigned prefixes, unsigned own,
 	for (unsigned i = own; i < 4; i++)
 		fixed |= (uint32_t)bytes[prefixes + 1 + i] << 8 * i;
 	/* The free bytes are the low ones. With all four the window is around the jump. */
-	return record_code_place(address + prefixes + JUMP_BYTES +
+	return record_code_place(address + prefixes + RECORD_JUMP_BYTES +
 					 (own == 4 ? (uint64_t)INT32_MIN : (uint64_t)(int64_t)(int32_t)fixed),
 				 choices, TRAMPOLINE_BYTES);
 }
@@ -277,12 +324,12 @@ static bool write_trampoline(uint64_t at, uint64_t stub)
 static bool make_jump(struct record_site *site, uint8_t *bytes)
 {
 	unsigned length = site->insn.length;
-	int64_t distance = (int64_t)(site->stub - (site->address + JUMP_BYTES));
+	int64_t distance = (int64_t)(site->stub - (site->address + RECORD_JUMP_BYTES));
 	uint64_t target = 0;
 	unsigned prefixes = 0, own;
 	uint32_t displacement;
 
-	if (length >= JUMP_BYTES && distance == (int32_t)distance)
+	if (length >= RECORD_JUMP_BYTES && distance == (int32_t)distance)
 		target = site->stub;
 	/* The last trampoline serves again if what follows is as it was. */
 	for (; !target && prefixes <= PREFIXES_MAX && prefixes < length; prefixes++) {
@@ -295,15 +342,15 @@ static bool make_jump(struct record_site *site, uint8_t *bytes)
 	}
 	if (!target)
 		return false;
-	displacement = (uint32_t)(target - (site->address + prefixes + JUMP_BYTES));
+	displacement = (uint32_t)(target - (site->address + prefixes + RECORD_JUMP_BYTES));
 	for (unsigned i = 0; i < prefixes; i++)
 		bytes[i] = PREFIX;
 	bytes[prefixes] = JUMP;
 	for (unsigned i = 0; i < 4 && prefixes + 1 + i < length; i++)
 		bytes[prefixes + 1 + i] = (uint8_t)(displacement >> 8 * i);
 	site->target = target;
-	site->jump_length = (uint8_t)(prefixes + JUMP_BYTES);
-	site->patched = length >= JUMP_BYTES ? RECORD_PATCHED_DIRECT : RECORD_PATCHED_PUNNED;
+	site->jump_length = (uint8_t)(prefixes + RECORD_JUMP_BYTES);
+	site->patched = length >= RECORD_JUMP_BYTES ? RECORD_PATCHED_DIRECT : RECORD_PATCHED_PUNNED;
 	return true;
 }
 
@@ -321,7 +368,7 @@ struct group {
 /* A patched site before `address` whose jump reaches beyond it. */
 static struct record_site *jump_into(uint64_t address)
 {
-	for (unsigned back = 1; back < JUMP_BYTES + PREFIXES_MAX; back++) {
+	for (unsigned back = 1; back < RECORD_JUMP_BYTES + PREFIXES_MAX; back++) {
 		struct record_site *site = record_site_at(address - back);
 
 		if (site && is_patched(site) && site->address + site->jump_length > address)
@@ -351,7 +398,7 @@ static bool collect(struct group *group, struct record_site *site)
 		group->sites[group->count++] = before;
 	}
 	group->start = group->sites[group->count - 1]->address;
-	group->length = (uint32_t)(site->address + RECORD_INSN_MAX + JUMP_BYTES - group->start);
+	group->length = (uint32_t)(site->address + RECORD_INSN_MAX + RECORD_JUMP_BYTES - group->start);
 	if (!readable(group->start, group->length))
 		group->length =
 			(uint32_t)(((site->address + site->insn.length - 1) | 4095) + 1 - group->start);
@@ -377,7 +424,7 @@ static void make_jumps(struct group *group)
 
 		site->patched = RECORD_NOT_PATCHED;
 		site->jump_length = 0;
-		if (offset + PREFIXES_MAX + JUMP_BYTES <= group->length &&
+		if (offset + PREFIXES_MAX + RECORD_JUMP_BYTES <= group->length &&
 		    make_jump(site, group->bytes + offset))
 			continue;
 		site->unpatchable = true;
@@ -514,6 +561,8 @@ bool record_site_check(struct record_site *site)
 	if (original)
 		site->patched = RECORD_NOT_PATCHED;
 	else if (!is_patched(site) || !jump)
+		site->gone = true;
+	if (!record_exit_is_right(site) || (site->next && record_site_check(site->next)))
 		site->gone = true;
 	record_patch_give();
 	return site->gone;

@@ -154,10 +154,21 @@ extern bool record_has_bmi2;
 
 /* ---- Sites ------------------------------------------------------------------------------ */
 
+/* What replaces an instruction is that long, and has prefixes before it perhaps. */
+#define RECORD_JUMP_BYTES 5u
+
 enum record_patch { RECORD_NOT_PATCHED, RECORD_PATCHED_DIRECT, RECORD_PATCHED_PUNNED, RECORD_PATCHED_TRAP };
 
 /* What an inline stub saves first: the register that becomes the alias, rcx, and the one for the place. */
 enum { RECORD_SAVED_ADDRESS, RECORD_SAVED_RCX, RECORD_SAVED_PLACE, RECORD_SAVED_MAX = 6 };
+
+/* A way out of a stub, to what follows the instruction: emit_exit.c. */
+struct record_exit {
+	uint64_t from; /* copies of the next instructions; they have the same lengths */
+	uint64_t jump; /* to record_site.goes_on_at if that is in the middle of the site's own jump; or 0 */
+};
+#define RECORD_EXITS_MAX 3
+#define RECORD_FOLLOWED_MAX (RECORD_JUMP_BYTES + RECORD_INSN_MAX)
 
 /* An instruction that the recorder has a stub for. Lives as long as the process. */
 struct record_site {
@@ -186,6 +197,13 @@ struct record_site {
 	uint8_t saved[RECORD_SAVED_MAX], saved_count;
 	bool flags_dead;
 	uint8_t base;			  /* holds the alias in the operation between two calls */
+	/* The ways out: the next instructions run in the stub as well, as far as the jump is made of them. */
+	bool follows;
+	uint8_t exit_count, followed_length;
+	struct record_exit exits[RECORD_EXITS_MAX];
+	uint8_t followed[RECORD_FOLLOWED_MAX]; /* those instructions */
+	uint64_t goes_on_at;		       /* behind them; 0: they end by a jump */
+	struct record_site *next;	       /* the site there, in whose stub they go on; or NULL */
 };
 
 #endif

@@ -48,11 +48,8 @@ static inline int32_t stub_thread_field(size_t offset)
 #define THREAD(field) stub_thread_field(offsetof(struct record_thread, field))
 #define LOW(field) record_low_address(&record_low->field)
 
-/* A jump to what follows the instruction. */
-static inline void stub_go_on(struct stub *s)
-{
-	asm_jump_to(&s->code, s->site->address + s->insn->length);
-}
+/* To what follows the instruction. */
+void stub_go_on(struct stub *s);
 
 /*
  * The part that calls C code, with the program's registers and flags in place: before and after the
