@@ -162,6 +162,11 @@ bool trace_buffer_idle(const struct trace_buffer *buffer)
 	return atomic_load_explicit(&buffer->header->head, memory_order_acquire) == buffer->tail;
 }
 
+uint64_t trace_buffer_head(const struct trace_buffer *buffer)
+{
+	return atomic_load(&buffer->header->head);
+}
+
 void trace_buffer_close(struct trace_buffer *buffer)
 {
 	atomic_store(&buffer->header->state, TRACE_BUFFER_CLOSED);

@@ -49,6 +49,9 @@ ptrdiff_t trace_buffer_take(struct trace_buffer *buffer, void *to, size_t room);
  */
 bool trace_buffer_idle(const struct trace_buffer *buffer);
 
+/* What the producer has published last. Odd: it holds a stamp, or is about to take one. */
+uint64_t trace_buffer_head(const struct trace_buffer *buffer);
+
 /* Tell the producer that recording has ended, and wake it. What it published before can still be taken. */
 void trace_buffer_close(struct trace_buffer *buffer);
 /* Close and free. NULL is allowed. */

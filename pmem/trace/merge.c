@@ -2,10 +2,15 @@
 #include "trace/merge.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/align.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "trace/merge_state.h"
 #include "trace/schema.h"
 
@@ -26,6 +31,7 @@ struct trace_merge *trace_merge_create(struct trace_writer *writer, struct trace
 	pthread_mutex_init(&merge->lock, NULL);
 	pthread_cond_init(&merge->queue_shrank, NULL);
 	merge->queue_end = &merge->queue;
+	merge->shares_for_good = syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) != 0;
 	merge->last = merge->clock_seen = atomic_load(&clock->stamp);
 	return merge;
 }
@@ -61,6 +67,7 @@ void trace_merge_destroy(struct trace_merge *merge)
 {
 	if (!merge)
 		return;
+	merge_share(merge);
 	free_queue(merge->queue);
 	free_queue(merge->taken);
 	free_sources(&merge->heap);
@@ -71,6 +78,50 @@ void trace_merge_destroy(struct trace_merge *merge)
 	pthread_cond_destroy(&merge->queue_shrank);
 	pthread_mutex_destroy(&merge->lock);
 	free(merge);
+}
+
+/* ---- One producer alone -------------------------------------------------------------- */
+
+/* So long after an event of this process a producer is let alone: most of them come in bursts. */
+#define QUIET_MS 10u
+/*
+ * A producer holds a stamp for less than a microsecond, but may lose its processor meanwhile. One that does
+ * not get it back in this time may take one more stamp without locking the clock, by one instruction. Should
+ * that meet another one, two events have one stamp: the merge finds that, and the trace tells it.
+ */
+#define SHARE_MS 100u
+
+void merge_share(struct trace_merge *merge)
+{
+	const struct timespec moment = { .tv_nsec = 20 * 1000 };
+	uint64_t head, since;
+
+	if (!merge->alone)
+		return;
+	atomic_store(&merge->clock->alone, 0);
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+	head = trace_buffer_head(merge->alone->buffer);
+	since = clock_ms();
+	while (head & 1 && trace_buffer_head(merge->alone->buffer) == head && !merge->shares_for_good) {
+		nanosleep(&moment, NULL);
+		merge->shares_for_good = clock_ms() - since >= SHARE_MS;
+	}
+	merge->alone = NULL;
+}
+
+void merge_let_alone(struct trace_merge *merge)
+{
+	LOCK_SCOPE(&merge->lock);
+	struct source *source = merge->heap.count ? merge->heap.items[0] :
+				merge->idle.count ? merge->idle.items[0] :
+						    NULL;
+
+	if (merge->alone || merge->shares_for_good || !source || source->gone || source->wrong ||
+	    merge->heap.count + merge->idle.count + merge->added.count > 1 ||
+	    clock_ms() - merge->queued_at < QUIET_MS)
+		return;
+	merge->alone = source;
+	atomic_store(&merge->clock->alone, 1);
 }
 
 /* ---- Events of this process -------------------------------------------------------- */
@@ -85,6 +136,8 @@ int merge_enqueue(struct trace_merge *merge, const struct trace_event *event)
 	queued->next = NULL;
 	queued->thread = event->thread;
 	queued->length = trace_encode(event, queued->bytes);
+	merge_share(merge);
+	merge->queued_at = clock_ms();
 	queued->stamp = atomic_fetch_add(&merge->clock->stamp, 1) + 1;
 	*merge->queue_end = queued;
 	merge->queue_end = &queued->next;

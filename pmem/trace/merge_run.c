@@ -31,6 +31,15 @@ static int write_event(struct trace_merge *merge, const struct trace_event *even
 }
 
 /* Events are missing here; one line says so for all of them. */
+static void end_source(struct trace_merge *merge, struct source *source)
+{
+	pthread_mutex_lock(&merge->lock);
+	if (merge->alone == source)
+		merge_share(merge);
+	pthread_mutex_unlock(&merge->lock);
+	source_destroy(source);
+}
+
 static int write_lost(struct trace_merge *merge, uint64_t stamp, uint32_t thread, uint64_t count,
 		      const char *reason, struct message *message)
 {
@@ -131,7 +140,7 @@ static int give_up(struct trace_merge *merge, struct source *source)
 						     "thread %" PRIu32 " is no longer recorded: %s",
 						     source->thread, source->wrong);
 	lost.lost.reason.at = (const unsigned char *)text;
-	source_destroy(source);
+	end_source(merge, source);
 	LOCK_SCOPE(&merge->lock);
 	return merge_enqueue(merge, &lost);
 }
@@ -168,7 +177,7 @@ static int put_aside(struct trace_merge *merge, struct source *source)
 		return give_up(merge, source);
 	if (!source->gone)
 		return vector_append(&merge->idle, source);
-	source_destroy(source);
+	end_source(merge, source);
 	return 0;
 }
 
@@ -238,7 +247,7 @@ static int write_least(struct trace_merge *merge, struct message *message)
 	if (!source->wrong)
 		return advance(merge);
 	heap_pop(&merge->heap);
-	source_destroy(source);
+	end_source(merge, source);
 	return 0;
 }
 
@@ -364,6 +373,7 @@ int64_t trace_merge_run(struct trace_merge *merge, struct message *message)
 	if (merge->error)
 		return message_fail(message, merge->error, "the recording has failed before");
 	result = run(merge, message);
+	merge_let_alone(merge);
 	if (result < 0) {
 		merge->error = (int)result;
 		if (result == -ENOMEM)

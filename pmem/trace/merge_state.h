@@ -38,6 +38,9 @@ struct trace_merge {
 	struct idmap processes;
 	_Atomic uint32_t grants; /* how often a pool was granted; read without the lock */
 	uint32_t last_process, last_thread;
+	struct source *alone;	/* its producer takes stamps without locking the clock; or NULL */
+	uint64_t queued_at;	/* milliseconds on the monotonic clock: the last event of this process */
+	bool shares_for_good;	/* a producer cannot be told to lock the clock, or has not in time */
 
 	/* Of the one thread that runs. */
 	struct source_heap heap; /* sources with an event at hand */
@@ -55,5 +58,14 @@ struct trace_merge {
 
 /* Append an event of this process to the queue. Called with the lock held. 0 or -ENOMEM. */
 int merge_enqueue(struct trace_merge *merge, const struct trace_event *event);
+
+/*
+ * From here on every producer locks the clock. What a producer does is: say that it will take a stamp, look
+ * at `alone`, take the stamp. So after a barrier on its processor it has either seen that it is not alone, or
+ * is seen to hold a stamp, which is waited for. Called with the lock held.
+ */
+void merge_share(struct trace_merge *merge);
+/* Let the producer lock the clock no more if it is alone, and this process was quiet for a while. */
+void merge_let_alone(struct trace_merge *merge);
 
 #endif

@@ -333,7 +333,7 @@ static void try_offset(const struct form *form, const unsigned char *native, con
 	key->runs++;
 	key->stored += !test.native.signal;
 	for (unsigned many = 0; many < 2 && !key->failed; many++) {
-		record_low->locks[RECORD_LAST_LOCK].many = many;
+		world_many(many);
 		if (compare(form, native, recorded, offset, &state))
 			continue;
 		key->failed++;
@@ -429,7 +429,7 @@ static bool finds_wrong_place(void)
 	struct form_state state;
 	bool right, wrong;
 
-	record_low->locks[RECORD_LAST_LOCK].many = 0;
+	world_many(false);
 	record_decode(code, sizeof(code), &form.insn);
 	form_set_registers(&form.insn, &state, (uint64_t)world.pool + MIDDLE);
 	run_native(native, &state, test.initial, &test.native);

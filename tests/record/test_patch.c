@@ -174,6 +174,7 @@ int main(int argc, char **argv)
 	world_start(POOL_BYTES);
 	make_rows(&rng);
 	for (unsigned i = 0; i < ROWS * 60; i++) {
+		world_many(i % 2);
 		unsigned row = (unsigned)rng_below(&rng, ROWS);
 
 		differ += !same(row, (unsigned)rng_below(&rng, rows[row].count), 0, &rng);
@@ -182,7 +183,7 @@ int main(int argc, char **argv)
 	OK(differ == 0, "rows of short stores that are patched in any order do what they do natively");
 	check_placement();
 	make_rows(&rng);
-	record_many();
+	world_many(true);
 	if (pthread_create(&other, NULL, thread, &rng) != 0)
 		err(1, "pthread_create");
 	thread(NULL);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/record/record.h"
+#include "client/record/state.h"
 #include "client/record/thunk.h"
 #include "trace/buffer.h"
 
@@ -198,6 +199,12 @@ static void *map(int fd, size_t bytes, int protection, int flags)
 	if (at == MAP_FAILED)
 		err(1, "mmap");
 	return at;
+}
+
+void world_many(bool many)
+{
+	record_low->locks[RECORD_LAST_LOCK].many = many;
+	record_low->clock.alone = !many;
 }
 
 unsigned char *world_code(const void *bytes, size_t length, bool low)

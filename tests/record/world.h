@@ -30,6 +30,9 @@ void world_start_hooks(size_t bytes, struct record_setup setup);
 /* Called for signals that the engine does not take; by default the process ends. */
 extern void (*world_signal)(int number, siginfo_t *info, void *context);
 
+/* Whether others may store as well: else this thread locks neither lines nor the clock. */
+void world_many(bool many);
+
 /* Private executable memory of a file, with these bytes; below 2 GiB if `low`. */
 unsigned char *world_code(const void *bytes, size_t length, bool low);
 

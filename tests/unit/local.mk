@@ -342,6 +342,10 @@ unit_tests += tests/unit/test_trace_symbols
 tests_unit_test_trace_symbols_SOURCES = tests/unit/test_trace_symbols.c
 tests_unit_test_trace_symbols_LDADD = $(libtracesymbols) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_trace_alone
+tests_unit_test_trace_alone_SOURCES = tests/unit/test_trace_alone.c tests/unit/tracetest.c tests/unit/tracetest.h
+tests_unit_test_trace_alone_LDADD = $(libtrace) $(CMOCKA_LIBS) -lpthread
+
 unit_tests += tests/unit/test_trace_merge
 tests_unit_test_trace_merge_SOURCES = tests/unit/test_trace_merge.c tests/unit/tracetest.c tests/unit/tracetest.h
 tests_unit_test_trace_merge_LDADD = $(libtrace) $(CMOCKA_LIBS)

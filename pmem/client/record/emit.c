@@ -281,15 +281,22 @@ static void put_word(struct stub *s, uint64_t word)
 static void take_stamp(struct stub *s)
 {
 	struct record_asm *a = &s->code;
-	uint32_t same;
+	uint32_t shared, taken, same;
 
 	asm_thread(a, ASM_LOAD, s->head, THREAD(producer.head));
 	asm_thread(a, ASM_LOAD, RECORD_RAX, THREAD(producer.header));
 	asm_memory(a, true, ASM_LEA, s->slot, s->head, 1);
 	asm_memory(a, true, ASM_STORE, s->slot, RECORD_RAX, offsetof(struct trace_buffer_header, head));
 	asm_constant(a, RECORD_RAX, 1);
+	asm_absolute(a, false, 0x83, 7, LOW(clock.alone)); /* cmp dword [alone], 0 */
+	asm_byte(a, 0);
+	shared = asm_branch(a, ASM_ZERO);
+	asm_absolute(a, true, 0x0fc1, RECORD_RAX, LOW(clock.stamp)); /* xadd */
+	taken = asm_jump(a);
+	asm_land(a, shared);
 	asm_byte(a, 0xf0);
 	asm_absolute(a, true, 0x0fc1, RECORD_RAX, LOW(clock.stamp)); /* lock xadd */
+	asm_land(a, taken);
 	asm_memory(a, true, ASM_LEA, RECORD_RAX, RECORD_RAX, 1);
 	asm_thread(a, ASM_CMP, RECORD_RAX, THREAD(producer.rebase_at));
 	same = asm_branch(a, ASM_BELOW);

@@ -4,6 +4,7 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -66,6 +67,12 @@ static int learn_processor(void)
 	return 0;
 }
 
+/* The consumer makes sure that this process sees that the clock is shared: merge_share(). */
+static int let_consumer_share(void)
+{
+	return (int)RAW3(membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+}
+
 int record_start(const struct record_setup *setup)
 {
 	uint64_t fs;
@@ -79,6 +86,8 @@ int record_start(const struct record_setup *setup)
 		error = share(record_low->locks, sizeof(record_low->locks), setup->locks_fd);
 	if (!error)
 		error = share(&record_low->clock, PAGE_BYTES, setup->clock_fd);
+	if (!error)
+		error = let_consumer_share();
 	if (!error)
 		error = record_patch_start();
 	/* After all that is mapped here: it learns which addresses are free. */
@@ -355,6 +364,7 @@ void record_fork_child(void)
 	if (!record_engine.started)
 		return;
 	record_engine.ranges_lock = 0;
+	let_consumer_share();
 	record_patch_fork_child();
 	/* The buffer is the parent's. */
 	if (record_self.producer.header)
