@@ -103,6 +103,26 @@ static void check_faults(void)
 	world_signal = NULL;
 }
 
+/* The jump ends where the branch does; but with prefixes before it, it would end later. */
+static void check_fault_behind_branch(void)
+{
+	static const unsigned char branches[] = { 0x89, 0x77, 0x08, /* mov [rdi+8], esi */
+						  0x75, 0x00,	    /* jne to what follows */
+						  0x48, 0x8b, 0x02, /* mov rax, [rdx] */
+						  0xc3 };
+	unsigned char *code = code_of(branches, sizeof(branches));
+	unsigned char *nothing = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const uint64_t there = 1234;
+
+	world_signal = on_fault;
+	go_on_at = (uint64_t)code + sizeof(branches) - 1;
+	OK(stored_by(code, 1, &there) == 1234, "a load behind a branch behind a store loads");
+	OK(stored_by(code, 2, nothing) == 77 && word(8) == 2 && fault_at == (uint64_t)code + 5 &&
+		   fault_address == (uint64_t)nothing,
+	   "the fault of a load behind a branch behind a store is at the program's instruction");
+	world_signal = NULL;
+}
+
 static void check_followers(void)
 {
 	static const unsigned char increments[] = { 0x89, 0x37, 0x48, 0xff, 0xc0, 0xc3 };
@@ -167,6 +187,7 @@ int main(void)
 {
 	world_start(POOL_BYTES);
 	check_faults();
+	check_fault_behind_branch();
 	check_followers();
 	check_links();
 	check_trap();

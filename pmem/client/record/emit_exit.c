@@ -44,7 +44,8 @@ static bool decode_next(const struct stub *s, uint64_t at, struct record_insn *i
 enum next {
 	NEXT_STAYS, /* it cannot run here */
 	NEXT_RUNS,
-	NEXT_LEAVES /* it is a jump */
+	NEXT_BRANCHES, /* it runs, but is longer here: behind it, no copy would be as far as the original */
+	NEXT_LEAVES    /* it is a jump */
 };
 
 /* The instruction at *at, which is then the address behind it. */
@@ -58,7 +59,7 @@ static enum next copy_next(struct stub *s, uint64_t *at)
 	if (!decode_next(s, from, &insn))
 		return NEXT_STAYS;
 	condition = condition_of(&insn);
-	/* Behind one there would be no copy: it is longer here. */
+	/* Behind one, the stub goes on at the program's code: not in the jump. */
 	if (condition >= 0 && from + insn.length < s->site->address + RECORD_JUMP_BYTES)
 		return NEXT_STAYS;
 	if (condition >= 0)
@@ -70,6 +71,8 @@ static enum next copy_next(struct stub *s, uint64_t *at)
 	else if (!insn.plain || insn.address.narrow || !record_copy(a, &insn, from))
 		return NEXT_STAYS;
 	*at = from + insn.length;
+	if (condition >= 0)
+		return NEXT_BRANCHES;
 	return is_jump(&insn) || is_return(&insn) ? NEXT_LEAVES : NEXT_RUNS;
 }
 
@@ -112,6 +115,8 @@ void stub_go_on(struct stub *s)
 		site->next = record_site_at(at);
 		next = site->next ? NEXT_STAYS : copy_next(s, &at);
 	}
+	if (next == NEXT_BRANCHES)
+		site->next = record_site_at(at);
 	site->goes_on_at = at;
 	note_followed(site);
 	if (next != NEXT_LEAVES)
