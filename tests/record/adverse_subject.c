@@ -98,14 +98,32 @@ static void closed(void)
 
 /* ---- Stacks ------------------------------------------------------------------------------------ */
 
+/* So many and so short that there is no room for all their jumps: each of the others faults each time. */
+static __attribute__((noinline)) void store_row(unsigned value)
+{
+	unsigned *at = (unsigned *)(void *)(pool + 8192);
+
+	__asm__ volatile(".rept 4000\n\tmovl %1, (%0)\n\t.endr" : : "r"(at), "r"(value) : "memory");
+}
+
+static void *store_rows(void *unused)
+{
+	for (unsigned value = 1; value < 4; value++)
+		store_row(value);
+	return unused;
+}
+
 static void little_stack(void)
 {
 	pthread_attr_t attributes;
+	pthread_t thread;
 
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN);
 	in_thread(1, &attributes);
 	in_thread(2, &attributes);
+	if (pthread_create(&thread, &attributes, store_rows, NULL) != 0 || pthread_join(thread, NULL) != 0)
+		errx(1, "pthread_create");
 	stores_3(3);
 	printf("stored on little stacks\n");
 }

@@ -549,23 +549,35 @@ bool record_site_patch_alone(struct record_site *site)
 	return done;
 }
 
-bool record_site_check(struct record_site *site)
+/* Is its code, or what follows it in its stub, neither as it was nor as it was patched? */
+static bool is_replaced(struct record_site *site)
 {
 	const volatile uint8_t *code = (const volatile uint8_t *)site->address;
 	bool original = true, jump;
 
-	record_patch_take();
 	for (unsigned i = 0; i < site->insn.length; i++)
 		original = original && code[i] == site->insn.bytes[i];
 	jump = code[0] == TRAP || code[0] == JUMP || (code[0] == PREFIX && site->insn.bytes[0] != PREFIX);
 	if (original)
 		site->patched = RECORD_NOT_PATCHED;
-	else if (!is_patched(site) || !jump)
+	return site->gone || (!original && (!is_patched(site) || !jump)) || !record_exit_is_right(site);
+}
+
+/* A row of stores is long, and a handler's stack may be small: one after the other. */
+bool record_site_check(struct record_site *site)
+{
+	struct record_site *replaced = site;
+
+	record_patch_take();
+	while (replaced && !is_replaced(replaced))
+		replaced = replaced->next;
+	/* The stubs before it go on in its stub. */
+	for (; replaced && site != replaced; site = site->next)
 		site->gone = true;
-	if (!record_exit_is_right(site) || (site->next && record_site_check(site->next)))
-		site->gone = true;
+	if (replaced)
+		replaced->gone = true;
 	record_patch_give();
-	return site->gone;
+	return replaced;
 }
 
 void record_sites_forget(uint64_t address, uint64_t length)
