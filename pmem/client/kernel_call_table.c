@@ -18,6 +18,7 @@
 #define PAGES KERNEL_PAGES
 #define SIZED KERNEL_SIZED
 #define COUNTED KERNEL_COUNTED
+#define RECEIVED KERNEL_RECEIVED
 #define TIMESPEC(at) FIXED(at, KERNEL_TIMESPEC_BYTES)
 
 #define RECORDED(call, ...) [SYS_##call] = { .name = #call, .outputs = { __VA_ARGS__ } }
@@ -57,7 +58,7 @@ static const struct kernel_call calls[CALLS] = {
 	RECORDED(flistxattr, COUNTED(1, 2, 1)),
 	RECORDED(syslog, COUNTED(1, 2, 1)),
 	RECORDED(lookup_dcookie, COUNTED(1, 2, 1)),
-	RECORDED(recvfrom, COUNTED(1, 2, 1), SIZED(4, 5), FIXED(5, 4)),
+	RECORDED(recvfrom, RECEIVED(1, 2, 3), SIZED(4, 5), FIXED(5, 4)),
 	RECORDED(mq_timedreceive, COUNTED(1, 2, 1), FIXED(3, 4)),
 	SPECIAL(msgrcv, A(1), special_msgrcv),
 	SPECIAL(readv, RECORD_CALL_ALWAYS, special_parts),

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -89,9 +90,11 @@ struct kept_outputs {
 };
 
 /* Whether what the kernel has stored is found by comparing with what was there. */
-static bool is_compared(const struct kernel_output *output)
+static bool is_compared(const struct record_system_call *call, const struct kernel_output *output)
 {
-	return output->kind != KERNEL_INPUT && output->kind != KERNEL_OUTPUT_COUNTED;
+	if (output->kind == KERNEL_OUTPUT_COUNTED)
+		return output->flags && (call->arguments[output->flags] & MSG_TRUNC);
+	return output->kind != KERNEL_INPUT;
 }
 
 /* In bytes, as the program says. */
@@ -159,7 +162,7 @@ static void store_piece(const struct record_system_call *call, const struct kept
 
 	if (output->kind == KERNEL_INPUT || !length)
 		return;
-	if (is_compared(output))
+	if (is_compared(call, output))
 		kernel_call_store_changes(program, kept->before[index], piece, length, call->site);
 	else if (result > 0)
 		record_move((void *)program, piece, min_u64((uint64_t)result * output->size, length), false,
@@ -185,7 +188,7 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 		lengths[i] = length_of_piece(call, &outputs[i], &ends[i]);
 		if (lengths[i])
 			bytes += client_piece_bytes(lengths[i], ends[i]);
-		if (is_compared(&outputs[i]))
+		if (is_compared(call, &outputs[i]))
 			bytes += client_piece_bytes(lengths[i], false);
 	}
 	if (bytes == without)
@@ -201,7 +204,7 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 			continue;
 		piece = client_piece_take(&room, lengths[i], ends[i]);
 		/* What the kernel leaves alone stays as it is, and some of it may be input as well. */
-		if (output->kind != KERNEL_OUTPUT_COUNTED &&
+		if ((output->kind == KERNEL_INPUT || is_compared(call, output)) &&
 		    !kernel_call_read(piece, call->arguments[output->argument], lengths[i])) {
 			client_room_give(kept, bytes);
 			call->result = -EFAULT;
@@ -210,7 +213,7 @@ enum record_call_way kernel_call_bounce(struct record_system_call *call, const s
 		kept->outputs[i] = *output;
 		kept->lengths[i] = lengths[i];
 		kept->pieces[i] = piece;
-		if (is_compared(output))
+		if (is_compared(call, output))
 			kept->before[i] = client_piece_copy(&room, piece, lengths[i]);
 		call->replaced[output->argument] = (uint64_t)piece;
 	}

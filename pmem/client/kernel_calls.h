@@ -40,6 +40,7 @@ struct kernel_output {
 	uint8_t kind;
 	uint8_t argument; /* its address */
 	uint8_t length;	  /* an argument: see above */
+	uint8_t flags;	  /* of what counts: the argument that may have MSG_TRUNC; 0: none */
 	uint32_t size;
 };
 
@@ -48,6 +49,9 @@ struct kernel_output {
 /* `room`: the argument that says how long it is. */
 #define KERNEL_COUNTED(at, room, bytes) \
 	{ .kind = KERNEL_OUTPUT_COUNTED, .argument = (at), .length = (room), .size = (bytes) }
+/* With MSG_TRUNC a stream counts what it discards: what has come is found by comparing. */
+#define KERNEL_RECEIVED(at, room, flags_at) \
+	{ .kind = KERNEL_OUTPUT_COUNTED, .argument = (at), .length = (room), .flags = (flags_at), .size = 1 }
 #define KERNEL_ARRAY(at, room, bytes) \
 	{ .kind = KERNEL_OUTPUT_ARRAY, .argument = (at), .length = (room), .size = (bytes) }
 #define KERNEL_BITS(at, room) { .kind = KERNEL_OUTPUT_BITS, .argument = (at), .length = (room) }

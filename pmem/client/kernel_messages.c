@@ -19,6 +19,8 @@ struct message {
 	struct iovec *parts;	    /* a copy of its parts */
 	/* The same with memory of ours in the place of pools; until it is there, how long it is to be. */
 	struct iovec *kernel_parts;
+	/* Copies of what is replaced; NULL: not needed. With MSG_TRUNC a stream counts what it discards. */
+	struct iovec *parts_before;
 	size_t count;		    /* of parts */
 	/* In the place of pools; NULL: they are in none. And copies of them as they were. */
 	unsigned char *name, *control;
@@ -32,6 +34,7 @@ struct kept_messages {
 	uintptr_t array; /* of the program's headers; 0: there are parts alone */
 	size_t stride;	 /* of a header: of a struct msghdr or a struct mmsghdr */
 	size_t count;
+	bool discards; /* with MSG_TRUNC */
 	unsigned char *headers; /* the kernel's, a room */
 	unsigned char *buffers; /* a room; NULL: none is in a pool */
 	size_t buffer_bytes;
@@ -62,6 +65,8 @@ static size_t room_of_parts(const struct message *message)
 		message->kernel_parts[i].iov_len = length;
 		if (length)
 			bytes += client_piece_bytes(length, ends);
+		if (message->parts_before)
+			bytes += client_piece_bytes(length, false);
 	}
 	return bytes;
 }
@@ -85,16 +90,32 @@ static unsigned char *copy_piece(unsigned char **room, const void *program, size
 	return piece;
 }
 
+/* Memory in the place of a part, of which `bytes` are in a pool. */
+static void *place_part(struct message *message, size_t index, size_t bytes, unsigned char **room)
+{
+	const struct iovec *part = &message->parts[index];
+	const bool ends = bytes < length_of(part);
+	const unsigned char *before;
+	unsigned char *piece;
+
+	if (!message->parts_before)
+		return client_piece_take(room, bytes, ends);
+	piece = copy_piece(room, part->iov_base, bytes, ends, &before);
+	if (!piece)
+		return part->iov_base;
+	message->parts_before[index] =
+		(struct iovec){ .iov_base = (void *)(uintptr_t)before, .iov_len = bytes };
+	return piece;
+}
+
 static void place_parts(struct message *message, unsigned char **room)
 {
 	for (size_t i = 0; i < message->count; i++) {
-		const struct iovec *part = &message->parts[i];
 		struct iovec *kernel = &message->kernel_parts[i];
 
 		if (kernel->iov_len)
-			kernel->iov_base =
-				client_piece_take(room, kernel->iov_len, kernel->iov_len < length_of(part));
-		kernel->iov_len = part->iov_len;
+			kernel->iov_base = place_part(message, i, kernel->iov_len, room);
+		kernel->iov_len = message->parts[i].iov_len;
 	}
 }
 
@@ -113,13 +134,22 @@ static void place_message(struct message *message, struct msghdr *kernel, unsign
 		kernel->msg_control = message->control;
 }
 
+/* How many arrays of its parts a message has. */
+static size_t arrays_of_parts(bool discards)
+{
+	return discards ? 3 : 2;
+}
+
 /* Read its parts to memory from `parts` on, and the same again. Returns the room for what is in pools. */
-static size_t read_message(struct message *message, const struct msghdr *header, struct iovec *parts)
+static size_t read_message(struct message *message, const struct msghdr *header, struct iovec *parts,
+			   bool discards)
 {
 	const size_t count = header->msg_iovlen;
 	const size_t bytes = count * sizeof(*parts);
 
 	*message = (struct message){ .program = *header, .parts = parts, .kernel_parts = parts + count };
+	if (discards)
+		message->parts_before = parts + 2 * count;
 	/* Else the kernel is to find what is wrong with them. */
 	if (count <= KERNEL_PARTS_MAX && kernel_call_read(parts, (uintptr_t)header->msg_iov, bytes)) {
 		message->count = count;
@@ -145,7 +175,7 @@ static void give_rooms(struct kernel_kept *kept_base)
 static void store_messages(const struct record_system_call *call, struct kernel_kept *kept_base, long result);
 
 /* With room for the parts of so many headers, which it takes over. */
-static struct kept_messages *keep(const unsigned char *headers, size_t stride, size_t count,
+static struct kept_messages *keep(const unsigned char *headers, size_t stride, size_t count, bool discards,
 				  struct iovec **parts)
 {
 	size_t bytes = sizeof(struct kept_messages) + count * sizeof(struct message), before;
@@ -156,13 +186,14 @@ static struct kept_messages *keep(const unsigned char *headers, size_t stride, s
 	for (size_t i = 0; i < count; i++) {
 		memcpy(&header, headers + i * stride, sizeof(header));
 		if (header.msg_iovlen <= KERNEL_PARTS_MAX)
-			bytes += 2 * header.msg_iovlen * sizeof(struct iovec);
+			bytes += arrays_of_parts(discards) * header.msg_iovlen * sizeof(struct iovec);
 	}
 	kept = client_room_take(bytes);
 	*kept = (struct kept_messages){
 		.kept = { .bytes = bytes, .store = store_messages, .give = give_rooms },
 		.stride = stride,
 		.count = count,
+		.discards = discards,
 	};
 	*parts = (struct iovec *)(void *)((unsigned char *)kept + before);
 	return kept;
@@ -174,8 +205,8 @@ static void read_messages(struct kept_messages *kept, const unsigned char *heade
 
 	for (size_t i = 0; i < kept->count; i++) {
 		memcpy(&header, headers + i * kept->stride, sizeof(header));
-		kept->buffer_bytes += read_message(&kept->messages[i], &header, parts);
-		parts += 2 * kept->messages[i].count;
+		kept->buffer_bytes += read_message(&kept->messages[i], &header, parts, kept->discards);
+		parts += arrays_of_parts(kept->discards) * kept->messages[i].count;
 	}
 }
 
@@ -192,7 +223,7 @@ static size_t read_headers(unsigned char *headers, uintptr_t array, size_t count
 }
 
 static enum record_call_way bounce(struct record_system_call *call, unsigned argument, size_t count,
-				   size_t stride)
+				   size_t stride, uint64_t flags)
 {
 	const uintptr_t array = call->arguments[argument];
 	unsigned char *headers = client_room_take(count * stride), *room;
@@ -202,7 +233,7 @@ static enum record_call_way bounce(struct record_system_call *call, unsigned arg
 	struct kept_messages *kept;
 	struct iovec *parts;
 
-	kept = keep(headers, stride, have, &parts);
+	kept = keep(headers, stride, have, flags & MSG_TRUNC, &parts);
 	read_messages(kept, headers, parts);
 	if (!have || (!kept->buffer_bytes && !record_concerns(array, have * stride))) {
 		client_room_give(kept, kept->kept.bytes);
@@ -225,7 +256,7 @@ static enum record_call_way bounce(struct record_system_call *call, unsigned arg
 
 enum record_call_way kernel_call_bounce_message(struct record_system_call *call, unsigned argument)
 {
-	return bounce(call, argument, 1, sizeof(struct msghdr));
+	return bounce(call, argument, 1, sizeof(struct msghdr), call->arguments[argument + 1]);
 }
 
 enum record_call_way kernel_call_bounce_messages(struct record_system_call *call, unsigned argument,
@@ -233,7 +264,8 @@ enum record_call_way kernel_call_bounce_messages(struct record_system_call *call
 {
 	const size_t some = min_u64(count, KERNEL_PARTS_MAX);
 
-	return some ? bounce(call, argument, some, sizeof(struct mmsghdr)) : RECORD_CALL_AS_IT_IS;
+	return some ? bounce(call, argument, some, sizeof(struct mmsghdr), call->arguments[argument + 2]) :
+		      RECORD_CALL_AS_IT_IS;
 }
 
 enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, unsigned argument,
@@ -247,7 +279,7 @@ enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, u
 
 	if (!count || count > KERNEL_PARTS_MAX)
 		return RECORD_CALL_AS_IT_IS;
-	kept = keep((const unsigned char *)&header, sizeof(header), 1, &parts);
+	kept = keep((const unsigned char *)&header, sizeof(header), 1, false, &parts);
 	read_messages(kept, (const unsigned char *)&header, parts);
 	if (!kept->buffer_bytes) {
 		client_room_give(kept, kept->kept.bytes);
@@ -261,6 +293,18 @@ enum record_call_way kernel_call_bounce_parts(struct record_system_call *call, u
 }
 
 /* ---- After it ------------------------------------------------------------------------------ */
+
+static void store_changed_parts(const struct record_system_call *call, const struct message *message)
+{
+	for (size_t i = 0; i < message->count; i++) {
+		const struct iovec *program = &message->parts[i], *kernel = &message->kernel_parts[i];
+
+		if (program->iov_base != kernel->iov_base)
+			kernel_call_store_changes((uintptr_t)program->iov_base,
+						  message->parts_before[i].iov_base, kernel->iov_base,
+						  message->parts_before[i].iov_len, call->site);
+	}
+}
 
 /* As parts of the buffers that are in pools, in their order. */
 static void store_parts(const struct record_system_call *call, const struct message *message, uint64_t left)
@@ -297,7 +341,10 @@ static void store_message(const struct record_system_call *call, const struct ke
 {
 	const struct message *message = &kept->messages[index];
 
-	store_parts(call, message, bytes);
+	if (message->parts_before)
+		store_changed_parts(call, message);
+	else
+		store_parts(call, message, bytes);
 	if (message->name)
 		kernel_call_store_changes((uintptr_t)message->program.msg_name, message->name_before,
 					  message->name, message->name_bytes, call->site);

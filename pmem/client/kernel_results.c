@@ -93,6 +93,7 @@ static long call(struct next_function *function, const struct kernel_output *out
 #define ARRAY KERNEL_ARRAY
 #define BITS KERNEL_BITS
 #define COUNTED KERNEL_COUNTED
+#define RECEIVED KERNEL_RECEIVED
 
 /* Files. */
 RECORD_AS(read, SYS_read)
@@ -169,8 +170,8 @@ RECORD_AS(getsockname, SYS_getsockname)
 RECORD_AS(getpeername, SYS_getpeername)
 RECORD_AS(getsockopt, SYS_getsockopt)
 RECORD_AS(recvfrom, SYS_recvfrom)
-RECORD(recv, COUNTED(1, 2, 1))
-RECORD(__recv_chk, COUNTED(1, 2, 1))
+RECORD(recv, RECEIVED(1, 2, 3))
+RECORD(__recv_chk, RECEIVED(1, 2, 4))
 RECORD(sendmmsg, ARRAY(1, 2, KERNEL_MMSGHDR_BYTES))
 RECORD_AS(mq_receive, SYS_mq_timedreceive)
 RECORD_AS(mq_timedreceive, SYS_mq_timedreceive)

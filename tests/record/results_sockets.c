@@ -7,6 +7,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -213,6 +214,68 @@ static long recvmmsg_row(unsigned char *at, bool raw)
 		prepare(at + 1024 * (i + 1), &headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
 	AT(struct timespec, 256)->tv_sec = 0;
 	result = CALL(SYS_recvmmsg, recvmmsg, fds[0], headers, 2, MSG_WAITFORONE, AT(struct timespec, 256));
+	for (unsigned i = 0; i < 2; i++)
+		forget_addresses(&headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
+	return closed(fds, result);
+}
+
+/* A stream that discards what it is asked for, and says how much that is. */
+static void discarding(int fds[2])
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof(address);
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+
+	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+	if (server < 0 || fds[1] < 0 || bind(server, (struct sockaddr *)&address, length) != 0 ||
+	    listen(server, 1) != 0 || getsockname(server, (struct sockaddr *)&address, &length) != 0 ||
+	    connect(fds[1], (struct sockaddr *)&address, length) != 0)
+		err(1, "a connection to this machine");
+	fds[0] = accept(server, NULL, NULL);
+	close(server);
+	if (fds[0] < 0 || write(fds[1], "abcdefghijklmnopqrstuvwxyz", 26) != 26)
+		err(1, "accept");
+}
+
+static long recv_discarded_row(unsigned char *at, bool raw)
+{
+	const int flags = MSG_TRUNC | MSG_WAITALL;
+	int fds[2];
+	long result;
+
+	discarding(fds);
+	memset(at, 'x', 16);
+	result = raw ? call(SYS_recvfrom, fds[0], at, 16UL, (long)flags, NULL, NULL) :
+		       or_errno(recv(fds[0], at, 16, flags));
+	return closed(fds, result);
+}
+
+static long recvmsg_discarded_row(unsigned char *at, bool raw)
+{
+	struct iovec parts[2] = { { at, 10 }, { at + 100, 10 } };
+	struct msghdr header = { .msg_iov = parts, .msg_iovlen = 2 };
+	int fds[2];
+	long result;
+
+	discarding(fds);
+	memset(at, 'x', 110);
+	result = CALL(SYS_recvmsg, recvmsg, fds[0], &header, MSG_TRUNC | MSG_WAITALL);
+	return closed(fds, result);
+}
+
+/* The length of each datagram, of which only the beginning has room. */
+static long recvmmsg_truncated_row(unsigned char *at, bool raw)
+{
+	struct mmsghdr *headers = AT(struct mmsghdr, 0);
+	int fds[2];
+	long result;
+
+	datagrams(fds);
+	for (unsigned i = 0; i < 2; i++) {
+		prepare(at + 1024 * (i + 1), &headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
+		headers[i].msg_hdr.msg_iovlen = 1;
+	}
+	result = CALL(SYS_recvmmsg, recvmmsg, fds[0], headers, 2, MSG_WAITFORONE | MSG_TRUNC, NULL);
 	for (unsigned i = 0; i < 2; i++)
 		forget_addresses(&headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
 	return closed(fds, result);
@@ -426,6 +489,9 @@ const struct result_row socket_rows[] = {
 	{ "recvmsg", recvmsg_row, false },
 	{ "recvmsg with a header elsewhere", recvmsg_buffers_row, false },
 	{ "recvmmsg", recvmmsg_row, false },
+	{ "recv of what is discarded", recv_discarded_row, false },
+	{ "recvmsg of what is discarded", recvmsg_discarded_row, false },
+	{ "recvmmsg of what is truncated", recvmmsg_truncated_row, false },
 	{ "sendmmsg", sendmmsg_row, false },
 	{ "poll", poll_row, false },
 	{ "poll of too many", poll_many_row, false },
