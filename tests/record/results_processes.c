@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -29,6 +30,15 @@
 static long uname_row(unsigned char *at, bool raw)
 {
 	return CALL(SYS_uname, uname, AT(struct utsname, 0));
+}
+
+/* How long the kernel's log is: nothing is stored. */
+static long klogctl_row(unsigned char *at, bool raw)
+{
+	enum { SIZE_BUFFER = 10 };
+
+	memset(at, 'x', 100);
+	return CALL(SYS_syslog, klogctl, SIZE_BUFFER, (char *)at, 100);
 }
 
 static long sysinfo_row(unsigned char *at, bool raw)
@@ -403,6 +413,7 @@ static long sched_rr_get_interval_row(unsigned char *at, bool raw)
 
 const struct result_row process_rows[] = {
 	{ "uname", uname_row, false },
+	{ "klogctl of a size", klogctl_row, false },
 	{ "sysinfo", sysinfo_row, true },
 	{ "times", times_row, true },
 	{ "getrusage", getrusage_row, true },
