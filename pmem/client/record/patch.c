@@ -237,8 +237,10 @@ static struct record_site *add_site(uint64_t address, const struct record_insn *
 	if (record_engine.setup.on_site && !replacement)
 		record_engine.setup.on_site(id, address, records);
 	atomic_store_explicit(&patches.count, id, memory_order_release);
+	/* A site of code that is gone, which was at the same address, is not found any more. */
 	for (at = table_start(address); patches.table[at]; at = (at + 1) % TABLE_SIZE)
-		;
+		if (patches.sites[patches.table[at]].address == address)
+			break;
 	atomic_store_explicit(&patches.table[at], id, memory_order_release);
 	link_before(site);
 	return site;
