@@ -171,7 +171,7 @@ static void call_handler(int number, siginfo_t *info, ucontext_t *context)
 /* SIGSEGV and its like from an instruction, not from kill(2). */
 static bool is_caused(int number, const siginfo_t *info)
 {
-	return is_fault(number) && info->si_code > 0;
+	return (is_fault(number) || number == SIGFPE || number == SIGILL) && info->si_code > 0;
 }
 
 static void on_signal(int number, siginfo_t *info, void *context)

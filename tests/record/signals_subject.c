@@ -122,6 +122,31 @@ static void divisions(void)
 	printf("divisions %d, code %d, result %d\n", (int)count, (int)code, result);
 }
 
+void divide_and_store(void *to, const long double *divisor);
+extern const unsigned char store_of_quotient[];
+/* With divisions by zero unmasked. The x87 unit tells of one by its next instruction, which is the store. */
+__asm__(".text\n"
+	"divide_and_store:\n\tfninit\n\tmovl $0x37b, -4(%rsp)\n\tfldcw -4(%rsp)\n\t"
+	"fld1\n\tfldt (%rsi)\n\tfdivrp\n"
+	"store_of_quotient:\n\tfstpt (%rdi)\n\tfninit\n\tret\n");
+
+static void floating_divisions(void)
+{
+	static unsigned char elsewhere[16];
+	volatile unsigned right = 0;
+
+	handle(SIGFPE, jump_back, 0);
+	for (volatile unsigned i = 0; i < 20; i++) {
+		const long double divisor = i % 4 < 2 ? 3 : 0;
+
+		if (sigsetjmp(back, 1) == 0)
+			divide_and_store(i % 2 ? pool + 512 : elsewhere, &divisor);
+		else
+			right = right + (address == (uintptr_t)store_of_quotient);
+	}
+	printf("divisions of floating numbers %d, code %d, at the store %u\n", (int)count, (int)code, right);
+}
+
 /* Of a file that is shorter than its mapping. */
 static void beyond_the_end(void)
 {
@@ -409,6 +434,7 @@ int main(int argc, char **argv)
 	breaks();
 	illegal();
 	divisions();
+	floating_divisions();
 	beyond_the_end();
 	skipped();
 	copies_from_nowhere();

@@ -240,6 +240,23 @@ static bool is_store_to_pool(const siginfo_t *info, const ucontext_t *context)
 	       record_range_find((uint64_t)info->si_addr);
 }
 
+/* As if the program's own instruction had caused it. False: this instruction of the stub is none of those. */
+static bool leave_stub(const struct record_site *site, ucontext_t *context)
+{
+	const uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	const uint64_t origin = record_exit_origin(site, rip);
+	const bool scatters = site->insn.target == RECORD_TARGET_VECTOR;
+
+	if (rip == site->one_at || rip == site->two_at)
+		abandon_inline(context, site, rip == site->two_at ? 2 : 1);
+	else if (rip == site->call_at && !scatters)
+		abandon_call(context);
+	else if (rip != site->native_at && rip != site->call_at && !origin)
+		return false;
+	go_to(context, origin ? origin : site->address);
+	return true;
+}
+
 static bool fault_in_stub(struct record_site *site, siginfo_t *info, ucontext_t *context)
 {
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
@@ -258,14 +275,8 @@ static bool fault_in_stub(struct record_site *site, siginfo_t *info, ucontext_t 
 		go_to(context, site->stub);
 		return true;
 	}
-	if (rip == site->one_at || rip == site->two_at)
-		abandon_inline(context, site, rip == site->two_at ? 2 : 1);
-	else if (rip == site->call_at && !scatters)
-		abandon_call(context);
-	else if (rip != site->native_at && rip != site->call_at && !record_exit_origin(site, rip))
-		return false;
-	translate_address(info);
-	go_to(context, record_exit_origin(site, rip) ? record_exit_origin(site, rip) : site->address);
+	if (leave_stub(site, context))
+		translate_address(info);
 	return false;
 }
 
@@ -317,6 +328,16 @@ static bool fault(siginfo_t *info, ucontext_t *context)
 	return false;
 }
 
+/* SIGFPE and SIGILL, whose address is the instruction's. */
+static void exception(siginfo_t *info, ucontext_t *context)
+{
+	const uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+	const struct record_site *site = record_code_contains(rip) ? record_site_of_stub(rip) : NULL;
+
+	if (site && leave_stub(site, context))
+		info->si_addr = (void *)context->uc_mcontext.gregs[REG_RIP];
+}
+
 bool record_signal(int number, siginfo_t *info, void *context_pointer)
 {
 	ucontext_t *context = context_pointer;
@@ -328,6 +349,8 @@ bool record_signal(int number, siginfo_t *info, void *context_pointer)
 		ours = trap(info, context);
 	else if (number == SIGSEGV || number == SIGBUS)
 		ours = fault(info, context);
+	else
+		exception(info, context);
 	if (!ours && record_self.stepping)
 		deliver_kept(context);
 	return ours;

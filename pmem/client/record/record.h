@@ -243,9 +243,9 @@ int record_watch_loader(void (*function)(void));
 struct record_counts record_stat(void);
 
 /*
- * A SIGSEGV, SIGBUS or SIGTRAP, as its handler got it. True: it was the recorder's own, `context` is
- * changed and the handler returns. False: it is the program's; `context` and `info` are as the
- * instruction of the program itself would have made them.
+ * A SIGSEGV, SIGBUS, SIGTRAP, SIGFPE or SIGILL that an instruction caused, as its handler got it. True: it
+ * was the recorder's own, `context` is changed and the handler returns. False: it is the program's; `context`
+ * and `info` are as the instruction of the program itself would have made them.
  */
 bool record_signal(int number, siginfo_t *info, void *context);
 /*
