@@ -161,8 +161,11 @@ static ssize_t write_through(fuse_req_t request, struct node *node, const char *
 		return written;
 	if (!fusefs_file_of(fi)->direct)
 		fusefs_shadow_overlay(&fusefs_of(request)->shadows, node, offset, bytes, (size_t)written);
-	/* The kernel sends an FSYNC after a synchronous write, but not after an asynchronous one. */
-	if (fi->flags & O_DSYNC)
+	/*
+	 * The kernel sends an FSYNC after a synchronous write, before which power can fail, but not after all
+	 * direct writes: not after an asynchronous one, for instance.
+	 */
+	if (fi->flags & O_DSYNC && is_direct(fi))
 		error = recorded_sync(fusefs_recorder(request), handle, (fi->flags & O_SYNC) != O_SYNC);
 	return error ? error : written;
 }

@@ -47,6 +47,17 @@ check "the report has the number of the sync" reports '"number":3'
 check "after the third sync, three steps were acknowledged and survive" survives after-sync 3 "123 123"
 check "after the first sync, one step was acknowledged and survives" survives after-sync 1 "1 1"
 
+# What a synchronous write wrote is volatile until its sync.
+synchronous() {
+	local flags
+	for flags in sync dsync; do
+		printf old >"$mnt/synchronous" && sync "$mnt/synchronous" && cut_at --before-sync 1 || return
+		printf n | dd of="$mnt/synchronous" oflag="$flags" conv=notrunc 2>>"$work/dd.err" && return 1
+		has_failed && [ "$(cat "$mnt/synchronous")" = old ] || return
+	done
+}
+check "before the sync of a write with O_SYNC or O_DSYNC, its bytes are lost" synchronous
+
 # An operation, and what comes after it.
 directories() {
 	local name
