@@ -3,14 +3,16 @@
 guest_tests = \
 	tests/guest/dax.sh \
 	tests/guest/devmem.sh \
-	tests/guest/reservations.sh
+	tests/guest/reservations.sh \
+	tests/guest/synchronous.sh
 TESTS += $(guest_tests)
 long_tests += tests/guest/pmemobj.sh
 EXTRA_DIST += $(guest_tests) tests/guest/dax.guest tests/guest/devmem.guest tests/guest/pmemobj.guest \
-	tests/guest/reservations.guest \
+	tests/guest/reservations.guest tests/guest/synchronous.guest \
 	tests/guest/guest.sh tests/guest/inside.sh
-check_PROGRAMS += tests/guest/map_uncached
+check_PROGRAMS += tests/guest/map_uncached tests/guest/synchronous
 tests_guest_map_uncached_SOURCES = tests/guest/map_uncached.c
+tests_guest_synchronous_SOURCES = tests/guest/synchronous.c
 persistent_sources = tests/guest/persistent.c tests/pmdk/objects.c tests/pmdk/objects.h
 EXTRA_DIST += $(persistent_sources)
 if HAVE_PMEMOBJ
