@@ -478,7 +478,15 @@ bool explore_walk_guaranteed(const struct explore_walk *walk)
 
 const char *explore_walk_cut(const struct explore_walk *walk)
 {
-	return walk->cut.text[0] ? walk->cut.text : NULL;
+	if (walk->cut.text[0])
+		return walk->cut.text;
+	if (explore_walk_names_is_unrooted(walk->names))
+		return "the trace has names of files, and no directory of the path \"/\" before them: no "
+		       "name changes in the states";
+	return explore_walk_names_joins_regions(walk->names) ?
+		       "the trace is of several regions: a sync in one is taken to commit what came before "
+		       "in all; --metadata strict finds what that hides" :
+		       NULL;
 }
 
 const struct trace_catalog *explore_walk_catalog(const struct explore_walk *walk)

@@ -75,7 +75,8 @@ uint64_t explore_walk_count(const struct explore_walk *walk);
 bool explore_walk_guaranteed(const struct explore_walk *walk);
 /*
  * What is wrong with the trace: it has no proper end, it goes on after a power failure and is read no
- * further, or events are missing. NULL: nothing so far.
+ * further, events are missing, it has names but no root, or the metadata mode does not know its regions
+ * apart. NULL: nothing so far.
  */
 const char *explore_walk_cut(const struct explore_walk *walk);
 const struct trace_catalog *explore_walk_catalog(const struct explore_walk *walk);

@@ -38,6 +38,8 @@ struct walk_names {
 	struct explore_xattr_sets xattrs;
 	int failed;	     /* of a commit */
 	bool da_alloc;	     /* TRACE_INFO_DA_ALLOC */
+	bool regions;	     /* TRACE_INFO_REGIONS */
+	bool unrooted;	     /* there were names, and no root before them */
 	bool own_modes; /* TRACE_INFO_OWN_METADATA: the model is of METADATA_STRICT, operations have modes */
 };
 
@@ -144,6 +146,7 @@ static int take_property(struct walk_names *names, const struct trace_event *eve
 	const bool da_alloc = is_property(event, TRACE_INFO_DA_ALLOC);
 	const bool own_modes = is_property(event, TRACE_INFO_OWN_METADATA);
 
+	names->regions |= is_property(event, TRACE_INFO_REGIONS);
 	if (!da_alloc && !own_modes)
 		return 0;
 	if (names->now)
@@ -391,6 +394,11 @@ static int take(struct walk_names *names, const struct trace_event *event, uint6
 	}
 }
 
+static bool is_about_names(enum trace_kind kind)
+{
+	return (kind >= TRACE_CREATE && kind <= TRACE_RENAME) || kind == TRACE_NAME;
+}
+
 int explore_walk_names_take(struct walk_names *names, const struct trace_event *event, uint64_t id)
 {
 	int error;
@@ -399,8 +407,10 @@ int explore_walk_names_take(struct walk_names *names, const struct trace_event *
 		return take_property(names, event);
 	if (event->kind == TRACE_FILE)
 		return take_file(names, event);
-	if (!names->base)
+	if (!names->base) {
+		names->unrooted |= is_about_names(event->kind);
 		return 0;
+	}
 	error = take(names, event, id);
 	return error ? error : names->failed;
 }
@@ -426,6 +436,16 @@ int explore_walk_names_close(struct walk_names *names, uint64_t inode, uint64_t 
 
 	names->generation++;
 	return error ? error : names->failed;
+}
+
+bool explore_walk_names_is_unrooted(const struct walk_names *names)
+{
+	return names->unrooted;
+}
+
+bool explore_walk_names_joins_regions(const struct walk_names *names)
+{
+	return names->regions && names->options.mode == METADATA_ORDERED;
 }
 
 struct names *explore_walk_names_model(const struct walk_names *names)

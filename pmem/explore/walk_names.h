@@ -51,6 +51,10 @@ bool explore_walk_names_allocates(const struct walk_names *names, uint64_t inode
 enum metadata_mode explore_walk_names_mode(const struct walk_names *names);
 /* Has the directory a metadata mode of its own, by TRACE_RULES? */
 bool explore_walk_names_own_mode(const struct walk_names *names, uint64_t inode, enum metadata_mode *mode);
+/* Were there events about names before a root, which have no effect? */
+bool explore_walk_names_is_unrooted(const struct walk_names *names);
+/* Are there several regions, and are their operations in one log, though each region has its own? */
+bool explore_walk_names_joins_regions(const struct walk_names *names);
 /* For syncs and choices. */
 struct names *explore_walk_names_model(const struct walk_names *names);
 /* Is there a root, so that a file has a name only if the tree says so? */

@@ -438,6 +438,8 @@ int recorder_files_image(struct recorder *recorder)
 	int error = put_properties(recorder);
 
 	if (!error && several)
+		error = put_property(recorder, TRACE_INFO_REGIONS);
+	if (!error && several)
 		error = define_top(recorder, &top);
 
 	for (unsigned i = 0; !error && i < recorder->region_count; i++) {

@@ -254,6 +254,7 @@ struct trace_event {
  */
 #define TRACE_INFO_DA_ALLOC "auto-da-alloc"	  /* as softpmemd --auto-da-alloc: there are TRACE_CLOSE */
 #define TRACE_INFO_OWN_METADATA "own-metadata" /* TRACE_RULES give metadata modes */
+#define TRACE_INFO_REGIONS "several-regions"	  /* the directories of the root are regions */
 
 /* "store", "clwb", "rename": the name of an event's kind in text, reports and messages. */
 const char *trace_event_name(const struct trace_event *event);

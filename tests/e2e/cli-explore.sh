@@ -175,7 +175,7 @@ if command -v sqlite3 >/dev/null; then
 	check "negative control: a whole database passes --checker sqlite" \
 		[ "$(status_of --checker sqlite --at "$last" "$work/synced.txt")" = 0 ]
 	no_database='no file is a database of SQLite when the trace ends'
-	says_missing() { "$softpmem" explore --checker sqlite "$1" 2>&1 | grep -c "$no_database"; }
+	says_missing() { "$softpmem" explore --checker sqlite --states 1 "$1" 2>&1 | grep -c "$no_database"; }
 	check "--checker sqlite says of a trace without a database that there is none" \
 		[ "$(says_missing "$work/right.txt")" = 1 ]
 	check "negative control: --checker sqlite does not say so of a trace with a database" \
@@ -234,6 +234,25 @@ check "no state has what was stored after a power failure of the run" \
 	test "$("$softpmem" explore --list-states "$work/outage.txt" | wc -l)" -eq 2
 check "negative control: of a trace with all of a run nothing of it is said" \
 	test -z "$("$softpmem" explore "$work/late.txt" -- true | grep '^event ')"
+regions() {
+	printf 'softpmem-trace 1\n%s\nfile file=1 mode=040555 path="/"\n' "$1"
+	printf 'file file=%s mode=040755 path="/r%s"\nname file=%s parent=1 name="r%s"\n' 2 2 2 2 3 3 3 3
+	printf 'create file=4 parent=2 name="data"\ncreate file=5 parent=3 name="log"\nfsync file=5\n'
+}
+says_regions() { "$softpmem" explore "$@" -- true | grep -q '^the trace is of several regions: '; }
+says_none() { ! says_regions "$@"; }
+regions 'info key="several-regions" value="yes"' >"$work/regions.txt"
+regions '' >"$work/one-region.txt"
+check "the result says that the regions of a trace have one order" says_regions "$work/regions.txt"
+check "in the metadata mode strict regions have no order, and nothing is said" \
+	says_none --metadata strict "$work/regions.txt"
+check "negative control: of a trace of one region nothing is said of regions" \
+	says_none "$work/one-region.txt"
+says_no_root() { "$softpmem" explore "$1" -- true | grep -q '^the trace has names of files, and no '; }
+has_root() { ! says_no_root "$@"; }
+sed 's|path="/"|path=""|' "$work/one-region.txt" >"$work/no-root.txt"
+check "the result says that names have no effect without a root" says_no_root "$work/no-root.txt"
+check "negative control: of a trace with a root that is not said" has_root "$work/one-region.txt"
 wrong "--at names an event that is no crash point" "no crash point is after so many events" 1 \
 	--at 2 "$work/lost.txt" -- true
 

@@ -127,6 +127,7 @@ root=$(number /region0/)
 old=$(number /region0/old)
 n() { echo $((first + $1)); }
 check "operations are in the trace as they were done, in their order" same_events "$trace" <<-END
+	info key="several-regions" value="yes"
 	mkdir file=$(n -1) parent=$root name=".begun" mode=040755
 	rmdir file=$(n -1) parent=$root name=".begun"
 	create file=$(n 0) parent=$root name="new" mode=0100644
