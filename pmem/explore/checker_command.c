@@ -299,6 +299,10 @@ void explore_output_read(int fd, char *text, size_t size)
 	ssize_t got = pread(fd, text, size - 1, from);
 
 	text[got > 0 ? got : 0] = '\0';
+	/* A zero would end the text, and hide the reason that a checker prints after a key or a value. */
+	for (ssize_t i = 0; i < got; i++)
+		if (!text[i])
+			text[i] = '?';
 }
 
 int explore_command_prepare(struct explore_command *command, const struct explore_state *state,

@@ -62,7 +62,7 @@ void explore_command_checker_destroy(struct explore_checker *checker);
 
 int explore_command_create(const struct explore_checker_options *options, struct explore_checker **out,
 			   struct message *message);
-/* The end of what is in the file, as text. */
+/* The end of what is in the file, as text: zeros are question marks. */
 void explore_output_read(int fd, char *text, size_t size);
 int explore_engine_create(const struct explore_checker_options *options, struct explore_checker **out,
 			  struct message *message);

@@ -54,6 +54,8 @@ check "a record that is flushed after its commit is found, with exit status 1" \
 	[ "$(status_of "$work/late.txt" -- "$work/checker" {})" = 1 ]
 check "the finding tells how the checker failed" grep -q 'the checker failed with status 3' "$work/out"
 check "the finding shows what the checker printed" grep -q 'the record is missing' "$work/out"
+check "the finding shows what the checker printed after a zero byte" grep -q 'printed: key?is torn' \
+	<("$softpmem" explore "$work/late.txt" -- sh -c 'printf "key\0is torn"; exit 3')
 check "the finding names the mark that was acknowledged before" grep -q "the last one 'committed'" "$work/out"
 replay=$(sed -n 's/^  replay: softpmem explore --replay \([^ ]*\) .*/\1/p' "$work/out" | head -n 1)
 check "the finding names the state for a replay" [ -n "$replay" ]
