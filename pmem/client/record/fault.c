@@ -287,19 +287,22 @@ static bool store_faulted(ucontext_t *context)
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 	uint64_t available = RECORD_INSN_MAX, page_end = align_up(rip + 1, PAGE_BYTES);
 	struct record_site *site;
+	bool known, patchable;
 	unsigned char present;
 
 	if (page_end - rip < available && RAW3(mincore, page_end, PAGE_BYTES, &present) == -ENOMEM)
 		available = page_end - rip;
 	site = record_site_at(rip);
-	if (site)
-		record_site_check(site);
-	site = record_site_make(rip, (const uint8_t *)rip, available, RECORD_FOR_STORES);
+	known = site && !record_site_check(site);
+	patchable = !known && record_mapping_is_patchable(rip);
+	site = record_site_make(rip, (const uint8_t *)rip, available, RECORD_FOR_STORES, patchable);
 	if (!site)
 		return false;
 	site->faulted = true;
 	if (site->patched == RECORD_NOT_PATCHED && !site->unpatchable) {
-		if (!record_mapping_is_patchable(rip))
+		if (known)
+			patchable = record_mapping_is_patchable(rip);
+		if (!patchable)
 			site->unpatchable = true;
 		else if (!record_are_many() && record_has_one_thread())
 			record_site_patch_alone(site);

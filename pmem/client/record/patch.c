@@ -10,7 +10,6 @@
 #include "client/record/code.h"
 #include "client/record/emit.h"
 #include "client/record/engine.h"
-#include "client/record/process_map.h"
 #include "common/align.h"
 
 #define JUMP 0xe9
@@ -152,21 +151,13 @@ static bool make_stub(struct record_site *site)
 	return record_code_write(at, assembled, length) == 0;
 }
 
-/* Of code that does not change, the next instructions tell whether the flags behind a store matter, */
+/* The next instructions tell whether the flags behind a store matter. */
 static bool are_flags_dead(const struct record_site *site)
 {
 	const uint64_t next = site->address + site->insn.length;
 
 	return !site->insn.reads_flags && !site->insn.writes_flags && site->way == RECORD_INLINE &&
-	       record_flags_are_dead((const uint8_t *)next, align_up(next, PAGE_BYTES) - next) &&
-	       record_mapping_is_patchable(site->address);
-}
-
-/* and they can run in the stub (emit_exit.c). A jump that has room ends before them. */
-static bool follows(const struct record_insn *insn, uint64_t address)
-{
-	return insn->length < RECORD_JUMP_BYTES && insn->class != RECORD_SYSTEM_CALL &&
-	       record_mapping_is_patchable(address);
+	       record_flags_are_dead((const uint8_t *)next, align_up(next, PAGE_BYTES) - next);
 }
 
 /* A jump of a stub, while other threads may run it: who meets the trap goes on where it led. */
@@ -210,7 +201,7 @@ static void link_before(struct record_site *site)
 
 /* `replacement`: see struct record_site; its instruction is of any class. */
 static struct record_site *add_site(uint64_t address, const struct record_insn *insn,
-				    enum record_purpose purpose, uint64_t replacement)
+				    enum record_purpose purpose, bool constant, uint64_t replacement)
 {
 	uint32_t id = patches.count + 1, at;
 	struct record_site *site = &patches.sites[id];
@@ -225,8 +216,9 @@ static struct record_site *add_site(uint64_t address, const struct record_insn *
 				      .replacement = replacement };
 	site->fence_only = purpose == RECORD_FOR_FENCE && insn->class == RECORD_STORE;
 	site->fence_always = record_engine.setup.stores;
-	site->flags_dead = records && are_flags_dead(site);
-	site->follows = follows(insn, address);
+	site->flags_dead = records && constant && are_flags_dead(site);
+	/* A jump that has room ends before what follows. */
+	site->follows = constant && insn->length < RECORD_JUMP_BYTES && insn->class != RECORD_SYSTEM_CALL;
 	if (records && site->way == RECORD_UNCOVERED)
 		record_die("an instruction that the recorder does not cover stores to a pool", site);
 	if (!make_stub(site)) {
@@ -247,7 +239,7 @@ static struct record_site *add_site(uint64_t address, const struct record_insn *
 }
 
 struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint64_t available,
-				     enum record_purpose purpose)
+				     enum record_purpose purpose, bool constant)
 {
 	struct record_site *site = record_site_at(address);
 	struct record_insn insn;
@@ -258,7 +250,7 @@ struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint
 	/* With the lock held the bytes are the program's, or there is a site by now. */
 	site = record_site_at(address);
 	if (!site && record_decode(code, available, &insn) && insn.class != RECORD_OTHER)
-		site = add_site(address, &insn, purpose, 0);
+		site = add_site(address, &insn, purpose, constant, 0);
 	record_patch_give();
 	return site;
 }
@@ -279,7 +271,7 @@ struct record_site *record_site_replace(uint64_t function, uint64_t replacement)
 	record_patch_take();
 	if (!record_site_at(function) &&
 	    record_decode((const uint8_t *)function, RECORD_INSN_MAX, &insn) && is_movable(&insn))
-		site = add_site(function, &insn, RECORD_FOR_STORES, replacement);
+		site = add_site(function, &insn, RECORD_FOR_STORES, true, replacement);
 	if (site)
 		site->may_trap = true;
 	record_patch_give();

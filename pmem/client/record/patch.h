@@ -41,11 +41,12 @@ enum record_purpose {
 	RECORD_FOR_FENCE   /* of a locked store, the fence alone */
 };
 /*
- * The site at `address`, made with its stub if it is new. NULL: no valid instruction there. Ends the
- * process if the instruction is one that the recorder does not cover.
+ * The site at `address`, made with its stub if it is new. `constant`: the code does not change, so that a
+ * stub may rely on what follows the instruction. NULL: no valid instruction there. Ends the process if the
+ * instruction is one that the recorder does not cover.
  */
 struct record_site *record_site_make(uint64_t address, const uint8_t *code, uint64_t available,
-				     enum record_purpose purpose);
+				     enum record_purpose purpose, bool constant);
 
 /*
  * The site at the first instruction of a function, whose stub goes to `replacement`; `native_at` runs the

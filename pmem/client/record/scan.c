@@ -152,7 +152,8 @@ static void patch_candidate(struct scan *scan, const struct candidate *candidate
 		refuse(scan, candidate, candidate->refused);
 		return;
 	}
-	site = record_site_make(candidate->address, candidate->insn.bytes, candidate->insn.length, purpose);
+	site = record_site_make(candidate->address, candidate->insn.bytes, candidate->insn.length, purpose,
+				true);
 	if (!site) {
 		refuse(scan, candidate, "no stub can be made for it");
 		return;
