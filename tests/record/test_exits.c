@@ -170,7 +170,7 @@ static void check_trap(void)
 	site = record_site_at((uint64_t)code);
 	for (unsigned i = 0; i < site->exit_count; i++)
 		jumps = jumps && site->exits[i].jump && *(const unsigned char *)site->exits[i].jump == 0xe9;
-	OK(site->exit_count > 0 && jumps && site->goes_on_at == (uint64_t)code + 2,
+	OK(site->exit_count > 0 && jumps && record_goes_on_at(site) == (uint64_t)code + 2,
 	   "the stub goes on at the call");
 	for (unsigned i = 0; i < site->exit_count; i++) {
 		unsigned char *page = (unsigned char *)(site->exits[i].jump & ~(uint64_t)4095);

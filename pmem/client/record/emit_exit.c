@@ -53,34 +53,37 @@ static enum next copy_next(struct stub *s, uint64_t *at)
 {
 	struct record_asm *a = &s->code;
 	const uint64_t from = *at;
+	enum next next = NEXT_LEAVES;
 	struct record_insn insn;
 	int condition;
 
 	if (!decode_next(s, from, &insn))
 		return NEXT_STAYS;
 	condition = condition_of(&insn);
-	/* Behind one, the stub goes on at the program's code: not in the jump. */
+	/* Behind a branch the stub goes on at the program's code, which must not be in the jump. */
 	if (condition >= 0 && from + insn.length < s->site->address + RECORD_JUMP_BYTES)
 		return NEXT_STAYS;
-	if (condition >= 0)
+	if (condition >= 0) {
 		asm_branch_to(a, (unsigned)condition, from + (uint64_t)insn.branch);
-	else if (is_jump(&insn))
+		next = NEXT_BRANCHES;
+	} else if (is_jump(&insn)) {
 		asm_jump_to(a, from + (uint64_t)insn.branch);
-	else if (is_return(&insn))
+	} else if (is_return(&insn)) {
 		asm_bytes(a, insn.bytes, insn.length);
-	else if (!insn.plain || insn.address.narrow || !record_copy(a, &insn, from))
-		return NEXT_STAYS;
+	} else {
+		if (!insn.plain || insn.address.narrow || !record_copy(a, &insn, from))
+			return NEXT_STAYS;
+		next = NEXT_RUNS;
+	}
 	*at = from + insn.length;
-	if (condition >= 0)
-		return NEXT_BRANCHES;
-	return is_jump(&insn) || is_return(&insn) ? NEXT_LEAVES : NEXT_RUNS;
+	return next;
 }
 
-static void note_followed(struct record_site *site)
+static void note_followed(struct record_site *site, uint64_t end)
 {
 	const uint64_t from = site->address + site->insn.length;
 
-	site->followed_length = (uint8_t)(site->goes_on_at - from);
+	site->followed_length = (uint8_t)(end - from);
 	for (unsigned i = 0; i < site->followed_length; i++)
 		site->followed[i] = ((const uint8_t *)from)[i];
 }
@@ -89,7 +92,7 @@ static void leave_to(struct stub *s, struct record_exit *exit, bool in_jump)
 {
 	const uint32_t before = s->code.used;
 
-	asm_jump_to(&s->code, s->site->next ? s->site->next->stub : s->site->goes_on_at);
+	asm_jump_to(&s->code, s->site->next ? s->site->next->stub : record_goes_on_at(s->site));
 	/* What is made a site later can be linked, if it is near. */
 	if (in_jump && !s->site->next && s->code.used - before == RECORD_JUMP_BYTES)
 		exit->jump = s->code.address + before;
@@ -117,8 +120,7 @@ void stub_go_on(struct stub *s)
 	}
 	if (next == NEXT_BRANCHES)
 		site->next = record_site_at(at);
-	site->goes_on_at = at;
-	note_followed(site);
+	note_followed(site, at);
 	if (next != NEXT_LEAVES)
 		leave_to(s, exit, site->follows && at < end);
 }

@@ -42,6 +42,12 @@ static bool in_thunk(uint64_t address)
 	return address >= (uint64_t)record_thunk_first && address < (uint64_t)record_thunk_last;
 }
 
+/* The site in whose stub it is; NULL: it is in none. */
+static struct record_site *stub_site(uint64_t address)
+{
+	return record_code_contains(address) ? record_site_of_stub(address) : NULL;
+}
+
 static void get_registers(const ucontext_t *context, uint64_t registers[16])
 {
 	for (unsigned i = 0; i < 16; i++)
@@ -159,11 +165,11 @@ static void step(ucontext_t *context)
 static bool trap_in_stub(ucontext_t *context)
 {
 	uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP] - 1;
-	const struct record_site *site = record_code_contains(at) ? record_site_of_stub(at) : NULL;
+	const struct record_site *site = stub_site(at);
 
 	if (!site || !record_exit_jumps_at(site, at))
 		return false;
-	go_to(context, site->goes_on_at);
+	go_to(context, record_goes_on_at(site));
 	return true;
 }
 
@@ -316,7 +322,7 @@ static bool store_faulted(ucontext_t *context)
 static bool fault(siginfo_t *info, ucontext_t *context)
 {
 	uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
-	struct record_site *site = record_code_contains(rip) ? record_site_of_stub(rip) : NULL;
+	struct record_site *site = stub_site(rip);
 
 	if (rip == (uint64_t)record_can_store || rip == (uint64_t)record_can_load) {
 		go_to(context, (uint64_t)record_cannot);
@@ -335,7 +341,7 @@ static bool fault(siginfo_t *info, ucontext_t *context)
 static void exception(siginfo_t *info, ucontext_t *context)
 {
 	const uint64_t rip = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
-	const struct record_site *site = record_code_contains(rip) ? record_site_of_stub(rip) : NULL;
+	const struct record_site *site = stub_site(rip);
 
 	if (site && leave_stub(site, context))
 		info->si_addr = (void *)context->uc_mcontext.gregs[REG_RIP];

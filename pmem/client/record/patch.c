@@ -160,8 +160,11 @@ static bool are_flags_dead(const struct record_site *site)
 	       record_flags_are_dead((const uint8_t *)next, align_up(next, PAGE_BYTES) - next);
 }
 
-/* A jump of a stub, while other threads may run it: who meets the trap goes on where it led. */
-static void redirect(const struct record_site *site, uint64_t jump, uint64_t to)
+/*
+ * A jump of a stub, while other threads may run it: who meets the trap goes on where it led. False: it does
+ * not reach so far.
+ */
+static bool redirect(const struct record_site *site, uint64_t jump, uint64_t to)
 {
 	static const uint8_t trap = TRAP, opcode = JUMP;
 	const int64_t distance = (int64_t)(to - (jump + RECORD_JUMP_BYTES));
@@ -169,7 +172,7 @@ static void redirect(const struct record_site *site, uint64_t jump, uint64_t to)
 	int error;
 
 	if (distance != (int32_t)distance)
-		return;
+		return false;
 	for (unsigned i = 0; i < sizeof(displacement); i++)
 		displacement[i] = (uint8_t)((uint64_t)distance >> 8 * i);
 	error = record_code_write(jump, &trap, 1);
@@ -182,6 +185,7 @@ static void redirect(const struct record_site *site, uint64_t jump, uint64_t to)
 	record_code_sync();
 	if (error)
 		record_die("code cannot be written", site);
+	return true;
 }
 
 /* A stub that goes on at the new site's instruction, in the middle of a jump, goes on in the new stub. */
@@ -190,12 +194,11 @@ static void link_before(struct record_site *site)
 	for (unsigned back = 1; back < RECORD_JUMP_BYTES; back++) {
 		struct record_site *before = record_site_at(site->address - back);
 
-		if (!before || before->next || before->goes_on_at != site->address)
+		if (!before || before->next || record_goes_on_at(before) != site->address)
 			continue;
 		for (unsigned i = 0; i < before->exit_count; i++)
-			if (before->exits[i].jump)
-				redirect(before, before->exits[i].jump, site->stub);
-		before->next = site;
+			if (before->exits[i].jump && redirect(before, before->exits[i].jump, site->stub))
+				before->next = site;
 	}
 }
 

@@ -165,7 +165,7 @@ enum { RECORD_SAVED_ADDRESS, RECORD_SAVED_RCX, RECORD_SAVED_PLACE, RECORD_SAVED_
 /* A way out of a stub, to what follows the instruction: emit_exit.c. */
 struct record_exit {
 	uint64_t from; /* copies of the next instructions; they have the same lengths */
-	uint64_t jump; /* to record_site.goes_on_at if that is in the middle of the site's own jump; or 0 */
+	uint64_t jump; /* to record_goes_on_at() if that is in the middle of the site's own jump; or 0 */
 };
 #define RECORD_EXITS_MAX 3
 #define RECORD_FOLLOWED_MAX (RECORD_JUMP_BYTES + RECORD_INSN_MAX)
@@ -202,8 +202,13 @@ struct record_site {
 	uint8_t exit_count, followed_length;
 	struct record_exit exits[RECORD_EXITS_MAX];
 	uint8_t followed[RECORD_FOLLOWED_MAX]; /* those instructions */
-	uint64_t goes_on_at;		       /* behind them; 0: they end by a jump */
-	struct record_site *next;	       /* the site there, in whose stub they go on; or NULL */
+	struct record_site *next;	       /* in whose stub they go on; or NULL */
 };
+
+/* What follows those instructions in the program. A way out leads there, if it does not end by a jump. */
+static inline uint64_t record_goes_on_at(const struct record_site *site)
+{
+	return site->address + site->insn.length + site->followed_length;
+}
 
 #endif
