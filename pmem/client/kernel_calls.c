@@ -156,14 +156,14 @@ static void store_piece(const struct record_system_call *call, const struct kept
 			unsigned index, long result)
 {
 	const struct kernel_output *output = &kept->outputs[index];
-	const unsigned char *piece = kept->pieces[index];
+	const unsigned char *piece = kept->pieces[index], *before = kept->before[index];
 	const uintptr_t program = call->arguments[output->argument];
 	const size_t length = kept->lengths[index];
 
 	if (output->kind == KERNEL_INPUT || !length)
 		return;
-	if (is_compared(call, output))
-		kernel_call_store_changes(program, kept->before[index], piece, length, call->site);
+	if (before)
+		kernel_call_store_changes(program, before, piece, length, call->site);
 	else if (result > 0)
 		record_move((void *)program, piece, min_u64((uint64_t)result * output->size, length), false,
 			    call->site);
