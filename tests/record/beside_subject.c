@@ -8,7 +8,6 @@
 #include <err.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "interrupt.h"
+#include "meanwhile.h"
 #include "raw_call.h"
 
 #define POOL_BYTES (1u << 20)
@@ -26,37 +25,12 @@
 
 static unsigned char *pool;
 
-/* To be done while the first thread waits in a call. */
-struct meanwhile {
-	struct interruption call;
-	void (*function)(int fd);
-	int fd; /* what ends the wait is to be written to it */
-	pthread_t thread;
-};
-
-static void *do_meanwhile(void *argument)
-{
-	const struct meanwhile *meanwhile = argument;
-
-	while (!is_in_call(&meanwhile->call))
-		usleep(1000);
-	meanwhile->function(meanwhile->fd);
-	return NULL;
-}
-
-static void begin(struct meanwhile *meanwhile, long number)
-{
-	meanwhile->call = (struct interruption){ .thread = gettid(), .calls = { number, -1 } };
-	if (pthread_create(&meanwhile->thread, NULL, do_meanwhile, meanwhile) != 0)
-		errx(1, "pthread_create");
-}
-
 static struct pollfd *pollfds(void)
 {
 	return (struct pollfd *)(void *)(pool + 4096 - sizeof(struct pollfd) * COUNT / 2);
 }
 
-static void store_to_pollfds(int fd)
+static void store_to_pollfds(const struct meanwhile *meanwhile)
 {
 	struct pollfd *fds = pollfds();
 
@@ -64,7 +38,7 @@ static void store_to_pollfds(int fd)
 		fds[i].fd = 1000 + i;
 		fds[i].events = (short)i;
 	}
-	if (write(fd, "x", 1) != 1)
+	if (write(meanwhile->fd, "x", 1) != 1)
 		err(1, "write");
 }
 
@@ -80,9 +54,9 @@ static void polls(bool raw)
 	for (int i = 0; i < COUNT; i++)
 		fds[i] = (struct pollfd){ .fd = i % 3 ? -1 : ends[0], .events = POLLIN };
 	meanwhile.fd = ends[1];
-	begin(&meanwhile, SYS_poll);
+	meanwhile_begin(&meanwhile, SYS_poll, -1);
 	ready = raw ? call(SYS_poll, fds, COUNT, -1) : poll(fds, COUNT, -1);
-	pthread_join(meanwhile.thread, NULL);
+	meanwhile_end(&meanwhile);
 	printf("%ld are ready:", ready);
 	for (int i = 0; i < COUNT; i++)
 		printf(" %d %d %d", fds[i].fd, fds[i].events, fds[i].revents);
@@ -92,13 +66,13 @@ static void polls(bool raw)
 /* A control buffer is longer than what the kernel puts there. */
 #define CONTROL_BYTES 256
 
-static void store_to_control(int fd)
+static void store_to_control(const struct meanwhile *meanwhile)
 {
 	struct msghdr *header = (struct msghdr *)(void *)pool;
 
 	memset(pool + 512 + CONTROL_BYTES / 2, 'm', CONTROL_BYTES / 2);
 	header->msg_iovlen = 77;
-	if (write(fd, "x", 1) != 1)
+	if (write(meanwhile->fd, "x", 1) != 1)
 		err(1, "write");
 }
 
@@ -120,9 +94,9 @@ static void messages(bool raw)
 				   .msg_control = pool + 512,
 				   .msg_controllen = CONTROL_BYTES };
 	meanwhile.fd = ends[1];
-	begin(&meanwhile, SYS_recvmsg);
+	meanwhile_begin(&meanwhile, SYS_recvmsg, -1);
 	length = raw ? call(SYS_recvmsg, ends[0], header, 0) : recvmsg(ends[0], header, 0);
-	pthread_join(meanwhile.thread, NULL);
+	meanwhile_end(&meanwhile);
 	printf("received %ld, control %zu, parts %zu, behind it %.*s\n", length, header->msg_controllen,
 	       header->msg_iovlen, CONTROL_BYTES / 2, (const char *)pool + 512 + CONTROL_BYTES / 2);
 	/* The process's number. */

@@ -31,7 +31,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "interrupt.h"
+#include "meanwhile.h"
 #include "raw_call.h"
 
 #define POOL_BYTES (1u << 20)
@@ -227,14 +227,14 @@ static void handle(int number, int flags)
 
 static void interrupted(const char *what, int flags, long wanted)
 {
-	struct interruption signal;
+	struct meanwhile signal;
 	char drained[8];
 
 	handled = 0;
 	handle(SIGALRM, flags);
 	interruption_begin(&signal, SYS_read, -1);
 	expect(what, call(SYS_read, ends[0], pool, 100), wanted);
-	interruption_end(&signal);
+	meanwhile_end(&signal);
 	expect("in the handler the program is at its call", handled == SIGALRM && in_program, 1);
 	if (wanted < 0 && read(ends[0], drained, 5) != 5)
 		err(1, "read");
@@ -244,7 +244,7 @@ static void signals(void)
 {
 	const struct timespec while_asleep = { .tv_sec = 100 };
 	uint64_t all = ~(uint64_t)0, none = 0;
-	struct interruption signal;
+	struct meanwhile signal;
 
 	if (pipe(ends) != 0)
 		err(1, "pipe");
@@ -256,13 +256,13 @@ static void signals(void)
 		interruption_begin(&signal, SYS_read, -1);
 		if (sigsetjmp(out, 1) == 0)
 			call(SYS_read, ends[0], pool, 100);
-		interruption_end(&signal);
+		meanwhile_end(&signal);
 		expect("a read that a handler jumps out of", handled, SIGALRM);
 	}
 	jump = 0;
 	interruption_begin(&signal, SYS_nanosleep, -1);
 	expect("a sleep that a signal interrupts", call(SYS_nanosleep, &while_asleep, pool + 512), -EINTR);
-	interruption_end(&signal);
+	meanwhile_end(&signal);
 	expect("part of it is left", ((struct timespec *)(void *)(pool + 512))->tv_sec > 0, 1);
 	/* Stores to the pool still fault unseen. */
 	handle(SIGSEGV, 0);

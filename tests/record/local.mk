@@ -72,7 +72,7 @@ tests_record_kernel_subject_LDADD = -lpthread
 check_PROGRAMS += tests/record/results_subject
 tests_record_results_subject_SOURCES = tests/record/results_subject.c tests/record/results.h \
 	tests/record/results_files.c tests/record/results_processes.c tests/record/results_sockets.c \
-	tests/record/interrupt.h tests/record/raw_call.h
+	tests/record/meanwhile.h tests/record/raw_call.h
 tests_record_results_subject_LDADD = -lrt -lpthread
 
 check_PROGRAMS += tests/record/adverse_subject
@@ -103,12 +103,12 @@ tests_record_cancel_subject_SOURCES = tests/record/cancel_subject.c tests/record
 tests_record_cancel_subject_LDADD = -lpthread
 
 check_PROGRAMS += tests/record/calls_subject
-tests_record_calls_subject_SOURCES = tests/record/calls_subject.c tests/record/interrupt.h \
+tests_record_calls_subject_SOURCES = tests/record/calls_subject.c tests/record/meanwhile.h \
 	tests/record/raw_call.h
 tests_record_calls_subject_LDADD = -lpthread
 
 check_PROGRAMS += tests/record/beside_subject
-tests_record_beside_subject_SOURCES = tests/record/beside_subject.c tests/record/interrupt.h \
+tests_record_beside_subject_SOURCES = tests/record/beside_subject.c tests/record/meanwhile.h \
 	tests/record/raw_call.h
 tests_record_beside_subject_LDADD = -lpthread
 
@@ -129,7 +129,7 @@ tests_record_protected_subject_SOURCES = tests/record/protected_subject.c tests/
 tests_record_protected_subject_CFLAGS = $(AM_CFLAGS) -fno-builtin
 
 check_PROGRAMS += tests/record/output_subject
-tests_record_output_subject_SOURCES = tests/record/output_subject.c tests/record/interrupt.h
+tests_record_output_subject_SOURCES = tests/record/output_subject.c tests/record/meanwhile.h
 tests_record_output_subject_LDADD = -lpthread
 
 check_PROGRAMS += tests/record/persist_subject

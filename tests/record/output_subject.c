@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "interrupt.h"
+#include "meanwhile.h"
 
 static volatile uint64_t *pool;
 static unsigned step;
@@ -143,7 +143,7 @@ static void on_alarm(int number)
 static void waits(void)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
-	struct interruption signal;
+	struct meanwhile signal;
 	char bytes[65536] = "";
 	pthread_t thread;
 	void *result;
@@ -155,7 +155,7 @@ static void waits(void)
 	interruption_begin(&signal, SYS_write, -1);
 	if (write(full[1], bytes, 1) != -1 || errno != EINTR)
 		errx(1, "a signal does not interrupt a write");
-	interruption_end(&signal);
+	meanwhile_end(&signal);
 	if (pthread_create(&thread, NULL, wait_for_room, NULL) != 0)
 		errx(1, "pthread_create");
 	usleep(20000);

@@ -25,7 +25,7 @@
 #include <threads.h>
 #include <time.h>
 
-#include "interrupt.h"
+#include "meanwhile.h"
 
 static long uname_row(unsigned char *at, bool raw)
 {
@@ -276,7 +276,7 @@ static void do_nothing(int number)
 }
 
 /* A sleep of this thread will be interrupted by a signal. */
-static void interrupt_sleep(struct interruption *interruption)
+static void interrupt_sleep(struct meanwhile *interruption)
 {
 	struct sigaction action = { .sa_handler = do_nothing };
 
@@ -285,16 +285,16 @@ static void interrupt_sleep(struct interruption *interruption)
 }
 
 /* What is left of it is stored. */
-static long left(const struct interruption *interruption, long result, long interrupted)
+static long left(const struct meanwhile *interruption, long result, long interrupted)
 {
-	interruption_end(interruption);
+	meanwhile_end(interruption);
 	return result == interrupted ? 0 : -EIO;
 }
 
 static long nanosleep_row(unsigned char *at, bool raw)
 {
 	const struct timespec minute = { .tv_sec = 60 };
-	struct interruption signal;
+	struct meanwhile signal;
 
 	interrupt_sleep(&signal);
 	return left(&signal, CALL(SYS_nanosleep, nanosleep, &minute, AT(struct timespec, 0)), -EINTR);
@@ -303,7 +303,7 @@ static long nanosleep_row(unsigned char *at, bool raw)
 static long clock_nanosleep_row(unsigned char *at, bool raw)
 {
 	const struct timespec minute = { .tv_sec = 60 };
-	struct interruption signal;
+	struct meanwhile signal;
 
 	interrupt_sleep(&signal);
 	if (raw)
@@ -314,7 +314,7 @@ static long clock_nanosleep_row(unsigned char *at, bool raw)
 static long thrd_sleep_row(unsigned char *at, bool raw)
 {
 	const struct timespec minute = { .tv_sec = 60 };
-	struct interruption signal;
+	struct meanwhile signal;
 
 	(void)raw;
 	interrupt_sleep(&signal);

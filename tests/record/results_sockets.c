@@ -203,20 +203,28 @@ static long recvmsg_buffers_row(unsigned char *at, bool raw)
 	return closed(fds, result);
 }
 
-static long recvmmsg_row(unsigned char *at, bool raw)
+/* Two of them, each of at most so many parts. */
+static long receive_two(unsigned char *at, bool raw, size_t parts, int flags, struct timespec *timeout)
 {
 	struct mmsghdr *headers = AT(struct mmsghdr, 0);
 	int fds[2];
 	long result;
 
 	datagrams(fds);
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 2; i++) {
 		prepare(at + 1024 * (i + 1), &headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
-	AT(struct timespec, 256)->tv_sec = 0;
-	result = CALL(SYS_recvmmsg, recvmmsg, fds[0], headers, 2, MSG_WAITFORONE, AT(struct timespec, 256));
+		headers[i].msg_hdr.msg_iovlen = parts;
+	}
+	result = CALL(SYS_recvmmsg, recvmmsg, fds[0], headers, 2, flags, timeout);
 	for (unsigned i = 0; i < 2; i++)
 		forget_addresses(&headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
 	return closed(fds, result);
+}
+
+static long recvmmsg_row(unsigned char *at, bool raw)
+{
+	AT(struct timespec, 256)->tv_sec = 0;
+	return receive_two(at, raw, 2, MSG_WAITFORONE, AT(struct timespec, 256));
 }
 
 /* A stream that discards what it is asked for, and says how much that is. */
@@ -266,19 +274,7 @@ static long recvmsg_discarded_row(unsigned char *at, bool raw)
 /* The length of each datagram, of which only the beginning has room. */
 static long recvmmsg_truncated_row(unsigned char *at, bool raw)
 {
-	struct mmsghdr *headers = AT(struct mmsghdr, 0);
-	int fds[2];
-	long result;
-
-	datagrams(fds);
-	for (unsigned i = 0; i < 2; i++) {
-		prepare(at + 1024 * (i + 1), &headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
-		headers[i].msg_hdr.msg_iovlen = 1;
-	}
-	result = CALL(SYS_recvmmsg, recvmmsg, fds[0], headers, 2, MSG_WAITFORONE | MSG_TRUNC, NULL);
-	for (unsigned i = 0; i < 2; i++)
-		forget_addresses(&headers[i].msg_hdr, AT(struct iovec, 1024 * (i + 1)));
-	return closed(fds, result);
+	return receive_two(at, raw, 1, MSG_WAITFORONE | MSG_TRUNC, NULL);
 }
 
 static long sendmmsg_row(unsigned char *at, bool raw)

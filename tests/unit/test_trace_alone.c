@@ -17,7 +17,6 @@
 
 #include "trace/buffer.h"
 #include "trace/merge.h"
-#include "trace/reader.h"
 #include "trace/writer.h"
 #include "tracetest.h"
 
@@ -131,23 +130,13 @@ static void mark(struct scene *scene, const char *text)
 	assert_int_equal(trace_merge_put(scene->merge, &event), 0);
 }
 
-/* End the trace, and call for each event. */
-static void read_all(struct scene *scene, void (*each)(struct scene *scene, const struct trace_event *event))
-{
-	struct message message = { "" };
-	struct trace_reader *reader;
-	struct trace_event event;
-	int result;
+/* What the trace has had so far. */
+static uint64_t stored, marked;
 
-	assert_int_equal(trace_merge_finish(scene->merge, &message), 0);
-	assert_int_equal(trace_writer_end(scene->writer, &message), 0);
-	lseek(scene->fd, 0, SEEK_SET);
-	assert_int_equal(trace_reader_create(scene->fd, "trace", &reader, &message), 0);
-	while ((result = trace_reader_next(reader, &event, &message)) == 1)
-		each(scene, &event);
-	if (result < 0)
-		fail_msg("%s", message.text);
-	trace_reader_destroy(reader);
+static void read_all(struct scene *scene, void (*visit)(const struct trace_event *event, void *context))
+{
+	stored = marked = 0;
+	tracetest_finish(scene->merge, scene->writer, scene->fd, visit, NULL);
 }
 
 static void stop(struct scene *scene)
@@ -166,9 +155,8 @@ static void stop(struct scene *scene)
 
 /* What this process saw of the producer's stores before and after each of its own events. */
 static uint64_t before[MARKS], after[MARKS];
-static uint64_t stored, marked;
 
-static void check_order(struct scene *scene, const struct trace_event *event)
+static void check_order(const struct trace_event *event, void *unused)
 {
 	uint64_t value;
 
@@ -210,7 +198,6 @@ static void test_events_of_this_process_are_in_order_with_stores_of_a_producer_t
 	pthread_join(producer, NULL);
 	scene.stop = true;
 	pthread_join(runner, NULL);
-	stored = marked = 0;
 	read_all(&scene, check_order);
 	assert_int_equal(stored, scene.progress[0]);
 	assert_int_equal(marked, MARKS);
@@ -244,7 +231,7 @@ static void *mark_once(void *scene)
 	return NULL;
 }
 
-static void check_kinds(struct scene *scene, const struct trace_event *event)
+static void check_kinds(const struct trace_event *event, void *unused)
 {
 	if (event->kind == TRACE_STORE)
 		stored = ++marked;
@@ -268,7 +255,6 @@ static void test_an_event_of_this_process_waits_for_the_producer_that_holds_a_st
 	trace_put_store(&scene.producers[0], stamp, 0, 0, trace_slot_place(7, 0), &value, 8);
 	trace_publish(&scene.producers[0]);
 	pthread_join(marker, NULL);
-	stored = marked = 0;
 	read_all(&scene, check_kinds);
 	/* The store came first. */
 	assert_int_equal(stored, 20);

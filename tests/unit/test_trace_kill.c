@@ -18,7 +18,6 @@
 #include "common/rng.h"
 #include "trace/buffer.h"
 #include "trace/merge.h"
-#include "trace/reader.h"
 #include "trace/writer.h"
 #include "tracetest.h"
 
@@ -209,27 +208,21 @@ static void check_store(struct counts *counts, const struct trace_event *event)
 	}
 }
 
+static void count(const struct trace_event *event, void *counts_pointer)
+{
+	struct counts *counts = counts_pointer;
+
+	if (event->kind == TRACE_STORE)
+		check_store(counts, event);
+	if (event->kind == TRACE_LOST)
+		counts->lost += event->lost.count;
+}
+
 static struct counts finish(struct scene *scene)
 {
 	struct counts counts = { 0 };
-	struct trace_reader *reader;
-	struct trace_event event;
-	struct message message = { "" };
-	int result;
 
-	assert_int_equal(trace_merge_finish(scene->merge, &message), 0);
-	assert_int_equal(trace_writer_end(scene->writer, &message), 0);
-	lseek(scene->fd, 0, SEEK_SET);
-	assert_int_equal(trace_reader_create(scene->fd, "trace", &reader, &message), 0);
-	while ((result = trace_reader_next(reader, &event, &message)) == 1) {
-		if (event.kind == TRACE_STORE)
-			check_store(&counts, &event);
-		if (event.kind == TRACE_LOST)
-			counts.lost += event.lost.count;
-	}
-	if (result < 0)
-		fail_msg("%s", message.text);
-	trace_reader_destroy(reader);
+	tracetest_finish(scene->merge, scene->writer, scene->fd, count, &counts);
 	return counts;
 }
 

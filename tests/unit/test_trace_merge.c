@@ -73,35 +73,33 @@ static void run(struct scene *scene)
 		fail_msg("%s", message.text);
 }
 
+struct printing {
+	FILE *out;
+	uint64_t before; /* the stamp of the last event */
+};
+
+static void print(const struct trace_event *event, void *printing_pointer)
+{
+	struct printing *printing = printing_pointer;
+
+	if (event->stamp > 4 && event->kind != TRACE_END) {
+		trace_text_print(printing->out, event, printing->before);
+		putc('\n', printing->out);
+	} else if (event->kind == TRACE_MODULE || event->kind == TRACE_SITE) {
+		trace_text_print(printing->out, event, 0);
+		putc('\n', printing->out);
+	}
+	printing->before = event->stamp ? event->stamp : printing->before;
+}
+
 /* The trace as text, without the lines before the first thread's start and without its end. */
 static const char *finish(struct scene *scene)
 {
-	struct message message = { "" };
-	struct trace_reader *reader;
-	struct trace_event event;
 	size_t length;
-	uint64_t before = 0;
-	FILE *out = open_memstream(&scene->text, &length);
-	int result;
+	struct printing printing = { .out = open_memstream(&scene->text, &length) };
 
-	assert_int_equal(trace_merge_finish(scene->merge, &message), 0);
-	assert_int_equal(trace_writer_end(scene->writer, &message), 0);
-	lseek(scene->fd, 0, SEEK_SET);
-	assert_int_equal(trace_reader_create(scene->fd, "trace", &reader, &message), 0);
-	while ((result = trace_reader_next(reader, &event, &message)) == 1) {
-		if (event.stamp > 4 && event.kind != TRACE_END) {
-			trace_text_print(out, &event, before);
-			putc('\n', out);
-		} else if (event.kind == TRACE_MODULE || event.kind == TRACE_SITE) {
-			trace_text_print(out, &event, 0);
-			putc('\n', out);
-		}
-		before = event.stamp ? event.stamp : before;
-	}
-	if (result < 0)
-		fail_msg("%s", message.text);
-	fclose(out);
-	trace_reader_destroy(reader);
+	tracetest_finish(scene->merge, scene->writer, scene->fd, print, &printing);
+	fclose(printing.out);
 	return scene->text;
 }
 

@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "trace/encode.h"
+#include "trace/merge.h"
+#include "trace/reader.h"
 #include "trace/schema.h"
 #include "trace/text_form.h"
 #include "trace/writer.h"
@@ -232,6 +234,25 @@ void tracetest_visit(const char *lines, void (*visit)(const struct trace_event *
 	trace_text_destroy(text);
 	fclose(in);
 	free(string);
+}
+
+void tracetest_finish(struct trace_merge *merge, struct trace_writer *writer, int fd,
+		      void (*visit)(const struct trace_event *event, void *context), void *context)
+{
+	struct message message = { "" };
+	struct trace_reader *reader;
+	struct trace_event event;
+	int result;
+
+	assert_int_equal(trace_merge_finish(merge, &message), 0);
+	assert_int_equal(trace_writer_end(writer, &message), 0);
+	lseek(fd, 0, SEEK_SET);
+	assert_int_equal(trace_reader_create(fd, "trace", &reader, &message), 0);
+	while ((result = trace_reader_next(reader, &event, &message)) == 1)
+		visit(&event, context);
+	if (result < 0)
+		fail_msg("%s", message.text);
+	trace_reader_destroy(reader);
 }
 
 unsigned char *tracetest_bytes(int fd, size_t *length)

@@ -9,6 +9,7 @@
 
 #include "trace/event.h"
 
+struct trace_merge;
 struct trace_writer;
 
 /* A small legal trace that has every kind of event at least once, TRACE_END last. Constant. */
@@ -29,6 +30,10 @@ int tracetest_write(int level, size_t block);
 /* Call `visit` for each event of the text, after the header and a definition of file 1 with 4096 bytes. */
 void tracetest_visit(const char *lines, void (*visit)(const struct trace_event *event, void *context),
 		     void *context);
+
+/* End a recording whose trace is in the file, and call `visit` for each event of the trace. */
+void tracetest_finish(struct trace_merge *merge, struct trace_writer *writer, int fd,
+		      void (*visit)(const struct trace_event *event, void *context), void *context);
 
 /* All bytes of a file; free() them. */
 unsigned char *tracetest_bytes(int fd, size_t *length);
