@@ -129,8 +129,8 @@ static bool start_without_stores(const struct record_setup *setup)
 
 /*
  * What the engine needs to patch code and to take stamps, and queues need for their fences. While the process
- * has one thread it takes no time; later the kernel waits until every processor was elsewhere, for some 10 ms.
- * Both register by themselves, too, for what runs before this.
+ * has one thread it takes no time; later the kernel waits until every processor was elsewhere, for some 10
+ * ms. Both register by themselves, too, for what runs before this.
  */
 static AT_LOAD void register_for_barriers(void)
 {
